@@ -1,0 +1,38 @@
+"""The one error a user is meant to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something in the user's input is wrong; the message names it and says what to do.
+
+    The command line prints the message and exits with code 2, a page shows it in a box. A
+    traceback is never shown for it.
+    """
+
+
+class Cancelled(Exception):
+    """The running work was asked to stop; what was computed so far has been kept."""
+
+
+def nearest(name: str, valid: Iterable[object]) -> str:
+    """Says which valid name was probably meant.
+
+    Args:
+        name: What the user wrote.
+        valid: The names that exist.
+
+    Returns:
+        A sentence such as ``Did you mean 'kmeans'? Valid: hdbscan, kmeans.``
+
+    Example:
+        >>> nearest("kmean", ["kmeans", "hdbscan"])
+        "Did you mean 'kmeans'? Valid: hdbscan, kmeans."
+    """
+    names = sorted(str(candidate) for candidate in valid)
+    close = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f"Did you mean '{close[0]}'? " if close else ""
+    return f"{hint}Valid: {', '.join(names)}."
