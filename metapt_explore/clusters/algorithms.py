@@ -1,0 +1,169 @@
+"""Groupings of texts: two clustering algorithms and three controls."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from metapt_explore.clusters.grouping import Grouping, renumber_by_size
+from metapt_explore.clusters.reduce import normalise, reduce_embeddings
+from metapt_explore.config import ClusteringConfig
+from metapt_explore.errors import UserError
+from metapt_explore.seeds import derived_seed, stream
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a grouping algorithm may read; see `cluster`."""
+
+    embeddings: np.ndarray
+    config: ClusteringConfig
+    seed: int
+    groups: list[str | None] | None
+    like: np.ndarray | None
+
+    def refusal(self, reason: str) -> UserError:
+        return UserError(f"Clustering '{self.config.name}': {reason}")
+
+
+def cluster(
+    embeddings: np.ndarray,
+    config: ClusteringConfig,
+    seed: int,
+    groups: list[str | None] | None = None,
+    like: np.ndarray | None = None,
+) -> Grouping:
+    """Groups texts as a clustering of the study says.
+
+    Equal arguments give equal labels. Cluster 0 is the largest (ties: the cluster whose first row
+    comes first; known groups: by name); `random_groups` keeps the ids of `like`.
+
+    Args:
+        embeddings: ``[rows, width]`` sentence embeddings, of any length.
+        config: The clustering.
+        seed: The study seed.
+        groups: The known group of each row, None where there is none (known_groups).
+        like: ``[rows]`` labels of the clustering whose sizes are copied (random_groups).
+
+    Raises:
+        UserError: Where the rows cannot be grouped as asked; the message names the setting.
+        ValueError: Where `groups` or `like` do not have one entry per row, or `like` is missing.
+
+    Example:
+        >>> config = ClusteringConfig(name="topics", algorithm="kmeans", n_clusters=2)
+        >>> vectors = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1]])
+        >>> cluster(vectors, config, seed=0).labels.tolist()
+        [0, 1, 0]
+    """
+    embeddings = np.asarray(embeddings)
+    for name, entries in (("groups", groups), ("like", like)):
+        if entries is not None and len(entries) != len(embeddings):
+            raise ValueError(f"{name} has {len(entries)} entries for {len(embeddings)} rows")
+    return ALGORITHMS[config.algorithm](Inputs(embeddings, config, seed, groups, like))
+
+
+def kmeans(inputs: Inputs) -> Grouping:
+    """Lloyd's k-means with k-means++ starts (Arthur and Vassilvitskii, 2007).
+
+    Strength is the cosine similarity between a row and the mean of its cluster, both taken among
+    the L2-normalised embeddings; negative values become 0.
+    """
+    rows, n_clusters = len(inputs.embeddings), inputs.config.n_clusters
+    if rows < n_clusters:
+        raise inputs.refusal(
+            f"{rows} texts cannot make {n_clusters} clusters. Lower n_clusters or use more texts."
+        )
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    reduced = reduce_embeddings(inputs.embeddings, inputs.config.dimensions)
+    random_state = derived_seed(inputs.seed, "clustering", "kmeans") % 2**32
+    with warnings.catch_warnings():  # too few different rows: said below, in the user's words
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = KMeans(n_clusters=n_clusters, n_init=4, random_state=random_state).fit(reduced)
+    labels = renumber_by_size(found.labels_)
+    if (different := labels.max() + 1) < n_clusters:
+        raise inputs.refusal(
+            f"too few different embeddings ({different}) for {n_clusters} clusters. "
+            "Lower n_clusters or use more varied texts."
+        )
+    unit = normalise(inputs.embeddings)
+    means = [unit[labels == cluster_id].mean(axis=0) for cluster_id in range(n_clusters)]
+    strength = (unit * normalise(np.stack(means))[labels]).sum(axis=1)
+    return Grouping(labels, strength.clip(0.0, 1.0))
+
+
+def hdbscan(inputs: Inputs) -> Grouping:
+    """HDBSCAN (Campello, Moulavi and Sander, 2013; McInnes, Healy and Astels, 2017).
+
+    Strength is the membership probability: 1 at the core of a cluster, 0 for outliers.
+    """
+    config, rows = inputs.config, len(inputs.embeddings)
+    labels, strength = np.full(rows, -1), np.zeros(rows)
+    if rows >= config.min_cluster_size:
+        from hdbscan import HDBSCAN
+
+        reduced = reduce_embeddings(inputs.embeddings, config.dimensions)
+        # One worker: for this many rows the distances take less time than starting processes.
+        found = HDBSCAN(
+            min_cluster_size=config.min_cluster_size, min_samples=config.min_samples, core_dist_n_jobs=1
+        ).fit(reduced)
+        labels, strength = renumber_by_size(found.labels_), found.probabilities_
+    if not (labels >= 0).any():
+        raise inputs.refusal(
+            f"hdbscan found no cluster among {rows} texts. Lower min_cluster_size "
+            f"(now {config.min_cluster_size}) or min_samples, or use kmeans."
+        )
+    return Grouping(labels, np.where(labels >= 0, strength, 0.0))
+
+
+def one_pool(inputs: Inputs) -> Grouping:
+    """Control: every row in one cluster, which is the pool of PPT (Gu et al., 2022)."""
+    return _control(np.zeros(len(inputs.embeddings), dtype=np.int64))
+
+
+def random_groups(inputs: Inputs) -> Grouping:
+    """Control: the sizes of another clustering, without its content.
+
+    The labels of `like` are permuted among the rows that have a cluster; its outliers stay out.
+    """
+    if inputs.like is None:
+        raise ValueError(f"`like` must hold the labels of clustering '{inputs.config.like}'")
+    labels = np.where(np.asarray(inputs.like) >= 0, inputs.like, -1).astype(np.int64)
+    inside = np.flatnonzero(labels >= 0)
+    # The name is part of the stream, so that a study may hold several different random controls.
+    shuffled = stream(inputs.seed, "clustering", "random_groups", inputs.config.name).permutation(inside)
+    labels[inside] = labels[shuffled]
+    return _control(labels)
+
+
+def known_groups(inputs: Inputs) -> Grouping:
+    """Control: one cluster for each group that the data name; rows without one are left out."""
+    groups = inputs.groups or []
+    sizes = Counter(group for group in groups if group is not None)
+    if not sizes:
+        raise inputs.refusal(
+            "known_groups needs the group of each text, and none is known. "
+            "`texts.columns.group` must name a column that holds it."
+        )
+    names = sorted(sizes, key=lambda name: (-sizes[name], name))
+    ids = {name: cluster_id for cluster_id, name in enumerate(names)}
+    labels = np.array([-1 if group is None else ids[group] for group in groups], dtype=np.int64)
+    return _control(labels, names)
+
+
+def _control(labels: np.ndarray, names: list[str] | None = None) -> Grouping:
+    return Grouping(labels, np.where(labels >= 0, 1.0, 0.0), names)
+
+
+ALGORITHMS: dict[str, Callable[[Inputs], Grouping]] = {
+    "kmeans": kmeans,
+    "hdbscan": hdbscan,
+    "one_pool": one_pool,
+    "random_groups": random_groups,
+    "known_groups": known_groups,
+}

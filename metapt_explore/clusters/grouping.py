@@ -1,0 +1,44 @@
+"""Which cluster each row belongs to: what every algorithm returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """Which cluster each row belongs to.
+
+    Attributes:
+        labels: ``[rows]`` integers; a cluster id, or -1 for an outlier or a row without a group.
+        strength: ``[rows]`` in 0..1, how firmly a row belongs to its cluster; 0 for -1.
+        names: Known groups: the group's name for each cluster id; else None.
+    """
+
+    labels: np.ndarray
+    strength: np.ndarray
+    names: list[str] | None = None
+
+
+def renumber_by_size(labels: np.ndarray) -> np.ndarray:
+    """Renumbers clusters so that 0 is the largest; ties go to the cluster whose first row comes first.
+
+    Args:
+        labels: ``[rows]`` integers; negative entries become -1.
+
+    Returns:
+        ``[rows]`` integers without gaps in the ids.
+
+    Example:
+        >>> renumber_by_size(np.array([7, 3, -1, 3])).tolist()
+        [1, 0, -1, 0]
+    """
+    ids, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    inside = ids >= 0
+    order = np.lexsort((first[inside], -sizes[inside]))
+    renumbered = np.full(len(labels), -1, dtype=np.int64)
+    for new, old in enumerate(ids[inside][order]):
+        renumbered[labels == old] = new
+    return renumbered

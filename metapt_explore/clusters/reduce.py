@@ -1,0 +1,78 @@
+"""Principal components: the vectors that are clustered and measured."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metapt_explore.errors import UserError
+
+
+def normalise(vectors: np.ndarray) -> np.ndarray:
+    """Scales every row to length 1; a row of zeros (an empty text) stays zero.
+
+    Args:
+        vectors: ``[rows, width]``.
+
+    Returns:
+        ``[rows, width]`` in float64.
+    """
+    vectors = np.asarray(vectors, dtype=np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def principal_components(vectors: np.ndarray, dimensions: int) -> np.ndarray:
+    """Projects rows on their first principal components, with a sign that does not change.
+
+    The sign of a principal component is arbitrary; here the coordinate with the largest absolute
+    loading is positive, so that a map is not mirrored between machines or library versions.
+
+    Args:
+        vectors: ``[rows, width]``.
+        dimensions: Components wanted; no more than rows or width are returned.
+
+    Returns:
+        ``[rows, min(dimensions, rows, width)]`` in float64, centred on zero.
+    """
+    vectors = np.asarray(vectors, dtype=np.float64)
+    rows, width = vectors.shape
+    dimensions = min(dimensions, rows, width)
+    if rows < 2 or dimensions == 0:  # one row is its own mean
+        return np.zeros((rows, dimensions))
+    from sklearn.decomposition import PCA
+
+    # Both solvers are exact and draw no random numbers; the first is the fast one for many rows.
+    solver = "covariance_eigh" if rows > width else "full"
+    pca = PCA(n_components=dimensions, svd_solver=solver).fit(vectors)
+    loadings = pca.components_
+    largest = loadings[np.arange(len(loadings)), np.abs(loadings).argmax(axis=1)]
+    return pca.transform(vectors) * np.where(largest < 0, -1.0, 1.0)
+
+
+def reduce_embeddings(embeddings: np.ndarray, dimensions: int) -> np.ndarray:
+    """Returns the vectors that kmeans and hdbscan see: L2-normalised, then principal components.
+
+    On vectors of length 1 the Euclidean distance orders pairs as the cosine similarity does, which
+    is what sentence encoders are trained for.
+
+    Args:
+        embeddings: ``[rows, width]``.
+        dimensions: Principal components, `ClusteringConfig.dimensions`.
+
+    Returns:
+        ``[rows, min(dimensions, rows, width)]`` in float64.
+
+    Raises:
+        UserError: Where an embedding is not a finite number.
+
+    Example:
+        >>> reduce_embeddings(np.eye(3), 2).shape
+        (3, 2)
+    """
+    broken = int((~np.isfinite(embeddings).all(axis=1)).sum())
+    if broken:
+        raise UserError(
+            f"{broken} of {len(embeddings)} embeddings hold values that are not finite numbers. "
+            "Use another encoder, or encode the texts again."
+        )
+    return principal_components(normalise(embeddings), dimensions)

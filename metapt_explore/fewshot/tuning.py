@@ -1,0 +1,243 @@
+"""Few-shot prompt tuning of one method on one task: all data seeds and learning rates in one batch.
+
+Prompt tuning: Lester et al., EMNLP 2021 (arXiv 2104.08691). Learning rate and number of steps are
+chosen on the dev split of each data seed; the test split is scored once, after the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metapt_explore.config import EvaluationConfig
+from metapt_explore.pretraining.loop import CLIP_NORM
+from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.prompts.reader import Reader
+from metapt_explore.seeds import stream
+
+
+@dataclass(frozen=True)
+class Split:
+    """Texts and their class indices."""
+
+    texts: list[str]
+    labels: list[int]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What few-shot tuning of one prompt on one task gave.
+
+    Attributes:
+        results: One record for each data seed: test scores at the chosen rate and step, and at the start.
+        curves: One record for each data seed, learning rate and scored step.
+        prompts: The chosen prompt of each data seed, `[prompt_tokens, width]`.
+        passes: Rows sent forward and backward.
+    """
+
+    results: list[dict[str, Any]]
+    curves: list[dict[str, Any]]
+    prompts: dict[int, Tensor]
+    passes: int
+
+
+def tune(
+    start: Tensor,
+    backbone: CausalBackbone,
+    reader: Reader,
+    train: Mapping[int, Split],
+    dev: Mapping[int, Split],
+    test: Split,
+    config: EvaluationConfig,
+    order_seed: tuple[int, ...],
+    on_step: Callable[[int, dict[str, Any]], None],
+) -> Outcome:
+    """Tunes one start on every data seed at every learning rate, and scores what dev chose on test.
+
+    Args:
+        start: The prompt to begin from, fp32 `[prompt_tokens, width]`.
+        backbone: The frozen model.
+        reader: Template and label words of the task.
+        train: The few-shot examples of each data seed.
+        dev: As many held-out examples for choosing.
+        test: Rows that nothing is chosen on.
+        config: Learning rates, steps, batch size.
+        order_seed: Study seed and initialisation seed: they order the examples.
+        on_step: Called after each tuning step with a record of the mean training loss.
+    """
+    seeds, rates = list(train), config.learning_rates
+    cells = [(seed, rate) for seed in seeds for rate in rates]
+    scorer, offsets = _training_rows(backbone, reader, train)
+    prompts = [torch.nn.Parameter(start.clone()) for _ in cells]
+    optimiser = torch.optim.Adam(
+        [{"params": [prompt], "lr": rate} for prompt, (_, rate) in zip(prompts, cells, strict=True)]
+    )
+    snapshots = {0: torch.stack([prompt.detach().clone() for prompt in prompts])}
+    for step in range(1, config.steps + 1):
+        batch = _batch(cells, train, offsets, config.batch_size, order_seed, step)
+        losses, gradients = scorer.losses_and_gradients(torch.stack([prompt.detach() for prompt in prompts]), batch)
+        for prompt, gradient in zip(prompts, gradients, strict=True):
+            prompt.grad = gradient.clone()
+            torch.nn.utils.clip_grad_norm_([prompt], CLIP_NORM)
+        optimiser.step()
+        if step in config.scored_steps:
+            snapshots[step] = torch.stack([prompt.detach().clone() for prompt in prompts])
+        on_step(step, {"step": step, "train_loss": float(losses.mean())})
+
+    curves = _score_dev(snapshots, cells, backbone, reader, dev)
+    chosen = {seed: _choose(curves, seed) for seed in seeds}
+    tested = _score_test(snapshots, cells, chosen, backbone, reader, test)
+    results, kept = [], {}
+    for seed in seeds:
+        choice = chosen[seed]
+        for record in curves:
+            if record["data_seed"] == seed and record["learning_rate"] == choice["learning_rate"]:
+                record.update(tested[seed][record["step"]])
+        end, begin = tested[seed][choice["step"]], tested[seed][0]
+        results.append(
+            {
+                "data_seed": seed,
+                "accuracy": end["test_accuracy"],
+                "macro_f1": end["test_macro_f1"],
+                "test_loss": end["test_loss"],
+                "start_accuracy": begin["test_accuracy"],
+                "start_loss": begin["test_loss"],
+                "dev_accuracy": choice["dev_accuracy"],
+                "learning_rate": choice["learning_rate"],
+                "step": choice["step"],
+            }
+        )
+        kept[seed] = snapshots[choice["step"]][cells.index((seed, choice["learning_rate"]))].cpu()
+    return Outcome(results, curves, kept, scorer.row_passes)
+
+
+def _training_rows(
+    backbone: CausalBackbone, reader: Reader, train: Mapping[int, Split]
+) -> tuple[Scorer, dict[int, int]]:
+    """One bank over the examples of all data seeds, and where each seed's examples begin in it."""
+    texts: list[str] = []
+    offsets = {}
+    for seed, split in train.items():
+        offsets[seed] = len(texts)
+        texts += split.texts
+    return Scorer(backbone, backbone.bank(texts, reader), reader), offsets
+
+
+def _batch(
+    cells: list[tuple[int, float]],
+    train: Mapping[int, Split],
+    offsets: dict[int, int],
+    size: int,
+    order_seed: tuple[int, ...],
+    step: int,
+) -> Batch:
+    """The examples of one tuning step: every cell of a data seed sees the same ones."""
+    rows, groups, labels = [], [], []
+    picked: dict[int, list[int]] = {}
+    for group, (seed, _) in enumerate(cells):
+        if seed not in picked:
+            picked[seed] = _epoch_rows(len(train[seed].texts), size, order_seed, seed, step)
+        rows += [offsets[seed] + row for row in picked[seed]]
+        groups += [group] * len(picked[seed])
+        labels += [train[seed].labels[row] for row in picked[seed]]
+    return Batch(rows, groups, labels)
+
+
+def _epoch_rows(total: int, size: int, order_seed: tuple[int, ...], seed: int, step: int) -> list[int]:
+    """Rows of one step: epochs of shuffled rows cut into batches, stateless so that any step can be asked for."""
+    if size >= total:
+        return list(range(total))
+    per_epoch = total // size
+    epoch, part = divmod(step - 1, per_epoch)
+    study_seed, *rest = order_seed
+    order = stream(study_seed, "tuning_order", *rest, seed, epoch).permutation(total)
+    return [int(row) for row in order[part * size : (part + 1) * size]]
+
+
+def _score_dev(
+    snapshots: dict[int, Tensor],
+    cells: list[tuple[int, float]],
+    backbone: CausalBackbone,
+    reader: Reader,
+    dev: Mapping[int, Split],
+) -> list[dict[str, Any]]:
+    """Dev scores of every cell at every scored step."""
+    curves = []
+    for seed, split in dev.items():
+        members = [index for index, (cell_seed, _) in enumerate(cells) if cell_seed == seed]
+        # At the start all rates have the same prompt: it is scored once.
+        keys = [(0, members[0])] + [(step, index) for step in snapshots if step > 0 for index in members]
+        stacked = torch.stack([snapshots[step][index] for step, index in keys])
+        scores = backbone.score_all(stacked, backbone.bank(split.texts, reader), reader)
+        found = {key: measure(scores[i], split.labels) for i, key in enumerate(keys)}
+        for index in members:
+            for step in snapshots:
+                metrics = found[(step, index) if step else (0, members[0])]
+                curves.append(
+                    {
+                        "data_seed": seed,
+                        "learning_rate": cells[index][1],
+                        "step": step,
+                        **{f"dev_{key}": value for key, value in metrics.items()},
+                    }
+                )
+    return curves
+
+
+def _choose(curves: list[dict[str, Any]], seed: int) -> dict[str, Any]:
+    """Highest dev accuracy; among equals the lowest dev loss, then the fewest steps."""
+    own = [record for record in curves if record["data_seed"] == seed]
+    best = min(own, key=lambda record: (-record["dev_accuracy"], record["dev_loss"], record["step"]))
+    return dict(best)
+
+
+def _score_test(
+    snapshots: dict[int, Tensor],
+    cells: list[tuple[int, float]],
+    chosen: dict[int, dict[str, Any]],
+    backbone: CausalBackbone,
+    reader: Reader,
+    test: Split,
+) -> dict[int, dict[int, dict[str, float]]]:
+    """Test scores at every scored step of each data seed's chosen learning rate."""
+    index = {seed: cells.index((seed, choice["learning_rate"])) for seed, choice in chosen.items()}
+    keys = [(0, 0)] + [(step, cell) for step in snapshots if step > 0 for cell in index.values()]
+    stacked = torch.stack([snapshots[step][cell] for step, cell in keys])
+    scores = backbone.score_all(stacked, backbone.bank(test.texts, reader), reader)
+    found = {key: measure(scores[i], test.labels) for i, key in enumerate(keys)}
+    return {
+        seed: {
+            step: {f"test_{key}": value for key, value in found[(step, cell) if step else (0, 0)].items()}
+            for step in snapshots
+        }
+        for seed, cell in index.items()
+    }
+
+
+def measure(scores: Tensor, labels: list[int]) -> dict[str, float]:
+    """Accuracy, macro F1 and mean cross-entropy over the label words.
+
+    Args:
+        scores: Logits of the label words, `[rows, classes]`.
+        labels: Class index of each row.
+
+    Example:
+        >>> measure(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), [0, 1])["accuracy"]
+        1.0
+    """
+    from sklearn.metrics import f1_score
+
+    predicted = scores.argmax(dim=1).numpy()
+    truth = np.asarray(labels)
+    return {
+        "accuracy": float((predicted == truth).mean()),
+        "macro_f1": float(f1_score(truth, predicted, average="macro", labels=range(scores.shape[1]), zero_division=0)),
+        "loss": float(F.cross_entropy(scores, torch.tensor(labels))),
+    }

@@ -1,0 +1,107 @@
+"""What one outer step sees: tasks, and label-balanced support and query rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metapt_explore.config import PretrainingConfig
+from metapt_explore.seeds import stream
+
+#: Auxiliary tasks: task id -> class name -> rows.
+Tasks = Mapping[int, Mapping[str, Sequence[int]]]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Rows of one outer step.
+
+    Attributes:
+        tasks: Task ids, one for each task of the meta-batch.
+        support: Rows of each task for the inner step.
+        query: Rows of each task for the outer gradient; disjoint from its support where the task
+            has rows enough.
+        support_labels: Class index of each support row.
+        query_labels: Class index of each query row.
+    """
+
+    tasks: list[int]
+    support: list[list[int]]
+    query: list[list[int]]
+    support_labels: list[list[int]]
+    query_labels: list[list[int]]
+
+    @property
+    def rows(self) -> list[int]:
+        """All rows of the episode."""
+        return [row for part in (*self.support, *self.query) for row in part]
+
+
+def draw_episode(tasks: Tasks, config: PretrainingConfig, seed: int, init_seed: int, step: int) -> Episode:
+    """Draws the tasks and rows of one outer step.
+
+    Tasks are drawn without replacement (with, once all are used). Rows are label-balanced: each
+    class has the same number, a remainder goes to classes drawn at random. A class with too few
+    rows for support and query is drawn with replacement.
+
+    Args:
+        tasks: The auxiliary tasks.
+        config: Sizes of the meta-batch, support and query.
+        seed: The study seed.
+        init_seed: The initialisation seed.
+        step: The outer step; the draw depends on nothing else, so that a resumed run goes on equally.
+
+    Example:
+        >>> tasks = {0: {"bad": [0, 1, 2], "good": [3, 4, 5]}}
+        >>> config = PretrainingConfig(meta_batch_size=1, support_size=2, query_size=2)
+        >>> episode = draw_episode(tasks, config, seed=0, init_seed=0, step=0)
+        >>> len(set(episode.rows))
+        4
+    """
+    rng = stream(seed, "episodes", init_seed, step)
+    names = sorted(tasks)
+    chosen: list[int] = []
+    while len(chosen) < config.meta_batch_size:
+        need = config.meta_batch_size - len(chosen)
+        chosen += [names[i] for i in rng.permutation(len(names))[:need]]
+    parts = [_draw_rows(tasks[task], (config.support_size, config.query_size), rng) for task in chosen]
+    return Episode(
+        chosen,
+        [part[0][0] for part in parts],
+        [part[1][0] for part in parts],
+        [part[0][1] for part in parts],
+        [part[1][1] for part in parts],
+    )
+
+
+def _draw_rows(
+    classes: Mapping[str, Sequence[int]], sizes: tuple[int, ...], rng: np.random.Generator
+) -> list[tuple[list[int], list[int]]]:
+    """Draws disjoint balanced sets of the given sizes; returns (rows, class indices) of each."""
+    pools = [np.asarray(rows) for rows in classes.values()]
+    counts = [_balanced(size, len(pools), rng) for size in sizes]
+    drawn = []
+    for index, pool in enumerate(pools):
+        total = int(sum(count[index] for count in counts))
+        enough = len(pool) >= total
+        drawn.append(list(map(int, rng.choice(pool, size=total, replace=not enough))))
+    sets = []
+    for count in counts:
+        rows = [row for index in range(len(pools)) for row in _take(drawn[index], count[index])]
+        labels = [index for index in range(len(pools)) for _ in range(count[index])]
+        sets.append((rows, labels))
+    return sets
+
+
+def _take(rows: list[int], number: int) -> list[int]:
+    taken = rows[:number]
+    del rows[:number]
+    return taken
+
+
+def _balanced(size: int, classes: int, rng: np.random.Generator) -> list[int]:
+    counts = np.full(classes, size // classes)
+    counts[rng.permutation(classes)[: size % classes]] += 1
+    return [int(count) for count in counts]

@@ -1,0 +1,131 @@
+"""The pre-training loop: the same for every method, resumable at any step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from metapt_explore.pretraining.episodes import Episode
+from metapt_explore.pretraining.learner import Learner, Setting
+from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.gradients import Scorer
+from metapt_explore.prompts.reader import Reader
+
+#: Gradients of a few rows through a frozen model are heavy-tailed; PPT clips at the same norm.
+CLIP_NORM = 1.0
+
+
+class Record(Protocol):
+    """Where the loop writes: an artifact that is being made."""
+
+    def metric(self, record: dict[str, Any]) -> None:
+        """Appends one line of metrics."""
+
+    def save_checkpoint(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+        """Replaces the checkpoint."""
+
+    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Returns the checkpoint, or None."""
+
+
+def pretrain(
+    learner: Learner,
+    setting: Setting,
+    start: Tensor,
+    backbone: CausalBackbone,
+    texts: Sequence[str],
+    reader: Reader,
+    record: Record,
+    on_step: Callable[[int], None],
+) -> tuple[Tensor, dict[str, Any]]:
+    """Pre-trains one prompt.
+
+    Args:
+        learner: The method.
+        setting: Tasks, sizes and seeds.
+        start: The prompt to begin from, fp32 `[prompt_tokens, width]`.
+        backbone: The frozen model.
+        texts: The texts that the tasks' rows point into.
+        reader: Template and label words.
+        record: Receives metrics and checkpoints; a checkpoint found there is gone on from.
+        on_step: Called after each step; may raise to stop, the checkpoint has then been written.
+
+    Returns:
+        The pre-trained prompt, and telemetry (row passes, diagnostic rows, encoded rows).
+    """
+    config = setting.config
+    episodes = [learner.draw(step) for step in range(config.steps)]
+    # Only texts that will be drawn are ever encoded.
+    drawn = sorted({row for episode in episodes for row in episode.rows})
+    position = {row: index for index, row in enumerate(drawn)}
+    bank = backbone.bank([texts[row] for row in drawn], reader)
+    scorer = Scorer(backbone, bank, reader)
+
+    prompt = torch.nn.Parameter(start.clone())
+    optimiser = torch.optim.Adam([prompt], lr=config.outer_lr)
+    first = _restore(record, prompt, optimiser, scorer)
+    for step in range(first, config.steps):
+        episode = _in_bank(episodes[step], position)
+        gradient, task_records = learner.gradient(prompt.detach(), episode, scorer)
+        prompt.grad = gradient.clone()
+        norm = torch.nn.utils.clip_grad_norm_([prompt], CLIP_NORM)
+        optimiser.step()
+        for task_record in task_records:
+            record.metric({"step": step, **task_record, "gradient_norm": float(norm)})
+        finished = step + 1
+        if finished % config.checkpoint_every == 0 or finished == config.steps:
+            _save(record, prompt, optimiser, finished, scorer)
+        try:
+            on_step(finished)
+        except BaseException:
+            _save(record, prompt, optimiser, finished, scorer)
+            raise
+    telemetry = {
+        "row_passes": scorer.row_passes,
+        "diagnostic_rows": scorer.diagnostic_rows,
+        "encoded_rows": bank.encoded_rows,
+        "states_cached": bank.cached,
+        "states_mib": round(bank.needed_bytes / 2**20, 1),
+    }
+    return prompt.detach(), telemetry
+
+
+def _in_bank(episode: Episode, position: dict[int, int]) -> Episode:
+    """The same episode with rows counted in the bank."""
+    return replace(
+        episode,
+        support=[[position[row] for row in part] for part in episode.support],
+        query=[[position[row] for row in part] for part in episode.query],
+    )
+
+
+def _save(record: Record, prompt: Tensor, optimiser: torch.optim.Adam, step: int, scorer: Scorer) -> None:
+    state = optimiser.state[prompt]
+    tensors = {
+        "prompt": prompt.detach().cpu(),
+        "exp_avg": state["exp_avg"].cpu(),
+        "exp_avg_sq": state["exp_avg_sq"].cpu(),
+        "adam_step": torch.as_tensor(state["step"]).reshape(1).float().cpu(),
+    }
+    counts = {"row_passes": scorer.row_passes, "diagnostic_rows": scorer.diagnostic_rows}
+    record.save_checkpoint({key: value.contiguous() for key, value in tensors.items()}, {"step": step, **counts})
+
+
+def _restore(record: Record, prompt: torch.nn.Parameter, optimiser: torch.optim.Adam, scorer: Scorer) -> int:
+    found = record.load_checkpoint()
+    if found is None:
+        return 0
+    tensors, meta = found
+    with torch.no_grad():
+        prompt.copy_(tensors["prompt"])
+    optimiser.state[prompt] = {
+        "step": tensors["adam_step"][0].clone(),
+        "exp_avg": tensors["exp_avg"].to(prompt.device),
+        "exp_avg_sq": tensors["exp_avg_sq"].to(prompt.device),
+    }
+    scorer.row_passes, scorer.diagnostic_rows = meta["row_passes"], meta["diagnostic_rows"]
+    return int(meta["step"])

@@ -1,0 +1,46 @@
+"""PPT: the prompt is pre-trained on all rows together (Gu et al., ACL 2022, arXiv 2109.04332)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from metapt_explore.pretraining.episodes import Episode, draw_episode
+from metapt_explore.pretraining.learner import Setting
+from metapt_explore.prompts.gradients import Batch, Scorer
+
+
+class Pooled:
+    """One gradient of the mean loss over a label-balanced batch from the whole pool.
+
+    A step has as many rows as a meta-step has in support and query together, so that pooled
+    pre-training and meta-learning spend the same number of backbone passes and of updates.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        config = setting.config
+        self._pool: dict[str, list[int]] = {}
+        for task in sorted(setting.tasks):
+            for name, rows in setting.tasks[task].items():
+                self._pool.setdefault(name, []).extend(int(row) for row in rows)
+        # One "task", the pool, with the rows of a whole meta-step: half as support, half as query.
+        self._config = config.model_copy(
+            update={
+                "meta_batch_size": 1,
+                "support_size": config.meta_batch_size * config.support_size,
+                "query_size": config.meta_batch_size * config.query_size,
+            }
+        )
+
+    def draw(self, step: int) -> Episode:
+        """Draws a balanced batch from the pool."""
+        return draw_episode({0: self._pool}, self._config, self.setting.seed, self.setting.init_seed, step)
+
+    def gradient(self, prompt: Tensor, episode: Episode, scorer: Scorer) -> tuple[Tensor, list[dict[str, Any]]]:
+        """Gradient of the mean loss over all rows of the step."""
+        labels = [*episode.support_labels[0], *episode.query_labels[0]]
+        batch = Batch(episode.rows, [0] * len(episode.rows), labels)
+        losses, gradients = scorer.losses_and_gradients(prompt[None], batch)
+        return gradients[0], [{"task": -1, "loss": float(losses[0])}]

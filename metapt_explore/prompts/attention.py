@@ -1,0 +1,124 @@
+"""Attention of prompt tokens over a cached text, for every transformers model with the attention interface.
+
+The language model's own forward pass is used; only the attention function is ours. It has two uses:
+
+* **encode**: plain causal attention over right-padded texts, whose keys and values are captured.
+  Padding stands behind every real token, so a causal mask alone is exact.
+* **score**: the new tokens (prompt and template tail) attend to the captured text of their row and,
+  causally, to one another. The text's keys and values are read where they lie: they are neither
+  repeated over query heads nor concatenated with the new ones.
+
+Scores and softmax are plain tensor operations, so that a second derivative exists (fused attention
+kernels have none).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NAME = "metapt_text_state"
+
+
+@dataclass
+class Captured:
+    """Receives each layer's keys and values while texts are encoded, `[rows, kv_heads, tokens, head_dim]`."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+
+
+@dataclass
+class Context:
+    """What the new tokens of one forward pass attend to.
+
+    Attributes:
+        keys: Text keys, `[layers, rows, kv_heads, text_tokens, head_dim]`.
+        values: Text values, the same shape.
+        text_mask: Added to scores over the text: 0 or the most negative number, `[rows, 1, 1, text_tokens]`.
+        self_mask: Added to scores among the new tokens, `[new_tokens, new_tokens]`.
+    """
+
+    keys: Tensor
+    values: Tensor
+    text_mask: Tensor
+    self_mask: Tensor
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    captured: Captured | None = None,
+    context: Context | None = None,
+    **ignored: Any,
+) -> tuple[Tensor, None]:
+    """The attention function that is registered with transformers.
+
+    Args:
+        module: The attention layer; its `layer_idx` picks the text's keys and values.
+        query: `[rows, heads, new_tokens, head_dim]`.
+        key: `[rows, kv_heads, new_tokens, head_dim]`.
+        value: The same shape as `key`.
+        attention_mask: Unused: transformers builds none for this function.
+        scaling: Factor of the scores; `head_dim ** -0.5` when absent.
+        dropout: Unused: the model is frozen and in evaluation mode.
+        captured: Given while texts are encoded.
+        context: Given while prompts are scored.
+        **ignored: Whatever else a model passes on.
+
+    Returns:
+        The attended values `[rows, new_tokens, heads, head_dim]`, and None for the weights.
+    """
+    rows, heads, tokens, head_dim = query.shape
+    kv_heads = key.shape[1]
+    if context is None:
+        if captured is not None:
+            captured.keys.append(key)
+            captured.values.append(value)
+        out = F.scaled_dot_product_attention(
+            query, key, value, is_causal=True, scale=scaling, enable_gqa=kv_heads != heads
+        )
+        return out.transpose(1, 2).contiguous(), None
+
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    text_keys, text_values = context.keys[layer], context.values[layer]
+    repeats = heads // kv_heads
+    # Query heads that share a key head are laid behind one another on the token axis.
+    query = query.reshape(rows, kv_heads, repeats * tokens, head_dim) * (scaling or head_dim**-0.5)
+    over_text = query @ text_keys.transpose(-1, -2) + context.text_mask
+    among_new = query @ key.transpose(-1, -2) + context.self_mask.repeat(repeats, 1)
+    text_tokens = text_keys.shape[2]
+    weights = torch.cat([over_text, among_new], dim=-1).softmax(dim=-1, dtype=torch.float32).to(value.dtype)
+    out = weights[..., :text_tokens] @ text_values + weights[..., text_tokens:] @ value
+    return out.reshape(rows, heads, tokens, head_dim).transpose(1, 2), None
+
+
+def register() -> str:
+    """Makes the attention function known to transformers and returns its name."""
+    from transformers.modeling_utils import AttentionInterface
+
+    AttentionInterface.register(NAME, attention)
+    return NAME
+
+
+def causal_mask(tokens: int, blocks: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Mask among new tokens: causal inside each of `blocks` equal blocks, nothing between blocks.
+
+    Several prompts can thus be scored over one text in one row: each block is a prompt with its tail.
+
+    Returns:
+        `[blocks * tokens, blocks * tokens]`, 0 where attention is allowed, else the most negative number.
+    """
+    allowed = torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril()
+    allowed = torch.block_diag(*[allowed] * blocks).bool() if blocks > 1 else allowed
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=device)
+    return mask.masked_fill(~allowed, torch.finfo(dtype).min)

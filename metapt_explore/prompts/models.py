@@ -1,0 +1,184 @@
+"""From a name to a loaded, frozen model: starter, folder or hub; device, dtype and content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metapt_explore.config import ModelConfig
+from metapt_explore.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from metapt_explore.prompts.causal import CausalBackbone
+
+#: Starter models: name -> (folder of the home it lives in once `metapt setup` has run, what it is).
+STARTER_MODELS = {
+    "smollm2-135m": "SmolLM2-135M-Instruct, a Llama-like language model (134.5 M parameters)",
+    "minilm": "all-MiniLM-L6-v2, a sentence encoder (22.7 M parameters)",
+}
+
+
+def home() -> Path:
+    """Folder of converted starter models and remembered hashes: `$METAPT_HOME`, else the user's cache."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "metapt_explore"
+    return Path(os.environ.get("METAPT_HOME", default)).expanduser()
+
+
+def starter_folder(name: str) -> Path:
+    """Where a starter model lies once `metapt setup` has run."""
+    return home() / "models" / name
+
+
+def model_folder(name: str, revision: str | None = None) -> Path:
+    """Finds the folder with a model's files, downloading from the hub where the name is a hub name.
+
+    Args:
+        name: A starter model, a folder, or a hub name such as ``google/t5-v1_1-base``.
+        revision: Commit or tag of a hub model.
+
+    Raises:
+        UserError: Where the starter is not set up, the folder holds no model or the hub cannot be reached.
+    """
+    if name in STARTER_MODELS:
+        folder = starter_folder(name)
+        if not (folder / "config.json").exists():
+            raise UserError(f"The starter model '{name}' is not on this machine yet: run `metapt setup` once.")
+        return folder
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").exists():
+            raise UserError(f"The folder {folder} holds no model: config.json is missing.")
+        return folder
+    if name.startswith((".", "/", "~")):
+        raise UserError(f"There is no model folder {folder}.")
+    return _from_hub(name, revision)
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, etag_timeout=5))
+    except HFValidationError:
+        reason = "it is neither a folder nor a valid hub name"
+    except LocalEntryNotFoundError:
+        reason = "the hub cannot be reached and no copy is on this machine"
+    except HfHubHTTPError as error:
+        reason = f"the hub says: {str(error).splitlines()[0]}"
+    except (OSError, ValueError) as error:
+        reason = f"the hub cannot be reached ({type(error).__name__})"
+    starters = ", ".join(sorted(STARTER_MODELS))
+    raise UserError(
+        f"Cannot load the model '{name}': {reason}. Use a model folder, or a starter model ({starters}) after `metapt setup`."
+    )
+
+
+def content_hash(folder: Path) -> str:
+    """Hash of a model's weights, configuration and tokenizer files.
+
+    It is remembered for each file by size and modification time, because reading gigabytes takes seconds.
+    """
+    memory = home() / "hashes.json"
+    known: dict[str, str] = {}
+    if memory.exists():
+        try:
+            known = json.loads(memory.read_text())
+        except json.JSONDecodeError:
+            known = {}
+    parts, changed = [], False
+    for file in sorted(folder.iterdir()):
+        if file.suffix not in (".json", ".safetensors", ".model", ".txt"):
+            continue
+        stat = file.stat()
+        key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        if key not in known:
+            with file.open("rb") as stream:
+                known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+            changed = True
+        parts.append(f"{file.name}={known[key]}")
+    if changed:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = memory.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(known))
+        temporary.replace(memory)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def resolve_device(device: str) -> str:
+    """`auto` is the first CUDA GPU where there is one, else the CPU."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"model.device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def resolve_dtype(dtype: str, device: str) -> torch.dtype:
+    """`auto` is bfloat16 where the machine multiplies it in hardware, else float32.
+
+    A CPU without such instructions emulates bfloat16 several times slower than float32.
+    """
+    import torch
+
+    if dtype != "auto":
+        return torch.float32 if dtype == "float32" else torch.bfloat16
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    capabilities = torch.cpu.get_capabilities()
+    fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+    return torch.bfloat16 if fast else torch.float32
+
+
+def load_pretrained(auto_class: Any, folder: Path, name: str, **options: Any) -> Any:
+    """Loads a model from a folder, or says why it cannot be loaded."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        return auto_class.from_pretrained(folder, local_files_only=True, **options)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"The model '{name}' in {folder} cannot be loaded: {reason}") from error
+
+
+def load_backbone(config: ModelConfig) -> CausalBackbone:
+    """Loads the frozen language model and checks that the fast path is exact for it.
+
+    Args:
+        config: Name, dtype, device and sizes.
+
+    Raises:
+        UserError: Where the model cannot be found, loaded or used.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    from metapt_explore.prompts import attention
+    from metapt_explore.prompts.causal import CausalBackbone
+
+    folder = model_folder(config.name, config.revision)
+    settings = load_pretrained(AutoConfig, folder, config.name)
+    if getattr(settings, "is_encoder_decoder", False):
+        raise UserError(
+            f"The model '{config.name}' is an encoder-decoder; the suffix placement needs a decoder-only model "
+            "(such as SmolLM2, Llama or Qwen)."
+        )
+    device = resolve_device(config.device)
+    dtype = resolve_dtype(config.dtype, device)
+    tokenizer = load_pretrained(AutoTokenizer, folder, config.name)
+    model = load_pretrained(
+        AutoModelForCausalLM, folder, config.name, dtype=dtype, attn_implementation=attention.register()
+    ).to(device)
+    backbone = CausalBackbone(model, tokenizer, config)
+    backbone.check_exact()
+    return backbone

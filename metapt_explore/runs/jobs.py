@@ -1,0 +1,145 @@
+"""A job is one detached process that works on a study; its folder tells how it stands.
+
+Whoever runs a study (page, notebook, command line) holds the study's lock and writes ``job.json``,
+so that all of them show the same. A job survives a closed browser and a restarted server; a killed
+one is noticed because its lock is free while its file still says ``running``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from metapt_explore.config import StudyConfig, to_yaml
+from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.runs.files import read_json, write_bytes, write_json
+from metapt_explore.runs.progress import Progress, State
+from metapt_explore.runs.workspace import Workspace
+
+#: Seconds between two writes of the job file.
+WRITE_EVERY = 0.5
+
+
+def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
+    """How the job of a study stands.
+
+    Returns:
+        ``status`` (``none``, ``starting``, ``running``, ``done``, ``failed``, ``cancelled`` or
+        ``stopped``: its process died), and what `Progress` knows (``stage``, ``fraction``,
+        ``seconds_left`` …), ``error`` where it failed.
+    """
+    found = read_json(workspace.study_folder(name) / "job.json")
+    if not isinstance(found, dict):
+        return {"status": "none"}
+    alive = workspace.is_locked(name)
+    if found.get("status") == "running" and not alive:
+        return {**found, "status": "stopped"}
+    # A job that was just started needs some seconds to import before it takes the lock.
+    if found.get("status") == "starting" and not alive and not _process_lives(found.get("pid")):
+        return {**found, "status": "stopped"}
+    return found
+
+
+def _process_lives(pid: Any) -> bool:
+    import psutil
+
+    try:
+        return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, TypeError, ValueError):
+        return False
+
+
+def start_job(workspace: Workspace, study: StudyConfig) -> None:
+    """Starts a detached process that runs the study; does nothing when one is already at it.
+
+    Its output goes to ``log.txt`` in the study's folder.
+    """
+    if job_state(workspace, study.name)["status"] in ("starting", "running"):
+        return
+    folder = workspace.study_folder(study.name)
+    asked = folder / "asked.yaml"
+    write_bytes(asked, to_yaml(study).encode())
+    command = [sys.executable, "-m", "metapt_explore", "run", str(asked), "--workspace", str(workspace.folder)]
+    with (folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    # The child may be quicker than this line; its own report must not be overwritten.
+    current = read_json(folder / "job.json")
+    if not (isinstance(current, dict) and current.get("pid") == process.pid):
+        write_json(folder / "job.json", {"status": "starting", "pid": process.pid, "began": time.time()})
+
+
+def cancel_job(workspace: Workspace, name: str) -> None:
+    """Asks the process that works on a study to stop at its next step; what is computed stays."""
+    write_bytes(_cancel_file(workspace, name), b"")
+
+
+def _cancel_file(workspace: Workspace, name: str) -> Path:
+    return workspace.study_folder(name) / "cancel"
+
+
+@contextmanager
+def working_on(
+    workspace: Workspace, name: str, listener: Callable[[State], None] = lambda state: None
+) -> Iterator[Progress]:
+    """Holds a study's lock, and keeps ``job.json`` up to date while the body runs.
+
+    Args:
+        workspace: The workspace.
+        name: The study.
+        listener: Also told of progress.
+
+    Raises:
+        UserError: Where another process is working on the study.
+    """
+    folder = workspace.study_folder(name)
+    lock = workspace.study_lock(name)
+    try:
+        # Whoever looks whether the lock is free takes it for a moment: try for longer than that.
+        lock.acquire(timeout=2)
+    except Timeout:
+        raise UserError(f"Another process is already running the study '{name}' in {workspace.folder}.") from None
+    cancel = _cancel_file(workspace, name)
+    cancel.unlink(missing_ok=True)
+    head = {"pid": os.getpid(), "began": time.time()}
+    last = {"time": 0.0, "stage": ""}
+
+    def write(state: State, status: str, **more: Any) -> None:
+        write_json(folder / "job.json", {**head, "status": status, "updated": time.time(), **state.as_dict(), **more})
+
+    def on_state(state: State) -> None:
+        if time.time() - last["time"] > WRITE_EVERY or state.stage != last["stage"]:
+            last["time"], last["stage"] = time.time(), state.stage
+            write(state, "running")
+        listener(state)
+
+    progress = Progress(on_state, cancel.exists)
+    write(progress.state, "running")
+    try:
+        yield progress
+    except (Cancelled, KeyboardInterrupt):
+        write(progress.state, "cancelled")
+        raise
+    except BaseException as error:
+        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        write(progress.state, "failed", error=message)
+        raise
+    else:
+        write(progress.state, "done")
+    finally:
+        cancel.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,115 @@
+"""How far a study is, how long it will take, and whether it was asked to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from metapt_explore.errors import Cancelled
+
+
+@dataclass
+class State:
+    """What is known of a running study.
+
+    Attributes:
+        stage: Title of what runs now.
+        done: Units of it that are finished.
+        total: Its units.
+        fraction: Share of the whole study's estimated work that is finished.
+        seconds_left: Estimate, None until there is a rate to go by.
+    """
+
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    fraction: float = 0.0
+    seconds_left: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+class Progress:
+    """Follows the stages of a study.
+
+    Work is estimated in tokens sent through the language model, which is nearly all of the cost; the
+    rate is measured while it runs, over stages that were really computed.
+
+    Args:
+        listener: Called with the state whenever something has moved.
+        should_stop: Asked at each unit; `Cancelled` is raised where it says yes.
+    """
+
+    def __init__(
+        self,
+        listener: Callable[[State], None] = lambda state: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.state = State()
+        self._listener, self._should_stop = listener, should_stop
+        self._planned: dict[str, float] = {}
+        self._finished: set[str] = set()
+        self._current: str | None = None
+        self._computed_work = 0.0
+        self._computed_seconds = 0.0
+        self._began = 0.0
+
+    def plan(self, works: dict[str, float]) -> None:
+        """Sets the estimated work of each stage, by key."""
+        self._planned = dict(works)
+
+    def begin(self, key: str, title: str, total: int) -> None:
+        """A stage starts to be computed."""
+        self._current, self._began = key, time.monotonic()
+        self.state.stage, self.state.done, self.state.total = title, 0, total
+        self._publish()
+
+    def advance(self, done: int) -> None:
+        """`done` units of the current stage are finished."""
+        self.state.done = done
+        self._publish()
+        if self._should_stop():
+            raise Cancelled("The study was asked to stop.")
+
+    def finish(self, key: str) -> None:
+        """A stage is there, computed now or found."""
+        if self._current == key:
+            self._computed_seconds += time.monotonic() - self._began
+            self._computed_work += self._planned.get(key, 0.0)
+            self._current = None
+        self._finished.add(key)
+        self._publish()
+
+    def _publish(self) -> None:
+        total = sum(self._planned.values()) or 1.0
+        part = 0.0
+        if self._current is not None and self.state.total:
+            part = self._planned.get(self._current, 0.0) * self.state.done / self.state.total
+        finished = sum(self._planned.get(key, 0.0) for key in self._finished) + part
+        self.state.fraction = min(1.0, finished / total)
+        seconds, work = self._computed_seconds, self._computed_work + part
+        if self._current is not None:
+            seconds += time.monotonic() - self._began
+        self.state.seconds_left = (total - finished) * seconds / work if work > 0 and seconds > 2 else None
+        self._listener(self.state)
+
+
+def say_time(seconds: float | None) -> str:
+    """Writes a duration as people say it.
+
+    Example:
+        >>> say_time(75), say_time(None), say_time(4000)
+        ('1 min 15 s', '…', '1 h 07 min')
+    """
+    if seconds is None:
+        return "…"
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

@@ -1,0 +1,140 @@
+"""The second half of the pipeline as stages: the prompt, and its few-shot evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.config import MethodConfig, StudyConfig, TaskConfig
+from metapt_explore.fewshot.tuning import Split, tune
+from metapt_explore.pretraining.learner import Setting, make_learner
+from metapt_explore.pretraining.loop import pretrain
+from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.starts import start_prompt
+from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.runs.data_stages import OnUnits, Recipe
+
+Backbone = Callable[[], CausalBackbone]
+
+
+def prompt_recipe(
+    study: StudyConfig,
+    method: MethodConfig,
+    init_seed: int,
+    texts: Artifact | None,
+    tasks: Artifact | None,
+    model: dict[str, Any],
+    backbone: Backbone,
+    on_units: OnUnits,
+) -> Recipe:
+    """The prompt of a method and initialisation seed: its start for PT, a complete pre-training otherwise."""
+    config: dict[str, Any] = {
+        "kind": method.kind,
+        "init_seed": init_seed,
+        "seed": study.seed,
+        "length": study.prompt.length,
+        "placement": study.prompt.placement,
+        "start": method.start or study.prompt.start,
+    }
+    parents: dict[str, str] = {}
+    if texts is not None and tasks is not None:
+        settings = study.pretraining.model_dump(mode="json", exclude={"checkpoint_every"})
+        words = {name: label.word for name, label in study.auxiliary_tasks.labels.items()}
+        config |= {**settings, "template": study.auxiliary_tasks.template, "words": words}
+        if method.kind == "ppt":
+            # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
+            config.pop("inner_lr")
+        parents = {"texts": texts.id, "tasks": tasks.id}
+    stage = Stage("prompt", f"prompt of {method.name}, initialisation seed {init_seed}", 1, config, parents, model)
+
+    def compute(out: ArtifactWriter) -> None:
+        loaded = backbone()
+        start = start_prompt(config["start"], study.prompt.length, loaded.embedding, study.seed, init_seed)
+        summary: dict[str, Any] = {"start": config["start"]}
+        prompt = start
+        if texts is not None and tasks is not None:
+            began = time.monotonic()
+            task_rows: dict[int, dict[str, list[int]]] = {}
+            table = tasks.table("tasks")
+            for task, by_task in table.groupby("task"):
+                # Classes in the order of the label words, whatever the order of the rows.
+                groups = {label: list(map(int, rows["row"])) for label, rows in by_task.groupby("label")}
+                task_rows[int(str(task))] = {label: groups[label] for label in study.auxiliary_tasks.labels}
+            setting = Setting(task_rows, study.pretraining, study.seed, init_seed)
+            reader = loaded.reader(study.auxiliary_tasks, "auxiliary_tasks")
+            rows = list(texts.table("texts")["text"])
+            prompt, telemetry = pretrain(
+                make_learner(method.kind, setting), setting, start, loaded, rows, reader, out, on_units
+            )
+            summary |= {"row_passes": telemetry["row_passes"], "diagnostic_rows": telemetry["diagnostic_rows"]}
+            out.write_table("telemetry", pd.DataFrame([{**telemetry, "seconds": time.monotonic() - began}]))
+        meta = {"placement": study.prompt.placement, "model": study.model.name, "method": method.name}
+        out.write_tensors("prompt", {"prompt": prompt, "start": start}, meta)
+        out.write_summary({**summary, "norm": float(prompt.norm()), "moved": float((prompt - start).norm())})
+
+    return stage, compute
+
+
+def fewshot_recipe(
+    study: StudyConfig,
+    task: TaskConfig,
+    method: MethodConfig,
+    init_seed: int,
+    split: Artifact,
+    prompt: Artifact,
+    model: dict[str, Any],
+    backbone: Backbone,
+    on_units: OnUnits,
+) -> Recipe:
+    """Few-shot tuning of one prompt on one task, over all data seeds and learning rates."""
+    evaluation = study.evaluation
+    config: dict[str, Any] = {
+        "template": task.template,
+        "words": {name: label.word for name, label in task.labels.items()},
+        "learning_rates": evaluation.learning_rates,
+        "steps": evaluation.steps,
+        "scored_steps": evaluation.scored_steps,
+        "batch_size": evaluation.batch_size,
+        "data_seeds": evaluation.data_seeds,
+        "init_seed": init_seed,
+        "seed": study.seed,
+    }
+    title = f"few-shot {task.name}, {method.name}, initialisation seed {init_seed}"
+    stage = Stage("fewshot", title, 1, config, {"split": split.id, "prompt": prompt.id}, model)
+
+    def compute(out: ArtifactWriter) -> None:
+        loaded = backbone()
+        # A half-done attempt is begun again: its metrics are not kept.
+        (out.folder / "metrics.jsonl").unlink(missing_ok=True)
+        reader = loaded.reader(task, f"task {task.name}")
+        rows = split.table("rows")
+        classes = {name: index for index, name in enumerate(task.labels)}
+
+        def part(name: str, seed: int | None = None) -> Split:
+            chosen = rows[(rows["split"] == name) & ((rows["data_seed"] == seed) if seed is not None else True)]
+            return Split(list(chosen["text"]), [classes[label] for label in chosen["label"]])
+
+        def on_step(step: int, record: dict[str, Any]) -> None:
+            out.metric(record)
+            on_units(step)
+
+        outcome = tune(
+            prompt.tensors("prompt")["prompt"].to(loaded.device),
+            loaded,
+            reader,
+            {seed: part("train", seed) for seed in evaluation.data_seeds},
+            {seed: part("dev", seed) for seed in evaluation.data_seeds},
+            part("test"),
+            evaluation,
+            (study.seed, init_seed),
+            on_step,
+        )
+        out.write_table("results", pd.DataFrame(outcome.results))
+        out.write_table("curves", pd.DataFrame(outcome.curves))
+        out.write_tensors("prompts", {f"data_seed_{seed}": value for seed, value in outcome.prompts.items()})
+        out.write_summary({"row_passes": outcome.passes, "test_rows": len(part("test").texts)})
+
+    return stage, compute

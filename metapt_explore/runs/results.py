@@ -1,0 +1,95 @@
+"""Tables out of a study's artifacts; reads files only and imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.runs.workspace import Workspace
+
+COLUMNS = [
+    "study",
+    "method",
+    "task",
+    "data_seed",
+    "init_seed",
+    "accuracy",
+    "macro_f1",
+    "start_accuracy",
+    "dev_accuracy",
+    "learning_rate",
+    "step",
+    "test_loss",
+    "start_loss",
+    "seconds",
+    "pretraining_seconds",
+    "artifact",
+]
+
+
+def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
+    """One row for each method, task, data seed and initialisation seed that is finished.
+
+    `seconds` is tuning and scoring (a data seed's equal share of the batch it was computed in);
+    `pretraining_seconds` is the whole pre-training behind the prompt. Both are telemetry.
+    """
+    frames = []
+    index = workspace.index(study)
+    for entry in index:
+        if entry["kind"] != "fewshot":
+            continue
+        artifact = workspace.artifact(entry["id"])
+        stage = artifact.stage
+        if stage.get("status") != "done":
+            continue
+        frame = artifact.table("results")
+        prompt = workspace.artifact(stage["parents"]["prompt"]).stage
+        frame["study"], frame["method"], frame["task"] = study, entry["method"], entry["task"]
+        frame["init_seed"] = entry["init_seed"]
+        frame["seconds"] = round(stage["seconds"] / len(frame), 2)
+        frame["pretraining_seconds"] = round(prompt.get("seconds", 0.0), 2)
+        frame["artifact"] = entry["id"]
+        frames.append(frame[COLUMNS])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:
+    """Dev and test scores after each scored number of tuning steps.
+
+    Test scores exist for the learning rate that dev chose; other rates have none.
+    """
+    frames = []
+    for entry in workspace.index(study):
+        artifact = workspace.artifact(entry["id"])
+        if entry["kind"] == "fewshot" and artifact.status == "done":
+            frame = artifact.table("curves")
+            frame["method"], frame["task"], frame["init_seed"] = entry["method"], entry["task"], entry["init_seed"]
+            frames.append(frame)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def summary_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean, standard deviation and worst of accuracy over seeds, for each task and method.
+
+    Args:
+        results: What `results_table` returned.
+
+    Returns:
+        Columns task, method, start, mean, std, worst (accuracies in 0..1) and seeds; std is the sample
+        standard deviation, absent for one seed. Methods and tasks keep the order of the study.
+    """
+    records: list[dict[str, Any]] = []
+    for (task, method), cells in results.groupby(["task", "method"], sort=False):
+        records.append(
+            {
+                "task": task,
+                "method": method,
+                "start": cells["start_accuracy"].mean(),
+                "mean": cells["accuracy"].mean(),
+                "std": cells["accuracy"].std(ddof=1),
+                "worst": cells["accuracy"].min(),
+                "seeds": len(cells),
+            }
+        )
+    return pd.DataFrame(records, columns=["task", "method", "start", "mean", "std", "worst", "seeds"])

@@ -1,0 +1,230 @@
+"""A study: the pipeline's stages as verbs, each made when it is first asked for.
+
+>>> study = Study("tour", workspace="workspace")      # doctest: +SKIP
+>>> study.clusters("kmeans").summary["quality"]       # doctest: +SKIP
+>>> study.prompt("MetaPT").metrics                    # doctest: +SKIP
+>>> study.run()                                       # doctest: +SKIP
+>>> study.results()                                   # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
+from metapt_explore.errors import UserError, nearest
+from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.runs import data_stages, prompt_stages
+from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.data_stages import OnUnits, Recipe
+from metapt_explore.runs.progress import Progress
+from metapt_explore.runs.results import results_table
+from metapt_explore.runs.workspace import Workspace
+from metapt_explore.runs.work import estimate
+
+
+class Study:
+    """A study in a workspace.
+
+    Args:
+        source: A YAML file, a packaged example, a dictionary or a `StudyConfig`.
+        workspace: Folder for what is computed.
+        progress: Told what is going on; may stop the study.
+
+    Raises:
+        UserError: Where the configuration or a task file is wrong.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | dict[str, Any] | StudyConfig,
+        workspace: str | Path | Workspace | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.config = source if isinstance(source, StudyConfig) else load_study(source)
+        self.workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+        self.progress = progress or Progress()
+        self.tasks: dict[str, TaskConfig] = {}
+        for name in self.config.evaluation.tasks:
+            task = load_task(name)
+            if task.name in self.tasks:
+                raise UserError(f"Two tasks of the study are called '{task.name}'; rename one in its YAML file.")
+            self.tasks[task.name] = task
+        self.progress.plan(estimate(self.config, self.tasks))
+        self.workspace.save_study(self.config)
+
+    # ------------------------------------------------------------------------------------ verbs
+
+    def split(self, task: str) -> Artifact:
+        """Few-shot splits of a downstream task."""
+        recipe = data_stages.split_recipe(self.config, self._task(task))
+        return self._make(f"split/{task}", recipe, 1, task=task)
+
+    def texts(self) -> Artifact:
+        """The pre-training texts, decontaminated against every dev and test row of the study."""
+        splits = {name: self.split(name) for name in self.tasks}
+        return self._make("texts", data_stages.texts_recipe(self.config, splits), 1)
+
+    def embeddings(self) -> Artifact:
+        """Sentence embeddings of the texts."""
+        texts = self.texts()
+        recipe = data_stages.embeddings_recipe(self.config, texts, self._device, self._advance)
+        return self._make("embeddings", recipe, texts.summary["kept"])
+
+    def clusters(self, name: str) -> Artifact:
+        """The clustering of that name."""
+        like_name = self.config.clustering(name).like
+        like = self.clusters(like_name) if like_name else None
+        recipe = data_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like)
+        return self._make(f"clusters/{name}", recipe, 1, clustering=name)
+
+    def auxiliary_tasks(self, clustering: str | None) -> Artifact:
+        """Auxiliary tasks out of a clustering; None is one pool of all labelled rows."""
+        clusters = self.clusters(clustering) if clustering else None
+        recipe = data_stages.tasks_recipe(self.config, self.texts(), clusters)
+        return self._make(f"tasks/{clustering or 'pool'}", recipe, 1, clustering=clustering or "pool")
+
+    def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
+        """The prompt of a method for one initialisation seed (the first of the study when absent)."""
+        init_seed = self._seed(init_seed)
+        chosen = self.config.method(method)
+        pretrained = chosen.kind != "pt"
+        recipe = prompt_stages.prompt_recipe(
+            self.config,
+            chosen,
+            init_seed,
+            self.texts() if pretrained else None,
+            self.auxiliary_tasks(chosen.clustering) if pretrained else None,
+            self._model,
+            lambda: self.backbone,
+            self._advance,
+        )
+        steps = self.config.pretraining.steps if pretrained else 1
+        return self._make(f"prompt/{method}/{init_seed}", recipe, steps, method=method, init_seed=init_seed)
+
+    def fewshot(self, method: str, task: str, init_seed: int | None = None) -> Artifact:
+        """Few-shot evaluation of one prompt on one task, over all data seeds."""
+        init_seed = self._seed(init_seed)
+        recipe = prompt_stages.fewshot_recipe(
+            self.config,
+            self._task(task),
+            self.config.method(method),
+            init_seed,
+            self.split(task),
+            self.prompt(method, init_seed),
+            self._model,
+            lambda: self.backbone,
+            self._advance,
+        )
+        steps = self.config.evaluation.steps
+        key = f"fewshot/{method}/{task}/{init_seed}"
+        return self._make(key, recipe, steps, method=method, task=task, init_seed=init_seed)
+
+    def run(self) -> pd.DataFrame:
+        """Makes everything that is not there yet and returns the results table.
+
+        Clusters come before anything that needs the language model, so that there is soon something to see.
+        """
+        self.check()
+        for name in self.tasks:
+            self.split(name)
+        self.texts()
+        for clustering in self.config.clusterings:
+            self.clusters(clustering.name)
+        for method in self.config.methods:
+            if method.kind != "pt":
+                self.auxiliary_tasks(method.clustering)
+        for init_seed in self.config.evaluation.init_seeds:
+            for method in self.config.methods:
+                self.prompt(method.name, init_seed)
+            for task in self.tasks:
+                for method in self.config.methods:
+                    self.fewshot(method.name, task, init_seed)
+        return self.results()
+
+    def results(self) -> pd.DataFrame:
+        """Scores so far: one row for each method, task, data seed and initialisation seed."""
+        return results_table(self.workspace, self.config.name)
+
+    def check(self) -> None:
+        """Finds what would fail late, early: a model that is not there, a label word of two tokens.
+
+        Raises:
+            UserError: Naming what is wrong.
+        """
+        from transformers import AutoTokenizer
+
+        from metapt_explore.prompts.models import load_pretrained, model_folder, resolve_device
+        from metapt_explore.prompts.reader import make_reader
+
+        resolve_device(self.config.model.device)
+        model_folder(self.config.encoder.name, self.config.encoder.revision)
+        folder = model_folder(self.config.model.name, self.config.model.revision)
+        tokenizer = load_pretrained(AutoTokenizer, folder, self.config.model.name)
+        make_reader(self.config.auxiliary_tasks, tokenizer, "auxiliary_tasks")
+        for name, task in self.tasks.items():
+            make_reader(task, tokenizer, f"task {name}")
+
+    @cached_property
+    def backbone(self) -> CausalBackbone:
+        """The frozen language model, loaded when it is first needed."""
+        from metapt_explore.prompts.models import load_backbone
+
+        return load_backbone(self.config.model)
+
+    # --------------------------------------------------------------------------------- internals
+
+    def _make(self, key: str, recipe: Recipe, units: int, **of: Any) -> Artifact:
+        stage, compute = recipe
+        artifact = self.workspace.artifact(stage.id)
+        # Pages find a running artifact through the index, so it is entered before it is made.
+        self.workspace.add_to_index(self.config.name, {"kind": stage.kind, "id": stage.id, "title": stage.title, **of})
+        if artifact.status != "done":
+            self.progress.begin(key, stage.title, units)
+            artifact = self.workspace.make(stage, compute)
+            self.progress.advance(units)
+        self.progress.finish(key)
+        return artifact
+
+    def _advance(self, done: int) -> None:
+        self.progress.advance(done)
+
+    def _task(self, name: str) -> TaskConfig:
+        if name not in self.tasks:
+            raise UserError(f"The study has no task '{name}'. {nearest(name, self.tasks)}")
+        return self.tasks[name]
+
+    def _seed(self, init_seed: int | None) -> int:
+        seeds = self.config.evaluation.init_seeds
+        if init_seed is None:
+            return seeds[0]
+        if init_seed not in seeds:
+            raise UserError(f"Initialisation seed {init_seed} is not among evaluation.init_seeds {seeds}.")
+        return init_seed
+
+    @cached_property
+    def _device(self) -> str:
+        from metapt_explore.prompts.models import resolve_device
+
+        return resolve_device(self.config.model.device)
+
+    @cached_property
+    def _model(self) -> dict[str, Any]:
+        """What the answer of a stage with the language model depends on."""
+        from metapt_explore.prompts.models import content_hash, model_folder, resolve_dtype
+
+        model = self.config.model
+        return {
+            "model": content_hash(model_folder(model.name, model.revision)),
+            "dtype": str(resolve_dtype(model.dtype, self._device)).removeprefix("torch."),
+            "device": self._device.split(":")[0],
+            "max_text_tokens": model.max_text_tokens,
+            "rows_per_pass": model.rows_per_pass,
+        }
+
+
+__all__ = ["OnUnits", "Study"]

@@ -1,0 +1,132 @@
+"""A workspace folder: artifacts by content, studies by name.
+
+::
+
+    workspace/
+      artifacts/<kind>-<hash>/     what was computed
+      studies/<name>/study.yaml    what was asked
+      studies/<name>/index.json    which artifacts answer it
+      studies/<name>/job.json      the process that computes it, see `jobs`
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from metapt_explore.config import StudyConfig, parse, read_yaml, to_yaml
+from metapt_explore.errors import UserError, nearest
+from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage, making
+from metapt_explore.runs.files import read_json, write_bytes, write_json
+
+DEFAULT = "workspace"
+
+
+class Workspace:
+    """Reads and writes a workspace folder.
+
+    Args:
+        folder: The folder; made when something is first written.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = Path(folder or os.environ.get("METAPT_WORKSPACE", DEFAULT)).expanduser().resolve()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"The workspace {self.folder} is a file; give a folder.")
+
+    # -------------------------------------------------------------------------------- artifacts
+
+    def artifact(self, identifier: str) -> Artifact:
+        """Returns the artifact of that id, whatever its status."""
+        return Artifact(self.folder / "artifacts" / identifier)
+
+    def make(self, stage: Stage, compute: Callable[[ArtifactWriter], None]) -> Artifact:
+        """Returns the artifact of a stage, computing it unless it is done.
+
+        Two processes that want the same artifact do not both compute it: the second waits.
+        """
+        artifact = self.artifact(stage.id)
+        if artifact.status == "done":
+            return artifact
+        artifact.folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(artifact.folder.with_suffix(".lock")):
+            if artifact.status != "done":
+                from metapt_explore.runs.manifest import manifest
+
+                with making(artifact.folder, stage, manifest()) as writer:
+                    compute(writer)
+        return artifact
+
+    # ---------------------------------------------------------------------------------- studies
+
+    def study_names(self) -> list[str]:
+        """Names of the studies, the one that was worked on last first."""
+        folder = self.folder / "studies"
+        found = [path.parent for path in folder.glob("*/study.yaml")] if folder.exists() else []
+        latest = sorted(found, key=lambda path: max(f.stat().st_mtime for f in path.iterdir()), reverse=True)
+        return [path.name for path in latest]
+
+    def study_folder(self, name: str) -> Path:
+        """Folder of a study."""
+        return self.folder / "studies" / name
+
+    def study_config(self, name: str) -> StudyConfig:
+        """Reads the study as it was run.
+
+        Raises:
+            UserError: Where the workspace has no such study, or its file is damaged.
+        """
+        file = self.study_folder(name) / "study.yaml"
+        if not file.exists():
+            raise UserError(f"The workspace has no study '{name}'. {nearest(name, self.study_names() or ['(none)'])}")
+        return parse(StudyConfig, read_yaml(file), str(file))
+
+    def save_study(self, config: StudyConfig) -> None:
+        """Writes what is asked; a changed study of the same name replaces the old one's answers list."""
+        folder = self.study_folder(config.name)
+        new = to_yaml(config)
+        file = folder / "study.yaml"
+        if not file.exists() or file.read_text(encoding="utf-8") != new:
+            write_bytes(file, new.encode())
+            write_json(folder / "index.json", [])
+
+    def index(self, name: str) -> list[dict[str, Any]]:
+        """The study's artifacts in the order of the pipeline.
+
+        Each entry holds ``kind``, ``id``, ``title`` and what it is of (``clustering``, ``method``,
+        ``task``, ``init_seed``).
+        """
+        found = read_json(self.study_folder(name) / "index.json")
+        return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+    def add_to_index(self, name: str, entry: dict[str, Any]) -> None:
+        """Adds an artifact to a study's list, in place of one that answered the same question before."""
+
+        def same(other: dict[str, Any]) -> bool:
+            return all(other.get(key) == entry.get(key) for key in ("kind", "clustering", "method", "task", "init_seed"))
+
+        old = self.index(name)
+        if entry in old:
+            return
+        new = [other for other in old if not same(other)]
+        write_json(self.study_folder(name) / "index.json", [*new, entry])
+
+    def study_lock(self, name: str) -> FileLock:
+        """The lock that the one process working on a study holds."""
+        folder = self.study_folder(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / ".lock", timeout=0)
+
+    def is_locked(self, name: str) -> bool:
+        """Whether a process works on the study right now."""
+        if not self.study_folder(name).exists():
+            return False
+        try:
+            with self.study_lock(name):
+                return False
+        except Timeout:
+            return True
