@@ -24,7 +24,11 @@ app = typer.Typer(
 
 WorkspaceOption = Annotated[
     Path | None,
-    typer.Option("--workspace", "-w", help="Folder for everything computed (default: $METAPT_WORKSPACE or ./workspace)."),
+    typer.Option(
+        "--workspace",
+        "-w",
+        help="Folder for everything computed (default: $METAPT_WORKSPACE or ./workspace).",
+    ),
 ]
 
 
@@ -60,7 +64,9 @@ def results(
     opened = Workspace(workspace)
     names = [study] if study else sorted(opened.study_names())
     if not names:
-        raise UserError(f"The workspace {opened.folder} holds no study yet: run `metapt tour` or `metapt run STUDY.yaml`.")
+        raise UserError(
+            f"The workspace {opened.folder} holds no study yet: run `metapt tour` or `metapt run STUDY.yaml`."
+        )
     for name in names:
         opened.study_config(name)
         table = results_table(opened, name)

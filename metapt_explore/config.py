@@ -181,7 +181,10 @@ class TextsConfig(SourceConfig):
     min_words: int = Field(3, ge=1, description="shorter texts are dropped and counted")
     labelled_only: bool = Field(False, description="drop rows without a label before sampling")
     near_duplicate: float = Field(
-        0.7, gt=0, le=1, description="overlap of word triples from which a text counts as nearly equal to a dev or test row"
+        0.7,
+        gt=0,
+        le=1,
+        description="overlap of word triples from which a text counts as nearly equal to a dev or test row",
     )
 
 
@@ -262,7 +265,9 @@ class EvaluationConfig(Strict):
     learning_rates: list[float] = Field(default=[0.001, 0.003], min_length=1)
     steps: int = Field(30, ge=1)
     batch_size: int = Field(16, ge=1)
-    curve_steps: list[int] = Field(default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored")
+    curve_steps: list[int] = Field(
+        default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
+    )
     test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
 
     @field_validator("data_seeds", "init_seeds")
@@ -313,7 +318,9 @@ class StudyConfig(Strict):
                 )
         for method in self.methods:
             if method.clustering is not None and method.clustering not in known:
-                raise ValueError(f"method '{method.name}': no clustering '{method.clustering}'. {nearest(method.clustering, known)}")
+                raise ValueError(
+                    f"method '{method.name}': no clustering '{method.clustering}'. {nearest(method.clustering, known)}"
+                )
         return self
 
     def clustering(self, name: str) -> ClusteringConfig:
@@ -457,7 +464,9 @@ def load_task(source: str | Path) -> TaskConfig:
         path = TASK_FILES / f"{source}.yaml"
         if not path.exists():
             names = packaged_tasks()
-            raise UserError(f"There is no packaged task '{source}'. {nearest(str(source), names)} A path ends in .yaml.")
+            raise UserError(
+                f"There is no packaged task '{source}'. {nearest(str(source), names)} A path ends in .yaml."
+            )
     return parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
 
 
@@ -470,7 +479,9 @@ def _absolute_files(tree: Any, folder: Path) -> Any:
     """Makes every `file:` entry absolute, so that a study can be run from anywhere."""
     if isinstance(tree, dict):
         return {
-            key: str((folder / value).resolve()) if key == "file" and isinstance(value, str) else _absolute_files(value, folder)
+            key: str((folder / value).resolve())
+            if key == "file" and isinstance(value, str)
+            else _absolute_files(value, folder)
             for key, value in tree.items()
         }
     if isinstance(tree, list):

@@ -121,12 +121,12 @@ def caution(results: pd.DataFrame) -> str:
         '3 data seeds × 1 initialisation seed: '
     """
     data_seeds, init_seeds = results["data_seed"].nunique(), results["init_seed"].nunique()
-    counted = f"{data_seeds} data seed{'s' * (data_seeds != 1)} × {init_seeds} initialisation seed{'s' * (init_seeds != 1)}"
+    counted = (
+        f"{data_seeds} data seed{'s' * (data_seeds != 1)} × {init_seeds} initialisation seed{'s' * (init_seeds != 1)}"
+    )
     if data_seeds * init_seeds >= 10 and init_seeds >= 3:
         return f"{counted}: compare means together with their spread, and method with method seed by seed."
     return (
         f"{counted}: this proves nothing. Differences of a few points can turn round with other seeds; "
         "a statement needs ten or more pairs of seeds, each initialisation seed a new pre-training."
     )
-
-

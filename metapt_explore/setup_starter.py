@@ -7,7 +7,6 @@ folder, because loading GGUF takes half a minute each time.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -87,7 +86,7 @@ def _place(name: str, what: str, build: Callable[[Path], None], say: Say) -> Non
         built.mkdir()
         build(built)
         shutil.rmtree(target, ignore_errors=True)
-        os.replace(built, target)
+        built.replace(target)
 
 
 def package_file(name: str, relative: str) -> Path:

@@ -74,9 +74,7 @@ def kmeans(inputs: Inputs) -> Grouping:
     """
     rows, n_clusters = len(inputs.embeddings), inputs.config.n_clusters
     if rows < n_clusters:
-        raise inputs.refusal(
-            f"{rows} texts cannot make {n_clusters} clusters. Lower n_clusters or use more texts."
-        )
+        raise inputs.refusal(f"{rows} texts cannot make {n_clusters} clusters. Lower n_clusters or use more texts.")
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 

@@ -85,9 +85,7 @@ def agreement(labels: np.ndarray, groups: list[str | None] | None) -> dict[str, 
     if groups is None:
         return None
     pairs = [
-        (int(label), group)
-        for label, group in zip(labels, groups, strict=True)
-        if label >= 0 and group is not None
+        (int(label), group) for label, group in zip(labels, groups, strict=True) if label >= 0 and group is not None
     ]
     if len(pairs) < 2:
         return None

@@ -205,10 +205,14 @@ class CausalBackbone:
         reader = Reader((), tail, (1, 4), ("a", "b"))
         prompts = self.embedding[:3].float()[None]
         try:
-            ours = self.class_scores(prompts, torch.zeros(2, dtype=torch.long, device=self.device), self._encode(rows), reader)
+            ours = self.class_scores(
+                prompts, torch.zeros(2, dtype=torch.long, device=self.device), self._encode(rows), reader
+            )
             plain = torch.stack([self._plain_scores(prompts[0], ids, reader) for ids in rows])
         except (TypeError, AttributeError, IndexError, RuntimeError) as error:
-            raise UserError(f"The model '{self.config.name}' cannot be used with the suffix placement ({error}).") from error
+            raise UserError(
+                f"The model '{self.config.name}' cannot be used with the suffix placement ({error})."
+            ) from error
         tolerance = 1e-3 if self.dtype == torch.float32 else 0.1
         if not torch.allclose(ours, plain, rtol=tolerance, atol=tolerance):
             raise UserError(

@@ -175,6 +175,9 @@ def clusters_recipe(
     clustering = study.clustering(name)
     config = clustering.model_dump(mode="json", exclude={"name", "like"})
     config["seed"] = study.seed
+    if clustering.algorithm == "random_groups":
+        # Its random stream carries the name, so that a study can hold several random controls.
+        config["name"] = name
     parents = {"texts": texts.id, "embeddings": embeddings.id}
     if like is not None:
         parents["like"] = like.id

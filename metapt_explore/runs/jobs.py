@@ -67,7 +67,15 @@ def start_job(workspace: Workspace, study: StudyConfig) -> None:
     folder = workspace.study_folder(study.name)
     asked = folder / "asked.yaml"
     write_bytes(asked, to_yaml(study).encode())
-    command = [sys.executable, "-m", "metapt_explore", "run", str(asked), "--workspace", str(workspace.folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "metapt_explore",
+        "run",
+        str(asked),
+        "--workspace",
+        str(workspace.folder),
+    ]
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -116,7 +124,7 @@ def working_on(
     cancel = _cancel_file(workspace, name)
     cancel.unlink(missing_ok=True)
     head = {"pid": os.getpid(), "began": time.time()}
-    last = {"time": 0.0, "stage": ""}
+    last: dict[str, Any] = {"time": 0.0, "stage": ""}
 
     def write(state: State, status: str, **more: Any) -> None:
         write_json(folder / "job.json", {**head, "status": status, "updated": time.time(), **state.as_dict(), **more})

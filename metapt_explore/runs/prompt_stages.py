@@ -69,7 +69,10 @@ def prompt_recipe(
             prompt, telemetry = pretrain(
                 make_learner(method.kind, setting), setting, start, loaded, rows, reader, out, on_units
             )
-            summary |= {"row_passes": telemetry["row_passes"], "diagnostic_rows": telemetry["diagnostic_rows"]}
+            summary |= {
+                "row_passes": telemetry["row_passes"],
+                "diagnostic_rows": telemetry["diagnostic_rows"],
+            }
             out.write_table("telemetry", pd.DataFrame([{**telemetry, "seconds": time.monotonic() - began}]))
         meta = {"placement": study.prompt.placement, "model": study.model.name, "method": method.name}
         out.write_tensors("prompt", {"prompt": prompt, "start": start}, meta)

@@ -64,7 +64,11 @@ def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:
         artifact = workspace.artifact(entry["id"])
         if entry["kind"] == "fewshot" and artifact.status == "done":
             frame = artifact.table("curves")
-            frame["method"], frame["task"], frame["init_seed"] = entry["method"], entry["task"], entry["init_seed"]
+            frame["method"], frame["task"], frame["init_seed"] = (
+                entry["method"],
+                entry["task"],
+                entry["init_seed"],
+            )
             frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 

@@ -23,8 +23,8 @@ from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.results import results_table
-from metapt_explore.runs.workspace import Workspace
 from metapt_explore.runs.work import estimate
+from metapt_explore.runs.workspace import Workspace
 
 
 class Study:

@@ -107,7 +107,9 @@ class Workspace:
         """Adds an artifact to a study's list, in place of one that answered the same question before."""
 
         def same(other: dict[str, Any]) -> bool:
-            return all(other.get(key) == entry.get(key) for key in ("kind", "clustering", "method", "task", "init_seed"))
+            return all(
+                other.get(key) == entry.get(key) for key in ("kind", "clustering", "method", "task", "init_seed")
+            )
 
         old = self.index(name)
         if entry in old:

@@ -14,18 +14,14 @@ NAMES = ["negative", "positive"]
 
 def config(min_size: int = 4, min_per_label: int = 1) -> AuxiliaryTasksConfig:
     labels = {name: name for name in NAMES}
-    return AuxiliaryTasksConfig.model_validate(
-        {"labels": labels, "min_size": min_size, "min_per_label": min_per_label}
-    )
+    return AuxiliaryTasksConfig.model_validate({"labels": labels, "min_size": min_size, "min_per_label": min_per_label})
 
 
 def make(clusters: str, classes: str, min_size: int = 4, min_per_label: int = 1) -> AuxiliaryTasks:
     """One character a row: cluster digit or `-`; class `n`, `p`, `.` (None) or another value."""
     labels = np.array([-1 if char == "-" else int(char) for char in clusters])
     values: dict[str, str | None] = {"n": "negative", "p": "positive", ".": None}
-    return auxiliary_tasks(
-        labels, [values.get(char, char) for char in classes], NAMES, config(min_size, min_per_label)
-    )
+    return auxiliary_tasks(labels, [values.get(char, char) for char in classes], NAMES, config(min_size, min_per_label))
 
 
 def test_by_hand() -> None:
@@ -41,9 +37,7 @@ def test_by_hand() -> None:
 def test_counts_by_hand() -> None:
     made = make("00000111---0", "nnppxnn.np..")
     assert made.counts == {"unlabelled": 4, "outliers": 2, "dropped_clusters": 2, "used": 4}
-    assert made.dropped == {
-        1: "2 labelled rows, min_size is 4; no row of label 'positive', min_per_label is 1"
-    }
+    assert made.dropped == {1: "2 labelled rows, min_size is 4; no row of label 'positive', min_per_label is 1"}
 
 
 def test_every_label_counts_alone() -> None:

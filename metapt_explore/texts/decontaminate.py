@@ -1,0 +1,150 @@
+"""Which pre-training texts give a dev or test row away: equal texts, and nearly equal ones.
+
+Exact: word triples are compared themselves, not their hashes. Fast: only triples that occur in the
+held-out rows are numbered, and shared triples are counted by a product of sparse matrices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from metapt_explore.texts.normalise import normalise
+
+CHUNK = 1000
+"""Texts per sparse product; bounds its memory, whatever the number of texts."""
+MIN_CONTAINED = 5
+"""Triples (7 words) a held-out row needs before lying inside a text counts; shorter ones are phrases."""
+CONTAINED_TENTHS = 9
+"""Tenths of a held-out row's triples that lie in a text which contains the row."""
+
+Triple = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Decontamination:
+    """The verdict on each text; all arrays have shape ``[texts]``.
+
+    Attributes:
+        reason: ``""`` (keep), ``"equal"`` or ``"near"``.
+        match: Index of the matching held-out row; -1 for kept texts.
+        overlap: Between 0 and 1. Equal: 1. Near: the larger of the Jaccard index and, where the row
+            is contained, the contained share. Kept: the highest Jaccard index with any row.
+    """
+
+    reason: np.ndarray
+    match: np.ndarray
+    overlap: np.ndarray
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Mask of the texts to keep, shape ``[texts]``, bool."""
+        return self.reason == ""
+
+    def counts(self) -> dict[str, int]:
+        """Number of texts kept, and dropped for either reason."""
+        equal, near = (int((self.reason == reason).sum()) for reason in ("equal", "near"))
+        return {"kept": len(self.reason) - equal - near, "equal": equal, "near": near}
+
+
+def decontaminate(texts: list[str], held_out: list[str], threshold: float) -> Decontamination:
+    """Finds the texts that equal or nearly equal a held-out row.
+
+    A text is *equal* where its normalised form is that of a row. It is *near* where the Jaccard
+    index of the sets of word triples reaches `threshold`, or where the text contains the row: the
+    row has at least 5 triples and 9 tenths of them are in the text (a sentence inside a review).
+    Texts and rows of fewer than three words have no triples and are compared by equality only.
+
+    Args:
+        texts: Candidates for pre-training.
+        held_out: Every dev and test text of the study.
+        threshold: Jaccard index from which a text is near, in (0, 1].
+
+    Returns:
+        The verdicts, in the order of `texts`. Of several matching rows the one with the highest
+        overlap is named, the first of equals.
+
+    Example:
+        >>> found = decontaminate(["A fine film .", "Dull."], ["a fine film"], threshold=0.7)
+        >>> found.reason.tolist(), found.match.tolist()
+        (['equal', ''], [0, -1])
+    """
+    reason = np.full(len(texts), "", dtype="U5")
+    match = np.full(len(texts), -1, dtype=np.int64)
+    overlap = np.zeros(len(texts), dtype=np.float64)
+
+    held_words = [normalise(row) for row in held_out]
+    first_row: dict[str, int] = {}
+    for index, words in enumerate(held_words):
+        if words:
+            first_row.setdefault(words, index)
+    vocabulary: dict[Triple, int] = {}
+    held, held_sizes = _incidence(held_words, vocabulary, grow=True)
+    held_columns = held.T.tocsr()
+
+    for start in range(0, len(texts), CHUNK):
+        words_of_chunk = [normalise(text) for text in texts[start : start + CHUNK]]
+        for index, words in enumerate(words_of_chunk, start):
+            if words in first_row:
+                reason[index], match[index], overlap[index] = "equal", first_row[words], 1.0
+        if not vocabulary:
+            continue
+        triples, sizes = _incidence(words_of_chunk, vocabulary, grow=False)
+        shared = (triples @ held_columns).tocoo()
+        row, column = shared.coords
+        _near_of_chunk(start + row, column, shared.data, sizes[row], held_sizes[column], threshold, reason, match, overlap)
+    return Decontamination(reason, match, overlap)
+
+
+def _near_of_chunk(
+    text: np.ndarray,
+    row: np.ndarray,
+    shared: np.ndarray,
+    text_size: np.ndarray,
+    row_size: np.ndarray,
+    threshold: float,
+    reason: np.ndarray,
+    match: np.ndarray,
+    overlap: np.ndarray,
+) -> None:
+    """Judges the pairs that share a triple and writes the verdicts in place; arrays are ``[pairs]``."""
+    jaccard = shared / (text_size + row_size - shared)
+    # Integers, because 0.9 has no exact binary form and 9 of 10 must count.
+    contained = (row_size >= MIN_CONTAINED) & (10 * shared >= CONTAINED_TENTHS * row_size)
+    near = (jaccard >= threshold) | contained
+    open_pair = reason[text] != "equal"
+
+    kept = open_pair & ~near
+    np.maximum.at(overlap, text[kept], jaccard[kept])
+
+    chosen = open_pair & near
+    text, row = text[chosen], row[chosen]
+    value = np.where(contained, np.maximum(jaccard, shared / row_size), jaccard)[chosen]
+    order = np.lexsort((row, -value, text))
+    text, row, value = text[order], row[order], value[order]
+    text, best = np.unique(text, return_index=True)
+    reason[text], match[text], overlap[text] = "near", row[best], value[best]
+
+
+def _incidence(rows: list[str], vocabulary: dict[Triple, int], *, grow: bool) -> tuple[csr_array, np.ndarray]:
+    """Returns which known triples each row holds, ``[rows, triples]``, and how many distinct it has.
+
+    With `grow`, unknown triples are added to the vocabulary; otherwise they count in the size only.
+    """
+    columns: list[int] = []
+    starts = [0]
+    sizes = np.zeros(len(rows), dtype=np.int64)
+    for index, row in enumerate(rows):
+        words = row.split()
+        triples = set(zip(words, words[1:], words[2:], strict=False))
+        sizes[index] = len(triples)
+        if grow:
+            columns.extend(vocabulary.setdefault(triple, len(vocabulary)) for triple in triples)
+        else:
+            columns.extend(vocabulary[triple] for triple in triples if triple in vocabulary)
+        starts.append(len(columns))
+    ones = np.ones(len(columns), dtype=np.int64)
+    shape = (len(rows), len(vocabulary))
+    return csr_array((ones, np.array(columns, dtype=np.int64), np.array(starts, dtype=np.int64)), shape=shape), sizes

@@ -1,0 +1,94 @@
+"""What is in a source: counts a reader checks before clustering anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+
+from metapt_explore.texts.normalise import comparison_key
+
+LARGEST_GROUPS = 50
+SHORT_TEXT = 3
+"""Words below which a text says too little to be clustered."""
+
+
+def data_report(rows: Dataset) -> dict[str, Any]:
+    """Counts rows, lengths, labels and groups of loaded texts.
+
+    Args:
+        rows: Columns text, label and group, as `load_source` returns them.
+
+    Returns:
+        Plain JSON values: ``rows``, ``blank``, ``duplicates`` (rows whose normalised text occurred
+        before), ``words`` (min, median, mean, p95 and max words of the rows that are not blank),
+        ``labels`` and ``groups`` (name to count, largest first; the 50 largest groups),
+        ``group_count``, ``unlabelled``, ``label_balance`` (smallest label count / largest, None
+        with fewer than two labels) and ``warnings`` (sentences).
+
+    Example:
+        >>> rows = Dataset.from_dict({"text": ["good", "Good!"], "label": ["1", None], "group": [None, None]})
+        >>> data_report(rows)["duplicates"]
+        1
+    """
+    texts = [text or "" for text in rows["text"]]
+    filled = [text for text in texts if text.strip()]
+    duplicates = len(filled) - len({comparison_key(text) for text in filled})
+    lengths = np.array([len(text.split()) for text in filled] or [0])
+    label_counts = Counter(rows["label"])
+    unlabelled = label_counts.pop(None, 0)
+    group_counts = Counter(group for group in rows["group"] if group is not None)
+    labels = _largest_first(label_counts)
+    report: dict[str, Any] = {
+        "rows": len(texts),
+        "blank": len(texts) - len(filled),
+        "duplicates": duplicates,
+        "words": {
+            "min": int(lengths.min()),
+            "median": float(np.median(lengths)),
+            "mean": round(float(lengths.mean()), 2),
+            "p95": float(np.percentile(lengths, 95)),
+            "max": int(lengths.max()),
+        },
+        "labels": labels,
+        "unlabelled": unlabelled,
+        "groups": dict(list(_largest_first(group_counts).items())[:LARGEST_GROUPS]),
+        "group_count": len(group_counts),
+        "label_balance": round(min(labels.values()) / max(labels.values()), 4) if len(labels) > 1 else None,
+    }
+    report["warnings"] = _warnings(report, short=int((lengths < SHORT_TEXT).sum()) if filled else 0)
+    return report
+
+
+def _largest_first(counts: Counter[Any]) -> dict[str, int]:
+    """Sorts by count, then by name, so that equal data give an equal report."""
+    return {str(name): count for name, count in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))}
+
+
+def _warnings(report: dict[str, Any], short: int) -> list[str]:
+    rows = max(report["rows"], 1)
+    found = []
+    if report["blank"]:
+        found.append(f"{_rows(report['blank'])} hold no text and will be dropped.")
+    if report["duplicates"] > 0.01 * rows:
+        found.append(f"{_rows(report['duplicates'])} repeat an earlier row ({report['duplicates'] / rows:.0%}).")
+    if short:
+        found.append(f"{_rows(short)} have fewer than {SHORT_TEXT} words.")
+    if not report["labels"]:
+        found.append("No row has a label: clusters can be found, but no auxiliary task can be made of them.")
+    elif report["unlabelled"] > 0.1 * rows:
+        found.append(f"{_rows(report['unlabelled'])} have no label ({report['unlabelled'] / rows:.0%}); tasks leave them out.")
+    if len(report["labels"]) == 1:
+        found.append(f"There is only one label, '{next(iter(report['labels']))}'; a task needs two.")
+    if len(report["labels"]) > 20:
+        found.append(f"There are {len(report['labels'])} different labels; is the label column the right one?")
+    if report["label_balance"] is not None and report["label_balance"] < 0.2:
+        smallest = list(report["labels"])[-1]
+        found.append(f"Labels are uneven: '{smallest}' has {_rows(report['labels'][smallest])}, the largest {max(report['labels'].values())}.")
+    return found
+
+
+def _rows(count: int) -> str:
+    return f"{count} row" if count == 1 else f"{count} rows"

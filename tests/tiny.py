@@ -1,0 +1,242 @@
+"""Tiny random models and small texts that tests make for themselves; nothing is downloaded."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+TOPICS = {
+    "camera": ["camera", "lens", "photo", "zoom", "battery"],
+    "book": ["book", "chapter", "author", "story", "page"],
+    "kitchen": ["pan", "knife", "oven", "kettle", "recipe"],
+    "music": ["album", "song", "guitar", "singer", "concert"],
+}
+FEELINGS = {
+    "negative": ["bad", "awful", "poor", "boring", "broken"],
+    "positive": ["good", "great", "lovely", "superb", "solid"],
+}
+QUESTIONS = {
+    "place": ["where", "city", "country", "river"],
+    "number": ["many", "much", "count", "year"],
+}
+FILLER = [
+    "the",
+    "a",
+    "this",
+    "that",
+    "is",
+    "was",
+    "very",
+    "really",
+    "quite",
+    "so",
+    "and",
+    "but",
+    "with",
+    "my",
+    "of",
+    "in",
+    "on",
+    "for",
+    "it",
+    "old",
+    "new",
+]
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    *FILLER,
+    *(word for group in (TOPICS, FEELINGS, QUESTIONS) for name, words in group.items() for word in (name, *words)),
+    "Sentiment",
+    "Type",
+    ":",
+    *(f"w{i}" for i in range(40)),
+]
+
+
+def tokenizer() -> Any:
+    """A word-level tokenizer over `WORDS`."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: index for index, word in enumerate(dict.fromkeys(WORDS))}
+    raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+
+
+def make_language_model(folder: Path, kind: str = "llama") -> Path:
+    """Writes a tiny random decoder-only model."""
+    from transformers import (
+        GPT2Config,
+        GPT2LMHeadModel,
+        LlamaConfig,
+        LlamaForCausalLM,
+        Qwen2Config,
+        Qwen2ForCausalLM,
+    )
+
+    torch.manual_seed(0)
+    words = tokenizer()
+    shape = dict(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        initializer_range=0.3,
+    )
+    if kind == "llama":
+        model: Any = LlamaForCausalLM(LlamaConfig(**shape, bos_token_id=None, eos_token_id=None, pad_token_id=0))
+    elif kind == "qwen2":
+        model = Qwen2ForCausalLM(Qwen2Config(**shape, bos_token_id=None, eos_token_id=None, pad_token_id=0))
+    else:
+        model = GPT2LMHeadModel(
+            GPT2Config(
+                vocab_size=len(words),
+                n_embd=32,
+                n_layer=2,
+                n_head=4,
+                n_positions=128,
+                initializer_range=0.3,
+                bos_token_id=None,
+                eos_token_id=None,
+            )
+        )
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def make_encoder(folder: Path) -> Path:
+    """Writes a tiny random sentence encoder."""
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    words = tokenizer()
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+    )
+    BertModel(config).save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def sentence(rng: random.Random, words: list[str], feeling: list[str]) -> str:
+    """A sentence of a topic and a feeling; words w0 … w39 keep sentences apart."""
+    noise = [f"w{rng.randrange(40)}" for _ in range(rng.randint(2, 6))]
+    parts = [*rng.sample(FILLER, 3), rng.choice(words), rng.choice(words), rng.choice(feeling), *noise]
+    rng.shuffle(parts)
+    return " ".join(parts)
+
+
+def write_texts(folder: Path) -> None:
+    """Writes pre-training texts, a sentiment task and a task that is not sentiment."""
+    rng = random.Random(0)
+    rows = [
+        {"text": sentence(rng, words, FEELINGS[label]), "label": label, "topic": topic}
+        for _ in range(20)
+        for topic, words in TOPICS.items()
+        for label in FEELINGS
+    ]
+    with (folder / "texts.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["text", "label", "topic"])
+        writer.writeheader()
+        writer.writerows(rows)
+    for name, classes in (("mood", FEELINGS), ("question", QUESTIONS)):
+        with (folder / f"{name}.jsonl").open("w") as stream:
+            for _ in range(30):
+                for index, label in enumerate(classes):
+                    text = sentence(rng, TOPICS[rng.choice(list(TOPICS))], classes[label])
+                    stream.write(json.dumps({"text": text, "label": index}) + "\n")
+        task = {
+            "name": name,
+            "title": f"{name} of made-up sentences",
+            "data": {"file": f"{name}.jsonl", "columns": {"text": "text", "label": "label"}},
+            "template": "{text} Sentiment :" if name == "mood" else "{text} Type :",
+            "labels": {label: {"value": str(i), "word": label} for i, label in enumerate(classes)},
+        }
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(task, sort_keys=False))
+
+
+def study_tree(folder: Path, **changes: Any) -> dict[str, Any]:
+    """A study over the tiny models and texts, as plain values; it takes seconds."""
+    tree: dict[str, Any] = {
+        "name": "tiny",
+        "seed": 7,
+        "model": {"name": str(folder / "lm"), "dtype": "float32", "device": "cpu", "max_text_tokens": 16},
+        "encoder": {"name": str(folder / "encoder")},
+        "texts": {
+            "file": str(folder / "texts.csv"),
+            "columns": {"text": "text", "label": "label", "group": "topic"},
+        },
+        "clusterings": [
+            {"name": "kmeans", "algorithm": "kmeans", "n_clusters": 4, "dimensions": 8},
+            {"name": "random", "algorithm": "random_groups", "like": "kmeans"},
+            {"name": "topics", "algorithm": "known_groups"},
+        ],
+        "auxiliary_tasks": {
+            "template": "{text} Sentiment :",
+            "labels": {"negative": "negative", "positive": "positive"},
+            "min_size": 8,
+            "min_per_label": 4,
+        },
+        "prompt": {"length": 3},
+        "pretraining": {
+            "steps": 4,
+            "meta_batch_size": 2,
+            "support_size": 4,
+            "query_size": 4,
+            "inner_lr": 0.5,
+            "outer_lr": 0.05,
+            "checkpoint_every": 1,
+        },
+        "methods": [
+            {"name": "PT", "kind": "pt"},
+            {"name": "PPT", "kind": "ppt"},
+            {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"},
+        ],
+        "evaluation": {
+            "tasks": [str(folder / "mood.yaml"), str(folder / "question.yaml")],
+            "shots": 4,
+            "data_seeds": [1, 2],
+            "init_seeds": [0],
+            "learning_rates": [0.01, 0.05],
+            "steps": 4,
+            "batch_size": 4,
+            "curve_steps": [0, 2, 4],
+            "test_rows": 20,
+        },
+    }
+    for key, value in changes.items():
+        tree[key] = {**tree[key], **value} if isinstance(value, dict) else value
+    return tree
+
+
+def make_world(folder: Path) -> Path:
+    """Writes models, texts, tasks and a study file; returns the study file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    make_language_model(folder / "lm")
+    make_encoder(folder / "encoder")
+    write_texts(folder)
+    study = folder / "tiny.yaml"
+    study.write_text(yaml.safe_dump(study_tree(folder), sort_keys=False))
+    return study
