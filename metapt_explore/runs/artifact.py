@@ -120,11 +120,12 @@ class ArtifactWriter(Artifact):
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor], meta: dict[str, str] | None = None) -> None:
         """Writes ``name.safetensors``."""
+        import torch
         from safetensors.torch import save
 
         from metapt_explore.runs.files import write_bytes
 
-        plain = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        plain = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
         write_bytes(self.folder / f"{name}.safetensors", save(plain, metadata=meta))
 
     def write_summary(self, summary: dict[str, Any]) -> None:

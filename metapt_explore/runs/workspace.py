@@ -52,8 +52,8 @@ class Workspace:
         artifact = self.artifact(stage.id)
         if artifact.status == "done":
             return artifact
-        artifact.folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(artifact.folder.with_suffix(".lock")):
+        artifact.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(artifact.folder / ".lock"):
             if artifact.status != "done":
                 from metapt_explore.runs.manifest import manifest
 

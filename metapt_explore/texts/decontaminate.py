@@ -74,6 +74,7 @@ def decontaminate(texts: list[str], held_out: list[str], threshold: float) -> De
     reason = np.full(len(texts), "", dtype="U5")
     match = np.full(len(texts), -1, dtype=np.int64)
     overlap = np.zeros(len(texts), dtype=np.float64)
+    found = Decontamination(reason, match, overlap)
 
     held_words = [normalise(row) for row in held_out]
     first_row: dict[str, int] = {}
@@ -94,22 +95,22 @@ def decontaminate(texts: list[str], held_out: list[str], threshold: float) -> De
         triples, sizes = _incidence(words_of_chunk, vocabulary, grow=False)
         shared = (triples @ held_columns).tocoo()
         row, column = shared.coords
-        _near_of_chunk(start + row, column, shared.data, sizes[row], held_sizes[column], threshold, reason, match, overlap)
-    return Decontamination(reason, match, overlap)
+        sizes_of_pairs = sizes[row], held_sizes[column]
+        _judge_pairs(found, start + row, column, shared.data, *sizes_of_pairs, threshold)
+    return found
 
 
-def _near_of_chunk(
+def _judge_pairs(
+    found: Decontamination,
     text: np.ndarray,
     row: np.ndarray,
     shared: np.ndarray,
     text_size: np.ndarray,
     row_size: np.ndarray,
     threshold: float,
-    reason: np.ndarray,
-    match: np.ndarray,
-    overlap: np.ndarray,
 ) -> None:
-    """Judges the pairs that share a triple and writes the verdicts in place; arrays are ``[pairs]``."""
+    """Judges the pairs that share a triple and writes the verdicts into `found`; arrays are ``[pairs]``."""
+    reason, match, overlap = found.reason, found.match, found.overlap
     jaccard = shared / (text_size + row_size - shared)
     # Integers, because 0.9 has no exact binary form and 9 of 10 must count.
     contained = (row_size >= MIN_CONTAINED) & (10 * shared >= CONTAINED_TENTHS * row_size)

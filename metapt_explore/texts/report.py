@@ -13,6 +13,8 @@ from metapt_explore.texts.normalise import comparison_key
 LARGEST_GROUPS = 50
 SHORT_TEXT = 3
 """Words below which a text says too little to be clustered."""
+MANY_LABELS = 20
+"""Different labels above which the column is probably not one of classes."""
 
 
 def data_report(rows: Dataset) -> dict[str, Any]:
@@ -69,26 +71,26 @@ def _largest_first(counts: Counter[Any]) -> dict[str, int]:
 
 def _warnings(report: dict[str, Any], short: int) -> list[str]:
     rows = max(report["rows"], 1)
+    labels = report["labels"]
     found = []
     if report["blank"]:
-        found.append(f"{_rows(report['blank'])} hold no text and will be dropped.")
+        found.append(f"Rows without text: {report['blank']}; they will be dropped.")
     if report["duplicates"] > 0.01 * rows:
-        found.append(f"{_rows(report['duplicates'])} repeat an earlier row ({report['duplicates'] / rows:.0%}).")
+        found.append(f"Rows that repeat an earlier one: {report['duplicates']} ({report['duplicates'] / rows:.0%}).")
     if short:
-        found.append(f"{_rows(short)} have fewer than {SHORT_TEXT} words.")
-    if not report["labels"]:
+        found.append(f"Rows of fewer than {SHORT_TEXT} words: {short}.")
+    if not labels:
         found.append("No row has a label: clusters can be found, but no auxiliary task can be made of them.")
     elif report["unlabelled"] > 0.1 * rows:
-        found.append(f"{_rows(report['unlabelled'])} have no label ({report['unlabelled'] / rows:.0%}); tasks leave them out.")
-    if len(report["labels"]) == 1:
-        found.append(f"There is only one label, '{next(iter(report['labels']))}'; a task needs two.")
-    if len(report["labels"]) > 20:
-        found.append(f"There are {len(report['labels'])} different labels; is the label column the right one?")
+        share = report["unlabelled"] / rows
+        found.append(f"Rows without a label: {report['unlabelled']} ({share:.0%}); auxiliary tasks leave them out.")
+    if len(labels) == 1:
+        found.append(f"There is only one label, '{next(iter(labels))}'; a task needs two.")
+    if len(labels) > MANY_LABELS:
+        found.append(f"There are {len(labels)} different labels; is the label column the right one?")
     if report["label_balance"] is not None and report["label_balance"] < 0.2:
-        smallest = list(report["labels"])[-1]
-        found.append(f"Labels are uneven: '{smallest}' has {_rows(report['labels'][smallest])}, the largest {max(report['labels'].values())}.")
+        largest, smallest = next(iter(labels)), list(labels)[-1]
+        found.append(
+            f"Labels are uneven: '{smallest}' occurs {labels[smallest]} times, '{largest}' {labels[largest]} times."
+        )
     return found
-
-
-def _rows(count: int) -> str:
-    return f"{count} row" if count == 1 else f"{count} rows"

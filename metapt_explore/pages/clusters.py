@@ -1,0 +1,168 @@
+"""Clusters: the map, what each cluster is about, how good the grouping is, and its texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore import plots
+from metapt_explore.pages import shared
+from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.workspace import Workspace
+
+#: A browser shows no more texts than this of one cluster.
+MOST_TEXTS = 500
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    texts = shared.ready(
+        workspace, name, next(iter(shared.entries(workspace, name, "texts")), None), "the pre-training texts"
+    )
+    if texts is None:
+        return
+    listed = {entry["clustering"]: entry for entry in shared.entries(workspace, name, "clusters")}
+    known = [clustering.name for clustering in shared.study_config(workspace, name).clusterings]
+    clustering = st.selectbox("Clustering", known, key="clustering", persist_state="session")
+    clusters = shared.ready(
+        workspace, name, listed.get(clustering), f"the clustering {clustering}"
+    )  # None while it is made
+    if clusters is not None:
+        with shared.guard(clusters.folder):
+            _quality(clusters.summary)
+            if clusters.summary["agreement"]:
+                _agreement(clusters.summary["agreement"])
+        with shared.guard(clusters.folder):
+            points = shared.table(clusters, "clusters")
+            found = clusters.summary["clusters"]
+            with shared.guard(texts.folder):
+                written = shared.table(texts, "texts")["text"]
+                _map(points, written, found)
+            _about(workspace, name, clustering, found)
+            with shared.guard(texts.folder):
+                _texts(points, shared.table(texts, "texts"), found)
+    with shared.guard(texts.folder):
+        _decontamination(texts)
+
+
+def _quality(summary: dict[str, Any]) -> None:
+    st.subheader("Quality")
+    quality = summary["quality"]
+    shown = [
+        ("Clusters", str(quality["n_clusters"])),
+        ("Outliers", f"{100 * quality['outlier_share']:.1f} %"),
+        ("Silhouette", shared.number(quality["silhouette"])),
+        ("Davies–Bouldin", shared.number(quality["davies_bouldin"])),
+        ("Calinski–Harabasz", shared.number(quality["calinski_harabasz"], 1)),
+    ]
+    for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(label, value)
+    st.caption(
+        "Outliers: texts that belong to no cluster. Silhouette (−1 to 1, higher is better): how much nearer a text "
+        "is to its own cluster than to the next; around 0 clusters overlap. Davies–Bouldin (from 0, lower is "
+        "better): how wide clusters are against the distance between them. Calinski–Harabasz (higher is better): "
+        "spread between clusters against spread inside; compare it only on the same texts. All three favour round "
+        "clusters: compare runs of one algorithm with them rather than two algorithms."
+    )
+
+
+def _agreement(agreement: dict[str, Any]) -> None:
+    left, right = st.columns(2)
+    left.metric("Adjusted Rand index", shared.number(agreement["adjusted_rand_index"]))
+    right.metric("Adjusted mutual information", shared.number(agreement["adjusted_mutual_information"]))
+    st.caption(
+        f"Agreement with the groups that the data name, over {agreement['rows']:,} texts: 1 is the same grouping, "
+        "about 0 what chance gives."
+    )
+
+
+def _map(points: pd.DataFrame, written: pd.Series, found: list[dict[str, Any]]) -> None:
+    st.subheader("Map")
+    shared.draw(
+        plots.cluster_map(points, written, found),
+        "map",
+        "Every point is a text; point at one to read its beginning. Near points have similar embeddings. The map "
+        "keeps two directions of many, so clusters that lie over each other here can still be apart. Click a name "
+        "to hide a cluster, double-click to see it alone.",
+    )
+
+
+def _about(workspace: Workspace, name: str, clustering: str, found: list[dict[str, Any]]) -> None:
+    st.subheader("What clusters are about")
+    entry = next(iter(shared.entries(workspace, name, "tasks", clustering=clustering)), None)
+    tasks = workspace.artifact(entry["id"]) if entry else None
+    usable = tasks.summary if tasks is not None and tasks.status == "done" else None
+    rows = []
+    for cluster in found:
+        row = {
+            "cluster": cluster["name"],
+            "keywords": ", ".join(cluster["keywords"]),
+            "texts": cluster["rows"],
+            "strength": round(cluster["strength"], 2),
+        }
+        if usable:
+            reason = usable["dropped"].get(str(cluster["cluster"]))
+            row["auxiliary task"] = f"no: {reason}" if reason else "yes"
+        rows.append(row)
+    st.dataframe(pd.DataFrame(rows), key="keywords", hide_index=True)
+    st.caption(
+        "Keywords are frequent in the cluster and rare in others. Strength (0 to 1) is how surely texts belong to "
+        "it, on average."
+    )
+    if usable:
+        counts = usable["counts"]
+        st.caption(
+            f"{usable['tasks']} auxiliary tasks use {counts['used']:,} labelled texts. Left out: "
+            f"{counts['unlabelled']:,} without a label, {counts['outliers']:,} outliers, "
+            f"{counts['dropped_clusters']:,} in clusters too small or too one-sided."
+        )
+    shared.draw(
+        plots.cluster_sizes(found),
+        "sizes",
+        "The length of a bar is the number of texts; its parts are their labels. A cluster with nearly one label "
+        "only makes a poor task: there is little to tell apart.",
+    )
+
+
+def _texts(points: pd.DataFrame, written: pd.DataFrame, found: list[dict[str, Any]]) -> None:
+    st.subheader("Texts of a cluster")
+    names = {int(cluster["cluster"]): str(cluster["name"]) for cluster in found}
+    if (points["cluster"] < 0).any():
+        names[-1] = "outliers"
+    if not names:
+        return
+    chosen = st.selectbox("Cluster", list(names), format_func=lambda cluster: names[cluster], key="cluster")
+    members = points[points["cluster"] == chosen].sort_values("strength", ascending=False, kind="stable")
+    shown = members.head(MOST_TEXTS)
+    columns = [column for column in ("text", "label", "group") if written[column].notna().any()]
+    frame = written.loc[shown["row"], columns].assign(strength=shown["strength"].round(3).to_numpy())
+    st.dataframe(frame, key="cluster_texts", hide_index=True)
+    cut = f"The {MOST_TEXTS} surest of {len(members):,} texts" if len(members) > MOST_TEXTS else "Texts"
+    st.caption(f"{cut}, surest first.")
+
+
+def _decontamination(texts: Artifact) -> None:
+    st.subheader("What became of the texts")
+    summary = texts.summary
+    dropped, leaks = summary["dropped"], summary["leaks_by_task"]
+    columns = st.columns(3)
+    columns[0].metric("Texts kept", f"{summary['kept']:,}")
+    columns[1].metric("Dropped", f"{sum(dropped.values()):,}")
+    columns[2].metric("Nearly or quite in dev or test", f"{sum(leaks.values()):,}")
+    if dropped:
+        st.dataframe(
+            pd.DataFrame({"reason": list(dropped), "texts": list(dropped.values())}),
+            key="dropped",
+            hide_index=True,
+        )
+    st.caption(
+        f"Texts that equal or nearly equal one of the {summary['held_out_rows']:,} dev and test rows of the tasks "
+        "are dropped before anything is learned, so that no score rests on rows seen in pre-training."
+    )
+    if leaks:
+        with st.expander("Dropped because of a dev or test row", key="leaks_box"):
+            st.dataframe(shared.table(texts, "leaks"), key="leaks", hide_index=True)
+
+
+shared.show_page("Clusters", _page)

@@ -1,0 +1,91 @@
+"""Few-shot: scores of every method, what the start was worth, and how far seeds lie apart."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore import plots
+from metapt_explore.pages import shared
+from metapt_explore.run_terminal import caution
+from metapt_explore.runs.results import curves_table, results_table, summary_table
+from metapt_explore.runs.workspace import Workspace
+
+PERCENT = ("start", "mean", "std", "worst")
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    config = shared.study_config(workspace, name)
+    entries = shared.entries(workspace, name, "fewshot")
+    wanted = len(config.methods) * len(config.evaluation.tasks) * len(config.evaluation.init_seeds)
+    artifacts = [workspace.artifact(entry["id"]) for entry in entries]
+    finished = [artifact for artifact in artifacts if artifact.status == "done"]
+    for artifact, entry in zip(artifacts, entries, strict=True):
+        if artifact.status in ("damaged", "failed", "missing"):
+            shared.ready(workspace, name, entry, entry.get("title") or "a few-shot evaluation")
+    # A damaged table is named before all of them are read together.
+    read = 0
+    for artifact in finished:
+        with shared.guard(artifact.folder):
+            for part in ("results", "curves"):
+                if shared.table(artifact, part).empty:
+                    raise ValueError(f"{part}.parquet has no rows")
+            read += 1
+    if read < len(finished):
+        return
+    if not finished:
+        shared.ready(workspace, name, None, "the first few-shot evaluation")
+        return
+    if len(finished) < wanted:
+        st.info(f"{len(finished)} of {wanted} cells are finished; the rest is added as it comes.")
+    methods = [method.name for method in config.methods]
+    with shared.guard():
+        results = results_table(workspace, name)
+        _summary(results)
+        st.subheader("Worth of the start")
+        shared.draw(
+            plots.start_curves(curves_table(workspace, name), methods),
+            "start_curves",
+            "Mean test accuracy after so many tuning steps, at the learning rate that dev chose; the band goes from "
+            "the worst to the best seed. Left end: the start, before any tuning. A line that begins higher had a "
+            "better start; lines that meet on the right say that tuning makes up for it.",
+        )
+        st.subheader("Variance across seeds")
+        shared.draw(
+            plots.seed_spread(results, methods),
+            "seed_spread",
+            "Every point is a pair of a data seed and an initialisation seed; the bar is the mean. Thin lines join the "
+            "same pair: if nearly all rise from one method to the next, the difference is steady; if they cross, "
+            "seeds decide more than the method. A tall column of points is a large variance.",
+        )
+        _all(results, name)
+
+
+def _summary(results: pd.DataFrame) -> None:
+    st.subheader("Accuracy on test")
+    summary = summary_table(results)
+    for column in PERCENT:
+        summary[column] = (100 * summary[column]).round(1)
+    formats = {column: st.column_config.NumberColumn(f"{column} (%)", format="%.1f") for column in PERCENT}
+    st.dataframe(summary, key="summary", hide_index=True, column_config=formats)
+    st.caption(
+        "Start: before tuning. Mean, std (sample standard deviation, in points) and worst are over all pairs of a "
+        "data seed and an initialisation seed. Learning rate and step are chosen on dev, never on test."
+    )
+    st.warning(caution(results))
+
+
+def _all(results: pd.DataFrame, name: str) -> None:
+    st.subheader("Every score")
+    st.dataframe(results, key="results", hide_index=True)
+    st.download_button(
+        "Download as CSV",
+        data=results.to_csv(index=False).encode(),
+        file_name=f"{name}-results.csv",
+        mime="text/csv",
+        key="download",
+        on_click="ignore",
+    )
+
+
+shared.show_page("Few-shot", _page)

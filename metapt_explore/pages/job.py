@@ -1,0 +1,199 @@
+"""The job of a study as pages show it: bar, time left, cancel, resume, and what it said when it failed."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore.config import load_study, load_task
+from metapt_explore.errors import UserError
+from metapt_explore.pages import shared
+from metapt_explore.runs import jobs
+from metapt_explore.runs.progress import say_time
+from metapt_explore.runs.workspace import Workspace
+
+LOG_LINES = 30
+
+
+def start(workspace: Workspace, source: str) -> None:
+    """Starts a study in a process of its own (a button's callback: errors are kept for `show_error`).
+
+    Args:
+        workspace: The workspace.
+        source: A YAML file or the name of a packaged example.
+    """
+    state = st.session_state
+    state["start_error"] = None
+    try:
+        if not source.strip():
+            raise UserError("Write the path of a study file first, for example studies/mine.yaml.")
+        config = load_study(source.strip())
+        for task in config.evaluation.tasks:
+            load_task(task)
+        if shared.job_state(workspace, config.name)["active"]:
+            raise UserError(f"The study '{config.name}' is already running in this workspace.")
+        jobs.start_job(workspace, config)
+        state["study"] = config.name
+    except (UserError, OSError) as error:
+        state["start_error"] = str(error)
+
+
+def show_error() -> None:
+    """Says why the last start did not work."""
+    if st.session_state.get("start_error"):
+        st.error(shared.plain(st.session_state["start_error"]))
+
+
+def _resume(workspace: Workspace, name: str) -> None:
+    # A job that ended before it wrote study.yaml has left only what was asked.
+    folder = workspace.study_folder(name)
+    asked, begun = folder / "asked.yaml", folder / "study.yaml"
+    newest = max((file for file in (begun, asked) if file.exists()), key=lambda file: file.stat().st_mtime)
+    start(workspace, str(newest))
+
+
+def progress_of(state: dict[str, Any]) -> float:
+    """The finished share of a job, 0 to 1."""
+    if state.get("status") == "done":
+        return 1.0
+    share = state.get("fraction")
+    return min(1.0, max(0.0, float(share))) if isinstance(share, int | float) and share == share else 0.0
+
+
+def overview(workspace: Workspace) -> pd.DataFrame:
+    """A row for each study of the workspace: status, progress and finished cells."""
+    rows = []
+    for name in shared.study_names(workspace):
+        state = shared.job_state(workspace, name)
+        status = str(state.get("status"))
+        row = {
+            "study": name,
+            "status": shared.STATUS_WORDS.get(status, status),
+            "progress": f"{progress_of(state):.0%}",
+            "finished cells": "–",
+        }
+        try:
+            config = shared.study_config(workspace, name)
+            evaluation = config.evaluation
+            cells = len(config.methods) * len(evaluation.tasks) * len(evaluation.init_seeds)
+            row["finished cells"] = f"{len(finished_ids(workspace, name, 'fewshot'))} of {cells}"
+        except UserError:
+            if status not in (*shared.ACTIVE, "failed", "stopped"):
+                row["status"] = "damaged"
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["study", "status", "progress", "finished cells"])
+
+
+def finished_ids(workspace: Workspace, name: str, kind: str | None = None) -> list[str]:
+    """Ids of the study's artifacts that are done."""
+    listed = shared.entries(workspace, name, kind)
+    return [entry["id"] for entry in listed if workspace.artifact(entry["id"]).status == "done"]
+
+
+# ---------------------------------------------------------------------------------- what is drawn
+
+
+def badge(workspace: Workspace) -> None:
+    """One line in the sidebar; draws the whole page anew when a stage is finished or the job ends."""
+    name = st.session_state.get("study")
+    if not name:
+        return
+    before = _signature(workspace, name)
+    active = before[0] in shared.ACTIVE
+
+    def line() -> None:
+        with shared.guard():
+            now = _signature(workspace, name)
+            if now != before:
+                st.rerun()
+            state = shared.job_state(workspace, name)
+            if state["active"]:
+                left = state.get("seconds_left")
+                note = f", {say_time(left)} left" if left is not None else ""
+                st.caption(shared.plain(f"{state['status']}: {progress_of(state):.0%}{note}"))
+            else:
+                st.caption(shared.STATUS_WORDS.get(state["status"], shared.plain(state["status"])))
+
+    st.fragment(line, run_every=shared.POLL if active else None, key="job_badge")()
+
+
+def _signature(workspace: Workspace, name: str) -> tuple[str, int]:
+    """Changes when there is something new to see."""
+    status = str(shared.job_state(workspace, name).get("status"))
+    try:
+        return status, len(finished_ids(workspace, name))
+    except UserError:
+        return status, -1
+
+
+def panel(workspace: Workspace, name: str) -> None:
+    """The job of a study: what it does, how far it is, and buttons to cancel or resume it."""
+    active = shared.job_state(workspace, name)["active"]
+
+    def body() -> None:
+        with shared.guard(workspace.study_folder(name)):
+            state = shared.job_state(workspace, name)
+            if state["active"] != active:
+                # The clock of this fragment is set where it is defined, so all of the page must run.
+                st.rerun()
+            _show(workspace, name, state)
+
+    st.fragment(body, run_every=shared.POLL if active else None, key="job_panel")()
+
+
+def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
+    status = str(state.get("status"))
+    share = progress_of(state)
+    if status == "starting":
+        st.progress(0.0, text="The process is starting; this takes some seconds.")
+    elif status == "running":
+        stage, done, total = state.get("stage") or "getting ready", state.get("done"), state.get("total")
+        units = f" ({done} of {total})" if total else ""
+        st.progress(share, text=shared.plain(f"{stage}{units}"))
+        st.text(f"{share:.0%} of the study, about {say_time(state.get('seconds_left'))} left")
+    elif status == "done":
+        st.success("This study is finished: look at the other pages.")
+    elif status == "cancelled":
+        st.warning(f"Cancelled at {share:.0%}. What was computed is kept; Resume goes on from there.")
+    elif status == "stopped":
+        st.warning(
+            f"Interrupted at {share:.0%}: its process is gone. What was computed is kept; Resume goes on from there."
+        )
+    elif status == "failed":
+        st.error(shared.plain(f"The job failed: {state.get('error', 'no reason was written')}"))
+    else:
+        st.info("No job has run this study here; Resume computes what is not there yet.")
+    if status in ("failed", "stopped"):
+        _show_log(workspace, name)
+    left, right, _ = st.columns([1, 1, 4])
+    asked_to_stop = (workspace.study_folder(name) / "cancel").exists()
+    left.button(
+        "Cancel",
+        key="cancel",
+        disabled=status != "running" or asked_to_stop,
+        on_click=jobs.cancel_job,
+        args=(workspace, name),
+        width="stretch",
+    )
+    right.button(
+        "Resume",
+        key="resume",
+        disabled=state["active"] or status == "done",
+        on_click=_resume,
+        args=(workspace, name),
+        width="stretch",
+    )
+    if asked_to_stop and status == "running":
+        st.text("Asked to stop; it stops after the step it is at.")
+
+
+def _show_log(workspace: Workspace, name: str) -> None:
+    file = workspace.study_folder(name) / "log.txt"
+    if file.exists():
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            last = "".join(deque(stream, LOG_LINES))
+        with st.expander("Last lines of the log", expanded=True, key="log"):
+            st.code(last or "(empty)", language=None, wrap_lines=True)

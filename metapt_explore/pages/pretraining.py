@@ -1,0 +1,103 @@
+"""Pre-training: what each auxiliary task's loss does, while it runs and afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore import plots
+from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.pages import shared
+from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.progress import say_time
+from metapt_explore.runs.workspace import Workspace
+
+CAPTION_META = (
+    "One panel an auxiliary task, the one with the highest last query loss first; an outer step draws only some "
+    "tasks, so points have gaps. Dotted: loss on the support rows before the inner step. Dashed: on the same rows "
+    "after it; its distance to the dotted line is what one step of tuning gains. Solid: loss on other rows of the "
+    "task after the inner step, which is what meta-learning lowers. Falling solid lines mean a better start. "
+    "ln 2 ≈ 0.69 nats is guessing between two labels."
+)
+CAPTION_POOLED = (
+    "Loss of the batch that each outer step draws from all texts together, label-balanced. Falling means that the "
+    "prompt learns the pooled task; batches differ, so neighbouring points jump. ln 2 ≈ 0.69 nats is guessing "
+    "between two labels."
+)
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    config = shared.study_config(workspace, name)
+    pretrained = [method.name for method in config.methods if method.kind != "pt"]
+    if not pretrained:
+        st.info("No method of this study is pre-trained: PT tunes from its start at once.")
+        return
+    left, right = st.columns(2)
+    method = left.selectbox("Method", pretrained, key="method", persist_state="session")
+    seed = right.selectbox(
+        "Initialisation seed", config.evaluation.init_seeds, key="init_seed", persist_state="session"
+    )
+    st.caption("PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training.")
+    active = shared.job_state(workspace, name)["active"]
+    chosen = config.method(method)
+
+    def curves() -> None:
+        with shared.guard(workspace.study_folder(name)):
+            entry = next(iter(shared.entries(workspace, name, "prompt", method=method, init_seed=seed)), None)
+            _curves(workspace, name, config, chosen, entry)
+
+    st.fragment(curves, run_every=shared.POLL if active else None, key="live_curves")()
+
+
+def _curves(
+    workspace: Workspace, name: str, config: StudyConfig, method: MethodConfig, entry: dict[str, Any] | None
+) -> None:
+    what = f"the pre-training of {method.name}"
+    artifact = workspace.artifact(entry["id"]) if entry else None
+    status = artifact.status if artifact else "missing"
+    if artifact is None or status in ("missing", "damaged"):
+        shared.ready(workspace, name, entry, what)
+        return
+    with shared.guard(artifact.folder):
+        if status == "failed":
+            shared.ready(workspace, name, entry, what)
+        elif status != "done" and not shared.job_state(workspace, name)["active"]:
+            st.warning("This pre-training was interrupted; Resume on the Start page goes on from its last checkpoint.")
+            shared.go_to_start()
+        metrics = artifact.metrics
+        _numbers(artifact, status, metrics, config.pretraining.steps)
+        if status == "done" and metrics.empty:
+            raise FileNotFoundError(2, "missing", str(artifact.folder / "metrics.jsonl"))
+        figure = plots.meta_loss(metrics, _names(workspace, name, method))
+        shared.draw(figure, "meta_loss", CAPTION_POOLED if method.kind == "ppt" else CAPTION_META)
+
+
+def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int) -> None:
+    summary, stage = artifact.summary, artifact.stage
+    finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
+    spent = shared.seconds_since(stage.get("began")) if status == "running" else stage.get("seconds")
+    shown = [
+        ("Status", "finished" if status == "done" else status),
+        ("Outer steps", f"{finished} of {steps}"),
+        ("Row passes", f"{summary['row_passes']:,}" if status == "done" else "…"),
+        ("Diagnostic rows", f"{summary['diagnostic_rows']:,}" if status == "done" else "…"),
+        ("Time", say_time(spent)),
+    ]
+    for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(label, value)
+    st.caption(
+        "A row pass is one text forward and backward through the language model; every pre-training method gets the "
+        "same number. Diagnostic rows went forward only, for these curves, and are counted apart."
+    )
+
+
+def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
+    """Names of the clusters that are the method's tasks; without them panels show numbers."""
+    entry = next(iter(shared.entries(workspace, name, "clusters", clustering=method.clustering)), None)
+    found = workspace.artifact(entry["id"]).summary.get("clusters", []) if entry else []
+    return {int(cluster["cluster"]): str(cluster["name"]) for cluster in found}
+
+
+shared.show_page("Pre-training", _page)

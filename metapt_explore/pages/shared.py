@@ -1,0 +1,255 @@
+"""What every page needs: the workspace, the chosen study, careful reading, and drawing with a caption."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from pyarrow.lib import ArrowException
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.errors import UserError
+from metapt_explore.runs import jobs
+from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.files import read_json
+from metapt_explore.runs.workspace import Workspace
+
+#: Seconds between two looks at a job that runs.
+POLL = 1.5
+ACTIVE = ("starting", "running")
+#: What reading a damaged file can raise; anything else is a mistake of ours and shows as one.
+DAMAGE = (OSError, ArrowException, KeyError, IndexError, ValueError, TypeError, AttributeError)
+STATUS_WORDS = {
+    "none": "no job",
+    "done": "finished",
+    "stopped": "interrupted",
+}
+
+log = logging.getLogger(__name__)
+
+
+# --------------------------------------------------------------------------- messages and damage
+
+
+def plain(text: object) -> str:
+    """Text for a box or a label of Streamlit, which would read Markdown in it."""
+    escaped = re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])", r"\\\1", str(text))
+    return escaped.replace("\n", "  \n")
+
+
+def advise(folder: Path) -> str:
+    """What to do about a damaged folder."""
+    return f"Delete the folder {folder} and run the study again: everything else is kept and found again."
+
+
+@contextmanager
+def guard(folder: Path | None = None) -> Iterator[None]:
+    """Turns what damaged files raise into a message that names the folder and says what to do.
+
+    Args:
+        folder: The folder that the body reads; without it the error's own words must do.
+    """
+    try:
+        yield
+    except UserError as error:
+        st.error(plain(f"{error} {advise(folder) if folder else ''}"))
+    except DAMAGE as error:
+        log.exception("A page could not read %s", folder or "a file")
+        named = f"{folder} is damaged: " if folder else ""
+        st.error(plain(f"{named}{reason(error)}. {advise(folder) if folder else ''}"))
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in words.
+
+    Example:
+        >>> reason(KeyError("clusters"))
+        "the entry 'clusters' is missing"
+    """
+    if isinstance(error, FileNotFoundError):
+        return f"{Path(str(error.filename)).name} is missing"
+    if isinstance(error, KeyError):
+        return f"the entry {error} is missing"
+    return f"{str(error).splitlines()[0] if str(error) else type(error).__name__}".rstrip(".")
+
+
+def show_page(title: str, body: Callable[[Workspace, str], None]) -> None:
+    """A page's title and body; without a study the page says what to do next instead."""
+    st.title(title)
+    with guard():
+        workspace = open_workspace()
+        name = st.session_state.get("study")
+        if not name:
+            st.info(f"There is no study in {plain(workspace.folder)} yet.")
+            st.markdown(
+                "Start the tour on the **Start** page, or run `metapt run STUDY.yaml` in a terminal; "
+                "this page then shows what it computes, while it computes it."
+            )
+            go_to_start()
+            return
+        body(workspace, name)
+
+
+def go_to_start() -> None:
+    """A link to the page where studies are started and gone on with."""
+    st.page_link("metapt_explore/pages/start.py", label="Go to Start")
+
+
+# ------------------------------------------------------------------------------ workspace, study
+
+
+def open_workspace() -> Workspace:
+    """The folder that ``METAPT_WORKSPACE`` names, else ``./workspace``."""
+    return Workspace()
+
+
+def study_names(workspace: Workspace) -> list[str]:
+    """Studies in alphabetical order, with those that a job has only been started for."""
+    folders = workspace.study_folder("x").parent.glob("*")
+    marks = ("study.yaml", "asked.yaml", "job.json")
+    return sorted(folder.name for folder in folders if any((folder / mark).exists() for mark in marks))
+
+
+def pick_study(workspace: Workspace) -> None:
+    """The workspace's folder and the choice of the study, which stands in the address as ``study``."""
+    st.caption("Workspace")
+    st.code(str(workspace.folder), language=None, wrap_lines=True)
+    names = study_names(workspace)
+    if not names:
+        st.session_state.pop("study", None)
+        return
+    state = st.session_state
+    if state.get("study") not in names and st.query_params.get("study") not in names:
+        state["study"] = max(names, key=lambda name: _changed(workspace.study_folder(name)))
+    # There is no default option, so the address always names the study: a link keeps its meaning.
+    st.selectbox("Study", names, index=None, key="study", bind="query-params", placeholder="Choose a study")
+
+
+def _changed(folder: Path) -> float:
+    times = [0.0]
+    for name in ("job.json", "index.json", "study.yaml"):
+        file = folder / name
+        if file.exists():
+            times.append(file.stat().st_mtime)
+    return max(times)
+
+
+def study_config(workspace: Workspace, name: str) -> StudyConfig:
+    """The study's settings.
+
+    Raises:
+        UserError: Where they are missing or damaged, with what to do.
+    """
+    folder = workspace.study_folder(name)
+    try:
+        return workspace.study_config(name)
+    except (UserError, OSError) as error:
+        if not (folder / "study.yaml").exists():
+            if (folder / "asked.yaml").exists():
+                raise UserError(f"The study '{name}' has not begun yet: see the Start page.") from None
+            raise UserError(f"{folder / 'study.yaml'} is missing. {advise(folder)}") from None
+        raise UserError(f"{error} {advise(folder)}") from None
+
+
+def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
+    """How the study's job stands; ``active`` says whether it works now."""
+    state = jobs.job_state(workspace, name)
+    return {**state, "active": state.get("status") in ACTIVE}
+
+
+def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any) -> list[dict[str, Any]]:
+    """The study's artifacts of a kind, in the order of the pipeline.
+
+    Raises:
+        UserError: Where the list is damaged.
+    """
+    file = workspace.study_folder(name) / "index.json"
+    if not file.exists():
+        return []
+    found = read_json(file)
+    whole = isinstance(found, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry.get("kind") for entry in found
+    )
+    if not whole:
+        raise UserError(f"{file} is damaged. {advise(file.parent)}")
+    return [
+        entry
+        for entry in found
+        if kind in (None, entry["kind"]) and all(entry.get(key) == value for key, value in of.items())
+    ]
+
+
+def ready(workspace: Workspace, name: str, entry: dict[str, Any] | None, what: str) -> Artifact | None:
+    """Returns an artifact that is done; otherwise says how it stands and what to do.
+
+    Args:
+        workspace: The workspace.
+        name: The study.
+        entry: The artifact's entry in the study's list, None where it has none yet.
+        what: What it is called in the message.
+    """
+    active = job_state(workspace, name)["active"]
+    artifact = workspace.artifact(entry["id"]) if entry else None
+    status = artifact.status if artifact else "missing"
+    if artifact and status == "done":
+        return artifact
+    if artifact and status == "damaged":
+        st.error(plain(f"{artifact.folder / 'stage.json'} cannot be read ({what}). {advise(artifact.folder)}"))
+    elif artifact and status == "failed":
+        why = artifact.stage.get("error", "no reason was written")
+        st.error(plain(f"{what[0].upper()}{what[1:]} failed: {why}"))
+    elif active:
+        st.info(plain(f"{what[0].upper()}{what[1:]}: not there yet, the study is running."))
+    else:
+        where = f" (its folder {artifact.folder} is gone)" if artifact and status == "missing" else ""
+        st.info(plain(f"{what[0].upper()}{what[1:]}: not there yet{where}. Start or resume the study."))
+        go_to_start()
+    return None
+
+
+# ------------------------------------------------------------------------------ reading, drawing
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _table(path: str, changed: int, size: int) -> pd.DataFrame:
+    return pd.read_parquet(path)
+
+
+def table(artifact: Artifact, name: str) -> pd.DataFrame:
+    """Reads a table of an artifact, once for each time it was written."""
+    path = artifact.folder / f"{name}.parquet"
+    found = path.stat()
+    try:
+        return _table(str(path), found.st_mtime_ns, found.st_size)
+    except (ArrowException, OSError) as error:
+        raise UserError(f"{path} cannot be read: {reason(error)}.") from error
+
+
+def draw(figure: go.Figure, key: str, caption: str) -> None:
+    """Draws a figure in the page's theme, with a caption that says how to read it."""
+    figure.update_layout(template="streamlit")
+    st.plotly_chart(figure, key=key, width="stretch", config={"displaylogo": False}, alt=caption)
+    st.caption(caption)
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A number for people, a dash where there is none.
+
+    Example:
+        >>> number(0.1234), number(None)
+        ('0.12', '–')
+    """
+    return "–" if value is None or pd.isna(value) else f"{value:,.{digits}f}"
+
+
+def seconds_since(moment: Any) -> float | None:
+    """Seconds since a time stamp of a file."""
+    return time.time() - float(moment) if isinstance(moment, int | float) else None

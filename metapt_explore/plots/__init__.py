@@ -1,0 +1,17 @@
+"""Figures out of records: pure functions, the same for pages and notebooks.
+
+Every function takes tables or summaries as artifacts hold them and returns a plotly figure. Colours
+are the eight of Okabe and Ito (2008), which colour-blind readers tell apart; a method has the same
+colour in every figure. Backgrounds are transparent, so figures fit light and dark pages.
+
+Names and texts come from data and are escaped: plotly reads a little HTML in names and hover texts.
+"""
+
+from __future__ import annotations
+
+from metapt_explore.plots.clusters import cluster_map, cluster_sizes
+from metapt_explore.plots.losses import meta_loss
+from metapt_explore.plots.scores import seed_spread, start_curves
+from metapt_explore.plots.style import method_colors
+
+__all__ = ["cluster_map", "cluster_sizes", "meta_loss", "method_colors", "seed_spread", "start_curves"]

@@ -1,0 +1,81 @@
+"""What pre-training learns, task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from metapt_explore.plots.style import BLUE, GREY, VERMILION, axis_titles, facets, finish, nothing_yet, place
+
+#: More panels than this are not looked at.
+MOST_TASKS = 12
+LINES = {
+    "support_before": ("support, before the inner step", {"color": GREY, "dash": "dot", "width": 1.5}),
+    "support_after": ("support, after the inner step", {"color": BLUE, "dash": "dash", "width": 1.5}),
+    "query": ("query, after the inner step", {"color": VERMILION, "width": 2}),
+}
+
+
+def meta_loss(metrics: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
+    """Draws the losses of pre-training against the outer step.
+
+    Of meta-learning each auxiliary task gets a panel with its loss on support rows before and after
+    the inner step, and on query rows after it; the task whose last query loss is highest comes first,
+    and at most twelve are drawn. Pooled pre-training has one panel with the loss of the whole batch.
+
+    Args:
+        metrics: A prompt's metrics: step and task with support_before, support_after and query, or
+            step and loss.
+        names: Names of the tasks by number.
+    """
+    if metrics.empty:
+        return nothing_yet("No step is finished yet.")
+    if "query" not in metrics:
+        return _pooled(metrics)
+    by_task = {int(str(task)): rows.sort_values("step") for task, rows in metrics.groupby("task")}
+    last = {task: float(rows["query"].iloc[-1]) for task, rows in by_task.items()}
+    order = sorted(by_task, key=lambda task: (-last[task], task))
+    shown = order[:MOST_TASKS]
+    figure = facets([names.get(task, f"task {task}") for task in shown], same_y=True)
+    for index, task in enumerate(shown):
+        rows = by_task[task]
+        for column, (label, line) in LINES.items():
+            figure.add_trace(
+                go.Scatter(
+                    x=rows["step"].to_numpy(),
+                    y=rows[column].to_numpy(),
+                    mode="lines+markers",
+                    line=line,
+                    marker={"size": 4},
+                    name=label,
+                    legendgroup=column,
+                    showlegend=index == 0,
+                    hovertemplate="step %{x}: %{y:.3f} nats",
+                ),
+                **place(index, len(shown)),
+            )
+    axis_titles(figure, len(shown), "outer step (number)", "loss (nats)")
+    title = f"{len(shown)} of {len(order)} tasks, highest query loss first" if len(order) > len(shown) else ""
+    return finish(figure, title=title)
+
+
+def _pooled(metrics: pd.DataFrame) -> go.Figure:
+    rows = metrics.sort_values("step")
+    figure = go.Figure(
+        go.Scatter(
+            x=rows["step"].to_numpy(),
+            y=rows["loss"].to_numpy(),
+            mode="lines+markers",
+            line={"color": VERMILION, "width": 2},
+            marker={"size": 4},
+            name="loss of the batch",
+            hovertemplate="step %{x}: %{y:.3f} nats",
+        )
+    )
+    figure = finish(figure)
+    figure.update_xaxes(title_text="outer step (number)")
+    figure.update_yaxes(title_text="loss (nats)")
+    figure.update_layout(height=350, showlegend=True)
+    return figure

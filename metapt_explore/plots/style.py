@@ -1,0 +1,139 @@
+"""Colours, facets and the finish that all figures share."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+#: Okabe and Ito's palette without black, which a dark page swallows.
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+#: For outliers, unlabelled rows and helper lines.
+GREY = "#8C8C8C"
+GRID = "rgba(128, 128, 128, 0.25)"
+CLEAR = "rgba(0, 0, 0, 0)"
+
+PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW)
+METHODS = {"PT": ORANGE, "PPT": SKY, "MetaPT": GREEN}
+OTHER_METHODS = (PURPLE, VERMILION, BLUE, YELLOW)
+
+#: Readable on white and on black: 4.5 to 1 against either.
+TEXT = "#777777"
+
+
+def method_colors(methods: Iterable[str]) -> dict[str, str]:
+    """Gives each method its colour.
+
+    PT, PPT and MetaPT always have the same ones; others get the rest in their order, so pass all
+    methods of a study where a figure shows only some.
+
+    Example:
+        >>> method_colors(["PT", "control"])
+        {'PT': '#E69F00', 'control': '#CC79A7'}
+    """
+    names = list(dict.fromkeys(methods))
+    others = [name for name in names if name not in METHODS]
+    spare = {name: OTHER_METHODS[index % len(OTHER_METHODS)] for index, name in enumerate(others)}
+    return {name: METHODS.get(name) or spare[name] for name in names}
+
+
+def see_through(color: str, alpha: float) -> str:
+    """The same colour, partly transparent.
+
+    Example:
+        >>> see_through("#0072B2", 0.5)
+        'rgba(0, 114, 178, 0.5)'
+    """
+    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"
+
+
+def plain(text: object, longest: int | None = None) -> str:
+    """Text that plotly shows as it is: no markup, no line breaks, cut where it is too long.
+
+    Example:
+        >>> plain("<b>good</b>  news", longest=8)
+        '&lt;b&gt;good&lt;…'
+    """
+    words = " ".join(str(text).split())
+    if longest is not None and len(words) > longest:
+        words = words[:longest] + "…"
+    # Plotly knows &lt; &gt; &amp; but not &quot;.
+    return html.escape(words, quote=False)
+
+
+def facets(titles: Sequence[str], *, same_y: bool, columns: int = 3, panel_height: int = 260) -> go.Figure:
+    """A grid of panels, one a title; `place` says where the panel of an index lies.
+
+    Args:
+        titles: What stands above each panel; at least one.
+        same_y: Whether all panels have one scale, for comparing heights between them.
+        columns: Panels side by side.
+        panel_height: Pixels.
+    """
+    wide = min(columns, len(titles))
+    rows = -(-len(titles) // wide)
+    height = rows * panel_height + 90
+    figure = make_subplots(
+        rows=rows,
+        cols=wide,
+        subplot_titles=[plain(title, 44) for title in titles],
+        shared_xaxes="all",
+        shared_yaxes="all" if same_y else False,
+        vertical_spacing=min(0.9 / rows, 85 / height),
+        horizontal_spacing=0.05 if same_y else 0.08,
+    )
+    figure.update_annotations(font_size=13)
+    figure.update_layout(height=height)
+    # Panels at the end of a row that is not full have nothing below them that shows their steps.
+    figure.update_xaxes(showticklabels=True)
+    return figure
+
+
+def place(index: int, count: int, columns: int = 3) -> dict[str, int]:
+    """Row and column of the panel of that index."""
+    row, column = divmod(index, min(columns, count))
+    return {"row": row + 1, "col": column + 1}
+
+
+def axis_titles(figure: go.Figure, count: int, x: str, y: str, columns: int = 3) -> None:
+    """Writes the y title at the left panels and the x title at the lowest of each column."""
+    wide = min(columns, count)
+    for index in range(count):
+        where = place(index, count, columns)
+        if where["col"] == 1:
+            figure.update_yaxes(title_text=y, **where)
+        if index + wide >= count:
+            figure.update_xaxes(title_text=x, **where)
+
+
+def finish(figure: go.Figure, *, title: str = "") -> go.Figure:
+    """Transparent backgrounds, and a text and grid grey that both light and dark pages carry."""
+    template = go.layout.Template()
+    template.layout.font = {"color": TEXT, "size": 13}
+    template.layout.hoverlabel = {"align": "left"}
+    for axis in (template.layout.xaxis, template.layout.yaxis):
+        axis.update(gridcolor=GRID, zeroline=False, linecolor=GRID, ticks="outside", tickcolor=GRID)
+        axis.automargin = True
+    figure.update_layout(
+        template=template,
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        margin={"l": 60, "r": 20, "t": 70, "b": 50},
+        legend={"orientation": "h", "yref": "container", "y": 0.995, "yanchor": "top", "x": 1, "xanchor": "right"},
+    )
+    if title:
+        figure.update_layout(title={"text": plain(title), "font": {"size": 14}, "x": 0.01, "xanchor": "left"})
+    return figure
+
+
+def nothing_yet(message: str) -> go.Figure:
+    """An empty figure that says why it is empty."""
+    figure = finish(go.Figure(), title=message)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.update_layout(height=140)
+    return figure

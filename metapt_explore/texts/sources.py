@@ -1,0 +1,309 @@
+"""Rows from a starter set, a file or the hub, always as text, label and group.
+
+Values stay text: a label 1 becomes "1", whatever the file's own type, so that task files and
+reports name one value. What is wrong with a file is said with its name and row.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import re
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+import huggingface_hub
+import pyarrow
+import pyarrow.parquet
+from datasets import Dataset, Features, Value
+
+from metapt_explore.config import Columns, SourceConfig
+from metapt_explore.errors import UserError, nearest
+from metapt_explore.texts.starter import read_starter, starter_files
+
+FEATURES = Features({"text": Value("string"), "label": Value("string"), "group": Value("string")})
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+HUB_PROBE_SECONDS = 5.0
+
+Table = dict[str, list[Any]]
+
+
+def load_source(source: SourceConfig) -> Dataset:
+    """Loads the rows of a source.
+
+    Args:
+        source: A starter set, a file (CSV, TSV, JSONL or Parquet, by its suffix) or a hub data set.
+
+    Returns:
+        A data set in memory with exactly the columns text (str; "" where it is blank or missing),
+        label and group (str or None), in the order of the source. A label is None where its cell is
+        empty, and everywhere if `columns.label` is not given (starter sets always have theirs).
+
+    Raises:
+        UserError: If something cannot be found, reached or read; names the file, row or column.
+
+    Example:
+        >>> load_source(SourceConfig(file="reviews.csv"))[0]  # doctest: +SKIP
+        {'text': 'Arrived broken.', 'label': None, 'group': None}
+    """
+    if source.starter is not None:
+        frame = read_starter(source.starter)
+        table: Table = {name: frame[name].tolist() for name in frame.columns}
+        given = source.columns
+        columns = Columns(text=given.text, label=given.label or "label", group=given.group or "group")
+        return _select(table, columns, f"starter set '{source.starter}'")
+    if source.file is not None:
+        return _select(_read_file(Path(source.file)), source.columns, source.file)
+    rows = _read_hub(source)
+    unlabelled = {name for name, feature in rows.features.items() if isinstance(feature, datasets.ClassLabel)}
+    table = {}
+    for name in rows.column_names:
+        values = list(rows[name]) if name in _wanted(source.columns) else []
+        # The hub's convention: class -1 is a row whose label is not published.
+        table[name] = [None if value == -1 else value for value in values] if name in unlabelled else values
+    return _select(table, source.columns, source.name)
+
+
+def source_fingerprint(source: SourceConfig) -> str:
+    """Hashes the content of a source, not its place.
+
+    Args:
+        source: As for `load_source`.
+
+    Returns:
+        SHA-256 in hex. Two files of equal bytes have the same, wherever they lie. A hub data set is
+        hashed by name, subset, split and revision; without a full commit as revision, also by the
+        fingerprint of what the hub delivers.
+
+    Raises:
+        UserError: If the source cannot be found or reached.
+
+    Example:
+        >>> len(source_fingerprint(SourceConfig(file="reviews.csv")))  # doctest: +SKIP
+        64
+    """
+    digest = hashlib.sha256()
+    if source.hub is not None:
+        parts = [source.hub, source.subset, source.split, source.revision]
+        if not re.fullmatch(r"[0-9a-f]{40}", source.revision or ""):
+            parts.append(_read_hub(source)._fingerprint)
+        digest.update(json.dumps(parts).encode())
+        return digest.hexdigest()
+    if source.starter is not None:
+        paths = starter_files(source.starter)
+        # Two starter sets may be read from one file.
+        digest.update(f"starter {source.starter}\n".encode())
+    else:
+        paths = [_existing(Path(source.name))]
+    for path in paths:
+        with path.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
+
+
+# ----------------------------------------------------------------------------------- common columns
+
+
+def _wanted(columns: Columns) -> list[str]:
+    return [name for name in (columns.text, columns.label, columns.group) if name is not None]
+
+
+def _select(table: Table, columns: Columns, where: str) -> Dataset:
+    for role in ("text", "label", "group"):
+        name = getattr(columns, role)
+        if name is not None and name not in table:
+            raise UserError(
+                f"{where} has no column '{name}' (columns.{role}). {nearest(name, table)} "
+                f"Set `columns: {{{role}: ...}}` to one of them."
+            )
+    texts = [_as_text(value, where, columns.text, row) or "" for row, value in enumerate(table[columns.text], 1)]
+    chosen: dict[str, Sequence[str | None]] = {"text": texts}
+    for role in ("label", "group"):
+        name = getattr(columns, role)
+        if name is None:
+            chosen[role] = [None] * len(texts)
+        else:
+            values = (_as_text(value, where, name, row) for row, value in enumerate(table[name], 1))
+            chosen[role] = [value if value and value.strip() else None for value in values]
+    return Dataset.from_dict(chosen, features=FEATURES)
+
+
+def _as_text(value: Any, where: str, column: str, row: int) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        # Whole numbers turn into floats as soon as one value of the column is missing.
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, list | dict | tuple | bytes):
+        kind = type(value).__name__
+        raise UserError(f"{where}, row {row}: column '{column}' holds a {kind}; a text or number is expected.")
+    return str(value)
+
+
+# -------------------------------------------------------------------------------------------- files
+
+
+def _existing(path: Path) -> Path:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; a file ({', '.join(SUFFIXES)}) is expected.")
+    if not path.exists():
+        folder = path.parent
+        beside = [entry.name for entry in folder.iterdir() if entry.suffix in SUFFIXES] if folder.is_dir() else []
+        raise UserError(f"There is no file {path}." + (f" {nearest(path.name, beside)}" if beside else ""))
+    return path
+
+
+def _read_file(path: Path) -> Table:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"{path}: the suffix '{path.suffix}' is not known; files end in {', '.join(SUFFIXES)}.")
+    _existing(path)
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty.")
+    if suffix == ".parquet":
+        table = _read_parquet(path)
+    elif suffix == ".jsonl":
+        table = _read_jsonl(path)
+    else:
+        table = _read_delimited(path, "," if suffix == ".csv" else "\t")
+    if not any(table.values()):
+        raise UserError(f"{path} holds no rows.")
+    return table
+
+
+def _read_parquet(path: Path) -> Table:
+    try:
+        # Not read_table: it would make columns of folders named key=value.
+        table = pyarrow.parquet.ParquetFile(path).read()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path} is not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
+    return {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines with their ends; read whole, because only that tells the line of a wrong byte."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line}: not UTF-8. Save the file as UTF-8 and try again.") from None
+    # Not splitlines: it also splits at characters that are text, such as U+2028.
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _read_jsonl(path: Path) -> Table:
+    rows = []
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}, row {number}: not valid JSON ({error.msg}, column {error.colno}).") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, row {number}: a JSON object is expected, found {type(row).__name__}.")
+        rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _read_delimited(path: Path, delimiter: str) -> Table:
+    lines = _lines(path)
+    try:
+        return _parse(path, lines, csv.reader(lines, delimiter=delimiter, strict=True))
+    except UserError:
+        if delimiter == ",":
+            raise
+        # Two customs for TSV: quoted as CSV is, or no quoting at all, where a '"' is a character.
+        return _parse(path, lines, csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+
+
+def _parse(path: Path, lines: list[str], reader: Any) -> Table:
+    # Line numbers, as an editor shows them; a quoted text may run over several.
+    with _long_fields():
+        header: list[str] = []
+        rows: list[list[str]] = []
+        start = 1
+        try:
+            for fields in reader:
+                if not header:
+                    header = fields
+                elif fields and len(fields) != len(header):
+                    raise UserError(
+                        f"{path}, row at line {start}: {len(fields)} fields, but the header names "
+                        f"{len(header)} columns. Quote texts that hold the separator or a line break."
+                    )
+                elif fields:
+                    rows.append(fields)
+                start = reader.line_num + 1
+        except csv.Error as error:
+            raise UserError(f"{path}, row at line {start}: {error}. Check the quotation marks of this row.") from None
+    if repeated := {name for name in header if header.count(name) > 1}:
+        raise UserError(f"{path}: the column {sorted(repeated)[0]!r} stands twice in the header.")
+    return {name: [row[index] for row in rows] for index, name in enumerate(header)}
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Lifts the csv module's limit of 128 KiB a field while a file is read."""
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+# ---------------------------------------------------------------------------------------------- hub
+
+_OFFLINE_SWITCH = threading.Lock()
+
+
+def _read_hub(source: SourceConfig) -> Dataset:
+    assert source.hub is not None
+    try:
+        with _quick_when_unreachable():
+            loaded = datasets.load_dataset(source.hub, source.subset, split=source.split, revision=source.revision)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"The hub data set '{source.hub}' (split '{source.split}') could not be reached or loaded: {reason} "
+            "Check its name, subset and split; a hub source needs network access to the hub, or a copy in its cache. "
+            "Without either, use `file:` with a local file."
+        ) from None
+    if not isinstance(loaded, Dataset) or not len(loaded):
+        raise UserError(f"The hub data set '{source.hub}' (split '{source.split}') holds no rows.")
+    return loaded
+
+
+@contextmanager
+def _quick_when_unreachable() -> Iterator[None]:
+    """Uses the hub's cache only while the hub does not answer.
+
+    The hub's client repeats failing requests for about half a minute; one probe says as much.
+    """
+    constants = huggingface_hub.constants
+    try:
+        huggingface_hub.get_session().head(constants.ENDPOINT, timeout=HUB_PROBE_SECONDS)
+        reachable = True
+    except Exception:
+        reachable = False
+    if reachable:
+        yield
+        return
+    with _OFFLINE_SWITCH:
+        before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+        try:
+            yield
+        finally:
+            constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
