@@ -105,7 +105,8 @@ def _about(workspace: Workspace, name: str, clustering: str, found: list[dict[st
             reason = usable["dropped"].get(str(cluster["cluster"]))
             row["auxiliary task"] = f"no: {reason}" if reason else "yes"
         rows.append(row)
-    st.dataframe(pd.DataFrame(rows), key="keywords", hide_index=True)
+    wide = {"auxiliary task": st.column_config.TextColumn(width="large")}
+    st.dataframe(pd.DataFrame(rows), key="keywords", hide_index=True, column_config=wide)
     st.caption(
         "Keywords are frequent in the cluster and rare in others. Strength (0 to 1) is how surely texts belong to "
         "it, on average."

@@ -126,11 +126,15 @@ def pick_study(workspace: Workspace) -> None:
     if not names:
         st.session_state.pop("study", None)
         return
-    state = st.session_state
-    if state.get("study") not in names and st.query_params.get("study") not in names:
-        state["study"] = max(names, key=lambda name: _changed(workspace.study_folder(name)))
-    # There is no default option, so the address always names the study: a link keeps its meaning.
-    st.selectbox("Study", names, index=None, key="study", bind="query-params", placeholder="Choose a study")
+    state, address = st.session_state, st.query_params
+    if state.get("study") not in names:
+        linked = address.get("study")
+        latest = max(names, key=lambda name: _changed(workspace.study_folder(name)))
+        state["study"] = linked if linked in names else latest
+    chosen = st.selectbox("Study", names, key="study")
+    # Written on every run: going to another page empties the address.
+    if address.get("study") != chosen:
+        address["study"] = chosen
 
 
 def _changed(folder: Path) -> float:

@@ -108,7 +108,7 @@ def cluster_sizes(clusters: list[dict[str, Any]]) -> go.Figure:
             )
         )
     figure = finish(figure)
-    figure.update_layout(barmode="stack", bargap=0.3, height=150 + 30 * len(clusters))
+    figure.update_layout(barmode="stack", bargap=0.3, height=150 + 30 * len(clusters), legend={"traceorder": "normal"})
     figure.update_xaxes(title_text="texts (number)")
     figure.update_yaxes(autorange="reversed", title_text="cluster", type="category")
     return figure

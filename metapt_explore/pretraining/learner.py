@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,12 +45,14 @@ class Setting:
         config: Sizes and rates.
         seed: The study seed.
         init_seed: The initialisation seed.
+        labelled_rows: Every row with a label, whether or not a task holds it.
     """
 
     tasks: Tasks
     config: PretrainingConfig
     seed: int
     init_seed: int
+    labelled_rows: Sequence[int] = ()
 
 
 def make_learner(kind: str, setting: Setting) -> Learner:

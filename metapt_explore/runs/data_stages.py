@@ -48,7 +48,7 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
         from metapt_explore.fewshot.splits import make_splits
 
         splits = make_splits(task, evaluation.shots, evaluation.data_seeds, evaluation.test_rows, study.seed)
-        parts = [("test", None, splits.test)]
+        parts: list[tuple[str, int | None, Any]] = [("test", None, splits.test)]
         parts += [("train", seed, rows) for seed, rows in splits.train.items()]
         parts += [("dev", seed, rows) for seed, rows in splits.dev.items()]
         frames = []
@@ -59,7 +59,9 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
             frames.append(frame)
         out.write_table("rows", pd.concat(frames, ignore_index=True))
         sizes = {"test": len(splits.test), "train": len(next(iter(splits.train.values())))}
-        out.write_summary({"sizes": sizes, "dropped": splits.dropped, "checksums": splits.checksums})
+        out.write_summary(
+            {"sizes": sizes, "dropped": splits.dropped, "warnings": splits.warnings, "checksums": splits.checksums}
+        )
 
     return stage, compute
 

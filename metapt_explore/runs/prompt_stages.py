@@ -63,9 +63,12 @@ def prompt_recipe(
                 # Classes in the order of the label words, whatever the order of the rows.
                 groups = {label: list(map(int, rows["row"])) for label, rows in by_task.groupby("label")}
                 task_rows[int(str(task))] = {label: groups[label] for label in study.auxiliary_tasks.labels}
-            setting = Setting(task_rows, study.pretraining, study.seed, init_seed)
+            frame = texts.table("texts")
+            rows = list(frame["text"])
+            values = {label.value for label in study.auxiliary_tasks.labels.values()}
+            labelled = [row for row, value in enumerate(frame["label"]) if value in values]
+            setting = Setting(task_rows, study.pretraining, study.seed, init_seed, labelled)
             reader = loaded.reader(study.auxiliary_tasks, "auxiliary_tasks")
-            rows = list(texts.table("texts")["text"])
             prompt, telemetry = pretrain(
                 make_learner(method.kind, setting), setting, start, loaded, rows, reader, out, on_units
             )

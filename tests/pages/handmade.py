@@ -1,7 +1,8 @@
-"""A finished workspace written by hand: no model, numbers that tests know, and texts that try to be markup."""
+"""A workspace written by hand: no model, numbers that tests know, and texts that try to be markup."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,7 @@ def write(folder: Path) -> Workspace:
     for number, method in enumerate(METHODS):
         prompt = _write_prompt(out, number, method)
         _write_fewshot(out, number, method, prompt)
-    write_json(
-        workspace.study_folder(NAME) / "job.json", {"status": "done", "pid": 1, "began": 0.0, "fraction": 1.0}
-    )
+    write_json(workspace.study_folder(NAME) / "job.json", {"status": "done", "pid": 1, "began": 0.0, "fraction": 1.0})
     return workspace
 
 
@@ -145,7 +144,8 @@ def _write_prompt(out: Writer, number: int, method: str) -> str:
         metrics = [{"step": step, "task": -1, "loss": 0.7 - 0.1 * step} for step in range(3)]
     elif method == "MetaPT":
         metrics = [
-            {"step": step, "task": task, "support_before": 0.8, "support_after": 0.6, "query": 0.7 - 0.1 * step - task / 100}
+            {"step": step, "task": task, "support_before": 0.8, "support_after": 0.6,
+             "query": 0.7 - 0.1 * step - task / 100}
             for step in range(3)
             for task in (0, 1)
         ]  # fmt: skip
@@ -180,3 +180,23 @@ def _write_fewshot(out: Writer, number: int, method: str, prompt: str) -> None:
         task="trec",
         init_seed=0,
     )
+
+
+def make_running(workspace: Workspace, study: str, lines: int) -> Path:
+    """Makes a finished study look as while MetaPT is pre-trained; returns the prompt's folder."""
+    index = workspace.index(study)
+    prompt = next(e for e in index if e["kind"] == "prompt" and e["method"] == "MetaPT")
+    kept = index[: index.index(prompt) + 1]
+    write_json(workspace.study_folder(study) / "index.json", kept)
+    folder = workspace.artifact(prompt["id"]).folder
+    stage = json.loads((folder / "stage.json").read_text())
+    write_json(folder / "stage.json", {**stage, "status": "running"})
+    (folder / "summary.json").unlink()
+    metrics = folder / "metrics.jsonl"
+    whole = metrics.read_text().splitlines(keepends=True)
+    (folder / "later").write_text("".join(whole[lines:]))
+    # The writer may be in the middle of a line.
+    metrics.write_text("".join(whole[:lines]) + whole[lines][:10])
+    state = {"stage": "prompt of MetaPT", "done": 1, "total": 3, "fraction": 0.25, "seconds_left": 75.0}
+    write_json(workspace.study_folder(study) / "job.json", {"status": "running", "pid": 1, "began": 0.0, **state})
+    return folder
