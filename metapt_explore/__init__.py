@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
     from metapt_explore.errors import UserError
+    from metapt_explore.run_terminal import caution, run
     from metapt_explore.runs.results import curves_table, results_table, summary_table
     from metapt_explore.runs.study import Study
     from metapt_explore.runs.workspace import Workspace
@@ -27,6 +28,8 @@ _HOMES = {
     "load_study": "config",
     "load_task": "config",
     "UserError": "errors",
+    "run": "run_terminal",
+    "caution": "run_terminal",
     "Study": "runs.study",
     "Workspace": "runs.workspace",
     "results_table": "runs.results",
@@ -41,11 +44,13 @@ __all__ = [
     "TaskConfig",
     "UserError",
     "Workspace",
+    "caution",
     "curves_table",
     "load_study",
     "load_task",
     "plots",
     "results_table",
+    "run",
     "summary_table",
 ]
 

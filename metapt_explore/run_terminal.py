@@ -5,17 +5,22 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from metapt_explore.config import load_study
+from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.errors import Cancelled
+from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.progress import State, say_time
 from metapt_explore.runs.results import summary_table
 from metapt_explore.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from metapt_explore.runs.study import Study
 
 
 class TerminalView:
@@ -39,7 +44,7 @@ class TerminalView:
             self._stage = state.stage
             elapsed = say_time(time.monotonic() - self.began)
             left = "" if state.seconds_left is None else f", about {say_time(state.seconds_left)} left"
-            self.console.print(f"[{elapsed}] {state.stage}{left}", markup=False, highlight=False)
+            say(self.console, f"[{elapsed}] {state.stage}{left}")
         if self._bars is not None:
             self._bars.update(self._whole, completed=state.fraction, note=f"{say_time(state.seconds_left)} left")
             note = f"{state.done} of {state.total}"
@@ -51,37 +56,63 @@ class TerminalView:
             self._bars.stop()
 
 
-def run_in_terminal(source: str | Path, workspace: Path | None) -> None:
-    """Runs a study and prints its table.
+def run(source: str | Path | dict[str, Any] | StudyConfig, workspace: str | Path | None = None) -> Study:
+    """Runs a study, saying what goes on, and returns it finished.
+
+    What is there already is not computed again; an interrupted study goes on.
+
+    Args:
+        source: A YAML file, a packaged example such as ``tour``, a dictionary or a `StudyConfig`.
+        workspace: Folder for what is computed; ``$METAPT_WORKSPACE`` or ``./workspace`` when absent.
 
     Raises:
-        UserError: Where the user's input is wrong.
+        UserError: Where the user's input is wrong, or another process is running the study.
         Cancelled: Where the study was asked to stop.
-    """
-    config = load_study(source)
-    opened = Workspace(workspace)
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
-    console.print(f"Study '{config.name}' in {opened.folder}", markup=False, highlight=False)
-    from metapt_explore.runs.jobs import working_on
 
-    view = TerminalView(console)
-    began = time.monotonic()
+    Example:
+        >>> study = run("tour", "workspace")  # doctest: +SKIP
+        >>> study.results()  # doctest: +SKIP
+    """
+    from metapt_explore.runs.study import Study
+
+    config = source if isinstance(source, StudyConfig) else load_study(source)
+    opened = Workspace(workspace)
+    view = TerminalView(make_console())
     try:
         with working_on(opened, config.name, view.show) as progress:
-            from metapt_explore.runs.study import Study
-
             study = Study(config, opened, progress)
-            table = study.run()
+            study.run()
     except KeyboardInterrupt:
         raise Cancelled from None
     finally:
         view.close()
+    return study
+
+
+def run_in_terminal(source: str, workspace: Path | None) -> None:
+    """Runs a study and prints its table, where the time went, and what it does not prove."""
+    config = load_study(source)
+    opened = Workspace(workspace)
+    console = make_console()
+    began = time.monotonic()
+    say(console, f"Study '{config.name}' in {opened.folder}")
+    table = run(config, opened.folder).results()
     print_summary(config.name, summary_table(table), console)
-    print_times(opened, config.name, console)
-    console.print(f"Took {say_time(time.monotonic() - began)}.", markup=False, highlight=False)
-    console.print(caution(table), markup=False, highlight=False, soft_wrap=True)
-    workspace_note = "" if workspace is None else f" (set METAPT_WORKSPACE={opened.folder} for another folder)"
-    console.print(f"See it: streamlit run app.py{workspace_note}", markup=False, highlight=False, soft_wrap=True)
+    say(console, spent_times(opened, config.name))
+    say(console, f"This run took {say_time(time.monotonic() - began)}.")
+    say(console, caution(table))
+    setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
+    say(console, f"See it: {setting}streamlit run app.py")
+
+
+def make_console() -> Console:
+    """A console that does not fold lines at 80 columns when written to a file."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
+
+
+def say(console: Console, line: str) -> None:
+    """Prints a line as it is: no markup, no colours, no folding."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_summary(name: str, summary: pd.DataFrame, console: Console | None = None) -> None:
@@ -101,16 +132,16 @@ def print_summary(name: str, summary: pd.DataFrame, console: Console | None = No
     (console or Console()).print(table)
 
 
-def print_times(workspace: Workspace, study: str, console: Console) -> None:
-    """Prints where the time went, by kind of stage."""
+def spent_times(workspace: Workspace, study: str) -> str:
+    """Says where the time went, by kind of stage; what was computed earlier counts with its time then."""
     spent: dict[str, float] = {}
     for entry in workspace.index(study):
         stage = workspace.artifact(entry["id"]).stage
-        key = f"prompt of {entry['method']}" if entry["kind"] == "prompt" else entry["kind"]
-        spent[key] = spent.get(key, 0.0) + float(stage.get("seconds", 0.0))
-    parts = [f"{key} {say_time(seconds)}" for key, seconds in spent.items() if seconds >= 0.5]
-    line = f"Time (when it was computed): {', '.join(parts)}"
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+        key = {"prompt": f"pre-training {entry.get('method')}", "fewshot": f"few-shot {entry.get('task')}"}
+        name = key.get(entry["kind"], entry["kind"])
+        spent[name] = spent.get(name, 0.0) + float(stage.get("seconds", 0.0))
+    parts = [f"{name} {say_time(seconds)}" for name, seconds in spent.items() if seconds >= 0.5]
+    return f"Time by stage: {', '.join(parts) or 'under a second'}."
 
 
 def caution(results: pd.DataFrame) -> str:

@@ -96,6 +96,17 @@ def finished_ids(workspace: Workspace, name: str, kind: str | None = None) -> li
 # ---------------------------------------------------------------------------------- what is drawn
 
 
+def table(workspace: Workspace) -> None:
+    """The overview, kept up to date while any study runs."""
+    active = any(shared.job_state(workspace, name)["active"] for name in shared.study_names(workspace))
+
+    def body() -> None:
+        with shared.guard():
+            st.dataframe(overview(workspace), key="studies", hide_index=True)
+
+    st.fragment(body, run_every=shared.POLL if active else None, key="overview")()
+
+
 def badge(workspace: Workspace) -> None:
     """One line in the sidebar; draws the whole page anew when a stage is finished or the job ends."""
     name = st.session_state.get("study")
@@ -153,7 +164,9 @@ def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         stage, done, total = state.get("stage") or "getting ready", state.get("done"), state.get("total")
         units = f" ({done} of {total})" if total else ""
         st.progress(share, text=shared.plain(f"{stage}{units}"))
-        st.text(f"{share:.0%} of the study, about {say_time(state.get('seconds_left'))} left")
+        seconds = state.get("seconds_left")
+        left = "time left not known yet" if seconds is None else f"about {say_time(seconds)} left"
+        st.text(f"{share:.0%} of the study, {left}")
     elif status == "done":
         st.success("This study is finished: look at the other pages.")
     elif status == "cancelled":
@@ -168,9 +181,9 @@ def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         st.info("No job has run this study here; Resume computes what is not there yet.")
     if status in ("failed", "stopped"):
         _show_log(workspace, name)
-    left, right, _ = st.columns([1, 1, 4])
+    first, second, _ = st.columns([1, 1, 4])
     asked_to_stop = (workspace.study_folder(name) / "cancel").exists()
-    left.button(
+    first.button(
         "Cancel",
         key="cancel",
         disabled=status != "running" or asked_to_stop,
@@ -178,7 +191,7 @@ def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         args=(workspace, name),
         width="stretch",
     )
-    right.button(
+    second.button(
         "Resume",
         key="resume",
         disabled=state["active"] or status == "done",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pandas as pd
@@ -35,7 +36,10 @@ def _page(workspace: Workspace, name: str) -> None:
         st.info("No method of this study is pre-trained: PT tunes from its start at once.")
         return
     left, right = st.columns(2)
-    method = left.selectbox("Method", pretrained, key="method", persist_state="session")
+    meta = [name for name in pretrained if config.method(name).kind == "metapt"]
+    method = left.selectbox(
+        "Method", pretrained, index=pretrained.index((meta or pretrained)[0]), key="method", persist_state="session"
+    )
     seed = right.selectbox(
         "Initialisation seed", config.evaluation.init_seeds, key="init_seed", persist_state="session"
     )
@@ -64,12 +68,16 @@ def _curves(
         if status == "failed":
             shared.ready(workspace, name, entry, what)
         elif status != "done" and not shared.job_state(workspace, name)["active"]:
-            st.warning("This pre-training was interrupted; Resume on the Start page goes on from its last checkpoint.")
+            status = "interrupted"
+            st.warning(
+                "This pre-training is not finished and no job is at it. Unless a notebook computes it right now: "
+                "Resume on the Start page goes on from its last checkpoint."
+            )
             shared.go_to_start()
         metrics = artifact.metrics
         _numbers(artifact, status, metrics, config.pretraining.steps)
         if status == "done" and metrics.empty:
-            raise FileNotFoundError(2, "missing", str(artifact.folder / "metrics.jsonl"))
+            raise ValueError("metrics.jsonl is missing or holds no line that can be read")
         figure = plots.meta_loss(metrics, _names(workspace, name, method))
         shared.draw(figure, "meta_loss", CAPTION_POOLED if method.kind == "ppt" else CAPTION_META)
 
@@ -77,7 +85,8 @@ def _curves(
 def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int) -> None:
     summary, stage = artifact.summary, artifact.stage
     finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
-    spent = shared.seconds_since(stage.get("began")) if status == "running" else stage.get("seconds")
+    # Earlier attempts count: their seconds stand in the stage from its beginning.
+    spent = float(stage.get("seconds", 0.0)) + (time.time() - stage["began"] if status == "running" else 0.0)
     shown = [
         ("Status", "finished" if status == "done" else status),
         ("Outer steps", f"{finished} of {steps}"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,6 +165,9 @@ def study_config(workspace: Workspace, name: str) -> StudyConfig:
 def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
     """How the study's job stands; ``active`` says whether it works now."""
     state = jobs.job_state(workspace, name)
+    if state.get("status") == "stopped":
+        # It may have ended between the look at its file and the look at its lock.
+        state = jobs.job_state(workspace, name)
     return {**state, "active": state.get("status") in ACTIVE}
 
 
@@ -252,8 +254,3 @@ def number(value: Any, digits: int = 2) -> str:
         ('0.12', '–')
     """
     return "–" if value is None or pd.isna(value) else f"{value:,.{digits}f}"
-
-
-def seconds_since(moment: Any) -> float | None:
-    """Seconds since a time stamp of a file."""
-    return time.time() - float(moment) if isinstance(moment, int | float) else None

@@ -18,14 +18,13 @@ ABOUT = (
 
 def _here(workspace: Workspace) -> None:
     st.subheader("In this workspace")
-    found = job.overview(workspace)
-    if found.empty:
+    if not shared.study_names(workspace):
         st.info(
             "This workspace is empty. Next: start the tour below (a few minutes on a laptop), or run "
             "`metapt run STUDY.yaml` in a terminal with the same workspace folder."
         )
         return
-    st.dataframe(found, key="studies", hide_index=True)
+    job.table(workspace)
     st.caption(
         "A cell is one method on one task with one initialisation seed, over all data seeds. "
         "Progress is a share of the estimated work."

@@ -44,8 +44,8 @@ def meta_loss(metrics: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
         for column, (label, line) in LINES.items():
             figure.add_trace(
                 go.Scatter(
-                    x=rows["step"].to_numpy(),
-                    y=rows[column].to_numpy(),
+                    x=rows["step"].to_list(),
+                    y=rows[column].to_list(),
                     mode="lines+markers",
                     line=line,
                     marker={"size": 4},
@@ -65,8 +65,8 @@ def _pooled(metrics: pd.DataFrame) -> go.Figure:
     rows = metrics.sort_values("step")
     figure = go.Figure(
         go.Scatter(
-            x=rows["step"].to_numpy(),
-            y=rows["loss"].to_numpy(),
+            x=rows["step"].to_list(),
+            y=rows["loss"].to_list(),
             mode="lines+markers",
             line={"color": VERMILION, "width": 2},
             marker={"size": 4},

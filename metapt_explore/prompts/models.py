@@ -76,7 +76,8 @@ def _from_hub(name: str, revision: str | None) -> Path:
         reason = f"the hub cannot be reached ({type(error).__name__})"
     starters = ", ".join(sorted(STARTER_MODELS))
     raise UserError(
-        f"Cannot load the model '{name}': {reason}. Use a model folder, or a starter model ({starters}) after `metapt setup`."
+        f"Cannot load the model '{name}': {reason}. Use a model folder, or a starter model ({starters}) "
+        "after `metapt setup`."
     )
 
 

@@ -125,7 +125,9 @@ class ArtifactWriter(Artifact):
 
         from metapt_explore.runs.files import write_bytes
 
-        plain = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
+        plain = {
+            key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()
+        }
         write_bytes(self.folder / f"{name}.safetensors", save(plain, metadata=meta))
 
     def write_summary(self, summary: dict[str, Any]) -> None:

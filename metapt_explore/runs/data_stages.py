@@ -260,7 +260,7 @@ def tasks_recipe(study: StudyConfig, texts: Artifact, clusters: Artifact | None)
         rows = texts.table("texts")
         by_value = {label.value: name for name, label in auxiliary.labels.items()}
         classes: list[str | None] = [by_value.get(value) for value in rows["label"]]
-        if all(value is None for value in rows["label"]):
+        if rows["label"].isna().all():
             raise UserError(
                 f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label."
             )

@@ -1,54 +1,25 @@
-"""Every page over an empty, a finished, a running and a damaged workspace."""
+"""Every page over an empty and over a finished workspace."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import handmade
 import pytest
+from looking import PAGES, TITLES, charts, decoded, metrics, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.pages import job
 from metapt_explore.runs import jobs
 from metapt_explore.runs.files import write_json
 from metapt_explore.runs.results import results_table, summary_table
 from metapt_explore.runs.workspace import Workspace
 
 Open = Callable[..., AppTest]
-PAGES = ["start", "clusters", "pretraining", "fewshot"]
-TITLES = ["metapt_explore", "Clusters", "Pre-training", "Few-shot"]
-
-
-def said(at: AppTest, *kinds: str) -> str:
-    """All that boxes of these kinds say, without the backslashes that keep Markdown out."""
-    boxes = kinds or ("error", "warning", "info", "success")
-    return "\n".join(str(box.value) for kind in boxes for box in getattr(at, kind)).replace("\\", "")
-
-
-def charts(at: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
-
-
-def metrics(at: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in at.metric}
-
-
-def decoded(values: Any) -> list[float]:
-    """Numbers of a trace, which plotly sends as a list or as base64 of an array."""
-    if isinstance(values, list):
-        return values
-    import base64
-
-    import numpy as np
-
-    return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"]).tolist()
 
 
 # ----------------------------------------------------------------------------------------- empty
@@ -149,6 +120,8 @@ def test_the_real_pipelines_map_holds_every_text(show: Open, copied: Workspace) 
 
 def test_the_real_pipelines_curves_hold_every_step(show: Open, copied: Workspace) -> None:
     at = show(copied.folder, "pretraining")
+    assert sum(len(trace["x"]) for trace in charts(at)[0]["data"]) == 3 * 4 * 2  # lines, steps, tasks a step
+    at.selectbox(key="method").set_value("PPT").run()
     assert decoded(charts(at)[0]["data"][0]["x"]) == [0, 1, 2, 3]
     assert metrics(at)["Outer steps"] == "4 of 4"
 
@@ -191,10 +164,7 @@ def test_texts_are_never_read_as_markup(show: Open, demo: Workspace) -> None:
 
 def test_pretraining_shows_the_losses_of_each_method(show: Open, demo: Workspace) -> None:
     at = show(demo.folder, "pretraining")
-    pooled = charts(at)[0]
-    assert decoded(pooled["data"][0]["y"]) == pytest.approx([0.7, 0.6, 0.5])
-    at.selectbox(key="method").set_value("MetaPT").run()
-    assert not at.exception
+    assert at.selectbox(key="method").options == ["PPT", "MetaPT"]
     meta = charts(at)[0]
     assert [note["text"] for note in meta["layout"]["annotations"]] == ["0: phone", "1: book"]
     assert decoded(meta["data"][2]["y"]) == pytest.approx([0.7, 0.6, 0.5])
@@ -205,6 +175,9 @@ def test_pretraining_shows_the_losses_of_each_method(show: Open, demo: Workspace
         "Diagnostic rows": "480",
         "Time": "12 s",
     }
+    at.selectbox(key="method").set_value("PPT").run()
+    assert not at.exception
+    assert decoded(charts(at)[0]["data"][0]["y"]) == pytest.approx([0.7, 0.6, 0.5])
 
 
 def test_fewshot_shows_table_curves_spread_and_caution(show: Open, demo: Workspace) -> None:
@@ -253,185 +226,3 @@ def test_pages_do_not_import_torch(demo: Workspace) -> None:
     environment = {**os.environ, "METAPT_WORKSPACE": str(demo.folder)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
-
-
-# --------------------------------------------------------------------------------------- running
-
-
-def test_start_follows_a_running_job_and_cancels_it(show: Open, demo: Workspace, running: Any) -> None:
-    running(demo, "demo", 2)
-    at = show(demo.folder, "start")
-    assert not at.exception and not at.error
-    assert at.dataframe[0].value.iloc[0][["status", "progress"]].tolist() == ["running", "25%"]
-    assert at.get("progress")[0].proto.value == 25
-    assert "about 1 min 15 s left" in said(at, "text")
-    assert at.button(key="resume").disabled
-    at.button(key="cancel").click().run()
-    assert (demo.study_folder("demo") / "cancel").exists()
-    assert "Asked to stop" in said(at, "text") and at.button(key="cancel").disabled
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_pages_over_a_running_study(show: Open, copied: Workspace, running: Any, page: str) -> None:
-    running(copied, "tiny", 2)
-    at = show(copied.folder, page)
-    assert not at.exception and not at.error
-    if page == "fewshot":
-        assert "the study is running" in said(at, "info")
-
-
-def test_curves_grow_while_the_job_runs(show: Open, demo: Workspace, running: Any) -> None:
-    folder = running(demo, "demo", 4)
-    at = show(demo.folder, "pretraining")
-    at.selectbox(key="method").set_value("MetaPT").run()
-    assert not at.exception and not at.error
-    assert metrics(at)["Status"] == "running" and metrics(at)["Outer steps"] == "2 of 3"
-    assert decoded(charts(at)[0]["data"][2]["y"]) == pytest.approx([0.7, 0.6])
-    with (folder / "metrics.jsonl").open("a") as stream:
-        stream.write("\n" + (folder / "later").read_text())
-    at.run()
-    assert metrics(at)["Outer steps"] == "3 of 3"
-    assert decoded(charts(at)[0]["data"][2]["y"]) == pytest.approx([0.7, 0.6, 0.5])
-
-
-def test_before_the_first_step_the_curve_says_so(show: Open, demo: Workspace, running: Any) -> None:
-    running(demo, "demo", 0)
-    at = show(demo.folder, "pretraining")
-    at.selectbox(key="method").set_value("MetaPT").run()
-    assert not at.exception and not at.error
-    assert charts(at)[0]["layout"]["title"]["text"] == "No step is finished yet."
-
-
-def test_a_killed_job_can_be_resumed(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    handmade.make_running(demo, "demo", 2)  # nobody holds the lock
-    asked: list[str] = []
-    monkeypatch.setattr(jobs, "start_job", lambda workspace, study: asked.append(study.name))
-    at = show(demo.folder, "pretraining")
-    at.selectbox(key="method").set_value("MetaPT").run()
-    assert "was interrupted" in said(at, "warning")
-    at = show(demo.folder, "start")
-    assert "Interrupted at 25%" in said(at, "warning")
-    at.button(key="resume").click().run()
-    assert asked == ["demo"] and not at.error
-
-
-def test_a_failed_job_shows_its_reason_and_the_end_of_its_log(show: Open, demo: Workspace) -> None:
-    folder = demo.study_folder("demo")
-    write_json(folder / "job.json", {"status": "failed", "error": "no label *here*", "fraction": 0.1})
-    (folder / "log.txt").write_text("".join(f"line {n} <b>\n" for n in range(100)))
-    at = show(demo.folder, "start")
-    assert not at.exception
-    assert "The job failed: no label *here*" in said(at, "error")
-    log = next(code.value for code in at.code if "line 99 <b>" in code.value)
-    assert log.count("\n") + 1 == job.LOG_LINES and "line 69 " not in log
-    assert not at.button(key="resume").disabled
-
-
-def test_a_job_that_ended_before_it_wrote_the_study_is_listed(show: Open, tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    write_json(workspace.study_folder("early") / "job.json", {"status": "failed", "error": "no model"})
-    (workspace.study_folder("early") / "asked.yaml").write_text("name: early")
-    at = show(tmp_path, "start")
-    assert not at.exception and "no model" in said(at, "error")
-    assert at.dataframe[0].value["status"].tolist() == ["failed"]
-    at.switch_page("metapt_explore/pages/clusters.py").run()
-    assert not at.exception and not charts(at)
-
-
-# --------------------------------------------------------------------------------------- damaged
-
-
-def artifact(kind: str, number: int = 0) -> str:
-    return f"artifacts/{kind}-{number:016d}"
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:100])
-
-
-def scribble(path: Path) -> None:
-    path.write_text('{"half": ')
-
-
-DAMAGES = [
-    (f"{artifact('texts')}/stage.json", scribble, "clusters"),
-    (f"{artifact('clusters')}/stage.json", scribble, "clusters"),
-    (f"{artifact('clusters')}/stage.json", lambda path: path.write_text("[]"), "clusters"),
-    (f"{artifact('clusters')}/summary.json", scribble, "clusters"),
-    (f"{artifact('clusters')}/summary.json", Path.unlink, "clusters"),
-    (f"{artifact('clusters')}/clusters.parquet", Path.unlink, "clusters"),
-    (f"{artifact('clusters')}/clusters.parquet", cut, "clusters"),
-    (f"{artifact('texts')}/texts.parquet", cut, "clusters"),
-    (f"{artifact('texts')}/leaks.parquet", cut, "clusters"),
-    (f"{artifact('texts')}/summary.json", lambda path: path.write_text('{"kept": "x"}'), "clusters"),
-    (f"{artifact('prompt', 1)}/stage.json", scribble, "pretraining"),
-    (f"{artifact('prompt', 1)}/summary.json", scribble, "pretraining"),
-    (f"{artifact('prompt', 1)}/metrics.jsonl", Path.unlink, "pretraining"),
-    (f"{artifact('prompt', 1)}/metrics.jsonl", lambda path: path.write_text("17\n18\n"), "pretraining"),
-    (f"{artifact('fewshot', 2)}/stage.json", scribble, "fewshot"),
-    (f"{artifact('fewshot', 2)}/results.parquet", cut, "fewshot"),
-    (f"{artifact('fewshot', 2)}/results.parquet", Path.unlink, "fewshot"),
-    (f"{artifact('fewshot', 2)}/curves.parquet", cut, "fewshot"),
-    ("studies/demo/index.json", scribble, "start"),
-    ("studies/demo/index.json", scribble, "clusters"),
-    ("studies/demo/index.json", lambda path: path.write_text('[{"x": 1}, 3]'), "fewshot"),
-    ("studies/demo/index.json", scribble, "pretraining"),
-    ("studies/demo/study.yaml", scribble, "start"),
-    ("studies/demo/study.yaml", lambda path: path.write_text("name: demo\nmethodz: []"), "clusters"),
-    ("studies/demo/study.yaml", scribble, "pretraining"),
-    ("studies/demo/study.yaml", lambda path: path.write_bytes(b"\xff\xfe\x00"), "fewshot"),
-]
-
-
-@pytest.mark.parametrize(("file", "damage", "page"), DAMAGES)
-def test_damage_is_named_with_what_to_do(
-    show: Open, demo: Workspace, file: str, damage: Callable[[Path], object], page: str
-) -> None:
-    damage(demo.folder / file)
-    at = show(demo.folder, page)
-    assert not at.exception
-    told = said(at, "error")
-    assert str((demo.folder / file).parent) in told
-    assert "Delete the folder" in told and "run the study again" in told
-
-
-def test_damage_to_the_job_file_is_no_obstacle(show: Open, demo: Workspace) -> None:
-    scribble(demo.study_folder("demo") / "job.json")
-    at = show(demo.folder, "start")
-    assert not at.exception and not at.error
-    assert "No job has run" in said(at, "info")
-
-
-def test_what_is_whole_is_still_shown_beside_damage(show: Open, demo: Workspace) -> None:
-    cut(demo.folder / artifact("clusters") / "clusters.parquet")
-    at = show(demo.folder, "clusters")
-    assert metrics(at)["Silhouette"] == "0.43" and metrics(at)["Texts kept"] == "7"
-
-
-def test_a_deleted_artifact_is_said_to_be_gone(show: Open, demo: Workspace) -> None:
-    import shutil
-
-    shutil.rmtree(demo.folder / artifact("clusters"))
-    at = show(demo.folder, "clusters")
-    assert not at.exception and "is gone" in said(at, "info")
-
-
-def test_a_score_whose_prompt_is_unknown_is_explained(show: Open, demo: Workspace) -> None:
-    file = demo.folder / artifact("fewshot", 2) / "stage.json"
-    write_json(file, {**json.loads(file.read_text()), "parents": {}})
-    at = show(demo.folder, "fewshot")
-    assert not at.exception and "'prompt' is missing" in said(at, "error")
-
-
-def test_a_failed_stage_says_why(show: Open, demo: Workspace) -> None:
-    file = demo.folder / artifact("clusters") / "stage.json"
-    write_json(file, {"status": "failed", "error": "ValueError: too few texts"})
-    at = show(demo.folder, "clusters")
-    assert not at.exception and "failed: ValueError: too few texts" in said(at, "error")
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_workspace_that_is_a_file_is_explained(show: Open, tmp_path: Path, page: str) -> None:
-    (tmp_path / "file").write_text("")
-    at = show(tmp_path / "file", page)
-    assert not at.exception and "is a file; give a folder" in said(at, "error")

@@ -1,0 +1,96 @@
+"""Pages while a job runs, after it was killed, and after it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import handmade
+import pytest
+from looking import PAGES, charts, decoded, metrics, said
+from streamlit.testing.v1 import AppTest
+
+from metapt_explore.pages import job
+from metapt_explore.runs import jobs
+from metapt_explore.runs.files import write_json
+from metapt_explore.runs.workspace import Workspace
+
+Open = Callable[..., AppTest]
+
+
+def test_start_follows_a_running_job_and_cancels_it(show: Open, demo: Workspace, running: Any) -> None:
+    running(demo, "demo", 2)
+    at = show(demo.folder, "start")
+    assert not at.exception and not at.error
+    assert at.dataframe[0].value.iloc[0][["status", "progress"]].tolist() == ["running", "25%"]
+    assert at.get("progress")[0].proto.value == 25
+    assert "about 1 min 15 s left" in said(at, "text")
+    assert at.button(key="resume").disabled
+    at.button(key="cancel").click().run()
+    assert (demo.study_folder("demo") / "cancel").exists()
+    assert "Asked to stop" in said(at, "text") and at.button(key="cancel").disabled
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_over_a_running_study(show: Open, copied: Workspace, running: Any, page: str) -> None:
+    running(copied, "tiny", 2)
+    at = show(copied.folder, page)
+    assert not at.exception and not at.error
+    if page == "fewshot":
+        assert "the study is running" in said(at, "info")
+
+
+def test_curves_grow_while_the_job_runs(show: Open, demo: Workspace, running: Any) -> None:
+    folder = running(demo, "demo", 4)
+    at = show(demo.folder, "pretraining")
+    assert not at.exception and not at.error
+    assert metrics(at)["Status"] == "running" and metrics(at)["Outer steps"] == "2 of 3"
+    assert decoded(charts(at)[0]["data"][2]["y"]) == pytest.approx([0.7, 0.6])
+    with (folder / "metrics.jsonl").open("a") as stream:
+        stream.write("\n" + (folder / "later").read_text())
+    at.run()
+    assert metrics(at)["Outer steps"] == "3 of 3"
+    assert decoded(charts(at)[0]["data"][2]["y"]) == pytest.approx([0.7, 0.6, 0.5])
+
+
+def test_before_the_first_step_the_curve_says_so(show: Open, demo: Workspace, running: Any) -> None:
+    running(demo, "demo", 0)
+    at = show(demo.folder, "pretraining")
+    assert not at.exception and not at.error
+    assert charts(at)[0]["layout"]["title"]["text"] == "No step is finished yet."
+
+
+def test_a_killed_job_can_be_resumed(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    handmade.make_running(demo, "demo", 2)  # nobody holds the lock
+    asked: list[str] = []
+    monkeypatch.setattr(jobs, "start_job", lambda workspace, study: asked.append(study.name))
+    at = show(demo.folder, "pretraining")
+    assert "is not finished and no job is at it" in said(at, "warning")
+    at = show(demo.folder, "start")
+    assert "Interrupted at 25%" in said(at, "warning")
+    at.button(key="resume").click().run()
+    assert asked == ["demo"] and not at.error
+
+
+def test_a_failed_job_shows_its_reason_and_the_end_of_its_log(show: Open, demo: Workspace) -> None:
+    folder = demo.study_folder("demo")
+    write_json(folder / "job.json", {"status": "failed", "error": "no label *here*", "fraction": 0.1})
+    (folder / "log.txt").write_text("".join(f"line {n} <b>\n" for n in range(100)))
+    at = show(demo.folder, "start")
+    assert not at.exception
+    assert "The job failed: no label *here*" in said(at, "error")
+    log = next(code.value for code in at.code if "line 99 <b>" in code.value)
+    assert log.count("\n") + 1 == job.LOG_LINES and "line 69 " not in log
+    assert not at.button(key="resume").disabled
+
+
+def test_a_job_that_ended_before_it_wrote_the_study_is_listed(show: Open, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    write_json(workspace.study_folder("early") / "job.json", {"status": "failed", "error": "no model"})
+    (workspace.study_folder("early") / "asked.yaml").write_text("name: early")
+    at = show(tmp_path, "start")
+    assert not at.exception and "no model" in said(at, "error")
+    assert at.dataframe[0].value["status"].tolist() == ["failed"]
+    at.switch_page("metapt_explore/pages/clusters.py").run()
+    assert not at.exception and not charts(at)

@@ -1,0 +1,249 @@
+"""A study end to end on a tiny random model: equal twice, nothing twice, resumed after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import tiny
+import torch
+
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.runs.files import read_json
+from metapt_explore.runs.jobs import cancel_job, job_state, working_on
+from metapt_explore.runs.progress import Progress
+from metapt_explore.runs.results import COLUMNS, curves_table, summary_table
+from metapt_explore.runs.study import Study
+from metapt_explore.runs.workspace import Workspace
+
+SCORES = [column for column in COLUMNS if column not in ("study", "seconds", "pretraining_seconds", "artifact")]
+
+
+def config_of(world: Path, **changes: Any) -> StudyConfig:
+    return parse(StudyConfig, tiny.study_tree(world, **changes), "test")
+
+
+def test_the_same_study_twice_gives_equal_scores(world: Path, finished: Path, tmp_path: Path) -> None:
+    first = Study(world / "tiny.yaml", finished).results()
+    second = Study(world / "tiny.yaml", tmp_path).run()
+    assert list(first.columns) == COLUMNS
+    assert len(first) == 3 * 2 * 2
+    pd.testing.assert_frame_equal(first[SCORES], second[SCORES], check_exact=True)
+    # Telemetry is there and is not compared.
+    assert (second["seconds"] >= 0).all()
+
+
+def test_nothing_is_computed_twice(world: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*.parquet")}
+    study = Study(world / "tiny.yaml", finished)
+    monkeypatch.setattr(Study, "backbone", property(lambda self: pytest.fail("the model was loaded")))
+    assert len(study.run()) == 12
+    assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*.parquet")}
+
+
+def test_a_changed_setting_computes_only_what_depends_on_it(world: Path, tmp_path: Path) -> None:
+    def ids(**changes: Any) -> dict[tuple[str, Any, Any], str]:
+        study = Study(config_of(world, **changes), tmp_path)
+        study.run()
+        entries = study.workspace.index("tiny")
+        return {(e["kind"], e.get("method"), e.get("task") or e.get("clustering")): e["id"] for e in entries}
+
+    def changed(**changes: Any) -> set[tuple[str, Any]]:
+        return {key[:2] for key, value in ids(**changes).items() if value != before[key]}
+
+    before = ids()
+    assert changed(pretraining={"inner_lr": 0.9}) == {("prompt", "MetaPT"), ("fewshot", "MetaPT")}
+    assert changed(evaluation={"steps": 3}) == {("fewshot", method) for method in ("PT", "PPT", "MetaPT")}
+    labels = {"negative": {"value": "negative", "word": "bad"}, "positive": {"value": "positive", "word": "good"}}
+    words = {(kind, method) for kind in ("prompt", "fewshot") for method in ("PPT", "MetaPT")}
+    assert changed(auxiliary_tasks={"labels": labels}) == words
+    assert changed() == set()
+
+
+def test_ppt_does_not_depend_on_the_inner_rate_but_metapt_does(world: Path, tmp_path: Path) -> None:
+    def prompts(inner_lr: float) -> dict[str, str]:
+        study = Study(config_of(world, name=f"rate{int(inner_lr * 10)}", pretraining={"inner_lr": inner_lr}), tmp_path)
+        return {method: study.prompt(method).id for method in ("PPT", "MetaPT")}
+
+    a, b = prompts(0.5), prompts(0.9)
+    assert a["PPT"] == b["PPT"] and a["MetaPT"] != b["MetaPT"]
+
+
+def test_methods_spend_the_same_passes_and_begin_from_the_same_start(world: Path, finished: Path) -> None:
+    study = Study(world / "tiny.yaml", finished)
+    starts = [study.prompt(method).tensors("prompt")["start"] for method in ("PT", "PPT", "MetaPT")]
+    assert torch.equal(starts[0], starts[1]) and torch.equal(starts[0], starts[2])
+    ppt, metapt = study.prompt("PPT").summary, study.prompt("MetaPT").summary
+    assert ppt["row_passes"] == metapt["row_passes"] == 4 * 2 * (4 + 4)
+    assert ppt["diagnostic_rows"] == 0 and metapt["diagnostic_rows"] == 4 * 2 * 4
+    assert metapt["moved"] > 0 and study.prompt("PT").summary["moved"] == 0
+
+
+def test_an_initialisation_seed_is_a_new_pretraining(world: Path, tmp_path: Path) -> None:
+    study = Study(config_of(world, evaluation={"init_seeds": [0, 1]}), tmp_path)
+    zero, one = study.prompt("PPT", 0).tensors("prompt"), study.prompt("PPT", 1).tensors("prompt")
+    assert not torch.equal(zero["start"], one["start"])
+    assert not torch.equal(zero["prompt"], one["prompt"])
+    with pytest.raises(UserError, match="Initialisation seed 5 is not among"):
+        study.prompt("PPT", 5)
+
+
+def test_test_rows_choose_nothing(world: Path, finished: Path) -> None:
+    """The chosen step is the best on dev by accuracy, then loss; test scores exist for that rate only."""
+    curves = curves_table(Workspace(finished), "tiny")
+    results = Study(world / "tiny.yaml", finished).results()
+    for _, row in results.iterrows():
+        own = curves[
+            (curves["method"] == row["method"])
+            & (curves["task"] == row["task"])
+            & (curves["data_seed"] == row["data_seed"])
+        ]
+        best = own.sort_values(["dev_accuracy", "dev_loss", "step"], ascending=[False, True, True]).iloc[0]
+        assert (best["learning_rate"], best["step"]) == (row["learning_rate"], row["step"])
+        scored = own.dropna(subset=["test_accuracy"])
+        assert set(scored["learning_rate"]) == {row["learning_rate"]}
+        at_choice = scored[scored["step"] == row["step"]].iloc[0]
+        assert at_choice["test_accuracy"] == row["accuracy"]
+        assert scored[scored["step"] == 0].iloc[0]["test_accuracy"] == row["start_accuracy"]
+
+
+def test_texts_that_equal_test_rows_are_dropped(world: Path, tmp_path: Path) -> None:
+    """Leaked rows are counted by task, and no method sees them."""
+    folder = tmp_path / "leaky"
+    folder.mkdir()
+    study = Study(world / "tiny.yaml", tmp_path / "a")
+    rows = study.split("mood").table("rows")
+    leaked = rows[rows["split"] == "test"]["text"].iloc[0]
+    content = (world / "texts.csv").read_text()
+    (folder / "texts.csv").write_text(content + f"{leaked.upper()}!,positive,book\n")
+    config = config_of(world, texts={"file": str(folder / "texts.csv")})
+    texts = Study(config, tmp_path / "b").texts()
+    assert texts.summary["leaks_by_task"] == {"mood": 1}
+    assert texts.summary["dropped"]["equals a dev or test row"] == 1
+    assert texts.table("leaks")["held_out_text"].tolist() == [leaked]
+    assert leaked.upper() + "!" not in set(texts.table("texts")["text"])
+
+
+def test_summary_is_mean_sample_deviation_and_worst() -> None:
+    results = pd.DataFrame(
+        {"task": ["a"] * 3, "method": ["m"] * 3, "start_accuracy": [0.4, 0.5, 0.6], "accuracy": [0.5, 0.6, 1.0]}
+    )
+    row = summary_table(results).iloc[0]
+    assert row["start"] == pytest.approx(0.5) and row["mean"] == pytest.approx(0.7)
+    assert row["std"] == pytest.approx((0.04 + 0.01 + 0.09) ** 0.5 / 2**0.5)
+    assert row["worst"] == 0.5 and row["seeds"] == 3
+
+
+def test_killed_and_run_again_gives_the_same_scores(world: Path, finished: Path, tmp_path: Path) -> None:
+    """`kill -9` in the middle of pre-training; the next run resumes from the checkpoint."""
+    changes = {"pretraining": {"steps": 60}, "methods": [{"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}]}
+    config = config_of(world, **changes)
+    straight = Study(config, tmp_path / "straight").run()
+
+    file = tmp_path / "study.yaml"
+    from metapt_explore.config import to_yaml
+
+    file.write_text(to_yaml(config))
+    workspace = Workspace(tmp_path / "killed")
+    command = [sys.executable, "-m", "metapt_explore", "run", str(file), "--workspace", str(workspace.folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    checkpoint = None
+    for _ in range(600):
+        checkpoint = next(workspace.folder.glob("artifacts/prompt-*/checkpoint/state.safetensors"), None)
+        if checkpoint is not None:
+            break
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.05)
+    assert checkpoint is not None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert job_state(workspace, "tiny")["status"] == "stopped"
+
+    prompt_folder = checkpoint.parents[1]
+    assert read_json(prompt_folder / "stage.json")["status"] == "running"
+    resumed = Study(file, workspace).run()
+    pd.testing.assert_frame_equal(straight[SCORES], resumed[SCORES], check_exact=True)
+    steps = workspace.artifact(prompt_folder.name).metrics["step"]
+    assert sorted(set(steps)) == list(range(60)) and len(steps) == 60 * 2
+
+
+def test_cancel_stops_at_a_step_and_keeps_what_is_there(world: Path, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    config = config_of(world)
+    seen: list[str] = []
+
+    def listener(state: Any) -> None:
+        seen.append(state.stage)
+        if state.stage.startswith("prompt of PPT"):
+            cancel_job(workspace, "tiny")
+
+    with pytest.raises(Cancelled), working_on(workspace, "tiny", listener) as progress:
+        Study(config, workspace, progress).run()
+    assert job_state(workspace, "tiny")["status"] == "cancelled"
+    assert [e["kind"] for e in workspace.index("tiny") if workspace.artifact(e["id"]).status == "cancelled"] == [
+        "prompt"
+    ]
+    with working_on(workspace, "tiny") as progress:
+        assert len(Study(config, workspace, progress).run()) == 12
+    assert job_state(workspace, "tiny")["status"] == "done"
+    assert job_state(workspace, "tiny")["fraction"] == pytest.approx(1.0)
+
+
+def test_two_processes_do_not_run_one_study(world: Path, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with (
+        working_on(workspace, "tiny"),
+        pytest.raises(UserError, match="Another process is already running"),
+        working_on(Workspace(tmp_path), "tiny"),
+    ):
+        pass
+
+
+def test_a_failed_stage_keeps_what_was_computed(world: Path, tmp_path: Path) -> None:
+    """The error is in the artifact and the job; earlier artifacts are used again after it is mended."""
+    config = config_of(world, auxiliary_tasks={"min_size": 10_000})
+    workspace = Workspace(tmp_path)
+    with pytest.raises(UserError, match="min_size"), working_on(workspace, "tiny") as progress:
+        Study(config, workspace, progress).run()
+    assert "min_size" in job_state(workspace, "tiny")["error"]
+    done = {e["id"] for e in workspace.index("tiny") if workspace.artifact(e["id"]).status == "done"}
+    Study(config_of(world), workspace).run()
+    assert done <= {e["id"] for e in workspace.index("tiny")}
+
+
+def test_time_left_counts_only_what_was_computed() -> None:
+    progress = Progress()
+    progress.plan({"a": 10.0, "b": 30.0})
+    progress.finish("a")
+    assert progress.state.fraction == pytest.approx(0.25)
+    assert progress.state.seconds_left is None
+    progress.begin("b", "b", 3)
+    progress.advance(1)
+    assert progress.state.fraction == pytest.approx(0.5)
+
+
+def test_known_groups_agree_with_the_topics(finished: Path) -> None:
+    workspace = Workspace(finished)
+    by_name = {
+        e.get("clustering"): workspace.artifact(e["id"]) for e in workspace.index("tiny") if e["kind"] == "clusters"
+    }
+    assert by_name["topics"].summary["agreement"]["adjusted_rand_index"] == 1.0
+    kmeans, random = by_name["kmeans"].summary, by_name["random"].summary
+    assert kmeans["quality"]["sizes"] == random["quality"]["sizes"]
+    assert sum(c["rows"] for c in kmeans["clusters"]) == 160
+
+
+def test_unlabelled_texts_are_said_to_need_a_label_column(world: Path, tmp_path: Path) -> None:
+    config = config_of(
+        world, texts={"columns": {"text": "text"}}, clusterings=[{"name": "kmeans", "algorithm": "kmeans"}]
+    )
+    with pytest.raises(UserError, match=r"texts\.columns\.label"):
+        Study(config, tmp_path).run()

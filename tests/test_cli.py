@@ -1,0 +1,119 @@
+"""The command line: one clear sentence and exit code 2 for a user's mistake."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+import yaml
+
+from metapt_explore.cli import main
+from metapt_explore.setup_starter import required_packages
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["metapt", *map(str, words)])
+    try:
+        main()
+    except SystemExit as stopped:
+        return int(stopped.code or 0)
+    return 0
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """What makes `metapt --help` slow would be an import of these."""
+    code = (
+        "import sys; sys.argv = ['metapt', '--help']\n"
+        "from metapt_explore.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print([m for m in ('torch', 'transformers', 'pandas', 'sklearn', 'datasets') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+    assert "tour" in done.stdout
+
+
+def test_results_as_json(finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(monkeypatch, "results", "--workspace", finished, "--json") == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(records) == 12
+    wanted = {"study", "method", "task", "data_seed", "init_seed", "accuracy", "macro_f1", "start_accuracy", "seconds"}
+    assert wanted <= records[0].keys()
+    assert records[0]["study"] == "tiny" and 0 <= records[0]["accuracy"] <= 1
+
+
+def test_run_prints_the_table_and_what_it_does_not_prove(
+    world: Path, finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(monkeypatch, "run", world / "tiny.yaml", "--workspace", finished) == 0
+    out = capsys.readouterr().out
+    assert "MetaPT" in out and "Time by stage: " in out
+    assert "2 data seeds × 1 initialisation seed: this proves nothing." in out
+    assert "streamlit run app.py" in out
+
+
+def write(folder: Path, tree: dict[str, object]) -> Path:
+    file = folder / "study.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"texts": {"file": "/no/texts.csv"}}, r"/no/texts\.csv"),
+        ({"texts": {"columns": {"text": "review"}}}, "no column 'review'"),
+        ({"texts": {"columns": {"text": "text", "label": "labels"}}}, "no column 'labels'"),
+        ({"model": {"name": "nobody/nothing"}}, "Cannot load the model 'nobody/nothing'"),
+        ({"evaluation": {"shots": 500}}, "shots"),
+        ({"evaluation": {"tasks": ["trek"]}}, "Did you mean 'trec'"),
+        ({"auxiliary_tasks": {"labels": {"negative": "not a word", "positive": "good"}}}, "label word 'not a word'"),
+        ({"stepps": 3}, "unknown key 'stepps'"),
+        ({"model": {"device": "cuda:99"}}, r"model\.device 'cuda:99' cannot be used"),
+        ({"auxiliary_tasks": {"labels": {"angry": "bad", "happy": "good"}}}, "no label of the texts"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    changes: dict[str, object],
+    sentence: str,
+    world: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tree = tiny.study_tree(world)
+    for key, value in changes.items():
+        tree[key] = {**tree[key], **value} if isinstance(value, dict) and key in tree else value
+    code = call(monkeypatch, "run", write(tmp_path, tree), "--workspace", tmp_path / "ws")
+    error = capsys.readouterr().err
+    assert code == 2
+    assert re.search(sentence, error), error
+    assert error.startswith("Error: ") and "Traceback" not in error
+
+
+def test_a_label_without_a_word_is_named(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mood.jsonl").write_text((world / "mood.jsonl").read_text() + '{"text": "so so", "label": 2}\n')
+    (tmp_path / "mood.yaml").write_text((world / "mood.yaml").read_text())
+    tree = tiny.study_tree(world, evaluation={"tasks": [str(tmp_path / "mood.yaml")]})
+    assert call(monkeypatch, "run", write(tmp_path, tree), "--workspace", tmp_path / "ws") == 2
+    error = capsys.readouterr().err
+    assert "'2'" in error and "mood" in error
+
+
+def test_results_of_an_empty_workspace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(monkeypatch, "results", "--workspace", tmp_path) == 2
+    assert "holds no study yet: run `metapt tour`" in capsys.readouterr().err
+
+
+def test_requirements_data_lists_what_setup_installs() -> None:
+    file = Path(__file__).parents[1] / "requirements-data.txt"
+    assert sorted(line for line in file.read_text().splitlines() if line) == required_packages()

@@ -1,0 +1,106 @@
+"""Configuration: what is refused, and in what words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import yaml
+
+from metapt_explore.config import (
+    EXAMPLES,
+    StudyConfig,
+    load_study,
+    load_task,
+    packaged_tasks,
+    parse,
+    to_yaml,
+)
+from metapt_explore.errors import UserError
+from metapt_explore.seeds import derived_seed, stream
+
+WORLD = Path("/nowhere")
+
+
+def refused(match: str, **changes: Any) -> None:
+    with pytest.raises(UserError, match=match):
+        parse(StudyConfig, tiny.study_tree(WORLD, **changes), "study.yaml")
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in EXAMPLES.glob("*.yaml")))
+def test_examples_are_valid_and_survive_a_round_trip(name: str, tmp_path: Path) -> None:
+    config = load_study(name)
+    (tmp_path / "copy.yaml").write_text(to_yaml(config))
+    assert load_study(tmp_path / "copy.yaml") == config
+    for task in config.evaluation.tasks:
+        assert load_task(task).name == task
+
+
+@pytest.mark.parametrize("name", packaged_tasks())
+def test_packaged_tasks_are_valid(name: str) -> None:
+    task = load_task(name)
+    assert task.name == name and task.title and task.source_note
+    assert all(" " not in label.word for label in task.labels.values())
+
+
+def test_unknown_keys_name_the_nearest() -> None:
+    refused(r"unknown key 'modell'. Did you mean 'model'\?", modell="x")
+    refused(r"unknown key 'pretraining.inner_rl'. Did you mean 'inner_lr'\?", pretraining={"inner_rl": 1})
+    clusterings = [{"name": "a", "algorithm": "kmeans", "n_cluster": 3}]
+    refused(r"unknown key 'clusterings.0.n_cluster'. Did you mean 'n_clusters'\?", clusterings=clusterings)
+
+
+def test_contradictions_are_refused() -> None:
+    refused(
+        "no clustering 'kmean'. Did you mean 'kmeans'", methods=[{"name": "M", "kind": "metapt", "clustering": "kmean"}]
+    )
+    refused("a metapt method needs `clustering`", methods=[{"name": "M", "kind": "metapt"}])
+    refused("method 'A' stands twice", methods=[{"name": "A", "kind": "pt"}, {"name": "A", "kind": "ppt"}])
+    refused("not a clustering listed before", clusterings=[{"name": "r", "algorithm": "random_groups", "like": "r"}])
+    refused("goes with random_groups", clusterings=[{"name": "k", "algorithm": "kmeans", "like": "x"}])
+    refused("exactly one of starter, file and hub", texts={"starter": "vader"})
+    refused("a seed stands twice", evaluation={"data_seeds": [1, 1]})
+    labels = {"template": "no place", "labels": {"a": "x", "b": "y"}}
+    refused(r"\{text\} exactly once", auxiliary_tasks=labels)
+    refused("have the same word 'good'", auxiliary_tasks={"labels": {"a": "good", "b": {"value": "1", "word": "good"}}})
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"There is no file .*missing\.yaml"):
+        load_study(tmp_path / "missing.yaml")
+    with pytest.raises(UserError, match=r"no file or packaged example 'tuor'\. Did you mean 'tour'"):
+        load_study("tuor")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: [1, 2\nseed: 3")
+    with pytest.raises(UserError, match=r"not valid YAML.*line"):
+        load_study(broken)
+    broken.write_text("just words")
+    with pytest.raises(UserError, match="expected a mapping"):
+        load_study(broken)
+    with pytest.raises(UserError, match=r"no packaged task 'trek'\. Did you mean 'trec'"):
+        load_task("trek")
+
+
+def test_files_are_relative_to_the_yaml_file(tmp_path: Path) -> None:
+    tree = tiny.study_tree(tmp_path)
+    tree["texts"]["file"] = "data/texts.csv"
+    tree["evaluation"]["tasks"] = ["tasks/mood.yaml"]
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    config = load_study(tmp_path / "study.yaml")
+    assert config.texts.file == str(tmp_path / "data" / "texts.csv")
+    assert config.evaluation.tasks == [str(tmp_path / "tasks" / "mood.yaml")]
+
+
+def test_scored_steps_hold_the_start_and_the_end() -> None:
+    config = load_study("tour").evaluation
+    assert config.model_copy(update={"curve_steps": [2, 99], "steps": 7}).scored_steps == [0, 2, 7]
+
+
+def test_streams_are_named_and_fixed() -> None:
+    """A pinned value: a changed derivation would silently change every study."""
+    assert derived_seed(0, "episodes", 1) == derived_seed(0, "episodes", 1)
+    assert derived_seed(0, "episodes", 1) != derived_seed(0, "episodes", 2) != derived_seed(1, "episodes", 2)
+    assert derived_seed(0, "texts") == 9186373470490520525
+    assert stream(3, "a").integers(0, 100, 5).tolist() == stream(3, "a").integers(0, 100, 5).tolist()
