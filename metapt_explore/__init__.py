@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
     from metapt_explore.errors import UserError
-    from metapt_explore.run_terminal import caution, run
+    from metapt_explore.run_terminal import caution, run, show_progress
     from metapt_explore.runs.results import curves_table, results_table, summary_table
     from metapt_explore.runs.study import Study
     from metapt_explore.runs.workspace import Workspace
@@ -29,6 +29,7 @@ _HOMES = {
     "load_task": "config",
     "UserError": "errors",
     "run": "run_terminal",
+    "show_progress": "run_terminal",
     "caution": "run_terminal",
     "Study": "runs.study",
     "Workspace": "runs.workspace",
@@ -51,6 +52,7 @@ __all__ = [
     "plots",
     "results_table",
     "run",
+    "show_progress",
     "summary_table",
 ]
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.errors import Cancelled
 from metapt_explore.runs.jobs import working_on
-from metapt_explore.runs.progress import State, say_time
+from metapt_explore.runs.progress import Progress, State, say_time
 from metapt_explore.runs.results import summary_table
 from metapt_explore.runs.workspace import Workspace
 
@@ -29,11 +30,11 @@ class TerminalView:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.began = time.monotonic()
-        self._bars: Progress | None = None
+        self._bars: Bars | None = None
         self._stage = ""
         if console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-            self._bars = Progress(*columns, console=console, transient=True)
+            self._bars = Bars(*columns, console=console, transient=True)
             self._whole = self._bars.add_task("study", total=1.0, note="")
             self._now = self._bars.add_task("", total=1.0, note="")
             self._bars.start()
@@ -87,6 +88,15 @@ def run(source: str | Path | dict[str, Any] | StudyConfig, workspace: str | Path
     finally:
         view.close()
     return study
+
+
+def show_progress() -> Progress:
+    """Progress that is printed: a line for each stage, with time left. For notebooks.
+
+    Example:
+        >>> study = Study("tour", "workspace", show_progress())  # doctest: +SKIP
+    """
+    return Progress(TerminalView(make_console()).show)
 
 
 def run_in_terminal(source: str, workspace: Path | None) -> None:

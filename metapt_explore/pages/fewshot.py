@@ -28,7 +28,7 @@ def _page(workspace: Workspace, name: str) -> None:
     for artifact in finished:
         with shared.guard(artifact.folder):
             stage = artifact.stage
-            stage["seconds"], stage["parents"]["prompt"]
+            _ = stage["seconds"], stage["parents"]["prompt"]
             for part in ("results", "curves"):
                 if shared.table(artifact, part).empty:
                     raise ValueError(f"{part}.parquet has no rows")
