@@ -48,11 +48,7 @@ def show_error() -> None:
 
 
 def _resume(workspace: Workspace, name: str) -> None:
-    # A job that ended before it wrote study.yaml has left only what was asked.
-    folder = workspace.study_folder(name)
-    asked, begun = folder / "asked.yaml", folder / "study.yaml"
-    newest = max((file for file in (begun, asked) if file.exists()), key=lambda file: file.stat().st_mtime)
-    start(workspace, str(newest))
+    start(workspace, str(workspace.study_folder(name) / "study.yaml"))
 
 
 def progress_of(state: dict[str, Any]) -> float:
@@ -182,7 +178,7 @@ def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     if status in ("failed", "stopped"):
         _show_log(workspace, name)
     first, second, _ = st.columns([1, 1, 4])
-    asked_to_stop = (workspace.study_folder(name) / "cancel").exists()
+    asked_to_stop = jobs.is_cancelling(workspace, name)
     first.button(
         "Cancel",
         key="cancel",

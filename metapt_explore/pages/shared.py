@@ -111,9 +111,9 @@ def open_workspace() -> Workspace:
 
 
 def study_names(workspace: Workspace) -> list[str]:
-    """Studies in alphabetical order, with those that a job has only been started for."""
+    """Studies in alphabetical order, damaged ones among them."""
     folders = workspace.study_folder("x").parent.glob("*")
-    marks = ("study.yaml", "asked.yaml", "job.json")
+    marks = ("study.yaml", "job.json")
     return sorted(folder.name for folder in folders if any((folder / mark).exists() for mark in marks))
 
 
@@ -156,8 +156,6 @@ def study_config(workspace: Workspace, name: str) -> StudyConfig:
         return workspace.study_config(name)
     except (UserError, OSError) as error:
         if not (folder / "study.yaml").exists():
-            if (folder / "asked.yaml").exists():
-                raise UserError(f"The study '{name}' has not begun yet: see the Start page.") from None
             raise UserError(f"{folder / 'study.yaml'} is missing. {advise(folder)}") from None
         raise UserError(f"{error} {advise(folder)}") from None
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from metapt_explore.config import StudyConfig, to_yaml
+from metapt_explore.config import StudyConfig
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.runs.files import read_json, write_bytes, write_json
 from metapt_explore.runs.progress import Progress, State
@@ -26,6 +26,8 @@ from metapt_explore.runs.workspace import Workspace
 
 #: Seconds between two writes of the job file.
 WRITE_EVERY = 0.5
+#: Seconds within which a process that was started takes the study's lock.
+STARTS_WITHIN = 30.0
 
 
 def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
@@ -41,20 +43,15 @@ def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
         return {"status": "none"}
     alive = workspace.is_locked(name)
     if found.get("status") == "running" and not alive:
-        return {**found, "status": "stopped"}
-    # A job that was just started needs some seconds to import before it takes the lock.
-    if found.get("status") == "starting" and not alive and not _process_lives(found.get("pid")):
+        # It may have ended between our two looks: then its last word is in the file by now.
+        latest = read_json(workspace.study_folder(name) / "job.json")
+        ended = isinstance(latest, dict) and latest.get("status") != "running"
+        return latest if ended else {**found, "status": "stopped"}
+    # A job that was just started needs some seconds before it takes the lock.
+    late = time.time() - float(found.get("began", 0.0)) > STARTS_WITHIN
+    if found.get("status") == "starting" and not alive and late:
         return {**found, "status": "stopped"}
     return found
-
-
-def _process_lives(pid: Any) -> bool:
-    import psutil
-
-    try:
-        return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, TypeError, ValueError):
-        return False
 
 
 def start_job(workspace: Workspace, study: StudyConfig) -> None:
@@ -64,20 +61,15 @@ def start_job(workspace: Workspace, study: StudyConfig) -> None:
     """
     if job_state(workspace, study.name)["status"] in ("starting", "running"):
         return
+    workspace.save_study(study)
     folder = workspace.study_folder(study.name)
-    asked = folder / "asked.yaml"
-    write_bytes(asked, to_yaml(study).encode())
-    command = [
-        sys.executable,
-        "-m",
-        "metapt_explore",
-        "run",
-        str(asked),
-        "--workspace",
-        str(workspace.folder),
-    ]
+    _cancel_file(workspace, study.name).unlink(missing_ok=True)
+    # Written before the process exists: from its first moment on, only the process itself writes here.
+    write_json(folder / "job.json", {"status": "starting", "began": time.time()})
+    command = [sys.executable, "-m", "metapt_explore", "run", str(folder / "study.yaml")]
+    command += ["--workspace", str(workspace.folder)]
     with (folder / "log.txt").open("ab") as log:
-        process = subprocess.Popen(
+        subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -85,15 +77,20 @@ def start_job(workspace: Workspace, study: StudyConfig) -> None:
             start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-    # The child may be quicker than this line; its own report must not be overwritten.
-    current = read_json(folder / "job.json")
-    if not (isinstance(current, dict) and current.get("pid") == process.pid):
-        write_json(folder / "job.json", {"status": "starting", "pid": process.pid, "began": time.time()})
 
 
 def cancel_job(workspace: Workspace, name: str) -> None:
-    """Asks the process that works on a study to stop at its next step; what is computed stays."""
-    write_bytes(_cancel_file(workspace, name), b"")
+    """Asks the process that works on a study to stop at its next step; what is computed stays.
+
+    Does nothing where no process is at it.
+    """
+    if job_state(workspace, name)["status"] in ("starting", "running"):
+        write_bytes(_cancel_file(workspace, name), b"")
+
+
+def is_cancelling(workspace: Workspace, name: str) -> bool:
+    """Whether a study was asked to stop and has not stopped yet."""
+    return _cancel_file(workspace, name).exists()
 
 
 def _cancel_file(workspace: Workspace, name: str) -> Path:
@@ -122,7 +119,10 @@ def working_on(
     except Timeout:
         raise UserError(f"Another process is already running the study '{name}' in {workspace.folder}.") from None
     cancel = _cancel_file(workspace, name)
-    cancel.unlink(missing_ok=True)
+    before = read_json(folder / "job.json")
+    if not (isinstance(before, dict) and before.get("status") == "starting"):
+        # Left over from a process that was killed; a cancel of a job that is just starting counts.
+        cancel.unlink(missing_ok=True)
     head = {"pid": os.getpid(), "began": time.time()}
     last: dict[str, Any] = {"time": 0.0, "stage": ""}
 

@@ -66,9 +66,8 @@ class Workspace:
     def study_names(self) -> list[str]:
         """Names of the studies, the one that was worked on last first."""
         folder = self.folder / "studies"
-        found = [path.parent for path in folder.glob("*/study.yaml")] if folder.exists() else []
-        latest = sorted(found, key=lambda path: max(f.stat().st_mtime for f in path.iterdir()), reverse=True)
-        return [path.name for path in latest]
+        found = [file.parent for file in folder.glob("*/study.yaml")] if folder.exists() else []
+        return [path.name for path in sorted(found, key=_last_worked_on, reverse=True)]
 
     def study_folder(self, name: str) -> Path:
         """Folder of a study."""
@@ -99,9 +98,17 @@ class Workspace:
 
         Each entry holds ``kind``, ``id``, ``title`` and what it is of (``clustering``, ``method``,
         ``task``, ``init_seed``).
+
+        Raises:
+            UserError: Where the list is damaged.
         """
-        found = read_json(self.study_folder(name) / "index.json")
-        return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+        file = self.study_folder(name) / "index.json"
+        found = read_json(file)
+        if found is None and not file.exists():
+            return []
+        if not isinstance(found, list) or not all(isinstance(entry, dict) and "kind" in entry for entry in found):
+            raise UserError(f"{file} is damaged: delete it and run the study again; nothing is computed twice.")
+        return found
 
     def add_to_index(self, name: str, entry: dict[str, Any]) -> None:
         """Adds an artifact to a study's list, in place of one that answered the same question before."""
@@ -111,7 +118,10 @@ class Workspace:
                 other.get(key) == entry.get(key) for key in ("kind", "clustering", "method", "task", "init_seed")
             )
 
-        old = self.index(name)
+        try:
+            old = self.index(name)
+        except UserError:
+            old = []  # Running the study is what mends a damaged list.
         if entry in old:
             return
         new = [other for other in old if not same(other)]
@@ -132,3 +142,14 @@ class Workspace:
                 return False
         except Timeout:
             return True
+
+
+def _last_worked_on(study: Path) -> float:
+    """When something in a study's folder was last written; temporary files may vanish while we look."""
+    times = []
+    for file in study.iterdir():
+        try:
+            times.append(file.stat().st_mtime)
+        except FileNotFoundError:
+            continue
+    return max(times, default=0.0)

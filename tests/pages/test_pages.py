@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def test_one_click_starts_the_tour(show: Open, tmp_path: Path, monkeypatch: pyte
 
     def start(workspace: Workspace, study: StudyConfig) -> None:
         asked.append((workspace.folder, study.name))
-        write_json(workspace.study_folder(study.name) / "job.json", {"status": "starting", "pid": os.getpid()})
+        write_json(workspace.study_folder(study.name) / "job.json", {"status": "starting", "began": time.time()})
 
     monkeypatch.setattr(jobs, "start_job", start)
     at = show(tmp_path, "start")

@@ -83,14 +83,3 @@ def test_a_failed_job_shows_its_reason_and_the_end_of_its_log(show: Open, demo: 
     log = next(code.value for code in at.code if "line 99 <b>" in code.value)
     assert log.count("\n") + 1 == job.LOG_LINES and "line 69 " not in log
     assert not at.button(key="resume").disabled
-
-
-def test_a_job_that_ended_before_it_wrote_the_study_is_listed(show: Open, tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    write_json(workspace.study_folder("early") / "job.json", {"status": "failed", "error": "no model"})
-    (workspace.study_folder("early") / "asked.yaml").write_text("name: early")
-    at = show(tmp_path, "start")
-    assert not at.exception and "no model" in said(at, "error")
-    assert at.dataframe[0].value["status"].tolist() == ["failed"]
-    at.switch_page("metapt_explore/pages/clusters.py").run()
-    assert not at.exception and not charts(at)

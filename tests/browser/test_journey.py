@@ -1,0 +1,118 @@
+"""One journey in the real browser: start a tiny job, see its curve move, reload, cancel, go on to the table."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+import yaml
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def find_chromium() -> str:
+    """The browser's path; in CI it is installed where it is missing, and its absence is a failure."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None and os.environ.get("CI") and shutil.which("apt-get") and os.geteuid() == 0:
+        for words in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
+            subprocess.run(["apt-get", *words], check=True, capture_output=True)
+        found = shutil.which("chromium")
+    if found is None and os.environ.get("CI"):
+        pytest.fail("no chromium on this machine, and it could not be installed")
+    if found is None:
+        pytest.skip("no chromium on this machine: install Debian's package `chromium` or Google Chrome")
+    return found
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """The app over an empty workspace, in a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "METAPT_WORKSPACE": str(tmp_path / "workspace"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port)]
+    log = (tmp_path / "server.log").open("wb")
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).read()
+                break
+            except OSError:
+                assert server.poll() is None, (tmp_path / "server.log").read_text()
+                time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+        log.close()
+
+
+def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: str) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    study = tmp_path / "tiny.yaml"
+    # Long enough that a person, or this test, can look on.
+    tree = tiny.study_tree(world, pretraining={"steps": 1500, "checkpoint_every": 50})
+    study.write_text(yaml.safe_dump(tree, sort_keys=False))
+    points = "() => document.querySelector('.js-plotly-plot').data[0].y.length"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(60_000)
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+
+        page.goto(address)
+        expect(page.get_by_text("This workspace is empty")).to_be_visible()
+        page.get_by_label("Or a study file").fill(str(study))
+        page.get_by_label("Or a study file").press("Enter")
+        page.get_by_role("button", name="Start this study").click()
+        expect(page.get_by_role("heading", name="Job of tiny")).to_be_visible()
+
+        page.get_by_role("link", name="Pre-training").click()
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
+        first = page.evaluate(points)
+        page.wait_for_function(f"({points})() > {first}")
+
+        # The job does not belong to the page: after a reload it is still there, further on.
+        page.reload()
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
+        page.wait_for_function(f"({points})() > {first}")
+
+        page.get_by_role("link", name="Start").click()
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_text("cancelled").first).to_be_visible()
+        page.get_by_role("button", name="Resume").click()
+        expect(page.get_by_text("finished").first).to_be_visible(timeout=180_000)
+
+        page.get_by_role("link", name="Few-shot").click()
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
+        expect(page.get_by_text("this proves nothing")).to_be_visible()
+        page.get_by_role("link", name="Clusters").click()
+        page.wait_for_selector(".js-plotly-plot")
+        assert page.get_by_text("Traceback").count() == 0
+        browser.close()
+    assert all("127.0.0.1" in url or url.startswith(("data:", "blob:")) for url in requested), requested
