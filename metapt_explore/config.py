@@ -268,6 +268,10 @@ class EvaluationConfig(Strict):
     curve_steps: list[int] = Field(
         default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
     )
+    select_by: Literal["loss", "accuracy"] = Field(
+        "loss",
+        description="dev score that chooses learning rate and step; accuracy on a few rows is mostly ties and luck",
+    )
     test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
 
     @field_validator("data_seeds", "init_seeds")

@@ -92,7 +92,7 @@ def tune(
         on_step(step, {"step": step, "train_loss": float(losses.mean())})
 
     curves = _score_dev(snapshots, cells, backbone, reader, dev)
-    chosen = {seed: _choose(curves, seed) for seed in seeds}
+    chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
     tested = _score_test(snapshots, cells, chosen, backbone, reader, test)
     results, kept = [], {}
     for seed in seeds:
@@ -191,11 +191,26 @@ def _score_dev(
     return curves
 
 
-def _choose(curves: list[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """Highest dev accuracy; among equals the lowest dev loss, then the fewest steps."""
-    own = [record for record in curves if record["data_seed"] == seed]
-    best = min(own, key=lambda record: (-record["dev_accuracy"], record["dev_loss"], record["step"]))
-    return dict(best)
+def choose(curves: list[dict[str, Any]], select_by: str) -> dict[str, Any]:
+    """Picks the learning rate and step of one data seed by its dev scores.
+
+    Args:
+        curves: One record for each learning rate and scored step, with `dev_accuracy` and `dev_loss`.
+        select_by: ``loss`` (lowest dev loss) or ``accuracy`` (highest dev accuracy, then lowest loss);
+            among equals the fewest steps.
+
+    Example:
+        >>> a = {"step": 0, "dev_accuracy": 0.7, "dev_loss": 0.9}
+        >>> b = {"step": 5, "dev_accuracy": 0.6, "dev_loss": 0.5}
+        >>> choose([a, b], "loss")["step"], choose([a, b], "accuracy")["step"]
+        (5, 0)
+    """
+
+    def rank(record: dict[str, Any]) -> tuple[float, ...]:
+        accuracy = -record["dev_accuracy"] if select_by == "accuracy" else 0.0
+        return accuracy, record["dev_loss"], record["step"]
+
+    return dict(sorted(curves, key=rank)[0])
 
 
 def _score_test(

@@ -104,6 +104,7 @@ def fewshot_recipe(
         "steps": evaluation.steps,
         "scored_steps": evaluation.scored_steps,
         "batch_size": evaluation.batch_size,
+        "select_by": evaluation.select_by,
         "data_seeds": evaluation.data_seeds,
         "init_seed": init_seed,
         "seed": study.seed,

@@ -75,7 +75,7 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
 
     study = tmp_path / "tiny.yaml"
     # Long enough that a person, or this test, can look on.
-    tree = tiny.study_tree(world, pretraining={"steps": 1500, "checkpoint_every": 50})
+    tree = tiny.study_tree(world, pretraining={"steps": 800, "checkpoint_every": 50})
     study.write_text(yaml.safe_dump(tree, sort_keys=False))
     points = "() => document.querySelector('.js-plotly-plot').data[0].y.length"
     with sync_playwright() as playwright:

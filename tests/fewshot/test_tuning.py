@@ -1,0 +1,96 @@
+"""Few-shot tuning: the stacked grid equals one cell at a time, dev chooses, scores are right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+
+from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig
+from metapt_explore.fewshot.tuning import Outcome, Split, _epoch_rows, choose, measure, tune
+from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.models import load_backbone
+
+LABELS = LabelsConfig(template="{text} Sentiment :", labels={"negative": "negative", "positive": "positive"})
+
+
+@pytest.fixture(scope="module")
+def backbone(world: Path) -> CausalBackbone:
+    return load_backbone(ModelConfig(name=str(world / "lm"), dtype="float32", device="cpu"))
+
+
+def split(offset: int, rows: int) -> Split:
+    texts = [
+        f"the {tiny.FEELINGS[('negative', 'positive')[row % 2]][(row + offset) % 5]} w{(7 * row + offset) % 40} "
+        + " ".join(["of"] * ((row + offset) % 4))
+        for row in range(rows)
+    ]
+    return Split(texts, [row % 2 for row in range(rows)])
+
+
+def run(backbone: CausalBackbone, seeds: list[int], rates: list[float], steps: int = 5) -> Outcome:
+    config = EvaluationConfig(
+        tasks=["x"], data_seeds=seeds, learning_rates=rates, steps=steps, batch_size=4, curve_steps=[0, 2, steps]
+    )
+    reader = backbone.reader(LABELS, "test")
+    start = backbone.embedding[20:23].clone()
+    train, dev = {s: split(s, 8) for s in seeds}, {s: split(s + 100, 8) for s in seeds}
+    return tune(start, backbone, reader, train, dev, split(500, 24), config, (0, 0), lambda step, record: None)
+
+
+def test_the_stacked_grid_equals_one_cell_at_a_time(backbone: CausalBackbone) -> None:
+    """Data seeds and learning rates in one batch do not influence each other."""
+    whole = run(backbone, [3, 8], [0.01, 0.1])
+    assert whole.passes == 2 * 2 * 5 * 4
+    for seed in (3, 8):
+        for rate in (0.01, 0.1):
+            alone = run(backbone, [seed], [rate])
+            together = [c for c in whole.curves if (c["data_seed"], c["learning_rate"]) == (seed, rate)]
+            assert [c["step"] for c in together] == [0, 2, 5]
+            for a, b in zip(together, alone.curves, strict=True):
+                assert a["dev_loss"] == pytest.approx(b["dev_loss"], rel=1e-4)
+
+
+def test_the_kept_prompt_gives_the_reported_scores(backbone: CausalBackbone) -> None:
+    outcome = run(backbone, [3], [0.05])
+    test = split(500, 24)
+    reader = backbone.reader(LABELS, "test")
+    scores = backbone.score_all(outcome.prompts[3][None], backbone.bank(test.texts, reader), reader)[0]
+    assert measure(scores, test.labels)["accuracy"] == outcome.results[0]["accuracy"]
+    assert measure(scores, test.labels)["loss"] == pytest.approx(outcome.results[0]["test_loss"], rel=1e-5)
+
+
+def test_tuning_learns(backbone: CausalBackbone) -> None:
+    curves = run(backbone, [3], [0.1], steps=40).curves
+    assert curves[-1]["dev_loss"] < 0.8 * curves[0]["dev_loss"]
+
+
+def test_dev_chooses() -> None:
+    records = [
+        {"step": 0, "learning_rate": 1, "dev_accuracy": 0.75, "dev_loss": 0.9},
+        {"step": 5, "learning_rate": 1, "dev_accuracy": 0.75, "dev_loss": 0.6},
+        {"step": 9, "learning_rate": 1, "dev_accuracy": 0.50, "dev_loss": 0.4},
+        {"step": 3, "learning_rate": 2, "dev_accuracy": 0.50, "dev_loss": 0.4},
+    ]
+    assert choose(records, "accuracy") == records[1]
+    assert choose(records, "loss") == records[3]
+
+
+def test_an_epoch_sees_every_row_once_and_seeds_differ() -> None:
+    steps = [_epoch_rows(8, 4, (0, 0), 13, step) for step in (1, 2)]
+    assert sorted(steps[0] + steps[1]) == list(range(8))
+    assert _epoch_rows(8, 4, (0, 0), 13, 3) != steps[0] or _epoch_rows(8, 4, (0, 0), 13, 4) != steps[1]
+    assert _epoch_rows(8, 4, (0, 1), 13, 1) != steps[0] or _epoch_rows(8, 4, (0, 1), 13, 2) != steps[1]
+    assert _epoch_rows(3, 4, (0, 0), 13, 1) == [0, 1, 2]
+
+
+def test_scores_by_hand() -> None:
+    scores = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 0.0]])
+    found = measure(scores, [0, 1, 1, 0])
+    assert found["accuracy"] == 0.75
+    # Class 0: precision 2/3, recall 1; class 1: precision 1, recall 1/2.
+    assert found["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
+    assert found["loss"] == pytest.approx(float(F.cross_entropy(scores, torch.tensor([0, 1, 1, 0]))))
