@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,12 +53,3 @@ class Setting:
     seed: int
     init_seed: int
     labelled_rows: Sequence[int] = ()
-
-
-def make_learner(kind: str, setting: Setting) -> Learner:
-    """Makes the method called `kind` in a study (`ppt` or `metapt`)."""
-    from metapt_explore.pretraining.maml import FirstOrderMAML
-    from metapt_explore.pretraining.pooled import Pooled
-
-    learners: Mapping[str, Any] = {"ppt": Pooled, "metapt": FirstOrderMAML}
-    return learners[kind](setting)

@@ -9,6 +9,9 @@ from typing import Any
 
 from metapt_explore.errors import Cancelled
 
+#: Keys of the stages that run the language model.
+MODEL_STAGES = ("prompt/", "fewshot/")
+
 
 @dataclass
 class State:
@@ -36,8 +39,9 @@ class State:
 class Progress:
     """Follows the stages of a study.
 
-    Work is estimated in tokens sent through the language model, which is nearly all of the cost; the
-    rate is measured while it runs, over stages that were really computed.
+    Work is estimated in tokens sent through the language model, which is nearly all of the cost. The
+    rate is measured while it runs, over stages with the language model that were really computed;
+    until the first of them there is no estimate of the time left.
 
     Args:
         listener: Called with the state whenever something has moved.
@@ -78,8 +82,9 @@ class Progress:
     def finish(self, key: str) -> None:
         """A stage is there, computed now or found."""
         if self._current == key:
-            self._computed_seconds += time.monotonic() - self._began
-            self._computed_work += self._planned.get(key, 0.0)
+            if key.startswith(MODEL_STAGES):
+                self._computed_seconds += time.monotonic() - self._began
+                self._computed_work += self._planned.get(key, 0.0)
             self._current = None
         self._finished.add(key)
         self._publish()
@@ -91,9 +96,9 @@ class Progress:
             part = self._planned.get(self._current, 0.0) * self.state.done / self.state.total
         finished = sum(self._planned.get(key, 0.0) for key in self._finished) + part
         self.state.fraction = min(1.0, finished / total)
-        seconds, work = self._computed_seconds, self._computed_work + part
-        if self._current is not None:
-            seconds += time.monotonic() - self._began
+        seconds, work = self._computed_seconds, self._computed_work
+        if self._current is not None and self._current.startswith(MODEL_STAGES):
+            seconds, work = seconds + time.monotonic() - self._began, work + part
         self.state.seconds_left = (total - finished) * seconds / work if work > 0 and seconds > 2 else None
         self._listener(self.state)
 

@@ -10,8 +10,9 @@ import pandas as pd
 
 from metapt_explore.config import MethodConfig, StudyConfig, TaskConfig
 from metapt_explore.fewshot.tuning import Split, tune
-from metapt_explore.pretraining.learner import Setting, make_learner
+from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import pretrain
+from metapt_explore.pretraining.methods import make_learner
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.starts import start_prompt
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage

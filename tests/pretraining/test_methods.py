@@ -16,8 +16,9 @@ from transformers import AutoModelForCausalLM
 from metapt_explore.config import LabelsConfig, ModelConfig, PretrainingConfig
 from metapt_explore.errors import Cancelled
 from metapt_explore.pretraining.episodes import Episode
-from metapt_explore.pretraining.learner import Setting, make_learner
+from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import pretrain
+from metapt_explore.pretraining.methods import make_learner
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.gradients import Scorer
 from metapt_explore.prompts.models import load_backbone

@@ -1,0 +1,61 @@
+"""One validated tree per study, and one per downstream task; YAML in and out."""
+
+from metapt_explore.config.load import (
+    EXAMPLES,
+    TASK_FILES,
+    load_study,
+    load_task,
+    packaged_tasks,
+    parse,
+    read_yaml,
+    to_yaml,
+)
+from metapt_explore.config.study import (
+    AuxiliaryTasksConfig,
+    ClusteringConfig,
+    EncoderConfig,
+    EvaluationConfig,
+    MethodConfig,
+    ModelConfig,
+    PretrainingConfig,
+    PromptConfig,
+    StudyConfig,
+    TextsConfig,
+)
+from metapt_explore.config.task import (
+    Columns,
+    Label,
+    LabelsConfig,
+    PublishedSplits,
+    SourceConfig,
+    Strict,
+    TaskConfig,
+)
+
+__all__ = [
+    "EXAMPLES",
+    "TASK_FILES",
+    "AuxiliaryTasksConfig",
+    "ClusteringConfig",
+    "Columns",
+    "EncoderConfig",
+    "EvaluationConfig",
+    "Label",
+    "LabelsConfig",
+    "MethodConfig",
+    "ModelConfig",
+    "PretrainingConfig",
+    "PromptConfig",
+    "PublishedSplits",
+    "SourceConfig",
+    "Strict",
+    "StudyConfig",
+    "TaskConfig",
+    "TextsConfig",
+    "load_study",
+    "load_task",
+    "packaged_tasks",
+    "parse",
+    "read_yaml",
+    "to_yaml",
+]

@@ -1,0 +1,171 @@
+"""Configurations out of YAML files and into them.
+
+Unknown keys are refused and the nearest valid key is named. Paths in a YAML file are relative to
+the folder of that file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from metapt_explore.config.study import StudyConfig
+from metapt_explore.config.task import Strict, TaskConfig
+from metapt_explore.errors import UserError, nearest
+
+PACKAGE_FOLDER = Path(__file__).parents[1]
+EXAMPLES = PACKAGE_FOLDER / "examples"
+TASK_FILES = PACKAGE_FOLDER / "fewshot" / "tasks"
+
+Config = TypeVar("Config", bound=Strict)
+
+
+def parse(model: type[Config], tree: Any, where: str) -> Config:
+    """Validates a tree of plain values.
+
+    Args:
+        model: The configuration class.
+        tree: What was read from YAML or written in Python.
+        where: The file or object named in the message.
+
+    Raises:
+        UserError: With a line for each wrong key; an unknown key names the nearest valid one.
+    """
+    if not isinstance(tree, dict):
+        raise UserError(f"{where}: expected a mapping of keys to values, found {type(tree).__name__}.")
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        lines = [_explain(model, dict(problem)) for problem in error.errors()]
+        raise UserError(f"{where}: " + "\n  ".join(lines)) from None
+
+
+def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
+    path = [part for part in problem["loc"]]
+    key = ".".join(str(part) for part in path)
+    if problem["type"] == "extra_forbidden":
+        valid = _fields_at(model, path[:-1])
+        return f"unknown key '{key}'. {nearest(str(path[-1]), valid)}"
+    if problem["type"] == "missing":
+        return f"key '{key}' is missing."
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}." if key else f"{message}."
+
+
+def _fields_at(model: type[BaseModel], path: list[str | int]) -> list[str]:
+    """Names of the fields that are valid where `path` leads, as far as types tell."""
+    from typing import get_args
+
+    for part in path:
+        if isinstance(part, int):
+            continue
+        if part not in model.model_fields:
+            continue
+        pending = [model.model_fields[part].annotation]
+        while pending:
+            annotation = pending.pop()
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                model = annotation
+                break
+            pending.extend(get_args(annotation))
+    return list(model.model_fields)
+
+
+def read_yaml(path: Path) -> Any:
+    """Reads a YAML file, or says why it cannot be read."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; a YAML file is expected.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {str(error).splitlines()[0]} {_line_of(error)}".rstrip()) from None
+
+
+def _line_of(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f"(line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+
+
+def load_study(source: str | Path | dict[str, Any]) -> StudyConfig:
+    """Reads a study.
+
+    Args:
+        source: A YAML file, the name of a packaged example such as ``tour``, or a dictionary.
+
+    Raises:
+        UserError: Where the file, a key or a value is wrong.
+
+    Example:
+        >>> load_study("tour").name
+        'tour'
+    """
+    if isinstance(source, dict):
+        return parse(StudyConfig, source, "study")
+    path = Path(source)
+    if not path.suffix and not path.exists():
+        path = EXAMPLES / f"{source}.yaml"
+        if not path.exists():
+            examples = [file.stem for file in EXAMPLES.glob("*.yaml")]
+            raise UserError(f"There is no file or packaged example '{source}'. {nearest(str(source), examples)}")
+    tree = _absolute_files(read_yaml(path), path.parent)
+    if isinstance(tree, dict) and isinstance(evaluation := tree.get("evaluation"), dict):
+        tasks = evaluation.get("tasks")
+        if isinstance(tasks, list):
+            evaluation["tasks"] = [
+                str((path.parent / task).resolve()) if str(task).endswith((".yaml", ".yml")) else task for task in tasks
+            ]
+    return parse(StudyConfig, tree, str(path))
+
+
+def load_task(source: str | Path) -> TaskConfig:
+    """Reads a downstream task.
+
+    Args:
+        source: The name of a packaged task, such as ``trec``, or a YAML file.
+
+    Raises:
+        UserError: Where there is no such task, or a key or value is wrong.
+
+    Example:
+        >>> sorted(load_task("sms_spam").labels)
+        ['ham', 'spam']
+    """
+    path = Path(source)
+    if path.suffix not in (".yaml", ".yml"):
+        path = TASK_FILES / f"{source}.yaml"
+        if not path.exists():
+            names = packaged_tasks()
+            raise UserError(
+                f"There is no packaged task '{source}'. {nearest(str(source), names)} A path ends in .yaml."
+            )
+    return parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
+
+
+def packaged_tasks() -> list[str]:
+    """Names of the task files inside the package."""
+    return sorted(file.stem for file in TASK_FILES.glob("*.yaml"))
+
+
+def _absolute_files(tree: Any, folder: Path) -> Any:
+    """Makes every `file:` entry absolute, so that a study can be run from anywhere."""
+    if isinstance(tree, dict):
+        return {
+            key: str((folder / value).resolve())
+            if key == "file" and isinstance(value, str)
+            else _absolute_files(value, folder)
+            for key, value in tree.items()
+        }
+    if isinstance(tree, list):
+        return [_absolute_files(entry, folder) for entry in tree]
+    return tree
+
+
+def to_yaml(config: Strict) -> str:
+    """Writes a configuration as YAML that `load_study` or `load_task` reads back to an equal one."""
+    tree = config.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)

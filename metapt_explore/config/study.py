@@ -1,0 +1,203 @@
+"""Everything that a study computes: one validated tree."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
+from metapt_explore.errors import UserError, nearest
+
+
+class ModelConfig(Strict):
+    """The frozen language model."""
+
+    name: str = Field("smollm2-135m", description="starter model, a folder, or a hub name")
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
+    max_text_tokens: int = Field(64, ge=1)
+    rows_per_pass: int = Field(64, ge=1, description="rows of one forward and backward pass (memory)")
+    text_state_gib: float = Field(4.0, ge=0, description="memory for cached text states")
+
+
+class EncoderConfig(Strict):
+    """The sentence encoder whose embeddings are clustered."""
+
+    name: str = Field("minilm", description="starter encoder, a folder, or a hub name")
+    revision: str | None = None
+    max_tokens: int = Field(128, ge=1)
+    batch_size: int = Field(64, ge=1)
+
+
+class TextsConfig(SourceConfig):
+    """The pre-training texts."""
+
+    limit: int | None = Field(None, ge=1, description="rows to keep, sampled; all when absent")
+    min_words: int = Field(3, ge=1, description="shorter texts are dropped and counted")
+    labelled_only: bool = Field(False, description="drop rows without a label before sampling")
+    near_duplicate: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="overlap of word triples from which a text counts as nearly equal to a dev or test row",
+    )
+
+
+Algorithm = Literal["kmeans", "hdbscan", "one_pool", "random_groups", "known_groups"]
+
+
+class ClusteringConfig(Strict):
+    """One grouping of the texts. `random_groups` copies the sizes of the clustering named in `like`."""
+
+    name: str
+    algorithm: Algorithm
+    n_clusters: int = Field(6, ge=2, description="kmeans")
+    min_cluster_size: int = Field(15, ge=2, description="hdbscan")
+    min_samples: int | None = Field(None, ge=1, description="hdbscan; min_cluster_size when absent")
+    dimensions: int = Field(50, ge=2, description="principal components before clustering")
+    like: str | None = None
+
+    @model_validator(mode="after")
+    def _random_needs_like(self) -> ClusteringConfig:
+        if (self.algorithm == "random_groups") != (self.like is not None):
+            raise ValueError("`like` (the clustering whose sizes are copied) goes with random_groups, and only with it")
+        return self
+
+
+class AuxiliaryTasksConfig(LabelsConfig):
+    """Which clusters become auxiliary tasks, and how their rows are read."""
+
+    min_size: int = Field(32, ge=2, description="labelled rows a cluster needs to become a task")
+    min_per_label: int = Field(8, ge=1, description="rows of each label a cluster needs to become a task")
+
+
+class PromptConfig(Strict):
+    """Shape, place and start of the soft prompt."""
+
+    length: int = Field(8, ge=1)
+    placement: Literal["suffix"] = "suffix"
+    start: Literal["random", "vocabulary"] = "vocabulary"
+
+
+class PretrainingConfig(Strict):
+    """Settings shared by every pre-training method; the number of backbone passes is the same for all."""
+
+    steps: int = Field(60, ge=1, description="outer steps")
+    meta_batch_size: int = Field(4, ge=1, description="auxiliary tasks per outer step")
+    support_size: int = Field(8, ge=2, description="rows per task for the inner step")
+    query_size: int = Field(8, ge=2, description="rows per task for the outer gradient")
+    inner_lr: float = Field(0.1, gt=0)
+    outer_lr: float = Field(0.01, gt=0)
+    checkpoint_every: int = Field(5, ge=1)
+
+
+class MethodConfig(Strict):
+    """One row of the comparison."""
+
+    name: str
+    kind: Literal["pt", "ppt", "metapt"]
+    clustering: str | None = Field(None, description="metapt: whose clusters are the tasks; ppt: the pool's rows")
+    start: Literal["random", "vocabulary"] | None = Field(None, description="overrides prompt.start (pt only)")
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> MethodConfig:
+        if self.kind == "metapt" and self.clustering is None:
+            raise ValueError("a metapt method needs `clustering`")
+        if self.kind == "pt" and self.clustering is not None:
+            raise ValueError("a pt method has no pre-training and takes no `clustering`")
+        if self.kind != "pt" and self.start is not None:
+            raise ValueError("`start` belongs to pt; pre-trained methods all begin from prompt.start")
+        return self
+
+
+class EvaluationConfig(Strict):
+    """The few-shot comparison."""
+
+    tasks: list[str] = Field(min_length=1, description="names of packaged task files, or paths of YAML files")
+    shots: int = Field(16, ge=1, description="examples per class in train, and in dev")
+    data_seeds: list[int] = Field(default=[13, 21, 42, 87, 100], min_length=1)
+    init_seeds: list[int] = Field(default=[0], min_length=1)
+    learning_rates: list[float] = Field(default=[0.001, 0.003], min_length=1)
+    steps: int = Field(30, ge=1)
+    batch_size: int = Field(16, ge=1)
+    curve_steps: list[int] = Field(
+        default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
+    )
+    select_by: Literal["loss", "accuracy"] = Field(
+        "loss",
+        description="dev score that chooses learning rate and step; accuracy on a few rows is mostly ties and luck",
+    )
+    test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
+
+    @field_validator("data_seeds", "init_seeds")
+    @classmethod
+    def _no_repeats(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("a seed stands twice")
+        return seeds
+
+    @property
+    def scored_steps(self) -> list[int]:
+        """Steps at which prompts are scored: 0, those of `curve_steps` within reach, and the last."""
+        inside = {step for step in self.curve_steps if 0 <= step <= self.steps}
+        return sorted(inside | {0, self.steps})
+
+
+class StudyConfig(Strict):
+    """Everything that a study computes."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    title: str = ""
+    seed: int = 0
+    model: ModelConfig = ModelConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    texts: TextsConfig
+    clusterings: list[ClusteringConfig] = Field(min_length=1)
+    auxiliary_tasks: AuxiliaryTasksConfig
+    prompt: PromptConfig = PromptConfig()
+    pretraining: PretrainingConfig = PretrainingConfig()
+    methods: list[MethodConfig] = Field(min_length=1)
+    evaluation: EvaluationConfig
+
+    @model_validator(mode="after")
+    def _names(self) -> StudyConfig:
+        for kind, names in (
+            ("clustering", [c.name for c in self.clusterings]),
+            ("method", [m.name for m in self.methods]),
+            ("task", self.evaluation.tasks),
+        ):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{kind} '{name}' stands twice")
+        known = [c.name for c in self.clusterings]
+        for index, clustering in enumerate(self.clusterings):
+            if clustering.like is not None and clustering.like not in known[:index]:
+                raise ValueError(
+                    f"clustering '{clustering.name}': like: '{clustering.like}' is not a clustering listed before it"
+                )
+        for method in self.methods:
+            if method.clustering is not None and method.clustering not in known:
+                raise ValueError(
+                    f"method '{method.name}': no clustering '{method.clustering}'. {nearest(method.clustering, known)}"
+                )
+        return self
+
+    def clustering(self, name: str) -> ClusteringConfig:
+        """Returns the clustering of that name, or says which exist."""
+        return _by_name(self.clusterings, name, "clustering")
+
+    def method(self, name: str) -> MethodConfig:
+        """Returns the method of that name, or says which exist."""
+        return _by_name(self.methods, name, "method")
+
+
+Named = TypeVar("Named", ClusteringConfig, MethodConfig)
+
+
+def _by_name(entries: list[Named], name: str, kind: str) -> Named:
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    raise UserError(f"The study has no {kind} '{name}'. {nearest(name, [entry.name for entry in entries])}")

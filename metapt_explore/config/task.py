@@ -1,0 +1,138 @@
+"""Where rows come from, how they are read, and what a downstream task is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ---------------------------------------------------------------------------------------- sources
+
+
+class Columns(Strict):
+    """Which column of a source holds what."""
+
+    text: str = "text"
+    label: str | None = None
+    group: str | None = None
+
+
+class SourceConfig(Strict):
+    """Where rows come from: exactly one of a starter set, a file and a hub data set."""
+
+    starter: str | None = Field(None, description="name of a starter set, see `metapt starters`")
+    file: str | None = Field(None, description="CSV, TSV, JSONL or Parquet file")
+    hub: str | None = Field(None, description="data set name for datasets.load_dataset")
+    subset: str | None = Field(None, description="configuration name of a hub data set")
+    split: str = Field("train", description="split of a hub data set")
+    revision: str | None = Field(None, description="commit or tag of a hub data set")
+    columns: Columns = Columns()
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> SourceConfig:
+        given = [key for key in ("starter", "file", "hub") if getattr(self, key) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"give exactly one of starter, file and hub (found {found})")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the source is called in messages and reports."""
+        return self.starter or self.file or self.hub or ""
+
+
+class Label(Strict):
+    """One class: the value it has in the data and the word that stands for it."""
+
+    value: str
+    word: str
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float | bool) else value
+
+
+class LabelsConfig(Strict):
+    """A template and the classes read at its end (the verbalizer).
+
+    `labels` maps a class name to its label word, or to `{value: ..., word: ...}` where the data
+    call the class by another value. Words are written without a leading space.
+    """
+
+    template: str = "{text}\nSentiment:"
+    labels: dict[str, Label]
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _short_form(cls, labels: Any) -> Any:
+        if not isinstance(labels, dict):
+            return labels
+        full = {}
+        for name, entry in labels.items():
+            if isinstance(entry, str):
+                entry = {"value": str(name), "word": entry}
+            elif isinstance(entry, dict):
+                entry = {"value": str(name), **entry}
+            full[str(name)] = entry
+        return full
+
+    @model_validator(mode="after")
+    def _check(self) -> LabelsConfig:
+        if self.template.count("{text}") != 1:
+            raise ValueError("the template must hold {text} exactly once")
+        if len(self.labels) < 2:
+            raise ValueError("at least two labels are needed")
+        for attribute in ("value", "word"):
+            seen: dict[str, str] = {}
+            for name, label in self.labels.items():
+                entry = getattr(label, attribute)
+                if entry in seen:
+                    raise ValueError(f"labels '{seen[entry]}' and '{name}' have the same {attribute} '{entry}'")
+                seen[entry] = name
+        return self
+
+
+# ------------------------------------------------------------------------------------ task files
+
+
+class PublishedSplits(Strict):
+    """Splits that exist as files; `{seed}` in a file name stands for the data seed."""
+
+    train: SourceConfig
+    dev: SourceConfig
+    test: SourceConfig
+
+
+class TaskConfig(LabelsConfig):
+    """A downstream task: one YAML file, no Python.
+
+    Either `data` (train, dev and test are sampled from it) or `splits` (published splits).
+    """
+
+    name: str
+    title: str = ""
+    sentiment: bool = Field(False, description="shares its label space with the pre-training text")
+    data: SourceConfig | None = None
+    splits: PublishedSplits | None = None
+    source_note: str = Field("", description="licence and citation of the data")
+
+    @model_validator(mode="after")
+    def _one_kind_of_data(self) -> TaskConfig:
+        if (self.data is None) == (self.splits is None):
+            raise ValueError("give either data or splits")
+        return self
+
+    @property
+    def sources(self) -> list[SourceConfig]:
+        """Every source the task reads."""
+        if self.data is not None:
+            return [self.data]
+        assert self.splits is not None
+        return [self.splits.train, self.splits.dev, self.splits.test]
