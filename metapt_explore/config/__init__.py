@@ -2,6 +2,7 @@
 
 from metapt_explore.config.load import (
     EXAMPLES,
+    PACKAGE_FOLDER,
     TASK_FILES,
     load_study,
     load_task,
@@ -11,6 +12,7 @@ from metapt_explore.config.load import (
     to_yaml,
 )
 from metapt_explore.config.study import (
+    Algorithm,
     AuxiliaryTasksConfig,
     ClusteringConfig,
     EncoderConfig,
@@ -34,7 +36,9 @@ from metapt_explore.config.task import (
 
 __all__ = [
     "EXAMPLES",
+    "PACKAGE_FOLDER",
     "TASK_FILES",
+    "Algorithm",
     "AuxiliaryTasksConfig",
     "ClusteringConfig",
     "Columns",
