@@ -108,7 +108,7 @@ def say_time(seconds: float | None) -> str:
 
     Example:
         >>> say_time(75), say_time(None), say_time(4000)
-        ('1 min 15 s', '…', '1 h 07 min')
+        ('1 min 15 s', '…', '1 h 06 min')
     """
     if seconds is None:
         return "…"
