@@ -114,6 +114,9 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)
+    except OSError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(2)
     except Cancelled:
         typer.echo("Stopped. Everything computed so far is kept; the same command goes on from there.", err=True)
         sys.exit(130)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -17,7 +18,7 @@ from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.errors import Cancelled
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.progress import Progress, State, say_time
-from metapt_explore.runs.results import summary_table
+from metapt_explore.runs.results import split_warnings, summary_table
 from metapt_explore.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 class TerminalView:
     """Two bars, the study and what runs now; plain lines where the output is not a terminal."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, bars: bool = True) -> None:
         self.console = console
         self.began = time.monotonic()
         self._bars: Bars | None = None
         self._stage = ""
-        if console.is_terminal:
+        if bars and console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
             self._bars = Bars(*columns, console=console, transient=True)
             self._whole = self._bars.add_task("study", total=1.0, note="")
@@ -96,7 +97,7 @@ def show_progress() -> Progress:
     Example:
         >>> study = Study("tour", "workspace", show_progress())  # doctest: +SKIP
     """
-    return Progress(TerminalView(make_console()).show)
+    return Progress(TerminalView(make_console(), bars=False).show)
 
 
 def run_in_terminal(source: str, workspace: Path | None) -> None:
@@ -110,6 +111,8 @@ def run_in_terminal(source: str, workspace: Path | None) -> None:
     print_summary(config.name, summary_table(table), console)
     say(console, spent_times(opened, config.name))
     say(console, f"This run took {say_time(time.monotonic() - began)}.")
+    for warning in split_warnings(opened, config.name):
+        say(console, f"Note: {warning}")
     say(console, caution(table))
     setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
     say(console, f"See it: {setting}streamlit run app.py")
@@ -127,7 +130,7 @@ def say(console: Console, line: str) -> None:
 
 def print_summary(name: str, summary: pd.DataFrame, console: Console | None = None) -> None:
     """Prints accuracy in percent, a row for each task and method."""
-    table = Table(title=f"{name}: accuracy on test, %")
+    table = Table(title=f"{escape(name)}: accuracy on test, %")
     for column in ("task", "method"):
         table.add_column(column)
     for column in ("start", "mean", "std", "worst", "seeds"):
@@ -138,7 +141,7 @@ def print_summary(name: str, summary: pd.DataFrame, console: Console | None = No
             table.add_section()
         previous = row["task"]
         numbers = ["–" if pd.isna(row[key]) else f"{100 * row[key]:.1f}" for key in ("start", "mean", "std", "worst")]
-        table.add_row(row["task"], row["method"], *numbers, str(row["seeds"]))
+        table.add_row(escape(row["task"]), escape(row["method"]), *numbers, str(row["seeds"]))
     (console or Console()).print(table)
 
 

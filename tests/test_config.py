@@ -45,6 +45,21 @@ def test_packaged_tasks_are_valid(name: str) -> None:
     assert all(" " not in label.word for label in task.labels.values())
 
 
+def test_a_null_that_means_something_survives(tmp_path: Path) -> None:
+    """`test_rows: null` is all rows; leaving it out would be 400."""
+    config = parse(StudyConfig, tiny.study_tree(WORLD, evaluation={"test_rows": None}), "study.yaml")
+    (tmp_path / "copy.yaml").write_text(to_yaml(config))
+    assert load_study(tmp_path / "copy.yaml") == config
+    assert load_study(tmp_path / "copy.yaml").evaluation.test_rows is None
+
+
+def test_model_folders_are_relative_to_the_yaml_file(tmp_path: Path) -> None:
+    (tmp_path / "lm").mkdir()
+    (tmp_path / "lm" / "config.json").write_text("{}")
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tiny.study_tree(WORLD, model={"name": "./lm"})))
+    assert load_study(tmp_path / "study.yaml").model.name == str(tmp_path / "lm")
+
+
 def test_unknown_keys_name_the_nearest() -> None:
     refused(r"unknown key 'modell'. Did you mean 'model'\?", modell="x")
     refused(r"unknown key 'pretraining.inner_rl'. Did you mean 'inner_lr'\?", pretraining={"inner_rl": 1})
@@ -61,7 +76,8 @@ def test_contradictions_are_refused() -> None:
     refused("not a clustering listed before", clusterings=[{"name": "r", "algorithm": "random_groups", "like": "r"}])
     refused("goes with random_groups", clusterings=[{"name": "k", "algorithm": "kmeans", "like": "x"}])
     refused("exactly one of starter, file and hub", texts={"starter": "vader"})
-    refused("a seed stands twice", evaluation={"data_seeds": [1, 1]})
+    refused("a value stands twice", evaluation={"data_seeds": [1, 1]})
+    refused("learning_rates.0: Input should be greater than 0", evaluation={"learning_rates": [-1]})
     labels = {"template": "no place", "labels": {"a": "x", "b": "y"}}
     refused(r"\{text\} exactly once", auxiliary_tasks=labels)
     refused("have the same word 'good'", auxiliary_tasks={"labels": {"a": "good", "b": {"value": "1", "word": "good"}}})

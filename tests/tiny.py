@@ -132,7 +132,7 @@ def make_encoder(folder: Path) -> Path:
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=32,
-        max_position_embeddings=64,
+        max_position_embeddings=128,
         initializer_range=0.3,
     )
     BertModel(config).save_pretrained(folder)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from metapt_explore.config import EncoderConfig
+from metapt_explore.errors import UserError
 
 
 def embed(
@@ -36,8 +37,13 @@ def embed(
 
     folder = model_folder(config.name, config.revision)
     tokenizer = load_pretrained(AutoTokenizer, folder, config.name)
-    model = load_pretrained(AutoModel, folder, config.name, dtype=torch.float32, attn_implementation="sdpa")
+    model = load_pretrained(
+        AutoModel, folder, config.name, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
+    )
     model = model.eval().to(device)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None and config.max_tokens > positions:
+        raise UserError(f"encoder.max_tokens is {config.max_tokens}, but '{config.name}' holds {positions} tokens.")
     tokens = tokenizer(list(texts), truncation=True, max_length=config.max_tokens)["input_ids"]
     # Texts of like length stand together, so that little padding is computed.
     order = sorted(range(len(texts)), key=lambda row: (len(tokens[row]), row))

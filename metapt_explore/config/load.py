@@ -105,21 +105,14 @@ def load_study(source: str | Path | dict[str, Any]) -> StudyConfig:
         'tour'
     """
     if isinstance(source, dict):
-        return parse(StudyConfig, source, "study")
+        return parse(StudyConfig, _absolute_study(source, Path.cwd()), "study")
     path = Path(source)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         path = EXAMPLES / f"{source}.yaml"
         if not path.exists():
             examples = [file.stem for file in EXAMPLES.glob("*.yaml")]
             raise UserError(f"There is no file or packaged example '{source}'. {nearest(str(source), examples)}")
-    tree = _absolute_files(read_yaml(path), path.parent)
-    if isinstance(tree, dict) and isinstance(evaluation := tree.get("evaluation"), dict):
-        tasks = evaluation.get("tasks")
-        if isinstance(tasks, list):
-            evaluation["tasks"] = [
-                str((path.parent / task).resolve()) if str(task).endswith((".yaml", ".yml")) else task for task in tasks
-            ]
-    return parse(StudyConfig, tree, str(path))
+    return parse(StudyConfig, _absolute_study(read_yaml(path), path.parent), str(path))
 
 
 def load_task(source: str | Path) -> TaskConfig:
@@ -151,15 +144,34 @@ def packaged_tasks() -> list[str]:
     return sorted(file.stem for file in TASK_FILES.glob("*.yaml"))
 
 
+def _absolute_study(tree: Any, folder: Path) -> Any:
+    """Makes a study independent of where it is run from: files, task files and model folders."""
+    if not isinstance(tree, dict):
+        return tree
+    tree = _absolute_files(tree, folder)
+    for key in ("model", "encoder"):
+        settings = tree.get(key)
+        name = settings.get("name") if isinstance(settings, dict) else None
+        # A name may be a starter's or the hub's; it is a folder where there is such a folder.
+        if isinstance(name, str) and (folder / name / "config.json").is_file():
+            tree[key] = {**settings, "name": str((folder / name).resolve())}
+    evaluation = tree.get("evaluation")
+    if isinstance(evaluation, dict) and isinstance(evaluation.get("tasks"), list):
+        tasks = [
+            str((folder / task).resolve()) if str(task).endswith((".yaml", ".yml")) else task
+            for task in evaluation["tasks"]
+        ]
+        tree["evaluation"] = {**evaluation, "tasks": tasks}
+    return tree
+
+
 def _absolute_files(tree: Any, folder: Path) -> Any:
-    """Makes every `file:` entry absolute, so that a study can be run from anywhere."""
+    """Makes every `file:` entry absolute."""
     if isinstance(tree, dict):
-        return {
-            key: str((folder / value).resolve())
-            if key == "file" and isinstance(value, str)
-            else _absolute_files(value, folder)
-            for key, value in tree.items()
-        }
+        absolute = {key: _absolute_files(value, folder) for key, value in tree.items()}
+        if isinstance(file := tree.get("file"), str):
+            absolute["file"] = str((folder / file).resolve())
+        return absolute
     if isinstance(tree, list):
         return [_absolute_files(entry, folder) for entry in tree]
     return tree
@@ -167,5 +179,21 @@ def _absolute_files(tree: Any, folder: Path) -> Any:
 
 def to_yaml(config: Strict) -> str:
     """Writes a configuration as YAML that `load_study` or `load_task` reads back to an equal one."""
-    tree = config.model_dump(mode="json", exclude_none=True)
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _plain(value: Any) -> Any:
+    """Plain values; a None stays where leaving it out would mean something else."""
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        given = {name: getattr(value, name) for name in fields}
+        return {
+            name: _plain(entry)
+            for name, entry in given.items()
+            if entry is not None or fields[name].default is not None
+        }
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return value

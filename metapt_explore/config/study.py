@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
 from metapt_explore.errors import UserError, nearest
@@ -119,7 +119,7 @@ class EvaluationConfig(Strict):
     shots: int = Field(16, ge=1, description="examples per class in train, and in dev")
     data_seeds: list[int] = Field(default=[13, 21, 42, 87, 100], min_length=1)
     init_seeds: list[int] = Field(default=[0], min_length=1)
-    learning_rates: list[float] = Field(default=[0.001, 0.003], min_length=1)
+    learning_rates: list[PositiveFloat] = Field(default=[0.001, 0.003], min_length=1)
     steps: int = Field(30, ge=1)
     batch_size: int = Field(16, ge=1)
     curve_steps: list[int] = Field(
@@ -131,12 +131,12 @@ class EvaluationConfig(Strict):
     )
     test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
 
-    @field_validator("data_seeds", "init_seeds")
+    @field_validator("data_seeds", "init_seeds", "learning_rates")
     @classmethod
-    def _no_repeats(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) != len(seeds):
-            raise ValueError("a seed stands twice")
-        return seeds
+    def _no_repeats(cls, values: list[float]) -> list[float]:
+        if len(set(values)) != len(values):
+            raise ValueError("a value stands twice")
+        return values
 
     @property
     def scored_steps(self) -> list[int]:

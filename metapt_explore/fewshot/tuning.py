@@ -58,6 +58,7 @@ def tune(
     config: EvaluationConfig,
     order_seed: tuple[int, ...],
     on_step: Callable[[int, dict[str, Any]], None],
+    on_pass: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Tunes one start on every data seed at every learning rate, and scores what dev chose on test.
 
@@ -71,6 +72,7 @@ def tune(
         config: Learning rates, steps, batch size.
         order_seed: Study seed and initialisation seed: they order the examples.
         on_step: Called after each tuning step with a record of the mean training loss.
+        on_pass: Called after each pass of scoring; may raise to stop.
     """
     seeds, rates = list(train), config.learning_rates
     cells = [(seed, rate) for seed in seeds for rate in rates]
@@ -91,9 +93,9 @@ def tune(
             snapshots[step] = torch.stack([prompt.detach().clone() for prompt in prompts])
         on_step(step, {"step": step, "train_loss": float(losses.mean())})
 
-    curves = _score_dev(snapshots, cells, backbone, reader, dev)
+    curves = _score_dev(snapshots, cells, backbone, reader, dev, on_pass)
     chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
-    tested = _score_test(snapshots, cells, chosen, backbone, reader, test)
+    tested = _score_test(snapshots, cells, chosen, backbone, reader, test, on_pass)
     results, kept = [], {}
     for seed in seeds:
         choice = chosen[seed]
@@ -167,6 +169,7 @@ def _score_dev(
     backbone: CausalBackbone,
     reader: Reader,
     dev: Mapping[int, Split],
+    on_pass: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """Dev scores of every cell at every scored step."""
     curves = []
@@ -175,7 +178,7 @@ def _score_dev(
         # At the start all rates have the same prompt: it is scored once.
         keys = [(0, members[0])] + [(step, index) for step in snapshots if step > 0 for index in members]
         stacked = torch.stack([snapshots[step][index] for step, index in keys])
-        scores = backbone.score_all(stacked, backbone.bank(split.texts, reader), reader)
+        scores = backbone.score_all(stacked, backbone.bank(split.texts, reader), reader, on_pass)
         found = {key: measure(scores[i], split.labels) for i, key in enumerate(keys)}
         for index in members:
             for step in snapshots:
@@ -220,12 +223,13 @@ def _score_test(
     backbone: CausalBackbone,
     reader: Reader,
     test: Split,
+    on_pass: Callable[[], None],
 ) -> dict[int, dict[int, dict[str, float]]]:
     """Test scores at every scored step of each data seed's chosen learning rate."""
     index = {seed: cells.index((seed, choice["learning_rate"])) for seed, choice in chosen.items()}
     keys = [(0, 0)] + [(step, cell) for step in snapshots if step > 0 for cell in index.values()]
     stacked = torch.stack([snapshots[step][cell] for step, cell in keys])
-    scores = backbone.score_all(stacked, backbone.bank(test.texts, reader), reader)
+    scores = backbone.score_all(stacked, backbone.bank(test.texts, reader), reader, on_pass)
     found = {key: measure(scores[i], test.labels) for i, key in enumerate(keys)}
     return {
         seed: {

@@ -8,7 +8,7 @@ import streamlit as st
 from metapt_explore import plots
 from metapt_explore.pages import shared
 from metapt_explore.run_terminal import caution
-from metapt_explore.runs.results import curves_table, results_table, summary_table
+from metapt_explore.runs.results import curves_table, results_table, split_warnings, summary_table
 from metapt_explore.runs.workspace import Workspace
 
 PERCENT = ("start", "mean", "std", "worst")
@@ -44,6 +44,8 @@ def _page(workspace: Workspace, name: str) -> None:
     with shared.guard():
         results = results_table(workspace, name)
         _summary(results)
+        for warning in split_warnings(workspace, name):
+            st.info(shared.plain(warning))
         st.subheader("Worth of the start")
         shared.draw(
             plots.start_curves(curves_table(workspace, name), methods),

@@ -8,7 +8,7 @@ model, at a cost that hardly depends on the length of the text.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -45,6 +45,7 @@ class CausalBackbone:
         self.config = config
         self.embedding: Tensor = model.get_input_embeddings().weight
         self.output: Tensor = model.get_output_embeddings().weight
+        self.output_bias: Tensor | None = getattr(model.get_output_embeddings(), "bias", None)
         self.dtype, self.device = self.embedding.dtype, self.embedding.device
         self.width = int(self.embedding.shape[1])
         self._banks: OrderedDict[tuple[object, ...], TextBank] = OrderedDict()
@@ -53,13 +54,7 @@ class CausalBackbone:
 
     def reader(self, labels: LabelsConfig, where: str) -> Reader:
         """Tokenises a template and label words; with `suffix` the template needs a tail to read from."""
-        reader = make_reader(labels, self.tokenizer, where)
-        if not reader.tail:
-            raise UserError(
-                f"{where}: the template ends with {{text}}; add something after it, such as '\\nSentiment:', "
-                "where the label word is read."
-            )
-        return reader
+        return make_reader(labels, self.tokenizer, where)
 
     def bank(self, texts: Sequence[str], reader: Reader) -> TextBank:
         """Prepares texts for scoring; nothing is encoded until a batch is asked for.
@@ -131,18 +126,23 @@ class CausalBackbone:
         """
         tail = self.embedding[torch.tensor(reader.tail, device=self.device)]
         rows = len(groups)
-        new = torch.cat([prompts[groups].to(self.dtype), tail.expand(rows, -1, -1)], dim=1)
+        # Both ways are the same forward; each is the one whose backward adds in a fixed order on its device.
+        picked = prompts[groups] if prompts.is_cuda else prompts.index_select(0, groups)
+        new = torch.cat([picked.to(self.dtype), tail.expand(rows, -1, -1)], dim=1)
         hidden = self._forward(new, state, blocks=1)[:, -1]
         return self._read(hidden, reader)
 
     @torch.no_grad()
-    def score_all(self, prompts: Tensor, bank: TextBank, reader: Reader) -> Tensor:
+    def score_all(
+        self, prompts: Tensor, bank: TextBank, reader: Reader, on_pass: Callable[[], None] = lambda: None
+    ) -> Tensor:
         """Scores every row of a bank under every prompt; a text's state is shared by all prompts.
 
         Args:
             prompts: `[groups, prompt_tokens, width]`.
             bank: The rows.
             reader: Template and label words.
+            on_pass: Called after each pass through the model; may raise to stop.
 
         Returns:
             `[groups, rows, classes]`, fp32, on the CPU.
@@ -165,6 +165,7 @@ class CausalBackbone:
                 hidden = self._forward(new, state, blocks)[:, block - 1 :: block]
                 read = self._read(hidden, reader)  # [rows, blocks, classes]
                 scores[first : first + blocks, rows] = read.transpose(0, 1).cpu()
+                on_pass()
         return scores
 
     def _forward(self, new: Tensor, state: TextState, blocks: int) -> Tensor:
@@ -186,14 +187,16 @@ class CausalBackbone:
         return out.last_hidden_state
 
     def _read(self, hidden: Tensor, reader: Reader) -> Tensor:
-        words = self.output[torch.tensor(reader.words, device=self.device)]
-        return (hidden @ words.T).float()
+        # In fp32: between two label words, bfloat16 logits would often be equal.
+        words = torch.tensor(reader.words, device=self.device)
+        scores = hidden.float() @ self.output[words].float().T
+        return scores if self.output_bias is None else scores + self.output_bias[words].float()
 
     # ------------------------------------------------------------------------------- self-check
 
     @torch.no_grad()
     def check_exact(self) -> None:
-        """Compares cached scoring with the model's plain full forward on two short rows.
+        """Compares cached scoring with the model's own full forward, in eager attention, on two short rows.
 
         Raises:
             UserError: Where they differ: the architecture does something that text states do not
@@ -208,16 +211,22 @@ class CausalBackbone:
             ours = self.class_scores(
                 prompts, torch.zeros(2, dtype=torch.long, device=self.device), self._encode(rows), reader
             )
-            plain = torch.stack([self._plain_scores(prompts[0], ids, reader) for ids in rows])
+            self.model.set_attn_implementation("eager")
+            try:
+                plain = torch.stack([self._plain_scores(prompts[0], ids, reader) for ids in rows])
+            finally:
+                self.model.set_attn_implementation(attention.NAME)
         except (TypeError, AttributeError, IndexError, RuntimeError) as error:
             raise UserError(
                 f"The model '{self.config.name}' cannot be used with the suffix placement ({error})."
             ) from error
-        tolerance = 1e-3 if self.dtype == torch.float32 else 0.1
-        if not torch.allclose(ours, plain, rtol=tolerance, atol=tolerance):
+        # What counts is how far the label words lie apart.
+        difference = ((ours[:, 0] - ours[:, 1]) - (plain[:, 0] - plain[:, 1])).abs().max()
+        scale = (plain[:, 0] - plain[:, 1]).abs().max() + 1
+        if difference > (1e-3 if self.dtype == torch.float32 else 0.1) * scale:
             raise UserError(
                 f"The model '{self.config.name}' gives other scores over cached texts than in a full forward "
-                f"(difference {float((ours - plain).abs().max()):.2g}), so it cannot be used with the suffix placement."
+                f"(difference {float(difference):.2g}), so it cannot be used with the suffix placement."
             )
 
     def _plain_scores(self, prompt: Tensor, token_ids: Sequence[int], reader: Reader) -> Tensor:

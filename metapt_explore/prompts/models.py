@@ -22,6 +22,9 @@ STARTER_MODELS = {
     "minilm": "all-MiniLM-L6-v2, a sentence encoder (22.7 M parameters)",
 }
 
+#: Tokens left for prompt and template when a model's length is checked.
+ROOM_FOR_PROMPT_AND_TEMPLATE = 32
+
 
 def home() -> Path:
     """Folder of converted starter models and remembered hashes: `$METAPT_HOME`, else the user's cache."""
@@ -144,13 +147,31 @@ def resolve_dtype(dtype: str, device: str) -> torch.dtype:
 def load_pretrained(auto_class: Any, folder: Path, name: str, **options: Any) -> Any:
     """Loads a model from a folder, or says why it cannot be loaded."""
     import transformers
+    from safetensors import SafetensorError
 
     transformers.utils.logging.disable_progress_bar()
     try:
         return auto_class.from_pretrained(folder, local_files_only=True, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"The model '{name}' in {folder} cannot be loaded: {reason}") from error
+
+
+def _check_length(settings: Any, config: ModelConfig) -> None:
+    """Refuses texts that the model cannot hold, and attention windows that a text would not fit."""
+    room = ROOM_FOR_PROMPT_AND_TEMPLATE
+    positions = getattr(settings, "max_position_embeddings", None)
+    if positions is not None and config.max_text_tokens + room > positions:
+        raise UserError(
+            f"model.max_text_tokens is {config.max_text_tokens}, but '{config.name}' holds {positions} tokens in all; "
+            f"use at most {positions - room} (prompt and template need room)."
+        )
+    window = getattr(settings, "sliding_window", None)
+    if window and getattr(settings, "use_sliding_window", True) and config.max_text_tokens + room > window:
+        raise UserError(
+            f"'{config.name}' attends within windows of {window} tokens; model.max_text_tokens must be at most "
+            f"{window - room}."
+        )
 
 
 def load_backbone(config: ModelConfig) -> CausalBackbone:
@@ -174,11 +195,17 @@ def load_backbone(config: ModelConfig) -> CausalBackbone:
             f"The model '{config.name}' is an encoder-decoder; the suffix placement needs a decoder-only model "
             "(such as SmolLM2, Llama or Qwen)."
         )
+    _check_length(settings, config)
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
     tokenizer = load_pretrained(AutoTokenizer, folder, config.name)
     model = load_pretrained(
-        AutoModelForCausalLM, folder, config.name, dtype=dtype, attn_implementation=attention.register()
+        AutoModelForCausalLM,
+        folder,
+        config.name,
+        dtype=dtype,
+        attn_implementation=attention.register(),
+        use_safetensors=True,  # never a pickle
     ).to(device)
     backbone = CausalBackbone(model, tokenizer, config)
     backbone.check_exact()

@@ -42,11 +42,16 @@ def make_reader(config: LabelsConfig, tokenizer: Any, where: str) -> Reader:
         where: What to call the configuration in messages.
 
     Raises:
-        UserError: Where a label word is not one token, or two classes share their token.
+        UserError: Where nothing follows the text, a label word is not one token, or two classes share theirs.
     """
     before_text, tail_text = config.template.split("{text}")
     before = _encode(tokenizer, before_text)
     tail = _encode(tokenizer, tail_text)
+    if not tail:
+        raise UserError(
+            f"{where}: the template ends with {{text}}; add something after it, such as '\\nSentiment:', "
+            "where the label word is read."
+        )
     words: dict[str, int] = {}
     for name, label in config.labels.items():
         # A word follows the template with a space in front of it, unless the template ends in one.

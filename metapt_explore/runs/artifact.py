@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapt_explore.runs.files import read_json, read_lines, write_json, write_table
+from metapt_explore.runs.files import read_json, read_lines, write_bytes, write_json, write_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,8 +123,6 @@ class ArtifactWriter(Artifact):
         import torch
         from safetensors.torch import save
 
-        from metapt_explore.runs.files import write_bytes
-
         plain = {
             key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()
         }
@@ -151,7 +149,7 @@ class ArtifactWriter(Artifact):
             (self.folder / "metrics.jsonl").unlink(missing_ok=True)
             return None
         kept = [line for line in read_lines(self.folder / "metrics.jsonl") if line.get("step", 0) < meta["step"]]
-        (self.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+        write_bytes(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
         return tensors, meta
 
 
@@ -180,7 +178,7 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
     spent = float(before.get("seconds", 0.0)) if isinstance(before, dict) else 0.0
 
     def mark(status: str, **more: Any) -> None:
-        # Seconds add up over interrupted attempts.
+        # Seconds add up over attempts that ended by themselves; those of a killed one are not known.
         write_json(folder / "stage.json", {**head, "status": status, "seconds": spent + time.time() - began, **more})
 
     mark("running")
@@ -192,5 +190,5 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
     except BaseException as error:
         mark("failed", error=f"{type(error).__name__}: {error}")
         raise
-    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     mark("done")
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)

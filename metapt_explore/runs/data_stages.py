@@ -93,12 +93,14 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
         reason = pd.Series("", index=frame.index)
         reason[normal.str.count(" ") + 1 < texts.min_words] = f"shorter than {texts.min_words} words"
         reason[normal == ""] = "blank"
-        reason[(reason == "") & normal.duplicated()] = "duplicate"
         leaked = pd.Series(verdict.reason, index=frame.index)
         reason[leaked == "near"] = "nearly equals a dev or test row"
         reason[leaked == "equal"] = "equals a dev or test row"
         if texts.labelled_only:
             reason[(reason == "") & frame["label"].isna()] = "no label"
+        # Last, so that a row that is dropped anyway does not make a later one its duplicate.
+        usable = frame.index[reason == ""]
+        reason[usable[normal[usable].duplicated()]] = "duplicate"
         left = frame.index[reason == ""].to_numpy()
         if texts.limit is not None and len(left) > texts.limit:
             chosen = np.sort(stream(study.seed, "texts").permutation(len(left))[: texts.limit])
@@ -155,7 +157,7 @@ def embeddings_recipe(study: StudyConfig, texts: Artifact, device: str, on_units
 
     folder = model_folder(study.encoder.name, study.encoder.revision)
     config = {"max_tokens": study.encoder.max_tokens, "batch_size": study.encoder.batch_size}
-    inputs = {"encoder": content_hash(folder)}
+    inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
     stage = Stage("embeddings", "embeddings", 1, config, {"texts": texts.id}, inputs)
 
     def compute(out: ArtifactWriter) -> None:
@@ -177,6 +179,8 @@ def clusters_recipe(
     clustering = study.clustering(name)
     config = clustering.model_dump(mode="json", exclude={"name", "like"})
     config["seed"] = study.seed
+    # The summary counts labels by their names.
+    config["labels"] = {label.value: label_name for label_name, label in study.auxiliary_tasks.labels.items()}
     if clustering.algorithm == "random_groups":
         # Its random stream carries the name, so that a study can hold several random controls.
         config["name"] = name

@@ -136,6 +136,7 @@ def working_on(
         listener(state)
 
     progress = Progress(on_state, cancel.exists)
+    progress.holds_lock = True
     write(progress.state, "running")
     try:
         yield progress

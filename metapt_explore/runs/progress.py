@@ -54,7 +54,9 @@ class Progress:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.state = State()
-        self._listener, self._should_stop = listener, should_stop
+        #: Whether this process holds the study's lock (see `jobs.working_on`).
+        self.holds_lock = False
+        self.tell, self._should_stop = listener, should_stop
         self._planned: dict[str, float] = {}
         self._finished: set[str] = set()
         self._current: str | None = None
@@ -100,7 +102,7 @@ class Progress:
         if self._current is not None and self._current.startswith(MODEL_STAGES):
             seconds, work = seconds + time.monotonic() - self._began, work + part
         self.state.seconds_left = (total - finished) * seconds / work if work > 0 and seconds > 2 else None
-        self._listener(self.state)
+        self.tell(self.state)
 
 
 def say_time(seconds: float | None) -> str:

@@ -139,6 +139,7 @@ def fewshot_recipe(
             evaluation,
             (study.seed, init_seed),
             on_step,
+            lambda: on_units(evaluation.steps),
         )
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))

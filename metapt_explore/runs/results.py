@@ -32,7 +32,8 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
     """One row for each method, task, data seed and initialisation seed that is finished.
 
     `seconds` is tuning and scoring (a data seed's equal share of the batch it was computed in);
-    `pretraining_seconds` is the whole pre-training behind the prompt. Both are telemetry.
+    `pretraining_seconds` is the whole pre-training behind the prompt, with encoding the texts where no
+    method before it had. Both are telemetry.
     """
     frames = []
     index = workspace.index(study)
@@ -97,3 +98,12 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(records, columns=["task", "method", "start", "mean", "std", "worst", "seeds"])
+
+
+def split_warnings(workspace: Workspace, study: str) -> list[str]:
+    """What is odd about the few-shot rows, such as a text that stands in both train and test."""
+    found: list[str] = []
+    for entry in workspace.index(study):
+        if entry["kind"] == "split":
+            found += [str(line) for line in workspace.artifact(entry["id"]).summary.get("warnings", [])]
+    return found

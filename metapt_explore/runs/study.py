@@ -21,6 +21,7 @@ from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.runs import data_stages, prompt_stages
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.data_stages import OnUnits, Recipe
+from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.work import estimate
@@ -55,7 +56,7 @@ class Study:
                 raise UserError(f"Two tasks of the study are called '{task.name}'; rename one in its YAML file.")
             self.tasks[task.name] = task
         self.progress.plan(estimate(self.config, self.tasks))
-        self.workspace.save_study(self.config)
+        self._saved = False
 
     # ------------------------------------------------------------------------------------ verbs
 
@@ -128,7 +129,23 @@ class Study:
         """Makes everything that is not there yet and returns the results table.
 
         Clusters come before anything that needs the language model, so that there is soon something to see.
+        While it runs, this process holds the study's lock and pages show it as a job.
+
+        Raises:
+            UserError: Where the user's input is wrong, or another process is running the study.
+            Cancelled: Where the study was asked to stop.
         """
+        if self.progress.holds_lock:
+            return self._run()
+        before = self.progress
+        try:
+            with working_on(self.workspace, self.config.name, before.tell) as self.progress:
+                self.progress.plan(estimate(self.config, self.tasks))
+                return self._run()
+        finally:
+            self.progress = before
+
+    def _run(self) -> pd.DataFrame:
         self.check()
         for name in self.tasks:
             self.split(name)
@@ -180,12 +197,19 @@ class Study:
 
     def _make(self, key: str, recipe: Recipe, units: int, **of: Any) -> Artifact:
         stage, compute = recipe
+        if not self._saved:
+            self.workspace.save_study(self.config, self.progress.holds_lock)
+            self._saved = True
         artifact = self.workspace.artifact(stage.id)
         # Pages find a running artifact through the index, so it is entered before it is made.
         self.workspace.add_to_index(self.config.name, {"kind": stage.kind, "id": stage.id, "title": stage.title, **of})
         if artifact.status != "done":
+            if stage.kind in ("prompt", "fewshot") and "backbone" not in self.__dict__:
+                # Loading counts for no method.
+                self.progress.begin("", "loading the language model", 1)
+                self.backbone  # noqa: B018
             self.progress.begin(key, stage.title, units)
-            artifact = self.workspace.make(stage, compute)
+            artifact = self.workspace.make(stage, compute, lambda: self.progress.advance(0))
             self.progress.advance(units)
         self.progress.finish(key)
         return artifact

@@ -44,21 +44,36 @@ class Workspace:
         """Returns the artifact of that id, whatever its status."""
         return Artifact(self.folder / "artifacts" / identifier)
 
-    def make(self, stage: Stage, compute: Callable[[ArtifactWriter], None]) -> Artifact:
+    def make(
+        self,
+        stage: Stage,
+        compute: Callable[[ArtifactWriter], None],
+        while_waiting: Callable[[], None] = lambda: None,
+    ) -> Artifact:
         """Returns the artifact of a stage, computing it unless it is done.
 
-        Two processes that want the same artifact do not both compute it: the second waits.
+        Two processes that want the same artifact do not both compute it: the second waits, and calls
+        `while_waiting` each second, which may raise to give up.
         """
         artifact = self.artifact(stage.id)
         if artifact.status == "done":
             return artifact
         artifact.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(artifact.folder / ".lock"):
+        lock = FileLock(artifact.folder / ".lock")
+        while True:
+            try:
+                lock.acquire(timeout=1)
+                break
+            except Timeout:
+                while_waiting()
+        try:
             if artifact.status != "done":
                 from metapt_explore.runs.manifest import manifest
 
                 with making(artifact.folder, stage, manifest()) as writer:
                     compute(writer)
+        finally:
+            lock.release()
         return artifact
 
     # ---------------------------------------------------------------------------------- studies
@@ -84,14 +99,29 @@ class Workspace:
             raise UserError(f"The workspace has no study '{name}'. {nearest(name, self.study_names() or ['(none)'])}")
         return parse(StudyConfig, read_yaml(file), str(file))
 
-    def save_study(self, config: StudyConfig) -> None:
-        """Writes what is asked; a changed study of the same name replaces the old one's answers list."""
+    def save_study(self, config: StudyConfig, holds_lock: bool = False) -> None:
+        """Writes what is asked; a changed study of the same name replaces the old one's list of answers.
+
+        Args:
+            config: The study.
+            holds_lock: Whether the caller holds the study's lock.
+
+        Raises:
+            UserError: Where another process is running a study of that name with other settings.
+        """
         folder = self.study_folder(config.name)
         new = to_yaml(config)
         file = folder / "study.yaml"
-        if not file.exists() or file.read_text(encoding="utf-8") != new:
-            write_bytes(file, new.encode())
-            write_json(folder / "index.json", [])
+        if file.exists() and file.read_text(encoding="utf-8") == new:
+            return
+        if not holds_lock and self.is_locked(config.name):
+            raise UserError(
+                f"A study '{config.name}' with other settings is running in {self.folder}: give yours another name, "
+                "or wait until it has ended."
+            )
+        # In this order: a list that does not fit the settings must never be left behind.
+        write_json(folder / "index.json", [])
+        write_bytes(file, new.encode())
 
     def index(self, name: str) -> list[dict[str, Any]]:
         """The study's artifacts in the order of the pipeline.
@@ -118,14 +148,15 @@ class Workspace:
                 other.get(key) == entry.get(key) for key in ("kind", "clustering", "method", "task", "init_seed")
             )
 
-        try:
-            old = self.index(name)
-        except UserError:
-            old = []  # Running the study is what mends a damaged list.
-        if entry in old:
-            return
-        new = [other for other in old if not same(other)]
-        write_json(self.study_folder(name) / "index.json", [*new, entry])
+        folder = self.study_folder(name)
+        with FileLock(folder / ".index.lock"):
+            try:
+                old = self.index(name)
+            except UserError:
+                old = []  # Running the study is what mends a damaged list.
+            if entry not in old:
+                new = [other for other in old if not same(other)]
+                write_json(folder / "index.json", [*new, entry])
 
     def study_lock(self, name: str) -> FileLock:
         """The lock that the one process working on a study holds."""

@@ -111,10 +111,14 @@ def test_stopped_and_resumed_gives_the_same_bits(kind: str, backbone: CausalBack
     setting = Setting(TASKS, CONFIG, 5, 1)
     start = backbone.embedding[20:23].clone()
 
+    steps: list[int] = []
+
     def run(folder: Path, stop_at: int | None) -> Tensor:
         folder.mkdir(exist_ok=True)
+        steps.clear()
 
         def on_step(step: int) -> None:
+            steps.append(step)
             if step == stop_at:
                 raise Cancelled
 
@@ -130,6 +134,7 @@ def test_stopped_and_resumed_gives_the_same_bits(kind: str, backbone: CausalBack
     metrics.write_text(metrics.read_text() + '{"step": 5, "task": 0}\n{"step": 5, "ta')
     backbone._banks.clear()
     resumed = run(tmp_path / "stopped", None)
+    assert steps == [5, 6], "it went on from the checkpoint and did not begin again"
     assert torch.equal(straight, resumed)
     assert not torch.equal(straight, start)
     a, b = ArtifactWriter(tmp_path / "straight").metrics, ArtifactWriter(tmp_path / "stopped").metrics

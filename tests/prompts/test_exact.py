@@ -206,3 +206,38 @@ def test_unreachable_model_is_one_sentence() -> None:
         load_backbone(ModelConfig(name="nobody/no-such-model"))
     with pytest.raises(UserError, match="There is no model folder"):
         load_backbone(ModelConfig(name="/no/such/folder"))
+
+
+def test_bfloat16_scores_are_close_and_never_tie(world: Path, llama: CausalBackbone) -> None:
+    """Label words are read in fp32 also from a bfloat16 model."""
+    half = load_backbone(ModelConfig(name=str(world / "lm"), dtype="bfloat16", device="cpu", max_text_tokens=12))
+    reader = llama.reader(LABELS, "test")
+    texts = texts_of([5, 1, 12, 7, 3, 9])
+    prompts = llama.embedding[10:13].clone()[None]
+    ours = half.score_all(prompts, half.bank(texts, reader), reader)[0]
+    full = llama.score_all(prompts, llama.bank(texts, reader), reader)[0]
+    assert ours.dtype == torch.float32
+    # 8 bits of precision over two layers.
+    torch.testing.assert_close(ours, full, rtol=0.05, atol=0.05 * float(full.abs().max()))
+    assert (ours.bfloat16().float() != ours).any(), "scores have more precision than bfloat16"
+
+
+def test_texts_longer_than_the_model_are_refused(world: Path) -> None:
+    with pytest.raises(UserError, match="holds 128 tokens in all; use at most 96"):
+        load_backbone(ModelConfig(name=str(world / "lm"), max_text_tokens=97))
+
+
+def test_gradients_are_equal_with_two_threads() -> None:
+    """The same study twice gives equal scores; an accumulation in no fixed order would break that."""
+    prompts = torch.randn(1, 8, 576)
+    weights = torch.randn(256, 8, 576)
+    torch.set_num_threads(2)
+    try:
+        found = []
+        for _ in range(5):
+            leaf = prompts.clone().requires_grad_(True)
+            (leaf.index_select(0, torch.zeros(256, dtype=torch.long)) * weights).sum().backward()
+            found.append(leaf.grad)
+    finally:
+        torch.set_num_threads(1)
+    assert all(torch.equal(found[0], other) for other in found[1:])

@@ -169,7 +169,11 @@ def test_killed_and_run_again_gives_the_same_scores(world: Path, finished: Path,
 
     prompt_folder = checkpoint.parents[1]
     assert read_json(prompt_folder / "stage.json")["status"] == "running"
-    resumed = Study(file, workspace).run()
+    before = read_json(prompt_folder / "stage.json")["seconds"]
+    steps: list[int] = []
+    progress = Progress(lambda state: steps.append(state.done) if state.stage.startswith("prompt") else None)
+    resumed = Study(file, workspace, progress).run()
+    assert before >= 0 and min(step for step in steps if step > 0) > 1, "it began again instead of going on"
     pd.testing.assert_frame_equal(straight[SCORES], resumed[SCORES], check_exact=True)
     steps = workspace.artifact(prompt_folder.name).metrics["step"]
     assert sorted(set(steps)) == list(range(60)) and len(steps) == 60 * 2
@@ -219,15 +223,39 @@ def test_a_failed_stage_keeps_what_was_computed(world: Path, tmp_path: Path) -> 
     assert done <= {e["id"] for e in workspace.index("tiny")}
 
 
-def test_time_left_counts_only_what_was_computed() -> None:
+def test_time_left_goes_by_the_language_models_own_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("metapt_explore.runs.progress.time.monotonic", lambda: now[0])
     progress = Progress()
-    progress.plan({"a": 10.0, "b": 30.0})
-    progress.finish("a")
-    assert progress.state.fraction == pytest.approx(0.25)
-    assert progress.state.seconds_left is None
-    progress.begin("b", "b", 3)
-    progress.advance(1)
-    assert progress.state.fraction == pytest.approx(0.5)
+    progress.plan({"texts": 10.0, "prompt/a": 30.0, "fewshot/b": 60.0})
+    progress.begin("texts", "texts", 1)
+    now[0] += 50
+    progress.finish("texts")
+    assert progress.state.fraction == pytest.approx(0.1)
+    assert progress.state.seconds_left is None, "slow texts say nothing of the language model"
+    progress.begin("prompt/a", "a", 3)
+    now[0] += 20
+    progress.advance(2)
+    # 20 units of work took 20 s; 10 and 60 are left.
+    assert progress.state.fraction == pytest.approx(0.3)
+    assert progress.state.seconds_left == pytest.approx(70)
+    now[0] += 10
+    progress.finish("prompt/a")
+    progress.finish("fewshot/b")  # Found, not computed.
+    assert progress.state.seconds_left == pytest.approx(0)
+
+
+def test_a_study_that_is_run_without_a_job_is_one(world: Path, tmp_path: Path) -> None:
+    """`Study.run()` in a notebook holds the lock and shows as a job, like any other run."""
+    workspace = Workspace(tmp_path)
+    states: list[str] = []
+    progress = Progress(lambda state: states.append(job_state(workspace, "tiny")["status"]))
+    Study(config_of(world), workspace, progress).run()
+    assert set(states[1:]) == {"running"} and job_state(workspace, "tiny")["status"] == "done"
+    with working_on(workspace, "tiny"):
+        Study(config_of(world), workspace).texts()  # The same settings may be looked at.
+        with pytest.raises(UserError, match="with other settings is running"):
+            Study(config_of(world, seed=8), workspace).texts()
 
 
 def test_known_groups_agree_with_the_topics(finished: Path) -> None:
