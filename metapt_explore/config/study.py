@@ -88,7 +88,7 @@ class PretrainingConfig(Strict):
     meta_batch_size: int = Field(4, ge=1, description="auxiliary tasks per outer step")
     support_size: int = Field(8, ge=2, description="rows per task for the inner step")
     query_size: int = Field(8, ge=2, description="rows per task for the outer gradient")
-    inner_lr: float = Field(0.1, gt=0)
+    inner_lr: float = Field(0.03, gt=0)
     outer_lr: float = Field(0.01, gt=0)
     checkpoint_every: int = Field(5, ge=1)
 
