@@ -109,6 +109,7 @@ def run_in_terminal(source: str, workspace: Path | None) -> None:
     say(console, f"Study '{config.name}' in {opened.folder}")
     table = run(config, opened.folder).results()
     print_summary(config.name, summary_table(table), console)
+    say(console, texts_line(opened, config.name))
     say(console, spent_times(opened, config.name))
     say(console, f"This run took {say_time(time.monotonic() - began)}.")
     for warning in split_warnings(opened, config.name):
@@ -143,6 +144,16 @@ def print_summary(name: str, summary: pd.DataFrame, console: Console | None = No
         numbers = ["–" if pd.isna(row[key]) else f"{100 * row[key]:.1f}" for key in ("start", "mean", "std", "worst")]
         table.add_row(escape(row["task"]), escape(row["method"]), *numbers, str(row["seeds"]))
     (console or Console()).print(table)
+
+
+def texts_line(workspace: Workspace, study: str) -> str:
+    """Says how many texts were pre-trained on, and what became of the others."""
+    for entry in workspace.index(study):
+        if entry["kind"] == "texts":
+            summary = workspace.artifact(entry["id"]).summary
+            dropped = ", ".join(f"{count:,} {reason}" for reason, count in summary["dropped"].items())
+            return f"Texts: {summary['kept']:,} of {summary['report']['rows']:,} kept (not: {dropped or 'none'})."
+    return "Texts: none, no method is pre-trained."
 
 
 def spent_times(workspace: Workspace, study: str) -> str:

@@ -161,9 +161,27 @@ def _decontamination(texts: Artifact) -> None:
         f"Texts that equal or nearly equal one of the {summary['held_out_rows']:,} dev and test rows of the tasks "
         "are dropped before anything is learned, so that no score rests on rows seen in pre-training."
     )
+    _source_report(summary["report"])
     if leaks:
         with st.expander("Dropped because of a dev or test row", key="leaks_box"):
             st.dataframe(shared.table(texts, "leaks"), key="leaks", hide_index=True)
+
+
+def _source_report(report: dict[str, Any]) -> None:
+    """What the source held before anything was dropped."""
+    words = report["words"]
+    with st.expander("Report of the source, before anything was dropped", key="report_box"):
+        columns = st.columns(4)
+        columns[0].metric("Rows", f"{report['rows']:,}")
+        columns[1].metric("Blank", f"{report['blank']:,}")
+        columns[2].metric("Duplicates", f"{report['duplicates']:,}")
+        columns[3].metric("Words, median (longest)", f"{words['median']:g} ({words['max']:g})")
+        labels = {**report["labels"], "(unlabelled)": report["unlabelled"]}
+        st.dataframe(
+            pd.DataFrame({"label": list(labels), "texts": list(labels.values())}), key="source_labels", hide_index=True
+        )
+        for warning in report["warnings"]:
+            st.text(warning)
 
 
 shared.show_page("Clusters", _page)
