@@ -74,10 +74,12 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
     from playwright.sync_api import expect, sync_playwright
 
     study = tmp_path / "tiny.yaml"
-    # Long enough that a person, or this test, can look on.
-    tree = tiny.study_tree(world, pretraining={"steps": 800, "checkpoint_every": 50})
+    # Long enough that a person, or this test, can look on; one pre-trained method, so one curve to follow.
+    tree = tiny.study_tree(world, pretraining={"steps": 700, "checkpoint_every": 50})
+    tree["methods"] = [{"name": "PT", "kind": "pt"}, {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}]
     study.write_text(yaml.safe_dump(tree, sort_keys=False))
-    points = "() => document.querySelector('.js-plotly-plot').data[0].y.length"
+    # The chart is drawn anew now and then: a look in between finds none.
+    points = "() => document.querySelector('.js-plotly-plot')?.data?.[0]?.y?.length ?? 0"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
@@ -94,19 +96,22 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
 
         page.get_by_role("link", name="Pre-training").click()
         page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
-        first = page.evaluate(points)
-        page.wait_for_function(f"({points})() > {first}")
-
-        # The job does not belong to the page: after a reload it is still there, further on.
-        page.reload()
-        page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
-        page.wait_for_function(f"({points})() > {first}")
+        first = page.wait_for_function(points).json_value()
+        second = page.wait_for_function(f"() => {{ const n = ({points})(); return n > {first} && n }}").json_value()
 
         page.get_by_role("link", name="Start").click()
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("cancelled").first).to_be_visible()
         page.get_by_role("button", name="Resume").click()
-        expect(page.get_by_text("finished").first).to_be_visible(timeout=180_000)
+
+        # It goes on from where it was; and it does not belong to the page: a reload finds it again.
+        page.get_by_role("link", name="Pre-training").click()
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
+        page.reload()
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
+        page.wait_for_function(f"({points})() > {second}")
+        page.get_by_role("link", name="Start").click()
+        expect(page.get_by_text("finished").first).to_be_visible(timeout=300_000)
 
         page.get_by_role("link", name="Few-shot").click()
         page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")

@@ -18,6 +18,16 @@ METHODS = ["PT", "PPT", "MetaPT"]
 #: Accuracy of methods on task trec for data seeds 13 and 21.
 ACCURACY = {"PT": [0.50, 0.60], "PPT": [0.55, 0.65], "MetaPT": [0.70, 0.75]}
 
+REPORT = {
+    "rows": 12,
+    "blank": 1,
+    "duplicates": 2,
+    "words": {"min": 1, "median": 6.0, "mean": 6.5, "p95": 11.0, "max": 14},
+    "labels": {"good": 5, "<i>bad</i>": 4},
+    "unlabelled": 3,
+    "warnings": ["1 text is *blank*."],
+}
+
 
 def config() -> StudyConfig:
     """One clustering, three methods, one task, two data seeds."""
@@ -104,7 +114,7 @@ def _write_texts(out: Writer) -> None:
     out.artifact(
         "texts",
         0,
-        {"report": {}, "kept": 7, "dropped": dropped, "held_out_rows": 40, "leaks_by_task": {"trec": 1}},
+        {"report": REPORT, "kept": 7, "dropped": dropped, "held_out_rows": 40, "leaks_by_task": {"trec": 1}},
         {"texts": texts, "leaks": leaks},
     )
     clusters = pd.DataFrame(

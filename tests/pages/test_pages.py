@@ -141,7 +141,9 @@ def test_clusters_show_map_keywords_quality_and_texts(show: Open, demo: Workspac
     shown = metrics(at)
     assert shown["Silhouette"] == "0.43" and shown["Outliers"] == "14.3 %"
     assert shown["Texts kept"] == "7" and shown["Dropped"] == "4"
-    keywords, texts, dropped, leaks = (frame.value for frame in at.dataframe)
+    keywords, texts, dropped, source, leaks = (frame.value for frame in at.dataframe)
+    assert shown["Rows"] == "12" and shown["Duplicates"] == "2" and shown["Words, median (longest)"] == "6 (14)"
+    assert source["texts"].tolist() == [5, 4, 3]
     assert keywords["keywords"].tolist() == ["phone, <b>screen</b>", "book"]
     assert keywords["auxiliary task"].tolist() == ["yes", "no: 2 labelled rows, min_size is 3"]
     assert texts["text"].tolist() == ["good phone", "bad phone", handmade.EVIL]
