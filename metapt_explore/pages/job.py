@@ -148,7 +148,8 @@ def panel(workspace: Workspace, name: str) -> None:
                 st.rerun()
             _show(workspace, name, state)
 
-    st.fragment(body, run_every=shared.POLL if active else None, key="job_panel")()
+    # Also without a job it looks now and then: one may be started elsewhere, and a bad moment heals itself.
+    st.fragment(body, run_every=shared.POLL if active else shared.IDLE_POLL, key="job_panel")()
 
 
 def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:

@@ -23,6 +23,8 @@ from metapt_explore.runs.workspace import Workspace
 
 #: Seconds between two looks at a job that runs.
 POLL = 1.5
+#: The same where no job runs.
+IDLE_POLL = 10.0
 ACTIVE = ("starting", "running")
 #: What reading a damaged file can raise; anything else is a mistake of ours and shows as one.
 DAMAGE = (OSError, ArrowException, KeyError, IndexError, ValueError, TypeError, AttributeError)

@@ -102,6 +102,7 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
         page.get_by_role("link", name="Start").click()
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("cancelled").first).to_be_visible()
+        page.reload()
         page.get_by_role("button", name="Resume").click()
 
         # It goes on from where it was; and it does not belong to the page: a reload finds it again.
