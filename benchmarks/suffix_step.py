@@ -60,7 +60,7 @@ def measure(text_tokens: int) -> dict[str, object]:
         logits = model(inputs_embeds=whole, attention_mask=mask, use_cache=False).logits[:, -1]
         loss = F.cross_entropy(logits[:, torch.tensor(reader.words)].float(), truth)
         (gradient,) = torch.autograd.grad(loss, leaf)
-        return float(loss), gradient
+        return float(loss.detach()), gradient
 
     (loss, gradient), (plain_loss, plain_gradient) = ours(), theirs()
     difference = float((gradient - plain_gradient).norm() / plain_gradient.norm())
