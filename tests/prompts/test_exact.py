@@ -227,17 +227,22 @@ def test_texts_longer_than_the_model_are_refused(world: Path) -> None:
         load_backbone(ModelConfig(name=str(world / "lm"), max_text_tokens=97))
 
 
-def test_gradients_are_equal_with_two_threads() -> None:
-    """The same study twice gives equal scores; an accumulation in no fixed order would break that."""
-    prompts = torch.randn(1, 8, 576)
-    weights = torch.randn(256, 8, 576)
+def test_gradients_are_equal_with_two_threads(llama: CausalBackbone) -> None:
+    """The same study twice gives equal scores; rows that add to one prompt in no fixed order would break that.
+
+    256 rows of 5 prompt vectors of width 32: enough that torch shares the addition among threads.
+    """
+    reader = llama.reader(LABELS, "test")
+    bank = llama.bank(texts_of([3, 5, 4, 6]), reader)
+    prompts = torch.randn(1, 5, llama.width, generator=torch.Generator().manual_seed(2))
+    batch = Batch([i % 4 for i in range(256)], [0] * 256, [i % 2 for i in range(256)])
+    config = llama.config
     torch.set_num_threads(2)
     try:
-        found = []
-        for _ in range(5):
-            leaf = prompts.clone().requires_grad_(True)
-            (leaf.index_select(0, torch.zeros(256, dtype=torch.long)) * weights).sum().backward()
-            found.append(leaf.grad)
+        llama.config = config.model_copy(update={"rows_per_pass": 256})
+        found = [Scorer(llama, bank, reader).losses_and_gradients(prompts, batch)[1] for _ in range(5)]
     finally:
+        llama.config = config
         torch.set_num_threads(1)
+    assert found[0].abs().max() > 0
     assert all(torch.equal(found[0], other) for other in found[1:])
