@@ -10,6 +10,9 @@ from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
 from metapt_explore.errors import UserError, nearest
 
 
+Placement = Literal["suffix", "prefix"]
+
+
 class ModelConfig(Strict):
     """The frozen language model."""
 
@@ -18,8 +21,14 @@ class ModelConfig(Strict):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
     max_text_tokens: int = Field(64, ge=1)
-    rows_per_pass: int = Field(64, ge=1, description="rows of one forward and backward pass (memory)")
+    pass_memory_gib: float | None = Field(
+        None, gt=0, description="memory of one forward and backward pass; 1 on a CPU, 40 % of a GPU when absent"
+    )
+    rows_per_pass: int | None = Field(None, ge=1, description="at most so many rows in a pass, whatever fits")
     text_state_gib: float = Field(4.0, ge=0, description="memory for cached text states")
+    second_tier_gib: float = Field(
+        8.0, ge=0, description="behind it: host memory where the model is on a GPU, else disk (in the user's cache)"
+    )
 
 
 class EncoderConfig(Strict):
@@ -77,7 +86,9 @@ class PromptConfig(Strict):
     """Shape, place and start of the soft prompt."""
 
     length: int = Field(8, ge=1)
-    placement: Literal["suffix"] = "suffix"
+    placement: Placement = Field(
+        "suffix", description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout)"
+    )
     start: Literal["random", "vocabulary"] = "vocabulary"
 
 
@@ -100,6 +111,12 @@ class MethodConfig(Strict):
     kind: Literal["pt", "ppt", "metapt"]
     clustering: str | None = Field(None, description="metapt: whose clusters are the tasks; ppt: the pool's rows")
     start: Literal["random", "vocabulary"] | None = Field(None, description="overrides prompt.start (pt only)")
+    learner: Literal["maml", "reptile", "meta_sgd"] = Field("maml", description="metapt: how the prompt is meta-learned")
+    order: Literal["first", "exact"] = Field(
+        "first", description="maml, meta_sgd: exact differentiates through the inner steps, at more passes a step"
+    )
+    inner_steps: int = Field(1, ge=1, description="metapt: gradient steps on each task's support rows")
+    inner_lr: PositiveFloat | None = Field(None, description="metapt: overrides pretraining.inner_lr")
 
     @model_validator(mode="after")
     def _fits_kind(self) -> MethodConfig:
@@ -109,6 +126,12 @@ class MethodConfig(Strict):
             raise ValueError("a pt method has no pre-training and takes no `clustering`")
         if self.kind != "pt" and self.start is not None:
             raise ValueError("`start` belongs to pt; pre-trained methods all begin from prompt.start")
+        if self.kind != "metapt":
+            for key in ("learner", "order", "inner_steps", "inner_lr"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"`{key}` belongs to metapt methods")
+        if self.learner == "reptile" and self.order == "exact":
+            raise ValueError("reptile has no `order: exact`: it never differentiates through its inner steps")
         return self
 
 

@@ -69,7 +69,17 @@ def pretrain(
     first = _restore(record, prompt, optimiser, scorer)
     for step in range(first, config.steps):
         episode = _in_bank(episodes[step], position)
-        gradient, task_records = learner.gradient(prompt.detach(), episode, scorer)
+        counted = scorer.row_passes, scorer.diagnostic_rows
+        scorer.on_pass = lambda step=step: on_step(step)  # type: ignore[misc]
+        try:
+            bank.prepare(episode.rows)
+            gradient, task_records = learner.gradient(prompt.detach(), episode, scorer)
+        except BaseException:
+            # Stopped between two passes: the step is done again from its beginning.
+            scorer.row_passes, scorer.diagnostic_rows = counted
+            if step > first:
+                _save(record, prompt, optimiser, step, scorer)
+            raise
         prompt.grad = gradient.clone()
         norm = torch.nn.utils.clip_grad_norm_([prompt], CLIP_NORM)
         optimiser.step()
@@ -86,8 +96,11 @@ def pretrain(
     telemetry = {
         "row_passes": scorer.row_passes,
         "diagnostic_rows": scorer.diagnostic_rows,
-        "encoded_rows": bank.encoded_rows,
+        "encoded_rows": bank.counts.encoded,
         "states_cached": bank.cached,
+        "state_hit_rate": bank.counts.hit_rate,
+        "state_hits_memory": bank.counts.memory,
+        "state_hits_second": bank.counts.second,
         "states_mib": round(bank.needed_bytes / 2**20, 1),
     }
     return prompt.detach(), telemetry

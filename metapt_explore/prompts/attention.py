@@ -1,15 +1,15 @@
-"""Attention of prompt tokens over a cached text, for every transformers model with the attention interface.
+"""Attention over cached keys and values, for every transformers model with the attention interface.
 
 The language model's own forward pass is used; only the attention function is ours. It has two uses:
 
-* **encode**: plain causal attention over right-padded texts, whose keys and values are captured.
-  Padding stands behind every real token, so a causal mask alone is exact.
-* **score**: the new tokens (prompt and template tail) attend to the captured text of their row and,
-  causally, to one another. The text's keys and values are read where they lie: they are neither
-  repeated over query heads nor concatenated with the new ones.
+* **capture**: plain causal attention over right-padded texts, or over prompts, whose keys and values
+  are kept. Padding stands behind every real token, so a causal mask alone is exact.
+* **continue**: the new tokens of a row attend to what was captured (with `suffix` the row's text, with
+  `prefix` its prompt) and, causally, to one another. Captured keys and values are read where they lie:
+  they are neither repeated over query heads nor concatenated with the new ones.
 
-Scores and softmax are plain tensor operations, so that a second derivative exists (fused attention
-kernels have none).
+Where a gradient is taken, scores and softmax are plain tensor operations, so that a second derivative
+exists (fused attention kernels have none).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NAME = "metapt_text_state"
 
 @dataclass
 class Captured:
-    """Receives each layer's keys and values while texts are encoded, `[rows, kv_heads, tokens, head_dim]`."""
+    """Receives each layer's keys and values, `[rows, kv_heads, tokens, head_dim]`."""
 
     keys: list[Tensor]
     values: list[Tensor]
@@ -34,18 +34,18 @@ class Captured:
 
 @dataclass
 class Context:
-    """What the new tokens of one forward pass attend to.
+    """What the new tokens of one forward pass attend to besides themselves: texts, or prompts.
 
     Attributes:
-        keys: Text keys, `[layers, rows, kv_heads, text_tokens, head_dim]`.
-        values: Text values, the same shape.
-        text_mask: Added to scores over the text: 0 or the most negative number, `[rows, 1, 1, text_tokens]`.
+        keys: `[layers, rows, kv_heads, seen_tokens, head_dim]`.
+        values: The same shape.
+        mask: Added to scores over what is seen: 0 or the most negative number, `[rows, 1, 1, seen_tokens]`.
         self_mask: Added to scores among the new tokens, `[new_tokens, new_tokens]`.
     """
 
     keys: Tensor
     values: Tensor
-    text_mask: Tensor
+    mask: Tensor
     self_mask: Tensor
 
 
@@ -57,6 +57,7 @@ def attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
+    softcap: float | None = None,
     captured: Captured | None = None,
     context: Context | None = None,
     **ignored: Any,
@@ -71,6 +72,7 @@ def attention(
         attention_mask: Unused: transformers builds none for this function.
         scaling: Factor of the scores; `head_dim ** -0.5` when absent.
         dropout: Unused: the model is frozen and in evaluation mode.
+        softcap: Where scores are bent by a hyperbolic tangent (Gemma 2), its limit.
         captured: Given while texts are encoded.
         context: Given while prompts are scored.
         **ignored: Whatever else a model passes on.
@@ -84,22 +86,33 @@ def attention(
         if captured is not None:
             captured.keys.append(key)
             captured.values.append(value)
-        out = F.scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scaling, enable_gqa=kv_heads != heads
-        )
-        return out.transpose(1, 2).contiguous(), None
+        if softcap is None and not (torch.is_grad_enabled() and query.requires_grad):
+            out = F.scaled_dot_product_attention(
+                query, key, value, is_causal=True, scale=scaling, enable_gqa=kv_heads != heads
+            )
+            return out.transpose(1, 2).contiguous(), None
 
-    layer = int(module.layer_idx)  # type: ignore[arg-type]
-    text_keys, text_values = context.keys[layer], context.values[layer]
     repeats = heads // kv_heads
     # Query heads that share a key head are laid behind one another on the token axis.
     query = query.reshape(rows, kv_heads, repeats * tokens, head_dim) * (scaling or head_dim**-0.5)
-    over_text = query @ text_keys.transpose(-1, -2) + context.text_mask
-    among_new = query @ key.transpose(-1, -2) + context.self_mask.repeat(repeats, 1)
-    text_tokens = text_keys.shape[2]
-    weights = torch.cat([over_text, among_new], dim=-1).softmax(dim=-1, dtype=torch.float32).to(value.dtype)
-    out = weights[..., :text_tokens] @ text_values + weights[..., text_tokens:] @ value
+    own_mask = context.self_mask if context is not None else causal_mask(tokens, 1, query.dtype, query.device)
+    scores = _capped(query @ key.transpose(-1, -2), softcap) + own_mask.repeat(repeats, 1)
+    seen_tokens = 0
+    if context is not None:
+        layer = int(module.layer_idx)  # type: ignore[arg-type]
+        seen_keys, seen_values = context.keys[layer], context.values[layer]
+        seen_tokens = seen_keys.shape[2]
+        over_seen = _capped(query @ seen_keys.transpose(-1, -2), softcap) + context.mask
+        scores = torch.cat([over_seen, scores], dim=-1)
+    weights = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
+    out = weights[..., seen_tokens:] @ value
+    if context is not None:
+        out = weights[..., :seen_tokens] @ seen_values + out
     return out.reshape(rows, heads, tokens, head_dim).transpose(1, 2), None
+
+
+def _capped(scores: Tensor, softcap: float | None) -> Tensor:
+    return scores if softcap is None else softcap * torch.tanh(scores / softcap)
 
 
 def register() -> str:

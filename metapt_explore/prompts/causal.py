@@ -1,8 +1,9 @@
-"""Decoder-only language models with the `suffix` placement: text first, prompt after it.
+"""Decoder-only language models under stacked soft prompts, in both placements.
 
-The text stands in front of the prompt, so that its keys and values do not depend on the prompt and
-are computed once (`TextBank`). A step then runs only the prompt and the template's tail through the
-model, at a cost that hardly depends on the length of the text.
+`suffix` puts the text in front of the prompt, so that the text's keys and values do not depend on the
+prompt and are computed once (`TextBank`). A step then runs only the prompt and the template's tail
+through the model, at a cost that hardly depends on the length of the text. `prefix`, the classic
+layout, puts the prompt first; its keys and values are computed once for all rows of a group.
 """
 
 from __future__ import annotations
@@ -14,14 +15,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metapt_explore.config import LabelsConfig, ModelConfig
+from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
-from metapt_explore.prompts import attention
+from metapt_explore.prompts import fused_weights
+from metapt_explore.prompts.decoder import Decoder
+from metapt_explore.prompts.fused import FusedDecoder
+from metapt_explore.prompts.memory import RowMemory, pass_budget
+from metapt_explore.prompts.plain import PlainDecoder
 from metapt_explore.prompts.reader import Reader, make_reader
-from metapt_explore.prompts.text_state import TextBank, TextState
+from metapt_explore.prompts.state_cache import StateCache, States, make_cache
+from metapt_explore.prompts.text_state import TextBank, TextState, TokenBank, TokenRows, pad_rows
 
 #: Prompts that share one pass over a text when scores are read; more only enlarges the masked square.
 PROMPTS_PER_PASS = 8
+#: Banks whose token ids are remembered.
+BANKS = 64
+
+Bank = TextBank | TokenBank
+Prepared = TextState | TokenRows
 
 
 class CausalBackbone:
@@ -30,55 +41,79 @@ class CausalBackbone:
     Args:
         model: A transformers causal language model, loaded with our attention function.
         tokenizer: Its tokenizer.
-        config: Text length, rows of a pass and memory for text states.
+        config: Text length, and memory for passes and text states.
+        placement: Where the prompt stands, ``suffix`` or ``prefix``.
+
+    Attributes:
+        on_notice: Called with what a user should know (a halved pass, a slower path).
 
     Example:
         >>> backbone = load_backbone(ModelConfig())            # doctest: +SKIP
         >>> reader = backbone.reader(labels_config, "study")   # doctest: +SKIP
         >>> bank = backbone.bank(["what a film"], reader)      # doctest: +SKIP
-        >>> backbone.class_scores(prompts, torch.tensor([0]), bank.batch([0]), reader)  # doctest: +SKIP
+        >>> rows = backbone.prepared(bank, [0], reader, prompt_tokens=8)  # doctest: +SKIP
+        >>> backbone.class_scores(prompts, torch.tensor([0]), rows, reader)  # doctest: +SKIP
     """
 
-    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig) -> None:
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "suffix") -> None:
         self.model = model.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
-        self.config = config
-        self.embedding: Tensor = model.get_input_embeddings().weight
+        self.tokenizer, self.config, self.placement = tokenizer, config, placement
+        self._embed = model.get_input_embeddings()
+        scale = getattr(self._embed, "embed_scale", None)  # Gemma 3 scales what it looks up
+        weight: Tensor = self._embed.weight
+        self.embedding = weight if scale is None else weight * torch.as_tensor(scale).to(weight)
         self.output: Tensor = model.get_output_embeddings().weight
         self.output_bias: Tensor | None = getattr(model.get_output_embeddings(), "bias", None)
-        self.dtype, self.device = self.embedding.dtype, self.embedding.device
-        self.width = int(self.embedding.shape[1])
-        self._banks: OrderedDict[tuple[object, ...], TextBank] = OrderedDict()
+        self.output_cap: float | None = getattr(model.config, "final_logit_softcapping", None)
+        self.dtype, self.device = weight.dtype, weight.device
+        self.width = int(weight.shape[1])
+        self.plain: Decoder = PlainDecoder(model)
+        self.fast: Decoder = FusedDecoder(model) if fused_weights.supports(model) else self.plain
+        self.memory = RowMemory.of(model.config, self.dtype.itemsize)
+        self.pass_bytes = pass_budget(config.pass_memory_gib, self.device)
+        self.rows_limit: int | None = config.rows_per_pass
+        self.on_notice: Callable[[str], None] = lambda message: None
+        self._cache = make_cache(config.text_state_gib, config.second_tier_gib, self.device)
+        self._banks: OrderedDict[tuple[object, ...], Bank] = OrderedDict()
+        self._numbered = 0
 
     # ------------------------------------------------------------------------------------ texts
 
     def reader(self, labels: LabelsConfig, where: str) -> Reader:
-        """Tokenises a template and label words; with `suffix` the template needs a tail to read from."""
+        """Tokenises a template and label words."""
         return make_reader(labels, self.tokenizer, where)
 
-    def bank(self, texts: Sequence[str], reader: Reader) -> TextBank:
+    def bank(self, texts: Sequence[str], reader: Reader) -> Bank:
         """Prepares texts for scoring; nothing is encoded until a batch is asked for.
 
         Texts are cut to `max_text_tokens`; the template is never cut. The same texts give the same
-        bank, so that methods that are scored on the same rows share their states; the oldest banks
-        are forgotten when all of them together exceed `text_state_gib`.
+        bank, so that methods that are scored on the same rows share their states.
 
         Raises:
             UserError: Where a text is blank.
         """
-        key = (reader.before, tuple(texts))
+        tail = reader.tail if self.placement == "prefix" else ()
+        key = (reader.before, tail, tuple(texts))
         if key in self._banks:
             self._banks.move_to_end(key)
             return self._banks[key]
-        token_ids = [[*self._first_tokens(), *reader.before, *ids] for ids in self._cut(texts)]
-        for index, ids in enumerate(token_ids):
-            if not ids:
+        cut = self._cut(texts)
+        first = [*self._first_tokens(), *reader.before]
+        for index, ids in enumerate(cut):
+            if not first and not ids:
                 raise UserError(f"Text {index} is blank; blank texts must be dropped before scoring.")
-        budget = self.config.text_state_gib * 2**30
-        bank = TextBank(token_ids, self._encode, self._bytes_per_token(), budget)
+        token_ids = [[*first, *ids, *tail] for ids in cut]
+        bank: Bank
+        if self.placement == "prefix":
+            bank = TokenBank(token_ids, self.device)
+        else:
+            self._numbered += 1
+            bank = TextBank(token_ids, self._encode, self.memory.state_bytes_per_token, self._cache, self._numbered)
         self._banks[key] = bank
-        while len(self._banks) > 1 and sum(b.needed_bytes for b in self._banks.values() if b.cached) > budget:
-            self._banks.popitem(last=False)
+        if len(self._banks) > BANKS:
+            _, oldest = self._banks.popitem(last=False)
+            if isinstance(oldest, TextBank):
+                self._cache.forget(oldest.number)
         return bank
 
     def _cut(self, texts: Sequence[str]) -> list[list[int]]:
@@ -93,50 +128,65 @@ class CausalBackbone:
         bos = self.tokenizer.bos_token_id
         return [bos] if bos is not None and self.tokenizer("a")["input_ids"][:1] == [bos] else []
 
-    def _bytes_per_token(self) -> int:
-        config = self.model.config
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        return 2 * config.num_hidden_layers * kv_heads * head_dim * self.dtype.itemsize
+    def _encode(self, rows: Sequence[Sequence[int]]) -> States:
+        keys, values = self.fast.encode(pad_rows(rows, self.device).token_ids)
+        return {"keys": keys, "values": values}
 
-    @torch.no_grad()
-    def _encode(self, rows: Sequence[Sequence[int]]) -> TextState:
-        longest = max(len(ids) for ids in rows)
-        token_ids = torch.zeros(len(rows), longest, dtype=torch.long)
-        for row, ids in enumerate(rows):
-            token_ids[row, : len(ids)] = torch.tensor(ids)
-        captured = attention.Captured([], [])
-        self.model.base_model(input_ids=token_ids.to(self.device), use_cache=False, captured=captured)
-        lengths = torch.tensor([len(ids) for ids in rows], device=self.device)
-        return TextState(torch.stack(captured.keys), torch.stack(captured.values), lengths)
+    def encoded(self, rows: Sequence[Sequence[int]], spare: int) -> TextState:
+        """Text states of token ids, past every cache."""
+        bank = TextBank(rows, self._encode, self.memory.state_bytes_per_token, StateCache(0), 0)
+        return bank.batch(range(len(rows)), spare)
+
+    def new_tokens(self, reader: Reader, prompt_tokens: int) -> int:
+        """Tokens that a step runs for each row besides those of its bank."""
+        return prompt_tokens + len(reader.tail) if self.placement == "suffix" else 0
+
+    def prepared(self, bank: Bank, rows: Sequence[int], reader: Reader, prompt_tokens: int, prompts: int = 1) -> Prepared:
+        """Rows of a bank, ready for `class_scores` under prompts of that length."""
+        return bank.batch(rows, spare=prompts * self.new_tokens(reader, prompt_tokens))
 
     # ----------------------------------------------------------------------------------- scores
 
-    def class_scores(self, prompts: Tensor, groups: Tensor, state: TextState, reader: Reader) -> Tensor:
+    def class_scores(
+        self, prompts: Tensor, groups: Tensor, rows: Prepared, reader: Reader, second_derivative: bool = False
+    ) -> Tensor:
         """Scores each row's classes under the prompt of the row's group.
 
         Args:
             prompts: Stacked soft prompts, fp32, `[groups, prompt_tokens, width]`.
             groups: Which prompt each row is read under, `[rows]`.
-            state: The rows' text states.
+            rows: The rows, from `prepared`.
             reader: Template and label words.
+            second_derivative: Whether the result will be differentiated twice (a slower path).
 
         Returns:
             Logits of the label words, fp32, `[rows, classes]`; differentiable in `prompts`.
         """
-        tail = self.embedding[torch.tensor(reader.tail, device=self.device)]
-        rows = len(groups)
-        # Both ways are the same forward; each is the one whose backward adds in a fixed order on its device.
-        picked = prompts[groups] if prompts.is_cuda else prompts.index_select(0, groups)
-        new = torch.cat([picked.to(self.dtype), tail.expand(rows, -1, -1)], dim=1)
-        hidden = self._forward(new, state, blocks=1)[:, -1]
+        decoder = self.plain if second_derivative else self.fast
+        if isinstance(rows, TokenRows):
+            vectors = self._embed(rows.token_ids)
+            hidden = decoder.after_prompt(prompts.to(self.dtype), vectors, rows.lengths, groups)
+        else:
+            new = torch.cat([self._pick(prompts, groups).to(self.dtype), self._tail(reader, len(groups))], dim=1)
+            hidden = decoder.after_text(new, rows, blocks=1)[:, 0]
         return self._read(hidden, reader)
+
+    @staticmethod
+    def _pick(prompts: Tensor, groups: Tensor) -> Tensor:
+        # Both ways are the same forward; each is the one whose backward adds in a fixed order on its device.
+        return prompts[groups] if prompts.is_cuda else prompts.index_select(0, groups)
+
+    def _tail(self, reader: Reader, rows: int) -> Tensor:
+        return self._embed(torch.tensor(reader.tail, device=self.device)).expand(rows, -1, -1)
 
     @torch.no_grad()
     def score_all(
-        self, prompts: Tensor, bank: TextBank, reader: Reader, on_pass: Callable[[], None] = lambda: None
+        self, prompts: Tensor, bank: Bank, reader: Reader, on_pass: Callable[[], None] = lambda: None
     ) -> Tensor:
-        """Scores every row of a bank under every prompt; a text's state is shared by all prompts.
+        """Scores every row of a bank under every prompt.
+
+        With `suffix` up to eight prompts share one pass over a text; with `prefix` the rows of a pass share
+        their prompt.
 
         Args:
             prompts: `[groups, prompt_tokens, width]`.
@@ -148,90 +198,39 @@ class CausalBackbone:
             `[groups, rows, classes]`, fp32, on the CPU.
         """
         groups, length, _ = prompts.shape
-        tail = self.embedding[torch.tensor(reader.tail, device=self.device)]
-        block = length + len(reader.tail)
         scores = torch.empty(groups, len(bank), len(reader.words))
+        together = min(groups, PROMPTS_PER_PASS) if self.placement == "suffix" else 1
+        new_tokens = self.new_tokens(reader, length) * together
         order = sorted(range(len(bank)), key=lambda row: (len(bank.token_ids[row]), row))
-        together = min(groups, PROMPTS_PER_PASS)
-        rows_per_pass = max(1, self.config.rows_per_pass // together)
-        for start in range(0, len(order), rows_per_pass):
-            rows = order[start : start + rows_per_pass]
-            state = bank.batch(rows)
-            for first in range(0, groups, PROMPTS_PER_PASS):
-                part = prompts[first : first + PROMPTS_PER_PASS].to(self.device)
-                blocks = len(part)
-                new = torch.cat([part.to(self.dtype), tail.expand(blocks, -1, -1)], dim=1)
-                new = new.reshape(1, blocks * block, -1).expand(len(rows), -1, -1)
-                hidden = self._forward(new, state, blocks)[:, block - 1 :: block]
-                read = self._read(hidden, reader)  # [rows, blocks, classes]
-                scores[first : first + blocks, rows] = read.transpose(0, 1).cpu()
+        while order:
+            longest = len(bank.token_ids[order[-1]])
+            size = self.memory.rows_within(self.pass_bytes, new_tokens, longest, scoring=True)
+            if self.rows_limit is not None:
+                size = min(size, max(1, self.rows_limit // together))
+            # The longest rows first: a pass that does not fit fails at once.
+            rows, order = order[-size:], order[:-size]
+            prepared = self.prepared(bank, rows, reader, length, together)
+            for first in range(0, groups, together):
+                part = prompts[first : first + together].to(self.device)
+                read = self._score_pass(part, prepared, reader)
+                scores[first : first + len(part), rows] = read.cpu()
                 on_pass()
         return scores
 
-    def _forward(self, new: Tensor, state: TextState, blocks: int) -> Tensor:
-        """Runs new token vectors `[rows, blocks * tokens, width]` over cached texts; returns hidden states."""
-        tokens = new.shape[1] // blocks
-        offsets = torch.arange(tokens, device=self.device).repeat(blocks)
-        context = attention.Context(
-            state.keys,
-            state.values,
-            state.text_mask(),
-            attention.causal_mask(tokens, blocks, self.dtype, self.device),
-        )
-        out = self.model.base_model(
-            inputs_embeds=new,
-            position_ids=state.lengths[:, None] + offsets[None],
-            use_cache=False,
-            context=context,
-        )
-        return out.last_hidden_state
+    def _score_pass(self, prompts: Tensor, rows: Prepared, reader: Reader) -> Tensor:
+        """Scores `[prompts, rows, classes]` of one pass."""
+        if isinstance(rows, TokenRows):
+            groups = torch.zeros(len(rows.lengths), dtype=torch.long, device=self.device)
+            return self.class_scores(prompts, groups, rows, reader)[None]
+        blocks, count = len(prompts), len(rows.lengths)
+        new = torch.cat([prompts.to(self.dtype), self._tail(reader, blocks)], dim=1)
+        new = new.reshape(1, -1, self.width).expand(count, -1, -1)
+        return self._read(self.fast.after_text(new, rows, blocks), reader).transpose(0, 1)
 
     def _read(self, hidden: Tensor, reader: Reader) -> Tensor:
         # In fp32: between two label words, bfloat16 logits would often be equal.
         words = torch.tensor(reader.words, device=self.device)
         scores = hidden.float() @ self.output[words].float().T
-        return scores if self.output_bias is None else scores + self.output_bias[words].float()
-
-    # ------------------------------------------------------------------------------- self-check
-
-    @torch.no_grad()
-    def check_exact(self) -> None:
-        """Compares cached scoring with the model's own full forward, in eager attention, on two short rows.
-
-        Raises:
-            UserError: Where they differ: the architecture does something that text states do not
-                cover (for example a sliding window), and results could not be trusted.
-        """
-        vocabulary = self.embedding.shape[0]
-        rows = [[(7 * i + 3) % vocabulary for i in range(5)], [(11 * i + 5) % vocabulary for i in range(3)]]
-        tail = (2 % vocabulary, 9 % vocabulary)
-        reader = Reader((), tail, (1, 4), ("a", "b"))
-        prompts = self.embedding[:3].float()[None]
-        try:
-            ours = self.class_scores(
-                prompts, torch.zeros(2, dtype=torch.long, device=self.device), self._encode(rows), reader
-            )
-            self.model.set_attn_implementation("eager")
-            try:
-                plain = torch.stack([self._plain_scores(prompts[0], ids, reader) for ids in rows])
-            finally:
-                self.model.set_attn_implementation(attention.NAME)
-        except (TypeError, AttributeError, IndexError, RuntimeError) as error:
-            raise UserError(
-                f"The model '{self.config.name}' cannot be used with the suffix placement ({error})."
-            ) from error
-        # What counts is how far the label words lie apart.
-        difference = ((ours[:, 0] - ours[:, 1]) - (plain[:, 0] - plain[:, 1])).abs().max()
-        scale = (plain[:, 0] - plain[:, 1]).abs().max() + 1
-        if difference > (1e-3 if self.dtype == torch.float32 else 0.1) * scale:
-            raise UserError(
-                f"The model '{self.config.name}' gives other scores over cached texts than in a full forward "
-                f"(difference {float(difference):.2g}), so it cannot be used with the suffix placement."
-            )
-
-    def _plain_scores(self, prompt: Tensor, token_ids: Sequence[int], reader: Reader) -> Tensor:
-        text = self.embedding[torch.tensor(token_ids, device=self.device)]
-        tail = self.embedding[torch.tensor(reader.tail, device=self.device)]
-        whole = torch.cat([text, prompt.to(self.dtype), tail])[None]
-        logits = self.model(inputs_embeds=whole, use_cache=False).logits[0, -1]
-        return logits[torch.tensor(reader.words, device=self.device)].float()
+        if self.output_bias is not None:
+            scores = scores + self.output_bias[words].float()
+        return scores if self.output_cap is None else self.output_cap * torch.tanh(scores / self.output_cap)

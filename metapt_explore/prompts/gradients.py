@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.errors import UserError
+from metapt_explore.prompts.causal import Bank, CausalBackbone
+from metapt_explore.prompts.memory import PLAIN_FACTOR, SECOND_FACTOR, is_out_of_memory
 from metapt_explore.prompts.reader import Reader
-from metapt_explore.prompts.text_state import TextBank
+
+#: With `prefix`, a pass is closed before a row that would leave more than this share of it padding …
+PADDING_SHARE = 0.2
+#: … once it has this many tokens, enough for full speed.
+BUCKET_TOKENS = 512
+#: Row passes that a Hessian product counts for: what it costs against a plain row's forward and backward
+#: (measured; see docs/benchmarks.md).
+SECOND_ORDER_COST = 2.0
 
 
 @dataclass(frozen=True)
@@ -33,17 +42,23 @@ class Scorer:
     """A backbone with a bank and a reader: losses and gradients for batches of the bank's rows.
 
     Rows do not interact (evaluation mode, no dropout), so that the sum of the groups' mean losses
-    has each group's exact gradient, and a batch may be cut into passes anywhere.
+    has each group's exact gradient, and a batch may be cut into passes anywhere. Passes hold rows of
+    like length, as many as the memory budget allows; where memory runs out all the same, passes are
+    halved from then on.
 
     Attributes:
         row_passes: Rows sent forward and backward so far (what methods are compared by).
         diagnostic_rows: Rows sent forward only, for diagnostics; counted apart.
+        passes: Passes through the model.
+        on_pass: Called after each pass; may raise to stop.
     """
 
-    def __init__(self, backbone: CausalBackbone, bank: TextBank, reader: Reader) -> None:
+    def __init__(self, backbone: CausalBackbone, bank: Bank, reader: Reader) -> None:
         self.backbone, self.bank, self.reader = backbone, bank, reader
-        self.row_passes = 0
+        self.row_passes = 0.0
         self.diagnostic_rows = 0
+        self.passes = 0
+        self.on_pass: Callable[[], None] = lambda: None
 
     def losses_and_gradients(self, prompts: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy of each group, and its gradient.
@@ -59,10 +74,14 @@ class Scorer:
         prompts = prompts.detach().requires_grad_(True)
         gradients = torch.zeros_like(prompts)
         losses = torch.zeros(len(prompts), device=prompts.device)
-        for part_losses in self._parts(prompts, batch):
+
+        def run(part: list[int]) -> None:
+            part_losses = self._part_losses(prompts, batch, part)
             (gradient,) = torch.autograd.grad(part_losses.sum(), prompts)
-            gradients += gradient
-            losses += part_losses.detach()
+            gradients.add_(gradient)
+            losses.add_(part_losses.detach())
+
+        self._in_passes(prompts, batch, run)
         return losses, gradients
 
     @torch.no_grad()
@@ -70,21 +89,110 @@ class Scorer:
         """Mean cross-entropy of each group without a gradient, `[groups]`; counted as a diagnostic."""
         self.diagnostic_rows += len(batch.rows)
         losses = torch.zeros(len(prompts), device=prompts.device)
-        for part in self._parts(prompts, batch):
-            losses += part
+        self._in_passes(prompts, batch, lambda part: losses.add_(self._part_losses(prompts, batch, part)))
         return losses
 
-    def _parts(self, prompts: Tensor, batch: Batch) -> Iterator[Tensor]:
-        """Yields each pass's share of the groups' mean losses, `[groups]`."""
+    def hessian_products(self, prompts: Tensor, batch: Batch, vectors: Tensor) -> Tensor:
+        """Product of each group's Hessian with a vector: the gradient of `<gradient, vector>`.
+
+        A row's second backward pass costs about as much again as its first pass; it is counted as one
+        more row pass, and as measured in the benchmarks (`docs/benchmarks.md`).
+
+        Args:
+            prompts: fp32, `[groups, prompt_tokens, width]`.
+            batch: Rows of one or more groups.
+            vectors: The shape of `prompts`.
+
+        Returns:
+            The products, the shape of `prompts`.
+        """
+        prompts = prompts.detach().requires_grad_(True)
+        products = torch.zeros_like(prompts)
+
+        def run(part: list[int]) -> None:
+            part_losses = self._part_losses(prompts, batch, part, second_derivative=True)
+            (gradient,) = torch.autograd.grad(part_losses.sum(), prompts, create_graph=True)
+            (product,) = torch.autograd.grad((gradient * vectors).sum(), prompts)
+            products.add_(product)
+
+        self.row_passes += SECOND_ORDER_COST * len(batch.rows)
+        self._in_passes(prompts, batch, run, second_derivative=True)
+        return products
+
+    # ----------------------------------------------------------------------------------- passes
+
+    def _in_passes(
+        self,
+        prompts: Tensor,
+        batch: Batch,
+        run: Callable[[list[int]], object],
+        second_derivative: bool = False,
+    ) -> None:
+        """Cuts a batch into passes and runs each; halves them where memory runs out."""
+        todo = self._cut(prompts, batch, second_derivative)
+        while todo:
+            part = todo.pop(0)
+            exhausted = False
+            try:
+                run(part)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                exhausted = True  # left outside of `except`, where the error still holds the tensors
+            if exhausted:
+                if len(part) == 1:
+                    raise UserError(
+                        "Memory ran out with one row in a pass. Use a smaller model, a shorter prompt or "
+                        "`model.max_text_tokens`, or `model.dtype: bfloat16`."
+                    )
+                limit = (len(part) + 1) // 2
+                self.backbone.rows_limit = limit
+                if self.backbone.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                self.backbone.on_notice(
+                    f"Memory ran out with {len(part)} rows in a pass; passes have at most {limit} rows from now on."
+                )
+                todo = [rows[i : i + limit] for rows in [part, *todo] for i in range(0, len(rows), limit)]
+                continue
+            self.passes += 1
+            self.on_pass()
+
+    def _cut(self, prompts: Tensor, batch: Batch, second_derivative: bool) -> list[list[int]]:
+        """Positions of the batch in passes of like length."""
+        backbone = self.backbone
+        lengths = [len(self.bank.token_ids[row]) for row in batch.rows]
+        order = sorted(range(len(lengths)), key=lambda place: (lengths[place], place))
+        new_tokens = backbone.new_tokens(self.reader, prompts.shape[1])
+        plain = backbone.fast is backbone.plain or second_derivative
+        factor = (PLAIN_FACTOR if plain else 1) * (SECOND_FACTOR if second_derivative else 1)
+        parts: list[list[int]] = []
+        part: list[int] = []
+        tokens = 0
+        for place in order:
+            longest = lengths[place]
+            limit = backbone.memory.rows_within(backbone.pass_bytes, new_tokens, longest, factor=factor)
+            if backbone.rows_limit is not None:
+                limit = min(limit, backbone.rows_limit)
+            padded = (len(part) + 1) * longest
+            wasteful = not new_tokens and tokens >= BUCKET_TOKENS and padded > (1 + PADDING_SHARE) * (tokens + longest)
+            if part and (len(part) >= limit or wasteful):
+                parts.append(part)
+                part, tokens = [], 0
+            part.append(place)
+            tokens += longest
+        return [*parts, part] if part else parts
+
+    def _part_losses(
+        self, prompts: Tensor, batch: Batch, part: list[int], second_derivative: bool = False
+    ) -> Tensor:
+        """One pass's share of the groups' mean losses, `[groups]`."""
         device = prompts.device
-        groups = torch.tensor(batch.groups, device=device)
-        labels = torch.tensor(batch.labels, device=device)
-        rows_of_group = torch.bincount(groups, minlength=len(prompts)).clamp(min=1)
-        step = self.backbone.config.rows_per_pass
-        for start in range(0, len(batch.rows), step):
-            part = slice(start, start + step)
-            state = self.bank.batch(batch.rows[part])
-            scores = self.backbone.class_scores(prompts, groups[part], state, self.reader)
-            row_losses = F.cross_entropy(scores, labels[part], reduction="none")
-            weighted = row_losses / rows_of_group[groups[part]]
-            yield torch.zeros(len(prompts), device=device).index_add(0, groups[part], weighted)
+        all_groups = torch.tensor(batch.groups, device=device)
+        rows_of_group = torch.bincount(all_groups, minlength=len(prompts)).clamp(min=1)
+        places = torch.tensor(part, device=device)
+        groups, labels = all_groups[places], torch.tensor(batch.labels, device=device)[places]
+        rows = self.backbone.prepared(self.bank, [batch.rows[place] for place in part], self.reader, prompts.shape[1])
+        scores = self.backbone.class_scores(prompts, groups, rows, self.reader, second_derivative)
+        row_losses = F.cross_entropy(scores, labels, reduction="none")
+        weighted = row_losses / rows_of_group[groups]
+        return torch.zeros(len(prompts), device=device).index_add(0, groups, weighted)

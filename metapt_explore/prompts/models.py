@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metapt_explore.config import ModelConfig
+from metapt_explore.config import ModelConfig, Placement
 from metapt_explore.errors import UserError
 
 if TYPE_CHECKING:
@@ -174,11 +174,12 @@ def _check_length(settings: Any, config: ModelConfig) -> None:
         )
 
 
-def load_backbone(config: ModelConfig) -> CausalBackbone:
+def load_backbone(config: ModelConfig, placement: Placement = "suffix") -> CausalBackbone:
     """Loads the frozen language model and checks that the fast path is exact for it.
 
     Args:
         config: Name, dtype, device and sizes.
+        placement: Where the prompt stands.
 
     Raises:
         UserError: Where the model cannot be found, loaded or used.
@@ -187,17 +188,21 @@ def load_backbone(config: ModelConfig) -> CausalBackbone:
 
     from metapt_explore.prompts import attention
     from metapt_explore.prompts.causal import CausalBackbone
+    from metapt_explore.prompts.host_memory import keep_freed_memory
+    from metapt_explore.prompts.self_check import check_exact
 
     folder = model_folder(config.name, config.revision)
     settings = load_pretrained(AutoConfig, folder, config.name)
     if getattr(settings, "is_encoder_decoder", False):
         raise UserError(
-            f"The model '{config.name}' is an encoder-decoder; the suffix placement needs a decoder-only model "
+            f"The model '{config.name}' is an encoder-decoder; the {placement} placement needs a decoder-only model "
             "(such as SmolLM2, Llama or Qwen)."
         )
     _check_length(settings, config)
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
+    if device == "cpu":
+        keep_freed_memory()
     tokenizer = load_pretrained(AutoTokenizer, folder, config.name)
     model = load_pretrained(
         AutoModelForCausalLM,
@@ -207,6 +212,6 @@ def load_backbone(config: ModelConfig) -> CausalBackbone:
         attn_implementation=attention.register(),
         use_safetensors=True,  # never a pickle
     ).to(device)
-    backbone = CausalBackbone(model, tokenizer, config)
-    backbone.check_exact()
+    backbone = CausalBackbone(model, tokenizer, config, placement)
+    check_exact(backbone)
     return backbone

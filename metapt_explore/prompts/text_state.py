@@ -1,9 +1,9 @@
-"""What of a text does not depend on the prompt: its keys and values, computed once and gathered by row.
+"""What of a text does not depend on the prompt, gathered by row: keys and values, or token ids.
 
 `TextBank` holds the rows that one computation will ever ask for. They are sorted by length and
 encoded in fixed chunks the first time a row of the chunk is asked for, so that the result of a row
 depends neither on the order of requests nor on whether the work was interrupted and resumed.
-Where all states would not fit the memory budget, each batch is encoded for itself and forgotten.
+Where all states would not fit the cache, the rows of each episode are encoded together and forgotten.
 """
 
 from __future__ import annotations
@@ -14,33 +14,50 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metapt_explore.prompts.state_cache import CacheCounts, StateCache, States
+
 #: Rows encoded together. Fixed, because the last bits of a state depend on it.
 CHUNK_ROWS = 32
 
 
 @dataclass(frozen=True)
 class TextState:
-    """Keys and values of a batch of texts, padded on the right.
+    """Keys and values of a batch of texts, padded on the right, with room for new tokens in front.
 
     Attributes:
-        keys: `[layers, rows, kv_heads, tokens, head_dim]`.
+        keys: `[layers, rows, kv_heads, spare + tokens, head_dim]`.
         values: The same shape.
         lengths: Real tokens of each row, `[rows]`.
+        spare: Columns in front of the text that a pass may write new tokens' keys and values into.
     """
 
     keys: Tensor
     values: Tensor
     lengths: Tensor
+    spare: int = 0
 
     def text_mask(self) -> Tensor:
-        """`[rows, 1, 1, tokens]`: 0 on real tokens, the most negative number on padding."""
-        tokens = self.keys.shape[3]
+        """`[rows, tokens]`: 0 on real tokens, the most negative number on padding."""
+        tokens = self.keys.shape[3] - self.spare
         padding = torch.arange(tokens, device=self.lengths.device)[None] >= self.lengths[:, None]
         mask = torch.zeros(padding.shape, dtype=self.keys.dtype, device=self.keys.device)
-        return mask.masked_fill(padding, torch.finfo(self.keys.dtype).min)[:, None, None]
+        return mask.masked_fill(padding, torch.finfo(self.keys.dtype).min)
 
 
-Encode = Callable[[Sequence[Sequence[int]]], TextState]
+@dataclass(frozen=True)
+class TokenRows:
+    """Token ids padded on the right: all that can be prepared where the prompt stands first.
+
+    Attributes:
+        token_ids: `[rows, tokens]`.
+        lengths: Real tokens of each row, `[rows]`.
+    """
+
+    token_ids: Tensor
+    lengths: Tensor
+
+
+Encode = Callable[[Sequence[Sequence[int]]], States]
 
 
 class TextBank:
@@ -48,49 +65,111 @@ class TextBank:
 
     Args:
         token_ids: Token ids of each row; every row holds at least one.
-        encode: Encodes a list of rows to a `TextState`.
+        encode: Encodes a list of rows to `keys` and `values`.
         bytes_per_token: Memory of one token's state.
-        budget_bytes: Memory for states; a bank that needs more keeps none.
+        cache: Where states are kept; a bank that all its tiers could not hold keeps none.
+        number: What the bank is called in the cache; no other bank has it.
     """
 
     def __init__(
-        self, token_ids: Sequence[Sequence[int]], encode: Encode, bytes_per_token: int, budget_bytes: float
+        self, token_ids: Sequence[Sequence[int]], encode: Encode, bytes_per_token: int, cache: StateCache, number: int
     ) -> None:
-        self.token_ids = token_ids
-        self._encode = encode
+        self.token_ids, self.number = token_ids, number
+        self.counts = CacheCounts()
+        self._encode, self._cache = encode, cache
         self.needed_bytes = bytes_per_token * sum(len(ids) for ids in token_ids)
-        self.cached = self.needed_bytes <= budget_bytes
-        order = sorted(range(len(token_ids)), key=lambda row: (len(token_ids[row]), row))
-        self._chunks = [order[start : start + CHUNK_ROWS] for start in range(0, len(order), CHUNK_ROWS)]
+        self.cached = self.needed_bytes <= cache.room_bytes
+        self._chunks = self._in_chunks(range(len(token_ids)))
         self._place = {row: (c, i) for c, chunk in enumerate(self._chunks) for i, row in enumerate(chunk)}
-        self._states: dict[int, TextState] = {}
-        self.encoded_rows = 0
+        self._episode: dict[int, tuple[States, int]] = {}
 
     def __len__(self) -> int:
         return len(self.token_ids)
 
-    def batch(self, rows: Sequence[int]) -> TextState:
-        """Returns the states of these rows, in this order; a row may be asked for twice."""
+    def _in_chunks(self, rows: Sequence[int]) -> list[list[int]]:
+        order = sorted(rows, key=lambda row: (len(self.token_ids[row]), row))
+        return [order[start : start + CHUNK_ROWS] for start in range(0, len(order), CHUNK_ROWS)]
+
+    def prepare(self, rows: Sequence[int]) -> None:
+        """Says which rows the next batches will ask for; without a cache they are encoded together, once."""
+        if self.cached or set(rows) <= self._episode.keys():
+            return
+        self._episode = {}
+        for chunk in self._in_chunks(sorted(set(rows))):
+            states = self._encode([self.token_ids[row] for row in chunk])
+            self.counts.encoded += len(chunk)
+            self._episode |= {row: (states, place) for place, row in enumerate(chunk)}
+
+    def batch(self, rows: Sequence[int], spare: int = 0) -> TextState:
+        """Returns the states of these rows, in this order; a row may be asked for twice.
+
+        Args:
+            rows: Row indices.
+            spare: Columns to leave in front of each text for new tokens.
+        """
+        found = self._find(rows)
+        lengths = [len(self.token_ids[row]) for row in rows]
+        layers, _, kv_heads, _, head_dim = found[0][0]["keys"].shape
+        size = (layers, len(rows), kv_heads, spare + max(lengths), head_dim)
+        keys = found[0][0]["keys"].new_empty(size)
+        values = torch.empty_like(keys)
+        for target, ((states, source), length) in enumerate(zip(found, lengths, strict=True)):
+            for to, name in ((keys, "keys"), (values, "values")):
+                to[:, target, :, spare : spare + length] = states[name][:, source, :, :length]
+                to[:, target, :, spare + length :] = 0
+        return TextState(keys, values, torch.tensor(lengths, device=keys.device), spare)
+
+    def _find(self, rows: Sequence[int]) -> list[tuple[States, int]]:
         if not self.cached:
-            # One batch, each distinct text once, in a fixed order.
-            distinct = sorted(set(rows))
-            state = self._encode([self.token_ids[row] for row in distinct])
-            self.encoded_rows += len(distinct)
-            index = torch.tensor([distinct.index(row) for row in rows], device=state.lengths.device)
-            return TextState(state.keys[:, index], state.values[:, index], state.lengths[index])
-        places = [self._place[row] for row in rows]
-        for chunk in sorted({chunk for chunk, _ in places} - self._states.keys()):
-            members = self._chunks[chunk]
-            self._states[chunk] = self._encode([self.token_ids[row] for row in members])
-            self.encoded_rows += len(members)
-        first = self._states[places[0][0]]
-        longest = max(len(self.token_ids[row]) for row in rows)
-        layers, _, kv_heads, _, head_dim = first.keys.shape
-        keys = first.keys.new_zeros(layers, len(rows), kv_heads, longest, head_dim)
-        values = torch.zeros_like(keys)
-        for target, (row, (chunk, source)) in enumerate(zip(rows, places, strict=True)):
-            length, state = len(self.token_ids[row]), self._states[chunk]
-            keys[:, target, :, :length] = state.keys[:, source, :, :length]
-            values[:, target, :, :length] = state.values[:, source, :, :length]
-        lengths = torch.tensor([len(self.token_ids[row]) for row in rows], device=keys.device)
-        return TextState(keys, values, lengths)
+            self.prepare(rows)
+            self.counts.missed += len(rows)
+            return [self._episode[row] for row in rows]
+        chunks = {}
+        for chunk in sorted({self._place[row][0] for row in rows}):
+            chunks[chunk] = self._chunk(chunk, sum(self._place[row][0] == chunk for row in rows))
+        return [(chunks[self._place[row][0]], self._place[row][1]) for row in rows]
+
+    def _chunk(self, chunk: int, asked: int) -> States:
+        key = (self.number, chunk)
+        kept = self._cache.get(key)
+        if kept is not None:
+            states, in_memory = kept
+            if in_memory:
+                self.counts.memory += asked
+            else:
+                self.counts.second += asked
+            return states
+        states = self._encode([self.token_ids[row] for row in self._chunks[chunk]])
+        self.counts.encoded += len(self._chunks[chunk])
+        self.counts.missed += asked
+        self._cache.put(key, states)
+        return states
+
+
+class TokenBank:
+    """The rows of the `prefix` placement: token ids, padded when they are asked for."""
+
+    def __init__(self, token_ids: Sequence[Sequence[int]], device: torch.device) -> None:
+        self.token_ids = token_ids
+        self.counts = CacheCounts()
+        self.needed_bytes, self.cached = 0, False
+        self._device = device
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+    def prepare(self, rows: Sequence[int]) -> None:
+        """Nothing can be computed before the prompt is known."""
+
+    def batch(self, rows: Sequence[int], spare: int = 0) -> TokenRows:
+        """Returns the token ids of these rows."""
+        return pad_rows([self.token_ids[row] for row in rows], self._device)
+
+
+def pad_rows(rows: Sequence[Sequence[int]], device: torch.device) -> TokenRows:
+    """Pads token ids on the right with 0."""
+    longest = max(len(ids) for ids in rows)
+    token_ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    for row, ids in enumerate(rows):
+        token_ids[row, : len(ids)] = torch.tensor(ids)
+    return TokenRows(token_ids.to(device), torch.tensor([len(ids) for ids in rows], device=device))

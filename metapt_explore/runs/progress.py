@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metapt_explore.errors import Cancelled
@@ -21,6 +21,7 @@ class State:
         stage: Title of what runs now.
         done: Units of it that are finished.
         total: Its units.
+        notices: What a user should know (memory that ran out, a slower path, an unhealthy prompt).
         fraction: Share of the whole study's estimated work that is finished.
         seconds_left: Estimate, None until there is a rate to go by.
     """
@@ -30,6 +31,7 @@ class State:
     total: int = 0
     fraction: float = 0.0
     seconds_left: float | None = None
+    notices: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -80,6 +82,12 @@ class Progress:
         self._publish()
         if self._should_stop():
             raise Cancelled("The study was asked to stop.")
+
+    def notice(self, message: str) -> None:
+        """Says something that a user should know, once."""
+        if message not in self.state.notices:
+            self.state.notices.append(message)
+            self.tell(self.state)
 
     def finish(self, key: str) -> None:
         """A stage is there, computed now or found."""

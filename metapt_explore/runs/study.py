@@ -191,7 +191,9 @@ class Study:
         """The frozen language model, loaded when it is first needed."""
         from metapt_explore.prompts.models import load_backbone
 
-        return load_backbone(self.config.model)
+        backbone = load_backbone(self.config.model, self.config.prompt.placement)
+        backbone.on_notice = self.progress.notice
+        return backbone
 
     # --------------------------------------------------------------------------------- internals
 
@@ -248,6 +250,7 @@ class Study:
             "device": self._device.split(":")[0],
             "max_text_tokens": model.max_text_tokens,
             "rows_per_pass": model.rows_per_pass,
+            "pass_memory_gib": model.pass_memory_gib,
         }
 
 

@@ -1,0 +1,100 @@
+"""How much memory rows take, so that passes are cut to a budget before they run out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+GIB = 2**30
+#: Default budget of a pass on a CPU: larger passes are no faster there.
+CPU_PASS_GIB = 1.0
+#: Default budget of a pass on a GPU, as a share of its memory.
+GPU_PASS_SHARE = 0.4
+#: The model's own forward pass keeps about this many times what the hand-written one keeps.
+PLAIN_FACTOR = 3
+#: A second derivative keeps the graph of the first gradient as well.
+SECOND_FACTOR = 3
+
+
+@dataclass(frozen=True)
+class RowMemory:
+    """Sizes of a model that decide what a row costs.
+
+    Attributes:
+        layers: Number of layers.
+        width: Width of the hidden states.
+        inner: Width of the MLP.
+        heads: Query heads.
+        kv_heads: Key heads.
+        head_dim: Width of a head.
+        itemsize: Bytes of a number.
+    """
+
+    layers: int
+    width: int
+    inner: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    itemsize: int
+
+    @classmethod
+    def of(cls, config: Any, itemsize: int) -> RowMemory:
+        """Reads the sizes from a transformers configuration."""
+        heads = config.num_attention_heads
+        width = config.hidden_size
+        return cls(
+            layers=config.num_hidden_layers,
+            width=width,
+            inner=getattr(config, "intermediate_size", None) or 4 * width,
+            heads=heads,
+            kv_heads=getattr(config, "num_key_value_heads", None) or heads,
+            head_dim=getattr(config, "head_dim", None) or width // heads,
+            itemsize=itemsize,
+        )
+
+    @property
+    def state_bytes_per_token(self) -> int:
+        """Keys and values of one token in all layers."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * self.itemsize
+
+    def row_bytes(self, new_tokens: int, text_tokens: int, scoring: bool = False, factor: float = 1) -> float:
+        """Memory of one row in a pass.
+
+        Args:
+            new_tokens: Tokens run behind cached text; 0 where the text itself is run (`prefix`).
+            text_tokens: Tokens of the text.
+            scoring: Whether nothing is kept for a gradient.
+            factor: How many times what the hand-written pass keeps.
+        """
+        run, seen = new_tokens or text_tokens, new_tokens + text_tokens
+        token = 2 * self.width + 3 * self.inner + self.heads * (self.head_dim + seen)
+        kept = token * self.itemsize * run * (4 if scoring else self.layers)
+        return kept * factor + self.state_bytes_per_token * seen
+
+    def rows_within(
+        self, budget: float, new_tokens: int, text_tokens: int, scoring: bool = False, factor: float = 1
+    ) -> int:
+        """Rows that fit a budget; at least one."""
+        return max(1, int(budget / self.row_bytes(new_tokens, text_tokens, scoring, factor)))
+
+
+def pass_budget(gib: float | None, device: torch.device) -> float:
+    """Bytes of a pass: what the config says, else a default for the device."""
+    if gib is not None:
+        return gib * GIB
+    if device.type == "cuda":
+        return GPU_PASS_SHARE * torch.cuda.get_device_properties(device).total_memory
+    return CPU_PASS_GIB * GIB
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or on the host."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and any(
+        sign in text for sign in ("can't allocate memory", "not enough memory", "out of memory")
+    )
