@@ -9,7 +9,6 @@ from pydantic import Field, PositiveFloat, field_validator, model_validator
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
 from metapt_explore.errors import UserError, nearest
 
-
 Placement = Literal["suffix", "prefix"]
 
 
@@ -111,7 +110,9 @@ class MethodConfig(Strict):
     kind: Literal["pt", "ppt", "metapt"]
     clustering: str | None = Field(None, description="metapt: whose clusters are the tasks; ppt: the pool's rows")
     start: Literal["random", "vocabulary"] | None = Field(None, description="overrides prompt.start (pt only)")
-    learner: Literal["maml", "reptile", "meta_sgd"] = Field("maml", description="metapt: how the prompt is meta-learned")
+    learner: Literal["maml", "reptile", "meta_sgd"] = Field(
+        "maml", description="metapt: how the prompt is meta-learned"
+    )
     order: Literal["first", "exact"] = Field(
         "first", description="maml, meta_sgd: exact differentiates through the inner steps, at more passes a step"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from metapt_explore.config import EvaluationConfig
 from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.prompts.reader import Reader
 from metapt_explore.seeds import stream
 
@@ -58,7 +60,7 @@ def tune(
     config: EvaluationConfig,
     order_seed: tuple[int, ...],
     on_step: Callable[[int, dict[str, Any]], None],
-    on_pass: Callable[[], None] = lambda: None,
+    on_pass: Callable[[int], None] = lambda step: None,
 ) -> Outcome:
     """Tunes one start on every data seed at every learning rate, and scores what dev chose on test.
 
@@ -72,7 +74,7 @@ def tune(
         config: Learning rates, steps, batch size.
         order_seed: Study seed and initialisation seed: they order the examples.
         on_step: Called after each tuning step with a record of the mean training loss.
-        on_pass: Called after each pass of scoring; may raise to stop.
+        on_pass: Called with the finished steps after each pass through the model; may raise to stop.
     """
     seeds, rates = list(train), config.learning_rates
     cells = [(seed, rate) for seed in seeds for rate in rates]
@@ -81,10 +83,15 @@ def tune(
     optimiser = torch.optim.Adam(
         [{"params": [prompt], "lr": rate} for prompt, (_, rate) in zip(prompts, cells, strict=True)]
     )
+    health = HealthWatch(backbone.embedding, "Few-shot tuning", backbone.on_notice)
     snapshots = {0: torch.stack([prompt.detach().clone() for prompt in prompts])}
     for step in range(1, config.steps + 1):
         batch = _batch(cells, train, offsets, config.batch_size, order_seed, step)
-        losses, gradients = scorer.losses_and_gradients(torch.stack([prompt.detach() for prompt in prompts]), batch)
+        scorer.on_pass = partial(on_pass, step - 1)
+        stacked = torch.stack([prompt.detach() for prompt in prompts])
+        losses, gradients = scorer.losses_and_gradients(stacked, batch)
+        for cell, (_, rate) in enumerate(cells):
+            health.look(stacked[cell], losses[cell], step - 1, f"evaluation.learning_rates: {rate:g}")
         for prompt, gradient in zip(prompts, gradients, strict=True):
             prompt.grad = gradient.clone()
             torch.nn.utils.clip_grad_norm_([prompt], CLIP_NORM)
@@ -93,9 +100,10 @@ def tune(
             snapshots[step] = torch.stack([prompt.detach().clone() for prompt in prompts])
         on_step(step, {"step": step, "train_loss": float(losses.mean())})
 
-    curves = _score_dev(snapshots, cells, backbone, reader, dev, on_pass)
+    scoring = partial(on_pass, config.steps)
+    curves = _score_dev(snapshots, cells, backbone, reader, dev, scoring)
     chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
-    tested = _score_test(snapshots, cells, chosen, backbone, reader, test, on_pass)
+    tested = _score_test(snapshots, cells, chosen, backbone, reader, test, scoring)
     results, kept = [], {}
     for seed in seeds:
         choice = chosen[seed]
@@ -117,7 +125,7 @@ def tune(
             }
         )
         kept[seed] = snapshots[choice["step"]][cells.index((seed, choice["learning_rate"]))].cpu()
-    return Outcome(results, curves, kept, scorer.row_passes)
+    return Outcome(results, curves, kept, round(scorer.row_passes))
 
 
 def _training_rows(

@@ -11,6 +11,7 @@ import streamlit as st
 from metapt_explore import plots
 from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.pages import shared
+from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.workspace import Workspace
@@ -75,7 +76,7 @@ def _curves(
             )
             shared.go_to_start()
         metrics = artifact.metrics
-        _numbers(artifact, status, metrics, config.pretraining.steps)
+        _numbers(artifact, status, metrics, outer_steps(method, config.pretraining))
         if status == "done" and metrics.empty:
             raise ValueError("metrics.jsonl is missing or holds no line that can be read")
         figure = plots.meta_loss(metrics, _names(workspace, name, method))

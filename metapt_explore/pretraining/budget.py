@@ -8,7 +8,7 @@ more takes fewer outer steps.
 from __future__ import annotations
 
 from metapt_explore.config import MethodConfig, PretrainingConfig
-from metapt_explore.prompts.gradients import SECOND_ORDER_COST
+from metapt_explore.prompts.passes import SECOND_ORDER_COST
 
 
 def row_passes_per_step(method: MethodConfig, config: PretrainingConfig) -> float:

@@ -1,15 +1,16 @@
-"""What a pre-training method is: two verbs, `draw` and `gradient`."""
+"""What a pre-training method is: three verbs, `draw`, `parameters` and `gradient`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from metapt_explore.config import PretrainingConfig
-from metapt_explore.pretraining.episodes import Episode, Tasks
+from metapt_explore.config import MethodConfig, PretrainingConfig
+from metapt_explore.pretraining.budget import outer_steps
+from metapt_explore.pretraining.episodes import Episode, Tasks, draw_episode
 from metapt_explore.prompts.gradients import Scorer
 
 
@@ -17,22 +18,27 @@ class Learner(Protocol):
     """A pre-training method.
 
     The loop draws an episode, asks for the outer gradient and takes an optimiser step; methods
-    differ only in these two verbs, and spend the same number of backbone passes.
+    differ only in these verbs, and spend the same number of backbone passes.
     """
 
     def draw(self, step: int) -> Episode:
         """Draws what outer step `step` sees."""
 
-    def gradient(self, prompt: Tensor, episode: Episode, scorer: Scorer) -> tuple[Tensor, list[dict[str, Any]]]:
-        """Outer gradient, and one record for each task of the episode.
+    def parameters(self, start: Tensor) -> dict[str, Tensor]:
+        """What the outer loop learns, by name, at its start; `prompt` is one of them."""
+
+    def gradient(
+        self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
+    ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+        """Outer gradients, and one record for each task of the episode.
 
         Args:
-            prompt: fp32, `[prompt_tokens, width]`.
+            parameters: Current values; `prompt` is fp32, `[prompt_tokens, width]`.
             episode: What `draw` returned, with rows counted in the scorer's bank.
             scorer: The backbone over the rows.
 
         Returns:
-            The gradient, shaped as the prompt, and records with the task's losses.
+            A gradient for each parameter, and records with the task's losses.
         """
 
 
@@ -43,6 +49,7 @@ class Setting:
     Attributes:
         tasks: Auxiliary tasks; pooled pre-training draws from the same ones together.
         config: Sizes and rates.
+        method: The method's own choices.
         seed: The study seed.
         init_seed: The initialisation seed.
         labelled_rows: Every row with a label, whether or not a task holds it.
@@ -50,6 +57,33 @@ class Setting:
 
     tasks: Tasks
     config: PretrainingConfig
+    method: MethodConfig
     seed: int
     init_seed: int
     labelled_rows: Sequence[int] = ()
+
+    @property
+    def steps(self) -> int:
+        """Outer steps that spend the study's budget of passes."""
+        return outer_steps(self.method, self.config)
+
+    @property
+    def inner_lr(self) -> float:
+        """Rate of the inner steps."""
+        return self.method.inner_lr or self.config.inner_lr
+
+
+class TaskLearner:
+    """What meta-learners share: an episode is a few tasks, the prompt is what is learned."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def draw(self, step: int) -> Episode:
+        """Draws tasks, support and query rows."""
+        setting = self.setting
+        return draw_episode(setting.tasks, setting.config, setting.seed, setting.init_seed, step)
+
+    def parameters(self, start: Tensor) -> dict[str, Tensor]:
+        """The prompt."""
+        return {"prompt": start}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +14,7 @@ from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import Learner, Setting
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.gradients import Scorer
+from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.prompts.reader import Reader
 
 #: Gradients of a few rows through a frozen model are heavy-tailed; PPT clips at the same norm.
@@ -41,7 +43,7 @@ def pretrain(
     reader: Reader,
     record: Record,
     on_step: Callable[[int], None],
-) -> tuple[Tensor, dict[str, Any]]:
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Pre-trains one prompt.
 
     Args:
@@ -52,46 +54,53 @@ def pretrain(
         texts: The texts that the tasks' rows point into.
         reader: Template and label words.
         record: Receives metrics and checkpoints; a checkpoint found there is gone on from.
-        on_step: Called after each step; may raise to stop, the checkpoint has then been written.
+        on_step: Called with the finished steps after each step and each pass through the model; may raise to
+            stop, what is finished has then been kept.
 
     Returns:
-        The pre-trained prompt, and telemetry (row passes, diagnostic rows, encoded rows).
+        What was learned by name, `prompt` among it, and telemetry (row passes, diagnostic rows, states found).
     """
     config = setting.config
-    episodes = [learner.draw(step) for step in range(config.steps)]
+    episodes = [learner.draw(step) for step in range(setting.steps)]
     kept = _kept_rows(episodes, setting)
     position = {row: index for index, row in enumerate(kept)}
     bank = backbone.bank([texts[row] for row in kept], reader)
     scorer = Scorer(backbone, bank, reader)
+    health = HealthWatch(backbone.embedding, f"Pre-training of {setting.method.name}", backbone.on_notice)
 
-    prompt = torch.nn.Parameter(start.clone())
-    optimiser = torch.optim.Adam([prompt], lr=config.outer_lr)
-    first = _restore(record, prompt, optimiser, scorer)
-    for step in range(first, config.steps):
+    learned = {name: torch.nn.Parameter(value.clone()) for name, value in learner.parameters(start).items()}
+    optimiser = torch.optim.Adam(list(learned.values()), lr=config.outer_lr)
+    first = _restore(record, learned, optimiser, scorer)
+    for step in range(first, setting.steps):
         episode = _in_bank(episodes[step], position)
         counted = scorer.row_passes, scorer.diagnostic_rows
-        scorer.on_pass = lambda step=step: on_step(step)  # type: ignore[misc]
+        scorer.on_pass = partial(on_step, step)
         try:
             bank.prepare(episode.rows)
-            gradient, task_records = learner.gradient(prompt.detach(), episode, scorer)
+            values = {name: value.detach() for name, value in learned.items()}
+            gradients, task_records = learner.gradient(values, episode, scorer)
         except BaseException:
             # Stopped between two passes: the step is done again from its beginning.
             scorer.row_passes, scorer.diagnostic_rows = counted
             if step > first:
-                _save(record, prompt, optimiser, step, scorer)
+                _save(record, learned, optimiser, step, scorer)
             raise
-        prompt.grad = gradient.clone()
-        norm = torch.nn.utils.clip_grad_norm_([prompt], CLIP_NORM)
+        losses = torch.tensor([task.get("query", task.get("loss", 0.0)) for task in task_records])
+        ratio = health.look(values["prompt"], losses, step, "pretraining.outer_lr")
+        norms = {}
+        for name, value in learned.items():
+            value.grad = gradients[name].clone()
+            norms[name] = float(torch.nn.utils.clip_grad_norm_([value], CLIP_NORM))
         optimiser.step()
         for task_record in task_records:
-            record.metric({"step": step, **task_record, "gradient_norm": float(norm)})
+            record.metric({"step": step, **task_record, "gradient_norm": norms["prompt"], "norm_ratio": ratio})
         finished = step + 1
-        if finished % config.checkpoint_every == 0 or finished == config.steps:
-            _save(record, prompt, optimiser, finished, scorer)
+        if finished % config.checkpoint_every == 0 or finished == setting.steps:
+            _save(record, learned, optimiser, finished, scorer)
         try:
             on_step(finished)
         except BaseException:
-            _save(record, prompt, optimiser, finished, scorer)
+            _save(record, learned, optimiser, finished, scorer)
             raise
     telemetry = {
         "row_passes": scorer.row_passes,
@@ -103,7 +112,7 @@ def pretrain(
         "state_hits_second": bank.counts.second,
         "states_mib": round(bank.needed_bytes / 2**20, 1),
     }
-    return prompt.detach(), telemetry
+    return {name: value.detach() for name, value in learned.items()}, telemetry
 
 
 def _kept_rows(episodes: list[Episode], setting: Setting) -> list[int]:
@@ -126,29 +135,33 @@ def _in_bank(episode: Episode, position: dict[int, int]) -> Episode:
     )
 
 
-def _save(record: Record, prompt: Tensor, optimiser: torch.optim.Adam, step: int, scorer: Scorer) -> None:
-    state = optimiser.state[prompt]
-    tensors = {
-        "prompt": prompt.detach().cpu(),
-        "exp_avg": state["exp_avg"].cpu(),
-        "exp_avg_sq": state["exp_avg_sq"].cpu(),
-        "adam_step": torch.as_tensor(state["step"]).reshape(1).float().cpu(),
-    }
+def _save(
+    record: Record, learned: dict[str, torch.nn.Parameter], optimiser: torch.optim.Adam, step: int, scorer: Scorer
+) -> None:
+    tensors: dict[str, Tensor] = {}
+    for name, value in learned.items():
+        state = optimiser.state[value]
+        tensors[name] = value.detach()
+        tensors[f"{name}.exp_avg"], tensors[f"{name}.exp_avg_sq"] = state["exp_avg"], state["exp_avg_sq"]
+        tensors[f"{name}.adam_step"] = torch.as_tensor(state["step"]).reshape(1).float()
     counts = {"row_passes": scorer.row_passes, "diagnostic_rows": scorer.diagnostic_rows}
-    record.save_checkpoint({key: value.contiguous() for key, value in tensors.items()}, {"step": step, **counts})
+    record.save_checkpoint({key: value.cpu().contiguous() for key, value in tensors.items()}, {"step": step, **counts})
 
 
-def _restore(record: Record, prompt: torch.nn.Parameter, optimiser: torch.optim.Adam, scorer: Scorer) -> int:
+def _restore(
+    record: Record, learned: dict[str, torch.nn.Parameter], optimiser: torch.optim.Adam, scorer: Scorer
+) -> int:
     found = record.load_checkpoint()
     if found is None:
         return 0
     tensors, meta = found
-    with torch.no_grad():
-        prompt.copy_(tensors["prompt"])
-    optimiser.state[prompt] = {
-        "step": tensors["adam_step"][0].clone(),
-        "exp_avg": tensors["exp_avg"].to(prompt.device),
-        "exp_avg_sq": tensors["exp_avg_sq"].to(prompt.device),
-    }
+    for name, value in learned.items():
+        with torch.no_grad():
+            value.copy_(tensors[name])
+        optimiser.state[value] = {
+            "step": tensors[f"{name}.adam_step"][0].clone(),
+            "exp_avg": tensors[f"{name}.exp_avg"].to(value.device),
+            "exp_avg_sq": tensors[f"{name}.exp_avg_sq"].to(value.device),
+        }
     scorer.row_passes, scorer.diagnostic_rows = meta["row_passes"], meta["diagnostic_rows"]
     return int(meta["step"])

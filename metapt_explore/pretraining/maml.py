@@ -1,59 +1,62 @@
-"""MetaPT with first-order MAML over the prompt.
+"""MetaPT with MAML over the prompt, first-order or exact.
 
 MetaPT (Huang, Qian, Yu, arXiv 2205.12471) meta-learns the prompt over clusters of the pre-training
 text: for each task one temporary gradient step on support rows, then the prompt is updated by the
-losses on query rows at the adapted prompts. First order (Finn et al., ICML 2017, arXiv 1703.03400)
-takes the query gradient at the adapted prompt as the gradient of the start. Which order the paper
-used is not known to us.
+losses on query rows at the adapted prompts. MAML (Finn et al., ICML 2017, arXiv 1703.03400)
+differentiates that through the inner steps; its first-order form takes the query gradient at the
+adapted prompt as the gradient of the start. Which of the two the MetaPT paper used is not known to us.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from metapt_explore.pretraining.episodes import Episode, draw_episode
-from metapt_explore.pretraining.learner import Setting
+from metapt_explore.pretraining.episodes import Episode
+from metapt_explore.pretraining.inner_loop import Descent, descend, support_and_query, task_records
+from metapt_explore.pretraining.learner import Setting, TaskLearner
 from metapt_explore.prompts.gradients import Batch, Scorer
 
 
-class FirstOrderMAML:
+class MAML(TaskLearner):
     """All tasks of a meta-batch are adapted and scored together, each as one group of stacked prompts."""
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def draw(self, step: int) -> Episode:
-        """Draws tasks, support and query rows."""
-        setting = self.setting
-        return draw_episode(setting.tasks, setting.config, setting.seed, setting.init_seed, step)
-
-    def gradient(self, prompt: Tensor, episode: Episode, scorer: Scorer) -> tuple[Tensor, list[dict[str, Any]]]:
-        """Mean over tasks of the query gradient at each task's adapted prompt."""
-        support = stack(episode.support, episode.support_labels)
-        query = stack(episode.query, episode.query_labels)
-        start = prompt.expand(len(episode.tasks), -1, -1)
-        before, inner = scorer.losses_and_gradients(start, support)
-        adapted = start - self.setting.config.inner_lr * inner
-        query_losses, outer = scorer.losses_and_gradients(adapted, query)
-        after = scorer.losses(adapted, support)
-        records = [
-            {
-                "task": task,
-                "support_before": float(before[index]),
-                "support_after": float(after[index]),
-                "query": float(query_losses[index]),
-            }
-            for index, task in enumerate(episode.tasks)
-        ]
-        return outer.mean(dim=0), records
+    def gradient(
+        self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
+    ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+        """Mean over tasks of the gradient of the query loss after the inner steps."""
+        support, query = support_and_query(episode)
+        method, rate = self.setting.method, self.setting.inner_lr
+        path = descend(parameters["prompt"], rate, support, len(episode.tasks), method.inner_steps, scorer)
+        query_losses, outer = scorer.losses_and_gradients(path.adapted, query)
+        if method.order == "exact":
+            outer = through_steps(outer, path, rate, support, scorer)
+        after = scorer.losses(path.adapted, support)
+        return {"prompt": outer.mean(dim=0)}, task_records(episode, path.losses[0], after, query_losses)
 
 
-def stack(rows: list[list[int]], labels: list[list[int]]) -> Batch:
-    """Lays the rows of several tasks behind one another; each task is one group."""
-    return Batch(
-        [row for part in rows for row in part],
-        [group for group, part in enumerate(rows) for _ in part],
-        [label for part in labels for label in part],
-    )
+def through_steps(outer: Tensor, path: Descent, rates: float | Tensor, support: Batch, scorer: Scorer) -> Tensor:
+    """Carries gradients at the adapted prompts back through the inner steps, exactly.
+
+    A step `p' = p - rates * g(p)` has the derivative `I - diag(rates) H(p)`; each step therefore needs one
+    product with the Hessian of the support loss. Only the prompts between the steps are remembered, so
+    that memory does not grow with the number of steps as it does where one graph spans them all.
+
+    Args:
+        outer: Gradient at the adapted prompts, `[tasks, prompt_tokens, width]`.
+        path: The inner steps.
+        rates: Inner learning rates.
+        support: The rows they were taken on.
+        scorer: The backbone over the rows.
+
+    Returns:
+        The gradient at the start of each task, the shape of `outer`.
+    """
+    for prompts in reversed(path.prompts[:-1]):
+        outer = outer - scorer.hessian_products(prompts, support, rates * outer)
+    return outer
+
+
+__all__ = ["MAML", "Setting", "through_steps"]

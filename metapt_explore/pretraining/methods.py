@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from metapt_explore.pretraining.learner import Learner, Setting
-from metapt_explore.pretraining.maml import FirstOrderMAML
+from metapt_explore.pretraining.maml import MAML
+from metapt_explore.pretraining.meta_sgd import MetaSGD
 from metapt_explore.pretraining.pooled import Pooled
+from metapt_explore.pretraining.reptile import Reptile
 
-METHODS: dict[str, Callable[[Setting], Learner]] = {"ppt": Pooled, "metapt": FirstOrderMAML}
+#: Meta-learners of MetaPT, by `method.learner`.
+META_LEARNERS: dict[str, Callable[[Setting], Learner]] = {"maml": MAML, "meta_sgd": MetaSGD, "reptile": Reptile}
 
 
-def make_learner(kind: str, setting: Setting) -> Learner:
-    """Makes the method called `kind` in a study (`ppt` or `metapt`)."""
-    return METHODS[kind](setting)
+def make_learner(setting: Setting) -> Learner:
+    """Makes the learner of a study's method."""
+    return Pooled(setting) if setting.method.kind == "ppt" else META_LEARNERS[setting.method.learner](setting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -38,9 +39,15 @@ class Pooled:
         """Draws a balanced batch from the pool."""
         return draw_episode({0: self._pool}, self._config, self.setting.seed, self.setting.init_seed, step)
 
-    def gradient(self, prompt: Tensor, episode: Episode, scorer: Scorer) -> tuple[Tensor, list[dict[str, Any]]]:
+    def parameters(self, start: Tensor) -> dict[str, Tensor]:
+        """The prompt."""
+        return {"prompt": start}
+
+    def gradient(
+        self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
+    ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         """Gradient of the mean loss over all rows of the step."""
         labels = [*episode.support_labels[0], *episode.query_labels[0]]
         batch = Batch(episode.rows, [0] * len(episode.rows), labels)
-        losses, gradients = scorer.losses_and_gradients(prompt[None], batch)
-        return gradients[0], [{"task": -1, "loss": float(losses[0])}]
+        losses, gradients = scorer.losses_and_gradients(parameters["prompt"][None], batch)
+        return {"prompt": gradients[0]}, [{"task": -1, "loss": float(losses[0])}]

@@ -141,7 +141,9 @@ class CausalBackbone:
         """Tokens that a step runs for each row besides those of its bank."""
         return prompt_tokens + len(reader.tail) if self.placement == "suffix" else 0
 
-    def prepared(self, bank: Bank, rows: Sequence[int], reader: Reader, prompt_tokens: int, prompts: int = 1) -> Prepared:
+    def prepared(
+        self, bank: Bank, rows: Sequence[int], reader: Reader, prompt_tokens: int, prompts: int = 1
+    ) -> Prepared:
         """Rows of a bank, ready for `class_scores` under prompts of that length."""
         return bank.batch(rows, spare=prompts * self.new_tokens(reader, prompt_tokens))
 

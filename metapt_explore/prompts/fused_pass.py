@@ -15,6 +15,7 @@ There is no second derivative; `plain.py` has one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -104,7 +105,7 @@ class FusedPass:
         starts = [0]
         for segment in segments:
             starts.append(starts[-1] + segment.batch * segment.tokens)
-        self._bounds = list(zip(starts, starts[1:], strict=False))
+        self._bounds = list(pairwise(starts))
         self._total = starts[-1]
         device = segments[0].keys.device
         reads = []
@@ -113,15 +114,15 @@ class FusedPass:
                 offsets = torch.arange(segment.batch, device=device)[:, None] * segment.tokens + start
                 reads.append((segment.read + offsets).flatten())
         self._read_rows = torch.cat(reads)
-        self._all_queries = [_Queries(segment, shape, None) for segment in segments]
-        self._last_queries = [
+        self._all_queries: list[_Queries | None] = [_Queries(segment, shape, None) for segment in segments]
+        self._last_queries: list[_Queries | None] = [
             _Queries(segment, shape, segment.read) if segment.read is not None else None for segment in segments
         ]
 
     # ---------------------------------------------------------------------------------- forward
 
     def forward(self, x: Tensor) -> Tensor:
-        """Runs token vectors `[tokens, width]`; returns those that are read, before the final norm, `[reads, width]`."""
+        """Runs token vectors `[tokens, width]`; returns those read, `[reads, width]`, before the final norm."""
         for index, layer in enumerate(self.layers):
             last = index == len(self.layers) - 1
             normed, scale = self._norm(x)
@@ -137,9 +138,7 @@ class FusedPass:
             activated = F.silu(gate_up[:, :half])
             x = layer.down.plus(activated * gate_up[:, half:], x_middle)
             if self.keep:
-                self._kept.append(
-                    Kept(normed, scale, picked, attended[0], normed_mlp, scale_mlp, gate_up, activated)
-                )
+                self._kept.append(Kept(normed, scale, picked, attended[0], normed_mlp, scale_mlp, gate_up, activated))
         self._written = [segment.keys._version for segment in self.segments]
         return x
 

@@ -12,15 +12,13 @@ from torch import Tensor
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.causal import Bank, CausalBackbone
 from metapt_explore.prompts.memory import PLAIN_FACTOR, SECOND_FACTOR, is_out_of_memory
+from metapt_explore.prompts.passes import SECOND_ORDER_COST
 from metapt_explore.prompts.reader import Reader
 
 #: With `prefix`, a pass is closed before a row that would leave more than this share of it padding …
 PADDING_SHARE = 0.2
 #: … once it has this many tokens, enough for full speed.
 BUCKET_TOKENS = 512
-#: Row passes that a Hessian product counts for: what it costs against a plain row's forward and backward
-#: (measured; see docs/benchmarks.md).
-SECOND_ORDER_COST = 2.0
 
 
 @dataclass(frozen=True)
@@ -182,9 +180,7 @@ class Scorer:
             tokens += longest
         return [*parts, part] if part else parts
 
-    def _part_losses(
-        self, prompts: Tensor, batch: Batch, part: list[int], second_derivative: bool = False
-    ) -> Tensor:
+    def _part_losses(self, prompts: Tensor, batch: Batch, part: list[int], second_derivative: bool = False) -> Tensor:
         """One pass's share of the groups' mean losses, `[groups]`."""
         device = prompts.device
         all_groups = torch.tensor(batch.groups, device=device)

@@ -14,6 +14,7 @@ from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import pretrain
 from metapt_explore.pretraining.methods import make_learner
 from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.health import norm_ratio
 from metapt_explore.prompts.starts import start_prompt
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import OnUnits, Recipe
@@ -45,17 +46,23 @@ def prompt_recipe(
         settings = study.pretraining.model_dump(mode="json", exclude={"checkpoint_every"})
         words = {name: label.word for name, label in study.auxiliary_tasks.labels.items()}
         config |= {**settings, "template": study.auxiliary_tasks.template, "words": words}
-        if method.kind == "ppt":
-            # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
-            config.pop("inner_lr")
+        # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
+        config.pop("inner_lr")
+        if method.kind == "metapt":
+            config |= {
+                "learner": method.learner,
+                "order": method.order,
+                "inner_steps": method.inner_steps,
+                "inner_lr": method.inner_lr or study.pretraining.inner_lr,
+            }
         parents = {"texts": texts.id, "tasks": tasks.id}
-    stage = Stage("prompt", f"prompt of {method.name}, initialisation seed {init_seed}", 1, config, parents, model)
+    stage = Stage("prompt", f"prompt of {method.name}, initialisation seed {init_seed}", 2, config, parents, model)
 
     def compute(out: ArtifactWriter) -> None:
         loaded = backbone()
         start = start_prompt(config["start"], study.prompt.length, loaded.embedding, study.seed, init_seed)
         summary: dict[str, Any] = {"start": config["start"]}
-        prompt = start
+        learned = {"prompt": start}
         if texts is not None and tasks is not None:
             began = time.monotonic()
             task_rows: dict[int, dict[str, list[int]]] = {}
@@ -68,19 +75,20 @@ def prompt_recipe(
             rows = list(frame["text"])
             values = {label.value for label in study.auxiliary_tasks.labels.values()}
             labelled = [row for row, value in enumerate(frame["label"]) if value in values]
-            setting = Setting(task_rows, study.pretraining, study.seed, init_seed, labelled)
+            setting = Setting(task_rows, study.pretraining, method, study.seed, init_seed, labelled)
             reader = loaded.reader(study.auxiliary_tasks, "auxiliary_tasks")
-            prompt, telemetry = pretrain(
-                make_learner(method.kind, setting), setting, start, loaded, rows, reader, out, on_units
-            )
+            learned, telemetry = pretrain(make_learner(setting), setting, start, loaded, rows, reader, out, on_units)
             summary |= {
-                "row_passes": telemetry["row_passes"],
+                "row_passes": round(telemetry["row_passes"]),
                 "diagnostic_rows": telemetry["diagnostic_rows"],
+                "outer_steps": setting.steps,
             }
             out.write_table("telemetry", pd.DataFrame([{**telemetry, "seconds": time.monotonic() - began}]))
         meta = {"placement": study.prompt.placement, "model": study.model.name, "method": method.name}
-        out.write_tensors("prompt", {"prompt": prompt, "start": start}, meta)
-        out.write_summary({**summary, "norm": float(prompt.norm()), "moved": float((prompt - start).norm())})
+        prompt = learned["prompt"]
+        out.write_tensors("prompt", {**learned, "start": start}, meta)
+        moved, ratio = float((prompt - start).norm()), norm_ratio(prompt, loaded.embedding)
+        out.write_summary({**summary, "norm": float(prompt.norm()), "moved": moved, "norm_ratio": ratio})
 
     return stage, compute
 
@@ -111,7 +119,7 @@ def fewshot_recipe(
         "seed": study.seed,
     }
     title = f"few-shot {task.name}, {method.name}, initialisation seed {init_seed}"
-    stage = Stage("fewshot", title, 1, config, {"split": split.id, "prompt": prompt.id}, model)
+    stage = Stage("fewshot", title, 2, config, {"split": split.id, "prompt": prompt.id}, model)
 
     def compute(out: ArtifactWriter) -> None:
         loaded = backbone()
@@ -139,7 +147,7 @@ def fewshot_recipe(
             evaluation,
             (study.seed, init_seed),
             on_step,
-            lambda: on_units(evaluation.steps),
+            on_units,
         )
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))

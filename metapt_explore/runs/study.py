@@ -17,6 +17,7 @@ import pandas as pd
 
 from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
 from metapt_explore.errors import UserError, nearest
+from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.runs import data_stages, prompt_stages
 from metapt_explore.runs.artifact import Artifact
@@ -104,7 +105,7 @@ class Study:
             lambda: self.backbone,
             self._advance,
         )
-        steps = self.config.pretraining.steps if pretrained else 1
+        steps = outer_steps(chosen, self.config.pretraining) if pretrained else 1
         return self._make(f"prompt/{method}/{init_seed}", recipe, steps, method=method, init_seed=init_seed)
 
     def fewshot(self, method: str, task: str, init_seed: int | None = None) -> Artifact:

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from metapt_explore.config import LabelsConfig, ModelConfig, PretrainingConfig
-from metapt_explore.errors import Cancelled
+from metapt_explore.config import LabelsConfig, MethodConfig, ModelConfig, PretrainingConfig
+from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.pretraining.budget import row_passes_per_step
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import pretrain
@@ -32,6 +33,24 @@ TASKS = {
 }
 TEXTS = [" ".join(tiny.WORDS[20 + (11 * row + 3 * i) % 60] for i in range(2 + row % 5)) for row in range(80)]
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+#: Several inner steps magnify rounding.
+BENT = {"rtol": 1e-3, "atol": 2e-4}
+LEARNERS = {
+    "ppt": {},
+    "first-order": {},
+    "first-order, three steps": {"inner_steps": 3},
+    "exact": {"order": "exact"},
+    "exact, three steps": {"order": "exact", "inner_steps": 3},
+    "reptile": {"learner": "reptile", "inner_steps": 2},
+    "meta-sgd": {"learner": "meta_sgd", "inner_steps": 2},
+    "meta-sgd, exact": {"learner": "meta_sgd", "inner_steps": 2, "order": "exact"},
+}
+
+
+def setting_of(name: str, config: PretrainingConfig = CONFIG, init_seed: int = 0) -> Setting:
+    kind = "ppt" if name == "ppt" else "metapt"
+    method = MethodConfig(name=name, kind=kind, clustering="c", **LEARNERS[name])
+    return Setting(TASKS, config, method, 5, init_seed)
 
 
 @pytest.fixture(scope="module")
@@ -67,78 +86,196 @@ def scorer_of(backbone: CausalBackbone) -> Scorer:
     return Scorer(backbone, backbone.bank(TEXTS, reader), reader)
 
 
-def test_first_order_maml_equals_the_written_out_algorithm(backbone: CausalBackbone, plain_loss: Any) -> None:
-    learner = make_learner("metapt", Setting(TASKS, CONFIG, 5, 0))
-    prompt = backbone.embedding[20:23].clone()
-    scorer = scorer_of(backbone)
-    episode = learner.draw(2)
-    gradient, records = learner.gradient(prompt, episode, scorer)
+def outer_loss(
+    loss: Any, prompt: Tensor, rates: float | Tensor, episode: Episode, steps: int, exact: bool = True
+) -> Tensor:
+    """MAML's objective written out: adapt on support rows, loss on query rows, mean over tasks."""
+    total = torch.zeros(())
+    for index in range(len(episode.tasks)):
+        adapted = prompt
+        for _ in range(steps):
+            support = loss(adapted, episode.support[index], episode.support_labels[index])
+            (gradient,) = torch.autograd.grad(support, adapted, create_graph=exact, retain_graph=True)
+            adapted = adapted - rates * gradient
+        total = total + loss(adapted, episode.query[index], episode.query_labels[index]) / len(episode.tasks)
+    return total
 
+
+@pytest.mark.parametrize("name", ["first-order", "first-order, three steps", "exact", "exact, three steps"])
+def test_maml_equals_the_written_out_algorithm(name: str, backbone: CausalBackbone, plain_loss: Any) -> None:
+    setting = setting_of(name)
+    learner, scorer = make_learner(setting), scorer_of(backbone)
+    prompt = backbone.embedding[20:23].clone()
+    episode = learner.draw(2)
+    gradients, records = learner.gradient({"prompt": prompt}, episode, scorer)
+
+    steps, exact = setting.method.inner_steps, setting.method.order == "exact"
+    leaf = prompt.clone().requires_grad_(True)
+    value = outer_loss(plain_loss, leaf, 0.7, episode, steps, exact)
+    # Without the inner graph, the gradient of the adapted prompt reaches the start as it is: first order.
+    (expected,) = torch.autograd.grad(value, leaf)
+    torch.testing.assert_close(gradients["prompt"], expected, **(BENT if steps > 1 else CLOSE))
+    assert sum(record["query"] for record in records) / 3 == pytest.approx(float(value.detach()), rel=1e-4)
+    assert [record["task"] for record in records] == episode.tasks
+    for index, record in enumerate(records):
+        before = plain_loss(prompt, episode.support[index], episode.support_labels[index])
+        assert record["support_before"] == pytest.approx(float(before), rel=1e-4)
+        assert abs(record["support_before"] - record["support_after"]) > 1e-4
+    assert scorer.row_passes == pytest.approx(row_passes_per_step(setting.method, CONFIG))
+    assert scorer.diagnostic_rows == 3 * 4
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_exact_maml_equals_finite_differences(steps: int, backbone: CausalBackbone, plain_loss: Any) -> None:
+    """Through the whole objective, with no gradient of ours in it; the first-order gradient fails this."""
+    # A gentle inner rate: at 0.7 three steps bend the objective so much that no difference is small enough.
+    config = CONFIG.model_copy(update={"inner_lr": 0.02})
+    prompt = backbone.embedding[20:23].clone()
+    found = {}
+    for name in ("first-order", "exact") if steps == 1 else ("first-order, three steps", "exact, three steps"):
+        learner = make_learner(setting_of(name, config))
+        episode = learner.draw(1)
+        found[name.split(",")[0]] = learner.gradient({"prompt": prompt}, episode, scorer_of(backbone))[0]["prompt"]
+    generator = torch.Generator().manual_seed(0)
+
+    def value(moved: Tensor) -> float:
+        return float(outer_loss(plain_loss, moved.requires_grad_(True), 0.02, episode, steps).detach())
+
+    def central(direction: Tensor, step: float) -> float:
+        return (value(prompt + step * direction) - value(prompt - step * direction)) / (2 * step)
+
+    errors: dict[str, list[float]] = {"first-order": [], "exact": []}
+    for _ in range(4):
+        direction = F.normalize(torch.randn(prompt.numel(), generator=generator), dim=0).view_as(prompt)
+        direction = F.normalize((direction + found["exact"] / found["exact"].norm()).flatten(), dim=0).view_as(prompt)
+        # Two step sizes cancel the leading error of a central difference (Richardson).
+        slope = (4 * central(direction, 1e-3) - central(direction, 2e-3)) / 3
+        for name, gradient in found.items():
+            errors[name].append(abs(slope - float((gradient * direction).sum())) / float(gradient.norm()))
+    assert max(errors["exact"]) < 0.01, errors
+    assert min(errors["first-order"]) > 0.02, errors
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_meta_sgd_learns_its_rates(exact: bool, backbone: CausalBackbone, plain_loss: Any) -> None:
+    setting = setting_of("meta-sgd, exact" if exact else "meta-sgd")
+    learner, scorer = make_learner(setting), scorer_of(backbone)
+    start = backbone.embedding[20:23].clone()
+    parameters = learner.parameters(start)
+    torch.testing.assert_close(parameters["log_rates"].exp(), torch.full_like(start, 0.7))
+    parameters["log_rates"] += 0.3 * torch.randn(start.shape, generator=torch.Generator().manual_seed(1))
+    episode = learner.draw(0)
+    gradients, _ = learner.gradient(parameters, episode, scorer)
+
+    leaf, log_rates = start.clone().requires_grad_(True), parameters["log_rates"].clone().requires_grad_(True)
+    value = outer_loss(plain_loss, leaf, log_rates.exp(), episode, steps=2, exact=exact)
+    expected = torch.autograd.grad(value, (leaf, log_rates))
+    torch.testing.assert_close(gradients["prompt"], expected[0], **BENT)
+    torch.testing.assert_close(gradients["log_rates"], expected[1], **BENT)
+    assert float(gradients["log_rates"].norm()) > 1e-3
+
+
+def test_reptile_goes_where_the_tasks_end(backbone: CausalBackbone, plain_loss: Any) -> None:
+    learner, scorer = make_learner(setting_of("reptile")), scorer_of(backbone)
+    prompt = backbone.embedding[20:23].clone()
+    episode = learner.draw(1)
+    gradients, _ = learner.gradient({"prompt": prompt}, episode, scorer)
     expected = torch.zeros_like(prompt)
-    for index, task in enumerate(episode.tasks):
-        support, support_labels = episode.support[index], episode.support_labels[index]
-        before, inner = gradient_of(plain_loss, prompt, support, support_labels)
-        adapted = prompt - 0.7 * inner
-        query, outer = gradient_of(plain_loss, adapted, episode.query[index], episode.query_labels[index])
-        after = plain_loss(adapted, support, support_labels)
-        expected += outer / len(episode.tasks)
-        assert records[index]["task"] == task
-        assert records[index]["support_before"] == pytest.approx(float(before), rel=1e-4)
-        assert records[index]["support_after"] == pytest.approx(float(after), rel=1e-4)
-        assert records[index]["query"] == pytest.approx(float(query), rel=1e-4)
-        assert abs(records[index]["support_before"] - records[index]["support_after"]) > 1e-4
-    torch.testing.assert_close(gradient, expected, **CLOSE)
-    assert scorer.row_passes == 3 * (4 + 6) and scorer.diagnostic_rows == 3 * 4
+    for index in range(3):
+        end = prompt
+        support = (episode.support[index], episode.support_labels[index])
+        for rows, labels in (support, support, (episode.query[index], episode.query_labels[index])):
+            end = end - 0.7 * gradient_of(plain_loss, end, rows, labels)[1]
+        expected += (prompt - end) / (3 * 0.7 * 3)
+    torch.testing.assert_close(gradients["prompt"], expected, **CLOSE)
 
 
 def test_pooled_equals_the_gradient_of_the_mean_loss(backbone: CausalBackbone, plain_loss: Any) -> None:
-    learner = make_learner("ppt", Setting(TASKS, CONFIG, 5, 0))
+    learner = make_learner(setting_of("ppt"))
     prompt = backbone.embedding[20:23].clone()
     scorer = scorer_of(backbone)
     episode = learner.draw(0)
-    gradient, records = learner.gradient(prompt, episode, scorer)
+    gradients, records = learner.gradient({"prompt": prompt}, episode, scorer)
     labels = episode.support_labels[0] + episode.query_labels[0]
     loss, expected = gradient_of(plain_loss, prompt, episode.rows, labels)
-    torch.testing.assert_close(gradient, expected, **CLOSE)
+    torch.testing.assert_close(gradients["prompt"], expected, **CLOSE)
     assert records == [{"task": -1, "loss": pytest.approx(float(loss), rel=1e-4)}]
     # Honesty: as many rows as a meta-step, balanced, from all tasks together.
     assert scorer.row_passes == 3 * (4 + 6) and labels.count(0) == labels.count(1)
 
 
-@pytest.mark.parametrize("kind", ["ppt", "metapt"])
-def test_stopped_and_resumed_gives_the_same_bits(kind: str, backbone: CausalBackbone, tmp_path: Path) -> None:
-    reader = backbone.reader(LABELS, "test")
-    setting = Setting(TASKS, CONFIG, 5, 1)
-    start = backbone.embedding[20:23].clone()
+def test_every_method_spends_the_same_passes() -> None:
+    """A dearer outer step means fewer of them; the budget is met within one outer step."""
+    config = PretrainingConfig(steps=60, meta_batch_size=4, support_size=8, query_size=8)
+    for name in LEARNERS:
+        setting = setting_of(name, config)
+        cost = row_passes_per_step(setting.method, config)
+        assert abs(setting.steps * cost - 60 * 4 * 16) <= cost / 2
+    assert setting_of("ppt", config).steps == setting_of("first-order", config).steps == 60
+    # three inner steps on 8 rows and a query step on 8: 32 rows a task against 16
+    assert setting_of("first-order, three steps", config).steps == 30
 
+
+@pytest.mark.parametrize("name", list(LEARNERS))
+def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBackbone, tmp_path: Path) -> None:
+    """Stopped after a step, and between two passes of a step; every learned tensor and metric is the same."""
+    reader = backbone.reader(LABELS, "test")
+    setting = setting_of(name, CONFIG.model_copy(update={"steps": 12}), init_seed=1)
+    start = backbone.embedding[20:23].clone()
     steps: list[int] = []
 
-    def run(folder: Path, stop_at: int | None) -> Tensor:
+    def run(folder: Path, stop_at_call: int | None) -> dict[str, Tensor]:
         folder.mkdir(exist_ok=True)
         steps.clear()
+        backbone._banks.clear()
 
         def on_step(step: int) -> None:
             steps.append(step)
-            if step == stop_at:
+            if len(steps) == stop_at_call:
                 raise Cancelled
 
-        return pretrain(
-            make_learner(kind, setting), setting, start, backbone, TEXTS, reader, ArtifactWriter(folder), on_step
-        )[0]
+        learner = make_learner(setting)
+        return pretrain(learner, setting, start, backbone, TEXTS, reader, ArtifactWriter(folder), on_step)[0]
 
     straight = run(tmp_path / "straight", None)
-    with pytest.raises(Cancelled):
-        run(tmp_path / "stopped", 4)
-    # What a killed writer may leave behind: a torn line, and lines after the checkpoint.
-    metrics = tmp_path / "stopped" / "metrics.jsonl"
-    metrics.write_text(metrics.read_text() + '{"step": 5, "task": 0}\n{"step": 5, "ta')
-    backbone._banks.clear()
-    resumed = run(tmp_path / "stopped", None)
-    assert steps == [5, 6], "it went on from the checkpoint and did not begin again"
-    assert torch.equal(straight, resumed)
-    assert not torch.equal(straight, start)
-    a, b = ArtifactWriter(tmp_path / "straight").metrics, ArtifactWriter(tmp_path / "stopped").metrics
-    assert a.equals(b) and a["step"].nunique() == CONFIG.steps
+    calls = len(steps)
+    for stop_at_call in (calls // 2, calls // 2 + 1):
+        folder = tmp_path / f"stopped{stop_at_call}"
+        with pytest.raises(Cancelled):
+            run(folder, stop_at_call)
+        reached = steps[-1]
+        # What a killed writer may leave behind: a torn line, and lines after the checkpoint.
+        metrics = folder / "metrics.jsonl"
+        metrics.write_text(metrics.read_text() + '{"step": 11, "task": 0}\n{"step": 11, "ta')
+        resumed = run(folder, None)
+        assert steps[0] == reached > 0 or steps[0] == reached + 1, "it went on and did not begin again"
+        assert all(torch.equal(straight[key], resumed[key]) for key in straight) and straight.keys() == resumed.keys()
+        a, b = ArtifactWriter(tmp_path / "straight").metrics, ArtifactWriter(folder).metrics
+        assert a.equals(b) and a["step"].nunique() == setting.steps
+    assert not torch.equal(straight["prompt"], start)
+
+
+def test_numbers_that_run_away_are_an_error_and_a_far_prompt_a_notice(backbone: CausalBackbone, tmp_path: Path) -> None:
+    reader = backbone.reader(LABELS, "test")
+    setting = setting_of("first-order")
+    notices: list[str] = []
+    backbone.on_notice = notices.append
+
+    def run(start: Tensor) -> None:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        learner = make_learner(setting)
+        pretrain(learner, setting, start, backbone, TEXTS, reader, ArtifactWriter(folder), lambda step: None)
+
+    try:
+        run(backbone.embedding[20:23].clone())
+        assert notices == []
+        run(10 * backbone.embedding[20:23].clone())
+        assert len(notices) == 1 and "prompt.start" in notices[0]
+        with pytest.raises(UserError, match=r"pretraining\.outer_lr"):
+            run(torch.full((3, backbone.width), float("nan")))
+    finally:
+        backbone.on_notice = lambda message: None
 
 
 def test_training_lowers_the_loss(backbone: CausalBackbone, tmp_path: Path) -> None:
@@ -149,11 +286,11 @@ def test_training_lowers_the_loss(backbone: CausalBackbone, tmp_path: Path) -> N
         for name in rows
         for row in rows[name]
     ]
-    setting = Setting(TASKS, CONFIG.model_copy(update={"steps": 40}), 0, 0)
+    setting = setting_of("ppt", CONFIG.model_copy(update={"steps": 40}))
     reader = backbone.reader(LABELS, "test")
     out = ArtifactWriter(tmp_path)
     start = backbone.embedding[20:23].clone()
-    pretrain(make_learner("ppt", setting), setting, start, backbone, texts, reader, out, lambda step: None)
+    pretrain(make_learner(setting), setting, start, backbone, texts, reader, out, lambda step: None)
     losses = out.metrics["loss"]
     assert losses.tail(5).mean() < 0.7 * losses.head(5).mean()
 

@@ -1,0 +1,78 @@
+"""Is a prompt where the model can read it? An early warning by the length of its vectors.
+
+Prompt vectors far off the scale of the vocabulary's embeddings cost most of the accuracy and do not
+recover (a known trap of prompt tuning libraries: a normal random start; huggingface/peft#2815).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from metapt_explore.errors import UserError
+from metapt_explore.prompts.starts import COMMONEST
+
+#: How many times longer or shorter than a vocabulary vector a prompt vector may be before it is reported.
+LIMIT = 3.0
+
+
+def norm_ratio(prompt: Tensor, embedding: Tensor) -> float:
+    """Median length of the prompt's vectors over the median length of the commonest vocabulary vectors.
+
+    Args:
+        prompt: `[…, prompt_tokens, width]`.
+        embedding: Input embeddings, `[vocabulary, width]`.
+
+    Example:
+        >>> norm_ratio(torch.full((2, 4), 3.0), torch.ones(10, 4))
+        3.0
+    """
+    typical = embedding[:COMMONEST].float().norm(dim=-1).median()
+    return float(prompt.float().norm(dim=-1).median() / typical.clamp(min=1e-12))
+
+
+class HealthWatch:
+    """Looks at prompts while they learn; says once what is wrong.
+
+    Args:
+        embedding: Input embeddings.
+        what: Which prompt this is, for the message.
+        notice: Receives the message.
+    """
+
+    def __init__(self, embedding: Tensor, what: str, notice: Callable[[str], None]) -> None:
+        self._typical = embedding[:COMMONEST].float().norm(dim=-1).median().clamp(min=1e-12)
+        self._what, self._notice = what, notice
+        self._said = False
+
+    def look(self, prompt: Tensor, loss: Tensor, step: int, rate: str) -> float:
+        """Checks a prompt and its loss.
+
+        Args:
+            prompt: `[…, prompt_tokens, width]`.
+            loss: Its losses, any shape.
+            step: Steps taken so far.
+            rate: The setting that is likely too high where numbers run away.
+
+        Returns:
+            The ratio of `norm_ratio`.
+
+        Raises:
+            UserError: Where a number of the prompt or its loss is not finite.
+        """
+        if not (torch.isfinite(prompt).all() and torch.isfinite(loss).all()):
+            raise UserError(
+                f"{self._what}: the loss is not a finite number at step {step}. A lower `{rate}` usually helps; so "
+                "does `model.dtype: float32`."
+            )
+        ratio = float(prompt.float().norm(dim=-1).median() / self._typical)
+        if not self._said and not 1 / LIMIT <= ratio <= LIMIT:
+            self._said = True
+            longer = f"{ratio:.1f} times as long as" if ratio > 1 else f"only {ratio:.2f} times as long as"
+            self._notice(
+                f"{self._what}: at step {step} the prompt's vectors are {longer} the vocabulary's. Prompts far off "
+                f"that scale learn badly: use `prompt.start: vocabulary`, or a lower `{rate}`."
+            )
+        return ratio
