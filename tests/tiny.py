@@ -75,21 +75,40 @@ def tokenizer() -> Any:
     )
 
 
-def make_language_model(folder: Path, kind: str = "llama") -> Path:
-    """Writes a tiny random decoder-only model."""
-    from transformers import (
-        GPT2Config,
-        GPT2LMHeadModel,
-        LlamaConfig,
-        LlamaForCausalLM,
-        Qwen2Config,
-        Qwen2ForCausalLM,
-    )
+def make_language_model(folder: Path, kind: str = "llama", uneven: bool = False, **changes: Any) -> Path:
+    """Writes a tiny random decoder-only model.
 
+    Args:
+        folder: Where to.
+        kind: A model type of transformers: llama, mistral, qwen2, qwen3, gemma2, gemma3, gpt2 or gpt_neox.
+        uneven: Whether norm weights are random and biases not 0, as they are in a trained model.
+        **changes: Settings of the configuration (not gpt2).
+    """
     torch.manual_seed(0)
     words = tokenizer()
+    model = _random_model(kind, len(words), changes)
+    if uneven:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 1:
+                    parameter += 0.3 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def _random_model(kind: str, vocabulary: int, changes: dict[str, Any]) -> Any:
+    import transformers as tf
+
+    tokens = {"bos_token_id": None, "eos_token_id": None}
+    if kind == "gpt2":
+        return tf.GPT2LMHeadModel(
+            tf.GPT2Config(
+                vocab_size=vocabulary, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.3, **tokens
+            )
+        )
     shape = dict(
-        vocab_size=len(words),
+        vocab_size=vocabulary,
         hidden_size=32,
         intermediate_size=48,
         num_hidden_layers=2,
@@ -97,27 +116,21 @@ def make_language_model(folder: Path, kind: str = "llama") -> Path:
         num_key_value_heads=2,
         max_position_embeddings=128,
         initializer_range=0.3,
+        pad_token_id=0,
+        **tokens,
     )
-    if kind == "llama":
-        model: Any = LlamaForCausalLM(LlamaConfig(**shape, bos_token_id=None, eos_token_id=None, pad_token_id=0))
-    elif kind == "qwen2":
-        model = Qwen2ForCausalLM(Qwen2Config(**shape, bos_token_id=None, eos_token_id=None, pad_token_id=0))
-    else:
-        model = GPT2LMHeadModel(
-            GPT2Config(
-                vocab_size=len(words),
-                n_embd=32,
-                n_layer=2,
-                n_head=4,
-                n_positions=128,
-                initializer_range=0.3,
-                bos_token_id=None,
-                eos_token_id=None,
-            )
-        )
-    model.save_pretrained(folder)
-    words.save_pretrained(folder)
-    return folder
+    # A head is as wide here as in the other families; texts and prompts fit the window.
+    wide = {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 96}
+    config_class, model_class, own = {
+        "llama": (tf.LlamaConfig, tf.LlamaForCausalLM, {}),
+        "mistral": (tf.MistralConfig, tf.MistralForCausalLM, {"sliding_window": None}),
+        "qwen2": (tf.Qwen2Config, tf.Qwen2ForCausalLM, {}),
+        "qwen3": (tf.Qwen3Config, tf.Qwen3ForCausalLM, {"head_dim": 8}),
+        "gemma2": (tf.Gemma2Config, tf.Gemma2ForCausalLM, wide),
+        "gemma3": (tf.Gemma3TextConfig, tf.Gemma3ForCausalLM, wide),
+        "gpt_neox": (tf.GPTNeoXConfig, tf.GPTNeoXForCausalLM, {}),
+    }[kind]
+    return model_class(config_class(**{**shape, **own, **changes}))
 
 
 def make_encoder(folder: Path) -> Path:

@@ -116,6 +116,13 @@ class CausalBackbone:
                 self._cache.forget(oldest.number)
         return bank
 
+    def forget_texts(self) -> None:
+        """Drops all banks and their states."""
+        for bank in self._banks.values():
+            if isinstance(bank, TextBank):
+                self._cache.forget(bank.number)
+        self._banks.clear()
+
     def _cut(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
@@ -201,7 +208,9 @@ class CausalBackbone:
         """
         groups, length, _ = prompts.shape
         scores = torch.empty(groups, len(bank), len(reader.words))
-        together = min(groups, PROMPTS_PER_PASS) if self.placement == "suffix" else 1
+        # As many prompts in each pass over a text as in the others.
+        passes = -(-groups // PROMPTS_PER_PASS) if self.placement == "suffix" else groups
+        together = -(-groups // passes)
         new_tokens = self.new_tokens(reader, length) * together
         order = sorted(range(len(bank)), key=lambda row: (len(bank.token_ids[row]), row))
         while order:

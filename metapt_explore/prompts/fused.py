@@ -9,9 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.prompts import attention
-from metapt_explore.prompts.fused_pass import FusedFunction, FusedPass, Segment, Shape
+from metapt_explore.prompts.fused_pass import FusedFunction, FusedPass, Rotary, Segment, Shape, norm
 from metapt_explore.prompts.fused_weights import fused_layers
+from metapt_explore.prompts.linear import gated
 from metapt_explore.prompts.text_state import TextState
+
+#: Tokens up to which attention over whole texts is written as plain products.
+SHORT_TEXT = 64
 
 
 class FusedDecoder:
@@ -34,31 +38,37 @@ class FusedDecoder:
         shape, (rows, tokens) = self.shape, token_ids.shape
         x = self._embed(token_ids).flatten(0, 1)
         cos, sin = self._rotary(x, torch.arange(tokens, device=x.device)[None])
-        cos, sin = cos[:, None], sin[:, None]
+        rotary = Rotary(cos[:, :, None], sin[:, :, None])
         size = (len(self.layers), rows, shape.kv_heads, tokens, shape.head_dim)
         keys, values = x.new_empty(size), x.new_empty(size)
+        query = x.new_empty(rows, shape.heads, tokens, shape.head_dim)
+        mask = attention.causal_mask(tokens, 1, x.dtype, x.device).repeat(shape.repeats, 1)
         for index, layer in enumerate(self.layers):
-            normed = self._norm(x)
-            key, value = layer.key_value(normed).view(rows, tokens, -1, shape.head_dim).transpose(1, 2).chunk(2, dim=1)
-            keys[index], values[index] = _rotated(key, cos, sin), value
+            normed, _ = norm(x, shape.eps)
+            key, value = layer.key_value(normed).view(rows, tokens, -1, shape.head_dim).chunk(2, dim=2)
+            rotary.apply(key, keys[index].transpose(1, 2))
+            values[index].copy_(value.transpose(1, 2))
             if index == len(self.layers) - 1:
                 break
-            query = layer.query(normed).view(rows, tokens, shape.heads, shape.head_dim).transpose(1, 2)
-            heads = F.scaled_dot_product_attention(
-                _rotated(query, cos, sin),
-                keys[index],
-                values[index],
-                is_causal=True,
-                scale=1.0,  # it is part of the query weights
-                enable_gqa=shape.repeats > 1,
-            )
+            rotary.apply(layer.query(normed).view(rows, tokens, shape.heads, shape.head_dim), query.transpose(1, 2))
+            heads = self._causal(query, keys[index], values[index], mask)
             x = layer.attention_out.plus(heads.transpose(1, 2).reshape(rows * tokens, -1), x)
-            gate, up = layer.gate_up(self._norm(x)).chunk(2, dim=1)
-            x = layer.down.plus(F.silu(gate).mul_(up), x)
+            x = layer.down.plus(gated(layer.gate, layer.up, norm(x, shape.eps)[0]), x)
         return keys, values
 
-    def _norm(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, x.shape[-1:], eps=self.shape.eps)
+    def _causal(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+        """Causal attention; queries are scaled by their weights."""
+        rows, heads, tokens, head_dim = query.shape
+        if tokens > SHORT_TEXT or query.is_cuda:
+            return F.scaled_dot_product_attention(
+                query, key, value, is_causal=True, scale=1.0, enable_gqa=self.shape.repeats > 1
+            )
+        # Short texts: three products are faster than the fused kernel, which cannot share key heads.
+        flat = (rows * self.shape.kv_heads, self.shape.repeats * tokens, head_dim)
+        key, value = key.flatten(0, 1), value.flatten(0, 1)
+        scores = torch.baddbmm(mask.expand(len(key), -1, -1), query.view(flat), key.transpose(1, 2))
+        weights = scores.softmax(-1, dtype=torch.float32).to(scores.dtype)
+        return torch.bmm(weights, value).view(rows, heads, tokens, head_dim)
 
     def after_text(self, new: Tensor, state: TextState, blocks: int) -> Tensor:
         """See `Decoder.after_text`."""
@@ -131,8 +141,3 @@ class FusedDecoder:
             return self._final_norm(FusedFunction.apply(x, run))
         with torch.no_grad():
             return self._final_norm(run.forward(x))
-
-
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    first, second = x.chunk(2, dim=-1)
-    return torch.addcmul(x * cos, torch.cat([-second, first], dim=-1), sin)

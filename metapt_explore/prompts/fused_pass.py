@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.prompts.fused_weights import LayerWeights
+from metapt_explore.prompts.linear import gated
 
 
 @dataclass
@@ -84,7 +85,8 @@ class Kept:
     attended: list[tuple[Tensor, Tensor] | None]
     normed_mlp: Tensor
     scale_mlp: Tensor
-    gate_up: Tensor
+    gate: Tensor
+    up: Tensor
     activated: Tensor
 
 
@@ -114,6 +116,7 @@ class FusedPass:
                 offsets = torch.arange(segment.batch, device=device)[:, None] * segment.tokens + start
                 reads.append((segment.read + offsets).flatten())
         self._read_rows = torch.cat(reads)
+        self._views = [_Views(segment) for segment in segments]
         self._all_queries: list[_Queries | None] = [_Queries(segment, shape, None) for segment in segments]
         self._last_queries: list[_Queries | None] = [
             _Queries(segment, shape, segment.read) if segment.read is not None else None for segment in segments
@@ -123,64 +126,62 @@ class FusedPass:
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs token vectors `[tokens, width]`; returns those read, `[reads, width]`, before the final norm."""
+        last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
-            last = index == len(self.layers) - 1
-            normed, scale = self._norm(x)
-            picked = self._read_rows if last else None
-            queries = self._last_queries if last else self._all_queries
-            x_read = x if picked is None else x[picked]
-            attended = self._attend(index, layer, normed, normed if picked is None else normed[picked], queries)
-            heads = attended[1]
-            x_middle = layer.attention_out.plus(heads, x_read)
-            normed_mlp, scale_mlp = self._norm(x_middle)
-            gate_up = layer.gate_up(normed_mlp)
-            half = gate_up.shape[1] // 2
-            activated = F.silu(gate_up[:, :half])
-            x = layer.down.plus(activated * gate_up[:, half:], x_middle)
+            normed, scale = norm(x, self.shape.eps)
+            picked, normed_read = None, normed
+            if index == last:
+                picked = self._read_rows
+                x, normed_read = x[picked], normed[picked]
+            attended, heads = self._attend(index, layer, normed, normed_read)
+            x = layer.attention_out.plus(heads, x)
+            normed_mlp, scale_mlp = norm(x, self.shape.eps)
             if self.keep:
-                self._kept.append(Kept(normed, scale, picked, attended[0], normed_mlp, scale_mlp, gate_up, activated))
+                gate, up = layer.gate(normed_mlp), layer.up(normed_mlp)
+                activated = F.silu(gate)
+                self._kept.append(Kept(normed, scale, picked, attended, normed_mlp, scale_mlp, gate, up, activated))
+                product = activated * up
+            else:
+                product = gated(layer.gate, layer.up, normed_mlp)
+            x = layer.down.plus(product, x)
         self._written = [segment.keys._version for segment in self.segments]
         return x
 
-    def _norm(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """RMS norm without its weight, and the factor of each token."""
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        scale = norm.square_().mul_(1 / x.shape[-1]).add_(self.shape.eps).rsqrt_().to(x.dtype)
-        return x * scale, scale
-
     def _attend(
-        self, index: int, layer: LayerWeights, normed: Tensor, normed_read: Tensor, queries: list[_Queries | None]
+        self, index: int, layer: LayerWeights, normed: Tensor, normed_read: Tensor
     ) -> tuple[list[tuple[Tensor, Tensor] | None], Tensor]:
         shape = self.shape
         key_value = layer.key_value(normed)
         query = layer.query(normed_read)
         kept: list[tuple[Tensor, Tensor] | None] = []
-        heads = torch.empty(len(normed_read), shape.heads * shape.head_dim, dtype=normed.dtype, device=normed.device)
+        heads = torch.empty_like(query)
         first = 0
-        for (start, stop), segment, asking in zip(self._bounds, self.segments, queries, strict=True):
-            keys, values = segment.keys[index], segment.values[index]
-            own = slice(segment.own, segment.own + segment.tokens)
-            parts = key_value[start:stop].view(segment.batch, segment.tokens, 2 * shape.kv_heads, shape.head_dim)
-            cos, sin = segment.cos[:, :, None], segment.sin[:, :, None]
-            _rotate(parts[:, :, : shape.kv_heads], cos, sin, keys[:, :, own].transpose(1, 2))
-            values[:, :, own].copy_(parts[:, :, shape.kv_heads :].transpose(1, 2))
+        for (start, stop), segment, views, asking in zip(
+            self._bounds, self.segments, self._views, self._asking(index), strict=True
+        ):
+            parts = key_value if len(self.segments) == 1 else key_value[start:stop]
+            key, value = parts.view(segment.batch, segment.tokens, 2 * shape.kv_heads, shape.head_dim).chunk(2, dim=2)
+            views.rotary.apply(key, views.own_keys[index])
+            views.own_values[index].copy_(value)
             if segment.source is not None and segment.groups is not None:
                 source = segment.source
                 theirs = slice(source.own, source.own + source.tokens)
-                keys[:, :, : source.tokens] = source.keys[index][segment.groups, :, theirs]
-                values[:, :, : source.tokens] = source.values[index][segment.groups, :, theirs]
+                segment.keys[index][:, :, : source.tokens] = source.keys[index][segment.groups, :, theirs]
+                segment.values[index][:, :, : source.tokens] = source.values[index][segment.groups, :, theirs]
             if asking is None:
                 kept.append(None)
                 continue
             stop_query = first + segment.batch * asking.tokens
             q = asking.arrange(query[first:stop_query])
-            flat_keys, flat_values = keys.flatten(0, 1), values.flatten(0, 1)
-            scores = torch.baddbmm(asking.mask, q, flat_keys.transpose(1, 2))
+            scores = torch.baddbmm(asking.mask, q, views.keys_transposed[index])
             weights = scores.softmax(-1, dtype=torch.float32).to(scores.dtype)
-            asking.collect(torch.bmm(weights, flat_values), heads[first:stop_query])
+            asking.collect(torch.bmm(weights, views.values[index]), heads[first:stop_query])
             kept.append((q, weights))
             first = stop_query
         return kept, heads
+
+    def _asking(self, index: int) -> list[_Queries | None]:
+        return self._last_queries if index == len(self.layers) - 1 else self._all_queries
 
     # --------------------------------------------------------------------------------- backward
 
@@ -188,17 +189,14 @@ class FusedPass:
         """Carries a gradient of what `forward` returned back to its input, `[tokens, width]`."""
         if self._written != [segment.keys._version for segment in self.segments]:
             raise RuntimeError("another pass has written into these text states; take the gradient before it")
-        dx = gradient
+        dx = gradient.clone()
         for index in range(len(self.layers) - 1, -1, -1):
             layer, kept = self.layers[index], self._kept.pop()
-            half = kept.activated.shape[1]
-            up, gate = kept.gate_up[:, half:], kept.gate_up[:, :half]
             d_product = layer.down.back(dx)
-            d_gate_up = torch.empty_like(kept.gate_up)
-            torch.mul(d_product, kept.activated, out=d_gate_up[:, half:])
-            d_activated = d_product.mul_(up)
-            torch.ops.aten.silu_backward.grad_input(d_activated, gate, grad_input=d_gate_up[:, :half])
-            dx = _norm_back(layer.gate_up.back(d_gate_up), kept.normed_mlp, kept.scale_mlp, dx.clone())
+            d_normed = layer.up.back(d_product * kept.activated)
+            d_gate = torch.ops.aten.silu_backward(d_product.mul_(kept.up), kept.gate)
+            d_normed = layer.gate.back_plus(d_gate, d_normed)
+            dx = _norm_back(d_normed, kept.normed_mlp, kept.scale_mlp, dx)
             d_query, d_key_value = self._attend_back(index, layer.attention_out.back(dx), kept)
             if kept.picked is None:
                 d_normed = layer.query.back_plus(d_query, layer.key_value.back(d_key_value))
@@ -211,15 +209,17 @@ class FusedPass:
 
     def _attend_back(self, index: int, d_heads: Tensor, kept: Kept) -> tuple[Tensor, Tensor]:
         shape = self.shape
-        queries = self._all_queries if kept.picked is None else self._last_queries
         d_query = torch.empty_like(d_heads)
-        d_key_value = torch.empty(
-            self._total, 2 * shape.kv_heads * shape.head_dim, dtype=d_heads.dtype, device=d_heads.device
-        )
+        d_key_value = d_heads.new_empty(self._total, 2 * shape.kv_heads * shape.head_dim)
         stop_query = len(d_heads)
+        asking_all = self._asking(index)
         for place in range(len(self.segments) - 1, -1, -1):
-            segment, asking, attended = self.segments[place], queries[place], kept.attended[place]
-            own = slice(segment.own, segment.own + segment.tokens)
+            segment, views, asking, attended = (
+                self.segments[place],
+                self._views[place],
+                asking_all[place],
+                kept.attended[place],
+            )
             size = (segment.batch, shape.kv_heads, -1, shape.head_dim)
             d_key, d_value = segment.key_gradient, segment.value_gradient  # from segments that see this one
             segment.key_gradient = segment.value_gradient = None
@@ -227,12 +227,11 @@ class FusedPass:
                 q, weights = attended
                 first = stop_query - segment.batch * asking.tokens
                 d_out = asking.arrange_plain(d_heads[first:stop_query])
-                flat_keys, flat_values = segment.keys[index].flatten(0, 1), segment.values[index].flatten(0, 1)
-                d_weights = torch.bmm(d_out, flat_values.transpose(1, 2))
+                d_weights = torch.bmm(d_out, views.values_transposed[index])
                 d_scores = torch.ops.aten._softmax_backward_data(d_weights, weights, -1, weights.dtype)
-                asking.arrange_back(torch.bmm(d_scores, flat_keys), d_query[first:stop_query])
-                own_key = torch.bmm(d_scores[:, :, own].transpose(1, 2), q).view(size)
-                own_value = torch.bmm(weights[:, :, own].transpose(1, 2), d_out).view(size)
+                asking.arrange_back(torch.bmm(d_scores, views.keys[index]), d_query[first:stop_query])
+                own_key = torch.bmm(d_scores[:, :, views.own].transpose(1, 2), q).view(size)
+                own_value = torch.bmm(weights[:, :, views.own].transpose(1, 2), d_out).view(size)
                 d_key = own_key if d_key is None else d_key.add_(own_key)
                 d_value = own_value if d_value is None else d_value.add_(own_value)
                 if segment.source is not None and segment.groups is not None:
@@ -243,76 +242,103 @@ class FusedPass:
                     segment.source.value_gradient = _sum_groups(shared_value, segment.groups, segment.source.batch)
                 stop_query = first
             start, stop = self._bounds[place]
-            target = d_key_value[start:stop].view(segment.batch, segment.tokens, 2 * shape.kv_heads, shape.head_dim)
+            target = d_key_value if len(self.segments) == 1 else d_key_value[start:stop]
+            target = target.view(segment.batch, segment.tokens, 2 * shape.kv_heads, shape.head_dim)
             if d_key is None or d_value is None:
                 target.zero_()
                 continue
-            cos, sin = segment.cos[:, :, None], segment.sin[:, :, None]
-            _rotate(d_key.transpose(1, 2), cos, sin, target[:, :, : shape.kv_heads], back=True)
-            target[:, :, shape.kv_heads :].copy_(d_value.transpose(1, 2))
+            target_key, target_value = target.chunk(2, dim=2)
+            views.rotary.apply_back(d_key.transpose(1, 2), target_key)
+            target_value.copy_(d_value.transpose(1, 2))
         return d_query, d_key_value
+
+
+class Rotary:
+    """Rotary position embedding of vectors `[…, head_dim]`, and its gradient, which rotates the other way."""
+
+    def __init__(self, cos: Tensor, sin: Tensor) -> None:
+        self.cos = cos
+        self.sin_first, self.sin_second = sin.chunk(2, dim=-1)
+
+    def apply(self, x: Tensor, out: Tensor) -> None:
+        """Writes rotated vectors into `out`."""
+        self._into(x, out, -1, 1)
+
+    def apply_back(self, x: Tensor, out: Tensor) -> None:
+        """Writes the gradient of `apply` into `out`."""
+        self._into(x, out, 1, -1)
+
+    def _into(self, x: Tensor, out: Tensor, first_sign: int, second_sign: int) -> None:
+        x_first, x_second = x.chunk(2, dim=-1)
+        torch.mul(x, self.cos, out=out)
+        out_first, out_second = out.chunk(2, dim=-1)
+        out_first.addcmul_(x_second, self.sin_first, value=first_sign)
+        out_second.addcmul_(x_first, self.sin_second, value=second_sign)
+
+
+class _Views:
+    """Views of a segment's buffers that every layer uses, made once: many small ones cost time."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.own = slice(segment.own, segment.own + segment.tokens)
+        self.rotary = Rotary(segment.cos[:, :, None], segment.sin[:, :, None])
+        # [layers, batch, tokens, kv_heads, head_dim], in the order in which the model computes them
+        self.own_keys = segment.keys[:, :, :, self.own].transpose(2, 3).unbind(0)
+        self.own_values = segment.values[:, :, :, self.own].transpose(2, 3).unbind(0)
+        keys, values = segment.keys.flatten(1, 2), segment.values.flatten(1, 2)
+        self.keys, self.values = keys.unbind(0), values.unbind(0)
+        self.keys_transposed = keys.transpose(2, 3).unbind(0)
+        self.values_transposed = values.transpose(2, 3).unbind(0)
 
 
 class _Queries:
     """The tokens of a segment that ask: all of them, or those that are read."""
 
     def __init__(self, segment: Segment, shape: Shape, read: Tensor | None) -> None:
-        self.shape, self.batch = shape, segment.batch
         self.tokens = segment.tokens if read is None else read.shape[1]
         cos, sin, mask = segment.cos, segment.sin, segment.mask
         if read is not None:
             rows = torch.arange(segment.batch, device=read.device)[:, None]
             cos, sin, mask = cos[rows, read], sin[rows, read], mask[rows, read]
-        self.cos, self.sin = cos[:, :, None, None], sin[:, :, None, None]
+        self.rotary = Rotary(cos[:, :, None, None], sin[:, :, None, None])
         # Query heads of one key head lie behind one another: [batch * kv_heads, repeats * tokens, columns].
+        self._flat_size = (segment.batch * shape.kv_heads, shape.repeats * self.tokens, shape.head_dim)
+        self._size = (segment.batch, shape.kv_heads, shape.repeats, self.tokens, shape.head_dim)
+        self._head_size = (segment.batch, self.tokens, shape.kv_heads, shape.repeats, shape.head_dim)
         expanded = mask[:, None, None].expand(-1, shape.kv_heads, shape.repeats, -1, -1)
-        self.mask = expanded.reshape(segment.batch * shape.kv_heads, shape.repeats * self.tokens, -1)
-
-    def _by_head(self, flat: Tensor) -> Tensor:
-        shape = self.shape
-        return flat.view(self.batch, self.tokens, shape.kv_heads, shape.repeats, shape.head_dim)
+        self.mask = expanded.reshape(*self._flat_size[:2], -1)
 
     def _stacked(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """A buffer laid out for batched products, and a view of it in the order of `_by_head`."""
-        shape = self.shape
-        size = (self.batch, shape.kv_heads, shape.repeats, self.tokens, shape.head_dim)
-        buffer = torch.empty(size, dtype=like.dtype, device=like.device)
-        flat = buffer.view(self.batch * shape.kv_heads, shape.repeats * self.tokens, shape.head_dim)
-        return flat, buffer.permute(0, 3, 1, 2, 4)
-
-    def _unstacked(self, stacked: Tensor) -> Tensor:
-        shape = self.shape
-        size = (self.batch, shape.kv_heads, shape.repeats, self.tokens, shape.head_dim)
-        return stacked.view(size).permute(0, 3, 1, 2, 4)
+        """A buffer laid out for batched products, and a view of it in the order of the model's heads."""
+        buffer = like.new_empty(self._size)
+        return buffer.view(self._flat_size), buffer.permute(0, 3, 1, 2, 4)
 
     def arrange(self, query: Tensor) -> Tensor:
         """Rotates flat queries and lays them out for batched products."""
         flat, view = self._stacked(query)
-        _rotate(self._by_head(query), self.cos, self.sin, view)
+        self.rotary.apply(query.view(self._head_size), view)
         return flat
 
     def arrange_back(self, d_stacked: Tensor, out: Tensor) -> None:
         """The gradient of `arrange`."""
-        _rotate(self._unstacked(d_stacked), self.cos, self.sin, self._by_head(out), back=True)
+        self.rotary.apply_back(d_stacked.view(self._size).permute(0, 3, 1, 2, 4), out.view(self._head_size))
 
     def arrange_plain(self, heads: Tensor) -> Tensor:
         """Lays flat heads out for batched products, without rotation."""
         flat, view = self._stacked(heads)
-        view.copy_(self._by_head(heads))
+        view.copy_(heads.view(self._head_size))
         return flat
 
     def collect(self, stacked: Tensor, out: Tensor) -> None:
         """Lays attended heads flat again."""
-        self._by_head(out).copy_(self._unstacked(stacked))
+        out.view(self._head_size).copy_(stacked.view(self._size).permute(0, 3, 1, 2, 4))
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor, back: bool = False) -> None:
-    """Rotary position embedding into `out`; `back` rotates the other way, which is its gradient."""
-    half = x.shape[-1] // 2
-    sign = -1 if back else 1
-    torch.mul(x, cos, out=out)
-    out[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-sign)
-    out[..., half:].addcmul_(x[..., :half], sin[..., half:], value=sign)
+def norm(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """RMS norm of `[tokens, width]` without its weight, and the factor of each token."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    scale = length.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_().to(x.dtype)
+    return x * scale, scale
 
 
 def _norm_back(d_normed: Tensor, normed: Tensor, scale: Tensor, dx: Tensor) -> Tensor:
@@ -337,7 +363,10 @@ class FusedFunction(torch.autograd.Function):
         return run.forward(x)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """Returns the gradient of the token vectors."""
-        return ctx.run.backward(gradient.contiguous()), None
+        # `once_differentiable` is silent where the gradient's own gradient is one of several paths to the
+        # prompt, as in a meta-gradient: the second-order part would just be missing.
+        if torch.is_grad_enabled():
+            raise RuntimeError("the hand-written pass has no second derivative: ask for it (`second_derivative`)")
+        return ctx.run.backward(gradient), None

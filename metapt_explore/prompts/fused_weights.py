@@ -25,14 +25,16 @@ class LayerWeights:
         query: Query heads, already divided by the square root of the head dimension.
         key_value: Key heads, then value heads.
         attention_out: From the attended heads back to the model's width.
-        gate_up: Gate, then up projection of the MLP.
+        gate: Gate projection of the MLP.
+        up: Up projection of the MLP.
         down: Down projection of the MLP.
     """
 
     query: FrozenLinear
     key_value: FrozenLinear
     attention_out: FrozenLinear
-    gate_up: FrozenLinear
+    gate: FrozenLinear
+    up: FrozenLinear
     down: FrozenLinear
 
 
@@ -68,7 +70,8 @@ def fused_layers(model: Any) -> list[LayerWeights]:
                 query=joined(attention.q_proj, norm=before, scale=head_dim**-0.5),
                 key_value=joined(attention.k_proj, attention.v_proj, norm=before),
                 attention_out=FrozenLinear(attention.o_proj.weight, attention.o_proj.bias, pack),
-                gate_up=joined(mlp.gate_proj, mlp.up_proj, norm=between),
+                gate=joined(mlp.gate_proj, norm=between),
+                up=joined(mlp.up_proj, norm=between),
                 down=FrozenLinear(mlp.down_proj.weight, mlp.down_proj.bias, pack),
             )
         )

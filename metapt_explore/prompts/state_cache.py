@@ -55,8 +55,8 @@ class Tier(Protocol):
     def put(self, key: Hashable, states: States) -> None:
         """Keeps states, or forgets them where the budget is spent."""
 
-    def get(self, key: Hashable) -> States:
-        """Returns states that are kept here."""
+    def get(self, key: Hashable) -> States | None:
+        """Returns states that are kept here, or None where they were lost."""
 
 
 @dataclass
@@ -90,6 +90,7 @@ class DiskTier:
         self._parent, self._folder = folder, None if budget_bytes <= 0 else folder
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._files: dict[Hashable, Path] = {}
+        self._written = 0
         self._used = 0
 
     def __contains__(self, key: Hashable) -> bool:
@@ -97,28 +98,35 @@ class DiskTier:
 
     def put(self, key: Hashable, states: States) -> None:
         """See `Tier.put`. A full disk only ends the keeping."""
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         size = size_of(states)
         if key in self._files or self._used + size > self.budget_bytes:
             return
         try:
-            file = self._open() / f"{len(self._files)}.safetensors"
+            file = self._open() / f"{self._written}.safetensors"
             if shutil.disk_usage(file.parent).free < 2 * size:
                 self.budget_bytes = self._used
                 return
             save_file({name: value.contiguous() for name, value in states.items()}, file)
-        except OSError:
+        except (OSError, SafetensorError):
             self.budget_bytes = self._used
             return
         self._files[key] = file
+        self._written += 1
         self._used += size
 
-    def get(self, key: Hashable) -> States:
-        """See `Tier.get`."""
+    def get(self, key: Hashable) -> States | None:
+        """See `Tier.get`. A file may be gone: another machine with the same home does not know our process."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(self._files[key])
+        try:
+            return load_file(self._files[key])
+        except (OSError, SafetensorError):
+            del self._files[key]
+            return None
 
     def _open(self) -> Path:
         if self._temporary is None:
@@ -161,8 +169,9 @@ class StateCache:
             return self._kept[key], True
         if self.behind is not None and key in self.behind:
             states = self.behind.get(key)
-            self._keep(key, states)
-            return states, False
+            if states is not None:
+                self._keep(key, states)
+                return states, False
         return None
 
     def put(self, key: Hashable, states: States) -> None:

@@ -8,6 +8,7 @@ Where all states would not fit the cache, the rows of each episode are encoded t
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from metapt_explore.prompts.state_cache import CacheCounts, StateCache, States
 
 #: Rows encoded together. Fixed, because the last bits of a state depend on it.
 CHUNK_ROWS = 32
+#: Batches that are remembered as they were gathered: support and query rows of a step.
+RECENT_BATCHES = 2
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class TextBank:
         self._chunks = self._in_chunks(range(len(token_ids)))
         self._place = {row: (c, i) for c, chunk in enumerate(self._chunks) for i, row in enumerate(chunk)}
         self._episode: dict[int, tuple[States, int]] = {}
+        self._recent: OrderedDict[tuple[tuple[int, ...], int], TextState] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -103,10 +107,24 @@ class TextBank:
     def batch(self, rows: Sequence[int], spare: int = 0) -> TextState:
         """Returns the states of these rows, in this order; a row may be asked for twice.
 
+        The latest batches are remembered: several inner steps, or tuning on all examples, ask for the same
+        rows again. Whoever writes into the room in front of the texts must be done with it by then.
+
         Args:
             rows: Row indices.
             spare: Columns to leave in front of each text for new tokens.
         """
+        key = (tuple(rows), spare)
+        if key in self._recent:
+            self._recent.move_to_end(key)
+            self.counts.memory += len(rows)
+            return self._recent[key]
+        while len(self._recent) >= RECENT_BATCHES:
+            self._recent.popitem(last=False)
+        self._recent[key] = self._gather(rows, spare)
+        return self._recent[key]
+
+    def _gather(self, rows: Sequence[int], spare: int) -> TextState:
         found = self._find(rows)
         lengths = [len(self.token_ids[row]) for row in rows]
         layers, _, kv_heads, _, head_dim = found[0][0]["keys"].shape

@@ -1,0 +1,279 @@
+"""What is measured: one training step in each placement, a meta-step, a few-shot grid, scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metapt_explore.bench.opponent import PeftOpponent
+from metapt_explore.config import LabelsConfig, MethodConfig, ModelConfig, Placement, PretrainingConfig
+from metapt_explore.pretraining.episodes import Episode
+from metapt_explore.pretraining.learner import Setting
+from metapt_explore.pretraining.maml import MAML
+from metapt_explore.prompts.causal import Bank, CausalBackbone
+from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.prompts.models import load_backbone, model_folder
+from metapt_explore.prompts.reader import Reader
+
+#: A template whose tail is two tokens for most vocabularies.
+LABELS = LabelsConfig.model_validate({"template": "{text} It was", "labels": {"bad": "bad", "good": "good"}})
+INNER_LR = 0.03
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table.
+
+    Attributes:
+        name: Short name, for `--only`.
+        kind: ``step``, ``meta``, ``grid`` or ``score``.
+        placement: Of ours; the opponent always has the prompt first.
+        prompt_tokens: P.
+        text_tokens: L.
+        rows: B, rows of a step (of each task's support, and of its query, for ``meta``).
+        target: Ratio to reach against the full head; None where none was set.
+        ceiling: Ratio of arithmetic at equal efficiency.
+        cold: Whether texts are encoded within the measured time.
+        groups: Tasks of a meta-step, seeds of a grid, prompts of a scoring.
+        share_target: Share of the machine's matrix peak to reach.
+    """
+
+    name: str
+    kind: str
+    placement: Placement
+    prompt_tokens: int
+    text_tokens: int
+    rows: int
+    target: float | None = None
+    ceiling: float | None = None
+    cold: bool = False
+    groups: int = 1
+    share_target: float | None = None
+
+    @property
+    def title(self) -> str:
+        """As the table writes it."""
+        tail = " + 2" if self.placement == "suffix" else ""
+        shape = f"P {self.prompt_tokens}{tail}, L {self.text_tokens}, B {self.rows}"
+        states = "" if self.placement == "prefix" else ", cold" if self.cold else ", warm"
+        what = {
+            "step": f"{self.placement} step",
+            "meta": f"meta-step, {self.groups} tasks × ({self.rows} + {self.rows}), {self.placement}",
+            "grid": f"few-shot grid, {self.groups} seeds at once, {self.placement}",
+            "score": f"scoring under {self.groups} prompts, {self.placement}",
+        }[self.kind]
+        return f"{what}, {shape}{states}"
+
+
+CASES = (
+    Case("prefix-20", "step", "prefix", 20, 48, 16, 1.5, 1.7, share_target=0.5),
+    Case("prefix-100", "step", "prefix", 100, 48, 16, 2.8, 3.4, share_target=0.5),
+    Case("suffix-32", "step", "suffix", 8, 32, 16, None, 5.3, share_target=0.45),
+    Case("suffix-48", "step", "suffix", 8, 48, 16, 8.0, 7.3, share_target=0.45),
+    Case("suffix-256", "step", "suffix", 8, 256, 16, 28.0, 33.0, share_target=0.45),
+    Case("suffix-48-b64", "step", "suffix", 8, 48, 64, None, 7.3, share_target=0.5),
+    Case("meta-warm", "meta", "suffix", 8, 48, 16, 7.0, 7.3, groups=4),
+    Case("meta-cold", "meta", "suffix", 8, 48, 16, 2.0, 2.2, cold=True, groups=4),
+    Case("grid", "grid", "suffix", 8, 48, 16, 6.0, None, groups=10),
+    Case("score", "score", "suffix", 8, 48, 128, 6.0, None, cold=True, groups=10),
+)
+
+
+@dataclass
+class Sides:
+    """Two ways of doing the same work.
+
+    Attributes:
+        ours: Ours.
+        theirs: The opponent's, perhaps of fewer rows.
+        ours_rows: Rows of one run of ours.
+        theirs_rows: Rows of one run of theirs.
+        tokens: Tokens that ours sends forward and backward through the layers in one run.
+        in_turn: Ours, one group after another, where that is compared as well.
+    """
+
+    ours: Callable[[], object]
+    theirs: Callable[[], object]
+    ours_rows: int
+    theirs_rows: int
+    tokens: int
+    in_turn: Callable[[], object] | None = None
+
+
+class Bench:
+    """Loads the model once for each placement and text length, and builds the sides of a case.
+
+    Args:
+        model: Name of the language model.
+        dtype: ``auto``, ``float32`` or ``bfloat16``.
+        device: ``auto`` or a torch device.
+        full_head: The opponent's head (see `PeftOpponent`).
+    """
+
+    def __init__(self, model: str = "smollm2-135m", dtype: str = "auto", device: str = "auto", full_head: bool = True):
+        self.model, self.dtype_name, self.device_name, self.full_head = model, dtype, device, full_head
+        self._backbones: dict[Placement, CausalBackbone] = {}
+        self._opponents: dict[int, PeftOpponent] = {}
+
+    def backbone(self, case: Case) -> CausalBackbone:
+        """Ours, with texts cut to the case's length."""
+        config = ModelConfig.model_validate({"name": self.model, "dtype": self.dtype_name, "device": self.device_name})
+        if case.placement not in self._backbones:
+            self._backbones[case.placement] = load_backbone(config, case.placement)
+        backbone = self._backbones[case.placement]
+        backbone.config = config.model_copy(update={"max_text_tokens": case.text_tokens})
+        backbone.forget_texts()
+        return backbone
+
+    def opponent(self, backbone: CausalBackbone, prompt: Tensor, reader: Reader) -> PeftOpponent:
+        """Theirs, with the same weights and prompt."""
+        if len(prompt) not in self._opponents:
+            self._opponents.clear()
+            words = torch.tensor(reader.words, device=backbone.device)
+            folder = model_folder(self.model)
+            self._opponents[len(prompt)] = PeftOpponent(
+                folder, backbone.dtype, backbone.device, prompt, words, self.full_head
+            )
+        return self._opponents[len(prompt)]
+
+    def sides(self, case: Case) -> Sides:
+        """The two ways of doing a case."""
+        backbone = self.backbone(case)
+        reader = backbone.reader(LABELS, "benchmark")
+        rows = case.rows * (2 * case.groups if case.kind == "meta" else case.groups if case.kind == "grid" else 1)
+        texts = random_texts(backbone, rows, case.text_tokens)
+        prompt = backbone.embedding[200 : 200 + case.prompt_tokens].float()
+        bank = backbone.bank(texts, reader)
+        ids = torch.tensor(
+            [list(row) + ([] if case.placement == "prefix" else list(reader.tail)) for row in bank.token_ids]
+        )
+        work = _Work(case, backbone, bank, reader, prompt, ids.to(backbone.device), texts)
+        return {"step": _step, "meta": _meta, "grid": _grid, "score": _score}[case.kind](
+            work, self.opponent(backbone, prompt, reader)
+        )
+
+
+@dataclass
+class _Work:
+    case: Case
+    backbone: CausalBackbone
+    bank: Bank
+    reader: Reader
+    prompt: Tensor
+    token_ids: Tensor
+    texts: list[str]
+
+    def labels(self, rows: int) -> Tensor:
+        return torch.arange(rows, device=self.backbone.device) % 2
+
+    def fresh_bank(self) -> Bank:
+        """A bank of the same texts that has encoded nothing."""
+        self.backbone.forget_texts()
+        return self.backbone.bank(self.texts, self.reader)
+
+    def tokens(self, rows: int, groups: int = 1) -> int:
+        """Tokens of one forward and backward pass of ours."""
+        case = self.case
+        if case.placement == "prefix":
+            return groups * case.prompt_tokens + rows * len(self.bank.token_ids[0])
+        return rows * (case.prompt_tokens + len(self.reader.tail))
+
+
+def random_texts(backbone: CausalBackbone, rows: int, tokens: int) -> list[str]:
+    """Texts of at least so many tokens; they are cut to exactly so many."""
+    generator = torch.Generator().manual_seed(0)
+    top = min(20_000, backbone.embedding.shape[0])
+    ids = torch.randint(min(1000, top // 2), top, (rows, 3 * tokens + 8), generator=generator)
+    return [backbone.tokenizer.decode(row) for row in ids]
+
+
+def _step(work: _Work, opponent: PeftOpponent) -> Sides:
+    rows = work.case.rows
+    labels = work.labels(rows)
+    scorer = Scorer(work.backbone, work.bank, work.reader)
+    batch = Batch(range(rows), [0] * rows, labels.tolist())
+    return Sides(
+        lambda: scorer.losses_and_gradients(work.prompt[None], batch),
+        lambda: opponent.step(work.token_ids, labels),
+        rows,
+        rows,
+        work.tokens(rows),
+    )
+
+
+def _meta(work: _Work, opponent: PeftOpponent) -> Sides:
+    case, rows = work.case, work.case.rows
+    labels = work.labels(rows)
+    parts = [list(range(i * rows, (i + 1) * rows)) for i in range(2 * case.groups)]
+    truth = [labels.tolist()] * case.groups
+    episode = Episode(list(range(case.groups)), parts[: case.groups], parts[case.groups :], truth, truth)
+    config = PretrainingConfig(
+        meta_batch_size=case.groups, support_size=rows, query_size=rows, inner_lr=INNER_LR, steps=1
+    )
+    method = MethodConfig(name="bench", kind="metapt", clustering="bench")
+    learner = MAML(Setting({}, config, method, 0, 0))
+    scorer = Scorer(work.backbone, work.bank, work.reader)
+    scorer.losses = lambda prompts, batch: torch.zeros(len(prompts))  # type: ignore[method-assign]  # diagnostics
+
+    def ours() -> object:
+        if case.cold:
+            scorer.bank = work.fresh_bank()
+        return learner.gradient({"prompt": work.prompt}, episode, scorer)
+
+    sets = [(work.token_ids[part], labels) for part in parts]
+    total = 2 * rows * case.groups
+    return Sides(
+        ours,
+        lambda: opponent.meta_step(sets[: case.groups], sets[case.groups :], INNER_LR),
+        total,
+        total,
+        work.tokens(total),
+    )
+
+
+def _grid(work: _Work, opponent: PeftOpponent) -> Sides:
+    """A tuning step of every seed; theirs is one seed's step, as all seeds cost the same."""
+    case, rows = work.case, work.case.rows
+    labels = work.labels(rows)
+    scorer = Scorer(work.backbone, work.bank, work.reader)
+    prompts = work.prompt.expand(case.groups, -1, -1)
+    everyone = range(rows * case.groups)
+    batch = Batch(everyone, [row // rows for row in everyone], labels.tolist() * case.groups)
+    single = [Batch(list(everyone)[i * rows : (i + 1) * rows], [0] * rows, labels.tolist()) for i in range(case.groups)]
+
+    def in_turn() -> None:
+        for part in single:
+            scorer.losses_and_gradients(work.prompt[None], part)
+
+    return Sides(
+        lambda: scorer.losses_and_gradients(prompts, batch),
+        lambda: opponent.step(work.token_ids[:rows], labels),
+        rows * case.groups,
+        rows,
+        work.tokens(rows * case.groups),
+        in_turn,
+    )
+
+
+def _score(work: _Work, opponent: PeftOpponent) -> Sides:
+    """Rows under several prompts, texts not yet encoded; theirs is a quarter of the rows under one prompt."""
+    case = work.case
+    prompts = work.prompt.expand(case.groups, -1, -1)
+    few = work.token_ids[: max(1, case.rows // 4)]
+
+    def theirs() -> Tensor:
+        with torch.no_grad():
+            return opponent.scores(few)
+
+    # Forward only, and each text once: half of what a training pass over these tokens would do.
+    encoded = case.rows * case.text_tokens
+    return Sides(
+        lambda: work.backbone.score_all(prompts, work.fresh_bank(), work.reader),
+        theirs,
+        case.rows * case.groups,
+        len(few),
+        (encoded + work.tokens(case.rows * case.groups)) // 2,
+    )

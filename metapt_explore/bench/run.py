@@ -1,0 +1,98 @@
+"""Runs the cases and prints them: a table, or one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from metapt_explore.bench.cases import CASES, Bench, Case
+from metapt_explore.bench.measure import alternating, matmul_peak, median_ratio, peak_mib
+from metapt_explore.errors import UserError, nearest
+from metapt_explore.prompts.causal import CausalBackbone
+
+#: Alternating repeats of the quick and of the full version.
+REPEATS, FULL_REPEATS = 3, 7
+
+
+def run_case(bench: Bench, case: Case, repeats: int) -> dict[str, Any]:
+    """Measures one case.
+
+    Returns:
+        ``case``, ``ratio`` (rows per second, ours over theirs, median of pairs), ``target``, ``ceiling``,
+        ``ours_rows_per_s``, ``theirs_rows_per_s``, ``peak_share`` (of the machine's matrix product, same
+        dtype, measured in this run), ``peak_mib`` and ``theirs_peak_mib`` (memory of one run on top of the
+        loaded model), ``ours_seconds``, ``theirs_seconds``, ``dtype``.
+    """
+    sides = bench.sides(case)
+    backbone = bench.backbone(case) if case.kind == "none" else bench._backbones[case.placement]
+    device = backbone.device
+    ours, theirs = alternating(sides.ours, sides.theirs, repeats, device)
+    peak = matmul_peak(backbone.dtype, device)
+    scale = sides.ours_rows / sides.theirs_rows
+    middle = statistics.median(ours)
+    record: dict[str, Any] = {
+        "name": case.name,
+        "case": case.title,
+        "ratio": round(scale * median_ratio(ours, theirs), 2),
+        "target": case.target,
+        "ceiling": case.ceiling,
+        "ours_rows_per_s": round(sides.ours_rows / middle, 2),
+        "theirs_rows_per_s": round(sides.theirs_rows / statistics.median(theirs), 2),
+        "peak_share": round(4 * layer_weights(backbone) * sides.tokens / middle / peak, 3),
+        "share_target": case.share_target,
+        "peak_mib": peak_mib(sides.ours, device),
+        "theirs_peak_mib": peak_mib(sides.theirs, device),
+        "ours_seconds": round(middle, 4),
+        "theirs_seconds": round(statistics.median(theirs), 4),
+        "opponent": "full head" if bench.full_head else "logits_to_keep=1",
+        "dtype": str(backbone.dtype).removeprefix("torch."),
+        "peak_gflops": round(peak / 1e9),
+    }
+    if sides.in_turn is not None:
+        together, apart = alternating(sides.ours, sides.in_turn, repeats, device)
+        record["against_own_in_turn"] = round(median_ratio(together, apart), 2)
+    return record
+
+
+def layer_weights(backbone: CausalBackbone) -> int:
+    """Numbers in the layers' matrices: a token's forward is twice, with its backward four times as many operations."""
+    return sum(value.numel() for value in backbone.model.base_model.layers.parameters() if value.dim() == 2)
+
+
+def run_bench(
+    names: Sequence[str],
+    say: Callable[[dict[str, Any]], None],
+    model: str = "smollm2-135m",
+    dtype: str = "auto",
+    device: str = "auto",
+    full: bool = False,
+) -> list[dict[str, Any]]:
+    """Runs cases in turn.
+
+    Args:
+        names: Which; all where empty.
+        say: Called with each finished record.
+        model: The language model.
+        dtype: ``auto``, ``float32`` or ``bfloat16``.
+        device: ``auto`` or a torch device.
+        full: More repeats, and both of the opponent's heads.
+    """
+    known = {case.name: case for case in CASES}
+    for name in names:
+        if name not in known:
+            raise UserError(f"There is no benchmark '{name}'. {nearest(name, known)}")
+    records = []
+    for full_head in (True, False) if full else (True,):
+        bench = Bench(model, dtype, device, full_head)
+        for case in [known[name] for name in names] or CASES:
+            record = run_case(bench, case, FULL_REPEATS if full else REPEATS)
+            records.append(record)
+            say(record)
+    return records
+
+
+def as_line(record: dict[str, Any]) -> str:
+    """One JSON object on one line."""
+    return json.dumps(record, ensure_ascii=False)

@@ -1,0 +1,177 @@
+"""What the prompt engine is compared with: an unmodified transformers model, whole sequences, one row at a time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tiny
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from metapt_explore.config import LabelsConfig, ModelConfig, Placement
+from metapt_explore.prompts import attention
+from metapt_explore.prompts.causal import CausalBackbone, Prepared
+from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.prompts.reader import Reader
+
+#: fp32 rounding over two layers: allowed difference as a share of the largest number …
+SHARE = 1e-4
+#: … and of numbers that are small because they are differences of numbers of size 1.
+FLOOR = 1e-5
+#: Texts are cut to so many tokens.
+MAX_TEXT_TOKENS = 12
+LABELS = LabelsConfig(template="so {text} Sentiment :", labels={"negative": "negative", "positive": "positive"})
+
+#: Tiny models by name: a kind of `tiny.make_language_model`, and settings.
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", {}),
+    # Four heads are wider than the model; the norm's epsilon is large enough to matter.
+    "llama-wide-heads": ("llama", {"head_dim": 12, "rms_norm_eps": 0.01}),
+    # Rotary frequencies and lengths are scaled.
+    "llama-yarn": (
+        "llama",
+        {
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 10_000.0,
+                "factor": 4.0,
+                "original_max_position_embeddings": 32,
+            }
+        },
+    ),
+    "llama-own-keys": ("llama", {"num_key_value_heads": 4}),  # a key head for each query head
+    "llama-biased": ("llama", {"attention_bias": True, "mlp_bias": True}),
+    "mistral": ("mistral", {}),
+    "qwen2": ("qwen2", {}),
+    "qwen3": ("qwen3", {}),
+    "gemma2": ("gemma2", {}),
+    "gemma3": ("gemma3", {}),
+    "gpt2": ("gpt2", {}),
+    "gpt_neox": ("gpt_neox", {}),
+}
+#: Those that the hand-written pass is for.
+FUSED = ("llama", "llama-wide-heads", "llama-yarn", "llama-own-keys", "llama-biased", "mistral", "qwen2")
+PLACEMENTS: tuple[Placement, ...] = ("suffix", "prefix")
+#: Every family in both placements and every way of running it: `(family, placement, decoder)`.
+WAYS = [
+    (family, placement, decoder)
+    for family in FAMILIES
+    for placement in PLACEMENTS
+    for decoder in (("plain", "fused") if family in FUSED else ("plain",))
+]
+
+
+def assert_near(ours: Tensor, theirs: Tensor, share: float = SHARE, floor: float = FLOOR) -> None:
+    """Fails where two tensors differ by more than a share of the largest number (and a floor)."""
+    assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+    difference, size = float((ours - theirs).abs().max()), float(theirs.abs().max())
+    assert difference <= floor + share * size, f"they differ by {difference:.2g} where the largest is {size:.2g}"
+
+
+def make_backbone(
+    folder: Path, placement: Placement = "suffix", decoder: str = "fused", dtype: str = "float32", **config: Any
+) -> CausalBackbone:
+    """A backbone over the model in a folder, not checked against it; `fused` where there is such a decoder.
+
+    The tokenizer is made by hand: for some families AutoTokenizer ignores which one lies in the folder.
+    """
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, attn_implementation=attention.register(), dtype=getattr(torch, dtype)
+    )
+    settings = ModelConfig(
+        **{"name": str(folder), "dtype": dtype, "device": "cpu", "max_text_tokens": MAX_TEXT_TOKENS, **config}
+    )
+    backbone = CausalBackbone(model, tiny.tokenizer(), settings, placement)
+    if decoder == "plain":
+        backbone.fast = backbone.plain
+    return backbone
+
+
+def unmodified(folder: Path) -> torch.nn.Module:
+    """The same model as transformers loads it, with eager attention."""
+    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+    return model.eval().requires_grad_(False)
+
+
+def texts_of(lengths: Sequence[int]) -> list[str]:
+    """Texts of these numbers of tokens, all different."""
+    rng = random.Random(len(lengths))
+    return [" ".join(rng.choices(tiny.WORDS[20:80], k=length)) for length in lengths]
+
+
+@dataclass
+class Case:
+    """Texts with classes under stacked prompts, and both ways of scoring them.
+
+    Attributes:
+        backbone: The engine under test.
+        texts: The rows.
+        prompts: `[groups, prompt_tokens, width]`.
+        batch: Which rows, under which prompts, of which classes.
+        labels: Template and label words.
+    """
+
+    backbone: CausalBackbone
+    texts: list[str]
+    prompts: Tensor
+    batch: Batch
+    labels: LabelsConfig = LABELS
+
+    @property
+    def reader(self) -> Reader:
+        """Tokenised template and label words."""
+        return self.backbone.reader(self.labels, "test")
+
+    def scorer(self) -> Scorer:
+        """A fresh scorer over the texts."""
+        return Scorer(self.backbone, self.backbone.bank(self.texts, self.reader), self.reader)
+
+    def prepared(self) -> Prepared:
+        """The batch's rows, ready for `class_scores`."""
+        bank = self.backbone.bank(self.texts, self.reader)
+        return self.backbone.prepared(bank, self.batch.rows, self.reader, self.prompts.shape[1])
+
+    def class_scores(self) -> Tensor:
+        """Scores of the batch by the engine."""
+        groups = torch.tensor(self.batch.groups)
+        return self.backbone.class_scores(self.prompts, groups, self.prepared(), self.reader)
+
+    def plain_scores(self, model: torch.nn.Module, prompt: Tensor, text: str) -> Tensor:
+        """Scores of one text under one prompt by an unmodified model, full sequence and full head."""
+        reader, backbone = self.reader, self.backbone
+        ids = backbone.tokenizer(text, add_special_tokens=False)["input_ids"][:MAX_TEXT_TOKENS]
+        embed = model.get_input_embeddings()
+        before, tail = embed(torch.tensor([*reader.before, *ids])), embed(torch.tensor(reader.tail))
+        order = [before, prompt, tail] if backbone.placement == "suffix" else [prompt, before, tail]
+        logits = model(inputs_embeds=torch.cat(order)[None], use_cache=False).logits[0, -1]
+        return logits[torch.tensor(reader.words)]
+
+    def plain_losses(self, model: torch.nn.Module, prompts: Tensor) -> Tensor:
+        """Mean cross-entropy of each group by an unmodified model, in a loop over groups and rows."""
+        losses = []
+        for group, prompt in enumerate(prompts):
+            own = [place for place, of in enumerate(self.batch.groups) if of == group]
+            scores = [self.plain_scores(model, prompt, self.texts[self.batch.rows[place]]) for place in own]
+            labels = torch.tensor([self.batch.labels[place] for place in own])
+            losses.append(F.cross_entropy(torch.stack(scores), labels) if own else prompt.new_zeros(()))
+        return torch.stack(losses)
+
+
+def make_case(
+    backbone: CausalBackbone, lengths: Sequence[int], groups: int, rows: int, prompt_tokens: int = 3, seed: int = 0
+) -> Case:
+    """A random case: prompts at the scale of the vocabulary, rows that may repeat, groups that may be empty."""
+    generator = torch.Generator().manual_seed(seed)
+    scale = float(backbone.embedding.float().std())
+    prompts = scale * torch.randn(groups, prompt_tokens, backbone.width, generator=generator)
+
+    def draw(number: int) -> list[int]:
+        return torch.randint(0, number, (rows,), generator=generator).tolist()
+
+    return Case(backbone, texts_of(lengths), prompts, Batch(draw(len(lengths)), draw(groups), draw(2)))
