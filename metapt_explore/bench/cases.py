@@ -87,6 +87,7 @@ class Sides:
     """Two ways of doing the same work.
 
     Attributes:
+        backbone: Ours.
         ours: Ours.
         theirs: The opponent's, perhaps of fewer rows.
         ours_rows: Rows of one run of ours.
@@ -95,6 +96,7 @@ class Sides:
         in_turn: Ours, one group after another, where that is compared as well.
     """
 
+    backbone: CausalBackbone
     ours: Callable[[], object]
     theirs: Callable[[], object]
     ours_rows: int
@@ -145,7 +147,7 @@ class Bench:
         reader = backbone.reader(LABELS, "benchmark")
         rows = case.rows * (2 * case.groups if case.kind == "meta" else case.groups if case.kind == "grid" else 1)
         texts = random_texts(backbone, rows, case.text_tokens)
-        prompt = backbone.embedding[200 : 200 + case.prompt_tokens].float()
+        prompt = start_of(backbone, case.prompt_tokens)
         bank = backbone.bank(texts, reader)
         ids = torch.tensor(
             [list(row) + ([] if case.placement == "prefix" else list(reader.tail)) for row in bank.token_ids]
@@ -182,6 +184,12 @@ class _Work:
         return rows * (case.prompt_tokens + len(self.reader.tail))
 
 
+def start_of(backbone: CausalBackbone, prompt_tokens: int) -> Tensor:
+    """Embeddings of common tokens as a prompt, `[prompt_tokens, width]`."""
+    first = min(200, backbone.embedding.shape[0] - prompt_tokens)
+    return backbone.embedding[first : first + prompt_tokens].float()
+
+
 def random_texts(backbone: CausalBackbone, rows: int, tokens: int) -> list[str]:
     """Texts of at least so many tokens; they are cut to exactly so many."""
     generator = torch.Generator().manual_seed(0)
@@ -196,6 +204,7 @@ def _step(work: _Work, opponent: PeftOpponent) -> Sides:
     scorer = Scorer(work.backbone, work.bank, work.reader)
     batch = Batch(range(rows), [0] * rows, labels.tolist())
     return Sides(
+        work.backbone,
         lambda: scorer.losses_and_gradients(work.prompt[None], batch),
         lambda: opponent.step(work.token_ids, labels),
         rows,
@@ -226,6 +235,7 @@ def _meta(work: _Work, opponent: PeftOpponent) -> Sides:
     sets = [(work.token_ids[part], labels) for part in parts]
     total = 2 * rows * case.groups
     return Sides(
+        work.backbone,
         ours,
         lambda: opponent.meta_step(sets[: case.groups], sets[case.groups :], INNER_LR),
         total,
@@ -249,6 +259,7 @@ def _grid(work: _Work, opponent: PeftOpponent) -> Sides:
             scorer.losses_and_gradients(work.prompt[None], part)
 
     return Sides(
+        work.backbone,
         lambda: scorer.losses_and_gradients(prompts, batch),
         lambda: opponent.step(work.token_ids[:rows], labels),
         rows * case.groups,
@@ -271,6 +282,7 @@ def _score(work: _Work, opponent: PeftOpponent) -> Sides:
     # Forward only, and each text once: half of what a training pass over these tokens would do.
     encoded = case.rows * case.text_tokens
     return Sides(
+        work.backbone,
         lambda: work.backbone.score_all(prompts, work.fresh_bank(), work.reader),
         theirs,
         case.rows * case.groups,

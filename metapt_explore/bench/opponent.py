@@ -42,7 +42,7 @@ class PeftOpponent:
             folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, use_safetensors=True
         )
         config = PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=len(prompt))
-        self.model: Any = get_peft_model(model.to(device), config).eval()
+        self.model: Any = get_peft_model(model.to(device), config).eval()  # type: ignore[arg-type]
         self.words, self.full_head = words, full_head
         (self.name,) = [name for name, value in self.model.named_parameters() if value.requires_grad]
         self.prompt: Tensor = dict(self.model.named_parameters())[self.name]

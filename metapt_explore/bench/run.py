@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from metapt_explore.bench.cases import CASES, Bench, Case
+from metapt_explore.bench.cases import CASES, LABELS, Bench, Case, random_texts, start_of
 from metapt_explore.bench.measure import alternating, matmul_peak, median_ratio, peak_mib
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.decoder import Decoder
+from metapt_explore.prompts.gradients import Batch, Scorer
 
 #: Alternating repeats of the quick and of the full version.
 REPEATS, FULL_REPEATS = 3, 7
@@ -26,7 +29,7 @@ def run_case(bench: Bench, case: Case, repeats: int) -> dict[str, Any]:
         loaded model), ``ours_seconds``, ``theirs_seconds``, ``dtype``.
     """
     sides = bench.sides(case)
-    backbone = bench.backbone(case) if case.kind == "none" else bench._backbones[case.placement]
+    backbone = sides.backbone
     device = backbone.device
     ours, theirs = alternating(sides.ours, sides.theirs, repeats, device)
     peak = matmul_peak(backbone.dtype, device)
@@ -91,6 +94,38 @@ def run_bench(
             records.append(record)
             say(record)
     return records
+
+
+def second_order_cost(dtype: str = "auto", device: str = "auto", model: str = "smollm2-135m") -> dict[str, float]:
+    """What a Hessian product costs against a plain first-order pass of the same rows (time, one process).
+
+    Returns:
+        ``hessian_product`` (in first-order passes through the same decoder: `SECOND_ORDER_COST` rounds it), and
+        ``hessian_product_against_fast`` (in passes through the hand-written one, as time is spent).
+    """
+    case = next(case for case in CASES if case.name == "suffix-48")
+    bench = Bench(model, dtype, device)
+    backbone = bench.backbone(case)
+    reader = backbone.reader(LABELS, "benchmark")
+    bank = backbone.bank(random_texts(backbone, case.rows, case.text_tokens), reader)
+    scorer = Scorer(backbone, bank, reader)
+    prompts = start_of(backbone, case.prompt_tokens)[None]
+    batch = Batch(range(case.rows), [0] * case.rows, [row % 2 for row in range(case.rows)])
+    fast = backbone.fast
+
+    def first(decoder: Decoder) -> None:
+        backbone.fast = decoder
+        scorer.losses_and_gradients(prompts, batch)
+        backbone.fast = fast
+
+    def second() -> object:
+        return scorer.hessian_products(prompts, batch, prompts)
+
+    found = {}
+    for name, decoder in (("hessian_product", backbone.plain), ("hessian_product_against_fast", fast)):
+        plain, double = alternating(partial(first, decoder), second, FULL_REPEATS, backbone.device)
+        found[name] = round(median_ratio(plain, double), 2)
+    return found
 
 
 def as_line(record: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ class CausalBackbone:
         self.embedding = weight if scale is None else weight * torch.as_tensor(scale).to(weight)
         self.output: Tensor = model.get_output_embeddings().weight
         self.output_bias: Tensor | None = getattr(model.get_output_embeddings(), "bias", None)
-        self.output_cap: float | None = getattr(model.config, "final_logit_softcapping", None)
+        self.output_cap: float | None = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
         self.dtype, self.device = weight.dtype, weight.device
         self.width = int(weight.shape[1])
         self.plain: Decoder = PlainDecoder(model)

@@ -42,7 +42,8 @@ class RowMemory:
 
     @classmethod
     def of(cls, config: Any, itemsize: int) -> RowMemory:
-        """Reads the sizes from a transformers configuration."""
+        """Reads the sizes from a transformers configuration (of the text part, where a model has several)."""
+        config = config.get_text_config()
         heads = config.num_attention_heads
         width = config.hidden_size
         return cls(

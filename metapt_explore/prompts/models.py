@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,12 +175,15 @@ def _check_length(settings: Any, config: ModelConfig) -> None:
         )
 
 
-def load_backbone(config: ModelConfig, placement: Placement = "suffix") -> CausalBackbone:
+def load_backbone(
+    config: ModelConfig, placement: Placement = "suffix", on_notice: Callable[[str], None] = lambda message: None
+) -> CausalBackbone:
     """Loads the frozen language model and checks that the fast path is exact for it.
 
     Args:
         config: Name, dtype, device and sizes.
         placement: Where the prompt stands.
+        on_notice: Called with what a user should know, from here on.
 
     Raises:
         UserError: Where the model cannot be found, loaded or used.
@@ -198,7 +202,7 @@ def load_backbone(config: ModelConfig, placement: Placement = "suffix") -> Causa
             f"The model '{config.name}' is an encoder-decoder; the {placement} placement needs a decoder-only model "
             "(such as SmolLM2, Llama or Qwen)."
         )
-    _check_length(settings, config)
+    _check_length(settings.get_text_config(), config)
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
     if device == "cpu":
@@ -212,6 +216,10 @@ def load_backbone(config: ModelConfig, placement: Placement = "suffix") -> Causa
         attn_implementation=attention.register(),
         use_safetensors=True,  # never a pickle
     ).to(device)
-    backbone = CausalBackbone(model, tokenizer, config, placement)
+    try:
+        backbone = CausalBackbone(model, tokenizer, config, placement)
+    except AttributeError as error:  # no attention heads, no input embeddings …
+        raise UserError(f"The model '{config.name}' cannot be used with the {placement} placement ({error}).") from error
+    backbone.on_notice = on_notice
     check_exact(backbone)
     return backbone

@@ -46,7 +46,7 @@ def check_exact(backbone: CausalBackbone) -> None:
     except (TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise UserError(f"The model '{name}' cannot be used with the {placement} placement ({error}).") from error
     difference = _apart(ours, plain_scores)
-    if difference > tolerance:
+    if not difference <= tolerance:  # also where it is not a number
         raise UserError(
             f"The model '{name}' gives other scores over cached keys and values than in a full forward "
             f"(difference {difference:.2g}), so it cannot be used with the {placement} placement."
@@ -55,7 +55,7 @@ def check_exact(backbone: CausalBackbone) -> None:
         return
     fast, fast_gradient = _scores(backbone, prompt, rows, reader, second_derivative=False)
     gradient_difference = float((fast_gradient - gradient).norm() / gradient.norm().clamp(min=1e-12))
-    if _apart(fast, plain_scores) > tolerance or not gradient_difference < 3 * tolerance:
+    if not (_apart(fast, plain_scores) <= tolerance and gradient_difference < 3 * tolerance):
         backbone.fast = backbone.plain
         backbone.on_notice(f"'{name}' runs through its own forward pass: the faster one is not exact for it.")
 
