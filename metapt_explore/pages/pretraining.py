@@ -99,8 +99,19 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int)
         column.metric(label, value)
     st.caption(
         "A row pass is one text forward and backward through the language model; every pre-training method gets the "
-        "same number. Diagnostic rows went forward only, for these curves, and are counted apart."
+        "same number, so a method whose outer steps cost more takes fewer. Diagnostic rows went forward only, for "
+        f"these curves, and are counted apart.{_found(artifact) if status == 'done' else ''}"
     )
+
+
+def _found(artifact: Artifact) -> str:
+    """How often a text's state was found instead of computed, where texts have states."""
+    if not (artifact.folder / "telemetry.parquet").exists():
+        return ""
+    rate = artifact.table("telemetry").iloc[0].get("state_hit_rate")
+    if rate is None or pd.isna(rate):
+        return ""
+    return f" {rate:.0%} of the text states that were asked for had been computed before."
 
 
 def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:

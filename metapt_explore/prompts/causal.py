@@ -21,7 +21,7 @@ from metapt_explore.prompts import fused_weights
 from metapt_explore.prompts.decoder import Decoder
 from metapt_explore.prompts.fused import FusedDecoder
 from metapt_explore.prompts.memory import RowMemory, pass_budget
-from metapt_explore.prompts.plain import PlainDecoder
+from metapt_explore.prompts.plain import PlainDecoder, pick
 from metapt_explore.prompts.reader import Reader, make_reader
 from metapt_explore.prompts.state_cache import StateCache, States, make_cache
 from metapt_explore.prompts.text_state import TextBank, TextState, TokenBank, TokenRows, pad_rows
@@ -176,14 +176,9 @@ class CausalBackbone:
             vectors = self._embed(rows.token_ids)
             hidden = decoder.after_prompt(prompts.to(self.dtype), vectors, rows.lengths, groups)
         else:
-            new = torch.cat([self._pick(prompts, groups).to(self.dtype), self._tail(reader, len(groups))], dim=1)
+            new = torch.cat([pick(prompts, groups).to(self.dtype), self._tail(reader, len(groups))], dim=1)
             hidden = decoder.after_text(new, rows, blocks=1)[:, 0]
         return self._read(hidden, reader)
-
-    @staticmethod
-    def _pick(prompts: Tensor, groups: Tensor) -> Tensor:
-        # Both ways are the same forward; each is the one whose backward adds in a fixed order on its device.
-        return prompts[groups] if prompts.is_cuda else prompts.index_select(0, groups)
 
     def _tail(self, reader: Reader, rows: int) -> Tensor:
         return self._embed(torch.tensor(reader.tail, device=self.device)).expand(rows, -1, -1)

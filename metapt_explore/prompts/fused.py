@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.prompts import attention
-from metapt_explore.prompts.fused_pass import FusedFunction, FusedPass, Rotary, Segment, Shape, norm
+from metapt_explore.prompts.fused_layout import Rotary, Segment, Shape
+from metapt_explore.prompts.fused_pass import FusedFunction, FusedPass, norm
 from metapt_explore.prompts.fused_weights import fused_layers
 from metapt_explore.prompts.linear import gated
 from metapt_explore.prompts.text_state import TextState

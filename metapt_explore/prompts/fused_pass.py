@@ -14,7 +14,7 @@ There is no second derivative; `plain.py` has one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -22,57 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metapt_explore.prompts.fused_layout import Queries, Segment, Shape, Views
 from metapt_explore.prompts.fused_weights import LayerWeights
 from metapt_explore.prompts.linear import gated
-
-
-@dataclass
-class Segment:
-    """Tokens `[batch, tokens]` that attend to the same columns of a key buffer.
-
-    Attributes:
-        batch: Rows of the segment.
-        tokens: Tokens of each row.
-        keys: `[layers, batch, kv_heads, columns, head_dim]`; the pass writes the segment's own keys into
-            columns `own … own + tokens`.
-        values: The same shape.
-        own: First column of the segment's own tokens.
-        mask: Added to scores, `[batch, tokens, columns]`.
-        cos: Rotary cosines `[batch, tokens, head_dim]`.
-        sin: Rotary sines.
-        read: Tokens of each row that are read after the last layer, `[batch, reads]`; none where absent.
-        source: Segment whose keys and values stand in columns `0 … source.tokens`.
-        groups: Row of `source` that each row sees, `[batch]`.
-    """
-
-    batch: int
-    tokens: int
-    keys: Tensor
-    values: Tensor
-    own: int
-    mask: Tensor
-    cos: Tensor
-    sin: Tensor
-    read: Tensor | None = None
-    source: Segment | None = None
-    groups: Tensor | None = None
-    key_gradient: Tensor | None = field(default=None, repr=False)
-    value_gradient: Tensor | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Heads of a model and what its norms need."""
-
-    heads: int
-    kv_heads: int
-    head_dim: int
-    eps: float
-
-    @property
-    def repeats(self) -> int:
-        """Query heads that share a key head."""
-        return self.heads // self.kv_heads
 
 
 @dataclass
@@ -116,10 +68,10 @@ class FusedPass:
                 offsets = torch.arange(segment.batch, device=device)[:, None] * segment.tokens + start
                 reads.append((segment.read + offsets).flatten())
         self._read_rows = torch.cat(reads)
-        self._views = [_Views(segment) for segment in segments]
-        self._all_queries: list[_Queries | None] = [_Queries(segment, shape, None) for segment in segments]
-        self._last_queries: list[_Queries | None] = [
-            _Queries(segment, shape, segment.read) if segment.read is not None else None for segment in segments
+        self._views = [Views(segment) for segment in segments]
+        self._all_queries: list[Queries | None] = [Queries(segment, shape, None) for segment in segments]
+        self._last_queries: list[Queries | None] = [
+            Queries(segment, shape, segment.read) if segment.read is not None else None for segment in segments
         ]
 
     # ---------------------------------------------------------------------------------- forward
@@ -180,7 +132,7 @@ class FusedPass:
             first = stop_query
         return kept, heads
 
-    def _asking(self, index: int) -> list[_Queries | None]:
+    def _asking(self, index: int) -> list[Queries | None]:
         return self._last_queries if index == len(self.layers) - 1 else self._all_queries
 
     # --------------------------------------------------------------------------------- backward
@@ -251,87 +203,6 @@ class FusedPass:
             views.rotary.apply_back(d_key.transpose(1, 2), target_key)
             target_value.copy_(d_value.transpose(1, 2))
         return d_query, d_key_value
-
-
-class Rotary:
-    """Rotary position embedding of vectors `[…, head_dim]`, and its gradient, which rotates the other way."""
-
-    def __init__(self, cos: Tensor, sin: Tensor) -> None:
-        self.cos = cos
-        self.sin_first, self.sin_second = sin.chunk(2, dim=-1)
-
-    def apply(self, x: Tensor, out: Tensor) -> None:
-        """Writes rotated vectors into `out`."""
-        self._into(x, out, -1, 1)
-
-    def apply_back(self, x: Tensor, out: Tensor) -> None:
-        """Writes the gradient of `apply` into `out`."""
-        self._into(x, out, 1, -1)
-
-    def _into(self, x: Tensor, out: Tensor, first_sign: int, second_sign: int) -> None:
-        x_first, x_second = x.chunk(2, dim=-1)
-        torch.mul(x, self.cos, out=out)
-        out_first, out_second = out.chunk(2, dim=-1)
-        out_first.addcmul_(x_second, self.sin_first, value=first_sign)
-        out_second.addcmul_(x_first, self.sin_second, value=second_sign)
-
-
-class _Views:
-    """Views of a segment's buffers that every layer uses, made once: many small ones cost time."""
-
-    def __init__(self, segment: Segment) -> None:
-        self.own = slice(segment.own, segment.own + segment.tokens)
-        self.rotary = Rotary(segment.cos[:, :, None], segment.sin[:, :, None])
-        # [layers, batch, tokens, kv_heads, head_dim], in the order in which the model computes them
-        self.own_keys = segment.keys[:, :, :, self.own].transpose(2, 3).unbind(0)
-        self.own_values = segment.values[:, :, :, self.own].transpose(2, 3).unbind(0)
-        keys, values = segment.keys.flatten(1, 2), segment.values.flatten(1, 2)
-        self.keys, self.values = keys.unbind(0), values.unbind(0)
-        self.keys_transposed = keys.transpose(2, 3).unbind(0)
-        self.values_transposed = values.transpose(2, 3).unbind(0)
-
-
-class _Queries:
-    """The tokens of a segment that ask: all of them, or those that are read."""
-
-    def __init__(self, segment: Segment, shape: Shape, read: Tensor | None) -> None:
-        self.tokens = segment.tokens if read is None else read.shape[1]
-        cos, sin, mask = segment.cos, segment.sin, segment.mask
-        if read is not None:
-            rows = torch.arange(segment.batch, device=read.device)[:, None]
-            cos, sin, mask = cos[rows, read], sin[rows, read], mask[rows, read]
-        self.rotary = Rotary(cos[:, :, None, None], sin[:, :, None, None])
-        # Query heads of one key head lie behind one another: [batch * kv_heads, repeats * tokens, columns].
-        self._flat_size = (segment.batch * shape.kv_heads, shape.repeats * self.tokens, shape.head_dim)
-        self._size = (segment.batch, shape.kv_heads, shape.repeats, self.tokens, shape.head_dim)
-        self._head_size = (segment.batch, self.tokens, shape.kv_heads, shape.repeats, shape.head_dim)
-        expanded = mask[:, None, None].expand(-1, shape.kv_heads, shape.repeats, -1, -1)
-        self.mask = expanded.reshape(*self._flat_size[:2], -1)
-
-    def _stacked(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """A buffer laid out for batched products, and a view of it in the order of the model's heads."""
-        buffer = like.new_empty(self._size)
-        return buffer.view(self._flat_size), buffer.permute(0, 3, 1, 2, 4)
-
-    def arrange(self, query: Tensor) -> Tensor:
-        """Rotates flat queries and lays them out for batched products."""
-        flat, view = self._stacked(query)
-        self.rotary.apply(query.view(self._head_size), view)
-        return flat
-
-    def arrange_back(self, d_stacked: Tensor, out: Tensor) -> None:
-        """The gradient of `arrange`."""
-        self.rotary.apply_back(d_stacked.view(self._size).permute(0, 3, 1, 2, 4), out.view(self._head_size))
-
-    def arrange_plain(self, heads: Tensor) -> Tensor:
-        """Lays flat heads out for batched products, without rotation."""
-        flat, view = self._stacked(heads)
-        view.copy_(heads.view(self._head_size))
-        return flat
-
-    def collect(self, stacked: Tensor, out: Tensor) -> None:
-        """Lays attended heads flat again."""
-        out.view(self._head_size).copy_(stacked.view(self._size).permute(0, 3, 1, 2, 4))
 
 
 def norm(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:

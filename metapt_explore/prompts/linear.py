@@ -8,6 +8,8 @@ from torch import Tensor
 
 #: Rows of input that packed weights are laid out for; other numbers of rows are right, if slower.
 PACKED_FOR_ROWS = 160
+#: Rows up to which laying a float32 weight out is a noticeable part of its product.
+MOST_PACKED_ROWS = 1024
 
 
 def can_pack() -> bool:
@@ -18,16 +20,25 @@ def can_pack() -> bool:
     )
 
 
+def can_pack_float32() -> bool:
+    """Whether this torch has MKL's product over a weight that is laid out already."""
+    ops = torch.ops.mkl
+    return torch.backends.mkl.is_available() and all(
+        hasattr(ops, name) for name in ("_mkl_reorder_linear_weight", "_mkl_linear")
+    )
+
+
 class FrozenLinear:
     """`x @ weight.T + bias`, and the product that carries a gradient back through it.
 
-    A bfloat16 product on a CPU reorders its weight at every call, which costs up to half of the
-    time at the few rows of a prompt step. A frozen weight is reordered once, forward and transposed.
+    On a CPU a product first lays its weight out anew, which costs up to half of the time at the few rows
+    of a prompt step. A frozen weight is laid out once, forward and transposed: bfloat16 when it is made,
+    float32 for the number of rows that was last asked for, which seldom changes in training.
 
     Args:
         weight: `[out_features, in_features]`.
         bias: `[out_features]`, or None.
-        pack: Whether to keep reordered copies (two of them; bfloat16 on a CPU only).
+        pack: Whether to keep laid-out copies (two of them; on a CPU only).
 
     Example:
         >>> linear = FrozenLinear(torch.eye(2) * 3)
@@ -39,46 +50,80 @@ class FrozenLinear:
         self.weight, self.bias = weight.contiguous(), bias
         self._packed: Tensor | None = None
         self._packed_back: Tensor | None = None
-        if pack and weight.dtype == torch.bfloat16 and weight.device.type == "cpu":
+        self._forward: _PackedForRows | None = None
+        self._backward: _PackedForRows | None = None
+        if not pack or weight.device.type != "cpu":
+            return
+        if weight.dtype == torch.bfloat16:
             reorder = torch.ops.mkldnn._reorder_linear_weight
             self._packed = reorder(self.weight, PACKED_FOR_ROWS)
             self._packed_back = reorder(self.weight.T.contiguous(), PACKED_FOR_ROWS)
+        elif weight.dtype == torch.float32 and can_pack_float32():
+            self._forward = _PackedForRows(self.weight, bias)
+            self._backward = _PackedForRows(self.weight.T.contiguous(), None)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Maps `[rows, in_features]` to `[rows, out_features]`."""
-        if self._packed is None:
-            return F.linear(x, self.weight, self.bias)
-        return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
+        if self._packed is not None:
+            return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
+        if self._forward is not None:
+            return self._forward(x)
+        return F.linear(x, self.weight, self.bias)
 
     def plus(self, x: Tensor, other: Tensor) -> Tensor:
         """The same, plus `other` of the shape of the result, in one pass over memory where there is one."""
-        if self._packed is None:
-            return F.linear(x, self.weight, self.bias).add_(other)
-        return torch.ops.mkldnn._linear_pointwise.binary(x, other, self._packed, self.bias, "add")
+        if self._packed is not None:
+            return torch.ops.mkldnn._linear_pointwise.binary(x, other, self._packed, self.bias, "add")
+        return self(x).add_(other)
 
     def back(self, gradient: Tensor) -> Tensor:
         """Carries a gradient `[rows, out_features]` back to `[rows, in_features]`."""
-        if self._packed_back is None:
-            return gradient @ self.weight
-        return torch.ops.mkldnn._linear_pointwise(gradient, self._packed_back, None, "none", [], "")
+        if self._packed_back is not None:
+            return torch.ops.mkldnn._linear_pointwise(gradient, self._packed_back, None, "none", [], "")
+        if self._backward is not None:
+            return self._backward(gradient)
+        return gradient @ self.weight
 
     def back_plus(self, gradient: Tensor, other: Tensor) -> Tensor:
         """The same, plus `other`."""
-        if self._packed_back is None:
-            return torch.addmm(other, gradient, self.weight)
-        return torch.ops.mkldnn._linear_pointwise.binary(gradient, other, self._packed_back, None, "add")
+        if self._packed_back is not None:
+            return torch.ops.mkldnn._linear_pointwise.binary(gradient, other, self._packed_back, None, "add")
+        if self._backward is not None:
+            return self._backward(gradient).add_(other)
+        return torch.addmm(other, gradient, self.weight)
 
     def activated(self, x: Tensor) -> Tensor:
         """SiLU of the result."""
-        if self._packed is None:
-            return F.silu(F.linear(x, self.weight, self.bias))
-        return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "swish", [], "")
+        if self._packed is not None:
+            return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "swish", [], "")
+        return F.silu(self(x))
 
     def times(self, x: Tensor, other: Tensor) -> Tensor:
         """The result times `other`, element by element."""
-        if self._packed is None:
-            return F.linear(x, self.weight, self.bias).mul_(other)
-        return torch.ops.mkldnn._linear_pointwise.binary(x, other, self._packed, self.bias, "mul")
+        if self._packed is not None:
+            return torch.ops.mkldnn._linear_pointwise.binary(x, other, self._packed, self.bias, "mul")
+        return self(x).mul_(other)
+
+
+class _PackedForRows:
+    """A float32 product whose weight is laid out for one number of rows at a time.
+
+    It is laid out anew whenever that number changes, which costs what the product would have spent on it
+    anyway: the result depends on the input alone, never on what was asked before.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.weight, self.bias = weight, bias
+        self._rows = 0
+        self._packed: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        rows = len(x)
+        if rows > MOST_PACKED_ROWS:
+            return F.linear(x, self.weight, self.bias)
+        if rows != self._rows:
+            self._packed, self._rows = torch.ops.mkl._mkl_reorder_linear_weight(self.weight, rows), rows
+        return torch.ops.mkl._mkl_linear(x, self._packed, self.weight, self.bias, rows)
 
 
 def gated(gate: FrozenLinear, up: FrozenLinear, x: Tensor) -> Tensor:

@@ -219,7 +219,8 @@ def load_backbone(
     try:
         backbone = CausalBackbone(model, tokenizer, config, placement)
     except AttributeError as error:  # no attention heads, no input embeddings …
-        raise UserError(f"The model '{config.name}' cannot be used with the {placement} placement ({error}).") from error
+        message = f"The model '{config.name}' cannot be used with the {placement} placement ({error})."
+        raise UserError(message) from error
     backbone.on_notice = on_notice
     check_exact(backbone)
     return backbone

@@ -54,8 +54,8 @@ class PlainDecoder:
         tokens, prompt_tokens = rows.shape[1], prompts.shape[1]
         # Padding stands behind every real token: the causal mask keeps it out of what is read.
         context = attention.Context(
-            torch.stack(captured.keys)[:, groups],
-            torch.stack(captured.values)[:, groups],
+            pick(torch.stack(captured.keys), groups, dim=1),
+            pick(torch.stack(captured.values), groups, dim=1),
             rows.new_zeros(1, 1, 1, prompt_tokens),
             attention.causal_mask(tokens, 1, rows.dtype, rows.device),
         )
@@ -64,3 +64,13 @@ class PlainDecoder:
             inputs_embeds=rows, position_ids=positions.expand(len(rows), -1), use_cache=False, context=context
         )
         return out.last_hidden_state[torch.arange(len(rows), device=rows.device), lengths - 1]
+
+
+def pick(values: Tensor, groups: Tensor, dim: int = 0) -> Tensor:
+    """Takes the entry of each row's group along a dimension.
+
+    Both ways are the same forward; each is the one whose backward adds in a fixed order on its device.
+    """
+    if values.is_cuda:
+        return values[groups] if dim == 0 else values.transpose(0, dim)[groups].transpose(0, dim)
+    return values.index_select(dim, groups)
