@@ -1,4 +1,4 @@
-"""The command line: `metapt run`, `tour`, `results`, `setup`, `starters`, `tasks`.
+"""The command line: `metapt run`, `tour`, `plan`, `results`, `bench`, `setup`, `starters`, `tasks`.
 
 Heavy modules are imported inside the commands, so that `metapt --help` answers at once.
 """
@@ -52,6 +52,27 @@ def tour(workspace: WorkspaceOption = None) -> None:
 
 
 @app.command()
+def plan(
+    study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Predict what a study costs on this machine: rows, time and memory. Computes nothing of it."""
+    import tempfile
+
+    from metapt_explore.run_terminal import make_console, print_plan
+    from metapt_explore.runs.study import Study
+
+    with tempfile.TemporaryDirectory() as folder:
+        opened = Study(study, folder)
+        opened.check()
+        cost = opened.preview()
+    if as_json:
+        typer.echo(json.dumps({"study": opened.config.name, **cost.as_dict()}))
+    else:
+        print_plan(opened.config, cost, make_console())
+
+
+@app.command()
 def results(
     workspace: WorkspaceOption = None,
     study: Annotated[str | None, typer.Option(help="Only this study (default: all).")] = None,
@@ -79,6 +100,27 @@ def results(
             from metapt_explore.run_terminal import print_summary
 
             print_summary(name, summary_table(table))
+
+
+@app.command()
+def bench(
+    cases: Annotated[list[str] | None, typer.Argument(help="Only these cases (default: all).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as soon as it is measured.")] = False,
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
+) -> None:
+    """Measure the engine on this machine, side by side with PEFT prompt tuning (some minutes)."""
+    from metapt_explore.bench.run import as_line, run_bench
+    from metapt_explore.bench.show import print_bench, say_case
+    from metapt_explore.run_terminal import make_console
+
+    if dtype not in ("auto", "float32", "bfloat16"):
+        raise UserError(f"--dtype is auto, float32 or bfloat16, not '{dtype}'.")
+    console = make_console()
+    say = (lambda record: typer.echo(as_line(record))) if as_json else (lambda record: say_case(record, console))
+    records = run_bench(cases or [], say, dtype=dtype, device=device)
+    if not as_json:
+        print_bench(records, console)
 
 
 @app.command()

@@ -16,7 +16,9 @@ from rich.table import Table
 
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.errors import Cancelled
+from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.jobs import working_on
+from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import Progress, State, say_time
 from metapt_explore.runs.results import split_warnings, summary_table
 from metapt_explore.runs.workspace import Workspace
@@ -33,6 +35,8 @@ class TerminalView:
         self.began = time.monotonic()
         self._bars: Bars | None = None
         self._stage = ""
+        self._said = 0
+        self._predicted: float | None = None
         if bars and console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
             self._bars = Bars(*columns, console=console, transient=True)
@@ -47,6 +51,13 @@ class TerminalView:
             elapsed = say_time(time.monotonic() - self.began)
             left = "" if state.seconds_left is None else f", about {say_time(state.seconds_left)} left"
             say(self.console, f"[{elapsed}] {state.stage}{left}")
+        if state.predicted_seconds is not None and state.predicted_seconds != self._predicted:
+            self._predicted = state.predicted_seconds
+            memory = (state.predicted_peak_mib or 0) / 1024
+            say(self.console, f"Predicted: about {say_time(self._predicted)} more, peak memory {memory:.1f} GiB.")
+        for notice in state.notices[self._said :]:
+            say(self.console, f"Note: {notice}")
+        self._said = len(state.notices)
         if self._bars is not None:
             self._bars.update(self._whole, completed=state.fraction, note=f"{say_time(state.seconds_left)} left")
             note = f"{state.done} of {state.total}"
@@ -91,6 +102,28 @@ def run(source: str | Path | dict[str, Any] | StudyConfig, workspace: str | Path
     return study
 
 
+def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
+    """Prints what a study will send through the model, how long that takes here, and the memory it needs."""
+    table = Table(title=f"{escape(config.name)}: predicted cost")
+    table.add_column("stage")
+    for column in ("rows trained", "Hessian rows", "rows scored", "tokens encoded", "time"):
+        table.add_column(column, justify="right")
+    for key, stage in cost.stages.items():
+        numbers = [f"{stage[name]:,.0f}" for name in ("trained", "hessian", "scored", "encoded")]
+        table.add_row(escape(key.replace("/", " · ")), *numbers, say_time(stage["seconds"]))
+    console.print(table)
+    say(
+        console,
+        f"About {say_time(cost.seconds)} with the language model, peak memory about {cost.peak_mib / 1024:.1f} GiB; "
+        f"measured in {cost.spent:.0f} s on {cost.device}, {cost.dtype}. Texts, embeddings and clusters come on top.",
+    )
+    say(
+        console,
+        "rows trained: forward and backward; Hessian rows: second derivatives (order: exact); rows scored: forward "
+        "only, times prompts; tokens encoded: texts whose states are computed once and shared.",
+    )
+
+
 def show_progress() -> Progress:
     """Progress that is printed: a line for each stage, with time left. For notebooks.
 
@@ -112,6 +145,9 @@ def run_in_terminal(source: str, workspace: Path | None) -> None:
     say(console, texts_line(opened, config.name))
     say(console, spent_times(opened, config.name))
     say(console, f"This run took {say_time(time.monotonic() - began)}.")
+    cost = read_cost(opened, config.name)
+    if cost is not None and cost.real_seconds is not None:
+        say(console, say_cost(cost))
     for warning in split_warnings(opened, config.name):
         say(console, f"Note: {warning}")
     say(console, caution(table))

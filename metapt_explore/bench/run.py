@@ -16,7 +16,7 @@ from metapt_explore.prompts.decoder import Decoder
 from metapt_explore.prompts.gradients import Batch, Scorer
 
 #: Alternating repeats of the quick and of the full version.
-REPEATS, FULL_REPEATS = 3, 7
+REPEATS, FULL_REPEATS = 3, 5
 
 
 def run_case(bench: Bench, case: Case, repeats: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from metapt_explore.config import load_study, load_task
 from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
 from metapt_explore.runs import jobs
+from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.workspace import Workspace
 
@@ -176,6 +177,11 @@ def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         st.error(shared.plain(f"The job failed: {state.get('error', 'no reason was written')}"))
     else:
         st.info("No job has run this study here; Resume computes what is not there yet.")
+    cost = read_cost(workspace, name)
+    if cost is not None:
+        st.caption(shared.plain(say_cost(cost)))
+    for notice in state.get("notices") or []:
+        st.warning(shared.plain(notice))
     if status in ("failed", "stopped"):
         _show_log(workspace, name)
     first, second, _ = st.columns([1, 1, 4])

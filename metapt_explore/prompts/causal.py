@@ -93,7 +93,7 @@ class CausalBackbone:
             UserError: Where a text is blank.
         """
         tail = reader.tail if self.placement == "prefix" else ()
-        key = (reader.before, tail, tuple(texts))
+        key = self._bank_key(texts, reader)
         if key in self._banks:
             self._banks.move_to_end(key)
             return self._banks[key]
@@ -115,6 +115,15 @@ class CausalBackbone:
             if isinstance(oldest, TextBank):
                 self._cache.forget(oldest.number)
         return bank
+
+    def _bank_key(self, texts: Sequence[str], reader: Reader) -> tuple[object, ...]:
+        return reader.before, reader.tail if self.placement == "prefix" else (), tuple(texts)
+
+    def forget(self, texts: Sequence[str], reader: Reader) -> None:
+        """Drops the bank of these texts and its states, where there is one."""
+        bank = self._banks.pop(self._bank_key(texts, reader), None)
+        if isinstance(bank, TextBank):
+            self._cache.forget(bank.number)
 
     def forget_texts(self) -> None:
         """Drops all banks and their states."""

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metapt_explore.errors import Cancelled
+from metapt_explore.runs.work import MODEL_STAGES
 
-#: Keys of the stages that run the language model.
-MODEL_STAGES = ("prompt/", "fewshot/")
+#: Seconds of measured work from which its rate is believed.
+BELIEVED_AFTER = 2.0
 
 
 @dataclass
@@ -22,6 +23,8 @@ class State:
         done: Units of it that are finished.
         total: Its units.
         notices: What a user should know (memory that ran out, a slower path, an unhealthy prompt).
+        predicted_seconds: What the rest of the study was predicted to take when its model had been loaded.
+        predicted_peak_mib: Predicted peak memory.
         fraction: Share of the whole study's estimated work that is finished.
         seconds_left: Estimate, None until there is a rate to go by.
     """
@@ -32,6 +35,8 @@ class State:
     fraction: float = 0.0
     seconds_left: float | None = None
     notices: list[str] = field(default_factory=list)
+    predicted_seconds: float | None = None
+    predicted_peak_mib: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -65,10 +70,18 @@ class Progress:
         self._computed_work = 0.0
         self._computed_seconds = 0.0
         self._began = 0.0
+        self._seconds_for_work: float | None = None
 
-    def plan(self, works: dict[str, float]) -> None:
-        """Sets the estimated work of each stage, by key."""
+    def plan(self, works: dict[str, float], in_seconds: bool = False) -> None:
+        """Sets the estimated work of each stage, by key; in seconds where this machine was measured."""
         self._planned = dict(works)
+        self._seconds_for_work = 1.0 if in_seconds else None
+        self._computed_seconds = self._computed_work = 0.0
+
+    def predicted(self, seconds: float, peak_mib: float) -> None:
+        """Says what the rest of the study will cost."""
+        self.state.predicted_seconds, self.state.predicted_peak_mib = seconds, peak_mib
+        self._publish()
 
     def begin(self, key: str, title: str, total: int) -> None:
         """A stage starts to be computed."""
@@ -109,7 +122,8 @@ class Progress:
         seconds, work = self._computed_seconds, self._computed_work
         if self._current is not None and self._current.startswith(MODEL_STAGES):
             seconds, work = seconds + time.monotonic() - self._began, work + part
-        self.state.seconds_left = (total - finished) * seconds / work if work > 0 and seconds > 2 else None
+        rate = seconds / work if work > 0 and seconds > BELIEVED_AFTER else self._seconds_for_work
+        self.state.seconds_left = None if rate is None else (total - finished) * rate
         self.tell(self.state)
 
 

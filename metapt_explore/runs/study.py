@@ -15,14 +15,16 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
+from metapt_explore.config import MethodConfig, StudyConfig, TaskConfig, load_study, load_task
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.runs import data_stages, prompt_stages
 from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
+from metapt_explore.runs.preview import Preview
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.work import estimate
@@ -94,37 +96,63 @@ class Study:
         """The prompt of a method for one initialisation seed (the first of the study when absent)."""
         init_seed = self._seed(init_seed)
         chosen = self.config.method(method)
-        pretrained = chosen.kind != "pt"
-        recipe = prompt_stages.prompt_recipe(
+        steps = outer_steps(chosen, self.config.pretraining) if chosen.kind != "pt" else 1
+        recipe = self._prompt_recipe(chosen, init_seed)
+        return self._make(f"prompt/{method}/{init_seed}", recipe, steps, method=method, init_seed=init_seed)
+
+    def _prompt_recipe(self, method: MethodConfig, init_seed: int) -> Recipe:
+        pretrained = method.kind != "pt"
+        return prompt_stages.prompt_recipe(
             self.config,
-            chosen,
+            method,
             init_seed,
             self.texts() if pretrained else None,
-            self.auxiliary_tasks(chosen.clustering) if pretrained else None,
+            self.auxiliary_tasks(method.clustering) if pretrained else None,
             self._model,
             lambda: self.backbone,
             self._advance,
         )
-        steps = outer_steps(chosen, self.config.pretraining) if pretrained else 1
-        return self._make(f"prompt/{method}/{init_seed}", recipe, steps, method=method, init_seed=init_seed)
 
     def fewshot(self, method: str, task: str, init_seed: int | None = None) -> Artifact:
         """Few-shot evaluation of one prompt on one task, over all data seeds."""
         init_seed = self._seed(init_seed)
-        recipe = prompt_stages.fewshot_recipe(
+        recipe = self._fewshot_recipe(method, self._task(task), init_seed, self.prompt(method, init_seed))
+        steps = self.config.evaluation.steps
+        key = f"fewshot/{method}/{task}/{init_seed}"
+        return self._make(key, recipe, steps, method=method, task=task, init_seed=init_seed)
+
+    def _fewshot_recipe(self, method: str, task: TaskConfig, init_seed: int, prompt: Artifact) -> Recipe:
+        return prompt_stages.fewshot_recipe(
             self.config,
-            self._task(task),
+            task,
             self.config.method(method),
             init_seed,
-            self.split(task),
-            self.prompt(method, init_seed),
+            self.split(task.name),
+            prompt,
             self._model,
             lambda: self.backbone,
             self._advance,
         )
-        steps = self.config.evaluation.steps
-        key = f"fewshot/{method}/{task}/{init_seed}"
-        return self._make(key, recipe, steps, method=method, task=task, init_seed=init_seed)
+
+    def _finished_keys(self) -> set[str]:
+        """Keys of the stages with the language model that are there already; nothing is computed."""
+        found = set()
+        for init_seed in self.config.evaluation.init_seeds:
+            for method in self.config.methods:
+                prompt = self.workspace.artifact(self._prompt_recipe(method, init_seed)[0].id)
+                if prompt.status == "done":
+                    found.add(f"prompt/{method.name}/{init_seed}")
+                for name, task in self.tasks.items():
+                    stage = self._fewshot_recipe(method.name, task, init_seed, prompt)[0]
+                    if self.workspace.artifact(stage.id).status == "done":
+                        found.add(f"fewshot/{method.name}/{name}/{init_seed}")
+        return found
+
+    def preview(self) -> Cost:
+        """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact."""
+        from metapt_explore.runs.calibration import preview
+
+        return preview(self.config, self.tasks, self.backbone, set())
 
     def run(self) -> pd.DataFrame:
         """Makes everything that is not there yet and returns the results table.
@@ -156,12 +184,14 @@ class Study:
         for method in self.config.methods:
             if method.kind != "pt":
                 self.auxiliary_tasks(method.clustering)
+        preview = Preview(self, self._finished_keys())
         for init_seed in self.config.evaluation.init_seeds:
             for method in self.config.methods:
                 self.prompt(method.name, init_seed)
             for task in self.tasks:
                 for method in self.config.methods:
                     self.fewshot(method.name, task, init_seed)
+        preview.settle()
         return self.results()
 
     def results(self) -> pd.DataFrame:

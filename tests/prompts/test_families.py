@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from plain_reference import FUSED, WAYS, Case, assert_near, make_case
+from plain_reference import FAMILIES, FUSED, WAYS, Case, assert_near, make_case
 
 from metapt_explore.config import Placement
 from metapt_explore.prompts.causal import CausalBackbone
@@ -68,6 +68,14 @@ def test_the_check_at_load_accepts_it(way: tuple[str, Placement, str], case: Cas
     case.backbone.on_notice = notices.append
     check_exact(case.backbone)
     assert case.backbone.fast is decoder and not notices
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_prompts_start_from_vectors_that_the_model_sees(family: str, backbone_of: BackboneOf) -> None:
+    """Some models scale what they look up; a start from the bare table would be far off."""
+    backbone = backbone_of(family)
+    tokens = torch.tensor([3, 50, 7])
+    assert torch.equal(backbone.embedding[tokens], backbone.model.get_input_embeddings()(tokens))
 
 
 @pytest.mark.parametrize("family", FUSED)

@@ -101,6 +101,19 @@ def test_a_batch_is_padded_and_leaves_room(backbone_of: BackboneOf) -> None:
     assert batch.text_mask()[1, 2:].eq(torch.finfo(torch.float32).min).all()
 
 
+def test_a_batch_that_is_asked_for_again_is_the_same(backbone_of: BackboneOf) -> None:
+    """The latest batches are remembered; other orders, other room and older batches are gathered anew."""
+    bank, _ = bank_of(backbone_of("llama"))
+    other, _ = bank_of(backbone_of("llama"))
+    first = bank.batch([0, 40, 69], spare=3)
+    assert bank.batch([0, 40, 69], spare=3) is first
+    assert counts_of(bank) == (3, 0, 3, 70)
+    for rows, spare in (([69, 0, 40], 3), ([0, 40, 69], 2), ([0, 40], 3), ([0, 40, 69], 3), ([69, 0, 40], 3)):
+        again = bank.batch(rows, spare)
+        assert again.spare == spare and again.keys.shape[3] == spare + max(again.lengths)
+        assert_same_bits(again, other.batch(rows))
+
+
 # ------------------------------------------------------------------------------------------- on disk
 
 

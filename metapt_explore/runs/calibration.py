@@ -1,0 +1,172 @@
+"""A few timed passes: how fast this machine runs this study's model, and what it needs in memory."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import psutil
+import torch
+
+from metapt_explore.config import StudyConfig, TaskConfig
+from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.runs.cost import TEXT_SHARE, Cost, Speed, Work, count, predict
+
+#: Timed runs of each kind, after one to warm up.
+REPEATS = 2
+#: Rows that are scored to time scoring.
+SCORED_ROWS = 16
+MIB = 2**20
+
+
+def preview(
+    study: StudyConfig,
+    tasks: dict[str, TaskConfig],
+    backbone: CausalBackbone,
+    done: set[str],
+    text_tokens: float | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Cost:
+    """Calibrates, and predicts what the rest of a study costs.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        backbone: The loaded model.
+        done: Keys of the stages that are there already.
+        text_tokens: Mean tokens of a text, where it is known.
+        check: Called now and then; may raise to stop.
+    """
+    tokens = text_tokens or study.model.max_text_tokens * TEXT_SHARE
+    speed = calibrate(study, tasks, backbone, max(1, round(tokens)), check)
+    works = count(study, tasks, tokens)
+    encoded = sum(work.encoded for key, work in works.items())
+    memory = backbone.memory
+    states = min(study.model.text_state_gib * 2**30, encoded * memory.state_bytes_per_token)
+    reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks")
+    new_tokens = backbone.new_tokens(reader, study.prompt.length)
+    row = memory.row_bytes(new_tokens, round(tokens))
+    largest = max((_step_rows(study), _tuned_rows(study, tasks)))
+    of_pass = min(backbone.pass_bytes, largest * row)
+    dtype = str(backbone.dtype).removeprefix("torch.")
+    return predict(works, done, speed, states / MIB, of_pass / MIB, str(backbone.device), dtype)
+
+
+def _step_rows(study: StudyConfig) -> int:
+    """Rows that pre-training sends at once."""
+    pretraining = study.pretraining
+    if any(method.kind == "ppt" for method in study.methods):
+        return pretraining.meta_batch_size * (pretraining.support_size + pretraining.query_size)
+    return pretraining.meta_batch_size * max(pretraining.support_size, pretraining.query_size)
+
+
+def _tuned_rows(study: StudyConfig, tasks: dict[str, TaskConfig]) -> int:
+    """Rows of a few-shot step: every data seed and learning rate at once."""
+    evaluation = study.evaluation
+    shots = evaluation.shots * max(len(task.labels) for task in tasks.values())
+    cells = len(evaluation.data_seeds) * len(evaluation.learning_rates)
+    return min(evaluation.batch_size, shots) * cells
+
+
+def calibrate(
+    study: StudyConfig,
+    tasks: dict[str, TaskConfig],
+    backbone: CausalBackbone,
+    text_tokens: int,
+    check: Callable[[], None] = lambda: None,
+) -> Speed:
+    """Times passes of the study's shape over texts of random tokens.
+
+    Nothing that the study computes is touched: banks are made for this alone, and no random stream is drawn from.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        backbone: The loaded model.
+        text_tokens: Tokens of each text.
+        check: Called between timed runs; may raise to stop.
+    """
+    began = time.perf_counter()
+    base = memory_mib(backbone.device)
+    reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks")
+    length = study.prompt.length
+    prompt = backbone.embedding[:length].float()
+    pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)
+    # A pass of a few hundred rows is as fast a row as a larger one.
+    pre_rows, tuned_rows = min(pre_rows, 128), min(tuned_rows, 128)
+    texts = _texts(backbone, max(pre_rows, tuned_rows, SCORED_ROWS), text_tokens)
+
+    def fresh() -> Scorer:
+        backbone.forget(texts, reader)
+        return Scorer(backbone, backbone.bank(texts, reader), reader)
+
+    def timed(run: Callable[[], object], repeats: int = REPEATS) -> float:
+        check()
+        run()
+        seconds = []
+        for _ in range(repeats):
+            check()
+            start = time.perf_counter()
+            run()
+            if backbone.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+        return statistics.median(seconds)
+
+    def batch(rows: int) -> Batch:
+        return Batch(range(rows), [0] * rows, [row % len(reader.words) for row in range(rows)])
+
+    scorer = fresh()
+    encoded = 0.0
+    if study.prompt.placement == "suffix":
+        rows = range(min(32, len(texts)))
+        encoded = timed(lambda: fresh().bank.batch(rows), 1) / (len(rows) * text_tokens)
+        scorer = fresh()
+    pretrained = any(method.kind != "pt" for method in study.methods)
+    tuned = timed(lambda: scorer.losses_and_gradients(prompt[None], batch(tuned_rows))) / tuned_rows
+    trained = tuned
+    if pretrained:
+        trained = timed(lambda: scorer.losses_and_gradients(prompt[None], batch(pre_rows))) / pre_rows
+    hessian = 0.0
+    if any(method.order == "exact" for method in study.methods):
+        few = min(pre_rows, 16)
+        hessian = timed(lambda: scorer.hessian_products(prompt[None], batch(few), prompt[None]), 1) / few
+    prompts = prompt.expand(min(8, 1 + 2 * len(study.evaluation.data_seeds)), -1, -1)
+    some = texts[:SCORED_ROWS]
+    bank = backbone.bank(some, reader)
+    scored = timed(lambda: backbone.score_all(prompts, bank, reader), 1) / (len(some) * len(prompts))
+    backbone.forget(texts, reader)
+    backbone.forget(some, reader)
+    return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)
+
+
+def _texts(backbone: CausalBackbone, rows: int, tokens: int) -> list[str]:
+    generator = torch.Generator().manual_seed(0)
+    vocabulary = backbone.embedding.shape[0]
+    ids = torch.randint(vocabulary // 20, min(vocabulary, 20_000), (rows, tokens), generator=generator)
+    return [backbone.tokenizer.decode(row) for row in ids]
+
+
+def memory_mib(device: torch.device) -> float:
+    """Memory in use now: of the process, or of the device for a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device) / MIB
+    return psutil.Process().memory_info().rss / MIB
+
+
+def peak_mib(device: torch.device) -> float:
+    """The most memory that was in use: of this process since it began, or of the device for a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MIB
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float(getattr(psutil.Process().memory_info(), "peak_wset", 0)) / MIB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (MIB if sys.platform == "darwin" else 1024)  # bytes on macOS, KiB on Linux
+
+
+__all__ = ["Work", "calibrate", "memory_mib", "peak_mib", "preview"]

@@ -1,0 +1,215 @@
+"""What a study will cost: rows through the model, time from a short calibration, peak memory.
+
+Counting is arithmetic on the configuration. Seconds come from a few timed passes with the study's own
+model, prompt length, placement and pass sizes (`calibration.py`). After the run the real figures are put
+beside the predicted ones, in `cost.json` of the study's folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from metapt_explore.config import MethodConfig, StudyConfig, TaskConfig
+from metapt_explore.pretraining.budget import outer_steps
+
+#: Texts are mostly shorter than the limit, where their length is not known yet.
+TEXT_SHARE = 0.6
+#: Test rows of a task that has no limit, as long as its split is not made.
+UNKNOWN_TEST_ROWS = 1_000
+#: Texts of a study without a limit, likewise.
+UNKNOWN_TEXTS = 5_000
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one stage sends through the language model.
+
+    Attributes:
+        trained: Rows forward and backward.
+        hessian: Rows of Hessian products (exact order only).
+        scored: Rows forward only, times the prompts that they are scored under.
+        encoded: Tokens of texts encoded for the first time.
+    """
+
+    trained: int = 0
+    hessian: int = 0
+    scored: int = 0
+    encoded: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            self.trained + other.trained,
+            self.hessian + other.hessian,
+            self.scored + other.scored,
+            self.encoded + other.encoded,
+        )
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of a row or token on this machine.
+
+    Attributes:
+        trained: A row forward and backward in a pre-training step.
+        tuned: The same in a few-shot step, whose passes have another size.
+        hessian: A row of a Hessian product; 0 where the study has none.
+        scored: A row under one prompt, forward only.
+        encoded: A token of a text.
+        spent: Seconds that the calibration itself took.
+        base_mib: Memory with the model loaded.
+    """
+
+    trained: float
+    tuned: float
+    hessian: float
+    scored: float
+    encoded: float
+    spent: float
+    base_mib: float
+
+
+@dataclass
+class Cost:
+    """Predicted, and after the run real, cost of a study.
+
+    Attributes:
+        stages: Work and predicted seconds of each stage with the language model, by its key.
+        seconds: Predicted for what is not there yet.
+        peak_mib: Predicted peak memory of the process (of the device, for a GPU).
+        device: Where it was calibrated.
+        dtype: The model's number format.
+        spent: Seconds of calibration.
+        real_seconds: What it took, None until it has run.
+        real_peak_mib: The peak that was seen.
+    """
+
+    stages: dict[str, dict[str, float]]
+    seconds: float
+    peak_mib: float
+    device: str
+    dtype: str
+    spent: float
+    real_seconds: float | None = None
+    real_peak_mib: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def count(study: StudyConfig, tasks: dict[str, TaskConfig], text_tokens: float | None = None) -> dict[str, Work]:
+    """Counts the work of every stage with the language model, by the keys that `Study` reports under.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        text_tokens: Mean tokens of a text; a share of the limit when absent.
+
+    Returns:
+        ``prompt/<method>/<seed>`` and ``fewshot/<method>/<task>/<seed>`` with their work.
+    """
+    tokens = study.model.max_text_tokens * TEXT_SHARE if text_tokens is None else text_tokens
+    works: dict[str, Work] = {}
+    encoded: set[object] = set()
+
+    def first_time(what: object, rows: int) -> int:
+        """Tokens to encode: states are shared by everything that sees the same texts."""
+        if what in encoded or study.prompt.placement == "prefix":
+            return 0
+        encoded.add(what)
+        return round(rows * tokens)
+
+    for init_seed in study.evaluation.init_seeds:
+        for method in study.methods:
+            key = f"prompt/{method.name}/{init_seed}"
+            if method.kind == "pt":
+                works[key] = Work()
+            else:
+                steps, episode = outer_steps(method, study.pretraining), _episode(method, study)
+                rows = study.texts.limit or UNKNOWN_TEXTS
+                drawn = min(rows, steps * _drawn(method, study))
+                # Where most texts are drawn anyway, all methods share one bank of them.
+                whole = 2 * drawn > rows
+                states = first_time("texts" if whole else key, rows if whole else drawn)
+                works[key] = Work(steps * episode.trained, steps * episode.hessian, steps * episode.scored, states)
+            for name, task in tasks.items():
+                work = _fewshot(study, task)
+                rows = _fewshot_rows(study, task)
+                works[f"fewshot/{method.name}/{name}/{init_seed}"] = work + Work(encoded=first_time(name, rows))
+    return works
+
+
+def _drawn(method: MethodConfig, study: StudyConfig) -> int:
+    pretraining = study.pretraining
+    return pretraining.meta_batch_size * (pretraining.support_size + pretraining.query_size)
+
+
+def _episode(method: MethodConfig, study: StudyConfig) -> Work:
+    """One outer step."""
+    tasks, support, query = (
+        study.pretraining.meta_batch_size,
+        study.pretraining.support_size,
+        study.pretraining.query_size,
+    )
+    if method.kind != "metapt":
+        return Work(trained=tasks * (support + query))
+    inner = tasks * method.inner_steps * support
+    return Work(inner + tasks * query, inner if method.order == "exact" else 0, tasks * support)
+
+
+def _fewshot_rows(study: StudyConfig, task: TaskConfig) -> int:
+    """Rows whose states are kept for a task: train and dev of every data seed, and test."""
+    evaluation = study.evaluation
+    test = evaluation.test_rows or UNKNOWN_TEST_ROWS
+    return 2 * evaluation.shots * len(task.labels) * len(evaluation.data_seeds) + test
+
+
+def _fewshot(study: StudyConfig, task: TaskConfig) -> Work:
+    evaluation = study.evaluation
+    seeds, rates = len(evaluation.data_seeds), len(evaluation.learning_rates)
+    shots, later = evaluation.shots * len(task.labels), len(evaluation.scored_steps) - 1
+    trained = evaluation.steps * min(evaluation.batch_size, shots) * seeds * rates
+    dev = seeds * (1 + later * rates) * shots
+    test = (1 + later * seeds) * (evaluation.test_rows or UNKNOWN_TEST_ROWS)
+    return Work(trained=trained, scored=dev + test)
+
+
+def seconds_of(key: str, work: Work, speed: Speed) -> float:
+    """Seconds of one stage.
+
+    Example:
+        >>> speed = Speed(0.1, 0.2, 0.5, 0.01, 0.001, 3.0, 500.0)
+        >>> round(seconds_of("prompt/MetaPT/0", Work(10, 4, 100, 1000), speed), 3)
+        5.0
+    """
+    row = speed.tuned if key.startswith("fewshot/") else speed.trained
+    return work.trained * row + work.hessian * speed.hessian + work.scored * speed.scored + work.encoded * speed.encoded
+
+
+def predict(
+    works: dict[str, Work],
+    done: set[str],
+    speed: Speed,
+    states_mib: float,
+    pass_mib: float,
+    device: str,
+    dtype: str,
+) -> Cost:
+    """Puts work and speed together.
+
+    Args:
+        works: Work of every stage.
+        done: Keys of stages that are there already; they cost nothing.
+        speed: Of this machine.
+        states_mib: Memory for text states.
+        pass_mib: Memory of the largest pass.
+        device: For the record.
+        dtype: For the record.
+    """
+    stages = {
+        key: {**asdict(work), "seconds": 0.0 if key in done else seconds_of(key, work, speed)}
+        for key, work in works.items()
+    }
+    total = sum(stage["seconds"] for stage in stages.values())
+    return Cost(stages, total, speed.base_mib + states_mib + pass_mib, device, dtype, speed.spent)

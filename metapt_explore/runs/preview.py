@@ -1,0 +1,100 @@
+"""The cost preview of a running study: predicted before the language model's first stage, settled at the end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from metapt_explore.runs.cost import Cost
+from metapt_explore.runs.files import read_json, write_json
+from metapt_explore.runs.progress import say_time
+from metapt_explore.runs.work import MODEL_STAGES, estimate
+from metapt_explore.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from metapt_explore.runs.study import Study
+
+#: Tokens through the language model from which a calibration of some seconds is worth its time.
+WORTH_TOKENS = 40_000
+
+
+class Preview:
+    """Predicts what a study still costs, tells its progress, and notes what it really cost.
+
+    Args:
+        study: The study; its data stages are made.
+        done: Keys of stages that are there already.
+    """
+
+    def __init__(self, study: Study, done: set[str]) -> None:
+        self.study = study
+        self.cost: Cost | None = None
+        works = estimate(study.config, study.tasks)
+        rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
+        if sum(rest.values()) < WORTH_TOKENS:
+            return
+        from metapt_explore.runs.calibration import preview
+
+        study.progress.begin("", "measuring this machine with the language model", 1)
+
+        def check() -> None:
+            study.progress.advance(0)
+
+        self.cost = cost = preview(study.config, study.tasks, study.backbone, done, text_tokens(study), check)
+        # Data stages keep their share, so that the bar does not jump.
+        model_work = sum(work for key, work in works.items() if key.startswith(MODEL_STAGES))
+        whole = max(1.0, cost.seconds)
+        seconds = {key: work * whole / model_work for key, work in works.items()}
+        seconds |= {key: stage["seconds"] for key, stage in cost.stages.items() if key not in done}
+        study.progress.plan(seconds, in_seconds=True)
+        study.progress.predicted(cost.seconds, cost.peak_mib)
+        self._save()
+        self._began = time.monotonic()
+
+    def settle(self) -> None:
+        """Puts the real cost beside the predicted one; the study has run to its end."""
+        if self.cost is None:
+            return
+        from metapt_explore.runs.calibration import peak_mib
+
+        self.cost.real_seconds = time.monotonic() - self._began
+        self.cost.real_peak_mib = peak_mib(self.study.backbone.device)
+        self._save()
+
+    def _save(self) -> None:
+        if self.cost is not None:
+            folder = self.study.workspace.study_folder(self.study.config.name)
+            write_json(folder / "cost.json", self.cost.as_dict())
+
+
+def text_tokens(study: Study, sample: int = 200) -> float:
+    """Mean tokens of the study's texts, as they are cut."""
+    texts = study.texts().table("texts")["text"].head(sample).tolist()
+    tokenizer, longest = study.backbone.tokenizer, study.config.model.max_text_tokens
+    cut = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=longest)["input_ids"]
+    return sum(map(len, cut)) / max(1, len(cut))
+
+
+def read_cost(workspace: Workspace, name: str) -> Cost | None:
+    """The cost of a study's last run, or None where it was too short to be worth predicting."""
+    found = read_json(workspace.study_folder(name) / "cost.json")
+    try:
+        return Cost(**found) if isinstance(found, dict) else None
+    except TypeError:
+        return None
+
+
+def say_cost(cost: Cost) -> str:
+    """Predicted, and real where it has run, in one line.
+
+    Example:
+        >>> say_cost(Cost({}, 250.0, 2048.0, "cpu", "float32", 4.0, 271.0, 1900.0))
+        'Predicted 4 min 10 s, took 4 min 31 s (+8 %); peak memory predicted 2.0 GiB, was 1.9 GiB.'
+    """
+    if cost.real_seconds is None or cost.real_peak_mib is None:
+        return f"Predicted: {say_time(cost.seconds)}, peak memory {cost.peak_mib / 1024:.1f} GiB."
+    off = cost.real_seconds / max(cost.seconds, 1e-9) - 1
+    return (
+        f"Predicted {say_time(cost.seconds)}, took {say_time(cost.real_seconds)} ({off:+.0%}); ".replace("%)", " %)")
+        + f"peak memory predicted {cost.peak_mib / 1024:.1f} GiB, was {cost.real_peak_mib / 1024:.1f} GiB."
+    )
