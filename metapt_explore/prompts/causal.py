@@ -20,7 +20,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.prompts import fused_weights
 from metapt_explore.prompts.decoder import Decoder
 from metapt_explore.prompts.fused import FusedDecoder
-from metapt_explore.prompts.memory import RowMemory, pass_budget
+from metapt_explore.prompts.memory import RowMemory, is_out_of_memory, pass_budget
 from metapt_explore.prompts.plain import PlainDecoder, pick
 from metapt_explore.prompts.reader import Reader, make_reader
 from metapt_explore.prompts.state_cache import StateCache, States, make_cache
@@ -28,6 +28,8 @@ from metapt_explore.prompts.text_state import TextBank, TextState, TokenBank, To
 
 #: Prompts that share one pass over a text when scores are read; more only enlarges the masked square.
 PROMPTS_PER_PASS = 8
+#: Scoring takes this share of a pass's memory: its rows are many, and smaller passes stay in the caches.
+SCORING_SHARE = 0.25
 #: Banks whose token ids are remembered.
 BANKS = 64
 
@@ -212,25 +214,65 @@ class CausalBackbone:
         """
         groups, length, _ = prompts.shape
         scores = torch.empty(groups, len(bank), len(reader.words))
-        # As many prompts in each pass over a text as in the others.
-        passes = -(-groups // PROMPTS_PER_PASS) if self.placement == "suffix" else groups
-        together = -(-groups // passes)
+        together = self.prompts_together(groups)
         new_tokens = self.new_tokens(reader, length) * together
         order = sorted(range(len(bank)), key=lambda row: (len(bank.token_ids[row]), row))
         while order:
             longest = len(bank.token_ids[order[-1]])
-            size = self.memory.rows_within(self.pass_bytes, new_tokens, longest, scoring=True)
+            size = self.memory.rows_within(SCORING_SHARE * self.pass_bytes, new_tokens, longest, scoring=True)
             if self.rows_limit is not None:
                 size = min(size, max(1, self.rows_limit // together))
             # The longest rows first: a pass that does not fit fails at once.
-            rows, order = order[-size:], order[:-size]
-            prepared = self.prepared(bank, rows, reader, length, together)
-            for first in range(0, groups, together):
-                part = prompts[first : first + together].to(self.device)
-                read = self._score_pass(part, prepared, reader)
-                scores[first : first + len(part), rows] = read.cpu()
-                on_pass()
+            rows = order[-size:]
+            exhausted = False
+            try:
+                prepared = self.prepared(bank, rows, reader, length, together)
+                for first in range(0, groups, together):
+                    part = prompts[first : first + together].to(self.device)
+                    read = self._score_pass(part, prepared, reader)
+                    scores[first : first + len(part), rows] = read.cpu()
+                    on_pass()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                exhausted = True  # handled outside of `except`, where the error still holds the tensors
+            if exhausted:
+                prepared = None  # type: ignore[assignment]
+                self.halve_passes(len(rows), together)
+            else:
+                order = order[: -len(rows)]
         return scores
+
+    def halve_passes(self, rows: int, prompts: int = 1) -> int:
+        """After memory ran out: passes are halved from now on, and the user is told.
+
+        Args:
+            rows: Rows of the pass that did not fit.
+            prompts: Prompts that each of them was read under.
+
+        Returns:
+            The new limit of rows, where each is read under one prompt.
+
+        Raises:
+            UserError: Where the pass had a single row.
+        """
+        if rows == 1:
+            raise UserError(
+                "Memory ran out with one row in a pass. Use a smaller model, a shorter prompt or "
+                "`model.max_text_tokens`, or `model.dtype: bfloat16`."
+            )
+        limit = (rows + 1) // 2
+        self.rows_limit = limit * prompts
+        self._cache.recent.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.on_notice(f"Memory ran out with {rows} rows in a pass; passes have at most {limit} rows from now on.")
+        return limit
+
+    def prompts_together(self, groups: int) -> int:
+        """Prompts that share a pass when so many are scored: as many in each pass as in the others."""
+        passes = -(-groups // PROMPTS_PER_PASS) if self.placement == "suffix" else groups
+        return -(-groups // passes)
 
     def _score_pass(self, prompts: Tensor, rows: Prepared, reader: Reader) -> Tensor:
         """Scores `[prompts, rows, classes]` of one pass."""

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metapt_explore.errors import UserError
 from metapt_explore.prompts.causal import Bank, CausalBackbone
 from metapt_explore.prompts.memory import PLAIN_FACTOR, SECOND_FACTOR, is_out_of_memory
 from metapt_explore.prompts.passes import SECOND_ORDER_COST
@@ -136,20 +135,9 @@ class Scorer:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                exhausted = True  # left outside of `except`, where the error still holds the tensors
+                exhausted = True  # handled outside of `except`, where the error still holds the tensors
             if exhausted:
-                if len(part) == 1:
-                    raise UserError(
-                        "Memory ran out with one row in a pass. Use a smaller model, a shorter prompt or "
-                        "`model.max_text_tokens`, or `model.dtype: bfloat16`."
-                    )
-                limit = (len(part) + 1) // 2
-                self.backbone.rows_limit = limit
-                if self.backbone.device.type == "cuda":
-                    torch.cuda.empty_cache()
-                self.backbone.on_notice(
-                    f"Memory ran out with {len(part)} rows in a pass; passes have at most {limit} rows from now on."
-                )
+                limit = self.backbone.halve_passes(len(part))
                 todo = [rows[i : i + limit] for rows in [part, *todo] for i in range(0, len(rows), limit)]
                 continue
             self.passes += 1

@@ -58,6 +58,7 @@ class FrozenLinear:
             reorder = torch.ops.mkldnn._reorder_linear_weight
             self._packed = reorder(self.weight, PACKED_FOR_ROWS)
             self._packed_back = reorder(self.weight.T.contiguous(), PACKED_FOR_ROWS)
+            self.weight = self.weight[:0]  # its memory is free for others
         elif weight.dtype == torch.float32 and can_pack_float32():
             self._forward = _PackedForRows(self.weight, bias)
             self._backward = _PackedForRows(self.weight.T.contiguous(), None)

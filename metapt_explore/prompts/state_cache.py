@@ -6,6 +6,7 @@ its text. On a GPU they are the device's memory, then the host's; a disk would b
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psutil
 import torch
@@ -58,6 +59,12 @@ class Tier(Protocol):
     def get(self, key: Hashable) -> States | None:
         """Returns states that are kept here, or None where they were lost."""
 
+    def keys(self) -> list[Hashable]:
+        """What is kept here."""
+
+    def drop(self, key: Hashable) -> None:
+        """Forgets one entry; its room is free again."""
+
 
 @dataclass
 class HostTier:
@@ -81,6 +88,14 @@ class HostTier:
         """See `Tier.get`."""
         return {name: value.to(self.device) for name, value in self._kept[key].items()}
 
+    def keys(self) -> list[Hashable]:
+        """See `Tier.keys`."""
+        return list(self._kept)
+
+    def drop(self, key: Hashable) -> None:
+        """See `Tier.drop`."""
+        self._used -= size_of(self._kept.pop(key))
+
 
 class DiskTier:
     """Files in a folder that is removed with the process; what a killed process left is removed at the next start."""
@@ -90,6 +105,7 @@ class DiskTier:
         self._parent, self._folder = folder, None if budget_bytes <= 0 else folder
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._files: dict[Hashable, Path] = {}
+        self._sizes: dict[Hashable, int] = {}
         self._written = 0
         self._used = 0
 
@@ -113,7 +129,7 @@ class DiskTier:
         except (OSError, SafetensorError):
             self.budget_bytes = self._used
             return
-        self._files[key] = file
+        self._files[key], self._sizes[key] = file, size
         self._written += 1
         self._used += size
 
@@ -125,8 +141,18 @@ class DiskTier:
         try:
             return load_file(self._files[key])
         except (OSError, SafetensorError):
-            del self._files[key]
+            self.drop(key)
             return None
+
+    def keys(self) -> list[Hashable]:
+        """See `Tier.keys`."""
+        return list(self._files)
+
+    def drop(self, key: Hashable) -> None:
+        """See `Tier.drop`."""
+        with contextlib.suppress(OSError):
+            self._files.pop(key).unlink()
+        self._used -= self._sizes.pop(key)
 
     def _open(self) -> Path:
         if self._temporary is None:
@@ -154,6 +180,8 @@ class StateCache:
     def __init__(self, budget_bytes: float, behind: Tier | None = None) -> None:
         self.budget_bytes = budget_bytes
         self.behind = behind
+        #: Batches as they were gathered last, with room for new tokens; few, as they may be large.
+        self.recent: OrderedDict[Hashable, Any] = OrderedDict()
         self._kept: OrderedDict[Hashable, States] = OrderedDict()
         self._used = 0
 
@@ -188,9 +216,18 @@ class StateCache:
                 self.behind.put(oldest, dropped)
 
     def forget(self, owner: Hashable) -> None:
-        """Drops from memory what belongs to one owner (keys are `(owner, part)`)."""
-        for key in [key for key in self._kept if isinstance(key, tuple) and key[0] == owner]:
+        """Drops what belongs to one owner (keys are `(owner, part)`)."""
+
+        def theirs(key: Hashable) -> bool:
+            return isinstance(key, tuple) and key[0] == owner
+
+        for key in [key for key in self._kept if theirs(key)]:
             self._used -= size_of(self._kept.pop(key))
+        for key in [key for key in self.recent if theirs(key)]:
+            del self.recent[key]
+        if self.behind is not None:
+            for key in [key for key in self.behind.keys() if theirs(key)]:  # noqa: SIM118
+                self.behind.drop(key)
 
 
 def make_cache(memory_gib: float, second_gib: float, device: torch.device) -> StateCache:

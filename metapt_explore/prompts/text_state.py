@@ -8,7 +8,6 @@ Where all states would not fit the cache, the rows of each episode are encoded t
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -85,7 +84,6 @@ class TextBank:
         self._chunks = self._in_chunks(range(len(token_ids)))
         self._place = {row: (c, i) for c, chunk in enumerate(self._chunks) for i, row in enumerate(chunk)}
         self._episode: dict[int, tuple[States, int]] = {}
-        self._recent: OrderedDict[tuple[tuple[int, ...], int], TextState] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -102,6 +100,7 @@ class TextBank:
         for chunk in self._in_chunks(sorted(set(rows))):
             states = self._encode([self.token_ids[row] for row in chunk])
             self.counts.encoded += len(chunk)
+            self.counts.missed += len(chunk)
             self._episode |= {row: (states, place) for place, row in enumerate(chunk)}
 
     def batch(self, rows: Sequence[int], spare: int = 0) -> TextState:
@@ -114,15 +113,16 @@ class TextBank:
             rows: Row indices.
             spare: Columns to leave in front of each text for new tokens.
         """
-        key = (tuple(rows), spare)
-        if key in self._recent:
-            self._recent.move_to_end(key)
+        key = (self.number, tuple(rows), spare)
+        recent = self._cache.recent
+        if key in recent:
+            recent.move_to_end(key)
             self.counts.memory += len(rows)
-            return self._recent[key]
-        while len(self._recent) >= RECENT_BATCHES:
-            self._recent.popitem(last=False)
-        self._recent[key] = self._gather(rows, spare)
-        return self._recent[key]
+        else:
+            while len(recent) >= RECENT_BATCHES:
+                recent.popitem(last=False)
+            recent[key] = self._gather(rows, spare)
+        return recent[key]
 
     def _gather(self, rows: Sequence[int], spare: int) -> TextState:
         found = self._find(rows)
@@ -139,8 +139,9 @@ class TextBank:
 
     def _find(self, rows: Sequence[int]) -> list[tuple[States, int]]:
         if not self.cached:
+            before = self.counts.missed
             self.prepare(rows)
-            self.counts.missed += len(rows)
+            self.counts.memory += max(0, len(rows) - (self.counts.missed - before))
             return [self._episode[row] for row in rows]
         chunks = {}
         for chunk in sorted({self._place[row][0] for row in rows}):

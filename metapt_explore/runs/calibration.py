@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
-import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import torch
 
 from metapt_explore.config import StudyConfig, TaskConfig
-from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.causal import SCORING_SHARE, CausalBackbone
 from metapt_explore.prompts.gradients import Batch, Scorer
-from metapt_explore.runs.cost import TEXT_SHARE, Cost, Speed, Work, count, predict
+from metapt_explore.runs.cost import TEXT_SHARE, UNKNOWN_TEST_ROWS, Cost, Speed, Work, count, predict
 
 #: Timed runs of each kind, after one to warm up.
 REPEATS = 2
@@ -50,7 +51,11 @@ def preview(
     new_tokens = backbone.new_tokens(reader, study.prompt.length)
     row = memory.row_bytes(new_tokens, round(tokens))
     largest = max((_step_rows(study), _tuned_rows(study, tasks)))
-    of_pass = min(backbone.pass_bytes, largest * row)
+    together = backbone.prompts_together(1 + 2 * len(study.evaluation.data_seeds))
+    scored = (study.evaluation.test_rows or UNKNOWN_TEST_ROWS) * memory.row_bytes(
+        new_tokens * together, round(tokens), scoring=True
+    )
+    of_pass = max(min(backbone.pass_bytes, largest * row), min(SCORING_SHARE * backbone.pass_bytes, scored))
     dtype = str(backbone.dtype).removeprefix("torch.")
     return predict(works, done, speed, states / MIB, of_pass / MIB, str(backbone.device), dtype)
 
@@ -157,16 +162,25 @@ def memory_mib(device: torch.device) -> float:
     return psutil.Process().memory_info().rss / MIB
 
 
+def reset_peak(device: torch.device) -> None:
+    """Forgets the highest memory so far, where the system lets us (Linux, CUDA)."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_mib(device: torch.device) -> float:
-    """The most memory that was in use: of this process since it began, or of the device for a GPU."""
+    """The most memory in use since `reset_peak`: of this process, or of the device for a GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / MIB
     try:
-        import resource
-    except ImportError:  # Windows
-        return float(getattr(psutil.Process().memory_info(), "peak_wset", 0)) / MIB
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (MIB if sys.platform == "darwin" else 1024)  # bytes on macOS, KiB on Linux
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+    except (OSError, StopIteration):  # not Linux: since the process began, or what it is now
+        info = psutil.Process().memory_info()
+        return float(getattr(info, "peak_wset", info.rss)) / MIB
 
 
-__all__ = ["Work", "calibrate", "memory_mib", "peak_mib", "preview"]
+__all__ = ["Work", "calibrate", "memory_mib", "peak_mib", "preview", "reset_peak"]

@@ -33,7 +33,7 @@ class Preview:
         rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
         if sum(rest.values()) < WORTH_TOKENS:
             return
-        from metapt_explore.runs.calibration import preview
+        from metapt_explore.runs.calibration import preview, reset_peak
 
         study.progress.begin("", "measuring this machine with the language model", 1)
 
@@ -49,6 +49,7 @@ class Preview:
         study.progress.plan(seconds, in_seconds=True)
         study.progress.predicted(cost.seconds, cost.peak_mib)
         self._save()
+        reset_peak(study.backbone.device)
         self._began = time.monotonic()
 
     def settle(self) -> None:

@@ -222,9 +222,10 @@ class Study:
         """The frozen language model, loaded when it is first needed."""
         from metapt_explore.prompts.models import load_backbone
 
-        backbone = load_backbone(self.config.model, self.config.prompt.placement)
-        backbone.on_notice = self.progress.notice
-        return backbone
+        # Asked for anew each time: a run gives the study another progress.
+        return load_backbone(
+            self.config.model, self.config.prompt.placement, lambda message: self.progress.notice(message)
+        )
 
     # --------------------------------------------------------------------------------- internals
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from metapt_explore.pages import job
 from metapt_explore.runs import jobs
+from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.files import write_json
 from metapt_explore.runs.workspace import Workspace
 
@@ -82,3 +84,21 @@ def test_a_failed_job_shows_its_reason_and_the_end_of_its_log(show: Open, demo: 
     log = next(code.value for code in at.code if "line 99 <b>" in code.value)
     assert log.count("\n") + 1 == job.LOG_LINES and "line 69 " not in log
     assert not at.button(key="resume").disabled
+
+
+def test_notices_and_the_predicted_cost_are_shown(show: Open, demo: Workspace, running: Any) -> None:
+    """As text: a notice may hold names with markup."""
+    running(demo, "demo", 2)
+    folder = demo.study_folder("demo")
+    state = json.loads((folder / "job.json").read_text())
+    write_json(folder / "job.json", {**state, "notices": ["Memory ran out with 64 rows in a pass of *MetaPT*."]})
+    cost = Cost({}, 250.0, 2048.0, "cpu", "float32", 4.0)
+    write_json(folder / "cost.json", cost.as_dict())
+    at = show(demo.folder, "start")
+    assert not at.exception and not at.error
+    assert "Memory ran out" in said(at, "warning") and "*MetaPT*" in said(at, "warning")
+    assert "4 min 10 s" in said(at, "caption")
+    cost.real_seconds, cost.real_peak_mib = 271.0, 1946.0
+    write_json(folder / "cost.json", cost.as_dict())
+    at.run()
+    assert "took 4 min 31 s" in said(at, "caption")

@@ -15,6 +15,7 @@ from metapt_explore.prompts.gradients import Batch
 from metapt_explore.prompts.text_state import TokenRows
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 @pytest.mark.parametrize(("family", "decoder"), [("llama", "fused"), ("llama", "plain"), ("gpt2", "plain")])
 def test_prefix_equals_peft(
     family: str, decoder: str, backbone_of: Callable[..., CausalBackbone], folder_of: Callable[[str], Path]
