@@ -7,6 +7,7 @@ passed, which a user has to know of.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class PeftOpponent:
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, use_safetensors=True
         )
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's
         config = PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=len(prompt))
         self.model: Any = get_peft_model(model.to(device), config).eval()  # type: ignore[arg-type]
         self.words, self.full_head = words, full_head

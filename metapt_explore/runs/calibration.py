@@ -17,7 +17,9 @@ from metapt_explore.prompts.gradients import Batch, Scorer
 from metapt_explore.runs.cost import TEXT_SHARE, UNKNOWN_TEST_ROWS, Cost, Speed, Work, count, predict
 
 #: Timed runs of each kind, after one to warm up.
-REPEATS = 2
+REPEATS = 1
+#: Rows of a timed training pass, at most.
+MOST_ROWS = 64
 #: Rows that are scored to time scoring.
 SCORED_ROWS = 16
 MIB = 2**20
@@ -100,8 +102,8 @@ def calibrate(
     length = study.prompt.length
     prompt = backbone.embedding[:length].float()
     pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)
-    # A pass of a few hundred rows is as fast a row as a larger one.
-    pre_rows, tuned_rows = min(pre_rows, 128), min(tuned_rows, 128)
+    # A row of a pass of some dozens is as fast as one of a larger pass.
+    pre_rows, tuned_rows = min(pre_rows, MOST_ROWS), min(tuned_rows, MOST_ROWS)
     texts = _texts(backbone, max(pre_rows, tuned_rows, SCORED_ROWS), text_tokens)
 
     def fresh() -> Scorer:
@@ -109,9 +111,9 @@ def calibrate(
         return Scorer(backbone, backbone.bank(texts, reader), reader)
 
     def timed(run: Callable[[], object], repeats: int = REPEATS) -> float:
+        seconds = []
         check()
         run()
-        seconds = []
         for _ in range(repeats):
             check()
             start = time.perf_counter()
@@ -133,7 +135,7 @@ def calibrate(
     pretrained = any(method.kind != "pt" for method in study.methods)
     tuned = timed(lambda: scorer.losses_and_gradients(prompt[None], batch(tuned_rows))) / tuned_rows
     trained = tuned
-    if pretrained:
+    if pretrained and pre_rows != tuned_rows:
         trained = timed(lambda: scorer.losses_and_gradients(prompt[None], batch(pre_rows))) / pre_rows
     hessian = 0.0
     if any(method.order == "exact" for method in study.methods):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from metapt_explore.config import MethodConfig, StudyConfig, TaskConfig
 from metapt_explore.fewshot.tuning import Split, tune
+from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import pretrain
 from metapt_explore.pretraining.methods import make_learner
@@ -54,6 +55,7 @@ def prompt_recipe(
                 "order": method.order,
                 "inner_steps": method.inner_steps,
                 "inner_lr": method.inner_lr or study.pretraining.inner_lr,
+                "outer_steps": outer_steps(method, study.pretraining),
             }
         parents = {"texts": texts.id, "tasks": tasks.id}
     stage = Stage("prompt", f"prompt of {method.name}, initialisation seed {init_seed}", 2, config, parents, model)
