@@ -9,6 +9,7 @@ should run on the machine. Needs `metapt setup` and peft. Takes about half an ho
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--dtype", action="append", choices=["float32", "bfloat16"])
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--full-head-only", action="store_true", help="leave the opponent with logits_to_keep=1 out")
     parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
@@ -32,9 +35,16 @@ def main() -> None:
             out.flush()
             print(as_line(record), flush=True)
 
-        say({"manifest": manifest(), "command": f"python benchmarks/full.py {arguments.results.name}"})
+        say({"manifest": manifest(), "command": " ".join(["python", "benchmarks/full.py", *sys.argv[1:]])})
         for dtype in arguments.dtype or ["float32"]:
-            run_bench(arguments.only, say, dtype=dtype, device=arguments.device, full=True)
+            run_bench(
+                arguments.only,
+                say,
+                dtype=dtype,
+                device=arguments.device,
+                both_heads=not arguments.full_head_only,
+                repeats=arguments.repeats,
+            )
             say({"name": "second-order", "dtype": dtype, **second_order_cost(dtype, arguments.device)})
 
 

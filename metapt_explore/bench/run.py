@@ -15,8 +15,8 @@ from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.decoder import Decoder
 from metapt_explore.prompts.gradients import Batch, Scorer
 
-#: Alternating repeats of the quick and of the full version.
-REPEATS, FULL_REPEATS = 3, 5
+#: Alternating turns of each side.
+REPEATS = 3
 
 
 def run_case(bench: Bench, case: Case, repeats: int) -> dict[str, Any]:
@@ -70,7 +70,8 @@ def run_bench(
     model: str = "smollm2-135m",
     dtype: str = "auto",
     device: str = "auto",
-    full: bool = False,
+    both_heads: bool = False,
+    repeats: int = REPEATS,
 ) -> list[dict[str, Any]]:
     """Runs cases in turn.
 
@@ -80,17 +81,18 @@ def run_bench(
         model: The language model.
         dtype: ``auto``, ``float32`` or ``bfloat16``.
         device: ``auto`` or a torch device.
-        full: More repeats, and both of the opponent's heads.
+        both_heads: Whether the opponent is also measured with `logits_to_keep=1`.
+        repeats: Turns of each side.
     """
     known = {case.name: case for case in CASES}
     for name in names:
         if name not in known:
             raise UserError(f"There is no benchmark '{name}'. {nearest(name, known)}")
     records = []
-    for full_head in (True, False) if full else (True,):
+    for full_head in (True, False) if both_heads else (True,):
         bench = Bench(model, dtype, device, full_head)
         for case in [known[name] for name in names] or CASES:
-            record = run_case(bench, case, FULL_REPEATS if full else REPEATS)
+            record = run_case(bench, case, repeats)
             records.append(record)
             say(record)
     return records
@@ -123,7 +125,7 @@ def second_order_cost(dtype: str = "auto", device: str = "auto", model: str = "s
 
     found = {}
     for name, decoder in (("hessian_product", backbone.plain), ("hessian_product_against_fast", fast)):
-        plain, double = alternating(partial(first, decoder), second, FULL_REPEATS, backbone.device)
+        plain, double = alternating(partial(first, decoder), second, REPEATS, backbone.device)
         found[name] = round(median_ratio(plain, double), 2)
     return found
 

@@ -33,6 +33,11 @@ class FusedDecoder:
         self.layers = fused_layers(model)
         self._embed, self._rotary, self._final_norm = base.embed_tokens, base.rotary_emb, base.norm
 
+    @property
+    def later_bytes(self) -> int:
+        """Memory that the weights take on top once they are used."""
+        return sum(linear.later_bytes for layer in self.layers for linear in vars(layer).values())
+
     @torch.no_grad()
     def encode(self, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         """See `Decoder.encode`: plain causal attention; the last layer stops at its keys and values."""

@@ -54,7 +54,8 @@ def fused_layers(model: Any) -> list[LayerWeights]:
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     dtype, device = base.norm.weight.dtype, base.norm.weight.device
     size = sum(p.numel() * p.element_size() for p in base.layers.parameters())
-    pack = device.type == "cpu" and can_pack() and 2 * size < PACK_SHARE * psutil.virtual_memory().available
+    copies = 3 if dtype == torch.float32 else 2
+    pack = device.type == "cpu" and can_pack() and copies * size < PACK_SHARE * psutil.virtual_memory().available
     layers = []
     for layer in base.layers:
         attention, mlp = layer.self_attn, layer.mlp

@@ -8,7 +8,7 @@ import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 #: Blocks up to this size come from memory that the process already holds.
-LARGEST_BLOCK = 1 << 30
+LARGEST_BLOCK = 1 << 25
 
 
 def keep_freed_memory() -> bool:

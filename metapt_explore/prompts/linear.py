@@ -63,6 +63,11 @@ class FrozenLinear:
             self._forward = _PackedForRows(self.weight, bias)
             self._backward = _PackedForRows(self.weight.T.contiguous(), None)
 
+    @property
+    def later_bytes(self) -> int:
+        """Memory that is only taken when the map is first used."""
+        return 2 * self.weight.nbytes if self._forward is not None else 0
+
     def __call__(self, x: Tensor) -> Tensor:
         """Maps `[rows, in_features]` to `[rows, out_features]`."""
         if self._packed is not None:

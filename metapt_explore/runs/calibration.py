@@ -23,6 +23,8 @@ MOST_ROWS = 64
 #: Rows that are scored to time scoring.
 SCORED_ROWS = 16
 MIB = 2**20
+#: A CPU process holds more than it uses: freed blocks lie between kept ones.
+HEAP_SLACK = 1.5
 
 
 def preview(
@@ -59,7 +61,11 @@ def preview(
     )
     of_pass = max(min(backbone.pass_bytes, largest * row), min(SCORING_SHARE * backbone.pass_bytes, scored))
     dtype = str(backbone.dtype).removeprefix("torch.")
-    return predict(works, done, speed, states / MIB, of_pass / MIB, str(backbone.device), dtype)
+    of_weights = getattr(backbone.fast, "later_bytes", 0)
+    slack = HEAP_SLACK if backbone.device.type == "cpu" else 1.0
+    return predict(
+        works, done, speed, slack * states / MIB, slack * (of_pass + of_weights) / MIB, str(backbone.device), dtype
+    )
 
 
 def _step_rows(study: StudyConfig) -> int:
