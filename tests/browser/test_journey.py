@@ -104,6 +104,7 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
         expect(page.get_by_text("cancelled").first).to_be_visible()
         page.reload()
         page.get_by_role("button", name="Resume").click()
+        expect(page.get_by_role("button", name="Resume")).to_be_disabled()  # the job is on its way
 
         # It goes on from where it was; and it does not belong to the page: a reload finds it again.
         page.get_by_role("link", name="Pre-training").click()
