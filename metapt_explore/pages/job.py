@@ -154,6 +154,19 @@ def panel(workspace: Workspace, name: str) -> None:
 
 
 def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
+    # Three places that never move: however much is said above, the buttons are drawn where they were, so that a
+    # page being redrawn never shows them twice.
+    said, buttons, more = st.container(), st.container(), st.container()
+    with said:
+        _say(workspace, name, state)
+    with buttons:
+        _buttons(workspace, name, state)
+    if str(state.get("status")) in ("failed", "stopped"):
+        with more:
+            _show_log(workspace, name)
+
+
+def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     status = str(state.get("status"))
     share = progress_of(state)
     if status == "starting":
@@ -182,8 +195,10 @@ def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         st.caption(shared.plain(say_cost(cost)))
     for notice in state.get("notices") or []:
         st.warning(shared.plain(notice))
-    if status in ("failed", "stopped"):
-        _show_log(workspace, name)
+
+
+def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
+    status = str(state.get("status"))
     first, second, _ = st.columns([1, 1, 4])
     asked_to_stop = jobs.is_cancelling(workspace, name)
     first.button(
