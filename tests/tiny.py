@@ -62,31 +62,55 @@ WORDS = [
 ]
 
 
-def tokenizer() -> Any:
-    """A word-level tokenizer over `WORDS`."""
+#: What tokenizers of other families put around a text: `(tokens of their own, in front, behind)`.
+SPECIALS = {
+    "t5": (["</s>", "<extra_id_0>"], [], ["</s>"]),
+    "bart": (["<s>", "</s>", "<mask>"], ["<s>"], ["</s>"]),
+    "bert": (["[MASK]"], ["[CLS]"], ["[SEP]"]),
+    "roberta": (["<s>", "</s>", "<mask>"], ["<s>"], ["</s>"]),
+    "sentence": ([], ["[CLS]"], ["[SEP]"]),
+}
+
+
+def tokenizer(kind: str = "llama") -> Any:
+    """A word-level tokenizer over `WORDS`, with the special tokens of a family."""
     from tokenizers import Tokenizer, models, pre_tokenizers
+    from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {word: index for index, word in enumerate(dict.fromkeys(WORDS))}
+    own, first, last = SPECIALS.get(kind, ([], [], []))
+    vocabulary = {word: index for index, word in enumerate(dict.fromkeys([*WORDS, *own]))}
     raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    if first or last:
+        raw.post_processor = TemplateProcessing(
+            single=" ".join([*first, "$A", *last]),
+            special_tokens=[(word, vocabulary[word]) for word in [*first, *last]],
+        )
+    mask = next((word for word in own if "mask" in word.lower()), None)
     return PreTrainedTokenizerFast(
-        tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+        tokenizer_object=raw,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        **({"mask_token": mask} if mask else {}),
     )
 
 
 def make_language_model(folder: Path, kind: str = "llama", uneven: bool = False, **changes: Any) -> Path:
-    """Writes a tiny random decoder-only model.
+    """Writes a tiny random language model.
 
     Args:
         folder: Where to.
-        kind: A model type of transformers: llama, mistral, qwen2, qwen3, gemma2, gemma3, gpt2 or gpt_neox.
+        kind: A model type of transformers: llama, mistral, qwen2, qwen3, gemma2, gemma3, gpt2, gpt_neox (decoder-only),
+            t5, bart (encoder-decoder), bert, roberta (masked), or sentence.
         uneven: Whether norm weights are random and biases not 0, as they are in a trained model.
         **changes: Settings of the configuration (not gpt2).
     """
     torch.manual_seed(0)
-    words = tokenizer()
-    model = _random_model(kind, len(words), changes)
+    words = tokenizer(kind)
+    model = _random_model(kind, words, changes)
     if uneven:
         with torch.no_grad():
             for parameter in model.parameters():
@@ -97,9 +121,12 @@ def make_language_model(folder: Path, kind: str = "llama", uneven: bool = False,
     return folder
 
 
-def _random_model(kind: str, vocabulary: int, changes: dict[str, Any]) -> Any:
+def _random_model(kind: str, words: Any, changes: dict[str, Any]) -> Any:
     import transformers as tf
 
+    vocabulary = len(words)
+    if kind in SPECIALS:
+        return _random_bidirectional(kind, words, changes)
     tokens = {"bos_token_id": None, "eos_token_id": None}
     if kind == "gpt2":
         return tf.GPT2LMHeadModel(
@@ -131,6 +158,65 @@ def _random_model(kind: str, vocabulary: int, changes: dict[str, Any]) -> Any:
         "gpt_neox": (tf.GPTNeoXConfig, tf.GPTNeoXForCausalLM, {}),
     }[kind]
     return model_class(config_class(**{**shape, **own, **changes}))
+
+
+def _random_bidirectional(kind: str, words: Any, changes: dict[str, Any]) -> Any:
+    import transformers as tf
+
+    vocabulary = len(words)
+    if kind == "t5":
+        t5 = dict(
+            vocab_size=vocabulary,
+            d_model=32,
+            d_kv=8,
+            d_ff=48,
+            num_layers=2,
+            num_heads=4,
+            pad_token_id=0,
+            eos_token_id=words.convert_tokens_to_ids("</s>"),
+            decoder_start_token_id=0,
+            initializer_factor=1.5,
+        )
+        return tf.T5ForConditionalGeneration(tf.T5Config(**{**t5, **changes}))
+    if kind == "bart":
+        start, end = words.convert_tokens_to_ids(["<s>", "</s>"])
+        bart = dict(
+            vocab_size=vocabulary,
+            d_model=32,
+            encoder_layers=2,
+            decoder_layers=2,
+            encoder_attention_heads=4,
+            decoder_attention_heads=4,
+            encoder_ffn_dim=48,
+            decoder_ffn_dim=48,
+            max_position_embeddings=128,
+            init_std=0.15,
+            pad_token_id=0,
+            bos_token_id=start,
+            eos_token_id=end,
+            decoder_start_token_id=end,
+            scale_embedding=True,
+        )
+        model = tf.BartForConditionalGeneration(tf.BartConfig(**{**bart, **changes}))
+        model.final_logits_bias.normal_()
+        model.generation_config.forced_bos_token_id = start  # as in the configurations of BART's checkpoints
+        return model
+    shape = dict(
+        vocab_size=vocabulary,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=128,
+        initializer_range=0.3,
+        pad_token_id=0,
+    )
+    config_class, model_class = {
+        "bert": (tf.BertConfig, tf.BertForMaskedLM),
+        "roberta": (tf.RobertaConfig, tf.RobertaForMaskedLM),
+        "sentence": (tf.BertConfig, tf.BertModel),
+    }[kind]
+    return model_class(config_class(**{**shape, **changes}))
 
 
 def make_encoder(folder: Path) -> Path:

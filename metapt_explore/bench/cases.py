@@ -13,7 +13,8 @@ from metapt_explore.config import LabelsConfig, MethodConfig, ModelConfig, Place
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.maml import MAML
-from metapt_explore.prompts.causal import Bank, CausalBackbone
+from metapt_explore.prompts.backbone import Bank
+from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.gradients import Batch, Scorer
 from metapt_explore.prompts.models import load_backbone, model_folder
 from metapt_explore.prompts.reader import Reader
@@ -124,9 +125,11 @@ class Bench:
         """Ours, with texts cut to the case's length."""
         config = ModelConfig.model_validate({"name": self.model, "dtype": self.dtype_name, "device": self.device_name})
         if case.placement not in self._backbones:
-            self._backbones[case.placement] = load_backbone(config, case.placement)
+            loaded = load_backbone(config, case.placement)
+            assert isinstance(loaded, CausalBackbone)
+            self._backbones[case.placement] = loaded
         backbone = self._backbones[case.placement]
-        backbone.config = config.model_copy(update={"max_text_tokens": case.text_tokens})
+        backbone.config = backbone.layout.config = config.model_copy(update={"max_text_tokens": case.text_tokens})
         backbone.forget_texts()
         return backbone
 

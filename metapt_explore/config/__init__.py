@@ -17,6 +17,7 @@ from metapt_explore.config.study import (
     ClusteringConfig,
     EncoderConfig,
     EvaluationConfig,
+    Family,
     MethodConfig,
     ModelConfig,
     Placement,
@@ -24,6 +25,7 @@ from metapt_explore.config.study import (
     PromptConfig,
     StudyConfig,
     TextsConfig,
+    VerbalizerConfig,
 )
 from metapt_explore.config.task import (
     Columns,
@@ -45,6 +47,7 @@ __all__ = [
     "Columns",
     "EncoderConfig",
     "EvaluationConfig",
+    "Family",
     "Label",
     "LabelsConfig",
     "MethodConfig",
@@ -58,6 +61,7 @@ __all__ = [
     "StudyConfig",
     "TaskConfig",
     "TextsConfig",
+    "VerbalizerConfig",
     "load_study",
     "load_task",
     "packaged_tasks",

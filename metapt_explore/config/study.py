@@ -9,14 +9,21 @@ from pydantic import Field, PositiveFloat, field_validator, model_validator
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
 from metapt_explore.errors import UserError, nearest
 
-Placement = Literal["suffix", "prefix"]
+Placement = Literal["suffix", "prefix", "encoder", "decoder"]
+Family = Literal["causal", "encoder_decoder", "masked", "sentence"]
 
 
 class ModelConfig(Strict):
     """The frozen language model."""
 
     name: str = Field("smollm2-135m", description="starter model, a folder, or a hub name")
-    revision: str | None = None
+    revision: str | None = Field(None, description="commit or tag of a hub model")
+    family: Family | None = Field(None, description="what kind of model it is; read from its files when absent")
+    sentinel: bool | None = Field(
+        None,
+        description="encoder-decoders: whether <extra_id_0> stands for the answer, as in T5's own training text; "
+        "where the tokenizer has it when absent (false suits Flan-T5)",
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
     max_text_tokens: int = Field(64, ge=1)
@@ -85,10 +92,42 @@ class PromptConfig(Strict):
     """Shape, place and start of the soft prompt."""
 
     length: int = Field(8, ge=1)
-    placement: Placement = Field(
-        "suffix", description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout)"
+    placement: Placement | None = Field(
+        None,
+        description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout); encoder, "
+        "decoder: in front of that part's tokens; the first that the model's family can do when absent",
     )
     start: Literal["random", "vocabulary"] = "vocabulary"
+
+
+class VerbalizerConfig(Strict):
+    """How classes are read from what the model says."""
+
+    decode: Literal["label_words", "whole_vocabulary"] = Field(
+        "label_words",
+        description="what label words compete with: one another, or every token (as in PPT's code; another word is a "
+        "wrong answer)",
+    )
+    read: Literal["words", "prototypes", "mixed", "automatic"] = Field(
+        "words",
+        description="downstream: label words; class prototypes of the few-shot rows; half of each; label words chosen "
+        "from the few-shot rows",
+    )
+    calibration: Literal["none", "batch_mean", "content_free"] = Field(
+        "none",
+        description="downstream: takes off what the model says of the scored rows on average, or of texts that say "
+        "nothing",
+    )
+    content_free: list[str] = Field(["N/A", "nothing", "..."], min_length=1, description="texts that say nothing")
+    automatic_words: int = Field(1, ge=1, description="automatic: label words for each class")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> VerbalizerConfig:
+        if self.decode == "whole_vocabulary" and (
+            self.read not in ("words", "automatic") or self.calibration != "none"
+        ):
+            raise ValueError("`decode: whole_vocabulary` goes with label words and without calibration")
+        return self
 
 
 class PretrainingConfig(Strict):
@@ -181,6 +220,7 @@ class StudyConfig(Strict):
     clusterings: list[ClusteringConfig] = Field(min_length=1)
     auxiliary_tasks: AuxiliaryTasksConfig
     prompt: PromptConfig = PromptConfig()
+    verbalizer: VerbalizerConfig = VerbalizerConfig()
     pretraining: PretrainingConfig = PretrainingConfig()
     methods: list[MethodConfig] = Field(min_length=1)
     evaluation: EvaluationConfig

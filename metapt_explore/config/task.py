@@ -48,22 +48,46 @@ class SourceConfig(Strict):
 
 
 class Label(Strict):
-    """One class: the value it has in the data and the word that stands for it."""
+    """One class: the value it has in the data, and the words or the description that stand for it."""
 
     value: str
-    word: str
+    words: list[str] = Field([], description="label words; a class is as likely as its words on average")
+    description: str | None = Field(None, description="what a text of the class is, for sentence encoders")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_word(cls, entry: Any) -> Any:
+        if isinstance(entry, dict) and "word" in entry:
+            if "words" in entry:
+                raise ValueError("give `word` or `words`, not both")
+            entry = {**{key: value for key, value in entry.items() if key != "word"}, "words": [entry["word"]]}
+        return entry
 
     @field_validator("value", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int | float | bool) else value
 
+    @field_validator("words")
+    @classmethod
+    def _written(cls, words: list[str]) -> list[str]:
+        if any(not word.strip() for word in words):
+            raise ValueError("a label word is blank")
+        return words
+
+    @property
+    def word(self) -> str:
+        """The first label word."""
+        return self.words[0]
+
 
 class LabelsConfig(Strict):
-    """A template and the classes read at its end (the verbalizer).
+    """A template and the classes read from it (the verbalizer).
 
-    `labels` maps a class name to its label word, or to `{value: ..., word: ...}` where the data
-    call the class by another value. Words are written without a leading space.
+    The template holds ``{text}`` once, ``{text_pair}`` for the second text of a pair, and ``{mask}`` where the answer
+    stands, if that is not the end. `labels` maps a class name to its label word, or to ``{value: ..., word: ...}``
+    where the data call the class by another value; ``words: [..., ...]`` gives a class several. Words are written
+    without a leading space. Sentence encoders compare texts with each class's ``description`` (else its words).
     """
 
     template: str = "{text}\nSentiment:"
@@ -77,7 +101,9 @@ class LabelsConfig(Strict):
         full = {}
         for name, entry in labels.items():
             if isinstance(entry, str):
-                entry = {"value": str(name), "word": entry}
+                entry = {"value": str(name), "words": [entry]}
+            elif isinstance(entry, list):
+                entry = {"value": str(name), "words": entry}
             elif isinstance(entry, dict):
                 entry = {"value": str(name), **entry}
             full[str(name)] = entry
@@ -87,16 +113,27 @@ class LabelsConfig(Strict):
     def _check(self) -> LabelsConfig:
         if self.template.count("{text}") != 1:
             raise ValueError("the template must hold {text} exactly once")
+        for slot in ("{text_pair}", "{mask}"):
+            if self.template.count(slot) > 1:
+                raise ValueError(f"the template may hold {slot} once")
         if len(self.labels) < 2:
             raise ValueError("at least two labels are needed")
         for attribute in ("value", "word"):
             seen: dict[str, str] = {}
             for name, label in self.labels.items():
-                entry = getattr(label, attribute)
-                if entry in seen:
-                    raise ValueError(f"labels '{seen[entry]}' and '{name}' have the same {attribute} '{entry}'")
-                seen[entry] = name
+                for entry in [label.value] if attribute == "value" else label.words:
+                    if entry in seen:
+                        raise ValueError(f"labels '{seen[entry]}' and '{name}' have the same {attribute} '{entry}'")
+                    seen[entry] = name
+        for name, label in self.labels.items():
+            if not label.words and label.description is None:
+                raise ValueError(f"label '{name}' has neither a label word nor a description")
         return self
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the template puts two texts together."""
+        return "{text_pair}" in self.template
 
 
 # ------------------------------------------------------------------------------------ task files

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig
 from metapt_explore.pretraining.loop import CLIP_NORM
-from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.gradients import Batch, Scorer
 from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.prompts.reader import Reader
@@ -52,7 +52,7 @@ class Outcome:
 
 def tune(
     start: Tensor,
-    backbone: CausalBackbone,
+    backbone: Backbone,
     reader: Reader,
     train: Mapping[int, Split],
     dev: Mapping[int, Split],
@@ -128,9 +128,7 @@ def tune(
     return Outcome(results, curves, kept, round(scorer.row_passes))
 
 
-def _training_rows(
-    backbone: CausalBackbone, reader: Reader, train: Mapping[int, Split]
-) -> tuple[Scorer, dict[int, int]]:
+def _training_rows(backbone: Backbone, reader: Reader, train: Mapping[int, Split]) -> tuple[Scorer, dict[int, int]]:
     """One bank over the examples of all data seeds, and where each seed's examples begin in it."""
     texts: list[str] = []
     offsets = {}
@@ -174,7 +172,7 @@ def _epoch_rows(total: int, size: int, order_seed: tuple[int, ...], seed: int, s
 def _score_dev(
     snapshots: dict[int, Tensor],
     cells: list[tuple[int, float]],
-    backbone: CausalBackbone,
+    backbone: Backbone,
     reader: Reader,
     dev: Mapping[int, Split],
     on_pass: Callable[[], None],
@@ -228,7 +226,7 @@ def _score_test(
     snapshots: dict[int, Tensor],
     cells: list[tuple[int, float]],
     chosen: dict[int, dict[str, Any]],
-    backbone: CausalBackbone,
+    backbone: Backbone,
     reader: Reader,
     test: Split,
     on_pass: Callable[[], None],

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import Learner, Setting
-from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.gradients import Scorer
 from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.prompts.reader import Reader
@@ -38,7 +38,7 @@ def pretrain(
     learner: Learner,
     setting: Setting,
     start: Tensor,
-    backbone: CausalBackbone,
+    backbone: Backbone,
     texts: Sequence[str],
     reader: Reader,
     record: Record,

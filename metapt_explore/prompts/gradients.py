@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metapt_explore.prompts.causal import Bank, CausalBackbone
-from metapt_explore.prompts.memory import PLAIN_FACTOR, SECOND_FACTOR, is_out_of_memory
+from metapt_explore.prompts.backbone import Backbone, Bank
+from metapt_explore.prompts.memory import is_out_of_memory
 from metapt_explore.prompts.passes import SECOND_ORDER_COST
 from metapt_explore.prompts.reader import Reader
 
@@ -50,7 +50,7 @@ class Scorer:
         on_pass: Called after each pass; may raise to stop.
     """
 
-    def __init__(self, backbone: CausalBackbone, bank: Bank, reader: Reader) -> None:
+    def __init__(self, backbone: Backbone, bank: Bank, reader: Reader) -> None:
         self.backbone, self.bank, self.reader = backbone, bank, reader
         self.row_passes = 0.0
         self.diagnostic_rows = 0
@@ -148,19 +148,19 @@ class Scorer:
         backbone = self.backbone
         lengths = [len(self.bank.token_ids[row]) for row in batch.rows]
         order = sorted(range(len(lengths)), key=lambda place: (lengths[place], place))
-        new_tokens = backbone.new_tokens(self.reader, prompts.shape[1])
-        plain = backbone.fast is backbone.plain or second_derivative
-        factor = (PLAIN_FACTOR if plain else 1) * (SECOND_FACTOR if second_derivative else 1)
+        prompt_tokens = prompts.shape[1]
         parts: list[list[int]] = []
         part: list[int] = []
         tokens = 0
         for place in order:
             longest = lengths[place]
-            limit = backbone.memory.rows_within(backbone.pass_bytes, new_tokens, longest, factor=factor)
-            if backbone.rows_limit is not None:
-                limit = min(limit, backbone.rows_limit)
+            limit = backbone.rows_within(self.reader, prompt_tokens, longest, second_derivative=second_derivative)
             padded = (len(part) + 1) * longest
-            wasteful = not new_tokens and tokens >= BUCKET_TOKENS and padded > (1 + PADDING_SHARE) * (tokens + longest)
+            wasteful = (
+                not backbone.keeps_states
+                and tokens >= BUCKET_TOKENS
+                and padded > (1 + PADDING_SHARE) * (tokens + longest)
+            )
             if part and (len(part) >= limit or wasteful):
                 parts.append(part)
                 part, tokens = [], 0
@@ -177,6 +177,6 @@ class Scorer:
         groups, labels = all_groups[places], torch.tensor(batch.labels, device=device)[places]
         rows = self.backbone.prepared(self.bank, [batch.rows[place] for place in part], self.reader, prompts.shape[1])
         scores = self.backbone.class_scores(prompts, groups, rows, self.reader, second_derivative)
-        row_losses = F.cross_entropy(scores, labels, reduction="none")
+        row_losses = F.cross_entropy(self.reader.verbalizer.for_loss(scores), labels, reduction="none")
         weighted = row_losses / rows_of_group[groups]
         return torch.zeros(len(prompts), device=device).index_add(0, groups, weighted)

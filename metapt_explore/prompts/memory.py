@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,12 +49,20 @@ class RowMemory:
         return cls(
             layers=config.num_hidden_layers,
             width=width,
-            inner=getattr(config, "intermediate_size", None) or 4 * width,
+            inner=_inner(config) or 4 * width,
             heads=heads,
             kv_heads=getattr(config, "num_key_value_heads", None) or heads,
             head_dim=getattr(config, "head_dim", None) or width // heads,
             itemsize=itemsize,
         )
+
+    @classmethod
+    def of_decoder(cls, config: Any, itemsize: int) -> RowMemory:
+        """Sizes of the decoder of an encoder-decoder; its states are the keys and values of the cross-attention."""
+        whole = cls.of(config, itemsize)
+        layers = getattr(config, "num_decoder_layers", None) or getattr(config, "decoder_layers", None) or whole.layers
+        heads = getattr(config, "decoder_attention_heads", None) or whole.heads
+        return replace(whole, layers=layers, heads=heads, kv_heads=heads)
 
     @property
     def state_bytes_per_token(self) -> int:
@@ -80,6 +88,15 @@ class RowMemory:
     ) -> int:
         """Rows that fit a budget; at least one."""
         return max(1, int(budget / self.row_bytes(new_tokens, text_tokens, scoring, factor)))
+
+
+def _inner(config: Any) -> int | None:
+    """Width of the MLP by the names that families have for it."""
+    for name in ("intermediate_size", "d_ff", "encoder_ffn_dim", "hidden_dim", "n_inner"):
+        found = getattr(config, name, None)
+        if isinstance(found, int):
+            return found
+    return None
 
 
 def pass_budget(gib: float | None, device: torch.device) -> float:

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metapt_explore.config import ModelConfig, Placement
+from metapt_explore.config import Family, ModelConfig, Placement
 from metapt_explore.errors import UserError
+from metapt_explore.prompts.families import FAMILIES, family_of, placement_of
 
 if TYPE_CHECKING:
     import torch
 
-    from metapt_explore.prompts.causal import CausalBackbone
+    from metapt_explore.prompts.backbone import Backbone
+    from metapt_explore.prompts.layout import Layout
 
 #: Starter models: name -> (folder of the home it lives in once `metapt setup` has run, what it is).
 STARTER_MODELS = {
@@ -23,8 +25,8 @@ STARTER_MODELS = {
     "minilm": "all-MiniLM-L6-v2, a sentence encoder (22.7 M parameters)",
 }
 
-#: Tokens left for prompt and template when a model's length is checked.
-ROOM_FOR_PROMPT_AND_TEMPLATE = 32
+#: Tokens left for the template when a model's length is checked.
+ROOM_FOR_TEMPLATE = 16
 
 
 def home() -> Path:
@@ -158,14 +160,15 @@ def load_pretrained(auto_class: Any, folder: Path, name: str, **options: Any) ->
         raise UserError(f"The model '{name}' in {folder} cannot be loaded: {reason}") from error
 
 
-def _check_length(settings: Any, config: ModelConfig) -> None:
+def _check_length(settings: Any, config: ModelConfig, prompt_tokens: int) -> None:
     """Refuses texts that the model cannot hold, and attention windows that a text would not fit."""
-    room = ROOM_FOR_PROMPT_AND_TEMPLATE
+    room = ROOM_FOR_TEMPLATE + prompt_tokens
     positions = getattr(settings, "max_position_embeddings", None)
     if positions is not None and config.max_text_tokens + room > positions:
         raise UserError(
             f"model.max_text_tokens is {config.max_text_tokens}, but '{config.name}' holds {positions} tokens in all; "
-            f"use at most {positions - room} (prompt and template need room)."
+            f"use at most {positions - room} ({prompt_tokens} for the prompt and {ROOM_FOR_TEMPLATE} for the template "
+            "are kept free)."
         )
     window = getattr(settings, "sliding_window", None)
     if window and getattr(settings, "use_sliding_window", True) and config.max_text_tokens + room > window:
@@ -175,49 +178,65 @@ def _check_length(settings: Any, config: ModelConfig) -> None:
         )
 
 
+def _backbone_class(family: Family) -> type[Backbone]:
+    from metapt_explore.prompts.causal import CausalBackbone
+    from metapt_explore.prompts.encoder_decoder import EncoderDecoderBackbone
+    from metapt_explore.prompts.masked import MaskedBackbone
+    from metapt_explore.prompts.sentence import SentenceBackbone
+
+    classes: dict[Family, type[Backbone]] = {
+        "causal": CausalBackbone,
+        "encoder_decoder": EncoderDecoderBackbone,
+        "masked": MaskedBackbone,
+        "sentence": SentenceBackbone,
+    }
+    return classes[family]
+
+
+def layout_class(family: Family) -> type[Layout]:
+    """What lays out rows for a family; it needs no model."""
+    return _backbone_class(family).layout_class
+
+
 def load_backbone(
-    config: ModelConfig, placement: Placement = "suffix", on_notice: Callable[[str], None] = lambda message: None
-) -> CausalBackbone:
-    """Loads the frozen language model and checks that the fast path is exact for it.
+    config: ModelConfig,
+    placement: Placement | None = None,
+    on_notice: Callable[[str], None] = lambda message: None,
+    prompt_tokens: int = 16,
+) -> Backbone:
+    """Loads a frozen language model of any family and checks that the way it is run is exact for it.
 
     Args:
         config: Name, dtype, device and sizes.
-        placement: Where the prompt stands.
+        placement: Where the prompt stands; the family's first when absent.
         on_notice: Called with what a user should know, from here on.
+        prompt_tokens: Length of the prompts, which must fit the model beside the texts.
 
     Raises:
         UserError: Where the model cannot be found, loaded or used.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    import transformers
 
     from metapt_explore.prompts import attention
-    from metapt_explore.prompts.causal import CausalBackbone
     from metapt_explore.prompts.host_memory import keep_freed_memory
     from metapt_explore.prompts.self_check import check_exact
 
     folder = model_folder(config.name, config.revision)
-    settings = load_pretrained(AutoConfig, folder, config.name)
-    if getattr(settings, "is_encoder_decoder", False):
-        raise UserError(
-            f"The model '{config.name}' is an encoder-decoder; the {placement} placement needs a decoder-only model "
-            "(such as SmolLM2, Llama or Qwen)."
-        )
-    _check_length(settings.get_text_config(), config)
+    settings = load_pretrained(transformers.AutoConfig, folder, config.name)
+    family = family_of(folder, config)
+    placement = placement_of(family, placement, config.name)
+    _check_length(settings.get_text_config(), config, prompt_tokens)
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
     if device == "cpu":
         keep_freed_memory()
-    tokenizer = load_pretrained(AutoTokenizer, folder, config.name)
-    model = load_pretrained(
-        AutoModelForCausalLM,
-        folder,
-        config.name,
-        dtype=dtype,
-        attn_implementation=attention.register(),
-        use_safetensors=True,  # never a pickle
-    ).to(device)
+    tokenizer = load_pretrained(transformers.AutoTokenizer, folder, config.name)
+    options: dict[str, Any] = {"attn_implementation": attention.register()} if family == "causal" else {}
+    auto_class = getattr(transformers, FAMILIES[family].auto_class)
+    # Never a pickle.
+    model = load_pretrained(auto_class, folder, config.name, dtype=dtype, use_safetensors=True, **options).to(device)
     try:
-        backbone = CausalBackbone(model, tokenizer, config, placement)
+        backbone = _backbone_class(family)(model, tokenizer, config, placement)
     except AttributeError as error:  # no attention heads, no input embeddings …
         message = f"The model '{config.name}' cannot be used with the {placement} placement ({error})."
         raise UserError(message) from error

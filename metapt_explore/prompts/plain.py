@@ -49,9 +49,12 @@ class PlainDecoder:
 
     def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, groups: Tensor) -> Tensor:
         """See `Decoder.after_prompt`."""
+        tokens, prompt_tokens = rows.shape[1], prompts.shape[1]
+        if not prompt_tokens:
+            out = self.base(inputs_embeds=rows, use_cache=False)
+            return out.last_hidden_state[torch.arange(len(rows), device=rows.device), lengths - 1]
         captured = attention.Captured([], [])
         self.base(inputs_embeds=prompts, use_cache=False, captured=captured)
-        tokens, prompt_tokens = rows.shape[1], prompts.shape[1]
         # Padding stands behind every real token: the causal mask keeps it out of what is read.
         context = attention.Context(
             pick(torch.stack(captured.keys), groups, dim=1),

@@ -2,72 +2,117 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
+from metapt_explore.prompts.template import Template
+from metapt_explore.prompts.verbalizer import Head, Verbalizer, Word
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A tokenised template with its verbalizer (one label word a class).
-
-    With the `suffix` placement a row is laid out as `before + text | prompt | tail`, and the label
-    words are scored at the last token of the tail.
+    """A tokenised template with its verbalizer.
 
     Attributes:
-        before: Tokens in front of the text.
-        tail: Tokens behind the text; at least one when the prompt stands between.
-        words: One token id for each class.
-        classes: Class names, in the order of `words`.
+        template: Tokens and the slots between them.
+        verbalizer: Label words of each class.
+        classes: Class names, in the order of the verbalizer.
+        head: What reads classes instead of the model's output layer, for models that have none.
     """
 
-    before: tuple[int, ...]
-    tail: tuple[int, ...]
-    words: tuple[int, ...]
+    template: Template
+    verbalizer: Verbalizer
     classes: tuple[str, ...]
+    head: Head | None = None
 
     def class_index(self, name: str) -> int:
         """Position of a class name."""
         return self.classes.index(name)
 
+    @property
+    def before(self) -> tuple[int, ...]:
+        """Tokens in front of the text."""
+        return self.template.before
 
-def make_reader(config: LabelsConfig, tokenizer: Any, where: str) -> Reader:
-    """Tokenises a template and its label words.
+    @property
+    def tail(self) -> tuple[int, ...]:
+        """Tokens behind the last text."""
+        return self.template.tail
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """First token of each class's first word."""
+        return tuple(own[0][0].token for own in self.verbalizer.words)
+
+
+def label_tokens(
+    labels: LabelsConfig, encode: Callable[[str], list[int]], spaced: bool, where: str, whole_vocabulary: bool
+) -> dict[str, list[Word]]:
+    """Tokenises the label words of each class.
 
     Args:
-        config: Template and labels, from a study or a task file.
-        tokenizer: A transformers tokenizer.
+        labels: Template and labels, from a study or a task file.
+        encode: Token ids of a text without special tokens.
+        spaced: Whether a word follows something with a space in front of it.
         where: What to call the configuration in messages.
+        whole_vocabulary: Whether words compete with every other token, which only words of one token can.
 
     Raises:
-        UserError: Where nothing follows the text, a label word is not one token, or two classes share theirs.
+        UserError: Where a class has no label word, or two classes share one.
     """
-    before_text, tail_text = config.template.split("{text}")
-    before = _encode(tokenizer, before_text)
-    tail = _encode(tokenizer, tail_text)
-    if not tail:
-        raise UserError(
-            f"{where}: the template ends with {{text}}; add something after it, such as '\\nSentiment:', "
-            "where the label word is read."
-        )
-    words: dict[str, int] = {}
-    for name, label in config.labels.items():
-        # A word follows the template with a space in front of it, unless the template ends in one.
-        written = label.word if tail_text[-1:].isspace() else f" {label.word}"
-        tokens = _encode(tokenizer, written)
-        if len(tokens) != 1:
-            raise UserError(
-                f"{where}: label word '{label.word}' of class '{name}' is {len(tokens)} tokens for this model; "
-                "choose a word that is one token (common short words are)."
-            )
-        for other, token in words.items():
-            if token == tokens[0]:
-                raise UserError(f"{where}: classes '{other}' and '{name}' have the same label word token.")
-        words[name] = tokens[0]
-    return Reader(tuple(before), tuple(tail), tuple(words.values()), tuple(words))
+    found: dict[str, list[Word]] = {}
+    owner: dict[Word, str] = {}
+    for name, label in labels.labels.items():
+        if not label.words:
+            raise UserError(f"{where}: class '{name}' has no label word; give it one (`word:` or `words:`).")
+        found[name] = []
+        for word in label.words:
+            tokens = tuple(encode(f" {word}" if spaced else word))
+            if not tokens:
+                raise UserError(f"{where}: label word '{word}' of class '{name}' is no token of this model.")
+            if whole_vocabulary and len(tokens) > 1:
+                raise UserError(
+                    f"{where}: label word '{word}' of class '{name}' is {len(tokens)} tokens for this model; with "
+                    "`decode: whole_vocabulary` a label word must be one token."
+                )
+            if tokens in owner:
+                raise UserError(
+                    f"{where}: classes '{owner[tokens]}' and '{name}' have the same label word token."
+                    if owner[tokens] != name
+                    else f"{where}: class '{name}' has the label word '{word}' twice (as tokens of this model)."
+                )
+            owner[tokens] = name
+            found[name].append(tokens)
+    return found
 
 
-def _encode(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+def encoder_of(tokenizer: Any) -> Callable[[str], list[int]]:
+    """Token ids of a text, without special tokens."""
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+    return encode
+
+
+def special_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What a tokenizer itself puts in front of a text and behind it, as ([CLS], [SEP])."""
+    bare = encoder_of(tokenizer)("a")
+    whole = list(tokenizer("a")["input_ids"])
+    for first in range(len(whole) - len(bare) + 1):
+        if bare and whole[first : first + len(bare)] == bare:
+            return tuple(whole[:first]), tuple(whole[first + len(bare) :])
+    return (), ()
+
+
+def words_key(labels: LabelsConfig) -> Mapping[str, Any]:
+    """What a stage's id holds of label words: the word of each class, or all there is to it."""
+    return {
+        name: label.words[0]
+        if len(label.words) == 1 and label.description is None
+        else {"words": label.words, "description": label.description}
+        for name, label in labels.labels.items()
+    }

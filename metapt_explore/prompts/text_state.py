@@ -48,15 +48,37 @@ class TextState:
 
 @dataclass(frozen=True)
 class TokenRows:
-    """Token ids padded on the right: all that can be prepared where the prompt stands first.
+    """Token ids padded on the right: all that can be prepared where the prompt is read before the text.
 
     Attributes:
         token_ids: `[rows, tokens]`.
         lengths: Real tokens of each row, `[rows]`.
+        positions: Where the answer of each row is read, `[rows]`.
     """
 
     token_ids: Tensor
     lengths: Tensor
+    positions: Tensor
+
+    def mask(self) -> Tensor:
+        """`[rows, tokens]`: 1 on real tokens, 0 on padding."""
+        places = torch.arange(self.token_ids.shape[1], device=self.lengths.device)
+        return (places[None] < self.lengths[:, None]).long()
+
+    def with_inserted(self, tokens: Sequence[int]) -> TokenRows:
+        """The rows with more tokens behind the place of the answer."""
+        if not tokens:
+            return self
+        rows, old = self.token_ids.shape
+        places = torch.arange(old + len(tokens), device=self.token_ids.device).expand(rows, -1)
+        first = self.positions[:, None] + 1
+        behind = places >= first + len(tokens)
+        source = torch.where(behind, places - len(tokens), places).clamp(max=old - 1)
+        ids = self.token_ids.gather(1, source)
+        new = torch.tensor(list(tokens), device=ids.device)
+        inside = (places >= first) & ~behind
+        ids = torch.where(inside, new[(places - first).clamp(0, len(tokens) - 1)], ids)
+        return TokenRows(ids, self.lengths + len(tokens), self.positions)
 
 
 Encode = Callable[[Sequence[Sequence[int]]], States]
@@ -166,13 +188,22 @@ class TextBank:
 
 
 class TokenBank:
-    """The rows of the `prefix` placement: token ids, padded when they are asked for."""
+    """Rows that are run anew with each prompt: token ids, padded when they are asked for.
 
-    def __init__(self, token_ids: Sequence[Sequence[int]], device: torch.device) -> None:
+    Args:
+        token_ids: Token ids of each row.
+        device: Where batches are put.
+        positions: Where the answer of each row is read; its last token when absent.
+    """
+
+    def __init__(
+        self, token_ids: Sequence[Sequence[int]], device: torch.device, positions: Sequence[int] | None = None
+    ) -> None:
         self.token_ids = token_ids
         self.counts = CacheCounts()
         self.needed_bytes, self.cached = 0, False
         self._device = device
+        self._positions = positions
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -182,13 +213,16 @@ class TokenBank:
 
     def batch(self, rows: Sequence[int], spare: int = 0) -> TokenRows:
         """Returns the token ids of these rows."""
-        return pad_rows([self.token_ids[row] for row in rows], self._device)
+        positions = None if self._positions is None else [self._positions[row] for row in rows]
+        return pad_rows([self.token_ids[row] for row in rows], self._device, positions)
 
 
-def pad_rows(rows: Sequence[Sequence[int]], device: torch.device) -> TokenRows:
-    """Pads token ids on the right with 0."""
+def pad_rows(rows: Sequence[Sequence[int]], device: torch.device, positions: Sequence[int] | None = None) -> TokenRows:
+    """Pads token ids on the right with 0; the answer is read at the last token unless positions are given."""
     longest = max(len(ids) for ids in rows)
     token_ids = torch.zeros(len(rows), longest, dtype=torch.long)
     for row, ids in enumerate(rows):
         token_ids[row, : len(ids)] = torch.tensor(ids)
-    return TokenRows(token_ids.to(device), torch.tensor([len(ids) for ids in rows], device=device))
+    lengths = torch.tensor([len(ids) for ids in rows], device=device)
+    read = lengths - 1 if positions is None else torch.tensor(list(positions), device=device)
+    return TokenRows(token_ids.to(device), lengths, read)

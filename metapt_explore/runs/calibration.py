@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from metapt_explore.config import StudyConfig, TaskConfig
-from metapt_explore.prompts.causal import SCORING_SHARE, CausalBackbone
+from metapt_explore.prompts.backbone import SCORING_SHARE, Backbone
 from metapt_explore.prompts.gradients import Batch, Scorer
 from metapt_explore.runs.cost import TEXT_SHARE, UNKNOWN_TEST_ROWS, Cost, Speed, Work, count, predict
 
@@ -30,7 +30,7 @@ HEAP_SLACK = 1.5
 def preview(
     study: StudyConfig,
     tasks: dict[str, TaskConfig],
-    backbone: CausalBackbone,
+    backbone: Backbone,
     done: set[str],
     text_tokens: float | None = None,
     check: Callable[[], None] = lambda: None,
@@ -61,7 +61,7 @@ def preview(
     )
     of_pass = max(min(backbone.pass_bytes, largest * row), min(SCORING_SHARE * backbone.pass_bytes, scored))
     dtype = str(backbone.dtype).removeprefix("torch.")
-    of_weights = getattr(backbone.fast, "later_bytes", 0)
+    of_weights = getattr(getattr(backbone, "fast", None), "later_bytes", 0)
     slack = HEAP_SLACK if backbone.device.type == "cpu" else 1.0
     return predict(
         works, done, speed, slack * states / MIB, slack * (of_pass + of_weights) / MIB, str(backbone.device), dtype
@@ -87,7 +87,7 @@ def _tuned_rows(study: StudyConfig, tasks: dict[str, TaskConfig]) -> int:
 def calibrate(
     study: StudyConfig,
     tasks: dict[str, TaskConfig],
-    backbone: CausalBackbone,
+    backbone: Backbone,
     text_tokens: int,
     check: Callable[[], None] = lambda: None,
 ) -> Speed:
@@ -130,11 +130,11 @@ def calibrate(
         return statistics.median(seconds)
 
     def batch(rows: int) -> Batch:
-        return Batch(range(rows), [0] * rows, [row % len(reader.words) for row in range(rows)])
+        return Batch(range(rows), [0] * rows, [row % len(reader.classes) for row in range(rows)])
 
     scorer = fresh()
     encoded = 0.0
-    if study.prompt.placement == "suffix":
+    if backbone.keeps_states:
         rows = range(min(32, len(texts)))
         encoded = timed(lambda: fresh().bank.batch(rows), 1) / (len(rows) * text_tokens)
         scorer = fresh()
@@ -156,7 +156,7 @@ def calibrate(
     return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)
 
 
-def _texts(backbone: CausalBackbone, rows: int, tokens: int) -> list[str]:
+def _texts(backbone: Backbone, rows: int, tokens: int) -> list[str]:
     generator = torch.Generator().manual_seed(0)
     vocabulary = backbone.embedding.shape[0]
     ids = torch.randint(vocabulary // 20, min(vocabulary, 20_000), (rows, tokens), generator=generator)

@@ -115,7 +115,7 @@ def count(study: StudyConfig, tasks: dict[str, TaskConfig], text_tokens: float |
 
     def first_time(what: object, rows: int) -> int:
         """Tokens to encode: states are shared by everything that sees the same texts."""
-        if what in encoded or study.prompt.placement == "prefix":
+        if what in encoded or study.prompt.placement in ("prefix", "encoder"):
             return 0
         encoded.add(what)
         return round(rows * tokens)

@@ -8,19 +8,20 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig, StudyConfig, TaskConfig
+from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig
 from metapt_explore.fewshot.tuning import Split, tune
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import pretrain
 from metapt_explore.pretraining.methods import make_learner
-from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.health import norm_ratio
+from metapt_explore.prompts.reader import words_key
 from metapt_explore.prompts.starts import start_prompt
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 
-Backbone = Callable[[], CausalBackbone]
+LoadBackbone = Callable[[], Backbone]
 
 
 def prompt_recipe(
@@ -30,7 +31,8 @@ def prompt_recipe(
     texts: Artifact | None,
     tasks: Artifact | None,
     model: dict[str, Any],
-    backbone: Backbone,
+    placement: Placement,
+    backbone: LoadBackbone,
     on_units: OnUnits,
 ) -> Recipe:
     """The prompt of a method and initialisation seed: its start for PT, a complete pre-training otherwise."""
@@ -39,13 +41,13 @@ def prompt_recipe(
         "init_seed": init_seed,
         "seed": study.seed,
         "length": study.prompt.length,
-        "placement": study.prompt.placement,
+        "placement": placement,
         "start": method.start or study.prompt.start,
     }
     parents: dict[str, str] = {}
     if texts is not None and tasks is not None:
         settings = study.pretraining.model_dump(mode="json", exclude={"checkpoint_every"})
-        words = {name: label.word for name, label in study.auxiliary_tasks.labels.items()}
+        words = words_key(study.auxiliary_tasks)
         config |= {**settings, "template": study.auxiliary_tasks.template, "words": words}
         # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
         config.pop("inner_lr")
@@ -86,7 +88,7 @@ def prompt_recipe(
                 "outer_steps": setting.steps,
             }
             out.write_table("telemetry", pd.DataFrame([{**telemetry, "seconds": time.monotonic() - began}]))
-        meta = {"placement": study.prompt.placement, "model": study.model.name, "method": method.name}
+        meta: dict[str, str] = {"placement": placement, "model": study.model.name, "method": method.name}
         prompt = learned["prompt"]
         out.write_tensors("prompt", {**learned, "start": start}, meta)
         moved, ratio = float((prompt - start).norm()), norm_ratio(prompt, loaded.embedding)
@@ -103,14 +105,14 @@ def fewshot_recipe(
     split: Artifact,
     prompt: Artifact,
     model: dict[str, Any],
-    backbone: Backbone,
+    backbone: LoadBackbone,
     on_units: OnUnits,
 ) -> Recipe:
     """Few-shot tuning of one prompt on one task, over all data seeds and learning rates."""
     evaluation = study.evaluation
     config: dict[str, Any] = {
         "template": task.template,
-        "words": {name: label.word for name, label in task.labels.items()},
+        "words": words_key(task),
         "learning_rates": evaluation.learning_rates,
         "steps": evaluation.steps,
         "scored_steps": evaluation.scored_steps,

@@ -15,10 +15,10 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig, StudyConfig, TaskConfig, load_study, load_task
+from metapt_explore.config import Family, MethodConfig, Placement, StudyConfig, TaskConfig, load_study, load_task
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.pretraining.budget import outer_steps
-from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.runs import data_stages, prompt_stages
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.cost import Cost
@@ -109,6 +109,7 @@ class Study:
             self.texts() if pretrained else None,
             self.auxiliary_tasks(method.clustering) if pretrained else None,
             self._model,
+            self.placement,
             lambda: self.backbone,
             self._advance,
         )
@@ -206,25 +207,45 @@ class Study:
         """
         from transformers import AutoTokenizer
 
-        from metapt_explore.prompts.models import load_pretrained, model_folder, resolve_device
-        from metapt_explore.prompts.reader import make_reader
+        from metapt_explore.prompts.models import layout_class, load_pretrained, model_folder, resolve_device
 
-        resolve_device(self.config.model.device)
+        model = self.config.model
+        resolve_device(model.device)
         model_folder(self.config.encoder.name, self.config.encoder.revision)
-        folder = model_folder(self.config.model.name, self.config.model.revision)
-        tokenizer = load_pretrained(AutoTokenizer, folder, self.config.model.name)
-        make_reader(self.config.auxiliary_tasks, tokenizer, "auxiliary_tasks")
+        tokenizer = load_pretrained(AutoTokenizer, model_folder(model.name, model.revision), model.name)
+        layout = layout_class(self.family)(tokenizer, model, self.placement)
+        whole_vocabulary = self.config.verbalizer.decode == "whole_vocabulary"
+        layout.reader(self.config.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
         for name, task in self.tasks.items():
-            make_reader(task, tokenizer, f"task {name}")
+            layout.reader(task, f"task {name}", whole_vocabulary)
 
     @cached_property
-    def backbone(self) -> CausalBackbone:
+    def family(self) -> Family:
+        """The language model's family, read from its files."""
+        from metapt_explore.prompts.families import family_of
+        from metapt_explore.prompts.models import model_folder
+
+        model = self.config.model
+        return family_of(model_folder(model.name, model.revision), model)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where the prompt stands: what the study says, else the family's first."""
+        from metapt_explore.prompts.families import placement_of
+
+        return placement_of(self.family, self.config.prompt.placement, self.config.model.name)
+
+    @cached_property
+    def backbone(self) -> Backbone:
         """The frozen language model, loaded when it is first needed."""
         from metapt_explore.prompts.models import load_backbone
 
         # Asked for anew each time: a run gives the study another progress.
         return load_backbone(
-            self.config.model, self.config.prompt.placement, lambda message: self.progress.notice(message)
+            self.config.model,
+            self.placement,
+            lambda message: self.progress.notice(message),
+            self.config.prompt.length,
         )
 
     # --------------------------------------------------------------------------------- internals
@@ -283,6 +304,8 @@ class Study:
             "max_text_tokens": model.max_text_tokens,
             "rows_per_pass": model.rows_per_pass,
             "pass_memory_gib": model.pass_memory_gib,
+            # How its files are read, where that is not left to them.
+            **{key: value for key in ("family", "sentinel") if (value := getattr(model, key)) is not None},
         }
 
 

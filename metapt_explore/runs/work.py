@@ -23,7 +23,7 @@ def estimate(study: StudyConfig, tasks: dict[str, TaskConfig]) -> dict[str, floa
     Good for shares and for time left; it is not a measurement (`cost.py` adds one).
     """
     text_tokens = study.model.max_text_tokens * TEXT_SHARE
-    tail = TAIL_TOKENS + (study.prompt.length if study.prompt.placement == "suffix" else text_tokens)
+    tail = TAIL_TOKENS + (study.prompt.length if study.prompt.placement not in ("prefix", "encoder") else text_tokens)
     rows = study.texts.limit or UNKNOWN_TEXTS
     works: dict[str, float] = {"texts": 2_000, "embeddings": rows * text_tokens * ENCODER_SHARE}
     works |= {f"split/{name}": 500 for name in tasks}

@@ -11,13 +11,17 @@ from typing import Any
 import tiny
 import torch
 import torch.nn.functional as F
+import transformers
 from torch import Tensor
-from transformers import AutoModelForCausalLM
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.prompts import attention
-from metapt_explore.prompts.causal import CausalBackbone, Prepared
+from metapt_explore.prompts.backbone import Prepared
+from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.families import FAMILIES as FACTS
+from metapt_explore.prompts.families import family_of
 from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.prompts.models import _backbone_class
 from metapt_explore.prompts.reader import Reader
 
 #: fp32 rounding over two layers: allowed difference as a share of the largest number …
@@ -54,15 +58,31 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3": ("gemma3", {}),
     "gpt2": ("gpt2", {}),
     "gpt_neox": ("gpt_neox", {}),
+    "t5": ("t5", {}),
+    # T5 v1.1 and Flan-T5: a gated MLP, an output layer of its own.
+    "t5-gated": ("t5", {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_decoder_layers": 3}),
+    "bart": ("bart", {}),
+    "bert": ("bert", {}),
+    "roberta": ("roberta", {}),
+    "sentence": ("sentence", {}),
 }
 #: Those that the hand-written pass is for.
 FUSED = ("llama", "llama-wide-heads", "llama-yarn", "llama-own-keys", "llama-biased", "mistral", "qwen2")
 PLACEMENTS: tuple[Placement, ...] = ("suffix", "prefix")
+#: Where other families than decoder-only ones put the prompt.
+OTHER_PLACEMENTS: dict[str, tuple[Placement, ...]] = {
+    "t5": ("encoder", "decoder"),
+    "t5-gated": ("encoder", "decoder"),
+    "bart": ("encoder", "decoder"),
+    "bert": ("prefix",),
+    "roberta": ("prefix",),
+    "sentence": ("prefix",),
+}
 #: Every family in both placements and every way of running it: `(family, placement, decoder)`.
 WAYS = [
     (family, placement, decoder)
     for family in FAMILIES
-    for placement in PLACEMENTS
+    for placement in OTHER_PLACEMENTS.get(family, PLACEMENTS)
     for decoder in (("plain", "fused") if family in FUSED else ("plain",))
 ]
 
@@ -76,18 +96,23 @@ def assert_near(ours: Tensor, theirs: Tensor, share: float = SHARE, floor: float
 
 def make_backbone(
     folder: Path, placement: Placement = "suffix", decoder: str = "fused", dtype: str = "float32", **config: Any
-) -> CausalBackbone:
+) -> Any:
     """A backbone over the model in a folder, not checked against it; `fused` where there is such a decoder.
 
     The tokenizer is made by hand: for some families AutoTokenizer ignores which one lies in the folder.
     """
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, attn_implementation=attention.register(), dtype=getattr(torch, dtype)
-    )
     settings = ModelConfig(
         **{"name": str(folder), "dtype": dtype, "device": "cpu", "max_text_tokens": MAX_TEXT_TOKENS, **config}
     )
-    backbone = CausalBackbone(model, tiny.tokenizer(), settings, placement)
+    kind = family_of(folder, settings)
+    own_attention = {"attn_implementation": attention.register()} if kind == "causal" else {}
+    auto_class = getattr(transformers, FACTS[kind].auto_class)
+    model = auto_class.from_pretrained(folder, dtype=getattr(torch, dtype), **own_attention)
+    words = tiny.tokenizer("sentence" if kind == "sentence" else model.config.model_type)
+    if kind != "causal":
+        placement = placement if placement in FACTS[kind].placements else FACTS[kind].placements[0]
+        return _backbone_class(kind)(model, words, settings, placement)
+    backbone = CausalBackbone(model, words, settings, placement)
     if decoder == "plain":
         backbone.fast = backbone.plain
     return backbone
@@ -95,8 +120,14 @@ def make_backbone(
 
 def unmodified(folder: Path) -> torch.nn.Module:
     """The same model as transformers loads it, with eager attention."""
-    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+    auto_class = getattr(transformers, FACTS[family_of(folder, ModelConfig(name=str(folder)))].auto_class)
+    model = auto_class.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
     return model.eval().requires_grad_(False)
+
+
+def ids_of_token(words: Any, *tokens: str) -> list[int]:
+    """Ids of special tokens."""
+    return [int(words.convert_tokens_to_ids(token)) for token in tokens]
 
 
 def texts_of(lengths: Sequence[int]) -> list[str]:
@@ -145,12 +176,53 @@ class Case:
     def plain_scores(self, model: torch.nn.Module, prompt: Tensor, text: str) -> Tensor:
         """Scores of one text under one prompt by an unmodified model, full sequence and full head."""
         reader, backbone = self.reader, self.backbone
+        if not isinstance(backbone, CausalBackbone):
+            return self._other_plain_scores(model, prompt, text)
         ids = backbone.tokenizer(text, add_special_tokens=False)["input_ids"][:MAX_TEXT_TOKENS]
         embed = model.get_input_embeddings()
         before, tail = embed(torch.tensor([*reader.before, *ids])), embed(torch.tensor(reader.tail))
         order = [before, prompt, tail] if backbone.placement == "suffix" else [prompt, before, tail]
         logits = model(inputs_embeds=torch.cat(order)[None], use_cache=False).logits[0, -1]
         return logits[torch.tensor(reader.words)]
+
+    def _other_plain_scores(self, model: Any, prompt: Tensor, text: str) -> Tensor:
+        """The same for families that are not decoder-only, written by hand for the label words of `LABELS`."""
+        kind, words = model.config.model_type, self.backbone.tokenizer
+
+        def ids_of(written: str) -> list[int]:
+            return list(words(written, add_special_tokens=False)["input_ids"])
+
+        embed = model.get_input_embeddings()
+        row = [*ids_of("so"), *ids_of(text)[:MAX_TEXT_TOKENS], *ids_of("Sentiment :")]
+        labels = [ids_of(word)[0] for word in ("negative", "positive")]
+        if kind in ("t5", "bart"):
+            answer = ids_of_token(words, "<extra_id_0>") if kind == "t5" else []
+            row = [*(ids_of_token(words, "<s>") if kind == "bart" else []), *row, *answer, *ids_of_token(words, "</s>")]
+            written = [0, *answer] if kind == "t5" else ids_of_token(words, "</s>", "<s>")
+            inside = model.get_encoder().embed_tokens(torch.tensor(row))
+            output = model.get_decoder().embed_tokens(torch.tensor(written))
+            if self.backbone.placement == "encoder":
+                inside = torch.cat([prompt, inside])
+            else:
+                output = torch.cat([prompt, output])
+            out = model(inputs_embeds=inside[None], decoder_inputs_embeds=output[None], use_cache=False)
+            return out.logits[0, -1, labels]
+        first, mask, last = {
+            "bert": ("[CLS]", ["[MASK]"], "[SEP]"),
+            "roberta": ("<s>", ["<mask>"], "</s>"),
+        }[kind]
+        if not hasattr(model, "cls") and kind == "bert":  # a sentence encoder
+            mask = []
+        row = [*ids_of_token(words, first), *row, *ids_of_token(words, *mask), *ids_of_token(words, last)]
+        whole = torch.cat([prompt, embed(torch.tensor(row))])[None]
+        if mask:
+            return model(inputs_embeds=whole).logits[0, -2, labels]
+        vector = F.normalize(model(inputs_embeds=whole).last_hidden_state[0, len(prompt) :].mean(0), dim=0)
+        described = []
+        for name in ("negative", "positive"):
+            ids = torch.tensor([ids_of_token(words, first)[0], *ids_of(name), ids_of_token(words, last)[0]])
+            described.append(F.normalize(model(input_ids=ids[None]).last_hidden_state[0].mean(0), dim=0))
+        return 20 * torch.stack(described) @ vector
 
     def plain_losses(self, model: torch.nn.Module, prompts: Tensor) -> Tensor:
         """Mean cross-entropy of each group by an unmodified model, in a loop over groups and rows."""

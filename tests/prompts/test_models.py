@@ -12,8 +12,8 @@ from transformers import T5Config
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
-from metapt_explore.prompts.causal import CausalBackbone
-from metapt_explore.prompts.models import ROOM_FOR_PROMPT_AND_TEMPLATE, load_backbone
+from metapt_explore.prompts.causal import CausalBackbone, CausalLayout
+from metapt_explore.prompts.models import ROOM_FOR_TEMPLATE, load_backbone
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ def llama(backbone_of: Callable[..., CausalBackbone]) -> CausalBackbone:
     return backbone_of("llama")
 
 
-def test_label_word_of_two_tokens_is_refused(llama: CausalBackbone) -> None:
+def test_label_word_of_two_tokens_cannot_compete_with_the_vocabulary(llama: CausalBackbone) -> None:
     labels = LabelsConfig(template="{text} :", labels={"a": "good great", "b": "bad"})
     with pytest.raises(UserError, match="label word 'good great' of class 'a' is 2 tokens"):
-        llama.reader(labels, "task x")
+        llama.reader(labels, "task x", whole_vocabulary=True)
 
 
 def test_two_classes_with_one_label_word_are_refused(llama: CausalBackbone) -> None:
@@ -65,7 +65,7 @@ def test_a_text_begins_as_the_tokenizer_begins_it(
     first = marked.convert_tokens_to_ids("[CLS]")
     marked.bos_token = "[CLS]"
     marked.backend_tokenizer.post_processor = TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", first)])
-    backbone.tokenizer = marked
+    backbone.layout = CausalLayout(marked, backbone.config, placement)
     long = " ".join(["good"] * 40)
     assert backbone.bank([long], reader).token_ids == [[first, *before, *[word] * 12, *tail]]
 
@@ -78,10 +78,11 @@ def test_unreachable_model_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
-def test_an_encoder_decoder_is_refused(placement: Placement, tmp_path: Path) -> None:
-    """Before its weights are read."""
+def test_a_placement_that_a_family_cannot_do_is_refused(placement: Placement, tmp_path: Path) -> None:
+    """Before its weights are read, and with the placements that it can do."""
     T5Config().save_pretrained(tmp_path)
-    with pytest.raises(UserError, match=f"encoder-decoder; the {placement} placement needs a decoder-only model"):
+    expected = f"prompt.placement is `{placement}`.* family encoder-decoder, which can do `encoder` or `decoder`"
+    with pytest.raises(UserError, match=expected):
         load_backbone(ModelConfig(name=str(tmp_path)), placement)
 
 
@@ -93,7 +94,7 @@ def test_texts_longer_than_the_model_are_refused(folder_of: Callable[[str], Path
 def test_texts_longer_than_a_window_of_attention_are_refused(tmp_path: Path) -> None:
     """Our attention sees everything; the model would not. Within its window the two are the same."""
     folder = tiny.make_language_model(tmp_path, "mistral", sliding_window=40)
-    room = 40 - ROOM_FOR_PROMPT_AND_TEMPLATE
+    room = 40 - ROOM_FOR_TEMPLATE - 16
     with pytest.raises(UserError, match=f"windows of 40 tokens; model.max_text_tokens must be at most {room}"):
         load_backbone(ModelConfig(name=str(folder), max_text_tokens=room + 1))
     backbone = load_backbone(ModelConfig(name=str(folder), dtype="float32", device="cpu", max_text_tokens=room))

@@ -13,7 +13,8 @@ from plain_reference import FAMILIES, PLACEMENTS, Case, assert_near, make_backbo
 
 from metapt_explore.errors import UserError
 from metapt_explore.prompts import gradients as gradients_module
-from metapt_explore.prompts.causal import PROMPTS_PER_PASS, CausalBackbone
+from metapt_explore.prompts.backbone import PROMPTS_PER_PASS
+from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.gradients import Batch, Scorer
 from metapt_explore.prompts.memory import PLAIN_FACTOR
 
