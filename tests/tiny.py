@@ -175,7 +175,7 @@ def _random_bidirectional(kind: str, words: Any, changes: dict[str, Any]) -> Any
             pad_token_id=0,
             eos_token_id=words.convert_tokens_to_ids("</s>"),
             decoder_start_token_id=0,
-            initializer_factor=1.5,
+            initializer_factor=1.0,
         )
         return tf.T5ForConditionalGeneration(tf.T5Config(**{**t5, **changes}))
     if kind == "bart":
