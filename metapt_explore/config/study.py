@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from metapt_explore.config.start import StartConfig
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
 from metapt_explore.errors import UserError, nearest
 
@@ -88,7 +89,10 @@ class PromptConfig(Strict):
     placement: Placement = Field(
         "suffix", description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout)"
     )
-    start: Literal["random", "vocabulary"] = "vocabulary"
+    start: StartConfig = Field(
+        StartConfig(kind="vocabulary"),
+        description="random, vocabulary, labels, {text: ...}, {file: ...}, {peft: ...} or {artifact: ...}",
+    )
 
 
 class PretrainingConfig(Strict):
@@ -109,7 +113,7 @@ class MethodConfig(Strict):
     name: str
     kind: Literal["pt", "ppt", "metapt"]
     clustering: str | None = Field(None, description="metapt: whose clusters are the tasks; ppt: the pool's rows")
-    start: Literal["random", "vocabulary"] | None = Field(None, description="overrides prompt.start (pt only)")
+    start: StartConfig | None = Field(None, description="overrides prompt.start (pt only)")
     learner: Literal["maml", "reptile", "meta_sgd"] = Field(
         "maml", description="metapt: how the prompt is meta-learned"
     )
