@@ -72,7 +72,15 @@ def write(folder: Path, tree: dict[str, object]) -> Path:
         ({"model": {"name": "nobody/nothing"}}, "Cannot load the model 'nobody/nothing'"),
         ({"evaluation": {"shots": 500}}, "shots"),
         ({"evaluation": {"tasks": ["trek"]}}, "Did you mean 'trec'"),
-        ({"auxiliary_tasks": {"labels": {"negative": "not a word", "positive": "good"}}}, "label word 'not a word'"),
+        ({"auxiliary_tasks": {"labels": {"negative": " ", "positive": "good"}}}, "a label word is blank"),
+        (
+            {
+                "verbalizer": {"decode": "whole_vocabulary"},
+                "auxiliary_tasks": {"labels": {"negative": "not a word", "positive": "good"}},
+            },
+            "label word 'not a word' of class 'negative' is .* tokens",
+        ),
+        ({"prompt": {"length": 3, "placement": "encoder"}}, "suffix"),
         ({"stepps": 3}, "unknown key 'stepps'"),
         ({"model": {"device": "cuda:99"}}, r"model\.device 'cuda:99' cannot be used"),
         ({"auxiliary_tasks": {"labels": {"angry": "bad", "happy": "good"}}}, "no label of the texts"),

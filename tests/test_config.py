@@ -11,6 +11,7 @@ import yaml
 
 from metapt_explore.config import (
     EXAMPLES,
+    StartConfig,
     StudyConfig,
     load_study,
     load_task,
@@ -107,6 +108,68 @@ def test_files_are_relative_to_the_yaml_file(tmp_path: Path) -> None:
     config = load_study(tmp_path / "study.yaml")
     assert config.texts.file == str(tmp_path / "data" / "texts.csv")
     assert config.evaluation.tasks == [str(tmp_path / "tasks" / "mood.yaml")]
+
+
+STARTS = [
+    "random",
+    "vocabulary",
+    "labels",
+    {"text": "Is this review good or bad?"},
+    {"file": "/data/my.safetensors"},
+    {"file": "/data/my.safetensors", "tensor": "mine"},
+    {"peft": "somebody/adapter"},
+    {"artifact": "3fa9c2"},
+]
+
+
+@pytest.mark.parametrize("start", STARTS, ids=str)
+def test_starts_survive_a_round_trip_as_they_were_written(start: Any, tmp_path: Path) -> None:
+    methods = [{"name": "PT", "kind": "pt", "start": start}]
+    config = parse(StudyConfig, tiny.study_tree(WORLD, prompt={"start": start}, methods=methods), "study.yaml")
+    written = yaml.safe_load(to_yaml(config))
+    assert written["prompt"]["start"] == written["methods"][0]["start"] == start
+    (tmp_path / "copy.yaml").write_text(to_yaml(config))
+    assert load_study(tmp_path / "copy.yaml") == config
+    assert config.prompt.start == StartConfig.model_validate(start) == config.methods[0].start
+
+
+def test_a_study_without_a_start_samples_the_vocabulary() -> None:
+    config = parse(StudyConfig, tiny.study_tree(WORLD), "study.yaml")
+    assert config.prompt.start == StartConfig(kind="vocabulary")
+    assert yaml.safe_load(to_yaml(config))["prompt"]["start"] == "vocabulary"
+
+
+def test_starts_that_are_refused() -> None:
+    def start(match: str, value: Any) -> None:
+        refused(r"study\.yaml: prompt\.start(\.\w+)?: " + match, prompt={"start": value})
+
+    start(r"there is no start 'vocab'\. Did you mean 'vocabulary'\?.*text, vocabulary\.$", "vocab")
+    start(r"unknown key 'fiel'\. Did you mean 'file'\?", {"fiel": "x.safetensors"})
+    start(r"give exactly one of text, file, peft and artifact \(found text and peft\)", {"text": "a", "peft": "b"})
+    start(r"give exactly one of .*\(found none of them\)", {"tensor": "prompt"})
+    start("`tensor` goes with `file`, and only with it", {"text": "a", "tensor": "prompt"})
+    start("'file' needs to be told which: write `start: {file: ...}`", "file")
+    start("'labels' has no settings: write `start: labels`", {"labels": True})
+    start("'random' has no settings .found text.", {"kind": "random", "text": "a"})
+    start("is blank", {"text": "  "})
+    start("YAML reads this id as a number: put it in quotes", {"artifact": 123456})
+    start("give a name .random, vocabulary, labels. or a mapping", ["random"])
+    refused("`start` belongs to pt", methods=[{"name": "P", "kind": "ppt", "start": {"text": "a"}}])
+
+
+def test_starts_are_relative_to_the_yaml_file(tmp_path: Path) -> None:
+    """A `peft` that is no folder there may be a hub name and stays as it is."""
+    (tmp_path / "adapters" / "mine").mkdir(parents=True)
+    methods = [
+        {"name": "A", "kind": "pt", "start": {"peft": "adapters/mine"}},
+        {"name": "B", "kind": "pt", "start": {"peft": "somebody/adapter"}},
+    ]
+    tree = tiny.study_tree(WORLD, prompt={"start": {"file": "my.safetensors"}}, methods=methods)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    config = load_study(tmp_path / "study.yaml")
+    assert config.prompt.start.file == str(tmp_path / "my.safetensors")
+    adapters = [method.start.peft for method in config.methods if method.start is not None]
+    assert adapters == [str(tmp_path / "adapters" / "mine"), "somebody/adapter"]
 
 
 def test_scored_steps_hold_the_start_and_the_end() -> None:

@@ -11,6 +11,7 @@ from metapt_explore.config.load import (
     read_yaml,
     to_yaml,
 )
+from metapt_explore.config.start import StartConfig
 from metapt_explore.config.study import (
     Algorithm,
     AuxiliaryTasksConfig,
@@ -57,6 +58,7 @@ __all__ = [
     "PromptConfig",
     "PublishedSplits",
     "SourceConfig",
+    "StartConfig",
     "Strict",
     "StudyConfig",
     "TaskConfig",

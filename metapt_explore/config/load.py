@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from metapt_explore.config.start import StartConfig
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import Strict, TaskConfig
 from metapt_explore.errors import UserError, nearest
@@ -51,7 +52,7 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
         return f"unknown key '{key}'. {nearest(str(path[-1]), valid)}"
     if problem["type"] == "missing":
         return f"key '{key}' is missing."
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
     return f"{key}: {message}." if key else f"{message}."
 
 
@@ -166,11 +167,13 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
 
 
 def _absolute_files(tree: Any, folder: Path) -> Any:
-    """Makes every `file:` entry absolute."""
+    """Makes every `file:` entry absolute, and every `peft:` entry that is a folder (it may be a hub name)."""
     if isinstance(tree, dict):
         absolute = {key: _absolute_files(value, folder) for key, value in tree.items()}
         if isinstance(file := tree.get("file"), str):
             absolute["file"] = str((folder / file).resolve())
+        if isinstance(adapter := tree.get("peft"), str) and (folder / adapter).is_dir():
+            absolute["peft"] = str((folder / adapter).resolve())
         return absolute
     if isinstance(tree, list):
         return [_absolute_files(entry, folder) for entry in tree]
@@ -184,6 +187,8 @@ def to_yaml(config: Strict) -> str:
 
 def _plain(value: Any) -> Any:
     """Plain values; a None stays where leaving it out would mean something else."""
+    if isinstance(value, StartConfig):
+        return value.short
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         given = {name: getattr(value, name) for name in fields}

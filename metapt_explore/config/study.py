@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from metapt_explore.config.start import StartConfig
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
 from metapt_explore.errors import UserError, nearest
 
@@ -97,7 +98,10 @@ class PromptConfig(Strict):
         description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout); encoder, "
         "decoder: in front of that part's tokens; the first that the model's family can do when absent",
     )
-    start: Literal["random", "vocabulary"] = "vocabulary"
+    start: StartConfig = Field(
+        StartConfig(kind="vocabulary"),
+        description="random, vocabulary, labels, {text: ...}, {file: ...}, {peft: ...} or {artifact: ...}",
+    )
 
 
 class VerbalizerConfig(Strict):
@@ -148,7 +152,7 @@ class MethodConfig(Strict):
     name: str
     kind: Literal["pt", "ppt", "metapt"]
     clustering: str | None = Field(None, description="metapt: whose clusters are the tasks; ppt: the pool's rows")
-    start: Literal["random", "vocabulary"] | None = Field(None, description="overrides prompt.start (pt only)")
+    start: StartConfig | None = Field(None, description="overrides prompt.start (pt only)")
     learner: Literal["maml", "reptile", "meta_sgd"] = Field(
         "maml", description="metapt: how the prompt is meta-learned"
     )

@@ -17,9 +17,9 @@ from metapt_explore.pretraining.methods import make_learner
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.health import norm_ratio
 from metapt_explore.prompts.reader import words_key
-from metapt_explore.prompts.starts import start_prompt
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import OnUnits, Recipe
+from metapt_explore.runs.prompt_starts import FoundStart
 
 LoadBackbone = Callable[[], Backbone]
 
@@ -30,6 +30,7 @@ def prompt_recipe(
     init_seed: int,
     texts: Artifact | None,
     tasks: Artifact | None,
+    found: FoundStart,
     model: dict[str, Any],
     placement: Placement,
     backbone: LoadBackbone,
@@ -42,9 +43,9 @@ def prompt_recipe(
         "seed": study.seed,
         "length": study.prompt.length,
         "placement": placement,
-        "start": method.start or study.prompt.start,
+        "start": found.config,
     }
-    parents: dict[str, str] = {}
+    parents = dict(found.parents)
     if texts is not None and tasks is not None:
         settings = study.pretraining.model_dump(mode="json", exclude={"checkpoint_every"})
         words = words_key(study.auxiliary_tasks)
@@ -59,13 +60,14 @@ def prompt_recipe(
                 "inner_lr": method.inner_lr or study.pretraining.inner_lr,
                 "outer_steps": outer_steps(method, study.pretraining),
             }
-        parents = {"texts": texts.id, "tasks": tasks.id}
-    stage = Stage("prompt", f"prompt of {method.name}, initialisation seed {init_seed}", 2, config, parents, model)
+        parents |= {"texts": texts.id, "tasks": tasks.id}
+    title = f"prompt of {method.name}, initialisation seed {init_seed}"
+    stage = Stage("prompt", title, 2, config, parents, {**model, **found.inputs})
 
     def compute(out: ArtifactWriter) -> None:
         loaded = backbone()
-        start = start_prompt(config["start"], study.prompt.length, loaded.embedding, study.seed, init_seed)
-        summary: dict[str, Any] = {"start": config["start"]}
+        start = found.make(study, init_seed, loaded)
+        summary: dict[str, Any] = {"start": found.start.kind}
         learned = {"prompt": start}
         if texts is not None and tasks is not None:
             began = time.monotonic()

@@ -26,6 +26,7 @@ from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.preview import Preview
 from metapt_explore.runs.progress import Progress
+from metapt_explore.runs.prompt_starts import distinct_starts, embedding_width, find_start
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.work import estimate
 from metapt_explore.runs.workspace import Workspace
@@ -108,6 +109,7 @@ class Study:
             init_seed,
             self.texts() if pretrained else None,
             self.auxiliary_tasks(method.clustering) if pretrained else None,
+            find_start(self.config, method, self.workspace, self._model["model"]),
             self._model,
             self.placement,
             lambda: self.backbone,
@@ -200,24 +202,30 @@ class Study:
         return results_table(self.workspace, self.config.name)
 
     def check(self) -> None:
-        """Finds what would fail late, early: a model that is not there, a label word of two tokens.
+        """Finds what would fail late, early: a missing model, a label word of two tokens, a start that does not fit.
 
         Raises:
             UserError: Naming what is wrong.
         """
-        from transformers import AutoTokenizer
+        from transformers import AutoConfig, AutoTokenizer
 
         from metapt_explore.prompts.models import layout_class, load_pretrained, model_folder, resolve_device
 
         model = self.config.model
         resolve_device(model.device)
         model_folder(self.config.encoder.name, self.config.encoder.revision)
-        tokenizer = load_pretrained(AutoTokenizer, model_folder(model.name, model.revision), model.name)
+        folder = model_folder(model.name, model.revision)
+        tokenizer = load_pretrained(AutoTokenizer, folder, model.name)
         layout = layout_class(self.family)(tokenizer, model, self.placement)
         whole_vocabulary = self.config.verbalizer.decode == "whole_vocabulary"
         layout.reader(self.config.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
         for name, task in self.tasks.items():
             layout.reader(task, f"task {name}", whole_vocabulary)
+        for method in distinct_starts(self.config):
+            stored = find_start(self.config, method, self.workspace, self._model["model"]).stored
+            if stored is not None:
+                settings = load_pretrained(AutoConfig, folder, model.name).get_text_config()
+                stored.check_fits(self.config.prompt.length, embedding_width(settings))
 
     @cached_property
     def family(self) -> Family:

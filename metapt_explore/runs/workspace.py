@@ -24,6 +24,8 @@ from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage, making
 from metapt_explore.runs.files import read_json, write_bytes, write_json
 
 DEFAULT = "workspace"
+#: Ids that a message lists at most.
+SHOWN = 8
 
 
 class Workspace:
@@ -43,6 +45,42 @@ class Workspace:
     def artifact(self, identifier: str) -> Artifact:
         """Returns the artifact of that id, whatever its status."""
         return Artifact(self.folder / "artifacts" / identifier)
+
+    def find(self, kind: str, beginning: str, where: str) -> Artifact:
+        """Finds a finished artifact by its id, or by the beginning of one.
+
+        Args:
+            kind: ``prompt``, ``texts`` …
+            beginning: The id or its beginning, with or without the kind in front (``prompt-3fa9c2``, ``3fa9c2``).
+            where: The key that asked for it, for messages.
+
+        Raises:
+            UserError: Where no finished artifact of the kind begins so, or several do.
+
+        Example:
+            >>> Workspace("workspace").find("prompt", "3fa9c2", "prompt.start").id     # doctest: +SKIP
+            'prompt-3fa9c2d41b7e8f60'
+        """
+        wanted = f"{kind}-{beginning.removeprefix(f'{kind}-')}"
+        folder = self.folder / "artifacts"
+        ids = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        status = {name: self.artifact(name).status for name in ids if name.startswith(f"{kind}-")}
+        done = [name for name in status if status[name] == "done"]
+        matches = [wanted] if wanted in done else [name for name in done if name.startswith(wanted)]
+        if len(matches) == 1:
+            return self.artifact(matches[0])
+        if matches:
+            raise UserError(
+                f"{where}: '{beginning}' is the beginning of several {kind} artifacts ({', '.join(matches)}); "
+                "write more of the id."
+            )
+        for name in status:
+            if name.startswith(wanted):
+                raise UserError(f"{where}: the {kind} artifact {name} is not finished ({status[name]}).")
+        raise UserError(
+            f"{where}: the workspace {self.folder} has no finished {kind} artifact '{beginning}' (finished: "
+            f"{', '.join(done[:SHOWN]) or 'none'}{' …' if len(done) > SHOWN else ''})."
+        )
 
     def make(
         self,
