@@ -24,7 +24,8 @@ from torch import Tensor
 
 from metapt_explore.bench.opponent import PeftOpponent
 from metapt_explore.config import StudyConfig, load_study
-from metapt_explore.fewshot.tuning import choose, measure
+from metapt_explore.fewshot.scoring import measure
+from metapt_explore.fewshot.tuning import choose
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.pretraining.methods import make_learner

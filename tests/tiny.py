@@ -73,7 +73,9 @@ SPECIALS = {
 
 
 def tokenizer(kind: str = "llama") -> Any:
-    """A word-level tokenizer over `WORDS`, with the special tokens of a family."""
+    """A word-level tokenizer over `WORDS`, with the special tokens of a family; Qwen's is byte-level, as it must be."""
+    if kind == "qwen2":
+        return _byte_level_tokenizer()
     from tokenizers import Tokenizer, models, pre_tokenizers
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
@@ -96,6 +98,25 @@ def tokenizer(kind: str = "llama") -> Any:
         sep_token="[SEP]",
         **({"mask_token": mask} if mask else {}),
     )
+
+
+def _byte_level_tokenizer() -> Any:
+    """A byte-level tokenizer to which each of `WORDS` is one token behind a space: transformers insists for Qwen 2."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1000,
+        min_frequency=1,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        special_tokens=["<|endoftext|>"],
+        show_progress=False,
+    )
+    raw.train_from_iterator([f" {word}" for word in WORDS[4:]], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="<|endoftext|>", eos_token="<|endoftext|>")
 
 
 def make_language_model(folder: Path, kind: str = "llama", uneven: bool = False, **changes: Any) -> Path:
@@ -326,7 +347,7 @@ def study_tree(folder: Path, **changes: Any) -> dict[str, Any]:
         },
     }
     for key, value in changes.items():
-        tree[key] = {**tree[key], **value} if isinstance(value, dict) else value
+        tree[key] = {**tree.get(key, {}), **value} if isinstance(value, dict) else value
     return tree
 
 

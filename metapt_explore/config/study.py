@@ -131,6 +131,8 @@ class VerbalizerConfig(Strict):
             self.read not in ("words", "automatic") or self.calibration != "none"
         ):
             raise ValueError("`decode: whole_vocabulary` goes with label words and without calibration")
+        if self.calibration != "none" and self.read in ("prototypes", "mixed"):
+            raise ValueError(f"`calibration` goes with label words, not with `read: {self.read}`")
         return self
 
 

@@ -11,26 +11,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from metapt_explore.config import EvaluationConfig
+from metapt_explore.config import EvaluationConfig, VerbalizerConfig
+from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split
 from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.gradients import Batch, Scorer
 from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.prompts.reader import Reader
 from metapt_explore.seeds import stream
-
-
-@dataclass(frozen=True)
-class Split:
-    """Texts and their class indices."""
-
-    texts: list[str]
-    labels: list[int]
+from metapt_explore.texts.rows import TextInput
 
 
 @dataclass(frozen=True)
@@ -61,6 +53,7 @@ def tune(
     order_seed: tuple[int, ...],
     on_step: Callable[[int, dict[str, Any]], None],
     on_pass: Callable[[int], None] = lambda step: None,
+    verbalizer: VerbalizerConfig = BY_WORDS,
 ) -> Outcome:
     """Tunes one start on every data seed at every learning rate, and scores what dev chose on test.
 
@@ -75,6 +68,7 @@ def tune(
         order_seed: Study seed and initialisation seed: they order the examples.
         on_step: Called after each tuning step with a record of the mean training loss.
         on_pass: Called with the finished steps after each pass through the model; may raise to stop.
+        verbalizer: How dev and test rows are read; tuning itself goes by the reader's label words.
     """
     seeds, rates = list(train), config.learning_rates
     cells = [(seed, rate) for seed in seeds for rate in rates]
@@ -100,10 +94,10 @@ def tune(
             snapshots[step] = torch.stack([prompt.detach().clone() for prompt in prompts])
         on_step(step, {"step": step, "train_loss": float(losses.mean())})
 
-    scoring = partial(on_pass, config.steps)
-    curves = _score_dev(snapshots, cells, backbone, reader, dev, scoring)
+    reading = ClassReading(backbone, reader, verbalizer, partial(on_pass, config.steps))
+    curves = _score_dev(snapshots, cells, reading, train, dev)
     chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
-    tested = _score_test(snapshots, cells, chosen, backbone, reader, test, scoring)
+    tested = _score_test(snapshots, cells, chosen, reading, train, test)
     results, kept = [], {}
     for seed in seeds:
         choice = chosen[seed]
@@ -130,7 +124,7 @@ def tune(
 
 def _training_rows(backbone: Backbone, reader: Reader, train: Mapping[int, Split]) -> tuple[Scorer, dict[int, int]]:
     """One bank over the examples of all data seeds, and where each seed's examples begin in it."""
-    texts: list[str] = []
+    texts: list[TextInput] = []
     offsets = {}
     for seed, split in train.items():
         offsets[seed] = len(texts)
@@ -172,10 +166,9 @@ def _epoch_rows(total: int, size: int, order_seed: tuple[int, ...], seed: int, s
 def _score_dev(
     snapshots: dict[int, Tensor],
     cells: list[tuple[int, float]],
-    backbone: Backbone,
-    reader: Reader,
+    reading: ClassReading,
+    train: Mapping[int, Split],
     dev: Mapping[int, Split],
-    on_pass: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """Dev scores of every cell at every scored step."""
     curves = []
@@ -184,8 +177,8 @@ def _score_dev(
         # At the start all rates have the same prompt: it is scored once.
         keys = [(0, members[0])] + [(step, index) for step in snapshots if step > 0 for index in members]
         stacked = torch.stack([snapshots[step][index] for step, index in keys])
-        scores = backbone.score_all(stacked, backbone.bank(split.texts, reader), reader, on_pass)
-        found = {key: measure(scores[i], split.labels) for i, key in enumerate(keys)}
+        scores = reading.scores(stacked, split, [train[seed]] * len(keys))
+        found = {key: reading.measure(scores[i], split) for i, key in enumerate(keys)}
         for index in members:
             for step in snapshots:
                 metrics = found[(step, index) if step else (0, members[0])]
@@ -226,43 +219,24 @@ def _score_test(
     snapshots: dict[int, Tensor],
     cells: list[tuple[int, float]],
     chosen: dict[int, dict[str, Any]],
-    backbone: Backbone,
-    reader: Reader,
+    reading: ClassReading,
+    train: Mapping[int, Split],
     test: Split,
-    on_pass: Callable[[], None],
 ) -> dict[int, dict[int, dict[str, float]]]:
     """Test scores at every scored step of each data seed's chosen learning rate."""
     index = {seed: cells.index((seed, choice["learning_rate"])) for seed, choice in chosen.items()}
-    keys = [(0, 0)] + [(step, cell) for step in snapshots if step > 0 for cell in index.values()]
+    # The start is one prompt for all seeds, unless each seed's examples have a say in how it is read.
+    first = {seed: cell if reading.by_examples else 0 for seed, cell in index.items()}
+    keys = list(
+        dict.fromkeys((step, cell if step else first[seed]) for seed, cell in index.items() for step in snapshots)
+    )
     stacked = torch.stack([snapshots[step][cell] for step, cell in keys])
-    scores = backbone.score_all(stacked, backbone.bank(test.texts, reader), reader, on_pass)
-    found = {key: measure(scores[i], test.labels) for i, key in enumerate(keys)}
+    scores = reading.scores(stacked, test, [train[cells[cell][0]] for _, cell in keys])
+    found = {key: reading.measure(scores[i], test) for i, key in enumerate(keys)}
     return {
         seed: {
-            step: {f"test_{key}": value for key, value in found[(step, cell) if step else (0, 0)].items()}
+            step: {f"test_{key}": value for key, value in found[step, cell if step else first[seed]].items()}
             for step in snapshots
         }
         for seed, cell in index.items()
-    }
-
-
-def measure(scores: Tensor, labels: list[int]) -> dict[str, float]:
-    """Accuracy, macro F1 and mean cross-entropy over the label words.
-
-    Args:
-        scores: Logits of the label words, `[rows, classes]`.
-        labels: Class index of each row.
-
-    Example:
-        >>> measure(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), [0, 1])["accuracy"]
-        1.0
-    """
-    from sklearn.metrics import f1_score
-
-    predicted = scores.argmax(dim=1).numpy()
-    truth = np.asarray(labels)
-    return {
-        "accuracy": float((predicted == truth).mean()),
-        "macro_f1": float(f1_score(truth, predicted, average="macro", labels=range(scores.shape[1]), zero_division=0)),
-        "loss": float(F.cross_entropy(scores, torch.tensor(labels))),
     }

@@ -64,6 +64,8 @@ class Backbone(ABC):
     shares_text: bool = False
     #: Whether a text is encoded once, without the prompt, and kept.
     keeps_states: bool = False
+    #: Whether classes are read from words.
+    has_vocabulary: bool = True
 
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -226,8 +228,17 @@ class Backbone(ABC):
             What the verbalizer makes of the label words' logits, fp32, `[rows, columns]`; differentiable in
             `prompts`.
         """
-        runs = reader.verbalizer.runs
-        read = [self.features(prompts, groups, rows, reader, run, second_derivative) for run in runs]
+        read = [
+            self.features(
+                prompts,
+                groups,
+                rows.copy() if place and isinstance(rows, TextState) else rows,
+                reader,
+                run,
+                second_derivative,
+            )
+            for place, run in enumerate(reader.verbalizer.runs)
+        ]
         return reader.verbalizer.scores(read, reader.head or self.head)
 
     @torch.no_grad()
@@ -360,6 +371,8 @@ class Backbone(ABC):
         factor *= SECOND_FACTOR if second_derivative else 1
         budget = self.pass_bytes * (SCORING_SHARE if scoring else 1)
         size = self._row_memory().row_bytes(new * prompts, text, scoring, factor)
+        if not scoring:
+            size *= len(reader.verbalizer.runs)  # each run is kept for the gradient
         if not reader.verbalizer.simple:
             # Logits of the whole vocabulary, their softmax and its gradient.
             size += 3 * 4 * len(self.embedding) * prompts * len(reader.verbalizer.runs)

@@ -79,6 +79,7 @@ class SentenceBackbone(Backbone):
     """
 
     layout_class = SentenceLayout
+    has_vocabulary = False
 
     def _head(self) -> Head:
         return SimilarityHead(torch.empty(0, self.width, device=self.device), SCALE)  # each reader brings its own

@@ -45,6 +45,10 @@ class TextState:
         mask = torch.zeros(padding.shape, dtype=self.keys.dtype, device=self.keys.device)
         return mask.masked_fill(padding, torch.finfo(self.keys.dtype).min)
 
+    def copy(self) -> TextState:
+        """The same states in memory of their own: a pass writes in front of them what its gradient needs."""
+        return TextState(self.keys.clone(), self.values.clone(), self.lengths, self.spare)
+
 
 @dataclass(frozen=True)
 class TokenRows:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig
-from metapt_explore.fewshot.tuning import Split, tune
+from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
+from metapt_explore.fewshot.automatic import tune_with_automatic_words
+from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.tuning import tune
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import pretrain
@@ -46,10 +48,13 @@ def prompt_recipe(
         "start": found.config,
     }
     parents = dict(found.parents)
+    whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
     if texts is not None and tasks is not None:
         settings = study.pretraining.model_dump(mode="json", exclude={"checkpoint_every"})
         words = words_key(study.auxiliary_tasks)
         config |= {**settings, "template": study.auxiliary_tasks.template, "words": words}
+        if whole_vocabulary:
+            config["decode"] = study.verbalizer.decode
         # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
         config.pop("inner_lr")
         if method.kind == "metapt":
@@ -82,7 +87,7 @@ def prompt_recipe(
             values = {label.value for label in study.auxiliary_tasks.labels.values()}
             labelled = [row for row, value in enumerate(frame["label"]) if value in values]
             setting = Setting(task_rows, study.pretraining, method, study.seed, init_seed, labelled)
-            reader = loaded.reader(study.auxiliary_tasks, "auxiliary_tasks")
+            reader = loaded.reader(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
             learned, telemetry = pretrain(make_learner(setting), setting, start, loaded, rows, reader, out, on_units)
             summary |= {
                 "row_passes": round(telemetry["row_passes"]),
@@ -124,6 +129,9 @@ def fewshot_recipe(
         "init_seed": init_seed,
         "seed": study.seed,
     }
+    verbalizer = study.verbalizer
+    if verbalizer != VerbalizerConfig():  # finished evaluations that were read the plain way stay valid
+        config["verbalizer"] = verbalizer.model_dump(mode="json", exclude_defaults=True)
     title = f"few-shot {task.name}, {method.name}, initialisation seed {init_seed}"
     stage = Stage("fewshot", title, 2, config, {"split": split.id, "prompt": prompt.id}, model)
 
@@ -131,7 +139,6 @@ def fewshot_recipe(
         loaded = backbone()
         # A half-done attempt is begun again: its metrics are not kept.
         (out.folder / "metrics.jsonl").unlink(missing_ok=True)
-        reader = loaded.reader(task, f"task {task.name}")
         rows = split.table("rows")
         classes = {name: index for index, name in enumerate(task.labels)}
 
@@ -143,18 +150,15 @@ def fewshot_recipe(
             out.metric(record)
             on_units(step)
 
-        outcome = tune(
-            prompt.tensors("prompt")["prompt"].to(loaded.device),
-            loaded,
-            reader,
-            {seed: part("train", seed) for seed in evaluation.data_seeds},
-            {seed: part("dev", seed) for seed in evaluation.data_seeds},
-            part("test"),
-            evaluation,
-            (study.seed, init_seed),
-            on_step,
-            on_units,
-        )
+        start = prompt.tensors("prompt")["prompt"].to(loaded.device)
+        train, dev = ({seed: part(name, seed) for seed in evaluation.data_seeds} for name in ("train", "dev"))
+        where, seeds = f"task {task.name}", (study.seed, init_seed)
+        rest = train, dev, part("test"), evaluation, seeds, on_step, on_units, verbalizer
+        if verbalizer.read == "automatic":
+            outcome = tune_with_automatic_words(start, loaded, task, where, *rest)
+        else:
+            reader = loaded.reader(task, where, verbalizer.decode == "whole_vocabulary")
+            outcome = tune(start, loaded, reader, *rest)
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))
         out.write_tensors("prompts", {f"data_seed_{seed}": value for seed, value in outcome.prompts.items()})

@@ -218,6 +218,11 @@ class Study:
         tokenizer = load_pretrained(AutoTokenizer, folder, model.name)
         layout = layout_class(self.family)(tokenizer, model, self.placement)
         whole_vocabulary = self.config.verbalizer.decode == "whole_vocabulary"
+        if self.family == "sentence" and self.config.verbalizer.read == "automatic":
+            raise UserError(
+                f"verbalizer.read is `automatic`, but the sentence encoder '{model.name}' has no words to choose from; "
+                "describe the classes, or use `prototypes`."
+            )
         layout.reader(self.config.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
         for name, task in self.tasks.items():
             layout.reader(task, f"task {name}", whole_vocabulary)

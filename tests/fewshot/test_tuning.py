@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig
-from metapt_explore.fewshot.tuning import Outcome, Split, _epoch_rows, choose, measure, tune
+from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.fewshot.tuning import Outcome, _epoch_rows, choose, tune
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.models import load_backbone
 

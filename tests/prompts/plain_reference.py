@@ -108,7 +108,7 @@ def make_backbone(
     own_attention = {"attn_implementation": attention.register()} if kind == "causal" else {}
     auto_class = getattr(transformers, FACTS[kind].auto_class)
     model = auto_class.from_pretrained(folder, dtype=getattr(torch, dtype), **own_attention)
-    words = tiny.tokenizer("sentence" if kind == "sentence" else model.config.model_type)
+    words = tiny.tokenizer({"sentence": "sentence", "causal": "llama"}.get(kind, model.config.model_type))
     if kind != "causal":
         placement = placement if placement in FACTS[kind].placements else FACTS[kind].placements[0]
         return _backbone_class(kind)(model, words, settings, placement)

@@ -1,0 +1,89 @@
+"""Few-shot tuning with label words that each data seed chooses on its own examples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from metapt_explore.config import EvaluationConfig, LabelsConfig, VerbalizerConfig
+from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.tuning import Outcome, tune
+from metapt_explore.prompts.automatic_words import with_automatic_words
+from metapt_explore.prompts.backbone import Backbone
+
+
+def tune_with_automatic_words(
+    start: Tensor,
+    backbone: Backbone,
+    labels: LabelsConfig,
+    where: str,
+    train: Mapping[int, Split],
+    dev: Mapping[int, Split],
+    test: Split,
+    config: EvaluationConfig,
+    order_seed: tuple[int, ...],
+    on_step: Callable[[int, dict[str, Any]], None],
+    on_pass: Callable[[int], None],
+    verbalizer: VerbalizerConfig,
+) -> Outcome:
+    """As `tune`, one data seed after the other: each has words of its own, so they cannot share a batch.
+
+    Args:
+        start: See `tune`.
+        backbone: See `tune`.
+        labels: Template and classes of the task.
+        where: What to call them in messages.
+        train: See `tune`; label words are chosen on these rows.
+        dev: See `tune`.
+        test: See `tune`.
+        config: See `tune`.
+        order_seed: See `tune`.
+        on_step: See `tune`; steps are counted as if all seeds went on at once.
+        on_pass: See `tune`.
+        verbalizer: How many words, and calibration.
+
+    Returns:
+        As `tune`; each result says in ``words`` (JSON) which label words it was read by.
+    """
+    results: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
+    prompts: dict[int, Tensor] = {}
+    passes = 0
+    for done, (seed, examples) in enumerate(train.items()):
+
+        def overall(step: int, before: int = done * config.steps) -> int:
+            return (before + step) // len(train)
+
+        def seed_step(
+            step: int,
+            record: dict[str, Any],
+            seed: int = seed,
+            overall: Callable[[int], int] = overall,
+        ) -> None:
+            on_step(overall(step), {**record, "data_seed": seed})
+
+        chosen = with_automatic_words(
+            labels, backbone, examples.texts, examples.labels, verbalizer.automatic_words, where
+        )
+        outcome = tune(
+            start,
+            backbone,
+            backbone.reader(chosen, where, verbalizer.decode == "whole_vocabulary"),
+            {seed: examples},
+            {seed: dev[seed]},
+            test,
+            config,
+            order_seed,
+            seed_step,
+            lambda step, overall=overall: on_pass(overall(step)),  # type: ignore[misc]
+            verbalizer,
+        )
+        words = json.dumps({name: label.words for name, label in chosen.labels.items()}, ensure_ascii=False)
+        results += [{**record, "words": words} for record in outcome.results]
+        curves += outcome.curves
+        prompts |= outcome.prompts
+        passes += outcome.passes
+    return Outcome(results, curves, prompts, passes)

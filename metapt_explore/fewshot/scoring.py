@@ -1,0 +1,126 @@
+"""Scores of a task's rows under prompts, read as the study's verbalizer says, and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metapt_explore.config import VerbalizerConfig
+from metapt_explore.prompts.backbone import Backbone
+from metapt_explore.prompts.prototypes import Prototypes
+from metapt_explore.prompts.reader import Reader
+from metapt_explore.prompts.score_calibration import calibrated
+from metapt_explore.prompts.verbalizer import Verbalizer
+from metapt_explore.texts.rows import TextInput
+
+#: Weight of the label words where prototypes and words both have a say (MetaPrompter's lambda).
+WORDS_SHARE = {"prototypes": 0.0, "mixed": 0.5}
+
+#: The plain way: label words against one another.
+BY_WORDS = VerbalizerConfig()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Texts and their class indices."""
+
+    texts: Sequence[TextInput]
+    labels: list[int]
+
+
+@dataclass(frozen=True)
+class ClassReading:
+    """Reads classes of rows under prompts.
+
+    Attributes:
+        backbone: The frozen model.
+        reader: Template and label words of the task.
+        config: Prototypes and calibration.
+        on_pass: Called after each pass through the model; may raise to stop.
+    """
+
+    backbone: Backbone
+    reader: Reader
+    config: VerbalizerConfig = BY_WORDS
+    on_pass: Callable[[], None] = lambda: None
+
+    @property
+    def by_examples(self) -> bool:
+        """Whether scores depend on the few-shot examples, and not on the prompt only."""
+        return self.config.read in WORDS_SHARE
+
+    def scores(self, prompts: Tensor, rows: Split, examples: Sequence[Split]) -> Tensor:
+        """Scores rows under every prompt.
+
+        Args:
+            prompts: `[groups, prompt_tokens, width]`.
+            rows: What is scored; its labels are not looked at.
+            examples: For each prompt the few-shot training rows that it was tuned on.
+
+        Returns:
+            `[groups, rows, columns]`, fp32, on the CPU.
+        """
+        prototypes = self._prototypes(prompts, examples) if self.by_examples else None
+        scores = self._score(prompts, rows.texts, prototypes)
+        if self.config.calibration == "batch_mean":
+            return calibrated(scores, scores)
+        if self.config.calibration == "content_free":
+            return calibrated(scores, self._score(prompts, self._content_free()))
+        return scores
+
+    def measure(self, scores: Tensor, rows: Split) -> dict[str, float]:
+        """See `measure`."""
+        return measure(scores, rows.labels, self.reader.verbalizer)
+
+    def _score(self, prompts: Tensor, texts: Sequence[TextInput], prototypes: Prototypes | None = None) -> Tensor:
+        bank = self.backbone.bank(texts, self.reader)
+        return self.backbone.score_all(prompts, bank, self.reader, self.on_pass, prototypes)
+
+    def _content_free(self) -> list[TextInput]:
+        texts = self.config.content_free
+        return [(text, text) for text in texts] if self.reader.template.slot("text_pair") else list(texts)
+
+    def _prototypes(self, prompts: Tensor, examples: Sequence[Split]) -> Prototypes:
+        parts, first = [], 0
+        for _, members in groupby(examples, key=id):
+            own = list(members)
+            bank = self.backbone.bank(own[0].texts, self.reader)
+            part = prompts[first : first + len(own)]
+            features = self.backbone.read_all(part, bank, self.reader, self.on_pass)
+            share = WORDS_SHARE[self.config.read]
+            parts.append(Prototypes(features, own[0].labels, len(self.reader.classes), share))
+            first += len(own)
+        return Prototypes.of_each(parts)
+
+
+def measure(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = None) -> dict[str, float]:
+    """Accuracy, macro F1 and mean cross-entropy.
+
+    Args:
+        scores: Scores of the classes, `[rows, columns]`.
+        labels: Class index of each row.
+        verbalizer: Where more than the label words competes: which columns are the choice, and which the loss. A
+            row whose best word belongs to no class counts as wrong.
+
+    Example:
+        >>> measure(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), [0, 1])["accuracy"]
+        1.0
+    """
+    from sklearn.metrics import f1_score
+
+    choice = scores if verbalizer is None else verbalizer.for_choice(scores)
+    loss = scores if verbalizer is None else verbalizer.for_loss(scores)
+    classes = scores.shape[1] if verbalizer is None else verbalizer.classes
+    predicted = choice.argmax(dim=1).numpy()
+    truth = np.asarray(labels)
+    return {
+        "accuracy": float((predicted == truth).mean()),
+        "macro_f1": float(f1_score(truth, predicted, average="macro", labels=range(classes), zero_division=0)),
+        "loss": float(F.cross_entropy(loss, torch.tensor(labels))),
+    }

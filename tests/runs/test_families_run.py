@@ -1,0 +1,147 @@
+"""One study of every family, and every way of reading classes, from texts to the results table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.errors import UserError
+from metapt_explore.runs.study import Study
+
+#: Model kinds with every placement of their family.
+RUNS = [
+    ("t5", "encoder"),
+    ("t5", "decoder"),
+    ("bart", "encoder"),
+    ("bart", "decoder"),
+    ("bert", "prefix"),
+    ("roberta", "prefix"),
+    ("sentence", "prefix"),
+    ("gpt2", "suffix"),
+    ("gpt2", "prefix"),
+    ("qwen2", "suffix"),
+    ("qwen2", "prefix"),
+]
+SMALL = {
+    "data_seeds": [1, 2],
+    "steps": 2,
+    "curve_steps": [0, 2],
+    "test_rows": 12,
+}
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of tiny random models, one for each kind."""
+    folder = tmp_path_factory.mktemp("models")
+    for kind in dict.fromkeys(kind for kind, _ in RUNS):
+        tiny.make_language_model(folder / kind, kind)
+    return folder
+
+
+def study_of(world: Path, workspace: Path, model: Path, **changes: Any) -> Study:
+    tree = tiny.study_tree(
+        world,
+        **{
+            "model": {"name": str(model)},
+            "pretraining": {"steps": 2},
+            "evaluation": SMALL,
+            **changes,
+        },
+    )
+    return Study(parse(StudyConfig, tree, "test"), workspace)
+
+
+@pytest.mark.parametrize(("kind", "placement"), RUNS, ids="-".join)
+def test_a_study_of_each_family_and_placement(
+    kind: str, placement: str, world: Path, models: Path, tmp_path: Path
+) -> None:
+    study = study_of(
+        world,
+        tmp_path,
+        models / kind,
+        prompt={"length": 3, "placement": placement},
+        pretraining={"steps": 2, "outer_lr": 0.1},
+    )
+    table = study.run()
+    assert set(table["method"]) == {"PT", "PPT", "MetaPT"}
+    assert len(table) == 3 * 2 * 2
+    assert table["test_loss"].notna().all()
+    for method in ("PPT", "MetaPT"):
+        assert study.prompt(method).summary["moved"] > 0
+    start = study.prompt("PT").tensors("prompt")["prompt"]
+    assert not any(start.equal(study.prompt(m).tensors("prompt")["prompt"]) for m in ("PPT", "MetaPT"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "placement", "can"),
+    [("t5", "suffix", "encoder"), ("bert", "decoder", "prefix"), ("gpt2", "encoder", "suffix")],
+)
+def test_an_impossible_placement_is_refused_with_the_possible_ones(
+    kind: str, placement: str, can: str, world: Path, models: Path, tmp_path: Path
+) -> None:
+    study = study_of(world, tmp_path, models / kind, prompt={"length": 3, "placement": placement})
+    with pytest.raises(UserError, match=rf"prompt.placement is `{placement}`.*can do .*{can}"):
+        study.check()
+
+
+VERBALIZERS: list[dict[str, Any]] = [
+    {"decode": "whole_vocabulary"},
+    {"read": "prototypes"},
+    {"read": "mixed"},
+    {"read": "automatic", "automatic_words": 2},
+    {"calibration": "batch_mean"},
+    {"calibration": "content_free", "content_free": ["of the", "w1"]},
+]
+ONLY_PT = {"methods": [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]}
+
+
+@pytest.mark.parametrize("settings", VERBALIZERS, ids=lambda settings: "-".join(map(str, settings.values())))
+@pytest.mark.parametrize("kind", ["qwen2", "t5", "bert"])
+def test_every_way_of_reading_classes(
+    kind: str, settings: dict[str, Any], world: Path, models: Path, tmp_path: Path
+) -> None:
+    plain = study_of(world, tmp_path, models / kind, **ONLY_PT)
+    other = study_of(world, tmp_path, models / kind, verbalizer=settings, **ONLY_PT)
+    found = other.run()
+    assert found["test_loss"].notna().all()
+    # The prompt is pre-trained by label words either way, unless every token competes.
+    same = settings.get("decode") is None
+    assert (plain.prompt("PPT").id == other.prompt("PPT").id) == same
+    assert plain.fewshot("PT", "mood").id != other.fewshot("PT", "mood").id
+    losses = [study.fewshot("PT", "mood").table("results")["test_loss"].tolist() for study in (plain, other)]
+    assert losses[0] != losses[1]
+    if settings.get("read") == "automatic":
+        results = other.fewshot("PT", "mood").table("results")
+        words = [json.loads(entry) for entry in results["words"]]
+        assert all(set(entry) == {"negative", "positive"} for entry in words)
+        assert all(len(set(entry["negative"]) | set(entry["positive"])) == 4 for entry in words)
+        # Chosen on the examples of a seed, without a prompt: the same for every method.
+        assert results["words"].tolist() == other.fewshot("PPT", "mood").table("results")["words"].tolist()
+
+
+def test_words_of_several_tokens_and_several_words(world: Path, models: Path, tmp_path: Path) -> None:
+    labels = {"negative": ["bad", "very poor"], "positive": ["good", "very solid", "quite lovely"]}
+    for kind in ("qwen2", "t5", "bert"):
+        study = study_of(world, tmp_path / kind, models / kind, auxiliary_tasks={"labels": labels}, **ONLY_PT)
+        assert study.run()["test_loss"].notna().all()
+
+
+def test_a_sentence_encoder_reads_descriptions(world: Path, models: Path, tmp_path: Path) -> None:
+    labels = {
+        "negative": {"value": "negative", "description": "this was very bad and awful"},
+        "positive": {"value": "positive", "description": "this is really good and superb"},
+    }
+    study = study_of(world, tmp_path, models / "sentence", auxiliary_tasks={"labels": labels}, **ONLY_PT)
+    assert study.run()["test_loss"].notna().all()
+    automatic = study_of(world, tmp_path, models / "sentence", verbalizer={"read": "automatic"}, **ONLY_PT)
+    with pytest.raises(UserError, match="has no words to choose from"):
+        automatic.check()
+    whole = study_of(world, tmp_path, models / "sentence", verbalizer={"decode": "whole_vocabulary"}, **ONLY_PT)
+    with pytest.raises(UserError, match="needs a model with an output layer"):
+        whole.check()
