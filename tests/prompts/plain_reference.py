@@ -173,56 +173,75 @@ class Case:
         groups = torch.tensor(self.batch.groups)
         return self.backbone.class_scores(self.prompts, groups, self.prepared(), self.reader)
 
-    def plain_scores(self, model: torch.nn.Module, prompt: Tensor, text: str) -> Tensor:
+    def plain_scores(self, model: Any, prompt: Tensor, text: str) -> Tensor:
         """Scores of one text under one prompt by an unmodified model, full sequence and full head."""
-        reader, backbone = self.reader, self.backbone
-        if not isinstance(backbone, CausalBackbone):
-            return self._other_plain_scores(model, prompt, text)
-        ids = backbone.tokenizer(text, add_special_tokens=False)["input_ids"][:MAX_TEXT_TOKENS]
+        words = self.backbone.tokenizer
+        if self.backbone.has_vocabulary:
+            labels = [words(word, add_special_tokens=False)["input_ids"][0] for word in ("negative", "positive")]
+            return self.plain_vocabulary(model, prompt, text)[0, labels]
+        # A sentence encoder: similarity with the classes' words.
+        row = [*ids_of_token(words, "[CLS]"), *self._ids("so", text, "Sentiment :"), *ids_of_token(words, "[SEP]")]
+        whole = torch.cat([prompt, model.get_input_embeddings()(torch.tensor(row))])[None]
+        vector = F.normalize(model(inputs_embeds=whole).last_hidden_state[0, len(prompt) :].mean(0), dim=0)
+        described = []
+        for name in ("negative", "positive"):
+            ids = torch.tensor(ids_of_token(words, "[CLS]", name, "[SEP]"))
+            described.append(F.normalize(model(input_ids=ids[None]).last_hidden_state[0].mean(0), dim=0))
+        return 20 * torch.stack(described) @ vector
+
+    def _ids(self, *parts: str) -> list[int]:
+        """Token ids of text between pieces of the template, cut as texts are."""
+        tokenizer = self.backbone.tokenizer
+        return [
+            token
+            for part in parts
+            for token in tokenizer(part, add_special_tokens=False)["input_ids"][:MAX_TEXT_TOKENS]
+        ]
+
+    def plain_vocabulary(
+        self,
+        model: Any,
+        prompt: Tensor,
+        text: str,
+        behind: Sequence[int] = (),
+        pieces: tuple[str, str] = ("so", "Sentiment :"),
+    ) -> Tensor:
+        """Logits of the whole vocabulary where the answer stands, written by hand for the template of `LABELS`.
+
+        Args:
+            model: An unmodified model.
+            prompt: One prompt.
+            text: One text.
+            behind: The first tokens of the answer; for a masked model more masks.
+            pieces: What the template puts in front of the text and behind it.
+
+        Returns:
+            `[1, vocabulary]`; for a masked model a row for each mask.
+        """
+        kind, words, placement = model.config.model_type, self.backbone.tokenizer, self.backbone.placement
         embed = model.get_input_embeddings()
-        before, tail = embed(torch.tensor([*reader.before, *ids])), embed(torch.tensor(reader.tail))
-        order = [before, prompt, tail] if backbone.placement == "suffix" else [prompt, before, tail]
-        logits = model(inputs_embeds=torch.cat(order)[None], use_cache=False).logits[0, -1]
-        return logits[torch.tensor(reader.words)]
-
-    def _other_plain_scores(self, model: Any, prompt: Tensor, text: str) -> Tensor:
-        """The same for families that are not decoder-only, written by hand for the label words of `LABELS`."""
-        kind, words = model.config.model_type, self.backbone.tokenizer
-
-        def ids_of(written: str) -> list[int]:
-            return list(words(written, add_special_tokens=False)["input_ids"])
-
-        embed = model.get_input_embeddings()
-        row = [*ids_of("so"), *ids_of(text)[:MAX_TEXT_TOKENS], *ids_of("Sentiment :")]
-        labels = [ids_of(word)[0] for word in ("negative", "positive")]
+        front, row, tail = self._ids(pieces[0]), self._ids(text), self._ids(pieces[1])
+        if isinstance(self.backbone, CausalBackbone):
+            before, after = embed(torch.tensor([*front, *row])), embed(torch.tensor([*tail, *behind]))
+            order = [before, prompt, after] if placement == "suffix" else [prompt, before, after]
+            return model(inputs_embeds=torch.cat(order)[None], use_cache=False).logits[0, -1:]
+        row = [*front, *row, *tail]
         if kind in ("t5", "bart"):
             answer = ids_of_token(words, "<extra_id_0>") if kind == "t5" else []
             row = [*(ids_of_token(words, "<s>") if kind == "bart" else []), *row, *answer, *ids_of_token(words, "</s>")]
             written = [0, *answer] if kind == "t5" else ids_of_token(words, "</s>", "<s>")
             inside = model.get_encoder().embed_tokens(torch.tensor(row))
-            output = model.get_decoder().embed_tokens(torch.tensor(written))
-            if self.backbone.placement == "encoder":
+            output = model.get_decoder().embed_tokens(torch.tensor([*written, *behind]))
+            if placement == "encoder":
                 inside = torch.cat([prompt, inside])
             else:
                 output = torch.cat([prompt, output])
-            out = model(inputs_embeds=inside[None], decoder_inputs_embeds=output[None], use_cache=False)
-            return out.logits[0, -1, labels]
-        first, mask, last = {
-            "bert": ("[CLS]", ["[MASK]"], "[SEP]"),
-            "roberta": ("<s>", ["<mask>"], "</s>"),
-        }[kind]
-        if not hasattr(model, "cls") and kind == "bert":  # a sentence encoder
-            mask = []
-        row = [*ids_of_token(words, first), *row, *ids_of_token(words, *mask), *ids_of_token(words, last)]
-        whole = torch.cat([prompt, embed(torch.tensor(row))])[None]
-        if mask:
-            return model(inputs_embeds=whole).logits[0, -2, labels]
-        vector = F.normalize(model(inputs_embeds=whole).last_hidden_state[0, len(prompt) :].mean(0), dim=0)
-        described = []
-        for name in ("negative", "positive"):
-            ids = torch.tensor([ids_of_token(words, first)[0], *ids_of(name), ids_of_token(words, last)[0]])
-            described.append(F.normalize(model(input_ids=ids[None]).last_hidden_state[0].mean(0), dim=0))
-        return 20 * torch.stack(described) @ vector
+            return model(inputs_embeds=inside[None], decoder_inputs_embeds=output[None], use_cache=False).logits[0, -1:]
+        first, mask, last = {"bert": ("[CLS]", "[MASK]", "[SEP]"), "roberta": ("<s>", "<mask>", "</s>")}[kind]
+        masks = [*ids_of_token(words, mask), *behind]
+        whole = [*ids_of_token(words, first), *row, *masks, *ids_of_token(words, last)]
+        logits = model(inputs_embeds=torch.cat([prompt, embed(torch.tensor(whole))])[None]).logits[0]
+        return logits[-1 - len(masks) : -1]
 
     def plain_losses(self, model: torch.nn.Module, prompts: Tensor) -> Tensor:
         """Mean cross-entropy of each group by an unmodified model, in a loop over groups and rows."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from plain_reference import FUSED, PLACEMENTS, Case, assert_near, make_case
+from plain_reference import FUSED, OTHER_PLACEMENTS, PLACEMENTS, Case, assert_near, make_case
 
 from metapt_explore.config import Placement
 from metapt_explore.prompts.causal import CausalBackbone
@@ -29,7 +29,11 @@ PRODUCT_SHARE = 2e-4
 SECOND_FAMILIES = ("llama", "qwen2", "gpt2", "gemma2", "gemma3")
 
 
-@pytest.fixture(params=[(f, p) for f in SECOND_FAMILIES for p in PLACEMENTS], ids="-".join)
+#: Families that are not decoder-only, in each of their placements.
+OTHERS = [(family, placement) for family, placements in OTHER_PLACEMENTS.items() for placement in placements]
+
+
+@pytest.fixture(params=[*((f, p) for f in SECOND_FAMILIES for p in PLACEMENTS), *OTHERS], ids="-".join)
 def family_case(request: pytest.FixtureRequest, backbone_of: BackboneOf) -> tuple[str, Case]:
     """Nine rows of three groups; the first derivative takes the fast way where there is one."""
     family, placement = request.param
@@ -55,7 +59,9 @@ def test_products_equal_those_through_full_forwards(family_case: tuple[str, Case
 
 def test_products_equal_differences_of_gradients(family_case: tuple[str, Case]) -> None:
     """Finite differences know nothing of second derivatives; the gradients are those of the fast way."""
-    _, case = family_case
+    family, case = family_case
+    if family == "t5":
+        pytest.skip("its ReLU has kinks, where gradients jump; t5-gated has none")
     scorer, vectors = case.scorer(), directions(case, unit=True)
     after, before = (
         scorer.losses_and_gradients(case.prompts + sign * STEP * vectors, case.batch)[1] for sign in (1, -1)
