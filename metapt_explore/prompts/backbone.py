@@ -66,6 +66,8 @@ class Backbone(ABC):
     keeps_states: bool = False
     #: Whether classes are read from words.
     has_vocabulary: bool = True
+    #: How many times what the hand-written pass keeps for a gradient the model's own pass keeps.
+    plain_factor: float = PLAIN_FACTOR
 
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -367,7 +369,7 @@ class Backbone(ABC):
             second_derivative: Whether the result is differentiated twice.
         """
         new, text = self._pass_tokens(reader, prompt_tokens, longest)
-        factor = (PLAIN_FACTOR if self.plain_pass or second_derivative else 1) if not scoring else 1
+        factor = self.plain_factor if not scoring and (self.plain_pass or second_derivative) else 1.0
         factor *= SECOND_FACTOR if second_derivative else 1
         budget = self.pass_bytes * (SCORING_SHARE if scoring else 1)
         size = self._row_memory().row_bytes(new * prompts, text, scoring, factor)

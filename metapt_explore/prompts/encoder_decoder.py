@@ -20,10 +20,10 @@ from metapt_explore.errors import UserError
 from metapt_explore.prompts.backbone import Backbone, Prepared
 from metapt_explore.prompts.heads import LinearHead
 from metapt_explore.prompts.layout import Layout
-from metapt_explore.prompts.memory import RowMemory
+from metapt_explore.prompts.memory import ENCODER_FACTOR, PLAIN_FACTOR, RowMemory
+from metapt_explore.prompts.own_attention import OwnAttention
 from metapt_explore.prompts.plain import pick
 from metapt_explore.prompts.reader import Reader
-from metapt_explore.prompts.second_order import differentiable_attention
 from metapt_explore.prompts.state_cache import States
 from metapt_explore.prompts.template import Template
 from metapt_explore.prompts.text_state import TextState, TokenRows, pad_rows
@@ -87,10 +87,12 @@ class EncoderDecoderBackbone(Backbone):
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "encoder") -> None:
         super().__init__(model, tokenizer, config, placement)
         self.keeps_states = placement == "decoder"
+        self.plain_factor = PLAIN_FACTOR if self.keeps_states else ENCODER_FACTOR
+        self._attention = OwnAttention(model)
         self._encoder, self._decoder = model.get_encoder(), model.get_decoder()
         self._decoder_memory = RowMemory.of_decoder(model.config, self.dtype.itemsize)
         assert isinstance(self.layout, EncoderDecoderLayout)
-        self._start = (*self._first_of_decoder(), *self.layout.sentinel)
+        self.decoder_start = (*self._first_of_decoder(), *self.layout.sentinel)
 
     def _input_embeddings(self) -> Any:
         # The shared table of a model that scales what it looks up (BART) does not scale.
@@ -125,7 +127,7 @@ class EncoderDecoderBackbone(Backbone):
         with torch.no_grad():
             encoded = self._encoder(input_ids=padded.token_ids, attention_mask=padded.mask()).last_hidden_state
             # One token through the decoder makes every layer's cross-attention keys and values.
-            first = torch.full((len(rows), 1), self._start[0], device=self.device)
+            first = torch.full((len(rows), 1), self.decoder_start[0], device=self.device)
             self._decoder(
                 input_ids=first,
                 encoder_hidden_states=encoded,
@@ -144,7 +146,7 @@ class EncoderDecoderBackbone(Backbone):
 
     def new_tokens(self, reader: Reader, prompt_tokens: int) -> int:
         """See `Backbone`."""
-        return prompt_tokens + len(self._start) if self.placement == "decoder" else 0
+        return prompt_tokens + len(self.decoder_start) if self.placement == "decoder" else 0
 
     def _pass_tokens(self, reader: Reader, prompt_tokens: int, longest: int) -> tuple[int, int]:
         if self.placement == "decoder":
@@ -167,8 +169,8 @@ class EncoderDecoderBackbone(Backbone):
     ) -> Tensor:
         """See `Backbone`."""
         own = pick(prompts, groups).to(self.dtype)
-        written = self._vectors((*self._start, *run.inserted), len(groups))
-        with differentiable_attention(second_derivative):
+        written = self._vectors((*self.decoder_start, *run.inserted), len(groups))
+        with self._attention.of_pass(second_derivative):
             if isinstance(rows, TokenRows):
                 mask = torch.cat([rows.mask().new_ones(len(groups), own.shape[1]), rows.mask()], dim=1)
                 vectors = torch.cat([own, self._embed(rows.token_ids)], dim=1)
@@ -202,7 +204,11 @@ class EncoderDecoderBackbone(Backbone):
     @torch.no_grad()
     def full_logits(self, prompt: Tensor, token_ids: Sequence[int], position: int, reader: Reader) -> Tensor:
         """See `Backbone`."""
-        own, text, written = prompt.to(self.dtype)[None], self._vectors(token_ids, 1), self._vectors(self._start, 1)
+        own, text, written = (
+            prompt.to(self.dtype)[None],
+            self._vectors(token_ids, 1),
+            self._vectors(self.decoder_start, 1),
+        )
         if self.placement == "encoder":
             text = torch.cat([own, text], dim=1)
         else:

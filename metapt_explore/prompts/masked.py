@@ -17,9 +17,10 @@ from metapt_explore.errors import UserError
 from metapt_explore.prompts.backbone import Backbone, Prepared
 from metapt_explore.prompts.heads import OwnHead
 from metapt_explore.prompts.layout import Layout
+from metapt_explore.prompts.memory import ENCODER_FACTOR
+from metapt_explore.prompts.own_attention import OwnAttention
 from metapt_explore.prompts.plain import pick
 from metapt_explore.prompts.reader import Reader
-from metapt_explore.prompts.second_order import differentiable_attention
 from metapt_explore.prompts.text_state import TokenRows
 from metapt_explore.prompts.verbalizer import Head, Run, Verbalizer, Word, read_masks
 
@@ -61,10 +62,12 @@ class MaskedBackbone(Backbone):
     """
 
     layout_class = MaskedLayout
+    plain_factor = ENCODER_FACTOR
 
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "prefix") -> None:
         super().__init__(model, tokenizer, config, placement)
         self.base = model.base_model
+        self._attention = OwnAttention(model)
 
     def _head(self) -> Head:
         return OwnHead(self.model)
@@ -85,7 +88,9 @@ class MaskedBackbone(Backbone):
         """See `Backbone`."""
         assert isinstance(rows, TokenRows)
         rows = rows.with_inserted(run.inserted)
-        hidden = run_encoder(self.base, self._embed, prompts.to(self.dtype), groups, rows, second_derivative)
+        hidden = run_encoder(
+            self.base, self._attention, self._embed, prompts.to(self.dtype), groups, rows, second_derivative
+        )
         first = rows.positions[:, None] + prompts.shape[1]
         places = first + torch.tensor(run.offsets, device=first.device)
         return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[2]))
@@ -98,11 +103,17 @@ class MaskedBackbone(Backbone):
 
 
 def run_encoder(
-    base: Any, embed: Any, prompts: Tensor, groups: Tensor, rows: TokenRows, second_derivative: bool
+    base: Any,
+    attention: OwnAttention,
+    embed: Any,
+    prompts: Tensor,
+    groups: Tensor,
+    rows: TokenRows,
+    second_derivative: bool,
 ) -> Tensor:
     """Hidden states of a bidirectional encoder over prompts and rows, `[rows, prompt_tokens + tokens, width]`."""
     own = pick(prompts, groups)
     mask = torch.cat([rows.mask().new_ones(len(groups), own.shape[1]), rows.mask()], dim=1)
     vectors = torch.cat([own, embed(rows.token_ids)], dim=1)
-    with differentiable_attention(second_derivative):
+    with attention.of_pass(second_derivative):
         return base(inputs_embeds=vectors, attention_mask=mask).last_hidden_state

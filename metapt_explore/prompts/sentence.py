@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metapt_explore.config import LabelsConfig
+from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.backbone import Backbone, Prepared
 from metapt_explore.prompts.heads import SimilarityHead
 from metapt_explore.prompts.layout import Layout
 from metapt_explore.prompts.masked import run_encoder
+from metapt_explore.prompts.memory import ENCODER_FACTOR
+from metapt_explore.prompts.own_attention import OwnAttention
 from metapt_explore.prompts.reader import Reader
 from metapt_explore.prompts.template import Template, tokenise
 from metapt_explore.prompts.text_state import TokenRows, pad_rows
@@ -80,6 +83,11 @@ class SentenceBackbone(Backbone):
 
     layout_class = SentenceLayout
     has_vocabulary = False
+    plain_factor = ENCODER_FACTOR
+
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "prefix") -> None:
+        super().__init__(model, tokenizer, config, placement)
+        self._attention = OwnAttention(model)
 
     def _head(self) -> Head:
         return SimilarityHead(torch.empty(0, self.width, device=self.device), SCALE)  # each reader brings its own
@@ -97,7 +105,7 @@ class SentenceBackbone(Backbone):
         rows = pad_rows([[*layout.first, *ids, *layout.last] for ids in layout.tokens(texts)], self.device)
         none = torch.zeros(1, 0, self.width, device=self.device, dtype=self.dtype)
         groups = torch.zeros(len(texts), dtype=torch.long, device=self.device)
-        return mean_of_tokens(run_encoder(self.model, self._embed, none, groups, rows, False), rows)
+        return mean_of_tokens(run_encoder(self.model, self._attention, self._embed, none, groups, rows, False), rows)
 
     def new_tokens(self, reader: Reader, prompt_tokens: int) -> int:
         """See `Backbone`."""
@@ -114,7 +122,9 @@ class SentenceBackbone(Backbone):
     ) -> Tensor:
         """See `Backbone`; the one feature of a row is its unit embedding."""
         assert isinstance(rows, TokenRows)
-        hidden = run_encoder(self.model, self._embed, prompts.to(self.dtype), groups, rows, second_derivative)
+        hidden = run_encoder(
+            self.model, self._attention, self._embed, prompts.to(self.dtype), groups, rows, second_derivative
+        )
         return mean_of_tokens(hidden[:, prompts.shape[1] :], rows)[:, None]
 
     @torch.no_grad()
@@ -130,6 +140,3 @@ def mean_of_tokens(hidden: Tensor, rows: TokenRows) -> Tensor:
     """Unit mean over each row's real tokens, fp32: `[rows, tokens, width]` to `[rows, width]`."""
     mask = rows.mask()[..., None].float()
     return F.normalize((hidden.float() * mask).sum(1) / mask.sum(1), dim=-1)
-
-
-__all__ = ["SentenceBackbone", "mean_of_tokens"]

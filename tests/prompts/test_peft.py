@@ -59,7 +59,7 @@ def test_encoder_equals_peft(
     weight.data.copy_(prompt)
     rows = case.prepared()
     assert isinstance(rows, TokenRows)
-    start = torch.tensor(backbone._start).expand(5, -1)
+    start = torch.tensor(backbone.decoder_start).expand(5, -1)
     logits = model(input_ids=rows.token_ids, attention_mask=rows.mask(), decoder_input_ids=start).logits
     assert_equal_to(case, logits[:, -1][:, torch.tensor(case.reader.words)], weight)
 
