@@ -297,6 +297,36 @@ def write_texts(folder: Path) -> None:
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(task, sort_keys=False))
 
 
+def write_pairs(folder: Path) -> None:
+    """Writes texts in pairs (``pairs.csv``) and a pair task (``same.yaml``): do both speak of one topic?"""
+    rng = random.Random(1)
+    rows: list[dict[str, Any]] = []
+    for number in range(160):
+        first, second = rng.choice(list(TOPICS)), rng.choice(list(TOPICS))
+        if number % 2:
+            second = first
+        elif second == first:
+            second = next(topic for topic in TOPICS if topic != first)
+        texts = [sentence(rng, TOPICS[topic], rng.choice(list(FEELINGS.values()))) for topic in (first, second)]
+        rows.append({"one": texts[0], "two": texts[1], "label": ("no", "yes")[number % 2], "topic": first})
+    for name, part in (("pairs.csv", rows[:80]), ("same.csv", rows[80:])):
+        with (folder / name).open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(part)
+    task = {
+        "name": "same",
+        "title": "two made-up sentences of one topic",
+        "data": {"file": "same.csv", "columns": PAIR_COLUMNS},
+        "template": "{text} and {text_pair} Type :",
+        "labels": {"no": "bad", "yes": "good"},
+    }
+    (folder / "same.yaml").write_text(yaml.safe_dump(task, sort_keys=False))
+
+
+PAIR_COLUMNS = {"text": "one", "text_pair": "two", "label": "label"}
+
+
 def study_tree(folder: Path, **changes: Any) -> dict[str, Any]:
     """A study over the tiny models and texts, as plain values; it takes seconds."""
     tree: dict[str, Any] = {
@@ -357,6 +387,7 @@ def make_world(folder: Path) -> Path:
     make_language_model(folder / "lm")
     make_encoder(folder / "encoder")
     write_texts(folder)
+    write_pairs(folder)
     study = folder / "tiny.yaml"
     study.write_text(yaml.safe_dump(study_tree(folder), sort_keys=False))
     return study

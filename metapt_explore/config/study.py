@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from metapt_explore.config.start import StartConfig
-from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
+from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict, check_pairs
 from metapt_explore.errors import UserError, nearest
 
 Placement = Literal["suffix", "prefix", "encoder", "decoder"]
@@ -230,6 +230,11 @@ class StudyConfig(Strict):
     pretraining: PretrainingConfig = PretrainingConfig()
     methods: list[MethodConfig] = Field(min_length=1)
     evaluation: EvaluationConfig
+
+    @model_validator(mode="after")
+    def _texts_fit_the_template(self) -> StudyConfig:
+        check_pairs(self.auxiliary_tasks, self.texts)
+        return self
 
     @model_validator(mode="after")
     def _names(self) -> StudyConfig:

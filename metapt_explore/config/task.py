@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 
 class Strict(BaseModel):
@@ -18,8 +26,17 @@ class Columns(Strict):
     """Which column of a source holds what."""
 
     text: str = "text"
+    text_pair: str | None = Field(None, description="the second text of a pair (premise and hypothesis …)")
     label: str | None = None
     group: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _single_texts_have_no_pair(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What was computed before there were pairs keeps its id.
+        data: dict[str, Any] = serialise(self)
+        if data.get("text_pair") is None:
+            data.pop("text_pair", None)
+        return data
 
 
 class SourceConfig(Strict):
@@ -136,6 +153,18 @@ class LabelsConfig(Strict):
         return "{text_pair}" in self.template
 
 
+def check_pairs(labels: LabelsConfig, source: SourceConfig) -> None:
+    """Refuses a template and a source of which only one speaks of second texts."""
+    if labels.pairs and source.columns.text_pair is None:
+        raise ValueError(
+            f"the template holds {{text_pair}}, but columns.text_pair of {source.name} does not say where it is"
+        )
+    if source.columns.text_pair is not None and not labels.pairs:
+        raise ValueError(
+            f"columns.text_pair of {source.name} names a second text, but the template has no {{text_pair}} for it"
+        )
+
+
 # ------------------------------------------------------------------------------------ task files
 
 
@@ -164,6 +193,8 @@ class TaskConfig(LabelsConfig):
     def _one_kind_of_data(self) -> TaskConfig:
         if (self.data is None) == (self.splits is None):
             raise ValueError("give either data or splits")
+        for source in self.sources:
+            check_pairs(self, source)
         return self
 
     @property

@@ -20,18 +20,18 @@ from metapt_explore.config import SourceConfig, TaskConfig
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.seeds import stream
 from metapt_explore.texts.normalise import comparison_key
+from metapt_explore.texts.rows import TextInput, written_out
 from metapt_explore.texts.sources import load_source
 
-FEATURES = Features({"text": Value("string"), "label": Value("string")})
 SEED_MARK = "{seed}"
 
-Row = tuple[str, str]
-"""Text and class name."""
+Row = tuple[TextInput, str]
+"""Text or pair of texts, and class name."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The rows of a task; each data set has the columns text and label (a class name).
+    """The rows of a task; each data set has the columns text, text_pair (pair tasks) and label (a class name).
 
     Attributes:
         train: K rows per class, by data seed.
@@ -89,24 +89,13 @@ def make_splits(task: TaskConfig, shots: int, data_seeds: list[int], test_rows: 
         checksums[f"train/{data_seed}"] = _checksum(train[data_seed])
         checksums[f"dev/{data_seed}"] = _checksum(dev[data_seed])
     return Splits(
-        train={data_seed: _dataset(rows) for data_seed, rows in train.items()},
-        dev={data_seed: _dataset(rows) for data_seed, rows in dev.items()},
-        test=_dataset(test),
+        train={data_seed: _dataset(rows, task.pairs) for data_seed, rows in train.items()},
+        dev={data_seed: _dataset(rows, task.pairs) for data_seed, rows in dev.items()},
+        test=_dataset(test, task.pairs),
         dropped=dict(dropped),
         checksums=checksums,
         warnings=_warnings(task, shots, train, dev, test),
     )
-
-
-def held_out_texts(splits: Splits) -> list[str]:
-    """Returns every dev and test text once: what pre-training texts are compared with.
-
-    Example:
-        >>> held_out_texts(splits)[:1] == [splits.test[0]["text"]]  # doctest: +SKIP
-        True
-    """
-    parts = [splits.test, *splits.dev.values()]
-    return list(dict.fromkeys(text for part in parts for text in part["text"]))
 
 
 Parts = tuple[dict[int, list[Row]], dict[int, list[Row]], list[Row]]
@@ -147,7 +136,7 @@ def _sampled(
 def _without_duplicates(rows: list[Row], dropped: Counter[str]) -> list[Row]:
     """Keeps the first of equal texts, and none where they disagree about the class."""
     classes: dict[str, set[str]] = {}
-    keys = [comparison_key(text) for text, _ in rows]
+    keys = _keys(rows)
     for key, (_, label) in zip(keys, rows, strict=True):
         classes.setdefault(key, set()).add(label)
     kept: list[Row] = []
@@ -230,7 +219,10 @@ def _read(
     names = {label.value: name for name, label in task.labels.items()}
     loaded = load_source(source)
     rows: list[Row] = []
-    for number, (text, value) in enumerate(zip(loaded["text"], loaded["label"], strict=True), 1):
+    texts: list[TextInput] = list(loaded["text"])
+    if task.pairs:
+        texts = list(zip(loaded["text"], loaded["text_pair"], strict=True))
+    for number, (text, value) in enumerate(zip(texts, loaded["label"], strict=True), 1):
         if value is None:
             dropped["unlabelled"] += 1
             continue
@@ -239,7 +231,7 @@ def _read(
                 f"Task '{task.name}': row {number} of {source.name} has the label '{value}', which the task file does "
                 f"not know. {nearest(value, names)}"
             )
-        if not text.strip():
+        if not all(part.strip() for part in ([text] if isinstance(text, str) else text)):
             dropped["blank"] += 1
             if blank is not None:
                 blank[names[value]] += 1
@@ -274,11 +266,11 @@ def _warnings(
     task: TaskConfig, shots: int, train: dict[int, list[Row]], dev: dict[int, list[Row]], test: list[Row]
 ) -> list[str]:
     found = []
-    test_keys = {comparison_key(text) for text, _ in test}
+    test_keys = set(_keys(test))
     for data_seed, train_rows in train.items():
         where = f"Task '{task.name}', data seed {data_seed}"
         parts = {"train": train_rows, "dev": dev[data_seed]}
-        of = {part: {comparison_key(text) for text, _ in rows} for part, rows in parts.items()}
+        of = {part: set(_keys(rows)) for part, rows in parts.items()}
         for first, second, shared in (
             ("dev", "train", len(of["dev"] & of["train"])),
             ("train", "test", len(of["train"] & test_keys)),
@@ -296,9 +288,18 @@ def _warnings(
     return found
 
 
-def _dataset(rows: list[Row]) -> Dataset:
-    columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
-    return Dataset.from_dict(columns, features=FEATURES)
+def _keys(rows: list[Row]) -> list[str]:
+    """What equal rows have in common; of a pair both texts count."""
+    return [comparison_key(text) for text in written_out([text for text, _ in rows])]
+
+
+def _dataset(rows: list[Row], pairs: bool) -> Dataset:
+    columns = {
+        "text": [text[0] if pairs else text for text, _ in rows],
+        **({"text_pair": [text[1] for text, _ in rows]} if pairs else {}),
+        "label": [label for _, label in rows],
+    }
+    return Dataset.from_dict(columns, features=Features({name: Value("string") for name in columns}))
 
 
 def _checksum(rows: list[Row]) -> str:

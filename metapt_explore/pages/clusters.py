@@ -11,6 +11,7 @@ from metapt_explore import plots
 from metapt_explore.pages import shared
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.texts.rows import texts_of
 
 #: A browser shows no more texts than this of one cluster.
 MOST_TEXTS = 500
@@ -37,13 +38,18 @@ def _page(workspace: Workspace, name: str) -> None:
             points = shared.table(clusters, "clusters")
             found = clusters.summary["clusters"]
             with shared.guard(texts.folder):
-                written = shared.table(texts, "texts")["text"]
-                _map(points, written, found)
+                _map(points, _written(texts)["text"], found)
             _about(workspace, name, clustering, found)
             with shared.guard(texts.folder):
-                _texts(points, shared.table(texts, "texts"), found)
+                _texts(points, _written(texts), found)
     with shared.guard(texts.folder):
         _decontamination(texts)
+
+
+def _written(texts: Artifact) -> pd.DataFrame:
+    """The texts, pairs written as one."""
+    rows = shared.table(texts, "texts")
+    return rows.assign(text=texts_of(rows))
 
 
 def _quality(summary: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.gradients import Scorer
 from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.prompts.reader import Reader
+from metapt_explore.texts.rows import TextInput
 
 #: Gradients of a few rows through a frozen model are heavy-tailed; PPT clips at the same norm.
 CLIP_NORM = 1.0
@@ -39,7 +40,7 @@ def pretrain(
     setting: Setting,
     start: Tensor,
     backbone: Backbone,
-    texts: Sequence[str],
+    texts: Sequence[TextInput],
     reader: Reader,
     record: Record,
     on_step: Callable[[int], None],

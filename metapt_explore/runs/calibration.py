@@ -15,6 +15,7 @@ from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.prompts.backbone import SCORING_SHARE, Backbone
 from metapt_explore.prompts.gradients import Batch, Scorer
 from metapt_explore.runs.cost import TEXT_SHARE, UNKNOWN_TEST_ROWS, Cost, Speed, Work, count, predict
+from metapt_explore.texts.rows import TextInput
 
 #: Timed runs of each kind, after one to warm up.
 REPEATS = 1
@@ -47,11 +48,11 @@ def preview(
     """
     tokens = text_tokens or study.model.max_text_tokens * TEXT_SHARE
     speed = calibrate(study, tasks, backbone, max(1, round(tokens)), check)
-    works = count(study, tasks, tokens)
+    works = count(study, tasks, tokens, backbone.placement)
     encoded = sum(work.encoded for key, work in works.items())
     memory = backbone.memory
     states = min(study.model.text_state_gib * 2**30, encoded * memory.state_bytes_per_token)
-    reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks")
+    reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")
     new_tokens = backbone.new_tokens(reader, study.prompt.length)
     row = memory.row_bytes(new_tokens, round(tokens))
     largest = max((_step_rows(study), _tuned_rows(study, tasks)))
@@ -104,13 +105,13 @@ def calibrate(
     """
     began = time.perf_counter()
     base = memory_mib(backbone.device)
-    reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks")
+    reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")
     length = study.prompt.length
     prompt = backbone.embedding[:length].float()
     pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)
     # A row of a pass of some dozens is as fast as one of a larger pass.
     pre_rows, tuned_rows = min(pre_rows, MOST_ROWS), min(tuned_rows, MOST_ROWS)
-    texts = _texts(backbone, max(pre_rows, tuned_rows, SCORED_ROWS), text_tokens)
+    texts = _texts(backbone, max(pre_rows, tuned_rows, SCORED_ROWS), text_tokens, study.auxiliary_tasks.pairs)
 
     def fresh() -> Scorer:
         backbone.forget(texts, reader)
@@ -156,11 +157,12 @@ def calibrate(
     return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)
 
 
-def _texts(backbone: Backbone, rows: int, tokens: int) -> list[str]:
+def _texts(backbone: Backbone, rows: int, tokens: int, pairs: bool) -> list[TextInput]:
     generator = torch.Generator().manual_seed(0)
     vocabulary = backbone.embedding.shape[0]
     ids = torch.randint(vocabulary // 20, min(vocabulary, 20_000), (rows, tokens), generator=generator)
-    return [backbone.tokenizer.decode(row) for row in ids]
+    texts = [backbone.tokenizer.decode(row) for row in ids]
+    return [(text[: len(text) // 2], text[len(text) // 2 :]) for text in texts] if pairs else list(texts)
 
 
 def memory_mib(device: torch.device) -> float:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from metapt_explore.config import MethodConfig, StudyConfig, TaskConfig
+from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig
 from metapt_explore.pretraining.budget import outer_steps
 
+#: Placements that read a text under its prompt, so that nothing of it can be kept.
+STATELESS = ("prefix", "encoder")
 #: Texts are mostly shorter than the limit, where their length is not known yet.
 TEXT_SHARE = 0.6
 #: Test rows of a task that has no limit, as long as its split is not made.
@@ -98,13 +100,19 @@ class Cost:
         return asdict(self)
 
 
-def count(study: StudyConfig, tasks: dict[str, TaskConfig], text_tokens: float | None = None) -> dict[str, Work]:
+def count(
+    study: StudyConfig,
+    tasks: dict[str, TaskConfig],
+    text_tokens: float | None = None,
+    placement: Placement | None = None,
+) -> dict[str, Work]:
     """Counts the work of every stage with the language model, by the keys that `Study` reports under.
 
     Args:
         study: The study.
         tasks: Its downstream tasks by name.
         text_tokens: Mean tokens of a text; a share of the limit when absent.
+        placement: Where the prompt stands, where the model's family decides; as the study says when absent.
 
     Returns:
         ``prompt/<method>/<seed>`` and ``fewshot/<method>/<task>/<seed>`` with their work.
@@ -115,7 +123,7 @@ def count(study: StudyConfig, tasks: dict[str, TaskConfig], text_tokens: float |
 
     def first_time(what: object, rows: int) -> int:
         """Tokens to encode: states are shared by everything that sees the same texts."""
-        if what in encoded or study.prompt.placement in ("prefix", "encoder"):
+        if what in encoded or (placement or study.prompt.placement) in STATELESS:
             return 0
         encoded.add(what)
         return round(rows * tokens)

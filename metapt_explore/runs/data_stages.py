@@ -14,6 +14,9 @@ import pandas as pd
 from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.texts.decontaminate import MIN_CONTAINED
+from metapt_explore.texts.normalise import normalise
+from metapt_explore.texts.rows import texts_of
 
 Recipe = tuple[Stage, Callable[[ArtifactWriter], None]]
 OnUnits = Callable[[int], None]
@@ -53,7 +56,7 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
         parts += [("dev", seed, rows) for seed, rows in splits.dev.items()]
         frames = []
         for part, part_seed, rows in parts:
-            frame = rows.to_pandas()[["text", "label"]]
+            frame = rows.to_pandas()
             frame.insert(0, "data_seed", pd.Series([part_seed] * len(frame), dtype="Int64"))
             frame.insert(0, "split", part)
             frames.append(frame)
@@ -80,7 +83,6 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.seeds import stream
         from metapt_explore.texts.decontaminate import decontaminate
-        from metapt_explore.texts.normalise import normalise
         from metapt_explore.texts.report import data_report
         from metapt_explore.texts.sources import load_source
 
@@ -88,11 +90,14 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
         report = data_report(rows)
         frame = rows.to_pandas()
         held_out = held_out_rows(splits)
-        verdict = decontaminate(list(frame["text"]), list(held_out["text"]), texts.near_duplicate)
-        normal = frame["text"].map(normalise)
+        written = pd.Series(texts_of(frame), index=frame.index)
+        verdict = decontaminate(list(written), list(held_out["text"]), texts.near_duplicate)
+        normal = written.map(normalise)
         reason = pd.Series("", index=frame.index)
         reason[normal.str.count(" ") + 1 < texts.min_words] = f"shorter than {texts.min_words} words"
         reason[normal == ""] = "blank"
+        if "text_pair" in frame:
+            reason[(frame["text"].str.strip() == "") | (frame["text_pair"].str.strip() == "")] = "blank"
         leaked = pd.Series(verdict.reason, index=frame.index)
         reason[leaked == "near"] = "nearly equals a dev or test row"
         reason[leaked == "equal"] = "equals a dev or test row"
@@ -110,12 +115,13 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
         if not len(left):
             raise UserError(f"{texts.name}: no text is left to pre-train on ({_counts(reason)}).")
         kept = frame.loc[left].rename_axis("source_row").reset_index()
-        out.write_table("texts", kept[["source_row", "text", "label", "group"]])
+        columns = ["source_row", "text", *(["text_pair"] if "text_pair" in kept else []), "label", "group"]
+        out.write_table("texts", kept[columns])
         leaks = frame.index[leaked != ""]
         leak_table = pd.DataFrame(
             {
                 "source_row": leaks,
-                "text": frame.loc[leaks, "text"].to_numpy(),
+                "text": written[leaks].to_numpy(),
                 "reason": leaked[leaks].to_numpy(),
                 "held_out_task": held_out["task"].to_numpy()[verdict.match[leaks]],
                 "held_out_text": held_out["text"].to_numpy()[verdict.match[leaks]],
@@ -129,7 +135,7 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
                 "report": report,
                 "kept": len(kept),
                 "dropped": _counts(reason),
-                "held_out_rows": len(held_out),
+                "held_out_rows": int(held_out["whole"].sum()),
                 "leaks_by_task": {str(task): int(count) for task, count in by_task.items()},
             }
         )
@@ -138,12 +144,19 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
 
 
 def held_out_rows(splits: dict[str, Artifact]) -> pd.DataFrame:
-    """All dev and test rows of the study's tasks: columns task, text."""
+    """What pre-training texts are compared with: columns task, text and whole.
+
+    All dev and test rows of the study's tasks; of pairs the two texts together (``whole``), and each of them that is
+    long enough to be known again (a premise that lies in a pre-training text gives half of the row away).
+    """
     frames = []
     for name, split in sorted(splits.items()):
         rows = split.table("rows")
         rows = rows[rows["split"] != "train"]
-        frames.append(pd.DataFrame({"task": name, "text": rows["text"]}).drop_duplicates())
+        frames.append(pd.DataFrame({"task": name, "text": texts_of(rows), "whole": True}).drop_duplicates())
+        for role in ("text", "text_pair") if "text_pair" in rows else ():
+            telling = rows[role][rows[role].map(normalise).str.count(" ") + 1 >= MIN_CONTAINED + 2]
+            frames.append(pd.DataFrame({"task": name, "text": telling, "whole": False}).drop_duplicates())
     return pd.concat(frames, ignore_index=True)
 
 
@@ -165,7 +178,7 @@ def embeddings_recipe(study: StudyConfig, texts: Artifact, device: str, on_units
 
         from metapt_explore.clusters.embed import embed
 
-        vectors = embed(list(texts.table("texts")["text"]), study.encoder, device, on_units)
+        vectors = embed(texts_of(texts.table("texts")), study.encoder, device, on_units)
         out.write_tensors("embeddings", {"embeddings": torch.from_numpy(vectors)})
         out.write_summary({"rows": len(vectors), "width": int(vectors.shape[1])})
 
@@ -203,7 +216,7 @@ def clusters_recipe(
         grouping = cluster(vectors, clustering, study.seed, groups, like_labels)
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
-        words = keywords(list(rows["text"]), grouping.labels)
+        words = keywords(texts_of(rows), grouping.labels)
         classes = study.auxiliary_tasks.labels
         by_value = {label.value: label_name for label_name, label in classes.items()}
         labels = rows["label"].map(lambda value: by_value.get(value, "unlabelled"))

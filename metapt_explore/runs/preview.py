@@ -10,6 +10,7 @@ from metapt_explore.runs.files import read_json, write_json
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.texts.rows import texts_of
 
 if TYPE_CHECKING:
     from metapt_explore.runs.study import Study
@@ -29,7 +30,7 @@ class Preview:
     def __init__(self, study: Study, done: set[str]) -> None:
         self.study = study
         self.cost: Cost | None = None
-        works = estimate(study.config, study.tasks)
+        works = estimate(study.config, study.tasks, study.placement)
         rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
         if sum(rest.values()) < WORTH_TOKENS:
             return
@@ -70,7 +71,7 @@ class Preview:
 
 def text_tokens(study: Study, sample: int = 200) -> float:
     """Mean tokens of the study's texts, as they are cut."""
-    texts = study.texts().table("texts")["text"].head(sample).tolist()
+    texts = texts_of(study.texts().table("texts").head(sample))
     tokenizer, longest = study.backbone.tokenizer, study.config.model.max_text_tokens
     cut = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=longest)["input_ids"]
     return sum(map(len, cut)) / max(1, len(cut))

@@ -22,6 +22,7 @@ from metapt_explore.prompts.reader import words_key
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.prompt_starts import FoundStart
+from metapt_explore.texts.rows import as_inputs
 
 LoadBackbone = Callable[[], Backbone]
 
@@ -83,7 +84,7 @@ def prompt_recipe(
                 groups = {label: list(map(int, rows["row"])) for label, rows in by_task.groupby("label")}
                 task_rows[int(str(task))] = {label: groups[label] for label in study.auxiliary_tasks.labels}
             frame = texts.table("texts")
-            rows = list(frame["text"])
+            rows = as_inputs(frame)
             values = {label.value for label in study.auxiliary_tasks.labels.values()}
             labelled = [row for row, value in enumerate(frame["label"]) if value in values]
             setting = Setting(task_rows, study.pretraining, method, study.seed, init_seed, labelled)
@@ -144,7 +145,7 @@ def fewshot_recipe(
 
         def part(name: str, seed: int | None = None) -> Split:
             chosen = rows[(rows["split"] == name) & ((rows["data_seed"] == seed) if seed is not None else True)]
-            return Split(list(chosen["text"]), [classes[label] for label in chosen["label"]])
+            return Split(as_inputs(chosen), [classes[label] for label in chosen["label"]])
 
         def on_step(step: int, record: dict[str, Any]) -> None:
             out.metric(record)

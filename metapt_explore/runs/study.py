@@ -172,7 +172,7 @@ class Study:
         before = self.progress
         try:
             with working_on(self.workspace, self.config.name, before.tell) as self.progress:
-                self.progress.plan(estimate(self.config, self.tasks))
+                self.progress.plan(estimate(self.config, self.tasks, self.placement))
                 return self._run()
         finally:
             self.progress = before

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from metapt_explore.config import StudyConfig, TaskConfig
-from metapt_explore.runs.cost import TEXT_SHARE, UNKNOWN_TEXTS, count
+from metapt_explore.config import Placement, StudyConfig, TaskConfig
+from metapt_explore.runs.cost import STATELESS, TEXT_SHARE, UNKNOWN_TEXTS, count
 
 #: A backward pass to the prompt costs about as much as a forward pass: weights take no gradient.
 FORWARD_AND_BACKWARD = 2
@@ -17,18 +17,19 @@ ENCODER_SHARE = 0.1
 MODEL_STAGES = ("prompt/", "fewshot/")
 
 
-def estimate(study: StudyConfig, tasks: dict[str, TaskConfig]) -> dict[str, float]:
+def estimate(study: StudyConfig, tasks: dict[str, TaskConfig], placement: Placement | None = None) -> dict[str, float]:
     """Estimates the work of every stage, by the keys that `Study` reports progress under.
 
     Good for shares and for time left; it is not a measurement (`cost.py` adds one).
     """
     text_tokens = study.model.max_text_tokens * TEXT_SHARE
-    tail = TAIL_TOKENS + (study.prompt.length if study.prompt.placement not in ("prefix", "encoder") else text_tokens)
+    stateless = (placement or study.prompt.placement) in STATELESS
+    tail = TAIL_TOKENS + (text_tokens if stateless else study.prompt.length)
     rows = study.texts.limit or UNKNOWN_TEXTS
     works: dict[str, float] = {"texts": 2_000, "embeddings": rows * text_tokens * ENCODER_SHARE}
     works |= {f"split/{name}": 500 for name in tasks}
     works |= {f"clusters/{clustering.name}": 2_000 for clustering in study.clusterings}
-    for key, work in count(study, tasks, text_tokens).items():
+    for key, work in count(study, tasks, text_tokens, placement).items():
         rows_run = FORWARD_AND_BACKWARD * work.trained + HESSIAN_PRODUCT * work.hessian + work.scored
         works[key] = max(100.0, rows_run * tail + work.encoded)
     return works

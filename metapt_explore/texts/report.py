@@ -21,7 +21,7 @@ def data_report(rows: Dataset) -> dict[str, Any]:
     """Counts rows, lengths, labels and groups of loaded texts.
 
     Args:
-        rows: Columns text, label and group, as `load_source` returns them.
+        rows: Columns text, label and group, and perhaps text_pair, as `load_source` returns them.
 
     Returns:
         Plain JSON values: ``rows``, ``blank``, ``duplicates`` (rows whose normalised text occurred
@@ -36,6 +36,12 @@ def data_report(rows: Dataset) -> dict[str, Any]:
         1
     """
     texts = [text or "" for text in rows["text"]]
+    if "text_pair" in rows.column_names:
+        # A pair counts as one text, and as blank where either is.
+        texts = [
+            f"{a}\n{b}" if a.strip() and (b or "").strip() else ""
+            for a, b in zip(texts, rows["text_pair"], strict=True)
+        ]
     filled = [text for text in texts if text.strip()]
     duplicates = len(filled) - len({comparison_key(text) for text in filled})
     lengths = np.array([len(text.split()) for text in filled] or [0])

@@ -1,3 +1,36 @@
 """What is put to a model: a text, or a text with a second one."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
 TextInput = str | tuple[str, str]
+
+
+def as_inputs(rows: pd.DataFrame) -> list[TextInput]:
+    """Texts of a table, as pairs where it has the column ``text_pair``.
+
+    Example:
+        >>> as_inputs(pd.DataFrame({"text": ["It rains."], "text_pair": ["It is wet."]}))
+        [('It rains.', 'It is wet.')]
+    """
+    if "text_pair" not in rows.columns:
+        return list(rows["text"])
+    return list(zip(rows["text"], rows["text_pair"], strict=True))
+
+
+def texts_of(rows: pd.DataFrame) -> list[str]:
+    """Texts of a table, pairs written as one text."""
+    return written_out(as_inputs(rows))
+
+
+def written_out(texts: Sequence[TextInput]) -> list[str]:
+    r"""Each row as one text: what is compared, embedded, clustered and shown.
+
+    Example:
+        >>> written_out(["alone", ("It rains.", "It is wet.")])
+        ['alone', 'It rains.\nIt is wet.']
+    """
+    return [text if isinstance(text, str) else "\n".join(text) for text in texts]

@@ -28,7 +28,7 @@ from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.texts.starter import read_starter, starter_files
 
-FEATURES = Features({"text": Value("string"), "label": Value("string"), "group": Value("string")})
+ROLES = ("text", "text_pair", "label", "group")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 HUB_PROBE_SECONDS = 5.0
 
@@ -42,9 +42,9 @@ def load_source(source: SourceConfig) -> Dataset:
         source: A starter set, a file (CSV, TSV, JSONL or Parquet, by its suffix) or a hub data set.
 
     Returns:
-        A data set in memory with exactly the columns text (str; "" where it is blank or missing),
-        label and group (str or None), in the order of the source. A label is None where its cell is
-        empty, and everywhere if `columns.label` is not given (starter sets always have theirs).
+        A data set in memory with exactly the columns text and, where `columns.text_pair` is given, text_pair (str; ""
+        where it is blank or missing), label and group (str or None), in the order of the source. A label is None where
+        its cell is empty, and everywhere if `columns.label` is not given (starter sets always have theirs).
 
     Raises:
         UserError: If something cannot be found, reached or read; names the file, row or column.
@@ -57,7 +57,7 @@ def load_source(source: SourceConfig) -> Dataset:
         frame = read_starter(source.starter)
         table: Table = {name: frame[name].tolist() for name in frame.columns}
         given = source.columns
-        columns = Columns(text=given.text, label=given.label or "label", group=given.group or "group")
+        columns = given.model_copy(update={"label": given.label or "label", "group": given.group or "group"})
         return _select(table, columns, f"starter set '{source.starter}'")
     if source.file is not None:
         return _select(_read_file(Path(source.file)), source.columns, source.file)
@@ -112,27 +112,30 @@ def source_fingerprint(source: SourceConfig) -> str:
 
 
 def _wanted(columns: Columns) -> list[str]:
-    return [name for name in (columns.text, columns.label, columns.group) if name is not None]
+    return [name for role in ROLES if (name := getattr(columns, role)) is not None]
 
 
 def _select(table: Table, columns: Columns, where: str) -> Dataset:
-    for role in ("text", "label", "group"):
+    for role in ROLES:
         name = getattr(columns, role)
         if name is not None and name not in table:
             raise UserError(
                 f"{where} has no column '{name}' (columns.{role}). {nearest(name, table)} "
                 f"Set `columns: {{{role}: ...}}` to one of them."
             )
-    texts = [_as_text(value, where, columns.text, row) or "" for row, value in enumerate(table[columns.text], 1)]
-    chosen: dict[str, Sequence[str | None]] = {"text": texts}
+    chosen: dict[str, Sequence[str | None]] = {}
+    for role in ("text", "text_pair"):
+        name = getattr(columns, role)
+        if name is not None:
+            chosen[role] = [_as_text(value, where, name, row) or "" for row, value in enumerate(table[name], 1)]
     for role in ("label", "group"):
         name = getattr(columns, role)
         if name is None:
-            chosen[role] = [None] * len(texts)
+            chosen[role] = [None] * len(chosen["text"])
         else:
             values = (_as_text(value, where, name, row) for row, value in enumerate(table[name], 1))
             chosen[role] = [value if value and value.strip() else None for value in values]
-    return Dataset.from_dict(chosen, features=FEATURES)
+    return Dataset.from_dict(chosen, features=Features({role: Value("string") for role in chosen}))
 
 
 def _as_text(value: Any, where: str, column: str, row: int) -> str | None:

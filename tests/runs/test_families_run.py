@@ -145,3 +145,37 @@ def test_a_sentence_encoder_reads_descriptions(world: Path, models: Path, tmp_pa
     whole = study_of(world, tmp_path, models / "sentence", verbalizer={"decode": "whole_vocabulary"}, **ONLY_PT)
     with pytest.raises(UserError, match="needs a model with an output layer"):
         whole.check()
+
+
+PAIR_TEXTS = {
+    "texts": {"columns": {**tiny.PAIR_COLUMNS, "group": "topic"}},
+    "auxiliary_tasks": {"template": "{text} and {text_pair} Type :", "labels": {"no": "bad", "yes": "good"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "placement"),
+    [("t5", "decoder"), ("bert", "prefix"), ("bart", "encoder"), ("qwen2", "suffix"), ("sentence", "prefix")],
+)
+def test_pairs_of_texts_from_file_to_results(
+    kind: str, placement: str, world: Path, models: Path, tmp_path: Path
+) -> None:
+    """Pre-training on pairs, and one task of pairs beside one of single texts."""
+    study = study_of(
+        world,
+        tmp_path,
+        models / kind,
+        prompt={"length": 3, "placement": placement},
+        texts={"file": str(world / "pairs.csv"), **PAIR_TEXTS["texts"]},
+        auxiliary_tasks={**PAIR_TEXTS["auxiliary_tasks"], "min_per_label": 2},
+        evaluation={**SMALL, "tasks": [str(world / "same.yaml"), str(world / "mood.yaml")]},
+    )
+    table = study.run()
+    assert set(table["task"]) == {"same", "mood"} and table["test_loss"].notna().all()
+    assert list(study.texts().table("texts").columns) == ["source_row", "text", "text_pair", "label", "group"]
+    assert "text_pair" not in study.split("mood").table("rows")
+    rows = study.split("same").table("rows")
+    assert rows["text_pair"].str.len().min() > 0
+    assert not set(zip(rows["text"], rows["text_pair"], strict=True)) & set(
+        study.texts().table("texts")[["text", "text_pair"]].itertuples(index=False, name=None)
+    )

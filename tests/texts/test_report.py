@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 
-from datasets import Dataset
+from datasets import Dataset, Features, Value
 
 from metapt_explore.texts.report import data_report
-from metapt_explore.texts.sources import FEATURES
 
 
 def rows(texts: list[str], labels: list[str | None], groups: list[str | None] | None = None) -> Dataset:
     columns = {"text": texts, "label": labels, "group": groups or [None] * len(texts)}
-    return Dataset.from_dict(columns, features=FEATURES)
+    return Dataset.from_dict(columns, features=Features({name: Value("string") for name in columns}))
 
 
 def test_counts_by_hand() -> None:
