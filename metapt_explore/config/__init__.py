@@ -1,5 +1,6 @@
 """One validated tree per study, and one per downstream task; YAML in and out."""
 
+from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.load import (
     EXAMPLES,
     PACKAGE_FOLDER,
@@ -50,6 +51,7 @@ __all__ = [
     "EvaluationConfig",
     "Family",
     "Label",
+    "LabellingConfig",
     "LabelsConfig",
     "MethodConfig",
     "ModelConfig",

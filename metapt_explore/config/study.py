@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict, check_pairs
 from metapt_explore.errors import UserError, nearest
@@ -85,6 +86,12 @@ class ClusteringConfig(Strict):
 class AuxiliaryTasksConfig(LabelsConfig):
     """Which clusters become auxiliary tasks, and how their rows are read."""
 
+    classes: Literal["labels", "clusters"] = Field(
+        "labels",
+        description="what a task tells apart: its cluster's texts by their labels, or clusters (no label needed, "
+        "CACTUs and SUPMER)",
+    )
+    n_tasks: int = Field(8, ge=1, description="clusters as classes: tasks to draw")
     min_size: int = Field(32, ge=2, description="labelled rows a cluster needs to become a task")
     min_per_label: int = Field(8, ge=1, description="rows of each label a cluster needs to become a task")
 
@@ -224,6 +231,7 @@ class StudyConfig(Strict):
     encoder: EncoderConfig = EncoderConfig()
     texts: TextsConfig
     clusterings: list[ClusteringConfig] = Field(min_length=1)
+    labelling: LabellingConfig | None = Field(None, description="labels for texts that have none")
     auxiliary_tasks: AuxiliaryTasksConfig
     prompt: PromptConfig = PromptConfig()
     verbalizer: VerbalizerConfig = VerbalizerConfig()
@@ -234,6 +242,30 @@ class StudyConfig(Strict):
     @model_validator(mode="after")
     def _texts_fit_the_template(self) -> StudyConfig:
         check_pairs(self.auxiliary_tasks, self.texts)
+        return self
+
+    @model_validator(mode="after")
+    def _labels_come_from_one_place(self) -> StudyConfig:
+        labelling, auxiliary = self.labelling, self.auxiliary_tasks
+        if auxiliary.classes == "clusters":
+            if labelling is not None:
+                raise ValueError("`labelling` and `auxiliary_tasks.classes: clusters` exclude one another")
+            for method in self.methods:
+                if method.kind != "pt" and method.clustering is None:
+                    raise ValueError(
+                        f"method '{method.name}' needs `clustering`: with `auxiliary_tasks.classes: clusters` its rows "
+                        "get their words from clusters"
+                    )
+        if labelling is None:
+            return self
+        if self.texts.labelled_only:
+            raise ValueError("texts.labelled_only drops the texts that `labelling` is for; leave one of them out")
+        if isinstance(labelling.cutoff, dict):
+            for name in labelling.cutoff:
+                if name not in auxiliary.labels:
+                    raise ValueError(f"labelling.cutoff: no class '{name}'. {nearest(name, list(auxiliary.labels))}")
+        if labelling.train is not None:
+            check_pairs(auxiliary, labelling.train)
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from metapt_explore.prompts.health import norm_ratio
 from metapt_explore.prompts.reader import words_key
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import OnUnits, Recipe
+from metapt_explore.runs.label_stage import row_classes
 from metapt_explore.runs.prompt_starts import FoundStart
 from metapt_explore.texts.rows import as_inputs
 
@@ -33,6 +34,7 @@ def prompt_recipe(
     init_seed: int,
     texts: Artifact | None,
     tasks: Artifact | None,
+    labels: Artifact | None,
     found: FoundStart,
     model: dict[str, Any],
     placement: Placement,
@@ -85,8 +87,10 @@ def prompt_recipe(
                 task_rows[int(str(task))] = {label: groups[label] for label in study.auxiliary_tasks.labels}
             frame = texts.table("texts")
             rows = as_inputs(frame)
-            values = {label.value for label in study.auxiliary_tasks.labels.values()}
-            labelled = [row for row, value in enumerate(frame["label"]) if value in values]
+            # With clusters as classes a row's label is what a task makes of it.
+            labelled = sorted(set(map(int, table["row"])))
+            if study.auxiliary_tasks.classes == "labels":
+                labelled = [row for row, name in enumerate(row_classes(study, texts, labels)) if name]
             setting = Setting(task_rows, study.pretraining, method, study.seed, init_seed, labelled)
             reader = loaded.reader(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
             learned, telemetry = pretrain(make_learner(setting), setting, start, loaded, rows, reader, out, on_units)

@@ -19,11 +19,12 @@ from metapt_explore.config import Family, MethodConfig, Placement, StudyConfig, 
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.runs import data_stages, prompt_stages
+from metapt_explore.runs import cluster_stages, data_stages, prompt_stages
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
+from metapt_explore.runs.label_stage import labels_recipe
 from metapt_explore.runs.preview import Preview
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_starts import distinct_starts, embedding_width, find_start
@@ -80,17 +81,35 @@ class Study:
         recipe = data_stages.embeddings_recipe(self.config, texts, self._device, self._advance)
         return self._make("embeddings", recipe, texts.summary["kept"])
 
+    def labels(self) -> Artifact | None:
+        """Labels found for the texts, where the study asks for that."""
+        labelling = self.config.labelling
+        if labelling is None:
+            return None
+        texts = self.texts()
+        recipe = labels_recipe(
+            self.config,
+            labelling,
+            texts,
+            self.embeddings() if labelling.by == "classifier" else None,
+            self._model,
+            lambda: self.backbone,
+            self._device,
+            self._advance,
+        )
+        return self._make("labels", recipe, texts.summary["kept"])
+
     def clusters(self, name: str) -> Artifact:
         """The clustering of that name."""
         like_name = self.config.clustering(name).like
         like = self.clusters(like_name) if like_name else None
-        recipe = data_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like)
+        recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like, self.labels())
         return self._make(f"clusters/{name}", recipe, 1, clustering=name)
 
     def auxiliary_tasks(self, clustering: str | None) -> Artifact:
         """Auxiliary tasks out of a clustering; None is one pool of all labelled rows."""
         clusters = self.clusters(clustering) if clustering else None
-        recipe = data_stages.tasks_recipe(self.config, self.texts(), clusters)
+        recipe = cluster_stages.tasks_recipe(self.config, self.texts(), clusters, self.labels())
         return self._make(f"tasks/{clustering or 'pool'}", recipe, 1, clustering=clustering or "pool")
 
     def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
@@ -109,6 +128,7 @@ class Study:
             init_seed,
             self.texts() if pretrained else None,
             self.auxiliary_tasks(method.clustering) if pretrained else None,
+            self.labels() if pretrained else None,
             find_start(self.config, method, self.workspace, self._model["model"]),
             self._model,
             self.placement,
@@ -272,7 +292,7 @@ class Study:
         # Pages find a running artifact through the index, so it is entered before it is made.
         self.workspace.add_to_index(self.config.name, {"kind": stage.kind, "id": stage.id, "title": stage.title, **of})
         if artifact.status != "done":
-            if stage.kind in ("prompt", "fewshot") and "backbone" not in self.__dict__:
+            if stage.kind in ("prompt", "fewshot", "labels") and "backbone" not in self.__dict__:
                 # Loading counts for no method.
                 self.progress.begin("", "loading the language model", 1)
                 self.backbone  # noqa: B018

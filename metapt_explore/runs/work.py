@@ -27,6 +27,8 @@ def estimate(study: StudyConfig, tasks: dict[str, TaskConfig], placement: Placem
     tail = TAIL_TOKENS + (text_tokens if stateless else study.prompt.length)
     rows = study.texts.limit or UNKNOWN_TEXTS
     works: dict[str, float] = {"texts": 2_000, "embeddings": rows * text_tokens * ENCODER_SHARE}
+    if study.labelling is not None:
+        works["labels"] = rows * text_tokens * (1 if study.labelling.by == "zero_shot" else ENCODER_SHARE)
     works |= {f"split/{name}": 500 for name in tasks}
     works |= {f"clusters/{clustering.name}": 2_000 for clustering in study.clusterings}
     for key, work in count(study, tasks, text_tokens, placement).items():

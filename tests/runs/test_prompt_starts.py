@@ -54,7 +54,7 @@ def test_ids_of_random_and_vocabulary_have_not_changed(tmp_path: Path) -> None:
         parts = [workspace.artifact(name) if method.kind != "pt" else None for name in ("texts-0", "tasks-0")]
         found = find_start(study, method, workspace, "hash")
         recipe = prompt_recipe(
-            study, method, 0, *parts, found, {"model": "hash"}, "suffix", lambda: None, lambda done: None
+            study, method, 0, *parts, None, found, {"model": "hash"}, "suffix", lambda: None, lambda done: None
         )
         ids[method.name] = recipe[0].id
     assert ids == {

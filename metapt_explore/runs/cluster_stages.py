@@ -1,0 +1,175 @@
+"""Clusters and the auxiliary tasks made of them, as stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metapt_explore.clusters.auxiliary import AuxiliaryTasks, auxiliary_tasks
+from metapt_explore.clusters.cluster_tasks import cluster_tasks
+from metapt_explore.config import StudyConfig
+from metapt_explore.errors import UserError
+from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.runs.data_stages import Recipe
+from metapt_explore.runs.label_stage import row_classes
+from metapt_explore.texts.rows import texts_of
+
+
+def clusters_recipe(
+    study: StudyConfig,
+    name: str,
+    texts: Artifact,
+    embeddings: Artifact,
+    like: Artifact | None,
+    labels: Artifact | None = None,
+) -> Recipe:
+    """One grouping of the texts, with its map, keywords and quality."""
+    clustering = study.clustering(name)
+    config = clustering.model_dump(mode="json", exclude={"name", "like"})
+    config["seed"] = study.seed
+    # The summary counts labels by their names.
+    config["labels"] = {label.value: label_name for label_name, label in study.auxiliary_tasks.labels.items()}
+    if clustering.algorithm == "random_groups":
+        # Its random stream carries the name, so that a study can hold several random controls.
+        config["name"] = name
+    parents = {"texts": texts.id, "embeddings": embeddings.id}
+    if like is not None:
+        parents["like"] = like.id
+    if labels is not None:
+        parents["labels"] = labels.id
+    stage = Stage("clusters", f"clusters '{name}'", 1, config, parents)
+
+    def compute(out: ArtifactWriter) -> None:
+        from metapt_explore.clusters.algorithms import cluster
+        from metapt_explore.clusters.map import project
+        from metapt_explore.clusters.names import cluster_name, keywords
+        from metapt_explore.clusters.quality import agreement, cluster_quality
+        from metapt_explore.clusters.reduce import reduce_embeddings
+
+        rows = texts.table("texts")
+        vectors = embeddings.tensors("embeddings")["embeddings"].numpy()
+        groups = [group if isinstance(group, str) else None for group in rows["group"]]
+        like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
+        grouping = cluster(vectors, clustering, study.seed, groups, like_labels)
+        reduced = reduce_embeddings(vectors, clustering.dimensions)
+        position = project(vectors)
+        words = keywords(texts_of(rows), grouping.labels)
+        row_labels = pd.Series([name or "unlabelled" for name in row_classes(study, texts, labels)])
+        clusters = []
+        for cluster_id in sorted(set(grouping.labels.tolist()) - {-1}):
+            members = grouping.labels == cluster_id
+            known = grouping.names[cluster_id] if grouping.names else None
+            clusters.append(
+                {
+                    "cluster": int(cluster_id),
+                    "name": f"{cluster_id}: {known}" if known else cluster_name(cluster_id, words.get(cluster_id, [])),
+                    "rows": int(members.sum()),
+                    "keywords": words.get(cluster_id, []),
+                    "labels": {str(k): int(v) for k, v in row_labels[members].value_counts().items()},
+                    "strength": float(np.mean(grouping.strength[members])),
+                }
+            )
+        out.write_table(
+            "clusters",
+            pd.DataFrame(
+                {
+                    "row": np.arange(len(rows)),
+                    "cluster": grouping.labels,
+                    "strength": grouping.strength,
+                    "x": position[:, 0],
+                    "y": position[:, 1],
+                }
+            ),
+        )
+        out.write_summary(
+            {
+                "clusters": clusters,
+                "outliers": int((grouping.labels == -1).sum()),
+                "quality": cluster_quality(reduced, grouping.labels, study.seed),
+                "agreement": agreement(grouping.labels, groups),
+            }
+        )
+
+    return stage, compute
+
+
+def tasks_recipe(
+    study: StudyConfig, texts: Artifact, clusters: Artifact | None, found_labels: Artifact | None = None
+) -> Recipe:
+    """Auxiliary tasks out of clusters; without clusters, one task of all labelled rows (PPT's pool)."""
+    auxiliary = study.auxiliary_tasks
+    if auxiliary.classes == "clusters":
+        assert clusters is not None
+        return _cluster_tasks_recipe(study, texts, clusters)
+    config: dict[str, Any] = {
+        "labels": {name: label.value for name, label in auxiliary.labels.items()},
+        "min_size": auxiliary.min_size,
+        "min_per_label": auxiliary.min_per_label,
+    }
+    parents = {"texts": texts.id}
+    if clusters is not None:
+        parents["clusters"] = clusters.id
+    if found_labels is not None:
+        parents["labels"] = found_labels.id
+    stage = Stage("tasks", "auxiliary tasks", 1, config, parents)
+
+    def compute(out: ArtifactWriter) -> None:
+        rows = texts.table("texts")
+        by_value = {label.value: name for name, label in auxiliary.labels.items()}
+        classes = row_classes(study, texts, found_labels)
+        if found_labels is not None and not any(classes):
+            raise UserError("labelling: no text is confident enough to keep its label; lower labelling.cutoff.")
+        if found_labels is None and rows["label"].isna().all():
+            raise UserError(
+                f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label, "
+                "or let labels be found (`labelling: {by: zero_shot}`)."
+            )
+        if not any(classes):
+            found = sorted({str(value) for value in rows["label"].dropna()})[:8]
+            raise UserError(
+                f"{study.texts.name}: no label of the texts ({', '.join(found)}) is among auxiliary_tasks.labels "
+                f"({', '.join(by_value)})."
+            )
+        labels = clusters.table("clusters")["cluster"].to_numpy() if clusters is not None else np.zeros(len(rows), int)
+        _write_tasks(auxiliary_tasks(labels, classes, list(auxiliary.labels), auxiliary), out)
+
+    return stage, compute
+
+
+def _cluster_tasks_recipe(study: StudyConfig, texts: Artifact, clusters: Artifact) -> Recipe:
+    """Tasks that tell clusters apart; labels of the data have no part in them."""
+    auxiliary = study.auxiliary_tasks
+    config = {
+        "classes": auxiliary.classes,
+        "labels": list(auxiliary.labels),
+        "n_tasks": auxiliary.n_tasks,
+        "min_per_label": auxiliary.min_per_label,
+        "seed": study.seed,
+    }
+    stage = Stage("tasks", "auxiliary tasks", 1, config, {"texts": texts.id, "clusters": clusters.id})
+
+    def compute(out: ArtifactWriter) -> None:
+        labels = clusters.table("clusters")["cluster"].to_numpy()
+        _write_tasks(cluster_tasks(labels, list(auxiliary.labels), auxiliary, study.seed), out)
+
+    return stage, compute
+
+
+def _write_tasks(made: AuxiliaryTasks, out: ArtifactWriter) -> None:
+    records = [
+        {"task": int(task), "label": label, "row": int(row)}
+        for task, by_label in sorted(made.tasks.items())
+        for label, members in by_label.items()
+        for row in members
+    ]
+    out.write_table("tasks", pd.DataFrame(records))
+    out.write_summary(
+        {
+            "tasks": len(made.tasks),
+            "sizes": {str(t): int(sum(len(m) for m in by.values())) for t, by in sorted(made.tasks.items())},
+            "dropped": {str(cluster): why for cluster, why in made.dropped.items()},
+            "counts": made.counts,
+        }
+    )

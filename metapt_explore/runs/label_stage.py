@@ -1,0 +1,153 @@
+"""Labels of the pre-training texts as a stage: found by the language model or a classifier, or the data's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metapt_explore.config import LabellingConfig, StudyConfig
+from metapt_explore.prompts.backbone import Backbone
+from metapt_explore.prompts.reader import words_key
+from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.runs.data_stages import OnUnits, Recipe
+from metapt_explore.texts.labelling import agreement, classify, confident_labels
+from metapt_explore.texts.rows import TextInput, as_inputs, texts_of
+
+#: Texts between two reports of progress.
+CHUNK = 64
+
+
+def row_classes(study: StudyConfig, texts: Artifact, labels: Artifact | None) -> list[str | None]:
+    """Class name of each pre-training text, None for an unlabelled one: as found, or by the data's own labels."""
+    if labels is not None:
+        return [name if isinstance(name, str) else None for name in labels.table("labels")["class"]]
+    by_value = {label.value: name for name, label in study.auxiliary_tasks.labels.items()}
+    return [by_value.get(value) for value in texts.table("texts")["label"]]
+
+
+def labels_recipe(
+    study: StudyConfig,
+    labelling: LabellingConfig,
+    texts: Artifact,
+    embeddings: Artifact | None,
+    model: dict[str, Any],
+    backbone: Callable[[], Backbone],
+    device: str,
+    on_units: OnUnits,
+) -> Recipe:
+    """Labels for the texts that have none, or for all.
+
+    Args:
+        study: The study.
+        labelling: How.
+        texts: The pre-training texts.
+        embeddings: Their embeddings (classifier).
+        model: What the language model's answers depend on (zero-shot).
+        backbone: Loads the language model.
+        device: Where the sentence encoder runs.
+        on_units: Called with the number of texts done.
+    """
+    auxiliary = study.auxiliary_tasks
+    zero_shot = embeddings is None
+    left_out = {"train"} if zero_shot else {"train", "calibration", "content_free"}
+    config: dict[str, Any] = {
+        **labelling.model_dump(mode="json", exclude=left_out),
+        "labels": {name: label.value for name, label in auxiliary.labels.items()},
+    }
+    parents = {"texts": texts.id}
+    inputs: dict[str, Any] = {}
+    if embeddings is None:
+        config |= {"template": auxiliary.template, "words": words_key(auxiliary)}
+        inputs = dict(model)
+    else:
+        from metapt_explore.texts.sources import source_fingerprint
+
+        assert labelling.train is not None
+        config |= {"columns": labelling.train.columns.model_dump(mode="json")}
+        parents["embeddings"] = embeddings.id
+        inputs = {"train": source_fingerprint(labelling.train)}
+    stage = Stage("labels", "labels of the pre-training texts", 1, config, parents, inputs)
+
+    def compute(out: ArtifactWriter) -> None:
+        rows = texts.table("texts")
+        given = row_classes(study, texts, None)
+        todo = [row for row, name in enumerate(given) if labelling.which == "all" or name is None]
+        summary: dict[str, Any] = {"by": labelling.by, "asked": len(todo)}
+        chosen = rows.iloc[todo]
+        if not todo:
+            probabilities = np.zeros((0, len(auxiliary.labels)))
+        elif embeddings is None:
+            probabilities = _zero_shot(study, labelling, as_inputs(chosen), backbone(), on_units)
+        else:
+            vectors = embeddings.tensors("embeddings")["embeddings"].numpy()[todo]
+            probabilities, summary["held_out_accuracy"] = _classifier(study, labelling, vectors, device, on_units)
+        names = list(auxiliary.labels)
+        found = confident_labels(probabilities, names, labelling)
+        classes: list[str | None] = list(given) if labelling.which == "unlabelled" else [None] * len(rows)
+        confidence = np.full(len(rows), np.nan)
+        source: list[str | None] = ["data" if name else None for name in classes]
+        for place, row in enumerate(todo):
+            confidence[row] = found.confidence[place]
+            if found.kept[place]:
+                classes[row], source[row] = found.classes[place], labelling.by
+        out.write_table(
+            "labels",
+            pd.DataFrame({"row": range(len(rows)), "class": classes, "confidence": confidence, "source": source}),
+        )
+        summary["classes"] = {
+            name: {
+                "of_the_data": sum(1 for c, s in zip(classes, source, strict=True) if c == name and s == "data"),
+                "found": found.classes.count(name),
+                "kept": sum(1 for c, kept in zip(found.classes, found.kept, strict=True) if kept and c == name),
+            }
+            for name in names
+        }
+        summary["agreement"] = agreement(found, [given[row] for row in todo])
+        out.write_summary(summary)
+
+    return stage, compute
+
+
+def _zero_shot(
+    study: StudyConfig, labelling: LabellingConfig, texts: list[TextInput], backbone: Backbone, on_units: OnUnits
+) -> np.ndarray:
+    """Probabilities of the classes by the language model without a prompt, `[rows, classes]`."""
+    import torch
+
+    from metapt_explore.prompts.score_calibration import calibrated
+
+    reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks")
+    parts = []
+    for first in range(0, len(texts), CHUNK):
+        on_units(first)
+        parts.append(backbone.zero_shot(texts[first : first + CHUNK], reader))
+    scores = torch.cat(parts)
+    if labelling.calibration == "batch_mean":
+        scores = calibrated(scores, scores)
+    elif labelling.calibration == "content_free":
+        nothing: list[TextInput] = list(labelling.content_free)
+        if study.auxiliary_tasks.pairs:
+            nothing = [(text, text) for text in labelling.content_free]
+        scores = calibrated(scores, backbone.zero_shot(nothing, reader))
+    return scores.softmax(-1).double().numpy()
+
+
+def _classifier(
+    study: StudyConfig, labelling: LabellingConfig, vectors: np.ndarray, device: str, on_units: OnUnits
+) -> tuple[np.ndarray, float]:
+    """The same by a classifier, and its accuracy on held-out labelled rows."""
+    from metapt_explore.clusters.embed import embed
+    from metapt_explore.texts.sources import load_source
+
+    assert labelling.train is not None
+    frame = load_source(labelling.train).to_pandas()
+    by_value = {label.value: name for name, label in study.auxiliary_tasks.labels.items()}
+    written = pd.Series(texts_of(frame), index=frame.index)
+    names = frame["label"].map(by_value)
+    usable = names.notna() & (written.str.strip() != "")
+    train = embed(list(written[usable]), study.encoder, device, lambda rows: on_units(0))
+    classes = list(study.auxiliary_tasks.labels)
+    return classify(train, list(names[usable]), vectors, classes, labelling.train.name)
