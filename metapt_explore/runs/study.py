@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore import hub
 from metapt_explore.config import Family, MethodConfig, Placement, StudyConfig, TaskConfig, load_study, load_task
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.pretraining.budget import outer_steps
@@ -213,7 +214,7 @@ class Study:
 
         model = self.config.model
         resolve_device(model.device)
-        model_folder(self.config.encoder.name, self.config.encoder.revision)
+        model_folder(self.config.encoder.name, self.config.encoder.revision, hub.ENCODER)
         folder = model_folder(model.name, model.revision)
         tokenizer = load_pretrained(AutoTokenizer, folder, model.name)
         layout = layout_class(self.family)(tokenizer, model, self.placement)
