@@ -26,6 +26,7 @@ from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.preview import Preview
+from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_starts import distinct_starts, embedding_width, find_start
 from metapt_explore.runs.results import results_table
@@ -137,6 +138,32 @@ class Study:
             lambda: self.backbone,
             self._advance,
         )
+
+    def probe(self, task: str, candidates: str | Path | None = None) -> Artifact:
+        """Templates and label words of a task, ranked on its training rows without a prompt (see `fewshot/probe.py`).
+
+        Args:
+            task: One of the study's tasks.
+            candidates: A YAML file of templates and words; the task's own and a small menu when absent.
+
+        Returns:
+            An artifact whose summary holds the `ranking`, best first.
+        """
+        from metapt_explore.fewshot.probe_candidates import file_candidates, menu_candidates
+
+        asked = self._task(task)
+        listed = file_candidates(asked, Path(candidates)) if candidates else menu_candidates(asked, self.family)
+        recipe = probe_recipe(
+            self.config,
+            asked,
+            listed,
+            self.split(task),
+            self._model,
+            self.placement,
+            lambda: self.backbone,
+            self._advance,
+        )
+        return self._make(f"probe/{task}", recipe, len(listed), task=task)
 
     def _finished_keys(self) -> set[str]:
         """Keys of the stages with the language model that are there already; nothing is computed."""
@@ -268,7 +295,7 @@ class Study:
         # Pages find a running artifact through the index, so it is entered before it is made.
         self.workspace.add_to_index(self.config.name, {"kind": stage.kind, "id": stage.id, "title": stage.title, **of})
         if artifact.status != "done":
-            if stage.kind in ("prompt", "fewshot") and "backbone" not in self.__dict__:
+            if stage.kind in ("prompt", "fewshot", "probe") and "backbone" not in self.__dict__:
                 # Loading counts for no method.
                 self.progress.begin("", "loading the language model", 1)
                 self.backbone  # noqa: B018
