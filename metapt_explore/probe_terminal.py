@@ -35,16 +35,13 @@ def print_probe(artifact: Artifact, task: TaskConfig, console: Console, limit: i
     title = f"{task.name}: templates on the training rows, without a prompt{of_words}"
     table = Table(title=escape(title))
     table.add_column("", no_wrap=True)
-    table.add_column("template", overflow="fold", min_width=28)
-    if not same_words:
-        table.add_column("label words", overflow="fold", min_width=16)
+    table.add_column("template" if same_words else "template, label words", overflow="fold", min_width=28)
     for column in ("loss", "acc. %", "F1 %", "most %", "plain loss", "acc. %"):
         table.add_column(column, justify="right")
     for record in readable[:limit]:
         table.add_row(
             f"{record['rank']}{LEVEL if record['level'] and record['rank'] > 1 else ''}",
-            escape(say_template(record["template"])),
-            *([] if same_words else [escape(say_words(record["words"]))]),
+            escape(say_template(record["template"]) + ("" if same_words else f"\n  {say_words(record['words'])}")),
             _pair(record["calibrated_loss"], record["calibrated_loss_se"], 1, 3),
             _pair(record["calibrated_accuracy"], record["calibrated_accuracy_std"], 100, 1),
             f"{100 * record['calibrated_macro_f1']:.1f}",
