@@ -1,4 +1,4 @@
-"""The command line: `metapt run`, `tour`, `plan`, `results`, `bench`, `setup`, `starters`, `tasks`.
+"""The command line: `metapt run`, `tour`, `plan`, `probe`, `results`, `bench`, `setup`, `starters`, `tasks`.
 
 Heavy modules are imported inside the commands, so that `metapt --help` answers at once.
 """
@@ -70,6 +70,41 @@ def plan(
         typer.echo(json.dumps({"study": opened.config.name, **cost.as_dict()}))
     else:
         print_plan(opened.config, cost, make_console())
+
+
+@app.command()
+def probe(
+    study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
+    task: Annotated[str, typer.Argument(help="One of the study's tasks, by its name.")],
+    candidates: Annotated[
+        Path | None,
+        typer.Option(help="YAML file with `templates` and `words` (default: the task's own and a small menu)."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Print only so many, the best.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, best first.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Rank templates and label words of a task on its training rows, without a prompt (forward passes only)."""
+    from metapt_explore.probe_terminal import print_probe
+    from metapt_explore.run_terminal import TerminalView, make_console
+    from metapt_explore.runs.progress import Progress
+    from metapt_explore.runs.study import Study
+
+    console = make_console()
+    view = None if as_json else TerminalView(console)
+    try:
+        opened = Study(study, workspace, Progress(view.show) if view else None)
+        found = opened.probe(task, candidates)
+    except KeyboardInterrupt:
+        raise Cancelled from None
+    finally:
+        if view:
+            view.close()
+    if as_json:
+        for record in found.summary["ranking"][:limit]:
+            typer.echo(json.dumps({"task": task, **record}))
+    else:
+        print_probe(found, opened.tasks[task], console, limit)
 
 
 @app.command()

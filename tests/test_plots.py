@@ -238,3 +238,19 @@ def test_facets_hold_any_number_of_panels(count: int) -> None:
 
 def test_plain_text_keeps_quotes_and_escapes_tags() -> None:
     assert plain('<a href="x">\n y & z') == '&lt;a href="x"&gt; y &amp; z'
+
+
+def test_probe_dots_are_means_with_the_range_over_seeds_best_on_top() -> None:
+    record = {"template": "{text}\n<b>A", "words": {"x": ["bad"], "y": ["good"]}, "reason": None, "rank": 1}
+    record |= {"accuracy": 0.5, "accuracies": {"1": 0.4, "2": 0.6}}
+    record |= {"calibrated_accuracy": 0.7, "calibrated_accuracies": {"1": 0.6, "2": 0.8}}
+    second, unreadable = {**record, "rank": 2}, {**record, "rank": None, "reason": "no such word"}
+    figure = plots.probe_dots([record, second, unreadable])
+    plain_dots, calibrated = traces(figure, mode="markers")
+    name = "{text} ⏎ &lt;b&gt;A · bad / good"
+    assert list(calibrated["y"]) == [f"1. {name}", f"2. {name}"]
+    assert list(calibrated["x"]) == [70.0, 70.0] and list(plain_dots["x"]) == [50.0, 50.0]
+    assert list(calibrated["error_x"]["array"]) == pytest.approx([10, 10])
+    assert list(plain_dots["error_x"]["arrayminus"]) == pytest.approx([10, 10])
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert "No candidate" in plots.probe_dots([unreadable]).layout.title.text

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from metapt_explore import hub
 from metapt_explore.config import EncoderConfig
 from metapt_explore.errors import UserError
 
@@ -35,7 +36,7 @@ def embed(
 
     from metapt_explore.prompts.models import load_pretrained, model_folder
 
-    folder = model_folder(config.name, config.revision)
+    folder = model_folder(config.name, config.revision, hub.ENCODER)
     tokenizer = load_pretrained(AutoTokenizer, folder, config.name)
     model = load_pretrained(
         AutoModel, folder, config.name, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True

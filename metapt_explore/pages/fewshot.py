@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.pages import shared
 from metapt_explore.run_terminal import caution
+from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.results import curves_table, results_table, split_warnings, summary_table
 from metapt_explore.runs.workspace import Workspace
 
@@ -15,6 +18,15 @@ PERCENT = ("start", "mean", "std", "worst")
 
 
 def _page(workspace: Workspace, name: str) -> None:
+    _scores(workspace, name)
+    for entry in shared.entries(workspace, name, "probe"):
+        artifact = workspace.artifact(entry["id"])
+        if artifact.status == "done":
+            with shared.guard(artifact.folder):
+                _probe(artifact)
+
+
+def _scores(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
     entries = shared.entries(workspace, name, "fewshot")
     wanted = len(config.methods) * len(config.evaluation.tasks) * len(config.evaluation.init_seeds)
@@ -77,6 +89,38 @@ def _summary(results: pd.DataFrame) -> None:
         "data seed and an initialisation seed. Learning rate and step are chosen on dev, never on test."
     )
     st.warning(caution(results))
+
+
+def _probe(artifact: Artifact) -> None:
+    summary = artifact.summary
+    ranking, task = summary["ranking"], summary["task"]
+    figure, table = plots.probe_dots(ranking), pd.DataFrame([_probed(record) for record in ranking])
+    st.subheader(f"Templates and label words of {shared.plain(task)}")
+    shared.draw(
+        figure,
+        f"probe_{task}",
+        "What the frozen model makes of the few-shot training rows without any prompt (`metapt probe`): the dot is the "
+        "mean over data seeds, the line goes from the worst to the best. Best first, by the loss of calibrated scores; "
+        "accuracy on so few rows is mostly ties and luck.",
+    )
+    st.dataframe(table, key=f"probe_table_{task}", hide_index=True)
+
+
+def _probed(record: dict[str, Any]) -> dict[str, Any]:
+    def percent(key: str) -> float | None:
+        return None if record.get(key) is None else round(100 * record[key], 1)
+
+    return {
+        "rank": record["rank"],
+        "template": record["template"],
+        "label words": " / ".join(", ".join(own) for own in record["words"].values()),
+        "loss, calibrated": None if record["reason"] else round(record["calibrated_loss"], 3),
+        "level with the best": record.get("level"),
+        "accuracy, calibrated (%)": percent("calibrated_accuracy"),
+        "accuracy (%)": percent("accuracy"),
+        "commonest prediction (%)": percent("commonest"),
+        "not readable because": record["reason"] or "",
+    }
 
 
 def _all(results: pd.DataFrame, name: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metapt_explore import hub
 from metapt_explore.config import Family, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.families import FAMILIES, family_of, placement_of
@@ -25,6 +26,9 @@ STARTER_MODELS = {
     "minilm": "all-MiniLM-L6-v2, a sentence encoder (22.7 M parameters)",
 }
 
+#: Those of them that embed sentences.
+STARTER_ENCODERS = ("minilm",)
+
 #: Tokens left for the template when a model's length is checked.
 ROOM_FOR_TEMPLATE = 16
 
@@ -40,15 +44,17 @@ def starter_folder(name: str) -> Path:
     return home() / "models" / name
 
 
-def model_folder(name: str, revision: str | None = None) -> Path:
+def model_folder(name: str, revision: str | None = None, kind: hub.Kind = hub.MODEL) -> Path:
     """Finds the folder with a model's files, downloading from the hub where the name is a hub name.
 
     Args:
         name: A starter model, a folder, or a hub name such as ``google/t5-v1_1-base``.
         revision: Commit or tag of a hub model.
+        kind: What to call it in messages: `hub.MODEL` or `hub.ENCODER`.
 
     Raises:
-        UserError: Where the starter is not set up, the folder holds no model or the hub cannot be reached.
+        UserError: Where the starter is not set up, the folder holds no model, or the hub has no such model or cannot
+            be reached (see `hub.snapshot`).
     """
     if name in STARTER_MODELS:
         folder = starter_folder(name)
@@ -62,29 +68,14 @@ def model_folder(name: str, revision: str | None = None) -> Path:
         return folder
     if name.startswith((".", "/", "~")):
         raise UserError(f"There is no model folder {folder}.")
-    return _from_hub(name, revision)
+    wanted = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+    return hub.snapshot(name, kind, wanted, lambda: _set_up(kind), revision)
 
 
-def _from_hub(name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, etag_timeout=5))
-    except HFValidationError:
-        reason = "it is neither a folder nor a valid hub name"
-    except LocalEntryNotFoundError:
-        reason = "the hub cannot be reached and no copy is on this machine"
-    except HfHubHTTPError as error:
-        reason = f"the hub says: {str(error).splitlines()[0]}"
-    except (OSError, ValueError) as error:
-        reason = f"the hub cannot be reached ({type(error).__name__})"
-    starters = ", ".join(sorted(STARTER_MODELS))
-    raise UserError(
-        f"Cannot load the model '{name}': {reason}. Use a model folder, or a starter model ({starters}) "
-        "after `metapt setup`."
-    )
+def _set_up(kind: hub.Kind) -> list[str]:
+    """Starter models that are on this machine; every encoder is also a model, but not the other way round."""
+    names = STARTER_ENCODERS if kind is hub.ENCODER else STARTER_MODELS
+    return [name for name in names if (starter_folder(name) / "config.json").exists()]
 
 
 def content_hash(folder: Path) -> str:

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from metapt_explore import hub
 from metapt_explore.errors import UserError
 
 #: What PEFT calls its files, and the tensor in the second.
@@ -186,20 +187,7 @@ def _adapter_folder(name: str, where: str) -> Path:
 
 @cache  # one answer a process: stages of one study must not begin from two versions of an adapter
 def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=[ADAPTER_CONFIG, ADAPTER_WEIGHTS], etag_timeout=5))
-    except HFValidationError:
-        reason = "it is neither a folder nor a valid hub name"
-    except LocalEntryNotFoundError:
-        reason = "there is no such folder, the hub cannot be reached and no copy is on this machine"
-    except HfHubHTTPError as error:
-        reason = f"there is no such folder, and the hub says: {str(error).splitlines()[0]}"
-    except (OSError, ValueError) as error:
-        reason = f"there is no such folder, and the hub cannot be reached ({type(error).__name__})"
-    raise UserError(f"cannot find the PEFT adapter '{name}': {reason}. Use the adapter's folder.")
+    return hub.snapshot(name, hub.ADAPTER, (ADAPTER_CONFIG, ADAPTER_WEIGHTS), lambda: ())
 
 
 def _adapter_settings(config: Path, where: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metapt_explore import hub
 from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
@@ -168,7 +169,7 @@ def embeddings_recipe(study: StudyConfig, texts: Artifact, device: str, on_units
     """Sentence embeddings of the texts."""
     from metapt_explore.prompts.models import content_hash, model_folder
 
-    folder = model_folder(study.encoder.name, study.encoder.revision)
+    folder = model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)
     config = {"max_tokens": study.encoder.max_tokens, "batch_size": study.encoder.batch_size}
     inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
     stage = Stage("embeddings", "embeddings", 1, config, {"texts": texts.id}, inputs)

@@ -21,13 +21,15 @@ from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.runs import cluster_stages, data_stages, prompt_stages
 from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.check import check_study
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.label_stage import labels_recipe
 from metapt_explore.runs.preview import Preview
+from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.progress import Progress
-from metapt_explore.runs.prompt_starts import distinct_starts, embedding_width, find_start
+from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.work import estimate
 from metapt_explore.runs.workspace import Workspace
@@ -157,6 +159,32 @@ class Study:
             self._advance,
         )
 
+    def probe(self, task: str, candidates: str | Path | None = None) -> Artifact:
+        """Templates and label words of a task, ranked on its training rows without a prompt (see `fewshot/probe.py`).
+
+        Args:
+            task: One of the study's tasks.
+            candidates: A YAML file of templates and words; the task's own and a small menu when absent.
+
+        Returns:
+            An artifact whose summary holds the `ranking`, best first.
+        """
+        from metapt_explore.fewshot.probe_candidates import file_candidates, menu_candidates
+
+        asked = self._task(task)
+        listed = file_candidates(asked, Path(candidates)) if candidates else menu_candidates(asked, self.family)
+        recipe = probe_recipe(
+            self.config,
+            asked,
+            listed,
+            self.split(task),
+            self._model,
+            self.placement,
+            lambda: self.backbone,
+            self._advance,
+        )
+        return self._make(f"probe/{task}", recipe, len(listed), task=task)
+
     def _finished_keys(self) -> set[str]:
         """Keys of the stages with the language model that are there already; nothing is computed."""
         found = set()
@@ -227,30 +255,7 @@ class Study:
         Raises:
             UserError: Naming what is wrong.
         """
-        from transformers import AutoConfig, AutoTokenizer
-
-        from metapt_explore.prompts.models import layout_class, load_pretrained, model_folder, resolve_device
-
-        model = self.config.model
-        resolve_device(model.device)
-        model_folder(self.config.encoder.name, self.config.encoder.revision)
-        folder = model_folder(model.name, model.revision)
-        tokenizer = load_pretrained(AutoTokenizer, folder, model.name)
-        layout = layout_class(self.family)(tokenizer, model, self.placement)
-        whole_vocabulary = self.config.verbalizer.decode == "whole_vocabulary"
-        if self.family == "sentence" and self.config.verbalizer.read == "automatic":
-            raise UserError(
-                f"verbalizer.read is `automatic`, but the sentence encoder '{model.name}' has no words to choose from; "
-                "describe the classes, or use `prototypes`."
-            )
-        layout.reader(self.config.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
-        for name, task in self.tasks.items():
-            layout.reader(task, f"task {name}", whole_vocabulary)
-        for method in distinct_starts(self.config):
-            stored = find_start(self.config, method, self.workspace, self._model["model"]).stored
-            if stored is not None:
-                settings = load_pretrained(AutoConfig, folder, model.name).get_text_config()
-                stored.check_fits(self.config.prompt.length, embedding_width(settings))
+        check_study(self.config, self.tasks, self.family, self.placement, self.workspace, self._model)
 
     @cached_property
     def family(self) -> Family:
@@ -292,7 +297,7 @@ class Study:
         # Pages find a running artifact through the index, so it is entered before it is made.
         self.workspace.add_to_index(self.config.name, {"kind": stage.kind, "id": stage.id, "title": stage.title, **of})
         if artifact.status != "done":
-            if stage.kind in ("prompt", "fewshot", "labels") and "backbone" not in self.__dict__:
+            if stage.kind in ("prompt", "fewshot", "probe") and "backbone" not in self.__dict__:
                 # Loading counts for no method.
                 self.progress.begin("", "loading the language model", 1)
                 self.backbone  # noqa: B018

@@ -12,25 +12,23 @@ import json
 import math
 import re
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import datasets
-import huggingface_hub
 import pyarrow
 import pyarrow.parquet
 from datasets import Dataset, Features, Value
 
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.errors import UserError, nearest
+from metapt_explore.texts.hub_data import read_hub as _read_hub
 from metapt_explore.texts.starter import read_starter, starter_files
 
 ROLES = ("text", "text_pair", "label", "group")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-HUB_PROBE_SECONDS = 5.0
 
 Table = dict[str, list[Any]]
 
@@ -264,49 +262,3 @@ def _long_fields() -> Iterator[None]:
         yield
     finally:
         csv.field_size_limit(before)
-
-
-# ---------------------------------------------------------------------------------------------- hub
-
-_OFFLINE_SWITCH = threading.Lock()
-
-
-def _read_hub(source: SourceConfig) -> Dataset:
-    assert source.hub is not None
-    try:
-        with _quick_when_unreachable():
-            loaded = datasets.load_dataset(source.hub, source.subset, split=source.split, revision=source.revision)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"The hub data set '{source.hub}' (split '{source.split}') could not be reached or loaded: {reason} "
-            "Check its name, subset and split; a hub source needs network access to the hub, or a copy in its cache. "
-            "Without either, use `file:` with a local file."
-        ) from None
-    if not isinstance(loaded, Dataset) or not len(loaded):
-        raise UserError(f"The hub data set '{source.hub}' (split '{source.split}') holds no rows.")
-    return loaded
-
-
-@contextmanager
-def _quick_when_unreachable() -> Iterator[None]:
-    """Uses the hub's cache only while the hub does not answer.
-
-    The hub's client repeats failing requests for about half a minute; one probe says as much.
-    """
-    constants = huggingface_hub.constants
-    try:
-        huggingface_hub.get_session().head(constants.ENDPOINT, timeout=HUB_PROBE_SECONDS)
-        reachable = True
-    except Exception:
-        reachable = False
-    if reachable:
-        yield
-        return
-    with _OFFLINE_SWITCH:
-        before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-        try:
-            yield
-        finally:
-            constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before

@@ -84,6 +84,18 @@ def starter_files(name: str) -> list[Path]:
     return paths
 
 
+def installed_sets() -> list[str]:
+    """Returns the names of the starter sets whose files are on this machine."""
+    found = []
+    for name in _SETS:
+        try:
+            starter_files(name)
+        except UserError:
+            continue
+        found.append(name)
+    return found
+
+
 def read_starter(name: str) -> pd.DataFrame:
     """Reads a starter set.
 

@@ -18,6 +18,7 @@ from metapt_explore.config import StudyConfig
 from metapt_explore.runs import jobs
 from metapt_explore.runs.files import write_json
 from metapt_explore.runs.results import results_table, summary_table
+from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -229,3 +230,23 @@ def test_pages_do_not_import_torch(demo: Workspace) -> None:
     environment = {**os.environ, "METAPT_WORKSPACE": str(demo.folder)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
+
+
+def test_a_probe_is_shown_when_there_is_one(show: Open, copied: Workspace, world: Path) -> None:
+    assert "Templates and label words" not in " ".join(each.value for each in show(copied.folder, "fewshot").subheader)
+    Study(world / "tiny.yaml", copied).probe("mood")
+    at = show(copied.folder, "fewshot")
+    assert not at.exception and not at.error
+    assert at.subheader[-1].value == "Templates and label words of mood"
+    dots = [trace for trace in charts(at)[-1]["data"] if trace["name"] == "calibrated"]
+    table = at.dataframe[-1].value
+    assert len(decoded(dots[0]["x"])) == len(table) and table["rank"].tolist() == list(range(1, len(table) + 1))
+    assert decoded(dots[0]["x"]) == pytest.approx(table["accuracy, calibrated (%)"].tolist(), abs=0.06)
+
+
+def test_a_damaged_probe_does_not_hide_the_scores(show: Open, copied: Workspace, world: Path) -> None:
+    artifact = Study(world / "tiny.yaml", copied).probe("mood")
+    (artifact.folder / "summary.json").write_text("{}")
+    at = show(copied.folder, "fewshot")
+    assert not at.exception and artifact.id in said(at, "error")
+    assert at.dataframe[0].value["mean"].notna().all()

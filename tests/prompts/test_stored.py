@@ -125,7 +125,7 @@ def test_adapters_that_are_refused(tmp_path: Path) -> None:
             find_adapter(str(folder), "prompt.start")
 
     refused("there is no adapter folder", tmp_path / "missing")
-    refused(r"prompt.start: cannot find the PEFT adapter 'adapters/mine': there is no such folder", "adapters/mine")
+    refused(r"prompt.start: Cannot load the PEFT adapter 'adapters/mine': there is no such folder", "adapters/mine")
     refused("holds no PEFT adapter: adapter_config.json is missing", tmp_path)
     refused("of the type LORA; only PROMPT_TUNING", adapter(tmp_path / "a", peft_type="LORA"))
     refused("must give token_dim as a whole number", adapter(tmp_path / "a", token_dim=None))

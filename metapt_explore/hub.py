@@ -1,0 +1,235 @@
+"""Names on the hub: downloaded, found in the hub's local cache, or an answer at once where neither can be.
+
+The hub's client repeats failing requests for about half a minute and asks some questions without any time limit.
+One probe of a few seconds says as much: where it fails, only the cache is looked at, and the message names what
+is available on this machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Literal
+
+from metapt_explore.errors import UserError
+
+if TYPE_CHECKING:
+    from huggingface_hub import CachedRepoInfo
+
+#: Seconds that the hub has to answer the probe; looking up its address counts.
+PROBE_SECONDS = 4.0
+#: Seconds for which an answer of the probe is believed: a study asks for several names in a row.
+BELIEVED_SECONDS = 60.0
+#: Names that a message lists at most.
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a name on the hub may stand for.
+
+    Attributes:
+        title: What users call it.
+        repo_type: What the hub calls it.
+        marker: A file that every repository of the kind has, where there is one.
+        instead: What can be given in place of a hub name.
+    """
+
+    title: str
+    repo_type: Literal["model", "dataset"]
+    marker: str | None
+    instead: str
+
+
+MODEL = Kind("model", "model", "config.json", "Or give a model's folder.")
+ENCODER = Kind("encoder", "model", "config.json", "Or give an encoder's folder.")
+DATA_SET = Kind("data set", "dataset", None, "Or use `file:` with a local file.")
+ADAPTER = Kind("PEFT adapter", "model", "adapter_config.json", "Or give the adapter's folder.")
+
+_probed: dict[str, tuple[float, bool]] = {}
+
+
+def not_asked() -> str | None:
+    """Why the hub is not asked, or None where it answers.
+
+    Returns within about `PROBE_SECONDS`; with ``HF_HUB_OFFLINE`` at once and without an attempt.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set, so the hub is not asked"
+    return None if _answers(constants.ENDPOINT) else f"the hub ({constants.ENDPOINT}) cannot be reached"
+
+
+def _answers(endpoint: str) -> bool:
+    asked, answer = _probed.get(endpoint, (float("-inf"), False))
+    if time.monotonic() - asked < BELIEVED_SECONDS:
+        return answer
+    found: list[bool] = []
+    # In a thread, because nothing limits the time that looking up an address takes.
+    thread = Thread(target=lambda: found.append(_probe(endpoint)), daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    _probed[endpoint] = (time.monotonic(), found == [True])
+    return found == [True]
+
+
+def _probe(endpoint: str) -> bool:
+    import huggingface_hub
+
+    try:
+        response = huggingface_hub.get_session().head(endpoint, timeout=PROBE_SECONDS)
+    except Exception:  # every way of not answering; which one does not matter
+        return False
+    return bool(response.status_code < 500)
+
+
+def snapshot(
+    name: str,
+    kind: Kind,
+    patterns: Sequence[str],
+    starters: Callable[[], Iterable[str]],
+    revision: str | None = None,
+) -> Path:
+    """Finds the files of a model or adapter, downloading them where the hub answers.
+
+    Args:
+        name: Hub name, such as ``google/t5-v1_1-base``.
+        kind: What it stands for.
+        patterns: Files that are wanted.
+        starters: Names of starters of the kind that are set up; called for the message only.
+        revision: Commit, tag or branch; the main branch when absent. Never replaced by another.
+
+    Returns:
+        A folder of the hub's local cache.
+
+    Raises:
+        UserError: Where the name is no hub name, the hub has no such repository or revision or keeps it gated, or the
+            hub cannot be reached and its cache holds no copy; then it names what is available on this machine.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise missing(name, kind, "it is neither a folder nor a valid hub name", starters()) from None
+    offline = not_asked()
+    try:
+        found = Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=list(patterns),
+                etag_timeout=PROBE_SECONDS,
+                local_files_only=offline is not None,
+            )
+        )
+    except LocalEntryNotFoundError as error:
+        why = offline or f"the hub stopped answering ({_first_line(error.__cause__ or error)})"
+        why = f"there is no such folder, {why}, and {_cached_state(name, kind, revision)}"
+        raise missing(name, kind, why, starters()) from None
+    except Exception as error:  # the client's errors have no common class
+        raise missing(name, kind, refusal(error, name, revision), starters()) from None
+    if kind.marker is not None and not (found / kind.marker).exists():
+        why = f"{offline}, and its copy in the hub's cache" if offline else "its repository"
+        raise missing(name, kind, f"{why} has no {kind.marker}", starters())
+    return found
+
+
+def refusal(error: Exception, name: str, revision: str | None) -> str:
+    """What the hub said about a name, in words.
+
+    Args:
+        error: What the hub's client raised.
+        name: The name that was asked for.
+        revision: The revision that was asked for.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return f"it is gated; accept its terms on {constants.ENDPOINT}/{name} and log in with `hf auth login`"
+    if isinstance(error, RepositoryNotFoundError):
+        return "the hub has no such repository, or it is private and you are not logged in (`hf auth login`)"
+    if isinstance(error, RevisionNotFoundError):
+        return f"its repository has no revision '{revision}'"
+    return f"the hub says: {_first_line(error)}"
+
+
+def missing(
+    name: str,
+    kind: Kind,
+    why: str,
+    starters: Iterable[str],
+    usable: Callable[[CachedRepoInfo], bool] | None = None,
+) -> UserError:
+    """The error for a name that cannot be had: why, and what is available on this machine.
+
+    Args:
+        name: The name.
+        kind: What it stands for.
+        why: The reason, without a full stop.
+        starters: Names of starters that are set up.
+        usable: Which repositories of the hub's cache can be used; those that hold the kind's marker when absent.
+    """
+    here, cached = sorted(starters), [repo.repo_id for repo in cached_repositories(kind, usable)]
+    listed = []
+    if here:
+        listed.append(f"starter {kind.title}s: {_some(here)}")
+    if cached:
+        listed.append(f"in the hub's cache: {_some(cached)}")
+    close = get_close_matches(name, [*here, *cached], n=1, cutoff=0.6)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    available = f"Available here: {'; '.join(listed)}." if listed else f"No {kind.title} is available here by name yet."
+    # Not so for adapters: none is a starter.
+    setup = " `metapt setup` brings the starters." if not here and kind is not ADAPTER else ""
+    return UserError(f"Cannot load the {kind.title} '{name}': {why}.{hint} {available}{setup} {kind.instead}")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
+
+
+def cached_repositories(kind: Kind, usable: Callable[[CachedRepoInfo], bool] | None = None) -> list[CachedRepoInfo]:
+    """Repositories of a kind in the hub's local cache, by name.
+
+    Args:
+        kind: What they stand for.
+        usable: Which of them to return; those that hold the kind's marker when absent.
+    """
+    from huggingface_hub import constants, scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    def has_marker(repo: CachedRepoInfo) -> bool:
+        names = {file.file_name for revision in repo.revisions for file in revision.files}
+        return kind.marker is None or kind.marker in names
+
+    try:
+        repos = scan_cache_dir(constants.HF_HUB_CACHE).repos
+    except (CacheNotFound, ValueError, OSError):
+        return []
+    found = [repo for repo in repos if repo.repo_type == kind.repo_type and (usable or has_marker)(repo)]
+    return sorted(found, key=lambda repo: repo.repo_id)
+
+
+def _cached_state(name: str, kind: Kind, revision: str | None) -> str:
+    """What the cache holds of a repository whose wanted revision it has not, in words."""
+    repo = next((repo for repo in cached_repositories(kind, lambda repo: repo.repo_id == name)), None)
+    if repo is None:
+        return "its cache on this machine holds no copy"
+    held = sorted(", ".join(sorted(each.refs)) or each.commit_hash[:12] for each in repo.revisions)
+    refs = {each.commit_hash for each in repo.revisions} | {ref for each in repo.revisions for ref in each.refs}
+    if (revision or "main") in refs:
+        return "its copy in the cache on this machine is incomplete"
+    return f"its cache on this machine holds no copy of revision '{revision or 'main'}' (but of: {_some(held)})"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

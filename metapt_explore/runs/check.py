@@ -1,0 +1,58 @@
+"""What would fail late in a study, found early."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metapt_explore import hub
+from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig
+from metapt_explore.errors import UserError
+from metapt_explore.runs.prompt_starts import distinct_starts, embedding_width, find_start
+from metapt_explore.runs.workspace import Workspace
+
+
+def check_study(
+    study: StudyConfig,
+    tasks: dict[str, TaskConfig],
+    family: Family,
+    placement: Placement,
+    workspace: Workspace,
+    inputs: dict[str, Any],
+) -> None:
+    """Checks models, templates, label words and starts; loads no weights.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        family: The language model's.
+        placement: Where the prompt stands.
+        workspace: Where a start may lie.
+        inputs: What the language model's answers depend on; `model` is its content hash.
+
+    Raises:
+        UserError: Naming what is wrong.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    from metapt_explore.prompts.models import layout_class, load_pretrained, model_folder, resolve_device
+
+    model = study.model
+    resolve_device(model.device)
+    model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)
+    folder = model_folder(model.name, model.revision)
+    tokenizer = load_pretrained(AutoTokenizer, folder, model.name)
+    layout = layout_class(family)(tokenizer, model, placement)
+    whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
+    if family == "sentence" and study.verbalizer.read == "automatic":
+        raise UserError(
+            f"verbalizer.read is `automatic`, but the sentence encoder '{model.name}' has no words to choose from; "
+            "describe the classes, or use `prototypes`."
+        )
+    layout.reader(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
+    for name, task in tasks.items():
+        layout.reader(task, f"task {name}", whole_vocabulary)
+    for method in distinct_starts(study):
+        stored = find_start(study, method, workspace, inputs["model"]).stored
+        if stored is not None:
+            settings = load_pretrained(AutoConfig, folder, model.name).get_text_config()
+            stored.check_fits(study.prompt.length, embedding_width(settings))

@@ -1,0 +1,133 @@
+"""Data sets of the hub: read at the revision that is asked for, from the hub or from its local cache."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+import huggingface_hub
+from datasets import Dataset
+from datasets.naming import camelcase_to_snakecase
+
+from metapt_explore import hub
+from metapt_explore.config import SourceConfig
+from metapt_explore.errors import UserError
+from metapt_explore.texts.starter import installed_sets
+
+_OFFLINE_SWITCH = threading.Lock()
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def read_hub(source: SourceConfig) -> Dataset:
+    """Reads a data set of the hub.
+
+    Args:
+        source: Its name, subset, split and revision. A revision is never replaced by another one.
+
+    Raises:
+        UserError: Where it cannot be reached, found or read, or holds no rows.
+    """
+    assert source.hub is not None
+    with _cache_only_when_unreachable() as offline:
+        try:
+            if offline is not None and source.revision is not None:
+                loaded = _pinned(source)
+            else:
+                loaded = datasets.load_dataset(source.hub, source.subset, split=source.split, revision=source.revision)
+        except Exception as error:
+            raise _explained(source, error, offline) from None
+    if not isinstance(loaded, Dataset) or not len(loaded):
+        raise UserError(f"The hub data set '{source.hub}' (split '{source.split}') holds no rows.")
+    _check_commit(source, loaded)
+    return loaded
+
+
+def _explained(source: SourceConfig, error: Exception, offline: str | None) -> UserError:
+    assert source.hub is not None
+    reason = hub.refusal(error, source.hub, source.revision).removeprefix("the hub says: ")
+    if offline is None:
+        return UserError(
+            f"The hub data set '{source.hub}' (split '{source.split}') could not be loaded: {reason.rstrip('.')}. "
+            "Check its name, subset, split and revision, or use `file:` with a local file."
+        )
+    held = _folder(source.hub).is_dir()
+    # A copy that is there and cannot be read has its own reason (an unknown subset or split, another revision).
+    why = f"its copy in the cache: {reason.rstrip('.')}" if held else "its cache on this machine holds no copy"
+    return hub.missing(
+        source.hub, hub.DATA_SET, f"{offline}, and {why}", installed_sets(), lambda repo: _folder(repo.repo_id).is_dir()
+    )
+
+
+def _folder(name: str) -> Path:
+    """Where the data sets library keeps a data set that was read once; only from there it is read offline."""
+    *namespace, last = name.split("/")
+    return Path(datasets.config.HF_DATASETS_CACHE).expanduser() / "___".join([*namespace, camelcase_to_snakecase(last)])
+
+
+def _pinned(source: SourceConfig) -> Dataset:
+    """Reads a revision from the cache: the library itself takes the latest copy, whatever revision is asked for."""
+    assert source.hub is not None
+    commit = _commit(source)
+    folder = _folder(source.hub)
+    copies = sorted(path.parent for path in folder.glob(f"*/*/{commit or '-'}/dataset_info.json"))
+    if source.subset is not None:
+        copies = [copy for copy in copies if copy.parts[-3] == source.subset]
+    if not copies:
+        held = sorted({path.parent.name[:12] for path in folder.glob("*/*/*/dataset_info.json")})
+        subset = f" with the subset '{source.subset}'" if source.subset else ""
+        raise ValueError(f"revision '{source.revision}'{subset} is not in it (revisions: {', '.join(held) or 'none'})")
+    if len(copies) > 1:
+        raise ValueError(f"set `subset` to one of {', '.join(copy.parts[-3] for copy in copies)}")
+    subset, version, found = copies[0].parts[-3:]
+    from datasets.packaged_modules.cache.cache import Cache
+
+    builder: Any = Cache(
+        dataset_name=source.hub.split("/")[-1], config_name=subset, version=version, hash=found, repo_id=source.hub
+    )
+    builder.download_and_prepare()
+    return builder.as_dataset(split=source.split)
+
+
+def _commit(source: SourceConfig) -> str | None:
+    """The commit of a revision, as far as this machine knows it."""
+    revision = source.revision or "main"
+    if _COMMIT.fullmatch(revision):
+        return revision
+    repo = huggingface_hub.constants.REPO_ID_SEPARATOR.join(["datasets", *str(source.hub).split("/")])
+    ref = Path(huggingface_hub.constants.HF_HUB_CACHE) / repo / "refs" / revision
+    return ref.read_text().strip() if ref.is_file() else None
+
+
+def _check_commit(source: SourceConfig, loaded: Dataset) -> None:
+    """The library falls back to any copy where the hub stops answering half-way; a pinned revision must not."""
+    files = loaded.cache_files
+    if source.revision is None or not files:
+        return
+    found, wanted = Path(files[0]["filename"]).parent.name, _commit(source)
+    if wanted is not None and _COMMIT.fullmatch(found) and found != wanted:
+        raise UserError(
+            f"The hub data set '{source.hub}': revision '{source.revision}' could not be read, only a copy of "
+            f"{found[:12]} in the cache. Try again when the hub answers."
+        )
+
+
+@contextmanager
+def _cache_only_when_unreachable() -> Iterator[str | None]:
+    """Lets the data sets library use its cache only while the hub is not asked; gives the reason."""
+    offline = hub.not_asked()
+    if offline is None:
+        yield None
+        return
+    constants = huggingface_hub.constants
+    with _OFFLINE_SWITCH:
+        before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+        try:
+            yield offline
+        finally:
+            constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
