@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.config import LabellingConfig, StudyConfig
+from metapt_explore.errors import UserError
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.reader import words_key
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
@@ -144,10 +145,18 @@ def _classifier(
 
     assert labelling.train is not None
     frame = load_source(labelling.train).to_pandas()
-    by_value = {label.value: name for name, label in study.auxiliary_tasks.labels.items()}
+    # Another data set may call classes by their names, where the study's own texts have numbers for them.
+    known = {name: name for name in study.auxiliary_tasks.labels}
+    known |= {label.value: name for name, label in study.auxiliary_tasks.labels.items()}
     written = pd.Series(texts_of(frame), index=frame.index)
-    names = frame["label"].map(by_value)
+    names = frame["label"].map(known)
     usable = names.notna() & (written.str.strip() != "")
+    if not usable.any():
+        found = ", ".join(sorted({str(value) for value in frame["label"].dropna()})[:8]) or "none"
+        raise UserError(
+            f"labelling.train: no label of {labelling.train.name} ({found}) is a class of auxiliary_tasks.labels "
+            f"by name or value ({', '.join(known)})."
+        )
     train = embed(list(written[usable]), study.encoder, device, lambda rows: on_units(0))
     classes = list(study.auxiliary_tasks.labels)
     return classify(train, list(names[usable]), vectors, classes, labelling.train.name)

@@ -168,6 +168,17 @@ def test_all_labels_anew_tells_how_good_they_are(world: Path, tmp_path: Path) ->
     assert set(table["source"]) == {"classifier"}
 
 
+def test_the_classifiers_rows_may_call_classes_by_name(world: Path, half_labelled: Path, tmp_path: Path) -> None:
+    labels = {"negative": {"value": "0", "word": "negative"}, "positive": {"value": "1", "word": "positive"}}
+    changes: dict[str, Any] = {"texts": {"file": str(half_labelled)}, "auxiliary_tasks": {"labels": labels}}
+    train = {"file": str(world / "texts.csv"), **CLASSIFIER["train"]}
+    made = study_of(world, tmp_path, labelling={"by": "classifier", "train": train}, **changes).labels()
+    assert made is not None and made.table("labels")["class"].isin(["negative", "positive"]).all()
+    train["columns"] = {"text": "text", "label": "topic"}
+    with pytest.raises(UserError, match=r"labelling\.train: no label of .*texts\.csv \(book, camera"):
+        study_of(world, tmp_path, labelling={"by": "classifier", "train": train}, **changes).labels()
+
+
 def test_calibration_is_another_question_and_cutoffs_too(world: Path, half_labelled: Path, tmp_path: Path) -> None:
     def stage(**labelling: Any) -> Any:
         changes = {"texts": {"file": str(half_labelled)}, "labelling": {"by": "zero_shot", **labelling}}
