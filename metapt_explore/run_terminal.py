@@ -22,6 +22,7 @@ from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import Progress, State, say_time
 from metapt_explore.runs.results import split_warnings, summary_table
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.texts.labelling import say_labels
 
 if TYPE_CHECKING:
     from metapt_explore.runs.study import Study
@@ -148,6 +149,10 @@ def run_in_terminal(source: str, workspace: Path | None) -> None:
     cost = read_cost(opened, config.name)
     if cost is not None and cost.real_seconds is not None:
         say(console, say_cost(cost))
+    if config.labelling is not None:
+        say(console, labels_line(opened, config.name))
+    if config.verbalizer.sentence:
+        say(console, config.verbalizer.sentence)
     for warning in split_warnings(opened, config.name):
         say(console, f"Note: {warning}")
     say(console, caution(table))
@@ -190,6 +195,14 @@ def texts_line(workspace: Workspace, study: str) -> str:
             dropped = ", ".join(f"{count:,} {reason}" for reason, count in summary["dropped"].items())
             return f"Texts: {summary['kept']:,} of {summary['report']['rows']:,} kept (not: {dropped or 'none'})."
     return "Texts: none, no method is pre-trained."
+
+
+def labels_line(workspace: Workspace, study: str) -> str:
+    """Says what labels were found for texts, and how often they are those of the data."""
+    for entry in workspace.index(study):
+        if entry["kind"] == "labels":
+            return say_labels(workspace.artifact(entry["id"]).summary)
+    return "Labels: none were looked for, no method is pre-trained."
 
 
 def spent_times(workspace: Workspace, study: str) -> str:

@@ -132,6 +132,25 @@ class VerbalizerConfig(Strict):
     content_free: list[str] = Field(["N/A", "nothing", "..."], min_length=1, description="texts that say nothing")
     automatic_words: int = Field(1, ge=1, description="automatic: label words for each class")
 
+    @property
+    def sentence(self) -> str:
+        """How classes are read, for whoever looks at the scores; empty for the plain way.
+
+        Example:
+            >>> VerbalizerConfig(calibration="batch_mean").sentence
+            'Calibrated by the mean over the scored rows, which looks at all test texts (not at their labels).'
+        """
+        parts = {
+            "whole_vocabulary": "Label words compete with the whole vocabulary: another word is a wrong answer.",
+            "prototypes": "Classes are read by prototypes of the few-shot rows.",
+            "mixed": "Classes are read half by label words, half by prototypes of the few-shot rows.",
+            "automatic": f"Each data seed chose {self.automatic_words} label word(s) a class on its few-shot rows.",
+            "batch_mean": "Calibrated by the mean over the scored rows, which looks at all test texts (not at their "
+            "labels).",
+            "content_free": "Calibrated by texts that say nothing.",
+        }
+        return " ".join(parts[key] for key in (self.decode, self.read, self.calibration) if key in parts)
+
     @model_validator(mode="after")
     def _fits_together(self) -> VerbalizerConfig:
         if self.decode == "whole_vocabulary" and (

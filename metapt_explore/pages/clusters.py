@@ -11,6 +11,7 @@ from metapt_explore import plots
 from metapt_explore.pages import shared
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.texts.labelling import say_labels
 from metapt_explore.texts.rows import texts_of
 
 #: A browser shows no more texts than this of one cluster.
@@ -23,6 +24,11 @@ def _page(workspace: Workspace, name: str) -> None:
     )
     if texts is None:
         return
+    for entry in shared.entries(workspace, name, "labels"):
+        labels = shared.ready(workspace, name, entry, "labels of the texts")
+        if labels is not None:
+            with shared.guard(labels.folder):
+                st.info(shared.plain(say_labels(labels.summary)))
     listed = {entry["clustering"]: entry for entry in shared.entries(workspace, name, "clusters")}
     known = [clustering.name for clustering in shared.study_config(workspace, name).clusterings]
     clustering = st.selectbox("Clustering", known, key="clustering", persist_state="session")
@@ -118,17 +124,28 @@ def _about(workspace: Workspace, name: str, clustering: str, found: list[dict[st
         "it, on average."
     )
     if usable:
-        counts = usable["counts"]
-        st.caption(
-            f"{usable['tasks']} auxiliary tasks use {counts['used']:,} labelled texts. Left out: "
-            f"{counts['unlabelled']:,} without a label, {counts['outliers']:,} outliers, "
-            f"{counts['dropped_clusters']:,} in clusters too small or too one-sided."
-        )
+        st.caption(_used(usable))
     shared.draw(
         plots.cluster_sizes(found),
         "sizes",
         "The length of a bar is the number of texts; its parts are their labels. A cluster with nearly one label "
         "only makes a poor task: there is little to tell apart.",
+    )
+
+
+def _used(tasks: dict[str, Any]) -> str:
+    """What auxiliary tasks are made of, and what is left out."""
+    counts = tasks["counts"]
+    if "not_drawn" in counts:
+        return (
+            f"{tasks['tasks']} auxiliary tasks tell clusters apart and use {counts['used']:,} texts; labels are not "
+            f"looked at. Left out: {counts['outliers']:,} outliers, {counts['dropped_clusters']:,} in clusters too "
+            f"small, {counts['not_drawn']:,} in clusters that no task drew."
+        )
+    return (
+        f"{tasks['tasks']} auxiliary tasks use {counts['used']:,} labelled texts. Left out: "
+        f"{counts['unlabelled']:,} without a label, {counts['outliers']:,} outliers, "
+        f"{counts['dropped_clusters']:,} in clusters too small or too one-sided."
     )
 
 

@@ -56,6 +56,8 @@ def _scores(workspace: Workspace, name: str) -> None:
     with shared.guard():
         results = results_table(workspace, name)
         _summary(results)
+        if config.verbalizer.sentence:
+            st.info(config.verbalizer.sentence)
         for warning in split_warnings(workspace, name):
             st.info(shared.plain(warning))
         st.subheader("Worth of the start")

@@ -121,3 +121,24 @@ def agreement(found: Found, given: Sequence[str | None]) -> dict[str, Any] | Non
         "kept_accuracy": float(np.mean(kept_pairs)) if kept_pairs else None,
         "recall": recall,
     }
+
+
+def say_labels(summary: dict[str, Any]) -> str:
+    """What a labels stage found, in a sentence.
+
+    Example:
+        >>> counts = {"bad": {"found": 5, "kept": 3}, "good": {"found": 4, "kept": 4}}
+        >>> say_labels({"by": "zero_shot", "asked": 9, "classes": counts, "agreement": None})
+        'Labels for 9 texts (zero_shot), kept of found: bad 3 of 5, good 4 of 4.'
+    """
+    kept = ", ".join(f"{name} {entry['kept']:,} of {entry['found']:,}" for name, entry in summary["classes"].items())
+    sentence = f"Labels for {summary['asked']:,} texts ({summary['by']}), kept of found: {kept}."
+    if summary.get("held_out_accuracy") is not None:
+        sentence += f" The classifier is right on {summary['held_out_accuracy']:.0%} of held-out training rows."
+    told = summary["agreement"]
+    if told is not None:
+        recall = ", ".join(f"{name} {share:.0%}" for name, share in told["recall"].items())
+        sentence += f" They are the data's own labels for {told['accuracy']:.0%} of {told['rows']:,} texts ({recall})"
+        kept_rows = told["kept_rows"]
+        sentence += f", {told['kept_accuracy']:.0%} of the {kept_rows:,} kept." if kept_rows else ", none of them kept."
+    return sentence
