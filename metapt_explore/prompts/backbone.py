@@ -8,8 +8,8 @@ is run; this class keeps the rows, cuts passes to memory and reads classes. One 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -17,12 +17,14 @@ from torch import Tensor
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
+from metapt_explore.prompts.banks import Bank, Banks
 from metapt_explore.prompts.layout import Layout
-from metapt_explore.prompts.memory import PLAIN_FACTOR, SECOND_FACTOR, RowMemory, is_out_of_memory, pass_budget
+from metapt_explore.prompts.memory import PLAIN_FACTOR, SECOND_FACTOR, RowMemory, pass_budget
 from metapt_explore.prompts.prototypes import Prototypes
 from metapt_explore.prompts.reader import Reader
+from metapt_explore.prompts.score_rows import over_rows
 from metapt_explore.prompts.state_cache import StateCache, States, make_cache
-from metapt_explore.prompts.text_state import TextBank, TextState, TokenBank, TokenRows
+from metapt_explore.prompts.text_state import TextBank, TextState, TokenRows
 from metapt_explore.prompts.verbalizer import Head, Run
 from metapt_explore.texts.rows import TextInput
 
@@ -30,10 +32,7 @@ from metapt_explore.texts.rows import TextInput
 PROMPTS_PER_PASS = 8
 #: Scoring takes this share of a pass's memory: its rows are many, and smaller passes stay in the caches.
 SCORING_SHARE = 0.25
-#: Banks whose token ids are remembered.
-BANKS = 64
 
-Bank = TextBank | TokenBank
 Prepared = TextState | TokenRows
 
 
@@ -85,8 +84,6 @@ class Backbone(ABC):
         self.on_notice: Callable[[str], None] = lambda message: None
         self.layout = self.layout_class(tokenizer, config, placement)
         self._cache = make_cache(config.text_state_gib, config.second_tier_gib, self.device)
-        self._banks: OrderedDict[tuple[object, ...], Bank] = OrderedDict()
-        self._numbered = 0
 
     # -------------------------------------------------------------------- what a family has to say
 
@@ -134,6 +131,12 @@ class Backbone(ABC):
         """What of rows does not depend on the prompt (families that keep text states)."""
         raise NotImplementedError
 
+    @cached_property
+    def banks(self) -> Banks:
+        """The texts prepared so far."""
+        encode = self._encode if self.keeps_states else None
+        return Banks(self.layout, self.device, self._cache, encode, self._state_bytes)
+
     @property
     def plain_pass(self) -> bool:
         """Whether steps run through transformers' own forward, which keeps more for the gradient."""
@@ -154,44 +157,19 @@ class Backbone(ABC):
         Raises:
             UserError: Where a text is blank.
         """
-        key = self._bank_key(texts, reader)
-        if key in self._banks:
-            self._banks.move_to_end(key)
-            return self._banks[key]
-        rows = self.layout.rows(texts, reader)
-        token_ids = [ids for ids, _ in rows]
-        bank: Bank
-        if self.keeps_states:
-            self._numbered += 1
-            bank = TextBank(token_ids, self._encode, self._state_bytes(), self._cache, self._numbered)
-        else:
-            bank = TokenBank(token_ids, self.device, [position for _, position in rows])
-        self._banks[key] = bank
-        if len(self._banks) > BANKS:
-            _, oldest = self._banks.popitem(last=False)
-            if isinstance(oldest, TextBank):
-                self._cache.forget(oldest.number)
-        return bank
+        return self.banks.of(texts, reader)
 
-    def _bank_key(self, texts: Sequence[TextInput], reader: Reader) -> tuple[object, ...]:
-        return self.layout.bank_key(reader), tuple(texts)
+    def forget(self, texts: Sequence[TextInput], reader: Reader) -> None:
+        """Drops the bank of these texts and its states, where there is one."""
+        self.banks.forget(texts, reader)
+
+    def forget_texts(self) -> None:
+        """Drops all banks and their states."""
+        self.banks.forget_all()
 
     def _state_bytes(self) -> int:
         """Memory of one token's state."""
         return self.memory.state_bytes_per_token
-
-    def forget(self, texts: Sequence[TextInput], reader: Reader) -> None:
-        """Drops the bank of these texts and its states, where there is one."""
-        bank = self._banks.pop(self._bank_key(texts, reader), None)
-        if isinstance(bank, TextBank):
-            self._cache.forget(bank.number)
-
-    def forget_texts(self) -> None:
-        """Drops all banks and their states."""
-        for bank in self._banks.values():
-            if isinstance(bank, TextBank):
-                self._cache.forget(bank.number)
-        self._banks.clear()
 
     def encoded(self, rows: Sequence[Sequence[int]], spare: int) -> TextState:
         """Text states of token ids, past every cache."""
@@ -285,7 +263,7 @@ class Backbone(ABC):
                     found = prototypes.mixed(found, hidden[0][:, place, 0], first + place)
                 scores[first + place, rows] = found.cpu()
 
-        self._over_rows(prompts, bank, reader, reader.verbalizer.runs, read, on_pass)
+        over_rows(self, prompts, bank, reader, reader.verbalizer.runs, read, on_pass)
         return scores
 
     @torch.no_grad()
@@ -298,45 +276,10 @@ class Backbone(ABC):
         def read(first: int, part: Tensor, rows: list[int], hidden: list[Tensor]) -> None:
             found[first : first + len(part), rows] = hidden[0][:, :, 0].transpose(0, 1).float().cpu()
 
-        self._over_rows(prompts, bank, reader, (Run(),), read, on_pass)
+        over_rows(self, prompts, bank, reader, (Run(),), read, on_pass)
         return found
 
-    def _over_rows(
-        self,
-        prompts: Tensor,
-        bank: Bank,
-        reader: Reader,
-        runs: Sequence[Run],
-        read: Callable[[int, Tensor, list[int], list[Tensor]], None],
-        on_pass: Callable[[], None],
-    ) -> None:
-        """Runs all rows under all prompts; `read` gets `[rows, prompts, offsets, width]` of each run."""
-        groups, length, _ = prompts.shape
-        together = self.prompts_together(groups)
-        order = sorted(range(len(bank)), key=lambda row: (len(bank.token_ids[row]), row))
-        while order:
-            longest = len(bank.token_ids[order[-1]])
-            size = self.rows_within(reader, length, longest, prompts=together, scoring=True)
-            # The longest rows first: a pass that does not fit fails at once.
-            rows = order[-size:]
-            exhausted = False
-            try:
-                prepared = self.prepared(bank, rows, reader, length, together)
-                for first in range(0, groups, together):
-                    part = prompts[first : first + together].to(self.device)
-                    read(first, part, rows, [self._features_of_all(part, prepared, reader, run) for run in runs])
-                    on_pass()
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                exhausted = True  # handled outside of `except`, where the error still holds the tensors
-            if exhausted:
-                prepared = None  # type: ignore[assignment]
-                self.halve_passes(len(rows), together)
-            else:
-                order = order[: -len(rows)]
-
-    def _features_of_all(self, prompts: Tensor, rows: Prepared, reader: Reader, run: Run) -> Tensor:
+    def features_of_all(self, prompts: Tensor, rows: Prepared, reader: Reader, run: Run) -> Tensor:
         """Features of each row under each of the prompts that share a pass, `[rows, prompts, offsets, width]`."""
         count = len(rows.lengths)
         groups = torch.zeros(count, dtype=torch.long, device=self.device)

@@ -142,9 +142,9 @@ class CausalBackbone(Backbone):
             hidden = decoder.after_text(new, rows, blocks=1)[:, 0]
         return hidden[:, None]
 
-    def _features_of_all(self, prompts: Tensor, rows: Prepared, reader: Reader, run: Run) -> Tensor:
+    def features_of_all(self, prompts: Tensor, rows: Prepared, reader: Reader, run: Run) -> Tensor:
         if isinstance(rows, TokenRows):
-            return super()._features_of_all(prompts, rows, reader, run)
+            return super().features_of_all(prompts, rows, reader, run)
         blocks, count = len(prompts), len(rows.lengths)
         behind = self._vectors((*reader.tail, *run.inserted), blocks)
         new = torch.cat([prompts.to(self.dtype), behind], dim=1).reshape(1, -1, self.width).expand(count, -1, -1)

@@ -91,10 +91,10 @@ def test_operations_are_counted_from_the_layers_matrices(bench: Bench) -> None:
 def test_a_cold_case_encodes_every_time(bench: Bench) -> None:
     case = small(next(case for case in CASES if case.name == "meta-cold"))
     sides = bench.sides(case)
-    before = sides.backbone._numbered
+    before = sides.backbone.banks.numbered
     sides.ours()
     sides.ours()
-    assert sides.backbone._numbered == before + 2
+    assert sides.backbone.banks.numbered == before + 2
 
 
 def test_second_order_cost_is_measured_on_equal_work(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,7 +227,7 @@ def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBack
     def run(folder: Path, stop_at_call: int | None) -> dict[str, Tensor]:
         folder.mkdir(exist_ok=True)
         steps.clear()
-        backbone._banks.clear()
+        backbone.forget_texts()
 
         def on_step(step: int) -> None:
             steps.append(step)

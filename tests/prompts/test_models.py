@@ -66,6 +66,7 @@ def test_a_text_begins_as_the_tokenizer_begins_it(
     marked.bos_token = "[CLS]"
     marked.backend_tokenizer.post_processor = TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", first)])
     backbone.layout = CausalLayout(marked, backbone.config, placement)
+    del backbone.banks
     long = " ".join(["good"] * 40)
     assert backbone.bank([long], reader).token_ids == [[first, *before, *[word] * 12, *tail]]
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_reference import LABELS, assert_near, make_case, texts_of
 
-from metapt_explore.prompts import backbone as backbone_module
+from metapt_explore.prompts import banks as banks_module
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.gradients import Batch
 from metapt_explore.prompts.reader import Reader
@@ -76,7 +76,7 @@ def test_states_do_not_depend_on_the_order_of_requests(backbone_of: BackboneOf) 
 
 def test_the_same_texts_share_a_bank(backbone_of: BackboneOf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods scored on the same rows share states; beyond some banks the oldest is forgotten, with its states."""
-    monkeypatch.setattr(backbone_module, "BANKS", 2)
+    monkeypatch.setattr(banks_module, "BANKS", 2)
     backbone = backbone_of("llama")
     first, reader = bank_of(backbone)
     first.batch([0])

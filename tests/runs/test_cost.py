@@ -86,7 +86,7 @@ def test_calibration_leaves_no_trace(placement: str, world: Path, tmp_path: Path
     assert torch.equal(before, torch.get_rng_state())
     assert min(speed.trained, speed.tuned, speed.hessian, speed.scored, speed.base_mib) > 0
     assert (speed.encoded > 0) == (placement == "suffix")
-    assert not study.backbone._banks and not study.backbone._cache._kept
+    assert not len(study.backbone.banks) and not study.backbone._cache._kept
 
     def stop() -> None:
         raise Cancelled
