@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
-    print(json.dumps({"manifest": manifest()}, ensure_ascii=False), flush=True)
+    command = " ".join(["python", "benchmarks/encoder_decoder.py", *sys.argv[1:]])
+    print(json.dumps({"manifest": manifest(), "command": command}, ensure_ascii=False), flush=True)
     with tempfile.TemporaryDirectory() as place:
         write_model(Path(place))
         for case in CASES:

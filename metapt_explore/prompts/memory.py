@@ -14,8 +14,8 @@ CPU_PASS_GIB = 1.0
 GPU_PASS_SHARE = 0.4
 #: The model's own forward pass keeps about this many times what the hand-written one keeps.
 PLAIN_FACTOR = 3.0
-#: The same for a bidirectional encoder (measured on T5 and BERT of base size: 0.8 to 1.3).
-ENCODER_FACTOR = 1.5
+#: The same for a bidirectional encoder (measured on T5 and BERT of base size: 0.8 to 1.1).
+ENCODER_FACTOR = 1.2
 #: A second derivative keeps the graph of the first gradient as well.
 SECOND_FACTOR = 3
 
