@@ -47,7 +47,7 @@ def _page(workspace: Workspace, name: str) -> None:
                 _map(points, _written(texts)["text"], found)
             _about(workspace, name, clustering, found)
             with shared.guard(texts.folder):
-                _texts(points, _written(texts), found)
+                _texts(name, clustering, points, _written(texts), found)
     with shared.guard(texts.folder):
         _decontamination(texts)
 
@@ -128,7 +128,9 @@ def _about(workspace: Workspace, name: str, clustering: str, found: list[dict[st
     shared.draw(
         plots.cluster_sizes(found),
         "sizes",
-        "The length of a bar is the number of texts; its parts are their labels. A cluster with nearly one label "
+        "The length of a bar is the number of texts."
+        if usable and "not_drawn" in usable["counts"]
+        else "The length of a bar is the number of texts; its parts are their labels. A cluster with nearly one label "
         "only makes a poor task: there is little to tell apart.",
     )
 
@@ -149,14 +151,18 @@ def _used(tasks: dict[str, Any]) -> str:
     )
 
 
-def _texts(points: pd.DataFrame, written: pd.DataFrame, found: list[dict[str, Any]]) -> None:
+def _texts(
+    name: str, clustering: str, points: pd.DataFrame, written: pd.DataFrame, found: list[dict[str, Any]]
+) -> None:
     st.subheader("Texts of a cluster")
     names = {int(cluster["cluster"]): str(cluster["name"]) for cluster in found}
     if (points["cluster"] < 0).any():
         names[-1] = "outliers"
     if not names:
         return
-    chosen = st.selectbox("Cluster", list(names), format_func=lambda cluster: names[cluster], key="cluster")
+    # A key of its own for each grouping: numbers are the same in all, and a browser keeps the name of the last one.
+    key = f"cluster_{name}_{clustering}"
+    chosen = st.selectbox("Cluster", list(names), format_func=lambda cluster: names[cluster], key=key)
     members = points[points["cluster"] == chosen].sort_values("strength", ascending=False, kind="stable")
     shown = members.head(MOST_TEXTS)
     columns = [column for column in ("text", "label", "group") if written[column].notna().any()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -76,6 +77,8 @@ def _scores(workspace: Workspace, name: str) -> None:
             "same pair: if nearly all rise from one method to the next, the difference is steady; if they cross, "
             "seeds decide more than the method. A tall column of points is a large variance.",
         )
+        if "words" in results:
+            _chosen_words(results)
         _all(results, name)
 
 
@@ -123,6 +126,16 @@ def _probed(record: dict[str, Any]) -> dict[str, Any]:
         "commonest prediction (%)": percent("commonest"),
         "not readable because": record["reason"] or "",
     }
+
+
+def _chosen_words(results: pd.DataFrame) -> None:
+    """Label words that data seeds chose on their few-shot rows; every method was read by the same."""
+    st.subheader("Label words that were chosen")
+    rows = []
+    for row in results.drop_duplicates(["task", "data_seed"]).dropna(subset=["words"]).to_dict(orient="records"):
+        said = {label: ", ".join(words) for label, words in json.loads(row["words"]).items()}
+        rows.append({"task": row["task"], "data seed": row["data_seed"], **said})
+    st.dataframe(pd.DataFrame(rows), key="chosen_words", hide_index=True)
 
 
 def _all(results: pd.DataFrame, name: str) -> None:

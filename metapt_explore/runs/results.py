@@ -51,7 +51,8 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
         frame["seconds"] = round(stage["seconds"] / len(frame), 2)
         frame["pretraining_seconds"] = round(prompt.get("seconds", 0.0), 2)
         frame["artifact"] = entry["id"]
-        frames.append(frame[COLUMNS])
+        # Where data seeds chose their label words, what they chose.
+        frames.append(frame[[*COLUMNS, *(["words"] if "words" in frame else [])]])
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 

@@ -154,7 +154,7 @@ def test_clusters_show_map_keywords_quality_and_texts(show: Open, demo: Workspac
     assert [trace["name"] for trace in map_["data"]] == ["outliers", "0: phone", "1: book"]
     assert decoded(map_["data"][1]["x"]) == [0.0, 0.1, 0.2]
     assert [bar["x"] for bar in sizes["data"]] == [[1, 1], [2, 1], [0, 1]]
-    at.selectbox(key="cluster").set_value(-1).run()
+    at.selectbox(key="cluster_demo_kmeans").set_value(-1).run()
     assert at.dataframe[1].value["text"].tolist() == ["hm"]
 
 
