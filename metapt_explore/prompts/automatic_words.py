@@ -14,6 +14,7 @@ from torch import Tensor
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.backbone import Backbone
+from metapt_explore.prompts.reader import space_writer
 from metapt_explore.texts.rows import TextInput
 
 #: Words are looked for among so many tokens that the model finds likeliest on average, as in the paper's code.
@@ -84,7 +85,8 @@ def word_tokens(tokenizer: object, spaced: bool, vocabulary: int) -> dict[int, s
     ]
     if not likely:
         return {}
-    texts = [f" {text}" if spaced else text for _, text in likely]
+    behind_space = space_writer(tokenizer)
+    texts = [behind_space(text) if spaced else text for _, text in likely]
     back = tokenizer(texts, add_special_tokens=False)["input_ids"]  # type: ignore[operator]
     return {token: text for (token, text), ids in zip(likely, back, strict=True) if list(ids) == [token]}
 

@@ -271,12 +271,16 @@ class Backbone(ABC):
         self, prompts: Tensor, bank: Bank, reader: Reader, on_pass: Callable[[], None] = lambda: None
     ) -> Tensor:
         """Hidden states at the place of the answer for every row under every prompt, `[groups, rows, width]`, fp32."""
-        found = torch.empty(len(prompts), len(bank), self.width)
+        parts: list[tuple[int, list[int], Tensor]] = []
 
         def read(first: int, part: Tensor, rows: list[int], hidden: list[Tensor]) -> None:
-            found[first : first + len(part), rows] = hidden[0][:, :, 0].transpose(0, 1).float().cpu()
+            parts.append((first, rows, hidden[0][:, :, 0].transpose(0, 1).float().cpu()))
 
         over_rows(self, prompts, bank, reader, (Run(),), read, on_pass)
+        # Not every model's hidden states are as wide as its embeddings (ALBERT, ELECTRA).
+        found = torch.empty(len(prompts), len(bank), parts[0][2].shape[-1])
+        for first, rows, hidden in parts:
+            found[first : first + len(hidden), rows] = hidden
         return found
 
     def features_of_all(self, prompts: Tensor, rows: Prepared, reader: Reader, run: Run) -> Tensor:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
-from metapt_explore.prompts.reader import Reader, encoder_of, label_tokens, special_tokens
+from metapt_explore.prompts.reader import Reader, encoder_of, label_tokens, space_writer, special_tokens
 from metapt_explore.prompts.template import Template, tokenise
 from metapt_explore.prompts.verbalizer import Verbalizer, Word
 from metapt_explore.texts.rows import TextInput
@@ -26,6 +26,7 @@ class Layout(ABC):
     def __init__(self, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
         self.tokenizer, self.config, self.placement = tokenizer, config, placement
         self.encode = encoder_of(tokenizer)
+        self.behind_space = space_writer(tokenizer)
         #: What the tokenizer itself puts in front of a text and behind it.
         self.first, self.last = special_tokens(tokenizer)
 
@@ -67,8 +68,12 @@ class Layout(ABC):
         """
         template = tokenise(labels.template, self.encode)
         self.check_template(labels.template, template, where)
-        words = label_tokens(labels, self.encode, self.spaced(labels.template), where, whole_vocabulary)
+        words = label_tokens(labels, self._word_encoder(labels.template), where, whole_vocabulary)
         return Reader(template, self.verbalizer(words, whole_vocabulary), tuple(labels.labels))
+
+    def _word_encoder(self, written: str) -> Callable[[str], list[int]]:
+        """Token ids of a label word where it stands in a template."""
+        return (lambda word: self.encode(self.behind_space(word))) if self.spaced(written) else self.encode
 
     def rows(self, texts: Sequence[TextInput], reader: Reader) -> list[tuple[list[int], int]]:
         """Lays out texts, cut to `max_text_tokens`; of a pair the longer one is cut first, the template never is.
@@ -86,7 +91,7 @@ class Layout(ABC):
         """Token ids of texts without special tokens, cut to `max_text_tokens`."""
         if not texts:
             return []
-        written = [f" {text}" for text in texts] if spaced else list(texts)
+        written = [self.behind_space(text) for text in texts] if spaced else list(texts)
         longest = self.config.max_text_tokens
         cut = self.tokenizer(written, add_special_tokens=False, truncation=True, max_length=longest)
         return list(cut["input_ids"])

@@ -49,14 +49,13 @@ class Reader:
 
 
 def label_tokens(
-    labels: LabelsConfig, encode: Callable[[str], list[int]], spaced: bool, where: str, whole_vocabulary: bool
+    labels: LabelsConfig, encode: Callable[[str], list[int]], where: str, whole_vocabulary: bool
 ) -> dict[str, list[Word]]:
     """Tokenises the label words of each class.
 
     Args:
         labels: Template and labels, from a study or a task file.
-        encode: Token ids of a text without special tokens.
-        spaced: Whether a word follows something with a space in front of it.
+        encode: Token ids of a word where it stands, with the space in front of it if there is one.
         where: What to call the configuration in messages.
         whole_vocabulary: Whether words compete with every other token, which only words of one token can.
 
@@ -70,7 +69,7 @@ def label_tokens(
             raise UserError(f"{where}: class '{name}' has no label word; give it one (`word:` or `words:`).")
         found[name] = []
         for word in label.words:
-            tokens = tuple(encode(f" {word}" if spaced else word))
+            tokens = tuple(encode(word))
             if not tokens:
                 raise UserError(f"{where}: label word '{word}' of class '{name}' is no token of this model.")
             if whole_vocabulary and len(tokens) > 1:
@@ -96,6 +95,19 @@ def encoder_of(tokenizer: Any) -> Callable[[str], list[int]]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
 
     return encode
+
+
+def space_writer(tokenizer: Any) -> Callable[[str], str]:
+    """How a text is written that follows a space.
+
+    Some tokenizers of the SentencePiece kind put a space in front of every text themselves (Llama 2): " good" would be
+    two spaces to them.
+    """
+    encode = encoder_of(tokenizer)
+    bare, spaced = encode("a"), encode(" a")
+    first = str(tokenizer.convert_ids_to_tokens(bare[0])) if bare else ""
+    twice = first.startswith("▁") and len(spaced) > len(bare)
+    return (lambda text: text) if twice else (lambda text: f" {text}")
 
 
 def special_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

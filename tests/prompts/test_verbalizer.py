@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_reference import Case, assert_near, make_case
 
-from metapt_explore.config import LabelsConfig, Placement
+from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.prompts.automatic_words import likeliest_words, with_automatic_words, word_tokens
+from metapt_explore.prompts.causal import CausalLayout
 from metapt_explore.prompts.prototypes import TEMPERATURE, Prototypes
+from metapt_explore.prompts.reader import space_writer
 from metapt_explore.prompts.score_calibration import calibrated
 from metapt_explore.prompts.template import tokenise
 
@@ -262,6 +264,21 @@ def test_word_tokens_are_whole_words_as_the_model_sees_them() -> None:
     assert all(word.isalpha() and word.islower() and len(word) > 2 for word in found.values())
     tokenizer = tiny.tokenizer("qwen2")
     assert all(tokenizer(f" {word}")["input_ids"] == [token] for token, word in found.items())
+
+
+def test_a_tokenizer_that_writes_the_space_itself_gets_none() -> None:
+    """As Llama 2's: " good" would be a space and "▁good"; to a byte-level one the space is part of the word."""
+    from tokenizers import Tokenizer, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = ["<unk>", "▁", "▁good", "▁bad", "▁it", "▁:", "▁a"]
+    raw = Tokenizer(models.Unigram([(piece, -1.0) for piece in pieces], unk_id=0))
+    raw.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    llama = PreTrainedTokenizerFast(tokenizer_object=raw, unk_token="<unk>")
+    layout = CausalLayout(llama, ModelConfig(), "prefix")
+    reader = layout.reader(LabelsConfig(template="{text} :", labels={"x": "bad", "y": "good"}), "test")
+    assert [llama.convert_ids_to_tokens(token) for token in reader.words] == ["▁bad", "▁good"]
+    assert space_writer(tiny.tokenizer("qwen2"))("good") == " good"
 
 
 def test_automatic_words_leave_template_and_classes_alone(backbone_of: BackboneOf) -> None:
