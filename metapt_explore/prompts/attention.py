@@ -31,6 +31,16 @@ class Captured:
     keys: list[Tensor]
     values: list[Tensor]
 
+    def stacked(self) -> tuple[Tensor, Tensor]:
+        """Keys and values of all layers, `[layers, rows, kv_heads, tokens, head_dim]` each.
+
+        Raises:
+            KeyError: Where the model ran another attention function than ours.
+        """
+        if not self.keys:
+            raise KeyError(NAME)
+        return torch.stack(self.keys), torch.stack(self.values)
+
 
 @dataclass
 class Context:

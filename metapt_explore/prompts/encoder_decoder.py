@@ -114,7 +114,7 @@ class EncoderDecoderBackbone(Backbone):
         settings = self.model.config
         scaled = getattr(settings, "scale_decoder_outputs", None)
         if scaled is None:  # before transformers 5: T5 scales where the output layer is the embedding
-            scaled = settings.model_type in ("t5", "umt5", "mt5") and settings.tie_word_embeddings
+            scaled = settings.model_type in ("t5", "umt5") and settings.tie_word_embeddings
         bias = getattr(self.model, "final_logits_bias", None)
         weight = self.model.get_output_embeddings().weight
         return LinearHead(weight, None if bias is None else bias[0], settings.d_model**-0.5 if scaled else 1.0)

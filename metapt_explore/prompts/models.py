@@ -225,7 +225,17 @@ def load_backbone(
     options: dict[str, Any] = {"attn_implementation": attention.register()} if family == "causal" else {}
     auto_class = getattr(transformers, FAMILIES[family].auto_class)
     # Never a pickle.
-    model = load_pretrained(auto_class, folder, config.name, dtype=dtype, use_safetensors=True, **options).to(device)
+    try:
+        model = load_pretrained(auto_class, folder, config.name, dtype=dtype, use_safetensors=True, **options).to(
+            device
+        )
+    except UserError as error:
+        if attention.NAME not in str(error):
+            raise
+        raise UserError(
+            f"The model '{config.name}' cannot be used: its attention cannot be replaced (it does not use the "
+            "attention interface of transformers)."
+        ) from None
     try:
         backbone = _backbone_class(family)(model, tokenizer, config, placement)
     except AttributeError as error:  # no attention heads, no input embeddings …

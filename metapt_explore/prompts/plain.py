@@ -30,7 +30,7 @@ class PlainDecoder:
         captured = attention.Captured([], [])
         with torch.no_grad():
             self.base(input_ids=token_ids, use_cache=False, captured=captured)
-        return torch.stack(captured.keys), torch.stack(captured.values)
+        return captured.stacked()
 
     def after_text(self, new: Tensor, state: TextState, blocks: int) -> Tensor:
         """See `Decoder.after_text`."""
@@ -55,10 +55,11 @@ class PlainDecoder:
             return out.last_hidden_state[torch.arange(len(rows), device=rows.device), lengths - 1]
         captured = attention.Captured([], [])
         self.base(inputs_embeds=prompts, use_cache=False, captured=captured)
+        keys, values = captured.stacked()
         # Padding stands behind every real token: the causal mask keeps it out of what is read.
         context = attention.Context(
-            pick(torch.stack(captured.keys), groups, dim=1),
-            pick(torch.stack(captured.values), groups, dim=1),
+            pick(keys, groups, dim=1),
+            pick(values, groups, dim=1),
             rows.new_zeros(1, 1, 1, prompt_tokens),
             attention.causal_mask(tokens, 1, rows.dtype, rows.device),
         )

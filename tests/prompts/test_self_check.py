@@ -102,7 +102,12 @@ def test_text_states_that_are_wrong_are_noticed(backbone_of: BackboneOf, monkeyp
 #: Real architectures that do something which the shortcuts do not cover, and how they are refused.
 UNFIT = {
     # Linear biases instead of positions, and attention of its own.
-    "Bloom": ({"hidden_size": 32, "n_layer": 2, "n_head": 4}, "cannot be used with the"),
+    "Bloom": ({"hidden_size": 32, "n_layer": 2, "n_head": 4}, "its attention cannot be replaced"),
+    # The same, and known as such when it is loaded.
+    "Falcon": (
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+        "its attention cannot be replaced",
+    ),
     # No attention at all.
     "Mamba": ({"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}, "cannot be used with the"),
     # The head scales its scores.
