@@ -94,8 +94,8 @@ class Label(Strict):
 
     @property
     def word(self) -> str:
-        """The first label word."""
-        return self.words[0]
+        """The first label word; the description of a class that has none."""
+        return self.words[0] if self.words else self.description or ""
 
 
 class LabelsConfig(Strict):

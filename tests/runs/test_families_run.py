@@ -179,3 +179,61 @@ def test_pairs_of_texts_from_file_to_results(
     assert not set(zip(rows["text"], rows["text_pair"], strict=True)) & set(
         study.texts().table("texts")[["text", "text_pair"]].itertuples(index=False, name=None)
     )
+
+
+@pytest.mark.parametrize("kind", ["t5", "bert", "sentence"])
+@pytest.mark.parametrize("start", ["random", "labels", {"text": "is this good or bad"}], ids=str)
+def test_every_start(kind: str, start: Any, world: Path, models: Path, tmp_path: Path) -> None:
+    """Descriptions stand in for words where there are none."""
+    labels = {
+        name: {"value": name, "description": f"this was {word}"} | ({} if kind == "sentence" else {"word": word})
+        for name, word in (("negative", "bad"), ("positive", "good"))
+    }
+    study = study_of(
+        world, tmp_path, models / kind, prompt={"length": 3, "start": start}, auxiliary_tasks={"labels": labels}
+    )
+    assert study.prompt("PPT").summary["moved"] > 0
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart", "bert"])
+def test_a_peft_adapter_of_each_family_is_a_start(kind: str, world: Path, models: Path, tmp_path: Path) -> None:
+    """As PEFT saves it; of an encoder-decoder's two prompts the encoder's is taken."""
+    import torch
+    import transformers
+    from peft import PromptTuningConfig, TaskType, get_peft_model
+
+    name, task = {
+        "t5": ("AutoModelForSeq2SeqLM", TaskType.SEQ_2_SEQ_LM),
+        "bart": ("AutoModelForSeq2SeqLM", TaskType.SEQ_2_SEQ_LM),
+        "bert": ("AutoModelForMaskedLM", TaskType.FEATURE_EXTRACTION),
+    }[kind]
+    model = getattr(transformers, name).from_pretrained(models / kind)
+    tuned = get_peft_model(model, PromptTuningConfig(task_type=task, num_virtual_tokens=3))
+    weight = tuned.prompt_encoder["default"].embedding.weight
+    tuned.save_pretrained(tmp_path / "adapter")
+    study = study_of(
+        world, tmp_path / "w", models / kind, prompt={"length": 3, "start": {"peft": str(tmp_path / "adapter")}}
+    )
+    study.check()
+    assert torch.equal(study.prompt("PT").tensors("prompt")["prompt"], weight[:3].detach())
+
+
+def test_the_packaged_sentence_encoder_for_real(world: Path, tmp_path: Path) -> None:
+    """The tour with MiniLM, shortened, and beside a task of single texts one of pairs."""
+    from metapt_explore.config import load_study
+    from metapt_explore.setup_starter import is_set_up
+
+    if not is_set_up():
+        pytest.skip("the starter models are not there; run `metapt setup`")
+    tree = load_study("tour_minilm").model_dump(mode="json", exclude_none=True)
+    tree["model"] |= {"dtype": "float32", "device": "cpu"}
+    tree["texts"]["limit"] = 200
+    tree["auxiliary_tasks"] |= {"min_size": 16, "min_per_label": 4}
+    tree["pretraining"] |= {"steps": 3, "meta_batch_size": 2, "support_size": 4, "query_size": 4}
+    tree["evaluation"] |= {"tasks": ["rotten_tomatoes", str(world / "same.yaml")], "data_seeds": [13], "steps": 3}
+    tree["evaluation"] |= {"shots": 4, "test_rows": 20, "curve_steps": [0, 3], "batch_size": 4}
+    tree["methods"] = [{"name": "PT", "kind": "pt"}, {"name": "M", "kind": "metapt", "clustering": "kmeans"}]
+    study = Study(parse(StudyConfig, tree, "test"), tmp_path)
+    table = study.run()
+    assert study.family == "sentence" and set(table["task"]) == {"rotten_tomatoes", "same"}
+    assert table["test_loss"].notna().all() and study.prompt("M").summary["moved"] > 0
