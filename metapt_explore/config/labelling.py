@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -22,7 +22,9 @@ class LabellingConfig(Strict):
         "classifier: logistic regression on sentence embeddings, trained on `train`"
     )
     which: Literal["unlabelled", "all"] = Field(
-        "unlabelled", description="all: labels of the data are set aside, and compared with in the summary"
+        "unlabelled",
+        description="unlabelled: texts without any label (one whose label is no class stays as it is); all: labels of "
+        "the data are set aside, and compared with in the summary",
     )
     cutoff: float | dict[str, float] = Field(
         0.0, description="confidence below which a text stays unlabelled: one number, or one for each class"
@@ -34,18 +36,25 @@ class LabellingConfig(Strict):
     content_free: list[str] = Field(["N/A", "nothing", "..."], min_length=1, description="texts that say nothing")
     train: SourceConfig | None = Field(None, description="classifier: labelled rows to learn from")
 
-    @field_validator("cutoff")
+    @field_validator("cutoff", mode="before")
     @classmethod
-    def _are_confidences(cls, cutoff: float | dict[str, float]) -> float | dict[str, float]:
-        values = cutoff.values() if isinstance(cutoff, dict) else [cutoff]
+    def _are_confidences(cls, cutoff: Any) -> Any:
+        values = list(cutoff.values()) if isinstance(cutoff, dict) else [cutoff]
+        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+            raise ValueError("give a confidence between 0 and 1, or a mapping of classes to confidences")
         if any(not 0 <= value <= 1 for value in values):
             raise ValueError("a confidence lies between 0 and 1")
-        return cutoff
+        # YAML reads a class called 0 as a number.
+        return {str(name): value for name, value in cutoff.items()} if isinstance(cutoff, dict) else cutoff
 
     @model_validator(mode="after")
     def _classifier_learns_from_something(self) -> LabellingConfig:
         if (self.by == "classifier") != (self.train is not None):
             raise ValueError("`train` (labelled rows) goes with `by: classifier`, and only with it")
+        if self.by == "classifier":
+            for key in ("calibration", "content_free"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"`{key}` belongs to `by: zero_shot`")
         if self.train is not None and self.train.starter is None and self.train.columns.label is None:
             raise ValueError(f"{self.train.name} needs a label column; set `train: {{columns: {{label: ...}}}}`")
         return self

@@ -266,6 +266,11 @@ class StudyConfig(Strict):
     @model_validator(mode="after")
     def _labels_come_from_one_place(self) -> StudyConfig:
         labelling, auxiliary = self.labelling, self.auxiliary_tasks
+        if auxiliary.classes == "labels" and auxiliary.n_tasks != type(auxiliary).model_fields["n_tasks"].default:
+            raise ValueError(
+                "`auxiliary_tasks.n_tasks` goes with `classes: clusters`; else every cluster that is large enough is a "
+                "task"
+            )
         if auxiliary.classes == "clusters":
             if labelling is not None:
                 raise ValueError("`labelling` and `auxiliary_tasks.classes: clusters` exclude one another")
@@ -277,8 +282,11 @@ class StudyConfig(Strict):
                     )
         if labelling is None:
             return self
-        if self.texts.labelled_only:
-            raise ValueError("texts.labelled_only drops the texts that `labelling` is for; leave one of them out")
+        if self.texts.labelled_only and labelling.which == "unlabelled":
+            raise ValueError(
+                "texts.labelled_only drops the texts that `labelling` is for; leave one of them out (or ask for "
+                "`labelling: {which: all}`, to see how often found labels are the data's own)"
+            )
         if isinstance(labelling.cutoff, dict):
             for name in labelling.cutoff:
                 if name not in auxiliary.labels:

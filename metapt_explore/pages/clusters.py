@@ -24,6 +24,7 @@ def _page(workspace: Workspace, name: str) -> None:
     )
     if texts is None:
         return
+    labels = None
     for entry in shared.entries(workspace, name, "labels"):
         labels = shared.ready(workspace, name, entry, "labels of the texts")
         if labels is not None:
@@ -47,7 +48,7 @@ def _page(workspace: Workspace, name: str) -> None:
                 _map(points, _written(texts)["text"], found)
             _about(workspace, name, clustering, found)
             with shared.guard(texts.folder):
-                _texts(name, clustering, points, _written(texts), found)
+                _texts(name, clustering, points, _labelled(_written(texts), labels), found)
     with shared.guard(texts.folder):
         _decontamination(texts)
 
@@ -56,6 +57,14 @@ def _written(texts: Artifact) -> pd.DataFrame:
     """The texts, pairs written as one."""
     rows = shared.table(texts, "texts")
     return rows.assign(text=texts_of(rows))
+
+
+def _labelled(written: pd.DataFrame, labels: Artifact | None) -> pd.DataFrame:
+    """The texts with the labels that were found in place of the data's own, where the study looks for some."""
+    if labels is None:
+        return written
+    found = shared.table(labels, "labels")
+    return written.assign(label=found["class"], confidence=found["confidence"].round(3), source=found["source"])
 
 
 def _quality(summary: dict[str, Any]) -> None:
@@ -165,7 +174,8 @@ def _texts(
     chosen = st.selectbox("Cluster", list(names), format_func=lambda cluster: names[cluster], key=key)
     members = points[points["cluster"] == chosen].sort_values("strength", ascending=False, kind="stable")
     shown = members.head(MOST_TEXTS)
-    columns = [column for column in ("text", "label", "group") if written[column].notna().any()]
+    shown_columns = [column for column in ("text", "label", "confidence", "source", "group") if column in written]
+    columns = [column for column in shown_columns if written[column].notna().any()]
     frame = written.loc[shown["row"], columns].assign(strength=shown["strength"].round(3).to_numpy())
     st.dataframe(frame, key="cluster_texts", hide_index=True)
     cut = f"The {MOST_TEXTS} surest of {len(members):,} texts" if len(members) > MOST_TEXTS else "Texts"

@@ -116,9 +116,29 @@ def _found(artifact: Artifact) -> str:
 
 def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
     """Names of the clusters that are the method's tasks; without them panels show numbers."""
+    if shared.study_config(workspace, name).auxiliary_tasks.classes == "clusters":
+        return _cluster_words(workspace, name, method)
     entry = next(iter(shared.entries(workspace, name, "clusters", clustering=method.clustering)), None)
     found = workspace.artifact(entry["id"]).summary.get("clusters", []) if entry else []
     return {int(cluster["cluster"]): str(cluster["name"]) for cluster in found}
+
+
+def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
+    """What tasks tell apart whose classes are clusters: each word with the number of its cluster."""
+    found = []
+    for kind, table in (("tasks", "tasks"), ("clusters", "clusters")):
+        entry = next(iter(shared.entries(workspace, name, kind, clustering=method.clustering)), None)
+        artifact = workspace.artifact(entry["id"]) if entry else None
+        if artifact is None or artifact.status != "done":
+            return {}
+        found.append(shared.table(artifact, table))
+    tasks, clusters = found
+    of_row = clusters.set_index("row")["cluster"]
+    first = tasks.drop_duplicates(["task", "label"])
+    words: dict[int, list[str]] = {}
+    for task, label, row in first[["task", "label", "row"]].itertuples(index=False):
+        words.setdefault(int(task), []).append(f"{label}: cluster {of_row[row]}")
+    return {task: ", ".join(said) for task, said in words.items()}
 
 
 shared.show_page("Pre-training", _page)

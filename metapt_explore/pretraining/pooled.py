@@ -17,15 +17,23 @@ class Pooled:
 
     A step has as many rows as a meta-step has in support and query together, so that pooled
     pre-training and meta-learning spend the same number of backbone passes and of updates.
+
+    Each row is in the pool once. Where clusters are the classes (`clusters/cluster_tasks.py`) a row has another word in
+    another task; an inner step can find out which is meant, but one prompt for all tasks cannot, and a pool that held
+    the row under every word would only teach it that all are equally likely. There a row keeps the word of the first
+    task that holds it, so that the pool is one task over all clusters that were drawn, each of them one word.
     """
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         config = setting.config
         self._pool: dict[str, list[int]] = {}
+        pooled: set[int] = set()
         for task in sorted(setting.tasks):
             for name, rows in setting.tasks[task].items():
-                self._pool.setdefault(name, []).extend(int(row) for row in rows)
+                new = [int(row) for row in rows if int(row) not in pooled]
+                self._pool.setdefault(name, []).extend(new)
+                pooled.update(new)
         # One "task", the pool, with the rows of a whole meta-step: half as support, half as query.
         self._config = config.model_copy(
             update={

@@ -19,7 +19,7 @@ def check_study(
     workspace: Workspace,
     inputs: dict[str, Any],
 ) -> None:
-    """Checks models, templates, label words and starts; loads no weights.
+    """Checks models, templates, label words, starts and a classifier's rows; loads no weights.
 
     Args:
         study: The study.
@@ -35,6 +35,7 @@ def check_study(
     from transformers import AutoConfig, AutoTokenizer
 
     from metapt_explore.prompts.models import layout_class, load_pretrained, model_folder, resolve_device
+    from metapt_explore.texts.sources import source_fingerprint
 
     model = study.model
     resolve_device(model.device)
@@ -49,6 +50,8 @@ def check_study(
             "describe the classes, or use `prototypes`."
         )
     layout.reader(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
+    if study.labelling is not None and study.labelling.train is not None:
+        source_fingerprint(study.labelling.train)
     for name, task in tasks.items():
         layout.reader(task, f"task {name}", whole_vocabulary)
     for method in distinct_starts(study):

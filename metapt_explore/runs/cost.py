@@ -115,7 +115,8 @@ def count(
         placement: Where the prompt stands, where the model's family decides; as the study says when absent.
 
     Returns:
-        ``prompt/<method>/<seed>`` and ``fewshot/<method>/<task>/<seed>`` with their work.
+        ``prompt/<method>/<seed>`` and ``fewshot/<method>/<task>/<seed>`` with their work, and ``labels/zero_shot``
+        where the language model labels the texts (all of them at most).
     """
     tokens = study.model.max_text_tokens * TEXT_SHARE if text_tokens is None else text_tokens
     works: dict[str, Work] = {}
@@ -128,6 +129,9 @@ def count(
         encoded.add(what)
         return round(rows * tokens)
 
+    if study.labelling is not None and study.labelling.by == "zero_shot":
+        rows = study.texts.limit or UNKNOWN_TEXTS
+        works["labels/zero_shot"] = Work(scored=rows, encoded=first_time("zero_shot", rows))
     for init_seed in study.evaluation.init_seeds:
         for method in study.methods:
             key = f"prompt/{method.name}/{init_seed}"

@@ -13,8 +13,9 @@ from metapt_explore.errors import UserError
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.reader import words_key
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
-from metapt_explore.runs.data_stages import OnUnits, Recipe
-from metapt_explore.texts.labelling import agreement, classify, confident_labels
+from metapt_explore.runs.data_stages import OnUnits, Recipe, held_out_rows
+from metapt_explore.texts.labelling import LEAKED, agreement, classify, confident_labels, training_rows
+from metapt_explore.texts.normalise import normalise
 from metapt_explore.texts.rows import TextInput, as_inputs, texts_of
 
 #: Texts between two reports of progress.
@@ -34,6 +35,7 @@ def labels_recipe(
     labelling: LabellingConfig,
     texts: Artifact,
     embeddings: Artifact | None,
+    splits: dict[str, Artifact],
     model: dict[str, Any],
     backbone: Callable[[], Backbone],
     device: str,
@@ -46,6 +48,7 @@ def labels_recipe(
         labelling: How.
         texts: The pre-training texts.
         embeddings: Their embeddings (classifier).
+        splits: Few-shot splits of every task; the classifier learns from none of their dev and test rows.
         model: What the language model's answers depend on (zero-shot).
         backbone: Loads the language model.
         device: Where the sentence encoder runs.
@@ -67,16 +70,23 @@ def labels_recipe(
         from metapt_explore.texts.sources import source_fingerprint
 
         assert labelling.train is not None
-        config |= {"columns": labelling.train.columns.model_dump(mode="json")}
+        config |= {
+            "columns": labelling.train.columns.model_dump(mode="json"),
+            "near_duplicate": study.texts.near_duplicate,
+        }
         parents["embeddings"] = embeddings.id
+        parents |= {f"split of {name}": split.id for name, split in sorted(splits.items())}
         inputs = {"train": source_fingerprint(labelling.train)}
-    stage = Stage("labels", "labels of the pre-training texts", 1, config, parents, inputs)
+    stage = Stage("labels", "labels of the pre-training texts", 2, config, parents, inputs)
 
     def compute(out: ArtifactWriter) -> None:
         rows = texts.table("texts")
         given = row_classes(study, texts, None)
-        todo = [row for row, name in enumerate(given) if labelling.which == "all" or name is None]
-        summary: dict[str, Any] = {"by": labelling.by, "asked": len(todo)}
+        # A text that the data call something else (neutral, say) is known not to be of these classes.
+        other = [name is None and labelled for name, labelled in zip(given, rows["label"].notna(), strict=True)]
+        todo = [row for row, known in enumerate(rows["label"].notna()) if labelling.which == "all" or not known]
+        summary: dict[str, Any] = {"by": labelling.by, "asked": len(todo), "compared": labelling.which == "all"}
+        trained_on: set[str] = set()
         chosen = rows.iloc[todo]
         if not todo:
             probabilities = np.zeros((0, len(auxiliary.labels)))
@@ -84,7 +94,9 @@ def labels_recipe(
             probabilities = _zero_shot(study, labelling, as_inputs(chosen), backbone(), on_units)
         else:
             vectors = embeddings.tensors("embeddings")["embeddings"].numpy()[todo]
-            probabilities, summary["held_out_accuracy"] = _classifier(study, labelling, vectors, device, on_units)
+            held_out = list(held_out_rows(splits)["text"])
+            learned = _classifier(study, labelling, vectors, held_out, device, on_units)
+            probabilities, summary["held_out_accuracy"], trained_on, summary["train"] = learned
         names = list(auxiliary.labels)
         found = confident_labels(probabilities, names, labelling)
         classes: list[str | None] = list(given) if labelling.which == "unlabelled" else [None] * len(rows)
@@ -106,7 +118,16 @@ def labels_recipe(
             }
             for name in names
         }
-        summary["agreement"] = agreement(found, [given[row] for row in todo])
+        seen = [normalise(text) in trained_on for text in texts_of(chosen)]
+        if trained_on:
+            summary["train"]["also_asked"] = sum(seen)
+        # What a classifier says of its own training rows is no measure of it.
+        truth = [None if known else given[row] for row, known in zip(todo, seen, strict=True)]
+        summary["agreement"] = agreement(found, truth)
+        summary["other_labels"] = {
+            "rows": sum(other),
+            "kept": sum(other[row] and kept for row, kept in zip(todo, found.kept.tolist(), strict=True)),
+        }
         out.write_summary(summary)
 
     return stage, compute
@@ -137,9 +158,19 @@ def _zero_shot(
 
 
 def _classifier(
-    study: StudyConfig, labelling: LabellingConfig, vectors: np.ndarray, device: str, on_units: OnUnits
-) -> tuple[np.ndarray, float]:
-    """The same by a classifier, and its accuracy on held-out labelled rows."""
+    study: StudyConfig,
+    labelling: LabellingConfig,
+    vectors: np.ndarray,
+    held_out: list[str],
+    device: str,
+    on_units: OnUnits,
+) -> tuple[np.ndarray, float, set[str], dict[str, Any]]:
+    """The same by a classifier.
+
+    Returns:
+        The probabilities, the accuracy on held-out labelled rows, the normalised texts it was trained on, and a report
+        of them.
+    """
     from metapt_explore.clusters.embed import embed
     from metapt_explore.texts.sources import load_source
 
@@ -148,15 +179,24 @@ def _classifier(
     # Another data set may call classes by their names, where the study's own texts have numbers for them.
     known = {name: name for name in study.auxiliary_tasks.labels}
     known |= {label.value: name for name, label in study.auxiliary_tasks.labels.items()}
-    written = pd.Series(texts_of(frame), index=frame.index)
-    names = frame["label"].map(known)
-    usable = names.notna() & (written.str.strip() != "")
-    if not usable.any():
+    written = texts_of(frame)
+    names = [known.get(value) if isinstance(value, str) else None for value in frame["label"]]
+    if not any(names):
         found = ", ".join(sorted({str(value) for value in frame["label"].dropna()})[:8]) or "none"
         raise UserError(
             f"labelling.train: no label of {labelling.train.name} ({found}) is a class of auxiliary_tasks.labels "
             f"by name or value ({', '.join(known)})."
         )
-    train = embed(list(written[usable]), study.encoder, device, lambda rows: on_units(0))
-    classes = list(study.auxiliary_tasks.labels)
-    return classify(train, list(names[usable]), vectors, classes, labelling.train.name)
+    chosen = training_rows(written, names, held_out, study.texts.near_duplicate)
+    usable = [written[row] for row in chosen.kept]
+    classes = [name for row in chosen.kept if (name := names[row]) is not None]
+    where = labelling.train.name
+    if leaked := chosen.dropped.get(LEAKED):
+        where += f" (without {leaked} that equal or nearly equal a dev or test row)"
+    train = np.zeros((0, vectors.shape[1]), np.float32)
+    if usable:
+        # Its rows are not the texts that are counted: the stage's bar stands still, and a cancel is still seen.
+        train = embed(usable, study.encoder, device, lambda rows: on_units(0))
+    probabilities, accuracy = classify(train, classes, vectors, list(study.auxiliary_tasks.labels), where)
+    report = {"rows": len(usable), "dropped": chosen.dropped}
+    return probabilities, accuracy, {normalise(text) for text in usable}, report

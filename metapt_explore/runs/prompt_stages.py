@@ -68,6 +68,8 @@ def prompt_recipe(
                 "inner_lr": method.inner_lr or study.pretraining.inner_lr,
                 "outer_steps": outer_steps(method, study.pretraining),
             }
+        elif study.auxiliary_tasks.classes == "clusters":
+            config["pool"] = "word of the first task"
         parents |= {"texts": texts.id, "tasks": tasks.id}
     title = f"prompt of {method.name}, initialisation seed {init_seed}"
     stage = Stage("prompt", title, 2, config, parents, {**model, **found.inputs})

@@ -31,7 +31,7 @@ from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.results import results_table
-from metapt_explore.runs.work import estimate
+from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
 
 
@@ -94,12 +94,13 @@ class Study:
             labelling,
             texts,
             self.embeddings() if labelling.by == "classifier" else None,
+            {name: self.split(name) for name in self.tasks} if labelling.by == "classifier" else {},
             self._model,
             lambda: self.backbone,
             self._device,
             self._advance,
         )
-        return self._make("labels", recipe, texts.summary["kept"])
+        return self._make(f"labels/{labelling.by}", recipe, texts.summary["kept"])
 
     def clusters(self, name: str) -> Artifact:
         """The clustering of that name."""
@@ -188,6 +189,9 @@ class Study:
     def _finished_keys(self) -> set[str]:
         """Keys of the stages with the language model that are there already; nothing is computed."""
         found = set()
+        labels = self.labels()  # Auxiliary tasks were made of them.
+        if labels is not None and labels.status == "done":
+            found.add(f"labels/{labels.summary['by']}")
         for init_seed in self.config.evaluation.init_seeds:
             for method in self.config.methods:
                 prompt = self.workspace.artifact(self._prompt_recipe(method, init_seed)[0].id)
@@ -297,7 +301,8 @@ class Study:
         # Pages find a running artifact through the index, so it is entered before it is made.
         self.workspace.add_to_index(self.config.name, {"kind": stage.kind, "id": stage.id, "title": stage.title, **of})
         if artifact.status != "done":
-            if stage.kind in ("prompt", "fewshot", "probe") and "backbone" not in self.__dict__:
+            with_model = key.startswith(MODEL_STAGES) or stage.kind == "probe"
+            if with_model and "backbone" not in self.__dict__:
                 # Loading counts for no method.
                 self.progress.begin("", "loading the language model", 1)
                 self.backbone  # noqa: B018

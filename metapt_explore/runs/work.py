@@ -14,7 +14,7 @@ TAIL_TOKENS = 3
 #: One token through the sentence encoder, against one through the language model.
 ENCODER_SHARE = 0.1
 #: Keys of the stages that run the language model.
-MODEL_STAGES = ("prompt/", "fewshot/")
+MODEL_STAGES = ("prompt/", "fewshot/", "labels/zero_shot")
 
 
 def estimate(study: StudyConfig, tasks: dict[str, TaskConfig], placement: Placement | None = None) -> dict[str, float]:
@@ -27,8 +27,8 @@ def estimate(study: StudyConfig, tasks: dict[str, TaskConfig], placement: Placem
     tail = TAIL_TOKENS + (text_tokens if stateless else study.prompt.length)
     rows = study.texts.limit or UNKNOWN_TEXTS
     works: dict[str, float] = {"texts": 2_000, "embeddings": rows * text_tokens * ENCODER_SHARE}
-    if study.labelling is not None:
-        works["labels"] = rows * text_tokens * (1 if study.labelling.by == "zero_shot" else ENCODER_SHARE)
+    if study.labelling is not None and study.labelling.by == "classifier":
+        works["labels/classifier"] = rows * text_tokens * ENCODER_SHARE
     works |= {f"split/{name}": 500 for name in tasks}
     works |= {f"clusters/{clustering.name}": 2_000 for clustering in study.clusterings}
     for key, work in count(study, tasks, text_tokens, placement).items():

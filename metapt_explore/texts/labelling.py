@@ -14,8 +14,11 @@ import numpy as np
 
 from metapt_explore.config import LabellingConfig
 from metapt_explore.errors import UserError
+from metapt_explore.texts.normalise import normalise
 
 FOLDS = 5
+#: Why a classifier's training row is left out, so that test labels do not reach pre-training through it.
+LEAKED = "equals or nearly equals a dev or test row"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,57 @@ def confident_labels(probabilities: np.ndarray, names: Sequence[str], config: La
             order = own[np.argsort(-confidence[own], kind="stable")]
             kept[order[config.most_per_class :]] = False
     return Found([names[index] for index in best], confidence, kept)
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """What a classifier may learn from.
+
+    Attributes:
+        kept: Indices of the rows.
+        dropped: Number of rows left out, by reason.
+    """
+
+    kept: list[int]
+    dropped: dict[str, int]
+
+
+def training_rows(
+    texts: Sequence[str], classes: Sequence[str | None], held_out: Sequence[str], near_duplicate: float
+) -> TrainingRows:
+    """Chooses the labelled texts that a classifier may learn from.
+
+    Labels of dev and test rows must not reach pre-training by way of the classifier, so what equals or nearly equals
+    one is left out, as it is from the pre-training texts. A text that stands twice counts once: else its copy would be
+    held out for measuring what was learned from it.
+
+    Args:
+        texts: Labelled texts.
+        classes: Class name of each; None where its label is no class.
+        held_out: Dev and test texts of the study.
+        near_duplicate: See `decontaminate`.
+
+    Example:
+        >>> training_rows(["A fine film!", "a fine film", "dull", " "], ["+", "+", "-", "-"], ["Dull."], 0.7)
+        TrainingRows(kept=[0], dropped={'duplicate': 1, 'equals or nearly equals a dev or test row': 1, 'blank': 1})
+    """
+    from metapt_explore.texts.decontaminate import decontaminate
+
+    leaked = decontaminate(list(texts), list(held_out), near_duplicate).reason != ""
+    kept: list[int] = []
+    dropped: dict[str, int] = {}
+    seen: set[str] = set()
+    for row, (text, name) in enumerate(zip(texts, classes, strict=True)):
+        normal = normalise(text)
+        # The first that holds is the reason.
+        checks = (("label is no class", name is None), ("blank", not normal), (LEAKED, leaked[row]))
+        reason = next((why for why, holds in (*checks, ("duplicate", normal in seen)) if holds), None)
+        if reason is None:
+            kept.append(row)
+            seen.add(normal)
+        else:
+            dropped[reason] = dropped.get(reason, 0) + 1
+    return TrainingRows(kept, dropped)
 
 
 def classify(
@@ -135,10 +189,20 @@ def say_labels(summary: dict[str, Any]) -> str:
     sentence = f"Labels for {summary['asked']:,} texts ({summary['by']}), kept of found: {kept}."
     if summary.get("held_out_accuracy") is not None:
         sentence += f" The classifier is right on {summary['held_out_accuracy']:.0%} of held-out training rows."
+    if leaked := summary.get("train", {}).get("dropped", {}).get(LEAKED):
+        sentence += f" {leaked:,} training rows that equal or nearly equal a dev or test row were left out."
     told = summary["agreement"]
     if told is not None:
         recall = ", ".join(f"{name} {share:.0%}" for name, share in told["recall"].items())
         sentence += f" They are the data's own labels for {told['accuracy']:.0%} of {told['rows']:,} texts ({recall})"
         kept_rows = told["kept_rows"]
         sentence += f", {told['kept_accuracy']:.0%} of the {kept_rows:,} kept." if kept_rows else ", none of them kept."
+    trained_on = summary.get("train", {}).get("also_asked")
+    if trained_on and summary.get("compared"):
+        sentence += f" {trained_on:,} texts that the classifier was trained on are not compared."
+    other = summary.get("other_labels", {"rows": 0})
+    if other["rows"]:
+        sentence += f" {other['rows']:,} texts have a label that is no class" + (
+            f"; {other['kept']:,} of them got one." if summary.get("compared") else " and keep none."
+        )
     return sentence

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import tiny
-from looking import PAGES, said
+from looking import PAGES, charts, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig, parse
@@ -58,6 +60,31 @@ def test_every_page_opens(workspace: str, page: str, show: Open, request: pytest
 def test_labels_that_were_found_are_told_with_their_worth(labelled: Path, show: Open) -> None:
     told = said(show(labelled, "clusters"), "info")
     assert "Labels for" in told and "(zero_shot)" in told and "They are the data's own labels for" in told
+
+
+def test_texts_are_listed_with_the_labels_that_were_found(labelled: Path, show: Open) -> None:
+    at = show(labelled, "clusters")
+    (texts,) = (frame.value for frame in at.dataframe if "strength" in frame.value and "text" in frame.value)
+    assert texts["confidence"].between(0.5, 1).all()
+    assert set(texts["source"].dropna()) == {"zero_shot"} and set(texts["label"]) <= {"negative", "positive"}
+
+
+def test_tasks_of_clusters_say_which_cluster_a_word_stands_for(pairs: Path, show: Open) -> None:
+    at = show(pairs, "pretraining")
+    (tasks,) = (artifact for artifact in pairs.glob("artifacts/tasks-*/tasks.parquet"))
+    (clusters,) = (
+        folder
+        for folder in pairs.glob("artifacts/clusters-*/clusters.parquet")
+        if pd.read_parquet(folder)["cluster"].nunique() == 4
+        and folder.parent.name in json.loads((tasks.parent / "stage.json").read_text())["parents"].values()
+    )
+    titles = {note["text"] for note in charts(at)[0]["layout"]["annotations"]}
+    of_row, expected = pd.read_parquet(clusters)["cluster"], set()
+    for _, rows in pd.read_parquet(tasks).groupby("task"):
+        words = rows.groupby("label", sort=False)["row"].first()
+        expected.add(", ".join(f"{label}: cluster {of_row[row]}" for label, row in words.items()))
+    named = {title for title in titles if "cluster" in title}
+    assert named and named <= expected
 
 
 def test_chosen_words_are_shown(labelled: Path, show: Open) -> None:

@@ -158,19 +158,25 @@ def test_unlabelled_texts_get_labels(by: str, world: Path, half_labelled: Path, 
 
 
 def test_all_labels_anew_tells_how_good_they_are(world: Path, tmp_path: Path) -> None:
-    train = {"file": str(world / "texts.csv"), **CLASSIFIER["train"]}
+    written = (world / "texts.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "some.csv").write_text("".join(written[:61]))  # the header and 60 rows
+    train = {"file": str(tmp_path / "some.csv"), **CLASSIFIER["train"]}
     study = study_of(world, tmp_path, labelling={"by": "classifier", "which": "all", "train": train})
     labels = study.labels()
     assert labels is not None
-    given, table = study.texts().table("texts")["label"], labels.table("labels")
-    told = labels.summary["agreement"]
-    assert told["rows"] == len(given) and told["accuracy"] == pytest.approx((table["class"] == given).mean())
+    rows, table = study.texts().table("texts"), labels.table("labels")
+    told, new = labels.summary["agreement"], rows["source_row"] >= 60
+    assert labels.summary["train"]["also_asked"] == 60 == (~new).sum()
+    # What it was trained on says nothing of it.
+    assert told["rows"] == new.sum()
+    assert told["accuracy"] == pytest.approx((table["class"] == rows["label"])[new].mean())
     assert set(table["source"]) == {"classifier"}
 
 
 def test_the_classifiers_rows_may_call_classes_by_name(world: Path, half_labelled: Path, tmp_path: Path) -> None:
     labels = {"negative": {"value": "0", "word": "negative"}, "positive": {"value": "1", "word": "positive"}}
-    changes: dict[str, Any] = {"texts": {"file": str(half_labelled)}, "auxiliary_tasks": {"labels": labels}}
+    texts = {"file": str(half_labelled), "columns": {"text": "text"}}
+    changes: dict[str, Any] = {"texts": texts, "auxiliary_tasks": {"labels": labels}}
     train = {"file": str(world / "texts.csv"), **CLASSIFIER["train"]}
     made = study_of(world, tmp_path, labelling={"by": "classifier", "train": train}, **changes).labels()
     assert made is not None and made.table("labels")["class"].isin(["negative", "positive"]).all()
@@ -210,6 +216,13 @@ def test_nothing_confident_enough_is_said(world: Path, half_labelled: Path, tmp_
         ({"labelling": {"by": "zero_shot"}, "texts": {"labelled_only": True}}, "texts.labelled_only"),
         ({"labelling": {"by": "zero_shot"}, "auxiliary_tasks": {"classes": "clusters"}}, "exclude one another"),
         ({"auxiliary_tasks": {"classes": "clusters"}}, "method 'PPT' needs `clustering`"),
+        ({"auxiliary_tasks": {"n_tasks": 3}}, "goes with `classes: clusters`"),
+        ({"labelling": {"by": "zero_shot", "cutoff": "high"}}, "cutoff: give a confidence between 0 and 1"),
+        ({"labelling": {"by": "zero_shot", "cutoff": True}}, "give a confidence between 0 and 1"),
+        (
+            {"labelling": {"by": "classifier", "train": {"starter": "vader"}, "calibration": "none"}},
+            "`calibration` belongs to `by: zero_shot`",
+        ),
     ],
 )
 def test_mistakes(changes: dict[str, Any], message: str, world: Path, tmp_path: Path) -> None:
