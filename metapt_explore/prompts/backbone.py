@@ -315,20 +315,33 @@ class Backbone(ABC):
             scoring: Whether nothing is kept for a gradient.
             second_derivative: Whether the result is differentiated twice.
         """
+        budget = self.pass_bytes * (SCORING_SHARE if scoring else 1)
+        size = self.row_bytes(reader, prompt_tokens, longest, prompts, scoring, second_derivative)
+        rows = max(1, int(budget / size))
+        if self.rows_limit is not None:
+            rows = min(rows, max(1, self.rows_limit // prompts))
+        return rows
+
+    def row_bytes(
+        self,
+        reader: Reader,
+        prompt_tokens: int,
+        longest: int,
+        prompts: int = 1,
+        scoring: bool = False,
+        second_derivative: bool = False,
+    ) -> float:
+        """Memory of one row in a pass; arguments as for `rows_within`."""
         new, text = self._pass_tokens(reader, prompt_tokens, longest)
         factor = self.plain_factor if not scoring and (self.plain_pass or second_derivative) else 1.0
         factor *= SECOND_FACTOR if second_derivative else 1
-        budget = self.pass_bytes * (SCORING_SHARE if scoring else 1)
         size = self._row_memory().row_bytes(new * prompts, text, scoring, factor)
         if not scoring:
             size *= len(reader.verbalizer.runs)  # each run is kept for the gradient
         if not reader.verbalizer.simple:
             # Logits of the whole vocabulary, their softmax and its gradient.
             size += 3 * 4 * len(self.embedding) * prompts * len(reader.verbalizer.runs)
-        rows = max(1, int(budget / size))
-        if self.rows_limit is not None:
-            rows = min(rows, max(1, self.rows_limit // prompts))
-        return rows
+        return size
 
     def _row_memory(self) -> RowMemory:
         """Sizes of the part of the model that a pass runs."""

@@ -54,12 +54,14 @@ def preview(
     memory = backbone.memory
     states = min(study.model.text_state_gib * 2**30, encoded * memory.state_bytes_per_token)
     reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")
-    new_tokens = backbone.new_tokens(reader, study.prompt.length)
-    row = memory.row_bytes(new_tokens, round(tokens))
+    # A bank keeps the template with the text, unless the prompt comes between them.
+    longest = round(tokens) + (0 if backbone.keeps_states else len(reader.before) + len(reader.tail))
+    exact = any(method.order == "exact" for method in study.methods)
+    row = backbone.row_bytes(reader, study.prompt.length, longest, second_derivative=exact)
     largest = max((_step_rows(study), _tuned_rows(study, tasks)))
     together = backbone.prompts_together(1 + 2 * len(study.evaluation.data_seeds))
-    scored = (study.evaluation.test_rows or UNKNOWN_TEST_ROWS) * memory.row_bytes(
-        new_tokens * together, round(tokens), scoring=True
+    scored = (study.evaluation.test_rows or UNKNOWN_TEST_ROWS) * backbone.row_bytes(
+        reader, study.prompt.length, longest, together, scoring=True
     )
     of_pass = max(min(backbone.pass_bytes, largest * row), min(SCORING_SHARE * backbone.pass_bytes, scored))
     dtype = str(backbone.dtype).removeprefix("torch.")
