@@ -31,6 +31,8 @@ from metapt_explore.prompts.verbalizer import Run, Verbalizer, Word, read_onward
 
 #: The sentinel that stands for the answer in T5's texts.
 SENTINEL = "<extra_id_0>"
+#: As T5's and as mT5's tokenizers write it.
+SENTINELS = (SENTINEL, f"▁{SENTINEL}")
 
 
 class EncoderDecoderLayout(Layout):
@@ -39,11 +41,13 @@ class EncoderDecoderLayout(Layout):
     def __init__(self, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
         super().__init__(tokenizer, config, placement)
         vocabulary = tokenizer.get_vocab()
-        if config.sentinel and SENTINEL not in vocabulary:
+        sentinel = next((piece for piece in SENTINELS if piece in vocabulary), None)
+        if config.sentinel and sentinel is None:
             raise UserError(f"model.sentinel is true, but the tokenizer of '{config.name}' has no {SENTINEL}.")
-        used = SENTINEL in vocabulary and config.sentinel is not False
         #: Stands for the answer in the text, and in front of it in the output; empty where there is none.
-        self.sentinel: tuple[int, ...] = (int(vocabulary[SENTINEL]),) if used else ()
+        self.sentinel: tuple[int, ...] = ()
+        if sentinel is not None and config.sentinel is not False:
+            self.sentinel = (int(vocabulary[sentinel]),)
         mask = tokenizer.mask_token_id
         self._mask = self.sentinel or ((int(mask),) if mask is not None else ())
 
@@ -124,7 +128,8 @@ class EncoderDecoderBackbone(Backbone):
 
         padded = pad_rows(rows, self.device)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        with torch.no_grad():
+        # Its attention must not depend on what ran before: states of a resumed run are the same bits.
+        with torch.no_grad(), self._attention.of_pass(second_derivative=False):
             encoded = self._encoder(input_ids=padded.token_ids, attention_mask=padded.mask()).last_hidden_state
             # One token through the decoder makes every layer's cross-attention keys and values.
             first = torch.full((len(rows), 1), self.decoder_start[0], device=self.device)

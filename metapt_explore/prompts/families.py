@@ -63,6 +63,9 @@ def family_of(folder: Path, config: ModelConfig) -> Family:
         return config.family
     architectures = settings.get("architectures") or []
     for architecture in architectures:
+        # BartModel, T5WithLMHeadModel: named like others, and told by their configuration.
+        if settings.get("is_encoder_decoder") and not architecture.endswith("EncoderModel"):
+            return "encoder_decoder"
         for ending, family in _ENDINGS:
             if architecture.endswith(ending):
                 # Several multimodal decoders are called "for conditional generation" as well.

@@ -36,7 +36,8 @@ class MaskedLayout(Layout):
 
     def spaced(self, written: str) -> bool:
         """See `Layout`."""
-        return not written.startswith("{mask}")
+        before, mask, _ = written.partition("{mask}")
+        return before.endswith(" ") if mask else not before[-1:].isspace()
 
     def verbalizer(self, words: dict[str, list[Word]], whole_vocabulary: bool) -> Verbalizer:
         """See `Layout`."""

@@ -29,9 +29,6 @@ STARTER_MODELS = {
 #: Those of them that embed sentences.
 STARTER_ENCODERS = ("minilm",)
 
-#: Tokens left for the template when a model's length is checked.
-ROOM_FOR_TEMPLATE = 16
-
 
 def home() -> Path:
     """Folder of converted starter models and remembered hashes: `$METAPT_HOME`, else the user's cache."""
@@ -151,24 +148,6 @@ def load_pretrained(auto_class: Any, folder: Path, name: str, **options: Any) ->
         raise UserError(f"The model '{name}' in {folder} cannot be loaded: {reason}") from error
 
 
-def _check_length(settings: Any, config: ModelConfig, prompt_tokens: int) -> None:
-    """Refuses texts that the model cannot hold, and attention windows that a text would not fit."""
-    room = ROOM_FOR_TEMPLATE + prompt_tokens
-    positions = getattr(settings, "max_position_embeddings", None)
-    if positions is not None and config.max_text_tokens + room > positions:
-        raise UserError(
-            f"model.max_text_tokens is {config.max_text_tokens}, but '{config.name}' holds {positions} tokens in all; "
-            f"use at most {positions - room} ({prompt_tokens} for the prompt and {ROOM_FOR_TEMPLATE} for the template "
-            "are kept free)."
-        )
-    window = getattr(settings, "sliding_window", None)
-    if window and getattr(settings, "use_sliding_window", True) and config.max_text_tokens + room > window:
-        raise UserError(
-            f"'{config.name}' attends within windows of {window} tokens; model.max_text_tokens must be at most "
-            f"{window - room}."
-        )
-
-
 def _backbone_class(family: Family) -> type[Backbone]:
     from metapt_explore.prompts.causal import CausalBackbone
     from metapt_explore.prompts.encoder_decoder import EncoderDecoderBackbone
@@ -210,13 +189,14 @@ def load_backbone(
 
     from metapt_explore.prompts import attention
     from metapt_explore.prompts.host_memory import keep_freed_memory
+    from metapt_explore.prompts.model_checks import check_complete, check_length, check_scale
     from metapt_explore.prompts.self_check import check_exact
 
     folder = model_folder(config.name, config.revision)
     settings = load_pretrained(transformers.AutoConfig, folder, config.name)
     family = family_of(folder, config)
     placement = placement_of(family, placement, config.name)
-    _check_length(settings.get_text_config(), config, prompt_tokens)
+    check_length(settings.get_text_config(), config, prompt_tokens, windows=family == "causal")
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
     if device == "cpu":
@@ -226,8 +206,8 @@ def load_backbone(
     auto_class = getattr(transformers, FAMILIES[family].auto_class)
     # Never a pickle.
     try:
-        model = load_pretrained(auto_class, folder, config.name, dtype=dtype, use_safetensors=True, **options).to(
-            device
+        model, found = load_pretrained(
+            auto_class, folder, config.name, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
         )
     except UserError as error:
         if attention.NAME not in str(error):
@@ -236,6 +216,9 @@ def load_backbone(
             f"The model '{config.name}' cannot be used: its attention cannot be replaced (it does not use the "
             "attention interface of transformers)."
         ) from None
+    check_complete(found["missing_keys"], config, family)
+    check_scale(settings, model, config)
+    model = model.to(device)
     try:
         backbone = _backbone_class(family)(model, tokenizer, config, placement)
     except AttributeError as error:  # no attention heads, no input embeddings …

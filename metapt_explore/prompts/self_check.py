@@ -36,8 +36,6 @@ def check_exact(backbone: Backbone) -> None:
     """
     vocabulary = backbone.embedding.shape[0]
     texts = [[(7 * i + 3) % vocabulary for i in range(5)], [(11 * i + 5) % vocabulary for i in range(3)]]
-    reader = _reader(backbone, (2 % vocabulary, 9 % vocabulary))
-    rows = [backbone.layout.row(ids, None, reader) for ids in texts]
     prompt = backbone.embedding[:3].float()
     name, placement = backbone.config.name, backbone.placement
     tolerance = TOLERANCE.get(backbone.dtype, 1e-3)
@@ -46,6 +44,8 @@ def check_exact(backbone: Backbone) -> None:
     if fast is not None:
         backbone.fast = backbone.plain  # type: ignore[attr-defined]
     try:
+        reader = _reader(backbone, (2 % vocabulary, 9 % vocabulary))
+        rows = [backbone.layout.row(ids, None, reader) for ids in texts]
         full = torch.stack([backbone.full_logits(prompt, ids, position, reader) for ids, position in rows])
         expected = full[:, [own[0][0].token for own in reader.verbalizer.words]]
         ours, gradient = _scores(backbone, prompt, rows, reader)

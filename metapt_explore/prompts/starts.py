@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from metapt_explore.seeds import torch_stream
 #: Vocabulary starts are sampled from the first token ids, which are the commonest pieces
 #: (Lester et al., EMNLP 2021, sample from the 5,000 commonest).
 COMMONEST = 5_000
+#: Pieces that stand in a vocabulary and in no text.
+_UNUSED = re.compile(r"[\[<]unused|<unk_\d")
 
 
 def label_words(labels: LabelsConfig) -> list[str]:
@@ -89,10 +92,10 @@ def start_prompt(
         values = embedding.float()
         return noise * values.std() + values.mean()
     if start.kind == "vocabulary":
-        return _sampled(length, embedding, generator)
+        return _sampled(length, embedding, generator, tokenizer)
     if start.kind == "labels":
         words = _words(label_words, length, embedding, tokenizer, on_notice)
-        return torch.cat([words, _sampled(length - len(words), embedding, generator)])
+        return torch.cat([words, _sampled(length - len(words), embedding, generator, tokenizer)])
     if start.kind == "text":
         return _text(start.text or "", length, embedding, tokenizer, on_notice)
     expected = (length, embedding.shape[1])
@@ -102,8 +105,12 @@ def start_prompt(
     return given.to(embedding.device, torch.float32, copy=True)
 
 
-def _sampled(rows: int, embedding: Tensor, generator: torch.Generator) -> Tensor:
-    tokens = torch.randint(0, min(COMMONEST, len(embedding)), (rows,), generator=generator)
+def _sampled(rows: int, embedding: Tensor, generator: torch.Generator, tokenizer: Any) -> Tensor:
+    top = min(COMMONEST, len(embedding))
+    pieces = tokenizer.convert_ids_to_tokens(list(range(top))) if tokenizer is not None else [""] * top
+    # BERT keeps its first thousand places free; nothing was ever learned for them.
+    used = torch.tensor([place for place, piece in enumerate(pieces) if not _UNUSED.match(str(piece))])
+    tokens = used[torch.randint(0, len(used), (rows,), generator=generator)]
     return embedding[tokens.to(embedding.device)].float().clone()
 
 

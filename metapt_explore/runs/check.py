@@ -34,6 +34,7 @@ def check_study(
     """
     from transformers import AutoConfig, AutoTokenizer
 
+    from metapt_explore.prompts.model_checks import check_rows_fit
     from metapt_explore.prompts.models import layout_class, load_pretrained, model_folder, resolve_device
     from metapt_explore.texts.sources import source_fingerprint
 
@@ -49,13 +50,16 @@ def check_study(
             f"verbalizer.read is `automatic`, but the sentence encoder '{model.name}' has no words to choose from; "
             "describe the classes, or use `prototypes`."
         )
-    layout.reader(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
+    settings = load_pretrained(AutoConfig, folder, model.name).get_text_config()
+    for where, labels in {
+        "auxiliary_tasks": study.auxiliary_tasks,
+        **{f"task {n}": t for n, t in tasks.items()},
+    }.items():
+        reader = layout.reader(labels, where, whole_vocabulary)
+        check_rows_fit(reader, layout, settings, study.prompt.length, where)
     if study.labelling is not None and study.labelling.train is not None:
         source_fingerprint(study.labelling.train)
-    for name, task in tasks.items():
-        layout.reader(task, f"task {name}", whole_vocabulary)
     for method in distinct_starts(study):
         stored = find_start(study, method, workspace, inputs["model"]).stored
         if stored is not None:
-            settings = load_pretrained(AutoConfig, folder, model.name).get_text_config()
             stored.check_fits(study.prompt.length, embedding_width(settings))

@@ -115,5 +115,6 @@ def distinct_starts(study: StudyConfig) -> Iterator[MethodConfig]:
 
 def embedding_width(settings: Any) -> int | None:
     """Width of a model's input embeddings by its configuration; None where it does not say."""
-    # Some OPT models embed tokens in fewer numbers than their layers work with.
-    return getattr(settings, "word_embed_proj_dim", None) or getattr(settings, "hidden_size", None)
+    # Some models embed tokens in fewer numbers than their layers work with (OPT; ALBERT, ELECTRA).
+    names = ("word_embed_proj_dim", "embedding_size", "hidden_size")
+    return next((width for name in names if (width := getattr(settings, name, None))), None)

@@ -13,7 +13,8 @@ from transformers import T5Config
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.causal import CausalBackbone, CausalLayout
-from metapt_explore.prompts.models import ROOM_FOR_TEMPLATE, load_backbone
+from metapt_explore.prompts.model_checks import ROOM_FOR_TEMPLATE
+from metapt_explore.prompts.models import load_backbone
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ RANDOM, VOCABULARY, LABELS = (StartConfig(kind=kind) for kind in ("random", "voc
 class Letters:
     """A tokenizer: each letter is a token, a is 0; a space is none."""
 
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return [f"piece {token}" for token in ids]
+
     def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
         assert not add_special_tokens
         return {"input_ids": [ord(letter) - ord("a") for letter in text if letter != " "]}
