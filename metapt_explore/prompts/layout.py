@@ -8,7 +8,7 @@ from typing import Any
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
-from metapt_explore.prompts.reader import Reader, encoder_of, label_tokens, space_writer, special_tokens
+from metapt_explore.prompts.reader import Reader, encoder_behind, encoder_of, label_tokens, space_writer, special_tokens
 from metapt_explore.prompts.template import Template, tokenise
 from metapt_explore.prompts.verbalizer import Verbalizer, Word
 from metapt_explore.texts.rows import TextInput
@@ -26,6 +26,7 @@ class Layout(ABC):
     def __init__(self, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
         self.tokenizer, self.config, self.placement = tokenizer, config, placement
         self.encode = encoder_of(tokenizer)
+        self.encode_behind = encoder_behind(tokenizer)
         self.behind_space = space_writer(tokenizer)
         #: What the tokenizer itself puts in front of a text and behind it.
         self.first, self.last = special_tokens(tokenizer)
@@ -66,7 +67,7 @@ class Layout(ABC):
         Raises:
             UserError: Where the template or a label word does not fit this model.
         """
-        template = tokenise(labels.template, self.encode)
+        template = tokenise(labels.template, self.encode, self.encode_behind)
         self.check_template(labels.template, template, where)
         words = label_tokens(labels, self._word_encoder(labels.template), where, whole_vocabulary)
         return Reader(template, self.verbalizer(words, whole_vocabulary), tuple(labels.labels))

@@ -110,6 +110,23 @@ def space_writer(tokenizer: Any) -> Callable[[str], str]:
     return (lambda text: text) if twice else (lambda text: f" {text}")
 
 
+def encoder_behind(tokenizer: Any) -> Callable[[str], list[int]]:
+    """Token ids of a text that follows something.
+
+    SentencePiece puts a space in front of what it is given; in the middle of a row that space was never written.
+    """
+    encode = encoder_of(tokenizer)
+    before = encode("a")
+    if not before or not str(tokenizer.convert_ids_to_tokens(before[0])).startswith("▁"):
+        return encode
+
+    def encode_behind(text: str) -> list[int]:
+        ids = encode(f"a{text}")
+        return ids[len(before) :] if ids[: len(before)] == before else encode(text)
+
+    return encode_behind
+
+
 def special_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What a tokenizer itself puts in front of a text and behind it, as ([CLS], [SEP])."""
     bare = encoder_of(tokenizer)("a")

@@ -50,7 +50,7 @@ class SentenceLayout(Layout):
                 f"{where}: `decode: whole_vocabulary` needs a model with an output layer; the sentence encoder "
                 f"'{self.config.name}' compares texts with descriptions."
             )
-        template = tokenise(labels.template, self.encode)
+        template = tokenise(labels.template, self.encode, self.encode_behind)
         self.check_template(labels.template, template, where)
         numbers = iter(range(sum(len(own) for own in _descriptions(labels).values())))
         words = tuple(tuple((Term(0, 0, next(numbers)),) for _ in own) for own in _descriptions(labels).values())

@@ -93,13 +93,15 @@ class Template:
         return Template(self.pieces[: texts[-1] + 1])
 
 
-def tokenise(template: str, encode: Encode) -> Template:
+def tokenise(template: str, encode: Encode, encode_behind: Encode | None = None) -> Template:
     """Cuts a template at its slots and tokenises what lies between.
 
     Args:
         template: Text with ``{text}``, and perhaps ``{text_pair}`` and ``{mask}``.
         encode: Token ids of a text without special tokens.
+        encode_behind: The same for what follows something; as `encode` when absent.
     """
+    behind = encode_behind or encode
     parts = _SLOTS.split(template)
     pieces: list[Piece] = []
     spaced = False
@@ -110,7 +112,7 @@ def tokenise(template: str, encode: Encode) -> Template:
         follows_slot = index + 1 < len(parts)
         spaced = follows_slot and part.endswith(" ")
         literal = part[:-1] if spaced else part
-        tokens = tuple(encode(literal)) if literal else ()
+        tokens = tuple((behind if index else encode)(literal)) if literal else ()
         if tokens:
             pieces.append(tokens)
     return Template(tuple(pieces))

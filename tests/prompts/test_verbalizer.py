@@ -271,7 +271,7 @@ def test_a_tokenizer_that_writes_the_space_itself_gets_none() -> None:
     from tokenizers import Tokenizer, models, normalizers
     from transformers import PreTrainedTokenizerFast
 
-    pieces = ["<unk>", "▁", "▁good", "▁bad", "▁it", "▁:", "▁a"]
+    pieces = ["<unk>", "▁", "▁good", "▁bad", "▁it", "▁:", "▁a", ":"]
     raw = Tokenizer(models.Unigram([(piece, -1.0) for piece in pieces], unk_id=0))
     raw.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     llama = PreTrainedTokenizerFast(tokenizer_object=raw, unk_token="<unk>")
@@ -279,6 +279,10 @@ def test_a_tokenizer_that_writes_the_space_itself_gets_none() -> None:
     reader = layout.reader(LabelsConfig(template="{text} :", labels={"x": "bad", "y": "good"}), "test")
     assert [llama.convert_ids_to_tokens(token) for token in reader.words] == ["▁bad", "▁good"]
     assert space_writer(tiny.tokenizer("qwen2"))("good") == " good"
+    # Nor does a template's piece that follows a text.
+    for template, tokens in (("{text} it :", ["▁it", "▁:"]), ("{text}: it", [":", "▁it"])):
+        made = layout.reader(LabelsConfig(template=template, labels={"x": "bad", "y": "good"}), "test").template
+        assert llama.convert_ids_to_tokens(list(made.tail)) == tokens
 
 
 def test_automatic_words_leave_template_and_classes_alone(backbone_of: BackboneOf) -> None:
