@@ -101,6 +101,8 @@ def _words(task: TaskConfig, entry: Any, where: str) -> Words:
 def _candidate(task: TaskConfig, template: str, words: Words | None, where: str) -> LabelsConfig:
     if "{text_pair}" in template and not task.pairs:
         raise UserError(f"{where}: the template holds {{text_pair}}, but rows of the task '{task.name}' are one text.")
+    if task.pairs and "{text_pair}" not in template:
+        raise UserError(f"{where}: rows of the task '{task.name}' are pairs, but the template has no {{text_pair}}.")
     labels: dict[str, Any] = {name: label.model_dump() for name, label in task.labels.items()}
     if words is not None:
         # Without the description: it would be read in place of the words by sentence encoders.
