@@ -52,6 +52,9 @@ class TextsConfig(SourceConfig):
     """The pre-training texts."""
 
     limit: int | None = Field(None, ge=1, description="rows to keep, sampled; all when absent")
+    balanced: bool = Field(
+        False, description="the sample holds equally many rows of each label, as far as they go; rows without one drop out"
+    )
     min_words: int = Field(3, ge=1, description="shorter texts are dropped and counted")
     labelled_only: bool = Field(False, description="drop rows without a label before sampling")
     near_duplicate: float = Field(
@@ -214,6 +217,11 @@ class EvaluationConfig(Strict):
     shots: int = Field(16, ge=1, description="examples per class in train, and in dev")
     data_seeds: list[int] = Field(default=[13, 21, 42, 87, 100], min_length=1)
     init_seeds: list[int] = Field(default=[0], min_length=1)
+    pairing: Literal["crossed", "paired"] = Field(
+        "crossed",
+        description="crossed: every initialisation seed on every data seed; paired: initialisation seed i on data seed i "
+        "(beginning again where data seeds are fewer), so that each score has a pre-training of its own",
+    )
     learning_rates: list[PositiveFloat] = Field(default=[0.001, 0.003], min_length=1)
     steps: int = Field(30, ge=1)
     batch_size: int = Field(16, ge=1)
@@ -232,6 +240,32 @@ class EvaluationConfig(Strict):
         if len(set(values)) != len(values):
             raise ValueError("a value stands twice")
         return values
+
+    @model_validator(mode="after")
+    def _pairs_use_every_data_seed(self) -> EvaluationConfig:
+        if self.pairing == "paired" and len(self.init_seeds) < len(self.data_seeds):
+            raise ValueError(
+                f"`pairing: paired` gives each initialisation seed one data seed: {len(self.init_seeds)} "
+                f"initialisation seeds leave {len(self.data_seeds) - len(self.init_seeds)} of the data seeds without any"
+            )
+        return self
+
+    def data_seeds_of(self, init_seed: int) -> list[int]:
+        """Data seeds that the prompts of one initialisation seed are tuned on.
+
+        Example:
+            >>> config = EvaluationConfig(tasks=["trec"], data_seeds=[13, 21], init_seeds=[0, 1, 2], pairing="paired")
+            >>> [config.data_seeds_of(seed) for seed in config.init_seeds]
+            [[13], [21], [13]]
+        """
+        if self.pairing == "crossed":
+            return self.data_seeds
+        return [self.data_seeds[self.init_seeds.index(init_seed) % len(self.data_seeds)]]
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Initialisation and data seed of every score of a method on a task: the units of the comparison."""
+        return [(init, data) for init in self.init_seeds for data in self.data_seeds_of(init)]
 
     @property
     def scored_steps(self) -> list[int]:

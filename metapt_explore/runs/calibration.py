@@ -14,7 +14,7 @@ import torch
 from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.prompts.backbone import SCORING_SHARE, Backbone
 from metapt_explore.prompts.gradients import Batch, Scorer
-from metapt_explore.runs.cost import TEXT_SHARE, UNKNOWN_TEST_ROWS, Cost, Speed, Work, count, predict
+from metapt_explore.runs.cost import TEXT_SHARE, UNKNOWN_TEST_ROWS, Cost, Speed, Work, count, predict, seeds_together
 from metapt_explore.texts.rows import TextInput
 
 #: Timed runs of each kind, after one to warm up.
@@ -59,7 +59,7 @@ def preview(
     exact = any(method.order == "exact" for method in study.methods)
     row = backbone.row_bytes(reader, study.prompt.length, longest, second_derivative=exact)
     largest = max((_step_rows(study), _tuned_rows(study, tasks)))
-    together = backbone.prompts_together(1 + 2 * len(study.evaluation.data_seeds))
+    together = backbone.prompts_together(1 + 2 * seeds_together(study))
     scored = (study.evaluation.test_rows or UNKNOWN_TEST_ROWS) * backbone.row_bytes(
         reader, study.prompt.length, longest, together, scoring=True
     )
@@ -84,7 +84,7 @@ def _tuned_rows(study: StudyConfig, tasks: dict[str, TaskConfig]) -> int:
     """Rows of a few-shot step: every data seed and learning rate at once."""
     evaluation = study.evaluation
     shots = evaluation.shots * max(len(task.labels) for task in tasks.values())
-    cells = len(evaluation.data_seeds) * len(evaluation.learning_rates)
+    cells = seeds_together(study) * len(evaluation.learning_rates)
     return min(evaluation.batch_size, shots) * cells
 
 
@@ -151,7 +151,7 @@ def calibrate(
     if any(method.order == "exact" for method in study.methods):
         few = min(pre_rows, 16)
         hessian = timed(lambda: scorer.hessian_products(prompt[None], batch(few), prompt[None]), 1) / few
-    prompts = prompt.expand(min(8, 1 + 2 * len(study.evaluation.data_seeds)), -1, -1)
+    prompts = prompt.expand(min(8, 1 + 2 * seeds_together(study)), -1, -1)
     some = texts[:SCORED_ROWS]
     bank = backbone.bank(some, reader)
     scored = timed(lambda: backbone.score_all(prompts, bank, reader), 1) / (len(some) * len(prompts))

@@ -177,9 +177,14 @@ def _fewshot_rows(study: StudyConfig, task: TaskConfig) -> int:
     return 2 * evaluation.shots * len(task.labels) * len(evaluation.data_seeds) + test
 
 
+def seeds_together(study: StudyConfig) -> int:
+    """Data seeds that one few-shot batch holds."""
+    return len(study.evaluation.data_seeds_of(study.evaluation.init_seeds[0]))
+
+
 def _fewshot(study: StudyConfig, task: TaskConfig) -> Work:
     evaluation = study.evaluation
-    seeds, rates = len(evaluation.data_seeds), len(evaluation.learning_rates)
+    seeds, rates = seeds_together(study), len(evaluation.learning_rates)
     shots, later = evaluation.shots * len(task.labels), len(evaluation.scored_steps) - 1
     trained = evaluation.steps * min(evaluation.batch_size, shots) * seeds * rates
     dev = seeds * (1 + later * rates) * shots

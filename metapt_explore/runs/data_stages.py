@@ -75,7 +75,9 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
     from metapt_explore.texts.sources import source_fingerprint
 
     texts = study.texts
-    config = texts.model_dump(mode="json", exclude={"starter", "file", "hub"})
+    config = texts.model_dump(mode="json", exclude={"starter", "file", "hub", "balanced"})
+    if texts.balanced:
+        config["balanced"] = True
     config["seed"] = study.seed
     parents = {f"split of {name}": split.id for name, split in sorted(splits.items())}
     # The version is raised whenever what this stage writes changes.
@@ -102,14 +104,17 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
         leaked = pd.Series(verdict.reason, index=frame.index)
         reason[leaked == "near"] = "nearly equals a dev or test row"
         reason[leaked == "equal"] = "equals a dev or test row"
-        if texts.labelled_only:
+        if texts.labelled_only or texts.balanced:
             reason[(reason == "") & frame["label"].isna()] = "no label"
         # Last, so that a row that is dropped anyway does not make a later one its duplicate.
         usable = frame.index[reason == ""]
         reason[usable[normal[usable].duplicated()]] = "duplicate"
         left = frame.index[reason == ""].to_numpy()
         if texts.limit is not None and len(left) > texts.limit:
-            chosen = np.sort(stream(study.seed, "texts").permutation(len(left))[: texts.limit])
+            order = stream(study.seed, "texts").permutation(len(left))
+            if texts.balanced:
+                order = order[_by_turns(frame["label"][left[order]].to_numpy())]
+            chosen = np.sort(order[: texts.limit])
             dropped = np.setdiff1d(left, left[chosen])
             reason[dropped] = "not sampled"
             left = left[chosen]
@@ -142,6 +147,12 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
         )
 
     return stage, compute
+
+
+def _by_turns(labels: np.ndarray) -> np.ndarray:
+    """Positions such that labels take turns, each in its own order; where one has run out the others go on."""
+    turn = pd.Series(labels).groupby(labels).cumcount().to_numpy()
+    return np.argsort(turn, kind="stable")
 
 
 def held_out_rows(splits: dict[str, Artifact]) -> pd.DataFrame:

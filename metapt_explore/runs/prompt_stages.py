@@ -132,7 +132,7 @@ def fewshot_recipe(
         "scored_steps": evaluation.scored_steps,
         "batch_size": evaluation.batch_size,
         "select_by": evaluation.select_by,
-        "data_seeds": evaluation.data_seeds,
+        "data_seeds": evaluation.data_seeds_of(init_seed),
         "init_seed": init_seed,
         "seed": study.seed,
     }
@@ -158,7 +158,8 @@ def fewshot_recipe(
             on_units(step)
 
         start = prompt.tensors("prompt")["prompt"].to(loaded.device)
-        train, dev = ({seed: part(name, seed) for seed in evaluation.data_seeds} for name in ("train", "dev"))
+        data_seeds = evaluation.data_seeds_of(init_seed)
+        train, dev = ({seed: part(name, seed) for seed in data_seeds} for name in ("train", "dev"))
         where, seeds = f"task {task.name}", (study.seed, init_seed)
         rest = train, dev, part("test"), evaluation, seeds, on_step, on_units, verbalizer
         if verbalizer.read == "automatic":
