@@ -53,7 +53,7 @@ class TextsConfig(SourceConfig):
 
     limit: int | None = Field(None, ge=1, description="rows to keep, sampled; all when absent")
     balanced: bool = Field(
-        False, description="the sample holds equally many rows of each label, as far as they go; rows without one drop out"
+        False, description="the sample holds as many rows of each label as they reach; rows without one are dropped"
     )
     min_words: int = Field(3, ge=1, description="shorter texts are dropped and counted")
     labelled_only: bool = Field(False, description="drop rows without a label before sampling")
@@ -177,6 +177,14 @@ class PretrainingConfig(Strict):
     checkpoint_every: int = Field(5, ge=1)
 
 
+class TuningConfig(Strict):
+    """How one method is tuned, where that is not what `evaluation` says; reports flag the difference."""
+
+    learning_rates: list[PositiveFloat] | None = Field(None, min_length=1)
+    steps: int | None = Field(None, ge=1)
+    proximal: float | None = Field(None, ge=0)
+
+
 class MethodConfig(Strict):
     """One row of the comparison."""
 
@@ -184,6 +192,10 @@ class MethodConfig(Strict):
     kind: Literal["pt", "ppt", "metapt"]
     clustering: str | None = Field(None, description="metapt: whose clusters are the tasks; ppt: the pool's rows")
     start: StartConfig | None = Field(None, description="overrides prompt.start (pt only)")
+    extra_tuning: bool = Field(
+        False,
+        description="pt: tunes on for as many rows as the others spend on pre-training; dev still chooses the step",
+    )
     learner: Literal["maml", "reptile", "meta_sgd"] = Field(
         "maml", description="metapt: how the prompt is meta-learned"
     )
@@ -192,6 +204,19 @@ class MethodConfig(Strict):
     )
     inner_steps: int = Field(1, ge=1, description="metapt: gradient steps on each task's support rows")
     inner_lr: PositiveFloat | None = Field(None, description="metapt: overrides pretraining.inner_lr")
+    outer_lr: PositiveFloat | None = Field(None, description="ppt, metapt: overrides pretraining.outer_lr")
+    average_last: float = Field(
+        0.0, ge=0, le=1, description="ppt, metapt: the prompt is the mean over this share of the last outer steps"
+    )
+    pooled_weight: float = Field(
+        0.0, ge=0, le=1, description="maml: share of the pooled objective in the outer gradient; it costs no pass"
+    )
+    task_weights: Literal["equal", "loss", "agreement"] = Field(
+        "equal",
+        description="maml: tasks of an episode count equally, by their query loss, or by how far their gradient agrees "
+        "with the others'",
+    )
+    tuning: TuningConfig | None = Field(None, description="overrides of evaluation for this method")
 
     @model_validator(mode="after")
     def _fits_kind(self) -> MethodConfig:
@@ -199,15 +224,27 @@ class MethodConfig(Strict):
             raise ValueError("a metapt method needs `clustering`")
         if self.kind == "pt" and self.clustering is not None:
             raise ValueError("a pt method has no pre-training and takes no `clustering`")
+        if self.kind != "pt" and self.extra_tuning:
+            raise ValueError("`extra_tuning` belongs to pt: the other methods spend these rows on pre-training")
         if self.kind != "pt" and self.start is not None:
             raise ValueError("`start` belongs to pt; pre-trained methods all begin from prompt.start")
+        refused = {"pt": ("outer_lr", "average_last"), "ppt": (), "metapt": ()}[self.kind]
         if self.kind != "metapt":
-            for key in ("learner", "order", "inner_steps", "inner_lr"):
-                if getattr(self, key) != type(self).model_fields[key].default:
-                    raise ValueError(f"`{key}` belongs to metapt methods")
+            refused = ("learner", "order", "inner_steps", "inner_lr", "pooled_weight", "task_weights", *refused)
+        for key in refused:
+            if self.is_set(key):
+                raise ValueError(
+                    f"`{key}` belongs to {'pre-trained' if key in ('outer_lr', 'average_last') else 'metapt'} methods"
+                )
+        if self.learner != "maml" and (self.is_set("pooled_weight") or self.is_set("task_weights")):
+            raise ValueError("`pooled_weight` and `task_weights` go with `learner: maml`")
         if self.learner == "reptile" and self.order == "exact":
             raise ValueError("reptile has no `order: exact`: it never differentiates through its inner steps")
         return self
+
+    def is_set(self, key: str) -> bool:
+        """Whether a setting differs from its default."""
+        return bool(getattr(self, key) != type(self).model_fields[key].default)
 
 
 class EvaluationConfig(Strict):
@@ -219,11 +256,16 @@ class EvaluationConfig(Strict):
     init_seeds: list[int] = Field(default=[0], min_length=1)
     pairing: Literal["crossed", "paired"] = Field(
         "crossed",
-        description="crossed: every initialisation seed on every data seed; paired: initialisation seed i on data seed i "
-        "(beginning again where data seeds are fewer), so that each score has a pre-training of its own",
+        description="crossed: every initialisation seed on every data seed; paired: the i-th initialisation seed on "
+        "the i-th data seed (beginning again where they are fewer), so that each score has a pre-training of its own",
     )
     learning_rates: list[PositiveFloat] = Field(default=[0.001, 0.003], min_length=1)
     steps: int = Field(30, ge=1)
+    proximal: float = Field(
+        0.0,
+        ge=0,
+        description="pull towards the start: each tuning step moves the prompt back by learning rate × this share",
+    )
     batch_size: int = Field(16, ge=1)
     curve_steps: list[int] = Field(
         default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
@@ -245,8 +287,8 @@ class EvaluationConfig(Strict):
     def _pairs_use_every_data_seed(self) -> EvaluationConfig:
         if self.pairing == "paired" and len(self.init_seeds) < len(self.data_seeds):
             raise ValueError(
-                f"`pairing: paired` gives each initialisation seed one data seed: {len(self.init_seeds)} "
-                f"initialisation seeds leave {len(self.data_seeds) - len(self.init_seeds)} of the data seeds without any"
+                f"`pairing: paired` gives each initialisation seed one data seed: with {len(self.init_seeds)} of them, "
+                f"{len(self.data_seeds) - len(self.init_seeds)} data seeds are never used"
             )
         return self
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig
-from metapt_explore.pretraining.budget import outer_steps
+from metapt_explore.pretraining.budget import outer_steps, tuning_of
 
 #: Placements that read a text under its prompt, so that nothing of it can be kept.
 STATELESS = ("prefix", "encoder")
@@ -146,7 +146,7 @@ def count(
                 states = first_time("texts" if whole else key, rows if whole else drawn)
                 works[key] = Work(steps * episode.trained, steps * episode.hessian, steps * episode.scored, states)
             for name, task in tasks.items():
-                work = _fewshot(study, task)
+                work = _fewshot(study, task, method)
                 rows = _fewshot_rows(study, task)
                 works[f"fewshot/{method.name}/{name}/{init_seed}"] = work + Work(encoded=first_time(name, rows))
     return works
@@ -182,8 +182,8 @@ def seeds_together(study: StudyConfig) -> int:
     return len(study.evaluation.data_seeds_of(study.evaluation.init_seeds[0]))
 
 
-def _fewshot(study: StudyConfig, task: TaskConfig) -> Work:
-    evaluation = study.evaluation
+def _fewshot(study: StudyConfig, task: TaskConfig, method: MethodConfig) -> Work:
+    evaluation = tuning_of(method, study)
     seeds, rates = seeds_together(study), len(evaluation.learning_rates)
     shots, later = evaluation.shots * len(task.labels), len(evaluation.scored_steps) - 1
     trained = evaluation.steps * min(evaluation.batch_size, shots) * seeds * rates

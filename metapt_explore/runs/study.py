@@ -17,7 +17,7 @@ import pandas as pd
 
 from metapt_explore.config import Family, MethodConfig, Placement, StudyConfig, TaskConfig, load_study, load_task
 from metapt_explore.errors import UserError, nearest
-from metapt_explore.pretraining.budget import outer_steps
+from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.runs import cluster_stages, data_stages, prompt_stages
 from metapt_explore.runs.artifact import Artifact
@@ -143,7 +143,7 @@ class Study:
         """Few-shot evaluation of one prompt on one task, over all data seeds."""
         init_seed = self._seed(init_seed)
         recipe = self._fewshot_recipe(method, self._task(task), init_seed, self.prompt(method, init_seed))
-        steps = self.config.evaluation.steps
+        steps = tuning_of(self.config.method(method), self.config).steps
         key = f"fewshot/{method}/{task}/{init_seed}"
         return self._make(key, recipe, steps, method=method, task=task, init_seed=init_seed)
 

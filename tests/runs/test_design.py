@@ -1,0 +1,95 @@
+"""Designs of the comparison: paired seeds, balanced samples of texts, PT with the budget of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import tiny
+
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.errors import UserError
+from metapt_explore.runs.data_stages import _by_turns
+from metapt_explore.runs.study import Study
+from metapt_explore.runs.workspace import Workspace
+
+
+def config_of(world: Path, **changes: Any) -> StudyConfig:
+    return parse(StudyConfig, tiny.study_tree(world, **changes), "test")
+
+
+def test_paired_seeds_give_each_score_its_own_pretraining(world: Path, tmp_path: Path) -> None:
+    methods = [{"name": "PPT", "kind": "ppt"}]
+    design = {"data_seeds": [1, 2], "init_seeds": [5, 6, 7], "pairing": "paired"}
+    config = config_of(world, methods=methods, evaluation=design)
+    results = Study(config, tmp_path / "paired").run()
+    assert config.evaluation.pairs == [(5, 1), (6, 2), (7, 1)]
+    for _, cells in results.groupby("task"):
+        assert list(zip(cells["init_seed"], cells["data_seed"], strict=True)) == config.evaluation.pairs
+    # The same scores as in the crossed design, where a pair stands in both.
+    crossed = config_of(world, methods=methods, evaluation={**design, "pairing": "crossed"})
+    every = Study(crossed, tmp_path / "crossed").run()
+    keys = ["method", "task", "init_seed", "data_seed"]
+    both = results.merge(every, on=keys, suffixes=("", "_crossed"))
+    assert len(every) == 12 and len(both) == 6
+    pd.testing.assert_series_equal(both["accuracy"], both["accuracy_crossed"], check_names=False)
+
+
+def test_paired_seeds_must_reach(world: Path) -> None:
+    with pytest.raises(UserError, match="1 data seeds are never used"):
+        config_of(world, evaluation={"data_seeds": [1, 2, 3], "init_seeds": [0, 1], "pairing": "paired"})
+
+
+def test_labels_take_turns() -> None:
+    import numpy as np
+
+    labels = np.array(["a", "a", "b", "a", "b", "a"])
+    assert _by_turns(labels).tolist() == [0, 2, 1, 4, 3, 5]
+
+
+def test_a_balanced_sample(world: Path, tmp_path: Path) -> None:
+    def counts(name: str, **texts: Any) -> dict[str, int]:
+        study = Study(config_of(world, name=name, texts=texts), Workspace(tmp_path / name))
+        return dict(study.texts().table("texts")["label"].value_counts(dropna=False))
+
+    balanced = counts("balanced", balanced=True, limit=21)
+    assert sum(balanced.values()) == 21 and max(balanced.values()) - min(balanced.values()) == 1
+    assert set(balanced) == {"negative", "positive"}
+    plain = counts("plain", limit=21)
+    assert plain != balanced
+
+
+def test_pt_with_the_budget_of_the_others(world: Path, tmp_path: Path) -> None:
+    methods = [{"name": "PT", "kind": "pt"}, {"name": "PT+", "kind": "pt", "extra_tuning": True}]
+    study = Study(config_of(world, methods=methods), tmp_path)
+    short, long = study.fewshot("PT", "mood"), study.fewshot("PT+", "mood")
+    assert study.prompt("PT").id == study.prompt("PT+").id and short.id != long.id
+    # 64 rows of pre-training are 16 more steps of 4 rows; two data seeds at two rates.
+    assert long.summary["row_passes"] - short.summary["row_passes"] == 64 * 2 * 2
+    curves = long.table("curves")
+    same = curves[curves["step"] <= 4].merge(
+        short.table("curves"), on=["data_seed", "learning_rate", "step"], suffixes=("", "_short")
+    )
+    assert len(same) == 12
+    assert same["dev_loss"].to_numpy() == pytest.approx(same["dev_loss_short"].to_numpy(), rel=1e-5)
+
+
+def test_a_pull_towards_the_start(world: Path, tmp_path: Path) -> None:
+    """A pull of 1 / learning rate takes every step back."""
+    rate = 0.01
+    evaluation = {"learning_rates": [rate]}
+    methods = [
+        {"name": "free", "kind": "pt"},
+        {"name": "held", "kind": "pt", "tuning": {"proximal": 1 / rate}},
+        {"name": "pulled", "kind": "pt", "tuning": {"proximal": 0.5 / rate}},
+    ]
+    study = Study(config_of(world, methods=methods, evaluation=evaluation), tmp_path)
+    last = {
+        name: study.fewshot(name, "mood").table("curves").query("step == 4")["dev_loss"].to_numpy()
+        for name in ("free", "held", "pulled")
+    }
+    first = study.fewshot("free", "mood").table("curves").query("step == 0")["dev_loss"].to_numpy()
+    assert last["held"] == pytest.approx(first, rel=1e-6)
+    assert (last["pulled"] != last["free"]).all() and (last["pulled"] != last["held"]).all()
