@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ import pandas as pd
 import pytest
 import tiny
 
+from metapt_explore.cli import main
 from metapt_explore.config import StudyConfig, parse
-from metapt_explore.errors import UserError
+from metapt_explore.errors import TimeIsUp, UserError
+from metapt_explore.run_terminal import run
 from metapt_explore.runs.data_stages import _by_turns
+from metapt_explore.runs.jobs import job_state
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
 
@@ -93,3 +98,32 @@ def test_a_pull_towards_the_start(world: Path, tmp_path: Path) -> None:
     first = study.fewshot("free", "mood").table("curves").query("step == 0")["dev_loss"].to_numpy()
     assert last["held"] == pytest.approx(first, rel=1e-6)
     assert (last["pulled"] != last["free"]).all() and (last["pulled"] != last["held"]).all()
+
+
+def test_chunks_of_time_and_a_copied_folder(world: Path, finished: Path, tmp_path: Path) -> None:
+    """Stopped each time the time is up, and moved to another folder between two chunks: the same scores."""
+    folder, chunks = tmp_path / "0", 0
+    while True:
+        try:
+            study = run(world / "tiny.yaml", folder, minutes=0.004)
+            break
+        except TimeIsUp:
+            chunks += 1
+            moved = tmp_path / str(chunks)
+            shutil.copytree(folder, moved)
+            shutil.rmtree(folder)
+            folder = moved
+        assert chunks < 400
+    assert chunks > 1
+    scores = ["method", "task", "data_seed", "init_seed", "accuracy", "start_accuracy", "dev_accuracy", "test_loss"]
+    expected = Study(world / "tiny.yaml", finished).results()
+    pd.testing.assert_frame_equal(study.results()[scores], expected[scores], check_exact=True)
+
+
+def test_time_that_is_up_is_no_failure(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["metapt", "run", str(world / "tiny.yaml"), "--workspace", str(tmp_path), "--minutes", "0"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 75
+    assert job_state(Workspace(tmp_path), "tiny")["status"] == "cancelled"
