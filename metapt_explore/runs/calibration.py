@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import torch
@@ -175,25 +173,4 @@ def memory_mib(device: torch.device) -> float:
     return psutil.Process().memory_info().rss / MIB
 
 
-def reset_peak(device: torch.device) -> None:
-    """Forgets the highest memory so far, where the system lets us (Linux, CUDA)."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_mib(device: torch.device) -> float:
-    """The most memory in use since `reset_peak`: of this process, or of the device for a GPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / MIB
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
-    except (OSError, StopIteration):  # not Linux: since the process began, or what it is now
-        info = psutil.Process().memory_info()
-        return float(getattr(info, "peak_wset", info.rss)) / MIB
-
-
-__all__ = ["Work", "calibrate", "memory_mib", "peak_mib", "preview", "reset_peak"]
+__all__ = ["Work", "calibrate", "memory_mib", "preview"]

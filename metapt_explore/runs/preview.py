@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.files import read_json, write_json
+from metapt_explore.runs.peak_memory import PeakWatch
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
@@ -34,7 +35,7 @@ class Preview:
         rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
         if sum(rest.values()) < WORTH_TOKENS:
             return
-        from metapt_explore.runs.calibration import preview, reset_peak
+        from metapt_explore.runs.calibration import preview
 
         study.progress.begin("", "measuring this machine with the language model", 1)
 
@@ -50,17 +51,15 @@ class Preview:
         study.progress.plan(seconds, in_seconds=True)
         study.progress.predicted(cost.seconds, cost.peak_mib)
         self._save()
-        reset_peak(study.backbone.device)
+        self._watch = PeakWatch().start()
         self._began = time.monotonic()
 
     def settle(self) -> None:
         """Puts the real cost beside the predicted one; the study has run to its end."""
         if self.cost is None:
             return
-        from metapt_explore.runs.calibration import peak_mib
-
         self.cost.real_seconds = time.monotonic() - self._began
-        self.cost.real_peak_mib = peak_mib(self.study.backbone.device)
+        self.cost.real_peak_mib = self._watch.stop()
         self._save()
 
     def _save(self) -> None:
