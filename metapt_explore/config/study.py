@@ -274,6 +274,14 @@ class EvaluationConfig(Strict):
         "loss",
         description="dev score that chooses learning rate and step; accuracy on a few rows is mostly ties and luck",
     )
+    shuffle_labels: bool = Field(
+        False,
+        description="control: few-shot rows get one another's labels, so that there is nothing to learn and no method "
+        "can be better; a comparison that says otherwise is broken",
+    )
+    margin: float = Field(
+        0.02, gt=0, lt=1, description="the smallest difference in accuracy that matters; less is 'no difference'"
+    )
     test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
 
     @field_validator("data_seeds", "init_seeds", "learning_rates")

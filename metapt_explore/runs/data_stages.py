@@ -46,10 +46,13 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
         "test_rows": evaluation.test_rows,
         "seed": study.seed,
     }
+    if evaluation.shuffle_labels:
+        config["shuffle_labels"] = True
     stage = Stage("split", f"few-shot splits of {task.name}", 1, config, {}, {"sources": inputs})
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.fewshot.splits import make_splits
+        from metapt_explore.seeds import stream
 
         splits = make_splits(task, evaluation.shots, evaluation.data_seeds, evaluation.test_rows, study.seed)
         parts: list[tuple[str, int | None, Any]] = [("test", None, splits.test)]
@@ -60,6 +63,9 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
             frame = rows.to_pandas()
             frame.insert(0, "data_seed", pd.Series([part_seed] * len(frame), dtype="Int64"))
             frame.insert(0, "split", part)
+            if evaluation.shuffle_labels:
+                order = stream(study.seed, "shuffled_labels", task.name, part, part_seed or 0).permutation(len(frame))
+                frame["label"] = frame["label"].to_numpy()[order]
             frames.append(frame)
         out.write_table("rows", pd.concat(frames, ignore_index=True))
         sizes = {"test": len(splits.test), "train": len(next(iter(splits.train.values())))}

@@ -127,3 +127,18 @@ def test_time_that_is_up_is_no_failure(world: Path, tmp_path: Path, monkeypatch:
         main()
     assert ended.value.code == 75
     assert job_state(Workspace(tmp_path), "tiny")["status"] == "cancelled"
+
+
+def test_shuffled_labels_are_the_same_labels_of_other_rows(world: Path, tmp_path: Path) -> None:
+    plain = Study(config_of(world, name="plain"), tmp_path).split("mood")
+    mixed = Study(config_of(world, name="mixed", evaluation={"shuffle_labels": True}), tmp_path).split("mood")
+    assert plain.id != mixed.id
+    before, after = plain.table("rows"), mixed.table("rows")
+    assert before["text"].tolist() == after["text"].tolist()
+    assert before["label"].tolist() != after["label"].tolist()
+    for (_, old), (_, new) in zip(
+        before.groupby(["split", "data_seed"], dropna=False),
+        after.groupby(["split", "data_seed"], dropna=False),
+        strict=True,
+    ):
+        assert sorted(old["label"]) == sorted(new["label"])
