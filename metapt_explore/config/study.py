@@ -252,6 +252,9 @@ class EvaluationConfig(Strict):
 
     tasks: list[str] = Field(min_length=1, description="names of packaged task files, or paths of YAML files")
     shots: int = Field(16, ge=1, description="examples per class in train, and in dev")
+    more_shots: list[int] = Field(
+        default=[], description="the same prompts are tuned on so many examples per class, too (label efficiency)"
+    )
     data_seeds: list[int] = Field(default=[13, 21, 42, 87, 100], min_length=1)
     init_seeds: list[int] = Field(default=[0], min_length=1)
     pairing: Literal["crossed", "paired"] = Field(
@@ -284,12 +287,19 @@ class EvaluationConfig(Strict):
     )
     test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
 
-    @field_validator("data_seeds", "init_seeds", "learning_rates")
+    @field_validator("data_seeds", "init_seeds", "learning_rates", "more_shots")
     @classmethod
     def _no_repeats(cls, values: list[float]) -> list[float]:
         if len(set(values)) != len(values):
             raise ValueError("a value stands twice")
         return values
+
+    @model_validator(mode="after")
+    def _more_shots_are_others(self) -> EvaluationConfig:
+        for shots in self.more_shots:
+            if shots < 1 or shots == self.shots:
+                raise ValueError(f"more_shots: {shots} is {'less than 1' if shots < 1 else 'evaluation.shots already'}")
+        return self
 
     @model_validator(mode="after")
     def _pairs_use_every_data_seed(self) -> EvaluationConfig:
@@ -401,6 +411,12 @@ class StudyConfig(Strict):
                     f"method '{method.name}': no clustering '{method.clustering}'. {nearest(method.clustering, known)}"
                 )
         return self
+
+    def at_shots(self, shots: int | None) -> StudyConfig:
+        """The same study with another number of examples per class; None is its own."""
+        if shots is None or shots == self.evaluation.shots:
+            return self
+        return self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"shots": shots})})
 
     def clustering(self, name: str) -> ClusteringConfig:
         """Returns the clustering of that name, or says which exist."""

@@ -149,6 +149,12 @@ def count(
                 work = _fewshot(study, task, method)
                 rows = _fewshot_rows(study, task)
                 works[f"fewshot/{method.name}/{name}/{init_seed}"] = work + Work(encoded=first_time(name, rows))
+                for shots in study.evaluation.more_shots:
+                    other = study.at_shots(shots)
+                    # The test rows are the same; few-shot rows are others, in part.
+                    rows = _fewshot_rows(other, task) - (study.evaluation.test_rows or UNKNOWN_TEST_ROWS)
+                    key = f"fewshot/{method.name}/{name} at {shots} shots/{init_seed}"
+                    works[key] = _fewshot(other, task, method) + Work(encoded=first_time((name, shots), rows))
     return works
 
 

@@ -20,7 +20,7 @@ from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.runs.accounts import method_accounts
 from metapt_explore.runs.files import read_json, write_bytes, write_json, write_table
-from metapt_explore.runs.results import curves_table, results_table
+from metapt_explore.runs.results import curves_table, efficiency_table, results_table
 from metapt_explore.runs.workspace import Workspace
 
 #: Columns that a record's results have first, in this order.
@@ -45,6 +45,7 @@ class Record:
         tasks: Title, classes, sizes, checksums and warnings of each downstream task.
         manifest: Versions and hardware.
         cells: Scores that the study asks for.
+        efficiency: Scores by the number of examples per class, where the study asks for more than one.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Record:
     tasks: list[dict[str, Any]] = field(default_factory=list)
     manifest: dict[str, Any] = field(default_factory=dict)
     cells: int = 0
+    efficiency: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def methods(self) -> list[str]:
@@ -70,6 +72,8 @@ class Record:
         rest = [column for column in results if column not in FIRST]
         write_table(folder / "results.parquet", results[[*FIRST, *rest]])
         write_table(folder / "curves.parquet", self.curves)
+        if len(self.efficiency):
+            write_table(folder / "efficiency.parquet", self.efficiency.drop(columns=LOCAL, errors="ignore"))
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
         facts = ("name", "title", "accounts", "clusterings", "texts", "tasks", "manifest", "cells")
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
@@ -87,7 +91,9 @@ class Record:
         try:
             study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
             results, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("results", "curves"))
-            return cls(study=study, results=results, curves=curves, **facts)
+            file = folder / "efficiency.parquet"
+            efficiency = pd.read_parquet(file) if file.exists() else pd.DataFrame()
+            return cls(study=study, results=results, curves=curves, efficiency=efficiency, **facts)
         except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
             raise UserError(f"The record in {folder} is damaged: {error}") from None
 
@@ -115,6 +121,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
         tasks=_tasks(workspace, config, done),
         manifest=_one_manifest([found for found in manifests if found]),
         cells=len(config.methods) * len(config.evaluation.tasks) * len(config.evaluation.pairs),
+        efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
     )
 
 

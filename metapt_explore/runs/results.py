@@ -28,6 +28,10 @@ COLUMNS = [
 ]
 
 
+#: What a study's list calls scores at `evaluation.more_shots`.
+OTHER_SHOTS = "fewshot at other shots"
+
+
 def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
     """One row for each method, task, data seed and initialisation seed that is finished.
 
@@ -35,11 +39,12 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
     `pretraining_seconds` is the whole pre-training behind the prompt, with encoding the texts where no
     method before it had. Both are telemetry.
     """
+    return _results(workspace, study, [entry for entry in workspace.index(study) if entry["kind"] == "fewshot"])
+
+
+def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) -> pd.DataFrame:
     frames = []
-    index = workspace.index(study)
-    for entry in index:
-        if entry["kind"] != "fewshot":
-            continue
+    for entry in entries:
         artifact = workspace.artifact(entry["id"])
         stage = artifact.stage
         if stage.get("status") != "done":
@@ -54,6 +59,23 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
         # Where data seeds chose their label words, what they chose.
         frames.append(frame[[*COLUMNS, *(["words"] if "words" in frame else [])]])
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
+    """Scores by the number of labelled examples per class: those of `evaluation.shots` and of `more_shots`.
+
+    Returns:
+        The columns of `results_table` and ``shots``.
+    """
+    config = workspace.study_config(study)
+    main = results_table(workspace, study)
+    frames = [main.assign(shots=config.evaluation.shots)] if len(main) else []
+    for shots in config.evaluation.more_shots:
+        entries = [e for e in workspace.index(study) if e["kind"] == OTHER_SHOTS and e.get("shots") == shots]
+        found = _results(workspace, study, entries)
+        if len(found):
+            frames.append(found.assign(shots=shots))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*COLUMNS, "shots"])
 
 
 def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:

@@ -183,7 +183,8 @@ class Workspace:
 
         def same(other: dict[str, Any]) -> bool:
             return all(
-                other.get(key) == entry.get(key) for key in ("kind", "clustering", "method", "task", "init_seed")
+                other.get(key) == entry.get(key)
+                for key in ("kind", "clustering", "method", "task", "init_seed", "shots")
             )
 
         folder = self.study_folder(name)

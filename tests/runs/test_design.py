@@ -17,6 +17,8 @@ from metapt_explore.errors import TimeIsUp, UserError
 from metapt_explore.run_terminal import run
 from metapt_explore.runs.data_stages import _by_turns
 from metapt_explore.runs.jobs import job_state
+from metapt_explore.runs.record import Record, record_of
+from metapt_explore.runs.results import efficiency_table
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
 
@@ -142,3 +144,29 @@ def test_shuffled_labels_are_the_same_labels_of_other_rows(world: Path, tmp_path
         strict=True,
     ):
         assert sorted(old["label"]) == sorted(new["label"])
+
+
+def test_the_same_prompts_on_fewer_and_more_examples(world: Path, tmp_path: Path) -> None:
+    """A study's own scores do not change by it; each number of shots has the scores of a study of its own."""
+    methods = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
+    design = {"data_seeds": [1], "init_seeds": [0]}
+    config = config_of(world, methods=methods, evaluation={**design, "more_shots": [1, 3]})
+    study = Study(config, tmp_path / "both")
+    main = study.run()
+    table = efficiency_table(study.workspace, "tiny")
+    assert sorted(table["shots"].unique()) == [1, 3, config.evaluation.shots]
+    assert table.groupby("shots").size().nunique() == 1 and len(main) == len(table) // 3
+    assert len(study.split("mood", 1).table("rows").query("split == 'train'")) == 2
+    scores = ["method", "task", "accuracy", "start_accuracy", "test_loss"]
+    alone = Study(config_of(world, methods=methods[:1], evaluation={**design, "shots": 1}), tmp_path / "one").run()
+    expected = table[(table["shots"] == 1) & (table["method"] == "PT")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(expected[scores], alone[scores], check_dtype=False)
+    record = record_of(study.workspace, "tiny")
+    record.save(tmp_path / "record")
+    assert len(Record.load(tmp_path / "record").efficiency) == len(table)
+
+
+@pytest.mark.parametrize(("shots", "message"), [([0], "less than 1"), ([4, 4], "stands twice")])
+def test_wrong_numbers_of_shots(world: Path, shots: list[int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        config_of(world, evaluation={"more_shots": shots})
