@@ -144,7 +144,7 @@ def compare(
         worst=(float(units.method.mean(axis=1).min()), float(units.baseline.mean(axis=1).min())),
         needed=needed,
         verdict=verdict,
-        sentence=_sentence(method, baseline, metric, verdict, estimate, len(differences), len(units.tasks)),
+        sentence=_sentence(method, baseline, metric, verdict, estimate, len(differences), len(units.tasks), margin),
         settle=_settle(verdict, estimate, needed, len(differences), margin),
         caveats=caveats,
     )
@@ -164,13 +164,12 @@ def _blocked(units: Units, differences: np.ndarray) -> Estimate | None:
 def _verdict(estimate: Estimate, pairs: int, margin: float) -> Word:
     if pairs < LEAST or estimate.df <= 0:
         return "cannot tell"
-    low, high = estimate.interval(0.90)
-    # Equivalence first: a difference that is sure and smaller than what matters is none.
-    if -margin < low and high < margin:
-        return "no difference"
     if estimate.low > 0:
         return "helped"
-    return "hurt" if estimate.high < 0 else "cannot tell"
+    if estimate.high < 0:
+        return "hurt"
+    low, high = estimate.interval(0.90)
+    return "no difference" if -margin < low and high < margin else "cannot tell"
 
 
 def points(value: float, sign: bool = True) -> str:
@@ -184,7 +183,7 @@ def points(value: float, sign: bool = True) -> str:
 
 
 def _sentence(
-    method: str, baseline: str, metric: str, verdict: Word, estimate: Estimate, pairs: int, tasks: int
+    method: str, baseline: str, metric: str, verdict: Word, estimate: Estimate, pairs: int, tasks: int, margin: float
 ) -> str:
     what = {"helped": "is better than", "hurt": "is worse than", "no difference": "makes no difference that matters to"}
     says = {
@@ -192,16 +191,13 @@ def _sentence(
         **{word: f"{method} {verb} {baseline}" for word, verb in what.items()},
     }[verdict]
     score = {"accuracy": "accuracy", "start_accuracy": "accuracy at the start"}.get(metric, metric)
-    interval = f"{points(estimate.low)} to {points(estimate.high)}" if np.isfinite(estimate.low) else "not known"
+    if verdict in ("helped", "hurt") and max(abs(estimate.low), abs(estimate.high)) < margin:
+        says += f", by less than the {points(margin, sign=False)} points that matter"
+    interval = f"{points(estimate.low)} to {points(estimate.high)}"
+    p = f"p = {estimate.p:.3f}" if estimate.p >= 0.001 else "p < 0.001"
+    sure = f", 95 % interval {interval}, {p}" if estimate.df > 0 else ", without an interval"
     over = f"{tasks} task{'s' * (tasks != 1)} and {pairs} pair{'s' * (pairs != 1)} of seeds"
-    return (
-        f"{says}: {points(estimate.mean)} points of {score}, 95 % interval {interval}, p = {_p(estimate.p)}, mean over "
-        f"{over}."
-    )
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return f"{says}: {points(estimate.mean)} points of {score}{sure}, mean over {over}."
 
 
 def _settle(verdict: Word, estimate: Estimate, needed: dict[str, int | None], pairs: int, margin: float) -> str:
@@ -222,7 +218,7 @@ def _caveats(units: Units) -> list[str]:
     pairs = len(units.pairs)
     found = []
     if pairs < ENOUGH:
-        found.append(f"{pairs} pairs of seeds: fewer than {ENOUGH} are a hint, not a result.")
+        found.append(f"Fewer than {ENOUGH} pairs of seeds ({pairs}) are a hint, not a result.")
     if len(set(inits)) == 1 and pairs > 1:
         found.append("All units share one pre-training: nothing is said about other pre-trainings.")
     if len(set(seeds)) == 1 and pairs > 1:
@@ -232,7 +228,7 @@ def _caveats(units: Units) -> list[str]:
             f"{pairs} units share {len(set(seeds))} few-shot samples; the test by data seed counts each sample once."
         )
     if units.left_out:
-        found.append(f"{units.left_out} pairs of seeds lack a task under one of the methods and are left out.")
+        found.append(f"Pairs of seeds left out because they lack a task under one of the methods: {units.left_out}.")
     return found
 
 

@@ -66,8 +66,8 @@ def test_units_that_lack_a_task_are_left_out_and_said() -> None:
     lacking = rows[~((rows["method"] == "M") & (rows["task"] == "b") & (rows["init_seed"] == 4))]
     found = compare(lacking, "M", "B")
     assert found.pairs == 9 and found.left_out == 1
-    assert any("1 pairs of seeds lack a task" in caveat for caveat in found.caveats)
-    assert any("fewer than 10" in caveat for caveat in found.caveats)
+    assert any("lack a task under one of the methods: 1." in caveat for caveat in found.caveats)
+    assert any("Fewer than 10" in caveat for caveat in found.caveats)
 
 
 def test_a_baseline_without_initialisation_stands_beside_every_one() -> None:
@@ -203,10 +203,15 @@ def test_verdicts() -> None:
     assert verdict(-0.05, 0.02) == "hurt"
     assert verdict(0.01, 0.05) == "cannot tell"
     assert verdict(0.0, 0.005) == "no difference"
-    # Sure, but too small to matter.
-    assert verdict(0.005, 0.001) == "no difference"
+    assert verdict(0.005, 0.001) == "helped"  # sure, if small: the sentence says so
     # Three seeds prove nothing, however far apart.
     assert verdict(0.3, 0.001, units=3) == "cannot tell"
+
+
+def test_a_sure_difference_that_is_small_is_said_to_be() -> None:
+    steps = np.tile([-1.0, 1.0], 5)[:, None] * 0.001
+    found = compare(table({"M": 0.705 + steps, "B": np.full((10, 1), 0.7)}, PAIRED, ["a"]), "M", "B")
+    assert found.sentence.startswith("M is better than B, by less than the 2.0 points that matter: +0.5 points")
 
 
 def test_the_verdict_says_what_would_settle_it() -> None:
