@@ -183,3 +183,11 @@ def test_streams_are_named_and_fixed() -> None:
     assert derived_seed(0, "episodes", 1) != derived_seed(0, "episodes", 2) != derived_seed(1, "episodes", 2)
     assert derived_seed(0, "texts") == 9186373470490520525
     assert stream(3, "a").integers(0, 100, 5).tolist() == stream(3, "a").integers(0, 100, 5).tolist()
+
+
+@pytest.mark.parametrize("name", ["tour", "tour_small", "tour_minilm"])
+def test_a_brief_study_is_the_same_study(name: str, tmp_path: Path) -> None:
+    config = load_study(name)
+    (tmp_path / "brief.yaml").write_text(to_yaml(config, brief=True))
+    assert load_study(tmp_path / "brief.yaml") == config
+    assert len(to_yaml(config, brief=True)) < len(to_yaml(config)) / 2

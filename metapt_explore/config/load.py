@@ -180,12 +180,17 @@ def _absolute_files(tree: Any, folder: Path) -> Any:
     return tree
 
 
-def to_yaml(config: Strict) -> str:
-    """Writes a configuration as YAML that `load_study` or `load_task` reads back to an equal one."""
-    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True, width=100)
+def to_yaml(config: Strict, brief: bool = False) -> str:
+    """Writes a configuration as YAML that `load_study` or `load_task` reads back to an equal one.
+
+    Args:
+        config: What to write.
+        brief: Leaves out what is at its default, for people to read.
+    """
+    return yaml.safe_dump(_plain(config, brief), sort_keys=False, allow_unicode=True, width=100)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, brief: bool = False) -> Any:
     """Plain values; a None stays where leaving it out would mean something else."""
     if isinstance(value, StartConfig):
         return value.short
@@ -193,12 +198,13 @@ def _plain(value: Any) -> Any:
         fields = type(value).model_fields
         given = {name: getattr(value, name) for name in fields}
         return {
-            name: _plain(entry)
+            name: _plain(entry, brief)
             for name, entry in given.items()
-            if entry is not None or fields[name].default is not None
+            if (entry is not None or fields[name].default is not None)
+            and not (brief and entry == fields[name].get_default(call_default_factory=True))
         }
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: _plain(entry, brief) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+        return [_plain(entry, brief) for entry in value]
     return value

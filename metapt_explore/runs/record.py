@@ -36,7 +36,7 @@ class Record:
     Attributes:
         name: The study's name.
         title: Its title.
-        study: Its settings as plain values; of files only the names.
+        study: Its settings as plain values, where they are not the defaults; of files only the names.
         results: One row for each score, see `results_table`.
         curves: Scores after each scored number of tuning steps, see `curves_table`.
         accounts: What each method spent and was given, see `method_accounts`.
@@ -112,7 +112,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
     return Record(
         name=name,
         title=config.title,
-        study=_portable(yaml.safe_load(to_yaml(config))),
+        study=_portable(yaml.safe_load(to_yaml(config, brief=True))),
         results=results_table(workspace, name),
         curves=curves_table(workspace, name),
         accounts=method_accounts(workspace, config),
