@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metapt_explore.runs.cost import Cost
@@ -33,6 +34,8 @@ class Preview:
         works = estimate(study.config, study.tasks, study.placement)
         rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
         if sum(rest.values()) < WORTH_TOKENS:
+            # What an earlier run cost is not what this one costs.
+            self._file.unlink(missing_ok=True)
             return
         from metapt_explore.runs.calibration import preview, reset_peak
 
@@ -65,8 +68,11 @@ class Preview:
 
     def _save(self) -> None:
         if self.cost is not None:
-            folder = self.study.workspace.study_folder(self.study.config.name)
-            write_json(folder / "cost.json", self.cost.as_dict())
+            write_json(self._file, self.cost.as_dict())
+
+    @property
+    def _file(self) -> Path:
+        return self.study.workspace.study_folder(self.study.config.name) / "cost.json"
 
 
 def text_tokens(study: Study, sample: int = 200) -> float:

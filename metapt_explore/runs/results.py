@@ -36,10 +36,7 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
     method before it had. Both are telemetry.
     """
     frames = []
-    index = workspace.index(study)
-    for entry in index:
-        if entry["kind"] != "fewshot":
-            continue
+    for entry in fewshot_entries(workspace, study):
         artifact = workspace.artifact(entry["id"])
         stage = artifact.stage
         if stage.get("status") != "done":
@@ -56,15 +53,39 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 
+def fewshot_entries(workspace: Workspace, study: str) -> list[dict[str, Any]]:
+    """The few-shot evaluations in a study's list that answer what is asked now.
+
+    Where data or a start changed under a study, its list holds new splits, texts or prompts beside evaluations of the
+    old ones until these are made again; cells of both must not stand in one table. So an evaluation counts only where
+    its split and its prompt, and what that prompt was learned from, are still in the list, the newest of each.
+    """
+    newest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for entry in workspace.index(study):
+        newest[tuple(entry.get(key) for key in ("kind", "clustering", "method", "task", "init_seed"))] = entry
+    listed = {str(entry["id"]) for entry in newest.values()}
+    known: dict[str, bool] = {}
+
+    def current(identifier: str) -> bool:
+        if identifier not in known:
+            parents = workspace.artifact(identifier).stage.get("parents", {})
+            # A start is a prompt of another study, named by its id.
+            own = [parent for role, parent in parents.items() if role != "start"]
+            known[identifier] = identifier in listed and all(current(parent) for parent in own)
+        return known[identifier]
+
+    return [entry for entry in newest.values() if entry["kind"] == "fewshot" and current(entry["id"])]
+
+
 def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:
     """Dev and test scores after each scored number of tuning steps.
 
     Test scores exist for the learning rate that dev chose; other rates have none.
     """
     frames = []
-    for entry in workspace.index(study):
+    for entry in fewshot_entries(workspace, study):
         artifact = workspace.artifact(entry["id"])
-        if entry["kind"] == "fewshot" and artifact.status == "done":
+        if artifact.status == "done":
             frame = artifact.table("curves")
             frame["method"], frame["task"], frame["init_seed"] = (
                 entry["method"],

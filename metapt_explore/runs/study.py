@@ -295,7 +295,7 @@ class Study:
     def _make(self, key: str, recipe: Recipe, units: int, **of: Any) -> Artifact:
         stage, compute = recipe
         if not self._saved:
-            self.workspace.save_study(self.config, self.progress.holds_lock)
+            self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
             self._saved = True
         artifact = self.workspace.artifact(stage.id)
         # Pages find a running artifact through the index, so it is entered before it is made.
