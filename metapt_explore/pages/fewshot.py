@@ -29,9 +29,10 @@ def _page(workspace: Workspace, name: str) -> None:
 
 def _scores(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
+    listed = shared.entries(workspace, name, "fewshot")
     # What was evaluated on other data, or from another prompt, is not part of the table until it is made again.
     current = {entry["id"] for entry in fewshot_entries(workspace, name)}
-    entries = [entry for entry in shared.entries(workspace, name, "fewshot") if entry["id"] in current]
+    entries = [entry for entry in listed if entry["id"] in current]
     wanted = len(config.methods) * len(config.evaluation.tasks) * len(config.evaluation.init_seeds)
     artifacts = [workspace.artifact(entry["id"]) for entry in entries]
     finished = [artifact for artifact in artifacts if artifact.status == "done"]

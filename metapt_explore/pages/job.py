@@ -13,8 +13,8 @@ from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
 from metapt_explore.runs import jobs
 from metapt_explore.runs.preview import read_cost, say_cost
-from metapt_explore.runs.results import fewshot_entries
 from metapt_explore.runs.progress import say_time
+from metapt_explore.runs.results import fewshot_entries
 from metapt_explore.runs.workspace import Workspace
 
 LOG_LINES = 30

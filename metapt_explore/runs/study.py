@@ -26,13 +26,16 @@ from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.label_stage import labels_recipe
-from metapt_explore.runs.preview import Preview
+from metapt_explore.runs.preview import Preview, text_counts
 from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
+
+#: How rows of models that are not decoder-only are laid out and read; those of decoder-only models never changed.
+READING = 2
 
 
 class Study:
@@ -106,7 +109,7 @@ class Study:
         """The clustering of that name."""
         like_name = self.config.clustering(name).like
         like = self.clusters(like_name) if like_name else None
-        recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like, self.labels())
+        recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like)
         return self._make(f"clusters/{name}", recipe, 1, clustering=name)
 
     def auxiliary_tasks(self, clustering: str | None) -> Artifact:
@@ -207,7 +210,8 @@ class Study:
         """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact."""
         from metapt_explore.runs.calibration import preview
 
-        return preview(self.config, self.tasks, self.backbone, set())
+        texts = data_stages.find_texts(self.config, self.tasks, self.workspace)
+        return preview(self.config, self.tasks, self.backbone, set(), texts=text_counts(texts) if texts else None)
 
     def run(self) -> pd.DataFrame:
         """Makes everything that is not there yet and returns the results table.
@@ -349,6 +353,8 @@ class Study:
             "pass_memory_gib": model.pass_memory_gib,
             # How its files are read, where that is not left to them.
             **{key: value for key in ("family", "sentinel") if (value := getattr(model, key)) is not None},
+            # Raised whenever rows of these families are laid out or read in another way than before.
+            **({"reading": READING} if self.family != "causal" else {}),
         }
 
 

@@ -50,7 +50,9 @@ def test_a_changed_task_file_begins_a_new_table(own: Study) -> None:
     assert set(zip(table["method"], table["task"], strict=True)) == {("PT", "mood")}
     assert not set(table["artifact"]) & set(cells.loc[cells["task"] == "mood", "artifact"])
     # The other task is found again, not computed again.
-    assert set(changed.run().query("task == 'question'")["artifact"]) == set(cells.query("task == 'question'")["artifact"])
+    assert set(changed.run().query("task == 'question'")["artifact"]) == set(
+        cells.query("task == 'question'")["artifact"]
+    )
     assert again(own).run().equals(changed.results())
 
 
