@@ -188,9 +188,15 @@ def _counts(reason: pd.Series) -> dict[str, int]:
 def embeddings_recipe(study: StudyConfig, texts: Artifact, device: str, on_units: OnUnits) -> Recipe:
     """Sentence embeddings of the texts."""
     from metapt_explore.prompts.models import content_hash, model_folder
+    from metapt_explore.prompts.pooling import read_pooling
 
     folder = model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)
-    config = {"max_tokens": study.encoder.max_tokens, "batch_size": study.encoder.batch_size}
+    pooling = read_pooling(folder, study.encoder.name)
+    config: dict[str, Any] = {
+        "max_tokens": pooling.tokens(study.encoder.max_tokens),
+        "batch_size": study.encoder.batch_size,
+        **pooling.unusual,
+    }
     inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
     stage = Stage("embeddings", "embeddings", 1, config, {"texts": texts.id}, inputs)
 

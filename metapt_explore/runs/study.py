@@ -338,6 +338,17 @@ class Study:
 
         return resolve_device(self.config.model.device)
 
+    @property
+    def _pooling(self) -> str | None:
+        """How a sentence encoder pools, where that is not the mean: its file is not among those that are hashed."""
+        from metapt_explore.prompts.models import model_folder
+        from metapt_explore.prompts.pooling import read_pooling
+
+        model = self.config.model
+        if self.family != "sentence":
+            return None
+        return read_pooling(model_folder(model.name, model.revision), model.name).unusual.get("pooling")
+
     @cached_property
     def _model(self) -> dict[str, Any]:
         """What the answer of a stage with the language model depends on."""
@@ -355,6 +366,7 @@ class Study:
             **{key: value for key in ("family", "sentinel") if (value := getattr(model, key)) is not None},
             # Raised whenever rows of these families are laid out or read in another way than before.
             **({"reading": READING} if self.family != "causal" else {}),
+            **({"pooling": pooling} if (pooling := self._pooling) else {}),
         }
 
 
