@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.errors import Cancelled, TimeIsUp, UserError
 
 app = typer.Typer(
     name="metapt",
@@ -36,11 +36,15 @@ WorkspaceOption = Annotated[
 def run(
     study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
     workspace: WorkspaceOption = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Stop after so long, with exit code 75 where work is left; run again to go on."),
+    ] = None,
 ) -> None:
     """Run a study. Run again it recomputes nothing; killed and run again it goes on."""
     from metapt_explore.run_terminal import run_in_terminal
 
-    run_in_terminal(study, workspace)
+    run_in_terminal(study, workspace, minutes)
 
 
 @app.command()
@@ -195,6 +199,9 @@ def main() -> None:
     except OSError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)
+    except TimeIsUp as error:
+        typer.echo(f"{error} Everything computed so far is kept; the same command goes on from there.", err=True)
+        sys.exit(75)  # EX_TEMPFAIL: try again
     except Cancelled:
         typer.echo("Stopped. Everything computed so far is kept; the same command goes on from there.", err=True)
         sys.exit(130)

@@ -18,6 +18,10 @@ class Cancelled(Exception):
     """The running work was asked to stop; what was computed so far has been kept."""
 
 
+class TimeIsUp(Cancelled):
+    """The time that the work was given is over; what was computed so far has been kept."""
+
+
 def nearest(name: str, valid: Iterable[object]) -> str:
     """Says which valid name was probably meant.
 

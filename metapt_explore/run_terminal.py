@@ -70,7 +70,11 @@ class TerminalView:
             self._bars.stop()
 
 
-def run(source: str | Path | dict[str, Any] | StudyConfig, workspace: str | Path | None = None) -> Study:
+def run(
+    source: str | Path | dict[str, Any] | StudyConfig,
+    workspace: str | Path | None = None,
+    minutes: float | None = None,
+) -> Study:
     """Runs a study, saying what goes on, and returns it finished.
 
     What is there already is not computed again; an interrupted study goes on.
@@ -78,9 +82,11 @@ def run(source: str | Path | dict[str, Any] | StudyConfig, workspace: str | Path
     Args:
         source: A YAML file, a packaged example such as ``tour``, a dictionary or a `StudyConfig`.
         workspace: Folder for what is computed; ``$METAPT_WORKSPACE`` or ``./workspace`` when absent.
+        minutes: Stop after so long; the next call goes on, here or on a machine that the folder was copied to.
 
     Raises:
         UserError: Where the user's input is wrong, or another process is running the study.
+        TimeIsUp: Where `minutes` are over before the study is finished.
         Cancelled: Where the study was asked to stop.
 
     Example:
@@ -94,6 +100,8 @@ def run(source: str | Path | dict[str, Any] | StudyConfig, workspace: str | Path
     view = TerminalView(make_console())
     try:
         with working_on(opened, config.name, view.show) as progress:
+            if minutes is not None:
+                progress.deadline = view.began + 60 * minutes
             study = Study(config, opened, progress)
             study.run()
     except KeyboardInterrupt:
@@ -109,9 +117,9 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
     table.add_column("stage")
     for column in ("rows trained", "Hessian rows", "rows scored", "tokens encoded", "time"):
         table.add_column(column, justify="right")
-    for key, stage in cost.stages.items():
+    for key, stage in _over_initialisations(cost.stages).items():
         numbers = [f"{stage[name]:,.0f}" for name in ("trained", "hessian", "scored", "encoded")]
-        table.add_row(escape(key.replace("/", " · ")), *numbers, say_time(stage["seconds"]))
+        table.add_row(escape(key), *numbers, say_time(stage["seconds"]))
     console.print(table)
     say(
         console,
@@ -131,6 +139,18 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
     )
 
 
+def _over_initialisations(stages: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Adds up the stages that differ in their initialisation seed only, the last part of their keys."""
+    added: dict[str, dict[str, float]] = {}
+    counts: dict[str, int] = {}
+    for key, stage in stages.items():
+        name = key.rpartition("/")[0].replace("/", " · ") if key.count("/") > 1 else key.replace("/", " · ")
+        before = added.setdefault(name, dict.fromkeys(stage, 0.0))
+        added[name] = {column: before[column] + value for column, value in stage.items()}
+        counts[name] = counts.get(name, 0) + 1
+    return {f"{name} × {counts[name]}" if counts[name] > 1 else name: stage for name, stage in added.items()}
+
+
 def show_progress() -> Progress:
     """Progress that is printed: a line for each stage, with time left. For notebooks.
 
@@ -140,14 +160,14 @@ def show_progress() -> Progress:
     return Progress(TerminalView(make_console(), bars=False).show)
 
 
-def run_in_terminal(source: str, workspace: Path | None) -> None:
+def run_in_terminal(source: str, workspace: Path | None, minutes: float | None = None) -> None:
     """Runs a study and prints its table, where the time went, and what it does not prove."""
     config = load_study(source)
     opened = Workspace(workspace)
     console = make_console()
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
-    table = run(config, opened.folder).results()
+    table = run(config, opened.folder, minutes).results()
     print_summary(config.name, summary_table(table), console)
     say(console, texts_line(opened, config.name))
     say(console, spent_times(opened, config.name))

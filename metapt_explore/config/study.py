@@ -52,6 +52,9 @@ class TextsConfig(SourceConfig):
     """The pre-training texts."""
 
     limit: int | None = Field(None, ge=1, description="rows to keep, sampled; all when absent")
+    balanced: bool = Field(
+        False, description="the sample holds as many rows of each label as they reach; rows without one are dropped"
+    )
     min_words: int = Field(3, ge=1, description="shorter texts are dropped and counted")
     labelled_only: bool = Field(False, description="drop rows without a label before sampling")
     near_duplicate: float = Field(
@@ -174,6 +177,14 @@ class PretrainingConfig(Strict):
     checkpoint_every: int = Field(5, ge=1)
 
 
+class TuningConfig(Strict):
+    """How one method is tuned, where that is not what `evaluation` says; reports flag the difference."""
+
+    learning_rates: list[PositiveFloat] | None = Field(None, min_length=1)
+    steps: int | None = Field(None, ge=1)
+    proximal: float | None = Field(None, ge=0)
+
+
 class MethodConfig(Strict):
     """One row of the comparison."""
 
@@ -181,6 +192,10 @@ class MethodConfig(Strict):
     kind: Literal["pt", "ppt", "metapt"]
     clustering: str | None = Field(None, description="metapt: whose clusters are the tasks; ppt: the pool's rows")
     start: StartConfig | None = Field(None, description="overrides prompt.start (pt only)")
+    extra_tuning: bool = Field(
+        False,
+        description="pt: tunes on for as many rows as the others spend on pre-training; dev still chooses the step",
+    )
     learner: Literal["maml", "reptile", "meta_sgd"] = Field(
         "maml", description="metapt: how the prompt is meta-learned"
     )
@@ -189,6 +204,19 @@ class MethodConfig(Strict):
     )
     inner_steps: int = Field(1, ge=1, description="metapt: gradient steps on each task's support rows")
     inner_lr: PositiveFloat | None = Field(None, description="metapt: overrides pretraining.inner_lr")
+    outer_lr: PositiveFloat | None = Field(None, description="ppt, metapt: overrides pretraining.outer_lr")
+    average_last: float = Field(
+        0.0, ge=0, le=1, description="ppt, metapt: the prompt is the mean over this share of the last outer steps"
+    )
+    pooled_weight: float = Field(
+        0.0, ge=0, le=1, description="maml: share of the pooled objective in the outer gradient; it costs no pass"
+    )
+    task_weights: Literal["equal", "loss", "agreement"] = Field(
+        "equal",
+        description="maml: tasks of an episode count equally, by their query loss, or by how far their gradient agrees "
+        "with the others'",
+    )
+    tuning: TuningConfig | None = Field(None, description="overrides of evaluation for this method")
 
     @model_validator(mode="after")
     def _fits_kind(self) -> MethodConfig:
@@ -196,15 +224,27 @@ class MethodConfig(Strict):
             raise ValueError("a metapt method needs `clustering`")
         if self.kind == "pt" and self.clustering is not None:
             raise ValueError("a pt method has no pre-training and takes no `clustering`")
+        if self.kind != "pt" and self.extra_tuning:
+            raise ValueError("`extra_tuning` belongs to pt: the other methods spend these rows on pre-training")
         if self.kind != "pt" and self.start is not None:
             raise ValueError("`start` belongs to pt; pre-trained methods all begin from prompt.start")
+        refused = {"pt": ("outer_lr", "average_last"), "ppt": (), "metapt": ()}[self.kind]
         if self.kind != "metapt":
-            for key in ("learner", "order", "inner_steps", "inner_lr"):
-                if getattr(self, key) != type(self).model_fields[key].default:
-                    raise ValueError(f"`{key}` belongs to metapt methods")
+            refused = ("learner", "order", "inner_steps", "inner_lr", "pooled_weight", "task_weights", *refused)
+        for key in refused:
+            if self.is_set(key):
+                raise ValueError(
+                    f"`{key}` belongs to {'pre-trained' if key in ('outer_lr', 'average_last') else 'metapt'} methods"
+                )
+        if self.learner != "maml" and (self.is_set("pooled_weight") or self.is_set("task_weights")):
+            raise ValueError("`pooled_weight` and `task_weights` go with `learner: maml`")
         if self.learner == "reptile" and self.order == "exact":
             raise ValueError("reptile has no `order: exact`: it never differentiates through its inner steps")
         return self
+
+    def is_set(self, key: str) -> bool:
+        """Whether a setting differs from its default."""
+        return bool(getattr(self, key) != type(self).model_fields[key].default)
 
 
 class EvaluationConfig(Strict):
@@ -212,10 +252,23 @@ class EvaluationConfig(Strict):
 
     tasks: list[str] = Field(min_length=1, description="names of packaged task files, or paths of YAML files")
     shots: int = Field(16, ge=1, description="examples per class in train, and in dev")
+    more_shots: list[int] = Field(
+        default=[], description="the same prompts are tuned on so many examples per class, too (label efficiency)"
+    )
     data_seeds: list[int] = Field(default=[13, 21, 42, 87, 100], min_length=1)
     init_seeds: list[int] = Field(default=[0], min_length=1)
+    pairing: Literal["crossed", "paired"] = Field(
+        "crossed",
+        description="crossed: every initialisation seed on every data seed; paired: the i-th initialisation seed on "
+        "the i-th data seed (beginning again where they are fewer), so that each score has a pre-training of its own",
+    )
     learning_rates: list[PositiveFloat] = Field(default=[0.001, 0.003], min_length=1)
     steps: int = Field(30, ge=1)
+    proximal: float = Field(
+        0.0,
+        ge=0,
+        description="pull towards the start: each tuning step moves the prompt back by learning rate × this share",
+    )
     batch_size: int = Field(16, ge=1)
     curve_steps: list[int] = Field(
         default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
@@ -224,14 +277,55 @@ class EvaluationConfig(Strict):
         "loss",
         description="dev score that chooses learning rate and step; accuracy on a few rows is mostly ties and luck",
     )
+    shuffle_labels: bool = Field(
+        False,
+        description="control: few-shot rows get one another's labels, so that there is nothing to learn and no method "
+        "can be better; a comparison that says otherwise is broken",
+    )
+    margin: float = Field(
+        0.02, gt=0, lt=1, description="the smallest difference in accuracy that matters; less is 'no difference'"
+    )
     test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
 
-    @field_validator("data_seeds", "init_seeds", "learning_rates")
+    @field_validator("data_seeds", "init_seeds", "learning_rates", "more_shots")
     @classmethod
     def _no_repeats(cls, values: list[float]) -> list[float]:
         if len(set(values)) != len(values):
             raise ValueError("a value stands twice")
         return values
+
+    @model_validator(mode="after")
+    def _more_shots_are_others(self) -> EvaluationConfig:
+        for shots in self.more_shots:
+            if shots < 1 or shots == self.shots:
+                raise ValueError(f"more_shots: {shots} is {'less than 1' if shots < 1 else 'evaluation.shots already'}")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_use_every_data_seed(self) -> EvaluationConfig:
+        if self.pairing == "paired" and len(self.init_seeds) < len(self.data_seeds):
+            raise ValueError(
+                f"`pairing: paired` gives each initialisation seed one data seed: with {len(self.init_seeds)} of them, "
+                f"{len(self.data_seeds) - len(self.init_seeds)} data seeds are never used"
+            )
+        return self
+
+    def data_seeds_of(self, init_seed: int) -> list[int]:
+        """Data seeds that the prompts of one initialisation seed are tuned on.
+
+        Example:
+            >>> config = EvaluationConfig(tasks=["trec"], data_seeds=[13, 21], init_seeds=[0, 1, 2], pairing="paired")
+            >>> [config.data_seeds_of(seed) for seed in config.init_seeds]
+            [[13], [21], [13]]
+        """
+        if self.pairing == "crossed":
+            return self.data_seeds
+        return [self.data_seeds[self.init_seeds.index(init_seed) % len(self.data_seeds)]]
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Initialisation and data seed of every score of a method on a task: the units of the comparison."""
+        return [(init, data) for init in self.init_seeds for data in self.data_seeds_of(init)]
 
     @property
     def scored_steps(self) -> list[int]:
@@ -317,6 +411,12 @@ class StudyConfig(Strict):
                     f"method '{method.name}': no clustering '{method.clustering}'. {nearest(method.clustering, known)}"
                 )
         return self
+
+    def at_shots(self, shots: int | None) -> StudyConfig:
+        """The same study with another number of examples per class; None is its own."""
+        if shots is None or shots == self.evaluation.shots:
+            return self
+        return self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"shots": shots})})
 
     def clustering(self, name: str) -> ClusteringConfig:
         """Returns the clustering of that name, or says which exist."""

@@ -90,6 +90,9 @@ def tune(
             prompt.grad = gradient.clone()
             torch.nn.utils.clip_grad_norm_([prompt], CLIP_NORM)
         optimiser.step()
+        if config.proximal:
+            for prompt, (_, rate) in zip(prompts, cells, strict=True):
+                prompt.data.lerp_(start, min(rate * config.proximal, 1.0))
         if step in config.scored_steps:
             snapshots[step] = torch.stack([prompt.detach().clone() for prompt in prompts])
         on_step(step, {"step": step, "train_loss": float(losses.mean())})

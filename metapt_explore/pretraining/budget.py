@@ -7,7 +7,9 @@ more takes fewer outer steps.
 
 from __future__ import annotations
 
-from metapt_explore.config import MethodConfig, PretrainingConfig
+import math
+
+from metapt_explore.config import EvaluationConfig, MethodConfig, PretrainingConfig, StudyConfig
 from metapt_explore.prompts.passes import SECOND_ORDER_COST
 
 
@@ -35,3 +37,27 @@ def budget(config: PretrainingConfig) -> int:
 def outer_steps(method: MethodConfig, config: PretrainingConfig) -> int:
     """Outer steps that spend the budget; at least one."""
     return max(1, round(budget(config) / row_passes_per_step(method, config)))
+
+
+def tuning_of(method: MethodConfig, study: StudyConfig) -> EvaluationConfig:
+    """How a method is tuned: as `evaluation` says, with the method's own settings and its extra tuning.
+
+    With `extra_tuning` the steps grow by what the others spend on pre-training, divided by the rows of a tuning
+    step. Each learning rate gets all of them, which is generous: pre-training is one run for all rates and tasks.
+    The prompt is then also scored at twice, four times, … the usual steps, so that dev can stop it.
+
+    Example:
+        >>> from metapt_explore.config import load_study
+        >>> study = load_study("tour")  # 16 outer steps of 64 rows; 12 tuning steps of 8
+        >>> more = tuning_of(MethodConfig(name="PT+", kind="pt", extra_tuning=True), study)
+        >>> more.steps, more.scored_steps
+        (140, [0, 4, 12, 24, 48, 96, 140])
+    """
+    evaluation = study.evaluation
+    given = method.tuning.model_dump(exclude_none=True) if method.tuning is not None else {}
+    tuned = evaluation.model_copy(update=given)
+    if not method.extra_tuning:
+        return tuned
+    steps = tuned.steps + math.ceil(budget(study.pretraining) / tuned.batch_size)
+    later = [tuned.steps * 2**power for power in range(1, 32) if tuned.steps * 2**power < steps]
+    return tuned.model_copy(update={"steps": steps, "curve_steps": [*tuned.scored_steps, *later]})

@@ -72,6 +72,16 @@ class Setting:
         """Rate of the inner steps."""
         return self.method.inner_lr or self.config.inner_lr
 
+    @property
+    def outer_lr(self) -> float:
+        """Rate of the outer optimiser."""
+        return self.method.outer_lr or self.config.outer_lr
+
+    @property
+    def first_averaged(self) -> int:
+        """The first outer step whose result counts in the mean over late prompts; past the last where none does."""
+        return self.steps - round(self.method.average_last * self.steps)
+
 
 class TaskLearner:
     """What meta-learners share: an episode is a few tasks, the prompt is what is learned."""

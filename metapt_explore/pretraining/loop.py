@@ -70,8 +70,9 @@ def pretrain(
     health = HealthWatch(backbone.embedding, f"Pre-training of {setting.method.name}", backbone.on_notice)
 
     learned = {name: torch.nn.Parameter(value.clone()) for name, value in learner.parameters(start).items()}
-    optimiser = torch.optim.Adam(list(learned.values()), lr=config.outer_lr)
-    first = _restore(record, learned, optimiser, scorer)
+    optimiser = torch.optim.Adam(list(learned.values()), lr=setting.outer_lr)
+    late: dict[str, Tensor] = {}  # sums over the averaged steps
+    first = _restore(record, learned, optimiser, scorer, late)
     for step in range(first, setting.steps):
         episode = _in_bank(episodes[step], position)
         counted = scorer.row_passes, scorer.diagnostic_rows
@@ -84,7 +85,7 @@ def pretrain(
             # Stopped between two passes: the step is done again from its beginning.
             scorer.row_passes, scorer.diagnostic_rows = counted
             if step > first:
-                _save(record, learned, optimiser, step, scorer)
+                _save(record, learned, optimiser, step, scorer, late)
             raise
         losses = torch.tensor([task.get("query", task.get("loss", 0.0)) for task in task_records])
         ratio = health.look(values["prompt"], losses, step, "pretraining.outer_lr")
@@ -93,15 +94,18 @@ def pretrain(
             value.grad = gradients[name].clone()
             norms[name] = float(torch.nn.utils.clip_grad_norm_([value], CLIP_NORM))
         optimiser.step()
+        if step >= setting.first_averaged:
+            for name, value in learned.items():
+                late[name] = late[name] + value.detach() if name in late else value.detach().clone()
         for task_record in task_records:
             record.metric({"step": step, **task_record, "gradient_norm": norms["prompt"], "norm_ratio": ratio})
         finished = step + 1
         if finished % config.checkpoint_every == 0 or finished == setting.steps:
-            _save(record, learned, optimiser, finished, scorer)
+            _save(record, learned, optimiser, finished, scorer, late)
         try:
             on_step(finished)
         except BaseException:
-            _save(record, learned, optimiser, finished, scorer)
+            _save(record, learned, optimiser, finished, scorer, late)
             raise
     telemetry = {
         "row_passes": scorer.row_passes,
@@ -113,6 +117,9 @@ def pretrain(
         "state_hits_second": bank.counts.second,
         "states_mib": round(bank.needed_bytes / 2**20, 1),
     }
+    averaged = setting.steps - setting.first_averaged
+    if averaged:
+        return {name: total / averaged for name, total in late.items()}, telemetry
     return {name: value.detach() for name, value in learned.items()}, telemetry
 
 
@@ -137,7 +144,12 @@ def _in_bank(episode: Episode, position: dict[int, int]) -> Episode:
 
 
 def _save(
-    record: Record, learned: dict[str, torch.nn.Parameter], optimiser: torch.optim.Adam, step: int, scorer: Scorer
+    record: Record,
+    learned: dict[str, torch.nn.Parameter],
+    optimiser: torch.optim.Adam,
+    step: int,
+    scorer: Scorer,
+    late: dict[str, Tensor],
 ) -> None:
     tensors: dict[str, Tensor] = {}
     for name, value in learned.items():
@@ -145,12 +157,17 @@ def _save(
         tensors[name] = value.detach()
         tensors[f"{name}.exp_avg"], tensors[f"{name}.exp_avg_sq"] = state["exp_avg"], state["exp_avg_sq"]
         tensors[f"{name}.adam_step"] = torch.as_tensor(state["step"]).reshape(1).float()
+    tensors |= {f"{name}.late": total for name, total in late.items()}
     counts = {"row_passes": scorer.row_passes, "diagnostic_rows": scorer.diagnostic_rows}
     record.save_checkpoint({key: value.cpu().contiguous() for key, value in tensors.items()}, {"step": step, **counts})
 
 
 def _restore(
-    record: Record, learned: dict[str, torch.nn.Parameter], optimiser: torch.optim.Adam, scorer: Scorer
+    record: Record,
+    learned: dict[str, torch.nn.Parameter],
+    optimiser: torch.optim.Adam,
+    scorer: Scorer,
+    late: dict[str, Tensor],
 ) -> int:
     found = record.load_checkpoint()
     if found is None:
@@ -164,5 +181,7 @@ def _restore(
             "exp_avg": tensors[f"{name}.exp_avg"].to(value.device),
             "exp_avg_sq": tensors[f"{name}.exp_avg_sq"].to(value.device),
         }
+        if f"{name}.late" in tensors:
+            late[name] = tensors[f"{name}.late"].to(value.device)
     scorer.row_passes, scorer.diagnostic_rows = meta["row_passes"], meta["diagnostic_rows"]
     return int(meta["step"])

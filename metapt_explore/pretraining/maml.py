@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.inner_loop import Descent, descend, support_and_query, task_records
 from metapt_explore.pretraining.learner import Setting, TaskLearner
+from metapt_explore.pretraining.task_weights import task_weights
 from metapt_explore.prompts.gradients import Batch, Scorer
 
 
@@ -26,7 +28,11 @@ class MAML(TaskLearner):
     def gradient(
         self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-        """Mean over tasks of the gradient of the query loss after the inner steps."""
+        """Mean over tasks of the gradient of the query loss after the inner steps.
+
+        With `pooled_weight` the gradient of the support loss before the inner steps, which is the pooled objective's
+        on the same rows and known already, has that share in it.
+        """
         support, query = support_and_query(episode)
         method, rate = self.setting.method, self.setting.inner_lr
         path = descend(parameters["prompt"], rate, support, len(episode.tasks), method.inner_steps, scorer)
@@ -34,7 +40,11 @@ class MAML(TaskLearner):
         if method.order == "exact":
             outer = through_steps(outer, path, rate, support, scorer)
         after = scorer.losses(path.adapted, support)
-        return {"prompt": outer.mean(dim=0)}, task_records(episode, path.losses[0], after, query_losses)
+        weights = task_weights(method.task_weights, query_losses, outer)
+        if method.pooled_weight:
+            outer = torch.lerp(outer, path.gradients[0], method.pooled_weight)
+        mean = outer.mean(dim=0) if weights is None else torch.einsum("t,tpw->pw", weights, outer)
+        return {"prompt": mean}, task_records(episode, path.losses[0], after, query_losses)
 
 
 def through_steps(outer: Tensor, path: Descent, rates: float | Tensor, support: Batch, scorer: Scorer) -> Tensor:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from metapt_explore.runs.files import read_json, read_lines, write_bytes, write_json, write_table
+from metapt_explore.runs.peak_memory import PeakWatch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -182,6 +183,7 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
         write_json(folder / "stage.json", {**head, "status": status, "seconds": spent + time.time() - began, **more})
 
     mark("running")
+    watch = PeakWatch().start()
     try:
         yield ArtifactWriter(folder)
     except (Cancelled, KeyboardInterrupt):
@@ -190,5 +192,7 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
     except BaseException as error:
         mark("failed", error=f"{type(error).__name__}: {error}")
         raise
-    mark("done")
+    finally:
+        watch.stop()
+    mark("done", peak_mib=round(watch.peak, 1))
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import torch
@@ -24,6 +22,7 @@ from metapt_explore.runs.cost import (
     assumed_texts,
     count,
     predict,
+    seeds_together,
 )
 from metapt_explore.texts.rows import TextInput
 
@@ -71,7 +70,7 @@ def preview(
     exact = any(method.order == "exact" for method in study.methods)
     row = backbone.row_bytes(reader, study.prompt.length, longest, second_derivative=exact)
     largest = max((_step_rows(study), _tuned_rows(study, tasks)))
-    together = backbone.prompts_together(1 + 2 * len(study.evaluation.data_seeds))
+    together = backbone.prompts_together(1 + 2 * seeds_together(study))
     scored = (study.evaluation.test_rows or UNKNOWN_TEST_ROWS) * backbone.row_bytes(
         reader, study.prompt.length, longest, together, scoring=True
     )
@@ -98,7 +97,7 @@ def _tuned_rows(study: StudyConfig, tasks: dict[str, TaskConfig]) -> int:
     """Rows of a few-shot step: every data seed and learning rate at once."""
     evaluation = study.evaluation
     shots = evaluation.shots * max(len(task.labels) for task in tasks.values())
-    cells = len(evaluation.data_seeds) * len(evaluation.learning_rates)
+    cells = seeds_together(study) * len(evaluation.learning_rates)
     return min(evaluation.batch_size, shots) * cells
 
 
@@ -165,7 +164,7 @@ def calibrate(
     if any(method.order == "exact" for method in study.methods):
         few = min(pre_rows, 16)
         hessian = timed(lambda: scorer.hessian_products(prompt[None], batch(few), prompt[None]), 1) / few
-    prompts = prompt.expand(min(8, 1 + 2 * len(study.evaluation.data_seeds)), -1, -1)
+    prompts = prompt.expand(min(8, 1 + 2 * seeds_together(study)), -1, -1)
     some = texts[:SCORED_ROWS]
     bank = backbone.bank(some, reader)
     scored = timed(lambda: backbone.score_all(prompts, bank, reader), 1) / (len(some) * len(prompts))
@@ -189,25 +188,4 @@ def memory_mib(device: torch.device) -> float:
     return psutil.Process().memory_info().rss / MIB
 
 
-def reset_peak(device: torch.device) -> None:
-    """Forgets the highest memory so far, where the system lets us (Linux, CUDA)."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_mib(device: torch.device) -> float:
-    """The most memory in use since `reset_peak`: of this process, or of the device for a GPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / MIB
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
-    except (OSError, StopIteration):  # not Linux: since the process began, or what it is now
-        info = psutil.Process().memory_info()
-        return float(getattr(info, "peak_wset", info.rss)) / MIB
-
-
-__all__ = ["Work", "calibrate", "memory_mib", "peak_mib", "preview", "reset_peak"]
+__all__ = ["Work", "calibrate", "memory_mib", "preview"]

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig
-from metapt_explore.pretraining.budget import outer_steps
+from metapt_explore.pretraining.budget import outer_steps, tuning_of
 
 #: Placements that read a text under its prompt, so that nothing of it can be kept.
 STATELESS = ("prefix", "encoder")
@@ -163,9 +163,15 @@ def count(
                 states = first_time("texts" if whole else key, text_rows if whole else drawn)
                 works[key] = Work(steps * episode.trained, steps * episode.hessian, steps * episode.scored, states)
             for name, task in tasks.items():
-                work = _fewshot(study, task)
+                work = _fewshot(study, task, method)
                 rows = _fewshot_rows(study, task)
                 works[f"fewshot/{method.name}/{name}/{init_seed}"] = work + Work(encoded=first_time(name, rows))
+                for shots in study.evaluation.more_shots:
+                    other = study.at_shots(shots)
+                    # The test rows are the same; few-shot rows are others, in part.
+                    rows = _fewshot_rows(other, task) - (study.evaluation.test_rows or UNKNOWN_TEST_ROWS)
+                    key = f"fewshot/{method.name}/{name} at {shots} shots/{init_seed}"
+                    works[key] = _fewshot(other, task, method) + Work(encoded=first_time((name, shots), rows))
     return works
 
 
@@ -200,9 +206,14 @@ def _fewshot_rows(study: StudyConfig, task: TaskConfig) -> int:
     return 2 * evaluation.shots * len(task.labels) * len(evaluation.data_seeds) + test
 
 
-def _fewshot(study: StudyConfig, task: TaskConfig) -> Work:
-    evaluation = study.evaluation
-    seeds, rates = len(evaluation.data_seeds), len(evaluation.learning_rates)
+def seeds_together(study: StudyConfig) -> int:
+    """Data seeds that one few-shot batch holds."""
+    return len(study.evaluation.data_seeds_of(study.evaluation.init_seeds[0]))
+
+
+def _fewshot(study: StudyConfig, task: TaskConfig, method: MethodConfig) -> Work:
+    evaluation = tuning_of(method, study)
+    seeds, rates = seeds_together(study), len(evaluation.learning_rates)
     shots, later = evaluation.shots * len(task.labels), len(evaluation.scored_steps) - 1
     trained = evaluation.steps * min(evaluation.batch_size, shots) * seeds * rates
     dev = seeds * (1 + later * rates) * shots

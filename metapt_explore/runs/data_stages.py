@@ -52,10 +52,13 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
     }
     if task.pairs:
         config["pairs"] = PAIRS
+    if evaluation.shuffle_labels:
+        config["shuffle_labels"] = True
     stage = Stage("split", f"few-shot splits of {task.name}", 1, config, {}, {"sources": inputs})
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.fewshot.splits import make_splits
+        from metapt_explore.seeds import stream
 
         splits = make_splits(task, evaluation.shots, evaluation.data_seeds, evaluation.test_rows, study.seed)
         parts: list[tuple[str, int | None, Any]] = [("test", None, splits.test)]
@@ -66,6 +69,9 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
             frame = rows.to_pandas()
             frame.insert(0, "data_seed", pd.Series([part_seed] * len(frame), dtype="Int64"))
             frame.insert(0, "split", part)
+            if evaluation.shuffle_labels:
+                order = stream(study.seed, "shuffled_labels", task.name, part, part_seed or 0).permutation(len(frame))
+                frame["label"] = frame["label"].to_numpy()[order]
             frames.append(frame)
         out.write_table("rows", pd.concat(frames, ignore_index=True))
         sizes = {"test": len(splits.test), "train": len(next(iter(splits.train.values())))}
@@ -81,7 +87,9 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
     from metapt_explore.texts.sources import source_fingerprint
 
     texts = study.texts
-    config = texts.model_dump(mode="json", exclude={"starter", "file", "hub"})
+    config = texts.model_dump(mode="json", exclude={"starter", "file", "hub", "balanced"})
+    if texts.balanced:
+        config["balanced"] = True
     config["seed"] = study.seed
     if texts.columns.text_pair is not None:
         config["pairs"] = PAIRS
@@ -111,7 +119,7 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
         leaked = pd.Series(verdict.reason, index=frame.index)
         reason[leaked == "near"] = "nearly equals a dev or test row"
         reason[leaked == "equal"] = "equals a dev or test row"
-        if texts.labelled_only:
+        if texts.labelled_only or texts.balanced:
             reason[(reason == "") & frame["label"].isna()] = "no label"
         # Last, so that a row that is dropped anyway does not make a later one its duplicate.
         usable = frame.index[reason == ""]
@@ -119,7 +127,10 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
         reason[usable[keys[usable].duplicated()]] = "duplicate"
         left = frame.index[reason == ""].to_numpy()
         if texts.limit is not None and len(left) > texts.limit:
-            chosen = np.sort(stream(study.seed, "texts").permutation(len(left))[: texts.limit])
+            order = stream(study.seed, "texts").permutation(len(left))
+            if texts.balanced:
+                order = order[_by_turns(frame["label"][left[order]].to_numpy())]
+            chosen = np.sort(order[: texts.limit])
             dropped = np.setdiff1d(left, left[chosen])
             reason[dropped] = "not sampled"
             left = left[chosen]
@@ -158,10 +169,20 @@ def find_texts(study: StudyConfig, tasks: dict[str, TaskConfig], workspace: Work
     """The pre-training texts, if they are there already; nothing is computed."""
     try:
         splits = {name: workspace.artifact(split_recipe(study, task)[0].id) for name, task in tasks.items()}
+        for shots in study.evaluation.more_shots:
+            other = study.at_shots(shots)
+            for name, task in tasks.items():
+                splits[f"{name} at {shots} shots"] = workspace.artifact(split_recipe(other, task)[0].id)
         texts = workspace.artifact(texts_recipe(study, splits)[0].id)
     except UserError:  # a source that cannot be read was not read before either
         return None
     return texts if texts.status == "done" else None
+
+
+def _by_turns(labels: np.ndarray) -> np.ndarray:
+    """Positions such that labels take turns, each in its own order; where one has run out the others go on."""
+    turn = pd.Series(labels).groupby(labels).cumcount().to_numpy()
+    return np.argsort(turn, kind="stable")
 
 
 def held_out_rows(splits: dict[str, Artifact]) -> pd.DataFrame:

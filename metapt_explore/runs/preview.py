@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.cost import Cost, TextCounts
 from metapt_explore.runs.files import read_json, write_json
+from metapt_explore.runs.peak_memory import PeakWatch
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
@@ -39,7 +40,7 @@ class Preview:
             # What an earlier run cost is not what this one costs.
             self._file.unlink(missing_ok=True)
             return
-        from metapt_explore.runs.calibration import preview, reset_peak
+        from metapt_explore.runs.calibration import preview
 
         study.progress.begin("", "measuring this machine with the language model", 1)
 
@@ -55,17 +56,15 @@ class Preview:
         study.progress.plan(seconds, in_seconds=True)
         study.progress.predicted(cost.seconds, cost.peak_mib)
         self._save()
-        reset_peak(study.backbone.device)
+        self._watch = PeakWatch().start()
         self._began = time.monotonic()
 
     def settle(self) -> None:
         """Puts the real cost beside the predicted one; the study has run to its end."""
         if self.cost is None:
             return
-        from metapt_explore.runs.calibration import peak_mib
-
         self.cost.real_seconds = time.monotonic() - self._began
-        self.cost.real_peak_mib = peak_mib(self.study.backbone.device)
+        self.cost.real_peak_mib = self._watch.stop()
         self._save()
 
     def _save(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from metapt_explore.errors import Cancelled
+from metapt_explore.errors import Cancelled, TimeIsUp
 from metapt_explore.runs.work import MODEL_STAGES
 
 #: Seconds of measured work from which its rate is believed.
@@ -63,6 +63,8 @@ class Progress:
         self.state = State()
         #: Whether this process holds the study's lock (see `jobs.working_on`).
         self.holds_lock = False
+        #: When to stop by itself, by `time.monotonic`.
+        self.deadline: float | None = None
         self.tell, self._should_stop = listener, should_stop
         self._planned: dict[str, float] = {}
         self._finished: set[str] = set()
@@ -95,6 +97,8 @@ class Progress:
         self._publish()
         if self._should_stop():
             raise Cancelled("The study was asked to stop.")
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise TimeIsUp("The time that the study was given is over.")
 
     def notice(self, message: str) -> None:
         """Says something that a user should know, once."""

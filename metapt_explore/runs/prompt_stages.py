@@ -12,7 +12,7 @@ from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConf
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
 from metapt_explore.fewshot.scoring import Split
 from metapt_explore.fewshot.tuning import tune
-from metapt_explore.pretraining.budget import outer_steps
+from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import pretrain
 from metapt_explore.pretraining.methods import make_learner
@@ -24,6 +24,9 @@ from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.label_stage import row_classes
 from metapt_explore.runs.prompt_starts import FoundStart
 from metapt_explore.texts.rows import as_inputs
+
+#: Settings of a method's recipe that change its prompt.
+RECIPE_KEYS = ("average_last", "pooled_weight", "task_weights")
 
 LoadBackbone = Callable[[], Backbone]
 
@@ -68,7 +71,11 @@ def prompt_recipe(
                 "inner_lr": method.inner_lr or study.pretraining.inner_lr,
                 "outer_steps": outer_steps(method, study.pretraining),
             }
-        elif study.auxiliary_tasks.classes == "clusters":
+        # Settings that came later: prompts that were made before them keep their ids.
+        if method.outer_lr is not None:
+            config["outer_lr"] = method.outer_lr
+        config |= {key: getattr(method, key) for key in RECIPE_KEYS if method.is_set(key)}
+        if method.kind == "ppt" and study.auxiliary_tasks.classes == "clusters":
             config["pool"] = "word of the first task"
         parents |= {"texts": texts.id, "tasks": tasks.id}
     title = f"prompt of {method.name}, initialisation seed {init_seed}"
@@ -123,7 +130,7 @@ def fewshot_recipe(
     on_units: OnUnits,
 ) -> Recipe:
     """Few-shot tuning of one prompt on one task, over all data seeds and learning rates."""
-    evaluation = study.evaluation
+    evaluation = tuning_of(method, study)
     config: dict[str, Any] = {
         "template": task.template,
         "words": words_key(task),
@@ -132,10 +139,12 @@ def fewshot_recipe(
         "scored_steps": evaluation.scored_steps,
         "batch_size": evaluation.batch_size,
         "select_by": evaluation.select_by,
-        "data_seeds": evaluation.data_seeds,
+        "data_seeds": evaluation.data_seeds_of(init_seed),
         "init_seed": init_seed,
         "seed": study.seed,
     }
+    if evaluation.proximal:
+        config["proximal"] = evaluation.proximal
     verbalizer = study.verbalizer
     if verbalizer != VerbalizerConfig():  # finished evaluations that were read the plain way stay valid
         config["verbalizer"] = verbalizer.model_dump(mode="json", exclude_defaults=True)
@@ -158,7 +167,8 @@ def fewshot_recipe(
             on_units(step)
 
         start = prompt.tensors("prompt")["prompt"].to(loaded.device)
-        train, dev = ({seed: part(name, seed) for seed in evaluation.data_seeds} for name in ("train", "dev"))
+        data_seeds = evaluation.data_seeds_of(init_seed)
+        train, dev = ({seed: part(name, seed) for seed in data_seeds} for name in ("train", "dev"))
         where, seeds = f"task {task.name}", (study.seed, init_seed)
         rest = train, dev, part("test"), evaluation, seeds, on_step, on_units, verbalizer
         if verbalizer.read == "automatic":

@@ -28,6 +28,10 @@ COLUMNS = [
 ]
 
 
+#: What a study's list calls scores at `evaluation.more_shots`.
+OTHER_SHOTS = "fewshot at other shots"
+
+
 def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
     """One row for each method, task, data seed and initialisation seed that is finished.
 
@@ -35,8 +39,12 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
     `pretraining_seconds` is the whole pre-training behind the prompt, with encoding the texts where no
     method before it had. Both are telemetry.
     """
+    return _results(workspace, study, fewshot_entries(workspace, study))
+
+
+def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) -> pd.DataFrame:
     frames = []
-    for entry in fewshot_entries(workspace, study):
+    for entry in entries:
         artifact = workspace.artifact(entry["id"])
         stage = artifact.stage
         if stage.get("status") != "done":
@@ -54,27 +62,25 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
 
 def fewshot_entries(workspace: Workspace, study: str) -> list[dict[str, Any]]:
-    """The few-shot evaluations in a study's list that answer what is asked now.
+    """The few-shot evaluations in a study's list that answer what is asked now (see `Workspace.current_index`)."""
+    return [entry for entry in workspace.current_index(study) if entry["kind"] == "fewshot"]
 
-    Where data or a start changed under a study, its list holds new splits, texts or prompts beside evaluations of the
-    old ones until these are made again; cells of both must not stand in one table. So an evaluation counts only where
-    its split and its prompt, and what that prompt was learned from, are still in the list, the newest of each.
+
+def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
+    """Scores by the number of labelled examples per class: those of `evaluation.shots` and of `more_shots`.
+
+    Returns:
+        The columns of `results_table` and ``shots``.
     """
-    newest: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for entry in workspace.index(study):
-        newest[tuple(entry.get(key) for key in ("kind", "clustering", "method", "task", "init_seed"))] = entry
-    listed = {str(entry["id"]) for entry in newest.values()}
-    known: dict[str, bool] = {}
-
-    def current(identifier: str) -> bool:
-        if identifier not in known:
-            parents = workspace.artifact(identifier).stage.get("parents", {})
-            # A start is a prompt of another study, named by its id.
-            own = [parent for role, parent in parents.items() if role != "start"]
-            known[identifier] = identifier in listed and all(current(parent) for parent in own)
-        return known[identifier]
-
-    return [entry for entry in newest.values() if entry["kind"] == "fewshot" and current(entry["id"])]
+    config = workspace.study_config(study)
+    main = results_table(workspace, study)
+    frames = [main.assign(shots=config.evaluation.shots)] if len(main) else []
+    for shots in config.evaluation.more_shots:
+        entries = [e for e in workspace.current_index(study) if e["kind"] == OTHER_SHOTS and e.get("shots") == shots]
+        found = _results(workspace, study, entries)
+        if len(found):
+            frames.append(found.assign(shots=shots))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*COLUMNS, "shots"])
 
 
 def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:

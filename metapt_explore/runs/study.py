@@ -17,7 +17,7 @@ import pandas as pd
 
 from metapt_explore.config import Family, MethodConfig, Placement, StudyConfig, TaskConfig, load_study, load_task
 from metapt_explore.errors import UserError, nearest
-from metapt_explore.pretraining.budget import outer_steps
+from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.runs import cluster_stages, data_stages, prompt_stages
 from metapt_explore.runs.artifact import Artifact
@@ -70,15 +70,23 @@ class Study:
 
     # ------------------------------------------------------------------------------------ verbs
 
-    def split(self, task: str) -> Artifact:
-        """Few-shot splits of a downstream task."""
-        recipe = data_stages.split_recipe(self.config, self._task(task))
-        return self._make(f"split/{task}", recipe, 1, task=task)
+    def split(self, task: str, shots: int | None = None) -> Artifact:
+        """Few-shot splits of a downstream task; `shots` is one of `evaluation.more_shots`."""
+        recipe = data_stages.split_recipe(self.config.at_shots(shots), self._task(task))
+        if shots is None:
+            return self._make(f"split/{task}", recipe, 1, task=task)
+        return self._make(f"split/{task}", recipe, 1, kind="split at other shots", task=task, shots=shots)
+
+    def _all_splits(self) -> dict[str, Artifact]:
+        """Splits of every task at every number of shots: no dev or test row of any may be pre-trained on."""
+        splits = {name: self.split(name) for name in self.tasks}
+        for shots in self.config.evaluation.more_shots:
+            splits |= {f"{name} at {shots} shots": self.split(name, shots) for name in self.tasks}
+        return splits
 
     def texts(self) -> Artifact:
         """The pre-training texts, decontaminated against every dev and test row of the study."""
-        splits = {name: self.split(name) for name in self.tasks}
-        return self._make("texts", data_stages.texts_recipe(self.config, splits), 1)
+        return self._make("texts", data_stages.texts_recipe(self.config, self._all_splits()), 1)
 
     def embeddings(self) -> Artifact:
         """Sentence embeddings of the texts."""
@@ -97,7 +105,7 @@ class Study:
             labelling,
             texts,
             self.embeddings() if labelling.by == "classifier" else None,
-            {name: self.split(name) for name in self.tasks} if labelling.by == "classifier" else {},
+            self._all_splits() if labelling.by == "classifier" else {},
             self._model,
             lambda: self.backbone,
             self._device,
@@ -142,21 +150,33 @@ class Study:
             self._advance,
         )
 
-    def fewshot(self, method: str, task: str, init_seed: int | None = None) -> Artifact:
-        """Few-shot evaluation of one prompt on one task, over all data seeds."""
-        init_seed = self._seed(init_seed)
-        recipe = self._fewshot_recipe(method, self._task(task), init_seed, self.prompt(method, init_seed))
-        steps = self.config.evaluation.steps
-        key = f"fewshot/{method}/{task}/{init_seed}"
-        return self._make(key, recipe, steps, method=method, task=task, init_seed=init_seed)
+    def fewshot(self, method: str, task: str, init_seed: int | None = None, shots: int | None = None) -> Artifact:
+        """Few-shot evaluation of one prompt on one task, over the data seeds that go with its initialisation seed.
 
-    def _fewshot_recipe(self, method: str, task: TaskConfig, init_seed: int, prompt: Artifact) -> Recipe:
+        Args:
+            method: The method.
+            task: One of the study's tasks.
+            init_seed: The initialisation seed (the first of the study when absent).
+            shots: One of `evaluation.more_shots`, where that is asked for.
+        """
+        init_seed = self._seed(init_seed)
+        recipe = self._fewshot_recipe(method, self._task(task), init_seed, self.prompt(method, init_seed), shots)
+        steps = tuning_of(self.config.method(method), self.config).steps
+        of: dict[str, Any] = {"method": method, "task": task, "init_seed": init_seed}
+        if shots is None:
+            return self._make(f"fewshot/{method}/{task}/{init_seed}", recipe, steps, **of)
+        key = f"fewshot/{method}/{task} at {shots} shots/{init_seed}"
+        return self._make(key, recipe, steps, kind="fewshot at other shots", **of, shots=shots)
+
+    def _fewshot_recipe(
+        self, method: str, task: TaskConfig, init_seed: int, prompt: Artifact, shots: int | None = None
+    ) -> Recipe:
         return prompt_stages.fewshot_recipe(
-            self.config,
+            self.config.at_shots(shots),
             task,
             self.config.method(method),
             init_seed,
-            self.split(task.name),
+            self.split(task.name, shots),
             prompt,
             self._model,
             lambda: self.backbone,
@@ -204,6 +224,10 @@ class Study:
                     stage = self._fewshot_recipe(method.name, task, init_seed, prompt)[0]
                     if self.workspace.artifact(stage.id).status == "done":
                         found.add(f"fewshot/{method.name}/{name}/{init_seed}")
+                    for shots in self.config.evaluation.more_shots:
+                        stage = self._fewshot_recipe(method.name, task, init_seed, prompt, shots)[0]
+                        if self.workspace.artifact(stage.id).status == "done":
+                            found.add(f"fewshot/{method.name}/{name} at {shots} shots/{init_seed}")
         return found
 
     def preview(self) -> Cost:
@@ -250,6 +274,10 @@ class Study:
             for task in self.tasks:
                 for method in self.config.methods:
                     self.fewshot(method.name, task, init_seed)
+            for shots in self.config.evaluation.more_shots:
+                for task in self.tasks:
+                    for method in self.config.methods:
+                        self.fewshot(method.name, task, init_seed, shots)
         preview.settle()
         return self.results()
 
@@ -296,14 +324,17 @@ class Study:
 
     # --------------------------------------------------------------------------------- internals
 
-    def _make(self, key: str, recipe: Recipe, units: int, **of: Any) -> Artifact:
+    def _make(self, key: str, recipe: Recipe, units: int, kind: str | None = None, **of: Any) -> Artifact:
+        """Makes a stage's artifact; `kind` is what the study's list calls it, where that is not its own kind."""
         stage, compute = recipe
         if not self._saved:
             self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
             self._saved = True
         artifact = self.workspace.artifact(stage.id)
         # Pages find a running artifact through the index, so it is entered before it is made.
-        self.workspace.add_to_index(self.config.name, {"kind": stage.kind, "id": stage.id, "title": stage.title, **of})
+        self.workspace.add_to_index(
+            self.config.name, {"kind": kind or stage.kind, "id": stage.id, "title": stage.title, **of}
+        )
         if artifact.status != "done":
             with_model = key.startswith(MODEL_STAGES) or stage.kind == "probe"
             if with_model and "backbone" not in self.__dict__:

@@ -26,6 +26,8 @@ from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage, making
 from metapt_explore.runs.files import read_json, write_bytes, write_json
 
 DEFAULT = "workspace"
+#: What tells the entries of a study's list apart.
+QUESTION = ("kind", "clustering", "method", "task", "init_seed", "shots")
 #: Ids that a message lists at most.
 SHOWN = 8
 
@@ -195,13 +197,35 @@ class Workspace:
             raise UserError(f"{file} is damaged: delete it and run the study again; nothing is computed twice.")
         return found
 
+    def current_index(self, name: str) -> list[dict[str, Any]]:
+        """The entries of a study's list that answer what is asked now.
+
+        Where data or a start changed under a study, its list holds new splits, texts or prompts beside scores of the
+        old ones until these are made again; cells of both must not stand in one table. So an entry counts only where
+        everything that it was made from is still in the list, the newest of each.
+
+        Raises:
+            UserError: Where the list is damaged.
+        """
+        newest = {tuple(entry.get(key) for key in QUESTION): entry for entry in self.index(name)}
+        listed = {str(entry["id"]) for entry in newest.values()}
+        known: dict[str, bool] = {}
+
+        def current(identifier: str) -> bool:
+            if identifier not in known:
+                parents = self.artifact(identifier).stage.get("parents", {})
+                # A start is a prompt of another study, named by its id.
+                own = [parent for role, parent in parents.items() if role != "start"]
+                known[identifier] = identifier in listed and all(current(parent) for parent in own)
+            return known[identifier]
+
+        return [entry for entry in newest.values() if current(str(entry["id"]))]
+
     def add_to_index(self, name: str, entry: dict[str, Any]) -> None:
         """Adds an artifact to a study's list, in place of one that answered the same question before."""
 
         def same(other: dict[str, Any]) -> bool:
-            return all(
-                other.get(key) == entry.get(key) for key in ("kind", "clustering", "method", "task", "init_seed")
-            )
+            return all(other.get(key) == entry.get(key) for key in QUESTION)
 
         folder = self.study_folder(name)
         with FileLock(folder / ".index.lock"):

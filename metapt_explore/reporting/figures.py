@@ -1,0 +1,196 @@
+"""Figures of a report as SVG: small, printable, readable without a script. The dashboard's are in `plots`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from metapt_explore.plots.style import BLUE, GREY, VERMILION, method_colors
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+UNIT = ["init_seed", "data_seed"]
+SETTINGS: Any = {
+    # Equal figures are equal files: no random ids, no date; text stays text.
+    "svg.hashsalt": "metapt_explore",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8c8c8c",
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One line of a forest plot: a mean difference with its interval, in points of accuracy / 100."""
+
+    name: str
+    mean: float
+    low: float
+    high: float
+    strong: bool = False
+
+
+def forest(panels: Mapping[str, Sequence[Difference]], unit: str = "points of accuracy") -> str:
+    """Draws differences with their intervals, one panel for each comparison; an interval over 0 is grey.
+
+    Args:
+        panels: Title of each comparison, and its lines from top to bottom.
+        unit: What the axis counts.
+    """
+    rows = max(len(lines) for lines in panels.values())
+    figure, axes = _panels(list(panels), columns=min(2, len(panels)), height=0.32 * rows + 0.9, same_x=True)
+    for axis, lines in zip(axes, panels.values(), strict=False):
+        axis.axvline(0, color=GREY, linewidth=1)
+        for place, line in enumerate(reversed(lines)):
+            clear = line.low > 0 or line.high < 0
+            color = (BLUE if line.mean > 0 else VERMILION) if clear else GREY
+            size, width = (6, 2.2) if line.strong else (4, 1.2)
+            if line.low == line.low:
+                axis.plot([100 * line.low, 100 * line.high], [place, place], color=color, linewidth=width)
+            axis.plot(100 * line.mean, place, "o", color=color, markersize=size)
+        axis.set_yticks(range(len(lines)), [line.name for line in reversed(lines)])
+        for label, line in zip(axis.get_yticklabels(), reversed(lines), strict=True):
+            label.set_fontweight("bold" if line.strong else "normal")
+        axis.set_ylim(-0.6, rows - 0.4)
+        axis.set_xlabel(f"difference in {unit}")
+    return _svg(figure)
+
+
+def seed_points(results: pd.DataFrame, methods: Sequence[str], column: str = "accuracy") -> str:
+    """Draws every score as a point, with the mean as a bar, for each task and for the mean over tasks."""
+    tasks = list(dict.fromkeys(results["task"]))
+    whole = results.groupby([*UNIT, "method"], dropna=False)["task"].transform("nunique") == len(tasks)
+    over = results[whole].groupby([*UNIT, "method"], dropna=False, as_index=False)[column].mean()
+    panels = {task: results[results["task"] == task] for task in tasks}
+    if len(tasks) > 1 and len(over):
+        panels["mean over tasks"] = over
+    figure, axes = _panels(list(panels), columns=min(4, len(panels)), height=2.3)
+    colors = method_colors(methods)
+    for axis, cells in zip(axes, panels.values(), strict=False):
+        for place, method in enumerate(methods):
+            own = cells[cells["method"] == method].sort_values(UNIT)
+            if own.empty:
+                continue
+            spread = _beside(len(own))
+            axis.plot(
+                [place + x for x in spread], 100 * own[column], "o", color=colors[method], markersize=3, alpha=0.75
+            )
+            axis.plot([place - 0.3, place + 0.3], [100 * own[column].mean()] * 2, color="#1b1f24", linewidth=1.4)
+        axis.set_xticks([])
+        axis.set_xlim(-0.6, len(methods) - 0.4)
+        axis.grid(axis="y", color="#e4e8ec", linewidth=0.7)
+        axis.set_axisbelow(True)
+    _label_left(axes, "accuracy, %" if column == "accuracy" else column)
+    _legend(figure, methods, colors)
+    return _svg(figure)
+
+
+def start_curves(curves: pd.DataFrame, methods: Sequence[str]) -> str:
+    """Draws mean test accuracy after 0, 1, 2 … tuning steps for each task, with half a standard error around it.
+
+    Args:
+        curves: What `curves_table` returned; rows without a test score are other learning rates.
+        methods: In the order of the study.
+    """
+    scored = curves.dropna(subset=["test_accuracy"])
+    tasks = list(dict.fromkeys(scored["task"]))
+    figure, axes = _panels(tasks, columns=min(4, len(tasks)), height=2.1)
+    colors = method_colors(methods)
+    steps = sorted(scored["step"].unique())
+    place = {step: index for index, step in enumerate(steps)}
+    for axis, task in zip(axes, tasks, strict=False):
+        for method in methods:
+            cells = scored[(scored["task"] == task) & (scored["method"] == method)]
+            if cells.empty:
+                continue
+            at = 100 * cells.groupby("step")["test_accuracy"].agg(["mean", "sem"]).fillna(0.0)
+            x = [place[step] for step in at.index]
+            axis.fill_between(x, at["mean"] - at["sem"], at["mean"] + at["sem"], color=colors[method], alpha=0.15, lw=0)
+            axis.plot(x, at["mean"], "-o", color=colors[method], markersize=3, linewidth=1.5)
+        axis.set_xticks(range(len(steps)), [f"{step:g}" for step in steps])
+        axis.grid(axis="y", color="#e4e8ec", linewidth=0.7)
+        axis.set_axisbelow(True)
+        axis.set_xlabel("tuning steps")
+    _label_left(axes, "accuracy, %")
+    _legend(figure, methods, colors)
+    return _svg(figure)
+
+
+def paired_lines(results: pd.DataFrame, methods: Sequence[str]) -> str:
+    """Draws the mean over tasks of each pair of seeds, a line for a pair: who is better, and steadier."""
+    tasks = results["task"].nunique()
+    table = results.groupby([*UNIT, "method"], dropna=False)["accuracy"].agg(["mean", "size"])
+    means = table[table["size"] == tasks]["mean"].unstack("method")
+    shown = [method for method in methods if method in means and means[method].notna().any()]
+    figure, (axis,) = _panels([""], columns=1, height=3.0, width=1.1 * len(shown) + 1.6)
+    colors = method_colors(methods)
+    for _, row in means[shown].iterrows():
+        axis.plot(range(len(shown)), 100 * row, color="#c4c9cf", linewidth=0.8, zorder=1)
+    for place, method in enumerate(shown):
+        values = 100 * means[method].dropna()
+        axis.plot([place] * len(values), values, "o", color=colors[method], markersize=5, zorder=2)
+        axis.plot([place - 0.18, place + 0.18], [values.mean()] * 2, color="#1b1f24", linewidth=2, zorder=3)
+        if len(values) > 1:
+            note = f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"
+            axis.annotate(note, (place, values.max()), (0, 7), textcoords="offset points", ha="center")
+    axis.set_xticks(range(len(shown)), shown, rotation=20, ha="right")
+    axis.set_xlim(-0.5, len(shown) - 0.5)
+    axis.margins(y=0.12)
+    axis.set_ylabel(f"accuracy, %, mean over {tasks} tasks")
+    return _svg(figure)
+
+
+def _panels(
+    titles: Sequence[str], columns: int, height: float, same_x: bool = False, width: float = 8.6
+) -> tuple[Figure, list[Axes]]:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as New
+
+    rows = -(-len(titles) // columns)
+    with mpl.rc_context(SETTINGS):
+        figure = New(figsize=(width, rows * height + 0.3), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharex="all" if same_x else False)
+        axes = [axis for row in grid for axis in row]
+        for axis, title in zip(axes, titles, strict=False):
+            axis.set_title(title)
+    for unused in axes[len(titles) :]:
+        unused.set_axis_off()
+    return figure, axes[: len(titles)]
+
+
+def _legend(figure: Figure, methods: Sequence[str], colors: Mapping[str, str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=colors[method], marker="o", markersize=4, label=method) for method in methods]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False)
+
+
+def _label_left(axes: Sequence[Axes], text: str) -> None:
+    for axis in axes:
+        if axis.get_subplotspec().is_first_col():  # type: ignore[union-attr]
+            axis.set_ylabel(text)
+
+
+def _beside(points: int) -> list[float]:
+    """Small steps to the side, so that equal scores do not hide one another."""
+    return [((index % 5) - 2) * 0.07 for index in range(points)]
+
+
+def _svg(figure: Figure) -> str:
+    import matplotlib as mpl
+
+    file = io.StringIO()
+    with mpl.rc_context(SETTINGS):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

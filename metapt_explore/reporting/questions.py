@@ -1,0 +1,83 @@
+"""Which methods of a study answer which question, and which comparison is the primary one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: What two MetaPT methods must share for one to be the other's control.
+RECIPE = (
+    "learner",
+    "order",
+    "inner_steps",
+    "inner_lr",
+    "outer_lr",
+    "average_last",
+    "pooled_weight",
+    "task_weights",
+    "tuning",
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two methods whose comparison answers something.
+
+    Attributes:
+        text: The question, in plain words.
+        method: Whose gain is asked for.
+        baseline: What it is compared with.
+        primary: Whether this is the study's one primary test.
+    """
+
+    text: str
+    method: str
+    baseline: str
+    primary: bool = False
+
+
+def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
+    """The questions that a study's methods can answer, the primary one first.
+
+    Primary is the first MetaPT method whose groups are not random, against the first PPT: the claim under test. The
+    others are: the same against its own random groups (do the clusters matter, or would any groups do?), each
+    pre-trained method against PT, and PPT against a PT that may tune for as long.
+
+    Args:
+        study: The study's settings as plain values (`Record.study`).
+        finished: Methods of which there are scores.
+
+    Example:
+        >>> methods = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
+        >>> [(q.method, q.baseline) for q in questions_of({"methods": methods, "clusterings": []}, ["PT", "PPT"])]
+        [('PPT', 'PT')]
+    """
+    methods = [method for method in study["methods"] if method["name"] in finished]
+    random = {c["name"] for c in study["clusterings"] if c["algorithm"] == "random_groups"}
+
+    def of_kind(kind: str) -> list[dict[str, Any]]:
+        return [method for method in methods if method["kind"] == kind]
+
+    meta = [method for method in of_kind("metapt") if method["clustering"] not in random]
+    controls = [method for method in of_kind("metapt") if method["clustering"] in random]
+    pooled = of_kind("ppt")
+    plain = [method for method in of_kind("pt") if not method.get("extra_tuning")]
+    longer = [method for method in of_kind("pt") if method.get("extra_tuning")]
+    found: list[Question] = []
+    for method in meta:
+        name = method["name"]
+        if pooled:
+            text = f"Does {name} beat pooled pre-training?"
+            found.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in found)))
+        for control in controls:
+            if all(control.get(key) == method.get(key) for key in RECIPE):
+                text = f"Do the clusters of {name} matter, or would any groups do?"
+                found.append(Question(text, name, control["name"]))
+    for method in [*pooled[:1], *meta]:
+        if plain:
+            found.append(Question(f"Does {method['name']} beat no pre-training?", method["name"], plain[0]["name"]))
+        if longer:
+            text = f"Does {method['name']} beat spending the same rows on tuning?"
+            found.append(Question(text, method["name"], longer[0]["name"]))
+    return sorted(found, key=lambda question: not question.primary)

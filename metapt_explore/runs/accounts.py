@@ -1,0 +1,75 @@
+"""What each method of a study spent and was given, from its artifacts: the facts that a fair comparison rests on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.pretraining.budget import tuning_of
+from metapt_explore.runs.workspace import Workspace
+
+
+def method_accounts(workspace: Workspace, study: StudyConfig) -> list[dict[str, Any]]:
+    """One account for each method of which something is finished.
+
+    Returns:
+        Records with ``method``, ``kind``, ``start`` (what the prompt began from), ``pretraining_row_passes`` (rows
+        forward and backward of one pre-training), ``tuning_row_passes`` (of one score's tuning, mean),
+        ``diagnostic_rows`` (apart from the budget), ``learning_rates``, ``tuning_steps``, ``selected_on``,
+        ``data_seeds``, ``tasks``, ``shots``, ``trained_parameters``, ``seconds`` (tuning and scoring, mean of a
+        score), ``pretraining_seconds`` (mean) and ``peak_mib`` (highest, None where it was not measured).
+    """
+    index = workspace.current_index(study.name)
+    return [
+        account
+        for method in study.methods
+        if (account := _account(workspace, study, method, [e for e in index if e.get("method") == method.name]))
+    ]
+
+
+def _account(
+    workspace: Workspace, study: StudyConfig, method: MethodConfig, entries: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    prompts, scores, tasks = [], [], []
+    for entry in entries:
+        artifact = workspace.artifact(entry["id"])
+        if artifact.status != "done":
+            continue
+        if entry["kind"] == "prompt":
+            prompts.append(artifact)
+        elif entry["kind"] == "fewshot":
+            scores.append(artifact)
+            tasks.append(entry["task"])
+    if not prompts or not scores:
+        return None
+    configs = [artifact.stage["config"] for artifact in scores]
+    cells = sum(len(config["data_seeds"]) for config in configs)
+    tuned = tuning_of(method, study)
+    stages = [artifact.stage for artifact in (*prompts, *scores)]
+    peaks = [stage["peak_mib"] for stage in stages if stage.get("peak_mib") is not None]
+    width = next(iter(prompts[0].tensors("prompt").values())).shape[-1]
+    return {
+        "method": method.name,
+        "kind": method.kind,
+        "start": json.dumps(prompts[0].stage["config"]["start"], sort_keys=True),
+        "pretraining_row_passes": _mean([artifact.summary.get("row_passes", 0) for artifact in prompts]),
+        "diagnostic_rows": _mean([artifact.summary.get("diagnostic_rows", 0) for artifact in prompts]),
+        "tuning_row_passes": sum(artifact.summary.get("row_passes", 0) for artifact in scores) / max(cells, 1),
+        "learning_rates": sorted({rate for config in configs for rate in config["learning_rates"]}),
+        "tuning_steps": max(config["steps"] for config in configs),
+        "proximal": tuned.proximal,
+        "selected_on": "dev",
+        "data_seeds": sorted({seed for config in configs for seed in config["data_seeds"]}),
+        "init_seeds": sorted({config["init_seed"] for config in configs}),
+        "tasks": list(dict.fromkeys(tasks)),
+        "shots": study.evaluation.shots,
+        "trained_parameters": study.prompt.length * int(width),
+        "seconds": sum(artifact.stage.get("seconds", 0.0) for artifact in scores) / max(cells, 1),
+        "pretraining_seconds": _mean([artifact.stage.get("seconds", 0.0) for artifact in prompts]),
+        "peak_mib": max(peaks) if peaks else None,
+    }
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,196 @@
+"""What is kept of a study: scores, curves, costs, facts about data and clusters; never a text.
+
+A record is a folder of its own (`studies/<name>/` in this repository): ``record.json``, ``results.parquet``,
+``curves.parquet`` and ``study.yaml``. Reports are made of records, whether they come out of a workspace or of such a
+folder, so that a published study can be looked at without computing anything.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
+from metapt_explore.errors import UserError
+from metapt_explore.runs.accounts import method_accounts
+from metapt_explore.runs.files import read_json, write_bytes, write_json, write_table
+from metapt_explore.runs.results import curves_table, efficiency_table, results_table
+from metapt_explore.runs.workspace import Workspace
+
+#: Columns that a record's results have first, in this order.
+FIRST = ["method", "task", "data_seed", "init_seed", "accuracy", "macro_f1", "start_accuracy", "seconds"]
+#: What of a workspace means nothing elsewhere.
+LOCAL = ["study", "artifact"]
+
+
+@dataclass
+class Record:
+    """A study as it can be published.
+
+    Attributes:
+        name: The study's name.
+        title: Its title.
+        study: Its settings as plain values; of files only the names.
+        results: One row for each score, see `results_table`.
+        curves: Scores after each scored number of tuning steps, see `curves_table`.
+        accounts: What each method spent and was given, see `method_accounts`.
+        clusterings: Algorithm, sizes, quality and number of tasks of each clustering.
+        texts: How many pre-training texts were kept, and what became of the others.
+        tasks: Title, classes, sizes, checksums and warnings of each downstream task.
+        manifest: Versions and hardware.
+        cells: Scores that the study asks for.
+        efficiency: Scores by the number of examples per class, where the study asks for more than one.
+    """
+
+    name: str
+    title: str
+    study: dict[str, Any]
+    results: pd.DataFrame
+    curves: pd.DataFrame
+    accounts: list[dict[str, Any]] = field(default_factory=list)
+    clusterings: list[dict[str, Any]] = field(default_factory=list)
+    texts: dict[str, Any] = field(default_factory=dict)
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    manifest: dict[str, Any] = field(default_factory=dict)
+    cells: int = 0
+    efficiency: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods in the order of the study."""
+        return [method["name"] for method in self.study["methods"]]
+
+    def save(self, folder: Path) -> None:
+        """Writes the record; an older one in the folder is replaced."""
+        results = self.results.drop(columns=LOCAL, errors="ignore")
+        rest = [column for column in results if column not in FIRST]
+        write_table(folder / "results.parquet", results[[*FIRST, *rest]])
+        write_table(folder / "curves.parquet", self.curves)
+        if len(self.efficiency):
+            write_table(folder / "efficiency.parquet", self.efficiency.drop(columns=LOCAL, errors="ignore"))
+        write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
+        facts = ("name", "title", "accounts", "clusterings", "texts", "tasks", "manifest", "cells")
+        write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
+
+    @classmethod
+    def load(cls, folder: Path) -> Record:
+        """Reads a record.
+
+        Raises:
+            UserError: Where the folder holds none, or a file of it is damaged.
+        """
+        facts = read_json(folder / "record.json")
+        if not isinstance(facts, dict):
+            raise UserError(f"{folder} holds no record of a study: record.json is missing or damaged.")
+        try:
+            study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+            results, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("results", "curves"))
+            file = folder / "efficiency.parquet"
+            efficiency = pd.read_parquet(file) if file.exists() else pd.DataFrame()
+            return cls(study=study, results=results, curves=curves, efficiency=efficiency, **facts)
+        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+            raise UserError(f"The record in {folder} is damaged: {error}") from None
+
+
+def record_of(workspace: Workspace, name: str) -> Record:
+    """Collects what a workspace knows of a study, finished or not.
+
+    Raises:
+        UserError: Where the workspace has no such study.
+    """
+    config = workspace.study_config(name)
+    index = workspace.current_index(name)
+    done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
+    texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
+    manifests = [workspace.artifact(e["id"]).stage.get("manifest") for e in done if e["kind"] == "fewshot"]
+    return Record(
+        name=name,
+        title=config.title,
+        study=_portable(yaml.safe_load(to_yaml(config))),
+        results=results_table(workspace, name),
+        curves=curves_table(workspace, name),
+        accounts=method_accounts(workspace, config),
+        clusterings=_clusterings(workspace, config, done),
+        texts={key: texts[key] for key in ("kept", "dropped", "held_out_rows", "leaks_by_task") if key in texts},
+        tasks=_tasks(workspace, config, done),
+        manifest=_one_manifest([found for found in manifests if found]),
+        cells=len(config.methods) * len(config.evaluation.tasks) * len(config.evaluation.pairs),
+        efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
+    )
+
+
+def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for clustering in config.clusterings:
+        of = {e["kind"]: workspace.artifact(e["id"]).summary for e in done if e.get("clustering") == clustering.name}
+        clusters, tasks = of.get("clusters", {}), of.get("tasks", {})
+        found.append(
+            {
+                "name": clustering.name,
+                "algorithm": clustering.algorithm,
+                "n_clusters": len(clusters.get("clusters", [])),
+                "sizes": [cluster["rows"] for cluster in clusters.get("clusters", [])],
+                "names": [cluster["name"] for cluster in clusters.get("clusters", [])],
+                "outliers": clusters.get("outliers"),
+                "quality": {k: v for k, v in (clusters.get("quality") or {}).items() if k != "sizes"},
+                "agreement": clusters.get("agreement"),
+                "tasks": tasks.get("tasks"),
+            }
+        )
+    return found
+
+
+def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known: dict[str, TaskConfig] = {}
+    for source in config.evaluation.tasks:
+        # The file may have gone since; what was computed from it is still here.
+        with suppress(UserError):
+            loaded = load_task(source)
+            known[loaded.name] = loaded
+    found = []
+    for entry in done:
+        if entry["kind"] != "split":
+            continue
+        artifact = workspace.artifact(entry["id"])
+        task, summary = known.get(entry["task"]), artifact.summary
+        found.append(
+            {
+                "name": entry["task"],
+                "title": task.title if task else "",
+                "sentiment": task.sentiment if task else None,
+                "template": task.template if task else None,
+                "words": {name: label.words for name, label in task.labels.items()} if task else {},
+                "classes": list(artifact.stage["config"]["labels"]),
+                "shots": artifact.stage["config"]["shots"],
+                **{key: summary.get(key) for key in ("sizes", "warnings", "checksums")},
+            }
+        )
+    return found
+
+
+def _portable(tree: Any) -> Any:
+    """The same settings without this machine's folders: of each absolute path the name only."""
+    if isinstance(tree, dict):
+        return {key: _portable(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_portable(value) for value in tree]
+    if isinstance(tree, str) and "\n" not in tree and Path(tree).is_absolute():
+        parts = Path(tree).parts
+        return "/".join(parts[-3:]) if "{seed}" in tree else parts[-1]
+    return tree
+
+
+def _one_manifest(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """The manifest of most scores, with a note where not all were made under the same."""
+    if not manifests:
+        return {}
+    written = [json.dumps(manifest, sort_keys=True) for manifest in manifests]
+    most = max(set(written), key=written.count)
+    others = len(written) - written.count(most)
+    return {**json.loads(most), **({"artifacts_made_otherwise": others} if others else {})}

@@ -1,0 +1,40 @@
+"""Which comparisons a study's methods allow."""
+
+from __future__ import annotations
+
+from metapt_explore.reporting.questions import questions_of
+
+STUDY = {
+    "clusterings": [
+        {"name": "k", "algorithm": "kmeans"},
+        {"name": "r", "algorithm": "random_groups"},
+    ],
+    "methods": [
+        {"name": "PT", "kind": "pt"},
+        {"name": "PT+", "kind": "pt", "extra_tuning": True},
+        {"name": "random", "kind": "metapt", "clustering": "r"},
+        {"name": "exact", "kind": "metapt", "clustering": "k", "order": "exact"},
+        {"name": "MetaPT", "kind": "metapt", "clustering": "k"},
+        {"name": "PPT", "kind": "ppt"},
+    ],
+}
+
+
+def test_one_primary_and_controls_of_the_same_recipe_only() -> None:
+    names = [method["name"] for method in STUDY["methods"]]
+    found = questions_of(STUDY, names)
+    assert [(q.method, q.baseline) for q in found if q.primary] == [("exact", "PPT")] and found[0].primary
+    assert {(q.method, q.baseline) for q in found if not q.primary} == {
+        ("MetaPT", "PPT"),
+        ("MetaPT", "random"),  # `exact` has another recipe than the random control
+        ("PPT", "PT"),
+        ("PPT", "PT+"),
+        ("exact", "PT"),
+        ("exact", "PT+"),
+        ("MetaPT", "PT"),
+        ("MetaPT", "PT+"),
+    }
+
+
+def test_what_is_not_finished_is_not_asked() -> None:
+    assert [(q.method, q.baseline) for q in questions_of(STUDY, ["PT", "MetaPT"])] == [("MetaPT", "PT")]

@@ -1,0 +1,172 @@
+"""Designs of the comparison: paired seeds, balanced samples of texts, PT with the budget of the others."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import tiny
+
+from metapt_explore.cli import main
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.errors import TimeIsUp, UserError
+from metapt_explore.run_terminal import run
+from metapt_explore.runs.data_stages import _by_turns
+from metapt_explore.runs.jobs import job_state
+from metapt_explore.runs.record import Record, record_of
+from metapt_explore.runs.results import efficiency_table
+from metapt_explore.runs.study import Study
+from metapt_explore.runs.workspace import Workspace
+
+
+def config_of(world: Path, **changes: Any) -> StudyConfig:
+    return parse(StudyConfig, tiny.study_tree(world, **changes), "test")
+
+
+def test_paired_seeds_give_each_score_its_own_pretraining(world: Path, tmp_path: Path) -> None:
+    methods = [{"name": "PPT", "kind": "ppt"}]
+    design = {"data_seeds": [1, 2], "init_seeds": [5, 6, 7], "pairing": "paired"}
+    config = config_of(world, methods=methods, evaluation=design)
+    results = Study(config, tmp_path / "paired").run()
+    assert config.evaluation.pairs == [(5, 1), (6, 2), (7, 1)]
+    for _, cells in results.groupby("task"):
+        assert list(zip(cells["init_seed"], cells["data_seed"], strict=True)) == config.evaluation.pairs
+    # The same scores as in the crossed design, where a pair stands in both.
+    crossed = config_of(world, methods=methods, evaluation={**design, "pairing": "crossed"})
+    every = Study(crossed, tmp_path / "crossed").run()
+    keys = ["method", "task", "init_seed", "data_seed"]
+    both = results.merge(every, on=keys, suffixes=("", "_crossed"))
+    assert len(every) == 12 and len(both) == 6
+    pd.testing.assert_series_equal(both["accuracy"], both["accuracy_crossed"], check_names=False)
+
+
+def test_paired_seeds_must_reach(world: Path) -> None:
+    with pytest.raises(UserError, match="1 data seeds are never used"):
+        config_of(world, evaluation={"data_seeds": [1, 2, 3], "init_seeds": [0, 1], "pairing": "paired"})
+
+
+def test_labels_take_turns() -> None:
+    import numpy as np
+
+    labels = np.array(["a", "a", "b", "a", "b", "a"])
+    assert _by_turns(labels).tolist() == [0, 2, 1, 4, 3, 5]
+
+
+def test_a_balanced_sample(world: Path, tmp_path: Path) -> None:
+    def counts(name: str, **texts: Any) -> dict[str, int]:
+        study = Study(config_of(world, name=name, texts=texts), Workspace(tmp_path / name))
+        return dict(study.texts().table("texts")["label"].value_counts(dropna=False))
+
+    balanced = counts("balanced", balanced=True, limit=21)
+    assert sum(balanced.values()) == 21 and max(balanced.values()) - min(balanced.values()) == 1
+    assert set(balanced) == {"negative", "positive"}
+    plain = counts("plain", limit=21)
+    assert plain != balanced
+
+
+def test_pt_with_the_budget_of_the_others(world: Path, tmp_path: Path) -> None:
+    methods = [{"name": "PT", "kind": "pt"}, {"name": "PT+", "kind": "pt", "extra_tuning": True}]
+    study = Study(config_of(world, methods=methods), tmp_path)
+    short, long = study.fewshot("PT", "mood"), study.fewshot("PT+", "mood")
+    assert study.prompt("PT").id == study.prompt("PT+").id and short.id != long.id
+    # 64 rows of pre-training are 16 more steps of 4 rows; two data seeds at two rates.
+    assert long.summary["row_passes"] - short.summary["row_passes"] == 64 * 2 * 2
+    curves = long.table("curves")
+    same = curves[curves["step"] <= 4].merge(
+        short.table("curves"), on=["data_seed", "learning_rate", "step"], suffixes=("", "_short")
+    )
+    assert len(same) == 12
+    assert same["dev_loss"].to_numpy() == pytest.approx(same["dev_loss_short"].to_numpy(), rel=1e-5)
+
+
+def test_a_pull_towards_the_start(world: Path, tmp_path: Path) -> None:
+    """A pull of 1 / learning rate takes every step back."""
+    rate = 0.01
+    evaluation = {"learning_rates": [rate]}
+    methods = [
+        {"name": "free", "kind": "pt"},
+        {"name": "held", "kind": "pt", "tuning": {"proximal": 1 / rate}},
+        {"name": "pulled", "kind": "pt", "tuning": {"proximal": 0.5 / rate}},
+    ]
+    study = Study(config_of(world, methods=methods, evaluation=evaluation), tmp_path)
+    last = {
+        name: study.fewshot(name, "mood").table("curves").query("step == 4")["dev_loss"].to_numpy()
+        for name in ("free", "held", "pulled")
+    }
+    first = study.fewshot("free", "mood").table("curves").query("step == 0")["dev_loss"].to_numpy()
+    assert last["held"] == pytest.approx(first, rel=1e-6)
+    assert (last["pulled"] != last["free"]).all() and (last["pulled"] != last["held"]).all()
+
+
+def test_chunks_of_time_and_a_copied_folder(world: Path, finished: Path, tmp_path: Path) -> None:
+    """Stopped each time the time is up, and moved to another folder between two chunks: the same scores."""
+    folder, chunks = tmp_path / "0", 0
+    while True:
+        try:
+            study = run(world / "tiny.yaml", folder, minutes=0.004)
+            break
+        except TimeIsUp:
+            chunks += 1
+            moved = tmp_path / str(chunks)
+            shutil.copytree(folder, moved)
+            shutil.rmtree(folder)
+            folder = moved
+        assert chunks < 400
+    assert chunks > 1
+    scores = ["method", "task", "data_seed", "init_seed", "accuracy", "start_accuracy", "dev_accuracy", "test_loss"]
+    expected = Study(world / "tiny.yaml", finished).results()
+    pd.testing.assert_frame_equal(study.results()[scores], expected[scores], check_exact=True)
+
+
+def test_time_that_is_up_is_no_failure(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["metapt", "run", str(world / "tiny.yaml"), "--workspace", str(tmp_path), "--minutes", "0"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 75
+    assert job_state(Workspace(tmp_path), "tiny")["status"] == "cancelled"
+
+
+def test_shuffled_labels_are_the_same_labels_of_other_rows(world: Path, tmp_path: Path) -> None:
+    plain = Study(config_of(world, name="plain"), tmp_path).split("mood")
+    mixed = Study(config_of(world, name="mixed", evaluation={"shuffle_labels": True}), tmp_path).split("mood")
+    assert plain.id != mixed.id
+    before, after = plain.table("rows"), mixed.table("rows")
+    assert before["text"].tolist() == after["text"].tolist()
+    assert before["label"].tolist() != after["label"].tolist()
+    for (_, old), (_, new) in zip(
+        before.groupby(["split", "data_seed"], dropna=False),
+        after.groupby(["split", "data_seed"], dropna=False),
+        strict=True,
+    ):
+        assert sorted(old["label"]) == sorted(new["label"])
+
+
+def test_the_same_prompts_on_fewer_and_more_examples(world: Path, tmp_path: Path) -> None:
+    """A study's own scores do not change by it; each number of shots has the scores of a study of its own."""
+    methods = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
+    design = {"data_seeds": [1], "init_seeds": [0]}
+    config = config_of(world, methods=methods, evaluation={**design, "more_shots": [1, 3]})
+    study = Study(config, tmp_path / "both")
+    main = study.run()
+    table = efficiency_table(study.workspace, "tiny")
+    assert sorted(table["shots"].unique()) == [1, 3, config.evaluation.shots]
+    assert table.groupby("shots").size().nunique() == 1 and len(main) == len(table) // 3
+    assert len(study.split("mood", 1).table("rows").query("split == 'train'")) == 2
+    scores = ["method", "task", "accuracy", "start_accuracy", "test_loss"]
+    alone = Study(config_of(world, methods=methods[:1], evaluation={**design, "shots": 1}), tmp_path / "one").run()
+    expected = table[(table["shots"] == 1) & (table["method"] == "PT")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(expected[scores], alone[scores], check_dtype=False)
+    record = record_of(study.workspace, "tiny")
+    record.save(tmp_path / "record")
+    assert len(Record.load(tmp_path / "record").efficiency) == len(table)
+
+
+@pytest.mark.parametrize(("shots", "message"), [([0], "less than 1"), ([4, 4], "stands twice")])
+def test_wrong_numbers_of_shots(world: Path, shots: list[int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        config_of(world, evaluation={"more_shots": shots})

@@ -1,0 +1,78 @@
+"""What is kept of a study, and what its methods spent; peaks of memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from metapt_explore.errors import UserError
+from metapt_explore.runs.peak_memory import PeakWatch
+from metapt_explore.runs.record import FIRST, Record, record_of
+from metapt_explore.runs.workspace import Workspace
+
+
+def test_a_record_is_read_back_as_it_was(finished: Path, tmp_path: Path) -> None:
+    record = record_of(Workspace(finished), "tiny")
+    assert record.cells == 12 == len(record.results)
+    record.save(tmp_path)
+    again = Record.load(tmp_path)
+    assert list(again.results.columns[: len(FIRST)]) == FIRST
+    pd.testing.assert_frame_equal(again.results, record.results[again.results.columns])
+    pd.testing.assert_frame_equal(again.curves, record.curves)
+    for key in ("study", "accounts", "clusterings", "texts", "tasks", "manifest", "title"):
+        assert getattr(again, key) == json.loads(json.dumps(getattr(record, key))), key
+
+
+def test_a_record_holds_neither_texts_nor_folders(world: Path, finished: Path, tmp_path: Path) -> None:
+    record_of(Workspace(finished), "tiny").save(tmp_path)
+    texts = {
+        line
+        for path in (finished / "artifacts").glob("*/rows.parquet")
+        for line in pd.read_parquet(path)["text"]
+        if len(line.split()) > 3
+    }
+    assert len(texts) > 20
+    for path in tmp_path.iterdir():
+        content = path.read_bytes().decode(errors="ignore")
+        assert str(world) not in content and str(finished) not in content and str(tmp_path) not in content
+        assert not [text for text in texts if text in content]
+
+
+def test_accounts_say_what_was_spent(finished: Path) -> None:
+    accounts = {account["method"]: account for account in record_of(Workspace(finished), "tiny").accounts}
+    assert list(accounts) == ["PT", "PPT", "MetaPT"]
+    assert [accounts[name]["pretraining_row_passes"] for name in accounts] == [0, 64, 64]
+    # 4 steps of 4 rows at two rates.
+    assert {account["tuning_row_passes"] for account in accounts.values()} == {4 * 4 * 2}
+    assert accounts["MetaPT"]["diagnostic_rows"] == 32
+    assert accounts["PPT"]["start"] == accounts["MetaPT"]["start"] == '"vocabulary"'
+    assert all(account["peak_mib"] > 50 for account in accounts.values())
+    assert all(account["trained_parameters"] > 0 for account in accounts.values())
+
+
+def test_a_damaged_record_is_said(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no record"):
+        Record.load(tmp_path)
+    record_of(Workspace(finished), "tiny").save(tmp_path)
+    (tmp_path / "results.parquet").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="is damaged"):
+        Record.load(tmp_path)
+
+
+def test_watches_within_one_another() -> None:
+    """The outer one sees what was highest in the inner one; the inner one does not see what was before it."""
+    mib = 2**20
+    with PeakWatch() as outer:
+        large = bytearray(b"x" * (120 * mib))
+        del large
+        with PeakWatch() as inner:
+            small = bytearray(b"x" * (30 * mib))
+            del small
+    assert outer.peak >= inner.peak + 60
+    with PeakWatch() as outer, PeakWatch() as inner:
+        large = bytearray(b"x" * (120 * mib))
+        del large
+    assert outer.peak == inner.peak > 120
