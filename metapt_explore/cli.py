@@ -59,17 +59,18 @@ def tour(workspace: WorkspaceOption = None) -> None:
 def plan(
     study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    workspace: WorkspaceOption = None,
 ) -> None:
-    """Predict what a study costs on this machine: rows, time and memory. Computes nothing of it."""
-    import tempfile
+    """Predict what the whole study costs on this machine: rows, time and memory. Computes nothing of it.
 
+    The workspace is looked at (for a prompt to start from, for the number of texts), and nothing is written into it.
+    """
     from metapt_explore.run_terminal import make_console, print_plan
     from metapt_explore.runs.study import Study
 
-    with tempfile.TemporaryDirectory() as folder:
-        opened = Study(study, folder)
-        opened.check()
-        cost = opened.preview()
+    opened = Study(study, workspace)
+    opened.check()
+    cost = opened.preview()
     if as_json:
         typer.echo(json.dumps({"study": opened.config.name, **cost.as_dict()}))
     else:

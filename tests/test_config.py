@@ -191,3 +191,21 @@ def test_a_brief_study_is_the_same_study(name: str, tmp_path: Path) -> None:
     (tmp_path / "brief.yaml").write_text(to_yaml(config, brief=True))
     assert load_study(tmp_path / "brief.yaml") == config
     assert len(to_yaml(config, brief=True)) < len(to_yaml(config)) / 2
+
+
+def test_a_class_may_be_called_file_and_a_path_may_begin_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    labels = {"file": "document", "peft": {"word": "adapter"}}
+    task = {"name": "kinds", "labels": labels, "data": {"file": "~/rows.csv", "columns": {"label": "label"}}}
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "kinds.yaml").write_text(yaml.safe_dump(task))
+    found = load_task(tmp_path / "home" / "kinds.yaml")
+    assert [label.words for label in found.labels.values()] == [["document"], ["adapter"]]
+    assert found.data is not None and found.data.file == str(tmp_path / "home" / "rows.csv")
+    tree = tiny.study_tree(WORLD, evaluation={"tasks": ["~/kinds.yaml"]}, auxiliary_tasks={"labels": labels})
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    study = load_study(tmp_path / "study.yaml")
+    assert study.evaluation.tasks == [str(tmp_path / "home" / "kinds.yaml")]
+    assert study.auxiliary_tasks.labels["file"].words == ["document"]

@@ -159,7 +159,7 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
     evaluation = tree.get("evaluation")
     if isinstance(evaluation, dict) and isinstance(evaluation.get("tasks"), list):
         tasks = [
-            str((folder / task).resolve()) if str(task).endswith((".yaml", ".yml")) else task
+            _absolute(str(task), folder) if str(task).endswith((".yaml", ".yml")) else task
             for task in evaluation["tasks"]
         ]
         tree["evaluation"] = {**evaluation, "tasks": tasks}
@@ -169,15 +169,20 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
 def _absolute_files(tree: Any, folder: Path) -> Any:
     """Makes every `file:` entry absolute, and every `peft:` entry that is a folder (it may be a hub name)."""
     if isinstance(tree, dict):
-        absolute = {key: _absolute_files(value, folder) for key, value in tree.items()}
+        # Keys under `labels` are names of classes.
+        absolute = {key: value if key == "labels" else _absolute_files(value, folder) for key, value in tree.items()}
         if isinstance(file := tree.get("file"), str):
-            absolute["file"] = str((folder / file).resolve())
-        if isinstance(adapter := tree.get("peft"), str) and (folder / adapter).is_dir():
-            absolute["peft"] = str((folder / adapter).resolve())
+            absolute["file"] = _absolute(file, folder)
+        if isinstance(adapter := tree.get("peft"), str) and Path(_absolute(adapter, folder)).is_dir():
+            absolute["peft"] = _absolute(adapter, folder)
         return absolute
     if isinstance(tree, list):
         return [_absolute_files(entry, folder) for entry in tree]
     return tree
+
+
+def _absolute(path: str, folder: Path) -> str:
+    return str((folder / Path(path).expanduser()).resolve())
 
 
 def to_yaml(config: Strict, brief: bool = False) -> str:

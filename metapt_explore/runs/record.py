@@ -105,7 +105,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
         UserError: Where the workspace has no such study.
     """
     config = workspace.study_config(name)
-    index = workspace.index(name)
+    index = workspace.current_index(name)
     done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
     manifests = [workspace.artifact(e["id"]).stage.get("manifest") for e in done if e["kind"] == "fewshot"]
