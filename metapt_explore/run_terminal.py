@@ -182,7 +182,14 @@ def run_in_terminal(source: str, workspace: Path | None, minutes: float | None =
     for warning in split_warnings(opened, config.name):
         say(console, f"Note: {warning}")
     say(console, caution(table))
+    from metapt_explore.reporting.report import verdicts
+    from metapt_explore.runs.record import record_of
+
+    for verdict in verdicts(record_of(opened, config.name))[:1]:
+        say(console, f"Verdict: {verdict}")
     setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
+    where = f" --workspace {opened.folder}" if workspace is not None else ""
+    say(console, f"Report: metapt report {config.name}{where}")
     say(console, f"See it: {setting}streamlit run app.py")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
+from metapt_explore.errors import UserError
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Code, Document, Figure, Heading, Paragraph, Table
 from metapt_explore.reporting.questions import Question, questions_of
@@ -13,6 +15,7 @@ from metapt_explore.runs.record import Record
 from metapt_explore.statistics import Comparison, compare, fairness_flags, variance_sources
 from metapt_explore.statistics.compare import points
 from metapt_explore.statistics.inference import holm
+from metapt_explore.statistics.units import paired_units
 
 #: Comparisons whose figures are drawn; all are in the table.
 DRAWN = 4
@@ -34,7 +37,7 @@ def make_report(record: Record) -> Document:
         return document
     methods = _methods(record)
     margin = float(record.study["evaluation"].get("margin", 0.02))
-    asked = questions_of(record.study, methods)
+    asked = _comparable(record, questions_of(record.study, methods))
     found = _answers(record, asked, margin)
     _answer(document, record, asked, found)
     _scores(document, record, methods)
@@ -56,8 +59,28 @@ def _methods(record: Record) -> list[str]:
     return [name for name in record.methods if name in scored] + [n for n in scored if n not in record.methods]
 
 
+def verdicts(record: Record) -> list[str]:
+    """The answers in one sentence each, the primary one first; what a terminal or a page shows."""
+    if record.results.empty:
+        return []
+    asked = _comparable(record, questions_of(record.study, _methods(record)))
+    margin = float(record.study["evaluation"].get("margin", 0.02))
+    found = _answers(record, asked, margin)
+    return [f"{q.text} {a.sentence} {a.settle}".rstrip() for q, a in zip(asked, found, strict=True)]
+
+
 def _answers(record: Record, asked: list[Question], margin: float) -> list[Comparison]:
     return [compare(record.results, question.method, question.baseline, margin=margin) for question in asked]
+
+
+def _comparable(record: Record, asked: list[Question]) -> list[Question]:
+    """Questions for which some pair of seeds has all tasks under both methods."""
+    found = []
+    for question in asked:
+        with suppress(UserError):
+            paired_units(record.results, question.method, question.baseline)
+            found.append(question)
+    return found
 
 
 # ------------------------------------------------------------------------------------------ sections
@@ -241,6 +264,8 @@ def _starts(document: Document, record: Record, methods: list[str], asked: list[
     chosen = tables.choice_table(record.results, methods)
     if len(chosen):
         document.add(Table(chosen, "What dev chose: learning rate, and after how many steps the prompt was kept."))
+        notes = tables.edge_notes(record.results, methods)
+        document.add(*([Bullets(notes)] if notes else []))
 
 
 def _efficiency(document: Document, record: Record, methods: list[str]) -> None:
