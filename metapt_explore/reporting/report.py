@@ -222,10 +222,9 @@ def _steadiness(document: Document, record: Record, methods: list[str], found: l
             "interval comes from drawing pairs of seeds with replacement. *Worst pair*: lowest mean over tasks."
         )
         document.add(Table(pd.DataFrame(rows), caption))
-    picture = figures.paired_lines(record.results, methods)
-    document.add(
-        Figure("pairs", picture, "Mean over tasks of every pair of seeds; a line is one pair under each method.")
-    )
+    if figures.whole_units(record.results).any():
+        caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
+        document.add(Figure("pairs", figures.paired_lines(record.results, methods), caption))
     sources = pd.concat([variance_sources(record.results, m).assign(method=m) for m in methods], ignore_index=True)
     pooled = sources[sources["task"] == "all tasks"]
     if pooled["share"].notna().any():
