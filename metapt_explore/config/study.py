@@ -65,7 +65,9 @@ class TextsConfig(SourceConfig):
     )
 
 
-Algorithm = Literal["kmeans", "hdbscan", "one_pool", "random_groups", "known_groups"]
+Algorithm = Literal["kmeans", "minibatch_kmeans", "hdbscan", "lda", "one_pool", "random_groups", "known_groups"]
+#: Groupings that draw random numbers.
+SEEDED = ("kmeans", "minibatch_kmeans", "lda", "random_groups")
 
 
 class ClusteringConfig(Strict):
@@ -73,11 +75,18 @@ class ClusteringConfig(Strict):
 
     name: str
     algorithm: Algorithm
-    n_clusters: int = Field(6, ge=2, description="kmeans")
+    n_clusters: int = Field(6, ge=2, description="kmeans, minibatch_kmeans; lda: topics")
     min_cluster_size: int = Field(15, ge=2, description="hdbscan")
     min_samples: int | None = Field(None, ge=1, description="hdbscan; min_cluster_size when absent")
     dimensions: int = Field(50, ge=2, description="principal components before clustering")
     like: str | None = None
+    seed: int | None = Field(None, ge=0, description="another seed for this clustering alone; the study's when absent")
+
+    @model_validator(mode="after")
+    def _seed_is_used(self) -> ClusteringConfig:
+        if self.seed is not None and self.algorithm not in SEEDED:
+            raise ValueError(f"`seed` changes nothing: {self.algorithm} draws no random numbers")
+        return self
 
     @model_validator(mode="after")
     def _random_needs_like(self) -> ClusteringConfig:

@@ -27,8 +27,10 @@ def clusters_recipe(
 ) -> Recipe:
     """One grouping of the texts, with its map, keywords and quality."""
     clustering = study.clustering(name)
-    config = clustering.model_dump(mode="json", exclude={"name", "like"})
+    config = clustering.model_dump(mode="json", exclude={"name", "like", "seed"})
     config["seed"] = study.seed
+    if clustering.seed is not None:
+        config["clustering_seed"] = clustering.seed
     # The summary counts labels by their names.
     config["labels"] = {label.value: label_name for label_name, label in study.auxiliary_tasks.labels.items()}
     if clustering.algorithm == "random_groups":
@@ -52,7 +54,7 @@ def clusters_recipe(
         vectors = embeddings.tensors("embeddings")["embeddings"].numpy()
         groups = [group if isinstance(group, str) else None for group in rows["group"]]
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
-        grouping = cluster(vectors, clustering, study.seed, groups, like_labels)
+        grouping = cluster(vectors, clustering, study.seed, groups, like_labels, texts_of(rows))
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
         words = keywords(texts_of(rows), grouping.labels)
