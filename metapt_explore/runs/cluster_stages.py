@@ -118,26 +118,37 @@ def tasks_recipe(
     stage = Stage("tasks", "auxiliary tasks", 1, config, parents)
 
     def compute(out: ArtifactWriter) -> None:
-        rows = texts.table("texts")
-        by_value = {label.value: name for name, label in auxiliary.labels.items()}
-        classes = row_classes(study, texts, found_labels)
-        if found_labels is not None and not any(classes):
-            raise UserError("labelling: no text is confident enough to keep its label; lower labelling.cutoff.")
-        if found_labels is None and rows["label"].isna().all():
-            raise UserError(
-                f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label, "
-                "or let labels be found (`labelling: {by: zero_shot}`)."
-            )
-        if not any(classes):
-            found = sorted({str(value) for value in rows["label"].dropna()})[:8]
-            raise UserError(
-                f"{study.texts.name}: no label of the texts ({', '.join(found)}) is among auxiliary_tasks.labels "
-                f"({', '.join(by_value)})."
-            )
-        labels = clusters.table("clusters")["cluster"].to_numpy() if clusters is not None else np.zeros(len(rows), int)
-        _write_tasks(auxiliary_tasks(labels, classes, list(auxiliary.labels), auxiliary), out)
+        classes = labelled_classes(study, texts, found_labels)
+        pool = np.zeros(len(classes), int)
+        labels = clusters.table("clusters")["cluster"].to_numpy() if clusters is not None else pool
+        write_tasks(auxiliary_tasks(labels, classes, list(auxiliary.labels), auxiliary), out)
 
     return stage, compute
+
+
+def labelled_classes(study: StudyConfig, texts: Artifact, found_labels: Artifact | None) -> list[str | None]:
+    """Class of each text, None where it has none.
+
+    Raises:
+        UserError: Where no text has one, saying why.
+    """
+    rows = texts.table("texts")
+    classes = row_classes(study, texts, found_labels)
+    if found_labels is not None and not any(classes):
+        raise UserError("labelling: no text is confident enough to keep its label; lower labelling.cutoff.")
+    if found_labels is None and rows["label"].isna().all():
+        raise UserError(
+            f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label, "
+            "or let labels be found (`labelling: {by: zero_shot}`)."
+        )
+    if not any(classes):
+        found = sorted({str(value) for value in rows["label"].dropna()})[:8]
+        values = [label.value for label in study.auxiliary_tasks.labels.values()]
+        raise UserError(
+            f"{study.texts.name}: no label of the texts ({', '.join(found)}) is among auxiliary_tasks.labels "
+            f"({', '.join(values)})."
+        )
+    return classes
 
 
 def _cluster_tasks_recipe(study: StudyConfig, texts: Artifact, clusters: Artifact) -> Recipe:
@@ -154,12 +165,13 @@ def _cluster_tasks_recipe(study: StudyConfig, texts: Artifact, clusters: Artifac
 
     def compute(out: ArtifactWriter) -> None:
         labels = clusters.table("clusters")["cluster"].to_numpy()
-        _write_tasks(cluster_tasks(labels, list(auxiliary.labels), auxiliary, study.seed), out)
+        write_tasks(cluster_tasks(labels, list(auxiliary.labels), auxiliary, study.seed), out)
 
     return stage, compute
 
 
-def _write_tasks(made: AuxiliaryTasks, out: ArtifactWriter) -> None:
+def write_tasks(made: AuxiliaryTasks, out: ArtifactWriter, more: dict[str, Any] | None = None) -> None:
+    """Writes the tasks, and what became of every row; `more` goes into the summary."""
     records = [
         {"task": int(task), "label": label, "row": int(row)}
         for task, by_label in sorted(made.tasks.items())
@@ -173,5 +185,6 @@ def _write_tasks(made: AuxiliaryTasks, out: ArtifactWriter) -> None:
             "sizes": {str(t): int(sum(len(m) for m in by.values())) for t, by in sorted(made.tasks.items())},
             "dropped": {str(cluster): why for cluster, why in made.dropped.items()},
             "counts": made.counts,
+            **(more or {}),
         }
     )

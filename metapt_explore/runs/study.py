@@ -19,7 +19,7 @@ from metapt_explore.config import Family, MethodConfig, Placement, StudyConfig, 
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.runs import cluster_stages, data_stages, prompt_stages
+from metapt_explore.runs import cluster_stages, data_stages, prompt_stages, task_stages
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.check import check_study
 from metapt_explore.runs.cost import Cost
@@ -117,11 +117,24 @@ class Study:
         recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like, self.labels())
         return self._make(f"clusters/{name}", recipe, 1, clustering=name)
 
-    def auxiliary_tasks(self, clustering: str | None) -> Artifact:
-        """Auxiliary tasks out of a clustering; None is one pool of all labelled rows."""
-        clusters = self.clusters(clustering) if clustering else None
-        recipe = cluster_stages.tasks_recipe(self.config, self.texts(), clusters, self.labels())
-        return self._make(f"tasks/{clustering or 'pool'}", recipe, 1, clustering=clustering or "pool")
+    def auxiliary_tasks(self, clustering: str | list[str] | None) -> Artifact:
+        """Auxiliary tasks out of a clustering, or several together; None is one pool of all labelled rows."""
+        names = [clustering] if isinstance(clustering, str) else list(clustering or [])
+        soft = self.config.auxiliary_tasks.softness > 0
+        if len(names) > 1 or (names and soft):
+            parts = [task_stages.Part(name, self.clusters(name), self._copied(name)) for name in names]
+            embeddings = self.embeddings() if soft else None
+            recipe = task_stages.joined_tasks_recipe(self.config, self.texts(), parts, embeddings, self.labels())
+        else:
+            clusters = self.clusters(names[0]) if names else None
+            recipe = cluster_stages.tasks_recipe(self.config, self.texts(), clusters, self.labels())
+        called = " + ".join(names) or "pool"
+        return self._make(f"tasks/{called}", recipe, 1, clustering=called)
+
+    def _copied(self, name: str) -> Artifact | None:
+        """Random groups: the clustering whose sizes they copy, in the end."""
+        like = self.config.clustering(name).like
+        return None if like is None else self._copied(like) or self.clusters(like)
 
     def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
         """The prompt of a method for one initialisation seed (the first of the study when absent)."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 import tiny
 
 from metapt_explore.config import StudyConfig, parse
+from metapt_explore.errors import UserError
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.cluster_stages import clusters_recipe, tasks_recipe
+from metapt_explore.runs.study import Study
 
 
 def config_of(folder: Path = Path("/nowhere"), **changes: Any) -> StudyConfig:
@@ -51,3 +55,61 @@ def test_a_seed_of_its_own_enters_the_id_where_it_is_set() -> None:
     clusterings = [{**entry, "seed": 3} if entry["name"] == "kmeans" else entry for entry in tree["clusterings"]]
     before, after = ids(config_of()), ids(config_of(clusterings=clusterings))
     assert before["kmeans"] != after["kmeans"] and before["topics"] == after["topics"]
+
+
+def test_tasks_of_several_clusterings(world: Path, tmp_path: Path) -> None:
+    both = {"name": "both", "kind": "metapt", "clustering": ["kmeans", "topics"]}
+    study = Study(config_of(world, methods=[both]), tmp_path)
+    joined, kmeans, topics = (study.auxiliary_tasks(names) for names in (["kmeans", "topics"], "kmeans", "topics"))
+    table = joined.table("tasks")
+    for part, offset in ((kmeans, 0), (topics, 4)):
+        own = part.table("tasks")
+        same = table[(table["task"] >= offset) & (table["task"] < offset + 4)].reset_index(drop=True)
+        assert same.assign(task=same["task"] - offset).equals(own)
+    assert joined.summary["tasks"] == kmeans.summary["tasks"] + topics.summary["tasks"]
+    assert joined.summary["names"]["4"].startswith("topics 0: ") and joined.summary["counts"]["used"] == 160
+    assert study.auxiliary_tasks(["topics", "kmeans"]).id != joined.id
+    prompt = study.prompt("both")
+    assert prompt.stage["parents"]["tasks"] == joined.id
+    assert set(prompt.metrics["task"]) <= set(map(int, joined.summary["names"]))
+
+
+def test_soft_tasks_and_their_random_control(world: Path, tmp_path: Path) -> None:
+    methods = [{"name": name, "kind": "metapt", "clustering": name} for name in ("kmeans", "random")]
+    hard, soft = (
+        Study(config_of(world, methods=methods, auxiliary_tasks={"softness": softness}), tmp_path)
+        for softness in (0.0, 0.02)
+    )
+    made, control = soft.auxiliary_tasks("kmeans"), soft.auxiliary_tasks("random")
+    assert hard.clusters("kmeans").id == soft.clusters("kmeans").id
+    assert made.id != hard.auxiliary_tasks("kmeans").id
+    table, before = made.table("tasks"), hard.auxiliary_tasks("kmeans").table("tasks")
+    assert len(table) == made.summary["memberships"] > len(before)
+    assert set(map(tuple, before.to_numpy())) <= set(map(tuple, table.to_numpy()))
+    # The control's groups are random and as large, over all rows (labels are not shared out alike).
+    rows = {name: found.table("tasks")["row"].to_numpy() for name, found in (("soft", made), ("random", control))}
+    assert len(rows["soft"]) == len(rows["random"])
+    counts = [np.sort(np.unique(found, return_counts=True)[1]) for found in rows.values()]
+    np.testing.assert_array_equal(*counts)
+    assert soft.prompt("random").summary["outer_steps"] == 4
+
+
+def test_a_clustering_without_a_task_is_named(world: Path, tmp_path: Path) -> None:
+    clusterings = [
+        {"name": "kmeans", "algorithm": "kmeans", "n_clusters": 4, "dimensions": 8},
+        {"name": "fine", "algorithm": "kmeans", "n_clusters": 80, "dimensions": 8},
+    ]
+    study = Study(config_of(world, clusterings=clusterings, methods=[{"name": "PT", "kind": "pt"}]), tmp_path)
+    with pytest.raises(UserError, match="Clustering 'fine': No cluster can become an auxiliary task"):
+        study.auxiliary_tasks(["kmeans", "fine"])
+
+
+def test_topics_and_minibatches_in_a_study(world: Path, tmp_path: Path) -> None:
+    clusterings = [
+        {"name": "words", "algorithm": "lda", "n_clusters": 4},
+        {"name": "batches", "algorithm": "minibatch_kmeans", "n_clusters": 4, "dimensions": 8},
+    ]
+    study = Study(config_of(world, clusterings=clusterings, methods=[{"name": "PT", "kind": "pt"}]), tmp_path)
+    for name in ("words", "batches"):
+        found = study.clusters(name)
+        assert found.summary["quality"]["n_clusters"] >= 2 and -1 <= found.summary["quality"]["dbcv"] <= 1
