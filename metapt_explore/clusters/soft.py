@@ -25,7 +25,7 @@ def soft_members(embeddings: np.ndarray, labels: np.ndarray, softness: float) ->
 
     Example:
         >>> vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.8, 0.75]])
-        >>> soft_members(vectors, np.array([0, 1, 0]), softness=0.2).tolist()
+        >>> soft_members(vectors, np.array([0, 1, 0]), softness=0.3).tolist()
         [[True, False], [False, True], [True, True]]
     """
     labels = np.asarray(labels)

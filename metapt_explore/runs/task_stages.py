@@ -95,8 +95,12 @@ def joined_tasks_recipe(
         unlabelled = np.array([name is None for name in classes]) if classes else np.zeros(len(labels[0]), dtype=bool)
         joined = join_tasks(made, labels, unlabelled)
         more: dict[str, Any] = {"clusterings": [part.name for part in parts]}
-        if not by_clusters:
-            more["names"] = _names(parts, task_offsets(made, labels), several=len(parts) > 1)
+        offsets = task_offsets(made, labels)
+        if by_clusters:
+            more["asked"] = len(parts) * auxiliary.n_tasks
+            more["names"] = _words(parts, made, labels, offsets)
+        else:
+            more["names"] = _names(parts, offsets, several=len(parts) > 1)
         if soft:
             more["memberships"] = sum(len(rows) for task in joined.tasks.values() for rows in task.values())
         write_tasks(joined, out, more)
@@ -111,6 +115,18 @@ def _members(study: StudyConfig, part: Part, vectors: np.ndarray) -> np.ndarray:
     labels = part.copied.table("clusters")["cluster"].to_numpy()
     generator = stream(study.seed, "soft random groups", part.name)
     return shuffled_members(soft_members(vectors, labels, softness), labels, part.labels, generator)
+
+
+def _words(
+    parts: list[Part], made: list[AuxiliaryTasks], labels: list[np.ndarray], offsets: list[int]
+) -> dict[str, str]:
+    """Clusters as classes: which cluster each word of a task stands for."""
+    return {
+        str(offset + task): f"{part.name}: "
+        + ", ".join(f"{word}: cluster {clusters[rows[0]]}" for word, rows in by_word.items())
+        for part, tasks, clusters, offset in zip(parts, made, labels, offsets, strict=True)
+        for task, by_word in tasks.tasks.items()
+    }
 
 
 def _names(parts: list[Part], offsets: list[int], several: bool) -> dict[str, str]:

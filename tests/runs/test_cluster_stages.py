@@ -113,3 +113,30 @@ def test_topics_and_minibatches_in_a_study(world: Path, tmp_path: Path) -> None:
     for name in ("words", "batches"):
         found = study.clusters(name)
         assert found.summary["quality"]["n_clusters"] >= 2 and -1 <= found.summary["quality"]["dbcv"] <= 1
+
+
+def test_stability_is_made_on_request_and_once(world: Path, tmp_path: Path) -> None:
+    study = Study(config_of(world), tmp_path)
+    found = {name: study.stability(name, runs=2) for name in ("kmeans", "random", "topics")}
+    assert found["topics"].summary["over_seeds"] is None  # nothing is drawn
+    assert found["topics"].summary["jaccard"] == 1.0
+    assert found["random"].summary["over_seeds"]["adjusted_rand_index"] < 0.1
+    assert found["kmeans"].summary["runs"] == 2 and found["kmeans"].summary["over_samples"]["runs"] == 2
+    before = (found["kmeans"].folder / "summary.json").stat().st_mtime_ns
+    assert study.stability("kmeans", runs=2).id == found["kmeans"].id
+    assert (found["kmeans"].folder / "summary.json").stat().st_mtime_ns == before
+    assert study.stability("kmeans", runs=3).id != found["kmeans"].id
+    with pytest.raises(UserError, match="two runs or more"):
+        study.stability("kmeans", runs=1)
+
+
+def test_quality_beside_gain_of_a_finished_study(world: Path, finished: Path) -> None:
+    study = Study(world / "tiny.yaml", finished)
+    table = study.clustering_quality().set_index("clustering")
+    assert list(table.index) == ["kmeans", "random", "topics"]
+    scores = study.results().groupby(["method", "task"])["accuracy"].mean()
+    gain = (scores["MetaPT"] - scores["PPT"]).mean()
+    assert table.loc["kmeans", "gain"] == pytest.approx(gain)
+    assert table.loc["kmeans", ["methods", "units", "tasks"]].tolist() == ["MetaPT", 4, 4.0]
+    assert table.loc[["random", "topics"], "gain"].isna().all()
+    assert table.loc["topics", "known_groups_ari"] == 1.0 and table.loc["topics", "label_information"] < 0.01
