@@ -1,4 +1,4 @@
-"""The command line: `metapt run`, `tour`, `plan`, `probe`, `results`, `bench`, `setup`, `starters`, `tasks`.
+"""The command line: `metapt run`, `tour`, `plan`, `probe`, `results`, `report`, `bench`, `setup`, `starters`, `tasks`.
 
 Heavy modules are imported inside the commands, so that `metapt --help` answers at once.
 """
@@ -59,17 +59,18 @@ def tour(workspace: WorkspaceOption = None) -> None:
 def plan(
     study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    workspace: WorkspaceOption = None,
 ) -> None:
-    """Predict what a study costs on this machine: rows, time and memory. Computes nothing of it."""
-    import tempfile
+    """Predict what the whole study costs on this machine: rows, time and memory. Computes nothing of it.
 
+    The workspace is looked at (for a prompt to start from, for the number of texts), and nothing is written into it.
+    """
     from metapt_explore.run_terminal import make_console, print_plan
     from metapt_explore.runs.study import Study
 
-    with tempfile.TemporaryDirectory() as folder:
-        opened = Study(study, folder)
-        opened.check()
-        cost = opened.preview()
+    opened = Study(study, workspace)
+    opened.check()
+    cost = opened.preview()
     if as_json:
         typer.echo(json.dumps({"study": opened.config.name, **cost.as_dict()}))
     else:
@@ -139,6 +140,30 @@ def results(
             from metapt_explore.run_terminal import print_summary
 
             print_summary(name, summary_table(table))
+
+
+@app.command()
+def report(
+    study: Annotated[str, typer.Argument(help="A study of the workspace, or the folder of a record.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write to (default: the study's or record's own).")] = None,
+    record: Annotated[bool, typer.Option(help="Write the record, too: scores and facts without any text.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write the report of a study, as Markdown and as one HTML file."""
+    from metapt_explore.reporting.report import make_report
+    from metapt_explore.runs.record import Record, record_of
+    from metapt_explore.runs.workspace import Workspace
+
+    published = Path(study)
+    if (published / "record.json").is_file():
+        found, folder = Record.load(published), out or published
+    else:
+        opened = Workspace(workspace)
+        found, folder = record_of(opened, study), out or opened.study_folder(study) / "report"
+    if record:
+        found.save(folder)
+    for file in make_report(found).write(folder):
+        typer.echo(str(file))
 
 
 @app.command()

@@ -126,6 +126,12 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
         f"About {say_time(cost.seconds)} with the language model, peak memory about {cost.peak_mib / 1024:.1f} GiB; "
         f"measured in {cost.spent:.0f} s on {cost.device}, {cost.dtype}. Texts, embeddings and clusters come on top.",
     )
+    if cost.assumed_texts is not None:
+        say(
+            console,
+            f"How many texts there are is not known before they are read: {cost.assumed_texts:,} are assumed. "
+            "texts.limit says so, and once a run has read them this says it for certain.",
+        )
     say(
         console,
         "rows trained: forward and backward; Hessian rows: second derivatives (order: exact); rows scored: forward "

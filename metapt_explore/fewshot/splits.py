@@ -20,7 +20,7 @@ from metapt_explore.config import SourceConfig, TaskConfig
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.seeds import stream
 from metapt_explore.texts.normalise import comparison_key
-from metapt_explore.texts.rows import TextInput, written_out
+from metapt_explore.texts.rows import TextInput, duplicate_key
 from metapt_explore.texts.sources import load_source
 
 SEED_MARK = "{seed}"
@@ -134,15 +134,19 @@ def _sampled(
 
 
 def _without_duplicates(rows: list[Row], dropped: Counter[str]) -> list[Row]:
-    """Keeps the first of equal texts, and none where they disagree about the class."""
+    """Keeps the first of equal texts, and none where they disagree about the class.
+
+    A pair and the same in the other order are equal, but do not disagree: what follows from what depends on the order.
+    """
     classes: dict[str, set[str]] = {}
     keys = _keys(rows)
-    for key, (_, label) in zip(keys, rows, strict=True):
-        classes.setdefault(key, set()).add(label)
+    in_order = ["\n".join(map(comparison_key, [text] if isinstance(text, str) else text)) for text, _ in rows]
+    for ordered, (_, label) in zip(in_order, rows, strict=True):
+        classes.setdefault(ordered, set()).add(label)
     kept: list[Row] = []
     seen: set[str] = set()
-    for key, row in zip(keys, rows, strict=True):
-        if len(classes[key]) > 1:
+    for key, ordered, row in zip(keys, in_order, rows, strict=True):
+        if len(classes[ordered]) > 1:
             dropped["conflicting"] += 1
         elif key in seen:
             dropped["duplicate"] += 1
@@ -289,8 +293,8 @@ def _warnings(
 
 
 def _keys(rows: list[Row]) -> list[str]:
-    """What equal rows have in common; of a pair both texts count."""
-    return [comparison_key(text) for text in written_out([text for text, _ in rows])]
+    """What equal rows have in common; of a pair both texts count, in either order."""
+    return [duplicate_key(text) for text, _ in rows]
 
 
 def _dataset(rows: list[Row], pairs: bool) -> Dataset:

@@ -23,7 +23,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Plain text in which ``**bold**`` and `` `code` `` are marked; a note stands apart."""
+    """Plain text in which ``**bold**``, ``*italic*`` and `` `code` `` are marked; a note stands apart."""
 
     text: str
     note: bool = False
@@ -113,9 +113,9 @@ def _markdown(block: Block) -> str:
         case Bullets(items):
             return "\n".join(f"- {item}" for item in items)
         case Table(rows, caption):
-            return _markdown_table(rows) + (f"\n\n*{caption}*" if caption else "")
+            return _markdown_table(rows) + (f"\n\n{caption}" if caption else "")
         case Figure(name, _, caption):
-            return f"![{_plain(caption)}](figures/{name}.svg)\n\n*{caption}*"
+            return f"![{name}](figures/{name}.svg)\n\n{caption}"
         case Code(text):
             return f"```\n{text}\n```"
 
@@ -162,8 +162,9 @@ def _cell(value: object) -> str:
 
 
 def _inline(text: str) -> str:
-    """Escapes everything, then marks bold and code."""
+    """Escapes everything, then marks bold, italic and code."""
     marked = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html.escape(text))
+    marked = re.sub(r"\*(.+?)\*", r"<em>\1</em>", marked)
     return re.sub(r"`(.+?)`", r"<code>\1</code>", marked)
 
 

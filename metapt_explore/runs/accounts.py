@@ -20,7 +20,7 @@ def method_accounts(workspace: Workspace, study: StudyConfig) -> list[dict[str, 
         ``data_seeds``, ``tasks``, ``shots``, ``trained_parameters``, ``seconds`` (tuning and scoring, mean of a
         score), ``pretraining_seconds`` (mean) and ``peak_mib`` (highest, None where it was not measured).
     """
-    index = workspace.index(study.name)
+    index = workspace.current_index(study.name)
     return [
         account
         for method in study.methods
@@ -58,6 +58,7 @@ def _account(
         "tuning_row_passes": sum(artifact.summary.get("row_passes", 0) for artifact in scores) / max(cells, 1),
         "learning_rates": sorted({rate for config in configs for rate in config["learning_rates"]}),
         "tuning_steps": max(config["steps"] for config in configs),
+        "extra_tuning": method.extra_tuning,
         "proximal": tuned.proximal,
         "selected_on": "dev",
         "data_seeds": sorted({seed for config in configs for seed in config["data_seeds"]}),

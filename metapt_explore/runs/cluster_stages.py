@@ -9,6 +9,7 @@ import pandas as pd
 
 from metapt_explore.clusters.auxiliary import AuxiliaryTasks, auxiliary_tasks
 from metapt_explore.clusters.cluster_tasks import cluster_tasks
+from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
@@ -23,7 +24,6 @@ def clusters_recipe(
     texts: Artifact,
     embeddings: Artifact,
     like: Artifact | None,
-    labels: Artifact | None = None,
 ) -> Recipe:
     """One grouping of the texts, with its map, keywords and quality."""
     clustering = study.clustering(name)
@@ -31,16 +31,17 @@ def clusters_recipe(
     config["seed"] = study.seed
     if clustering.seed is not None:
         config["clustering_seed"] = clustering.seed
-    # The summary counts labels by their names.
-    config["labels"] = {label.value: label_name for label_name, label in study.auxiliary_tasks.labels.items()}
+    # The data's own labels are counted by their names. Labels that are still to be found have no part in a grouping:
+    # another cut-off must not cluster anew.
+    counted = study.labelling is None
+    if counted:
+        config["labels"] = {label.value: label_name for label_name, label in study.auxiliary_tasks.labels.items()}
     if clustering.algorithm == "random_groups":
         # Its random stream carries the name, so that a study can hold several random controls.
         config["name"] = name
     parents = {"texts": texts.id, "embeddings": embeddings.id}
     if like is not None:
         parents["like"] = like.id
-    if labels is not None:
-        parents["labels"] = labels.id
     stage = Stage("clusters", f"clusters '{name}'", 1, config, parents)
 
     def compute(out: ArtifactWriter) -> None:
@@ -58,7 +59,7 @@ def clusters_recipe(
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
         words = keywords(texts_of(rows), grouping.labels)
-        row_labels = pd.Series([name or "unlabelled" for name in row_classes(study, texts, labels)])
+        labels_of = count_labels(grouping.labels, row_classes(study, texts, None)) if counted else {}
         clusters = []
         for cluster_id in sorted(set(grouping.labels.tolist()) - {-1}):
             members = grouping.labels == cluster_id
@@ -69,7 +70,7 @@ def clusters_recipe(
                     "name": f"{cluster_id}: {known}" if known else cluster_name(cluster_id, words.get(cluster_id, [])),
                     "rows": int(members.sum()),
                     "keywords": words.get(cluster_id, []),
-                    "labels": {str(k): int(v) for k, v in row_labels[members].value_counts().items()},
+                    **({"labels": labels_of[cluster_id]} if counted else {}),
                     "strength": float(np.mean(grouping.strength[members])),
                 }
             )
@@ -161,11 +162,13 @@ def _cluster_tasks_recipe(study: StudyConfig, texts: Artifact, clusters: Artifac
         "min_per_label": auxiliary.min_per_label,
         "seed": study.seed,
     }
-    stage = Stage("tasks", "auxiliary tasks", 1, config, {"texts": texts.id, "clusters": clusters.id})
+    # Version 2: no task is drawn twice.
+    stage = Stage("tasks", "auxiliary tasks", 2, config, {"texts": texts.id, "clusters": clusters.id})
 
     def compute(out: ArtifactWriter) -> None:
         labels = clusters.table("clusters")["cluster"].to_numpy()
-        write_tasks(cluster_tasks(labels, list(auxiliary.labels), auxiliary, study.seed), out)
+        made = cluster_tasks(labels, list(auxiliary.labels), auxiliary, study.seed)
+        write_tasks(made, out, {"asked": auxiliary.n_tasks})
 
     return stage, compute
 

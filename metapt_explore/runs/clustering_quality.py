@@ -6,8 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.clusters.quality_table import method_gains, quality_table
 from metapt_explore.config import StudyConfig
+from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.workspace import Workspace
 
@@ -26,11 +28,16 @@ def clustering_quality(workspace: Workspace, config: StudyConfig) -> pd.DataFram
         See `quality_table`; clusterings that are not finished are left out.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for entry in workspace.index(config.name):
+    index = workspace.index(config.name)
+    labels = next((workspace.artifact(entry["id"]) for entry in index if entry["kind"] == "labels"), None)
+    for entry in index:
         if entry["kind"] in ("clusters", "tasks", "stability") and entry.get("clustering"):
             artifact = workspace.artifact(entry["id"])
             if artifact.status == "done":
-                found.setdefault(entry["clustering"], {})[entry["kind"]] = artifact.summary
+                summary = artifact.summary
+                if entry["kind"] == "clusters" and labels is not None and labels.status == "done":
+                    summary["clusters"] = _with_labels(summary["clusters"], artifact, labels)
+                found.setdefault(entry["clustering"], {})[entry["kind"]] = summary
     records = [
         {"name": clustering.name, "algorithm": clustering.algorithm, **found[clustering.name]}
         for clustering in config.clusterings
@@ -39,3 +46,9 @@ def clustering_quality(workspace: Workspace, config: StudyConfig) -> pd.DataFram
     baseline = next((method.name for method in config.methods if method.kind == "ppt" and not method.clusterings), "")
     methods = {m.name: m.clusterings[0] for m in config.methods if m.kind == "metapt" and len(m.clusterings) == 1}
     return quality_table(records, method_gains(results_table(workspace, config.name), methods, baseline))
+
+
+def _with_labels(clusters: list[dict[str, Any]], artifact: Artifact, labels: Artifact) -> list[dict[str, Any]]:
+    """Clusters with the labels that were found, where the study looks for some: a grouping does not wait for them."""
+    counts = count_labels(artifact.table("clusters")["cluster"].to_numpy(), list(labels.table("labels")["class"]))
+    return [{**cluster, "labels": counts.get(cluster["cluster"], {})} for cluster in clusters]

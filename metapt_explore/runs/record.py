@@ -36,7 +36,7 @@ class Record:
     Attributes:
         name: The study's name.
         title: Its title.
-        study: Its settings as plain values; of files only the names.
+        study: Its settings as plain values, where they are not the defaults; of files only the names.
         results: One row for each score, see `results_table`.
         curves: Scores after each scored number of tuning steps, see `curves_table`.
         accounts: What each method spent and was given, see `method_accounts`.
@@ -105,14 +105,14 @@ def record_of(workspace: Workspace, name: str) -> Record:
         UserError: Where the workspace has no such study.
     """
     config = workspace.study_config(name)
-    index = workspace.index(name)
+    index = workspace.current_index(name)
     done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
     manifests = [workspace.artifact(e["id"]).stage.get("manifest") for e in done if e["kind"] == "fewshot"]
     return Record(
         name=name,
         title=config.title,
-        study=_portable(yaml.safe_load(to_yaml(config))),
+        study=_portable(yaml.safe_load(to_yaml(config, brief=True))),
         results=results_table(workspace, name),
         curves=curves_table(workspace, name),
         accounts=method_accounts(workspace, config),

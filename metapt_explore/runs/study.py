@@ -27,7 +27,7 @@ from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.label_stage import labels_recipe
-from metapt_explore.runs.preview import Preview
+from metapt_explore.runs.preview import Preview, text_counts
 from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_starts import find_start
@@ -35,6 +35,9 @@ from metapt_explore.runs.results import results_table
 from metapt_explore.runs.stability_stage import stability_recipe
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
+
+#: How rows of models that are not decoder-only are laid out and read; those of decoder-only models never changed.
+READING = 2
 
 
 class Study:
@@ -116,7 +119,7 @@ class Study:
         """The clustering of that name."""
         like_name = self.config.clustering(name).like
         like = self.clusters(like_name) if like_name else None
-        recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like, self.labels())
+        recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like)
         return self._make(f"clusters/{name}", recipe, 1, clustering=name)
 
     def auxiliary_tasks(self, clustering: str | list[str] | None) -> Artifact:
@@ -273,7 +276,8 @@ class Study:
         """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact."""
         from metapt_explore.runs.calibration import preview
 
-        return preview(self.config, self.tasks, self.backbone, set())
+        texts = data_stages.find_texts(self.config, self.tasks, self.workspace)
+        return preview(self.config, self.tasks, self.backbone, set(), texts=text_counts(texts) if texts else None)
 
     def run(self) -> pd.DataFrame:
         """Makes everything that is not there yet and returns the results table.
@@ -366,7 +370,7 @@ class Study:
         """Makes a stage's artifact; `kind` is what the study's list calls it, where that is not its own kind."""
         stage, compute = recipe
         if not self._saved:
-            self.workspace.save_study(self.config, self.progress.holds_lock)
+            self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
             self._saved = True
         artifact = self.workspace.artifact(stage.id)
         # Pages find a running artifact through the index, so it is entered before it is made.
@@ -407,6 +411,17 @@ class Study:
 
         return resolve_device(self.config.model.device)
 
+    @property
+    def _pooling(self) -> str | None:
+        """How a sentence encoder pools, where that is not the mean: its file is not among those that are hashed."""
+        from metapt_explore.prompts.models import model_folder
+        from metapt_explore.prompts.pooling import read_pooling
+
+        model = self.config.model
+        if self.family != "sentence":
+            return None
+        return read_pooling(model_folder(model.name, model.revision), model.name).unusual.get("pooling")
+
     @cached_property
     def _model(self) -> dict[str, Any]:
         """What the answer of a stage with the language model depends on."""
@@ -422,6 +437,9 @@ class Study:
             "pass_memory_gib": model.pass_memory_gib,
             # How its files are read, where that is not left to them.
             **{key: value for key in ("family", "sentinel") if (value := getattr(model, key)) is not None},
+            # Raised whenever rows of these families are laid out or read in another way than before.
+            **({"reading": READING} if self.family != "causal" else {}),
+            **({"pooling": pooling} if (pooling := self._pooling) else {}),
         }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from sklearn.metrics import normalized_mutual_info_score
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
@@ -140,3 +141,15 @@ def test_quality_beside_gain_of_a_finished_study(world: Path, finished: Path) ->
     assert table.loc["kmeans", ["methods", "units", "tasks"]].tolist() == ["MetaPT", 4, 4.0]
     assert table.loc[["random", "topics"], "gain"].isna().all()
     assert table.loc["topics", "known_groups_ari"] == 1.0 and table.loc["topics", "label_information"] < 0.01
+
+
+def test_label_information_of_labels_that_were_found(world: Path, tmp_path: Path) -> None:
+    labelling = {"by": "zero_shot", "which": "all", "cutoff": 0.5}
+    study = Study(config_of(world, labelling=labelling), tmp_path)
+    labels, clusters = study.labels(), study.clusters("kmeans")
+    assert labels is not None and "labels" not in clusters.summary["clusters"][0]
+    table = study.clustering_quality().iloc[0]
+    classes = labels.table("labels")["class"]
+    known = classes.notna().to_numpy()
+    expected = normalized_mutual_info_score(classes[known], clusters.table("clusters")["cluster"][known])
+    assert table["label_information"] == pytest.approx(expected)

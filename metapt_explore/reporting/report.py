@@ -1,0 +1,349 @@
+"""The report of a study: what was asked, the answer, how sure it is, and what it was made with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.reporting import figures, tables
+from metapt_explore.reporting.document import Bullets, Code, Document, Figure, Heading, Paragraph, Table
+from metapt_explore.reporting.questions import Question, questions_of
+from metapt_explore.runs.record import Record
+from metapt_explore.statistics import Comparison, compare, fairness_flags, variance_sources
+from metapt_explore.statistics.compare import points
+from metapt_explore.statistics.inference import holm
+
+#: Comparisons whose figures are drawn; all are in the table.
+DRAWN = 4
+
+
+def make_report(record: Record) -> Document:
+    """Makes the report of a study, finished or not.
+
+    Args:
+        record: The study's scores and facts.
+
+    Example:
+        >>> make_report(record_of(Workspace("workspace"), "tour")).write(Path("report"))  # doctest: +SKIP
+    """
+    document = Document(record.title or record.name)
+    results = record.results
+    if results.empty:
+        document.add(Paragraph("Nothing is finished yet: there are no scores to report.", note=True))
+        return document
+    methods = _methods(record)
+    margin = float(record.study["evaluation"].get("margin", 0.02))
+    asked = questions_of(record.study, methods)
+    found = _answers(record, asked, margin)
+    _answer(document, record, asked, found)
+    _scores(document, record, methods)
+    _tests(document, asked, found, margin)
+    _steadiness(document, record, methods, found)
+    _starts(document, record, methods, asked)
+    _efficiency(document, record, methods)
+    _fairness(document, record)
+    _clusters(document, record)
+    _data(document, record)
+    _limits(document, record)
+    _made_with(document, record)
+    return document
+
+
+def _methods(record: Record) -> list[str]:
+    """Methods that have scores, in the order of the study; what the study does not list (baselines) behind them."""
+    scored = list(dict.fromkeys(record.results["method"]))
+    return [name for name in record.methods if name in scored] + [n for n in scored if n not in record.methods]
+
+
+def _answers(record: Record, asked: list[Question], margin: float) -> list[Comparison]:
+    return [compare(record.results, question.method, question.baseline, margin=margin) for question in asked]
+
+
+# ------------------------------------------------------------------------------------------ sections
+
+
+def _answer(document: Document, record: Record, asked: list[Question], found: list[Comparison]) -> None:
+    document.add(Heading("The answer"))
+    if not asked:
+        document.add(Paragraph("The study has no two methods whose comparison answers a question.", note=True))
+    for question, answer in zip(asked, found, strict=True):
+        if question.primary:
+            document.add(Paragraph(f"**{question.text}** {answer.sentence}", note=True))
+            if answer.settle:
+                document.add(Paragraph(answer.settle))
+            document.add(*([Bullets(answer.caveats)] if answer.caveats else []))
+    others = [(q, a) for q, a in zip(asked, found, strict=True) if not q.primary]
+    if others:
+        document.add(Bullets([f"**{q.text}** {a.sentence}" for q, a in others]))
+    if len(record.results) < record.cells:
+        text = f"The study is not finished: {len(record.results)} of {record.cells} scores are there."
+        document.add(Paragraph(text, note=True))
+
+
+def _scores(document: Document, record: Record, methods: list[str]) -> None:
+    results = record.results
+    evaluation = record.study["evaluation"]
+    document.add(Heading("Scores"))
+    caption = (
+        f"Accuracy on test in percent after tuning on {evaluation.get('shots', 16)} examples a class, mean ± standard "
+        "deviation over pairs of seeds (initialisation seed, data seed). The spread in the column *mean* is that of "
+        "the mean over tasks. Learning rate and step were chosen on dev."
+    )
+    document.add(Table(tables.score_table(results, methods), caption))
+    document.add(Figure("seeds", figures.seed_points(results, methods), "Every score is a point; the bar is the mean."))
+
+
+def _tests(document: Document, asked: list[Question], found: list[Comparison], margin: float) -> None:
+    if not asked:
+        return
+    document.add(Heading("Tests"))
+    document.add(
+        Paragraph(
+            "The primary test is one: the mean over tasks, a pair of seeds being the unit, Student's paired t (two-way "
+            "where every initialisation seed met every data seed). All others are secondary; their p-values are "
+            f"corrected after Holm. Differences below {points(margin, sign=False)} points count as none: a verdict of "
+            "*no difference* means that the 90 % interval lies within that margin."
+        )
+    )
+    document.add(Table(_question_table(asked, found), "Differences in points of accuracy, mean over tasks."))
+    panels = {f"{q.method} − {q.baseline}": _lines(a) for q, a in list(zip(asked, found, strict=True))[:DRAWN]}
+    caption = (
+        "Difference for each task and, in bold, the primary mean over tasks, with 95 % intervals (not corrected). "
+        "Intervals in colour do not reach 0, grey ones do."
+    )
+    document.add(Figure("differences", figures.forest(panels), caption))
+    for question, answer in zip(asked, found, strict=True):
+        if question.primary:
+            document.add(Heading(f"{question.method} against {question.baseline}, task by task", 3))
+            document.add(
+                Table(_task_rows(answer), "Secondary tests. Wins, ties and losses are counted over pairs of seeds.")
+            )
+
+
+def _question_table(asked: list[Question], found: list[Comparison]) -> pd.DataFrame:
+    secondary = [a.estimate.p for q, a in zip(asked, found, strict=True) if not q.primary]
+    corrected = iter(holm(secondary))
+    rows = []
+    for question, answer in zip(asked, found, strict=True):
+        estimate = answer.estimate
+        low, high = answer.bootstrap or (None, None)
+        rows.append(
+            {
+                "comparison": f"{question.method} − {question.baseline}",
+                "test": "primary" if question.primary else "secondary",
+                "difference": points(estimate.mean),
+                "95 % interval": _interval(estimate.low, estimate.high),
+                "bootstrap": _interval(low, high),
+                "p": _p(estimate.p if estimate.df > 0 else None),
+                "p, Holm": "–" if question.primary else _p(next(corrected)),
+                "p, sign flips": _p(answer.permutation_p),
+                "p, by data seed": _p(answer.blocked.p if answer.blocked else None),
+                "pairs": answer.pairs,
+                "wins–ties–losses": "–".join(map(str, answer.wins)),
+                "pairs needed": answer.needed["observed"] or "–",
+                "verdict": answer.verdict,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _task_rows(answer: Comparison) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "task": row["task"],
+                answer.method: tables.percent(row["method"]),
+                answer.baseline: tables.percent(row["baseline"]),
+                "difference": points(row["difference"]),
+                "95 % interval": _interval(row["low"], row["high"]),
+                "p": _p(row["p"] if answer.estimate.df > 0 else None),
+                "p, Holm": _p(row["p_holm"] if answer.estimate.df > 0 else None),
+                "wins–ties–losses": f"{row['wins']}–{row['ties']}–{row['losses']}",
+            }
+            for row in answer.per_task.to_dict(orient="records")
+        ]
+    )
+
+
+def _lines(answer: Comparison) -> list[figures.Difference]:
+    tasks = [
+        figures.Difference(str(row["task"]), row["difference"], *_drawable(row["low"], row["high"]))
+        for row in answer.per_task.to_dict(orient="records")
+    ]
+    estimate = answer.estimate
+    mean = figures.Difference("mean", estimate.mean, *_drawable(estimate.low, estimate.high), strong=True)
+    return [*tasks, mean]
+
+
+def _drawable(low: float, high: float) -> tuple[float, float]:
+    return (float("nan"), float("nan")) if abs(low) == float("inf") else (low, high)
+
+
+def _steadiness(document: Document, record: Record, methods: list[str], found: list[Comparison]) -> None:
+    document.add(Heading("Steadier?"))
+    if found:
+        rows = [
+            {
+                "comparison": f"{a.method} / {a.baseline}",
+                "ratio of standard deviations": "–" if a.spread.ratio is None else f"{a.spread.ratio:.2f}",
+                "95 % interval": "–" if a.spread.low is None else f"{a.spread.low:.2f} to {a.spread.high:.2f}",
+                "of the mean over tasks": "–" if a.spread.of_mean is None else f"{a.spread.of_mean:.2f}",
+                "p (Pitman–Morgan)": _p(a.spread.p_of_mean),
+                "worst pair": f"{tables.percent(a.worst[0])} / {tables.percent(a.worst[1])}",
+            }
+            for a in found
+        ]
+        caption = (
+            "Below 1 the first method varies less from pair to pair. The ratio is a geometric mean over tasks; its "
+            "interval comes from drawing pairs of seeds with replacement. *Worst pair*: lowest mean over tasks."
+        )
+        document.add(Table(pd.DataFrame(rows), caption))
+    picture = figures.paired_lines(record.results, methods)
+    document.add(
+        Figure("pairs", picture, "Mean over tasks of every pair of seeds; a line is one pair under each method.")
+    )
+    sources = pd.concat([variance_sources(record.results, m).assign(method=m) for m in methods], ignore_index=True)
+    pooled = sources[sources["task"] == "all tasks"]
+    if pooled["share"].notna().any():
+        rows = [
+            {"method": m, **{r["source"]: _share(r) for r in pooled[pooled["method"] == m].to_dict(orient="records")}}
+            for m in methods
+        ]
+        text = "Standard deviation in points by source, and its share of the variance; mean over tasks."
+        document.add(Table(pd.DataFrame(rows), text))
+    elif len(pooled):
+        document.add(Paragraph(f"The variance cannot be split by source: {pooled['note'].iloc[0]}."))
+
+
+def _share(row: dict[str, Any]) -> str:
+    if pd.isna(row["share"]):
+        return "–"
+    return f"{tables.percent(row['variance'] ** 0.5)} ({100 * row['share']:.0f} %)"
+
+
+def _starts(document: Document, record: Record, methods: list[str], asked: list[Question]) -> None:
+    document.add(Heading("A better start?"))
+    scored = record.results.dropna(subset=["start_accuracy"])
+    own = [method for method in methods if method in set(scored["method"])]
+    if own:
+        text = "Accuracy of the prompt before it saw an example of the task."
+        document.add(Table(tables.score_table(scored, own, "start_accuracy"), text))
+    for question in asked:
+        if question.primary and {question.method, question.baseline} <= set(own):
+            start = compare(scored, question.method, question.baseline, "start_accuracy")
+            document.add(Paragraph(start.sentence))
+    if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
+        drawn = [method for method in methods if method in set(record.curves["method"])]
+        picture = figures.start_curves(record.curves, drawn)
+        text = "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."
+        document.add(Figure("starts", picture, text))
+    chosen = tables.choice_table(record.results, methods)
+    if len(chosen):
+        document.add(Table(chosen, "What dev chose: learning rate, and after how many steps the prompt was kept."))
+
+
+def _efficiency(document: Document, record: Record, methods: list[str]) -> None:
+    if record.efficiency.empty:
+        return
+    document.add(Heading("With fewer and with more examples"))
+    text = "Accuracy, mean over tasks ± standard deviation over pairs of seeds, by labelled examples per class."
+    document.add(Table(tables.efficiency_rows(record.efficiency, methods), text))
+
+
+def _fairness(document: Document, record: Record) -> None:
+    document.add(Heading("On equal terms?"))
+    flags = fairness_flags(record.accounts)
+    unequal = [flag.sentence for flag in flags if flag.severity == "unequal"]
+    if unequal:
+        document.add(Paragraph("**Not all methods were compared on equal terms.**", note=True), Bullets(unequal))
+    else:
+        document.add(
+            Paragraph(
+                "All pre-trained methods began from the same starts, sent the same number of rows forward and "
+                "backward, searched the same learning rates on dev and were scored on the same tasks and seeds."
+            )
+        )
+    notes = [flag.sentence for flag in flags if flag.severity == "note"]
+    document.add(*([Bullets(notes)] if notes else []))
+    if record.accounts:
+        text = (
+            "What one pre-training and the tuning of one score cost. A row counts once for its forward and backward "
+            "pass. Times are those of the machine below, with whatever else it did meanwhile."
+        )
+        document.add(Table(tables.account_table(record.accounts), text))
+
+
+def _clusters(document: Document, record: Record) -> None:
+    if not record.clusterings:
+        return
+    document.add(Heading("Clusters and auxiliary tasks"))
+    text = (
+        "Silhouette (−1 to 1), Calinski–Harabasz and DBCV: higher is better separated; Davies–Bouldin: lower. ARI: "
+        "agreement with known groups, 0 for chance."
+    )
+    document.add(Table(tables.cluster_table(record.clusterings), text))
+    for clustering in record.clusterings:
+        if clustering["names"] and clustering["algorithm"] not in ("random_groups", "one_pool"):
+            document.add(Paragraph(f"`{clustering['name']}`: {'; '.join(clustering['names'])}."))
+
+
+def _data(document: Document, record: Record) -> None:
+    document.add(Heading("Data"))
+    if record.texts:
+        dropped = ", ".join(f"{count:,} {why}" for why, count in record.texts.get("dropped", {}).items())
+        leaks = record.texts.get("leaks_by_task") or {}
+        text = f"Pre-training texts: {record.texts['kept']:,} kept (not: {dropped or 'none'})."
+        if leaks:
+            text += (
+                " Equal or nearly equal to dev or test rows of "
+                + ", ".join(f"{t}: {n}" for t, n in leaks.items())
+                + "."
+            )
+        document.add(Paragraph(text))
+    if record.tasks:
+        document.add(Table(tables.task_table(record.tasks), "Downstream tasks. ⏎ is a line break."))
+        warnings = [warning for task in record.tasks for warning in task.get("warnings") or []]
+        document.add(*([Bullets(warnings)] if warnings else []))
+
+
+def _limits(document: Document, record: Record) -> None:
+    study = record.study
+    model = study["model"].get("name", "smollm2-135m") if "model" in study else "smollm2-135m"
+    items = [
+        f"One language model ({model}), one set of pre-training texts, one template and one set of words a task: "
+        "nothing is said about others.",
+        "No published number is claimed as reproduced: MetaPT's tables and hyper-parameters were not available to us.",
+        "All units share their test rows: the error of a test set of this size is in each of them and in no interval.",
+    ]
+    if study["evaluation"].get("shuffle_labels"):
+        items.insert(0, "**Labels were shuffled on purpose: there is nothing to learn, and no method can be better.**")
+    document.add(Heading("What this does not say"), Bullets(items))
+
+
+def _made_with(document: Document, record: Record) -> None:
+    document.add(Heading("Made with"))
+    manifest = record.manifest
+    if manifest:
+        versions = ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items())
+        hardware = f"{manifest.get('cpu')}, {manifest.get('cores')} cores, {manifest.get('memory_gib')} GiB"
+        gpu = f", {manifest['gpu']}" if manifest.get("gpu") else ""
+        document.add(
+            Paragraph(f"{hardware}{gpu}; {manifest.get('system')}, Python {manifest.get('python')}; {versions}.")
+        )
+    document.add(Paragraph("The study, as `metapt run` takes it (paths are the files' names only):"))
+    import yaml
+
+    document.add(Code(yaml.safe_dump(record.study, sort_keys=False, allow_unicode=True).rstrip()))
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None or abs(low) == float("inf"):
+        return "–"
+    return f"{points(low)} to {points(high)}"
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

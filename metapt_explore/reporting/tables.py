@@ -1,0 +1,154 @@
+"""Tables of a report: records in, rows that are ready to be shown out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.runs.progress import say_time
+
+UNIT = ["init_seed", "data_seed"]
+
+
+def percent(value: float | None, digits: int = 1, sign: bool = False) -> str:
+    """Writes a share in percent, or an en dash where there is none.
+
+    Example:
+        >>> percent(0.7123), percent(-0.004, sign=True), percent(None)
+        ('71.2', '−0.4', '–')
+    """
+    if value is None or pd.isna(value):
+        return "–"
+    written = f"{100 * value:{'+' if sign else ''}.{digits}f}"
+    return written.replace("-", "−")
+
+
+def score_table(results: pd.DataFrame, methods: list[str], column: str = "accuracy") -> pd.DataFrame:
+    """Mean ± standard deviation over pairs of seeds: a row for each method, a column for each task, and their mean.
+
+    The spread of the last column is that of the mean over tasks, not the mean of the spreads.
+    """
+    tasks = list(dict.fromkeys(results["task"]))
+    rows = []
+    for method in methods:
+        own = results[results["method"] == method]
+        if own.empty:
+            continue
+        row: dict[str, Any] = {"method": method}
+        for task in tasks:
+            row[task] = _mean_and_spread(own.loc[own["task"] == task, column])
+        units = own.groupby(UNIT, dropna=False)[column].agg(["mean", "size"])
+        row["mean"] = _mean_and_spread(units.loc[units["size"] == len(tasks), "mean"])
+        row["pairs"] = str(int((units["size"] == len(tasks)).sum()))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _mean_and_spread(values: pd.Series) -> str:
+    if values.empty:
+        return "–"
+    return percent(values.mean()) + (f" ± {percent(values.std(ddof=1))}" if len(values) > 1 else "")
+
+
+def account_table(accounts: list[dict[str, Any]]) -> pd.DataFrame:
+    """What each method spent: rows forward and backward, parameters, time and memory."""
+    return pd.DataFrame(
+        [
+            {
+                "method": a["method"],
+                "rows, pre-training": _count(a["pretraining_row_passes"]),
+                "rows, tuning of a score": _count(a["tuning_row_passes"]),
+                "diagnostic rows": _count(a["diagnostic_rows"]),
+                "tuning steps": a["tuning_steps"],
+                "learning rates": ", ".join(f"{rate:g}" for rate in a["learning_rates"]),
+                "parameters": _count(a["trained_parameters"]),
+                "pre-training": say_time(a["pretraining_seconds"]),
+                "tuning and scoring": say_time(a["seconds"]),
+                "peak memory": f"{a['peak_mib'] / 1024:.1f} GiB" if a.get("peak_mib") else "–",
+            }
+            for a in accounts
+        ]
+    )
+
+
+def choice_table(results: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
+    """How often dev chose each learning rate, and after how many steps (median)."""
+    chosen = results.dropna(subset=["learning_rate"])
+    rates = sorted(chosen["learning_rate"].unique())
+    rows = []
+    for method in methods:
+        own = chosen[chosen["method"] == method]
+        if own.empty:
+            continue
+        counts = own["learning_rate"].value_counts()
+        steps = own["step"]
+        rows.append(
+            {
+                "method": method,
+                **{f"rate {rate:g}": f"{100 * counts.get(rate, 0) / len(own):.0f} %" for rate in rates},
+                "median step": f"{steps.median():g}",
+                "kept the start": f"{100 * (steps == 0).mean():.0f} %",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def cluster_table(clusterings: list[dict[str, Any]]) -> pd.DataFrame:
+    """Sizes and quality of each clustering."""
+
+    def number(value: float | None, digits: int = 3) -> str:
+        return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+    return pd.DataFrame(
+        [
+            {
+                "clustering": c["name"],
+                "algorithm": c["algorithm"],
+                "clusters": c["n_clusters"],
+                "tasks": c["tasks"],
+                "smallest – largest": f"{min(c['sizes'])} – {max(c['sizes'])}" if c["sizes"] else "–",
+                "outliers": c["outliers"],
+                "silhouette": number(c["quality"].get("silhouette")),
+                "Davies–Bouldin": number(c["quality"].get("davies_bouldin"), 2),
+                "Calinski–Harabasz": number(c["quality"].get("calinski_harabasz"), 1),
+                "DBCV": number(c["quality"].get("dbcv")),
+                "ARI with known groups": number((c["agreement"] or {}).get("adjusted_rand_index")),
+            }
+            for c in clusterings
+        ]
+    )
+
+
+def task_table(tasks: list[dict[str, Any]]) -> pd.DataFrame:
+    """Classes, sizes, template and words of the downstream tasks."""
+    return pd.DataFrame(
+        [
+            {
+                "task": t["name"],
+                "classes": len(t["classes"]),
+                "train rows": (t["sizes"] or {}).get("train"),
+                "test rows": (t["sizes"] or {}).get("test"),
+                "chance": percent(1 / len(t["classes"])),
+                "template": f"`{(t['template'] or '–').replace(chr(10), '⏎')}`",
+                "words": ", ".join("/".join(words) for words in t["words"].values()) or "–",
+            }
+            for t in tasks
+        ]
+    )
+
+
+def efficiency_rows(efficiency: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
+    """Mean over tasks and pairs of seeds, by the number of examples per class."""
+    means = efficiency.groupby(["method", "shots", *UNIT], dropna=False)["accuracy"].mean()
+    rows = []
+    for method in methods:
+        if method not in means.index.get_level_values("method"):
+            continue
+        own = means[method].groupby("shots")
+        rows.append({"method": method, **{f"{shots} a class": _mean_and_spread(values) for shots, values in own}})
+    return pd.DataFrame(rows)
+
+
+def _count(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
