@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.start import StartConfig
+from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict, check_pairs
 from metapt_explore.errors import UserError, nearest
 
@@ -65,7 +66,9 @@ class TextsConfig(SourceConfig):
     )
 
 
-Algorithm = Literal["kmeans", "hdbscan", "one_pool", "random_groups", "known_groups"]
+Algorithm = Literal["kmeans", "minibatch_kmeans", "hdbscan", "lda", "one_pool", "random_groups", "known_groups"]
+#: Groupings that draw random numbers.
+SEEDED = ("kmeans", "minibatch_kmeans", "lda", "random_groups")
 
 
 class ClusteringConfig(Strict):
@@ -73,11 +76,20 @@ class ClusteringConfig(Strict):
 
     name: str
     algorithm: Algorithm
-    n_clusters: int = Field(6, ge=2, description="kmeans")
+    n_clusters: int = Field(
+        6, ge=2, description="kmeans, minibatch_kmeans; lda: topics; a list makes a clustering of each (`sweep.py`)"
+    )
     min_cluster_size: int = Field(15, ge=2, description="hdbscan")
     min_samples: int | None = Field(None, ge=1, description="hdbscan; min_cluster_size when absent")
     dimensions: int = Field(50, ge=2, description="principal components before clustering")
     like: str | None = None
+    seed: int | None = Field(None, ge=0, description="another seed for this clustering alone; the study's when absent")
+
+    @model_validator(mode="after")
+    def _seed_is_used(self) -> ClusteringConfig:
+        if self.seed is not None and self.algorithm not in SEEDED:
+            raise ValueError(f"`seed` changes nothing: {self.algorithm} draws no random numbers")
+        return self
 
     @model_validator(mode="after")
     def _random_needs_like(self) -> ClusteringConfig:
@@ -97,6 +109,19 @@ class AuxiliaryTasksConfig(LabelsConfig):
     n_tasks: int = Field(8, ge=1, description="clusters as classes: tasks to draw")
     min_size: int = Field(32, ge=2, description="labelled rows a cluster needs to become a task")
     min_per_label: int = Field(8, ge=1, description="rows of each label a cluster needs to become a task")
+    softness: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="a row also belongs to the clusters whose centres are so little (cosine similarity) less like it "
+        "than the best one; 0: to its own only",
+    )
+
+    @model_validator(mode="after")
+    def _a_row_has_one_word(self) -> AuxiliaryTasksConfig:
+        if self.softness and self.classes == "clusters":
+            raise ValueError("`softness` goes with `classes: labels`: with clusters as classes a row has one cluster")
+        return self
 
 
 class PromptConfig(Strict):
@@ -190,7 +215,9 @@ class MethodConfig(Strict):
 
     name: str
     kind: Literal["pt", "ppt", "metapt"]
-    clustering: str | None = Field(None, description="metapt: whose clusters are the tasks; ppt: the pool's rows")
+    clustering: str | list[str] | None = Field(
+        None, description="metapt: whose clusters are the tasks (several: those of all); ppt: the pool's rows"
+    )
     start: StartConfig | None = Field(None, description="overrides prompt.start (pt only)")
     extra_tuning: bool = Field(
         False,
@@ -217,6 +244,25 @@ class MethodConfig(Strict):
         "with the others'",
     )
     tuning: TuningConfig | None = Field(None, description="overrides of evaluation for this method")
+
+    @field_validator("clustering")
+    @classmethod
+    def _clusterings_differ(cls, clustering: str | list[str] | None) -> str | list[str] | None:
+        if not isinstance(clustering, list):
+            return clustering
+        if not clustering or len(set(clustering)) != len(clustering):
+            raise ValueError("the list is empty" if not clustering else "a clustering stands twice")
+        return clustering if len(clustering) > 1 else clustering[0]
+
+    @property
+    def clusterings(self) -> list[str]:
+        """The clusterings that its tasks are made of.
+
+        Example:
+            >>> MethodConfig(name="MetaPT", kind="metapt", clustering="kmeans").clusterings
+            ['kmeans']
+        """
+        return [self.clustering] if isinstance(self.clustering, str) else list(self.clustering or [])
 
     @model_validator(mode="after")
     def _fits_kind(self) -> MethodConfig:
@@ -352,6 +398,11 @@ class StudyConfig(Strict):
     methods: list[MethodConfig] = Field(min_length=1)
     evaluation: EvaluationConfig
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sweeps(cls, tree: Any) -> Any:
+        return expand_sweeps(tree)
+
     @model_validator(mode="after")
     def _texts_fit_the_template(self) -> StudyConfig:
         check_pairs(self.auxiliary_tasks, self.texts)
@@ -406,10 +457,9 @@ class StudyConfig(Strict):
                     f"clustering '{clustering.name}': like: '{clustering.like}' is not a clustering listed before it"
                 )
         for method in self.methods:
-            if method.clustering is not None and method.clustering not in known:
-                raise ValueError(
-                    f"method '{method.name}': no clustering '{method.clustering}'. {nearest(method.clustering, known)}"
-                )
+            for name in method.clusterings:
+                if name not in known:
+                    raise ValueError(f"method '{method.name}': no clustering '{name}'. {nearest(name, known)}")
         return self
 
     def at_shots(self, shots: int | None) -> StudyConfig:

@@ -45,6 +45,11 @@ def _page(workspace: Workspace, name: str) -> None:
             _quality(clusters.summary)
             if clusters.summary["agreement"]:
                 _agreement(clusters.summary["agreement"])
+        for entry in shared.entries(workspace, name, "stability", clustering=clustering):
+            stability = workspace.artifact(entry["id"])
+            if stability.status == "done":
+                with shared.guard(stability.folder):
+                    _stability(stability.summary, clusters.summary["clusters"])
         with shared.guard(clusters.folder):
             points = shared.table(clusters, "clusters")
             found = _with_labels(clusters.summary["clusters"], points, labels)
@@ -90,6 +95,10 @@ def _quality(summary: dict[str, Any]) -> None:
         ("Davies–Bouldin", shared.number(quality["davies_bouldin"])),
         ("Calinski–Harabasz", shared.number(quality["calinski_harabasz"], 1)),
     ]
+    # What was clustered before there was this measure has none.
+    density = quality.get("dbcv")
+    if density is not None:
+        shown.append(("DBCV", shared.number(density)))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value)
     st.caption(
@@ -98,7 +107,30 @@ def _quality(summary: dict[str, Any]) -> None:
         "better): how wide clusters are against the distance between them. Calinski–Harabasz (higher is better): "
         "spread between clusters against spread inside; compare it only on the same texts. All three favour round "
         "clusters: compare runs of one algorithm with them rather than two algorithms."
+        + (
+            " DBCV (−1 to 1, higher is better): how dense clusters are against the thinnest place between them, "
+            "whatever their shape; with many dimensions it is mostly below 0."
+            if density is not None
+            else ""
+        )
     )
+
+
+def _stability(summary: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    over_seeds = summary["over_seeds"]
+    shown = [("Stability", shared.number(summary["jaccard"]))]
+    if over_seeds is not None:
+        shown.append(("Agreement over seeds", shared.number(over_seeds["adjusted_rand_index"])))
+    for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(label, value)
+    st.caption(shared.plain(summary["sentence"]))
+    names = {str(cluster["cluster"]): cluster["name"] for cluster in found}
+    rows = [
+        {"cluster": names.get(key, key), "Jaccard similarity": round(of["jaccard"], 2), "verdict": of["verdict"]}
+        for key, of in summary["clusters"].items()
+    ]
+    with st.expander("Stability of each cluster", key="stability_box"):
+        st.dataframe(pd.DataFrame(rows), key="stability", hide_index=True)
 
 
 def _agreement(agreement: dict[str, Any]) -> None:

@@ -126,6 +126,10 @@ def guessing(config: StudyConfig) -> str:
 
 def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
     """Names of the clusters that are the method's tasks; without them panels show numbers."""
+    if len(method.clusterings) > 1:
+        entry = next(iter(shared.entries(workspace, name, "tasks", clustering=" + ".join(method.clusterings))), None)
+        named = workspace.artifact(entry["id"]).summary.get("names", {}) if entry else {}
+        return {int(task): str(said) for task, said in named.items()}
     if shared.study_config(workspace, name).auxiliary_tasks.classes == "clusters":
         return _cluster_words(workspace, name, method)
     clusters = _done(workspace, name, "clusters", method)

@@ -27,8 +27,10 @@ def clusters_recipe(
 ) -> Recipe:
     """One grouping of the texts, with its map, keywords and quality."""
     clustering = study.clustering(name)
-    config = clustering.model_dump(mode="json", exclude={"name", "like"})
+    config = clustering.model_dump(mode="json", exclude={"name", "like", "seed"})
     config["seed"] = study.seed
+    if clustering.seed is not None:
+        config["clustering_seed"] = clustering.seed
     # The data's own labels are counted by their names. Labels that are still to be found have no part in a grouping:
     # another cut-off must not cluster anew.
     counted = study.labelling is None
@@ -53,7 +55,7 @@ def clusters_recipe(
         vectors = embeddings.tensors("embeddings")["embeddings"].numpy()
         groups = [group if isinstance(group, str) else None for group in rows["group"]]
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
-        grouping = cluster(vectors, clustering, study.seed, groups, like_labels)
+        grouping = cluster(vectors, clustering, study.seed, groups, like_labels, texts_of(rows))
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
         words = keywords(texts_of(rows), grouping.labels)
@@ -117,26 +119,37 @@ def tasks_recipe(
     stage = Stage("tasks", "auxiliary tasks", 1, config, parents)
 
     def compute(out: ArtifactWriter) -> None:
-        rows = texts.table("texts")
-        by_value = {label.value: name for name, label in auxiliary.labels.items()}
-        classes = row_classes(study, texts, found_labels)
-        if found_labels is not None and not any(classes):
-            raise UserError("labelling: no text is confident enough to keep its label; lower labelling.cutoff.")
-        if found_labels is None and rows["label"].isna().all():
-            raise UserError(
-                f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label, "
-                "or let labels be found (`labelling: {by: zero_shot}`)."
-            )
-        if not any(classes):
-            found = sorted({str(value) for value in rows["label"].dropna()})[:8]
-            raise UserError(
-                f"{study.texts.name}: no label of the texts ({', '.join(found)}) is among auxiliary_tasks.labels "
-                f"({', '.join(by_value)})."
-            )
-        labels = clusters.table("clusters")["cluster"].to_numpy() if clusters is not None else np.zeros(len(rows), int)
-        _write_tasks(auxiliary_tasks(labels, classes, list(auxiliary.labels), auxiliary), out)
+        classes = labelled_classes(study, texts, found_labels)
+        pool = np.zeros(len(classes), int)
+        labels = clusters.table("clusters")["cluster"].to_numpy() if clusters is not None else pool
+        write_tasks(auxiliary_tasks(labels, classes, list(auxiliary.labels), auxiliary), out)
 
     return stage, compute
+
+
+def labelled_classes(study: StudyConfig, texts: Artifact, found_labels: Artifact | None) -> list[str | None]:
+    """Class of each text, None where it has none.
+
+    Raises:
+        UserError: Where no text has one, saying why.
+    """
+    rows = texts.table("texts")
+    classes = row_classes(study, texts, found_labels)
+    if found_labels is not None and not any(classes):
+        raise UserError("labelling: no text is confident enough to keep its label; lower labelling.cutoff.")
+    if found_labels is None and rows["label"].isna().all():
+        raise UserError(
+            f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label, "
+            "or let labels be found (`labelling: {by: zero_shot}`)."
+        )
+    if not any(classes):
+        found = sorted({str(value) for value in rows["label"].dropna()})[:8]
+        values = [label.value for label in study.auxiliary_tasks.labels.values()]
+        raise UserError(
+            f"{study.texts.name}: no label of the texts ({', '.join(found)}) is among auxiliary_tasks.labels "
+            f"({', '.join(values)})."
+        )
+    return classes
 
 
 def _cluster_tasks_recipe(study: StudyConfig, texts: Artifact, clusters: Artifact) -> Recipe:
@@ -155,12 +168,13 @@ def _cluster_tasks_recipe(study: StudyConfig, texts: Artifact, clusters: Artifac
     def compute(out: ArtifactWriter) -> None:
         labels = clusters.table("clusters")["cluster"].to_numpy()
         made = cluster_tasks(labels, list(auxiliary.labels), auxiliary, study.seed)
-        _write_tasks(made, out, {"asked": auxiliary.n_tasks})
+        write_tasks(made, out, {"asked": auxiliary.n_tasks})
 
     return stage, compute
 
 
-def _write_tasks(made: AuxiliaryTasks, out: ArtifactWriter, more: dict[str, Any] | None = None) -> None:
+def write_tasks(made: AuxiliaryTasks, out: ArtifactWriter, more: dict[str, Any] | None = None) -> None:
+    """Writes the tasks, and what became of every row; `more` goes into the summary."""
     records = [
         {"task": int(task), "label": label, "row": int(row)}
         for task, by_label in sorted(made.tasks.items())

@@ -19,9 +19,10 @@ from metapt_explore.config import Family, MethodConfig, Placement, StudyConfig, 
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.runs import cluster_stages, data_stages, prompt_stages
+from metapt_explore.runs import cluster_stages, data_stages, prompt_stages, task_stages
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.check import check_study
+from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
@@ -31,6 +32,7 @@ from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.results import results_table
+from metapt_explore.runs.stability_stage import stability_recipe
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
 
@@ -120,11 +122,51 @@ class Study:
         recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like)
         return self._make(f"clusters/{name}", recipe, 1, clustering=name)
 
-    def auxiliary_tasks(self, clustering: str | None) -> Artifact:
-        """Auxiliary tasks out of a clustering; None is one pool of all labelled rows."""
-        clusters = self.clusters(clustering) if clustering else None
-        recipe = cluster_stages.tasks_recipe(self.config, self.texts(), clusters, self.labels())
-        return self._make(f"tasks/{clustering or 'pool'}", recipe, 1, clustering=clustering or "pool")
+    def auxiliary_tasks(self, clustering: str | list[str] | None) -> Artifact:
+        """Auxiliary tasks out of a clustering, or several together; None is one pool of all labelled rows."""
+        names = [clustering] if isinstance(clustering, str) else list(clustering or [])
+        soft = self.config.auxiliary_tasks.softness > 0
+        if len(names) > 1 or (names and soft):
+            parts = [task_stages.Part(name, self.clusters(name), self._copied(name)) for name in names]
+            embeddings = self.embeddings() if soft else None
+            recipe = task_stages.joined_tasks_recipe(self.config, self.texts(), parts, embeddings, self.labels())
+        else:
+            clusters = self.clusters(names[0]) if names else None
+            recipe = cluster_stages.tasks_recipe(self.config, self.texts(), clusters, self.labels())
+        called = " + ".join(names) or "pool"
+        return self._make(f"tasks/{called}", recipe, 1, clustering=called)
+
+    def _copied(self, name: str) -> Artifact | None:
+        """Random groups: the clustering whose sizes they copy, in the end."""
+        like = self.config.clustering(name).like
+        return None if like is None else self._copied(like) or self.clusters(like)
+
+    def stability(self, name: str, runs: int = 5) -> Artifact:
+        """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.
+
+        Args:
+            name: The clustering.
+            runs: Other seeds, and sub-samples: twice as many clusterings, or as many where nothing is drawn.
+
+        Returns:
+            An artifact whose summary `clusters/stability.py` describes; ``sentence`` says it in words.
+
+        Raises:
+            UserError: Where there are fewer than two runs.
+        """
+        if runs < 2:
+            raise UserError(f"stability of '{name}': runs is {runs}; two runs or more can be compared.")
+        like_name = self.config.clustering(name).like
+        like = self.clusters(like_name) if like_name else None
+        clusters = self.clusters(name)
+        recipe = stability_recipe(
+            self.config, name, runs, self.texts(), self.embeddings(), clusters, like, self._advance
+        )
+        return self._make(f"stability/{name}", recipe, 2 * runs, clustering=name)
+
+    def clustering_quality(self) -> pd.DataFrame:
+        """Quality of each finished clustering beside what methods gained with it (see `clusters/quality_table.py`)."""
+        return clustering_quality(self.workspace, self.config)
 
     def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
         """The prompt of a method for one initialisation seed (the first of the study when absent)."""
