@@ -304,7 +304,8 @@ def _clusters(document: Document, record: Record) -> None:
     document.add(Heading("Clusters and auxiliary tasks"))
     text = (
         "Silhouette (−1 to 1), Calinski–Harabasz and DBCV: higher is better separated; Davies–Bouldin: lower. ARI: "
-        "agreement with known groups, 0 for chance."
+        "agreement with known groups, 0 for chance. Label information: 0 where clusters say nothing of the label, 1 "
+        "where they are the label. Gain: of the methods that learn on these clusters over pooled pre-training, in points."
     )
     document.add(Table(tables.cluster_table(record.clusterings), text))
     for clustering in record.clusterings:

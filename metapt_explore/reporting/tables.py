@@ -136,7 +136,11 @@ def cluster_table(clusterings: list[dict[str, Any]]) -> pd.DataFrame:
                 "Davies–Bouldin": number(c["quality"].get("davies_bouldin"), 2),
                 "Calinski–Harabasz": number(c["quality"].get("calinski_harabasz"), 1),
                 "DBCV": number(c["quality"].get("dbcv")),
+                "stability": number(c.get("stability"), 2),
                 "ARI with known groups": number((c["agreement"] or {}).get("adjusted_rand_index")),
+                "label information": number(c.get("label_information")),
+                "gain over PPT": "–" if c.get("gain") is None else percent(c["gain"], sign=True),
+                "gain at the start": "–" if c.get("start_gain") is None else percent(c["start_gain"], sign=True),
             }
             for c in clusterings
         ]

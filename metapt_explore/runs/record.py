@@ -19,6 +19,7 @@ import yaml
 from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.runs.accounts import method_accounts
+from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.files import read_json, write_bytes, write_json, write_table
 from metapt_explore.runs.results import curves_table, efficiency_table, results_table
 from metapt_explore.runs.workspace import Workspace
@@ -127,6 +128,8 @@ def record_of(workspace: Workspace, name: str) -> Record:
 
 def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
+    # Quality beside what methods gained with it, NaN where there is nothing.
+    beside = clustering_quality(workspace, config).set_index("clustering")
     for clustering in config.clusterings:
         of = {e["kind"]: workspace.artifact(e["id"]).summary for e in done if e.get("clustering") == clustering.name}
         clusters, tasks = of.get("clusters", {}), of.get("tasks", {})
@@ -141,6 +144,12 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str,
                 "quality": {k: v for k, v in (clusters.get("quality") or {}).items() if k != "sizes"},
                 "agreement": clusters.get("agreement"),
                 "tasks": tasks.get("tasks"),
+                **{
+                    key: None
+                    if clustering.name not in beside.index or pd.isna(value := beside[key][clustering.name])
+                    else float(value)
+                    for key in ("stability", "label_information", "gain", "start_gain")
+                },
             }
         )
     return found
