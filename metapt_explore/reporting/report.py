@@ -305,7 +305,7 @@ def _clusters(document: Document, record: Record) -> None:
     text = (
         "Silhouette (−1 to 1), Calinski–Harabasz and DBCV: higher is better separated; Davies–Bouldin: lower. ARI: "
         "agreement with known groups, 0 for chance. Label information: 0 where clusters say nothing of the label, 1 "
-        "where they are the label. Gain: of the methods that learn on these clusters over pooled pre-training, in points."
+        "where they are the label. Gain: of the methods that learn on these clusters, over PPT, in points."
     )
     document.add(Table(tables.cluster_table(record.clusterings), text))
     for clustering in record.clusterings:
