@@ -205,12 +205,30 @@ def starters() -> None:
 
 
 @app.command()
-def tasks() -> None:
-    """List the packaged downstream tasks."""
-    from metapt_explore.config import load_task, packaged_tasks
+def tasks(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Tasks, or `benchmark` or `starter` (default: all packaged ones).")
+    ] = None,
+    overlaps: Annotated[
+        bool, typer.Option(help="Count texts that tasks, or splits of a task, have in common.")
+    ] = False,
+    shots: Annotated[int, typer.Option(min=1, help="Few-shot rows per class that are looked at.")] = 16,
+) -> None:
+    """List the packaged downstream tasks, or what they have in common."""
+    from metapt_explore.config import TASK_SETS, packaged_tasks
 
-    for name in packaged_tasks():
-        typer.echo(f"{name:16} {load_task(name).title}")
+    chosen = [task for name in names or packaged_tasks() for task in TASK_SETS.get(name, [name])]
+    if overlaps:
+        from metapt_explore.tasks_terminal import print_overlaps
+
+        print_overlaps(chosen, shots)
+        return
+    from metapt_explore.config import load_task
+
+    for name in chosen:
+        task = load_task(name)
+        where = next((label for label, of in TASK_SETS.items() if name in of), "")
+        typer.echo(f"{name:16} {where:10} {len(task.labels)} classes  {task.title}")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ the folder of that file.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.study import StudyConfig
-from metapt_explore.config.task import Strict, TaskConfig
+from metapt_explore.config.task import DATA_FOLDER, Strict, TaskConfig, in_data_folder
 from metapt_explore.errors import UserError, nearest
 
 PACKAGE_FOLDER = Path(__file__).parents[1]
@@ -137,7 +138,11 @@ def load_task(source: str | Path) -> TaskConfig:
             raise UserError(
                 f"There is no packaged task '{source}'. {nearest(str(source), names)} A path ends in .yaml."
             )
-    return parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
+    task = parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
+    try:
+        return task.located
+    except ValueError as error:
+        raise UserError(f"{path}: {error}.") from None
 
 
 def packaged_tasks() -> list[str]:
@@ -182,6 +187,10 @@ def _absolute_files(tree: Any, folder: Path) -> Any:
 
 
 def _absolute(path: str, folder: Path) -> str:
+    if in_data_folder(path):
+        named = os.environ.get("METAPT_DATA")
+        # Without a name it stays as it is: a task may have another source.
+        return str(Path(named).expanduser().resolve() / path.removeprefix(DATA_FOLDER).lstrip("/")) if named else path
     return str((folder / Path(path).expanduser()).resolve())
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat, field_validator, model_validator
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.sweep import expand_sweeps
-from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict, check_pairs
+from metapt_explore.config.task import UNNAMED, LabelsConfig, SourceConfig, Strict, check_pairs, in_data_folder
 from metapt_explore.errors import UserError, nearest
 
 Placement = Literal["suffix", "prefix", "encoder", "decoder"]
@@ -293,10 +293,20 @@ class MethodConfig(Strict):
         return bool(getattr(self, key) != type(self).model_fields[key].default)
 
 
+#: Seven customary benchmarks of few-shot prompt tuning, and seven tasks whose texts come with the starter packages.
+TASK_SETS = {
+    "benchmark": ["sst-2", "sst-5", "mr", "cr", "subj", "trec-6", "agnews"],
+    "starter": ["imdb", "airline", "subjectivity", "trec", "sms_spam", "satire", "newsgroups"],
+}
+
+
 class EvaluationConfig(Strict):
     """The few-shot comparison."""
 
-    tasks: list[str] = Field(min_length=1, description="names of packaged task files, or paths of YAML files")
+    tasks: list[str] = Field(
+        min_length=1,
+        description="names of packaged task files, or paths of YAML files; `benchmark` or `starter`: a set of seven",
+    )
     shots: int = Field(16, ge=1, description="examples per class in train, and in dev")
     more_shots: list[int] = Field(
         default=[], description="the same prompts are tuned on so many examples per class, too (label efficiency)"
@@ -332,6 +342,11 @@ class EvaluationConfig(Strict):
         0.02, gt=0, lt=1, description="the smallest difference in accuracy that matters; less is 'no difference'"
     )
     test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _sets_of_tasks(cls, tasks: Any) -> Any:
+        return TASK_SETS.get(tasks, tasks) if isinstance(tasks, str) else tasks
 
     @field_validator("data_seeds", "init_seeds", "learning_rates", "more_shots")
     @classmethod
@@ -406,6 +421,9 @@ class StudyConfig(Strict):
     @model_validator(mode="after")
     def _texts_fit_the_template(self) -> StudyConfig:
         check_pairs(self.auxiliary_tasks, self.texts)
+        for source in (self.texts, self.labelling.train if self.labelling else None):
+            if source is not None and in_data_folder(source.file):
+                raise ValueError(UNNAMED.format(file=source.file))
         return self
 
     @model_validator(mode="after")

@@ -330,6 +330,20 @@ def _data(document: Document, record: Record) -> None:
         document.add(Table(tables.task_table(record.tasks), "Downstream tasks. ⏎ is a line break."))
         warnings = [warning for task in record.tasks for warning in task.get("warnings") or []]
         document.add(*([Bullets(warnings)] if warnings else []))
+    if record.overlaps:
+        rows = [
+            {
+                "rows": f"{o['task']} {o['part']}",
+                "also in": f"{o['other_task']} {o['other_part']}",
+                "texts": o["texts"],
+                "share of the first": f"{tables.percent(o['share'])} %",
+            }
+            for o in record.overlaps
+        ]
+        text = (
+            "Texts that tasks, or splits of one task, have in common: their scores are not independent of one another."
+        )
+        document.add(Table(pd.DataFrame(rows), text))
 
 
 def _limits(document: Document, record: Record) -> None:

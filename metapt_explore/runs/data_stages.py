@@ -37,7 +37,13 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
         seeds: list[int | None] = list(evaluation.data_seeds) if "{seed}" in (source.file or "") else [None]
         for seed in seeds:
             file = source.file.replace("{seed}", str(seed)) if source.file and seed is not None else source.file
-            inputs.append(source_fingerprint(source.model_copy(update={"file": file})))
+            try:
+                inputs.append(source_fingerprint(source.model_copy(update={"file": file})))
+            except UserError as error:
+                if task.instead_of is None:
+                    raise
+                hint = f"Or set METAPT_DATA to the folder that holds {task.instead_of.removeprefix('{data}/')}."
+                raise UserError(f"Task '{task.name}': {error} {hint}") from None
     asked = task.model_dump(mode="json", include={"name", "labels"})
     columns = [source.columns.model_dump(mode="json") for source in task.sources]
     # Label words do not change the rows; only the values that tell classes apart do.

@@ -18,6 +18,7 @@ import yaml
 
 from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.runs.accounts import method_accounts
 from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.files import read_json, write_bytes, write_json, write_table
@@ -46,6 +47,7 @@ class Record:
         tasks: Title, classes, sizes, checksums and warnings of each downstream task.
         manifest: Versions and hardware.
         cells: Scores that the study asks for.
+        overlaps: Texts that tasks, or splits of a task, have in common, see `task_overlaps`.
         efficiency: Scores by the number of examples per class, where the study asks for more than one.
     """
 
@@ -60,6 +62,7 @@ class Record:
     tasks: list[dict[str, Any]] = field(default_factory=list)
     manifest: dict[str, Any] = field(default_factory=dict)
     cells: int = 0
+    overlaps: list[dict[str, Any]] = field(default_factory=list)
     efficiency: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
@@ -76,7 +79,7 @@ class Record:
         if len(self.efficiency):
             write_table(folder / "efficiency.parquet", self.efficiency.drop(columns=LOCAL, errors="ignore"))
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
-        facts = ("name", "title", "accounts", "clusterings", "texts", "tasks", "manifest", "cells")
+        facts = ("name", "title", "accounts", "clusterings", "texts", "tasks", "manifest", "cells", "overlaps")
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
 
     @classmethod
@@ -122,6 +125,9 @@ def record_of(workspace: Workspace, name: str) -> Record:
         tasks=_tasks(workspace, config, done),
         manifest=_one_manifest([found for found in manifests if found]),
         cells=len(config.methods) * len(config.evaluation.tasks) * len(config.evaluation.pairs),
+        overlaps=task_overlaps(
+            {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
+        ).to_dict(orient="records"),
         efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
     )
 
