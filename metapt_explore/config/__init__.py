@@ -1,5 +1,6 @@
 """One validated tree per study, and one per downstream task; YAML in and out."""
 
+from metapt_explore.config.baselines import BaselineConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.load import (
     EXAMPLES,
@@ -45,6 +46,7 @@ __all__ = [
     "TASK_FILES",
     "Algorithm",
     "AuxiliaryTasksConfig",
+    "BaselineConfig",
     "ClusteringConfig",
     "Columns",
     "EncoderConfig",

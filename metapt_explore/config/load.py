@@ -195,7 +195,7 @@ def _plain(value: Any) -> Any:
         return {
             name: _plain(entry)
             for name, entry in given.items()
-            if entry is not None or fields[name].default is not None
+            if (entry is not None or fields[name].default is not None) and not entry == fields[name].default == []
         }
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}

@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from metapt_explore.config.baselines import BaselineConfig, check_calibration, check_names
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict, check_pairs
@@ -239,6 +240,10 @@ class EvaluationConfig(Strict):
         inside = {step for step in self.curve_steps if 0 <= step <= self.steps}
         return sorted(inside | {0, self.steps})
 
+    def data_seeds_of(self, init_seed: int) -> list[int]:
+        """Data seeds that an initialisation seed is evaluated on."""
+        return self.data_seeds
+
 
 class StudyConfig(Strict):
     """Everything that a study computes."""
@@ -256,7 +261,14 @@ class StudyConfig(Strict):
     verbalizer: VerbalizerConfig = VerbalizerConfig()
     pretraining: PretrainingConfig = PretrainingConfig()
     methods: list[MethodConfig] = Field(min_length=1)
+    baselines: list[BaselineConfig] = Field([], description="other ways to use the same few-shot rows")
     evaluation: EvaluationConfig
+
+    @model_validator(mode="after")
+    def _baselines_fit(self) -> StudyConfig:
+        check_names(self.baselines, [method.name for method in self.methods])
+        check_calibration(self.baselines, self.verbalizer.decode)
+        return self
 
     @model_validator(mode="after")
     def _texts_fit_the_template(self) -> StudyConfig:
@@ -326,8 +338,12 @@ class StudyConfig(Strict):
         """Returns the method of that name, or says which exist."""
         return _by_name(self.methods, name, "method")
 
+    def baseline(self, name: str) -> BaselineConfig:
+        """Returns the baseline of that name, or says which exist."""
+        return _by_name(self.baselines, name, "baseline")
 
-Named = TypeVar("Named", ClusteringConfig, MethodConfig)
+
+Named = TypeVar("Named", ClusteringConfig, MethodConfig, BaselineConfig)
 
 
 def _by_name(entries: list[Named], name: str, kind: str) -> Named:

@@ -33,21 +33,24 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
     `seconds` is tuning and scoring (a data seed's equal share of the batch it was computed in);
     `pretraining_seconds` is the whole pre-training behind the prompt, with encoding the texts where no
-    method before it had. Both are telemetry.
+    method before it had. Both are telemetry. Baselines have no pre-training, and those without initialisation no
+    `init_seed`.
     """
     frames = []
     index = workspace.index(study)
     for entry in index:
-        if entry["kind"] != "fewshot":
+        if entry["kind"] not in ("fewshot", "baseline"):
             continue
         artifact = workspace.artifact(entry["id"])
         stage = artifact.stage
         if stage.get("status") != "done":
             continue
         frame = artifact.table("results")
-        prompt = workspace.artifact(stage["parents"]["prompt"]).stage
+        prompt = workspace.artifact(stage["parents"]["prompt"]).stage if entry["kind"] == "fewshot" else {}
         frame["study"], frame["method"], frame["task"] = study, entry["method"], entry["task"]
-        frame["init_seed"] = entry["init_seed"]
+        frame["init_seed"] = entry.get("init_seed", pd.NA)
+        if "init_seed" not in entry:
+            frame["init_seed"] = frame["init_seed"].astype("Int64")
         frame["seconds"] = round(stage["seconds"] / len(frame), 2)
         frame["pretraining_seconds"] = round(prompt.get("seconds", 0.0), 2)
         frame["artifact"] = entry["id"]
