@@ -55,18 +55,21 @@ def linear_probe(setting: Setting) -> Outcome:
 def _features(setting: Setting) -> Features:
     if setting.options["of"] == "model":
         backbone = setting.backbone()
-        return lambda texts: mean_hidden_states(backbone, written_out(texts))
+        return lambda texts: mean_hidden_states(backbone, written_out(texts), setting.on_pass)
     encoder = load_encoder(setting.study.encoder, setting.device)
-    return lambda texts: encoder.embed(written_out(texts), lambda rows: setting.on_units(0.0))
+    return lambda texts: encoder.embed(written_out(texts), lambda rows: setting.on_pass())
 
 
 @torch.no_grad()
-def mean_hidden_states(backbone: Backbone, texts: Sequence[str]) -> np.ndarray:
+def mean_hidden_states(
+    backbone: Backbone, texts: Sequence[str], on_pass: Callable[[], None] = lambda: None
+) -> np.ndarray:
     """Mean of a frozen language model's last hidden states over a text without template, fp32 `[rows, width]`.
 
     Args:
         backbone: The model; of an encoder-decoder the encoder is read.
         texts: The texts, cut to `max_text_tokens`.
+        on_pass: Called after each pass; may raise to stop.
     """
     layout, model = backbone.layout, backbone.model
     base = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
@@ -83,4 +86,5 @@ def mean_hidden_states(backbone: Backbone, texts: Sequence[str]) -> np.ndarray:
         mask = rows.mask()[..., None].float()
         means = (hidden.float() * mask).sum(1) / mask.sum(1)
         parts |= dict(zip(chosen, means.cpu().numpy(), strict=True))
+        on_pass()
     return np.stack([parts[row] for row in range(len(tokens))])

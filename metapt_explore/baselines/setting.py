@@ -34,6 +34,7 @@ class Setting:
         backbone: Loads the study's frozen language model, or gives the one that is loaded.
         device: Where a sentence encoder runs.
         on_units: Called with the finished share of the work, 0 to 1; may raise to stop.
+        on_pass: Called after each pass through a model; may raise to stop.
     """
 
     study: StudyConfig
@@ -46,6 +47,7 @@ class Setting:
     backbone: Callable[[], Backbone]
     device: str = "cpu"
     on_units: Callable[[float], None] = lambda share: None
+    on_pass: Callable[[], None] = lambda: None
 
     @property
     def select_by(self) -> str:

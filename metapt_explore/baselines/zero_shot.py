@@ -22,7 +22,7 @@ def zero_shot(setting: Setting) -> Outcome:
     """Scores dev and test as they are; the training rows have no say."""
     backbone = setting.backbone()
     reader = backbone.reader(setting.task, setting.where, setting.whole_vocabulary)
-    score = partial(unprompted, backbone, reader)
+    score = partial(unprompted, backbone, reader, on_pass=setting.on_pass)
     how, nothing = setting.options["calibration"], content_free(setting)
     test = calibrated_scores(score, setting.test, how, nothing)
     setting.on_units(0.5)
@@ -36,10 +36,12 @@ def zero_shot(setting: Setting) -> Outcome:
 
 
 @torch.no_grad()
-def unprompted(backbone: Backbone, reader: Reader, texts: Sequence[TextInput]) -> Tensor:
+def unprompted(
+    backbone: Backbone, reader: Reader, texts: Sequence[TextInput], on_pass: Callable[[], None] = lambda: None
+) -> Tensor:
     """Scores of texts without a prompt, `[rows, columns]`; unlike `Backbone.zero_shot` their states are kept."""
     none = torch.zeros(1, 0, backbone.width, device=backbone.device)
-    return backbone.score_all(none, backbone.bank(texts, reader), reader)[0]
+    return backbone.score_all(none, backbone.bank(texts, reader), reader, on_pass)[0]
 
 
 def calibrated_scores(score: Score, texts: Sequence[TextInput], how: str, nothing: Sequence[TextInput]) -> Tensor:

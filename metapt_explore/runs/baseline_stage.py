@@ -90,6 +90,13 @@ def baseline_recipe(
             chosen = rows[(rows["split"] == name) & ((rows["data_seed"] == seed) if seed is not None else True)]
             return Split(as_inputs(chosen), [classes[label] for label in chosen["label"]])
 
+        done = 0
+
+        def on_share(share: float) -> None:
+            nonlocal done
+            done = int(share * UNITS)
+            on_units(done)
+
         train, dev = ({seed: part(name, seed) for seed in data_seeds} for name in ("train", "dev"))
         test = part("test")
         setting = Setting(
@@ -102,7 +109,8 @@ def baseline_recipe(
             test.texts,
             backbone,
             device,
-            lambda share: on_units(int(share * UNITS)),
+            on_share,
+            lambda: on_units(done),
         )
         began = time.monotonic()
         with PeakMemory(model["device"] if baseline.runs == "model" else device) as peak:
