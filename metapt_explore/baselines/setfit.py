@@ -17,6 +17,7 @@ from metapt_explore.baselines.linear import LinearHead
 from metapt_explore.baselines.setting import Outcome, Scored, Setting
 from metapt_explore.clusters.embed import Encoder, load_encoder
 from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.prompts.models import resolve_dtype
 from metapt_explore.seeds import derived_seed, stream
 from metapt_explore.texts.rows import written_out
 
@@ -152,6 +153,11 @@ def warmed_up(step: int, steps: int) -> float:
     return step / rising if step <= rising else (steps - step + 1) / (steps - rising + 1)
 
 
+def in_bfloat16(device: str) -> bool:
+    """Whether products of a training step are taken in bfloat16: where the machine does that in hardware."""
+    return resolve_dtype("auto", device) == torch.bfloat16
+
+
 def add_gradient(encoder: Encoder, tokens: Sequence[Sequence[int]], pairs: Pairs, seed: int) -> float:
     """Adds the gradient of the loss over some pairs to the encoder's weights; with its dropout, as it was trained.
 
@@ -171,7 +177,8 @@ def add_gradient(encoder: Encoder, tokens: Sequence[Sequence[int]], pairs: Pairs
     try:
         with torch.random.fork_rng(devices), torch.enable_grad():
             torch.manual_seed(seed)
-            first, second = encoder.pooled(rows).chunk(2)
+            with torch.autocast(encoder.device.split(":")[0], torch.bfloat16, in_bfloat16(encoder.device)):
+                first, second = encoder.pooled(rows).float().chunk(2)
             loss = pair_loss(first, second, torch.tensor(pairs.same, device=first.device))
         loss.backward()
     finally:

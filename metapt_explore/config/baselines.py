@@ -31,11 +31,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "rank": 8,
         "alpha": 16.0,
         "targets": None,
-        "learning_rates": [3e-4, 1e-3],
+        "learning_rates": [1e-4, 3e-4],
         "steps": None,
         "batch_size": None,
     },
-    "full": {"learning_rates": [1e-5, 3e-5], "steps": None, "batch_size": None},
+    "full": {"learning_rates": [3e-6, 1e-5], "steps": None, "batch_size": None},
 }
 #: Kinds that draw something at random, so that every initialisation seed is another run.
 _SEEDED = ("in_context", "setfit", "lora", "full")

@@ -71,11 +71,13 @@ def baseline_recipe(
     if baseline.runs == "model":
         inputs = dict(model)
     elif baseline.runs == "encoder":
-        from metapt_explore.prompts.models import content_hash, model_folder
+        from metapt_explore.prompts.models import content_hash, model_folder, resolve_dtype
 
         config["encoder"] = {"max_tokens": study.encoder.max_tokens, "batch_size": study.encoder.batch_size}
         folder = model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)
         inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
+        if baseline.kind == "setfit":
+            inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
     seed_part = "" if init_seed is None else f", initialisation seed {init_seed}"
     title = f"baseline {baseline.name} on {task.name}{seed_part}"
     stage = Stage("baseline", title, 1, config, {"split": split.id}, inputs)
