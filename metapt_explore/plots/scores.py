@@ -121,7 +121,7 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None) -> 
                 name=name,
                 legendgroup=method,
                 showlegend=method not in legend,
-                customdata=cells[PAIR].to_numpy(),
+                customdata=cells[PAIR].astype(object).fillna("none").to_numpy(),
                 hovertemplate="%{y:.1f} %, data seed %{customdata[0]}, initialisation seed %{customdata[1]}",
             )
             spread = percent.std(ddof=1)

@@ -246,3 +246,14 @@ def test_results_of_a_workspace_without_baselines_keep_their_types(world: Path, 
     from metapt_explore.runs.workspace import Workspace
 
     assert results_table(Workspace(finished), "tiny")["init_seed"].dtype == "int64"
+
+
+def test_baselines_are_drawn_beside_methods(compared: Study) -> None:
+    from metapt_explore.plots import seed_spread
+
+    names = ["PT", *(baseline.name for baseline in compared.config.baselines)]
+    figure = seed_spread(compared.results(), names)
+    drawn = figure.to_json()
+    assert all(name in drawn for name in names) and "<NA>" not in drawn
+    points = {trace.name: len(trace.y) for trace in figure.data if trace.mode == "markers" and trace.name in names}
+    assert (points["tfidf"], points["LoRA"]) == (2, 4)
