@@ -244,6 +244,7 @@ def spent_times(workspace: Workspace, study: str) -> str:
     for entry in workspace.index(study):
         stage = workspace.artifact(entry["id"]).stage
         key = {"prompt": f"pre-training {entry.get('method')}", "fewshot": f"few-shot {entry.get('task')}"}
+        key["baseline"] = f"baseline {entry.get('method')}"
         name = key.get(entry["kind"], entry["kind"])
         spent[name] = spent.get(name, 0.0) + float(stage.get("seconds", 0.0))
     parts = [f"{name} {say_time(seconds)}" for name, seconds in spent.items() if seconds >= 0.5]

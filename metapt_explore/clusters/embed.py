@@ -3,12 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metapt_explore import hub
 from metapt_explore.config import EncoderConfig
 from metapt_explore.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metapt_explore.prompts.pooling import Pooling
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A loaded sentence encoder.
+
+    Attributes:
+        tokenizer: Its tokenizer.
+        model: The transformers model, in evaluation mode and fp32.
+        config: Batch size.
+        pooling: How it makes one vector of a text, and how many tokens it reads.
+        device: Where it runs.
+    """
+
+    tokenizer: Any
+    model: Any
+    config: EncoderConfig
+    pooling: Pooling
+    device: str
+
+    @property
+    def width(self) -> int:
+        """Length of an embedding."""
+        return int(self.model.config.hidden_size)
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts with the encoder's special tokens, cut to what it reads."""
+        longest = self.pooling.tokens(self.config.max_tokens)
+        return list(self.tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"])
+
+    def pooled(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        """Vectors of some rows, pooled as the encoder's files say, `[rows, width]`; differentiable in the weights."""
+        import torch
+
+        batch = self.tokenizer.pad({"input_ids": [list(row) for row in tokens]}, return_tensors="pt").to(self.device)
+        hidden = self.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        pooled = self.pooling.pooled(hidden, batch["attention_mask"])
+        return torch.nn.functional.normalize(pooled, dim=1) if self.pooling.normalise else pooled
+
+    def embed(self, texts: Sequence[str], on_rows: Callable[[int], None] = lambda rows: None) -> np.ndarray:
+        """Embeds texts; see the function of that name."""
+        import torch
+
+        tokens = self.tokens(texts)
+        # Texts of like length stand together, so that little padding is computed.
+        order = sorted(range(len(texts)), key=lambda row: (len(tokens[row]), row))
+        out = np.zeros((len(texts), self.width), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(order), self.config.batch_size):
+                rows = order[start : start + self.config.batch_size]
+                out[rows] = self.pooled([tokens[row] for row in rows]).cpu().numpy()
+                on_rows(start + len(rows))
+        return out
+
+
+def load_encoder(config: EncoderConfig, device: str = "cpu") -> Encoder:
+    """Loads a sentence encoder.
+
+    Raises:
+        UserError: Where it cannot be found or loaded, pools in a way that cannot be computed, or holds fewer tokens
+            than `config.max_tokens`.
+    """
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    from metapt_explore.prompts.models import load_pretrained, model_folder
+    from metapt_explore.prompts.pooling import read_pooling
+
+    folder = model_folder(config.name, config.revision, hub.ENCODER)
+    pooling = read_pooling(folder, config.name)
+    tokenizer = load_pretrained(AutoTokenizer, folder, config.name)
+    model = load_pretrained(
+        AutoModel, folder, config.name, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
+    )
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None and pooling.tokens(config.max_tokens) > positions:
+        raise UserError(f"encoder.max_tokens is {config.max_tokens}, but '{config.name}' holds {positions} tokens.")
+    return Encoder(tokenizer, model.eval().to(device), config, pooling, device)
 
 
 def embed(
@@ -31,35 +116,4 @@ def embed(
     Raises:
         UserError: Where the encoder cannot be found or loaded, or pools in a way that cannot be computed.
     """
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    from metapt_explore.prompts.models import load_pretrained, model_folder
-    from metapt_explore.prompts.pooling import read_pooling
-
-    folder = model_folder(config.name, config.revision, hub.ENCODER)
-    pooling = read_pooling(folder, config.name)
-    longest = pooling.tokens(config.max_tokens)
-    tokenizer = load_pretrained(AutoTokenizer, folder, config.name)
-    model = load_pretrained(
-        AutoModel, folder, config.name, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
-    )
-    model = model.eval().to(device)
-    positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is not None and longest > positions:
-        raise UserError(f"encoder.max_tokens is {config.max_tokens}, but '{config.name}' holds {positions} tokens.")
-    tokens = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"]
-    # Texts of like length stand together, so that little padding is computed.
-    order = sorted(range(len(texts)), key=lambda row: (len(tokens[row]), row))
-    out = np.zeros((len(texts), int(model.config.hidden_size)), dtype=np.float32)
-    with torch.inference_mode():
-        for start in range(0, len(order), config.batch_size):
-            rows = order[start : start + config.batch_size]
-            batch = tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt").to(device)
-            hidden = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
-            pooled = pooling.pooled(hidden, batch["attention_mask"])
-            if pooling.normalise:
-                pooled = torch.nn.functional.normalize(pooled, dim=1)
-            out[rows] = pooled.cpu().numpy()
-            on_rows(start + len(rows))
-    return out
+    return load_encoder(config, device).embed(texts, on_rows)

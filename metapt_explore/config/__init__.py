@@ -1,5 +1,6 @@
 """One validated tree per study, and one per downstream task; YAML in and out."""
 
+from metapt_explore.config.baselines import BaselineConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.load import (
     EXAMPLES,
@@ -47,6 +48,7 @@ __all__ = [
     "TASK_SETS",
     "Algorithm",
     "AuxiliaryTasksConfig",
+    "BaselineConfig",
     "ClusteringConfig",
     "Columns",
     "EncoderConfig",

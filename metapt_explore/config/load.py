@@ -215,6 +215,7 @@ def _plain(value: Any, brief: bool = False) -> Any:
             name: _plain(entry, brief)
             for name, entry in given.items()
             if (entry is not None or fields[name].default is not None)
+            and not entry == fields[name].default == []
             and not (brief and entry == fields[name].get_default(call_default_factory=True))
         }
     if isinstance(value, dict):

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from metapt_explore.config.baselines import BaselineConfig, check_calibration, check_names
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.sweep import expand_sweeps
@@ -411,12 +412,19 @@ class StudyConfig(Strict):
     verbalizer: VerbalizerConfig = VerbalizerConfig()
     pretraining: PretrainingConfig = PretrainingConfig()
     methods: list[MethodConfig] = Field(min_length=1)
+    baselines: list[BaselineConfig] = Field([], description="other ways to use the same few-shot rows")
     evaluation: EvaluationConfig
 
     @model_validator(mode="before")
     @classmethod
     def _sweeps(cls, tree: Any) -> Any:
         return expand_sweeps(tree)
+
+    @model_validator(mode="after")
+    def _baselines_fit(self) -> StudyConfig:
+        check_names(self.baselines, [method.name for method in self.methods])
+        check_calibration(self.baselines, self.verbalizer.decode)
+        return self
 
     @model_validator(mode="after")
     def _texts_fit_the_template(self) -> StudyConfig:
@@ -494,8 +502,12 @@ class StudyConfig(Strict):
         """Returns the method of that name, or says which exist."""
         return _by_name(self.methods, name, "method")
 
+    def baseline(self, name: str) -> BaselineConfig:
+        """Returns the baseline of that name, or says which exist."""
+        return _by_name(self.baselines, name, "baseline")
 
-Named = TypeVar("Named", ClusteringConfig, MethodConfig)
+
+Named = TypeVar("Named", ClusteringConfig, MethodConfig, BaselineConfig)
 
 
 def _by_name(entries: list[Named], name: str, kind: str) -> Named:

@@ -56,7 +56,7 @@ def _scores(workspace: Workspace, name: str) -> None:
         return
     if len(finished) < wanted:
         st.info(f"{len(finished)} of {wanted} cells are finished; the rest is added as it comes.")
-    methods = [method.name for method in config.methods]
+    methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
     with shared.guard():
         results = results_table(workspace, name)
         _summary(results)

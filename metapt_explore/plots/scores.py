@@ -121,7 +121,7 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None) -> 
                 name=name,
                 legendgroup=method,
                 showlegend=method not in legend,
-                customdata=cells[PAIR].to_numpy(),
+                customdata=cells[PAIR].astype(object).fillna("none").to_numpy(),
                 hovertemplate="%{y:.1f} %, data seed %{customdata[0]}, initialisation seed %{customdata[1]}",
             )
             spread = percent.std(ddof=1)
@@ -152,6 +152,7 @@ def _pairs(cells: pd.DataFrame, methods: list[str], names: list[str]) -> go.Scat
     """One trace of all lines between methods; None breaks it from pair to pair."""
     x: list[str | None] = []
     y: list[float | None] = []
+    cells = cells.dropna(subset=PAIR)  # baselines without initialisation belong to no pair
     by_pair = cells.groupby([*PAIR, "method"])["accuracy"].mean()
     for pair in cells[PAIR].drop_duplicates().itertuples(index=False, name=None):
         for method, name in zip(methods, names, strict=True):

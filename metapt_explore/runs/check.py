@@ -34,10 +34,12 @@ def check_study(
     """
     from transformers import AutoConfig, AutoTokenizer
 
+    from metapt_explore.baselines.registry import check_baselines
     from metapt_explore.prompts.model_checks import check_rows_fit
     from metapt_explore.prompts.models import layout_class, load_pretrained, model_folder, resolve_device
     from metapt_explore.texts.sources import source_fingerprint
 
+    check_baselines(study, family)
     model = study.model
     resolve_device(model.device)
     model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)

@@ -12,13 +12,12 @@ from typing import Any
 
 from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
+from metapt_explore.runs.baseline_cost import UNKNOWN_TEST_ROWS, baseline_tokens
 
 #: Placements that read a text under its prompt, so that nothing of it can be kept.
 STATELESS = ("prefix", "encoder")
 #: Texts are mostly shorter than the limit, where their length is not known yet.
 TEXT_SHARE = 0.6
-#: Test rows of a task that has no limit, as long as its split is not made.
-UNKNOWN_TEST_ROWS = 1_000
 #: Texts of a study without a limit, likewise.
 UNKNOWN_TEXTS = 5_000
 
@@ -172,6 +171,10 @@ def count(
                     rows = _fewshot_rows(other, task) - (study.evaluation.test_rows or UNKNOWN_TEST_ROWS)
                     key = f"fewshot/{method.name}/{name} at {shots} shots/{init_seed}"
                     works[key] = _fewshot(other, task, method) + Work(encoded=first_time((name, shots), rows))
+    stateless = (placement or study.prompt.placement) in STATELESS
+    for key, baseline in baseline_tokens(study, tasks, tokens).items():
+        # A baseline's rows go through the whole model, trained ones backward as well.
+        works[key] = Work(scored=round(baseline / tokens)) if stateless else Work(encoded=round(baseline))
     return works
 
 

@@ -37,9 +37,11 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
     `seconds` is tuning and scoring (a data seed's equal share of the batch it was computed in);
     `pretraining_seconds` is the whole pre-training behind the prompt, with encoding the texts where no
-    method before it had. Both are telemetry.
+    method before it had. Both are telemetry. Baselines have no pre-training, and those without initialisation no
+    `init_seed`.
     """
-    return _results(workspace, study, fewshot_entries(workspace, study))
+    entries = [entry for entry in workspace.current_index(study) if entry["kind"] in ("fewshot", "baseline")]
+    return _results(workspace, study, entries)
 
 
 def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) -> pd.DataFrame:
@@ -50,9 +52,11 @@ def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) ->
         if stage.get("status") != "done":
             continue
         frame = artifact.table("results")
-        prompt = workspace.artifact(stage["parents"]["prompt"]).stage
+        prompt = workspace.artifact(stage["parents"]["prompt"]).stage if "prompt" in stage["parents"] else {}
         frame["study"], frame["method"], frame["task"] = study, entry["method"], entry["task"]
-        frame["init_seed"] = entry["init_seed"]
+        frame["init_seed"] = entry.get("init_seed", pd.NA)
+        if "init_seed" not in entry:
+            frame["init_seed"] = frame["init_seed"].astype("Int64")
         frame["seconds"] = round(stage["seconds"] / len(frame), 2)
         frame["pretraining_seconds"] = round(prompt.get("seconds", 0.0), 2)
         frame["artifact"] = entry["id"]

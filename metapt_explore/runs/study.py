@@ -15,12 +15,23 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import Family, MethodConfig, Placement, StudyConfig, TaskConfig, load_study, load_task
+from metapt_explore.config import (
+    BaselineConfig,
+    Family,
+    MethodConfig,
+    Placement,
+    StudyConfig,
+    TaskConfig,
+    load_study,
+    load_task,
+)
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.runs import cluster_stages, data_stages, prompt_stages, task_stages
 from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.baseline_cost import baseline_cells, baseline_key
+from metapt_explore.runs.baseline_stage import UNITS, baseline_recipe
 from metapt_explore.runs.check import check_study
 from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.cost import Cost
@@ -225,6 +236,33 @@ class Study:
             self._advance,
         )
 
+    def baseline(self, name: str, task: str, init_seed: int | None = None) -> Artifact:
+        """A baseline on one task, over all data seeds.
+
+        Args:
+            name: One of the study's baselines.
+            task: One of its tasks.
+            init_seed: For baselines with an initialisation (`BaselineConfig.seeded`); the study's first when absent.
+        """
+        chosen, of_task = self.config.baseline(name), self._task(task)
+        seed = self._seed(init_seed) if chosen.seeded else None
+        recipe = self._baseline_recipe(chosen, of_task, seed)
+        of: dict[str, Any] = {"method": name, "task": task} | ({} if seed is None else {"init_seed": seed})
+        return self._make(baseline_key(chosen, task, seed), recipe, UNITS, **of)
+
+    def _baseline_recipe(self, baseline: BaselineConfig, task: TaskConfig, init_seed: int | None) -> Recipe:
+        return baseline_recipe(
+            self.config,
+            baseline,
+            task,
+            init_seed,
+            self.split(task.name),
+            self._model,
+            self._device,
+            lambda: self.backbone,
+            self._advance,
+        )
+
     def probe(self, task: str, candidates: str | Path | None = None) -> Artifact:
         """Templates and label words of a task, ranked on its training rows without a prompt (see `fewshot/probe.py`).
 
@@ -270,6 +308,10 @@ class Study:
                         stage = self._fewshot_recipe(method.name, task, init_seed, prompt, shots)[0]
                         if self.workspace.artifact(stage.id).status == "done":
                             found.add(f"fewshot/{method.name}/{name} at {shots} shots/{init_seed}")
+        for baseline, name, seed in baseline_cells(self.config, self.tasks):
+            stage = self._baseline_recipe(baseline, self.tasks[name], seed)[0]
+            if self.workspace.artifact(stage.id).status == "done":
+                found.add(baseline_key(baseline, name, seed))
         return found
 
     def preview(self) -> Cost:
@@ -320,6 +362,9 @@ class Study:
                 for task in self.tasks:
                     for method in self.config.methods:
                         self.fewshot(method.name, task, init_seed, shots)
+            for baseline in self.config.baselines:
+                for task in self.tasks:
+                    self.baseline(baseline.name, task, init_seed)
         preview.settle()
         return self.results()
 

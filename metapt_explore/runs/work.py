@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metapt_explore.config import Placement, StudyConfig, TaskConfig
+from metapt_explore.runs.baseline_cost import encoder_tokens
 from metapt_explore.runs.cost import STATELESS, TEXT_SHARE, UNKNOWN_TEXTS, TextCounts, count
 
 #: A backward pass to the prompt costs about as much as a forward pass: weights take no gradient.
@@ -14,7 +15,7 @@ TAIL_TOKENS = 3
 #: One token through the sentence encoder, against one through the language model.
 ENCODER_SHARE = 0.1
 #: Keys of the stages that run the language model.
-MODEL_STAGES = ("prompt/", "fewshot/", "labels/zero_shot")
+MODEL_STAGES = ("prompt/", "fewshot/", "labels/zero_shot", "baseline/model/")
 
 
 def estimate(
@@ -39,4 +40,5 @@ def estimate(
     for key, work in count(study, tasks, text_tokens, placement, texts).items():
         rows_run = FORWARD_AND_BACKWARD * work.trained + HESSIAN_PRODUCT * work.hessian + work.scored
         works[key] = max(100.0, rows_run * tail + work.encoded)
+    works |= {key: max(100.0, ENCODER_SHARE * tokens) for key, tokens in encoder_tokens(study, tasks).items()}
     return works

@@ -1,0 +1,1 @@
+"""Baselines: other ways to use the same few-shot rows, on the same splits and seeds; one file each."""

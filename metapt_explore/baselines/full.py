@@ -1,0 +1,21 @@
+"""Full fine-tuning: every weight of the language model is trained, read at the label words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from metapt_explore.baselines.model_tuning import tune_model
+from metapt_explore.baselines.setting import Outcome, Setting
+
+
+def full(setting: Setting) -> Outcome:
+    """Trains all weights; the initialisation seed orders the examples, for there is nothing to initialise."""
+    return tune_model(setting, all_weights)
+
+
+def all_weights(model: Any, setting: Setting) -> list[Tensor]:
+    """Every weight of a model, shared ones once."""
+    model.requires_grad_(True)
+    return list(model.parameters())

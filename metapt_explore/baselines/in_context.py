@@ -1,0 +1,151 @@
+"""In-context learning: the training rows, written out with their label words, stand in front of each text.
+
+Brown et al., NeurIPS 2020 (arXiv 2005.14165); calibration by texts that say nothing: Zhao et al., ICML 2021 (arXiv
+2102.09690). Nothing is trained. The examples are a prompt of real tokens, so that their keys and values are computed
+once for all rows of a pass, as those of a soft prompt that stands first.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metapt_explore.baselines.setting import Outcome, Scored, Setting
+from metapt_explore.baselines.zero_shot import calibrated_scores, content_free
+from metapt_explore.errors import UserError
+from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.fewshot.tuning import choose
+from metapt_explore.prompts.backbone import Backbone
+from metapt_explore.prompts.model_checks import positions_of
+from metapt_explore.prompts.reader import Reader
+from metapt_explore.prompts.text_state import TokenBank
+from metapt_explore.seeds import stream
+from metapt_explore.texts.rows import TextInput
+
+
+def in_context(setting: Setting) -> Outcome:
+    """Scores rows behind examples; where several orders are asked for, dev chooses one.
+
+    Examples and orders are drawn from the study's seed, the initialisation seed and the data seed.
+
+    Raises:
+        UserError: Where not even one example of each class fits, or the model does not hold so many tokens.
+    """
+    prefix = prefix_view(setting.backbone())
+    reader = prefix.reader(setting.task, setting.where, setting.whole_vocabulary)
+    how, nothing = setting.options["calibration"], content_free(setting)
+    outcome, orders = Outcome({}, verbalizer=reader.verbalizer), setting.options["orders"]
+    for done, (seed, train) in enumerate(setting.train.items()):
+        dev, records, prompts = setting.dev[seed], [], []
+        demonstrations = demonstration_tokens(prefix, reader, setting, train)
+        for order in range(orders):
+            setting.on_units((done + order / (orders + 1)) / len(setting.train))
+            chosen = draw(demonstrations, train.labels, setting, seed, order)
+            tokens = [token for row in chosen for token in demonstrations[row]]
+            check_fits(prefix, reader, len(tokens), setting)
+            prompts.append([*prefix.layout.first, *tokens])
+            score = partial(behind, prefix, reader, prompts[-1], setting)
+            found = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, reader.verbalizer)
+            shots = len(chosen) // len(set(train.labels))
+            measured = {f"dev_{key}": value for key, value in found.items()}
+            records.append({"step": order, "order": order, "shots_per_class": shots, **measured})
+        choice = choose(records, setting.select_by)
+        score = partial(behind, prefix, reader, prompts[choice["order"]], setting)
+        scores = calibrated_scores(score, setting.test, how, nothing)
+        what = {key: choice[key] for key in ("order", "shots_per_class")}
+        outcome.seeds[seed] = Scored(scores, choice["dev_accuracy"], chosen=what)
+        free = len(nothing) * (orders + 1) if how == "content_free" else 0
+        outcome.spent.forward_rows += orders * len(dev.texts) + len(setting.test) + free
+    return outcome
+
+
+def prefix_view(backbone: Backbone) -> Backbone:
+    """The same decoder-only model with the prompt in front of the text, whatever the study's placement."""
+    view: Any = copy.copy(backbone)
+    view.__dict__.pop("banks", None)
+    view.placement, view.shares_text, view.keeps_states = "prefix", False, False
+    view.layout = backbone.layout_class(backbone.tokenizer, backbone.config, "prefix")
+    return view
+
+
+def demonstration_tokens(backbone: Backbone, reader: Reader, setting: Setting, train: Split) -> list[list[int]]:
+    """Tokens of every training row with its class's first label word, and what stands behind it."""
+    layout = backbone.layout
+    first = len(layout.first)
+    behind_word = layout.encode_behind(setting.options["separator"])
+    found = []
+    for (ids, _), label in zip(layout.rows(train.texts, reader), train.labels, strict=True):
+        word = [term.token for term in reader.verbalizer.words[label][0]]
+        found.append([*ids[first:], *word, *behind_word])
+    return found
+
+
+def draw(
+    demonstrations: Sequence[Sequence[int]], labels: Sequence[int], setting: Setting, seed: int, order: int
+) -> list[int]:
+    """Training rows to show, in their order: as many of each class as fit, drawn and shuffled.
+
+    Args:
+        demonstrations: Tokens of each training row.
+        labels: Class index of each.
+        setting: `max_prompt_tokens`, `shots_per_class` and seeds.
+        seed: Data seed.
+        order: Which of the orders.
+
+    Raises:
+        UserError: Where one example of each class does not fit.
+    """
+    generator = stream(setting.seeds[0], "in_context", setting.seeds[1], seed, order)
+    shuffled = [int(row) for row in generator.permutation(len(labels))]
+    by_class = [[row for row in shuffled if labels[row] == label] for label in sorted(set(labels))]
+    most = min(len(rows) for rows in by_class)
+    room = setting.options["max_prompt_tokens"]
+    for shots in range(min(most, setting.options["shots_per_class"] or most), 0, -1):
+        shown = {row for rows in by_class for row in rows[:shots]}
+        if sum(len(demonstrations[row]) for row in shown) <= room:
+            return [row for row in shuffled if row in shown]
+    raise UserError(
+        f"{setting.where}: one example of each class is longer than max_prompt_tokens ({room}) of the baseline "
+        "`in_context`; raise it, or lower model.max_text_tokens."
+    )
+
+
+def check_fits(backbone: Backbone, reader: Reader, tokens: int, setting: Setting) -> None:
+    """Refuses examples that the model cannot hold beside the longest text.
+
+    Raises:
+        UserError: With the number of tokens that it holds.
+    """
+    settings = backbone.model.config.get_text_config()
+    longest = backbone.config.max_text_tokens + len(reader.before) + len(reader.tail) + len(backbone.layout.first) + 1
+    window = getattr(settings, "sliding_window", None) if getattr(settings, "use_sliding_window", True) else None
+    limits = [limit for limit in (positions_of(settings), window) if limit]
+    if limits and tokens + longest > min(limits):
+        raise UserError(
+            f"{setting.where}: examples of {tokens} tokens and texts of {longest} are more than "
+            f"'{backbone.config.name}' holds ({min(limits)}); set max_prompt_tokens of the baseline `in_context` to at "
+            f"most {min(limits) - longest}."
+        )
+
+
+@torch.no_grad()
+def behind(
+    backbone: Backbone, reader: Reader, prompt: Sequence[int], setting: Setting, texts: Sequence[TextInput]
+) -> Tensor:
+    """Scores of texts behind the same tokens, `[rows, columns]`."""
+    first = len(backbone.layout.first)
+    # What the tokenizer puts in front of a text stands in front of the examples.
+    rows = [(ids[first:], position - first) for ids, position in backbone.layout.rows(texts, reader)]
+    bank = TokenBank([ids for ids, _ in rows], backbone.device, [position for _, position in rows])
+    # A pass holds the examples' keys and values once for each row.
+    longest = len(prompt) + max(len(ids) for ids, _ in rows)
+    limit = max(1, int(backbone.pass_bytes / (longest * backbone.memory.state_bytes_per_token)))
+    view = copy.copy(backbone)
+    view.rows_limit = min(limit, backbone.rows_limit or limit)
+    vectors = backbone.embedding[torch.tensor(list(prompt), device=backbone.device)]
+    return view.score_all(vectors[None].float(), bank, reader, setting.on_pass)[0]

@@ -1,0 +1,90 @@
+"""Logistic regression on what a frozen model makes of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from metapt_explore.baselines.linear import fit_on_dev
+from metapt_explore.baselines.setting import Outcome, Scored, Setting, Spent
+from metapt_explore.clusters.embed import load_encoder
+from metapt_explore.prompts.backbone import Backbone
+from metapt_explore.prompts.causal import CausalBackbone
+from metapt_explore.prompts.text_state import pad_rows
+from metapt_explore.texts.rows import TextInput, written_out
+
+Features = Callable[[Sequence[TextInput]], np.ndarray]
+#: Rows of a pass through the language model.
+ROWS = 16
+
+
+def linear_probe(setting: Setting) -> Outcome:
+    """Features of the study's sentence encoder or language model, and a classifier whose C dev chooses.
+
+    Sentence embeddings are of length one. Hidden states are not of one scale: they are standardised by the training
+    rows.
+    """
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    features = _features(setting)
+    test = features(setting.test)
+    outcome = Outcome({}, Spent(forward_rows=len(setting.test)))
+    for done, (seed, train) in enumerate(setting.train.items()):
+        setting.on_units(0.5 + 0.5 * done / len(setting.train))
+        dev = setting.dev[seed]
+        scaler = StandardScaler() if setting.options["of"] == "model" else FunctionTransformer()
+        head, choice = fit_on_dev(
+            scaler.fit_transform(features(train.texts)),
+            train.labels,
+            scaler.transform(features(dev.texts)),
+            dev.labels,
+            len(setting.task.labels),
+            setting.options["c_values"],
+            setting.select_by,
+            f"{setting.where}, data seed {seed}",
+        )
+        scores = head.scores(scaler.transform(test))
+        outcome.seeds[seed] = Scored(scores, choice["dev_accuracy"], chosen={"c": choice["c"]})
+        outcome.spent.forward_rows += len(train.texts) + len(dev.texts)
+        outcome.spent.trained_parameters = head.parameters
+    return outcome
+
+
+def _features(setting: Setting) -> Features:
+    if setting.options["of"] == "model":
+        backbone = setting.backbone()
+        return lambda texts: mean_hidden_states(backbone, written_out(texts), setting.on_pass)
+    encoder = load_encoder(setting.study.encoder, setting.device)
+    return lambda texts: encoder.embed(written_out(texts), lambda rows: setting.on_pass())
+
+
+@torch.no_grad()
+def mean_hidden_states(
+    backbone: Backbone, texts: Sequence[str], on_pass: Callable[[], None] = lambda: None
+) -> np.ndarray:
+    """Mean of a frozen language model's last hidden states over a text without template, fp32 `[rows, width]`.
+
+    Args:
+        backbone: The model; of an encoder-decoder the encoder is read.
+        texts: The texts, cut to `max_text_tokens`.
+        on_pass: Called after each pass; may raise to stop.
+    """
+    layout, model = backbone.layout, backbone.model
+    base = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
+    causal = isinstance(backbone, CausalBackbone)
+    tokens = [[*layout.first, *ids, *layout.last] for ids in layout.tokens(texts)]
+    order = sorted(range(len(tokens)), key=lambda row: (len(tokens[row]), row))
+    parts: dict[int, np.ndarray] = {}
+    for start in range(0, len(order), ROWS):
+        chosen = order[start : start + ROWS]
+        rows = pad_rows([tokens[row] for row in chosen], backbone.device)
+        # A decoder-only model never looks at the padding behind a text.
+        seen = {"use_cache": False} if causal else {"attention_mask": rows.mask()}
+        hidden = base(input_ids=rows.token_ids, **seen).last_hidden_state
+        mask = rows.mask()[..., None].float()
+        means = (hidden.float() * mask).sum(1) / mask.sum(1)
+        parts |= dict(zip(chosen, means.cpu().numpy(), strict=True))
+        on_pass()
+    return np.stack([parts[row] for row in range(len(tokens))])

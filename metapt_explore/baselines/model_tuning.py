@@ -1,0 +1,117 @@
+"""Few-shot training of a language model's weights: what `lora` and `full` share.
+
+Template, label words and the place of the answer are the study's own, without a prompt: at step 0 the scores are those
+of `zero_shot`. Examples come in the order in which prompt tuning sees them under the same seeds. There is no dropout,
+as there is none when prompts are tuned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metapt_explore.baselines.fine_tuning import Weights, train_best
+from metapt_explore.baselines.setting import Outcome, Scored, Setting
+from metapt_explore.baselines.zero_shot import calibrated_scores, content_free, unprompted
+from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.fewshot.tuning import _epoch_rows
+from metapt_explore.prompts.backbone import Backbone
+from metapt_explore.prompts.families import FAMILIES, family_of
+from metapt_explore.prompts.models import load_backbone, model_folder
+from metapt_explore.prompts.reader import Reader
+
+#: Chooses what of a model is trained.
+Prepare = Callable[[Any, Setting], list[Tensor]]
+
+
+def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
+    """Trains what `prepare` chooses on each data seed's examples; dev chooses learning rate and step.
+
+    Args:
+        setting: Template, rows, options and seeds.
+        prepare: Given a model of this run's own; returns the weights to train, and may add some.
+    """
+    backbone = own_backbone(setting)
+    reader = backbone.reader(setting.task, setting.where, setting.whole_vocabulary)
+    weights = Weights(prepare(backbone.model, setting))
+    options, verbalizer = setting.options, setting.study.verbalizer
+    score = partial(unprompted, backbone, reader, on_pass=setting.on_pass)
+    calibrate = partial(calibrated_scores, score, how=verbalizer.calibration, nothing=content_free(setting))
+    outcome = Outcome({}, verbalizer=reader.verbalizer)
+    outcome.spent.trained_parameters = weights.size
+    start = calibrate(setting.test)
+    scored = setting.study.evaluation.model_copy(update={"steps": options["steps"]}).scored_steps
+    rates, steps = options["learning_rates"], max(scored)
+    for done, (seed, train) in enumerate(setting.train.items()):
+        dev = setting.dev[seed]
+
+        def gradient(step: int, seed: int = seed, train: Split = train) -> float:
+            rows = _epoch_rows(len(train.texts), options["batch_size"], setting.seeds, seed, step)
+            return add_gradient(backbone, reader, train, rows, setting.on_pass)
+
+        def score_dev(dev: Split = dev) -> dict[str, float]:
+            return measure(calibrate(dev.texts), dev.labels, reader.verbalizer)
+
+        def on_step(taken: int, done: int = done) -> None:
+            setting.on_units((done + taken / (len(rates) * steps)) / len(setting.train))
+
+        where = f"{setting.where}, data seed {seed}"
+        best, curves = train_best(
+            weights, rates, scored, gradient, score_dev, setting.select_by, where, on_step=on_step
+        )
+        chosen = {"learning_rate": best["learning_rate"], "step": best["step"]}
+        outcome.seeds[seed] = Scored(calibrate(setting.test), best["dev_accuracy"], start, chosen)
+        outcome.curves += [{"data_seed": seed, **record} for record in curves]
+        outcome.spent.row_passes += len(rates) * steps * min(options["batch_size"], len(train.texts))
+        outcome.spent.forward_rows += len(setting.test) + (1 + len(rates) * (len(scored) - 1)) * len(dev.texts)
+    outcome.spent.forward_rows += len(setting.test)
+    return outcome
+
+
+def own_backbone(setting: Setting) -> Backbone:
+    """The study's model once more, with weights of its own, and rows that are run whole."""
+    config = setting.study.model
+    family = family_of(model_folder(config.name, config.revision), config)
+    placement = "prefix" if family == "causal" else FAMILIES[family].placements[0]
+    backbone: Any = load_backbone(config, placement, setting.backbone().on_notice, 0)
+    if family == "causal":
+        backbone.fast = backbone.plain  # the hand-written pass has a copy of the weights as they were
+    return backbone
+
+
+def add_gradient(
+    backbone: Backbone, reader: Reader, train: Split, rows: Sequence[int], on_pass: Callable[[], None] = lambda: None
+) -> float:
+    """Adds the gradient of the mean cross-entropy over some rows to the weights that want one.
+
+    Args:
+        backbone: A model whose weights may want a gradient.
+        reader: Template and label words.
+        train: The rows.
+        rows: Which of them.
+        on_pass: Called after each pass; may raise to stop.
+
+    Returns:
+        The loss.
+    """
+    bank = backbone.bank(train.texts, reader)
+    longest = max(len(bank.token_ids[row]) for row in rows)
+    size = backbone.rows_within(reader, 0, longest)
+    none = torch.zeros(1, 0, backbone.width, device=backbone.device)
+    total = 0.0
+    for first in range(0, len(rows), size):
+        part = list(rows[first : first + size])
+        groups = torch.zeros(len(part), dtype=torch.long, device=backbone.device)
+        with torch.enable_grad():
+            scores = backbone.class_scores(none, groups, backbone.prepared(bank, part, reader, 0), reader)
+            labels = torch.tensor([train.labels[row] for row in part], device=scores.device)
+            loss = F.cross_entropy(reader.verbalizer.for_loss(scores), labels, reduction="sum") / len(rows)
+        loss.backward()
+        total += float(loss.detach())
+        on_pass()
+    return total

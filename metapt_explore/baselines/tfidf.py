@@ -1,0 +1,45 @@
+"""Words and pairs of words, weighted by how rare they are, and logistic regression: no model at all."""
+
+from __future__ import annotations
+
+from metapt_explore.baselines.linear import fit_on_dev
+from metapt_explore.baselines.setting import Outcome, Scored, Setting
+from metapt_explore.errors import UserError
+from metapt_explore.texts.rows import written_out
+
+
+def tfidf(setting: Setting) -> Outcome:
+    """Fits on the training texts of each data seed, also the vocabulary and its weights; dev chooses C.
+
+    Raises:
+        UserError: Where the training texts of a data seed hold no word.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    found, outcome = {}, Outcome({})
+    test_texts = written_out(setting.test)
+    for done, (seed, train) in enumerate(setting.train.items()):
+        setting.on_units(done / len(setting.train))
+        dev = setting.dev[seed]
+        where = f"{setting.where}, data seed {seed}"
+        # One-letter words count: "I", and most of some languages.
+        words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b", sublinear_tf=True)
+        try:
+            features = words.fit_transform(written_out(train.texts))
+        except ValueError:
+            raise UserError(f"{where}: the training texts hold no word for the baseline `tfidf`.") from None
+        head, choice = fit_on_dev(
+            features,
+            train.labels,
+            words.transform(written_out(dev.texts)),
+            dev.labels,
+            len(setting.task.labels),
+            setting.options["c_values"],
+            setting.select_by,
+            where,
+        )
+        scores = head.scores(words.transform(test_texts))
+        found[seed] = Scored(scores, choice["dev_accuracy"], chosen={"c": choice["c"]})
+        outcome.spent.trained_parameters = max(outcome.spent.trained_parameters, head.parameters)
+    outcome.seeds = found
+    return outcome

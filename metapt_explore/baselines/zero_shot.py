@@ -1,0 +1,65 @@
+"""The frozen model with the task's template and label words, without a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from metapt_explore.baselines.setting import Outcome, Scored, Setting, Spent
+from metapt_explore.fewshot.scoring import measure
+from metapt_explore.prompts.backbone import Backbone
+from metapt_explore.prompts.reader import Reader
+from metapt_explore.prompts.score_calibration import calibrated
+from metapt_explore.texts.rows import TextInput
+
+Score = Callable[[Sequence[TextInput]], Tensor]
+
+
+def zero_shot(setting: Setting) -> Outcome:
+    """Scores dev and test as they are; the training rows have no say."""
+    backbone = setting.backbone()
+    reader = backbone.reader(setting.task, setting.where, setting.whole_vocabulary)
+    score = partial(unprompted, backbone, reader, on_pass=setting.on_pass)
+    how, nothing = setting.options["calibration"], content_free(setting)
+    test = calibrated_scores(score, setting.test, how, nothing)
+    setting.on_units(0.5)
+    found = {}
+    for seed, dev in setting.dev.items():
+        accuracy = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, reader.verbalizer)["accuracy"]
+        found[seed] = Scored(test, accuracy)
+    rows = len(setting.test) + sum(len(dev.texts) for dev in setting.dev.values())
+    rows += len(nothing) * (1 + len(setting.dev)) if how == "content_free" else 0
+    return Outcome(found, Spent(forward_rows=rows), verbalizer=reader.verbalizer)
+
+
+@torch.no_grad()
+def unprompted(
+    backbone: Backbone, reader: Reader, texts: Sequence[TextInput], on_pass: Callable[[], None] = lambda: None
+) -> Tensor:
+    """Scores of texts without a prompt, `[rows, columns]`; unlike `Backbone.zero_shot` their states are kept."""
+    none = torch.zeros(1, 0, backbone.width, device=backbone.device)
+    return backbone.score_all(none, backbone.bank(texts, reader), reader, on_pass)[0]
+
+
+def calibrated_scores(score: Score, texts: Sequence[TextInput], how: str, nothing: Sequence[TextInput]) -> Tensor:
+    """Scores texts and takes off what the model says of all of them, or of texts that say nothing.
+
+    Args:
+        score: Gives the logits of texts.
+        texts: What is scored.
+        how: ``none``, ``batch_mean`` or ``content_free``, see `calibrated`.
+        nothing: Texts that say nothing.
+    """
+    scores = score(texts)
+    if how == "batch_mean":
+        return calibrated(scores, scores)
+    return calibrated(scores, score(nothing)) if how == "content_free" else scores
+
+
+def content_free(setting: Setting) -> list[TextInput]:
+    """The study's texts that say nothing, as pairs where the task has pairs."""
+    texts = setting.study.verbalizer.content_free
+    return [(text, text) for text in texts] if setting.task.pairs else list(texts)

@@ -1,0 +1,155 @@
+"""What the methods are compared with besides one another: other ways to use the same few labelled rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from metapt_explore.config.task import Strict
+from metapt_explore.errors import nearest
+
+BaselineKind = Literal["majority", "zero_shot", "in_context", "tfidf", "linear_probe", "setfit", "lora", "full"]
+
+_C_VALUES = [0.01, 0.1, 1.0, 10.0, 100.0]
+#: Options of each kind with their defaults; None of `steps` and `batch_size` is what `evaluation` says.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "majority": {},
+    "zero_shot": {"calibration": "none"},
+    "in_context": {
+        "calibration": "none",
+        "shots_per_class": None,
+        "max_prompt_tokens": 1024,
+        "orders": 1,
+        "separator": "\n\n",
+    },
+    "tfidf": {"c_values": _C_VALUES},
+    "linear_probe": {"of": "encoder", "c_values": _C_VALUES},
+    "setfit": {"learning_rates": [2e-5], "pairs_per_text": 20, "batch_size": 16, "checkpoints": 4},
+    "lora": {
+        "rank": 8,
+        "alpha": 16.0,
+        "targets": None,
+        "learning_rates": [1e-4, 3e-4],
+        "steps": None,
+        "batch_size": None,
+    },
+    "full": {"learning_rates": [3e-6, 1e-5], "steps": None, "batch_size": None},
+}
+#: Kinds that draw something at random, so that every initialisation seed is another run.
+_SEEDED = ("in_context", "setfit", "lora", "full")
+#: Kinds that read label words behind the task's template.
+_READS_WORDS = ("zero_shot", "in_context", "lora", "full")
+
+
+class BaselineConfig(Strict):
+    """One baseline. A bare kind in a study's list is short for ``{name: kind, kind: kind}``.
+
+    Example:
+        >>> BaselineConfig(name="LoRA 4", kind="lora", rank=4).options["alpha"]
+        16.0
+    """
+
+    name: str = Field(min_length=1)
+    kind: BaselineKind
+    calibration: Literal["none", "batch_mean", "content_free"] | None = Field(
+        None,
+        description="zero_shot, in_context: takes off what the model says of all rows, or of texts without content",
+    )
+    shots_per_class: int | None = Field(
+        None, ge=1, description="in_context: examples of each class; as many as fit when absent"
+    )
+    max_prompt_tokens: int | None = Field(None, ge=1, description="in_context: tokens of all examples together")
+    orders: int | None = Field(None, ge=1, description="in_context: orders of examples to draw; dev chooses one")
+    separator: str | None = Field(None, description="in_context: what stands between examples")
+    c_values: list[PositiveFloat] | None = Field(
+        None, min_length=1, description="tfidf, linear_probe: C of the logistic regression, chosen on dev"
+    )
+    of: Literal["encoder", "model"] | None = Field(
+        None, description="linear_probe: the study's sentence encoder, or mean hidden states of its language model"
+    )
+    pairs_per_text: int | None = Field(
+        None, ge=1, description="setfit: pairs of the same and as many of different classes that each text begins"
+    )
+    checkpoints: int | None = Field(None, ge=1, description="setfit: dev is scored after so many equal parts")
+    rank: int | None = Field(None, ge=1, description="lora: of the added matrices")
+    alpha: PositiveFloat | None = Field(None, description="lora: scale of what is added, divided by the rank")
+    targets: list[str] | None = Field(
+        None, min_length=1, description="lora: names of the layers; PEFT's own choice for the model when absent"
+    )
+    learning_rates: list[PositiveFloat] | None = Field(
+        None, min_length=1, description="setfit, lora, full: learning rates, chosen on dev"
+    )
+    steps: int | None = Field(None, ge=1, description="lora, full: steps; evaluation.steps when absent")
+    batch_size: int | None = Field(
+        None, ge=1, description="setfit: pairs of a step; lora, full: rows, evaluation.batch_size when absent"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, entry: Any) -> Any:
+        if isinstance(entry, str):
+            if entry not in get_args(BaselineKind):
+                raise ValueError(f"there is no baseline '{entry}'. {nearest(entry, get_args(BaselineKind))}")
+            return {"name": entry, "kind": entry}
+        return entry
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> BaselineConfig:
+        own = _OPTIONS[self.kind]
+        for key in type(self).model_fields:
+            if key not in ("name", "kind", *own) and getattr(self, key) is not None:
+                goes_with = ", ".join(kind for kind, options in _OPTIONS.items() if key in options)
+                raise ValueError(f"`{key}` belongs to {goes_with}, not to {self.kind}")
+        return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Settings of this kind, with the defaults filled in; what a stage's id holds of a baseline."""
+        given = {key: getattr(self, key) for key in _OPTIONS[self.kind]}
+        return {key: _OPTIONS[self.kind][key] if value is None else value for key, value in given.items()}
+
+    @property
+    def seeded(self) -> bool:
+        """Whether it is run for each initialisation seed; the others have no initialisation."""
+        return self.kind in _SEEDED
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether it reads label words behind the task's template."""
+        return self.kind in _READS_WORDS
+
+    @property
+    def runs(self) -> Literal["model", "encoder", None]:
+        """What it runs: the study's language model, its sentence encoder, or neither."""
+        if self.reads_words or (self.kind == "linear_probe" and self.options["of"] == "model"):
+            return "model"
+        return "encoder" if self.kind in ("linear_probe", "setfit") else None
+
+
+def check_names(baselines: Sequence[BaselineConfig], methods: Sequence[str]) -> None:
+    """Refuses two rows of the comparison with one name.
+
+    Raises:
+        ValueError: Naming the baseline.
+    """
+    names = [baseline.name for baseline in baselines]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"baseline '{name}' stands twice; give each a `name` of its own")
+        if name in methods:
+            raise ValueError(f"'{name}' is the name of a method and of a baseline")
+
+
+def check_calibration(baselines: Sequence[BaselineConfig], decode: str) -> None:
+    """Refuses calibration where label words compete with the whole vocabulary, as for methods.
+
+    Raises:
+        ValueError: Naming the baseline.
+    """
+    for baseline in baselines:
+        if decode == "whole_vocabulary" and baseline.options.get("calibration", "none") != "none":
+            raise ValueError(
+                f"baseline '{baseline.name}': `verbalizer.decode: whole_vocabulary` goes without `calibration`"
+            )

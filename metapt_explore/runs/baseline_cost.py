@@ -1,0 +1,80 @@
+"""Roughly how much work baselines are, in tokens sent once through a model; for shares and time left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
+
+#: Test rows of a task that has no limit, as long as its split is not made.
+UNKNOWN_TEST_ROWS = 1_000
+#: A row forward and backward against a row forward: LoRA takes gradients of hidden states, full fine-tuning of weights
+#: as well.
+BACKWARD = {"lora": 2.5, "full": 3.5, "setfit": 3.0}
+#: Tokens of a text for the sentence encoder.
+ENCODER_TOKENS = 30
+
+
+def baseline_cells(
+    study: StudyConfig, tasks: dict[str, TaskConfig]
+) -> Iterator[tuple[BaselineConfig, str, int | None]]:
+    """Baseline, task and initialisation seed of every stage of a study's baselines."""
+    for baseline in study.baselines:
+        seeds: list[int | None] = list(study.evaluation.init_seeds) if baseline.seeded else [None]
+        for name in tasks:
+            for seed in seeds:
+                yield baseline, name, seed
+
+
+def baseline_key(baseline: BaselineConfig, task: str, init_seed: int | None) -> str:
+    """What progress calls a baseline's stage; ``baseline/model/…`` where it runs the language model.
+
+    Example:
+        >>> baseline_key(BaselineConfig(name="SetFit", kind="setfit"), "trec", 0)
+        'baseline/encoder/SetFit/trec/0'
+    """
+    of_seed = "" if init_seed is None else f"/{init_seed}"
+    return f"baseline/{baseline.runs or 'none'}/{baseline.name}/{task}{of_seed}"
+
+
+def baseline_tokens(study: StudyConfig, tasks: dict[str, TaskConfig], text_tokens: float) -> dict[str, float]:
+    """Tokens through the language model, by the stages' keys."""
+    found = {}
+    for baseline, name, seed in baseline_cells(study, tasks):
+        if baseline.runs == "model":
+            tokens = _tokens(study, baseline, tasks[name], text_tokens, seed)
+            found[baseline_key(baseline, name, seed)] = tokens
+    return found
+
+
+def encoder_tokens(study: StudyConfig, tasks: dict[str, TaskConfig]) -> dict[str, float]:
+    """Tokens through the sentence encoder, by the keys of the stages that do not run the language model."""
+    found = {}
+    for baseline, name, seed in baseline_cells(study, tasks):
+        if baseline.runs != "model":
+            tokens = _tokens(study, baseline, tasks[name], ENCODER_TOKENS, seed) if baseline.runs else 0.0
+            found[baseline_key(baseline, name, seed)] = tokens
+    return found
+
+
+def _tokens(
+    study: StudyConfig, baseline: BaselineConfig, task: TaskConfig, text_tokens: float, init_seed: int | None
+) -> float:
+    evaluation, options = study.evaluation, baseline.options
+    seeds = len(evaluation.data_seeds if init_seed is None else evaluation.data_seeds_of(init_seed))
+    shots = evaluation.shots * len(task.labels)
+    test = evaluation.test_rows or UNKNOWN_TEST_ROWS
+    if baseline.kind in ("zero_shot", "linear_probe"):
+        return (2 * shots * seeds + test) * text_tokens
+    if baseline.kind == "in_context":
+        dev = options["orders"] * (options["max_prompt_tokens"] + shots * text_tokens)
+        return seeds * (dev + options["max_prompt_tokens"] + test * text_tokens)
+    rates = len(options["learning_rates"])
+    if baseline.kind == "setfit":
+        trained, scored = 2 * 2 * options["pairs_per_text"] * shots, options["checkpoints"] * 2 * shots
+    else:
+        steps = options["steps"] or evaluation.steps
+        trained = steps * min(options["batch_size"] or evaluation.batch_size, shots)
+        scored = shots * len(evaluation.model_copy(update={"steps": steps}).scored_steps)
+    each = rates * (BACKWARD[baseline.kind] * trained + scored) + test
+    return (seeds * each + test) * text_tokens
