@@ -166,6 +166,26 @@ def report(
 
 
 @app.command()
+def lineage(
+    study: Annotated[str, typer.Argument(help="A study of the workspace, or its YAML file.")],
+    method: Annotated[str, typer.Option(help="One of its methods.")],
+    task: Annotated[str, typer.Option(help="One of its tasks.")],
+    data_seed: Annotated[int | None, typer.Option(help="Data seed (default: the study's first).")] = None,
+    init_seed: Annotated[int | None, typer.Option(help="Initialisation seed (default: the study's first).")] = None,
+    shots: Annotated[int | None, typer.Option(help="One of evaluation.more_shots (default: the study's own).")] = None,
+    texts: Annotated[Path | None, typer.Option(help="CSV file for the texts behind the prompt.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, without texts.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show everything behind one score: artifacts, texts and how often each was drawn, versions, commands."""
+    from metapt_explore.lineage_terminal import show_lineage
+    from metapt_explore.runs.workspace import Workspace
+
+    seeds = {"data_seed": data_seed, "init_seed": init_seed, "shots": shots}
+    show_lineage(Workspace(workspace), study, method, task, texts, as_json, **seeds)
+
+
+@app.command()
 def bench(
     cases: Annotated[list[str] | None, typer.Argument(help="Only these cases (default: all).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as soon as it is measured.")] = False,
