@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from metapt_explore.config.diagnostics import AgreementConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict, check_pairs
@@ -351,6 +352,7 @@ class StudyConfig(Strict):
     pretraining: PretrainingConfig = PretrainingConfig()
     methods: list[MethodConfig] = Field(min_length=1)
     evaluation: EvaluationConfig
+    agreement: AgreementConfig = Field(AgreementConfig(), description="looked into on request (`docs/why.md`)")
 
     @model_validator(mode="after")
     def _texts_fit_the_template(self) -> StudyConfig:

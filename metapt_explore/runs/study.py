@@ -20,6 +20,7 @@ from metapt_explore.errors import UserError, nearest
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.runs import cluster_stages, data_stages, prompt_stages
+from metapt_explore.runs.agreement_stage import agreement_recipe
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.check import check_study
 from metapt_explore.runs.cost import Cost
@@ -206,6 +207,55 @@ class Study:
         )
         return self._make(f"probe/{task}", recipe, len(listed), task=task)
 
+    def agreement(
+        self, init_seed: int | None = None, method: str | None = None, clustering: str | None = None
+    ) -> Artifact:
+        """Whether gradients of auxiliary and downstream tasks point the same way (`diagnostics/agreement.py`).
+
+        Made on request; no score depends on it, and its rows are no part of any method's budget.
+
+        Args:
+            init_seed: The initialisation seed (the first of the study when absent).
+            method: At whose prompt gradients are taken; at the start that all methods share when absent.
+            clustering: Whose auxiliary tasks; the method's own, else the first that a metapt method has, when absent.
+
+        Returns:
+            An artifact with the table ``agreement`` (cosines of pairs) and, in its summary, ``tasks`` (reliability).
+        """
+        init_seed = self._seed(init_seed)
+        if clustering is None:
+            methods = [self.config.method(method)] if method else []
+            methods += [other for other in self.config.methods if other.kind == "metapt"]
+            clustering = next((m.clustering for m in methods if m.clustering), self.config.clusterings[0].name)
+        if method is None:
+            # The prompt of PT where the study has one: its id is the same.
+            recipe = self._prompt_recipe(MethodConfig(name="the common start", kind="pt"), init_seed)
+            prompt = self._make(f"prompt/start/{init_seed}", recipe, 1, kind="common start", init_seed=init_seed)
+        else:
+            prompt = self.prompt(method, init_seed)
+        clusters = self.clusters(clustering).summary["clusters"]
+        by_label = self.config.auxiliary_tasks.classes == "labels"
+        recipe = agreement_recipe(
+            self.config,
+            self.tasks,
+            self.texts(),
+            self.auxiliary_tasks(clustering),
+            {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters} if by_label else {},
+            {name: self.split(name) for name in self.tasks},
+            prompt,
+            self._model,
+            self.placement,
+            lambda: self.backbone,
+            self._advance,
+        )
+        units = self.config.agreement.draws + len(self.tasks) * len(self.config.evaluation.data_seeds)
+        of: dict[str, Any] = {
+            "clustering": clustering,
+            "init_seed": init_seed,
+            **({"method": method} if method else {}),
+        }
+        return self._make(f"agreement/{method or 'start'}/{init_seed}", recipe, units, **of)
+
     def _finished_keys(self) -> set[str]:
         """Keys of the stages with the language model that are there already; nothing is computed."""
         found = set()
@@ -332,7 +382,7 @@ class Study:
             self.config.name, {"kind": kind or stage.kind, "id": stage.id, "title": stage.title, **of}
         )
         if artifact.status != "done":
-            with_model = key.startswith(MODEL_STAGES) or stage.kind == "probe"
+            with_model = key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement")
             if with_model and "backbone" not in self.__dict__:
                 # Loading counts for no method.
                 self.progress.begin("", "loading the language model", 1)
