@@ -185,6 +185,22 @@ def lineage(
     show_lineage(Workspace(workspace), study, method, task, texts, as_json, **seeds)
 
 
+@app.command(name="leave-one-out")
+def leave_one_out(
+    study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
+    method: Annotated[str, typer.Option(help="One of its methods that learns from clusters.")],
+    out: Annotated[
+        Path | None, typer.Option(help="YAML file to write (default: beside the study in the workspace).")
+    ] = None,
+    run: Annotated[bool, typer.Option("--run", help="Run it: a complete pre-training for each cluster.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write the study that leaves out one cluster at a time; with --run, say which cluster helps which task."""
+    from metapt_explore.leave_one_out_terminal import leave_one_out_in_terminal
+
+    leave_one_out_in_terminal(study, method, out, run, workspace)
+
+
 @app.command()
 def bench(
     cases: Annotated[list[str] | None, typer.Argument(help="Only these cases (default: all).")] = None,

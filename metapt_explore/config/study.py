@@ -192,6 +192,10 @@ class MethodConfig(Strict):
     name: str
     kind: Literal["pt", "ppt", "metapt"]
     clustering: str | None = Field(None, description="metapt: whose clusters are the tasks; ppt: the pool's rows")
+    without: list[int] = Field(
+        default=[], description="clusters that are left out of its tasks (`docs/why.md`: which cluster helps?)"
+    )
+    only: list[int] = Field(default=[], description="clusters that its tasks are made of; all when absent")
     start: StartConfig | None = Field(None, description="overrides prompt.start (pt only)")
     extra_tuning: bool = Field(
         False,
@@ -225,6 +229,10 @@ class MethodConfig(Strict):
             raise ValueError("a metapt method needs `clustering`")
         if self.kind == "pt" and self.clustering is not None:
             raise ValueError("a pt method has no pre-training and takes no `clustering`")
+        if (self.without or self.only) and self.clustering is None:
+            raise ValueError("`without` and `only` name clusters and go with `clustering`")
+        if self.without and self.only:
+            raise ValueError("give `without` or `only`, not both")
         if self.kind != "pt" and self.extra_tuning:
             raise ValueError("`extra_tuning` belongs to pt: the other methods spend these rows on pre-training")
         if self.kind != "pt" and self.start is not None:
@@ -375,6 +383,11 @@ class StudyConfig(Strict):
                     raise ValueError(
                         f"method '{method.name}' needs `clustering`: with `auxiliary_tasks.classes: clusters` its rows "
                         "get their words from clusters"
+                    )
+                if method.without or method.only:
+                    raise ValueError(
+                        f"method '{method.name}': `without` and `only` go with `auxiliary_tasks.classes: labels`: with "
+                        "`clusters` a task is made of several clusters"
                     )
         if labelling is None:
             return self

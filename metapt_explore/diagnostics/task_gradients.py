@@ -71,7 +71,7 @@ def halved(labels: Sequence[int], first: int = 0) -> Draw:
 
     Example:
         >>> halved([0, 0, 1, 1])
-        [([0, 2], [0, 1]), ([1, 3], [0, 1])]
+        [([0, 3], [0, 1]), ([1, 2], [0, 1])]
     """
     by_class: dict[int, list[int]] = {}
     for row, label in enumerate(labels):

@@ -23,6 +23,7 @@ from metapt_explore.runs import cluster_stages, data_stages, prompt_stages
 from metapt_explore.runs.agreement_stage import agreement_recipe
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.check import check_study
+from metapt_explore.runs.chosen_tasks import chosen_tasks_recipe
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
@@ -124,6 +125,17 @@ class Study:
         recipe = cluster_stages.tasks_recipe(self.config, self.texts(), clusters, self.labels())
         return self._make(f"tasks/{clustering or 'pool'}", recipe, 1, clustering=clustering or "pool")
 
+    def tasks_of(self, method: MethodConfig) -> Artifact:
+        """The auxiliary tasks that a method learns from: those of its clustering, or some of them."""
+        tasks = self.auxiliary_tasks(method.clustering)
+        if not (method.without or method.only):
+            return tasks
+        called = str(method.clustering)
+        recipe = chosen_tasks_recipe(tasks, called, method.without, method.only, f"method '{method.name}'")
+        # Another name in the study's list: the entry of all tasks stays.
+        title = recipe[0].title.removeprefix("auxiliary tasks ")
+        return self._make(f"tasks/{called} {title}", recipe, 1, kind="some tasks", clustering=f"{called} {title}")
+
     def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
         """The prompt of a method for one initialisation seed (the first of the study when absent)."""
         init_seed = self._seed(init_seed)
@@ -139,7 +151,7 @@ class Study:
             method,
             init_seed,
             self.texts() if pretrained else None,
-            self.auxiliary_tasks(method.clustering) if pretrained else None,
+            self.tasks_of(method) if pretrained else None,
             self.labels() if pretrained else None,
             find_start(self.config, method, self.workspace, self._model["model"]),
             self._model,
@@ -256,6 +268,16 @@ class Study:
         }
         return self._make(f"agreement/{method or 'start'}/{init_seed}", recipe, units, **of)
 
+    def leave_one_out(self, method: str) -> StudyConfig:
+        """A study that has the method with all its clusters, and once without each of them (`docs/why.md`).
+
+        Clusters and tasks are made, which needs no language model; nothing is pre-trained.
+        """
+        from metapt_explore.diagnostics.leave_one_out import leave_one_out
+
+        tasks = self.tasks_of(self.config.method(method)).summary["sizes"]
+        return leave_one_out(self.config, method, [int(task) for task in tasks])
+
     def _finished_keys(self) -> set[str]:
         """Keys of the stages with the language model that are there already; nothing is computed."""
         found = set()
@@ -312,7 +334,7 @@ class Study:
             self.clusters(clustering.name)
         for method in self.config.methods:
             if method.kind != "pt":
-                self.auxiliary_tasks(method.clustering)
+                self.tasks_of(method)
         preview = Preview(self, self._finished_keys())
         for init_seed in self.config.evaluation.init_seeds:
             for method in self.config.methods:
