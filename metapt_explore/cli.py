@@ -1,4 +1,4 @@
-"""The command line: `metapt run`, `tour`, `plan`, `probe`, `results`, `report`, `bench`, `setup`, `starters`, `tasks`.
+"""The command line: `metapt run`, `tour`, `plan`, `results`, `report` and the others that `metapt --help` lists.
 
 Heavy modules are imported inside the commands, so that `metapt --help` answers at once.
 """
@@ -183,6 +183,21 @@ def lineage(
 
     seeds = {"data_seed": data_seed, "init_seed": init_seed, "shots": shots}
     show_lineage(Workspace(workspace), study, method, task, texts, as_json, **seeds)
+
+
+@app.command()
+def agreement(
+    study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
+    method: Annotated[str | None, typer.Option(help="At this method's prompt (default: the common start).")] = None,
+    clustering: Annotated[str | None, typer.Option(help="Whose clusters (default: the method's).")] = None,
+    init_seed: Annotated[int | None, typer.Option(help="Initialisation seed (default: the study's first).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, a pair of tasks each.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Do auxiliary tasks pull the prompt where downstream tasks want it? Cosines of gradients, corrected for noise."""
+    from metapt_explore.agreement_terminal import agreement_in_terminal
+
+    agreement_in_terminal(study, method, clustering, init_seed, as_json, workspace)
 
 
 @app.command(name="leave-one-out")

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 #: A gradient that is less reliable than this says nothing about its direction, and correcting would divide by noise.
-LEAST_RELIABILITY = 0.05
+LEAST_RELIABILITY = 0.1
 
 Kind = Literal["auxiliary", "downstream"]
 
@@ -35,6 +36,8 @@ class TaskGradients:
         whole: Gradient of each draw, ``[draws, size]``.
         halves: Gradients of the two halves of each draw, ``[draws, 2, size]``; None where a draw cannot be halved.
         losses: Mean loss of each draw, ``[draws]``.
+        halves_apart: Whether no two draws share a row, so that halves of different draws can be compared, too; else
+            only those of the same draw are.
     """
 
     name: str
@@ -42,14 +45,23 @@ class TaskGradients:
     whole: np.ndarray
     halves: np.ndarray | None
     losses: np.ndarray
+    halves_apart: bool = False
 
-    @property
-    def half_cosines(self) -> np.ndarray:
-        """Cosine of the two halves of each draw, ``[draws]``; not a number where there are none."""
+    @cached_property
+    def _half_cosines(self) -> np.ndarray:
+        """Cosines of first with second halves, ``[draws, draws]``; not a number where they cannot be compared."""
+        draws = len(self.whole)
         if self.halves is None:
-            return np.full(len(self.whole), np.nan)
-        first, second = _directions(self.halves[:, 0]), _directions(self.halves[:, 1])
-        return (first * second).sum(axis=1)
+            return np.full((draws, draws), np.nan)
+        cosines = _directions(self.halves[:, 0]) @ _directions(self.halves[:, 1]).T
+        return cosines if self.halves_apart else np.where(np.eye(draws, dtype=bool), cosines, np.nan)
+
+    def half_cosine(self, draws: np.ndarray | None = None) -> float:
+        """Mean cosine of two halves over some draws, or all; not a number where a draw cannot be halved."""
+        kept = np.arange(len(self.whole)) if draws is None else draws
+        found = self._half_cosines[np.ix_(kept, kept)]
+        known = found[~np.isnan(found)]
+        return float(known.mean()) if len(known) else float("nan")
 
 
 def reliability(half_cosine: float) -> float:
@@ -94,44 +106,37 @@ def agreement_pairs(tasks: Sequence[TaskGradients]) -> list[dict[str, Any]]:
     Returns:
         Records with ``first``, ``second``, ``first_kind``, ``second_kind``, ``cosine`` and ``standard_error``,
         ``corrected`` and ``corrected_standard_error``, ``draws`` (of either). Missing numbers are not numbers: a
-        standard error where one has a single draw, a corrected cosine where one is nothing but noise.
+        standard error where one has a single draw, a corrected cosine where one is nothing but noise (or would be,
+        were it not for a single draw).
     """
-    records = []
-    for place, first in enumerate(tasks):
-        for second in tasks[place + 1 :]:
-            cosines = _directions(first.whole) @ _directions(second.whole).T
-            halves = first.half_cosines, second.half_cosines
+    return [_pair(first, second) for place, first in enumerate(tasks) for second in tasks[place + 1 :]]
 
-            def observed(rows: np.ndarray, columns: np.ndarray, cosines: np.ndarray = cosines) -> float:
-                return float(cosines[np.ix_(rows, columns)].mean())
 
-            def corrected(
-                rows: np.ndarray,
-                columns: np.ndarray,
-                cosines: np.ndarray = cosines,
-                halves: tuple[np.ndarray, np.ndarray] = halves,
-            ) -> float:
-                known = (
-                    reliability(float(own[kept].mean())) for own, kept in zip(halves, (rows, columns), strict=True)
-                )
-                return corrected_cosine(float(cosines[np.ix_(rows, columns)].mean()), *known)
+def _pair(first: TaskGradients, second: TaskGradients) -> dict[str, Any]:
+    cosines = _directions(first.whole) @ _directions(second.whole).T
 
-            value, error = _jackknife(observed, *cosines.shape)
-            truth, truth_error = _jackknife(corrected, *cosines.shape)
-            records.append(
-                {
-                    "first": first.name,
-                    "second": second.name,
-                    "first_kind": first.kind,
-                    "second_kind": second.kind,
-                    "cosine": value,
-                    "standard_error": error,
-                    "corrected": truth,
-                    "corrected_standard_error": truth_error,
-                    "draws": list(cosines.shape),
-                }
-            )
-    return records
+    def observed(rows: np.ndarray, columns: np.ndarray) -> float:
+        return float(cosines[np.ix_(rows, columns)].mean())
+
+    def corrected(rows: np.ndarray, columns: np.ndarray) -> float:
+        known = reliability(first.half_cosine(rows)), reliability(second.half_cosine(columns))
+        return corrected_cosine(observed(rows, columns), *known)
+
+    value, error = _jackknife(observed, *cosines.shape)
+    truth, truth_error = _jackknife(corrected, *cosines.shape)
+    if min(cosines.shape) > 1 and np.isnan(truth_error):
+        truth = float("nan")  # A reliability that hangs on one draw is none.
+    return {
+        "first": first.name,
+        "second": second.name,
+        "first_kind": first.kind,
+        "second_kind": second.kind,
+        "cosine": value,
+        "standard_error": error,
+        "corrected": truth,
+        "corrected_standard_error": truth_error,
+        "draws": list(cosines.shape),
+    }
 
 
 def task_record(task: TaskGradients) -> dict[str, Any]:
@@ -141,17 +146,18 @@ def task_record(task: TaskGradients) -> dict[str, Any]:
         ``name``, ``kind``, ``draws``, ``loss`` (mean, nats), ``norm`` (mean), ``half_cosine`` and its
         ``standard_error`` over draws, and ``reliability`` of a whole draw; None where a number is not known.
     """
-    halves = task.half_cosines
-    many = len(halves) > 1
+    draws = len(task.whole)
+    cosine = task.half_cosine()
+    without = [task.half_cosine(np.delete(np.arange(draws), place)) for place in range(draws)] if draws > 1 else []
     numbers = {
         "loss": task.losses.mean(),
         "norm": np.linalg.norm(task.whole, axis=1).mean(),
-        "half_cosine": halves.mean(),
-        "standard_error": halves.std(ddof=1) / np.sqrt(len(halves)) if many else np.nan,
-        "reliability": reliability(float(halves.mean())),
+        "half_cosine": cosine,
+        "standard_error": np.sqrt(_variance(np.array(without))) if without else np.nan,
+        "reliability": reliability(cosine),
     }
     plain = {key: float(value) if np.isfinite(value) else None for key, value in numbers.items()}
-    return {"name": task.name, "kind": task.kind, "draws": len(task.whole), **plain}
+    return {"name": task.name, "kind": task.kind, "draws": draws, **plain}
 
 
 def _directions(gradients: np.ndarray) -> np.ndarray:
@@ -167,7 +173,9 @@ def _jackknife(statistic: Callable[[np.ndarray, np.ndarray], float], rows: int, 
         return value, float("nan")
     without_row = np.array([statistic(np.delete(every_row, place), every_column) for place in range(rows)])
     without_column = np.array([statistic(every_row, np.delete(every_column, place)) for place in range(columns)])
-    variance = sum(
-        (len(left) - 1) / len(left) * ((left - left.mean()) ** 2).sum() for left in (without_row, without_column)
-    )
-    return value, float(np.sqrt(variance))
+    return value, float(np.sqrt(_variance(without_row) + _variance(without_column)))
+
+
+def _variance(without: np.ndarray) -> float:
+    """Jackknife variance of a statistic from its values with one draw left out."""
+    return float((len(without) - 1) / len(without) * ((without - without.mean()) ** 2).sum())

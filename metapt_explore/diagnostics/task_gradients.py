@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ def balanced_draws(
 ) -> tuple[list[Draw], int]:
     """Draws label-balanced sets of rows, each in two halves that share no row.
 
-    Draws share no row either until a class has too few left; then it is shuffled anew.
+    Draws share no row either until a class has too few left; then it is shuffled anew, so that a small task is halved
+    in many ways.
 
     Args:
         classes: Rows of each class, in the order of the label words.
@@ -32,7 +33,7 @@ def balanced_draws(
 
     Returns:
         The draws, and how many of them share no row with another: with fewer than `draws` the spread over draws is
-        smaller than that of new rows.
+        smaller than that of new rows. Where a class has a single row a draw is one part.
 
     Example:
         >>> classes = {"bad": [0, 1, 2, 3], "good": [4, 5, 6, 7]}
@@ -41,9 +42,8 @@ def balanced_draws(
         ([0, 1, 2, 3, 4, 5, 6, 7], 2)
     """
     smallest = min(len(members) for members in classes.values())
-    each = min(max(1, rows // (2 * len(classes))), smallest // 2)
-    halves = 2 if each else 1
-    each = max(each, 1)
+    halves = 2 if smallest >= 2 else 1
+    each = max(1, min(rows // (halves * len(classes)), smallest // halves))
     pools: list[list[int]] = [[] for _ in classes]
     found: list[Draw] = []
     for _ in range(draws):
@@ -51,9 +51,9 @@ def balanced_draws(
         for index, members in enumerate(classes.values()):
             if len(pools[index]) < halves * each:
                 pools[index] = [int(members[place]) for place in rng.permutation(len(members))]
-            for part in draw:
-                part[0].extend(pools[index][:each])
-                part[1].extend([index] * each)
+            for own, labels in draw:
+                own.extend(pools[index][:each])
+                labels.extend([index] * each)
                 del pools[index][:each]
         found.append(draw)
     return found, min(draws, smallest // (halves * each))
@@ -93,6 +93,7 @@ def gradients_of(
     prompt: Tensor,
     tasks: Mapping[str, Sequence[Draw]],
     kind: Kind,
+    apart: Collection[str] = (),
     on_draw: Callable[[], None] = lambda: None,
 ) -> list[TaskGradients]:
     """Gradients of the mean class loss of every task on every draw.
@@ -104,6 +105,7 @@ def gradients_of(
         prompt: fp32, ``[prompt_tokens, width]``.
         tasks: Draws of each task by its name; all have the same number.
         kind: Auxiliary or downstream.
+        apart: Tasks of which no two draws share a row.
         on_draw: Called after each draw; may raise to stop.
     """
     parts: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in tasks}
@@ -132,6 +134,7 @@ def gradients_of(
             np.stack([whole for whole, _, _ in found]),
             np.stack([halves for _, halves, _ in found]) if all(len(halves) == 2 for _, halves, _ in found) else None,
             np.array([loss for _, _, loss in found]),
+            halves_apart=name in apart,
         )
         for name, found in parts.items()
     ]

@@ -80,13 +80,18 @@ def agreement_recipe(
             on_units(done)
 
         def measure(
-            labels: LabelsConfig, where: str, inputs: list[TextInput], draws: dict[str, list[Draw]], kind: Any
+            labels: LabelsConfig,
+            where: str,
+            inputs: list[TextInput],
+            draws: dict[str, list[Draw]],
+            kind: Any,
+            apart: list[str],
         ) -> list[Any]:
             nonlocal passes
             reader = loaded.reader(labels, where, whole_vocabulary)
             scorer = Scorer(loaded, loaded.bank(inputs, reader), reader)
             scorer.on_pass = lambda: on_units(done)
-            found = gradients_of(scorer, vectors, draws, kind, on_draw)
+            found = gradients_of(scorer, vectors, draws, kind, apart, on_draw)
             passes += scorer.row_passes
             return found
 
@@ -104,7 +109,8 @@ def agreement_recipe(
             name: [[([place[row] for row in rows], labels) for rows, labels in draw] for draw in draws]
             for name, draws in drawn.items()
         }
-        found = measure(auxiliary, "auxiliary_tasks", [inputs[row] for row in kept], in_bank, "auxiliary")
+        alone = [name for name, draws in apart.items() if draws == settings.draws]
+        found = measure(auxiliary, "auxiliary_tasks", [inputs[row] for row in kept], in_bank, "auxiliary", alone)
         counts = {}
         for name, task in downstream.items():
             rows = training_rows(splits[name], task, study.evaluation.data_seeds)
@@ -112,7 +118,7 @@ def agreement_recipe(
             for seed in study.evaluation.data_seeds:
                 seeds.append(halved(labels[seed], len(examples)))
                 examples += rows.texts[seed]
-            found += measure(task, f"task {name}", examples, {name: seeds}, "downstream")
+            found += measure(task, f"task {name}", examples, {name: seeds}, "downstream", [])
             counts[name] = {"also_dev": rows.also_dev, "dropped_as_test": rows.also_test}
         pairs = pd.DataFrame(agreement_pairs(found))
         out.write_table("agreement", pairs)

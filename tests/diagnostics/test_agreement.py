@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
-from metapt_explore.config import StudyConfig, parse
+from metapt_explore.cli import main
+from metapt_explore.config import StudyConfig, parse, to_yaml
 from metapt_explore.diagnostics.agreement import TaskGradients, agreement_pairs, corrected_cosine, task_record
 from metapt_explore.diagnostics.task_gradients import balanced_draws, halved
 from metapt_explore.pretraining.episodes import read_tasks
@@ -21,9 +24,9 @@ from metapt_explore.runs.study import Study
 from metapt_explore.seeds import stream
 
 
-def made(name: str, halves: Any) -> TaskGradients:
+def made(name: str, halves: Any, apart: bool = True) -> TaskGradients:
     values = np.asarray(halves, dtype=float)
-    return TaskGradients(name, "auxiliary", values.mean(axis=1), values, np.ones(len(values)))
+    return TaskGradients(name, "auxiliary", values.mean(axis=1), values, np.ones(len(values)), apart)
 
 
 def test_attenuation_by_hand() -> None:
@@ -42,6 +45,13 @@ def test_attenuation_by_hand() -> None:
     (pair,) = agreement_pairs([a, noise])
     assert pair["cosine"] == pytest.approx(1.0) and np.isnan(pair["corrected"])
     assert np.isnan(corrected_cosine(0.5, float("nan"), 1.0))
+
+
+def test_halves_of_two_draws_are_compared_only_where_they_share_no_row() -> None:
+    halves = [[[1, 0], [3, 4]], [[0, 1], [1, 0]]]  # cosines of first with second halves: 0.6, 1; 0.8, 0
+    assert made("a", halves).half_cosine() == pytest.approx(0.6)
+    assert made("a", halves, apart=False).half_cosine() == pytest.approx(0.3)
+    assert task_record(made("a", halves, apart=False))["standard_error"] == pytest.approx(0.3)  # that of a mean of two
 
 
 def test_the_jackknife_is_that_of_two_means() -> None:
@@ -145,12 +155,12 @@ def test_agreement_equals_autograd_through_an_unmodified_model(world: Path, stud
     names = {cluster["cluster"]: cluster["name"] for cluster in study.clusters("kmeans").summary["clusters"]}
     expected = []
     for number, classes in tasks.items():
-        draws, _ = balanced_draws(classes, 8, 3, stream(7, "agreement", number))
+        draws, apart = balanced_draws(classes, 8, 3, stream(7, "agreement", number))
         halves = [
             [reference.gradient(prompt, auxiliary, [texts[row] for row in rows], labels) for rows, labels in draw]
             for draw in draws
         ]
-        expected.append(made(names[number], halves))
+        expected.append(made(names[number], halves, apart == 3))
     for name in ("mood", "question"):
         rows = study.split(name).table("rows")
         halves = []
@@ -163,7 +173,7 @@ def test_agreement_equals_autograd_through_an_unmodified_model(world: Path, stud
                     for part, classes in halved(labels)
                 ]
             )
-        expected.append(made(name, halves))
+        expected.append(made(name, halves, apart=False))
     table = found.table("agreement")
     wanted = pd.DataFrame(agreement_pairs(expected))
     assert table[["first", "second"]].equals(wanted[["first", "second"]])
@@ -213,3 +223,26 @@ def test_settings_enter_no_other_id(world: Path, study: Study) -> None:
     asked = Study(other, study.workspace)
     assert asked.prompt("PPT").id == study.prompt("PPT").id
     assert asked.agreement().id != study.agreement().id
+
+
+def test_the_command_prints_cosines_and_what_they_cost(
+    world: Path, study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(to_yaml(study.config))
+
+    def call(*words: str) -> str:
+        workspace = ["--workspace", str(study.workspace.folder)]
+        monkeypatch.setattr(sys, "argv", ["metapt", "agreement", str(file), *words, *workspace])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert not stopped.value.code
+        return capsys.readouterr().out
+
+    said = call()
+    found = study.agreement()
+    for task in found.summary["tasks"]:
+        assert task["kind"] == "downstream" or task["name"] in said
+    assert f"{found.summary['diagnostic_rows']} rows forward and backward" in said
+    records = [json.loads(line) for line in call("--json").splitlines()]
+    assert [record["cosine"] for record in records] == found.table("agreement")["cosine"].tolist()
