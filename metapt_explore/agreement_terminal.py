@@ -83,7 +83,8 @@ def print_agreement(artifact: Artifact, where: str, console: Console) -> None:
     rows = f"{artifact.summary['diagnostic_rows']:,}"
     say(
         console,
-        f"± one standard error over draws; – where a gradient is nothing but noise. {rows} rows forward and backward, no part of any method's budget; training rows only. How to read it: docs/why.md",
+        f"± one standard error over draws; – where a gradient is nothing but noise. {rows} rows forward and backward, "
+        "no part of any method's budget; training rows only. How to read it: docs/why.md",
     )
 
 

@@ -6,6 +6,7 @@ function of tasks, sizes and seeds (`pretraining/drawn.py`).
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -284,12 +285,14 @@ def lineage(
     score = None
     if root.status == "done":
         results = root.table("results")
-        score = results[results["data_seed"] == data_seed].drop(columns="data_seed").iloc[0].to_dict()
-    commands = [
-        f"metapt run {workspace.study_folder(study) / 'study.yaml'} --workspace {workspace.folder}",
-        f"metapt lineage {study} --method '{method}' --task '{task}' --data-seed {data_seed} --init-seed {init_seed} "
-        f"--workspace {workspace.folder}",
+        score = results[results["data_seed"] == data_seed].drop(columns="data_seed").to_dict(orient="records")[0]
+    here = ["--workspace", workspace.folder]
+    seeds = ["--data-seed", data_seed, "--init-seed", init_seed, *([] if shots is None else ["--shots", shots])]
+    words: list[list[object]] = [
+        ["run", workspace.study_folder(study) / "study.yaml", *here],
+        ["lineage", study, "--method", method, "--task", task, *seeds, *here],
     ]
+    commands = [shlex.join(["metapt", *map(str, own)]) for own in words]
     plain = None if score is None else {k: v.item() if hasattr(v, "item") else v for k, v in score.items()}
     notes = list(_notes(workspace, nodes))
     return Lineage(study, method, task, data_seed, init_seed, plain, nodes, notes, commands, workspace)

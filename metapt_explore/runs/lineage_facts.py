@@ -42,7 +42,11 @@ def _clusters(summary: dict[str, Any], config: dict[str, Any]) -> str:
 
 def _tasks(summary: dict[str, Any], config: dict[str, Any]) -> str:
     used = (summary.get("counts") or {}).get("used")
-    return f"{_number(summary.get('tasks'), 'task')}" + (f" of {_number(used, 'row')}" if used is not None else "")
+    chosen = "".join(
+        f", {key} cluster {', '.join(map(str, config[key]))}" for key in ("without", "only") if config.get(key)
+    )
+    rows = f" of {_number(used, 'row')}" if used is not None else ""
+    return f"{_number(summary.get('tasks'), 'task')}{rows}{chosen}"
 
 
 def _prompt(summary: dict[str, Any], config: dict[str, Any]) -> str:

@@ -124,7 +124,9 @@ def test_the_tree_leads_from_the_score_to_the_source(world: Path, finished: Path
     own = results.query("method == 'MetaPT' and task == 'mood' and data_seed == 1").iloc[0]
     assert found.score is not None and found.score["accuracy"] == own["accuracy"]
     said = str(found)
-    assert f"accuracy {100 * own['accuracy']:.1f} %" in said and "torch" in said and "metapt run" in said
+    assert f"accuracy {100 * own['accuracy']:.1f} %" in said and f"step {own['step']} chosen" in said
+    assert "torch" in said and "metapt run" in said
+    assert f"metapt lineage tiny --method MetaPT --task mood --data-seed 1 --init-seed 0 --workspace {finished}" in said
     for identifier in found.nodes:
         assert identifier in said
     assert said.count(", 4 clusters") == 1 and "(above)" in said
