@@ -59,17 +59,18 @@ def tour(workspace: WorkspaceOption = None) -> None:
 def plan(
     study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    workspace: WorkspaceOption = None,
 ) -> None:
-    """Predict what a study costs on this machine: rows, time and memory. Computes nothing of it."""
-    import tempfile
+    """Predict what the whole study costs on this machine: rows, time and memory. Computes nothing of it.
 
+    The workspace is looked at (for a prompt to start from, for the number of texts), and nothing is written into it.
+    """
     from metapt_explore.run_terminal import make_console, print_plan
     from metapt_explore.runs.study import Study
 
-    with tempfile.TemporaryDirectory() as folder:
-        opened = Study(study, folder)
-        opened.check()
-        cost = opened.preview()
+    opened = Study(study, workspace)
+    opened.check()
+    cost = opened.preview()
     if as_json:
         typer.echo(json.dumps({"study": opened.config.name, **cost.as_dict()}))
     else:
@@ -255,12 +256,30 @@ def starters() -> None:
 
 
 @app.command()
-def tasks() -> None:
-    """List the packaged downstream tasks."""
-    from metapt_explore.config import load_task, packaged_tasks
+def tasks(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Tasks, or `benchmark` or `starter` (default: all packaged ones).")
+    ] = None,
+    overlaps: Annotated[
+        bool, typer.Option(help="Count texts that tasks, or splits of a task, have in common.")
+    ] = False,
+    shots: Annotated[int, typer.Option(min=1, help="Few-shot rows per class that are looked at.")] = 16,
+) -> None:
+    """List the packaged downstream tasks, or what they have in common."""
+    from metapt_explore.config import TASK_SETS, packaged_tasks
 
-    for name in packaged_tasks():
-        typer.echo(f"{name:16} {load_task(name).title}")
+    chosen = [task for name in names or packaged_tasks() for task in TASK_SETS.get(name, [name])]
+    if overlaps:
+        from metapt_explore.tasks_terminal import print_overlaps
+
+        print_overlaps(chosen, shots)
+        return
+    from metapt_explore.config import load_task
+
+    for name in chosen:
+        task = load_task(name)
+        where = next((label for label, of in TASK_SETS.items() if name in of), "")
+        typer.echo(f"{name:16} {where:10} {len(task.labels)} classes  {task.title}")
 
 
 def main() -> None:

@@ -51,6 +51,8 @@ DATA_SET = Kind("data set", "dataset", None, "Or use `file:` with a local file."
 ADAPTER = Kind("PEFT adapter", "model", "adapter_config.json", "Or give the adapter's folder.")
 
 _probed: dict[str, tuple[float, bool]] = {}
+#: Where the files of a name and revision were found.
+_found: dict[tuple[str | None, ...], Path] = {}
 
 
 def not_asked() -> str | None:
@@ -97,6 +99,9 @@ def snapshot(
 ) -> Path:
     """Finds the files of a model or adapter, downloading them where the hub answers.
 
+    A process asks once for each name and revision: a branch that moves on must not change a model in the middle of a
+    study.
+
     Args:
         name: Hub name, such as ``google/t5-v1_1-base``.
         kind: What it stands for.
@@ -111,7 +116,7 @@ def snapshot(
         UserError: Where the name is no hub name, the hub has no such repository or revision or keeps it gated, or the
             hub cannot be reached and its cache holds no copy; then it names what is available on this machine.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
     from huggingface_hub.utils import validate_repo_id
 
@@ -119,6 +124,9 @@ def snapshot(
         validate_repo_id(name)
     except HFValidationError:
         raise missing(name, kind, "it is neither a folder nor a valid hub name", starters()) from None
+    key = (constants.ENDPOINT, constants.HF_HUB_CACHE, kind.repo_type, name, revision, *patterns)
+    if (known := _found.get(key)) is not None and known.is_dir():
+        return known
     offline = not_asked()
     try:
         found = Path(
@@ -139,6 +147,7 @@ def snapshot(
     if kind.marker is not None and not (found / kind.marker).exists():
         why = f"{offline}, and its copy in the hub's cache" if offline else "its repository"
         raise missing(name, kind, f"{why} has no {kind.marker}", starters())
+    _found[key] = found
     return found
 
 

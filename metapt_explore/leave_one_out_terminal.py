@@ -43,13 +43,11 @@ def leave_one_out_in_terminal(source: str, method: str, out: Path | None, run: b
     try:
         study = Study(source, workspace, Progress(view.show))
         expanded = study.leave_one_out(method)
-        clustering = study.config.method(method).clustering
-        clusters = study.clusters(str(clustering)).summary["clusters"]
+        names = study.task_names(study.config.method(method).clustering)
     except KeyboardInterrupt:
         raise Cancelled from None
     finally:
         view.close()
-    names = {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters}
     opened = study.workspace
     file = out or opened.study_folder(study.config.name) / f"{expanded.name}.yaml"
     write_bytes(file, to_yaml(expanded).encode())

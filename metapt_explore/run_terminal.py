@@ -126,6 +126,12 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
         f"About {say_time(cost.seconds)} with the language model, peak memory about {cost.peak_mib / 1024:.1f} GiB; "
         f"measured in {cost.spent:.0f} s on {cost.device}, {cost.dtype}. Texts, embeddings and clusters come on top.",
     )
+    if cost.assumed_texts is not None:
+        say(
+            console,
+            f"How many texts there are is not known before they are read: {cost.assumed_texts:,} are assumed. "
+            "texts.limit says so, and once a run has read them this says it for certain.",
+        )
     say(
         console,
         "rows trained: forward and backward; Hessian rows: second derivatives (order: exact); rows scored: forward "
@@ -176,7 +182,14 @@ def run_in_terminal(source: str, workspace: Path | None, minutes: float | None =
     for warning in split_warnings(opened, config.name):
         say(console, f"Note: {warning}")
     say(console, caution(table))
+    from metapt_explore.reporting.report import verdicts
+    from metapt_explore.runs.record import record_of
+
+    for verdict in verdicts(record_of(opened, config.name))[:1]:
+        say(console, f"Verdict: {verdict}")
     setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
+    where = f" --workspace {opened.folder}" if workspace is not None else ""
+    say(console, f"Report: metapt report {config.name}{where}")
     say(console, f"See it: {setting}streamlit run app.py")
 
 

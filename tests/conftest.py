@@ -16,6 +16,16 @@ import torch
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def nothing_of_the_hub_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process found on the hub it does not ask for again; tests are not of one process."""
+    from metapt_explore import hub
+    from metapt_explore.texts import hub_data
+
+    monkeypatch.setattr(hub, "_found", {})
+    monkeypatch.setattr(hub_data, "_read", {})
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with tiny models, texts, task files and `tiny.yaml`; not to be changed."""

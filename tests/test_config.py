@@ -183,3 +183,29 @@ def test_streams_are_named_and_fixed() -> None:
     assert derived_seed(0, "episodes", 1) != derived_seed(0, "episodes", 2) != derived_seed(1, "episodes", 2)
     assert derived_seed(0, "texts") == 9186373470490520525
     assert stream(3, "a").integers(0, 100, 5).tolist() == stream(3, "a").integers(0, 100, 5).tolist()
+
+
+@pytest.mark.parametrize("name", ["tour", "tour_small", "tour_minilm"])
+def test_a_brief_study_is_the_same_study(name: str, tmp_path: Path) -> None:
+    config = load_study(name)
+    (tmp_path / "brief.yaml").write_text(to_yaml(config, brief=True))
+    assert load_study(tmp_path / "brief.yaml") == config
+    assert len(to_yaml(config, brief=True)) < len(to_yaml(config)) / 2
+
+
+def test_a_class_may_be_called_file_and_a_path_may_begin_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    labels = {"file": "document", "peft": {"word": "adapter"}}
+    task = {"name": "kinds", "labels": labels, "data": {"file": "~/rows.csv", "columns": {"label": "label"}}}
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "kinds.yaml").write_text(yaml.safe_dump(task))
+    found = load_task(tmp_path / "home" / "kinds.yaml")
+    assert [label.words for label in found.labels.values()] == [["document"], ["adapter"]]
+    assert found.data is not None and found.data.file == str(tmp_path / "home" / "rows.csv")
+    tree = tiny.study_tree(WORLD, evaluation={"tasks": ["~/kinds.yaml"]}, auxiliary_tasks={"labels": labels})
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    study = load_study(tmp_path / "study.yaml")
+    assert study.evaluation.tasks == [str(tmp_path / "home" / "kinds.yaml")]
+    assert study.auxiliary_tasks.labels["file"].words == ["document"]

@@ -169,6 +169,15 @@ def test_a_revision_in_the_cache_is_found_and_no_other(closed: str, cache: Path)
     assert f"no copy of revision 'main' (but of: {OLD[:12]})" in said("some/pinned")
 
 
+def test_a_branch_that_moves_on_does_not_change_a_model_meanwhile(closed: str, cache: Path) -> None:
+    put(cache, "some/model", {OLD: "main"})
+    assert model_folder("some/model").name == OLD
+    put(cache, "some/model", {NEW: "main"})
+    assert model_folder("some/model").name == OLD, "this process has begun with it"
+    hub._found.clear()
+    assert model_folder("some/model").name == NEW
+
+
 def test_a_cached_model_is_loaded_at_its_pinned_revision(closed: str, cache: Path) -> None:
     put(cache, "some/model", {OLD: None, NEW: "main"})
     tiny.make_language_model(cache / "models--some--model" / "snapshots" / OLD)

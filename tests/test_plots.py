@@ -254,3 +254,28 @@ def test_probe_dots_are_means_with_the_range_over_seeds_best_on_top() -> None:
     assert list(plain_dots["error_x"]["arrayminus"]) == pytest.approx([10, 10])
     assert figure.layout.yaxis.autorange == "reversed"
     assert "No candidate" in plots.probe_dots([unreadable]).layout.title.text
+
+
+def test_quality_against_gain_has_a_panel_for_each_measure_that_is_there() -> None:
+    table = pd.DataFrame(
+        {
+            "clustering": ["<b>k</b>", "k-8", "h", "unused"],
+            "algorithm": ["kmeans", "kmeans", "hdbscan", "kmeans"],
+            "silhouette": [0.1, 0.2, None, 0.4],
+            "dbcv": [-0.5, -0.6, -0.1, None],
+            "stability": [None] * 4,
+            "gain": [0.01, -0.02, 0.03, None],
+        }
+    )
+    rho = pd.DataFrame({"measure": ["silhouette", "dbcv"], "spearman": [None, 0.5], "clusterings": [2, 3]})
+    figure = plots.quality_against_gain(table, ("silhouette", "dbcv", "stability"), rho)
+    assert titles(figure) == ["2 clusterings", "rank correlation 0.50 over 3 clusterings"]
+    first, second, third = traces(figure)
+    assert list(first["x"]) == [0.1, 0.2] and list(first["y"]) == pytest.approx([1.0, -2.0])
+    assert list(first["text"]) == ["&lt;b&gt;k&lt;/b&gt;", "k-8"]
+    assert (second["name"], third["name"], list(third["x"])) == ("kmeans", "hdbscan", [-0.1])
+    assert [trace["showlegend"] for trace in (first, second, third)] == [True, False, True]
+    assert figure.layout.yaxis.title.text == "gain in accuracy (points)"
+    assert figure.layout.xaxis2.matches is None  # measures have scales of their own
+    assert figure.layout.xaxis2.title.text == "DBCV (higher is better)"
+    assert "No clustering" in plots.quality_against_gain(table.assign(gain=None)).layout.title.text

@@ -50,6 +50,7 @@ def auxiliary_tasks(
     classes: Sequence[str | None],
     label_names: Sequence[str],
     config: AuxiliaryTasksConfig,
+    members: np.ndarray | None = None,
 ) -> AuxiliaryTasks:
     """Makes a task of each cluster with enough labelled rows, and enough of every label.
 
@@ -60,6 +61,8 @@ def auxiliary_tasks(
         classes: The label name of each row; None, or a name outside `label_names`, is unlabelled.
         label_names: The labels of the auxiliary tasks.
         config: `min_size` and `min_per_label`, in rows.
+        members: ``[rows, clusters]`` whether a row belongs to a cluster, where it may belong to several (`soft.py`);
+            to its own only when absent.
 
     Raises:
         UserError: Where no cluster can become a task: the rules that the nearest one fails, and
@@ -84,25 +87,33 @@ def auxiliary_tasks(
     labelled = class_ids >= 0
     tasks: dict[int, dict[str, np.ndarray]] = {}
     failed: dict[int, list[_Shortfall]] = {}
-    dropped_rows = 0
     for cluster_id in np.unique(labels[labels >= 0]).tolist():
-        inside = (labels == cluster_id) & labelled
+        inside = (labels == cluster_id if members is None else members[:, cluster_id]) & labelled
         rows = {name: np.flatnonzero(inside & (class_ids == index)) for index, name in enumerate(label_names)}
         shortfalls = _shortfalls({name: len(found) for name, found in rows.items()}, config)
         if shortfalls:
             failed[cluster_id] = shortfalls
-            dropped_rows += int(inside.sum())
         else:
             tasks[cluster_id] = rows
     if not tasks:
         raise UserError(_no_task(failed, int(labelled.sum()), label_names))
+    used = used_rows(tasks, len(labels))
     counts = {
         "unlabelled": int((~labelled).sum()),
         "outliers": int((labelled & (labels < 0)).sum()),
-        "dropped_clusters": dropped_rows,
-        "used": sum(len(found) for task in tasks.values() for found in task.values()),
+        "dropped_clusters": int((labelled & (labels >= 0) & ~used).sum()),
+        "used": int(used.sum()),
     }
     return AuxiliaryTasks(tasks, {key: "; ".join(map(str, rules)) for key, rules in failed.items()}, counts)
+
+
+def used_rows(tasks: dict[int, dict[str, np.ndarray]], rows: int) -> np.ndarray:
+    """Which rows are in any task, ``[rows]``."""
+    used = np.zeros(rows, dtype=bool)
+    for task in tasks.values():
+        for found in task.values():
+            used[found] = True
+    return used
 
 
 def _shortfalls(per_label: dict[str, int], config: AuxiliaryTasksConfig) -> list[_Shortfall]:

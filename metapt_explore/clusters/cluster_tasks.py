@@ -9,6 +9,7 @@ to take a distinction from few examples. No label of the data is looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import perm
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def cluster_tasks(
         seed: The study seed.
 
     Returns:
-        Tasks numbered from 0. A row is counted as used where its cluster is in any task.
+        Tasks numbered from 0, no two of them the same; fewer than `n_tasks` where the clusters make no more. A row is
+        counted as used where its cluster is in any task.
 
     Raises:
         UserError: Where fewer clusters are large enough than there are classes.
@@ -56,8 +58,15 @@ def cluster_tasks(
             "auxiliary_tasks.min_per_label."
         )
     tasks: dict[int, dict[str, np.ndarray]] = {}
-    for task in range(config.n_tasks):
-        drawn = stream(seed, "cluster_tasks", task).permutation(len(usable))[: len(label_names)]
+    seen: set[tuple[int, ...]] = set()
+    for task in range(min(config.n_tasks, perm(len(usable), len(label_names)))):
+        order = stream(seed, "cluster_tasks", task)
+        while True:
+            drawn = order.permutation(len(usable))[: len(label_names)].tolist()
+            # The same clusters with other words are another task.
+            if tuple(drawn) not in seen:
+                break
+        seen.add(tuple(drawn))
         tasks[task] = {name: members[usable[place]] for name, place in zip(label_names, drawn, strict=True)}
     used = {int(row) for task_rows in tasks.values() for rows in task_rows.values() for row in rows}
     small = sum(len(members[cluster]) for cluster in dropped)

@@ -1,10 +1,28 @@
-"""Which cluster each row belongs to: what every algorithm returns."""
+"""What every grouping algorithm reads, and what it returns: which cluster each row belongs to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from metapt_explore.config import ClusteringConfig
+from metapt_explore.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a grouping algorithm may read; see `cluster`. `seed` is the clustering's own, else the study's."""
+
+    embeddings: np.ndarray
+    config: ClusteringConfig
+    seed: int
+    groups: list[str | None] | None = None
+    like: np.ndarray | None = None
+    texts: list[str] | None = None
+
+    def refusal(self, reason: str) -> UserError:
+        return UserError(f"Clustering '{self.config.name}': {reason}")
 
 
 @dataclass(frozen=True, eq=False)

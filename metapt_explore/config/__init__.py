@@ -14,6 +14,7 @@ from metapt_explore.config.load import (
 )
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.study import (
+    TASK_SETS,
     Algorithm,
     AuxiliaryTasksConfig,
     ClusteringConfig,
@@ -43,6 +44,7 @@ __all__ = [
     "EXAMPLES",
     "PACKAGE_FOLDER",
     "TASK_FILES",
+    "TASK_SETS",
     "Algorithm",
     "AuxiliaryTasksConfig",
     "ClusteringConfig",

@@ -6,6 +6,7 @@ the folder of that file.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.study import StudyConfig
-from metapt_explore.config.task import Strict, TaskConfig
+from metapt_explore.config.task import DATA_FOLDER, Strict, TaskConfig, in_data_folder
 from metapt_explore.errors import UserError, nearest
 
 PACKAGE_FOLDER = Path(__file__).parents[1]
@@ -137,7 +138,11 @@ def load_task(source: str | Path) -> TaskConfig:
             raise UserError(
                 f"There is no packaged task '{source}'. {nearest(str(source), names)} A path ends in .yaml."
             )
-    return parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
+    task = parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
+    try:
+        return task.located
+    except ValueError as error:
+        raise UserError(f"{path}: {error}.") from None
 
 
 def packaged_tasks() -> list[str]:
@@ -159,7 +164,7 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
     evaluation = tree.get("evaluation")
     if isinstance(evaluation, dict) and isinstance(evaluation.get("tasks"), list):
         tasks = [
-            str((folder / task).resolve()) if str(task).endswith((".yaml", ".yml")) else task
+            _absolute(str(task), folder) if str(task).endswith((".yaml", ".yml")) else task
             for task in evaluation["tasks"]
         ]
         tree["evaluation"] = {**evaluation, "tasks": tasks}
@@ -169,23 +174,37 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
 def _absolute_files(tree: Any, folder: Path) -> Any:
     """Makes every `file:` entry absolute, and every `peft:` entry that is a folder (it may be a hub name)."""
     if isinstance(tree, dict):
-        absolute = {key: _absolute_files(value, folder) for key, value in tree.items()}
+        # Keys under `labels` are names of classes.
+        absolute = {key: value if key == "labels" else _absolute_files(value, folder) for key, value in tree.items()}
         if isinstance(file := tree.get("file"), str):
-            absolute["file"] = str((folder / file).resolve())
-        if isinstance(adapter := tree.get("peft"), str) and (folder / adapter).is_dir():
-            absolute["peft"] = str((folder / adapter).resolve())
+            absolute["file"] = _absolute(file, folder)
+        if isinstance(adapter := tree.get("peft"), str) and Path(_absolute(adapter, folder)).is_dir():
+            absolute["peft"] = _absolute(adapter, folder)
         return absolute
     if isinstance(tree, list):
         return [_absolute_files(entry, folder) for entry in tree]
     return tree
 
 
-def to_yaml(config: Strict) -> str:
-    """Writes a configuration as YAML that `load_study` or `load_task` reads back to an equal one."""
-    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True, width=100)
+def _absolute(path: str, folder: Path) -> str:
+    if in_data_folder(path):
+        named = os.environ.get("METAPT_DATA")
+        # Without a name it stays as it is: a task may have another source.
+        return str(Path(named).expanduser().resolve() / path.removeprefix(DATA_FOLDER).lstrip("/")) if named else path
+    return str((folder / Path(path).expanduser()).resolve())
 
 
-def _plain(value: Any) -> Any:
+def to_yaml(config: Strict, brief: bool = False) -> str:
+    """Writes a configuration as YAML that `load_study` or `load_task` reads back to an equal one.
+
+    Args:
+        config: What to write.
+        brief: Leaves out what is at its default, for people to read.
+    """
+    return yaml.safe_dump(_plain(config, brief), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _plain(value: Any, brief: bool = False) -> Any:
     """Plain values; a None stays where leaving it out would mean something else."""
     if isinstance(value, StartConfig):
         return value.short
@@ -193,12 +212,13 @@ def _plain(value: Any) -> Any:
         fields = type(value).model_fields
         given = {name: getattr(value, name) for name in fields}
         return {
-            name: _plain(entry)
+            name: _plain(entry, brief)
             for name, entry in given.items()
-            if entry is not None or fields[name].default is not None
+            if (entry is not None or fields[name].default is not None)
+            and not (brief and entry == fields[name].get_default(call_default_factory=True))
         }
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: _plain(entry, brief) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+        return [_plain(entry, brief) for entry in value]
     return value

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from metapt_explore.config.diagnostics import AgreementConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.start import StartConfig
-from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict, check_pairs
+from metapt_explore.config.sweep import expand_sweeps
+from metapt_explore.config.task import UNNAMED, LabelsConfig, SourceConfig, Strict, check_pairs, in_data_folder
 from metapt_explore.errors import UserError, nearest
 
 Placement = Literal["suffix", "prefix", "encoder", "decoder"]
@@ -66,7 +67,9 @@ class TextsConfig(SourceConfig):
     )
 
 
-Algorithm = Literal["kmeans", "hdbscan", "one_pool", "random_groups", "known_groups"]
+Algorithm = Literal["kmeans", "minibatch_kmeans", "hdbscan", "lda", "one_pool", "random_groups", "known_groups"]
+#: Groupings that draw random numbers.
+SEEDED = ("kmeans", "minibatch_kmeans", "lda", "random_groups")
 
 
 class ClusteringConfig(Strict):
@@ -74,11 +77,20 @@ class ClusteringConfig(Strict):
 
     name: str
     algorithm: Algorithm
-    n_clusters: int = Field(6, ge=2, description="kmeans")
+    n_clusters: int = Field(
+        6, ge=2, description="kmeans, minibatch_kmeans; lda: topics; a list makes a clustering of each (`sweep.py`)"
+    )
     min_cluster_size: int = Field(15, ge=2, description="hdbscan")
     min_samples: int | None = Field(None, ge=1, description="hdbscan; min_cluster_size when absent")
     dimensions: int = Field(50, ge=2, description="principal components before clustering")
     like: str | None = None
+    seed: int | None = Field(None, ge=0, description="another seed for this clustering alone; the study's when absent")
+
+    @model_validator(mode="after")
+    def _seed_is_used(self) -> ClusteringConfig:
+        if self.seed is not None and self.algorithm not in SEEDED:
+            raise ValueError(f"`seed` changes nothing: {self.algorithm} draws no random numbers")
+        return self
 
     @model_validator(mode="after")
     def _random_needs_like(self) -> ClusteringConfig:
@@ -98,6 +110,19 @@ class AuxiliaryTasksConfig(LabelsConfig):
     n_tasks: int = Field(8, ge=1, description="clusters as classes: tasks to draw")
     min_size: int = Field(32, ge=2, description="labelled rows a cluster needs to become a task")
     min_per_label: int = Field(8, ge=1, description="rows of each label a cluster needs to become a task")
+    softness: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="a row also belongs to the clusters whose centres are so little (cosine similarity) less like it "
+        "than the best one; 0: to its own only",
+    )
+
+    @model_validator(mode="after")
+    def _a_row_has_one_word(self) -> AuxiliaryTasksConfig:
+        if self.softness and self.classes == "clusters":
+            raise ValueError("`softness` goes with `classes: labels`: with clusters as classes a row has one cluster")
+        return self
 
 
 class PromptConfig(Strict):
@@ -191,7 +216,9 @@ class MethodConfig(Strict):
 
     name: str
     kind: Literal["pt", "ppt", "metapt"]
-    clustering: str | None = Field(None, description="metapt: whose clusters are the tasks; ppt: the pool's rows")
+    clustering: str | list[str] | None = Field(
+        None, description="metapt: whose clusters are the tasks (several: those of all); ppt: the pool's rows"
+    )
     without: list[int] = Field(
         default=[], description="clusters that are left out of its tasks (`docs/why.md`: which cluster helps?)"
     )
@@ -222,6 +249,25 @@ class MethodConfig(Strict):
         "with the others'",
     )
     tuning: TuningConfig | None = Field(None, description="overrides of evaluation for this method")
+
+    @field_validator("clustering")
+    @classmethod
+    def _clusterings_differ(cls, clustering: str | list[str] | None) -> str | list[str] | None:
+        if not isinstance(clustering, list):
+            return clustering
+        if not clustering or len(set(clustering)) != len(clustering):
+            raise ValueError("the list is empty" if not clustering else "a clustering stands twice")
+        return clustering if len(clustering) > 1 else clustering[0]
+
+    @property
+    def clusterings(self) -> list[str]:
+        """The clusterings that its tasks are made of.
+
+        Example:
+            >>> MethodConfig(name="MetaPT", kind="metapt", clustering="kmeans").clusterings
+            ['kmeans']
+        """
+        return [self.clustering] if isinstance(self.clustering, str) else list(self.clustering or [])
 
     @model_validator(mode="after")
     def _fits_kind(self) -> MethodConfig:
@@ -256,10 +302,20 @@ class MethodConfig(Strict):
         return bool(getattr(self, key) != type(self).model_fields[key].default)
 
 
+#: Seven customary benchmarks of few-shot prompt tuning, and seven tasks whose texts come with the starter packages.
+TASK_SETS = {
+    "benchmark": ["sst-2", "sst-5", "mr", "cr", "subj", "trec-6", "agnews"],
+    "starter": ["imdb", "airline", "subjectivity", "trec", "sms_spam", "satire", "newsgroups"],
+}
+
+
 class EvaluationConfig(Strict):
     """The few-shot comparison."""
 
-    tasks: list[str] = Field(min_length=1, description="names of packaged task files, or paths of YAML files")
+    tasks: list[str] = Field(
+        min_length=1,
+        description="names of packaged task files, or paths of YAML files; `benchmark` or `starter`: a set of seven",
+    )
     shots: int = Field(16, ge=1, description="examples per class in train, and in dev")
     more_shots: list[int] = Field(
         default=[], description="the same prompts are tuned on so many examples per class, too (label efficiency)"
@@ -295,6 +351,11 @@ class EvaluationConfig(Strict):
         0.02, gt=0, lt=1, description="the smallest difference in accuracy that matters; less is 'no difference'"
     )
     test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _sets_of_tasks(cls, tasks: Any) -> Any:
+        return TASK_SETS.get(tasks, tasks) if isinstance(tasks, str) else tasks
 
     @field_validator("data_seeds", "init_seeds", "learning_rates", "more_shots")
     @classmethod
@@ -362,9 +423,17 @@ class StudyConfig(Strict):
     evaluation: EvaluationConfig
     agreement: AgreementConfig = Field(AgreementConfig(), description="looked into on request (`docs/why.md`)")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sweeps(cls, tree: Any) -> Any:
+        return expand_sweeps(tree)
+
     @model_validator(mode="after")
     def _texts_fit_the_template(self) -> StudyConfig:
         check_pairs(self.auxiliary_tasks, self.texts)
+        for source in (self.texts, self.labelling.train if self.labelling else None):
+            if source is not None and in_data_folder(source.file):
+                raise ValueError(UNNAMED.format(file=source.file))
         return self
 
     @model_validator(mode="after")
@@ -421,10 +490,9 @@ class StudyConfig(Strict):
                     f"clustering '{clustering.name}': like: '{clustering.like}' is not a clustering listed before it"
                 )
         for method in self.methods:
-            if method.clustering is not None and method.clustering not in known:
-                raise ValueError(
-                    f"method '{method.name}': no clustering '{method.clustering}'. {nearest(method.clustering, known)}"
-                )
+            for name in method.clusterings:
+                if name not in known:
+                    raise ValueError(f"method '{method.name}': no clustering '{name}'. {nearest(name, known)}")
         return self
 
     def at_shots(self, shots: int | None) -> StudyConfig:

@@ -168,6 +168,16 @@ def check_pairs(labels: LabelsConfig, source: SourceConfig) -> None:
 # ------------------------------------------------------------------------------------ task files
 
 
+#: Stands for the folder of the user's own data, `$METAPT_DATA`, at the beginning of a file's name.
+DATA_FOLDER = "{data}"
+UNNAMED = "'{file}' lies in the data folder: set METAPT_DATA to the folder that holds it"
+
+
+def in_data_folder(file: str | None) -> bool:
+    """Whether a file's name begins with ``{data}`` still: no data folder was named."""
+    return file is not None and file.startswith(DATA_FOLDER)
+
+
 class PublishedSplits(Strict):
     """Splits that exist as files; `{seed}` in a file name stands for the data seed."""
 
@@ -176,10 +186,20 @@ class PublishedSplits(Strict):
     test: SourceConfig
 
 
+class HubSplits(PublishedSplits):
+    """The same task's splits on the hub, for whoever does not have the files.
+
+    Where train and dev are one source, each data seed draws both from it, and no row twice.
+    """
+
+    values: dict[str, str] = Field({}, description="class: its value in the hub's label column, where that is another")
+
+
 class TaskConfig(LabelsConfig):
     """A downstream task: one YAML file, no Python.
 
-    Either `data` (train, dev and test are sampled from it) or `splits` (published splits).
+    Either `data` (train, dev and test are sampled from it) or `splits` (published splits). Splits whose files begin
+    with ``{data}`` lie in the folder that ``$METAPT_DATA`` names; where it names none, `hub` is read instead.
     """
 
     name: str
@@ -187,7 +207,9 @@ class TaskConfig(LabelsConfig):
     sentiment: bool = Field(False, description="shares its label space with the pre-training text")
     data: SourceConfig | None = None
     splits: PublishedSplits | None = None
+    hub: HubSplits | None = Field(None, description="read instead of splits in {data} where no such folder is named")
     source_note: str = Field("", description="licence and citation of the data")
+    instead_of: str | None = Field(None, exclude=True, description="set when read: the file that the hub stands in for")
 
     @model_validator(mode="after")
     def _one_kind_of_data(self) -> TaskConfig:
@@ -195,7 +217,32 @@ class TaskConfig(LabelsConfig):
             raise ValueError("give either data or splits")
         for source in self.sources:
             check_pairs(self, source)
+        if self.hub is not None:
+            if self.splits is None:
+                raise ValueError("`hub` stands in for `splits`, of which there are none")
+            for name in self.hub.values:
+                if name not in self.labels:
+                    raise ValueError(f"hub.values: no class '{name}' among {', '.join(self.labels)}")
         return self
+
+    @property
+    def located(self) -> TaskConfig:
+        """The task with the source that is there: splits in the data folder, else the hub's.
+
+        Raises:
+            ValueError: Where the files lie in a data folder that is not named, and the hub has none.
+        """
+        if self.splits is None or not any(in_data_folder(source.file) for source in self.sources):
+            return self.model_copy(update={"hub": None})
+        if self.hub is None:
+            raise ValueError(UNNAMED.format(file=self.splits.test.file))
+        labels = {
+            name: label.model_copy(update={"value": self.hub.values.get(name, label.value)})
+            for name, label in self.labels.items()
+        }
+        splits = PublishedSplits(train=self.hub.train, dev=self.hub.dev, test=self.hub.test)
+        given = {"splits": splits, "labels": labels, "hub": None, "instead_of": self.splits.test.file}
+        return self.model_copy(update=given)
 
     @property
     def sources(self) -> list[SourceConfig]:

@@ -20,7 +20,7 @@ from metapt_explore.config import SourceConfig, TaskConfig
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.seeds import stream
 from metapt_explore.texts.normalise import comparison_key
-from metapt_explore.texts.rows import TextInput, written_out
+from metapt_explore.texts.rows import TextInput, duplicate_key
 from metapt_explore.texts.sources import load_source
 
 SEED_MARK = "{seed}"
@@ -58,8 +58,8 @@ def make_splits(task: TaskConfig, shots: int, data_seeds: list[int], test_rows: 
     With `data`, blank, unlabelled and repeated rows are dropped; test gets at most half of each
     class (less where train and dev need more). With `splits`, a file whose name holds ``{seed}``
     is read for each data seed and its first K rows per class are taken; without it, the data seed
-    draws K rows per class. Blank rows are dropped from published files too: a class of K published
-    rows, one of them blank, gets K - 1.
+    draws K rows per class (where train and dev are one source, another K of it for dev). Blank rows
+    are dropped from published files too: a class of K published rows, one of them blank, gets K - 1.
 
     Args:
         task: The task file.
@@ -134,15 +134,19 @@ def _sampled(
 
 
 def _without_duplicates(rows: list[Row], dropped: Counter[str]) -> list[Row]:
-    """Keeps the first of equal texts, and none where they disagree about the class."""
+    """Keeps the first of equal texts, and none where they disagree about the class.
+
+    A pair and the same in the other order are equal, but do not disagree: what follows from what depends on the order.
+    """
     classes: dict[str, set[str]] = {}
     keys = _keys(rows)
-    for key, (_, label) in zip(keys, rows, strict=True):
-        classes.setdefault(key, set()).add(label)
+    in_order = ["\n".join(map(comparison_key, [text] if isinstance(text, str) else text)) for text, _ in rows]
+    for ordered, (_, label) in zip(in_order, rows, strict=True):
+        classes.setdefault(ordered, set()).add(label)
     kept: list[Row] = []
     seen: set[str] = set()
-    for key, row in zip(keys, rows, strict=True):
-        if len(classes[key]) > 1:
+    for key, ordered, row in zip(keys, in_order, rows, strict=True):
+        if len(classes[ordered]) > 1:
             dropped["conflicting"] += 1
         elif key in seen:
             dropped["duplicate"] += 1
@@ -159,6 +163,9 @@ def _published(
     task: TaskConfig, shots: int, data_seeds: list[int], test_rows: int | None, seed: int, dropped: Counter[str]
 ) -> Parts:
     assert task.splits is not None
+    if task.splits.train == task.splits.dev:
+        train, dev = _drawn_together(task, shots, data_seeds, seed, dropped)
+        return train, dev, _published_test(task, test_rows, seed, dropped)
     parts: dict[str, dict[int, list[Row]]] = {}
     for part, source in (("train", task.splits.train), ("dev", task.splits.dev)):
         if source.file is not None and SEED_MARK in source.file:
@@ -172,6 +179,29 @@ def _published(
                     _enough(task, source.name, label, len(rows), shots)
                     order = stream(seed, "splits", task.name, part, data_seed, label).permutation(len(rows))
                     parts[part][data_seed] += [rows[index] for index in order[:shots]]
+    return parts["train"], parts["dev"], _published_test(task, test_rows, seed, dropped)
+
+
+def _drawn_together(
+    task: TaskConfig, shots: int, data_seeds: list[int], seed: int, dropped: Counter[str]
+) -> tuple[dict[int, list[Row]], dict[int, list[Row]]]:
+    """Train and dev out of one source: no row, and no text, is in both."""
+    assert task.splits is not None
+    source = task.splits.train
+    by_class = _by_class(task, _without_duplicates(_read(task, source, dropped), dropped))
+    train: dict[int, list[Row]] = {data_seed: [] for data_seed in data_seeds}
+    dev: dict[int, list[Row]] = {data_seed: [] for data_seed in data_seeds}
+    for label, rows in by_class.items():
+        _enough(task, source.name, label, len(rows) // 2, shots)
+        for data_seed in data_seeds:
+            order = stream(seed, "splits", task.name, "train", data_seed, label).permutation(len(rows))
+            train[data_seed] += [rows[index] for index in order[:shots]]
+            dev[data_seed] += [rows[index] for index in order[shots : 2 * shots]]
+    return train, dev
+
+
+def _published_test(task: TaskConfig, test_rows: int | None, seed: int, dropped: Counter[str]) -> list[Row]:
+    assert task.splits is not None
     test = _by_class(task, _read(task, task.splits.test, dropped))
     # The same order as for sampled splits: a smaller test set is a part of a larger one.
     for label, rows in test.items():
@@ -179,8 +209,7 @@ def _published(
         test[label] = [rows[index] for index in order]
     if not any(test.values()):
         raise UserError(f"Task '{task.name}': {task.splits.test.name} holds no usable test row.")
-    order_stream = stream(seed, "splits", task.name, "test order")
-    return parts["train"], parts["dev"], _balanced(test, test_rows, order_stream)
+    return _balanced(test, test_rows, stream(seed, "splits", task.name, "test order"))
 
 
 def _first(task: TaskConfig, source: SourceConfig, data_seed: int, shots: int, dropped: Counter[str]) -> list[Row]:
@@ -289,8 +318,8 @@ def _warnings(
 
 
 def _keys(rows: list[Row]) -> list[str]:
-    """What equal rows have in common; of a pair both texts count."""
-    return [comparison_key(text) for text in written_out([text for text, _ in rows])]
+    """What equal rows have in common; of a pair both texts count, in either order."""
+    return [duplicate_key(text) for text, _ in rows]
 
 
 def _dataset(rows: list[Row], pairs: bool) -> Dataset:

@@ -8,10 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
+from metapt_explore.clusters.label_counts import count_labels
+from metapt_explore.config import StudyConfig
 from metapt_explore.pages import shared
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.labelling import say_labels
+from metapt_explore.texts.report import missing_labels
 from metapt_explore.texts.rows import texts_of
 
 #: A browser shows no more texts than this of one cluster.
@@ -26,10 +29,11 @@ def _page(workspace: Workspace, name: str) -> None:
         return
     labels = None
     for entry in shared.entries(workspace, name, "labels"):
-        labels = shared.ready(workspace, name, entry, "labels of the texts")
-        if labels is not None:
-            with shared.guard(labels.folder):
-                st.info(shared.plain(say_labels(labels.summary)))
+        artifact = shared.ready(workspace, name, entry, "labels of the texts")
+        if artifact is not None:
+            with shared.guard(artifact.folder):
+                st.info(shared.plain(say_labels(artifact.summary)))
+                labels = shared.table(artifact, "labels")[["class", "confidence", "source"]]
     listed = {entry["clustering"]: entry for entry in shared.entries(workspace, name, "clusters")}
     known = [clustering.name for clustering in shared.study_config(workspace, name).clusterings]
     clustering = st.selectbox("Clustering", known, key="clustering", persist_state="session")
@@ -41,16 +45,21 @@ def _page(workspace: Workspace, name: str) -> None:
             _quality(clusters.summary)
             if clusters.summary["agreement"]:
                 _agreement(clusters.summary["agreement"])
+        for entry in shared.entries(workspace, name, "stability", clustering=clustering):
+            stability = workspace.artifact(entry["id"])
+            if stability.status == "done":
+                with shared.guard(stability.folder):
+                    _stability(stability.summary, clusters.summary["clusters"])
         with shared.guard(clusters.folder):
             points = shared.table(clusters, "clusters")
-            found = clusters.summary["clusters"]
+            found = _with_labels(clusters.summary["clusters"], points, labels)
             with shared.guard(texts.folder):
                 _map(points, _written(texts)["text"], found)
-            _about(workspace, name, clustering, found)
+            _about(workspace, name, clustering, found, points)
             with shared.guard(texts.folder):
                 _texts(name, clustering, points, _labelled(_written(texts), labels), found)
     with shared.guard(texts.folder):
-        _decontamination(texts)
+        _decontamination(texts, shared.study_config(workspace, name))
 
 
 def _written(texts: Artifact) -> pd.DataFrame:
@@ -59,12 +68,21 @@ def _written(texts: Artifact) -> pd.DataFrame:
     return rows.assign(text=texts_of(rows))
 
 
-def _labelled(written: pd.DataFrame, labels: Artifact | None) -> pd.DataFrame:
+def _labelled(written: pd.DataFrame, labels: pd.DataFrame | None) -> pd.DataFrame:
     """The texts with the labels that were found in place of the data's own, where the study looks for some."""
     if labels is None:
         return written
-    found = shared.table(labels, "labels")
-    return written.assign(label=found["class"], confidence=found["confidence"].round(3), source=found["source"])
+    return written.assign(label=labels["class"], confidence=labels["confidence"].round(3), source=labels["source"])
+
+
+def _with_labels(
+    found: list[dict[str, Any]], points: pd.DataFrame, labels: pd.DataFrame | None
+) -> list[dict[str, Any]]:
+    """Clusters with counts of the labels that were found; those of the data are counted in them already."""
+    if labels is None:
+        return found
+    counts = count_labels(points["cluster"].to_numpy(), labels["class"].tolist())
+    return [{**cluster, "labels": counts[int(cluster["cluster"])]} for cluster in found]
 
 
 def _quality(summary: dict[str, Any]) -> None:
@@ -77,6 +95,10 @@ def _quality(summary: dict[str, Any]) -> None:
         ("Davies–Bouldin", shared.number(quality["davies_bouldin"])),
         ("Calinski–Harabasz", shared.number(quality["calinski_harabasz"], 1)),
     ]
+    # What was clustered before there was this measure has none.
+    density = quality.get("dbcv")
+    if density is not None:
+        shown.append(("DBCV", shared.number(density)))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value)
     st.caption(
@@ -85,7 +107,30 @@ def _quality(summary: dict[str, Any]) -> None:
         "better): how wide clusters are against the distance between them. Calinski–Harabasz (higher is better): "
         "spread between clusters against spread inside; compare it only on the same texts. All three favour round "
         "clusters: compare runs of one algorithm with them rather than two algorithms."
+        + (
+            " DBCV (−1 to 1, higher is better): how dense clusters are against the thinnest place between them, "
+            "whatever their shape; with many dimensions it is mostly below 0."
+            if density is not None
+            else ""
+        )
     )
+
+
+def _stability(summary: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    over_seeds = summary["over_seeds"]
+    shown = [("Stability", shared.number(summary["jaccard"]))]
+    if over_seeds is not None:
+        shown.append(("Agreement over seeds", shared.number(over_seeds["adjusted_rand_index"])))
+    for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(label, value)
+    st.caption(shared.plain(summary["sentence"]))
+    names = {str(cluster["cluster"]): cluster["name"] for cluster in found}
+    rows = [
+        {"cluster": names.get(key, key), "Jaccard similarity": round(of["jaccard"], 2), "verdict": of["verdict"]}
+        for key, of in summary["clusters"].items()
+    ]
+    with st.expander("Stability of each cluster", key="stability_box"):
+        st.dataframe(pd.DataFrame(rows), key="stability", hide_index=True)
 
 
 def _agreement(agreement: dict[str, Any]) -> None:
@@ -109,11 +154,15 @@ def _map(points: pd.DataFrame, written: pd.Series, found: list[dict[str, Any]]) 
     )
 
 
-def _about(workspace: Workspace, name: str, clustering: str, found: list[dict[str, Any]]) -> None:
+def _about(workspace: Workspace, name: str, clustering: str, found: list[dict[str, Any]], points: pd.DataFrame) -> None:
     st.subheader("What clusters are about")
     entry = next(iter(shared.entries(workspace, name, "tasks", clustering=clustering)), None)
     tasks = workspace.artifact(entry["id"]) if entry else None
-    usable = tasks.summary if tasks is not None and tasks.status == "done" else None
+    usable: dict[str, Any] | None = None
+    left_out: dict[int, str] = {}
+    if tasks is not None and tasks.status == "done":
+        with shared.guard(tasks.folder):
+            left_out, usable = _left_out(tasks, points), tasks.summary
     rows = []
     for cluster in found:
         row = {
@@ -123,7 +172,7 @@ def _about(workspace: Workspace, name: str, clustering: str, found: list[dict[st
             "strength": round(cluster["strength"], 2),
         }
         if usable:
-            reason = usable["dropped"].get(str(cluster["cluster"]))
+            reason = left_out.get(int(cluster["cluster"]))
             row["auxiliary task"] = f"no: {reason}" if reason else "yes"
         rows.append(row)
     wide = {"auxiliary task": st.column_config.TextColumn(width="large")}
@@ -138,19 +187,32 @@ def _about(workspace: Workspace, name: str, clustering: str, found: list[dict[st
         plots.cluster_sizes(found),
         "sizes",
         "The length of a bar is the number of texts."
-        if usable and "not_drawn" in usable["counts"]
+        if (usable and "not_drawn" in usable["counts"]) or not all("labels" in cluster for cluster in found)
         else "The length of a bar is the number of texts; its parts are their labels. A cluster with nearly one label "
         "only makes a poor task: there is little to tell apart.",
     )
+
+
+def _left_out(tasks: Artifact, points: pd.DataFrame) -> dict[int, str]:
+    """Why a cluster is in no auxiliary task, by its number."""
+    summary = tasks.summary
+    reasons = {int(cluster): str(why) for cluster, why in summary["dropped"].items()}
+    if "not_drawn" in summary["counts"]:
+        of_row = points.set_index("row")["cluster"]
+        drawn = set(of_row.loc[shared.table(tasks, "tasks")["row"].unique()])
+        reasons |= {int(c): "no task drew it" for c in set(of_row) - drawn - {-1} if int(c) not in reasons}
+    return reasons
 
 
 def _used(tasks: dict[str, Any]) -> str:
     """What auxiliary tasks are made of, and what is left out."""
     counts = tasks["counts"]
     if "not_drawn" in counts:
+        asked = tasks.get("asked", tasks["tasks"])
+        fewer = f" (of {asked} asked for: more would repeat one)" if asked > tasks["tasks"] else ""
         return (
-            f"{tasks['tasks']} auxiliary tasks tell clusters apart and use {counts['used']:,} texts; labels are not "
-            f"looked at. Left out: {counts['outliers']:,} outliers, {counts['dropped_clusters']:,} in clusters too "
+            f"{tasks['tasks']} auxiliary tasks{fewer} tell clusters apart and use {counts['used']:,} texts; labels are "
+            f"not looked at. Left out: {counts['outliers']:,} outliers, {counts['dropped_clusters']:,} in clusters too "
             f"small, {counts['not_drawn']:,} in clusters that no task drew."
         )
     return (
@@ -182,7 +244,7 @@ def _texts(
     st.caption(f"{cut}, surest first.")
 
 
-def _decontamination(texts: Artifact) -> None:
+def _decontamination(texts: Artifact, config: StudyConfig) -> None:
     st.subheader("What became of the texts")
     summary = texts.summary
     dropped, leaks = summary["dropped"], summary["leaks_by_task"]
@@ -200,14 +262,20 @@ def _decontamination(texts: Artifact) -> None:
         f"Texts that equal or nearly equal one of the {summary['held_out_rows']:,} dev and test rows of the tasks "
         "are dropped before anything is learned, so that no score rests on rows seen in pre-training."
     )
-    _source_report(summary["report"])
+    own_labels = config.labelling is None and config.auxiliary_tasks.classes == "labels"
+    _source_report(summary["report"], own_labels)
     if leaks:
         with st.expander("Dropped because of a dev or test row", key="leaks_box"):
             st.dataframe(shared.table(texts, "leaks"), key="leaks", hide_index=True)
 
 
-def _source_report(report: dict[str, Any]) -> None:
-    """What the source held before anything was dropped."""
+def _source_report(report: dict[str, Any], own_labels: bool) -> None:
+    """What the source held before anything was dropped.
+
+    Args:
+        report: Of the data.
+        own_labels: Whether auxiliary tasks need the data's own labels: else it is no fault if there are none.
+    """
     words = report["words"]
     with st.expander("Report of the source, before anything was dropped", key="report_box"):
         columns = st.columns(4)
@@ -219,8 +287,10 @@ def _source_report(report: dict[str, Any]) -> None:
         st.dataframe(
             pd.DataFrame({"label": list(labels), "texts": list(labels.values())}), key="source_labels", hide_index=True
         )
+        beside_the_point = [] if own_labels else missing_labels(report)
         for warning in report["warnings"]:
-            st.text(warning)
+            if warning not in beside_the_point:
+                st.text(warning)
 
 
 shared.show_page("Clusters", _page)

@@ -12,7 +12,7 @@ from metapt_explore import plots
 from metapt_explore.pages import shared
 from metapt_explore.run_terminal import caution
 from metapt_explore.runs.artifact import Artifact
-from metapt_explore.runs.results import curves_table, results_table, split_warnings, summary_table
+from metapt_explore.runs.results import curves_table, fewshot_entries, results_table, split_warnings, summary_table
 from metapt_explore.runs.workspace import Workspace
 
 PERCENT = ("start", "mean", "std", "worst")
@@ -29,7 +29,10 @@ def _page(workspace: Workspace, name: str) -> None:
 
 def _scores(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
-    entries = shared.entries(workspace, name, "fewshot")
+    listed = shared.entries(workspace, name, "fewshot")
+    # What was evaluated on other data, or from another prompt, is not part of the table until it is made again.
+    current = {entry["id"] for entry in fewshot_entries(workspace, name)}
+    entries = [entry for entry in listed if entry["id"] in current]
     wanted = len(config.methods) * len(config.evaluation.tasks) * len(config.evaluation.init_seeds)
     artifacts = [workspace.artifact(entry["id"]) for entry in entries]
     finished = [artifact for artifact in artifacts if artifact.status == "done"]

@@ -14,6 +14,7 @@ from metapt_explore.pages import shared
 from metapt_explore.runs import jobs
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import say_time
+from metapt_explore.runs.results import fewshot_entries
 from metapt_explore.runs.workspace import Workspace
 
 LOG_LINES = 30
@@ -76,7 +77,7 @@ def overview(workspace: Workspace) -> pd.DataFrame:
             config = shared.study_config(workspace, name)
             evaluation = config.evaluation
             cells = len(config.methods) * len(evaluation.tasks) * len(evaluation.init_seeds)
-            row["finished cells"] = f"{len(finished_ids(workspace, name, 'fewshot'))} of {cells}"
+            row["finished cells"] = f"{finished_cells(workspace, name)} of {cells}"
         except UserError:
             if status not in (*shared.ACTIVE, "failed", "stopped"):
                 row["status"] = "damaged"
@@ -88,6 +89,12 @@ def finished_ids(workspace: Workspace, name: str, kind: str | None = None) -> li
     """Ids of the study's artifacts that are done."""
     listed = shared.entries(workspace, name, kind)
     return [entry["id"] for entry in listed if workspace.artifact(entry["id"]).status == "done"]
+
+
+def finished_cells(workspace: Workspace, name: str) -> int:
+    """Number of few-shot evaluations that are done and belong to what is asked now."""
+    shared.entries(workspace, name)  # says what to do where the list is damaged
+    return sum(workspace.artifact(entry["id"]).status == "done" for entry in fewshot_entries(workspace, name))
 
 
 # ---------------------------------------------------------------------------------- what is drawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import log
 from typing import Any
 
 import pandas as pd
@@ -21,12 +22,10 @@ CAPTION_META = (
     "tasks, so points have gaps. Dotted: loss on the support rows before the inner step. Dashed: on the same rows "
     "after it; its distance to the dotted line is what one step of tuning gains. Solid: loss on other rows of the "
     "task after the inner step, which is what meta-learning lowers. Falling solid lines mean a better start. "
-    "ln 2 ≈ 0.69 nats is guessing between two labels."
 )
 CAPTION_POOLED = (
     "Loss of the batch that each outer step draws from all texts together, label-balanced. Falling means that the "
-    "prompt learns the pooled task; batches differ, so neighbouring points jump. ln 2 ≈ 0.69 nats is guessing "
-    "between two labels."
+    "prompt learns the pooled task; batches differ, so neighbouring points jump. "
 )
 
 
@@ -65,6 +64,8 @@ def _curves(
     if artifact is None or status in ("missing", "damaged"):
         shared.ready(workspace, name, entry, what)
         return
+    # In front of the prompt's guard: what is read here is not the prompt's.
+    names = _names(workspace, name, method)
     with shared.guard(artifact.folder):
         if status == "failed":
             shared.ready(workspace, name, entry, what)
@@ -79,8 +80,9 @@ def _curves(
         _numbers(artifact, status, metrics, outer_steps(method, config.pretraining))
         if status == "done" and metrics.empty:
             raise ValueError("metrics.jsonl is missing or holds no line that can be read")
-        figure = plots.meta_loss(metrics, _names(workspace, name, method))
-        shared.draw(figure, "meta_loss", CAPTION_POOLED if method.kind == "ppt" else CAPTION_META)
+        figure = plots.meta_loss(metrics, names)
+        caption = CAPTION_POOLED if method.kind == "ppt" else CAPTION_META
+        shared.draw(figure, "meta_loss", caption + guessing(config))
 
 
 def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int) -> None:
@@ -114,31 +116,53 @@ def _found(artifact: Artifact) -> str:
     return f" {rate:.0%} of the text states that were asked for had been computed before."
 
 
+def guessing(config: StudyConfig) -> str:
+    """The loss of a guess, for comparison."""
+    if config.verbalizer.decode == "whole_vocabulary":
+        return "Label words compete with every token, so a guess between the labels costs more than its logarithm."
+    classes = len(config.auxiliary_tasks.labels)
+    return f"ln {classes} ≈ {log(classes):.2f} nats is guessing between {classes} labels."
+
+
 def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
     """Names of the clusters that are the method's tasks; without them panels show numbers."""
+    if len(method.clusterings) > 1:
+        entry = next(iter(shared.entries(workspace, name, "tasks", clustering=" + ".join(method.clusterings))), None)
+        named = workspace.artifact(entry["id"]).summary.get("names", {}) if entry else {}
+        return {int(task): str(said) for task, said in named.items()}
     if shared.study_config(workspace, name).auxiliary_tasks.classes == "clusters":
         return _cluster_words(workspace, name, method)
-    entry = next(iter(shared.entries(workspace, name, "clusters", clustering=method.clustering)), None)
-    found = workspace.artifact(entry["id"]).summary.get("clusters", []) if entry else []
-    return {int(cluster["cluster"]): str(cluster["name"]) for cluster in found}
+    clusters = _done(workspace, name, "clusters", method)
+    if clusters is not None:
+        with shared.guard(clusters.folder):
+            return {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters.summary["clusters"]}
+    return {}
 
 
 def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
     """What tasks tell apart whose classes are clusters: each word with the number of its cluster."""
+    artifacts = [_done(workspace, name, kind, method) for kind in ("tasks", "clusters")]
     found = []
-    for kind, table in (("tasks", "tasks"), ("clusters", "clusters")):
-        entry = next(iter(shared.entries(workspace, name, kind, clustering=method.clustering)), None)
-        artifact = workspace.artifact(entry["id"]) if entry else None
-        if artifact is None or artifact.status != "done":
+    for artifact, columns in zip(artifacts, (["task", "label", "row"], ["row", "cluster"]), strict=True):
+        if artifact is None:
             return {}
-        found.append(shared.table(artifact, table))
+        with shared.guard(artifact.folder):
+            found.append(shared.table(artifact, artifact.stage["kind"])[columns])
+    if len(found) < 2:
+        return {}
     tasks, clusters = found
     of_row = clusters.set_index("row")["cluster"]
-    first = tasks.drop_duplicates(["task", "label"])
     words: dict[int, list[str]] = {}
-    for task, label, row in first[["task", "label", "row"]].itertuples(index=False):
+    for task, label, row in tasks.drop_duplicates(["task", "label"]).itertuples(index=False):
         words.setdefault(int(task), []).append(f"{label}: cluster {of_row[row]}")
     return {task: ", ".join(said) for task, said in words.items()}
+
+
+def _done(workspace: Workspace, name: str, kind: str, method: MethodConfig) -> Artifact | None:
+    """What the method's clustering became, where it is done."""
+    entry = next(iter(shared.entries(workspace, name, kind, clustering=method.clustering)), None)
+    artifact = workspace.artifact(entry["id"]) if entry else None
+    return artifact if artifact is not None and artifact.status == "done" else None
 
 
 shared.show_page("Pre-training", _page)

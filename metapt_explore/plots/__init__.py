@@ -12,6 +12,7 @@ from __future__ import annotations
 from metapt_explore.plots.clusters import cluster_map, cluster_sizes
 from metapt_explore.plots.losses import meta_loss
 from metapt_explore.plots.probe import probe_dots
+from metapt_explore.plots.quality import quality_against_gain
 from metapt_explore.plots.scores import seed_spread, start_curves
 from metapt_explore.plots.style import method_colors
 from metapt_explore.plots.why import agreement_map, help_map
@@ -24,6 +25,7 @@ __all__ = [
     "meta_loss",
     "method_colors",
     "probe_dots",
+    "quality_against_gain",
     "seed_spread",
     "start_curves",
 ]

@@ -88,10 +88,12 @@ def cluster_sizes(clusters: list[dict[str, Any]]) -> go.Figure:
     """Draws a bar for each cluster: how many texts it has, and of which label.
 
     Args:
-        clusters: ``summary["clusters"]`` of a clustering; ``labels`` counts texts by label.
+        clusters: ``summary["clusters"]`` of a clustering; ``labels`` counts texts by label (where it is missing,
+            labels are not known).
     """
     if not clusters:
         return nothing_yet("There is no cluster: every text is an outlier.")
+    clusters = [{"labels": {"texts": cluster["rows"]}, **cluster} for cluster in clusters]
     found = {label for cluster in clusters for label in cluster["labels"]}
     labels = sorted(found - {UNLABELLED}) + [UNLABELLED] * (UNLABELLED in found)
     names = [plain(cluster["name"], 50) for cluster in clusters]

@@ -190,7 +190,9 @@ def load_backbone(
     from metapt_explore.prompts import attention
     from metapt_explore.prompts.host_memory import keep_freed_memory
     from metapt_explore.prompts.model_checks import check_complete, check_length, check_scale
+    from metapt_explore.prompts.pooling import read_pooling
     from metapt_explore.prompts.self_check import check_exact
+    from metapt_explore.prompts.sentence import SentenceBackbone
 
     folder = model_folder(config.name, config.revision)
     settings = load_pretrained(transformers.AutoConfig, folder, config.name)
@@ -202,6 +204,10 @@ def load_backbone(
     if device == "cpu":
         keep_freed_memory()
     tokenizer = load_pretrained(transformers.AutoTokenizer, folder, config.name)
+    pooling = read_pooling(folder, config.name) if family == "sentence" else None
+    if pooling is not None and (longest := pooling.tokens(config.max_text_tokens)) < config.max_text_tokens:
+        on_notice(f"Texts are cut to {longest} tokens: '{config.name}' was made for no more (max_seq_length).")
+        config = config.model_copy(update={"max_text_tokens": longest})
     options: dict[str, Any] = {"attn_implementation": attention.register()} if family == "causal" else {}
     auto_class = getattr(transformers, FAMILIES[family].auto_class)
     # Never a pickle.
@@ -224,6 +230,9 @@ def load_backbone(
     except AttributeError as error:  # no attention heads, no input embeddings …
         message = f"The model '{config.name}' cannot be used with the {placement} placement ({error})."
         raise UserError(message) from error
+    if pooling is not None:
+        assert isinstance(backbone, SentenceBackbone)
+        backbone.pooling = pooling
     backbone.on_notice = on_notice
     check_exact(backbone)
     return backbone

@@ -23,6 +23,7 @@ from metapt_explore.prompts.layout import Layout
 from metapt_explore.prompts.masked import run_encoder
 from metapt_explore.prompts.memory import ENCODER_FACTOR
 from metapt_explore.prompts.own_attention import OwnAttention
+from metapt_explore.prompts.pooling import Pooling
 from metapt_explore.prompts.reader import Reader
 from metapt_explore.prompts.template import Template, tokenise
 from metapt_explore.prompts.text_state import TokenRows, pad_rows
@@ -77,9 +78,12 @@ def _descriptions(labels: LabelsConfig) -> dict[str, list[str]]:
 class SentenceBackbone(Backbone):
     """See `Backbone`; classes are read by similarity to their descriptions.
 
-    The model is a transformers encoder without an output layer; its embedding is the mean over tokens. The
-    placement is ``prefix``.
+    The model is a transformers encoder without an output layer; its embedding is what its own pooling makes of a
+    text's tokens (those of the prompt are left out; the first token is the text's). The placement is ``prefix``.
     """
+
+    #: Set by `load_backbone` from the model's files. A cosine does not ask whether embeddings have length one.
+    pooling = Pooling()
 
     layout_class = SentenceLayout
     has_vocabulary = False
@@ -105,7 +109,7 @@ class SentenceBackbone(Backbone):
         rows = pad_rows([[*layout.first, *ids, *layout.last] for ids in layout.tokens(texts)], self.device)
         none = torch.zeros(1, 0, self.width, device=self.device, dtype=self.dtype)
         groups = torch.zeros(len(texts), dtype=torch.long, device=self.device)
-        return mean_of_tokens(run_encoder(self.model, self._attention, self._embed, none, groups, rows, False), rows)
+        return self._unit(run_encoder(self.model, self._attention, self._embed, none, groups, rows, False), rows.mask())
 
     def new_tokens(self, reader: Reader, prompt_tokens: int) -> int:
         """See `Backbone`."""
@@ -125,18 +129,16 @@ class SentenceBackbone(Backbone):
         hidden = run_encoder(
             self.model, self._attention, self._embed, prompts.to(self.dtype), groups, rows, second_derivative
         )
-        return mean_of_tokens(hidden[:, prompts.shape[1] :], rows)[:, None]
+        return self._unit(hidden[:, prompts.shape[1] :], rows.mask())[:, None]
 
     @torch.no_grad()
     def full_logits(self, prompt: Tensor, token_ids: Sequence[int], position: int, reader: Reader) -> Tensor:
         """See `Backbone`."""
         whole = torch.cat([prompt.to(self.dtype)[None], self._vectors(token_ids, 1)], dim=1)
-        hidden = self.model(inputs_embeds=whole).last_hidden_state[0, len(prompt) :].float()
+        hidden = self.model(inputs_embeds=whole).last_hidden_state[:, len(prompt) :]
         head = reader.head or self.head
-        return head.vocabulary(F.normalize(hidden.mean(0), dim=0)[None])[0]
+        return head.vocabulary(self._unit(hidden, hidden.new_ones(hidden.shape[:2])))[0]
 
-
-def mean_of_tokens(hidden: Tensor, rows: TokenRows) -> Tensor:
-    """Unit mean over each row's real tokens, fp32: `[rows, tokens, width]` to `[rows, width]`."""
-    mask = rows.mask()[..., None].float()
-    return F.normalize((hidden.float() * mask).sum(1) / mask.sum(1), dim=-1)
+    def _unit(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Unit embeddings of each row's real tokens, fp32: `[rows, tokens, width]` to `[rows, width]`."""
+        return F.normalize(self.pooling.pooled(hidden, mask), dim=-1)

@@ -143,8 +143,8 @@ def _html(block: Block) -> str:
                 "<tr>" + "".join(f"<td>{_inline(_cell(value))}</td>" for value in row) + "</tr>"
                 for row in rows.itertuples(index=False)
             )
-            below = f"<caption>{_inline(caption)}</caption>" if caption else ""
-            return f"<div class=wide><table>{below}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            below = f"<p class=caption>{_inline(caption)}</p>" if caption else ""
+            return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{below}"
         case Figure(_, svg, caption):
             # As an image, nothing inside the picture can act on the page.
             data = base64.b64encode(svg.encode()).decode()
@@ -192,8 +192,8 @@ p.note { background: #f4f6f8; border-left: 4px solid #0072b2; padding: .7rem 1re
 table { border-collapse: collapse; font-size: .88rem; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #e4e8ec; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-caption, figcaption { caption-side: bottom; text-align: left; color: #57606a; font-size: .88rem; padding-top: .4rem;
-  white-space: normal; }
+th { white-space: normal; vertical-align: bottom; }
+p.caption, figcaption { color: #57606a; font-size: .88rem; margin-top: .2rem; }
 figure { margin: 1.4rem 0; }
 figure img { max-width: 100%; height: auto; }
 pre, code { font-family: ui-monospace, monospace; background: #f4f6f8; }

@@ -67,11 +67,16 @@ def forest(panels: Mapping[str, Sequence[Difference]], unit: str = "points of ac
     return _svg(figure)
 
 
+def whole_units(results: pd.DataFrame) -> pd.Series:
+    """Which rows belong to a pair of seeds that has every task under its method."""
+    tasks = results.groupby([*UNIT, "method"], dropna=False)["task"].transform("nunique")
+    return tasks == results["task"].nunique()
+
+
 def seed_points(results: pd.DataFrame, methods: Sequence[str], column: str = "accuracy") -> str:
     """Draws every score as a point, with the mean as a bar, for each task and for the mean over tasks."""
     tasks = list(dict.fromkeys(results["task"]))
-    whole = results.groupby([*UNIT, "method"], dropna=False)["task"].transform("nunique") == len(tasks)
-    over = results[whole].groupby([*UNIT, "method"], dropna=False, as_index=False)[column].mean()
+    over = results[whole_units(results)].groupby([*UNIT, "method"], dropna=False, as_index=False)[column].mean()
     panels = {task: results[results["task"] == task] for task in tasks}
     if len(tasks) > 1 and len(over):
         panels["mean over tasks"] = over

@@ -37,6 +37,11 @@ class Question:
     primary: bool = False
 
 
+def _clusterings(method: dict[str, Any]) -> list[str]:
+    named = method["clustering"]
+    return [named] if isinstance(named, str) else list(named)
+
+
 def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
     """The questions that a study's methods can answer, the primary one first.
 
@@ -54,13 +59,13 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         [('PPT', 'PT')]
     """
     methods = [method for method in study["methods"] if method["name"] in finished]
-    random = {c["name"] for c in study["clusterings"] if c["algorithm"] == "random_groups"}
+    random = {c["name"]: c.get("like") for c in study["clusterings"] if c["algorithm"] == "random_groups"}
 
     def of_kind(kind: str) -> list[dict[str, Any]]:
         return [method for method in methods if method["kind"] == kind]
 
-    meta = [method for method in of_kind("metapt") if method["clustering"] not in random]
-    controls = [method for method in of_kind("metapt") if method["clustering"] in random]
+    meta = [method for method in of_kind("metapt") if not all(name in random for name in _clusterings(method))]
+    controls = [method for method in of_kind("metapt") if method not in meta]
     pooled = of_kind("ppt")
     plain = [method for method in of_kind("pt") if not method.get("extra_tuning")]
     longer = [method for method in of_kind("pt") if method.get("extra_tuning")]
@@ -70,10 +75,12 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         if pooled:
             text = f"Does {name} beat pooled pre-training?"
             found.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in found)))
-        for control in controls:
-            if all(control.get(key) == method.get(key) for key in RECIPE):
-                text = f"Do the clusters of {name} matter, or would any groups do?"
-                found.append(Question(text, name, control["name"]))
+        same_recipe = [c for c in controls if all(c.get(key) == method.get(key) for key in RECIPE)]
+        # Where there are random groups of the very sizes of its clusters, only they are its control.
+        same_sizes = [c for c in same_recipe if [random[name] for name in _clusterings(c)] == _clusterings(method)]
+        for control in same_sizes or same_recipe:
+            text = f"Do the clusters of {name} matter, or would any groups do?"
+            found.append(Question(text, name, control["name"]))
     for method in [*pooled[:1], *meta]:
         if plain:
             found.append(Question(f"Does {method['name']} beat no pre-training?", method["name"], plain[0]["name"]))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
+from metapt_explore.errors import UserError
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Code, Document, Figure, Heading, Paragraph, Table
 from metapt_explore.reporting.questions import Question, questions_of
@@ -13,6 +15,7 @@ from metapt_explore.runs.record import Record
 from metapt_explore.statistics import Comparison, compare, fairness_flags, variance_sources
 from metapt_explore.statistics.compare import points
 from metapt_explore.statistics.inference import holm
+from metapt_explore.statistics.units import paired_units
 
 #: Comparisons whose figures are drawn; all are in the table.
 DRAWN = 4
@@ -34,7 +37,7 @@ def make_report(record: Record) -> Document:
         return document
     methods = _methods(record)
     margin = float(record.study["evaluation"].get("margin", 0.02))
-    asked = questions_of(record.study, methods)
+    asked = _comparable(record, questions_of(record.study, methods))
     found = _answers(record, asked, margin)
     _answer(document, record, asked, found)
     _scores(document, record, methods)
@@ -56,8 +59,28 @@ def _methods(record: Record) -> list[str]:
     return [name for name in record.methods if name in scored] + [n for n in scored if n not in record.methods]
 
 
+def verdicts(record: Record) -> list[str]:
+    """The answers in one sentence each, the primary one first; what a terminal or a page shows."""
+    if record.results.empty:
+        return []
+    asked = _comparable(record, questions_of(record.study, _methods(record)))
+    margin = float(record.study["evaluation"].get("margin", 0.02))
+    found = _answers(record, asked, margin)
+    return [f"{q.text} {a.sentence} {a.settle}".rstrip() for q, a in zip(asked, found, strict=True)]
+
+
 def _answers(record: Record, asked: list[Question], margin: float) -> list[Comparison]:
     return [compare(record.results, question.method, question.baseline, margin=margin) for question in asked]
+
+
+def _comparable(record: Record, asked: list[Question]) -> list[Question]:
+    """Questions for which some pair of seeds has all tasks under both methods."""
+    found = []
+    for question in asked:
+        with suppress(UserError):
+            paired_units(record.results, question.method, question.baseline)
+            found.append(question)
+    return found
 
 
 # ------------------------------------------------------------------------------------------ sections
@@ -199,10 +222,9 @@ def _steadiness(document: Document, record: Record, methods: list[str], found: l
             "interval comes from drawing pairs of seeds with replacement. *Worst pair*: lowest mean over tasks."
         )
         document.add(Table(pd.DataFrame(rows), caption))
-    picture = figures.paired_lines(record.results, methods)
-    document.add(
-        Figure("pairs", picture, "Mean over tasks of every pair of seeds; a line is one pair under each method.")
-    )
+    if figures.whole_units(record.results).any():
+        caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
+        document.add(Figure("pairs", figures.paired_lines(record.results, methods), caption))
     sources = pd.concat([variance_sources(record.results, m).assign(method=m) for m in methods], ignore_index=True)
     pooled = sources[sources["task"] == "all tasks"]
     if pooled["share"].notna().any():
@@ -241,6 +263,8 @@ def _starts(document: Document, record: Record, methods: list[str], asked: list[
     chosen = tables.choice_table(record.results, methods)
     if len(chosen):
         document.add(Table(chosen, "What dev chose: learning rate, and after how many steps the prompt was kept."))
+        notes = tables.edge_notes(record.results, methods)
+        document.add(*([Bullets(notes)] if notes else []))
 
 
 def _efficiency(document: Document, record: Record, methods: list[str]) -> None:
@@ -280,7 +304,8 @@ def _clusters(document: Document, record: Record) -> None:
     document.add(Heading("Clusters and auxiliary tasks"))
     text = (
         "Silhouette (−1 to 1), Calinski–Harabasz and DBCV: higher is better separated; Davies–Bouldin: lower. ARI: "
-        "agreement with known groups, 0 for chance."
+        "agreement with known groups, 0 for chance. Label information: 0 where clusters say nothing of the label, 1 "
+        "where they are the label. Gain: of the methods that learn on these clusters, over PPT, in points."
     )
     document.add(Table(tables.cluster_table(record.clusterings), text))
     for clustering in record.clusterings:
@@ -305,6 +330,20 @@ def _data(document: Document, record: Record) -> None:
         document.add(Table(tables.task_table(record.tasks), "Downstream tasks. ⏎ is a line break."))
         warnings = [warning for task in record.tasks for warning in task.get("warnings") or []]
         document.add(*([Bullets(warnings)] if warnings else []))
+    if record.overlaps:
+        rows = [
+            {
+                "rows": f"{o['task']} {o['part']}",
+                "also in": f"{o['other_task']} {o['other_part']}",
+                "texts": o["texts"],
+                "share of the first": f"{tables.percent(o['share'])} %",
+            }
+            for o in record.overlaps
+        ]
+        text = (
+            "Texts that tasks, or splits of one task, have in common: their scores are not independent of one another."
+        )
+        document.add(Table(pd.DataFrame(rows), text))
 
 
 def _limits(document: Document, record: Record) -> None:

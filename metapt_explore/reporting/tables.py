@@ -94,6 +94,29 @@ def choice_table(results: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def edge_notes(results: pd.DataFrame, methods: list[str], often: float = 0.5) -> list[str]:
+    """Says which methods mostly chose the lowest or highest learning rate that was tried: a better one may lie beyond.
+
+    Example:
+        >>> scores = pd.DataFrame({"method": ["PT"] * 3, "learning_rate": [0.1, 0.1, 0.01]})
+        >>> edge_notes(scores, ["PT"])
+        ['PT: dev chose the highest learning rate tried (0.1) for 67 % of the scores; a higher one may be better.']
+    """
+    chosen = results.dropna(subset=["learning_rate"])
+    rates = sorted(chosen["learning_rate"].unique())
+    found = []
+    for method in methods if len(rates) > 1 else ():
+        own = chosen.loc[chosen["method"] == method, "learning_rate"]
+        for edge, word, beyond in ((rates[0], "lowest", "lower"), (rates[-1], "highest", "higher")):
+            share = float((own == edge).mean()) if len(own) else 0.0
+            if share > often:
+                found.append(
+                    f"{method}: dev chose the {word} learning rate tried ({edge:g}) for {100 * share:.0f} % of the "
+                    f"scores; a {beyond} one may be better."
+                )
+    return found
+
+
 def cluster_table(clusterings: list[dict[str, Any]]) -> pd.DataFrame:
     """Sizes and quality of each clustering."""
 
@@ -113,7 +136,11 @@ def cluster_table(clusterings: list[dict[str, Any]]) -> pd.DataFrame:
                 "Davies–Bouldin": number(c["quality"].get("davies_bouldin"), 2),
                 "Calinski–Harabasz": number(c["quality"].get("calinski_harabasz"), 1),
                 "DBCV": number(c["quality"].get("dbcv")),
+                "stability": number(c.get("stability"), 2),
                 "ARI with known groups": number((c["agreement"] or {}).get("adjusted_rand_index")),
+                "label information": number(c.get("label_information")),
+                "gain over PPT": "–" if c.get("gain") is None else percent(c["gain"], sign=True),
+                "gain at the start": "–" if c.get("start_gain") is None else percent(c["start_gain"], sign=True),
             }
             for c in clusterings
         ]

@@ -20,7 +20,7 @@ def method_accounts(workspace: Workspace, study: StudyConfig) -> list[dict[str, 
         ``data_seeds``, ``tasks``, ``shots``, ``trained_parameters``, ``seconds`` (tuning and scoring, mean of a
         score), ``pretraining_seconds`` (mean) and ``peak_mib`` (highest, None where it was not measured).
     """
-    index = workspace.index(study.name)
+    index = workspace.current_index(study.name)
     return [
         account
         for method in study.methods

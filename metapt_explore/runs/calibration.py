@@ -12,7 +12,18 @@ import torch
 from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.prompts.backbone import SCORING_SHARE, Backbone
 from metapt_explore.prompts.gradients import Batch, Scorer
-from metapt_explore.runs.cost import TEXT_SHARE, UNKNOWN_TEST_ROWS, Cost, Speed, Work, count, predict, seeds_together
+from metapt_explore.runs.cost import (
+    TEXT_SHARE,
+    UNKNOWN_TEST_ROWS,
+    Cost,
+    Speed,
+    TextCounts,
+    Work,
+    assumed_texts,
+    count,
+    predict,
+    seeds_together,
+)
 from metapt_explore.texts.rows import TextInput
 
 #: Timed runs of each kind, after one to warm up.
@@ -33,6 +44,7 @@ def preview(
     done: set[str],
     text_tokens: float | None = None,
     check: Callable[[], None] = lambda: None,
+    texts: TextCounts | None = None,
 ) -> Cost:
     """Calibrates, and predicts what the rest of a study costs.
 
@@ -43,10 +55,11 @@ def preview(
         done: Keys of the stages that are there already.
         text_tokens: Mean tokens of a text, where it is known.
         check: Called now and then; may raise to stop.
+        texts: How many pre-training texts there are, where it is known.
     """
     tokens = text_tokens or study.model.max_text_tokens * TEXT_SHARE
     speed = calibrate(study, tasks, backbone, max(1, round(tokens)), check)
-    works = count(study, tasks, tokens, backbone.placement)
+    works = count(study, tasks, tokens, backbone.placement, texts)
     # States of texts that are only labelled are forgotten at once.
     encoded = sum(work.encoded for key, work in works.items() if not key.startswith("labels/"))
     memory = backbone.memory
@@ -65,9 +78,11 @@ def preview(
     dtype = str(backbone.dtype).removeprefix("torch.")
     of_weights = getattr(getattr(backbone, "fast", None), "later_bytes", 0)
     slack = HEAP_SLACK if backbone.device.type == "cpu" else 1.0
-    return predict(
+    cost = predict(
         works, done, speed, slack * states / MIB, slack * (of_pass + of_weights) / MIB, str(backbone.device), dtype
     )
+    cost.assumed_texts = assumed_texts(study, texts)
+    return cost
 
 
 def _step_rows(study: StudyConfig) -> int:

@@ -13,7 +13,7 @@ def chosen_tasks_recipe(tasks: Artifact, clustering: str, without: list[int], on
     Args:
         tasks: All tasks of the clustering; finished.
         clustering: What it is called.
-        without: Clusters to leave out.
+        without: Clusters to leave out, by the numbers of their tasks (over several clusterings these go on).
         only: Clusters to keep, where `without` is empty.
         where: The method, for messages.
 
@@ -39,7 +39,8 @@ def chosen_tasks_recipe(tasks: Artifact, clustering: str, without: list[int], on
     stage = Stage("tasks", title, 1, {key: sorted(set(named))}, {"tasks": tasks.id})
 
     def compute(out: ArtifactWriter) -> None:
-        table, summary = tasks.table("tasks"), tasks.summary
+        # How many memberships soft clusters have is of all of them.
+        table, summary = tasks.table("tasks"), {k: v for k, v in tasks.summary.items() if k != "memberships"}
         own = table[table["task"].isin(kept)].reset_index(drop=True)
         out.write_table("tasks", own)
         counts = dict(summary["counts"])

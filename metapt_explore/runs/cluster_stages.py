@@ -9,6 +9,7 @@ import pandas as pd
 
 from metapt_explore.clusters.auxiliary import AuxiliaryTasks, auxiliary_tasks
 from metapt_explore.clusters.cluster_tasks import cluster_tasks
+from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
@@ -23,22 +24,24 @@ def clusters_recipe(
     texts: Artifact,
     embeddings: Artifact,
     like: Artifact | None,
-    labels: Artifact | None = None,
 ) -> Recipe:
     """One grouping of the texts, with its map, keywords and quality."""
     clustering = study.clustering(name)
-    config = clustering.model_dump(mode="json", exclude={"name", "like"})
+    config = clustering.model_dump(mode="json", exclude={"name", "like", "seed"})
     config["seed"] = study.seed
-    # The summary counts labels by their names.
-    config["labels"] = {label.value: label_name for label_name, label in study.auxiliary_tasks.labels.items()}
+    if clustering.seed is not None:
+        config["clustering_seed"] = clustering.seed
+    # The data's own labels are counted by their names. Labels that are still to be found have no part in a grouping:
+    # another cut-off must not cluster anew.
+    counted = study.labelling is None
+    if counted:
+        config["labels"] = {label.value: label_name for label_name, label in study.auxiliary_tasks.labels.items()}
     if clustering.algorithm == "random_groups":
         # Its random stream carries the name, so that a study can hold several random controls.
         config["name"] = name
     parents = {"texts": texts.id, "embeddings": embeddings.id}
     if like is not None:
         parents["like"] = like.id
-    if labels is not None:
-        parents["labels"] = labels.id
     stage = Stage("clusters", f"clusters '{name}'", 1, config, parents)
 
     def compute(out: ArtifactWriter) -> None:
@@ -52,11 +55,11 @@ def clusters_recipe(
         vectors = embeddings.tensors("embeddings")["embeddings"].numpy()
         groups = [group if isinstance(group, str) else None for group in rows["group"]]
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
-        grouping = cluster(vectors, clustering, study.seed, groups, like_labels)
+        grouping = cluster(vectors, clustering, study.seed, groups, like_labels, texts_of(rows))
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
         words = keywords(texts_of(rows), grouping.labels)
-        row_labels = pd.Series([name or "unlabelled" for name in row_classes(study, texts, labels)])
+        labels_of = count_labels(grouping.labels, row_classes(study, texts, None)) if counted else {}
         clusters = []
         for cluster_id in sorted(set(grouping.labels.tolist()) - {-1}):
             members = grouping.labels == cluster_id
@@ -67,7 +70,7 @@ def clusters_recipe(
                     "name": f"{cluster_id}: {known}" if known else cluster_name(cluster_id, words.get(cluster_id, [])),
                     "rows": int(members.sum()),
                     "keywords": words.get(cluster_id, []),
-                    "labels": {str(k): int(v) for k, v in row_labels[members].value_counts().items()},
+                    **({"labels": labels_of[cluster_id]} if counted else {}),
                     "strength": float(np.mean(grouping.strength[members])),
                 }
             )
@@ -116,26 +119,37 @@ def tasks_recipe(
     stage = Stage("tasks", "auxiliary tasks", 1, config, parents)
 
     def compute(out: ArtifactWriter) -> None:
-        rows = texts.table("texts")
-        by_value = {label.value: name for name, label in auxiliary.labels.items()}
-        classes = row_classes(study, texts, found_labels)
-        if found_labels is not None and not any(classes):
-            raise UserError("labelling: no text is confident enough to keep its label; lower labelling.cutoff.")
-        if found_labels is None and rows["label"].isna().all():
-            raise UserError(
-                f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label, "
-                "or let labels be found (`labelling: {by: zero_shot}`)."
-            )
-        if not any(classes):
-            found = sorted({str(value) for value in rows["label"].dropna()})[:8]
-            raise UserError(
-                f"{study.texts.name}: no label of the texts ({', '.join(found)}) is among auxiliary_tasks.labels "
-                f"({', '.join(by_value)})."
-            )
-        labels = clusters.table("clusters")["cluster"].to_numpy() if clusters is not None else np.zeros(len(rows), int)
-        _write_tasks(auxiliary_tasks(labels, classes, list(auxiliary.labels), auxiliary), out)
+        classes = labelled_classes(study, texts, found_labels)
+        pool = np.zeros(len(classes), int)
+        labels = clusters.table("clusters")["cluster"].to_numpy() if clusters is not None else pool
+        write_tasks(auxiliary_tasks(labels, classes, list(auxiliary.labels), auxiliary), out)
 
     return stage, compute
+
+
+def labelled_classes(study: StudyConfig, texts: Artifact, found_labels: Artifact | None) -> list[str | None]:
+    """Class of each text, None where it has none.
+
+    Raises:
+        UserError: Where no text has one, saying why.
+    """
+    rows = texts.table("texts")
+    classes = row_classes(study, texts, found_labels)
+    if found_labels is not None and not any(classes):
+        raise UserError("labelling: no text is confident enough to keep its label; lower labelling.cutoff.")
+    if found_labels is None and rows["label"].isna().all():
+        raise UserError(
+            f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label, "
+            "or let labels be found (`labelling: {by: zero_shot}`)."
+        )
+    if not any(classes):
+        found = sorted({str(value) for value in rows["label"].dropna()})[:8]
+        values = [label.value for label in study.auxiliary_tasks.labels.values()]
+        raise UserError(
+            f"{study.texts.name}: no label of the texts ({', '.join(found)}) is among auxiliary_tasks.labels "
+            f"({', '.join(values)})."
+        )
+    return classes
 
 
 def _cluster_tasks_recipe(study: StudyConfig, texts: Artifact, clusters: Artifact) -> Recipe:
@@ -148,16 +162,19 @@ def _cluster_tasks_recipe(study: StudyConfig, texts: Artifact, clusters: Artifac
         "min_per_label": auxiliary.min_per_label,
         "seed": study.seed,
     }
-    stage = Stage("tasks", "auxiliary tasks", 1, config, {"texts": texts.id, "clusters": clusters.id})
+    # Version 2: no task is drawn twice.
+    stage = Stage("tasks", "auxiliary tasks", 2, config, {"texts": texts.id, "clusters": clusters.id})
 
     def compute(out: ArtifactWriter) -> None:
         labels = clusters.table("clusters")["cluster"].to_numpy()
-        _write_tasks(cluster_tasks(labels, list(auxiliary.labels), auxiliary, study.seed), out)
+        made = cluster_tasks(labels, list(auxiliary.labels), auxiliary, study.seed)
+        write_tasks(made, out, {"asked": auxiliary.n_tasks})
 
     return stage, compute
 
 
-def _write_tasks(made: AuxiliaryTasks, out: ArtifactWriter) -> None:
+def write_tasks(made: AuxiliaryTasks, out: ArtifactWriter, more: dict[str, Any] | None = None) -> None:
+    """Writes the tasks, and what became of every row; `more` goes into the summary."""
     records = [
         {"task": int(task), "label": label, "row": int(row)}
         for task, by_label in sorted(made.tasks.items())
@@ -171,5 +188,6 @@ def _write_tasks(made: AuxiliaryTasks, out: ArtifactWriter) -> None:
             "sizes": {str(t): int(sum(len(m) for m in by.values())) for t, by in sorted(made.tasks.items())},
             "dropped": {str(cluster): why for cluster, why in made.dropped.items()},
             "counts": made.counts,
+            **(more or {}),
         }
     )

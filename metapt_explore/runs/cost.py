@@ -24,6 +24,19 @@ UNKNOWN_TEXTS = 5_000
 
 
 @dataclass(frozen=True)
+class TextCounts:
+    """Pre-training texts that are there.
+
+    Attributes:
+        rows: All of them.
+        unlabelled: Those without any label.
+    """
+
+    rows: int
+    unlabelled: int
+
+
+@dataclass(frozen=True)
 class Work:
     """What one stage sends through the language model.
 
@@ -84,6 +97,7 @@ class Cost:
         spent: Seconds of calibration.
         real_seconds: What it took, None until it has run.
         real_peak_mib: The peak that was seen.
+        assumed_texts: Texts that were reckoned with, where nobody has counted them yet and the study sets no limit.
     """
 
     stages: dict[str, dict[str, float]]
@@ -94,6 +108,7 @@ class Cost:
     spent: float
     real_seconds: float | None = None
     real_peak_mib: float | None = None
+    assumed_texts: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -105,6 +120,7 @@ def count(
     tasks: dict[str, TaskConfig],
     text_tokens: float | None = None,
     placement: Placement | None = None,
+    texts: TextCounts | None = None,
 ) -> dict[str, Work]:
     """Counts the work of every stage with the language model, by the keys that `Study` reports under.
 
@@ -113,10 +129,11 @@ def count(
         tasks: Its downstream tasks by name.
         text_tokens: Mean tokens of a text; a share of the limit when absent.
         placement: Where the prompt stands, where the model's family decides; as the study says when absent.
+        texts: How many pre-training texts there are; the study's limit, or a guess, when absent.
 
     Returns:
         ``prompt/<method>/<seed>`` and ``fewshot/<method>/<task>/<seed>`` with their work, and ``labels/zero_shot``
-        where the language model labels the texts (all of them at most).
+        where the language model labels the texts (all of them, where it is not known how many have a label).
     """
     tokens = study.model.max_text_tokens * TEXT_SHARE if text_tokens is None else text_tokens
     works: dict[str, Work] = {}
@@ -129,8 +146,9 @@ def count(
         encoded.add(what)
         return round(rows * tokens)
 
+    text_rows = texts.rows if texts else study.texts.limit or UNKNOWN_TEXTS
     if study.labelling is not None and study.labelling.by == "zero_shot":
-        rows = study.texts.limit or UNKNOWN_TEXTS
+        rows = texts.unlabelled if texts and study.labelling.which == "unlabelled" else text_rows
         works["labels/zero_shot"] = Work(scored=rows, encoded=first_time("zero_shot", rows))
     for init_seed in study.evaluation.init_seeds:
         for method in study.methods:
@@ -139,11 +157,10 @@ def count(
                 works[key] = Work()
             else:
                 steps, episode = outer_steps(method, study.pretraining), _episode(method, study)
-                rows = study.texts.limit or UNKNOWN_TEXTS
-                drawn = min(rows, steps * _drawn(method, study))
+                drawn = min(text_rows, steps * _drawn(method, study))
                 # Where most texts are drawn anyway, all methods share one bank of them.
-                whole = 2 * drawn > rows
-                states = first_time("texts" if whole else key, rows if whole else drawn)
+                whole = 2 * drawn > text_rows
+                states = first_time("texts" if whole else key, text_rows if whole else drawn)
                 works[key] = Work(steps * episode.trained, steps * episode.hessian, steps * episode.scored, states)
             for name, task in tasks.items():
                 work = _fewshot(study, task, method)
@@ -156,6 +173,12 @@ def count(
                     key = f"fewshot/{method.name}/{name} at {shots} shots/{init_seed}"
                     works[key] = _fewshot(other, task, method) + Work(encoded=first_time((name, shots), rows))
     return works
+
+
+def assumed_texts(study: StudyConfig, texts: TextCounts | None) -> int | None:
+    """The guess that `count` works with, None where it needs none."""
+    asked = any(method.kind != "pt" for method in study.methods)
+    return UNKNOWN_TEXTS if asked and texts is None and study.texts.limit is None else None
 
 
 def _drawn(method: MethodConfig, study: StudyConfig) -> int:

@@ -15,9 +15,13 @@ from metapt_explore import hub
 from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.decontaminate import MIN_CONTAINED
 from metapt_explore.texts.normalise import normalise
-from metapt_explore.texts.rows import texts_of
+from metapt_explore.texts.rows import as_inputs, duplicate_key, texts_of
+
+#: How pairs of texts are compared; single texts never were in another way.
+PAIRS = "in either order, and each text by itself"
 
 Recipe = tuple[Stage, Callable[[ArtifactWriter], None]]
 OnUnits = Callable[[int], None]
@@ -33,7 +37,13 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
         seeds: list[int | None] = list(evaluation.data_seeds) if "{seed}" in (source.file or "") else [None]
         for seed in seeds:
             file = source.file.replace("{seed}", str(seed)) if source.file and seed is not None else source.file
-            inputs.append(source_fingerprint(source.model_copy(update={"file": file})))
+            try:
+                inputs.append(source_fingerprint(source.model_copy(update={"file": file})))
+            except UserError as error:
+                if task.instead_of is None:
+                    raise
+                hint = f"Or set METAPT_DATA to the folder that holds {task.instead_of.removeprefix('{data}/')}."
+                raise UserError(f"Task '{task.name}': {error} {hint}") from None
     asked = task.model_dump(mode="json", include={"name", "labels"})
     columns = [source.columns.model_dump(mode="json") for source in task.sources]
     # Label words do not change the rows; only the values that tell classes apart do.
@@ -46,6 +56,8 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
         "test_rows": evaluation.test_rows,
         "seed": study.seed,
     }
+    if task.pairs:
+        config["pairs"] = PAIRS
     if evaluation.shuffle_labels:
         config["shuffle_labels"] = True
     stage = Stage("split", f"few-shot splits of {task.name}", 1, config, {}, {"sources": inputs})
@@ -85,13 +97,15 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
     if texts.balanced:
         config["balanced"] = True
     config["seed"] = study.seed
+    if texts.columns.text_pair is not None:
+        config["pairs"] = PAIRS
     parents = {f"split of {name}": split.id for name, split in sorted(splits.items())}
     # The version is raised whenever what this stage writes changes.
     stage = Stage("texts", "pre-training texts", 1, config, parents, {"source": source_fingerprint(texts)})
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.seeds import stream
-        from metapt_explore.texts.decontaminate import decontaminate
+        from metapt_explore.texts.decontaminate import decontaminate_rows
         from metapt_explore.texts.report import data_report
         from metapt_explore.texts.sources import load_source
 
@@ -100,7 +114,8 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
         frame = rows.to_pandas()
         held_out = held_out_rows(splits)
         written = pd.Series(texts_of(frame), index=frame.index)
-        verdict = decontaminate(list(written), list(held_out["text"]), texts.near_duplicate)
+        inputs = as_inputs(frame)
+        verdict = decontaminate_rows(inputs, list(held_out["text"]), texts.near_duplicate)
         normal = written.map(normalise)
         reason = pd.Series("", index=frame.index)
         reason[normal.str.count(" ") + 1 < texts.min_words] = f"shorter than {texts.min_words} words"
@@ -114,7 +129,8 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
             reason[(reason == "") & frame["label"].isna()] = "no label"
         # Last, so that a row that is dropped anyway does not make a later one its duplicate.
         usable = frame.index[reason == ""]
-        reason[usable[normal[usable].duplicated()]] = "duplicate"
+        keys = pd.Series([duplicate_key(row) for row in inputs], index=frame.index)
+        reason[usable[keys[usable].duplicated()]] = "duplicate"
         left = frame.index[reason == ""].to_numpy()
         if texts.limit is not None and len(left) > texts.limit:
             order = stream(study.seed, "texts").permutation(len(left))
@@ -155,6 +171,20 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
     return stage, compute
 
 
+def find_texts(study: StudyConfig, tasks: dict[str, TaskConfig], workspace: Workspace) -> Artifact | None:
+    """The pre-training texts, if they are there already; nothing is computed."""
+    try:
+        splits = {name: workspace.artifact(split_recipe(study, task)[0].id) for name, task in tasks.items()}
+        for shots in study.evaluation.more_shots:
+            other = study.at_shots(shots)
+            for name, task in tasks.items():
+                splits[f"{name} at {shots} shots"] = workspace.artifact(split_recipe(other, task)[0].id)
+        texts = workspace.artifact(texts_recipe(study, splits)[0].id)
+    except UserError:  # a source that cannot be read was not read before either
+        return None
+    return texts if texts.status == "done" else None
+
+
 def _by_turns(labels: np.ndarray) -> np.ndarray:
     """Positions such that labels take turns, each in its own order; where one has run out the others go on."""
     turn = pd.Series(labels).groupby(labels).cumcount().to_numpy()
@@ -185,9 +215,15 @@ def _counts(reason: pd.Series) -> dict[str, int]:
 def embeddings_recipe(study: StudyConfig, texts: Artifact, device: str, on_units: OnUnits) -> Recipe:
     """Sentence embeddings of the texts."""
     from metapt_explore.prompts.models import content_hash, model_folder
+    from metapt_explore.prompts.pooling import read_pooling
 
     folder = model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)
-    config = {"max_tokens": study.encoder.max_tokens, "batch_size": study.encoder.batch_size}
+    pooling = read_pooling(folder, study.encoder.name)
+    config: dict[str, Any] = {
+        "max_tokens": pooling.tokens(study.encoder.max_tokens),
+        "batch_size": study.encoder.batch_size,
+        **pooling.unusual,
+    }
     inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
     stage = Stage("embeddings", "embeddings", 1, config, {"texts": texts.id}, inputs)
 

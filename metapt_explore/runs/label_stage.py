@@ -15,8 +15,7 @@ from metapt_explore.prompts.reader import words_key
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import OnUnits, Recipe, held_out_rows
 from metapt_explore.texts.labelling import LEAKED, agreement, classify, confident_labels, training_rows
-from metapt_explore.texts.normalise import normalise
-from metapt_explore.texts.rows import TextInput, as_inputs, texts_of
+from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key, written_out
 
 #: Texts between two reports of progress.
 CHUNK = 64
@@ -118,7 +117,7 @@ def labels_recipe(
             }
             for name in names
         }
-        seen = [normalise(text) in trained_on for text in texts_of(chosen)]
+        seen = [duplicate_key(text) in trained_on for text in as_inputs(chosen)]
         if trained_on:
             summary["train"]["also_asked"] = sum(seen)
         # What a classifier says of its own training rows is no measure of it.
@@ -168,8 +167,8 @@ def _classifier(
     """The same by a classifier.
 
     Returns:
-        The probabilities, the accuracy on held-out labelled rows, the normalised texts it was trained on, and a report
-        of them.
+        The probabilities, the accuracy on held-out labelled rows, the keys (`duplicate_key`) of what it was trained on,
+        and a report of these rows.
     """
     from metapt_explore.clusters.embed import embed
     from metapt_explore.texts.sources import load_source
@@ -179,7 +178,7 @@ def _classifier(
     # Another data set may call classes by their names, where the study's own texts have numbers for them.
     known = {name: name for name in study.auxiliary_tasks.labels}
     known |= {label.value: name for name, label in study.auxiliary_tasks.labels.items()}
-    written = texts_of(frame)
+    written = as_inputs(frame)
     names = [known.get(value) if isinstance(value, str) else None for value in frame["label"]]
     if not any(names):
         found = ", ".join(sorted({str(value) for value in frame["label"].dropna()})[:8]) or "none"
@@ -196,7 +195,7 @@ def _classifier(
     train = np.zeros((0, vectors.shape[1]), np.float32)
     if usable:
         # Its rows are not the texts that are counted: the stage's bar stands still, and a cancel is still seen.
-        train = embed(usable, study.encoder, device, lambda rows: on_units(0))
+        train = embed(written_out(usable), study.encoder, device, lambda rows: on_units(0))
     probabilities, accuracy = classify(train, classes, vectors, list(study.auxiliary_tasks.labels), where)
     report = {"rows": len(usable), "dropped": chosen.dropped}
-    return probabilities, accuracy, {normalise(text) for text in usable}, report
+    return probabilities, accuracy, {duplicate_key(text) for text in usable}, report

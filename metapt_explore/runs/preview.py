@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metapt_explore.runs.cost import Cost
+from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.cost import Cost, TextCounts
 from metapt_explore.runs.files import read_json, write_json
 from metapt_explore.runs.peak_memory import PeakWatch
 from metapt_explore.runs.progress import say_time
@@ -31,9 +33,12 @@ class Preview:
     def __init__(self, study: Study, done: set[str]) -> None:
         self.study = study
         self.cost: Cost | None = None
-        works = estimate(study.config, study.tasks, study.placement)
+        texts = text_counts(study.texts())
+        works = estimate(study.config, study.tasks, study.placement, texts)
         rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
         if sum(rest.values()) < WORTH_TOKENS:
+            # What an earlier run cost is not what this one costs.
+            self._file.unlink(missing_ok=True)
             return
         from metapt_explore.runs.calibration import preview
 
@@ -42,7 +47,7 @@ class Preview:
         def check() -> None:
             study.progress.advance(0)
 
-        self.cost = cost = preview(study.config, study.tasks, study.backbone, done, text_tokens(study), check)
+        self.cost = cost = preview(study.config, study.tasks, study.backbone, done, text_tokens(study), check, texts)
         # Data stages keep their share, so that the bar does not jump.
         model_work = sum(work for key, work in works.items() if key.startswith(MODEL_STAGES))
         whole = max(1.0, cost.seconds)
@@ -64,8 +69,17 @@ class Preview:
 
     def _save(self) -> None:
         if self.cost is not None:
-            folder = self.study.workspace.study_folder(self.study.config.name)
-            write_json(folder / "cost.json", self.cost.as_dict())
+            write_json(self._file, self.cost.as_dict())
+
+    @property
+    def _file(self) -> Path:
+        return self.study.workspace.study_folder(self.study.config.name) / "cost.json"
+
+
+def text_counts(texts: Artifact) -> TextCounts:
+    """Counts the pre-training texts."""
+    labels = texts.table("texts")["label"]
+    return TextCounts(len(labels), int(labels.isna().sum()))
 
 
 def text_tokens(study: Study, sample: int = 200) -> float:

@@ -12,8 +12,7 @@ from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.reader import words_key
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import OnUnits, Recipe
-from metapt_explore.texts.normalise import comparison_key
-from metapt_explore.texts.rows import TextInput, as_inputs
+from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key
 
 
 def probe_recipe(
@@ -73,8 +72,7 @@ def training_rows(split: Artifact, task: TaskConfig, data_seeds: Sequence[int]) 
         UserError: Where a data seed has no row left.
     """
     rows = split.table("rows")
-    columns = ["text", "text_pair"] if task.pairs and "text_pair" in rows else ["text"]
-    rows["key"] = list(zip(*(rows[column].map(comparison_key) for column in columns), strict=True))
+    rows["key"] = [duplicate_key(text) for text in as_inputs(rows)]
     keys = {part: set(rows.loc[rows["split"] == part, "key"]) for part in ("train", "dev", "test")}
     rows = rows[(rows["split"] == "train") & ~rows["key"].isin(keys["test"])]
     classes = {name: index for index, name in enumerate(task.labels)}

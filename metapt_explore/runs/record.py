@@ -18,7 +18,9 @@ import yaml
 
 from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.runs.accounts import method_accounts
+from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.files import read_json, write_bytes, write_json, write_table
 from metapt_explore.runs.results import curves_table, efficiency_table, results_table
 from metapt_explore.runs.workspace import Workspace
@@ -36,7 +38,7 @@ class Record:
     Attributes:
         name: The study's name.
         title: Its title.
-        study: Its settings as plain values; of files only the names.
+        study: Its settings as plain values, where they are not the defaults; of files only the names.
         results: One row for each score, see `results_table`.
         curves: Scores after each scored number of tuning steps, see `curves_table`.
         accounts: What each method spent and was given, see `method_accounts`.
@@ -45,6 +47,7 @@ class Record:
         tasks: Title, classes, sizes, checksums and warnings of each downstream task.
         manifest: Versions and hardware.
         cells: Scores that the study asks for.
+        overlaps: Texts that tasks, or splits of a task, have in common, see `task_overlaps`.
         efficiency: Scores by the number of examples per class, where the study asks for more than one.
     """
 
@@ -59,6 +62,7 @@ class Record:
     tasks: list[dict[str, Any]] = field(default_factory=list)
     manifest: dict[str, Any] = field(default_factory=dict)
     cells: int = 0
+    overlaps: list[dict[str, Any]] = field(default_factory=list)
     efficiency: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
@@ -75,7 +79,7 @@ class Record:
         if len(self.efficiency):
             write_table(folder / "efficiency.parquet", self.efficiency.drop(columns=LOCAL, errors="ignore"))
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
-        facts = ("name", "title", "accounts", "clusterings", "texts", "tasks", "manifest", "cells")
+        facts = ("name", "title", "accounts", "clusterings", "texts", "tasks", "manifest", "cells", "overlaps")
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
 
     @classmethod
@@ -105,14 +109,14 @@ def record_of(workspace: Workspace, name: str) -> Record:
         UserError: Where the workspace has no such study.
     """
     config = workspace.study_config(name)
-    index = workspace.index(name)
+    index = workspace.current_index(name)
     done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
     manifests = [workspace.artifact(e["id"]).stage.get("manifest") for e in done if e["kind"] == "fewshot"]
     return Record(
         name=name,
         title=config.title,
-        study=_portable(yaml.safe_load(to_yaml(config))),
+        study=_portable(yaml.safe_load(to_yaml(config, brief=True))),
         results=results_table(workspace, name),
         curves=curves_table(workspace, name),
         accounts=method_accounts(workspace, config),
@@ -121,12 +125,17 @@ def record_of(workspace: Workspace, name: str) -> Record:
         tasks=_tasks(workspace, config, done),
         manifest=_one_manifest([found for found in manifests if found]),
         cells=len(config.methods) * len(config.evaluation.tasks) * len(config.evaluation.pairs),
+        overlaps=task_overlaps(
+            {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
+        ).to_dict(orient="records"),
         efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
     )
 
 
 def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
+    # Quality beside what methods gained with it, NaN where there is nothing.
+    beside = clustering_quality(workspace, config).set_index("clustering")
     for clustering in config.clusterings:
         of = {e["kind"]: workspace.artifact(e["id"]).summary for e in done if e.get("clustering") == clustering.name}
         clusters, tasks = of.get("clusters", {}), of.get("tasks", {})
@@ -141,6 +150,12 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str,
                 "quality": {k: v for k, v in (clusters.get("quality") or {}).items() if k != "sizes"},
                 "agreement": clusters.get("agreement"),
                 "tasks": tasks.get("tasks"),
+                **{
+                    key: None
+                    if clustering.name not in beside.index or pd.isna(value := beside[key][clustering.name])
+                    else float(value)
+                    for key in ("stability", "label_information", "gain", "start_gain")
+                },
             }
         )
     return found

@@ -39,7 +39,7 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
     `pretraining_seconds` is the whole pre-training behind the prompt, with encoding the texts where no
     method before it had. Both are telemetry.
     """
-    return _results(workspace, study, [entry for entry in workspace.index(study) if entry["kind"] == "fewshot"])
+    return _results(workspace, study, fewshot_entries(workspace, study))
 
 
 def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) -> pd.DataFrame:
@@ -61,6 +61,11 @@ def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) ->
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 
+def fewshot_entries(workspace: Workspace, study: str) -> list[dict[str, Any]]:
+    """The few-shot evaluations in a study's list that answer what is asked now (see `Workspace.current_index`)."""
+    return [entry for entry in workspace.current_index(study) if entry["kind"] == "fewshot"]
+
+
 def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
     """Scores by the number of labelled examples per class: those of `evaluation.shots` and of `more_shots`.
 
@@ -71,7 +76,7 @@ def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
     main = results_table(workspace, study)
     frames = [main.assign(shots=config.evaluation.shots)] if len(main) else []
     for shots in config.evaluation.more_shots:
-        entries = [e for e in workspace.index(study) if e["kind"] == OTHER_SHOTS and e.get("shots") == shots]
+        entries = [e for e in workspace.current_index(study) if e["kind"] == OTHER_SHOTS and e.get("shots") == shots]
         found = _results(workspace, study, entries)
         if len(found):
             frames.append(found.assign(shots=shots))
@@ -84,9 +89,9 @@ def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:
     Test scores exist for the learning rate that dev chose; other rates have none.
     """
     frames = []
-    for entry in workspace.index(study):
+    for entry in fewshot_entries(workspace, study):
         artifact = workspace.artifact(entry["id"])
-        if entry["kind"] == "fewshot" and artifact.status == "done":
+        if artifact.status == "done":
             frame = artifact.table("curves")
             frame["method"], frame["task"], frame["init_seed"] = (
                 entry["method"],

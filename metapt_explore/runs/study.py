@@ -19,22 +19,27 @@ from metapt_explore.config import Family, MethodConfig, Placement, StudyConfig, 
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.runs import cluster_stages, data_stages, prompt_stages
+from metapt_explore.runs import cluster_stages, data_stages, prompt_stages, task_stages
 from metapt_explore.runs.agreement_stage import agreement_recipe
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.check import check_study
 from metapt_explore.runs.chosen_tasks import chosen_tasks_recipe
+from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.label_stage import labels_recipe
-from metapt_explore.runs.preview import Preview
+from metapt_explore.runs.preview import Preview, text_counts
 from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.results import results_table
+from metapt_explore.runs.stability_stage import stability_recipe
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
+
+#: How rows of models that are not decoder-only are laid out and read; those of decoder-only models never changed.
+READING = 2
 
 
 class Study:
@@ -116,25 +121,75 @@ class Study:
         """The clustering of that name."""
         like_name = self.config.clustering(name).like
         like = self.clusters(like_name) if like_name else None
-        recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like, self.labels())
+        recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like)
         return self._make(f"clusters/{name}", recipe, 1, clustering=name)
 
-    def auxiliary_tasks(self, clustering: str | None) -> Artifact:
-        """Auxiliary tasks out of a clustering; None is one pool of all labelled rows."""
-        clusters = self.clusters(clustering) if clustering else None
-        recipe = cluster_stages.tasks_recipe(self.config, self.texts(), clusters, self.labels())
-        return self._make(f"tasks/{clustering or 'pool'}", recipe, 1, clustering=clustering or "pool")
+    def auxiliary_tasks(self, clustering: str | list[str] | None) -> Artifact:
+        """Auxiliary tasks out of a clustering, or several together; None is one pool of all labelled rows."""
+        names = [clustering] if isinstance(clustering, str) else list(clustering or [])
+        soft = self.config.auxiliary_tasks.softness > 0
+        if len(names) > 1 or (names and soft):
+            parts = [task_stages.Part(name, self.clusters(name), self._copied(name)) for name in names]
+            embeddings = self.embeddings() if soft else None
+            recipe = task_stages.joined_tasks_recipe(self.config, self.texts(), parts, embeddings, self.labels())
+        else:
+            clusters = self.clusters(names[0]) if names else None
+            recipe = cluster_stages.tasks_recipe(self.config, self.texts(), clusters, self.labels())
+        called = " + ".join(names) or "pool"
+        return self._make(f"tasks/{called}", recipe, 1, clustering=called)
+
+    def _copied(self, name: str) -> Artifact | None:
+        """Random groups: the clustering whose sizes they copy, in the end."""
+        like = self.config.clustering(name).like
+        return None if like is None else self._copied(like) or self.clusters(like)
+
+    def stability(self, name: str, runs: int = 5) -> Artifact:
+        """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.
+
+        Args:
+            name: The clustering.
+            runs: Other seeds, and sub-samples: twice as many clusterings, or as many where nothing is drawn.
+
+        Returns:
+            An artifact whose summary `clusters/stability.py` describes; ``sentence`` says it in words.
+
+        Raises:
+            UserError: Where there are fewer than two runs.
+        """
+        if runs < 2:
+            raise UserError(f"stability of '{name}': runs is {runs}; two runs or more can be compared.")
+        like_name = self.config.clustering(name).like
+        like = self.clusters(like_name) if like_name else None
+        clusters = self.clusters(name)
+        recipe = stability_recipe(
+            self.config, name, runs, self.texts(), self.embeddings(), clusters, like, self._advance
+        )
+        return self._make(f"stability/{name}", recipe, 2 * runs, clustering=name)
+
+    def clustering_quality(self) -> pd.DataFrame:
+        """Quality of each finished clustering beside what methods gained with it (see `clusters/quality_table.py`)."""
+        return clustering_quality(self.workspace, self.config)
 
     def tasks_of(self, method: MethodConfig) -> Artifact:
         """The auxiliary tasks that a method learns from: those of its clustering, or some of them."""
         tasks = self.auxiliary_tasks(method.clustering)
         if not (method.without or method.only):
             return tasks
-        called = str(method.clustering)
+        called = " + ".join(method.clusterings)
         recipe = chosen_tasks_recipe(tasks, called, method.without, method.only, f"method '{method.name}'")
         # Another name in the study's list: the entry of all tasks stays.
         title = recipe[0].title.removeprefix("auxiliary tasks ")
         return self._make(f"tasks/{called} {title}", recipe, 1, kind="some tasks", clustering=f"{called} {title}")
+
+    def task_names(self, clustering: str | list[str] | None) -> dict[int, str]:
+        """What the auxiliary tasks of a clustering, or of several, are called: as their clusters; empty for a pool."""
+        told = self.auxiliary_tasks(clustering).summary.get("names")
+        if told is not None:
+            return {int(task): str(name) for task, name in told.items()}
+        if not isinstance(clustering, str) or self.config.auxiliary_tasks.classes == "clusters":
+            return {}
+        clusters = self.clusters(clustering).summary["clusters"]
+        return {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters}
 
     def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
         """The prompt of a method for one initialisation seed (the first of the study when absent)."""
@@ -220,7 +275,7 @@ class Study:
         return self._make(f"probe/{task}", recipe, len(listed), task=task)
 
     def agreement(
-        self, init_seed: int | None = None, method: str | None = None, clustering: str | None = None
+        self, init_seed: int | None = None, method: str | None = None, clustering: str | list[str] | None = None
     ) -> Artifact:
         """Whether gradients of auxiliary and downstream tasks point the same way (`diagnostics/agreement.py`).
 
@@ -245,14 +300,12 @@ class Study:
             prompt = self._make(f"prompt/start/{init_seed}", recipe, 1, kind="common start", init_seed=init_seed)
         else:
             prompt = self.prompt(method, init_seed)
-        clusters = self.clusters(clustering).summary["clusters"]
-        by_label = self.config.auxiliary_tasks.classes == "labels"
         recipe = agreement_recipe(
             self.config,
             self.tasks,
             self.texts(),
             self.auxiliary_tasks(clustering),
-            {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters} if by_label else {},
+            self.task_names(clustering),
             {name: self.split(name) for name in self.tasks},
             prompt,
             self._model,
@@ -303,7 +356,8 @@ class Study:
         """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact."""
         from metapt_explore.runs.calibration import preview
 
-        return preview(self.config, self.tasks, self.backbone, set())
+        texts = data_stages.find_texts(self.config, self.tasks, self.workspace)
+        return preview(self.config, self.tasks, self.backbone, set(), texts=text_counts(texts) if texts else None)
 
     def run(self) -> pd.DataFrame:
         """Makes everything that is not there yet and returns the results table.
@@ -396,7 +450,7 @@ class Study:
         """Makes a stage's artifact; `kind` is what the study's list calls it, where that is not its own kind."""
         stage, compute = recipe
         if not self._saved:
-            self.workspace.save_study(self.config, self.progress.holds_lock)
+            self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
             self._saved = True
         artifact = self.workspace.artifact(stage.id)
         # Pages find a running artifact through the index, so it is entered before it is made.
@@ -437,6 +491,17 @@ class Study:
 
         return resolve_device(self.config.model.device)
 
+    @property
+    def _pooling(self) -> str | None:
+        """How a sentence encoder pools, where that is not the mean: its file is not among those that are hashed."""
+        from metapt_explore.prompts.models import model_folder
+        from metapt_explore.prompts.pooling import read_pooling
+
+        model = self.config.model
+        if self.family != "sentence":
+            return None
+        return read_pooling(model_folder(model.name, model.revision), model.name).unusual.get("pooling")
+
     @cached_property
     def _model(self) -> dict[str, Any]:
         """What the answer of a stage with the language model depends on."""
@@ -452,6 +517,9 @@ class Study:
             "pass_memory_gib": model.pass_memory_gib,
             # How its files are read, where that is not left to them.
             **{key: value for key in ("family", "sentinel") if (value := getattr(model, key)) is not None},
+            # Raised whenever rows of these families are laid out or read in another way than before.
+            **({"reading": READING} if self.family != "causal" else {}),
+            **({"pooling": pooling} if (pooling := self._pooling) else {}),
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metapt_explore.config import Placement, StudyConfig, TaskConfig
-from metapt_explore.runs.cost import STATELESS, TEXT_SHARE, UNKNOWN_TEXTS, count
+from metapt_explore.runs.cost import STATELESS, TEXT_SHARE, UNKNOWN_TEXTS, TextCounts, count
 
 #: A backward pass to the prompt costs about as much as a forward pass: weights take no gradient.
 FORWARD_AND_BACKWARD = 2
@@ -17,7 +17,12 @@ ENCODER_SHARE = 0.1
 MODEL_STAGES = ("prompt/", "fewshot/", "labels/zero_shot")
 
 
-def estimate(study: StudyConfig, tasks: dict[str, TaskConfig], placement: Placement | None = None) -> dict[str, float]:
+def estimate(
+    study: StudyConfig,
+    tasks: dict[str, TaskConfig],
+    placement: Placement | None = None,
+    texts: TextCounts | None = None,
+) -> dict[str, float]:
     """Estimates the work of every stage, by the keys that `Study` reports progress under.
 
     Good for shares and for time left; it is not a measurement (`cost.py` adds one).
@@ -25,13 +30,13 @@ def estimate(study: StudyConfig, tasks: dict[str, TaskConfig], placement: Placem
     text_tokens = study.model.max_text_tokens * TEXT_SHARE
     stateless = (placement or study.prompt.placement) in STATELESS
     tail = TAIL_TOKENS + (text_tokens if stateless else study.prompt.length)
-    rows = study.texts.limit or UNKNOWN_TEXTS
+    rows = texts.rows if texts else study.texts.limit or UNKNOWN_TEXTS
     works: dict[str, float] = {"texts": 2_000, "embeddings": rows * text_tokens * ENCODER_SHARE}
     if study.labelling is not None and study.labelling.by == "classifier":
         works["labels/classifier"] = rows * text_tokens * ENCODER_SHARE
     works |= {f"split/{name}": 500 for name in tasks}
     works |= {f"clusters/{clustering.name}": 2_000 for clustering in study.clusterings}
-    for key, work in count(study, tasks, text_tokens, placement).items():
+    for key, work in count(study, tasks, text_tokens, placement, texts).items():
         rows_run = FORWARD_AND_BACKWARD * work.trained + HESSIAN_PRODUCT * work.hessian + work.scored
         works[key] = max(100.0, rows_run * tail + work.encoded)
     return works

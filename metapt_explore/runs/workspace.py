@@ -5,25 +5,29 @@
     workspace/
       artifacts/<kind>-<hash>/     what was computed
       studies/<name>/study.yaml    what was asked
+      studies/<name>/tasks.json    hash of its task files' content, of which study.yaml holds paths only
       studies/<name>/index.json    which artifacts answer it
       studies/<name>/job.json      the process that computes it, see `jobs`
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from metapt_explore.config import StudyConfig, parse, read_yaml, to_yaml
+from metapt_explore.config import StudyConfig, TaskConfig, parse, read_yaml, to_yaml
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage, making
 from metapt_explore.runs.files import read_json, write_bytes, write_json
 
 DEFAULT = "workspace"
+#: What tells the entries of a study's list apart.
+QUESTION = ("kind", "clustering", "method", "task", "init_seed", "shots")
 #: Ids that a message lists at most.
 SHOWN = 8
 
@@ -137,12 +141,15 @@ class Workspace:
             raise UserError(f"The workspace has no study '{name}'. {nearest(name, self.study_names() or ['(none)'])}")
         return parse(StudyConfig, read_yaml(file), str(file))
 
-    def save_study(self, config: StudyConfig, holds_lock: bool = False) -> None:
+    def save_study(
+        self, config: StudyConfig, holds_lock: bool = False, tasks: Iterable[TaskConfig] | None = None
+    ) -> None:
         """Writes what is asked; a changed study of the same name replaces the old one's list of answers.
 
         Args:
             config: The study.
             holds_lock: Whether the caller holds the study's lock.
+            tasks: Its task files as they were read: other content makes another study. Not looked at when absent.
 
         Raises:
             UserError: Where another process is running a study of that name with other settings.
@@ -150,7 +157,14 @@ class Workspace:
         folder = self.study_folder(config.name)
         new = to_yaml(config)
         file = folder / "study.yaml"
-        if file.exists() and file.read_text(encoding="utf-8") == new:
+        same = file.exists() and file.read_text(encoding="utf-8") == new
+        content = _content_of(tasks) if tasks is not None else None
+        known = read_json(folder / "tasks.json") if same else None
+        if same and (content is None or content == known):
+            return
+        if same and known is None:
+            # A study of a time when no hash was kept, or one that `start_job` has just written.
+            write_json(folder / "tasks.json", content)
             return
         if not holds_lock and self.is_locked(config.name):
             raise UserError(
@@ -159,7 +173,12 @@ class Workspace:
             )
         # In this order: a list that does not fit the settings must never be left behind.
         write_json(folder / "index.json", [])
+        # What it cost was the cost of another study.
+        (folder / "cost.json").unlink(missing_ok=True)
+        (folder / "tasks.json").unlink(missing_ok=True)
         write_bytes(file, new.encode())
+        if content is not None:
+            write_json(folder / "tasks.json", content)
 
     def index(self, name: str) -> list[dict[str, Any]]:
         """The study's artifacts in the order of the pipeline.
@@ -178,14 +197,35 @@ class Workspace:
             raise UserError(f"{file} is damaged: delete it and run the study again; nothing is computed twice.")
         return found
 
+    def current_index(self, name: str) -> list[dict[str, Any]]:
+        """The entries of a study's list that answer what is asked now.
+
+        Where data or a start changed under a study, its list holds new splits, texts or prompts beside scores of the
+        old ones until these are made again; cells of both must not stand in one table. So an entry counts only where
+        everything that it was made from is still in the list, the newest of each.
+
+        Raises:
+            UserError: Where the list is damaged.
+        """
+        newest = {tuple(entry.get(key) for key in QUESTION): entry for entry in self.index(name)}
+        listed = {str(entry["id"]) for entry in newest.values()}
+        known: dict[str, bool] = {}
+
+        def current(identifier: str) -> bool:
+            if identifier not in known:
+                parents = self.artifact(identifier).stage.get("parents", {})
+                # A start is a prompt of another study, named by its id.
+                own = [parent for role, parent in parents.items() if role != "start"]
+                known[identifier] = identifier in listed and all(current(parent) for parent in own)
+            return known[identifier]
+
+        return [entry for entry in newest.values() if current(str(entry["id"]))]
+
     def add_to_index(self, name: str, entry: dict[str, Any]) -> None:
         """Adds an artifact to a study's list, in place of one that answered the same question before."""
 
         def same(other: dict[str, Any]) -> bool:
-            return all(
-                other.get(key) == entry.get(key)
-                for key in ("kind", "clustering", "method", "task", "init_seed", "shots")
-            )
+            return all(other.get(key) == entry.get(key) for key in QUESTION)
 
         folder = self.study_folder(name)
         with FileLock(folder / ".index.lock"):
@@ -212,6 +252,11 @@ class Workspace:
                 return False
         except Timeout:
             return True
+
+
+def _content_of(tasks: Iterable[TaskConfig]) -> dict[str, str]:
+    """Hash of each task file's content, by the task's name."""
+    return {task.name: hashlib.sha256(to_yaml(task).encode()).hexdigest() for task in tasks}
 
 
 def _last_worked_on(study: Path) -> float:

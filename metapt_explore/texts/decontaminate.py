@@ -6,12 +6,14 @@ held-out rows are numbered, and shared triples are counted by a product of spars
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from metapt_explore.texts.normalise import normalise
+from metapt_explore.texts.rows import TextInput, written_out
 
 CHUNK = 1000
 """Texts per sparse product; bounds its memory, whatever the number of texts."""
@@ -98,6 +100,36 @@ def decontaminate(texts: list[str], held_out: list[str], threshold: float) -> De
         sizes_of_pairs = sizes[row], held_sizes[column]
         _judge_pairs(found, start + row, column, shared.data, *sizes_of_pairs, threshold)
     return found
+
+
+def decontaminate_rows(rows: Sequence[TextInput], held_out: list[str], threshold: float) -> Decontamination:
+    """The same for rows that may be pairs of texts.
+
+    A pair is compared four times: both texts together, the same in the other order, and each by itself (a premise may
+    be all of a held-out row). The worst verdict counts; of equal verdicts the one with the highest overlap.
+
+    Args:
+        rows: Candidates for pre-training.
+        held_out: Every dev and test text of the study; of held-out pairs both texts together, and each that is long
+            enough to be known again.
+        threshold: See `decontaminate`.
+
+    Example:
+        >>> pairs = [("It is wet.", "It rains."), ("Dull.", "It rains."), ("Fine.", "It snows.")]
+        >>> decontaminate_rows(pairs, ["It rains. It is wet.", "dull"], threshold=0.7).reason.tolist()
+        ['equal', 'equal', '']
+    """
+    if all(isinstance(row, str) for row in rows):
+        return decontaminate(written_out(rows), held_out, threshold)
+    pairs = [(row, "") if isinstance(row, str) else row for row in rows]
+    ways = [[f"{first}\n{second}", f"{second}\n{first}", first, second] for first, second in pairs]
+    found = decontaminate([text for way in ways for text in way], held_out, threshold)
+    reason, match, overlap = (values.reshape(-1, 4) for values in (found.reason, found.match, found.overlap))
+    worst = np.where(reason == "equal", 2, np.where(reason == "near", 1, 0))
+    # Overlaps lie between 0 and 1, so that a verdict counts before them.
+    chosen = (2 * worst + overlap).argmax(axis=1)
+    each = np.arange(len(ways))
+    return Decontamination(reason[each, chosen], match[each, chosen], overlap[each, chosen])
 
 
 def _judge_pairs(

@@ -21,10 +21,15 @@ from metapt_explore.texts.starter import installed_sets
 
 _OFFLINE_SWITCH = threading.Lock()
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+#: Data sets that were read; rows stay on disk, mapped into memory.
+_read: dict[tuple[str | None, ...], Dataset] = {}
 
 
 def read_hub(source: SourceConfig) -> Dataset:
-    """Reads a data set of the hub.
+    """Reads a data set of the hub, once in a process: stages that ask again get the same rows.
+
+    Without a pinned revision the hub may deliver others an hour later, in the middle of a study. `forget_hub` looks
+    again.
 
     Args:
         source: Its name, subset, split and revision. A revision is never replaced by another one.
@@ -32,6 +37,19 @@ def read_hub(source: SourceConfig) -> Dataset:
     Raises:
         UserError: Where it cannot be reached, found or read, or holds no rows.
     """
+    assert source.hub is not None
+    key = (source.hub, source.subset, source.split, source.revision, str(datasets.config.HF_DATASETS_CACHE))
+    if key not in _read:
+        _read[key] = _read_now(source)
+    return _read[key]
+
+
+def forget_hub() -> None:
+    """Lets data sets be read from the hub again."""
+    _read.clear()
+
+
+def _read_now(source: SourceConfig) -> Dataset:
     assert source.hub is not None
     with _cache_only_when_unreachable() as offline:
         try:

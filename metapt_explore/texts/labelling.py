@@ -15,6 +15,7 @@ import numpy as np
 from metapt_explore.config import LabellingConfig
 from metapt_explore.errors import UserError
 from metapt_explore.texts.normalise import normalise
+from metapt_explore.texts.rows import TextInput, duplicate_key, written_out
 
 FOLDS = 5
 #: Why a classifier's training row is left out, so that test labels do not reach pre-training through it.
@@ -76,7 +77,7 @@ class TrainingRows:
 
 
 def training_rows(
-    texts: Sequence[str], classes: Sequence[str | None], held_out: Sequence[str], near_duplicate: float
+    texts: Sequence[TextInput], classes: Sequence[str | None], held_out: Sequence[str], near_duplicate: float
 ) -> TrainingRows:
     """Chooses the labelled texts that a classifier may learn from.
 
@@ -85,7 +86,7 @@ def training_rows(
     held out for measuring what was learned from it.
 
     Args:
-        texts: Labelled texts.
+        texts: Labelled texts, or pairs of texts.
         classes: Class name of each; None where its label is no class.
         held_out: Dev and test texts of the study.
         near_duplicate: See `decontaminate`.
@@ -94,20 +95,20 @@ def training_rows(
         >>> training_rows(["A fine film!", "a fine film", "dull", " "], ["+", "+", "-", "-"], ["Dull."], 0.7)
         TrainingRows(kept=[0], dropped={'duplicate': 1, 'equals or nearly equals a dev or test row': 1, 'blank': 1})
     """
-    from metapt_explore.texts.decontaminate import decontaminate
+    from metapt_explore.texts.decontaminate import decontaminate_rows
 
-    leaked = decontaminate(list(texts), list(held_out), near_duplicate).reason != ""
+    leaked = decontaminate_rows(texts, list(held_out), near_duplicate).reason != ""
     kept: list[int] = []
     dropped: dict[str, int] = {}
     seen: set[str] = set()
-    for row, (text, name) in enumerate(zip(texts, classes, strict=True)):
-        normal = normalise(text)
+    for row, (text, written, name) in enumerate(zip(texts, written_out(texts), classes, strict=True)):
+        key = duplicate_key(text)
         # The first that holds is the reason.
-        checks = (("label is no class", name is None), ("blank", not normal), (LEAKED, leaked[row]))
-        reason = next((why for why, holds in (*checks, ("duplicate", normal in seen)) if holds), None)
+        checks = (("label is no class", name is None), ("blank", not normalise(written)), (LEAKED, leaked[row]))
+        reason = next((why for why, holds in (*checks, ("duplicate", key in seen)) if holds), None)
         if reason is None:
             kept.append(row)
-            seen.add(normal)
+            seen.add(key)
         else:
             dropped[reason] = dropped.get(reason, 0) + 1
     return TrainingRows(kept, dropped)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from datasets import Dataset
 
 from metapt_explore.texts.normalise import comparison_key
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 LARGEST_GROUPS = 50
 SHORT_TEXT = 3
@@ -31,6 +33,7 @@ def data_report(rows: Dataset) -> dict[str, Any]:
         with fewer than two labels) and ``warnings`` (sentences).
 
     Example:
+        >>> from datasets import Dataset
         >>> rows = Dataset.from_dict({"text": ["good", "Good!"], "label": ["1", None], "group": [None, None]})
         >>> data_report(rows)["duplicates"]
         1
@@ -85,13 +88,7 @@ def _warnings(report: dict[str, Any], short: int) -> list[str]:
         found.append(f"Rows that repeat an earlier one: {report['duplicates']} ({report['duplicates'] / rows:.0%}).")
     if short:
         found.append(f"Rows of fewer than {SHORT_TEXT} words: {short}.")
-    if not labels:
-        found.append("No row has a label: clusters can be found, but no auxiliary task can be made of them.")
-    elif report["unlabelled"] > 0.1 * rows:
-        share = report["unlabelled"] / rows
-        found.append(f"Rows without a label: {report['unlabelled']} ({share:.0%}); auxiliary tasks leave them out.")
-    if len(labels) == 1:
-        found.append(f"There is only one label, '{next(iter(labels))}'; a task needs two.")
+    found += missing_labels(report)
     if len(labels) > MANY_LABELS:
         found.append(f"There are {len(labels)} different labels; is the label column the right one?")
     if report["label_balance"] is not None and report["label_balance"] < 0.2:
@@ -99,4 +96,22 @@ def _warnings(report: dict[str, Any], short: int) -> list[str]:
         found.append(
             f"Labels are uneven: '{smallest}' occurs {labels[smallest]} times, '{largest}' {labels[largest]} times."
         )
+    return found
+
+
+def missing_labels(report: dict[str, Any]) -> list[str]:
+    """Warnings of a report that hold only where auxiliary tasks need the data's own labels.
+
+    Args:
+        report: Of `data_report`; ``rows``, ``labels`` and ``unlabelled`` are read.
+    """
+    rows, labels = max(report["rows"], 1), report["labels"]
+    found = []
+    if not labels:
+        found.append("No row has a label: clusters can be found, but no auxiliary task can be made of them.")
+    elif report["unlabelled"] > 0.1 * rows:
+        share = report["unlabelled"] / rows
+        found.append(f"Rows without a label: {report['unlabelled']} ({share:.0%}); auxiliary tasks leave them out.")
+    if len(labels) == 1:
+        found.append(f"There is only one label, '{next(iter(labels))}'; a task needs two.")
     return found

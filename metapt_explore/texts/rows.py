@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from metapt_explore.texts.normalise import comparison_key
+
 TextInput = str | tuple[str, str]
 
 
@@ -34,3 +36,19 @@ def written_out(texts: Sequence[TextInput]) -> list[str]:
         ['alone', 'It rains.\nIt is wet.']
     """
     return [text if isinstance(text, str) else "\n".join(text) for text in texts]
+
+
+def duplicate_key(text: TextInput) -> str:
+    r"""What equal rows have in common, whatever their spelling; of a pair whichever text comes first.
+
+    A pair that stands once in each order gives as much away as one that stands twice.
+
+    Example:
+        >>> duplicate_key(("It rains.", "It is WET!")) == duplicate_key(("it is wet", "it rains"))
+        True
+        >>> duplicate_key(("a b", "c")) == duplicate_key(("a", "b c"))
+        False
+    """
+    if isinstance(text, str):
+        return comparison_key(text)
+    return "\n".join(sorted(comparison_key(part) for part in text))

@@ -17,6 +17,7 @@ from metapt_explore.clusters.reduce import normalise
 from metapt_explore.config import PACKAGE_FOLDER, Algorithm, ClusteringConfig
 from metapt_explore.errors import UserError
 
+WORDS = ["lens", "zoom", "photo", "page", "author", "chapter", "oven", "knife"]
 LABELS = hnp.arrays(np.int64, st.integers(0, 60), elements=st.integers(-1, 5))
 
 
@@ -38,7 +39,7 @@ def test_every_algorithm_of_the_config_is_registered() -> None:
     assert set(ALGORITHMS) == set(get_args(Algorithm))
 
 
-@pytest.mark.parametrize("algorithm", ["kmeans", "hdbscan"])
+@pytest.mark.parametrize("algorithm", ["kmeans", "minibatch_kmeans", "hdbscan"])
 def test_finds_blobs_whatever_the_length_of_the_vectors(algorithm: str) -> None:
     rows, blob = blobs()
     found = cluster(rows, config(algorithm, n_clusters=3, min_cluster_size=10, min_samples=2), seed=0)
@@ -56,6 +57,7 @@ def test_same_input_same_labels(algorithm: str) -> None:
     rows, blob = blobs(noise=0.5)
     settings = config(algorithm, n_clusters=5, min_cluster_size=5, min_samples=1)
     arguments: dict[str, Any] = {"groups": [f"g{b}" for b in blob], "like": blob}
+    arguments["texts"] = [" ".join(np.random.default_rng(b).choice(WORDS, 6)) for b in range(len(blob))]
     first, second = (cluster(rows, settings, seed=3, **arguments) for _ in range(2))
     np.testing.assert_array_equal(first.labels, second.labels)
     np.testing.assert_array_equal(first.strength, second.strength)
@@ -146,6 +148,10 @@ def test_one_entry_per_row() -> None:
         cluster(np.zeros((2, 2)), config("known_groups"), seed=0, groups=["a"])
     with pytest.raises(ValueError, match="like has 3 entries for 2 rows"):
         cluster(np.zeros((2, 2)), config("random_groups"), seed=0, like=np.zeros(3))
+    with pytest.raises(ValueError, match="texts has 1 entries for 2 rows"):
+        cluster(np.zeros((2, 2)), config("lda"), seed=0, texts=["a"])
+    with pytest.raises(ValueError, match="`texts` must hold the texts"):
+        cluster(np.zeros((2, 2)), config("lda"), seed=0)
     with pytest.raises(ValueError, match="`like` must hold the labels of clustering 'topics'"):
         cluster(np.zeros((2, 2)), config("random_groups"), seed=0)
 
@@ -165,8 +171,26 @@ def test_renumbering_sorts_by_size_and_keeps_the_partition(labels: np.ndarray) -
     np.testing.assert_array_equal(renumber_by_size(found), found)
 
 
+def test_a_seed_of_its_own_takes_the_place_of_the_studys() -> None:
+    rows, _ = blobs(noise=1.0)
+    like = np.repeat(np.arange(4), 30)
+    for algorithm in ("kmeans", "minibatch_kmeans", "random_groups"):
+        own, studys, other = (
+            cluster(rows, config(algorithm, n_clusters=6, **settings), seed=seed, like=like).labels
+            for settings, seed in (({"seed": 3}, 0), ({}, 3), ({"seed": 4}, 0))
+        )
+        np.testing.assert_array_equal(own, studys)
+        assert adjusted_rand_score(own, other) < 1.0
+
+
+@pytest.mark.parametrize("algorithm", ["hdbscan", "one_pool", "known_groups"])
+def test_a_seed_where_nothing_is_drawn_is_refused(algorithm: str) -> None:
+    with pytest.raises(ValueError, match=f"`seed` changes nothing: {algorithm} draws no random numbers"):
+        config(algorithm, seed=1)
+
+
 def test_importing_the_modules_stays_light() -> None:
-    names = ("algorithms", "quality", "names", "map", "auxiliary")
+    names = ("algorithms", "topics", "quality", "names", "map", "auxiliary")
     modules = ", ".join(f"metapt_explore.clusters.{name}" for name in names)
     heavy = "{'sklearn', 'hdbscan', 'scipy', 'torch', 'transformers'} & set(sys.modules)"
     command = [sys.executable, "-c", f"import sys, {modules}; print({heavy})"]

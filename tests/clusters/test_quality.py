@@ -13,7 +13,7 @@ from sklearn.metrics import (
 )
 
 from metapt_explore.clusters import quality
-from metapt_explore.clusters.quality import agreement, cluster_quality
+from metapt_explore.clusters.quality import agreement, cluster_quality, density_validity
 
 
 def rows(count: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -67,6 +67,48 @@ def test_the_silhouette_of_many_rows_is_a_seeded_sample(monkeypatch: pytest.Monk
     assert first == again and first["silhouette"] != other["silhouette"]
     assert first["silhouette"] == pytest.approx(whole["silhouette"], abs=0.05)
     assert first["davies_bouldin"] == whole["davies_bouldin"]
+
+
+def test_density_validity_by_hand() -> None:
+    # On a line d = 1: a row's core distance is the harmonic mean of its distances to the rest of its cluster.
+    points, labels = np.array([[0.0], [1.0], [2.0], [3.0], [20.0], [21.0], [22.0], [23.0]]), np.repeat([0, 1], 4)
+    ends, inner = 3 / (1 + 1 / 2 + 1 / 3), 3 / (1 + 1 + 1 / 2)
+    # The one inner edge (1 to 2) is as long as the larger core distance; inner rows of the clusters are 19 apart.
+    sparseness, separation = max(1.0, inner), 19.0
+    assert ends > inner and density_validity(points, labels) == pytest.approx((separation - sparseness) / separation)
+    # An outlier takes its share of the weight, and nothing else.
+    more = np.vstack([points, [[99.0]], [[120.0]]])
+    noisy = density_validity(more, np.append(labels, [-1, 5]))  # a cluster of one row is an outlier
+    assert noisy == pytest.approx(0.8 * (separation - sparseness) / separation)
+
+
+def test_density_validity_sees_shapes_that_the_silhouette_does_not() -> None:
+    turn = np.linspace(0, 2 * np.pi, 100, endpoint=False)
+    circle = np.column_stack([np.cos(turn), np.sin(turn)])
+    rings, labels = np.vstack([circle, 3 * circle]), np.repeat([0, 1], 100)
+    halves = (rings[:, 0] > 0).astype(int)
+    right, wrong = (cluster_quality(rings, found, seed=0) for found in (labels, halves))
+    assert right["dbcv"] > 0.5 > 0 > wrong["dbcv"]
+    assert right["silhouette"] < wrong["silhouette"]
+    assert right["dbcv_rows"] == 200
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 1, 2, 3], [-1, -1, 0, 0], [0, 0, 1, 2]])
+def test_density_validity_needs_two_clusters(labels: list[int]) -> None:
+    found = cluster_quality(np.eye(4), np.array(labels), seed=0)
+    assert found["dbcv"] is None and found["dbcv_rows"] == 0
+
+
+def test_density_validity_of_equal_rows_is_not_a_number() -> None:
+    assert density_validity(np.zeros((6, 3)), np.repeat([0, 1], 3)) is None
+    assert density_validity(np.zeros((0, 3)), np.zeros(0, dtype=int)) is None
+
+
+def test_density_validity_of_many_rows_is_a_seeded_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, labels = rows(400)
+    monkeypatch.setattr(quality, "DBCV_ROWS", 150)
+    first, again, other = (cluster_quality(points, labels, seed) for seed in (0, 0, 1))
+    assert first["dbcv_rows"] == 150 and first["dbcv"] == again["dbcv"] != other["dbcv"]
 
 
 def test_agreement_uses_rows_where_both_are_known() -> None:

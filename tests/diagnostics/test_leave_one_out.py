@@ -63,6 +63,26 @@ def test_a_left_out_cluster_is_never_drawn(world: Path, tmp_path: Path) -> None:
     assert set(texts["cluster"]) == {0, 1, 2, 3} and texts["auxiliary_task"].dropna().isin([1, 3]).all()
 
 
+def test_tasks_of_several_clusterings_are_left_out_by_their_own_numbers(world: Path, tmp_path: Path) -> None:
+    joined = {**METAPT, "clustering": ["kmeans", "topics"]}
+    evaluation = {"tasks": [str(world / "mood.yaml")]}
+    study = study_of(world, tmp_path, joined, {**joined, "name": "less", "without": [5]}, evaluation=evaluation)
+    names = study.task_names(["kmeans", "topics"])
+    assert len(names) == 8 and names[0].startswith("kmeans 0") and names[4].startswith("topics 0")
+    study.fewshot("less", "mood")
+    texts = lineage(Workspace(tmp_path), "without", "less", "mood", 1, 0).texts()
+    drawn = texts[texts["drawn"] > 0]
+    assert 5 not in set(drawn["auxiliary_task"]) and {"cluster_2", "cluster_name_2"} <= set(texts.columns)
+    # Tasks 0 to 3 are those of kmeans, 4 to 7 those of the topics.
+    first = texts["auxiliary_task"] < 4
+    assert (texts.loc[first, "auxiliary_task"] == texts.loc[first, "cluster"]).all()
+    second = texts["auxiliary_task"] >= 4
+    assert second.any() and (texts.loc[second, "auxiliary_task"] - 4 == texts.loc[second, "cluster_2"]).all()
+    found = study.agreement(clustering=["kmeans", "topics"])
+    assert [task["name"] for task in found.summary["tasks"]] == [*names.values(), "mood"]
+    assert [method.without for method in study.leave_one_out("MetaPT").methods] == [[], *([k] for k in range(8))]
+
+
 @pytest.mark.parametrize(
     ("method", "message"),
     [

@@ -38,3 +38,23 @@ def test_one_primary_and_controls_of_the_same_recipe_only() -> None:
 
 def test_what_is_not_finished_is_not_asked() -> None:
     assert [(q.method, q.baseline) for q in questions_of(STUDY, ["PT", "MetaPT"])] == [("MetaPT", "PT")]
+
+
+def test_random_groups_of_the_same_sizes_are_the_control_and_tasks_of_several_clusterings_count() -> None:
+    study = {
+        "clusterings": [
+            {"name": "k-4", "algorithm": "kmeans"},
+            {"name": "k-8", "algorithm": "kmeans"},
+            {"name": "r-4", "algorithm": "random_groups", "like": "k-4"},
+            {"name": "r-8", "algorithm": "random_groups", "like": "k-8"},
+        ],
+        "methods": [
+            {"name": name, "kind": "metapt", "clustering": clustering}
+            for name, clustering in {
+                "M-4": "k-4", "M-8": "k-8", "both": ["k-4", "k-8"],
+                "R-4": "r-4", "R-8": "r-8", "random both": ["r-4", "r-8"],
+            }.items()
+        ],
+    }  # fmt: skip
+    found = questions_of(study, [method["name"] for method in study["methods"]])
+    assert [(q.method, q.baseline) for q in found] == [("M-4", "R-4"), ("M-8", "R-8"), ("both", "random both")]

@@ -16,7 +16,7 @@ from metapt_explore.config import StudyConfig, TaskConfig, load_task, parse
 from metapt_explore.errors import Cancelled
 from metapt_explore.runs import preview as preview_module
 from metapt_explore.runs.calibration import calibrate
-from metapt_explore.runs.cost import Speed, Work, count, predict, seconds_of
+from metapt_explore.runs.cost import Speed, TextCounts, Work, count, predict, seconds_of
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.study import Study
@@ -63,6 +63,20 @@ def test_prefix_encodes_nothing_and_shared_texts_are_encoded_once(world: Path) -
     shared = config_of(world, texts={"limit": 100})
     works = count(shared, tasks_of(shared), text_tokens=10)
     assert (works["prompt/PPT/0"].encoded, works["prompt/MetaPT/0"].encoded) == (1000, 0)
+
+
+def test_texts_that_were_counted_are_not_guessed(world: Path) -> None:
+    """Of 300 texts 120 have no label; 64 rows are drawn, fewer than half."""
+    config = config_of(world, labelling={"by": "zero_shot"})
+    guessed = count(config, tasks_of(config), text_tokens=10)
+    assert guessed["labels/zero_shot"] == Work(scored=5000, encoded=50_000)
+    counted = count(config, tasks_of(config), 10, None, TextCounts(300, 120))
+    assert counted["labels/zero_shot"] == Work(scored=120, encoded=1200)
+    anew = config_of(world, labelling={"by": "zero_shot", "which": "all"})
+    assert count(anew, tasks_of(anew), 10, None, TextCounts(300, 120))["labels/zero_shot"].scored == 300
+    # All 100 of them are one bank.
+    few = count(config, tasks_of(config), 10, None, TextCounts(100, 100))
+    assert (few["prompt/PPT/0"].encoded, few["prompt/MetaPT/0"].encoded) == (1000, 0)
 
 
 def test_prediction_is_work_times_speed(world: Path) -> None:
@@ -132,7 +146,8 @@ def test_a_damaged_cost_file_is_no_cost(world: Path, tmp_path: Path) -> None:
         assert read_cost(workspace, "tiny") is None
 
 
-def test_the_plan_command(world: Path) -> None:
+def test_the_plan_command(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METAPT_WORKSPACE", str(tmp_path / "none"))
     runner = CliRunner()
     found = runner.invoke(app, ["plan", str(world / "tiny.yaml"), "--json"])
     assert found.exit_code == 0, found.output
@@ -140,3 +155,20 @@ def test_the_plan_command(world: Path) -> None:
     assert plan["study"] == "tiny" and plan["stages"]["prompt/PPT/0"]["trained"] == 64 and plan["seconds"] > 0
     table = runner.invoke(app, ["plan", str(world / "tiny.yaml")])
     assert "prompt · MetaPT" in table.stdout and "peak memory about" in table.stdout
+    assert "5,000 are assumed" in table.stdout and plan["assumed_texts"] == 5000
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_plan_command_looks_into_the_workspace(world: Path, finished: Path, tmp_path: Path) -> None:
+    """For the number of texts, and for the prompt that a study starts from; it writes nothing there."""
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    start = next(e["id"] for e in Workspace(finished).index("tiny") if e["kind"] == "prompt")
+    tree = tiny.study_tree(world, name="further", prompt={"length": 3, "start": {"artifact": start}})
+    file = tmp_path / "further.yaml"
+    file.write_text(json.dumps(tree))
+    runner = CliRunner()
+    found = runner.invoke(app, ["plan", str(file), "--json", "--workspace", str(finished)])
+    assert found.exit_code == 0, found.output
+    plan = json.loads(found.stdout.strip().splitlines()[-1])
+    assert plan["assumed_texts"] is None and plan["stages"]["prompt/PPT/0"]["trained"] == 64
+    assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*")}

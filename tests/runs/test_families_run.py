@@ -237,3 +237,30 @@ def test_the_packaged_sentence_encoder_for_real(world: Path, tmp_path: Path) -> 
     table = study.run()
     assert study.family == "sentence" and set(table["task"]) == {"rotten_tomatoes", "same"}
     assert table["test_loss"].notna().all() and study.prompt("M").summary["moved"] > 0
+
+
+@pytest.mark.parametrize("kind", ["bert", "t5", "sentence", "gpt2"])
+def test_answers_of_an_older_reading_are_not_taken(
+    kind: str, world: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of these families were read otherwise once; decoder-only models' never were, and their ids stay."""
+
+    def ids() -> dict[str, str]:
+        study = study_of(world, tmp_path, models / kind, prompt={"length": 3}, labelling={"by": "zero_shot"})
+        labels = study.labels()
+        assert labels is not None and ("reading" in labels.stage["inputs"]) == (kind != "gpt2")
+        made = {
+            "labels": labels,
+            "prompt": study.prompt("PT"),
+            "fewshot": study.fewshot("PT", "mood"),
+            "probe": study.probe("mood"),
+            "split": study.split("mood"),
+            "clusters": study.clusters("kmeans"),
+        }
+        return {name: artifact.id for name, artifact in made.items()}
+
+    now = ids()
+    monkeypatch.setattr("metapt_explore.runs.study.READING", 1)
+    before = ids()
+    changed = {name for name in now if now[name] != before[name]}
+    assert changed == (set() if kind == "gpt2" else {"labels", "prompt", "fewshot", "probe"})

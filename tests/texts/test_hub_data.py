@@ -93,3 +93,23 @@ def test_the_library_is_offline_only_meanwhile(monkeypatch: pytest.MonkeyPatch) 
     with hub_data._cache_only_when_unreachable():
         assert datasets.config.HF_HUB_OFFLINE is True
     assert datasets.config.HF_HUB_OFFLINE is False
+
+
+def test_an_unpinned_data_set_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage asks for its fingerprint; the hub may deliver something else an hour later."""
+    source = SourceConfig(hub="some/Set")
+    before, loads = source_fingerprint(source), []
+    library = datasets.load_dataset
+
+    def moved_on(*words: str, **options: str) -> datasets.Dataset:
+        loads.append(words)
+        return library(*words, **options).select([0])
+
+    monkeypatch.setattr(datasets, "load_dataset", moved_on)
+    # Columns are chosen afterwards: they make no other data set.
+    same = SourceConfig(hub="some/Set", columns={"text": "text", "label": "text"})
+    assert source_fingerprint(same) == before and len(load_source(same)) == 2 and not loads
+    with pytest.raises(UserError):
+        load_source(SourceConfig(hub="some/Set", split="tests"))
+    hub_data.forget_hub()
+    assert source_fingerprint(source) != before and len(load_source(source)) == 1

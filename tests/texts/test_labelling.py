@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from math import perm
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from metapt_explore.clusters.cluster_tasks import cluster_tasks
 from metapt_explore.config import AuxiliaryTasksConfig, LabellingConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
+from metapt_explore.runs.cluster_stages import clusters_recipe
 from metapt_explore.runs.study import Study
+from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.labelling import Found, agreement, classify, confident_labels
 
 SURE = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.05, 0.95], [0.2, 0.8]])
@@ -86,7 +89,10 @@ def test_tasks_of_clusters(labels: list[int], classes: int, n_tasks: int, need: 
             cluster_tasks(np.array(labels), names, config, seed)
         return
     made = cluster_tasks(np.array(labels), names, config, seed)
-    assert list(made.tasks) == list(range(n_tasks))
+    # As many as were asked for, unless there are fewer ways to deal the words out; none twice.
+    assert list(made.tasks) == list(range(min(n_tasks, perm(len(large), classes))))
+    dealt = {tuple(labels[rows[0]] for rows in by_class.values()) for by_class in made.tasks.values()}
+    assert len(dealt) == len(made.tasks)
     for by_class in made.tasks.values():
         assert list(by_class) == names
         # A class is one whole cluster, and no cluster is two classes.
@@ -152,9 +158,12 @@ def test_unlabelled_texts_get_labels(by: str, world: Path, half_labelled: Path, 
     assert sum(entry["found"] for entry in counts.values()) == len(found) == labels.summary["asked"]
     if by == "classifier":
         assert labels.summary["held_out_accuracy"] > 0.5
-    # The clusters' counts of labels are of these labels.
-    told = [entry["labels"] for entry in study.clusters("kmeans").summary["clusters"]]
-    assert sum(entry.get("unlabelled", 0) for entry in told) == int(table["class"].isna().sum())
+    # Clusters have nothing to do with them: another cut-off does not cluster anew.
+    clusters = study.clusters("kmeans")
+    assert set(clusters.stage["parents"]) == {"texts", "embeddings"}
+    assert not any("labels" in entry for entry in clusters.summary["clusters"])
+    other = study_of(world, tmp_path, texts={"file": str(half_labelled)}, labelling={**labelling, "cutoff": 0.6})
+    assert other.clusters("kmeans").id == clusters.id
 
 
 def test_all_labels_anew_tells_how_good_they_are(world: Path, tmp_path: Path) -> None:
@@ -254,3 +263,15 @@ def test_a_study_without_any_label(world: Path, tmp_path: Path) -> None:
     clusters = study.clusters("kmeans").table("clusters")["cluster"]
     assert tasks.table("tasks").groupby(["task", "label"])["row"].agg(lambda rows: clusters[rows].nunique()).eq(1).all()
     assert study.prompt("MetaPT").summary["moved"] > 0
+
+
+def test_clusters_of_a_study_without_labelling_have_not_changed(tmp_path: Path) -> None:
+    """Pinned from before labels left the artifact: finished clusterings must not be made again."""
+    study, workspace = parse(StudyConfig, tiny.study_tree(Path("/nowhere")), "test"), Workspace(tmp_path)
+    texts, embeddings = (workspace.artifact(name) for name in ("texts-0", "embeddings-0"))
+    assert clusters_recipe(study, "kmeans", texts, embeddings, None)[0].id == "clusters-85bbe7c0355c40c9"
+
+
+def test_own_labels_are_still_counted(world: Path, tmp_path: Path) -> None:
+    counts = [entry["labels"] for entry in study_of(world, tmp_path).clusters("kmeans").summary["clusters"]]
+    assert {name: sum(own.get(name, 0) for own in counts) for name in tiny.FEELINGS} == {"negative": 80, "positive": 80}

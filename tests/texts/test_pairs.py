@@ -14,8 +14,10 @@ from metapt_explore.config import Columns, SourceConfig, StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.splits import make_splits
 from metapt_explore.runs.study import Study
+from metapt_explore.texts.decontaminate import decontaminate, decontaminate_rows
+from metapt_explore.texts.labelling import training_rows
 from metapt_explore.texts.report import data_report
-from metapt_explore.texts.rows import as_inputs, texts_of
+from metapt_explore.texts.rows import TextInput, as_inputs, texts_of
 from metapt_explore.texts.sources import load_source
 
 COLUMNS = {"text": "premise", "text_pair": "hypothesis", "label": "label"}
@@ -122,3 +124,84 @@ def test_pretraining_texts_that_give_a_pair_away_are_dropped(world: Path, tmp_pa
     assert set(texts.table("texts")["text"]) == set(kept)
     assert set(texts.table("leaks")["text"]) == set(leaks)
     assert texts.summary["held_out_rows"] == len(rows) - 8  # train rows are no held-out rows
+
+
+LONG = "the old camera with the new lens is broken"
+
+
+def test_a_pair_leaks_in_either_order_and_by_each_of_its_texts() -> None:
+    held_out = ["It rains.\nIt is wet.", LONG, "Dull film!"]
+    rows: list[TextInput] = [
+        ("it rains", "it is wet"),
+        ("It is wet.", "It rains."),
+        ("a word", LONG.upper()),
+        (f"so {LONG} now", "another word"),
+        ("no more", "dull film"),
+        ("It rains.", "It is dry."),
+    ]
+    found = decontaminate_rows(rows, held_out, 0.7)
+    assert found.reason.tolist() == ["equal", "equal", "equal", "near", "equal", ""]
+    assert found.match.tolist() == [0, 0, 1, 1, 2, -1]
+    assert found.overlap[:5].tolist() == pytest.approx([1, 1, 1, 1, 1])
+    # The worse verdict counts, wherever it is found: near by the first text, equal by the second.
+    worse = decontaminate_rows([(f"so {LONG} now", "Dull film")], held_out, 0.7)
+    assert (worse.reason[0], worse.match[0]) == ("equal", 2)
+
+
+def test_single_texts_are_judged_as_before() -> None:
+    texts = [LONG, f"so {LONG}", "dull", "the new lens is broken"]
+    one, other = decontaminate(texts, [LONG, "Dull!"], 0.5), decontaminate_rows(texts, [LONG, "Dull!"], 0.5)
+    for name in ("reason", "match", "overlap"):
+        assert (getattr(one, name) == getattr(other, name)).all()
+
+
+def test_a_swapped_pair_is_a_duplicate_but_no_contradiction(tmp_path: Path) -> None:
+    """Train and test must not hold one pair in two orders; what follows from what may well depend on the order."""
+    rows = [(f"premise {i} of many words", f"hypothesis {i}", ("no", "yes")[i % 2]) for i in range(40)]
+    swapped = [(second, first, ("yes", "no")[i % 2]) for i, (first, second, _) in enumerate(rows)]
+    splits = make_splits(task_of(write(tmp_path / "a.csv", rows + swapped)), 4, [13], None, seed=0)
+    assert splits.dropped == {"blank": 0, "unlabelled": 0, "duplicate": 40, "conflicting": 0}
+    # Published splits are taken as they are, and what stands in two of them is said.
+    files = {"train": rows[:8], "dev": rows[8:16], "test": swapped[:4] + rows[20:30]}
+    published = {name: write(tmp_path / f"{name}.csv", part) for name, part in files.items()}
+    found = make_splits(task_of(published["test"], data=None, splits=published), 4, [13], None, seed=0)
+    assert found.warnings == ["Task 'pairs', data seed 13: texts that stand in both train and test: 4."]
+
+
+def test_a_classifier_learns_from_no_swapped_test_pair() -> None:
+    rows: list[TextInput] = [("a lens", "a zoom"), ("A zoom!", "a lens"), ("It is wet.", "It rains."), ("b", "c")]
+    found = training_rows(rows, ["+", "+", "-", "-"], ["It rains.\nIt is wet."], 0.7)
+    assert found.kept == [0, 3]
+    assert found.dropped == {"duplicate": 1, "equals or nearly equals a dev or test row": 1}
+
+
+def test_pretraining_pairs_in_another_order_are_dropped(world: Path, tmp_path: Path) -> None:
+    tree = tiny.study_tree(
+        world,
+        texts={"file": str(tmp_path / "pairs.csv"), "columns": COLUMNS, "min_words": 1},
+        auxiliary_tasks={"template": "{text} and {text_pair} Type :", "labels": {"no": "bad", "yes": "good"}},
+        evaluation={"tasks": [str(world / "same.yaml")], "data_seeds": [1], "test_rows": None},
+    )
+    study = Study(parse(StudyConfig, tree, "test"), tmp_path / "workspace")
+    rows = study.split("same").table("rows")
+    held = rows[rows["split"] == "test"].iloc[0]
+    write(
+        tmp_path / "pairs.csv",
+        [
+            ("a fine album", "a fine song", "yes"),
+            ("A fine song.", "a fine album", "no"),
+            (held["text_pair"], held["text"], "yes"),
+            ("some words", held["text_pair"], "no"),
+        ],
+    )
+    texts = study.texts()
+    assert texts.table("texts")["text"].tolist() == ["a fine album"]
+    dropped = texts.summary["dropped"]
+    assert dropped["duplicate"] == 1 and dropped["equals a dev or test row"] == 2
+    assert set(texts.table("leaks")["held_out_task"]) == {"same"}
+
+
+def test_ids_of_single_texts_have_not_changed(world: Path, tmp_path: Path) -> None:
+    """Only how pairs are compared is another question than before."""
+    study = Study(world / "tiny.yaml", tmp_path)
+    assert "pairs" not in study.split("mood").stage["config"] and "pairs" not in study.texts().stage["config"]

@@ -1,0 +1,70 @@
+"""Soft clusters: a text that lies between clusters belongs to each of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metapt_explore.clusters.reduce import normalise
+
+
+def soft_members(embeddings: np.ndarray, labels: np.ndarray, softness: float) -> np.ndarray:
+    """Says which clusters each row belongs to, besides its own.
+
+    A cluster's centre is the mean of its rows, taken among the L2-normalised embeddings. A row belongs to its own
+    cluster, and to every cluster whose centre's cosine similarity to it is at most `softness` below that of the most
+    similar centre. Outliers belong to none. (The soft counterpart of the rule in `kmeans` that a row belongs to the
+    nearest mean; it draws no random numbers and does not need more than the labels.)
+
+    Args:
+        embeddings: ``[rows, width]``, of any length.
+        labels: ``[rows]`` cluster ids without gaps, negative for outliers.
+        softness: Difference of cosine similarities, from 0.
+
+    Returns:
+        ``[rows, clusters]`` of booleans.
+
+    Example:
+        >>> vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.8, 0.75]])
+        >>> soft_members(vectors, np.array([0, 1, 0]), softness=0.3).tolist()
+        [[True, False], [False, True], [True, True]]
+    """
+    labels = np.asarray(labels)
+    inside = np.flatnonzero(labels >= 0)
+    unit = normalise(embeddings)
+    centres = normalise(np.stack([unit[labels == cluster].mean(axis=0) for cluster in range(labels.max() + 1)]))
+    similarity = unit @ centres.T
+    members = similarity >= similarity.max(axis=1, keepdims=True) - softness
+    members[labels < 0] = False
+    members[inside, labels[inside]] = True
+    return members
+
+
+def shuffled_members(
+    members: np.ndarray, labels: np.ndarray, random_labels: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Carries soft clusters over to the random groups that copy their sizes.
+
+    Random groups have no centres worth the name: all are alike, and every row would be near every one. So that the
+    control stays one, each row of a random group takes the memberships of another row, drawn from the cluster whose
+    size the group has: soft groups are as large, and overlap as much, as the soft clusters.
+
+    Args:
+        members: ``[rows, clusters]``, see `soft_members`.
+        labels: ``[rows]`` of the clustering that was copied.
+        random_labels: ``[rows]`` of the random groups.
+        generator: Draws the rows.
+
+    Returns:
+        ``[rows, clusters]`` of booleans.
+
+    Example:
+        >>> members = np.array([[True, True], [True, False], [False, True]])
+        >>> generator = np.random.default_rng(0)
+        >>> shuffled_members(members, np.array([0, 0, 1]), np.array([1, 0, 0]), generator).sum(axis=0).tolist()
+        [2, 2]
+    """
+    out = np.zeros_like(members)
+    for cluster in range(members.shape[1]):
+        source, target = np.flatnonzero(labels == cluster), np.flatnonzero(random_labels == cluster)
+        out[target] = members[generator.permutation(source)]
+    return out

@@ -1,0 +1,171 @@
+"""How far a clustering is the texts' and not chance's: other seeds, and parts of the texts.
+
+A grouping that another seed or four fifths of the texts would not give again is no finding about the texts, whatever
+its silhouette.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from metapt_explore.errors import UserError
+from metapt_explore.seeds import derived_seed, stream
+
+#: Rows of a sub-sample, as a share of all.
+SHARE = 0.8
+#: Lower ends of mean Jaccard similarity, and what clusters above them are called (Hennig, 2007, 2008; the same bounds
+#: are in `clusterboot` of the R package fpc). At 0.5 or less a cluster is dissolved.
+VERDICTS = (
+    (0.85, "highly stable"),
+    (0.75, "stable"),
+    (0.6, "a pattern, but which texts belong to it is in doubt"),
+    (0.5, "not stable"),
+)
+DISSOLVED = "dissolved"
+
+Rerun = Callable[[np.ndarray, int], np.ndarray]
+
+
+def stability(labels: np.ndarray, rerun: Rerun, runs: int, seed: int, seeded: bool = True) -> dict[str, Any]:
+    """Runs a clustering again, with other seeds and on sub-samples, and compares.
+
+    Agreement of two runs is taken over the rows that both saw; outliers count as one group of their own, because
+    whether a text is one is part of the answer. The stability of a cluster is Hennig's: on each sub-sample (80 % of the
+    rows, drawn without replacement) the Jaccard similarity of the cluster's rows with the most similar new cluster,
+    averaged. (Hennig, Computational Statistics & Data Analysis 52, 2007; sub-samples rather than bootstrap samples,
+    whose repeated rows would be dense places to hdbscan.)
+
+    Args:
+        labels: ``[rows]`` cluster ids of the clustering itself, negative for outliers.
+        rerun: Called with ascending row indices and a seed; returns the labels of these rows. Where it raises a
+            `UserError` (no cluster found, say) the run counts as one without clusters.
+        runs: Other seeds, and sub-samples; at least two.
+        seed: Draws seeds and sub-samples.
+        seeded: Whether the algorithm draws random numbers; if not, only sub-samples are run.
+
+    Returns:
+        ``over_seeds`` (None where not seeded) and ``over_samples``: each with ``adjusted_rand_index`` and
+        ``adjusted_mutual_information`` (mean over every two runs; over seeds the clustering itself is one of them),
+        ``lowest_adjusted_rand_index``, ``runs``, ``failed``; ``clusters``: for each id ``jaccard`` (over sub-samples),
+        ``jaccard_over_seeds``, ``dissolved`` (sub-samples where it was 0.5 or less) and ``verdict``; ``jaccard`` (mean
+        over clusters, weighted by rows), ``runs``, ``share`` and ``sentence``.
+
+    Raises:
+        ValueError: Where there are fewer than two runs.
+
+    Example:
+        >>> labels = np.repeat([0, 1], 20)
+        >>> found = stability(labels, lambda rows, seed: labels[rows], runs=3, seed=0)
+        >>> found["jaccard"], found["clusters"]["0"]["verdict"]
+        (1.0, 'highly stable')
+    """
+    if runs < 2:
+        raise ValueError(f"{runs} runs cannot be compared; ask for two or more")
+    labels = np.asarray(labels)
+    everything = np.arange(len(labels))
+    size = max(2, round(SHARE * len(labels)))
+    samples = [np.sort(stream(seed, "stability", "rows", run).permutation(len(labels))[:size]) for run in range(runs)]
+    on_samples = [_run(rerun, rows, derived_seed(seed, "stability", "sample", run)) for run, rows in enumerate(samples)]
+    over_samples = list(zip(samples, on_samples, strict=True))
+    over_seeds: list[tuple[np.ndarray, np.ndarray | None]] = []
+    if seeded:
+        others = [_run(rerun, everything, derived_seed(seed, "stability", "seed", run)) for run in range(runs)]
+        over_seeds = [(everything, found) for found in others]
+    clusters: dict[str, Any] = {}
+    ids, sizes = np.unique(labels[labels >= 0], return_counts=True)
+    for cluster in ids.tolist():
+        likeness = _jaccards(labels, cluster, over_samples)
+        mean = float(np.mean(likeness)) if likeness else 0.0
+        again = _jaccards(labels, cluster, over_seeds)
+        clusters[str(cluster)] = {
+            "jaccard": mean,
+            "jaccard_over_seeds": float(np.mean(again)) if again else None,
+            "dissolved": sum(value <= 0.5 for value in likeness),
+            "verdict": verdict(mean),
+        }
+    weighted = [clusters[str(cluster)]["jaccard"] * rows for cluster, rows in zip(ids.tolist(), sizes, strict=True)]
+    made: dict[str, Any] = {
+        "runs": runs,
+        "share": SHARE,
+        "over_seeds": _agreement([(everything, labels), *over_seeds]) if seeded else None,
+        "over_samples": _agreement(over_samples),
+        "clusters": clusters,
+        "jaccard": float(sum(weighted) / sizes.sum()) if len(ids) else 0.0,
+    }
+    return {**made, "sentence": say_stability(made)}
+
+
+def verdict(jaccard: float) -> str:
+    """What a mean Jaccard similarity says of a cluster.
+
+    Example:
+        >>> verdict(0.8), verdict(0.5)
+        ('stable', 'dissolved')
+    """
+    if jaccard <= 0.5:
+        return DISSOLVED
+    return next(words for least, words in VERDICTS if jaccard >= least)
+
+
+def say_stability(found: dict[str, Any]) -> str:
+    """One sentence or two on what `stability` found."""
+    clusters = list(found["clusters"].values())
+    held = sum(cluster["jaccard"] >= 0.75 for cluster in clusters)
+    gone = sum(cluster["verdict"] == DISSOLVED for cluster in clusters)
+    said = (
+        f"On {found['runs']} sub-samples of {found['share']:.0%} of the texts, {held} of {len(clusters)} clusters come "
+        f"back (mean Jaccard similarity of 0.75 or more), {gone} dissolve (0.5 or less); on average "
+        f"{found['jaccard']:.2f}: {verdict(found['jaccard'])} (bounds of Hennig, 2007)."
+    )
+    if (over_seeds := found["over_seeds"]) is not None:
+        said += f" Over {over_seeds['runs']} seeds the adjusted Rand index is {over_seeds['adjusted_rand_index']:.2f}."
+    if failed := found["over_samples"]["failed"]:
+        said += f" {failed} sub-sample(s) had no cluster at all."
+    return said
+
+
+def _run(rerun: Rerun, rows: np.ndarray, seed: int) -> np.ndarray | None:
+    try:
+        return np.asarray(rerun(rows, seed))
+    except UserError:
+        return None
+
+
+def _jaccards(labels: np.ndarray, cluster: int, others: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> list[float]:
+    """Similarity of a cluster with the most similar one of each other run that saw some of its rows."""
+    found = []
+    for rows, other in others:
+        inside = labels[rows] == cluster
+        if not inside.any():
+            continue
+        best = 0.0
+        if other is not None:
+            for candidate in np.unique(other[inside & (other >= 0)]):
+                members = other == candidate
+                best = max(best, float((inside & members).sum() / (inside | members).sum()))
+        found.append(best)
+    return found
+
+
+def _agreement(runs: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> dict[str, Any]:
+    """Agreement of every two runs, over the rows that both saw."""
+    from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+
+    rand, information = [], []
+    for (left_rows, left), (right_rows, right) in combinations(runs, 2):
+        _, in_left, in_right = np.intersect1d(left_rows, right_rows, assume_unique=True, return_indices=True)
+        first = np.full(len(in_left), -1) if left is None else left[in_left]
+        second = np.full(len(in_right), -1) if right is None else right[in_right]
+        rand.append(float(adjusted_rand_score(first, second)))
+        information.append(float(adjusted_mutual_info_score(first, second)))
+    return {
+        "adjusted_rand_index": float(np.mean(rand)),
+        "adjusted_mutual_information": float(np.mean(information)),
+        "lowest_adjusted_rand_index": min(rand),
+        "runs": len(runs),
+        "failed": sum(found is None for _, found in runs),
+    }

@@ -1,0 +1,90 @@
+"""Topics: texts grouped by their words alone, without an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metapt_explore.clusters.grouping import Grouping, Inputs, renumber_by_size
+from metapt_explore.clusters.names import CONTRACTIONS, TOKEN
+from metapt_explore.seeds import derived_seed
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+#: A word of fewer texts says nothing of what texts have in common.
+MIN_TEXTS = 2
+#: Most frequent words that are kept.
+MAX_WORDS = 10_000
+#: Passes of variational inference over all texts.
+PASSES = 20
+
+
+def bag_of_words(texts: Sequence[str]) -> tuple[csr_matrix | None, list[str]]:
+    """Counts words, the way that topics need it.
+
+    Lower case; words of two letters or more of any alphabet (numbers and signs are dropped); no English stop word; only
+    words that at least two texts hold, and of these the 10,000 most frequent.
+
+    Args:
+        texts: One text a row.
+
+    Returns:
+        Counts ``[rows, words]`` and the words in alphabetical order; None and none where no word is left.
+
+    Example:
+        >>> counts, words = bag_of_words(["The soup, the soup!", "A cold soup", "cold 7"])
+        >>> words, counts.toarray().tolist()
+        (['cold', 'soup'], [[0, 2], [1, 1], [1, 0]])
+    """
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
+
+    vectorizer = CountVectorizer(
+        stop_words=sorted(ENGLISH_STOP_WORDS | CONTRACTIONS),
+        token_pattern=TOKEN,
+        min_df=min(MIN_TEXTS, max(len(texts), 1)),
+        max_features=MAX_WORDS,
+    )
+    try:
+        counts = vectorizer.fit_transform(texts)
+    except ValueError as error:
+        if "empty vocabulary" not in str(error) and "no terms remain" not in str(error).lower():
+            raise
+        return None, []
+    return counts, [str(word) for word in vectorizer.get_feature_names_out()]
+
+
+def lda(inputs: Inputs) -> Grouping:
+    """Latent Dirichlet allocation (Blei, Ng and Jordan, 2003), by online variational Bayes (Hoffman et al., 2010).
+
+    `n_clusters` topics over a bag of words (`bag_of_words`); scikit-learn's priors (1 / topics). A text's cluster is
+    its largest topic, its strength that topic's share of it. A text without any counted word is in no cluster; a topic
+    that is no text's largest makes none, so that there may be fewer clusters than topics.
+    """
+    if inputs.texts is None:
+        raise ValueError("`texts` must hold the texts of the rows")
+    config, rows = inputs.config, len(inputs.texts)
+    if rows < config.n_clusters:
+        raise inputs.refusal(
+            f"{rows} texts cannot make {config.n_clusters} topics. Lower n_clusters or use more texts."
+        )
+    counts, _ = bag_of_words(inputs.texts)
+    if counts is None:
+        raise inputs.refusal(
+            f"no word stands in {MIN_TEXTS} of the {rows} texts (stop words and numbers are left out), so there are no "
+            "topics. Use longer or more texts, or kmeans."
+        )
+    from sklearn.decomposition import LatentDirichletAllocation
+
+    model = LatentDirichletAllocation(
+        config.n_clusters,
+        learning_method="batch",
+        max_iter=PASSES,
+        random_state=derived_seed(inputs.seed, "clustering", "lda") % 2**32,
+    )
+    shares = model.fit_transform(counts)
+    said = np.asarray(counts.sum(axis=1)).ravel() > 0
+    labels = renumber_by_size(np.where(said, shares.argmax(axis=1), -1))
+    return Grouping(labels, np.where(said, shares.max(axis=1), 0.0))

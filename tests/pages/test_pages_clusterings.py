@@ -1,0 +1,38 @@
+"""Pages of studies with soft clusters, tasks of several clusterings, and stability that was asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import handmade
+import tiny
+from looking import charts, metrics
+from streamlit.testing.v1 import AppTest
+
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.runs.study import Study
+from metapt_explore.runs.workspace import Workspace
+
+Open = Callable[..., AppTest]
+
+
+def test_tasks_of_several_clusterings_and_stability(world: Path, tmp_path: Path, show: Open) -> None:
+    methods = [{"name": "both", "kind": "metapt", "clustering": ["topics", "kmeans"]}]
+    changes = {"methods": methods, "auxiliary_tasks": {"softness": 0.01}, "pretraining": {"steps": 2}}
+    study = Study(parse(StudyConfig, tiny.study_tree(world, **changes), "test"), tmp_path)
+    study.prompt("both")
+    study.stability("topics", runs=2)
+    at = show(tmp_path, "clusters")
+    at.selectbox(key="clustering").select("topics").run()
+    assert not at.exception and metrics(at)["Stability"] == "1.00" and "Agreement over seeds" not in metrics(at)
+    assert "DBCV" in metrics(at) and any("4 of 4 clusters come back" in str(box.value) for box in at.caption)
+    at = show(tmp_path, "pretraining")
+    assert not at.exception and "topics 0: " in json.dumps(charts(at))
+
+
+def test_clusters_of_an_older_workspace_have_no_density(demo: Workspace, show: Open) -> None:
+    at = show(demo.folder, "clusters", handmade.NAME)
+    assert not at.exception and metrics(at)["Silhouette"] == "0.43"
+    assert not {"DBCV", "Stability"} & set(metrics(at))

@@ -1,0 +1,117 @@
+"""The report of a study: complete, from a workspace as from a record; what it says where there is nothing to find."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+
+from metapt_explore.cli import main
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.reporting.report import make_report, verdicts
+from metapt_explore.reporting.tables import score_table
+from metapt_explore.runs.record import Record, record_of
+from metapt_explore.runs.study import Study
+from metapt_explore.runs.workspace import Workspace
+
+SECTIONS = [
+    "## The answer",
+    "## Scores",
+    "## Tests",
+    "## Steadier?",
+    "## A better start?",
+    "## On equal terms?",
+    "## Clusters and auxiliary tasks",
+    "## Data",
+    "## What this does not say",
+    "## Made with",
+]
+
+
+def test_every_section_is_there_in_both_forms(finished: Path, tmp_path: Path) -> None:
+    record = record_of(Workspace(finished), "tiny")
+    markdown, page = make_report(record).write(tmp_path)
+    lines = markdown.read_text().splitlines()
+    assert [line for line in lines if line.startswith("## ")] == SECTIONS
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"seeds", "differences", "pairs", "starts"}
+    for heading in SECTIONS:
+        assert f"<h2>{heading.removeprefix('## ')}</h2>" in page.read_text()
+    # Two data seeds under one initialisation prove nothing, and it says so.
+    assert "Cannot tell whether MetaPT is better or worse than PPT" in markdown.read_text()
+    assert "All units share one pre-training" in markdown.read_text()
+
+
+def test_a_record_gives_the_same_report(finished: Path, tmp_path: Path) -> None:
+    record = record_of(Workspace(finished), "tiny")
+    record.save(tmp_path)
+    assert make_report(Record.load(tmp_path)).markdown() == make_report(record).markdown()
+
+
+def test_the_score_table_by_hand() -> None:
+    """Spread of the mean over tasks is that of the units' means: here 0, though each task's is not."""
+    rows = [("M", "a", 1, 0.6), ("M", "a", 2, 0.8), ("M", "b", 1, 0.8), ("M", "b", 2, 0.6)]
+    table = pd.DataFrame(rows, columns=["method", "task", "data_seed", "accuracy"]).assign(init_seed=0)
+    assert score_table(table, ["M"]).to_dict(orient="records") == [
+        {"method": "M", "a": "70.0 ± 14.1", "b": "70.0 ± 14.1", "mean": "70.0 ± 0.0", "pairs": "2"}
+    ]
+
+
+def test_a_study_without_scores_and_one_that_is_half_done(world: Path, tmp_path: Path) -> None:
+    study = Study(parse(StudyConfig, tiny.study_tree(world), "test"), tmp_path)
+    study.split("mood")
+    assert "Nothing is finished yet" in make_report(record_of(study.workspace, "tiny")).markdown()
+    assert verdicts(record_of(study.workspace, "tiny")) == []
+    study.fewshot("PT", "mood")
+    study.fewshot("PPT", "question")
+    half = make_report(record_of(study.workspace, "tiny")).markdown()
+    assert "not finished: 4 of 12 scores" in half and "no two methods" in half
+
+
+def test_the_command(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def command(*arguments: str) -> list[Path]:
+        monkeypatch.setattr(sys, "argv", ["metapt", "report", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        return [Path(line) for line in capsys.readouterr().out.split("\n") if line]
+
+    files = command("tiny", "--workspace", str(finished), "--out", str(tmp_path / "kept"), "--record")
+    assert [file.name for file in files] == ["report.md", "report.html"] and all(file.exists() for file in files)
+    before = files[0].read_text()
+    files[0].unlink()
+    command(str(tmp_path / "kept"))
+    assert files[0].read_text() == before
+
+
+def test_shuffled_labels_make_no_difference(world: Path, tmp_path: Path) -> None:
+    """Ten pairs of seeds on labels that mean nothing: no method is said to help, however well it was pre-trained."""
+    evaluation = {
+        "shuffle_labels": True,
+        "pairing": "paired",
+        "init_seeds": list(range(10)),
+        "data_seeds": [1, 2, 3, 4, 5],
+        "learning_rates": [0.02],
+        "steps": 3,
+        "margin": 0.1,  # test sets of 20 rows
+    }
+    config = parse(StudyConfig, tiny.study_tree(world, evaluation=evaluation), "test")
+    results = Study(config, tmp_path).run()
+    assert abs(results.groupby("task")["accuracy"].mean() - 0.5).max() < 0.1
+    record = record_of(Workspace(tmp_path), "tiny")
+    said = verdicts(record)
+    assert len(said) == 3
+    for sentence in said:
+        assert "makes no difference that matters" in sentence or "Cannot tell" in sentence, sentence
+    assert "makes no difference that matters" in said[0]
+    assert "Labels were shuffled on purpose" in make_report(record).markdown()
+
+
+def test_what_dev_chose_at_the_edge_of_the_grid_is_said(finished: Path) -> None:
+    record = record_of(Workspace(finished), "tiny")
+    record.results["learning_rate"] = np.where(record.results["method"] == "PT", 0.05, 0.01)
+    assert "PT: dev chose the highest learning rate tried (0.05)" in make_report(record).markdown()
