@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
     from metapt_explore.errors import UserError
     from metapt_explore.run_terminal import caution, run, show_progress
+    from metapt_explore.runs.lineage import Lineage, lineage
     from metapt_explore.runs.results import curves_table, results_table, summary_table
     from metapt_explore.runs.study import Study
     from metapt_explore.runs.workspace import Workspace
@@ -33,6 +34,8 @@ _HOMES = {
     "caution": "run_terminal",
     "Study": "runs.study",
     "Workspace": "runs.workspace",
+    "Lineage": "runs.lineage",
+    "lineage": "runs.lineage",
     "results_table": "runs.results",
     "curves_table": "runs.results",
     "summary_table": "runs.results",
@@ -40,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Lineage",
     "Study",
     "StudyConfig",
     "TaskConfig",
@@ -47,6 +51,7 @@ __all__ = [
     "Workspace",
     "caution",
     "curves_table",
+    "lineage",
     "load_study",
     "load_task",
     "plots",

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from metapt_explore.config.baselines import BaselineConfig, check_calibration, check_names
+from metapt_explore.config.diagnostics import AgreementConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.sweep import expand_sweeps
@@ -219,6 +220,10 @@ class MethodConfig(Strict):
     clustering: str | list[str] | None = Field(
         None, description="metapt: whose clusters are the tasks (several: those of all); ppt: the pool's rows"
     )
+    without: list[int] = Field(
+        default=[], description="clusters that are left out of its tasks (`docs/why.md`: which cluster helps?)"
+    )
+    only: list[int] = Field(default=[], description="clusters that its tasks are made of; all when absent")
     start: StartConfig | None = Field(None, description="overrides prompt.start (pt only)")
     extra_tuning: bool = Field(
         False,
@@ -271,6 +276,10 @@ class MethodConfig(Strict):
             raise ValueError("a metapt method needs `clustering`")
         if self.kind == "pt" and self.clustering is not None:
             raise ValueError("a pt method has no pre-training and takes no `clustering`")
+        if (self.without or self.only) and self.clustering is None:
+            raise ValueError("`without` and `only` name clusters and go with `clustering`")
+        if self.without and self.only:
+            raise ValueError("give `without` or `only`, not both")
         if self.kind != "pt" and self.extra_tuning:
             raise ValueError("`extra_tuning` belongs to pt: the other methods spend these rows on pre-training")
         if self.kind != "pt" and self.start is not None:
@@ -414,6 +423,7 @@ class StudyConfig(Strict):
     methods: list[MethodConfig] = Field(min_length=1)
     baselines: list[BaselineConfig] = Field([], description="other ways to use the same few-shot rows")
     evaluation: EvaluationConfig
+    agreement: AgreementConfig = Field(AgreementConfig(), description="looked into on request (`docs/why.md`)")
 
     @model_validator(mode="before")
     @classmethod
@@ -450,6 +460,11 @@ class StudyConfig(Strict):
                     raise ValueError(
                         f"method '{method.name}' needs `clustering`: with `auxiliary_tasks.classes: clusters` its rows "
                         "get their words from clusters"
+                    )
+                if method.without or method.only:
+                    raise ValueError(
+                        f"method '{method.name}': `without` and `only` go with `auxiliary_tasks.classes: labels`: with "
+                        "`clusters` a task is made of several clusters"
                     )
         if labelling is None:
             return self

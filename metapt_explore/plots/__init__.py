@@ -15,10 +15,13 @@ from metapt_explore.plots.probe import probe_dots
 from metapt_explore.plots.quality import quality_against_gain
 from metapt_explore.plots.scores import seed_spread, start_curves
 from metapt_explore.plots.style import method_colors
+from metapt_explore.plots.why import agreement_map, help_map
 
 __all__ = [
+    "agreement_map",
     "cluster_map",
     "cluster_sizes",
+    "help_map",
     "meta_loss",
     "method_colors",
     "probe_dots",

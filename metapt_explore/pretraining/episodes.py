@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from metapt_explore.config import PretrainingConfig
 from metapt_explore.seeds import stream
@@ -37,6 +38,24 @@ class Episode:
     def rows(self) -> list[int]:
         """All rows of the episode."""
         return [row for part in (*self.support, *self.query) for row in part]
+
+
+def read_tasks(table: pd.DataFrame, labels: Sequence[str]) -> dict[int, dict[str, list[int]]]:
+    """Auxiliary tasks out of the table that a `tasks` artifact holds.
+
+    Args:
+        table: Columns task, label and row.
+        labels: Class names in the order of the label words, which the draws depend on.
+
+    Example:
+        >>> read_tasks(pd.DataFrame({"task": [3, 3], "label": ["good", "bad"], "row": [0, 1]}), ["bad", "good"])
+        {3: {'bad': [1], 'good': [0]}}
+    """
+    found = {}
+    for task, by_task in table.groupby("task"):
+        groups = {label: list(map(int, rows["row"])) for label, rows in by_task.groupby("label")}
+        found[int(str(task))] = {label: groups[label] for label in labels}
+    return found
 
 
 def draw_episode(tasks: Tasks, config: PretrainingConfig, seed: int, init_seed: int, step: int) -> Episode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.config import BaselineConfig, MethodConfig, StudyConfig
 from metapt_explore.pretraining.budget import tuning_of
 from metapt_explore.runs.workspace import Workspace
 
@@ -21,11 +21,13 @@ def method_accounts(workspace: Workspace, study: StudyConfig) -> list[dict[str, 
         score), ``pretraining_seconds`` (mean) and ``peak_mib`` (highest, None where it was not measured).
     """
     index = workspace.current_index(study.name)
-    return [
-        account
-        for method in study.methods
-        if (account := _account(workspace, study, method, [e for e in index if e.get("method") == method.name]))
-    ]
+
+    def of(name: str) -> list[dict[str, Any]]:
+        return [entry for entry in index if entry.get("method") == name]
+
+    found = [_account(workspace, study, method, of(method.name)) for method in study.methods]
+    found += [_baseline_account(workspace, study, baseline, of(baseline.name)) for baseline in study.baselines]
+    return [account for account in found if account is not None]
 
 
 def _account(
@@ -68,6 +70,38 @@ def _account(
         "trained_parameters": study.prompt.length * int(width),
         "seconds": sum(artifact.stage.get("seconds", 0.0) for artifact in scores) / max(cells, 1),
         "pretraining_seconds": _mean([artifact.stage.get("seconds", 0.0) for artifact in prompts]),
+        "peak_mib": max(peaks) if peaks else None,
+    }
+
+
+def _baseline_account(
+    workspace: Workspace, study: StudyConfig, baseline: BaselineConfig, entries: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """What a baseline spent; terms that it does not have (a start, a pre-training) are None or 0."""
+    made = [(entry, workspace.artifact(entry["id"])) for entry in entries if entry["kind"] == "baseline"]
+    made = [(entry, artifact) for entry, artifact in made if artifact.status == "done"]
+    if not made:
+        return None
+    stages, summaries = [artifact.stage for _, artifact in made], [artifact.summary for _, artifact in made]
+    cells = sum(len(stage["config"]["data_seeds"]) for stage in stages)
+    peaks = [stage["peak_mib"] for stage in stages if stage.get("peak_mib") is not None]
+    inits = sorted({stage["config"]["init_seed"] for stage in stages if "init_seed" in stage["config"]})
+    return {
+        "method": baseline.name,
+        "kind": baseline.kind,
+        "pretraining_row_passes": 0.0,
+        "diagnostic_rows": 0.0,
+        "tuning_row_passes": sum(summary.get("row_passes") or 0 for summary in summaries) / max(cells, 1),
+        "learning_rates": None,
+        "tuning_steps": None,
+        "selected_on": "dev",
+        "data_seeds": sorted({seed for stage in stages for seed in stage["config"]["data_seeds"]}),
+        "init_seeds": inits or None,
+        "tasks": list(dict.fromkeys(entry["task"] for entry, _ in made)),
+        "shots": study.evaluation.shots,
+        "trained_parameters": max((summary.get("trained_parameters") or 0) for summary in summaries),
+        "seconds": sum(stage.get("seconds", 0.0) for stage in stages) / max(cells, 1),
+        "pretraining_seconds": 0.0,
         "peak_mib": max(peaks) if peaks else None,
     }
 

@@ -13,6 +13,7 @@ from metapt_explore.fewshot.automatic import tune_with_automatic_words
 from metapt_explore.fewshot.scoring import Split
 from metapt_explore.fewshot.tuning import tune
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
+from metapt_explore.pretraining.episodes import read_tasks
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import pretrain
 from metapt_explore.pretraining.methods import make_learner
@@ -88,12 +89,8 @@ def prompt_recipe(
         learned = {"prompt": start}
         if texts is not None and tasks is not None:
             began = time.monotonic()
-            task_rows: dict[int, dict[str, list[int]]] = {}
             table = tasks.table("tasks")
-            for task, by_task in table.groupby("task"):
-                # Classes in the order of the label words, whatever the order of the rows.
-                groups = {label: list(map(int, rows["row"])) for label, rows in by_task.groupby("label")}
-                task_rows[int(str(task))] = {label: groups[label] for label in study.auxiliary_tasks.labels}
+            task_rows = read_tasks(table, list(study.auxiliary_tasks.labels))
             frame = texts.table("texts")
             rows = as_inputs(frame)
             # With clusters as classes a row's label is what a task makes of it.

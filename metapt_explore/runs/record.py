@@ -124,12 +124,20 @@ def record_of(workspace: Workspace, name: str) -> Record:
         texts={key: texts[key] for key in ("kept", "dropped", "held_out_rows", "leaks_by_task") if key in texts},
         tasks=_tasks(workspace, config, done),
         manifest=_one_manifest([found for found in manifests if found]),
-        cells=len(config.methods) * len(config.evaluation.tasks) * len(config.evaluation.pairs),
+        cells=_cells(config),
         overlaps=task_overlaps(
             {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
         ).to_dict(orient="records"),
         efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
     )
+
+
+def _cells(config: StudyConfig) -> int:
+    """Scores that a study asks for; a baseline without initialisation has one for each data seed."""
+    evaluation = config.evaluation
+    units = len(config.methods) * len(evaluation.pairs)
+    units += sum(len(evaluation.pairs if b.seeded else evaluation.data_seeds) for b in config.baselines)
+    return units * len(evaluation.tasks)
 
 
 def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -29,10 +29,12 @@ from metapt_explore.errors import UserError, nearest
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.runs import cluster_stages, data_stages, prompt_stages, task_stages
+from metapt_explore.runs.agreement_stage import agreement_recipe
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.baseline_cost import baseline_cells, baseline_key
 from metapt_explore.runs.baseline_stage import UNITS, baseline_recipe
 from metapt_explore.runs.check import check_study
+from metapt_explore.runs.chosen_tasks import chosen_tasks_recipe
 from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
@@ -179,6 +181,27 @@ class Study:
         """Quality of each finished clustering beside what methods gained with it (see `clusters/quality_table.py`)."""
         return clustering_quality(self.workspace, self.config)
 
+    def tasks_of(self, method: MethodConfig) -> Artifact:
+        """The auxiliary tasks that a method learns from: those of its clustering, or some of them."""
+        tasks = self.auxiliary_tasks(method.clustering)
+        if not (method.without or method.only):
+            return tasks
+        called = " + ".join(method.clusterings)
+        recipe = chosen_tasks_recipe(tasks, called, method.without, method.only, f"method '{method.name}'")
+        # Another name in the study's list: the entry of all tasks stays.
+        title = recipe[0].title.removeprefix("auxiliary tasks ")
+        return self._make(f"tasks/{called} {title}", recipe, 1, kind="some tasks", clustering=f"{called} {title}")
+
+    def task_names(self, clustering: str | list[str] | None) -> dict[int, str]:
+        """What the auxiliary tasks of a clustering, or of several, are called: as their clusters; empty for a pool."""
+        told = self.auxiliary_tasks(clustering).summary.get("names")
+        if told is not None:
+            return {int(task): str(name) for task, name in told.items()}
+        if not isinstance(clustering, str) or self.config.auxiliary_tasks.classes == "clusters":
+            return {}
+        clusters = self.clusters(clustering).summary["clusters"]
+        return {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters}
+
     def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
         """The prompt of a method for one initialisation seed (the first of the study when absent)."""
         init_seed = self._seed(init_seed)
@@ -194,7 +217,7 @@ class Study:
             method,
             init_seed,
             self.texts() if pretrained else None,
-            self.auxiliary_tasks(method.clustering) if pretrained else None,
+            self.tasks_of(method) if pretrained else None,
             self.labels() if pretrained else None,
             find_start(self.config, method, self.workspace, self._model["model"]),
             self._model,
@@ -289,6 +312,63 @@ class Study:
         )
         return self._make(f"probe/{task}", recipe, len(listed), task=task)
 
+    def agreement(
+        self, init_seed: int | None = None, method: str | None = None, clustering: str | list[str] | None = None
+    ) -> Artifact:
+        """Whether gradients of auxiliary and downstream tasks point the same way (`diagnostics/agreement.py`).
+
+        Made on request; no score depends on it, and its rows are no part of any method's budget.
+
+        Args:
+            init_seed: The initialisation seed (the first of the study when absent).
+            method: At whose prompt gradients are taken; at the start that all methods share when absent.
+            clustering: Whose auxiliary tasks; the method's own, else the first that a metapt method has, when absent.
+
+        Returns:
+            An artifact with the table ``agreement`` (cosines of pairs) and, in its summary, ``tasks`` (reliability).
+        """
+        init_seed = self._seed(init_seed)
+        if clustering is None:
+            methods = [self.config.method(method)] if method else []
+            methods += [other for other in self.config.methods if other.kind == "metapt"]
+            clustering = next((m.clustering for m in methods if m.clustering), self.config.clusterings[0].name)
+        if method is None:
+            # The prompt of PT where the study has one: its id is the same.
+            recipe = self._prompt_recipe(MethodConfig(name="the common start", kind="pt"), init_seed)
+            prompt = self._make(f"prompt/start/{init_seed}", recipe, 1, kind="common start", init_seed=init_seed)
+        else:
+            prompt = self.prompt(method, init_seed)
+        recipe = agreement_recipe(
+            self.config,
+            self.tasks,
+            self.texts(),
+            self.auxiliary_tasks(clustering),
+            self.task_names(clustering),
+            {name: self.split(name) for name in self.tasks},
+            prompt,
+            self._model,
+            self.placement,
+            lambda: self.backbone,
+            self._advance,
+        )
+        units = self.config.agreement.draws + len(self.tasks) * len(self.config.evaluation.data_seeds)
+        of: dict[str, Any] = {
+            "clustering": clustering,
+            "init_seed": init_seed,
+            **({"method": method} if method else {}),
+        }
+        return self._make(f"agreement/{method or 'start'}/{init_seed}", recipe, units, **of)
+
+    def leave_one_out(self, method: str) -> StudyConfig:
+        """A study that has the method with all its clusters, and once without each of them (`docs/why.md`).
+
+        Clusters and tasks are made, which needs no language model; nothing is pre-trained.
+        """
+        from metapt_explore.diagnostics.leave_one_out import leave_one_out
+
+        tasks = self.tasks_of(self.config.method(method)).summary["sizes"]
+        return leave_one_out(self.config, method, [int(task) for task in tasks])
+
     def _finished_keys(self) -> set[str]:
         """Keys of the stages with the language model that are there already; nothing is computed."""
         found = set()
@@ -350,7 +430,7 @@ class Study:
             self.clusters(clustering.name)
         for method in self.config.methods:
             if method.kind != "pt":
-                self.auxiliary_tasks(method.clustering)
+                self.tasks_of(method)
         preview = Preview(self, self._finished_keys())
         for init_seed in self.config.evaluation.init_seeds:
             for method in self.config.methods:
@@ -423,7 +503,7 @@ class Study:
             self.config.name, {"kind": kind or stage.kind, "id": stage.id, "title": stage.title, **of}
         )
         if artifact.status != "done":
-            with_model = key.startswith(MODEL_STAGES) or stage.kind == "probe"
+            with_model = key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement")
             if with_model and "backbone" not in self.__dict__:
                 # Loading counts for no method.
                 self.progress.begin("", "loading the language model", 1)

@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import tiny
 
+from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
+from metapt_explore.reporting.report import make_report
 from metapt_explore.runs.record import FIRST, Record, record_of
+from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.statistics import fairness_flags
 
 
 def test_a_record_is_read_back_as_it_was(finished: Path, tmp_path: Path) -> None:
@@ -91,3 +96,17 @@ def test_watches_within_one_another() -> None:
     (outer, inner), (both, same) = (map(float, line.split()) for line in found.splitlines())
     assert outer >= inner + 60
     assert both == same > 120
+
+
+def test_baselines_have_accounts_and_cells(world: Path, tmp_path: Path) -> None:
+    baselines = ["majority", {"name": "zero", "kind": "zero_shot"}]
+    methods = [{"name": "PT", "kind": "pt"}]
+    config = parse(StudyConfig, tiny.study_tree(world, methods=methods, baselines=baselines), "test")
+    results = Study(config, tmp_path).run()
+    record = record_of(Workspace(tmp_path), config.name)
+    # Two tasks and two data seeds; neither baseline has an initialisation.
+    assert record.cells == len(results) == 3 * 2 * 2
+    accounts = {account["method"]: account for account in record.accounts}
+    assert accounts["zero"]["trained_parameters"] == 0 and accounts["zero"]["tuning_row_passes"] == 0
+    assert all(flag.severity == "note" for flag in fairness_flags(record.accounts))
+    assert "zero" in make_report(record).markdown()

@@ -1,0 +1,153 @@
+"""Why a clustering helps or not: agreement of gradients, and which cluster helps which task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from metapt_explore.plots.style import BLUE, VERMILION, finish, nothing_yet, plain
+
+#: Vermilion below 0, blue above: colour-blind readers tell them apart, and 0 is light grey on either page.
+DIVERGING = [[0.0, VERMILION], [0.5, "#F2F2F2"], [1.0, BLUE]]
+#: Characters of a name that are shown.
+SHOWN = 34
+#: Cells with more of them in a row carry no figures.
+MOST_WRITTEN = 16
+#: Standard errors from 0 at which a cosine is marked.
+SURE = 2.0
+
+
+def agreement_map(
+    pairs: pd.DataFrame,
+    tasks: Sequence[Mapping[str, Any]],
+    value: Literal["corrected", "cosine"] = "corrected",
+) -> go.Figure:
+    """Heat map of gradient agreement: auxiliary tasks down, auxiliary and then downstream tasks across.
+
+    Blue: the two pull the prompt the same way; vermilion: against one another. A star marks what is two standard errors
+    or more from 0. Where a gradient is nothing but noise, its corrected cosines are left empty. A task's own cell holds
+    the reliability of its gradient where cosines are shown as observed, and nothing where they are corrected.
+
+    Args:
+        pairs: The table ``agreement`` of `Study.agreement`.
+        tasks: ``tasks`` of its summary.
+        value: Cosines corrected for noise, or as they were observed.
+    """
+    down = [str(task["name"]) for task in tasks if task["kind"] == "auxiliary"]
+    across = down + [str(task["name"]) for task in tasks if task["kind"] != "auxiliary"]
+    if not down or pairs.empty:
+        return nothing_yet("No auxiliary task has been compared with another task.")
+    error = "corrected_standard_error" if value == "corrected" else "standard_error"
+    known = {}
+    for row in pairs.to_dict(orient="records"):
+        known[row["first"], row["second"]] = known[row["second"], row["first"]] = (row[value], row[error])
+    if value == "cosine":
+        for task in tasks:
+            own = task["reliability"]
+            known[task["name"], task["name"]] = (np.nan if own is None else own, np.nan)
+    numbers = np.array([[known.get((y, x), (np.nan, np.nan))[0] for x in across] for y in down], dtype=float)
+    errors = np.array([[known.get((y, x), (np.nan, np.nan))[1] for x in across] for y in down], dtype=float)
+    reliability = {str(task["name"]): task["reliability"] for task in tasks}
+    hover = [
+        [
+            f"{plain(y, SHOWN)} · {plain(x, SHOWN)}<br>cosine {_signed(numbers[i, j])} ± {errors[i, j]:.2f}"
+            f"<br>reliability {_share(reliability[y])} and {_share(reliability[x])}"
+            for j, x in enumerate(across)
+        ]
+        for i, y in enumerate(down)
+    ]
+    sure = np.abs(numbers) >= SURE * errors
+    figure = _heat_map(numbers, across, down, sure, hover, 1.0, "cosine", _signed)
+    if len(across) > len(down):
+        figure.add_vline(x=len(down) - 0.5, line={"color": "#8C8C8C", "width": 2})
+    how = "corrected for noise" if value == "corrected" else "as observed (own cell: reliability)"
+    return finish(figure, title=f"agreement of gradients, {how}; right of the line: downstream tasks")
+
+
+def help_map(table: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
+    """Heat map of how much each cluster helps each task.
+
+    Blue: scores are better with the cluster than without it; vermilion: worse. A star marks what remains after the
+    correction for looking at all cells (``verdict`` of `help_table`).
+
+    Args:
+        table: What `diagnostics.leave_one_out.help_table` returned.
+        names: Names of the clusters.
+    """
+    if table.empty:
+        return nothing_yet("No cluster has been left out yet.")
+    clusters, tasks = list(dict.fromkeys(table["cluster"])), list(dict.fromkeys(table["task"]))
+    cells = {(row["cluster"], row["task"]): row for row in table.to_dict(orient="records")}
+    numbers = np.array([[100 * cells[c, t]["help"] if (c, t) in cells else np.nan for t in tasks] for c in clusters])
+    sure = np.array([[cells.get((c, t), {}).get("verdict") in ("helps", "hurts") for t in tasks] for c in clusters])
+    hover = [
+        [
+            f"{plain(names.get(int(c), c), SHOWN)} · {plain(t, SHOWN)}<br>{_points(100 * row['help'])} points, 95 % "
+            f"{_points(100 * row['low'])} to {_points(100 * row['high'])}<br>{row['wins']} better, {row['ties']} "
+            f"equal, {row['losses']} worse of {row['units']}; {row['verdict']}"
+            if (row := cells.get((c, t)))
+            else "no score yet"
+            for t in tasks
+        ]
+        for c in clusters
+    ]
+    # At least one point, so that differences of nothing stay pale.
+    reach = max(1.0, float(np.nanmax(np.abs(numbers))))
+    rows = [names.get(int(cluster), str(cluster)) for cluster in clusters]
+    figure = _heat_map(numbers, [str(task) for task in tasks], rows, sure, hover, reach, "points", _points)
+    return finish(figure, title="accuracy with all clusters minus without this one")
+
+
+def _heat_map(
+    numbers: np.ndarray,
+    across: list[str],
+    down: list[str],
+    sure: np.ndarray,
+    hover: list[list[str]],
+    reach: float,
+    unit: str,
+    say: Any,
+) -> go.Figure:
+    """Cells on places 0, 1, 2 …: two names that are cut to the same letters would share a place."""
+    written = [
+        ["" if np.isnan(number) else say(number) + ("*" if sure[i, j] else "") for j, number in enumerate(row)]
+        for i, row in enumerate(numbers)
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=[[None if np.isnan(number) else float(number) for number in row] for row in numbers],
+            zmin=-reach,
+            zmax=reach,
+            zmid=0,
+            colorscale=DIVERGING,
+            text=written,
+            texttemplate="%{text}" if len(across) <= MOST_WRITTEN else None,
+            customdata=hover,
+            hovertemplate="%{customdata}<extra></extra>",
+            colorbar={"title": {"text": unit}, "thickness": 14},
+            xgap=1,
+            ygap=1,
+        )
+    )
+    for axis, labels in (("xaxis", across), ("yaxis", down)):
+        ticks = {"tickvals": list(range(len(labels))), "ticktext": [plain(label, SHOWN) for label in labels]}
+        figure.update_layout({axis: {**ticks, "showgrid": False}})
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(height=170 + 34 * len(down))
+    return figure
+
+
+def _signed(number: float) -> str:
+    return f"{number:+.2f}".replace("-", "−")
+
+
+def _points(number: float) -> str:
+    return f"{number:+.1f}".replace("-", "−")
+
+
+def _share(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"

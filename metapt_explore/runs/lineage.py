@@ -1,0 +1,397 @@
+"""From a score back to everything behind it: prompt, tasks, clusters, the very texts, versions, hardware, commands.
+
+Reads what lies in the workspace and computes nothing anew, except for which text was drawn how often: episodes are a
+function of tasks, sizes and seeds (`pretraining/drawn.py`).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.errors import UserError, nearest
+from metapt_explore.runs.artifact import Artifact, Stage
+from metapt_explore.runs.lineage_facts import fact
+from metapt_explore.runs.results import OTHER_SHOTS
+from metapt_explore.runs.workspace import Workspace
+from metapt_explore.texts.rows import texts_of
+
+TEXT_COLUMNS = [
+    "row",
+    "source_row",
+    "text",
+    "label",
+    "group",
+    "cluster",
+    "cluster_name",
+    "auxiliary_task",
+    "class",
+    "support",
+    "query",
+    "drawn",
+]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One artifact behind a score.
+
+    Attributes:
+        id: Its id.
+        kind: ``texts``, ``clusters``, ``prompt`` …
+        title: What people call it.
+        status: ``done``, ``running``, ``missing`` …
+        parents: Ids of what it was made of, by their role.
+        fact: What is in it, in a few words.
+        intact: Whether its id is the hash of the question that it says it answers; None where it is missing.
+        seconds: What it took.
+        began: When, in seconds since 1970.
+        config: Settings as plain values.
+        inputs: Content hashes of what came from outside.
+        manifest: Versions and hardware.
+    """
+
+    id: str
+    kind: str
+    title: str
+    status: str
+    parents: dict[str, str]
+    fact: str
+    intact: bool | None
+    seconds: float | None
+    began: float | None
+    config: dict[str, Any]
+    inputs: dict[str, Any]
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What is behind one score.
+
+    Attributes:
+        study: Name of the study.
+        method: The method.
+        task: The downstream task.
+        data_seed: Data seed.
+        init_seed: Initialisation seed.
+        score: Scores, chosen learning rate and step; None where the evaluation is not finished.
+        nodes: The artifacts by id, the evaluation first, then its parents, theirs, and so on.
+        notes: What is missing, unfinished or odd.
+        commands: What makes the score again.
+    """
+
+    study: str
+    method: str
+    task: str
+    data_seed: int
+    init_seed: int
+    score: dict[str, Any] | None
+    nodes: dict[str, Node]
+    notes: list[str]
+    commands: list[str]
+    workspace: Workspace = field(repr=False)
+
+    @property
+    def root(self) -> Node:
+        """The few-shot evaluation."""
+        return next(iter(self.nodes.values()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; no text is among them."""
+        own = ("study", "method", "task", "data_seed", "init_seed", "score", "notes", "commands")
+        return {
+            **{key: getattr(self, key) for key in own},
+            "artifacts": [asdict(node) for node in self.nodes.values()],
+        }
+
+    def rows(self) -> pd.DataFrame:
+        """The labelled rows behind the score: split (train, dev, test), text and label (and text_pair of pairs).
+
+        Raises:
+            UserError: Where the split is not in the workspace any more.
+        """
+        table = self._table(self.root.parents.get("split"), "rows", "few-shot rows")
+        own = table[(table["data_seed"] == self.data_seed) | (table["split"] == "test")]
+        order = own["split"].map({"train": 0, "dev": 1, "test": 2})
+        columns = ["split", "text", *(["text_pair"] if "text_pair" in own else []), "label"]
+        return own.loc[order.sort_values(kind="stable").index, columns].reset_index(drop=True)
+
+    def texts(self) -> pd.DataFrame:
+        """The pre-training texts behind the prompt, with what became of each.
+
+        Returns:
+            One line for each text (one for each auxiliary task that holds it, where several do): row (in the texts
+            artifact), source_row (in the source), text, label (as the data say), group, cluster, cluster_name,
+            auxiliary_task, class (as pre-training read it), and how often it was drawn for support and query and in
+            all. Pooled pre-training makes no difference between support and query: there they are missing. No line
+            for a method without pre-training.
+
+        Raises:
+            UserError: Where an artifact that is needed is not in the workspace any more.
+        """
+        prompt = self._prompt
+        if prompt is None or "texts" not in prompt.parents:
+            return pd.DataFrame(columns=TEXT_COLUMNS)
+        texts = self._table(prompt.parents["texts"], "texts", "pre-training texts")
+        found = pd.DataFrame({"row": range(len(texts)), "source_row": texts["source_row"], "text": texts_of(texts)})
+        found["label"], found["group"] = texts["label"], texts["group"]
+        for place, node in enumerate(self._clusterings):
+            suffix = "" if place == 0 else f"_{place + 1}"
+            clusters = self._table(node.id, "clusters", "clusters").set_index("row")["cluster"]
+            found[f"cluster{suffix}"] = found["row"].map(clusters).astype("Int64")
+            names = {c["cluster"]: c["name"] for c in self._artifact(node.id).summary.get("clusters", [])}
+            found[f"cluster_name{suffix}"] = found[f"cluster{suffix}"].map(lambda c, names=names: names.get(c, ""))
+        if not self._clusterings:
+            found["cluster"], found["cluster_name"] = pd.array([pd.NA] * len(found), dtype="Int64"), ""
+        tasks = self._table(prompt.parents.get("tasks"), "tasks", "auxiliary tasks")
+        tasks = tasks.rename(columns={"label": "class"}).merge(self._drawn(prompt, tasks), on=["task", "row"])
+        found = found.merge(tasks.rename(columns={"task": "auxiliary_task"}), on="row", how="left")
+        found["auxiliary_task"] = found["auxiliary_task"].astype("Int64")
+        pooled = prompt.config.get("kind") == "ppt"
+        for column in ("support", "query", "drawn"):
+            found[column] = found[column].astype("Int64")
+            if not pooled or column == "drawn":
+                found[column] = found[column].fillna(0)  # A text of no task is never drawn.
+        more = [column for column in found if column.startswith(("cluster_", "text_")) and column not in TEXT_COLUMNS]
+        return found[[*TEXT_COLUMNS, *more]]
+
+    def __str__(self) -> str:
+        """A tree of artifacts, what was drawn, versions and commands."""
+        seeds = f"data seed {self.data_seed}, initialisation seed {self.init_seed}"
+        lines = [f"{self.method} on {self.task}, {seeds}: {self._say_score()}", ""]
+        lines += _tree(self.nodes, self.root.id)
+        lines += ["", *self._say_made_with(), *(f"Note: {note}" for note in self.notes)]
+        lines += ["", "Again:", *(f"  {command}" for command in self.commands)]
+        return "\n".join(lines)
+
+    # ------------------------------------------------------------------------------ internals
+
+    @property
+    def _prompt(self) -> Node | None:
+        return self.nodes.get(self.root.parents.get("prompt", ""))
+
+    @property
+    def _clusterings(self) -> list[Node]:
+        """What the tasks were made of; not what a random control was made like."""
+        found: list[Node] = []
+        pending = [self._prompt.parents.get("tasks", "")] if self._prompt is not None else []
+        while pending:
+            node = self.nodes.get(pending.pop(0))
+            for role, parent in (node.parents if node else {}).items():
+                if parent not in self.nodes:
+                    continue
+                if role == "tasks":
+                    pending.append(parent)
+                elif role.startswith("clusters"):
+                    found.append(self.nodes[parent])
+        return found
+
+    def _drawn(self, prompt: Node, tasks: pd.DataFrame) -> pd.DataFrame:
+        from metapt_explore.pretraining.drawn import drawn_rows, recorded_setting
+        from metapt_explore.pretraining.episodes import read_tasks
+
+        return drawn_rows(recorded_setting(prompt.config, read_tasks(tasks, list(prompt.config["words"]))))
+
+    def _artifact(self, identifier: str) -> Artifact:
+        return self.workspace.artifact(identifier)
+
+    def _table(self, identifier: str | None, name: str, what: str) -> pd.DataFrame:
+        if identifier is None:
+            raise UserError(f"The {what} behind this score are not known: {self.root.id} does not name them.")
+        artifact = self._artifact(identifier)
+        if artifact.status != "done":
+            raise UserError(
+                f"The {what} behind this score ({identifier}) are {artifact.status} in {self.workspace.folder}; run "
+                "the study again to make them."
+            )
+        try:
+            return artifact.table(name)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{artifact.folder / name}.parquet cannot be read: {error}") from None
+
+    def _say_score(self) -> str:
+        if self.score is None:
+            return f"no score yet ({self.root.status})"
+        score = self.score
+        return (
+            f"accuracy {100 * score['accuracy']:.1f} % (start {100 * score['start_accuracy']:.1f} %), learning rate "
+            f"{score['learning_rate']:g} and step {score['step']} chosen on dev"
+        )
+
+    def _say_made_with(self) -> Iterator[str]:
+        made: dict[str, list[str]] = {}
+        for node in self.nodes.values():
+            if node.manifest:
+                made.setdefault(_say_manifest(node.manifest), []).append(node.kind)
+        for line, kinds in made.items():
+            of = "" if len(made) == 1 else f" ({', '.join(dict.fromkeys(kinds))})"
+            yield f"Made with {line}{of}"
+
+
+def lineage(
+    workspace: Workspace,
+    study: str,
+    method: str,
+    task: str,
+    data_seed: int,
+    init_seed: int,
+    shots: int | None = None,
+) -> Lineage:
+    """Finds everything behind one score.
+
+    What is missing or unfinished on the way is named in `notes`.
+
+    Args:
+        workspace: Where the study was run.
+        study: Its name.
+        method: One of its methods.
+        task: One of its downstream tasks.
+        data_seed: Data seed of the score.
+        init_seed: Initialisation seed of the score.
+        shots: One of `evaluation.more_shots`; the study's own when absent.
+
+    Raises:
+        UserError: Where there is no such study, method, task or score; the nearest is named.
+
+    Example:
+        >>> found = lineage(Workspace("workspace"), "tour", "MetaPT", "subjectivity", 13, 0)  # doctest: +SKIP
+        >>> print(found)  # doctest: +SKIP
+        >>> found.texts().query("drawn > 0")  # doctest: +SKIP
+    """
+    config = workspace.study_config(study)
+    config.method(method)
+    if shots == config.evaluation.shots:
+        shots = None
+    kind = "fewshot" if shots is None else OTHER_SHOTS
+    entries = [e for e in workspace.index(study) if e["kind"] == kind and e.get("shots") == shots]
+    own = [entry for entry in entries if entry["method"] == method]
+    if not own:
+        raise UserError(f"The study '{study}' has no score of '{method}' yet: run it (`metapt run`).")
+    if task not in [entry["task"] for entry in own]:
+        raise UserError(f"'{method}' has no score on '{task}' yet. {nearest(task, {e['task'] for e in own})}")
+    own = [entry for entry in own if entry["task"] == task]
+    where = f"'{method}' has no score on '{task}'"
+    _demand(init_seed, [entry["init_seed"] for entry in own], where, "initialisation seed")
+    entry = next(entry for entry in own if entry["init_seed"] == init_seed)
+    root = workspace.artifact(entry["id"])
+    asked = root.stage.get("config", {}).get("data_seeds") or config.evaluation.data_seeds_of(init_seed)
+    _demand(data_seed, asked, f"{where} and initialisation seed {init_seed}", "data seed")
+    nodes = _collect(workspace, root.id, entry)
+    score = None
+    if root.status == "done":
+        results = root.table("results")
+        score = results[results["data_seed"] == data_seed].drop(columns="data_seed").to_dict(orient="records")[0]
+    here = ["--workspace", workspace.folder]
+    seeds = ["--data-seed", data_seed, "--init-seed", init_seed, *([] if shots is None else ["--shots", shots])]
+    words: list[list[object]] = [
+        ["run", workspace.study_folder(study) / "study.yaml", *here],
+        ["lineage", study, "--method", method, "--task", task, *seeds, *here],
+    ]
+    commands = [shlex.join(["metapt", *map(str, own)]) for own in words]
+    plain = None if score is None else {k: v.item() if hasattr(v, "item") else v for k, v in score.items()}
+    notes = list(_notes(workspace, nodes))
+    return Lineage(study, method, task, data_seed, init_seed, plain, nodes, notes, commands, workspace)
+
+
+def _demand(seed: int, known: Iterable[int], where: str, what: str) -> None:
+    seeds = sorted(known)
+    if seed not in seeds:
+        closest = min(seeds, key=lambda other: (abs(other - seed), other))
+        listed = ", ".join(map(str, seeds))
+        raise UserError(f"{where} with {what} {seed}; the nearest is {closest} (there are: {listed}).")
+
+
+def _collect(workspace: Workspace, root: str, entry: dict[str, Any]) -> dict[str, Node]:
+    """An artifact and all its ancestors, breadth first."""
+    found: dict[str, Node] = {}
+    pending = [(root, entry.get("title", ""))]
+    while pending:
+        identifier, title = pending.pop(0)
+        if identifier in found:
+            continue
+        artifact = workspace.artifact(identifier)
+        stage = artifact.stage
+        kind = stage.get("kind", identifier.rsplit("-", 1)[0])
+        parents = stage.get("parents", {})
+        intact = None
+        if "config" in stage:
+            question = Stage(kind, "", stage.get("version", 0), stage["config"], parents, stage.get("inputs", {}))
+            intact = question.id == identifier
+        found[identifier] = Node(
+            id=identifier,
+            kind=kind,
+            title=stage.get("title", title) or kind,
+            status=artifact.status,
+            parents=parents,
+            fact=fact(kind, artifact),
+            intact=intact,
+            seconds=stage.get("seconds"),
+            began=stage.get("began"),
+            config=stage.get("config", {}),
+            inputs=stage.get("inputs", {}),
+            manifest=stage.get("manifest", {}),
+        )
+        pending += [(parent, "") for parent in parents.values()]
+    return found
+
+
+def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
+    for node in nodes.values():
+        if node.status == "missing":
+            yield f"{node.id} is not in the workspace any more; running the study again makes it."
+        elif node.status != "done":
+            yield f"{node.title} ({node.id}) is not finished: {node.status}."
+        if node.intact is False:
+            yield f"{node.id}: its id is not the hash of what its stage.json says; somebody has changed the file."
+    prompt = next((node for node in nodes.values() if node.kind == "prompt"), None)
+    if prompt is None or not prompt.config:
+        return
+    if "texts" not in prompt.parents:
+        yield "The prompt was not pre-trained: no pre-training text is behind it."
+    elif "start" in prompt.parents:
+        yield f"Pre-training began from another prompt ({prompt.parents['start']}), whose own texts come on top."
+    tasks = workspace.artifact(prompt.parents.get("tasks", "none"))
+    if tasks.status == "done" and prompt.config.get("kind") == "metapt":
+        from metapt_explore.pretraining.drawn import agrees_with, recorded_setting
+        from metapt_explore.pretraining.episodes import read_tasks
+
+        setting = recorded_setting(prompt.config, read_tasks(tasks.table("tasks"), list(prompt.config["words"])))
+        if agrees_with(setting, workspace.artifact(prompt.id).metrics) is False:
+            yield (
+                "How often a text was drawn is not what pre-training wrote down: another version of this package made "
+                f"{prompt.id}."
+            )
+
+
+def _tree(nodes: dict[str, Node], root: str) -> list[str]:
+    """Lines of a tree; what has been shown above is only named."""
+    lines: list[str] = []
+    shown: set[str] = set()
+
+    def add(identifier: str, head: str, rest: str, role: str) -> None:
+        node = nodes[identifier]
+        lead = f"{head}{role}: " if role else head
+        if identifier in shown:
+            lines.append(f"{lead}{identifier} (above)")
+            return
+        shown.add(identifier)
+        said = node.fact if node.status == "done" else node.status
+        lines.append(f"{lead}{identifier}" + (f", {said}" if said else ""))
+        parents = list(node.parents.items())
+        for place, (name, parent) in enumerate(parents):
+            last = place == len(parents) - 1
+            add(parent, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "), name)
+
+    add(root, "", "", "")
+    return lines
+
+
+def _say_manifest(manifest: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items())
+    where = manifest.get("gpu") or f"{manifest.get('cpu')}, {manifest.get('threads')} threads"
+    return f"Python {manifest.get('python')}, {versions}; on {manifest.get('system')}, {where}."
