@@ -258,11 +258,15 @@ def caution(results: pd.DataFrame) -> str:
         >>> caution(pd.DataFrame({"data_seed": [1, 2, 3], "init_seed": [0, 0, 0]}))[:38]
         '3 data seeds × 1 initialisation seed: '
     """
-    data_seeds, init_seeds = results["data_seed"].nunique(), results["init_seed"].nunique()
+    # Baselines without initialisation are in no pair.
+    pairs = results.dropna(subset=["init_seed"])[["data_seed", "init_seed"]].drop_duplicates()
+    data_seeds, init_seeds = results["data_seed"].nunique(), pairs["init_seed"].nunique()
     counted = (
         f"{data_seeds} data seed{'s' * (data_seeds != 1)} × {init_seeds} initialisation seed{'s' * (init_seeds != 1)}"
     )
-    if data_seeds * init_seeds >= 10 and init_seeds >= 3:
+    if len(pairs) < data_seeds * init_seeds:
+        counted = f"{len(pairs)} pairs of a data seed and an initialisation seed"
+    if len(pairs) >= 10 and init_seeds >= 3:
         return f"{counted}: compare means together with their spread, and method with method seed by seed."
     return (
         f"{counted}: this proves nothing. Differences of a few points can turn round with other seeds; "
