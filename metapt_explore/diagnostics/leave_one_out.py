@@ -16,8 +16,9 @@ import yaml
 
 from metapt_explore.config import StudyConfig, parse, to_yaml
 from metapt_explore.errors import UserError
-from metapt_explore.statistics.inference import holm, paired_t, two_way_t
-from metapt_explore.statistics.units import paired_units
+from metapt_explore.statistics.designs import mean_over_pairs
+from metapt_explore.statistics.holm import holm
+from metapt_explore.statistics.units import paired_scores
 
 #: What the mean over tasks is called in a table of help.
 ALL_TASKS = "all tasks"
@@ -90,7 +91,7 @@ def help_table(
     Returns:
         A line for each cluster and task, and one for their mean (task ``all tasks``): ``help`` (score with all
         clusters minus score without this one, as a share of 1), its 95 % interval ``low`` to ``high`` and ``p`` over
-        units (pairs of an initialisation and a data seed; the two-way test where they are crossed), ``p_holm``
+        units (pairs of an initialisation and a data seed; a test that knows which of them share a seed), ``p_holm``
         (corrected over all clusters and tasks; for the means over all clusters), ``wins``, ``ties`` and ``losses`` of
         the method with all clusters, ``units``, and ``verdict``: helps or hurts where the corrected p is under 5 % and
         there are five units or more, else cannot tell. A cluster that has no scores yet has no line.
@@ -107,10 +108,13 @@ def help_table(
     for cluster, name in sorted(without.items()):
         if method not in scored or name not in scored:
             continue
-        units = paired_units(results, method, name, metric)
-        columns = {task: units.method[:, i] - units.baseline[:, i] for i, task in enumerate(units.tasks)}
-        for task, differences in {**columns, ALL_TASKS: units.differences}.items():
-            found = paired_t(differences) if units.grid is None else two_way_t(differences[units.grid])
+        scores = paired_scores(results, method, name, metric).complete
+        by_task = scores.method - scores.baseline
+        columns = {str(task): by_task[task] for task in by_task}
+        for task, differences in {**columns, ALL_TASKS: by_task.mean(axis=1)}.items():
+            if differences.empty:
+                continue
+            found = mean_over_pairs(differences)
             wins, losses = int((differences > 1e-12).sum()), int((differences < -1e-12).sum())
             records.append(
                 {
@@ -130,7 +134,7 @@ def help_table(
         family = [record for record in records if (record["task"] == ALL_TASKS) == means]
         for record, p in zip(family, holm([record["p"] for record in family]), strict=True):
             record["p_holm"] = p
-            sure = p < 0.05 and record["units"] >= LEAST
+            sure = p is not None and p < 0.05 and record["units"] >= LEAST
             record["verdict"] = ("helps" if record["help"] > 0 else "hurts") if sure else "cannot tell"
     return pd.DataFrame(records, columns=COLUMNS)
 

@@ -12,11 +12,19 @@ from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Code, Document, Figure, Heading, Paragraph, Table
 from metapt_explore.reporting.questions import Question, questions_of
 from metapt_explore.runs.record import Record
-from metapt_explore.statistics import Comparison, compare, fairness_flags, variance_sources
-from metapt_explore.statistics.compare import points
-from metapt_explore.statistics.inference import holm
-from metapt_explore.statistics.units import paired_units
+from metapt_explore.statistics import (
+    Comparison,
+    MethodAccount,
+    compare,
+    fairness_flags,
+    label_efficiency,
+    variance_sources,
+)
+from metapt_explore.statistics.holm import holm
+from metapt_explore.statistics.units import paired_scores
 
+#: Kinds of methods that tune a soft prompt.
+PROMPTS = ("pt", "ppt", "metapt")
 #: Comparisons whose figures are drawn; all are in the table.
 DRAWN = 4
 
@@ -66,7 +74,7 @@ def verdicts(record: Record) -> list[str]:
     asked = _comparable(record, questions_of(record.study, _methods(record)))
     margin = float(record.study["evaluation"].get("margin", 0.02))
     found = _answers(record, asked, margin)
-    return [f"{q.text} {a.sentence} {a.settle}".rstrip() for q, a in zip(asked, found, strict=True)]
+    return [f"{q.text} {a.sentence} {a.to_settle}" for q, a in zip(asked, found, strict=True)]
 
 
 def _answers(record: Record, asked: list[Question], margin: float) -> list[Comparison]:
@@ -78,8 +86,8 @@ def _comparable(record: Record, asked: list[Question]) -> list[Question]:
     found = []
     for question in asked:
         with suppress(UserError):
-            paired_units(record.results, question.method, question.baseline)
-            found.append(question)
+            if not paired_scores(record.results, question.method, question.baseline).complete.method.empty:
+                found.append(question)
     return found
 
 
@@ -93,9 +101,9 @@ def _answer(document: Document, record: Record, asked: list[Question], found: li
     for question, answer in zip(asked, found, strict=True):
         if question.primary:
             document.add(Paragraph(f"**{question.text}** {answer.sentence}", note=True))
-            if answer.settle:
-                document.add(Paragraph(answer.settle))
-            document.add(*([Bullets(answer.caveats)] if answer.caveats else []))
+            document.add(Paragraph(answer.to_settle))
+            notes = [*answer.caveats, *answer.left_out]
+            document.add(*([Bullets(notes)] if notes else []))
     others = [(q, a) for q, a in zip(asked, found, strict=True) if not q.primary]
     if others:
         document.add(Bullets([f"**{q.text}** {a.sentence}" for q, a in others]))
@@ -123,10 +131,10 @@ def _tests(document: Document, asked: list[Question], found: list[Comparison], m
     document.add(Heading("Tests"))
     document.add(
         Paragraph(
-            "The primary test is one: the mean over tasks, a pair of seeds being the unit, Student's paired t (two-way "
-            "where every initialisation seed met every data seed). All others are secondary; their p-values are "
-            f"corrected after Holm. Differences below {points(margin, sign=False)} points count as none: a verdict of "
-            "*no difference* means that the 90 % interval lies within that margin."
+            "The primary test is one: the mean over tasks, a pair of seeds being the unit; a t test that knows which "
+            "pairs share a seed. All others are secondary; their p-values are corrected after Holm. Differences below "
+            f"{points(margin, sign=False)} points count as none: *no difference* means that the 95 % interval lies "
+            "within that margin."
         )
     )
     document.add(Table(_question_table(asked, found), "Differences in points of accuracy, mean over tasks."))
@@ -145,26 +153,23 @@ def _tests(document: Document, asked: list[Question], found: list[Comparison], m
 
 
 def _question_table(asked: list[Question], found: list[Comparison]) -> pd.DataFrame:
-    secondary = [a.estimate.p for q, a in zip(asked, found, strict=True) if not q.primary]
-    corrected = iter(holm(secondary))
+    corrected = iter(holm([a.p for q, a in zip(asked, found, strict=True) if not q.primary]))
     rows = []
     for question, answer in zip(asked, found, strict=True):
-        estimate = answer.estimate
-        low, high = answer.bootstrap or (None, None)
         rows.append(
             {
                 "comparison": f"{question.method} − {question.baseline}",
                 "test": "primary" if question.primary else "secondary",
-                "difference": points(estimate.mean),
-                "95 % interval": _interval(estimate.low, estimate.high),
-                "bootstrap": _interval(low, high),
-                "p": _p(estimate.p if estimate.df > 0 else None),
+                "difference": points(answer.difference),
+                "95 % interval": _interval(answer.low, answer.high),
+                "bootstrap": _interval(answer.bootstrap.low, answer.bootstrap.high),
+                "p": _p(answer.p),
                 "p, Holm": "–" if question.primary else _p(next(corrected)),
-                "p, sign flips": _p(answer.permutation_p),
-                "p, by data seed": _p(answer.blocked.p if answer.blocked else None),
+                "p, sign flips": _p(answer.sign_flip.p),
+                "degrees of freedom": "–" if answer.df is None else f"{answer.df:.1f}".removesuffix(".0"),
                 "pairs": answer.pairs,
-                "wins–ties–losses": "–".join(map(str, answer.wins)),
-                "pairs needed": answer.needed["observed"] or "–",
+                "wins–ties–losses": f"{answer.wins}–{answer.ties}–{answer.losses}",
+                "pairs needed": answer.seeds_needed.observed or "–",
                 "verdict": answer.verdict,
             }
         )
@@ -175,32 +180,28 @@ def _task_rows(answer: Comparison) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "task": row["task"],
-                answer.method: tables.percent(row["method"]),
-                answer.baseline: tables.percent(row["baseline"]),
-                "difference": points(row["difference"]),
-                "95 % interval": _interval(row["low"], row["high"]),
-                "p": _p(row["p"] if answer.estimate.df > 0 else None),
-                "p, Holm": _p(row["p_holm"] if answer.estimate.df > 0 else None),
-                "wins–ties–losses": f"{row['wins']}–{row['ties']}–{row['losses']}",
+                "task": task.task,
+                answer.method: tables.percent(task.method_mean),
+                answer.baseline: tables.percent(task.baseline_mean),
+                "difference": points(task.difference),
+                "95 % interval": _interval(task.low, task.high),
+                "p": _p(task.p),
+                "p, Holm": _p(task.p_holm),
+                "wins–ties–losses": f"{task.wins}–{task.ties}–{task.losses}",
             }
-            for row in answer.per_task.to_dict(orient="records")
+            for task in answer.per_task
         ]
     )
 
 
 def _lines(answer: Comparison) -> list[figures.Difference]:
-    tasks = [
-        figures.Difference(str(row["task"]), row["difference"], *_drawable(row["low"], row["high"]))
-        for row in answer.per_task.to_dict(orient="records")
-    ]
-    estimate = answer.estimate
-    mean = figures.Difference("mean", estimate.mean, *_drawable(estimate.low, estimate.high), strong=True)
+    tasks = [figures.Difference(t.task, t.difference, *_drawable(t.low, t.high)) for t in answer.per_task]
+    mean = figures.Difference("mean", answer.difference, *_drawable(answer.low, answer.high), strong=True)
     return [*tasks, mean]
 
 
-def _drawable(low: float, high: float) -> tuple[float, float]:
-    return (float("nan"), float("nan")) if abs(low) == float("inf") else (low, high)
+def _drawable(low: float | None, high: float | None) -> tuple[float, float]:
+    return (float("nan"), float("nan")) if low is None or high is None else (low, high)
 
 
 def _steadiness(document: Document, record: Record, methods: list[str], found: list[Comparison]) -> None:
@@ -208,18 +209,21 @@ def _steadiness(document: Document, record: Record, methods: list[str], found: l
     if found:
         rows = [
             {
-                "comparison": f"{a.method} / {a.baseline}",
-                "ratio of standard deviations": "–" if a.spread.ratio is None else f"{a.spread.ratio:.2f}",
-                "95 % interval": "–" if a.spread.low is None else f"{a.spread.low:.2f} to {a.spread.high:.2f}",
-                "of the mean over tasks": "–" if a.spread.of_mean is None else f"{a.spread.of_mean:.2f}",
-                "p (Pitman–Morgan)": _p(a.spread.p_of_mean),
-                "worst pair": f"{tables.percent(a.worst[0])} / {tables.percent(a.worst[1])}",
+                "comparison": f"{answer.method} / {answer.baseline}",
+                "ratio of standard deviations": "–" if whole.ratio is None else f"{whole.ratio:.2f}",
+                "95 % interval": "–" if whole.low is None else f"{whole.low:.2f} to {whole.high:.2f}",
+                "standard deviations": f"{tables.percent(whole.method_deviation)} / "
+                f"{tables.percent(whole.baseline_deviation)}",
+                "worst pair": f"{tables.percent(whole.method_worst.score)} / "
+                f"{tables.percent(whole.baseline_worst.score)}",
             }
-            for a in found
+            for answer in found
+            for whole in answer.spread[:1]
         ]
         caption = (
-            "Below 1 the first method varies less from pair to pair. The ratio is a geometric mean over tasks; its "
-            "interval comes from drawing pairs of seeds with replacement. *Worst pair*: lowest mean over tasks."
+            "Below 1 the first method varies less from pair to pair. The ratio is a geometric mean over tasks, the "
+            "standard deviations are means over tasks; the interval comes from drawing seeds with replacement. *Worst "
+            "pair*: lowest mean over tasks."
         )
         document.add(Table(pd.DataFrame(rows), caption))
     if figures.whole_units(record.results).any():
@@ -273,11 +277,29 @@ def _efficiency(document: Document, record: Record, methods: list[str]) -> None:
     document.add(Heading("With fewer and with more examples"))
     text = "Accuracy, mean over tasks ± standard deviation over pairs of seeds, by labelled examples per class."
     document.add(Table(tables.efficiency_rows(record.efficiency, methods), text))
+    plain = [m["name"] for m in record.study["methods"] if m["kind"] == "pt" and m["name"] in methods]
+    by_shots = {int(shots): rows for shots, rows in record.efficiency.groupby("shots")}
+    with suppress(UserError):  # PT may not be as far yet
+        needed = label_efficiency(by_shots, plain[0]) if plain else pd.DataFrame()
+        rows = [
+            {
+                "method": row["method"],
+                "examples a class": row["shots"],
+                f"{plain[0]} needs": row["note"] if pd.isna(row["baseline_shots"]) else f"{row['baseline_shots']:.1f}",
+            }
+            for row in needed.to_dict(orient="records")
+            if row["method"] != plain[0]
+        ]
+        text = "How many examples a class the method without pre-training needs for the same mean accuracy."
+        document.add(*([Table(pd.DataFrame(rows), text)] if rows else []))
 
 
 def _fairness(document: Document, record: Record) -> None:
     document.add(Heading("On equal terms?"))
-    flags = fairness_flags(record.accounts)
+    flags = fairness_flags([_terms(account) for account in record.accounts])
+    if len(record.results) < record.cells:
+        # Methods that have not come as far are not treated unequally.
+        flags = [flag for flag in flags if flag.rule not in ("inits", "data seeds", "tasks")]
     unequal = [flag.sentence for flag in flags if flag.severity == "unequal"]
     if unequal:
         document.add(Paragraph("**Not all methods were compared on equal terms.**", note=True), Bullets(unequal))
@@ -296,6 +318,29 @@ def _fairness(document: Document, record: Record) -> None:
             "pass. Times are those of the machine below, with whatever else it did meanwhile."
         )
         document.add(Table(tables.account_table(record.accounts), text))
+
+
+def _terms(account: dict[str, Any]) -> MethodAccount:
+    """An account as fairness looks at it: baselines that are no prompts are bound by seeds, tasks and shots only."""
+    rates = tuple(account["learning_rates"] or ())
+    return MethodAccount(
+        method=account["method"],
+        kind=account["kind"],
+        start=account.get("start"),
+        pretraining_row_passes=account["pretraining_row_passes"],
+        tuning_row_passes=account["tuning_row_passes"] / max(len(rates), 1),
+        diagnostic_rows=account["diagnostic_rows"],
+        learning_rates=rates,
+        tuning_steps=account["tuning_steps"] or 0,
+        proximal=account.get("proximal", 0.0),
+        selected_on=account["selected_on"],
+        data_seeds=tuple(account["data_seeds"]),
+        init_seeds=tuple(account["init_seeds"] or ()),
+        tasks=tuple(account["tasks"]),
+        shots=account["shots"],
+        trained_parameters=account["trained_parameters"],
+        prompt=account["kind"] in PROMPTS,
+    )
 
 
 def _clusters(document: Document, record: Record) -> None:
@@ -376,8 +421,18 @@ def _made_with(document: Document, record: Record) -> None:
     document.add(Code(yaml.safe_dump(record.study, sort_keys=False, allow_unicode=True).rstrip()))
 
 
+def points(value: float, sign: bool = True) -> str:
+    """Writes a difference in points of a hundred.
+
+    Example:
+        >>> points(0.0123), points(-0.02)
+        ('+1.2', '−2.0')
+    """
+    return f"{100 * value:{'+' if sign else ''}.1f}".replace("-", "−")
+
+
 def _interval(low: float | None, high: float | None) -> str:
-    if low is None or high is None or abs(low) == float("inf"):
+    if low is None or high is None:
         return "–"
     return f"{points(low)} to {points(high)}"
 

@@ -1,7 +1,33 @@
-"""How sure a comparison of methods is: tests, intervals, spreads, sources of variance. Pure functions of tables."""
+"""How sure one can be: comparisons, sources of variance, curves, fairness and summaries of a study's results.
 
-from metapt_explore.statistics.compare import Comparison, compare
-from metapt_explore.statistics.fairness import Flag, fairness_flags
+Pure functions from tables to tables and dataclasses; nothing here reads a file or imports torch. What each
+quantity is and how to read it: docs/statistics.md.
+"""
+
+from metapt_explore.statistics.compare import Comparison, PairsNeeded, TaskDifference, compare
+from metapt_explore.statistics.curves import label_efficiency, start_curve
+from metapt_explore.statistics.fairness import Flag, MethodAccount, fairness_flags
+from metapt_explore.statistics.power import paired_power, pairs_needed
+from metapt_explore.statistics.spread import SpreadRatio, WorstSeed, spread_ratios
+from metapt_explore.statistics.summary import overall_table, task_matrix
 from metapt_explore.statistics.variance import variance_sources
 
-__all__ = ["Comparison", "Flag", "compare", "fairness_flags", "variance_sources"]
+__all__ = [
+    "Comparison",
+    "Flag",
+    "MethodAccount",
+    "PairsNeeded",
+    "SpreadRatio",
+    "TaskDifference",
+    "WorstSeed",
+    "compare",
+    "fairness_flags",
+    "label_efficiency",
+    "overall_table",
+    "paired_power",
+    "pairs_needed",
+    "spread_ratios",
+    "start_curve",
+    "task_matrix",
+    "variance_sources",
+]

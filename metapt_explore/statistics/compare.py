@@ -1,84 +1,148 @@
-"""One method against another over pairs of seeds and tasks, with a verdict in plain words."""
+"""Does a method beat its baseline, by how much, and how sure can one be?"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
-from metapt_explore.statistics.inference import (
-    Estimate,
-    bootstrap_interval,
-    holm,
-    paired_t,
-    seeds_needed,
-    sign_flip_p,
-    two_way_t,
-)
-from metapt_explore.statistics.spread import Spread, spread_ratio
-from metapt_explore.statistics.units import Units, paired_units
+from metapt_explore.errors import UserError
+from metapt_explore.seeds import derived_seed
+from metapt_explore.statistics.designs import EQUAL, MeanEstimate, mean_over_pairs, without_idle_seeds
+from metapt_explore.statistics.holm import holm
+from metapt_explore.statistics.power import pairs_needed
+from metapt_explore.statistics.resampling import Interval, SignFlip, bootstrap_mean, sign_flip_test
+from metapt_explore.statistics.spread import SpreadRatio, spread_ratios
+from metapt_explore.statistics.units import PairedScores, paired_scores
+from metapt_explore.statistics.words import Findings, caveats, decide, settling_sentence, verdict_sentence
 
-#: Fewer pairs of seeds can show nothing.
-LEAST = 5
-#: Fewer pairs of seeds than the house asks for.
-ENOUGH = 10
+Verdict = Literal["helped", "hurt", "no difference", "cannot tell"]
 
-Word = Literal["helped", "hurt", "no difference", "cannot tell"]
+
+@dataclass(frozen=True)
+class TaskDifference:
+    """A method against its baseline on one task, over the pairs of seeds that have it.
+
+    Attributes:
+        task: The task.
+        pairs: Pairs of seeds.
+        method_mean: Mean score of the method.
+        baseline_mean: Mean score of the baseline.
+        difference: Mean of method − baseline.
+        low: Lower end of its t interval, uncorrected.
+        high: Upper end.
+        p: Two-sided p of the difference.
+        p_holm: The same corrected for all tasks of the comparison.
+        wins: Pairs in which the method is ahead.
+        ties: Pairs in which both are equal.
+        losses: Pairs in which the baseline is ahead.
+    """
+
+    task: str
+    pairs: int
+    method_mean: float
+    baseline_mean: float
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    wins: int
+    ties: int
+    losses: int
+
+
+@dataclass(frozen=True)
+class PairsNeeded:
+    """Independent pairs of seeds for 80 % power at 5 %, two-sided, given the spread that was seen.
+
+    Attributes:
+        observed: To see a difference as large as the observed one; None where none would do.
+        one_point: To see a difference of one point (0.01).
+        deviation: Standard deviation of the difference between pairs that share no seed; None if unknown.
+    """
+
+    observed: int | None
+    one_point: int | None
+    deviation: float | None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the scores say about one method against another.
+    """What `compare` found. Scores and differences are shares of 1: 0.01 is one point.
 
     Attributes:
-        method: Whose gain is asked for.
-        baseline: What it is compared with.
+        method: The method that was looked at.
+        baseline: What it was compared with.
         metric: The score.
-        pairs: Units: pairs of an initialisation and a data seed with all tasks under both.
-        left_out: Units that lack a task.
-        tasks: Tasks that both have.
-        estimate: The primary test: mean over tasks and units of the difference.
-        permutation_p: The same by flips of signs; None in a crossed design.
-        bootstrap: Bootstrap interval of the mean; None in a crossed design.
-        blocked: The same test with one value for each data seed, where a data seed stands in several units.
-        unit_spread: Standard deviation of the units' differences.
-        wins: Units in which the method is ahead, equal, behind (mean over tasks).
-        per_task: Difference, interval, p, Holm's p, wins, ties and losses of each task: secondary tests.
-        spread: How much the scores vary from unit to unit, against the baseline's.
-        worst: The worst unit of the method and of the baseline.
-        needed: Pairs of seeds for a power of 80 % for the observed difference and for `margin`.
-        verdict: The answer in one word or two.
-        sentence: The answer with its figures.
-        settle: What would settle it; empty where it is settled.
-        caveats: What a reader has to know.
+        confidence: Of all intervals.
+        margin: Differences smaller than this do not matter.
+        tasks: Tasks of the mean.
+        design: How pairs share seeds: paired, crossed, data seeds, init seeds or mixed (`SeedDesign`).
+        pairs: Pairs of seeds with every task.
+        init_seeds: Initialisation seeds among them; 0 where scores do not depend on one.
+        data_seeds: Data seeds among them; 0 where scores do not depend on one.
+        independent: The smaller of these two numbers (not 0): on so few independent draws the verdict rests.
+        left_out: What could not be compared, and why.
+        method_mean: Mean over pairs and tasks.
+        baseline_mean: The same of the baseline.
+        difference: Mean over pairs of the mean over tasks of method − baseline.
+        standard_error: Of the difference.
+        df: Degrees of freedom of the t distribution.
+        low: Lower end of the t interval.
+        high: Upper end.
+        p: Two-sided p of the t test; this is the primary test.
+        sign_flip: The permutation test of the same question.
+        bootstrap: Bootstrap interval of the difference.
+        wins: Pairs in which the method's mean over tasks is ahead.
+        ties: Pairs in which both are equal.
+        losses: Pairs in which the baseline is ahead.
+        per_task: The secondary tests.
+        spread: Ratio of standard deviations over seeds, all tasks first, then each task.
+        seeds_needed: Pairs of seeds for 80 % power.
+        caveats: What to keep in mind, in plain words.
+        verdict: helped, hurt, no difference (the interval lies within ± margin) or cannot tell.
+        sentence: The verdict with its figures.
+        to_settle: What would settle it, or what settled it.
     """
 
     method: str
     baseline: str
     metric: str
+    confidence: float
+    margin: float
+    tasks: tuple[str, ...]
+    design: str
     pairs: int
-    left_out: int
-    tasks: list[str]
-    estimate: Estimate
-    permutation_p: float | None
-    bootstrap: tuple[float, float] | None
-    blocked: Estimate | None
-    unit_spread: float
-    wins: tuple[int, int, int]
-    per_task: pd.DataFrame
-    spread: Spread
-    worst: tuple[float, float]
-    needed: dict[str, int | None]
-    verdict: Word
+    init_seeds: int
+    data_seeds: int
+    independent: int
+    left_out: tuple[str, ...]
+    method_mean: float
+    baseline_mean: float
+    difference: float
+    standard_error: float | None
+    df: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    sign_flip: SignFlip
+    bootstrap: Interval
+    wins: int
+    ties: int
+    losses: int
+    per_task: tuple[TaskDifference, ...]
+    spread: tuple[SpreadRatio, ...]
+    seeds_needed: PairsNeeded
+    caveats: tuple[str, ...]
+    verdict: Verdict
     sentence: str
-    settle: str
-    caveats: list[str] = field(default_factory=list)
+    to_settle: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**asdict(self), "per_task": self.per_task.to_dict(orient="records")}
+        """Plain values that JSON can hold."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 def compare(
@@ -86,179 +150,129 @@ def compare(
     method: str,
     baseline: str,
     metric: str = "accuracy",
-    margin: float = 0.02,
+    confidence: float = 0.95,
     seed: int = 0,
+    resamples: int = 10_000,
+    margin: float = 0.01,
 ) -> Comparison:
-    """Compares two methods.
+    """Compares a method with a baseline over the pairs of seeds that both have.
 
-    The primary test is Student's paired t over units, the mean over tasks being one value of a unit; in a crossed
-    design (every initialisation on every data seed) the two-way form of it, since units share seeds. Tests of single
-    tasks are secondary and corrected after Holm. "No difference" means equivalence: the 90 % interval lies within
-    ± `margin` (two one-sided tests at 5 %, Schuirmann, 1987).
+    The primary question is one number for each pair of seeds, the mean over tasks of method − baseline, and one
+    test of its mean (`designs.mean_over_pairs`, which knows which pairs share a seed). Tasks by themselves are the
+    secondary question, corrected by Holm.
 
     Args:
-        results: Columns method, task, data_seed, init_seed and `metric`.
-        method: Whose gain is asked for.
-        baseline: What it is compared with.
-        metric: ``accuracy``, ``start_accuracy``, ``macro_f1`` …, as a share of 1.
-        margin: The smallest difference that matters.
-        seed: For permutations and bootstrap.
+        results: What `runs.results.results_table` returned, from one study.
+        method: A name in its column `method`.
+        baseline: Another.
+        metric: ``accuracy``, ``macro_f1``, ``start_accuracy`` or another score in 0..1.
+        confidence: Of the intervals.
+        seed: Of bootstrap and permutations: the same input gives the same output.
+        resamples: Of bootstrap and permutations.
+        margin: A difference smaller than this does not matter to the user (0.01 is one point).
 
     Raises:
-        UserError: Where the two share no scores.
+        UserError: Where the table lacks a column or method, or the two share no pair of seeds.
 
     Example:
-        >>> columns = ["method", "init_seed", "data_seed"]
-        >>> table = pd.DataFrame([(m, s, s) for m in "ab" for s in range(10)], columns=columns)
-        >>> table["task"], table["accuracy"] = "t", 0.7 + 0.05 * (table["method"] == "a") + table["data_seed"] / 100
-        >>> found = compare(table, "a", "b")
-        >>> found.verdict, round(found.estimate.mean, 3)
-        ('helped', 0.05)
+        >>> rows = [(name, "mr", data, init, 0.6 + gain + 0.01 * (data % 3) + 0.002 * init * (name == "MetaPT"))
+        ...         for name, gain in (("PT", 0.0), ("MetaPT", 0.05)) for init, data in enumerate(range(20, 32))]
+        >>> table = pd.DataFrame(rows, columns=["method", "task", "data_seed", "init_seed", "accuracy"])
+        >>> found = compare(table, "MetaPT", "PT", resamples=1000)
+        >>> found.verdict, round(found.difference, 3), found.wins
+        ('helped', 0.061, 12)
     """
-    units = paired_units(results, method, baseline, metric)
-    differences = units.differences
-    crossed = units.grid is not None
-    estimate = _mean(units, differences)
-    caveats = _caveats(units)
-    verdict: Word = _verdict(estimate, len(differences), margin)
-    unit_spread = float(differences.std(ddof=1)) if len(differences) > 1 else float("nan")
-    needed = {
-        "observed": None if np.isnan(unit_spread) else seeds_needed(unit_spread, estimate.mean),
-        "margin": None if np.isnan(unit_spread) else seeds_needed(unit_spread, margin),
-    }
+    if not 0 < confidence < 1:
+        raise UserError(f"confidence lies between 0 and 1 (such as 0.95), not at {confidence}.")
+    if margin <= 0 or resamples < 100:
+        raise UserError("margin must be above 0 (0.01 is one point), and resamples at least 100.")
+    scores = paired_scores(results, method, baseline, metric)
+    whole = scores.complete
+    if whole.method.empty:
+        raise UserError(f"No pair of seeds has every task of '{method}' and '{baseline}'. " + " ".join(scores.left_out))
+    differences = (whole.method - whole.baseline).mean(axis=1)
+    estimate = mean_over_pairs(differences, confidence)
+    _, design, idle = without_idle_seeds(differences)
+    random = derived_seed(seed, "compare", method, baseline, metric)
+    flips = sign_flip_test(differences, resamples, random)
+    bootstrap = bootstrap_mean(differences, confidence, resamples, random)
+    needed = _needed(estimate)
+    verdict = decide(estimate, margin)
+    findings = Findings(method, baseline, metric, confidence, margin, whole.tasks, len(differences), estimate, idle)
+    wins, ties, losses = _wins(differences)
     return Comparison(
         method=method,
         baseline=baseline,
         metric=metric,
+        confidence=confidence,
+        margin=margin,
+        tasks=tuple(whole.tasks),
+        design=design.kind,
         pairs=len(differences),
-        left_out=units.left_out,
-        tasks=units.tasks,
-        estimate=estimate,
-        permutation_p=None if crossed else sign_flip_p(differences, seed),
-        bootstrap=None if crossed else bootstrap_interval(differences, seed),
-        blocked=_blocked(units, differences),
-        unit_spread=unit_spread,
-        wins=_wins(differences),
-        per_task=_per_task(units),
-        spread=spread_ratio(units, seed),
-        worst=(float(units.method.mean(axis=1).min()), float(units.baseline.mean(axis=1).min())),
-        needed=needed,
+        init_seeds=design.init_seeds,
+        data_seeds=design.data_seeds,
+        independent=design.independent,
+        left_out=scores.left_out,
+        method_mean=float(whole.method.mean(axis=1).mean()),
+        baseline_mean=float(whole.baseline.mean(axis=1).mean()),
+        difference=estimate.mean,
+        standard_error=estimate.standard_error,
+        df=estimate.df,
+        low=estimate.low,
+        high=estimate.high,
+        p=estimate.p,
+        sign_flip=flips,
+        bootstrap=bootstrap,
+        wins=wins,
+        ties=ties,
+        losses=losses,
+        per_task=_per_task(scores, confidence),
+        spread=tuple(spread_ratios(whole, confidence, resamples, random)),
+        seeds_needed=needed,
+        caveats=tuple(caveats(findings, flips, {"method": method, "baseline": baseline}.get(scores.broadcast or ""))),
         verdict=verdict,
-        sentence=_sentence(method, baseline, metric, verdict, estimate, len(differences), len(units.tasks), margin),
-        settle=_settle(verdict, estimate, needed, len(differences), margin),
-        caveats=caveats,
+        sentence=verdict_sentence(findings, verdict, (wins, ties, losses)),
+        to_settle=settling_sentence(findings, verdict, needed.observed, needed.one_point),
     )
 
 
-def _mean(units: Units, differences: np.ndarray) -> Estimate:
-    return paired_t(differences) if units.grid is None else two_way_t(differences[units.grid])
-
-
-def _blocked(units: Units, differences: np.ndarray) -> Estimate | None:
-    seeds = [seed for _, seed in units.pairs]
-    if units.grid is not None or len(set(seeds)) == len(seeds) or len(set(seeds)) < 2:
-        return None
-    return paired_t(pd.Series(differences).groupby(seeds).mean().to_numpy())
-
-
-def _verdict(estimate: Estimate, pairs: int, margin: float) -> Word:
-    if pairs < LEAST or estimate.df <= 0:
-        return "cannot tell"
-    if estimate.low > 0:
-        return "helped"
-    if estimate.high < 0:
-        return "hurt"
-    low, high = estimate.interval(0.90)
-    return "no difference" if -margin < low and high < margin else "cannot tell"
-
-
-def points(value: float, sign: bool = True) -> str:
-    """Writes a difference in points of a hundred.
-
-    Example:
-        >>> points(0.0123), points(-0.02)
-        ('+1.2', '−2.0')
-    """
-    return f"{100 * value:{'+' if sign else ''}.1f}".replace("-", "−")
-
-
-def _sentence(
-    method: str, baseline: str, metric: str, verdict: Word, estimate: Estimate, pairs: int, tasks: int, margin: float
-) -> str:
-    what = {"helped": "is better than", "hurt": "is worse than", "no difference": "makes no difference that matters to"}
-    says = {
-        "cannot tell": f"Cannot tell whether {method} is better or worse than {baseline}",
-        **{word: f"{method} {verb} {baseline}" for word, verb in what.items()},
-    }[verdict]
-    score = {"accuracy": "accuracy", "start_accuracy": "accuracy at the start"}.get(metric, metric)
-    if verdict in ("helped", "hurt") and max(abs(estimate.low), abs(estimate.high)) < margin:
-        says += f", by less than the {points(margin, sign=False)} points that matter"
-    interval = f"{points(estimate.low)} to {points(estimate.high)}"
-    p = f"p = {estimate.p:.3f}" if estimate.p >= 0.001 else "p < 0.001"
-    sure = f", 95 % interval {interval}, {p}" if estimate.df > 0 else ", without an interval"
-    over = f"{tasks} task{'s' * (tasks != 1)} and {pairs} pair{'s' * (pairs != 1)} of seeds"
-    return f"{says}: {points(estimate.mean)} points of {score}{sure}, mean over {over}."
-
-
-def _settle(verdict: Word, estimate: Estimate, needed: dict[str, int | None], pairs: int, margin: float) -> str:
-    if verdict != "cannot tell":
-        return ""
-    if pairs < LEAST:
-        return f"Fewer than {LEAST} pairs of seeds prove nothing: run {ENOUGH} or more."
-    parts = []
-    if needed["observed"] is not None and abs(estimate.mean) >= margin / 4:
-        parts.append(f"about {needed['observed']} pairs of seeds would show a difference of the observed size")
-    if needed["margin"] is not None:
-        parts.append(f"about {needed['margin']} would show one of {points(margin, sign=False)} points")
-    return f"With the present spread {', '.join(parts)} (power 80 %)." if parts else ""
-
-
-def _caveats(units: Units) -> list[str]:
-    inits, seeds = [init for init, _ in units.pairs], [seed for _, seed in units.pairs]
-    pairs = len(units.pairs)
+def _per_task(scores: PairedScores, confidence: float) -> tuple[TaskDifference, ...]:
     found = []
-    if pairs < ENOUGH:
-        found.append(f"Fewer than {ENOUGH} pairs of seeds ({pairs}) are a hint, not a result.")
-    if len(set(inits)) == 1 and pairs > 1:
-        found.append("All units share one pre-training: nothing is said about other pre-trainings.")
-    if len(set(seeds)) == 1 and pairs > 1:
-        found.append("All units share one few-shot sample: nothing is said about other samples.")
-    if units.grid is None and 1 < len(set(seeds)) < pairs and len(set(inits)) > 1:
-        found.append(
-            f"{pairs} units share {len(set(seeds))} few-shot samples; the test by data seed counts each sample once."
+    for task in scores.tasks:
+        own, other = scores.method[task].dropna(), scores.baseline[task].dropna()
+        if own.empty:
+            continue
+        estimate = mean_over_pairs(own - other, confidence)
+        found.append((task, own, other, estimate))
+    corrected = holm([estimate.p for *_, estimate in found])
+    return tuple(
+        TaskDifference(
+            task,
+            len(own),
+            float(own.mean()),
+            float(other.mean()),
+            estimate.mean,
+            estimate.low,
+            estimate.high,
+            estimate.p,
+            p_holm,
+            *_wins(own - other),
         )
-    if units.left_out:
-        found.append(f"Pairs of seeds left out because they lack a task under one of the methods: {units.left_out}.")
-    return found
-
-
-def _wins(differences: np.ndarray, tie: float = 1e-12) -> tuple[int, int, int]:
-    return (
-        int((differences > tie).sum()),
-        int((np.abs(differences) <= tie).sum()),
-        int((differences < -tie).sum()),
+        for (task, own, other, estimate), p_holm in zip(found, corrected, strict=True)
     )
 
 
-def _per_task(units: Units) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for column, task in enumerate(units.tasks):
-        differences = units.method[:, column] - units.baseline[:, column]
-        found = _mean(units, differences)
-        wins, ties, losses = _wins(differences)
-        rows.append(
-            {
-                "task": task,
-                "method": float(units.method[:, column].mean()),
-                "baseline": float(units.baseline[:, column].mean()),
-                "difference": found.mean,
-                "low": found.low,
-                "high": found.high,
-                "p": found.p,
-                "wins": wins,
-                "ties": ties,
-                "losses": losses,
-            }
-        )
-    corrected = holm([row["p"] for row in rows])
-    return pd.DataFrame([{**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)])
+def _wins(differences: pd.Series) -> tuple[int, int, int]:
+    return (
+        int((differences > EQUAL).sum()),
+        int((differences.abs() <= EQUAL).sum()),
+        int((differences < -EQUAL).sum()),
+    )
+
+
+def _needed(estimate: MeanEstimate) -> PairsNeeded:
+    deviation = estimate.pair_deviation
+    if deviation is None:
+        return PairsNeeded(None, None, None)
+    difference = 0.0 if abs(estimate.mean) < EQUAL else estimate.mean
+    return PairsNeeded(pairs_needed(difference, deviation), pairs_needed(0.01, deviation), deviation)

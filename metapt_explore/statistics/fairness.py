@@ -1,98 +1,243 @@
-"""Whether methods were compared on equal terms."""
+"""Did every method get the same chance? What each spent and chose by, and where that is unequal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-#: Kinds that tune a soft prompt; others are bound by seeds and tasks only.
-PROMPTS = ("pt", "ppt", "metapt")
-PRETRAINED = ("ppt", "metapt")
+
+@dataclass(frozen=True)
+class MethodAccount:
+    """What one method of a study was given.
+
+    Attributes:
+        method: Its name.
+        kind: pt, ppt, metapt, or what else it is.
+        start: Identity of the prompt's start before any pre-training: equal strings, equal starts. None where the
+            method has no prompt.
+        pretraining_row_passes: Rows forward and backward in one pre-training; 0 without one.
+        tuning_row_passes: Rows forward and backward in tuning one prompt on one task and data seed at one learning
+            rate.
+        diagnostic_rows: Rows that were only looked at; not part of any budget.
+        learning_rates: Rates that tuning tried.
+        pretraining_searched: Pre-training settings that were tried before this one was taken, itself included; each
+            as a word or sentence.
+        tuning_steps: Steps of tuning.
+        proximal: How strongly tuning is pulled back to the start.
+        selected_on: The split that chose rate, step and settings: ``dev``; for baselines also ``train`` or ``none``.
+        data_seeds: Few-shot samples it was scored on.
+        init_seeds: Initialisations; empty where it has none.
+        tasks: Downstream tasks it was scored on.
+        shots: Examples per class.
+        trained_parameters: Numbers that training moves.
+        seconds: Wall time; a report, never a rule.
+        peak_mib: Peak memory; a report, never a rule.
+        prompt: Whether it tunes a soft prompt; other baselines (TF-IDF …) are held to seeds, tasks, shots and
+            selection only.
+    """
+
+    method: str
+    kind: str
+    start: str | None = None
+    pretraining_row_passes: float = 0
+    tuning_row_passes: float = 0
+    diagnostic_rows: float = 0
+    learning_rates: tuple[float, ...] = ()
+    pretraining_searched: tuple[str, ...] = ()
+    tuning_steps: int = 0
+    proximal: float = 0.0
+    selected_on: str = "dev"
+    data_seeds: tuple[int, ...] = ()
+    init_seeds: tuple[int, ...] = ()
+    tasks: tuple[str, ...] = ()
+    shots: int | None = None
+    trained_parameters: int | None = None
+    seconds: float | None = None
+    peak_mib: float | None = None
+    prompt: bool = True
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether it has a prompt with a pre-training behind it."""
+        return self.prompt and self.pretraining_row_passes > 0
 
 
 @dataclass(frozen=True)
 class Flag:
-    """Something that is not equal, or that a reader has to know.
+    """One inequality.
 
     Attributes:
-        severity: ``unequal`` (the comparison is not fair) or ``note``.
-        methods: Whom it concerns.
-        sentence: What it is, with figures.
+        severity: ``unequal``: the comparison is not fair as it stands; ``note``: to be kept in mind.
+        rule: What it is about, in one word.
+        methods: The methods concerned.
+        sentence: What is unequal, with the figures.
     """
 
     severity: Literal["unequal", "note"]
-    methods: list[str]
+    rule: str
+    methods: tuple[str, ...]
     sentence: str
 
 
-def fairness_flags(accounts: Sequence[dict[str, Any]], tolerance: float = 0.05) -> list[Flag]:
-    """Looks for unequal terms between methods.
+def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -> list[Flag]:
+    """Lists what was not the same for all methods.
+
+    Among pre-trained prompts: start, row passes, number of pre-training settings tried. Among all prompts: learning
+    rates, tuning steps and passes, initialisation seeds. Among all methods: data seeds, tasks, shots, and that
+    nothing was selected on anything but dev. A PT method that spends the pre-training budget on tuning is meant to
+    have more steps.
 
     Args:
-        accounts: What `runs/accounts.py: method_accounts` returned.
-        tolerance: Share by which passes may differ: outer steps are whole numbers.
+        accounts: One for each method of a study.
+        tolerance: Share by which row passes may differ, since outer steps are whole.
 
     Returns:
-        Flags, the unequal ones first; none of these where everything was equal.
+        What is unequal first, then notes; empty for a fair study that also holds PT with the extra tuning.
 
     Example:
-        >>> a = {"method": "PPT", "kind": "ppt", "pretraining_row_passes": 100.0}
-        >>> b = {"method": "MetaPT", "kind": "metapt", "pretraining_row_passes": 200.0}
-        >>> fairness_flags([a, b])[0].sentence
-        'Pre-training sent unequal numbers of rows forward and backward: PPT 100, MetaPT 200.'
+        >>> ppt = MethodAccount("PPT", "ppt", start="a", pretraining_row_passes=640, learning_rates=(0.01,))
+        >>> metapt = MethodAccount("MetaPT", "metapt", start="b", pretraining_row_passes=640, learning_rates=(0.01,))
+        >>> print(fairness_flags([ppt, metapt])[0].sentence)
+        Pre-training began from different starts: PPT: a; MetaPT: b.
     """
-    prompts = [a for a in accounts if a["kind"] in PROMPTS]
-    pretrained = [a for a in accounts if a["kind"] in PRETRAINED]
-    flags: list[Flag] = []
+    pretrained = [account for account in accounts if account.pretrained]
+    prompts = [account for account in accounts if account.prompt]
+    extra = _with_extra_tuning(prompts, tolerance)
+    ordinary = [account for account in prompts if account not in extra]
+    flags: list[Flag | None] = [
+        _differ(pretrained, "start", lambda a: a.start, "Pre-training began from different starts", _text),
+        _apart(
+            pretrained,
+            "passes",
+            lambda a: a.pretraining_row_passes,
+            "Pre-training spent different numbers of row passes",
+            tolerance,
+        ),
+        _differ(
+            pretrained,
+            "search",
+            lambda a: len(set(a.pretraining_searched)) or 1,
+            "Different numbers of pre-training settings were tried before one was taken",
+            _text,
+        ),
+        _differ(
+            prompts, "rates", lambda a: tuple(sorted(set(a.learning_rates))), "Tuning tried different rates", _list
+        ),
+        _differ(prompts, "pull", lambda a: a.proximal, "Tuning was pulled back to the start differently", _text),
+        _differ(ordinary, "steps", lambda a: a.tuning_steps, "Tuning took different numbers of steps", _text),
+        _apart(
+            ordinary, "tuning", lambda a: a.tuning_row_passes, "Tuning spent different numbers of row passes", tolerance
+        ),
+        _differ(prompts, "inits", lambda a: tuple(sorted(a.init_seeds)), "Initialisation seeds differ", _list),
+        _differ(accounts, "data seeds", lambda a: tuple(sorted(a.data_seeds)), "Data seeds differ", _list),
+        _differ(accounts, "tasks", lambda a: tuple(sorted(a.tasks)), "Tasks differ", _list),
+        _differ(accounts, "shots", lambda a: a.shots, "Shots per class differ", _text),
+    ]
+    flags += [_selection(account) for account in accounts]
+    flags += _notes(prompts, pretrained, extra)
+    found = [flag for flag in flags if flag is not None]
+    return sorted(found, key=lambda flag: flag.severity != "unequal")
 
-    def unequal(key: str, among: Sequence[dict[str, Any]], sentence: str, say: Any = str) -> None:
-        values = {a["method"]: a[key] for a in among if a.get(key) is not None}
-        if len({repr(value) for value in values.values()}) > 1:
-            listed = ", ".join(f"{name} {say(value)}" for name, value in values.items())
-            flags.append(Flag("unequal", list(values), f"{sentence}: {listed}."))
 
-    passes = {a["method"]: a["pretraining_row_passes"] for a in pretrained}
-    if passes and max(passes.values()) > (1 + tolerance) * min(passes.values()):
-        listed = ", ".join(f"{name} {value:,.0f}" for name, value in passes.items())
-        sentence = f"Pre-training sent unequal numbers of rows forward and backward: {listed}."
-        flags.append(Flag("unequal", list(passes), sentence))
-    same_tuning = [a for a in prompts if not a.get("extra_tuning")]
-    unequal("start", pretrained, "Pre-trained prompts began from different starts")
-    unequal("learning_rates", prompts, "Tuning searched different learning rates", _listed)
-    unequal("tuning_steps", same_tuning, "Tuning had different numbers of steps")
-    unequal("proximal", prompts, "Prompts were pulled to their start differently")
-    unequal("shots", accounts, "Methods saw different numbers of examples per class")
-    unequal("tasks", accounts, "Methods were scored on different tasks", _listed)
-    unequal("data_seeds", accounts, "Methods were scored on different data seeds", _listed)
-    unequal("init_seeds", prompts, "Methods were scored on different initialisation seeds", _listed)
-    for account in accounts:
-        if account.get("selected_on", "dev") != "dev":
-            sentence = f"{account['method']} was selected on {account['selected_on']} instead of dev."
-            flags.append(Flag("unequal", [account["method"]], sentence))
-    flags += _notes(accounts, pretrained)
-    return flags
+def _with_extra_tuning(prompts: Sequence[MethodAccount], tolerance: float) -> list[MethodAccount]:
+    """Prompts without pre-training whose tuning spends the passes of one on top of the others' tuning."""
+    pretrained = [account for account in prompts if account.pretrained]
+    if not pretrained:
+        return []
+    ordinary = min(account.tuning_row_passes for account in pretrained)
+    least = (1 - tolerance) * min(account.pretraining_row_passes for account in pretrained)
+    return [account for account in prompts if not account.pretrained and account.tuning_row_passes - ordinary >= least]
 
 
-def _notes(accounts: Sequence[dict[str, Any]], pretrained: Sequence[dict[str, Any]]) -> list[Flag]:
-    plain = [a["method"] for a in accounts if a["kind"] == "pt"]
-    longer = [a["method"] for a in accounts if a.get("extra_tuning")]
-    found = []
-    if plain and pretrained and not longer:
-        sentence = (
-            "No PT with the pre-training budget as extra tuning is in the study (`extra_tuning: true`): what "
-            "pre-training gains over PT may in part be what more tuning would gain."
+def _notes(
+    prompts: Sequence[MethodAccount], pretrained: Sequence[MethodAccount], extra: Sequence[MethodAccount]
+) -> list[Flag | None]:
+    plain = [account for account in prompts if not account.pretrained and account not in extra]
+    found: list[Flag | None] = []
+    if plain and pretrained and not extra:
+        most = max(account.pretraining_row_passes for account in pretrained)
+        found.append(
+            Flag(
+                "note",
+                "budget",
+                _names(plain),
+                f"{_joined(plain)} had no pre-training and not its {most:,.0f} row passes as extra tuning either; a PT "
+                "method with as many more tuning passes would show what they are worth.",
+            )
         )
-        found.append(Flag("note", plain, sentence))
-    diagnostic = {a["method"]: a["diagnostic_rows"] for a in accounts if a.get("diagnostic_rows")}
-    if diagnostic:
-        listed = ", ".join(f"{name} {rows:,.0f}" for name, rows in diagnostic.items())
-        sentence = (
-            f"Rows sent through the model for live curves only, which train nothing and are not counted: {listed}."
+    starts = {account.start for account in pretrained}
+    other = [account for account in prompts if not account.pretrained and account.start not in starts]
+    if pretrained and other:
+        found.append(
+            Flag(
+                "note",
+                "start",
+                _names(other),
+                f"{_joined(other)} began from another start than the one pre-training began from.",
+            )
         )
-        found.append(Flag("note", list(diagnostic), sentence))
+    sized = [account for account in prompts if account.trained_parameters is not None]
+    unequal = _differ(sized, "size", lambda a: a.trained_parameters, "Prompts differ in size", _text)
+    found.append(Flag("note", "size", unequal.methods, unequal.sentence) if unequal else None)
     return found
 
 
-def _listed(values: Sequence[Any]) -> str:
-    return "[" + ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values) + "]"
+def _selection(account: MethodAccount) -> Flag | None:
+    allowed = ("dev",) if account.prompt else ("dev", "train", "none")
+    if account.selected_on in allowed:
+        return None
+    return Flag(
+        "unequal",
+        "selection",
+        (account.method,),
+        f"{account.method} was selected on {account.selected_on}, not on dev: its scores flatter it.",
+    )
+
+
+def _differ(
+    accounts: Sequence[MethodAccount],
+    rule: str,
+    value: Callable[[MethodAccount], Hashable],
+    said: str,
+    show: Callable[[Hashable], str],
+) -> Flag | None:
+    """Flags values that are not all the same; says who has which."""
+    groups: dict[Hashable, list[MethodAccount]] = {}
+    for account in accounts:
+        groups.setdefault(value(account), []).append(account)
+    if len(groups) < 2:
+        return None
+    listed = "; ".join(f"{_joined(members)}: {show(found)}" for found, members in groups.items())
+    return Flag("unequal", rule, _names(accounts), f"{said}: {listed}.")
+
+
+def _apart(
+    accounts: Sequence[MethodAccount],
+    rule: str,
+    value: Callable[[MethodAccount], float],
+    said: str,
+    tolerance: float,
+) -> Flag | None:
+    """Flags numbers that differ by more than the tolerance, as a share of the largest."""
+    numbers = [value(account) for account in accounts]
+    if not numbers or max(numbers) - min(numbers) <= tolerance * max(numbers):
+        return None
+    listed = "; ".join(f"{account.method}: {number:,.0f}" for account, number in zip(accounts, numbers, strict=True))
+    return Flag("unequal", rule, _names(accounts), f"{said}: {listed}.")
+
+
+def _names(accounts: Sequence[MethodAccount]) -> tuple[str, ...]:
+    return tuple(account.method for account in accounts)
+
+
+def _joined(accounts: Sequence[MethodAccount]) -> str:
+    return ", ".join(_names(accounts))
+
+
+def _text(value: Hashable) -> str:
+    return "not known" if value is None else str(value)
+
+
+def _list(value: Hashable) -> str:
+    return ", ".join(str(part) for part in value) if isinstance(value, tuple) and value else "none"

@@ -1,80 +1,151 @@
-"""Whether one method varies less from seed to seed than another: the claim of being steadier."""
+"""Is a method steadier? Standard deviations over pairs of seeds, and their ratio."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import pandas as pd
+from numpy.typing import NDArray
 
-from metapt_explore.statistics.units import Units
+from metapt_explore.statistics.designs import EQUAL, seed_design
+from metapt_explore.statistics.resampling import bootstrap_weights
+from metapt_explore.statistics.units import NO_INIT, PairedScores
 
-RESAMPLES = 4_000
+#: With fewer levels of a seed a bootstrap of standard deviations is no more than decoration.
+FEWEST = 5
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Standard deviations over units, method against baseline.
+class WorstSeed:
+    """The lowest score of a method and the pair of seeds it came from (no init_seed: the method has none)."""
+
+    score: float
+    init_seed: int | None
+    data_seed: int
+
+
+@dataclass(frozen=True)
+class SpreadRatio:
+    """How far scores of a method and of its baseline lie apart over seeds.
 
     Attributes:
-        ratio: Geometric mean over tasks of the ratio of standard deviations; below 1 the method is steadier. None where
-            a spread is 0 or there are fewer than 3 units.
-        low: Lower end of its 95 % bootstrap interval (units are drawn with both methods' scores).
+        task: None for all tasks together: the ratio is the geometric mean of the tasks' ratios, deviations are means
+            over tasks, worst seeds are those of the mean over tasks.
+        method_deviation: Standard deviation over pairs of seeds (n − 1).
+        baseline_deviation: The same of the baseline.
+        ratio: Method's divided by baseline's; below 1 the method is steadier. None where one of them is 0.
+        low: Lower end of the bootstrap interval; None with fewer than five levels of a seed.
         high: Upper end.
-        of_mean: Ratio of the standard deviations of the means over tasks.
-        p_of_mean: Pitman and Morgan's test (1939) that these two are equal, for paired values.
-        per_task: Ratio of each task, None where it is not defined.
+        method_worst: The method's worst pair of seeds.
+        baseline_worst: The baseline's.
     """
 
+    task: str | None
+    method_deviation: float | None
+    baseline_deviation: float | None
     ratio: float | None
     low: float | None
     high: float | None
-    of_mean: float | None
-    p_of_mean: float | None
-    per_task: dict[str, float | None]
+    method_worst: WorstSeed
+    baseline_worst: WorstSeed
 
 
-def spread_ratio(units: Units, seed: int = 0) -> Spread:
-    """Compares the spread of two methods over the same units.
+def spread_ratios(
+    scores: PairedScores, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> list[SpreadRatio]:
+    """Ratios of standard deviations over seeds, all tasks first and then each task.
+
+    Intervals are percentiles of a bootstrap of the log ratio that draws pairs of seeds with both methods' scores in
+    all tasks (whole seeds where pairs share them), so that what is common to both stays together.
 
     Args:
-        units: Their scores.
-        seed: For the bootstrap.
+        scores: Pairs that have every task (`PairedScores.complete`).
+        confidence: Of the intervals.
+        resamples: Bootstrap samples.
+        seed: Of the resampling.
     """
-    count = len(units.pairs)
-    ratios = _ratios(units.method, units.baseline)
-    per_task = {task: None if np.isnan(r) else float(r) for task, r in zip(units.tasks, ratios, strict=True)}
-    if count < 3 or np.isnan(ratios).any():
-        return Spread(None, None, None, None, None, per_task)
-    drawn = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
+    own, other = scores.method, scores.baseline
+    design = seed_design(own.index)
+    weights = (
+        bootstrap_weights(design, resamples, np.random.default_rng(seed)) if design.independent >= FEWEST else None
+    )
+    logs: list[float | None] = []
+    drawn: list[NDArray[np.float64] | None] = []
+    deviations: list[tuple[float, float] | None] = []
+    for task in scores.tasks:
+        a, b = own[task].to_numpy(dtype=float), other[task].to_numpy(dtype=float)
+        pair = (float(a.std(ddof=1)), float(b.std(ddof=1))) if len(a) > 1 else None
+        deviations.append(pair)
+        logs.append(float(np.log(pair[0] / pair[1])) if pair is not None and min(pair) > EQUAL else None)
+        drawn.append(_drawn_logs(weights, a, b) if weights is not None and logs[-1] is not None else None)
+
+    def worst(first: pd.Series, second: pd.Series) -> tuple[WorstSeed, WorstSeed]:
+        return _worst(first, scores.broadcast == "method"), _worst(second, scores.broadcast == "baseline")
+
+    found = []
+    known = [pair for pair in deviations if pair is not None]
+    means = (float(np.mean([a for a, _ in known])), float(np.mean([b for _, b in known]))) if known else None
+    whole = all(log is not None for log in logs)
+    together = [values for values in drawn if values is not None]
+    found.append(
+        _ratio(
+            None,
+            means,
+            float(np.mean([log for log in logs if log is not None])) if whole else None,
+            np.mean(together, axis=0) if whole and len(together) == len(logs) else None,
+            confidence,
+            worst(own.mean(axis=1), other.mean(axis=1)),
+        )
+    )
+    for task, pair, log, values in zip(scores.tasks, deviations, logs, drawn, strict=True):
+        found.append(_ratio(task, pair, log, values, confidence, worst(own[task], other[task])))
+    return found
+
+
+def _drawn_logs(
+    weights: NDArray[np.float64], own: NDArray[np.float64], other: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Log ratio of standard deviations in each bootstrap sample; not finite where a deviation is 0."""
+    total = weights.sum(axis=1)
+
+    def variance(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        centred = values - values.mean()
+        return np.maximum(weights @ centred**2 / total - (weights @ centred / total) ** 2, 0.0)
+
+    top, bottom = variance(own), variance(other)
+    top[top < EQUAL**2] = 0.0
+    bottom[bottom < EQUAL**2] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(_ratios(units.method[drawn], units.baseline[drawn], axis=1)).mean(axis=-1)
-    logs = logs[np.isfinite(logs)]
-    low, high = np.exp(np.quantile(logs, [0.025, 0.975])) if len(logs) > RESAMPLES / 2 else (np.nan, np.nan)
-    first, second = units.method.mean(axis=1), units.baseline.mean(axis=1)
-    of_mean = _ratios(first[:, None], second[:, None])[0]
-    return Spread(
-        float(np.exp(np.log(ratios).mean())),
-        None if np.isnan(low) else float(low),
-        None if np.isnan(high) else float(high),
-        None if np.isnan(of_mean) else float(of_mean),
-        pitman_morgan(first, second),
-        per_task,
+        return 0.5 * (np.log(top) - np.log(bottom))
+
+
+def _ratio(
+    task: str | None,
+    deviations: tuple[float, float] | None,
+    log: float | None,
+    drawn: NDArray[np.float64] | None,
+    confidence: float,
+    worst: tuple[WorstSeed, WorstSeed],
+) -> SpreadRatio:
+    low = high = None
+    if drawn is not None:
+        finite = drawn[np.isfinite(drawn)]
+        # Where many samples have no deviation at all the rest says little.
+        if len(finite) >= 0.95 * len(drawn):
+            tail = (1 - confidence) / 2
+            low, high = (float(np.exp(end)) for end in np.quantile(finite, [tail, 1 - tail]))
+    return SpreadRatio(
+        task,
+        deviations[0] if deviations else None,
+        deviations[1] if deviations else None,
+        float(np.exp(log)) if log is not None else None,
+        low,
+        high,
+        *worst,
     )
 
 
-def pitman_morgan(first: np.ndarray, second: np.ndarray) -> float | None:
-    """P-value that two paired samples have equal variances: sum and difference are then uncorrelated."""
-    total, difference = first + second, first - second
-    if len(first) < 3 or np.ptp(total) == 0 or np.ptp(difference) == 0:
-        return None
-    return float(stats.pearsonr(total, difference).pvalue)
-
-
-def _ratios(method: np.ndarray, baseline: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Ratios of standard deviations over units; not a number where one of them is 0."""
-    if method.shape[axis] < 2:
-        return np.full(method.shape[-1], np.nan)
-    above, below = method.std(axis=axis, ddof=1), baseline.std(axis=axis, ddof=1)
-    usable = (above > 1e-12) & (below > 1e-12)
-    return np.where(usable, above / np.where(usable, below, 1.0), np.nan)
+def _worst(scores: pd.Series, without_init: bool) -> WorstSeed:
+    init, data = scores.index[int(scores.to_numpy().argmin())]
+    return WorstSeed(float(scores.min()), None if without_init or init == NO_INIT else int(init), int(data))

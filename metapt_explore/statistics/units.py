@@ -1,92 +1,190 @@
-"""The unit of a comparison: one pre-training seed and one data seed, under both methods, on every task."""
+"""From a results table to pairs of seeds: which scores of two methods belong together.
+
+A unit is a pair of an initialisation seed and a data seed. Both methods are scored on the same unit, so
+that whatever makes a few-shot sample easy or hard for both drops out of their difference.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from metapt_explore.errors import UserError, nearest
+
+#: Stands for the initialisation seed of a method that has none (TF-IDF, majority class …).
+NO_INIT = -1
+
+#: Seed columns beside the unit's own; scores are averaged over them within a unit.
+OTHER_SEEDS = ("clustering_seed", "order_seed")
 
 UNIT = ["init_seed", "data_seed"]
 
 
 @dataclass(frozen=True)
-class Units:
-    """Scores of two methods on the same units and tasks.
+class PairedScores:
+    """Scores of two methods on the same pairs of seeds.
 
     Attributes:
-        method: `[units, tasks]`.
-        baseline: `[units, tasks]`.
-        tasks: Names of the columns.
-        pairs: Initialisation and data seed of each row.
-        left_out: Units that lack a task under one of the methods.
+        method: Scores in 0..1; rows are pairs (index levels init_seed, data_seed), columns are tasks. A score
+            that is not there is NaN; every cell is there in both tables or in neither.
+        baseline: The same of the baseline.
+        left_out: What could not be paired, and why.
+        broadcast: Which of the two has no initialisation seed while the other has: its score of a data seed stands
+            against every initialisation of the other.
     """
 
-    method: np.ndarray
-    baseline: np.ndarray
-    tasks: list[str]
-    pairs: list[tuple[int, int]]
-    left_out: int
+    method: pd.DataFrame
+    baseline: pd.DataFrame
+    left_out: tuple[str, ...]
+    broadcast: Literal["method", "baseline"] | None
 
     @property
-    def differences(self) -> np.ndarray:
-        """Mean over tasks of method minus baseline, `[units]`."""
-        return (self.method - self.baseline).mean(axis=1)
+    def tasks(self) -> list[str]:
+        """Tasks that both methods have."""
+        return [str(task) for task in self.method.columns]
 
     @property
-    def grid(self) -> np.ndarray | None:
-        """Where each unit stands in a complete grid of initialisation × data seeds, `[inits, data seeds]`; else None.
-
-        None too where one of the two has a single seed: then units share nothing that differs between them.
-        """
-        inits = sorted({init for init, _ in self.pairs})
-        seeds = sorted({seed for _, seed in self.pairs})
-        if len(inits) < 2 or len(seeds) < 2 or len(self.pairs) != len(inits) * len(seeds):
-            return None
-        place = {pair: index for index, pair in enumerate(self.pairs)}
-        return np.array([[place[init, seed] for seed in seeds] for init in inits])
+    def complete(self) -> PairedScores:
+        """Only pairs that have every task."""
+        whole = self.method.notna().all(axis=1)
+        return PairedScores(self.method[whole], self.baseline[whole], self.left_out, self.broadcast)
 
 
-def paired_units(results: pd.DataFrame, method: str, baseline: str, metric: str = "accuracy") -> Units:
-    """Lays the scores of two methods side by side.
-
-    A baseline without an initialisation (its ``init_seed`` is missing) stands beside every initialisation seed of the
-    same data seed.
+def score_table(results: pd.DataFrame, method: str, metric: str = "accuracy") -> pd.DataFrame:
+    """Scores of one method, a row for each pair of seeds and a column for each task.
 
     Args:
-        results: Columns method, task, data_seed, init_seed and `metric`.
-        method: Whose gain is asked for.
-        baseline: What it is compared with.
-        metric: The score.
+        results: What `runs.results.results_table` returned; an absent init_seed means none.
+        method: A name in the column `method`.
+        metric: A column of scores in 0..1, higher is better.
+
+    Returns:
+        Index levels init_seed (`NO_INIT` where there is none) and data_seed; columns are tasks in the order of the
+        table; NaN where a score is missing.
 
     Raises:
-        UserError: Where a method has no scores, or the two share no unit with all tasks.
+        UserError: Where a column, the method or a seed is missing, a score lies outside 0..1, or a cell stands twice.
+
+    Example:
+        >>> rows = [("PT", "mr", 13, 0, 0.7), ("PT", "mr", 21, 0, 0.6)]
+        >>> table = pd.DataFrame(rows, columns=["method", "task", "data_seed", "init_seed", "accuracy"])
+        >>> score_table(table, "PT").loc[(0, 21), "mr"]
+        np.float64(0.6)
     """
-    for name in (method, baseline):
-        if name not in set(results["method"]):
-            raise UserError(f"There are no scores of '{name}'. {nearest(name, results['method'].unique())}")
-    sides = [results[results["method"] == name] for name in (method, baseline)]
-    tasks = [task for task in dict.fromkeys(sides[0]["task"]) if task in set(sides[1]["task"])]
-    if not tasks:
-        raise UserError(f"'{method}' and '{baseline}' have no task in common.")
-    tables = [side.pivot_table(index=UNIT, columns="task", values=metric, dropna=False, sort=False) for side in sides]
-    # Keeping missing keys also makes every combination of seeds: those without any score are none.
-    tables = [table[tasks].dropna(how="all") for table in tables]
-    everywhere = [table.index.get_level_values("init_seed").isna().all() for table in tables]
-    if any(everywhere) and not all(everywhere):
-        alone, other = tables[everywhere.index(True)], tables[everywhere.index(False)]
-        seeds = other.index.get_level_values("data_seed")
-        by_seed = alone.droplevel("init_seed").reindex(seeds)
-        by_seed.index = other.index
-        tables[everywhere.index(True)] = by_seed
-    joined = tables[0].join(tables[1], how="outer", lsuffix=" (method)", rsuffix=" (baseline)")
-    whole = joined.dropna()
-    if whole.empty:
+    check_scores(results, [metric])
+    own = results[results["method"] == method]
+    if own.empty:
+        raise UserError(f"The results have no method '{method}'. {nearest(method, results['method'].unique())}")
+    own = with_plain_seeds(own, method).dropna(subset=[metric])
+    cell = ["task", *UNIT, *(name for name in OTHER_SEEDS if name in own)]
+    twice = own[own.duplicated(cell)]
+    if len(twice):
+        first = twice.iloc[0]
         raise UserError(
-            f"No pair of seeds has a score of '{method}' and of '{baseline}' on all of: {', '.join(tasks)}."
+            f"Method '{method}', task '{first['task']}', data seed {first['data_seed']}, initialisation seed "
+            f"{first['init_seed']} stands twice in the results; keep one row of it."
         )
-    values = whole.to_numpy(dtype=float)
-    pairs = [(-1 if pd.isna(init) else int(init), int(seed)) for init, seed in whole.index]
-    return Units(values[:, : len(tasks)], values[:, len(tasks) :], tasks, pairs, len(joined) - len(whole))
+    tasks = list(dict.fromkeys(results.loc[results["method"] == method, "task"].astype(str)))
+    own = own.assign(task=own["task"].astype(str))
+    return own.pivot_table(index=UNIT, columns="task", values=metric, aggfunc="mean").reindex(columns=tasks)
+
+
+def check_scores(results: pd.DataFrame, metrics: Sequence[str]) -> None:
+    """Sees that the columns are there and that scores are shares of 1.
+
+    Raises:
+        UserError: Naming the column, and what to do.
+    """
+    for column in ("method", "task", *UNIT, *metrics):
+        if column not in results:
+            raise UserError(f"The results have no column '{column}'. {nearest(column, results.columns)}")
+    for metric in metrics:
+        if metric.endswith("loss"):
+            raise UserError(f"'{metric}' is lower where it is better; compare scores such as accuracy or macro_f1.")
+        scores = pd.to_numeric(results[metric], errors="coerce")
+        if ((scores < 0) | (scores > 1)).any():
+            raise UserError(f"Column '{metric}' has values outside 0..1; give shares, not percent.")
+
+
+def with_plain_seeds(rows: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Seeds of one method as whole numbers, an absent initialisation seed as `NO_INIT`.
+
+    Raises:
+        UserError: Where a data seed is missing, or some rows have an initialisation seed and others none.
+    """
+    if rows["data_seed"].isna().any():
+        raise UserError(f"Method '{method}' has rows without a data seed; every score belongs to a few-shot sample.")
+    absent = rows["init_seed"].isna()
+    if absent.any() and not absent.all():
+        raise UserError(f"Method '{method}' has an initialisation seed in some rows and none in others.")
+    init = pd.to_numeric(rows["init_seed"]).fillna(NO_INIT)
+    return rows.assign(init_seed=init.astype(int), data_seed=rows["data_seed"].astype(int))
+
+
+def paired_scores(results: pd.DataFrame, method: str, baseline: str, metric: str = "accuracy") -> PairedScores:
+    """Puts two methods' scores of the same pair of seeds beside one another.
+
+    Args:
+        results: The results table.
+        method: The method that is looked at.
+        baseline: What it is compared with.
+        metric: A column of scores in 0..1, higher is better.
+
+    Raises:
+        UserError: See `score_table`; also where the two share no pair or no task.
+    """
+    if method == baseline:
+        raise UserError(f"'{method}' cannot be compared with itself; choose another baseline.")
+    own, other = score_table(results, method, metric), score_table(results, baseline, metric)
+    has_init = {
+        name: not (table.index.get_level_values(0) == NO_INIT).all()
+        for name, table in ((method, own), (baseline, other))
+    }
+    broadcast: Literal["method", "baseline"] | None = None
+    if has_init[method] != has_init[baseline]:
+        broadcast = "baseline" if has_init[method] else "method"
+        own, other = (own, _spread(other, own)) if has_init[method] else (_spread(own, other), other)
+    tasks = [task for task in own.columns if task in other.columns]
+    if not tasks:
+        raise UserError(f"'{method}' and '{baseline}' share no task; there is nothing to compare.")
+    left_out = [f"Task '{task}' is left out: only '{method}' has it." for task in own.columns if task not in tasks]
+    left_out += [f"Task '{task}' is left out: only '{baseline}' has it." for task in other.columns if task not in tasks]
+    pairs = own.index.union(other.index)
+    own, other = own.reindex(pairs)[tasks], other.reindex(pairs)[tasks]
+    left_out += _gaps({method: own, baseline: other})
+    there = own.notna() & other.notna()
+    some = there.any(axis=1)
+    if not some.any():
+        raise UserError(f"'{method}' and '{baseline}' share no pair of seeds; there is nothing to compare.")
+    return PairedScores(own.where(there)[some], other.where(there)[some], tuple(left_out), broadcast)
+
+
+def _spread(plain: pd.DataFrame, model: pd.DataFrame) -> pd.DataFrame:
+    """Gives the scores of a method without initialisation to every initialisation of the other."""
+    by_data = plain.droplevel("init_seed")
+    pairs = [pair for pair in model.index if pair[1] in by_data.index]
+    index = pd.MultiIndex.from_tuples(pairs, names=UNIT) if pairs else model.index[:0]
+    return pd.DataFrame(
+        by_data.loc[[data for _, data in pairs]].to_numpy(), index=index, columns=plain.columns, dtype=float
+    )
+
+
+def _gaps(tables: dict[str, pd.DataFrame]) -> list[str]:
+    """One sentence for each method and task that lacks scores of some pairs."""
+    found = []
+    for name, table in tables.items():
+        absent = table.isna()
+        nothing = int(absent.all(axis=1).sum())
+        if nothing:
+            found.append(f"{nothing} of {len(table)} pairs of seeds are left out: '{name}' has no score of them.")
+        for task in table.columns:
+            gaps = int((absent[task] & ~absent.all(axis=1)).sum())
+            if gaps:
+                found.append(
+                    f"{gaps} of {len(table)} pairs of seeds are left out of the mean over tasks: '{name}' has no score "
+                    f"on '{task}'."
+                )
+    return found

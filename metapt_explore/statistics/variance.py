@@ -1,87 +1,210 @@
-"""Where the variance of a method's scores comes from: the few-shot sample, the pre-training, other crossed choices."""
+"""Where the spread over seeds comes from: few-shot sample, pre-training, clustering, order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-#: Columns that may hold a source of variance, and what it is called.
+from metapt_explore.errors import UserError, nearest
+from metapt_explore.statistics.units import NO_INIT, OTHER_SEEDS, UNIT, check_scores, with_plain_seeds
+
+#: What a seed column stands for.
 SOURCES = {
     "data_seed": "few-shot sample",
     "init_seed": "pre-training",
     "clustering_seed": "clustering",
     "order_seed": "order",
 }
+REST = "interaction and rest"
+TOTAL = "total"
+POOLED = "all tasks"
+COLUMNS = ["task", "source", "factor", "levels", "variance", "deviation", "share", "note"]
 
 
 def variance_sources(results: pd.DataFrame, method: str, metric: str = "accuracy") -> pd.DataFrame:
-    """Splits the variance of a method's scores by source, for each task and pooled over tasks.
+    """Splits the variance of a score over seeds into what each seed brings.
 
-    Analysis of variance of a complete layout without replication, main effects by the method of moments (Searle,
-    Casella and McCulloch, 1992): with N scores and a factor of L levels, its component is `(MS - MS_rest) L / N`.
-    Interactions are in the rest. A component that comes out negative is an estimate of one that is small: it is 0.
+    Crossed random effects without replication, by the method of moments (Searle, Casella and McCulloch 1992, ch. 4):
+    the mean squares of the analysis of variance are set equal to their expectations. Any set of seed columns that
+    are crossed with one another: `init_seed`, `data_seed`, and where they are there `clustering_seed` and
+    `order_seed`. All interactions and what no seed explains are one source, since a cell holds one score.
 
     Args:
-        results: Columns method, task, `metric`, and those of `SOURCES` that vary.
-        method: The method.
-        metric: The score.
+        results: The results table.
+        method: A name in its column `method`.
+        metric: A column of scores in 0..1.
 
     Returns:
-        Columns task (``all tasks`` for the mean of the components), source (``the rest`` among them), variance, share
-        (of the sum) and note. Where seeds are paired, not crossed, sources cannot be told apart: variance and share
-        are missing and the note says why.
+        A row for each task and source, and for `all tasks` (mean of the tasks' estimates): factor (its column),
+        levels, variance, deviation (its square root, in the unit of the score), share of the total, and a note: an
+        estimate that was negative and set to 0, or why there is none (variance and share are None then).
+
+    Raises:
+        UserError: Where a column or the method is missing, or a cell stands twice.
 
     Example:
-        >>> rows = [
-        ...     {"method": "m", "task": "t", "data_seed": d, "init_seed": i, "accuracy": 0.7 + 0.1 * d}
-        ...     for d in range(3) for i in range(3)
-        ... ]
-        >>> variance_sources(pd.DataFrame(rows), "m").query("task == 't'").set_index("source")["share"].to_dict()
-        {'few-shot sample': 1.0, 'pre-training': 0.0, 'the rest': 0.0}
+        >>> rows = [("PT", "mr", data, init, 0.6 + 0.1 * data + 0.02 * init) for data in (0, 1) for init in (0, 1)]
+        >>> table = pd.DataFrame(rows, columns=["method", "task", "data_seed", "init_seed", "accuracy"])
+        >>> found = variance_sources(table, "PT").set_index(["task", "source"])["deviation"]
+        >>> round(found["mr", "few-shot sample"], 4), round(found["mr", "pre-training"], 4)
+        (0.0707, 0.0141)
     """
+    check_scores(results, [metric])
     own = results[results["method"] == method]
-    rows = []
-    for task, cells in own.groupby("task", sort=False):
-        rows += [{"task": str(task), **record} for record in _components(cells, metric)]
-    table = pd.DataFrame(rows, columns=["task", "source", "variance", "note"])
-    pooled = table.groupby("source", sort=False)["variance"].agg(lambda values: values.mean(skipna=False)).reset_index()
-    notes = table.groupby("source", sort=False)["note"].first()
-    pooled = pooled.assign(task="all tasks", note=pooled["source"].map(notes))
-    table = pd.concat([pooled[table.columns], table], ignore_index=True)
-    total = table.groupby("task")["variance"].transform("sum")
-    table["share"] = (table["variance"] / total.where(total > 0)).where(table["variance"].notna())
-    return table[["task", "source", "variance", "share", "note"]]
+    if own.empty:
+        raise UserError(f"The results have no method '{method}'. {nearest(method, results['method'].unique())}")
+    own = with_plain_seeds(own, method).dropna(subset=[metric])
+    factors = [name for name in ("data_seed", "init_seed", *OTHER_SEEDS) if name in own and own[name].notna().any()]
+    if (own["init_seed"] == NO_INIT).all():
+        factors.remove("init_seed")
+    if own.duplicated(["task", *UNIT, *(name for name in factors if name not in UNIT)]).any():
+        raise UserError(f"Method '{method}' has two scores for the same task and seeds; keep one row of each.")
+    records: list[dict[str, Any]] = []
+    estimates: list[dict[str, float]] = []
+    tasks = list(dict.fromkeys(own["task"]))
+    levels = {name: int(own[name].nunique()) for name in factors}
+    reasons: dict[str, str] = {}
+    for task in tasks:
+        rows = own[own["task"] == task]
+        split, note, reason = _split(rows, factors, metric)
+        counts = {name: int(rows[name].nunique()) for name in factors}
+        if split is None:
+            reasons = reasons or reason
+            records += _unknown(str(task), factors, counts, reason, rows[metric])
+        else:
+            estimates.append(split)
+            records += _known(str(task), factors, counts, split, note)
+    if estimates:
+        mean = {name: float(np.mean([split[name] for split in estimates])) for name in estimates[0]}
+        skipped = len(tasks) - len(estimates)
+        note = f"mean of {len(estimates)} tasks' estimates"
+        note += f"; {skipped} tasks could not be split" if skipped else ""
+        records += _known(POOLED, factors, levels, mean, note)
+    elif tasks:
+        within = own[metric] - own.groupby("task")[metric].transform("mean")
+        records += _unknown(POOLED, factors, levels, reasons, within, degrees=len(own) - len(tasks))
+    table = pd.DataFrame(records, columns=COLUMNS)
+    for column in ("variance", "deviation", "share"):
+        table[column] = table[column].astype(object).where(table[column].notna(), None)
+    return table.astype({"levels": "Int64"})
 
 
-def _components(cells: pd.DataFrame, metric: str) -> list[dict[str, object]]:
-    factors = [column for column in SOURCES if column in cells and cells[column].nunique() > 1]
-    names = [SOURCES[factor] for factor in factors]
-    single = [SOURCES[c] for c in SOURCES if c in cells and cells[c].nunique() == 1]
-    reason = _cannot(cells, factors)
-    if reason:
-        return [{"source": name, "variance": np.nan, "note": reason} for name in [*names, "the rest"]]
-    values = cells[metric].to_numpy(dtype=float)
-    squares, df = {}, {}
-    for factor in factors:
-        means = cells.groupby(factor)[metric].transform("mean").to_numpy(dtype=float)
-        squares[factor], df[factor] = float(((means - values.mean()) ** 2).sum()), cells[factor].nunique() - 1
-    rest_df = len(values) - 1 - sum(df.values())
-    rest = (float(((values - values.mean()) ** 2).sum()) - sum(squares.values())) / rest_df
-    rest = max(rest, 0.0)
-    note = f"{', '.join(single)}: one only, not a source here" if single else ""
-    found: list[dict[str, object]] = []
-    for factor, name in zip(factors, names, strict=True):
-        component = (squares[factor] / df[factor] - rest) * cells[factor].nunique() / len(values)
-        # Rounding leaves tiny amounts of either sign.
-        found.append({"source": name, "variance": component if component > 1e-15 else 0.0, "note": note})
-    return [*found, {"source": "the rest", "variance": rest if rest > 1e-15 else 0.0, "note": note}]
+def _split(rows: pd.DataFrame, factors: list[str], metric: str) -> tuple[dict[str, float] | None, str, dict[str, str]]:
+    """Estimates by factor and of the rest, not cut at 0; or None and the reason for each factor."""
+    single = [name for name in factors if rows[name].nunique() < 2]
+    varying = [name for name in factors if name not in single]
+    reasons = {name: f"only one {name}" for name in single}
+    if single:
+        for name in varying:
+            reasons[name] = f"only one {' and one '.join(single)}: not told from the rest"
+        return None, "", reasons
+    kept = _complete(rows, factors)
+    if kept.empty:
+        reason = f"{' and '.join(factors)} change together: which of them it is cannot be told"
+        if len(factors) == 1:
+            reason = f"{factors[0]} is the only seed: not told from the rest"
+        return None, "", dict.fromkeys(factors, reason)
+    note = f"{len(rows) - len(kept)} scores left out for a complete grid" if len(kept) < len(rows) else ""
+    sorted_rows = kept.sort_values(factors)
+    shape = [kept[name].nunique() for name in factors]
+    return _moments(sorted_rows[metric].to_numpy(dtype=float).reshape(shape), factors), note, {}
 
 
-def _cannot(cells: pd.DataFrame, factors: Sequence[str]) -> str:
-    if len(factors) < 2:
-        return "fewer than two sources vary"
-    if len(cells) != np.prod([cells[factor].nunique() for factor in factors]):
-        return "seeds are paired (or scores are missing): each pre-training met one few-shot sample only"
-    return ""
+def _complete(rows: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
+    """A complete grid with two levels of each factor or more, dropping the emptiest level first; else empty."""
+    kept = rows
+    while len(factors) > 1:
+        counts = {name: kept[name].value_counts() for name in factors}
+        if any(len(count) < 2 for count in counts.values()):
+            break
+        cells = int(np.prod([len(count) for count in counts.values()]))
+        if len(kept) == cells:
+            return kept
+        # How full a level is, of what it could hold; ties go to the later seed, so that runs agree.
+        fullness = [
+            (int(count.loc[level]) * len(count) / cells, factors.index(name), level)
+            for name, count in counts.items()
+            for level in sorted(count.index, reverse=True)
+        ]
+        _, place, level = min(fullness, key=lambda found: found[0])
+        kept = kept[kept[factors[place]] != level]
+    return rows.iloc[:0]
+
+
+def _moments(grid: NDArray[np.float64], factors: list[str]) -> dict[str, float]:
+    """Variance components of a complete grid with one score a cell: one for each factor, and the rest."""
+    axes = range(grid.ndim)
+    subsets = [frozenset(chosen) for size in range(1, grid.ndim + 1) for chosen in combinations(axes, size)]
+    means = {
+        subset: grid.mean(axis=tuple(axis for axis in axes if axis not in subset), keepdims=True)
+        for subset in [frozenset[int](), *subsets]
+    }
+    mean_squares = {}
+    for subset in subsets:
+        effect = sum((-1.0) ** (len(subset) - len(part)) * mean for part, mean in means.items() if part <= subset)
+        df = np.prod([grid.shape[axis] - 1 for axis in subset])
+        mean_squares[subset] = float((np.broadcast_to(effect, grid.shape) ** 2).sum() / df)
+    components: dict[frozenset[int], float] = {}
+    for subset in sorted(subsets, key=len, reverse=True):
+        above = sum(_repeats(grid, other) * value for other, value in components.items() if subset < other)
+        components[subset] = (mean_squares[subset] - above) / _repeats(grid, subset)
+    found = {name: components[frozenset([axis])] for axis, name in enumerate(factors)}
+    found[REST] = sum(value for subset, value in components.items() if len(subset) > 1)
+    return found
+
+
+def _repeats(grid: NDArray[np.float64], subset: frozenset[int]) -> float:
+    return float(np.prod([grid.shape[axis] for axis in range(grid.ndim) if axis not in subset]))
+
+
+def _known(
+    task: str, factors: list[str], levels: dict[str, int], split: dict[str, float], note: str
+) -> list[dict[str, Any]]:
+    total = sum(max(value, 0.0) for value in split.values())
+    records = []
+    for name in [*factors, REST]:
+        value = max(split[name], 0.0)
+        remarks = [note] if note else []
+        if split[name] < 0:
+            remarks.append(f"estimate {split[name]:.2g} is negative, set to 0")
+        records.append(
+            _record(task, name, levels.get(name), value, value / total if total > 0 else None, "; ".join(remarks))
+        )
+    records.append(_record(task, TOTAL, None, total, 1.0 if total > 0 else None, note))
+    return records
+
+
+def _unknown(
+    task: str,
+    factors: list[str],
+    levels: dict[str, int],
+    reasons: dict[str, str],
+    scores: pd.Series,
+    degrees: int | None = None,
+) -> list[dict[str, Any]]:
+    """No split: each source with the reason; the total is there as long as there are two scores."""
+    records = [_record(task, name, levels[name], None, None, reasons.get(name, "")) for name in factors]
+    records.append(_record(task, REST, None, None, None, "not told from the seeds"))
+    df = len(scores) - 1 if degrees is None else degrees
+    total = float(((scores - scores.mean()) ** 2).sum() / df) if df > 0 else None
+    records.append(_record(task, TOTAL, None, total, None, "variance over all rows"))
+    return records
+
+
+def _record(
+    task: str, name: str, levels: int | None, variance: float | None, share: float | None, note: str
+) -> dict[str, Any]:
+    return {
+        "task": task,
+        "source": SOURCES.get(name, name),
+        "factor": name if name in SOURCES else "",
+        "levels": levels,
+        "variance": variance,
+        "deviation": None if variance is None else float(np.sqrt(variance)),
+        "share": share,
+        "note": note,
+    }

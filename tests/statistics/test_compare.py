@@ -1,4 +1,4 @@
-"""The comparison against scipy and hand-computed values; what it says of methods that do not differ."""
+"""Comparisons: units, verdicts, words, and how often they are wrong."""
 
 from __future__ import annotations
 
@@ -7,251 +7,257 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from made import crossed, table
 from scipy import stats
+from simulated import COLUMNS, simulated, table
 
 from metapt_explore.errors import UserError
 from metapt_explore.statistics import compare
-from metapt_explore.statistics.inference import (
-    bootstrap_interval,
-    holm,
-    mean_squares,
-    paired_t,
-    seeds_needed,
-    sign_flip_p,
-    two_way_t,
-)
-from metapt_explore.statistics.spread import pitman_morgan
-from metapt_explore.statistics.units import paired_units
+from metapt_explore.statistics.units import paired_scores, score_table
+from metapt_explore.statistics.words import points
 
-TASKS = ["a", "b", "c"]
-PAIRED = [(seed, seed) for seed in range(10)]
+RNG = np.random.default_rng
 
 
-def noise(seed: int, shape: tuple[int, ...], scale: float = 0.02) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0.0, scale, shape)
+def test_the_primary_test_is_a_t_test_of_means_over_tasks() -> None:
+    results = simulated(RNG(0), gain=0.03)
+    wide = results.pivot_table(index=["init_seed", "data_seed"], columns=["method", "task"], values="accuracy")
+    differences = (wide["A"] - wide["B"]).mean(axis=1)
+    found = compare(results, "A", "B", resamples=500)
+    expected = stats.ttest_1samp(differences, 0)
+    assert found.difference == pytest.approx(differences.mean())
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert (found.design, found.pairs, found.tasks) == ("paired", 12, ("mr", "subj"))
+    assert found.method_mean - found.baseline_mean == pytest.approx(found.difference)
+    assert found.wins + found.ties + found.losses == 12 and found.wins == (differences > 0).sum()
+    by_task = (wide["A"] - wide["B"])["subj"]
+    assert found.per_task[1].p == pytest.approx(stats.ttest_1samp(by_task, 0).pvalue)
+    raw = [task.p for task in found.per_task if task.p is not None]
+    corrected = [task.p_holm for task in found.per_task if task.p_holm is not None]
+    assert min(corrected) == pytest.approx(min(1, 2 * min(raw))) and max(corrected) >= max(raw)
 
 
-# ------------------------------------------------------------------------------------------ primary
+def test_swapping_method_and_baseline_turns_everything_round() -> None:
+    results = simulated(RNG(3), "crossed", 6, 8, gain=0.04)
+    there, back = compare(results, "A", "B", resamples=500), compare(results, "B", "A", resamples=500)
+    assert there.difference == pytest.approx(-back.difference) and there.p == pytest.approx(back.p)
+    assert (there.wins, there.losses) == (back.losses, back.wins)
+    assert there.spread[0].ratio is not None and back.spread[0].ratio is not None
+    assert there.spread[0].ratio == pytest.approx(1 / back.spread[0].ratio)
+    # The order of rows is no information.
+    again = compare(results.sample(frac=1, random_state=1), "A", "B", resamples=500)
+    assert again.p == pytest.approx(there.p) and again.bootstrap.low == pytest.approx(there.bootstrap.low)
 
 
-def test_the_primary_test_is_scipys_paired_t_over_means_of_tasks() -> None:
-    method, baseline = 0.72 + noise(0, (10, 3)), 0.70 + noise(1, (10, 3))
-    found = compare(table({"M": method, "B": baseline}, PAIRED, TASKS), "M", "B")
-    expected = stats.ttest_rel(method.mean(axis=1), baseline.mean(axis=1))
-    interval = expected.confidence_interval(0.95)
-    assert found.estimate.p == pytest.approx(expected.pvalue)
-    assert (found.estimate.low, found.estimate.high) == pytest.approx((interval.low, interval.high))
-    assert found.pairs == 10 and found.left_out == 0 and found.tasks == TASKS and found.caveats == []
-    for task, row in found.per_task.set_index("task").iterrows():
-        column = TASKS.index(str(task))
-        single = stats.ttest_rel(method[:, column], baseline[:, column])
-        assert row["p"] == pytest.approx(single.pvalue)
-        assert row["difference"] == pytest.approx((method - baseline)[:, column].mean())
-        assert row["wins"] + row["ties"] + row["losses"] == 10
-    assert json.dumps(found.as_dict())
+def test_the_same_input_gives_the_same_output_as_json() -> None:
+    results = simulated(RNG(1), gain=0.01)
+    first, second = (json.dumps(compare(results, "A", "B", resamples=500).as_dict(), allow_nan=False) for _ in "ab")
+    assert first == second
+    plain = json.loads(first)
+    assert plain["per_task"][0]["task"] == "mr" and plain["spread"][0]["task"] is None
 
 
-def test_the_order_of_rows_does_not_matter() -> None:
-    rows = table({"M": 0.7 + noise(0, (10, 3)), "B": 0.7 + noise(1, (10, 3))}, PAIRED, TASKS)
-    shuffled = rows.sample(frac=1, random_state=3)
-    first, second = compare(rows, "M", "B").estimate, compare(shuffled, "M", "B").estimate
-    assert (first.mean, first.p) == pytest.approx((second.mean, second.p))
-
-
-def test_units_that_lack_a_task_are_left_out_and_said() -> None:
-    rows = table({"M": 0.7 + noise(0, (10, 3)), "B": 0.7 + noise(1, (10, 3))}, PAIRED, TASKS)
-    lacking = rows[~((rows["method"] == "M") & (rows["task"] == "b") & (rows["init_seed"] == 4))]
-    found = compare(lacking, "M", "B")
-    assert found.pairs == 9 and found.left_out == 1
-    assert any("lack a task under one of the methods: 1." in caveat for caveat in found.caveats)
-    assert any("Fewer than 10" in caveat for caveat in found.caveats)
-
-
-def test_a_baseline_without_initialisation_stands_beside_every_one() -> None:
-    pairs = crossed(2, 5)
-    rows = table({"M": np.full((10, 1), 0.8)}, pairs, ["a"])
-    plain = pd.DataFrame(
-        {"method": "LR", "task": "a", "init_seed": pd.NA, "data_seed": range(5), "accuracy": [0.5, 0.6, 0.7, 0.6, 0.5]}
+def test_pairs_without_every_task_are_left_out_and_counted() -> None:
+    results = simulated(RNG(2), gain=0.02)
+    results = results.drop(results[(results["method"] == "B") & (results["task"] == "mr")].index[:2])
+    results.loc[(results["method"] == "A") & (results["task"] == "subj") & (results["init_seed"] == 5), "accuracy"] = (
+        None
     )
-    units = paired_units(pd.concat([rows, plain]), "M", "LR")
-    assert units.pairs == pairs
-    assert units.baseline[:, 0].tolist() == [0.5, 0.6, 0.7, 0.6, 0.5] * 2
-    assert paired_units(pd.concat([rows, plain]), "LR", "M").method[:, 0].tolist() == [0.5, 0.6, 0.7, 0.6, 0.5] * 2
+    results = results[~((results["method"] == "A") & (results["init_seed"] == 11))]
+    extra = pd.DataFrame([("B", "trec", 100, 0, 0.5)], columns=COLUMNS)
+    found = compare(pd.concat([results, extra]), "A", "B", resamples=500)
+    assert found.pairs == 8 and found.tasks == ("mr", "subj")
+    assert found.left_out == (
+        "Task 'trec' is left out: only 'B' has it.",
+        "1 of 12 pairs of seeds are left out: 'A' has no score of them.",
+        "1 of 12 pairs of seeds are left out of the mean over tasks: 'A' has no score on 'subj'.",
+        "2 of 12 pairs of seeds are left out of the mean over tasks: 'B' has no score on 'mr'.",
+    )
+    # A task by itself uses every pair that has it.
+    assert [task.pairs for task in found.per_task] == [9, 10]
 
 
-def test_what_cannot_be_compared_is_said() -> None:
-    rows = table({"M": np.ones((2, 1))}, PAIRED[:2], ["a"])
-    with pytest.raises(UserError, match="no scores of 'N'"):
-        compare(rows, "M", "N")
-    other = table({"N": np.ones((2, 1))}, PAIRED[:2], ["b"])
-    with pytest.raises(UserError, match="no task in common"):
-        compare(pd.concat([rows, other]), "M", "N")
-    apart = table({"N": np.ones((2, 1))}, PAIRED[2:4], ["a"])
-    with pytest.raises(UserError, match="No pair of seeds"):
-        compare(pd.concat([rows, apart]), "M", "N")
+def test_a_baseline_without_initialisation_stands_against_every_one() -> None:
+    method = {(init, data): 0.6 + 0.01 * init + 0.02 * data for init in range(3) for data in range(4)}
+    results = table({"A": {"mr": method}, "TF-IDF": {"mr": {(None, data): 0.5 for data in range(4)}}})
+    scores = paired_scores(results, "A", "TF-IDF")
+    assert len(scores.baseline) == 12 and (scores.baseline["mr"] == 0.5).all() and scores.broadcast == "baseline"
+    found = compare(results, "A", "TF-IDF", resamples=500)
+    assert found.design == "crossed" and any("TF-IDF has no initialisation seed" in said for said in found.caveats)
+    assert compare(results, "TF-IDF", "A", resamples=500).difference == pytest.approx(-found.difference)
+    assert found.spread[0].baseline_worst.init_seed is None
+    assert (found.spread[0].method_worst.init_seed, found.spread[0].method_worst.data_seed) == (0, 0)
 
 
-# ------------------------------------------------------------------------------------ crossed seeds
+def test_start_accuracy_counts_each_initialisation_once() -> None:
+    results = simulated(RNG(4), "crossed", 8, 5)
+    results["start_accuracy"] = 0.5 + 0.01 * results["init_seed"] * (results["method"] == "A") ** 1
+    found = compare(results, "A", "B", metric="start_accuracy", resamples=500)
+    assert (found.pairs, found.init_seeds, found.data_seeds, found.independent, found.df) == (40, 8, 0, 8, 7)
+    assert found.p == pytest.approx(stats.ttest_1samp(0.01 * np.arange(8), 0).pvalue)
+    assert found.verdict == "helped" and "accuracy before tuning" in found.sentence
 
 
-def test_mean_squares_by_hand() -> None:
-    """[[1, 3], [5, 11]]: mean 5; rows 2 and 8, columns 3 and 7; what is left is ±1."""
-    assert mean_squares(np.array([[1.0, 3.0], [5.0, 11.0]])) == pytest.approx((36.0, 16.0, 4.0))
+@pytest.mark.parametrize("design", ["paired", "crossed"])
+def test_few_seeds_decide_nothing_however_large_the_difference(design: str) -> None:
+    results = simulated(RNG(5), design, 3, 3, gain=0.3, sd_init=0.001, sd_data=0.001, sd_rest=0.001)
+    found = compare(results, "A", "B", resamples=500)
+    assert found.p is not None and found.p < 0.001 and found.verdict == "cannot tell"
+    assert "decide nothing" in found.sentence and "at least 5" in found.to_settle
 
 
-def test_a_grid_whose_rows_differ_has_the_error_of_its_rows() -> None:
-    """Where only initialisations differ, ten data seeds do not make ten times as many units."""
-    by_row = np.array([0.0, 0.02, 0.05])
-    grid = np.repeat(by_row[:, None], 10, axis=1)
-    assert two_way_t(grid).standard_error == pytest.approx(by_row.std(ddof=1) / np.sqrt(3))
-    assert two_way_t(grid).df == 2
+def test_one_initialisation_says_nothing_about_the_method() -> None:
+    results = simulated(RNG(6), "crossed", 1, 12, gain=0.1)
+    found = compare(results, "A", "B", resamples=500)
+    assert (found.verdict, found.design, found.independent) == ("cannot tell", "data seeds", 1)
+    assert any("not about the method" in said for said in found.caveats)
+    alone = compare(results[results["data_seed"] == 100], "A", "B", resamples=500)
+    assert alone.p is None and alone.bootstrap.low is None and alone.verdict == "cannot tell"
+    json.dumps(alone.as_dict(), allow_nan=False)
 
 
-def test_crossed_designs_use_it() -> None:
-    pairs = crossed(3, 4)
-    method, baseline = 0.7 + noise(0, (12, 2)), 0.7 + noise(1, (12, 2))
-    found = compare(table({"M": method, "B": baseline}, pairs, ["a", "b"]), "M", "B")
-    expected = two_way_t((method - baseline).mean(axis=1).reshape(3, 4))
-    assert found.estimate == expected
-    assert found.permutation_p is None and found.blocked is None
+@pytest.mark.parametrize(
+    ("gain", "noise", "margin", "verdict"),
+    [
+        (0.05, 0.005, 0.01, "helped"),
+        (-0.05, 0.005, 0.01, "hurt"),
+        (0.0, 0.002, 0.01, "no difference"),
+        (0.004, 0.001, 0.01, "no difference"),
+        (0.0, 0.05, 0.01, "cannot tell"),
+        (0.004, 0.001, 0.001, "helped"),
+    ],
+)
+def test_verdicts(gain: float, noise: float, margin: float, verdict: str) -> None:
+    results = simulated(RNG(8), gain=gain, sd_init=noise, sd_data=noise, sd_rest=noise)
+    found = compare(results, "A", "B", margin=margin, resamples=500)
+    assert found.verdict == verdict
+    assert found.sentence.lower().startswith(verdict)
+    if verdict == "no difference":
+        assert found.low is not None and found.high is not None and -margin < found.low and found.high < margin
+        surely = found.low > 0 or found.high < 0
+        assert ("smaller one than matters" in found.sentence) == surely
 
 
-def test_shared_data_seeds_of_a_paired_design_are_said() -> None:
-    pairs = [(seed, seed % 5) for seed in range(10)]
-    differences = noise(4, (10, 1))
-    found = compare(table({"M": 0.7 + differences, "B": np.full((10, 1), 0.7)}, pairs, ["a"]), "M", "B")
-    by_seed = differences[:5, 0] / 2 + differences[5:, 0] / 2
-    assert found.blocked is not None
-    assert found.blocked.p == pytest.approx(stats.ttest_1samp(by_seed, 0.0).pvalue)
-    assert any("share 5 few-shot samples" in caveat for caveat in found.caveats)
+def test_the_words_hold_the_figures() -> None:
+    differences = [0.02, 0.04, 0.03, 0.01, 0.05, 0.03]
+    cells = {
+        "A": {"mr": {(i, i): 0.6 + gain for i, gain in enumerate(differences)}},
+        "B": {"mr": {(i, i): 0.6 for i in range(6)}},
+    }
+    found = compare(table(cells), "A", "B", resamples=500)
+    assert found.sentence == (
+        "Helped: A is 3 points ahead of B in accuracy over 1 task (95 % interval +1.5 to +4.5, p = 0.003; ahead in 6 "
+        "of 6 pairs of seeds, level in 0, behind in 0)."
+    )
+    assert "Settled at this level, on few seeds" in found.to_settle
+    assert found.caveats[0].startswith("Only 6 pairs of seeds")
+    # d = 0.03 / 0.01414 = 2.12; five pairs have 80 % power, four have not.
+    assert found.seeds_needed.observed == 5 and found.seeds_needed.deviation == pytest.approx(np.sqrt(2e-4))
+    # B is constant, so that no ratio of deviations can be had.
+    assert found.spread[1].ratio is None and found.spread[1].baseline_deviation == 0
 
 
-# ------------------------------------------------------------------------------------- other figures
+def test_what_would_settle_it_counts_what_is_there() -> None:
+    results = simulated(RNG(9), gain=0.004, sd_init=0.02, sd_data=0.02)
+    found = compare(results, "A", "B", resamples=500)
+    assert found.verdict == "cannot tell" and found.seeds_needed.one_point is not None
+    assert f"about {found.seeds_needed.one_point} pairs ({found.seeds_needed.one_point - 12} more)" in found.to_settle
 
 
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.7]) == pytest.approx([1.0, 1.0])
-    assert holm([]) == []
+def test_points_in_words() -> None:
+    assert [points(share) for share in (0.01, -0.01, 0.023, 0.0, 0.0004)] == [
+        "1 point",
+        "-1 point",
+        "2.3 points",
+        "0 points",
+        "0.04 points",
+    ]
 
 
-@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8))
-def test_holm_never_lowers_a_p_and_keeps_their_order(values: list[float]) -> None:
-    corrected = holm(values)
-    assert all(new >= old for new, old in zip(corrected, values, strict=True)) and max(corrected) <= 1.0
-    order = np.argsort(values, kind="stable")
-    assert (np.diff(np.array(corrected)[order]) >= 0).all()
-
-
-def test_sign_flips_are_counted_exactly() -> None:
-    """All of four differences are positive: 2 of 16 flips are as extreme."""
-    assert sign_flip_p(np.array([0.1, 0.2, 0.3, 0.4]), seed=0) == pytest.approx(2 / 16)
-
-
-def test_the_bootstrap_is_scipys() -> None:
-    values = noise(5, (12,))
-    expected = stats.bootstrap((values,), np.mean, n_resamples=9_999, method="BCa", rng=np.random.default_rng(3))
-    found = bootstrap_interval(values, seed=3)
-    assert found == pytest.approx((expected.confidence_interval.low, expected.confidence_interval.high))
-    assert bootstrap_interval(np.full(5, 0.1), seed=0) is None
-
-
-@pytest.mark.parametrize(("spread", "effect"), [(0.02, 0.01), (0.02, 0.02), (0.03, 0.005)])
-def test_seeds_needed_reach_the_power(spread: float, effect: float) -> None:
-    """Simulated: with so many pairs four in five studies see the difference, with a third fewer they do not."""
-    n = seeds_needed(spread, effect)
-    assert n is not None
-    drawn = np.random.default_rng(0).normal(effect, spread, (4000, n))
-    assert (stats.ttest_1samp(drawn, 0.0, axis=1).pvalue < 0.05).mean() == pytest.approx(0.8, abs=0.04)
-    few = drawn[:, : max(2, 2 * n // 3)]
-    assert (stats.ttest_1samp(few, 0.0, axis=1).pvalue < 0.05).mean() < 0.76
-    assert seeds_needed(spread, 0.0) is None
+def test_crossed_seeds_are_not_taken_for_independent() -> None:
+    results = simulated(RNG(10), "crossed", 6, 10, sd_data=0.05)
+    found = compare(results, "A", "B", resamples=500)
+    wide = results.pivot_table(index=["init_seed", "data_seed"], columns=["method", "task"], values="accuracy")
+    naive = stats.ttest_1samp((wide["A"] - wide["B"]).mean(axis=1), 0).confidence_interval(0.95)
+    assert found.low is not None and found.high is not None
+    assert found.high - found.low > 1.5 * (naive.high - naive.low)
+    assert found.bootstrap.kind == "pigeonhole"
+    assert any("not independent" in said for said in found.caveats)
 
 
 def test_spread_by_hand() -> None:
-    """The method varies half as much on one task and as much on the other: √½."""
-    steps = np.array([-1.0, 0.0, 1.0, -1.0, 0.0, 1.0, -1.0, 0.0, 1.0, 0.5])
-    baseline = 0.7 + 0.02 * np.stack([steps, steps[::-1]], axis=1)
-    method = 0.7 + 0.02 * np.stack([steps / 2, steps[::-1]], axis=1)
-    found = compare(table({"M": method, "B": baseline}, PAIRED, ["a", "b"]), "M", "B").spread
-    assert found.per_task == pytest.approx({"a": 0.5, "b": 1.0})
-    assert found.ratio == pytest.approx(np.sqrt(0.5)) and found.low is not None and found.high is not None
-    assert found.low <= found.ratio <= found.high
+    steady, shaky = [0.60, 0.62, 0.61, 0.63, 0.59, 0.60], [0.50, 0.70, 0.55, 0.72, 0.48, 0.60]
+    cells = {
+        "A": {"mr": {(i, 20 + i): score for i, score in enumerate(steady)}},
+        "B": {"mr": {(i, 20 + i): score for i, score in enumerate(shaky)}},
+    }
+    found = compare(table(cells), "A", "B").spread
+    expected = np.std(steady, ddof=1) / np.std(shaky, ddof=1)
+    assert found[0].ratio == pytest.approx(expected) and found[1].ratio == pytest.approx(expected)
+    assert found[1].low is not None and found[1].high is not None and found[1].low < expected < found[1].high < 1
+    assert (found[1].method_worst.score, found[1].method_worst.init_seed, found[1].method_worst.data_seed) == (
+        0.59,
+        4,
+        24,
+    )
+    assert found[1].baseline_worst.data_seed == 24
 
 
-def test_pitman_and_morgan() -> None:
-    first, second = noise(0, (30,), 0.05), noise(1, (30,), 0.05)
-    assert pitman_morgan(first, second) == pytest.approx(stats.pearsonr(first + second, first - second).pvalue)
-    assert (pitman_morgan(first, 5 * second) or 1.0) < 0.001
-    assert pitman_morgan(first, first) is None
+def test_spread_over_tasks_is_a_mean_of_log_ratios() -> None:
+    results = simulated(RNG(11), tasks=("mr", "subj", "trec"))
+    found = compare(results, "A", "B", resamples=500).spread
+    ratios = [task.ratio for task in found[1:] if task.ratio is not None]
+    assert found[0].ratio == pytest.approx(np.exp(np.mean(np.log(ratios)))) and len(ratios) == 3
 
 
-# ------------------------------------------------------------------------------------------ verdict
+def test_intervals_of_the_spread_cover_one_where_there_is_no_difference() -> None:
+    rng, covered = RNG(12), 0
+    for _ in range(60):
+        found = compare(simulated(rng, inits=20, datas=20), "A", "B", resamples=300).spread[0]
+        covered += found.low is not None and found.high is not None and found.low <= 1 <= found.high
+    # A percentile bootstrap is a little narrow; far off would be a mistake.
+    assert covered >= stats.binom.ppf(0.001, 60, 0.88)
 
 
-def verdict(difference: float, scale: float, units: int = 10, margin: float = 0.02) -> str:
-    steps = np.tile([-1.0, 1.0], units)[:units, None] * scale
-    rows = table({"M": 0.7 + difference + steps, "B": np.full((units, 1), 0.7)}, PAIRED[:units], ["a"])
-    return compare(rows, "M", "B", margin=margin).verdict
+@pytest.mark.parametrize(("design", "inits", "datas"), [("paired", 12, 12), ("crossed", 6, 6)])
+def test_shuffled_labels_never_look_like_help(design: str, inits: int, datas: int) -> None:
+    """Scores of both methods are those of guessing: 400 test rows, two classes."""
+    rng, verdicts = RNG(13), []
+    for _ in range(100):
+        results = simulated(rng, design, inits, datas)
+        results["accuracy"] = rng.binomial(400, 0.5, len(results)) / 400
+        verdicts.append(compare(results, "A", "B", resamples=100).verdict)
+    assert sum(verdict in ("no difference", "cannot tell") for verdict in verdicts) >= 90
+    assert verdicts.count("helped") <= stats.binom.ppf(0.999, 100, 0.025)
 
 
-def test_verdicts() -> None:
-    assert verdict(0.05, 0.02) == "helped"
-    assert verdict(-0.05, 0.02) == "hurt"
-    assert verdict(0.01, 0.05) == "cannot tell"
-    assert verdict(0.0, 0.005) == "no difference"
-    assert verdict(0.005, 0.001) == "helped"  # sure, if small: the sentence says so
-    # Three seeds prove nothing, however far apart.
-    assert verdict(0.3, 0.001, units=3) == "cannot tell"
+def test_wrong_input_is_named() -> None:
+    results = simulated(RNG(14))
+    with pytest.raises(UserError, match="Did you mean 'accuracy'"):
+        compare(results, "A", "B", metric="acuracy")
+    with pytest.raises(UserError, match="no method 'C'"):
+        compare(results, "A", "C")
+    with pytest.raises(UserError, match="with itself"):
+        compare(results, "A", "A")
+    with pytest.raises(UserError, match="not percent"):
+        compare(results.assign(accuracy=100 * results["accuracy"]), "A", "B")
+    with pytest.raises(UserError, match="stands twice"):
+        compare(pd.concat([results, results.iloc[:1]]), "A", "B")
+    with pytest.raises(UserError, match="lower where it is better"):
+        compare(results.assign(test_loss=0.5), "A", "B", metric="test_loss")
+    with pytest.raises(UserError, match="some rows and none in others"):
+        compare(results.assign(init_seed=results["init_seed"].replace({0: None})), "A", "B")
+    apart = results.assign(data_seed=results["data_seed"] + 50 * (results["method"] == "A"))
+    with pytest.raises(UserError, match="share no pair"):
+        compare(apart, "A", "B")
+    with pytest.raises(UserError, match="confidence"):
+        compare(results, "A", "B", confidence=95)
+    with pytest.raises(UserError, match="margin"):
+        compare(results, "A", "B", margin=0)
 
 
-def test_a_sure_difference_that_is_small_is_said_to_be() -> None:
-    steps = np.tile([-1.0, 1.0], 5)[:, None] * 0.001
-    found = compare(table({"M": 0.705 + steps, "B": np.full((10, 1), 0.7)}, PAIRED, ["a"]), "M", "B")
-    assert found.sentence.startswith("M is better than B, by less than the 2.0 points that matter: +0.5 points")
-
-
-def test_the_verdict_says_what_would_settle_it() -> None:
-    steps = np.tile([-1.0, 1.0], 5)[:, None] * 0.05
-    found = compare(table({"M": 0.71 + steps, "B": np.full((10, 1), 0.7)}, PAIRED, ["a"]), "M", "B")
-    assert found.verdict == "cannot tell" and found.sentence.startswith("Cannot tell whether M is better")
-    assert "+1.0 points of accuracy" in found.sentence and "1 task and 10 pairs of seeds" in found.sentence
-    assert f"about {found.needed['observed']} pairs of seeds" in found.settle
-    assert found.needed["observed"] == seeds_needed(found.unit_spread, 0.01)
-
-
-@pytest.mark.parametrize("design", ["paired", "crossed", "shared"])
-def test_methods_that_do_not_differ_are_seldom_said_to(design: str) -> None:
-    """Scores with effects of initialisation and data seed, but none of the method: false alarms at 5 %."""
-    pairs = {"paired": PAIRED, "crossed": crossed(4, 5), "shared": [(s, s % 5) for s in range(10)]}[design]
-    draw = np.random.default_rng(7)
-    studies, alarms, words = 300, 0, []
-    for _ in range(studies):
-        scores = {}
-        for name in ("M", "B"):
-            of_init, of_data = draw.normal(0, 0.02, 20), draw.normal(0, 0.02, 20)
-            own = np.array([of_init[i] + of_data[d] for i, d in pairs])
-            scores[name] = 0.7 + own[:, None] + draw.normal(0, 0.01, (len(pairs), 2))
-        found = _quick(table(scores, pairs, ["a", "b"]))
-        alarms += found[0] < 0.05
-        words.append(found[1])
-    limit = {"paired": 0.09, "crossed": 0.09, "shared": 0.16}[design]  # shared samples: why it is said
-    assert alarms / studies < limit
-    assert sum(word in ("no difference", "cannot tell") for word in words) / studies > 1 - limit
-
-
-def _quick(rows: pd.DataFrame) -> tuple[float, str]:
-    """Without permutations and bootstrap, which have no part in the verdict."""
-    from metapt_explore.statistics.compare import _mean, _verdict
-
-    units = paired_units(rows, "M", "B")
-    found = _mean(units, units.differences)
-    return found.p, _verdict(found, len(units.pairs), 0.02)
-
-
-def test_paired_t_of_one_unit_knows_nothing() -> None:
-    found = paired_t(np.array([0.1]))
-    assert found.p == 1.0 and found.low == -np.inf
+def test_other_seeds_are_averaged_within_a_pair() -> None:
+    results = pd.concat([simulated(RNG(seed), gain=0.02).assign(clustering_seed=seed) for seed in (1, 2)])
+    assert len(score_table(results, "A")) == 12
+    whole = results.groupby(["method", "task", "data_seed", "init_seed"], as_index=False)["accuracy"].mean()
+    assert compare(results, "A", "B", resamples=100).p == pytest.approx(compare(whole, "A", "B", resamples=100).p)

@@ -1,95 +1,112 @@
-"""Unequal terms are flagged; equal ones are not."""
+"""A fair study has no flag; a deliberately unfair one has every one of them."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
-import tiny
 
-from metapt_explore.config import StudyConfig, parse
-from metapt_explore.runs.record import record_of
-from metapt_explore.runs.study import Study
-from metapt_explore.runs.workspace import Workspace
-from metapt_explore.statistics import fairness_flags
+from metapt_explore.statistics import MethodAccount, fairness_flags
 
-
-def account(method: str, kind: str, **changes: Any) -> dict[str, Any]:
-    return {
-        "method": method,
-        "kind": kind,
-        "start": "vocabulary",
-        "pretraining_row_passes": 0.0 if kind == "pt" else 100.0,
-        "diagnostic_rows": 0,
-        "learning_rates": [0.001, 0.003],
-        "tuning_steps": 30,
-        "extra_tuning": False,
-        "proximal": 0.0,
-        "selected_on": "dev",
-        "data_seeds": [1, 2],
-        "init_seeds": [0],
-        "tasks": ["a"],
-        "shots": 16,
-        **changes,
-    }
+METAPT = MethodAccount(
+    method="MetaPT",
+    kind="metapt",
+    start="vocabulary/0",
+    pretraining_row_passes=3840,
+    tuning_row_passes=480,
+    learning_rates=(0.001, 0.003),
+    pretraining_searched=("inner_lr 0.03", "inner_lr 0.1"),
+    tuning_steps=30,
+    data_seeds=(13, 21),
+    init_seeds=(0, 1),
+    tasks=("mr", "subj"),
+    shots=16,
+    trained_parameters=4608,
+)
+PPT = replace(METAPT, method="PPT", kind="ppt", pretraining_searched=("outer_lr 0.01", "outer_lr 0.03"))
+PT = replace(METAPT, method="PT", kind="pt", pretraining_row_passes=0, pretraining_searched=())
+LONG_PT = replace(PT, method="PT+", tuning_row_passes=4320, tuning_steps=270)
+TFIDF = MethodAccount("TF-IDF", "tfidf", data_seeds=(21, 13), tasks=("subj", "mr"), shots=16, prompt=False)
 
 
-FAIR = [account("PT", "pt"), account("PPT", "ppt"), account("MetaPT", "metapt", pretraining_row_passes=103.0)]
+def rules(*accounts: MethodAccount, tolerance: float = 0.05) -> set[tuple[str, str]]:
+    return {(flag.severity, flag.rule) for flag in fairness_flags(accounts, tolerance)}
 
 
-def test_a_fair_study_has_notes_at_most() -> None:
-    flags = fairness_flags(FAIR)
-    assert [flag.severity for flag in flags] == ["note"] and "extra_tuning" in flags[0].sentence
-    longer = account("PT+", "pt", extra_tuning=True, tuning_steps=270)
-    assert fairness_flags([*FAIR, longer]) == []
+def test_a_fair_study_has_no_flag() -> None:
+    assert fairness_flags([PT, LONG_PT, PPT, METAPT, TFIDF]) == []
+    assert fairness_flags([]) == []
+
+
+def test_pt_without_the_budget_is_a_note_unless_another_has_it() -> None:
+    flags = fairness_flags([PT, PPT, METAPT])
+    assert [(flag.severity, flag.methods) for flag in flags] == [("note", ("PT",))]
+    assert "3,840 row passes" in flags[0].sentence
+
+
+def test_a_budget_that_is_small_beside_tuning_is_still_missed() -> None:
+    small = [replace(account, pretraining_row_passes=20) for account in (PPT, METAPT)]
+    assert rules(PT, *small) == {("note", "budget")}
+    assert rules(replace(PT, tuning_row_passes=500, tuning_steps=31), *small) == set()
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("change", "rule"),
     [
-        ({"pretraining_row_passes": 150.0}, "unequal numbers of rows"),
-        ({"start": "labels"}, "different starts"),
-        ({"learning_rates": [0.1]}, "different learning rates"),
-        ({"tuning_steps": 60}, "different numbers of steps"),
-        ({"proximal": 5.0}, "pulled to their start"),
-        ({"selected_on": "test"}, "selected on test"),
-        ({"data_seeds": [1]}, "different data seeds"),
-        ({"init_seeds": [0, 1]}, "different initialisation seeds"),
-        ({"tasks": ["a", "b"]}, "different tasks"),
-        ({"shots": 32}, "different numbers of examples"),
+        ({"start": "labels/0"}, "start"),
+        ({"pretraining_row_passes": 3600}, "passes"),
+        ({"pretraining_searched": ("inner_lr 0.03",)}, "search"),
+        ({"learning_rates": (0.001, 0.003, 0.01)}, "rates"),
+        ({"tuning_steps": 60}, "steps"),
+        ({"tuning_row_passes": 960}, "tuning"),
+        ({"init_seeds": (0,)}, "inits"),
+        ({"data_seeds": (13,)}, "data seeds"),
+        ({"tasks": ("mr",)}, "tasks"),
+        ({"shots": 32}, "shots"),
+        ({"selected_on": "test"}, "selection"),
     ],
 )
-def test_each_unequal_term_is_flagged(changes: dict[str, Any], words: str) -> None:
-    flags = [f for f in fairness_flags([*FAIR[:2], account("MetaPT", "metapt", **changes)]) if f.severity == "unequal"]
-    assert len(flags) == 1 and words in flags[0].sentence and "MetaPT" in flags[0].methods
+def test_each_unequal_chance_is_flagged_alone(change: dict[str, object], rule: str) -> None:
+    assert rules(LONG_PT, PPT, replace(METAPT, **change)) == {("unequal", rule)}  # type: ignore[arg-type]
 
 
-def test_baselines_that_are_no_prompts_are_bound_by_seeds_and_tasks_only() -> None:
-    other = account("TF-IDF", "tfidf", learning_rates=None, tuning_steps=None, init_seeds=None)
-    assert all(flag.severity == "note" for flag in fairness_flags([*FAIR, other]))
-    assert fairness_flags([*FAIR, {**other, "data_seeds": [9]}])[0].severity == "unequal"
+def test_whole_outer_steps_are_no_inequality() -> None:
+    exact = replace(METAPT, method="exact", pretraining_row_passes=3700)
+    assert rules(LONG_PT, PPT, METAPT, exact) == set()
+    assert rules(LONG_PT, PPT, METAPT, exact, tolerance=0.01) == {("unequal", "passes")}
 
 
-def test_a_deliberately_unfair_study(world: Path, tmp_path: Path) -> None:
-    """One method tunes at other rates, for longer; the finished study says so."""
-    methods = [
-        {"name": "PT", "kind": "pt"},
-        {"name": "PPT", "kind": "ppt"},
-        {
-            "name": "favourite",
-            "kind": "metapt",
-            "clustering": "kmeans",
-            "tuning": {"learning_rates": [0.2], "steps": 7},
-        },
-    ]
-    config = parse(StudyConfig, tiny.study_tree(world, methods=methods), "test")
-    Study(config, tmp_path).run()
-    flags = fairness_flags(record_of(Workspace(tmp_path), config.name).accounts)
-    unequal = [flag.sentence for flag in flags if flag.severity == "unequal"]
-    assert len(unequal) == 2 and all("favourite" in sentence for sentence in unequal)
-    assert "favourite [0.2]" in unequal[0] and "favourite 7" in unequal[1]
+def test_the_order_of_rates_and_seeds_is_no_inequality() -> None:
+    assert rules(LONG_PT, PPT, replace(METAPT, learning_rates=(0.003, 0.001), data_seeds=(21, 13))) == set()
 
 
-def test_the_tiny_study_is_fair(finished: Path) -> None:
-    assert all(f.severity == "note" for f in fairness_flags(record_of(Workspace(finished), "tiny").accounts))
+def test_baselines_without_prompt_answer_for_seeds_tasks_and_selection_only() -> None:
+    assert rules(LONG_PT, PPT, METAPT, replace(TFIDF, selected_on="train")) == set()
+    assert rules(LONG_PT, PPT, METAPT, replace(TFIDF, data_seeds=(1, 2))) == {("unequal", "data seeds")}
+    assert rules(LONG_PT, PPT, METAPT, replace(TFIDF, selected_on="test")) == {("unequal", "selection")}
+
+
+def test_another_start_of_pt_and_another_size_are_notes() -> None:
+    assert rules(replace(LONG_PT, start="text"), PPT, METAPT) == {("note", "start")}
+    assert rules(LONG_PT, PPT, replace(METAPT, trained_parameters=9216)) == {("note", "size")}
+
+
+def test_a_deliberately_unfair_study() -> None:
+    spoiled = replace(
+        METAPT,
+        start="labels",
+        pretraining_row_passes=9000,
+        pretraining_searched=("a", "b", "c", "d", "e"),
+        learning_rates=(0.001, 0.003, 0.01, 0.03),
+        tuning_steps=100,
+        selected_on="test",
+        data_seeds=(42,),
+        tasks=("mr",),
+    )
+    flags = fairness_flags([PT, PPT, spoiled])
+    found = {flag.rule for flag in flags if flag.severity == "unequal"}
+    assert found == {"start", "passes", "search", "rates", "steps", "data seeds", "tasks", "selection"}
+    assert [flag.severity for flag in flags] == sorted([flag.severity for flag in flags], reverse=True)
+    sentences = " ".join(flag.sentence for flag in flags)
+    assert "PPT: 3,840; MetaPT: 9,000" in sentences and "MetaPT was selected on test" in sentences
+    assert "PT, PPT: 13, 21; MetaPT: 42" in sentences

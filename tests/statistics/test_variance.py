@@ -1,68 +1,128 @@
-"""Sources of variance: exact on layouts made by hand, right on average on simulated ones."""
+"""Variance sources by hand, against simulated truth, and where they cannot be told apart."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from made import crossed, table
+from simulated import COLUMNS, simulated, table
 
+from metapt_explore.errors import UserError
 from metapt_explore.statistics import variance_sources
 
 
-def components(rows: pd.DataFrame, task: str = "a", column: str = "variance") -> dict[str, float]:
-    found = variance_sources(rows, "M")
-    return found[found["task"] == task].set_index("source")[column].to_dict()
+def shares(found: pd.DataFrame, task: str, column: str = "variance") -> dict[str, float]:
+    rows = found[found["task"] == task]
+    return dict(zip(rows["source"], rows[column], strict=True))
 
 
-def test_pure_sources() -> None:
-    pairs = crossed(3, 4)
-    of_init = np.array([[i] for i, _ in pairs], dtype=float)
-    found = components(table({"M": of_init}, pairs, ["a"]))
-    assert found == pytest.approx({"few-shot sample": 0.0, "pre-training": 1.0, "the rest": 0.0})
-    shares = components(table({"M": of_init}, pairs, ["a"]), column="share")
-    assert shares["pre-training"] == pytest.approx(1.0)
+def test_two_ways_by_hand() -> None:
+    # As in test_designs: MS of initialisations 26, of data seeds 6, of the rest 2; here in hundredths.
+    grid = [[2, 2], [3, 5], [7, 11]]
+    cells = {(i, j): grid[i][j] / 100 for i in range(3) for j in range(2)}
+    found = variance_sources(table({"A": {"mr": cells}}), "A")
+    by_hand = {"pre-training": 12e-4, "few-shot sample": 4 / 3 * 1e-4, "interaction and rest": 2e-4}
+    total = sum(by_hand.values())
+    got = shares(found, "mr")
+    assert got == pytest.approx({**by_hand, "total": total})
+    assert shares(found, "mr", "share")["pre-training"] == pytest.approx(12e-4 / total)
+    assert shares(found, "all tasks") == pytest.approx(got)
+    assert list(found.loc[found["task"] == "mr", "levels"].dropna()) == [2, 3]
 
 
-def test_by_hand() -> None:
-    """[[1, 3], [5, 11]]: mean squares 36 (rows), 16 (columns), 4 (rest): (36 - 4) / 2 and (16 - 4) / 2."""
-    rows = table({"M": np.array([[1.0], [3.0], [5.0], [11.0]])}, crossed(2, 2), ["a"])
-    assert components(rows) == pytest.approx({"few-shot sample": 6.0, "pre-training": 16.0, "the rest": 4.0})
-    shares = components(rows, column="share")
-    assert sum(shares.values()) == pytest.approx(1.0) and shares["pre-training"] == pytest.approx(16 / 26)
+def test_a_negative_estimate_is_zero_and_said() -> None:
+    cells = {(0, 0): 0.0, (0, 1): 0.02, (1, 0): 0.03, (1, 1): 0.01, (2, 0): 0.06, (2, 1): 0.06}
+    found = variance_sources(table({"A": {"mr": cells}}), "A").set_index(["task", "source"])
+    row = found.loc[("mr", "few-shot sample")]
+    assert row["variance"] == 0 and row["share"] == 0 and "negative, set to 0" in row["note"]
+    assert found.loc[("mr", "interaction and rest"), "variance"] == pytest.approx(2e-4)
 
 
-def test_right_on_average() -> None:
-    draw, pairs, found = np.random.default_rng(0), crossed(6, 6), []
-    for _ in range(200):
-        of_init, of_data = draw.normal(0, 0.03, 6), draw.normal(0, 0.01, 6)
-        values = np.array([[of_init[i] + of_data[d]] for i, d in pairs]) + draw.normal(0, 0.02, (36, 1))
-        found.append(components(table({"M": values}, pairs, ["a"])))
+def test_estimates_centre_on_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(60):
+        results = simulated(rng, "crossed", 10, 12, sd_init=0.02, sd_data=0.03, sd_rest=0.01, tasks=("mr",))
+        found.append(shares(variance_sources(results, "A"), "mr"))
     mean = pd.DataFrame(found).mean()
-    assert mean["pre-training"] == pytest.approx(0.0009, rel=0.2)
-    assert mean["few-shot sample"] == pytest.approx(0.0001, rel=0.5)
-    assert mean["the rest"] == pytest.approx(0.0004, rel=0.1)
+    assert mean["few-shot sample"] == pytest.approx(9e-4, rel=0.2)
+    assert mean["pre-training"] == pytest.approx(4e-4, rel=0.25)
+    assert mean["interaction and rest"] == pytest.approx(1e-4, rel=0.1)
 
 
-def test_a_third_source() -> None:
-    rows = pd.concat(
-        [table({"M": np.full((4, 1), 0.5 + 0.1 * c)}, crossed(2, 2), ["a"], clustering_seed=c) for c in range(3)]
-    )
-    found = components(rows)
-    assert found["clustering"] == pytest.approx(0.01) and found["the rest"] == 0
+def test_clustering_and_order_are_sources_where_they_vary() -> None:
+    rng = np.random.default_rng(1)
+    effects = {name: rng.normal(0, sd, 8) for name, sd in (("d", 0.03), ("i", 0.01), ("c", 0.04), ("o", 0.0))}
+    rows = [
+        ("A", "mr", d, i, 0.5 + effects["d"][d] + effects["i"][i] + effects["c"][c] + rng.normal(0, 0.001), c, o)
+        for d in range(8)
+        for i in range(6)
+        for c in range(8)
+        for o in range(2)
+    ]
+    results = pd.DataFrame(rows, columns=[*COLUMNS, "clustering_seed", "order_seed"])
+    got = shares(variance_sources(results, "A"), "mr", "deviation")
+    assert got["clustering"] == pytest.approx(effects["c"].std(ddof=1), rel=0.01)
+    assert got["few-shot sample"] == pytest.approx(effects["d"].std(ddof=1), rel=0.01)
+    assert got["pre-training"] == pytest.approx(effects["i"][:6].std(ddof=1), rel=0.05)
+    assert got["order"] < 0.001 and got["interaction and rest"] == pytest.approx(0.001, rel=0.1)
 
 
-def test_all_tasks_is_the_mean_of_the_components() -> None:
-    pairs = crossed(3, 3)
-    values = np.random.default_rng(1).normal(0, 1, (9, 2))
-    rows = table({"M": values}, pairs, ["a", "b"])
-    whole = components(rows, "all tasks")
-    for source, value in whole.items():
-        assert value == pytest.approx((components(rows, "a")[source] + components(rows, "b")[source]) / 2)
+def test_an_interaction_is_not_taken_for_a_source() -> None:
+    # Three factors; data and init interact, neither has a part of its own.
+    rng = np.random.default_rng(2)
+    both = rng.normal(0, 0.03, (12, 12))
+    both = both - both.mean(0) - both.mean(1)[:, None] + both.mean()
+    rows = [("A", "mr", d, i, 0.5 + both[d, i], c) for d in range(12) for i in range(12) for c in range(3)]
+    results = pd.DataFrame(rows, columns=[*COLUMNS, "clustering_seed"])
+    got = shares(variance_sources(results, "A"), "mr", "share")
+    assert got["interaction and rest"] == pytest.approx(1) and got["pre-training"] == 0
 
 
-def test_paired_seeds_cannot_be_split() -> None:
-    rows = table({"M": np.random.default_rng(0).normal(size=(5, 1))}, [(s, s) for s in range(5)], ["a"])
-    found = variance_sources(rows, "M")
-    assert found["variance"].isna().all() and found["share"].isna().all()
-    assert found["note"].str.contains("seeds are paired").all()
+def test_paired_seeds_cannot_be_told_apart() -> None:
+    results = simulated(np.random.default_rng(3), "paired", 8, 8)
+    found = variance_sources(results, "A").set_index(["task", "source"])
+    for task in ("mr", "all tasks"):
+        row = found.loc[(task, "pre-training")]
+        assert row["share"] is None and row["variance"] is None and "change together" in row["note"]
+    scores = results[(results["method"] == "A") & (results["task"] == "mr")]["accuracy"]
+    assert found.loc[("mr", "total"), "variance"] == pytest.approx(scores.var(ddof=1))
+
+
+@pytest.mark.parametrize(
+    ("inits", "datas", "source", "words"),
+    [
+        (1, 6, "pre-training", "only one init_seed"),
+        (1, 6, "few-shot sample", "not told from the rest"),
+        (6, 1, "few-shot sample", "only one data_seed"),
+    ],
+)
+def test_one_level_cannot_be_split(inits: int, datas: int, source: str, words: str) -> None:
+    results = simulated(np.random.default_rng(4), "crossed", inits, datas)
+    row = variance_sources(results, "A").set_index(["task", "source"]).loc[("mr", source)]
+    assert row["share"] is None and words in row["note"]
+
+
+def test_a_method_without_initialisation_has_one_source() -> None:
+    results = table({"TF-IDF": {"mr": {(None, data): 0.5 + 0.01 * data for data in range(5)}}})
+    found = variance_sources(results, "TF-IDF")
+    assert "pre-training" not in set(found["source"])
+    assert found.iloc[0]["share"] is None and "only seed" in found.iloc[0]["note"]
+
+
+def test_an_unfinished_grid_is_cut_to_a_complete_one() -> None:
+    results = simulated(np.random.default_rng(5), "crossed", 5, 6, tasks=("mr",))
+    whole = results[results["init_seed"] < 4]
+    # The last initialisation has two of six data seeds.
+    begun = results[(results["init_seed"] < 4) | (results["data_seed"] < 102)]
+    found = variance_sources(begun, "A")
+    assert shares(found, "mr") == pytest.approx(shares(variance_sources(whole, "A"), "mr"))
+    assert "2 scores left out" in found.iloc[0]["note"]
+
+
+def test_two_scores_of_one_cell_are_refused() -> None:
+    results = simulated(np.random.default_rng(6), "crossed", 3, 3)
+    with pytest.raises(UserError, match="two scores"):
+        variance_sources(pd.concat([results, results.iloc[:1]]), "A")
+    with pytest.raises(UserError, match="no method"):
+        variance_sources(results, "Z")

@@ -1,0 +1,62 @@
+"""How many pairs of seeds a difference takes to be seen."""
+
+from __future__ import annotations
+
+import math
+
+from scipy import stats
+
+#: Beyond so many pairs the answer is "out of reach".
+MOST = 100_000
+
+
+def paired_power(pairs: int, difference: float, deviation: float, level: float = 0.05) -> float:
+    """Chance that a two-sided paired t test over so many pairs sees a difference (Cohen 1988, noncentral t).
+
+    Args:
+        pairs: Independent pairs, two or more.
+        difference: The true mean difference.
+        deviation: Standard deviation of the differences, in the same unit.
+        level: Of the test.
+
+    Example:
+        >>> round(paired_power(34, 0.5, 1.0), 3)
+        0.808
+    """
+    df, shift = pairs - 1, abs(difference) / deviation * math.sqrt(pairs)
+    critical = float(stats.t.ppf(1 - level / 2, df))
+    power = float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+    # Scipy has no answer for a difference of very many deviations; it cannot be missed.
+    return 1.0 if math.isnan(power) else power
+
+
+def pairs_needed(difference: float, deviation: float, power: float = 0.8, level: float = 0.05) -> int | None:
+    """Fewest independent pairs whose paired t test sees a difference with the wanted power.
+
+    Args:
+        difference: The true mean difference.
+        deviation: Standard deviation of the differences between pairs, in the same unit.
+        power: Wanted chance to see it.
+        level: Of the two-sided test.
+
+    Returns:
+        Two or more; None where the difference is 0 or more than a hundred thousand pairs would be needed.
+
+    Example:
+        >>> pairs_needed(0.5, 1.0), pairs_needed(0.8, 1.0), pairs_needed(0.0, 1.0)
+        (34, 15, None)
+    """
+    if difference == 0:
+        return None
+    if deviation == 0:
+        return 2
+    low, high = 2, MOST
+    if paired_power(high, difference, deviation, level) < power:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if paired_power(middle, difference, deviation, level) >= power:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -1,0 +1,209 @@
+"""The verdict of a comparison and its sentences: what a reader who skips the figures should take home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from metapt_explore.statistics.designs import MeanEstimate
+from metapt_explore.statistics.resampling import SignFlip
+
+#: Fewer independent seeds than this decide nothing.
+FEWEST = 5
+#: Fewer than this carry a caveat.
+ENOUGH = 10
+
+NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "start_accuracy": "accuracy before tuning"}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the sentences are made of; see `Comparison`."""
+
+    method: str
+    baseline: str
+    metric: str
+    confidence: float
+    margin: float
+    tasks: list[str]
+    pairs: int
+    estimate: MeanEstimate
+    idle: str
+
+    @property
+    def name(self) -> str:
+        """The score in words."""
+        return NAMES.get(self.metric, self.metric)
+
+
+def points(share: float) -> str:
+    """A share of 1 in points.
+
+    Example:
+        >>> points(0.0214), points(0.01), points(0.0004)
+        ('2.1 points', '1 point', '0.04 points')
+    """
+    number = 100 * share
+    text = f"{number:.1f}" if abs(number) >= 0.1 or number == 0 else f"{number:.2f}"
+    text = text.removesuffix(".0")
+    return f"{text} point" if text in ("1", "-1") else f"{text} points"
+
+
+def decide(estimate: MeanEstimate, margin: float) -> Literal["helped", "hurt", "no difference", "cannot tell"]:
+    """The verdict.
+
+    In this order: fewer than five independent seeds: cannot tell; the interval lies within ± margin: no difference
+    (that matters, even where it is surely not 0); the interval lies above 0: helped; below 0: hurt; else cannot tell.
+    """
+    if estimate.low is None or estimate.high is None or estimate.design.independent < FEWEST:
+        return "cannot tell"
+    if -margin < estimate.low and estimate.high < margin:
+        return "no difference"
+    if estimate.low > 0:
+        return "helped"
+    return "hurt" if estimate.high < 0 else "cannot tell"
+
+
+def verdict_sentence(found: Findings, verdict: str, counts: tuple[int, int, int]) -> str:
+    """The verdict with its figures."""
+    estimate = found.estimate
+    gap = abs(estimate.mean)
+    where = f"{found.name} over {_number(len(found.tasks), 'task')}"
+    if gap < 5e-6:
+        said = f"{found.method} and {found.baseline} are level in {where}"
+    else:
+        side = "ahead of" if estimate.mean > 0 else "behind"
+        said = f"{found.method} is {points(gap)} {side} {found.baseline} in {where}"
+    wins, ties, losses = counts
+    tail = f"ahead in {wins} of {_number(found.pairs, 'pair')} of seeds, level in {ties}, behind in {losses}"
+    if estimate.low is None or estimate.high is None or estimate.p is None:
+        return f"Cannot tell: {said}, but that is {_seeds(found)}, which has no spread to judge it by."
+    interval = (
+        f"{100 * found.confidence:g} % interval {100 * estimate.low:+.1f} to {100 * estimate.high:+.1f}, "
+        f"p {_p(estimate.p)}; {tail}"
+    )
+    if verdict in ("helped", "hurt"):
+        return f"{verdict.capitalize()}: {said} ({interval})."
+    if verdict == "no difference":
+        sure = (
+            " A difference is there, but a smaller one than matters." if estimate.low > 0 or estimate.high < 0 else ""
+        )
+        return f"No difference of {points(found.margin)} or more: {said} ({interval}).{sure}"
+    few = estimate.design.independent
+    if few < FEWEST:
+        return f"Cannot tell: {said} ({interval}), but {_seeds(found)} {'decides' if few == 1 else 'decide'} nothing."
+    return f"Cannot tell: {said}, and both no difference and one that matters fit ({interval})."
+
+
+def settling_sentence(found: Findings, verdict: str, observed: int | None, one_point: int | None) -> str:
+    """What would settle it, or what settled it."""
+    estimate = found.estimate
+    few = estimate.design.independent < FEWEST
+    if verdict in ("helped", "hurt"):
+        if estimate.design.independent < ENOUGH:
+            return f"Settled at this level, on few seeds; with {ENOUGH} or more of each it would stand firmer."
+        return "Settled at this level; other texts, models and tasks are another question."
+    if verdict == "no difference":
+        return f"Settled within {points(found.margin)} either way; a smaller margin would take more pairs of seeds."
+    first = ""
+    if few:
+        first = f"It takes at least {FEWEST} {_scarce(found)} before anything can be said"
+        if observed is None and one_point is None:
+            return f"{first}; how many more is unknown, as the spread is."
+        first += ". "
+    parts = []
+    if observed is not None:
+        parts.append(
+            f"{_pairs_for(found, observed)} to see a difference as large as this one ({points(abs(estimate.mean))})"
+        )
+    if one_point is not None:
+        parts.append(f"{_pairs_for(found, one_point)} to see one of 1 point")
+    if not parts:
+        return f"{first}No number of pairs within reach would show so small a difference."
+    own = "" if estimate.design.kind == "paired" else " Count pairs that share no seed."
+    if estimate.design.independent == 1:
+        own += f" What other {_scarce(found)} would add to the spread is not known and not in these numbers."
+    return f"{first}Four times out of five it takes {', and '.join(parts)}.{own}"
+
+
+def caveats(found: Findings, flips: SignFlip, broadcast: str | None) -> list[str]:
+    """What to keep in mind, in plain words."""
+    design, said = found.estimate.design, []
+    if found.idle:
+        said.append(found.idle)
+    if 1 < design.independent < ENOUGH:
+        said.append(
+            f"Only {_seeds(found)}: the interval trusts that differences are about normally distributed, which so few "
+            f"cannot show. Take {ENOUGH} or more."
+        )
+    if design.kind == "crossed":
+        said.append(
+            f"{design.init_seeds} initialisation seeds × {design.data_seeds} data seeds make {design.pairs} pairs, but "
+            "pairs that share a seed are not independent; test and interval take account of it."
+        )
+    if design.kind == "mixed":
+        said.append(
+            f"{design.pairs} pairs are made of {design.init_seeds} initialisation seeds and {design.data_seeds} data "
+            "seeds: some seeds stand in several pairs, which are not independent; test and interval count whole seeds."
+        )
+    if design.init_seeds == 1:
+        said.append(
+            "One initialisation seed: the figures are about this one start and pre-training, not about the method."
+        )
+    if design.data_seeds == 1:
+        said.append("One data seed: the figures are about this one few-shot sample.")
+    if broadcast is not None:
+        said.append(
+            f"{broadcast} has no initialisation seed: its score of a data seed stands against every initialisation of "
+            "the other."
+        )
+    if flips.smallest is not None and flips.smallest > 1 - found.confidence:
+        said.append(
+            f"The permutation test flips {flips.units} units and cannot give a p below {flips.smallest:.2g}, whatever "
+            "the data."
+        )
+    elif flips.p is not None and found.estimate.p is not None:
+        level = 1 - found.confidence
+        if (flips.p < level) != (found.estimate.p < level):
+            said.append(
+                f"The t test (p {_p(found.estimate.p)}) and the permutation test (p {_p(flips.p)}) fall on different "
+                f"sides of {level:.2g}: the result is a close call."
+            )
+    return said
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _scarce(found: Findings) -> str:
+    """The kind of seed there are fewest of."""
+    design = found.estimate.design
+    if design.kind == "paired":
+        return "pairs of seeds"
+    if design.init_seeds and (not design.data_seeds or design.init_seeds <= design.data_seeds):
+        return "initialisation seeds"
+    return "data seeds"
+
+
+def _seeds(found: Findings) -> str:
+    count = found.estimate.design.independent
+    return f"{count} {_scarce(found)}" if count != 1 else _single(found)
+
+
+def _single(found: Findings) -> str:
+    return {"pairs of seeds": "1 pair of seeds", "initialisation seeds": "1 initialisation seed"}.get(
+        _scarce(found), "1 data seed"
+    )
+
+
+def _pairs_for(found: Findings, needed: int) -> str:
+    """Pairs in all, and how many more where pairs are independent, so that they can be counted."""
+    if found.estimate.design.kind != "paired":
+        return f"about {needed} pairs"
+    more = needed - found.pairs
+    return f"about {needed} pairs ({more} more)" if more > 0 else f"about {needed} pairs (they are there)"

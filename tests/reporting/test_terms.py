@@ -1,0 +1,48 @@
+"""Whether a finished study was fair, read off what its methods really spent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tiny
+
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.reporting.report import _terms, make_report
+from metapt_explore.runs.record import Record, record_of
+from metapt_explore.runs.study import Study
+from metapt_explore.runs.workspace import Workspace
+from metapt_explore.statistics import Flag, fairness_flags
+
+
+def flags_of(record: Record) -> list[Flag]:
+    return fairness_flags([_terms(account) for account in record.accounts])
+
+
+def test_a_deliberately_unfair_study(world: Path, tmp_path: Path) -> None:
+    """One method tunes at other rates, for longer, with a pull to its start; the finished study says so."""
+    unfair = {"learning_rates": [0.2], "steps": 7, "proximal": 1.0}
+    methods = [
+        {"name": "PT", "kind": "pt"},
+        {"name": "PPT", "kind": "ppt"},
+        {"name": "favourite", "kind": "metapt", "clustering": "kmeans", "tuning": unfair},
+    ]
+    config = parse(StudyConfig, tiny.study_tree(world, methods=methods), "test")
+    Study(config, tmp_path).run()
+    record = record_of(Workspace(tmp_path), config.name)
+    unequal = {flag.rule: flag.sentence for flag in flags_of(record) if flag.severity == "unequal"}
+    assert set(unequal) == {"rates", "steps", "tuning", "pull"}
+    assert all("favourite" in sentence for sentence in unequal.values())
+    markdown = make_report(record).markdown()
+    assert "Not all methods were compared on equal terms" in markdown and unequal["rates"] in markdown
+
+
+def test_a_fair_study_and_pt_that_tunes_for_as_long(world: Path, finished: Path, tmp_path: Path) -> None:
+    assert {flag.rule for flag in flags_of(record_of(Workspace(finished), "tiny"))} == {"budget"}
+    methods = [
+        {"name": "PT", "kind": "pt"},
+        {"name": "PT+", "kind": "pt", "extra_tuning": True},
+        {"name": "PPT", "kind": "ppt"},
+    ]
+    config = parse(StudyConfig, tiny.study_tree(world, methods=methods, baselines=["tfidf"]), "test")
+    Study(config, tmp_path).run()
+    assert flags_of(record_of(Workspace(tmp_path), config.name)) == []

@@ -1,0 +1,165 @@
+"""Means over pairs of seeds against scipy, hand-computed values and simulated false alarms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from metapt_explore.statistics.designs import mean_over_pairs, seed_design, without_idle_seeds
+from metapt_explore.statistics.units import NO_INIT
+
+
+def series(values: np.ndarray | list[float], pairs: list[tuple[int, int]]) -> pd.Series:
+    return pd.Series(values, index=pd.MultiIndex.from_tuples(pairs, names=["init_seed", "data_seed"]), dtype=float)
+
+
+def grid(values: np.ndarray) -> pd.Series:
+    rows, columns = values.shape
+    return series(values.ravel(), [(i, 10 + j) for i in range(rows) for j in range(columns)])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "kind", "independent"),
+    [
+        ([(0, 1), (1, 2), (2, 3)], "paired", 3),
+        ([(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)], "crossed", 2),
+        ([(0, 1), (0, 2), (0, 3)], "data seeds", 1),
+        ([(NO_INIT, 1), (NO_INIT, 2), (NO_INIT, 3)], "data seeds", 3),
+        ([(0, 1), (1, 1)], "init seeds", 1),
+        ([(0, 1), (1, 2), (2, 1)], "mixed", 2),
+        ([(0, 1), (0, 2), (1, 1)], "mixed", 2),
+    ],
+)
+def test_the_design_is_read_off_the_pairs(pairs: list[tuple[int, int]], kind: str, independent: int) -> None:
+    design = seed_design(series([0.0] * len(pairs), pairs).index)
+    assert (design.kind, design.independent, design.pairs) == (kind, independent, len(pairs))
+
+
+def test_paired_is_the_t_test_of_scipy() -> None:
+    values = np.array([0.03, -0.01, 0.02, 0.05, 0.00, 0.01])
+    found = mean_over_pairs(series(values, [(i, i) for i in range(6)]), confidence=0.9)
+    expected = stats.ttest_1samp(values, 0)
+    interval = expected.confidence_interval(0.9)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.pair_deviation == pytest.approx(values.std(ddof=1))
+
+
+def test_crossed_by_hand() -> None:
+    # Row means 2, 4, 9; column means 4, 6; grand mean 5. MS_a = 2·(9+1+16)/2 = 26, MS_b = 3·(1+1)/1 = 6,
+    # residuals (1, -1), (0, 0), (-1, 1) over 2 degrees of freedom: MS_e = 2.
+    found = mean_over_pairs(grid(np.array([[2.0, 2.0], [3.0, 5.0], [7.0, 11.0]])))
+    assert found.mean == 5
+    assert found.standard_error == pytest.approx(np.sqrt((24 + 4 + 2) / 6))
+    assert found.df == pytest.approx(30**2 / (26**2 / 2 + 6**2 / 1 + 2**2 / 2))
+    assert found.pair_deviation == pytest.approx(np.sqrt(24 / 2 + 4 / 3 + 2))
+    assert found.p == pytest.approx(2 * stats.t.sf(5 / np.sqrt(5), found.df))
+
+
+def test_a_negative_component_counts_as_nothing() -> None:
+    # Columns do not differ: MS_b = 0 is below MS_e, and only initialisations and the rest are left.
+    values = np.array([[0.0, 2.0], [3.0, 1.0], [6.0, 6.0]])
+    found = mean_over_pairs(grid(values))
+    ms_a, ms_e = 2 * values.mean(axis=1).var(ddof=1), (4 * 1.0) / 2
+    assert found.standard_error == pytest.approx(np.sqrt(ms_a / 6))
+    assert found.df == pytest.approx(ms_a**2 / (ms_a**2 / 2 + ms_e**2 / 2))
+
+
+def test_repeated_data_seeds_equal_a_test_of_their_means() -> None:
+    # Each initialisation once, each data seed twice: clustering by data seed is the t test of the data seeds' means.
+    means, within = np.array([0.05, -0.01, 0.03, 0.02]), 0.004
+    values = np.repeat(means, 2) + within * np.array([1, -1] * 4)
+    found = mean_over_pairs(series(values, [(i, i // 2) for i in range(8)]))
+    expected = stats.ttest_1samp(means, 0)
+    assert found.design.kind == "mixed" and found.df == 3
+    assert found.p == pytest.approx(expected.pvalue)
+
+
+def test_clustering_never_makes_surer_than_independent_pairs() -> None:
+    # Data seeds cancel out within: their means are all equal, clustering alone would give a standard error of 0.
+    values = np.array([0.05, -0.01, 0.05, -0.01, 0.05, -0.01])
+    found = mean_over_pairs(series(values, [(i, i // 2) for i in range(6)]))
+    assert found.standard_error == pytest.approx(values.std(ddof=1) / np.sqrt(6))
+
+
+def test_what_does_not_depend_on_the_few_shot_sample_counts_once() -> None:
+    by_init = np.array([0.1, 0.3, 0.2])
+    values = grid(np.repeat(by_init[:, None], 5, axis=1))
+    kept, design, said = without_idle_seeds(values)
+    assert len(kept) == 3 and design.data_seeds == 0 and "initialisation seed counts once" in said
+    found = mean_over_pairs(values)
+    assert found.p == pytest.approx(stats.ttest_1samp(by_init, 0).pvalue) and found.design.independent == 3
+    # The other way round: a start that is a text is the same whatever the initialisation seed.
+    found = mean_over_pairs(grid(np.repeat(by_init[None], 5, axis=0)))
+    assert found.p == pytest.approx(stats.ttest_1samp(by_init, 0).pvalue) and found.design.init_seeds == 0
+
+
+def test_one_pair_and_equal_pairs() -> None:
+    alone = mean_over_pairs(series([0.1], [(0, 1)]))
+    assert alone.mean == pytest.approx(0.1) and alone.p is None and alone.low is None
+    same = mean_over_pairs(series([0.0] * 4, [(i, i) for i in range(4)]))
+    assert (same.p, same.low, same.high) == (1.0, 0.0, 0.0)
+
+
+STUDIES = 400
+
+
+def rejections(kind: str, shape: tuple[int, int], deviations: tuple[float, float, float]) -> np.ndarray:
+    """The p values of studies in which there is no difference."""
+    rng = np.random.default_rng(7)
+    sd_init, sd_data, sd_rest = deviations
+    found = []
+    for _ in range(STUDIES):
+        if kind == "paired":
+            count = shape[0]
+            values = series(rng.normal(0, 1, count), [(i, i) for i in range(count)])
+        else:
+            rows, columns = shape
+            values = grid(
+                rng.normal(0, sd_init, (rows, 1))
+                + rng.normal(0, sd_data, (1, columns))
+                + rng.normal(0, sd_rest, (rows, columns))
+            )
+        p = mean_over_pairs(values).p
+        assert p is not None
+        found.append(p)
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "deviations"),
+    [
+        ("paired", (5, 5), (0, 0, 1)),
+        ("paired", (12, 12), (0, 0, 1)),
+        ("crossed", (10, 10), (1, 1, 1)),
+        ("crossed", (5, 10), (1, 1, 0.5)),
+        ("crossed", (8, 5), (1, 0.7, 1)),
+    ],
+)
+def test_without_a_difference_p_is_about_uniform(
+    kind: str, shape: tuple[int, int], deviations: tuple[float, float, float]
+) -> None:
+    found = rejections(kind, shape, deviations)
+    low, high = stats.binom.ppf([0.001, 0.999], STUDIES, 0.05)
+    assert low <= (found < 0.05).sum() <= high
+    if kind == "paired":
+        assert stats.kstest(found, "uniform").pvalue > 0.001
+    else:
+        # Components cut at 0 make the crossed test a little cautious: never more small p than uniform ones have.
+        for level in (0.1, 0.2, 0.5):
+            assert (found < level).sum() <= stats.binom.ppf(0.999, STUDIES, level)
+        assert abs(np.median(found) - 0.5) < 0.12
+
+
+def test_without_shared_effects_the_crossed_test_is_cautious_not_bold() -> None:
+    found = rejections("crossed", (5, 10), (0, 0, 1))
+    assert (found < 0.05).sum() <= stats.binom.ppf(0.999, STUDIES, 0.05)
+
+
+def test_an_ordinary_t_test_over_crossed_pairs_would_be_bold() -> None:
+    """Why the design matters: the test that takes all pairs for independent is wrong most of the time."""
+    rng = np.random.default_rng(7)
+    values = rng.normal(0, 1, (200, 5, 1)) + rng.normal(0, 1, (200, 1, 10)) + rng.normal(0, 1, (200, 5, 10))
+    assert (stats.ttest_1samp(values.reshape(200, -1), 0, axis=1).pvalue < 0.05).mean() > 0.3
