@@ -85,7 +85,7 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
 
     study = tmp_path / "tiny.yaml"
     # Long enough that a person, or this test, can look on; one pre-trained method, so one curve to follow.
-    tree = tiny.study_tree(world, pretraining={"steps": 700, "checkpoint_every": 50})
+    tree = tiny.study_tree(world, pretraining={"steps": 2500, "checkpoint_every": 50})
     tree["methods"] = [{"name": "PT", "kind": "pt"}, {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}]
     study.write_text(yaml.safe_dump(tree, sort_keys=False))
     # The chart is drawn anew now and then: a look in between finds none.
