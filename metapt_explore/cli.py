@@ -40,11 +40,14 @@ def run(
         float | None,
         typer.Option(min=0.0, help="Stop after so long, with exit code 75 where work is left; run again to go on."),
     ] = None,
+    init_seeds: Annotated[
+        str | None, typer.Option(help="Only these of the study's initialisation seeds, such as 0-4 or 0,7.")
+    ] = None,
 ) -> None:
     """Run a study. Run again it recomputes nothing; killed and run again it goes on."""
-    from metapt_explore.run_terminal import run_in_terminal
+    from metapt_explore.run_terminal import parse_seeds, run_in_terminal
 
-    run_in_terminal(study, workspace, minutes)
+    run_in_terminal(study, workspace, minutes, None if init_seeds is None else parse_seeds(init_seeds))
 
 
 @app.command()
@@ -147,10 +150,14 @@ def report(
     study: Annotated[str, typer.Argument(help="A study of the workspace, or the folder of a record.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to (default: the study's or record's own).")] = None,
     record: Annotated[bool, typer.Option(help="Write the record, too: scores and facts without any text.")] = False,
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep what the record in the folder has and the workspace has not.")
+    ] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write the report of a study, as Markdown and as one HTML file."""
     from metapt_explore.reporting.report import make_report
+    from metapt_explore.runs.joined_records import joined
     from metapt_explore.runs.record import Record, record_of
     from metapt_explore.runs.workspace import Workspace
 
@@ -160,6 +167,8 @@ def report(
     else:
         opened = Workspace(workspace)
         found, folder = record_of(opened, study), out or opened.study_folder(study) / "report"
+    if add and (folder / "record.json").is_file():
+        found = joined(Record.load(folder), found)
     if record:
         found.save(folder)
     for file in make_report(found).write(folder):

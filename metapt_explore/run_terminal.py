@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from metapt_explore.config import StudyConfig, load_study
-from metapt_explore.errors import Cancelled
+from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.preview import read_cost, say_cost
@@ -74,6 +75,7 @@ def run(
     source: str | Path | dict[str, Any] | StudyConfig,
     workspace: str | Path | None = None,
     minutes: float | None = None,
+    init_seeds: Sequence[int] | None = None,
 ) -> Study:
     """Runs a study, saying what goes on, and returns it finished.
 
@@ -83,6 +85,7 @@ def run(
         source: A YAML file, a packaged example such as ``tour``, a dictionary or a `StudyConfig`.
         workspace: Folder for what is computed; ``$METAPT_WORKSPACE`` or ``./workspace`` when absent.
         minutes: Stop after so long; the next call goes on, here or on a machine that the folder was copied to.
+        init_seeds: Work on these of the study's initialisation seeds only; all when absent.
 
     Raises:
         UserError: Where the user's input is wrong, or another process is running the study.
@@ -103,7 +106,7 @@ def run(
             if minutes is not None:
                 progress.deadline = view.began + 60 * minutes
             study = Study(config, opened, progress)
-            study.run()
+            study.run(init_seeds)
     except KeyboardInterrupt:
         raise Cancelled from None
     finally:
@@ -160,14 +163,35 @@ def show_progress() -> Progress:
     return Progress(TerminalView(make_console(), bars=False).show)
 
 
-def run_in_terminal(source: str, workspace: Path | None, minutes: float | None = None) -> None:
+def parse_seeds(written: str) -> list[int]:
+    """Reads seeds as they are written on a command line.
+
+    Raises:
+        UserError: Where that is no list of numbers and ranges.
+
+    Example:
+        >>> parse_seeds("0,2,5-7")
+        [0, 2, 5, 6, 7]
+    """
+    seeds: list[int] = []
+    for part in written.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not (last.isdigit() and int(last) >= int(first))):
+            raise UserError(f"Seeds are numbers and ranges such as 0,2,5-7; '{written}' is not.")
+        seeds += range(int(first), int(last if dash else first) + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def run_in_terminal(
+    source: str, workspace: Path | None, minutes: float | None = None, init_seeds: list[int] | None = None
+) -> None:
     """Runs a study and prints its table, where the time went, and what it does not prove."""
     config = load_study(source)
     opened = Workspace(workspace)
     console = make_console()
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
-    table = run(config, opened.folder, minutes).results()
+    table = run(config, opened.folder, minutes, init_seeds).results()
     print_summary(config.name, summary_table(table), console)
     say(console, texts_line(opened, config.name))
     say(console, spent_times(opened, config.name))

@@ -330,6 +330,11 @@ class EvaluationConfig(Strict):
     )
     learning_rates: list[PositiveFloat] = Field(default=[0.001, 0.003], min_length=1)
     steps: int = Field(30, ge=1)
+    halving_steps: list[int] = Field(
+        default=[],
+        description="after each of these steps the half of a data seed's learning rates with the higher dev loss drops "
+        "out (successive halving): four rates, halved at 5 and 10 of 30 steps, cost 50 steps instead of 120",
+    )
     proximal: float = Field(
         0.0,
         ge=0,
@@ -338,6 +343,12 @@ class EvaluationConfig(Strict):
     batch_size: int = Field(16, ge=1)
     curve_steps: list[int] = Field(
         default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
+    )
+    curve_rows: int | None = Field(
+        None,
+        ge=1,
+        description="test rows, label-balanced, that curves are drawn over; all when absent. Start and chosen step are "
+        "always scored on all",
     )
     select_by: Literal["loss", "accuracy"] = Field(
         "loss",
@@ -357,6 +368,13 @@ class EvaluationConfig(Strict):
     @classmethod
     def _sets_of_tasks(cls, tasks: Any) -> Any:
         return TASK_SETS.get(tasks, tasks) if isinstance(tasks, str) else tasks
+
+    @field_validator("halving_steps")
+    @classmethod
+    def _in_order(cls, steps: list[int]) -> list[int]:
+        if any(step < 1 for step in steps) or steps != sorted(set(steps)):
+            raise ValueError("steps begin at 1 and ascend")
+        return steps
 
     @field_validator("data_seeds", "init_seeds", "learning_rates", "more_shots")
     @classmethod
@@ -399,9 +417,25 @@ class EvaluationConfig(Strict):
         return [(init, data) for init in self.init_seeds for data in self.data_seeds_of(init)]
 
     @property
+    def rates_running(self) -> list[int]:
+        """How many learning rates are tuned on at each step.
+
+        Example:
+            >>> rates = [0.001, 0.01, 0.1]
+            >>> EvaluationConfig(tasks=["trec"], learning_rates=rates, steps=4, halving_steps=[1, 2]).rates_running
+            [3, 2, 1, 1]
+        """
+        rates, found = len(self.learning_rates), []
+        for step in range(1, self.steps + 1):
+            found.append(rates)
+            if step in self.halving_steps:
+                rates = -(-rates // 2)
+        return found
+
+    @property
     def scored_steps(self) -> list[int]:
-        """Steps at which prompts are scored: 0, those of `curve_steps` within reach, and the last."""
-        inside = {step for step in self.curve_steps if 0 <= step <= self.steps}
+        """Steps at which prompts are scored: 0, those of `curve_steps` and `halving_steps` in reach, and the last."""
+        inside = {step for step in (*self.curve_steps, *self.halving_steps) if 0 <= step <= self.steps}
         return sorted(inside | {0, self.steps})
 
 

@@ -99,6 +99,21 @@ class ClassReading:
         return Prototypes.of_each(parts)
 
 
+def balanced_part(labels: Sequence[int], size: int) -> list[int]:
+    """The first rows of each class in turn, so many in all, in ascending order.
+
+    Example:
+        >>> balanced_part([0, 0, 0, 1, 1, 0], 4)
+        [0, 1, 3, 4]
+    """
+    turns: dict[int, int] = {}
+    ranked = []
+    for row, label in enumerate(labels):
+        turns[label] = turns.get(label, 0) + 1
+        ranked.append((turns[label], label, row))
+    return sorted(row for _, _, row in sorted(ranked)[:size])
+
+
 def measure(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = None) -> dict[str, float]:
     """Accuracy, macro F1 and mean cross-entropy.
 

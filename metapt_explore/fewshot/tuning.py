@@ -2,6 +2,10 @@
 
 Prompt tuning: Lester et al., EMNLP 2021 (arXiv 2104.08691). Learning rate and number of steps are
 chosen on the dev split of each data seed; the test split is scored once, after the choice.
+
+With `halving_steps` learning rates drop out on the way: successive halving (Jamieson and Talwalkar, AISTATS 2016,
+arXiv 1502.07943) over the rates of each data seed, by dev loss. Four rates that are halved after 5 and 10 of 30 steps
+cost 50 steps instead of 120.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ import torch
 from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
-from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split
+from metapt_explore.fewshot.dev_scores import DevScores
+from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split, balanced_part
 from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.gradients import Batch, Scorer
@@ -31,7 +36,7 @@ class Outcome:
 
     Attributes:
         results: One record for each data seed: test scores at the chosen rate and step, and at the start.
-        curves: One record for each data seed, learning rate and scored step.
+        curves: One record for each data seed, learning rate and scored step that the rate came to.
         prompts: The chosen prompt of each data seed, `[prompt_tokens, width]`.
         passes: Rows sent forward and backward.
     """
@@ -79,34 +84,45 @@ def tune(
     )
     health = HealthWatch(backbone.embedding, "Few-shot tuning", backbone.on_notice)
     snapshots = {0: torch.stack([prompt.detach().clone() for prompt in prompts])}
+    finished = 0
+    reading = ClassReading(backbone, reader, verbalizer, lambda: on_pass(finished))
+    scored = DevScores(cells, reading, train, dev)
+    running = list(range(len(cells)))
     for step in range(1, config.steps + 1):
-        batch = _batch(cells, train, offsets, config.batch_size, order_seed, step)
+        tuned = [cells[cell] for cell in running]
+        batch = _batch(tuned, train, offsets, config.batch_size, order_seed, step)
         scorer.on_pass = partial(on_pass, step - 1)
-        stacked = torch.stack([prompt.detach() for prompt in prompts])
+        stacked = torch.stack([prompts[cell].detach() for cell in running])
         losses, gradients = scorer.losses_and_gradients(stacked, batch)
-        for cell, (_, rate) in enumerate(cells):
-            health.look(stacked[cell], losses[cell], step - 1, f"evaluation.learning_rates: {rate:g}")
-        for prompt, gradient in zip(prompts, gradients, strict=True):
-            prompt.grad = gradient.clone()
-            torch.nn.utils.clip_grad_norm_([prompt], CLIP_NORM)
+        for place, (_, rate) in enumerate(tuned):
+            health.look(stacked[place], losses[place], step - 1, f"evaluation.learning_rates: {rate:g}")
+        optimiser.zero_grad()  # a prompt without a gradient is left where it is
+        for cell, gradient in zip(running, gradients, strict=True):
+            prompts[cell].grad = gradient.clone()
+            torch.nn.utils.clip_grad_norm_([prompts[cell]], CLIP_NORM)
         optimiser.step()
         if config.proximal:
-            for prompt, (_, rate) in zip(prompts, cells, strict=True):
-                prompt.data.lerp_(start, min(rate * config.proximal, 1.0))
+            for cell, (_, rate) in zip(running, tuned, strict=True):
+                prompts[cell].data.lerp_(start, min(rate * config.proximal, 1.0))
+        finished = step
         if step in config.scored_steps:
             snapshots[step] = torch.stack([prompt.detach().clone() for prompt in prompts])
+        if step in config.halving_steps:
+            scored.score(snapshots, running)
+            running = scored.better_half(running, step)
         on_step(step, {"step": step, "train_loss": float(losses.mean())})
 
-    reading = ClassReading(backbone, reader, verbalizer, partial(on_pass, config.steps))
-    curves = _score_dev(snapshots, cells, reading, train, dev)
+    scored.score(snapshots, running)
+    curves = scored.records(snapshots)
     chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
-    tested = _score_test(snapshots, cells, chosen, reading, train, test)
+    steps = {seed: [c["step"] for c in curves if _same_cell(c, choice)] for seed, choice in chosen.items()}
+    tested, drawn = _score_test(snapshots, cells, chosen, steps, reading, train, test, config.curve_rows)
     results, kept = [], {}
     for seed in seeds:
         choice = chosen[seed]
         for record in curves:
-            if record["data_seed"] == seed and record["learning_rate"] == choice["learning_rate"]:
-                record.update(tested[seed][record["step"]])
+            if _same_cell(record, choice):
+                record.update(drawn[seed][record["step"]])
         end, begin = tested[seed][choice["step"]], tested[seed][0]
         results.append(
             {
@@ -166,34 +182,8 @@ def _epoch_rows(total: int, size: int, order_seed: tuple[int, ...], seed: int, s
     return [int(row) for row in order[part * size : (part + 1) * size]]
 
 
-def _score_dev(
-    snapshots: dict[int, Tensor],
-    cells: list[tuple[int, float]],
-    reading: ClassReading,
-    train: Mapping[int, Split],
-    dev: Mapping[int, Split],
-) -> list[dict[str, Any]]:
-    """Dev scores of every cell at every scored step."""
-    curves = []
-    for seed, split in dev.items():
-        members = [index for index, (cell_seed, _) in enumerate(cells) if cell_seed == seed]
-        # At the start all rates have the same prompt: it is scored once.
-        keys = [(0, members[0])] + [(step, index) for step in snapshots if step > 0 for index in members]
-        stacked = torch.stack([snapshots[step][index] for step, index in keys])
-        scores = reading.scores(stacked, split, [train[seed]] * len(keys))
-        found = {key: reading.measure(scores[i], split) for i, key in enumerate(keys)}
-        for index in members:
-            for step in snapshots:
-                metrics = found[(step, index) if step else (0, members[0])]
-                curves.append(
-                    {
-                        "data_seed": seed,
-                        "learning_rate": cells[index][1],
-                        "step": step,
-                        **{f"dev_{key}": value for key, value in metrics.items()},
-                    }
-                )
-    return curves
+def _same_cell(record: dict[str, Any], choice: dict[str, Any]) -> bool:
+    return all(record[key] == choice[key] for key in ("data_seed", "learning_rate"))
 
 
 def choose(curves: list[dict[str, Any]], select_by: str) -> dict[str, Any]:
@@ -222,24 +212,51 @@ def _score_test(
     snapshots: dict[int, Tensor],
     cells: list[tuple[int, float]],
     chosen: dict[int, dict[str, Any]],
+    steps: dict[int, list[int]],
     reading: ClassReading,
     train: Mapping[int, Split],
     test: Split,
-) -> dict[int, dict[int, dict[str, float]]]:
-    """Test scores at every scored step of each data seed's chosen learning rate."""
+    curve_rows: int | None,
+) -> tuple[dict[int, dict[int, dict[str, float]]], dict[int, dict[int, dict[str, float]]]]:
+    """Test scores of each data seed's chosen learning rate.
+
+    Returns:
+        Scores on all rows, at the start and at the chosen step at least; and at every scored step for the curve, all
+        of them on the same rows (`curve_rows` of them, or all).
+    """
     index = {seed: cells.index((seed, choice["learning_rate"])) for seed, choice in chosen.items()}
     # The start is one prompt for all seeds, unless each seed's examples have a say in how it is read.
     first = {seed: cell if reading.by_examples else 0 for seed, cell in index.items()}
-    keys = list(
-        dict.fromkeys((step, cell if step else first[seed]) for seed, cell in index.items() for step in snapshots)
-    )
-    stacked = torch.stack([snapshots[step][cell] for step, cell in keys])
-    scores = reading.scores(stacked, test, [train[cells[cell][0]] for _, cell in keys])
-    found = {key: reading.measure(scores[i], test) for i, key in enumerate(keys)}
-    return {
-        seed: {
-            step: {f"test_{key}": value for key, value in found[step, cell if step else first[seed]].items()}
-            for step in snapshots
-        }
-        for seed, cell in index.items()
+
+    def key(seed: int, step: int) -> tuple[int, int]:
+        return step, index[seed] if step else first[seed]
+
+    def scores(keys: list[tuple[int, int]], rows: Split) -> dict[tuple[int, int], Tensor]:
+        if not keys:
+            return {}
+        stacked = torch.stack([snapshots[step][cell] for step, cell in keys])
+        found = reading.scores(stacked, rows, [train[cells[cell][0]] for _, cell in keys])
+        return dict(zip(keys, found, strict=True))
+
+    few = None if curve_rows is None or curve_rows >= len(test.labels) else balanced_part(test.labels, curve_rows)
+    wanted = {seed: of if few is None else [0, chosen[seed]["step"]] for seed, of in steps.items()}
+    whole = scores(list(dict.fromkeys(key(seed, step) for seed, of in wanted.items() for step in of)), test)
+    tested = {
+        seed: {step: _named(reading.measure(whole[key(seed, step)], test)) for step in of}
+        for seed, of in wanted.items()
     }
+    if few is None:
+        return tested, tested
+    part = Split([test.texts[row] for row in few], [test.labels[row] for row in few])
+    of_part = {place: found[few] for place, found in whole.items()}
+    rest = [key(seed, step) for seed, of in steps.items() for step in of]
+    of_part |= scores([place for place in dict.fromkeys(rest) if place not in of_part], part)
+    drawn = {
+        seed: {step: _named(reading.measure(of_part[key(seed, step)], part)) for step in of}
+        for seed, of in steps.items()
+    }
+    return tested, drawn
+
+
+def _named(metrics: dict[str, float]) -> dict[str, float]:
+    return {f"test_{name}": value for name, value in metrics.items()}

@@ -120,9 +120,11 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_dtype(dtype: str, device: str) -> torch.dtype:
-    """`auto` is bfloat16 where the machine multiplies it in hardware, else float32.
+    """`auto` is bfloat16 where the machine multiplies it faster than float32, else float32.
 
-    A CPU without such instructions emulates bfloat16 several times slower than float32.
+    A CPU without instructions for it emulates bfloat16 several times slower. Intel's AVX-512 has such instructions, at
+    the rate of float32's (two cores, 768 × 576 × 3072: 159 against 268 GFLOP/s); its matrix unit (AMX) is several
+    times faster.
     """
     import torch
 
@@ -131,8 +133,8 @@ def resolve_dtype(dtype: str, device: str) -> torch.dtype:
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     capabilities = torch.cpu.get_capabilities()
-    fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
-    return torch.bfloat16 if fast else torch.float32
+    vector_unit = capabilities.get("avx512_bf16", False) and "Intel" not in str(capabilities.get("cpu_name", ""))
+    return torch.bfloat16 if capabilities.get("amx_bf16", False) or vector_unit else torch.float32
 
 
 def load_pretrained(auto_class: Any, folder: Path, name: str, **options: Any) -> Any:

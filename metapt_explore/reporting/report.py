@@ -410,15 +410,20 @@ def _made_with(document: Document, record: Record) -> None:
     manifest = record.manifest
     if manifest:
         versions = ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items())
-        hardware = f"{manifest.get('cpu')}, {manifest.get('cores')} cores, {manifest.get('memory_gib')} GiB"
-        gpu = f", {manifest['gpu']}" if manifest.get("gpu") else ""
-        document.add(
-            Paragraph(f"{hardware}{gpu}; {manifest.get('system')}, Python {manifest.get('python')}; {versions}.")
-        )
+        system = f"{manifest.get('system')}, Python {manifest.get('python')}"
+        document.add(Paragraph(f"{_hardware(manifest)}; {system}; {versions}."))
+        # Seeds of a study may have been run on several machines; all methods of a pair of seeds on one.
+        others = list(dict.fromkeys(_hardware(other) for other in manifest.get("others", [])))
+        document.add(*([Paragraph(f"Some pairs of seeds on: {'; '.join(others)}.")] if others else []))
     document.add(Paragraph("The study, as `metapt run` takes it (paths are the files' names only):"))
     import yaml
 
     document.add(Code(yaml.safe_dump(record.study, sort_keys=False, allow_unicode=True).rstrip()))
+
+
+def _hardware(manifest: dict[str, Any]) -> str:
+    gpu = f", {manifest['gpu']}" if manifest.get("gpu") else ""
+    return f"{manifest.get('cpu')}, {manifest.get('cores')} cores, {manifest.get('memory_gib')} GiB{gpu}"
 
 
 def points(value: float, sign: bool = True) -> str:

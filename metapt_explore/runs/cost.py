@@ -216,11 +216,15 @@ def seeds_together(study: StudyConfig) -> int:
 
 def _fewshot(study: StudyConfig, task: TaskConfig, method: MethodConfig) -> Work:
     evaluation = tuning_of(method, study)
-    seeds, rates = seeds_together(study), len(evaluation.learning_rates)
-    shots, later = evaluation.shots * len(task.labels), len(evaluation.scored_steps) - 1
-    trained = evaluation.steps * min(evaluation.batch_size, shots) * seeds * rates
-    dev = seeds * (1 + later * rates) * shots
-    test = (1 + later * seeds) * (evaluation.test_rows or UNKNOWN_TEST_ROWS)
+    seeds, shots = seeds_together(study), evaluation.shots * len(task.labels)
+    rates, later = evaluation.rates_running, [step for step in evaluation.scored_steps if step]
+    trained = sum(rates) * min(evaluation.batch_size, shots) * seeds
+    dev = seeds * (1 + sum(rates[step - 1] for step in later)) * shots
+    rows = evaluation.test_rows or UNKNOWN_TEST_ROWS
+    if evaluation.curve_rows is None:
+        test = (1 + len(later) * seeds) * rows
+    else:
+        test = (1 + seeds) * rows + (len(later) - 1) * seeds * min(evaluation.curve_rows, rows)
     return Work(trained=trained, scored=dev + test)
 
 

@@ -140,8 +140,8 @@ def fewshot_recipe(
         "init_seed": init_seed,
         "seed": study.seed,
     }
-    if evaluation.proximal:
-        config["proximal"] = evaluation.proximal
+    # Settings that came later: scores that were made before them keep their ids.
+    config |= {key: value for key in ("proximal", "halving_steps", "curve_rows") if (value := getattr(evaluation, key))}
     verbalizer = study.verbalizer
     if verbalizer != VerbalizerConfig():  # finished evaluations that were read the plain way stay valid
         config["verbalizer"] = verbalizer.model_dump(mode="json", exclude_defaults=True)

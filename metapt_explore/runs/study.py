@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -394,6 +395,12 @@ class Study:
                 found.add(baseline_key(baseline, name, seed))
         return found
 
+    def _keys_of(self, init_seeds: Collection[int]) -> set[str]:
+        """Keys of the stages with a model that belong to these initialisation seeds alone."""
+        works = estimate(self.config, self.tasks, self.placement)
+        ends = tuple(f"/{seed}" for seed in init_seeds)
+        return {key for key in works if key.startswith(MODEL_STAGES) and key.endswith(ends)}
+
     def preview(self) -> Cost:
         """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact."""
         from metapt_explore.runs.calibration import preview
@@ -401,27 +408,32 @@ class Study:
         texts = data_stages.find_texts(self.config, self.tasks, self.workspace)
         return preview(self.config, self.tasks, self.backbone, set(), texts=text_counts(texts) if texts else None)
 
-    def run(self) -> pd.DataFrame:
+    def run(self, init_seeds: Sequence[int] | None = None) -> pd.DataFrame:
         """Makes everything that is not there yet and returns the results table.
 
         Clusters come before anything that needs the language model, so that there is soon something to see.
         While it runs, this process holds the study's lock and pages show it as a job.
 
+        Args:
+            init_seeds: Work on these of the study's initialisation seeds only; the others are left for another day or
+                machine. All when absent.
+
         Raises:
             UserError: Where the user's input is wrong, or another process is running the study.
             Cancelled: Where the study was asked to stop.
         """
+        chosen = list(self.config.evaluation.init_seeds) if init_seeds is None else [*map(self._seed, init_seeds)]
         if self.progress.holds_lock:
-            return self._run()
+            return self._run(chosen)
         before = self.progress
         try:
             with working_on(self.workspace, self.config.name, before.tell) as self.progress:
                 self.progress.plan(estimate(self.config, self.tasks, self.placement))
-                return self._run()
+                return self._run(chosen)
         finally:
             self.progress = before
 
-    def _run(self) -> pd.DataFrame:
+    def _run(self, init_seeds: list[int]) -> pd.DataFrame:
         self.check()
         for name in self.tasks:
             self.split(name)
@@ -431,8 +443,9 @@ class Study:
         for method in self.config.methods:
             if method.kind != "pt":
                 self.tasks_of(method)
-        preview = Preview(self, self._finished_keys())
-        for init_seed in self.config.evaluation.init_seeds:
+        left_out = set(self.config.evaluation.init_seeds) - set(init_seeds)
+        preview = Preview(self, self._finished_keys(), self._keys_of(left_out))
+        for init_seed in init_seeds:
             for method in self.config.methods:
                 self.prompt(method.name, init_seed)
             for task in self.tasks:

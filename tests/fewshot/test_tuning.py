@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig
-from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.fewshot.scoring import Split, balanced_part, measure
 from metapt_explore.fewshot.tuning import Outcome, _epoch_rows, choose, tune
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.models import load_backbone
@@ -32,10 +33,9 @@ def split(offset: int, rows: int) -> Split:
     return Split(texts, [row % 2 for row in range(rows)])
 
 
-def run(backbone: CausalBackbone, seeds: list[int], rates: list[float], steps: int = 5) -> Outcome:
-    config = EvaluationConfig(
-        tasks=["x"], data_seeds=seeds, learning_rates=rates, steps=steps, batch_size=4, curve_steps=[0, 2, steps]
-    )
+def run(backbone: CausalBackbone, seeds: list[int], rates: list[float], steps: int = 5, **settings: Any) -> Outcome:
+    sizes = {"steps": steps, "batch_size": 4, "curve_steps": [0, 2, steps]}
+    config = EvaluationConfig(tasks=["x"], data_seeds=seeds, learning_rates=rates, **{**sizes, **settings})
     reader = backbone.reader(LABELS, "test")
     start = backbone.embedding[20:23].clone()
     train, dev = {s: split(s, 8) for s in seeds}, {s: split(s + 100, 8) for s in seeds}
@@ -62,6 +62,53 @@ def test_the_kept_prompt_gives_the_reported_scores(backbone: CausalBackbone) -> 
     scores = backbone.score_all(outcome.prompts[3][None], backbone.bank(test.texts, reader), reader)[0]
     assert measure(scores, test.labels)["accuracy"] == outcome.results[0]["accuracy"]
     assert measure(scores, test.labels)["loss"] == pytest.approx(outcome.results[0]["test_loss"], rel=1e-5)
+
+
+def test_halving_drops_the_rates_that_dev_likes_least_and_changes_nothing_else(backbone: CausalBackbone) -> None:
+    """What is left is, step by step, what the full grid has; the dropped ones are those with the higher dev loss."""
+    rates = [0.001, 0.01, 0.1, 0.5]
+    whole, halved = run(backbone, [3, 8], rates, steps=8), run(backbone, [3, 8], rates, steps=8, halving_steps=[2, 4])
+    assert whole.passes == 2 * 4 * 8 * 4
+    assert halved.passes == 2 * (4 * 2 + 2 * 2 + 1 * 4) * 4
+    full = run(backbone, [3, 8], rates, steps=8, curve_steps=[0, 2, 4, 8]).curves
+    for seed in (3, 8):
+
+        def losses(curves: list[dict[str, Any]], step: int, seed: int = seed) -> dict[float, float]:
+            found = [c for c in curves if c["data_seed"] == seed and c["step"] == step]
+            return {c["learning_rate"]: c["dev_loss"] for c in found}
+
+        running = set(rates)
+        for step, left in ((0, 4), (2, 4), (4, 2), (8, 1)):
+            assert set(losses(halved.curves, step)) == running and len(running) == left
+            for rate, loss in losses(halved.curves, step).items():
+                assert loss == pytest.approx(losses(full, step)[rate], rel=1e-4)
+            if step in (2, 4):
+                running = set(sorted(running, key=losses(full, step).__getitem__)[: len(running) // 2])
+
+
+def test_a_rate_that_was_dropped_can_still_be_chosen_at_a_step_that_it_came_to(backbone: CausalBackbone) -> None:
+    halved = run(backbone, [3], [0.01, 0.5], steps=6, halving_steps=[2])
+    best = choose(halved.curves, "loss")
+    result = halved.results[0]
+    assert (result["learning_rate"], result["step"]) == (best["learning_rate"], best["step"])
+    tested = [c for c in halved.curves if "test_accuracy" in c]
+    assert {c["learning_rate"] for c in tested} == {best["learning_rate"]}
+
+
+def test_curves_over_some_test_rows_leave_the_scores_as_they_are(backbone: CausalBackbone) -> None:
+    whole, some = run(backbone, [3, 8], [0.05, 0.1]), run(backbone, [3, 8], [0.05, 0.1], curve_rows=10)
+    for a, b in zip(whole.results, some.results, strict=True):
+        assert a == pytest.approx(b)
+    test, reader = split(500, 24), backbone.reader(LABELS, "test")
+    few = balanced_part(test.labels, 10)
+    assert sorted(test.labels[row] for row in few) == [0] * 5 + [1] * 5
+    for seed, result in zip((3, 8), some.results, strict=True):
+        bank = backbone.bank([test.texts[row] for row in few], reader)
+        scores = backbone.score_all(some.prompts[seed][None], bank, reader)[0]
+        rate, step = result["learning_rate"], result["step"]
+        (drawn,) = [c for c in some.curves if (c["data_seed"], c["learning_rate"], c["step"]) == (seed, rate, step)]
+        assert drawn["test_accuracy"] == measure(scores, [test.labels[row] for row in few])["accuracy"]
+        assert drawn["test_loss"] == pytest.approx(measure(scores, [test.labels[row] for row in few])["loss"], rel=1e-4)
 
 
 def test_tuning_learns(backbone: CausalBackbone) -> None:

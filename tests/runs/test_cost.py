@@ -57,6 +57,17 @@ def test_rows_are_counted_by_hand(world: Path) -> None:
     assert works["fewshot/PT/question/0"].encoded == 10 * states
 
 
+def test_halved_rates_and_shorter_curves_are_counted_by_hand(world: Path) -> None:
+    tree = tiny.study_tree(world, methods=METHODS[:1])
+    tree["evaluation"] |= {"learning_rates": [0.001, 0.01, 0.1], "steps": 6, "curve_steps": [1], "curve_rows": 5}
+    tree["evaluation"] |= {"halving_steps": [2, 3]}
+    config = parse(StudyConfig, tree, "test")
+    # 3 rates for 2 steps, 2 for one, 1 for three: 11 × 4 rows × 2 seeds. Dev at 0 once, at 1 and 2 three rates, at 3
+    # two, at 6 one. Test: the start and two chosen prompts on 20 rows, 3 other steps of each seed on 5.
+    work = count(config, tasks_of(config), text_tokens=10)["fewshot/PT/mood/0"]
+    assert (work.trained, work.scored) == (11 * 4 * 2, 2 * (1 + 3 + 3 + 2 + 1) * 8 + 3 * 20 + 2 * 3 * 5)
+
+
 def test_prefix_encodes_nothing_and_shared_texts_are_encoded_once(world: Path) -> None:
     prefix = config_of(world, prompt={"placement": "prefix"})
     assert sum(work.encoded for work in count(prefix, tasks_of(prefix)).values()) == 0
