@@ -262,7 +262,11 @@ def _starts(document: Document, record: Record, methods: list[str], asked: list[
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
         drawn = [method for method in methods if method in set(record.curves["method"])]
         picture = figures.start_curves(record.curves, drawn)
-        text = "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."
+        some = record.study["evaluation"].get("curve_rows")
+        text = (
+            "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."
+            + (f" Over {some} test rows a task." if some else "")
+        )
         document.add(Figure("starts", picture, text))
     chosen = tables.choice_table(record.results, methods)
     if len(chosen):
@@ -412,9 +416,9 @@ def _made_with(document: Document, record: Record) -> None:
         versions = ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items())
         system = f"{manifest.get('system')}, Python {manifest.get('python')}"
         document.add(Paragraph(f"{_hardware(manifest)}; {system}; {versions}."))
-        # Seeds of a study may have been run on several machines; all methods of a pair of seeds on one.
+        # Seeds and methods of a study may have been run on several machines.
         others = list(dict.fromkeys(_hardware(other) for other in manifest.get("others", [])))
-        document.add(*([Paragraph(f"Some pairs of seeds on: {'; '.join(others)}.")] if others else []))
+        document.add(*([Paragraph(f"Some scores on: {'; '.join(others)}.")] if others else []))
     document.add(Paragraph("The study, as `metapt run` takes it (paths are the files' names only):"))
     import yaml
 
@@ -423,7 +427,8 @@ def _made_with(document: Document, record: Record) -> None:
 
 def _hardware(manifest: dict[str, Any]) -> str:
     gpu = f", {manifest['gpu']}" if manifest.get("gpu") else ""
-    return f"{manifest.get('cpu')}, {manifest.get('cores')} cores, {manifest.get('memory_gib')} GiB{gpu}"
+    dtype = f", {manifest['dtype']}" if manifest.get("dtype") else ""
+    return f"{manifest.get('cpu')}, {manifest.get('cores')} cores, {manifest.get('memory_gib')} GiB{gpu}{dtype}"
 
 
 def points(value: float, sign: bool = True) -> str:

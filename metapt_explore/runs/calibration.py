@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 
@@ -26,8 +25,9 @@ from metapt_explore.runs.cost import (
 )
 from metapt_explore.texts.rows import TextInput
 
-#: Timed runs of each kind, after one to warm up.
-REPEATS = 1
+#: Timed runs of each kind, after one to warm up. The quicker one counts: where memory is asked for the first time, even
+#: the second run of a shape took nearly twice as long as those that follow.
+REPEATS = 2
 #: Rows of a timed training pass, at most.
 MOST_ROWS = 64
 #: Rows that are scored to time scoring.
@@ -133,18 +133,18 @@ def calibrate(
         backbone.forget(texts, reader)
         return Scorer(backbone, backbone.bank(texts, reader), reader)
 
-    def timed(run: Callable[[], object], repeats: int = REPEATS) -> float:
+    def timed(run: Callable[[], object]) -> float:
         seconds = []
         check()
         run()
-        for _ in range(repeats):
+        for _ in range(REPEATS):
             check()
             start = time.perf_counter()
             run()
             if backbone.device.type == "cuda":
                 torch.cuda.synchronize()
             seconds.append(time.perf_counter() - start)
-        return statistics.median(seconds)
+        return min(seconds)
 
     def batch(rows: int) -> Batch:
         return Batch(range(rows), [0] * rows, [row % len(reader.classes) for row in range(rows)])
@@ -153,7 +153,7 @@ def calibrate(
     encoded = 0.0
     if backbone.keeps_states:
         rows = range(min(32, len(texts)))
-        encoded = timed(lambda: fresh().bank.batch(rows), 1) / (len(rows) * text_tokens)
+        encoded = timed(lambda: fresh().bank.batch(rows)) / (len(rows) * text_tokens)
         scorer = fresh()
     pretrained = any(method.kind != "pt" for method in study.methods)
     tuned = timed(lambda: scorer.losses_and_gradients(prompt[None], batch(tuned_rows))) / tuned_rows
@@ -163,11 +163,11 @@ def calibrate(
     hessian = 0.0
     if any(method.order == "exact" for method in study.methods):
         few = min(pre_rows, 16)
-        hessian = timed(lambda: scorer.hessian_products(prompt[None], batch(few), prompt[None]), 1) / few
+        hessian = timed(lambda: scorer.hessian_products(prompt[None], batch(few), prompt[None])) / few
     prompts = prompt.expand(min(8, 1 + 2 * seeds_together(study)), -1, -1)
     some = texts[:SCORED_ROWS]
     bank = backbone.bank(some, reader)
-    scored = timed(lambda: backbone.score_all(prompts, bank, reader), 1) / (len(some) * len(prompts))
+    scored = timed(lambda: backbone.score_all(prompts, bank, reader)) / (len(some) * len(prompts))
     backbone.forget(texts, reader)
     backbone.forget(some, reader)
     return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)

@@ -1,7 +1,7 @@
 """One record out of two of the same study, whose scores were computed on different days or machines.
 
-A study of hours may be run a few initialisation seeds at a time (`metapt run --init-seeds 0-4`), on machines whose
-workspaces never meet. What a pair of seeds is compared on stays together: all methods of a pair are of one record.
+A study of hours may be run a few initialisation seeds at a time (`metapt run --init-seeds 0-4`), or be given further
+methods later, on machines whose workspaces never meet.
 """
 
 from __future__ import annotations
@@ -14,59 +14,75 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.clusters.quality_table import method_gains
+from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.runs.record import Record
+from metapt_explore.runs.record import Record, asked_cells
 
 #: What makes a score another one.
 CELL = ["method", "task", "data_seed", "init_seed"]
+#: Lists of a study that may grow from one record to the next; an entry that both have must be the same.
+GROWING = ("clusterings", "methods", "baselines")
 #: Numbers of an account that are means over pre-trainings, or over scores.
 PER_PRETRAINING = ("pretraining_row_passes", "diagnostic_rows", "pretraining_seconds")
 PER_SCORE = ("tuning_row_passes", "seconds")
 
 
 def joined(older: Record, newer: Record) -> Record:
-    """Adds the scores of one record to those of another; where both have a pair of seeds the newer's count.
+    """Adds the scores of one record to those of another; where both have a score the newer's counts.
 
     Args:
         older: A record of the same study.
-        newer: Facts about texts, clusters and tasks are its.
+        newer: Facts about texts, tasks and what both have are its.
 
     Raises:
         UserError: Where the records are not of the same study, or of other texts or splits.
     """
-    _same_study(older, newer)
-    pairs = set(zip(newer.results["init_seed"].astype("Int64"), newer.results["data_seed"], strict=True))
-    results = _stacked(older.results, newer.results, pairs)
-    baseline = next((m["name"] for m in newer.study["methods"] if m["kind"] == "ppt" and "clustering" not in m), "")
-    methods = {m["name"]: m["clustering"] for m in newer.study["methods"] if isinstance(m.get("clustering"), str)}
-    methods = {name: clustering for name, clustering in methods.items() if name != baseline}
+    study = _one_study(older, newer)
+    _same_data(older, newer)
+    results = _stacked(older.results, newer.results, CELL)
+    baseline = next((m["name"] for m in study["methods"] if m["kind"] == "ppt" and "clustering" not in m), "")
+    methods = {
+        m["name"]: m["clustering"]
+        for m in study["methods"]
+        if m["kind"] == "metapt" and isinstance(m["clustering"], str)
+    }
     gains = method_gains(results, methods, baseline).groupby("clustering")[["gain", "start_gain"]].mean()
-    clusterings = [
-        {
-            **found,
-            **({key: float(gains.loc[found["name"], key]) for key in gains} if found["name"] in gains.index else {}),
-        }
-        for found in newer.clusterings
-    ]
+    known = {found["name"]: found for found in (*older.clusterings, *newer.clusterings)}
+    for name in gains.index:
+        known[name] = {**known[name], **{key: float(gains.loc[name, key]) for key in gains}}
     return replace(
         newer,
+        study=study,
         results=results,
-        curves=_stacked(older.curves, newer.curves, pairs),
-        efficiency=_stacked(older.efficiency, newer.efficiency, pairs),
-        accounts=_accounts(older, newer),
-        clusterings=clusterings,
+        curves=_stacked(older.curves, newer.curves, CELL),
+        efficiency=_stacked(older.efficiency, newer.efficiency, [*CELL, "shots"]),
+        accounts=_accounts(older, newer, [entry["name"] for key in GROWING[1:] for entry in study.get(key, [])]),
+        clusterings=[known[entry["name"]] for entry in study["clusterings"] if entry["name"] in known],
         manifest=_manifest(older, newer),
+        cells=asked_cells(parse(StudyConfig, study, "the joined record")),
     )
 
 
-def _same_study(older: Record, newer: Record) -> None:
-    if older.study != newer.study:
-        changed = sorted(
-            key for key in older.study.keys() | newer.study.keys() if older.study.get(key) != newer.study.get(key)
-        )
-        raise UserError(
-            f"The record in the folder is of another study: its {', '.join(changed)} differ. Write elsewhere."
-        )
+def _one_study(older: Record, newer: Record) -> dict[str, Any]:
+    """The settings of both, with the clusterings, methods and baselines of either."""
+    old, new = older.study, newer.study
+    changed = sorted(key for key in (old.keys() | new.keys()) - set(GROWING) if old.get(key) != new.get(key))
+    study = dict(new)
+    for key in GROWING:
+        before, now = ({entry["name"]: entry for entry in _entries(of, key)} for of in (old, new))
+        changed += [f"{key} ({name})" for name in before.keys() & now.keys() if before[name] != now[name]]
+        if before or now:
+            study[key] = list((before | now).values())
+    if changed:
+        raise UserError(f"The record in the folder is of another study: {', '.join(changed)} differ. Write elsewhere.")
+    return study
+
+
+def _entries(study: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    return [{"name": entry, "kind": entry} if isinstance(entry, str) else entry for entry in study.get(key, [])]
+
+
+def _same_data(older: Record, newer: Record) -> None:
     old, new = ({task["name"]: task["checksums"] for task in record.tasks} for record in (older, newer))
     other = [name for name in old.keys() & new.keys() if old[name] != new[name]]
     if other:
@@ -77,20 +93,23 @@ def _same_study(older: Record, newer: Record) -> None:
         raise UserError("The record in the folder was made with other pre-training texts: write elsewhere.")
 
 
-def _stacked(older: pd.DataFrame, newer: pd.DataFrame, pairs: set[tuple[Any, Any]]) -> pd.DataFrame:
-    """The older rows whose pair of seeds the newer table does not have, and the newer ones."""
+def _stacked(older: pd.DataFrame, newer: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
+    """The older rows whose cell the newer table does not have, and the newer ones."""
     if older.empty or newer.empty:
         return newer if older.empty else older
-    of_older = zip(older["init_seed"].astype("Int64"), older["data_seed"], strict=True)
-    kept = older[[pair not in pairs for pair in of_older]]
-    whole = pd.concat([kept, newer], ignore_index=True)
-    return whole.sort_values([c for c in ("init_seed", "data_seed") if c in whole], kind="stable", ignore_index=True)
+
+    def keys(frame: pd.DataFrame) -> pd.MultiIndex:
+        return pd.MultiIndex.from_frame(frame[cell].astype({"init_seed": "Int64"}).fillna({"init_seed": -1}))
+
+    whole = pd.concat([older[~keys(older).isin(keys(newer))], newer], ignore_index=True)
+    return whole.sort_values(["init_seed", "data_seed"], kind="stable", ignore_index=True)
 
 
-def _accounts(older: Record, newer: Record) -> list[dict[str, Any]]:
-    before = {account["method"]: account for account in older.accounts}
-    found = [_account(before.pop(account["method"], None), account) for account in newer.accounts]
-    return [*found, *before.values()]
+def _accounts(older: Record, newer: Record, order: list[str]) -> list[dict[str, Any]]:
+    before, now = ({account["method"]: account for account in record.accounts} for record in (older, newer))
+    both = {name: _account(before.get(name), account) for name, account in now.items()}
+    found = before | both
+    return [found[name] for name in order if name in found]
 
 
 def _account(old: Mapping[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:

@@ -112,7 +112,8 @@ def record_of(workspace: Workspace, name: str) -> Record:
     index = workspace.current_index(name)
     done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
-    manifests = [workspace.artifact(e["id"]).stage.get("manifest") for e in done if e["kind"] == "fewshot"]
+    stages = [workspace.artifact(e["id"]).stage for e in done if e["kind"] == "fewshot"]
+    manifests = [{**s["manifest"], "dtype": s["inputs"].get("dtype")} for s in stages if s.get("manifest")]
     return Record(
         name=name,
         title=config.title,
@@ -123,8 +124,8 @@ def record_of(workspace: Workspace, name: str) -> Record:
         clusterings=_clusterings(workspace, config, done),
         texts={key: texts[key] for key in ("kept", "dropped", "held_out_rows", "leaks_by_task") if key in texts},
         tasks=_tasks(workspace, config, done),
-        manifest=_one_manifest([found for found in manifests if found]),
-        cells=_cells(config),
+        manifest=_one_manifest(manifests),
+        cells=asked_cells(config),
         overlaps=task_overlaps(
             {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
         ).to_dict(orient="records"),
@@ -132,7 +133,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
     )
 
 
-def _cells(config: StudyConfig) -> int:
+def asked_cells(config: StudyConfig) -> int:
     """Scores that a study asks for; a baseline without initialisation has one for each data seed."""
     evaluation = config.evaluation
     units = len(config.methods) * len(evaluation.pairs)

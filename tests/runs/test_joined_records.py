@@ -82,6 +82,21 @@ def test_of_a_pair_that_both_have_the_newer_counts(records: dict[str, Record]) -
     assert not both.results.duplicated(CELL).any()
 
 
+def test_methods_that_came_later_are_added(
+    tree: dict[str, object], records: dict[str, Record], tmp_path: Path, world: Path
+) -> None:
+    later = tiny.study_tree(world, methods=[*tree["methods"], {"name": "PT", "kind": "pt"}], evaluation=DESIGN)
+    Study(parse(StudyConfig, later, "test"), tmp_path).run([5, 6])
+    both = joined(records["whole"], record_of(Workspace(tmp_path), "tiny"))
+    assert both.methods == ["PPT", "MetaPT", "PT"] and both.study["baselines"]
+    assert [account["method"] for account in both.accounts] == ["PPT", "MetaPT", "PT", "tfidf"]
+    # 3 methods × 3 pairs and the baseline on 2 data seeds, on 2 tasks; PT lacks a pair.
+    assert both.cells == (3 * 3 + 2) * 2 and len(both.results) == both.cells - 2
+    changed = {**records["whole"].study, "methods": [{"name": "PT", "kind": "pt", "start": "random"}]}
+    with pytest.raises(UserError, match=r"methods \(PT\) differ"):
+        joined(replace(records["whole"], study=changed), record_of(Workspace(tmp_path), "tiny"))
+
+
 def test_machines_are_all_named(records: dict[str, Record]) -> None:
     first, second = records["first"], records["second"]
     assert "others" not in joined(first, second).manifest
@@ -95,7 +110,7 @@ def test_machines_are_all_named(records: dict[str, Record]) -> None:
 
 def test_records_of_different_studies_are_not_joined(records: dict[str, Record]) -> None:
     first, second = records["first"], records["second"]
-    with pytest.raises(UserError, match="its pretraining differ"):
+    with pytest.raises(UserError, match="pretraining differ"):
         joined(replace(first, study={**first.study, "pretraining": {"steps": 9}}), second)
     tasks = [{**task, "checksums": {"train": "other"}} for task in first.tasks]
     with pytest.raises(UserError, match="other few-shot rows"):
