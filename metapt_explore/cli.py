@@ -132,7 +132,7 @@ def results(
             f"The workspace {opened.folder} holds no study yet: run `metapt tour` or `metapt run STUDY.yaml`."
         )
     for name in names:
-        opened.study_config(name)
+        config = opened.study_config(name)
         table = results_table(opened, name)
         if as_json:
             for record in table.to_dict(orient="records"):
@@ -142,7 +142,7 @@ def results(
         else:
             from metapt_explore.run_terminal import print_summary
 
-            print_summary(name, summary_table(table))
+            print_summary(name, summary_table(table), rows=config.evaluation.scored_on)
 
 
 @app.command()

@@ -192,7 +192,7 @@ def run_in_terminal(
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
     table = run(config, opened.folder, minutes, init_seeds).results()
-    print_summary(config.name, summary_table(table), console)
+    print_summary(config.name, summary_table(table), console, config.evaluation.scored_on)
     say(console, texts_line(opened, config.name))
     say(console, spent_times(opened, config.name))
     say(console, f"This run took {say_time(time.monotonic() - began)}.")
@@ -227,9 +227,9 @@ def say(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def print_summary(name: str, summary: pd.DataFrame, console: Console | None = None) -> None:
-    """Prints accuracy in percent, a row for each task and method."""
-    table = Table(title=f"{escape(name)}: accuracy on test, %")
+def print_summary(name: str, summary: pd.DataFrame, console: Console | None = None, rows: str = "test") -> None:
+    """Prints accuracy in percent, a row for each task and method; `rows`: what was scored (`scored_on`)."""
+    table = Table(title=f"{escape(name)}: accuracy on {rows}, %")
     for column in ("task", "method"):
         table.add_column(column)
     for column in ("start", "mean", "std", "worst", "seeds"):

@@ -310,6 +310,13 @@ TASK_SETS = {
 }
 
 
+#: What is to be said of scores of a study that is `scored_on: dev`.
+DEV_SCORES = (
+    "These are scores on dev, for choosing among recipes: rate and step were chosen on the same rows, so that they "
+    "flatter every method. No test row was looked at. Test what is chosen once, on other seeds."
+)
+
+
 class EvaluationConfig(Strict):
     """The few-shot comparison."""
 
@@ -343,6 +350,11 @@ class EvaluationConfig(Strict):
     batch_size: int = Field(16, ge=1)
     curve_steps: list[int] = Field(
         default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
+    )
+    scored_on: Literal["test", "dev"] = Field(
+        "test",
+        description="dev: for choosing among recipes. No test row is looked at; scores are those of the dev rows that "
+        "rate and step were chosen on, and flatter every method",
     )
     curve_rows: int | None = Field(
         None,
@@ -468,6 +480,8 @@ class StudyConfig(Strict):
     def _baselines_fit(self) -> StudyConfig:
         check_names(self.baselines, [method.name for method in self.methods])
         check_calibration(self.baselines, self.verbalizer.decode)
+        if self.baselines and self.evaluation.scored_on == "dev":
+            raise ValueError("`evaluation.scored_on: dev` goes without `baselines`: they are scored on test")
         return self
 
     @model_validator(mode="after")

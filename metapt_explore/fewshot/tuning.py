@@ -115,8 +115,11 @@ def tune(
     scored.score(snapshots, running)
     curves = scored.records(snapshots)
     chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
-    steps = {seed: [c["step"] for c in curves if _same_cell(c, choice)] for seed, choice in chosen.items()}
-    tested, drawn = _score_test(snapshots, cells, chosen, steps, reading, train, test, config.curve_rows)
+    if config.scored_on == "dev":
+        tested = drawn = {seed: _dev_for_test(curves, choice) for seed, choice in chosen.items()}
+    else:
+        steps = {seed: [c["step"] for c in curves if _same_cell(c, choice)] for seed, choice in chosen.items()}
+        tested, drawn = _score_test(snapshots, cells, chosen, steps, reading, train, test, config.curve_rows)
     results, kept = [], {}
     for seed in seeds:
         choice = chosen[seed]
@@ -256,6 +259,15 @@ def _score_test(
         for seed, of in steps.items()
     }
     return tested, drawn
+
+
+def _dev_for_test(curves: list[dict[str, Any]], choice: dict[str, Any]) -> dict[int, dict[str, float]]:
+    """What `_score_test` returns of a data seed, out of dev scores."""
+    return {
+        c["step"]: _named({key.removeprefix("dev_"): c[key] for key in c if key.startswith("dev_")})
+        for c in curves
+        if _same_cell(c, choice)
+    }
 
 
 def _named(metrics: dict[str, float]) -> dict[str, float]:

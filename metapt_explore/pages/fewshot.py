@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
+from metapt_explore.config.study import DEV_SCORES
 from metapt_explore.pages import shared
 from metapt_explore.run_terminal import caution
 from metapt_explore.runs.artifact import Artifact
@@ -59,7 +60,9 @@ def _scores(workspace: Workspace, name: str) -> None:
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
     with shared.guard():
         results = results_table(workspace, name)
-        _summary(results)
+        _summary(results, config.evaluation.scored_on)
+        if config.evaluation.scored_on == "dev":
+            st.info(DEV_SCORES)
         if config.verbalizer.sentence:
             st.info(config.verbalizer.sentence)
         for warning in split_warnings(workspace, name):
@@ -85,8 +88,8 @@ def _scores(workspace: Workspace, name: str) -> None:
         _all(results, name)
 
 
-def _summary(results: pd.DataFrame) -> None:
-    st.subheader("Accuracy on test")
+def _summary(results: pd.DataFrame, rows: str) -> None:
+    st.subheader(f"Accuracy on {rows}")
     summary = summary_table(results)
     for column in PERCENT:
         summary[column] = (100 * summary[column]).round(1)

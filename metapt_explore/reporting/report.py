@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore.config.study import DEV_SCORES
 from metapt_explore.errors import UserError
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Code, Document, Figure, Heading, Paragraph, Table
@@ -107,6 +108,8 @@ def _answer(document: Document, record: Record, asked: list[Question], found: li
     others = [(q, a) for q, a in zip(asked, found, strict=True) if not q.primary]
     if others:
         document.add(Bullets([f"**{q.text}** {a.sentence}" for q, a in others]))
+    if record.study["evaluation"].get("scored_on") == "dev":
+        document.add(Paragraph(DEV_SCORES, note=True))
     if len(record.results) < record.cells:
         text = f"The study is not finished: {len(record.results)} of {record.cells} scores are there."
         document.add(Paragraph(text, note=True))
@@ -116,10 +119,11 @@ def _scores(document: Document, record: Record, methods: list[str]) -> None:
     results = record.results
     evaluation = record.study["evaluation"]
     document.add(Heading("Scores"))
+    rows = evaluation.get("scored_on", "test")
     caption = (
-        f"Accuracy on test in percent after tuning on {evaluation.get('shots', 16)} examples a class, mean ± standard "
-        "deviation over pairs of seeds (initialisation seed, data seed). The spread in the column *mean* is that of "
-        "the mean over tasks. Learning rate and step were chosen on dev."
+        f"Accuracy on {rows} in percent after tuning on {evaluation.get('shots', 16)} examples a class, mean ± "
+        "standard deviation over pairs of seeds (initialisation seed, data seed). The spread in the column *mean* is "
+        "that of the mean over tasks. Learning rate and step were chosen on dev."
     )
     document.add(Table(tables.score_table(results, methods), caption))
     document.add(Figure("seeds", figures.seed_points(results, methods), "Every score is a point; the bar is the mean."))

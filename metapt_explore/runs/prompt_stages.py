@@ -142,6 +142,8 @@ def fewshot_recipe(
     }
     # Settings that came later: scores that were made before them keep their ids.
     config |= {key: value for key in ("proximal", "halving_steps", "curve_rows") if (value := getattr(evaluation, key))}
+    if evaluation.scored_on == "dev":
+        config["scored_on"] = "dev"
     verbalizer = study.verbalizer
     if verbalizer != VerbalizerConfig():  # finished evaluations that were read the plain way stay valid
         config["verbalizer"] = verbalizer.model_dump(mode="json", exclude_defaults=True)

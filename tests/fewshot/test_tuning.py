@@ -111,6 +111,20 @@ def test_curves_over_some_test_rows_leave_the_scores_as_they_are(backbone: Causa
         assert drawn["test_loss"] == pytest.approx(measure(scores, [test.labels[row] for row in few])["loss"], rel=1e-4)
 
 
+def test_scored_on_dev_no_test_row_is_looked_at(backbone: CausalBackbone) -> None:
+    whole, dev = run(backbone, [3, 8], [0.05, 0.1]), run(backbone, [3, 8], [0.05, 0.1], scored_on="dev")
+    for a, b in zip(whole.results, dev.results, strict=True):
+        assert (a["learning_rate"], a["step"]) == (b["learning_rate"], b["step"])
+        assert b["accuracy"] == b["dev_accuracy"] == a["dev_accuracy"]
+        (begin,) = {c["dev_accuracy"] for c in whole.curves if (c["data_seed"], c["step"]) == (a["data_seed"], 0)}
+        assert b["start_accuracy"] == begin
+    config = EvaluationConfig(tasks=["x"], steps=2, batch_size=4, scored_on="dev", data_seeds=[3])
+    reader, start = backbone.reader(LABELS, "test"), backbone.embedding[20:23].clone()
+    none = Split([], [])
+    args = ({3: split(3, 8)}, {3: split(103, 8)}, none, config, (0, 0), lambda step, record: None)
+    assert tune(start, backbone, reader, *args).results
+
+
 def test_tuning_learns(backbone: CausalBackbone) -> None:
     curves = run(backbone, [3], [0.1], steps=40).curves
     assert curves[-1]["dev_loss"] < 0.8 * curves[0]["dev_loss"]
