@@ -201,8 +201,8 @@ def run_in_terminal(
         say(console, say_cost(cost))
     if config.labelling is not None:
         say(console, labels_line(opened, config.name))
-    if config.verbalizer.sentence:
-        say(console, config.verbalizer.sentence)
+    for sentence in config.reading_sentences:
+        say(console, sentence)
     for warning in split_warnings(opened, config.name):
         say(console, f"Note: {warning}")
     say(console, caution(table))

@@ -250,6 +250,9 @@ class MethodConfig(Strict):
         "with the others'",
     )
     tuning: TuningConfig | None = Field(None, description="overrides of evaluation for this method")
+    verbalizer: VerbalizerConfig | None = Field(
+        None, description="how this method's classes are read, where that is not the study's way; reports flag it"
+    )
 
     @field_validator("clustering")
     @classmethod
@@ -485,6 +488,16 @@ class StudyConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _methods_compete_with_the_same_words(self) -> StudyConfig:
+        for method in self.methods:
+            if method.verbalizer is not None and method.verbalizer.decode != self.verbalizer.decode:
+                raise ValueError(
+                    f"method '{method.name}': `verbalizer.decode` belongs to the study: prompts are pre-trained by "
+                    "it, too"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _texts_fit_the_template(self) -> StudyConfig:
         check_pairs(self.auxiliary_tasks, self.texts)
         for source in (self.texts, self.labelling.train if self.labelling else None):
@@ -556,6 +569,16 @@ class StudyConfig(Strict):
         if shots is None or shots == self.evaluation.shots:
             return self
         return self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"shots": shots})})
+
+    def reading_of(self, method: MethodConfig) -> VerbalizerConfig:
+        """How a method's classes are read downstream."""
+        return method.verbalizer or self.verbalizer
+
+    @property
+    def reading_sentences(self) -> list[str]:
+        """How classes are read, for whoever looks at the scores; nothing of what is read the plain way."""
+        own = [(m.name, m.verbalizer.sentence or "Read by label words.") for m in self.methods if m.verbalizer]
+        return [*filter(None, [self.verbalizer.sentence]), *(f"{name}: {sentence}" for name, sentence in own)]
 
     def clustering(self, name: str) -> ClusteringConfig:
         """Returns the clustering of that name, or says which exist."""

@@ -63,8 +63,8 @@ def _scores(workspace: Workspace, name: str) -> None:
         _summary(results, config.evaluation.scored_on)
         if config.evaluation.scored_on == "dev":
             st.info(DEV_SCORES)
-        if config.verbalizer.sentence:
-            st.info(config.verbalizer.sentence)
+        for sentence in config.reading_sentences:
+            st.info(shared.plain(sentence))
         for warning in split_warnings(workspace, name):
             st.info(shared.plain(warning))
         st.subheader("Worth of the start")

@@ -17,7 +17,11 @@ RECIPE = (
     "pooled_weight",
     "task_weights",
     "tuning",
+    "verbalizer",
 )
+
+#: What is no part of pre-training: how a prompt is tuned, and how classes are read.
+TERMS = ("tuning", "verbalizer")
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,9 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
     """The questions that a study's methods can answer, the primary one first.
 
     Primary is the first MetaPT method whose groups are not random, against the first PPT: the claim under test. The
-    others are: the same against its own random groups (do the clusters matter, or would any groups do?), each
-    pre-trained method against PT, and PPT against a PT that may tune for as long.
+    others are: the same against a further PPT that is tuned and read alike, against its own random groups (do the
+    clusters matter, or would any groups do?), each pre-trained method against PT, and PPT against a PT that may tune
+    for as long.
 
     Args:
         study: The study's settings as plain values (`Record.study`).
@@ -75,6 +80,10 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         if pooled:
             text = f"Does {name} beat pooled pre-training?"
             found.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in found)))
+        for other in pooled[1:]:
+            if all(other.get(key) == method.get(key) for key in TERMS):
+                text = f"Does {name} beat pooled pre-training that is tuned and read as it is?"
+                found.append(Question(text, name, other["name"]))
         same_recipe = [c for c in controls if all(c.get(key) == method.get(key) for key in RECIPE)]
         # Where there are random groups of the very sizes of its clusters, only they are its control.
         same_sizes = [c for c in same_recipe if [random[name] for name in _clusterings(c)] == _clusterings(method)]

@@ -47,7 +47,7 @@ def check_study(
     tokenizer = load_pretrained(AutoTokenizer, folder, model.name)
     layout = layout_class(family)(tokenizer, model, placement)
     whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
-    if family == "sentence" and study.verbalizer.read == "automatic":
+    if family == "sentence" and any(study.reading_of(method).read == "automatic" for method in study.methods):
         raise UserError(
             f"verbalizer.read is `automatic`, but the sentence encoder '{model.name}' has no words to choose from; "
             "describe the classes, or use `prototypes`."

@@ -144,7 +144,7 @@ def fewshot_recipe(
     config |= {key: value for key in ("proximal", "halving_steps", "curve_rows") if (value := getattr(evaluation, key))}
     if evaluation.scored_on == "dev":
         config["scored_on"] = "dev"
-    verbalizer = study.verbalizer
+    verbalizer = study.reading_of(method)
     if verbalizer != VerbalizerConfig():  # finished evaluations that were read the plain way stay valid
         config["verbalizer"] = verbalizer.model_dump(mode="json", exclude_defaults=True)
     title = f"few-shot {task.name}, {method.name}, initialisation seed {init_seed}"
