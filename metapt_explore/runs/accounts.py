@@ -16,7 +16,7 @@ def method_accounts(workspace: Workspace, study: StudyConfig) -> list[dict[str, 
     Returns:
         Records with ``method``, ``kind``, ``start`` (what the prompt began from), ``pretraining_row_passes`` (rows
         forward and backward of one pre-training), ``tuning_row_passes`` (of one score's tuning, mean),
-        ``diagnostic_rows`` (apart from the budget), ``learning_rates``, ``tuning_steps``, ``reading`` (of classes), ``selected_on``,
+        ``diagnostic_rows`` (apart from the budget), ``learning_rates``, ``tuning_steps``, ``reading``, ``selected_on``,
         ``data_seeds``, ``tasks``, ``shots``, ``trained_parameters``, ``seconds`` (tuning and scoring, mean of a
         score), ``pretraining_seconds`` (mean) and ``peak_mib`` (highest, None where it was not measured).
     """
