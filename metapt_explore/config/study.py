@@ -12,6 +12,7 @@ from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import UNNAMED, LabelsConfig, SourceConfig, Strict, check_pairs, in_data_folder
+from metapt_explore.config.topics import TopicsConfig
 from metapt_explore.errors import UserError, nearest
 
 Placement = Literal["suffix", "prefix", "encoder", "decoder"]
@@ -212,6 +213,10 @@ class TuningConfig(Strict):
     proximal: float | None = Field(None, ge=0)
 
 
+#: Settings of methods that are pre-trained.
+PRETRAINED_ONLY = ("outer_lr", "average_last", "topics")
+
+
 class MethodConfig(Strict):
     """One row of the comparison."""
 
@@ -248,6 +253,9 @@ class MethodConfig(Strict):
         "equal",
         description="maml: tasks of an episode count equally, by their query loss, or by how far their gradient agrees "
         "with the others'",
+    )
+    topics: TopicsConfig | None = Field(
+        None, description="ppt, metapt: part of each outer step tells clusters apart, instead of labels (`topics.py`)"
     )
     tuning: TuningConfig | None = Field(None, description="overrides of evaluation for this method")
     verbalizer: VerbalizerConfig | None = Field(
@@ -287,14 +295,12 @@ class MethodConfig(Strict):
             raise ValueError("`extra_tuning` belongs to pt: the other methods spend these rows on pre-training")
         if self.kind != "pt" and self.start is not None:
             raise ValueError("`start` belongs to pt; pre-trained methods all begin from prompt.start")
-        refused = {"pt": ("outer_lr", "average_last"), "ppt": (), "metapt": ()}[self.kind]
+        refused = {"pt": PRETRAINED_ONLY, "ppt": (), "metapt": ()}[self.kind]
         if self.kind != "metapt":
             refused = ("learner", "order", "inner_steps", "inner_lr", "pooled_weight", "task_weights", *refused)
         for key in refused:
             if self.is_set(key):
-                raise ValueError(
-                    f"`{key}` belongs to {'pre-trained' if key in ('outer_lr', 'average_last') else 'metapt'} methods"
-                )
+                raise ValueError(f"`{key}` belongs to {'pre-trained' if key in PRETRAINED_ONLY else 'metapt'} methods")
         if self.learner != "maml" and (self.is_set("pooled_weight") or self.is_set("task_weights")):
             raise ValueError("`pooled_weight` and `task_weights` go with `learner: maml`")
         if self.learner == "reptile" and self.order == "exact":
@@ -522,6 +528,11 @@ class StudyConfig(Strict):
                         f"method '{method.name}' needs `clustering`: with `auxiliary_tasks.classes: clusters` its rows "
                         "get their words from clusters"
                     )
+                if method.topics is not None:
+                    raise ValueError(
+                        f"method '{method.name}': `topics` goes with `auxiliary_tasks.classes: labels`: with "
+                        "`clusters` all tasks tell clusters apart"
+                    )
                 if method.without or method.only:
                     raise ValueError(
                         f"method '{method.name}': `without` and `only` go with `auxiliary_tasks.classes: labels`: with "
@@ -559,7 +570,9 @@ class StudyConfig(Strict):
                     f"clustering '{clustering.name}': like: '{clustering.like}' is not a clustering listed before it"
                 )
         for method in self.methods:
-            for name in method.clusterings:
+            if method.topics is not None and self.pretraining.meta_batch_size < 2:
+                raise ValueError(f"method '{method.name}': `topics` needs pretraining.meta_batch_size of two or more")
+            for name in [*method.clusterings, *(method.topics.clusterings if method.topics else [])]:
                 if name not in known:
                     raise ValueError(f"method '{method.name}': no clustering '{name}'. {nearest(name, known)}")
         return self

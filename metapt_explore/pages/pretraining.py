@@ -77,6 +77,7 @@ def _curves(
             )
             shared.go_to_start()
         metrics = artifact.metrics
+        names = _with_topics(names, metrics, method)
         _numbers(artifact, status, metrics, outer_steps(method, config.pretraining))
         if status == "done" and metrics.empty:
             raise ValueError("metrics.jsonl is missing or holds no line that can be read")
@@ -122,6 +123,15 @@ def guessing(config: StudyConfig) -> str:
         return "Label words compete with every token, so a guess between the labels costs more than its logarithm."
     classes = len(config.auxiliary_tasks.labels)
     return f"ln {classes} ≈ {log(classes):.2f} nats is guessing between {classes} labels."
+
+
+def _with_topics(names: dict[int, str], metrics: pd.DataFrame, method: MethodConfig) -> dict[int, str]:
+    """The names, and those of topic tasks, whose numbers go on where those of the clusters' tasks end."""
+    if method.topics is None or "task" not in metrics or not names:
+        return names
+    clusterings = method.topics.clusterings
+    highest = sorted({int(task) for task in metrics["task"]})[-len(clusterings) :]
+    return {**names, **{task: f"topics of {name}" for task, name in zip(highest, clusterings, strict=False)}}
 
 
 def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:

@@ -12,16 +12,18 @@ from metapt_explore.config import MethodConfig, PretrainingConfig
 from metapt_explore.pretraining.episodes import Episode, Tasks
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.methods import make_learner
+from metapt_explore.pretraining.topics import Topics
 
 COLUMNS = ["task", "row", "support", "query", "drawn"]
 
 
-def recorded_setting(config: Mapping[str, Any], tasks: Tasks) -> Setting:
+def recorded_setting(config: Mapping[str, Any], tasks: Tasks, topics: Topics | None = None) -> Setting:
     """The setting of a pre-training out of what its artifact's ``stage.json`` says.
 
     Args:
         config: Configuration of a `prompt` stage that was pre-trained.
         tasks: Its auxiliary tasks.
+        topics: Its topic tasks, where it has some.
     """
     sizes = {key: config[key] for key in PretrainingConfig.model_fields if key in config}
     method = {key: config[key] for key in ("learner", "order", "inner_steps") if key in config}
@@ -32,6 +34,7 @@ def recorded_setting(config: Mapping[str, Any], tasks: Tasks) -> Setting:
         MethodConfig(name="recorded", kind=config["kind"], clustering=clustering, **method),
         int(config["seed"]),
         int(config["init_seed"]),
+        topics=topics,
     )
 
 
@@ -61,16 +64,19 @@ def drawn_rows(setting: Setting, steps: int | None = None) -> pd.DataFrame:
         [1, 1, 1, 1]
     """
     pooled = setting.method.kind == "ppt"
-    members = {task: [int(row) for rows in classes.values() for row in rows] for task, classes in setting.tasks.items()}
+    of_topics = setting.topics.tasks if setting.topics is not None else {}
+    every = {**setting.tasks, **of_topics}
+    members = {task: [int(row) for rows in classes.values() for row in rows] for task, classes in every.items()}
     home: dict[int, int] = {}
-    for task in sorted(members):
+    for task in sorted(setting.tasks):
         for row in members[task]:
             home.setdefault(row, task)
     counts: dict[str, Counter[tuple[int, int]]] = {"support": Counter(), "query": Counter()}
     for episode in episodes(setting, steps):
         for part, sets in (("support", episode.support), ("query", episode.query)):
             for task, rows in zip(episode.tasks, sets, strict=True):
-                counts[part].update((home[row] if pooled else task, row) for row in rows)
+                whole = pooled and task not in of_topics
+                counts[part].update((home[row] if whole else task, row) for row in rows)
     table = pd.DataFrame(
         [
             (task, row, counts["support"][task, row], counts["query"][task, row])

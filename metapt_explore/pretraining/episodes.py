@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ class Episode:
             has rows enough.
         support_labels: Class index of each support row.
         query_labels: Class index of each query row.
+        readers: Which reader each task is read by; empty where there is one (`topics.py`).
     """
 
     tasks: list[int]
@@ -33,6 +34,7 @@ class Episode:
     query: list[list[int]]
     support_labels: list[list[int]]
     query_labels: list[list[int]]
+    readers: list[int] = field(default_factory=list)
 
     @property
     def rows(self) -> list[int]:
@@ -58,7 +60,9 @@ def read_tasks(table: pd.DataFrame, labels: Sequence[str]) -> dict[int, dict[str
     return found
 
 
-def draw_episode(tasks: Tasks, config: PretrainingConfig, seed: int, init_seed: int, step: int) -> Episode:
+def draw_episode(
+    tasks: Tasks, config: PretrainingConfig, seed: int, init_seed: int, step: int, name: str = "episodes"
+) -> Episode:
     """Draws the tasks and rows of one outer step.
 
     Tasks are drawn without replacement (with, once all are used). Rows are label-balanced: each
@@ -71,6 +75,7 @@ def draw_episode(tasks: Tasks, config: PretrainingConfig, seed: int, init_seed: 
         seed: The study seed.
         init_seed: The initialisation seed.
         step: The outer step; the draw depends on nothing else, so that a resumed run goes on equally.
+        name: Of the random stream.
 
     Example:
         >>> tasks = {0: {"bad": [0, 1, 2], "good": [3, 4, 5]}}
@@ -79,7 +84,7 @@ def draw_episode(tasks: Tasks, config: PretrainingConfig, seed: int, init_seed: 
         >>> len(set(episode.rows))
         4
     """
-    rng = stream(seed, "episodes", init_seed, step)
+    rng = stream(seed, name, init_seed, step)
     names = sorted(tasks)
     chosen: list[int] = []
     while len(chosen) < config.meta_batch_size:

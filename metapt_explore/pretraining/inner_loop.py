@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -50,18 +51,20 @@ def descend(prompt: Tensor, rates: float | Tensor, batch: Batch, tasks: int, ste
     return Descent(prompts, gradients, losses)
 
 
-def stack(rows: list[list[int]], labels: list[list[int]]) -> Batch:
-    """Lays the rows of several tasks behind one another; each task is one group."""
+def stack(rows: list[list[int]], labels: list[list[int]], readers: Sequence[int] = ()) -> Batch:
+    """Lays the rows of several tasks behind one another; each task is one group, and may have a reader of its own."""
     return Batch(
         [row for part in rows for row in part],
         [group for group, part in enumerate(rows) for _ in part],
         [label for part in labels for label in part],
+        [reader for reader, part in zip(readers, rows, strict=False) for _ in part],
     )
 
 
 def support_and_query(episode: Episode) -> tuple[Batch, Batch]:
     """The rows of an episode's tasks, stacked."""
-    return stack(episode.support, episode.support_labels), stack(episode.query, episode.query_labels)
+    readers = episode.readers
+    return stack(episode.support, episode.support_labels, readers), stack(episode.query, episode.query_labels, readers)
 
 
 def task_records(episode: Episode, before: Tensor, after: Tensor, query: Tensor) -> list[dict[str, float]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from metapt_explore.config import MethodConfig, PretrainingConfig
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.pretraining.episodes import Episode, Tasks, draw_episode
+from metapt_explore.pretraining.topics import Topics
 from metapt_explore.prompts.gradients import Scorer
 
 
@@ -53,6 +54,7 @@ class Setting:
         seed: The study seed.
         init_seed: The initialisation seed.
         labelled_rows: Every row with a label, whether or not a task holds it.
+        topics: Tasks that tell clusters apart, where the method has some.
     """
 
     tasks: Tasks
@@ -61,6 +63,7 @@ class Setting:
     seed: int
     init_seed: int
     labelled_rows: Sequence[int] = ()
+    topics: Topics | None = None
 
     @property
     def steps(self) -> int:
@@ -92,7 +95,12 @@ class TaskLearner:
     def draw(self, step: int) -> Episode:
         """Draws tasks, support and query rows."""
         setting = self.setting
-        return draw_episode(setting.tasks, setting.config, setting.seed, setting.init_seed, step)
+        config, seeds, topics = setting.config, (setting.seed, setting.init_seed, step), setting.topics
+        if topics is None:
+            return draw_episode(setting.tasks, config, *seeds)
+        others = config.meta_batch_size - topics.slots(config.meta_batch_size)
+        episode = draw_episode(setting.tasks, config.model_copy(update={"meta_batch_size": others}), *seeds)
+        return topics.added_to(episode, config, *seeds)
 
     def parameters(self, start: Tensor) -> dict[str, Tensor]:
         """The prompt."""

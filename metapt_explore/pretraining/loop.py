@@ -44,6 +44,7 @@ def pretrain(
     reader: Reader,
     record: Record,
     on_step: Callable[[int], None],
+    topic_readers: Sequence[Reader] = (),
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Pre-trains one prompt.
 
@@ -57,6 +58,7 @@ def pretrain(
         record: Receives metrics and checkpoints; a checkpoint found there is gone on from.
         on_step: Called with the finished steps after each step and each pass through the model; may raise to
             stop, what is finished has then been kept.
+        topic_readers: Template and words of each topic task, where the setting has some.
 
     Returns:
         What was learned by name, `prompt` among it, and telemetry (row passes, diagnostic rows, states found).
@@ -65,8 +67,10 @@ def pretrain(
     episodes = [learner.draw(step) for step in range(setting.steps)]
     kept = _kept_rows(episodes, setting)
     position = {row: index for index, row in enumerate(kept)}
-    bank = backbone.bank([texts[row] for row in kept], reader)
-    scorer = Scorer(backbone, bank, reader)
+    kept_texts = [texts[row] for row in kept]
+    bank = backbone.bank(kept_texts, reader)
+    others = [(backbone.bank(kept_texts, other), other) for other in topic_readers]
+    scorer = Scorer(backbone, bank, reader, others)
     health = HealthWatch(backbone.embedding, f"Pre-training of {setting.method.name}", backbone.on_notice)
 
     learned = {name: torch.nn.Parameter(value.clone()) for name, value in learner.parameters(start).items()}
@@ -78,7 +82,8 @@ def pretrain(
         counted = scorer.row_passes, scorer.diagnostic_rows
         scorer.on_pass = partial(on_step, step)
         try:
-            bank.prepare(episode.rows)
+            for each in dict.fromkeys([bank, *(other for other, _ in others)]):
+                each.prepare(episode.rows)
             values = {name: value.detach() for name, value in learned.items()}
             gradients, task_records = learner.gradient(values, episode, scorer)
         except BaseException:
@@ -131,6 +136,8 @@ def _kept_rows(episodes: list[Episode], setting: Setting) -> list[int]:
     """
     drawn = {row for episode in episodes for row in episode.rows}
     usable = set(setting.labelled_rows)
+    if setting.topics is not None:
+        usable |= {row for classes in setting.topics.tasks.values() for rows in classes.values() for row in rows}
     return sorted(usable if drawn <= usable and 2 * len(drawn) > len(usable) else drawn)
 
 

@@ -35,17 +35,23 @@ class Pooled:
                 self._pool.setdefault(name, []).extend(new)
                 pooled.update(new)
         # One "task", the pool, with the rows of a whole meta-step: half as support, half as query.
+        slots = config.meta_batch_size
+        slots -= setting.topics.slots(slots) if setting.topics is not None else 0
         self._config = config.model_copy(
             update={
                 "meta_batch_size": 1,
-                "support_size": config.meta_batch_size * config.support_size,
-                "query_size": config.meta_batch_size * config.query_size,
+                "support_size": slots * config.support_size,
+                "query_size": slots * config.query_size,
             }
         )
 
     def draw(self, step: int) -> Episode:
-        """Draws a balanced batch from the pool."""
-        return draw_episode({0: self._pool}, self._config, self.setting.seed, self.setting.init_seed, step)
+        """Draws a balanced batch from the pool, and topic tasks beside it where the method has some."""
+        setting = self.setting
+        episode = draw_episode({0: self._pool}, self._config, setting.seed, setting.init_seed, step)
+        if setting.topics is None:
+            return episode
+        return setting.topics.added_to(episode, setting.config, setting.seed, setting.init_seed, step)
 
     def parameters(self, start: Tensor) -> dict[str, Tensor]:
         """The prompt."""
@@ -55,7 +61,13 @@ class Pooled:
         self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         """Gradient of the mean loss over all rows of the step."""
-        labels = [*episode.support_labels[0], *episode.query_labels[0]]
-        batch = Batch(episode.rows, [0] * len(episode.rows), labels)
+        labels = [label for part in (*episode.support_labels, *episode.query_labels) for label in part]
+        readers = [
+            reader
+            for parts in (episode.support, episode.query)
+            for reader, part in zip(episode.readers, parts, strict=False)
+            for _ in part
+        ]
+        batch = Batch(episode.rows, [0] * len(episode.rows), labels, readers)
         losses, gradients = scorer.losses_and_gradients(parameters["prompt"][None], batch)
         return {"prompt": gradients[0]}, [{"task": -1, "loss": float(losses[0])}]

@@ -28,11 +28,13 @@ class Batch:
         rows: Row indices into the bank.
         groups: Group of each row.
         labels: Class index of each row.
+        readers: Which reader each row is read by; empty: the first.
     """
 
     rows: Sequence[int]
     groups: Sequence[int]
     labels: Sequence[int]
+    readers: Sequence[int] = ()
 
 
 class Scorer:
@@ -43,6 +45,13 @@ class Scorer:
     like length, as many as the memory budget allows; where memory runs out all the same, passes are
     halved from then on.
 
+    Args:
+        backbone: The frozen model.
+        bank: The texts.
+        reader: Template and label words.
+        others: Further readers with their banks of the same texts, where rows are read in different ways; rows of a
+            pass share their reader.
+
     Attributes:
         row_passes: Rows sent forward and backward so far (what methods are compared by).
         diagnostic_rows: Rows sent forward only, for diagnostics; counted apart.
@@ -50,8 +59,11 @@ class Scorer:
         on_pass: Called after each pass; may raise to stop.
     """
 
-    def __init__(self, backbone: Backbone, bank: Bank, reader: Reader) -> None:
+    def __init__(
+        self, backbone: Backbone, bank: Bank, reader: Reader, others: Sequence[tuple[Bank, Reader]] = ()
+    ) -> None:
         self.backbone, self.bank, self.reader = backbone, bank, reader
+        self._read = [(bank, reader), *others]
         self.row_passes = 0.0
         self.diagnostic_rows = 0
         self.passes = 0
@@ -144,17 +156,28 @@ class Scorer:
             self.on_pass()
 
     def _cut(self, prompts: Tensor, batch: Batch, second_derivative: bool) -> list[list[int]]:
-        """Positions of the batch in passes of like length."""
-        backbone = self.backbone
-        lengths = [len(self.bank.token_ids[row]) for row in batch.rows]
-        order = sorted(range(len(lengths)), key=lambda place: (lengths[place], place))
+        """Positions of the batch in passes of like length, read alike."""
+        if not batch.readers:
+            return self._cut_alike(prompts, batch, range(len(batch.rows)), 0, second_derivative)
+        parts: list[list[int]] = []
+        for reader in sorted(set(batch.readers)):
+            places = [place for place, own in enumerate(batch.readers) if own == reader]
+            parts += self._cut_alike(prompts, batch, places, reader, second_derivative)
+        return parts
+
+    def _cut_alike(
+        self, prompts: Tensor, batch: Batch, places: Sequence[int], read_by: int, second_derivative: bool
+    ) -> list[list[int]]:
+        backbone, (bank, reader) = self.backbone, self._read[read_by]
+        lengths = {place: len(bank.token_ids[batch.rows[place]]) for place in places}
+        order = sorted(places, key=lambda place: (lengths[place], place))
         prompt_tokens = prompts.shape[1]
         parts: list[list[int]] = []
         part: list[int] = []
         tokens = 0
         for place in order:
             longest = lengths[place]
-            limit = backbone.rows_within(self.reader, prompt_tokens, longest, second_derivative=second_derivative)
+            limit = backbone.rows_within(reader, prompt_tokens, longest, second_derivative=second_derivative)
             padded = (len(part) + 1) * longest
             wasteful = (
                 not backbone.keeps_states
@@ -175,8 +198,9 @@ class Scorer:
         rows_of_group = torch.bincount(all_groups, minlength=len(prompts)).clamp(min=1)
         places = torch.tensor(part, device=device)
         groups, labels = all_groups[places], torch.tensor(batch.labels, device=device)[places]
-        rows = self.backbone.prepared(self.bank, [batch.rows[place] for place in part], self.reader, prompts.shape[1])
-        scores = self.backbone.class_scores(prompts, groups, rows, self.reader, second_derivative)
-        row_losses = F.cross_entropy(self.reader.verbalizer.for_loss(scores), labels, reduction="none")
+        bank, reader = self._read[batch.readers[part[0]] if batch.readers else 0]
+        rows = self.backbone.prepared(bank, [batch.rows[place] for place in part], reader, prompts.shape[1])
+        scores = self.backbone.class_scores(prompts, groups, rows, reader, second_derivative)
+        row_losses = F.cross_entropy(reader.verbalizer.for_loss(scores), labels, reduction="none")
         weighted = row_losses / rows_of_group[groups]
         return torch.zeros(len(prompts), device=device).index_add(0, groups, weighted)

@@ -69,10 +69,10 @@ class Layout(ABC):
         """
         template = tokenise(labels.template, self.encode, self.encode_behind)
         self.check_template(labels.template, template, where)
-        words = label_tokens(labels, self._word_encoder(labels.template), where, whole_vocabulary)
+        words = label_tokens(labels, self.word_encoder(labels.template), where, whole_vocabulary)
         return Reader(template, self.verbalizer(words, whole_vocabulary), tuple(labels.labels))
 
-    def _word_encoder(self, written: str) -> Callable[[str], list[int]]:
+    def word_encoder(self, written: str) -> Callable[[str], list[int]]:
         """Token ids of a label word where it stands in a template."""
         return (lambda word: self.encode(self.behind_space(word))) if self.spaced(written) else self.encode
 

@@ -16,12 +16,13 @@ RECIPE = (
     "average_last",
     "pooled_weight",
     "task_weights",
+    "topics",
     "tuning",
     "verbalizer",
 )
 
-#: What is no part of pre-training: how a prompt is tuned, and how classes are read.
-TERMS = ("tuning", "verbalizer")
+#: What a pooled method must share with a MetaPT method for meta-learning to be all that sets them apart.
+TERMS = ("topics", "tuning", "verbalizer")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
     """The questions that a study's methods can answer, the primary one first.
 
     Primary is the first MetaPT method whose groups are not random, against the first PPT: the claim under test. The
-    others are: the same against a further PPT that is tuned and read alike, against its own random groups (do the
+    others are: the same against a further PPT on the same terms, against its own random groups (do the
     clusters matter, or would any groups do?), each pre-trained method against PT, and PPT against a PT that may tune
     for as long.
 
@@ -82,7 +83,7 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
             found.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in found)))
         for other in pooled[1:]:
             if all(other.get(key) == method.get(key) for key in TERMS):
-                text = f"Does {name} beat pooled pre-training that is tuned and read as it is?"
+                text = f"Does {name} beat pooled pre-training on its own terms (topics, tuning, reading)?"
                 found.append(Question(text, name, other["name"]))
         same_recipe = [c for c in controls if all(c.get(key) == method.get(key) for key in RECIPE)]
         # Where there are random groups of the very sizes of its clusters, only they are its control.

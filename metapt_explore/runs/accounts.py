@@ -62,6 +62,7 @@ def _account(
         "tuning_steps": max(config["steps"] for config in configs),
         "extra_tuning": method.extra_tuning,
         "proximal": tuned.proximal,
+        "auxiliary": _auxiliary(method),
         "reading": study.reading_of(method).sentence or "By label words.",
         "selected_on": "dev",
         "data_seeds": sorted({seed for config in configs for seed in config["data_seeds"]}),
@@ -73,6 +74,14 @@ def _account(
         "pretraining_seconds": _mean([artifact.stage.get("seconds", 0.0) for artifact in prompts]),
         "peak_mib": max(peaks) if peaks else None,
     }
+
+
+def _auxiliary(method: MethodConfig) -> str:
+    """What its auxiliary tasks tell apart."""
+    if method.topics is None:
+        return "one kind of task"
+    share = f"{100 * method.topics.share:.0f} %"
+    return f"{share} topics of {' + '.join(method.topics.clusterings)}"
 
 
 def _baseline_account(

@@ -17,6 +17,7 @@ from metapt_explore.errors import UserError, nearest
 from metapt_explore.runs.artifact import Artifact, Stage
 from metapt_explore.runs.lineage_facts import fact
 from metapt_explore.runs.results import OTHER_SHOTS
+from metapt_explore.runs.topic_stage import recorded_topics, topic_rows
 from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.rows import texts_of
 
@@ -149,7 +150,7 @@ class Lineage:
         if not self._clusterings:
             found["cluster"], found["cluster_name"] = pd.array([pd.NA] * len(found), dtype="Int64"), ""
         tasks = self._table(prompt.parents.get("tasks"), "tasks", "auxiliary tasks")
-        tasks = tasks.rename(columns={"label": "class"}).merge(self._drawn(prompt, tasks), on=["task", "row"])
+        tasks = self._with_counts(prompt, tasks)
         found = found.merge(tasks.rename(columns={"task": "auxiliary_task"}), on="row", how="left")
         found["auxiliary_task"] = found["auxiliary_task"].astype("Int64")
         pooled = prompt.config.get("kind") == "ppt"
@@ -191,11 +192,16 @@ class Lineage:
                     found.append(self.nodes[parent])
         return found
 
-    def _drawn(self, prompt: Node, tasks: pd.DataFrame) -> pd.DataFrame:
+    def _with_counts(self, prompt: Node, tasks: pd.DataFrame) -> pd.DataFrame:
+        """Rows of every task, with their class there and how often each was drawn."""
         from metapt_explore.pretraining.drawn import drawn_rows, recorded_setting
         from metapt_explore.pretraining.episodes import read_tasks
 
-        return drawn_rows(recorded_setting(prompt.config, read_tasks(tasks, list(prompt.config["words"]))))
+        of_labels = read_tasks(tasks, list(prompt.config["words"]))
+        topics = recorded_topics(self.workspace, prompt.config, prompt.parents, of_labels)
+        every = tasks if topics is None else pd.concat([tasks, topic_rows(topics)], ignore_index=True)
+        drawn = drawn_rows(recorded_setting(prompt.config, of_labels, topics))
+        return every.rename(columns={"label": "class"}).merge(drawn, on=["task", "row"])
 
     def _artifact(self, identifier: str) -> Artifact:
         return self.workspace.artifact(identifier)
@@ -360,7 +366,10 @@ def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
         from metapt_explore.pretraining.drawn import agrees_with, recorded_setting
         from metapt_explore.pretraining.episodes import read_tasks
 
-        setting = recorded_setting(prompt.config, read_tasks(tasks.table("tasks"), list(prompt.config["words"])))
+        found = read_tasks(tasks.table("tasks"), list(prompt.config["words"]))
+        setting = recorded_setting(
+            prompt.config, found, recorded_topics(workspace, prompt.config, prompt.parents, found)
+        )
         if agrees_with(setting, workspace.artifact(prompt.id).metrics) is False:
             yield (
                 "How often a text was drawn is not what pre-training wrote down: another version of this package made "

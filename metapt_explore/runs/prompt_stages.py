@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -24,6 +24,7 @@ from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.label_stage import row_classes
 from metapt_explore.runs.prompt_starts import FoundStart
+from metapt_explore.runs.topic_stage import make_topics, topic_labels, topic_parents, topic_settings
 from metapt_explore.texts.rows import as_inputs
 
 #: Settings of a method's recipe that change its prompt.
@@ -44,6 +45,7 @@ def prompt_recipe(
     placement: Placement,
     backbone: LoadBackbone,
     on_units: OnUnits,
+    topics: Sequence[Artifact] = (),
 ) -> Recipe:
     """The prompt of a method and initialisation seed: its start for PT, a complete pre-training otherwise."""
     config: dict[str, Any] = {
@@ -78,7 +80,8 @@ def prompt_recipe(
         config |= {key: getattr(method, key) for key in RECIPE_KEYS if method.is_set(key)}
         if method.kind == "ppt" and study.auxiliary_tasks.classes == "clusters":
             config["pool"] = "word of the first task"
-        parents |= {"texts": texts.id, "tasks": tasks.id}
+        config |= topic_settings(method)
+        parents |= {"texts": texts.id, "tasks": tasks.id, **topic_parents(topics)}
     title = f"prompt of {method.name}, initialisation seed {init_seed}"
     stage = Stage("prompt", title, 2, config, parents, {**model, **found.inputs})
 
@@ -97,9 +100,17 @@ def prompt_recipe(
             labelled = sorted(set(map(int, table["row"])))
             if study.auxiliary_tasks.classes == "labels":
                 labelled = [row for row, name in enumerate(row_classes(study, texts, labels)) if name]
-            setting = Setting(task_rows, study.pretraining, method, study.seed, init_seed, labelled)
             reader = loaded.reader(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
-            learned, telemetry = pretrain(make_learner(setting), setting, start, loaded, rows, reader, out, on_units)
+            of_topics, topic_readers = None, []
+            if method.topics is not None:
+                template = method.topics.template
+                of_topics = make_topics(topics, config["topics"], task_rows)
+                words = topic_labels(topics, of_topics, template, loaded.layout.word_encoder(template))
+                topic_readers = [loaded.reader(each, "topics", whole_vocabulary) for each in words]
+                summary["topic_words"] = [[label.word for label in each.labels.values()] for each in words]
+            setting = Setting(task_rows, study.pretraining, method, study.seed, init_seed, labelled, of_topics)
+            learner = make_learner(setting)
+            learned, telemetry = pretrain(learner, setting, start, loaded, rows, reader, out, on_units, topic_readers)
             summary |= {
                 "row_passes": round(telemetry["row_passes"]),
                 "diagnostic_rows": telemetry["diagnostic_rows"],

@@ -225,6 +225,7 @@ class Study:
             self.placement,
             lambda: self.backbone,
             self._advance,
+            [self.clusters(name) for name in method.topics.clusterings] if method.topics else [],
         )
 
     def fewshot(self, method: str, task: str, init_seed: int | None = None, shots: int | None = None) -> Artifact:

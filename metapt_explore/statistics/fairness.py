@@ -25,6 +25,7 @@ class MethodAccount:
             as a word or sentence.
         tuning_steps: Steps of tuning.
         proximal: How strongly tuning is pulled back to the start.
+        auxiliary: What the auxiliary tasks of its pre-training tell apart; empty where it is not known.
         reading: How classes are read from what the model says; empty where it is not known.
         selected_on: The split that chose rate, step and settings: ``dev``; for baselines also ``train`` or ``none``.
         data_seeds: Few-shot samples it was scored on.
@@ -48,6 +49,7 @@ class MethodAccount:
     pretraining_searched: tuple[str, ...] = ()
     tuning_steps: int = 0
     proximal: float = 0.0
+    auxiliary: str = ""
     reading: str = ""
     selected_on: str = "dev"
     data_seeds: tuple[int, ...] = ()
@@ -85,10 +87,10 @@ class Flag:
 def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -> list[Flag]:
     """Lists what was not the same for all methods.
 
-    Among pre-trained prompts: start, row passes, number of pre-training settings tried. Among all prompts: learning
-    rates, tuning steps and passes, how classes are read, initialisation seeds. Among all methods: data seeds, tasks,
-    shots, and that nothing was selected on anything but dev. A PT method that spends the pre-training budget on tuning
-    is meant to have more steps.
+    Among pre-trained prompts: start, row passes, kinds of tasks, number of pre-training settings tried. Among all
+    prompts: learning rates, tuning steps and passes, how classes are read, initialisation seeds. Among all methods:
+    data seeds, tasks, shots, and that nothing was selected on anything but dev. A PT method that spends the
+    pre-training budget on tuning is meant to have more steps.
 
     Args:
         accounts: One for each method of a study.
@@ -126,6 +128,7 @@ def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -
         _differ(
             prompts, "rates", lambda a: tuple(sorted(set(a.learning_rates))), "Tuning tried different rates", _list
         ),
+        _differ(pretrained, "auxiliary", lambda a: a.auxiliary, "Pre-training saw different kinds of tasks", _text),
         _differ(prompts, "reading", lambda a: a.reading, "Classes were read differently", _text),
         _differ(prompts, "pull", lambda a: a.proximal, "Tuning was pulled back to the start differently", _text),
         _differ(ordinary, "steps", lambda a: a.tuning_steps, "Tuning took different numbers of steps", _text),

@@ -1,0 +1,69 @@
+"""A word for each cluster, by which a language model can name it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def topic_candidates(clusters: Sequence[Mapping[str, Any]], named: bool) -> dict[int, list[str]]:
+    """Words that may stand for each cluster, best first.
+
+    Args:
+        clusters: ``summary["clusters"]`` of a clustering: ``cluster``, ``name``, ``keywords``.
+        named: Whether clusters are groups that the data name: the name itself comes first.
+
+    Returns:
+        For each cluster (outliers left out) its name's words where it has any, then keywords that no other cluster has,
+        then its other keywords.
+
+    Example:
+        >>> toys = {"cluster": 0, "name": "0: like, toy", "keywords": ["like", "toy"]}
+        >>> films = {"cluster": 1, "name": "1: like, film", "keywords": ["like", "film"]}
+        >>> topic_candidates([toys, films], named=False)
+        {0: ['toy', 'like'], 1: ['film', 'like']}
+    """
+    inside = [cluster for cluster in clusters if int(cluster["cluster"]) >= 0]
+    holders: dict[str, int] = {}
+    for cluster in inside:
+        for word in cluster.get("keywords", []):
+            holders[word] = holders.get(word, 0) + 1
+    found = {}
+    for cluster in inside:
+        words = list(cluster.get("keywords", []))
+        own = [word for word in words if holders[word] == 1]
+        first = _words_of(str(cluster["name"])) if named else []
+        found[int(cluster["cluster"])] = list(dict.fromkeys([*first, *own, *words]))
+    return found
+
+
+def _words_of(name: str) -> list[str]:
+    """The name as it is, and each of its words alone."""
+    spelled = name.replace("_", " ").replace("-", " ").strip().lower()
+    return list(dict.fromkeys([spelled, *(word for word in spelled.split() if word.isalpha())]))
+
+
+def choose_topic_words(candidates: Mapping[int, Sequence[str]], tokens: Callable[[str], Sequence[int]]) -> list[str]:
+    """One word for each cluster, all different: the first candidate of one token that is still free.
+
+    Args:
+        candidates: What `topic_candidates` returned.
+        tokens: Token ids of a word that follows a space.
+
+    Returns:
+        A word for each cluster, in the order of the candidates; of several tokens where no candidate of one token is
+        free, and the cluster's number where no candidate is.
+
+    Example:
+        >>> candidates = {0: ["great toy", "toy"], 1: ["toy", "film"]}
+        >>> choose_topic_words(candidates, lambda word: list(map(hash, word.split())))
+        ['toy', 'film']
+    """
+    taken: set[tuple[int, ...]] = set()
+    chosen = []
+    for cluster, words in candidates.items():
+        free = [word for word in (*words, str(cluster)) if tokens(word) and tuple(tokens(word)) not in taken]
+        word = next((word for word in free if len(tokens(word)) == 1), free[0] if free else f"group {cluster}")
+        taken.add(tuple(tokens(word)))
+        chosen.append(word)
+    return chosen
