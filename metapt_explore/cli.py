@@ -142,7 +142,7 @@ def results(
         else:
             from metapt_explore.run_terminal import print_summary
 
-            print_summary(name, summary_table(table), rows=config.evaluation.scored_on)
+            print_summary(name, summary_table(table), rows=config.evaluation.scored_rows)
 
 
 @app.command()

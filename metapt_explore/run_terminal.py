@@ -192,7 +192,7 @@ def run_in_terminal(
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
     table = run(config, opened.folder, minutes, init_seeds).results()
-    print_summary(config.name, summary_table(table), console, config.evaluation.scored_on)
+    print_summary(config.name, summary_table(table), console, config.evaluation.scored_rows)
     say(console, texts_line(opened, config.name))
     say(console, spent_times(opened, config.name))
     say(console, f"This run took {say_time(time.monotonic() - began)}.")

@@ -319,10 +319,10 @@ TASK_SETS = {
 }
 
 
-#: What is to be said of scores of a study that is `scored_on: dev`.
-DEV_SCORES = (
-    "These are scores on dev, for choosing among recipes: rate and step were chosen on the same rows, so that they "
-    "flatter every method. No test row was looked at. Test what is chosen once, on other seeds."
+#: What is to be said of scores of a study that is `scored_on: other_seeds`.
+NOT_ON_TEST = (
+    "Scores are on few-shot rows of the other data seeds, for choosing among recipes: no test row was looked at. Test "
+    "what is chosen once."
 )
 
 
@@ -360,10 +360,10 @@ class EvaluationConfig(Strict):
     curve_steps: list[int] = Field(
         default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
     )
-    scored_on: Literal["test", "dev"] = Field(
+    scored_on: Literal["test", "other_seeds"] = Field(
         "test",
-        description="dev: for choosing among recipes. No test row is looked at; scores are those of the dev rows that "
-        "rate and step were chosen on, and flatter every method",
+        description="other_seeds: for choosing among recipes. No test row is looked at; scored are the train and dev "
+        "rows of the other data seeds (at most `test_rows`), which neither tuned the prompt nor chose rate and step",
     )
     curve_rows: int | None = Field(
         None,
@@ -371,9 +371,10 @@ class EvaluationConfig(Strict):
         description="test rows, label-balanced, that curves are drawn over; all when absent. Start and chosen step are "
         "always scored on all",
     )
-    select_by: Literal["loss", "accuracy"] = Field(
+    select_by: Literal["loss", "accuracy", "one_se"] = Field(
         "loss",
-        description="dev score that chooses learning rate and step; accuracy on a few rows is mostly ties and luck",
+        description="dev score that chooses learning rate and step; accuracy on a few rows is mostly ties and luck; "
+        "one_se: the fewest steps whose dev loss is within a standard error of the lowest",
     )
     shuffle_labels: bool = Field(
         False,
@@ -420,6 +421,12 @@ class EvaluationConfig(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _there_are_other_seeds(self) -> EvaluationConfig:
+        if self.scored_on == "other_seeds" and (self.pairing != "paired" or len(self.data_seeds) < 2):
+            raise ValueError("`scored_on: other_seeds` goes with `pairing: paired` and several data seeds")
+        return self
+
     def data_seeds_of(self, init_seed: int) -> list[int]:
         """Data seeds that the prompts of one initialisation seed are tuned on.
 
@@ -436,6 +443,11 @@ class EvaluationConfig(Strict):
     def pairs(self) -> list[tuple[int, int]]:
         """Initialisation and data seed of every score of a method on a task: the units of the comparison."""
         return [(init, data) for init in self.init_seeds for data in self.data_seeds_of(init)]
+
+    @property
+    def scored_rows(self) -> str:
+        """What scores are on, in words."""
+        return self.scored_on.replace("_", " ")
 
     @property
     def rates_running(self) -> list[int]:
@@ -489,8 +501,8 @@ class StudyConfig(Strict):
     def _baselines_fit(self) -> StudyConfig:
         check_names(self.baselines, [method.name for method in self.methods])
         check_calibration(self.baselines, self.verbalizer.decode)
-        if self.baselines and self.evaluation.scored_on == "dev":
-            raise ValueError("`evaluation.scored_on: dev` goes without `baselines`: they are scored on test")
+        if self.baselines and self.evaluation.scored_on != "test":
+            raise ValueError("`evaluation.scored_on: other_seeds` goes without `baselines`: they are scored on test")
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metapt_explore.fewshot.scoring import ClassReading, Split
+from metapt_explore.fewshot.scoring import ClassReading, Split, row_losses
 
 
 class DevScores:
@@ -30,6 +30,7 @@ class DevScores:
     ) -> None:
         self.cells, self.reading, self.train, self.dev = cells, reading, train, dev
         self._found: dict[tuple[int, int], dict[str, float]] = {}
+        self._rows: dict[tuple[int, int], Tensor] = {}
 
     def score(self, snapshots: Mapping[int, Tensor], running: Sequence[int]) -> None:
         """Scores the cells that still run at the steps that have not been scored.
@@ -51,8 +52,9 @@ class DevScores:
             scores = self.reading.scores(stacked, split, [self.train[seed]] * len(keys))
             for place, (step, cell) in enumerate(keys):
                 metrics = self.reading.measure(scores[place], split)
+                losses = row_losses(scores[place], split.labels, self.reading.reader.verbalizer)
                 for same in self._members(seed) if step == 0 else [cell]:
-                    self._found[step, same] = metrics
+                    self._found[step, same], self._rows[step, same] = metrics, losses
 
     def better_half(self, running: Sequence[int], step: int) -> list[int]:
         """Of the running cells of each data seed the half with the lower dev loss at a scored step, at least one.
@@ -67,19 +69,22 @@ class DevScores:
         return sorted(kept)
 
     def records(self, steps: Mapping[int, Tensor]) -> list[dict[str, Any]]:
-        """One record for each data seed, learning rate and scored step that the rate came to."""
-        return [
-            {
-                "data_seed": seed,
-                "learning_rate": self.cells[cell][1],
-                "step": step,
-                **{f"dev_{key}": value for key, value in self._found[step, cell].items()},
-            }
-            for seed in self.dev
-            for cell in self._members(seed)
-            for step in steps
-            if (step, cell) in self._found
-        ]
+        """One record for each data seed, learning rate and scored step that the rate came to.
+
+        `dev_behind_se` is the standard error of how far its dev loss is above the data seed's lowest, over rows.
+        """
+        records = []
+        for seed in self.dev:
+            cells = self._members(seed)
+            keys = [(step, cell) for cell in cells for step in steps if (step, cell) in self._found]
+            best = self._rows[min(keys, key=lambda key: self._found[key]["loss"])]
+            for step, cell in keys:
+                behind = self._rows[step, cell] - best
+                error = float(behind.std() / len(behind) ** 0.5) if len(behind) > 1 else 0.0
+                scores = {f"dev_{name}": value for name, value in self._found[step, cell].items()}
+                own = {"data_seed": seed, "learning_rate": self.cells[cell][1], "step": step}
+                records.append({**own, **scores, "dev_behind_se": error})
+        return records
 
     def _members(self, seed: int, among: Sequence[int] | None = None) -> list[int]:
         cells = range(len(self.cells)) if among is None else among

@@ -114,6 +114,12 @@ def balanced_part(labels: Sequence[int], size: int) -> list[int]:
     return sorted(row for _, _, row in sorted(ranked)[:size])
 
 
+def row_losses(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = None) -> Tensor:
+    """Cross-entropy of each row, `[rows]`; arguments as for `measure`."""
+    loss = scores if verbalizer is None else verbalizer.for_loss(scores)
+    return F.cross_entropy(loss.float(), torch.tensor(labels), reduction="none")
+
+
 def measure(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = None) -> dict[str, float]:
     """Accuracy, macro F1 and mean cross-entropy.
 

@@ -115,11 +115,8 @@ def tune(
     scored.score(snapshots, running)
     curves = scored.records(snapshots)
     chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
-    if config.scored_on == "dev":
-        tested = drawn = {seed: _dev_for_test(curves, choice) for seed, choice in chosen.items()}
-    else:
-        steps = {seed: [c["step"] for c in curves if _same_cell(c, choice)] for seed, choice in chosen.items()}
-        tested, drawn = _score_test(snapshots, cells, chosen, steps, reading, train, test, config.curve_rows)
+    steps = {seed: [c["step"] for c in curves if _same_cell(c, choice)] for seed, choice in chosen.items()}
+    tested, drawn = _score_test(snapshots, cells, chosen, steps, reading, train, test, config.curve_rows)
     results, kept = [], {}
     for seed in seeds:
         choice = chosen[seed]
@@ -194,8 +191,9 @@ def choose(curves: list[dict[str, Any]], select_by: str) -> dict[str, Any]:
 
     Args:
         curves: One record for each learning rate and scored step, with `dev_accuracy` and `dev_loss`.
-        select_by: ``loss`` (lowest dev loss) or ``accuracy`` (highest dev accuracy, then lowest loss);
-            among equals the fewest steps.
+        select_by: ``loss`` (lowest dev loss), ``accuracy`` (highest dev accuracy, then lowest loss), or ``one_se`` (of
+            all whose dev loss is within one standard error of the lowest, over rows, the least tuned: Breiman et al.,
+            1984, section 3.4.3); among equals the fewest steps.
 
     Example:
         >>> a = {"step": 0, "dev_accuracy": 0.7, "dev_loss": 0.9}
@@ -203,6 +201,10 @@ def choose(curves: list[dict[str, Any]], select_by: str) -> dict[str, Any]:
         >>> choose([a, b], "loss")["step"], choose([a, b], "accuracy")["step"]
         (5, 0)
     """
+    if select_by == "one_se":
+        lowest = min(record["dev_loss"] for record in curves)
+        within = [record for record in curves if record["dev_loss"] - lowest <= record["dev_behind_se"]]
+        return dict(min(within, key=lambda record: (record["step"], record["learning_rate"])))
 
     def rank(record: dict[str, Any]) -> tuple[float, ...]:
         accuracy = -record["dev_accuracy"] if select_by == "accuracy" else 0.0
@@ -259,15 +261,6 @@ def _score_test(
         for seed, of in steps.items()
     }
     return tested, drawn
-
-
-def _dev_for_test(curves: list[dict[str, Any]], choice: dict[str, Any]) -> dict[int, dict[str, float]]:
-    """What `_score_test` returns of a data seed, out of dev scores."""
-    return {
-        c["step"]: _named({key.removeprefix("dev_"): c[key] for key in c if key.startswith("dev_")})
-        for c in curves
-        if _same_cell(c, choice)
-    }
 
 
 def _named(metrics: dict[str, float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.config.study import DEV_SCORES
+from metapt_explore.config.study import NOT_ON_TEST
 from metapt_explore.pages import shared
 from metapt_explore.run_terminal import caution
 from metapt_explore.runs.artifact import Artifact
@@ -60,9 +60,9 @@ def _scores(workspace: Workspace, name: str) -> None:
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
     with shared.guard():
         results = results_table(workspace, name)
-        _summary(results, config.evaluation.scored_on)
-        if config.evaluation.scored_on == "dev":
-            st.info(DEV_SCORES)
+        _summary(results, config.evaluation.scored_rows)
+        if config.evaluation.scored_on != "test":
+            st.info(NOT_ON_TEST)
         for sentence in config.reading_sentences:
             st.info(shared.plain(sentence))
         for warning in split_warnings(workspace, name):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config.study import DEV_SCORES
+from metapt_explore.config.study import NOT_ON_TEST
 from metapt_explore.errors import UserError
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Code, Document, Figure, Heading, Paragraph, Table
@@ -108,8 +108,8 @@ def _answer(document: Document, record: Record, asked: list[Question], found: li
     others = [(q, a) for q, a in zip(asked, found, strict=True) if not q.primary]
     if others:
         document.add(Bullets([f"**{q.text}** {a.sentence}" for q, a in others]))
-    if record.study["evaluation"].get("scored_on") == "dev":
-        document.add(Paragraph(DEV_SCORES, note=True))
+    if record.study["evaluation"].get("scored_on", "test") != "test":
+        document.add(Paragraph(NOT_ON_TEST, note=True))
     if len(record.results) < record.cells:
         text = f"The study is not finished: {len(record.results)} of {record.cells} scores are there."
         document.add(Paragraph(text, note=True))
@@ -119,7 +119,7 @@ def _scores(document: Document, record: Record, methods: list[str]) -> None:
     results = record.results
     evaluation = record.study["evaluation"]
     document.add(Heading("Scores"))
-    rows = evaluation.get("scored_on", "test")
+    rows = evaluation.get("scored_on", "test").replace("_", " ")
     caption = (
         f"Accuracy on {rows} in percent after tuning on {evaluation.get('shots', 16)} examples a class, mean ± "
         "standard deviation over pairs of seeds (initialisation seed, data seed). The spread in the column *mean* is "

@@ -221,9 +221,7 @@ def _fewshot(study: StudyConfig, task: TaskConfig, method: MethodConfig) -> Work
     trained = sum(rates) * min(evaluation.batch_size, shots) * seeds
     dev = seeds * (1 + sum(rates[step - 1] for step in later)) * shots
     rows = evaluation.test_rows or UNKNOWN_TEST_ROWS
-    if evaluation.scored_on == "dev":
-        test = 0
-    elif evaluation.curve_rows is None:
+    if evaluation.curve_rows is None:
         test = (1 + len(later) * seeds) * rows
     else:
         test = (1 + seeds) * rows + (len(later) - 1) * seeds * min(evaluation.curve_rows, rows)

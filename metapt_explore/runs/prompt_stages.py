@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
+from metapt_explore.config import EvaluationConfig, MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
-from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.scoring import Split, balanced_part
 from metapt_explore.fewshot.tuning import tune
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.pretraining.episodes import read_tasks
@@ -153,8 +153,8 @@ def fewshot_recipe(
     }
     # Settings that came later: scores that were made before them keep their ids.
     config |= {key: value for key in ("proximal", "halving_steps", "curve_rows") if (value := getattr(evaluation, key))}
-    if evaluation.scored_on == "dev":
-        config["scored_on"] = "dev"
+    if evaluation.scored_on != "test":
+        config |= {"scored_on": evaluation.scored_on, "scored_rows": evaluation.test_rows}
     verbalizer = study.reading_of(method)
     if verbalizer != VerbalizerConfig():  # finished evaluations that were read the plain way stay valid
         config["verbalizer"] = verbalizer.model_dump(mode="json", exclude_defaults=True)
@@ -180,7 +180,10 @@ def fewshot_recipe(
         data_seeds = evaluation.data_seeds_of(init_seed)
         train, dev = ({seed: part(name, seed) for seed in data_seeds} for name in ("train", "dev"))
         where, seeds = f"task {task.name}", (study.seed, init_seed)
-        rest = train, dev, part("test"), evaluation, seeds, on_step, on_units, verbalizer
+        scored = (
+            part("test") if evaluation.scored_on == "test" else other_seeds_rows(rows, data_seeds, classes, evaluation)
+        )
+        rest = train, dev, scored, evaluation, seeds, on_step, on_units, verbalizer
         if verbalizer.read == "automatic":
             outcome = tune_with_automatic_words(start, loaded, task, where, *rest)
         else:
@@ -189,6 +192,27 @@ def fewshot_recipe(
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))
         out.write_tensors("prompts", {f"data_seed_{seed}": value for seed, value in outcome.prompts.items()})
-        out.write_summary({"row_passes": outcome.passes, "test_rows": len(part("test").texts)})
+        out.write_summary({"row_passes": outcome.passes, "test_rows": len(scored.texts)})
 
     return stage, compute
+
+
+def other_seeds_rows(
+    rows: pd.DataFrame, data_seeds: Sequence[int], classes: Mapping[str, int], evaluation: EvaluationConfig
+) -> Split:
+    """Train and dev rows of the data seeds that are not in use, each once, without any that are in use as well.
+
+    Args:
+        rows: ``rows`` of a `split` artifact.
+        data_seeds: Those in use.
+        classes: Class indices by name.
+        evaluation: At most `test_rows` of them, label-balanced.
+    """
+    few_shot, columns = rows[rows["split"] != "test"], [c for c in ("text", "text_pair") if c in rows]
+    used = few_shot["data_seed"].isin(data_seeds)
+    own = set(few_shot.loc[used, columns].itertuples(index=False, name=None))
+    others = few_shot[~used].drop_duplicates(columns)
+    others = others[[row not in own for row in others[columns].itertuples(index=False, name=None)]]
+    labels = [classes[label] for label in others["label"]]
+    chosen = balanced_part(labels, evaluation.test_rows or len(labels))
+    return Split(as_inputs(others.iloc[chosen]), [labels[row] for row in chosen])

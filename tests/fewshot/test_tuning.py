@@ -111,20 +111,6 @@ def test_curves_over_some_test_rows_leave_the_scores_as_they_are(backbone: Causa
         assert drawn["test_loss"] == pytest.approx(measure(scores, [test.labels[row] for row in few])["loss"], rel=1e-4)
 
 
-def test_scored_on_dev_no_test_row_is_looked_at(backbone: CausalBackbone) -> None:
-    whole, dev = run(backbone, [3, 8], [0.05, 0.1]), run(backbone, [3, 8], [0.05, 0.1], scored_on="dev")
-    for a, b in zip(whole.results, dev.results, strict=True):
-        assert (a["learning_rate"], a["step"]) == (b["learning_rate"], b["step"])
-        assert b["accuracy"] == b["dev_accuracy"] == a["dev_accuracy"]
-        (begin,) = {c["dev_accuracy"] for c in whole.curves if (c["data_seed"], c["step"]) == (a["data_seed"], 0)}
-        assert b["start_accuracy"] == begin
-    config = EvaluationConfig(tasks=["x"], steps=2, batch_size=4, scored_on="dev", data_seeds=[3])
-    reader, start = backbone.reader(LABELS, "test"), backbone.embedding[20:23].clone()
-    none = Split([], [])
-    args = ({3: split(3, 8)}, {3: split(103, 8)}, none, config, (0, 0), lambda step, record: None)
-    assert tune(start, backbone, reader, *args).results
-
-
 def test_tuning_learns(backbone: CausalBackbone) -> None:
     curves = run(backbone, [3], [0.1], steps=40).curves
     assert curves[-1]["dev_loss"] < 0.8 * curves[0]["dev_loss"]
@@ -139,6 +125,34 @@ def test_dev_chooses() -> None:
     ]
     assert choose(records, "accuracy") == records[1]
     assert choose(records, "loss") == records[3]
+
+
+def test_one_standard_error_by_hand() -> None:
+    """The lowest is 0.4; 0.9 is further behind than its error, 0.55 and 0.5 are not: the fewest steps, the lower rate."""
+    records = [
+        {"step": 0, "learning_rate": 1, "dev_loss": 0.9, "dev_behind_se": 0.3},
+        {"step": 5, "learning_rate": 2, "dev_loss": 0.5, "dev_behind_se": 0.15},
+        {"step": 5, "learning_rate": 1, "dev_loss": 0.55, "dev_behind_se": 0.2},
+        {"step": 9, "learning_rate": 1, "dev_loss": 0.4, "dev_behind_se": 0.0},
+    ]
+    assert choose(records, "one_se") == records[2]
+    assert choose([records[0], records[3]], "one_se") == records[3]
+
+
+def test_standard_errors_are_those_of_paired_rows(backbone: CausalBackbone) -> None:
+    outcome = run(backbone, [3], [0.05, 0.1])
+    dev, reader = split(103, 8), backbone.reader(LABELS, "test")
+    start = backbone.embedding[20:23].clone()
+
+    def losses(prompt: torch.Tensor) -> torch.Tensor:
+        scores = backbone.score_all(prompt[None], backbone.bank(dev.texts, reader), reader)[0]
+        return F.cross_entropy(scores, torch.tensor(dev.labels), reduction="none")
+
+    # The chosen prompt is the one with the lowest dev loss.
+    behind = losses(start) - losses(outcome.prompts[3])
+    begin = next(record for record in outcome.curves if record["step"] == 0)
+    assert begin["dev_behind_se"] == pytest.approx(float(behind.std() / 8**0.5), rel=1e-3)
+    assert min(outcome.curves, key=lambda record: record["dev_loss"])["dev_behind_se"] == 0
 
 
 def test_an_epoch_sees_every_row_once_and_seeds_differ() -> None:

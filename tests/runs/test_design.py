@@ -14,7 +14,9 @@ import tiny
 from metapt_explore.cli import main
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import TimeIsUp, UserError
+from metapt_explore.reporting.report import make_report
 from metapt_explore.run_terminal import run
+from metapt_explore.runs import prompt_stages
 from metapt_explore.runs.data_stages import _by_turns
 from metapt_explore.runs.jobs import job_state
 from metapt_explore.runs.record import Record, record_of
@@ -47,6 +49,39 @@ def test_paired_seeds_give_each_score_its_own_pretraining(world: Path, tmp_path:
 def test_paired_seeds_must_reach(world: Path) -> None:
     with pytest.raises(UserError, match="1 data seeds are never used"):
         config_of(world, evaluation={"data_seeds": [1, 2, 3], "init_seeds": [0, 1], "pairing": "paired"})
+
+
+def test_scored_on_other_seeds_no_test_row_is_looked_at(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = [{"name": "PT", "kind": "pt"}]
+    design = {"data_seeds": [1, 2, 3], "init_seeds": [5, 6, 7], "pairing": "paired", "scored_on": "other_seeds"}
+    config = config_of(world, methods=methods, evaluation={**design, "tasks": [str(world / "mood.yaml")]})
+    study, seen = Study(config, tmp_path), []
+    rows = study.split("mood").table("rows")
+    real = prompt_stages.tune
+
+    def watched(*args: Any, **settings: Any) -> Any:
+        seen.append((args[3], args[4], args[5]))
+        return real(*args, **settings)
+
+    monkeypatch.setattr(prompt_stages, "tune", watched)
+    results = study.run()
+    assert len(seen) == 3 == len(results)
+    test = set(rows.loc[rows["split"] == "test", "text"])
+    for (train, dev, scored), seed in zip(seen, (1, 2, 3), strict=True):
+        own = {*train[seed].texts, *dev[seed].texts}
+        others = rows[(rows["split"] != "test") & (rows["data_seed"] != seed)]
+        assert set(scored.texts) == set(others["text"]) - own and not set(scored.texts) & (own | test)
+        assert len(set(scored.texts)) == len(scored.texts) > 20
+        by_text = dict(zip(others["text"], others["label"], strict=True))
+        names = list(study.tasks["mood"].labels)
+        assert [by_text[text] for text in scored.texts] == [names[label] for label in scored.labels]
+    assert "no test row was looked at" in make_report(record_of(Workspace(tmp_path), config.name)).markdown()
+    with pytest.raises(UserError, match="pairing: paired"):
+        config_of(world, evaluation={"scored_on": "other_seeds"})
+    with pytest.raises(UserError, match="goes without `baselines`"):
+        config_of(world, baselines=["tfidf"], evaluation=design)
 
 
 def test_labels_take_turns() -> None:
