@@ -52,7 +52,9 @@ class Setting:
     @property
     def select_by(self) -> str:
         """Dev score that chooses, ``loss`` or ``accuracy``."""
-        return self.study.evaluation.select_by
+        by = self.study.evaluation.select_by
+        # "The least tuned" is a prompt's: where a baseline has another grid the lowest loss chooses.
+        return "loss" if by == "one_se" else by
 
     @property
     def where(self) -> str:

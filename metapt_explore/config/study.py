@@ -205,12 +205,16 @@ class PretrainingConfig(Strict):
     checkpoint_every: int = Field(5, ge=1)
 
 
+SelectBy = Literal["loss", "accuracy", "one_se"]
+
+
 class TuningConfig(Strict):
     """How one method is tuned, where that is not what `evaluation` says; reports flag the difference."""
 
     learning_rates: list[PositiveFloat] | None = Field(None, min_length=1)
     steps: int | None = Field(None, ge=1)
     proximal: float | None = Field(None, ge=0)
+    select_by: SelectBy | None = None
 
 
 #: Settings of methods that are pre-trained.
@@ -371,7 +375,7 @@ class EvaluationConfig(Strict):
         description="test rows, label-balanced, that curves are drawn over; all when absent. Start and chosen step are "
         "always scored on all",
     )
-    select_by: Literal["loss", "accuracy", "one_se"] = Field(
+    select_by: SelectBy = Field(
         "loss",
         description="dev score that chooses learning rate and step; accuracy on a few rows is mostly ties and luck; "
         "one_se: the fewest steps whose dev loss is within a standard error of the lowest",

@@ -341,6 +341,7 @@ def _terms(account: dict[str, Any]) -> MethodAccount:
         learning_rates=rates,
         tuning_steps=account["tuning_steps"] or 0,
         proximal=account.get("proximal", 0.0),
+        choice=account.get("choice", ""),
         auxiliary=account.get("auxiliary", ""),
         reading=account.get("reading", ""),
         selected_on=account["selected_on"],

@@ -25,6 +25,7 @@ class MethodAccount:
             as a word or sentence.
         tuning_steps: Steps of tuning.
         proximal: How strongly tuning is pulled back to the start.
+        choice: The dev score that chose rate and step; empty where it is not known.
         auxiliary: What the auxiliary tasks of its pre-training tell apart; empty where it is not known.
         reading: How classes are read from what the model says; empty where it is not known.
         selected_on: The split that chose rate, step and settings: ``dev``; for baselines also ``train`` or ``none``.
@@ -49,6 +50,7 @@ class MethodAccount:
     pretraining_searched: tuple[str, ...] = ()
     tuning_steps: int = 0
     proximal: float = 0.0
+    choice: str = ""
     auxiliary: str = ""
     reading: str = ""
     selected_on: str = "dev"
@@ -129,6 +131,7 @@ def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -
             prompts, "rates", lambda a: tuple(sorted(set(a.learning_rates))), "Tuning tried different rates", _list
         ),
         _differ(pretrained, "auxiliary", lambda a: a.auxiliary, "Pre-training saw different kinds of tasks", _text),
+        _differ(prompts, "choice", lambda a: a.choice, "Rate and step were chosen by different dev scores", _text),
         _differ(prompts, "reading", lambda a: a.reading, "Classes were read differently", _text),
         _differ(prompts, "pull", lambda a: a.proximal, "Tuning was pulled back to the start differently", _text),
         _differ(ordinary, "steps", lambda a: a.tuning_steps, "Tuning took different numbers of steps", _text),

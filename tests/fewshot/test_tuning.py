@@ -128,7 +128,7 @@ def test_dev_chooses() -> None:
 
 
 def test_one_standard_error_by_hand() -> None:
-    """The lowest is 0.4; 0.9 is further behind than its error, 0.55 and 0.5 are not: the fewest steps, the lower rate."""
+    """The lowest is 0.4; 0.9 is further behind than its error, 0.55 and 0.5 are not: fewest steps, then lower rate."""
     records = [
         {"step": 0, "learning_rate": 1, "dev_loss": 0.9, "dev_behind_se": 0.3},
         {"step": 5, "learning_rate": 2, "dev_loss": 0.5, "dev_behind_se": 0.15},

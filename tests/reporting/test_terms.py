@@ -23,7 +23,7 @@ def flags_of(record: Record) -> list[Flag]:
 
 def test_a_deliberately_unfair_study(world: Path, tmp_path: Path) -> None:
     """One method tunes at other rates, for longer, with a pull to its start; the finished study says so."""
-    unfair = {"learning_rates": [0.2], "steps": 7, "proximal": 1.0}
+    unfair = {"learning_rates": [0.2], "steps": 7, "proximal": 1.0, "select_by": "accuracy"}
     methods = [
         {"name": "PT", "kind": "pt"},
         {"name": "PPT", "kind": "ppt"},
@@ -33,7 +33,7 @@ def test_a_deliberately_unfair_study(world: Path, tmp_path: Path) -> None:
     Study(config, tmp_path).run()
     record = record_of(Workspace(tmp_path), config.name)
     unequal = {flag.rule: flag.sentence for flag in flags_of(record) if flag.severity == "unequal"}
-    assert set(unequal) == {"rates", "steps", "tuning", "pull"}
+    assert set(unequal) == {"rates", "steps", "tuning", "pull", "choice"}
     assert all("favourite" in sentence for sentence in unequal.values())
     markdown = make_report(record).markdown()
     assert "Not all methods were compared on equal terms" in markdown and unequal["rates"] in markdown
