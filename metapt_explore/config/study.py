@@ -215,6 +215,7 @@ class TuningConfig(Strict):
     steps: int | None = Field(None, ge=1)
     proximal: float | None = Field(None, ge=0)
     select_by: SelectBy | None = None
+    soup: int | None = Field(None, ge=1)
 
 
 #: Settings of methods that are pre-trained.
@@ -379,6 +380,12 @@ class EvaluationConfig(Strict):
         "loss",
         description="dev score that chooses learning rate and step; accuracy on a few rows is mostly ties and luck; "
         "one_se: the fewest steps whose dev loss is within a standard error of the lowest",
+    )
+    soup: int = Field(
+        1,
+        ge=1,
+        description="the tuned prompt is the mean of so many, those of the rates and steps with the lowest dev loss "
+        "(model soups)",
     )
     shuffle_labels: bool = Field(
         False,

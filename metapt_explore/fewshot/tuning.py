@@ -117,13 +117,20 @@ def tune(
     chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
     steps = {seed: [c["step"] for c in curves if _same_cell(c, choice)] for seed, choice in chosen.items()}
     tested, drawn = _score_test(snapshots, cells, chosen, steps, reading, train, test, config.curve_rows)
+    soups = _soups(snapshots, cells, curves, config.soup) if config.soup > 1 else {}
     results, kept = [], {}
     for seed in seeds:
         choice = chosen[seed]
         for record in curves:
             if _same_cell(record, choice):
                 record.update(drawn[seed][record["step"]])
-        end, begin = tested[seed][choice["step"]], tested[seed][0]
+        end, begin, dev_accuracy = tested[seed][choice["step"]], tested[seed][0], choice["dev_accuracy"]
+        kept[seed] = snapshots[choice["step"]][cells.index((seed, choice["learning_rate"]))]
+        if seed in soups:
+            kept[seed] = soups[seed]
+            end = _named(reading.measure(reading.scores(kept[seed][None], test, [train[seed]])[0], test))
+            of_dev = reading.measure(reading.scores(kept[seed][None], dev[seed], [train[seed]])[0], dev[seed])
+            dev_accuracy = of_dev["accuracy"]
         results.append(
             {
                 "data_seed": seed,
@@ -132,13 +139,12 @@ def tune(
                 "test_loss": end["test_loss"],
                 "start_accuracy": begin["test_accuracy"],
                 "start_loss": begin["test_loss"],
-                "dev_accuracy": choice["dev_accuracy"],
+                "dev_accuracy": dev_accuracy,
                 "learning_rate": choice["learning_rate"],
                 "step": choice["step"],
             }
         )
-        kept[seed] = snapshots[choice["step"]][cells.index((seed, choice["learning_rate"]))].cpu()
-    return Outcome(results, curves, kept, round(scorer.row_passes))
+    return Outcome(results, curves, {seed: prompt.cpu() for seed, prompt in kept.items()}, round(scorer.row_passes))
 
 
 def _training_rows(backbone: Backbone, reader: Reader, train: Mapping[int, Split]) -> tuple[Scorer, dict[int, int]]:
@@ -261,6 +267,25 @@ def _score_test(
         for seed, of in steps.items()
     }
     return tested, drawn
+
+
+def _soups(
+    snapshots: dict[int, Tensor], cells: list[tuple[int, float]], curves: list[dict[str, Any]], size: int
+) -> dict[int, Tensor]:
+    """For each data seed the mean of the prompts with the lowest dev losses.
+
+    Model soups (Wortsman et al., ICML 2022, arXiv 2203.05482), the uniform kind: all begin from one start, and the mean
+    is one prompt again. The start is one of them where its dev loss says so.
+    """
+    best: dict[int, list[tuple[int, int]]] = {}
+    for record in sorted(curves, key=lambda record: (record["dev_loss"], record["step"], record["learning_rate"])):
+        seed, step = record["data_seed"], record["step"]
+        # The start stands in the curve of every rate and counts once.
+        key = step, cells.index((seed, record["learning_rate"])) if step else 0
+        own = best.setdefault(seed, [])
+        if len(own) < size and key not in own:
+            own.append(key)
+    return {seed: torch.stack([snapshots[step][cell] for step, cell in own]).mean(dim=0) for seed, own in best.items()}
 
 
 def _named(metrics: dict[str, float]) -> dict[str, float]:

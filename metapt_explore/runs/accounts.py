@@ -62,7 +62,7 @@ def _account(
         "tuning_steps": max(config["steps"] for config in configs),
         "extra_tuning": method.extra_tuning,
         "proximal": tuned.proximal,
-        "choice": tuned.select_by,
+        "choice": tuned.select_by + (f", mean of the best {tuned.soup}" if tuned.soup > 1 else ""),
         "auxiliary": _auxiliary(method),
         "reading": study.reading_of(method).sentence or "By label words.",
         "selected_on": "dev",

@@ -153,6 +153,8 @@ def fewshot_recipe(
     }
     # Settings that came later: scores that were made before them keep their ids.
     config |= {key: value for key in ("proximal", "halving_steps", "curve_rows") if (value := getattr(evaluation, key))}
+    if evaluation.soup > 1:
+        config["soup"] = evaluation.soup
     if evaluation.scored_on != "test":
         config |= {"scored_on": evaluation.scored_on, "scored_rows": evaluation.test_rows}
     verbalizer = study.reading_of(method)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig
 from metapt_explore.fewshot.scoring import Split, balanced_part, measure
-from metapt_explore.fewshot.tuning import Outcome, _epoch_rows, choose, tune
+from metapt_explore.fewshot.tuning import Outcome, _epoch_rows, _soups, choose, tune
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.models import load_backbone
 
@@ -153,6 +153,32 @@ def test_standard_errors_are_those_of_paired_rows(backbone: CausalBackbone) -> N
     begin = next(record for record in outcome.curves if record["step"] == 0)
     assert begin["dev_behind_se"] == pytest.approx(float(behind.std() / 8**0.5), rel=1e-3)
     assert min(outcome.curves, key=lambda record: record["dev_loss"])["dev_behind_se"] == 0
+
+
+def test_soups_by_hand() -> None:
+    """The best two of seed 3 are rate 0.2 after 5 steps and the start, which stands in both curves and counts once."""
+    start = torch.zeros(4, 1, 2)
+    snapshots = {0: start, 5: torch.arange(8.0).view(4, 1, 2)}
+    cells = [(3, 0.1), (3, 0.2), (8, 0.1), (8, 0.2)]
+    losses = {(3, 0.1, 0): 0.5, (3, 0.2, 0): 0.5, (3, 0.1, 5): 2.0, (3, 0.2, 5): 0.4}
+    losses |= {(8, 0.1, 0): 0.9, (8, 0.2, 0): 0.9, (8, 0.1, 5): 0.2, (8, 0.2, 5): 0.3}
+    curves = [{"data_seed": s, "learning_rate": r, "step": t, "dev_loss": loss} for (s, r, t), loss in losses.items()]
+    found = _soups(snapshots, cells, curves, 2)
+    torch.testing.assert_close(found[3], torch.tensor([[1.0, 1.5]]))
+    torch.testing.assert_close(found[8], torch.tensor([[5.0, 6.0]]))
+    # All three: the start, [0, 1] and [2, 3].
+    torch.testing.assert_close(_soups(snapshots, cells, curves, 9)[3], torch.tensor([[2 / 3, 4 / 3]]))
+
+
+def test_a_soup_is_one_prompt_whose_scores_are_reported(backbone: CausalBackbone) -> None:
+    plain, soup = run(backbone, [3], [0.05, 0.1]), run(backbone, [3], [0.05, 0.1], soup=3)
+    assert not torch.equal(plain.prompts[3], soup.prompts[3])
+    keys = ("dev_loss", "learning_rate", "step")
+    assert [[c[k] for k in keys] for c in plain.curves] == [[c[k] for k in keys] for c in soup.curves]
+    reader = backbone.reader(LABELS, "test")
+    for rows, key in ((split(500, 24), "accuracy"), (split(103, 8), "dev_accuracy")):
+        scores = backbone.score_all(soup.prompts[3][None], backbone.bank(rows.texts, reader), reader)[0]
+        assert measure(scores, rows.labels)["accuracy"] == soup.results[0][key]
 
 
 def test_an_epoch_sees_every_row_once_and_seeds_differ() -> None:
