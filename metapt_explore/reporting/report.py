@@ -266,10 +266,11 @@ def _starts(document: Document, record: Record, methods: list[str], asked: list[
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
         drawn = [method for method in methods if method in set(record.curves["method"])]
         picture = figures.start_curves(record.curves, drawn)
-        some = record.study["evaluation"].get("curve_rows")
+        some, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
         text = (
             "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."
             + (f" Over {some} test rows a task." if some else "")
+            + (" A chosen rate that dropped out on the way has no later points." if halved else "")
         )
         document.add(Figure("starts", picture, text))
     chosen = tables.choice_table(record.results, methods)
