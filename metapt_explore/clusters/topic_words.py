@@ -24,21 +24,27 @@ def topic_candidates(clusters: Sequence[Mapping[str, Any]], named: bool) -> dict
         {0: ['toy', 'like'], 1: ['film', 'like']}
     """
     inside = [cluster for cluster in clusters if int(cluster["cluster"]) >= 0]
-    holders: dict[str, int] = {}
-    for cluster in inside:
-        for word in cluster.get("keywords", []):
-            holders[word] = holders.get(word, 0) + 1
-    found = {}
-    for cluster in inside:
-        words = list(cluster.get("keywords", []))
-        own = [word for word in words if holders[word] == 1]
-        first = _words_of(str(cluster["name"])) if named else []
-        found[int(cluster["cluster"])] = list(dict.fromkeys([*first, *own, *words]))
-    return found
+    keywords = {int(cluster["cluster"]): list(cluster.get("keywords", [])) for cluster in inside}
+    names: dict[int, list[str]] = {number: [] for number in keywords}
+    if named:
+        names = {int(cluster["cluster"]): _words_of(cluster) for cluster in inside}
+    return {
+        number: list(
+            dict.fromkeys([*names[number][:1], *_own(number, names), *names[number], *_own(number, keywords), *words])
+        )
+        for number, words in keywords.items()
+    }
 
 
-def _words_of(name: str) -> list[str]:
-    """The name as it is, and each of its words alone."""
+def _own(number: int, words: Mapping[int, Sequence[str]]) -> list[str]:
+    """Words of a cluster that no other has."""
+    elsewhere = {word for other, theirs in words.items() if other != number for word in theirs}
+    return [word for word in words[number] if word not in elsewhere]
+
+
+def _words_of(cluster: Mapping[str, Any]) -> list[str]:
+    """The group's name (in front of which its cluster's number stands), and each of its words alone."""
+    name = str(cluster["name"]).removeprefix(f"{cluster['cluster']}: ")
     spelled = name.replace("_", " ").replace("-", " ").strip().lower()
     return list(dict.fromkeys([spelled, *(word for word in spelled.split() if word.isalpha())]))
 
@@ -62,8 +68,10 @@ def choose_topic_words(candidates: Mapping[int, Sequence[str]], tokens: Callable
     taken: set[tuple[int, ...]] = set()
     chosen = []
     for cluster, words in candidates.items():
-        free = [word for word in (*words, str(cluster)) if tokens(word) and tuple(tokens(word)) not in taken]
-        word = next((word for word in free if len(tokens(word)) == 1), free[0] if free else f"group {cluster}")
+        free = [word for word in words if tokens(word) and tuple(tokens(word)) not in taken]
+        word = next((word for word in free if len(tokens(word)) == 1), free[0] if free else str(cluster))
+        while tuple(tokens(word)) in taken:  # no keyword, and its number is another's word
+            word = f"group {word}"
         taken.add(tuple(tokens(word)))
         chosen.append(word)
     return chosen

@@ -294,6 +294,10 @@ class MethodConfig(Strict):
             raise ValueError("a pt method has no pre-training and takes no `clustering`")
         if (self.without or self.only) and self.clustering is None:
             raise ValueError("`without` and `only` name clusters and go with `clustering`")
+        if self.topics is not None and (self.without or self.only):
+            raise ValueError(
+                "`without` and `only` go without `topics`, which would still tell the left-out clusters apart"
+            )
         if self.without and self.only:
             raise ValueError("give `without` or `only`, not both")
         if self.kind != "pt" and self.extra_tuning:
@@ -326,7 +330,7 @@ TASK_SETS = {
 
 #: What is to be said of scores of a study that is `scored_on: other_seeds`.
 NOT_ON_TEST = (
-    "Scores are on few-shot rows of the other data seeds, for choosing among recipes: no test row was looked at. Test "
+    "Scores are on dev rows of the other data seeds, for choosing among recipes: no test row was looked at. Test "
     "what is chosen once."
 )
 
@@ -367,8 +371,8 @@ class EvaluationConfig(Strict):
     )
     scored_on: Literal["test", "other_seeds"] = Field(
         "test",
-        description="other_seeds: for choosing among recipes. No test row is looked at; scored are the train and dev "
-        "rows of the other data seeds (at most `test_rows`), which neither tuned the prompt nor chose rate and step",
+        description="other_seeds: for choosing among recipes. No test row is looked at; scored are the dev rows "
+        "of the other data seeds (at most `test_rows`), which neither tuned the prompt nor chose its rate and step",
     )
     curve_rows: int | None = Field(
         None,
@@ -430,6 +434,19 @@ class EvaluationConfig(Strict):
                 f"`pairing: paired` gives each initialisation seed one data seed: with {len(self.init_seeds)} of them, "
                 f"{len(self.data_seeds) - len(self.init_seeds)} data seeds are never used"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _soups_go_by_loss(self) -> EvaluationConfig:
+        if self.soup > 1 and self.select_by != "loss":
+            raise ValueError("`soup` takes the prompts with the lowest dev losses: it goes with `select_by: loss`")
+        return self
+
+    @model_validator(mode="after")
+    def _halving_is_within_reach(self) -> EvaluationConfig:
+        late = [step for step in self.halving_steps if step >= self.steps]
+        if late:
+            raise ValueError(f"halving_steps: {late[0]} is not before the last of {self.steps} steps")
         return self
 
     @model_validator(mode="after")
@@ -517,6 +534,18 @@ class StudyConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _own_tuning_fits_together(self) -> StudyConfig:
+        for method in self.methods:
+            if method.tuning is not None:
+                own = method.tuning.model_dump(exclude_none=True)
+                try:
+                    EvaluationConfig.model_validate({**self.evaluation.model_dump(), **own})
+                except ValueError as error:
+                    reason = str(error).splitlines()[1 if len(str(error).splitlines()) > 1 else 0].strip()
+                    raise ValueError(f"method '{method.name}': tuning: {reason}") from None
+        return self
+
+    @model_validator(mode="after")
     def _methods_compete_with_the_same_words(self) -> StudyConfig:
         for method in self.methods:
             if method.verbalizer is not None and method.verbalizer.decode != self.verbalizer.decode:
@@ -593,6 +622,11 @@ class StudyConfig(Strict):
                     f"clustering '{clustering.name}': like: '{clustering.like}' is not a clustering listed before it"
                 )
         for method in self.methods:
+            if method.topics is not None and ("{text_pair}" in method.topics.template) != self.auxiliary_tasks.pairs:
+                raise ValueError(
+                    f"method '{method.name}': topics.template and auxiliary_tasks.template must both hold "
+                    "{text_pair}, or neither"
+                )
             if method.topics is not None and self.pretraining.meta_batch_size < 2:
                 raise ValueError(f"method '{method.name}': `topics` needs pretraining.meta_batch_size of two or more")
             for name in [*method.clusterings, *(method.topics.clusterings if method.topics else [])]:

@@ -74,8 +74,10 @@ def _counts(clustering: dict[str, Any]) -> list[int]:
 
 def _methods(method: Any, swept: dict[str, list[int]]) -> list[Any]:
     named = method.get("clustering") if isinstance(method, dict) else None
-    parts = named if isinstance(named, list) else [named]
-    sweeps = [part for part in parts if isinstance(part, str) and part in swept]
+    topics = method.get("topics") if isinstance(method, dict) else None
+    told_apart = topics.get("clustering") if isinstance(topics, dict) else None
+    parts, of_topics = _listed(named), _listed(told_apart)
+    sweeps = [part for part in [*parts, *of_topics] if isinstance(part, str) and part in swept]
     if not sweeps:
         return [method]
     if len({tuple(swept[part]) for part in sweeps}) > 1:
@@ -85,7 +87,19 @@ def _methods(method: Any, swept: dict[str, list[int]]) -> list[Any]:
         )
     made = []
     for count in swept[sweeps[0]]:
-        chosen = [f"{part}-{count}" if part in sweeps else part for part in parts]
-        clustering = chosen if isinstance(named, list) else chosen[0]
-        made.append({**method, "name": f"{method.get('name')}-{count}", "clustering": clustering})
+        own = {**method, "name": f"{method.get('name')}-{count}"}
+        if named is not None:
+            own["clustering"] = _with_count(named, sweeps, count)
+        if isinstance(topics, dict) and told_apart is not None:
+            own["topics"] = {**topics, "clustering": _with_count(told_apart, sweeps, count)}
+        made.append(own)
     return made
+
+
+def _listed(named: Any) -> list[Any]:
+    return named if isinstance(named, list) else [named]
+
+
+def _with_count(named: Any, sweeps: list[str], count: int) -> Any:
+    chosen = [f"{part}-{count}" if part in sweeps else part for part in _listed(named)]
+    return chosen if isinstance(named, list) else chosen[0]

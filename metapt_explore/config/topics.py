@@ -33,6 +33,9 @@ class TopicsConfig(Strict):
     def _holds_the_text(cls, template: str) -> str:
         if template.count("{text}") != 1:
             raise ValueError("the template must hold {text} exactly once")
+        for slot in ("{text_pair}", "{mask}"):
+            if template.count(slot) > 1:
+                raise ValueError(f"the template may hold {slot} once")
         return template
 
     @property

@@ -140,8 +140,9 @@ def tune(
                 "start_accuracy": begin["test_accuracy"],
                 "start_loss": begin["test_loss"],
                 "dev_accuracy": dev_accuracy,
-                "learning_rate": choice["learning_rate"],
-                "step": choice["step"],
+                # A mean of several prompts has no rate and step of its own.
+                "learning_rate": float("nan") if seed in soups else choice["learning_rate"],
+                "step": float("nan") if seed in soups else choice["step"],
             }
         )
     return Outcome(results, curves, {seed: prompt.cpu() for seed, prompt in kept.items()}, round(scorer.row_passes))
@@ -259,7 +260,9 @@ def _score_test(
     if few is None:
         return tested, tested
     part = Split([test.texts[row] for row in few], [test.labels[row] for row in few])
-    of_part = {place: found[few] for place, found in whole.items()}
+    # Calibrated by the mean over the scored rows, all points of a curve are over the same rows.
+    alone = reading.config.calibration == "batch_mean"
+    of_part = {} if alone else {place: found[few] for place, found in whole.items()}
     rest = [key(seed, step) for seed, of in steps.items() for step in of]
     of_part |= scores([place for place in dict.fromkeys(rest) if place not in of_part], part)
     drawn = {

@@ -73,7 +73,8 @@ def _scores(workspace: Workspace, name: str) -> None:
             "start_curves",
             "Mean test accuracy after so many tuning steps, at the learning rate that dev chose; the band goes from "
             "the worst to the best seed. Left end: the start, before any tuning. A line that begins higher had a "
-            "better start; lines that meet on the right say that tuning makes up for it.",
+            "better start; lines that meet on the right say that tuning makes up for it."
+            + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else ""),
         )
         st.subheader("Variance across seeds")
         shared.draw(
@@ -135,10 +136,11 @@ def _probed(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chosen_words(results: pd.DataFrame) -> None:
-    """Label words that data seeds chose on their few-shot rows; every method was read by the same."""
+    """Label words that data seeds chose on their few-shot rows, the same for all methods that are read so."""
     st.subheader("Label words that were chosen")
     rows = []
-    for row in results.drop_duplicates(["task", "data_seed"]).dropna(subset=["words"]).to_dict(orient="records"):
+    read = results.dropna(subset=["words"]).drop_duplicates(["task", "data_seed", "words"])
+    for row in read.to_dict(orient="records"):
         said = {label: ", ".join(words) for label, words in json.loads(row["words"]).items()}
         rows.append({"task": row["task"], "data seed": row["data_seed"], **said})
     st.dataframe(pd.DataFrame(rows), key="chosen_words", hide_index=True)

@@ -187,6 +187,8 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         st.text(f"{share:.0%} of the study, {left}")
     elif status == "done":
         st.success("This study is finished: look at the other pages.")
+    elif status == "partly":
+        st.info("The seeds that were asked for are finished; Resume computes the others.")
     elif status == "cancelled":
         st.warning(f"Cancelled at {share:.0%}. What was computed is kept; Resume goes on from there.")
     elif status == "stopped":

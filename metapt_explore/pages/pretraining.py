@@ -77,13 +77,15 @@ def _curves(
             )
             shared.go_to_start()
         metrics = artifact.metrics
-        names = _with_topics(names, metrics, method)
+        if method.topics is not None:
+            names |= _topic_names(workspace, artifact, method.topics.clusterings)
         _numbers(artifact, status, metrics, outer_steps(method, config.pretraining))
         if status == "done" and metrics.empty:
             raise ValueError("metrics.jsonl is missing or holds no line that can be read")
         figure = plots.meta_loss(metrics, names)
         caption = CAPTION_POOLED if method.kind == "ppt" else CAPTION_META
-        shared.draw(figure, "meta_loss", caption + guessing(config))
+        told = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
+        shared.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topics else ""))
 
 
 def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int) -> None:
@@ -125,13 +127,11 @@ def guessing(config: StudyConfig) -> str:
     return f"ln {classes} ≈ {log(classes):.2f} nats is guessing between {classes} labels."
 
 
-def _with_topics(names: dict[int, str], metrics: pd.DataFrame, method: MethodConfig) -> dict[int, str]:
-    """The names, and those of topic tasks, whose numbers go on where those of the clusters' tasks end."""
-    if method.topics is None or "task" not in metrics or not names:
-        return names
-    clusterings = method.topics.clusterings
-    highest = sorted({int(task) for task in metrics["task"]})[-len(clusterings) :]
-    return {**names, **{task: f"topics of {name}" for task, name in zip(highest, clusterings, strict=False)}}
+def _topic_names(workspace: Workspace, artifact: Artifact, clusterings: list[str]) -> dict[int, str]:
+    """Names of topic tasks, whose numbers go on where those of the tasks of labels end."""
+    sizes = workspace.artifact(artifact.stage["parents"]["tasks"]).summary.get("sizes", {})
+    first = max(map(int, sizes), default=-1) + 1
+    return {first + place: f"topics of {name}" for place, name in enumerate(clusterings)}
 
 
 def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:

@@ -31,6 +31,7 @@ DAMAGE = (OSError, ArrowException, KeyError, IndexError, ValueError, TypeError, 
 STATUS_WORDS = {
     "none": "no job",
     "done": "finished",
+    "partly": "some seeds finished",
     "stopped": "interrupted",
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from metapt_explore.plots.drawn_curves import drawn_curves
 from metapt_explore.plots.style import (
     GREY,
     axis_titles,
@@ -31,7 +32,7 @@ def start_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None) -> 
         curves: What `curves_table` returned.
         methods: All methods of the study, so that each keeps its colour while some are missing.
     """
-    scored = curves.dropna(subset=["test_accuracy"]) if "test_accuracy" in curves else pd.DataFrame()
+    scored = drawn_curves(curves)
     if scored.empty:
         return nothing_yet("No test score is there yet.")
     tasks = [str(task) for task in scored["task"].unique()]

@@ -43,7 +43,8 @@ def tuning_of(method: MethodConfig, study: StudyConfig) -> EvaluationConfig:
     """How a method is tuned: as `evaluation` says, with the method's own settings and its extra tuning.
 
     With `extra_tuning` the steps grow by what the others spend on pre-training, divided by the rows of a tuning
-    step. Each learning rate gets all of them, which is generous: pre-training is one run for all rates and tasks.
+    step. Each learning rate (that halving leaves) gets all of them, which is generous: pre-training is one run for all
+    rates and tasks.
     The prompt is then also scored at twice, four times, … the usual steps, so that dev can stop it.
 
     Example:

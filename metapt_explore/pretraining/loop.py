@@ -13,6 +13,7 @@ from torch import Tensor
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import Learner, Setting
 from metapt_explore.prompts.backbone import Backbone
+from metapt_explore.prompts.banks import Bank
 from metapt_explore.prompts.gradients import Scorer
 from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.prompts.reader import Reader
@@ -82,8 +83,8 @@ def pretrain(
         counted = scorer.row_passes, scorer.diagnostic_rows
         scorer.on_pass = partial(on_step, step)
         try:
-            for each in dict.fromkeys([bank, *(other for other, _ in others)]):
-                each.prepare(episode.rows)
+            for each, rows in _rows_by_bank(episode, [bank, *(other for other, _ in others)]):
+                each.prepare(rows)
             values = {name: value.detach() for name, value in learned.items()}
             gradients, task_records = learner.gradient(values, episode, scorer)
         except BaseException:
@@ -112,15 +113,16 @@ def pretrain(
         except BaseException:
             _save(record, learned, optimiser, finished, scorer, late)
             raise
+    further = [other for other in dict.fromkeys(other for other, _ in others) if other is not bank]
     telemetry = {
         "row_passes": scorer.row_passes,
         "diagnostic_rows": scorer.diagnostic_rows,
-        "encoded_rows": bank.counts.encoded,
+        "encoded_rows": sum(each.counts.encoded for each in (bank, *further)),
         "states_cached": bank.cached,
         "state_hit_rate": bank.counts.hit_rate,
-        "state_hits_memory": bank.counts.memory,
-        "state_hits_second": bank.counts.second,
-        "states_mib": round(bank.needed_bytes / 2**20, 1),
+        "state_hits_memory": sum(each.counts.memory for each in (bank, *further)),
+        "state_hits_second": sum(each.counts.second for each in (bank, *further)),
+        "states_mib": round(sum(each.needed_bytes for each in (bank, *further)) / 2**20, 1),
     }
     averaged = setting.steps - setting.first_averaged
     if averaged:
@@ -139,6 +141,17 @@ def _kept_rows(episodes: list[Episode], setting: Setting) -> list[int]:
     if setting.topics is not None:
         usable |= {row for classes in setting.topics.tasks.values() for rows in classes.values() for row in rows}
     return sorted(usable if drawn <= usable and 2 * len(drawn) > len(usable) else drawn)
+
+
+def _rows_by_bank(episode: Episode, banks: Sequence[Bank]) -> list[tuple[Bank, list[int]]]:
+    """Each bank with the rows of an episode that are read out of it; readers of one template's front share a bank."""
+    if not episode.readers:
+        return [(banks[0], episode.rows)]
+    found: dict[Bank, list[int]] = {}
+    for parts in (episode.support, episode.query):
+        for reader, part in zip(episode.readers, parts, strict=True):
+            found.setdefault(banks[reader], []).extend(part)
+    return list(found.items())
 
 
 def _in_bank(episode: Episode, position: dict[int, int]) -> Episode:

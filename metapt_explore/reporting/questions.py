@@ -22,7 +22,7 @@ RECIPE = (
 )
 
 #: What a pooled method must share with a MetaPT method for meta-learning to be all that sets them apart.
-TERMS = ("topics", "tuning", "verbalizer")
+TERMS = ("topics", "tuning", "verbalizer", "average_last", "outer_lr")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class Question:
 def _clusterings(method: dict[str, Any]) -> list[str]:
     named = method["clustering"]
     return [named] if isinstance(named, str) else list(named)
+
+
+def _same_terms(pooled: dict[str, Any], method: dict[str, Any]) -> bool:
+    return all(pooled.get(key) == method.get(key) for key in TERMS)
 
 
 def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
@@ -81,8 +85,8 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         if pooled:
             text = f"Does {name} beat pooled pre-training?"
             found.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in found)))
-        for other in pooled[1:]:
-            if all(other.get(key) == method.get(key) for key in TERMS):
+        for other in pooled[1:] if pooled and not _same_terms(pooled[0], method) else ():
+            if _same_terms(other, method):
                 text = f"Does {name} beat pooled pre-training on its own terms (topics, tuning, reading)?"
                 found.append(Question(text, name, other["name"]))
         same_recipe = [c for c in controls if all(c.get(key) == method.get(key) for key in RECIPE)]

@@ -270,7 +270,7 @@ def _starts(document: Document, record: Record, methods: list[str], asked: list[
         text = (
             "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."
             + (f" Over {some} test rows a task." if some else "")
-            + (" A chosen rate that dropped out on the way has no later points." if halved else "")
+            + (" A chosen rate that dropped out on the way keeps its last score." if halved else "")
         )
         document.add(Figure("starts", picture, text))
     chosen = tables.choice_table(record.results, methods)
@@ -337,7 +337,8 @@ def _terms(account: dict[str, Any]) -> MethodAccount:
         kind=account["kind"],
         start=account.get("start"),
         pretraining_row_passes=account["pretraining_row_passes"],
-        tuning_row_passes=account["tuning_row_passes"] / max(len(rates), 1),
+        tuning_row_passes=account.get("tuning_row_passes_of_a_rate")
+        or account["tuning_row_passes"] / max(len(rates), 1),
         diagnostic_rows=account["diagnostic_rows"],
         learning_rates=rates,
         tuning_steps=account["tuning_steps"] or 0,
@@ -426,6 +427,7 @@ def _made_with(document: Document, record: Record) -> None:
         document.add(Paragraph(f"{_hardware(manifest)}; {system}; {versions}."))
         # Seeds and methods of a study may have been run on several machines.
         others = list(dict.fromkeys(_hardware(other) for other in manifest.get("others", [])))
+        others = [other for other in others if other != _hardware(manifest)]
         document.add(*([Paragraph(f"Some scores on: {'; '.join(others)}.")] if others else []))
     document.add(Paragraph("The study, as `metapt run` takes it (paths are the files' names only):"))
     import yaml

@@ -73,7 +73,7 @@ def account_table(accounts: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def choice_table(results: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
-    """How often dev chose each learning rate, and after how many steps (median)."""
+    """How often dev chose each learning rate, of prompts that were tuned at all, and after how many steps (median)."""
     chosen = results.dropna(subset=["learning_rate"])
     rates = sorted(chosen["learning_rate"].unique())
     rows = []
@@ -81,17 +81,22 @@ def choice_table(results: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
         own = chosen[chosen["method"] == method]
         if own.empty:
             continue
-        counts = own["learning_rate"].value_counts()
-        steps = own["step"]
+        # Before the first step all rates have one prompt.
+        tuned = own.loc[own["step"] > 0, "learning_rate"]
+        counts, steps = tuned.value_counts(), own["step"]
         rows.append(
             {
                 "method": method,
-                **{f"rate {rate:g}": f"{100 * counts.get(rate, 0) / len(own):.0f} %" for rate in rates},
+                **{f"rate {rate:g}": _share(counts.get(rate, 0), len(tuned)) for rate in rates},
                 "median step": f"{steps.median():g}",
                 "kept the start": f"{100 * (steps == 0).mean():.0f} %",
             }
         )
     return pd.DataFrame(rows)
+
+
+def _share(count: int, total: int) -> str:
+    return f"{100 * count / total:.0f} %" if total else "–"
 
 
 def edge_notes(results: pd.DataFrame, methods: list[str], often: float = 0.5) -> list[str]:
@@ -106,7 +111,8 @@ def edge_notes(results: pd.DataFrame, methods: list[str], often: float = 0.5) ->
     rates = sorted(chosen["learning_rate"].unique())
     found = []
     for method in methods if len(rates) > 1 else ():
-        own = chosen.loc[chosen["method"] == method, "learning_rate"]
+        tuned = chosen["step"] > 0 if "step" in chosen else True
+        own = chosen.loc[(chosen["method"] == method) & tuned, "learning_rate"]
         for edge, word, beyond in ((rates[0], "lowest", "lower"), (rates[-1], "highest", "higher")):
             share = float((own == edge).mean()) if len(own) else 0.0
             if share > often:

@@ -58,6 +58,11 @@ def _account(
         "pretraining_row_passes": _mean([artifact.summary.get("row_passes", 0) for artifact in prompts]),
         "diagnostic_rows": _mean([artifact.summary.get("diagnostic_rows", 0) for artifact in prompts]),
         "tuning_row_passes": sum(artifact.summary.get("row_passes", 0) for artifact in scores) / max(cells, 1),
+        # Of one rate that is never dropped: what is compared between methods.
+        "tuning_row_passes_of_a_rate": sum(artifact.summary.get("row_passes", 0) for artifact in scores)
+        / max(cells, 1)
+        * tuned.steps
+        / sum(tuned.rates_running),
         "learning_rates": sorted({rate for config in configs for rate in config["learning_rates"]}),
         "tuning_steps": max(config["steps"] for config in configs),
         "extra_tuning": method.extra_tuning,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metapt_explore import hub
-from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig
+from metapt_explore.config import Family, LabelsConfig, Placement, StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.prompt_starts import distinct_starts, embedding_width, find_start
 from metapt_explore.runs.workspace import Workspace
@@ -59,6 +59,11 @@ def check_study(
     }.items():
         reader = layout.reader(labels, where, whole_vocabulary)
         check_rows_fit(reader, layout, settings, study.prompt.length, where)
+    for method in study.methods:
+        if method.topics is not None:
+            two = LabelsConfig(template=method.topics.template, labels={"a": "one", "b": "two"})
+            where = f"method '{method.name}': topics"
+            check_rows_fit(layout.reader(two, where, False), layout, settings, study.prompt.length, where)
     if study.labelling is not None and study.labelling.train is not None:
         source_fingerprint(study.labelling.train)
     for method in distinct_starts(study):

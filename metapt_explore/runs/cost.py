@@ -225,7 +225,8 @@ def _fewshot(study: StudyConfig, task: TaskConfig, method: MethodConfig) -> Work
         test = (1 + len(later) * seeds) * rows
     else:
         test = (1 + seeds) * rows + (len(later) - 1) * seeds * min(evaluation.curve_rows, rows)
-    return Work(trained=trained, scored=dev + test)
+    soup = seeds * (rows + shots) if evaluation.soup > 1 else 0
+    return Work(trained=trained, scored=dev + test + soup)
 
 
 def seconds_of(key: str, work: Work, speed: Speed) -> float:

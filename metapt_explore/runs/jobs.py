@@ -148,7 +148,7 @@ def working_on(
         write(progress.state, "failed", error=message)
         raise
     else:
-        write(progress.state, "done")
+        write(progress.state, "partly" if progress.left_out else "done")
     finally:
         cancel.unlink(missing_ok=True)
         lock.release()

@@ -24,7 +24,7 @@ CELL = ["method", "task", "data_seed", "init_seed"]
 GROWING = ("clusterings", "methods", "baselines")
 #: Numbers of an account that are means over pre-trainings, or over scores.
 PER_PRETRAINING = ("pretraining_row_passes", "diagnostic_rows", "pretraining_seconds")
-PER_SCORE = ("tuning_row_passes", "seconds")
+PER_SCORE = ("tuning_row_passes", "tuning_row_passes_of_a_rate", "seconds")
 
 
 def joined(older: Record, newer: Record) -> Record:
@@ -91,6 +91,13 @@ def _same_data(older: Record, newer: Record) -> None:
         )
     if older.texts.get("kept") != newer.texts.get("kept"):
         raise UserError("The record in the folder was made with other pre-training texts: write elsewhere.")
+    before, now = ({c["name"]: c["sizes"] for c in record.clusterings} for record in (older, newer))
+    other = [name for name in before.keys() & now.keys() if before[name] != now[name]]
+    if other:
+        raise UserError(
+            f"The record in the folder has other clusters of {', '.join(sorted(other))} (another machine or version "
+            "may cluster differently): write elsewhere."
+        )
 
 
 def _stacked(older: pd.DataFrame, newer: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
@@ -113,15 +120,17 @@ def _accounts(older: Record, newer: Record, order: list[str]) -> list[dict[str, 
 
 
 def _account(old: Mapping[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    """Means weighted by the seeds that they are over; what was given must have been the same."""
+    """Means weighted by the seeds that they are over; of seeds that both have the newer's count."""
     if old is None:
         return new
-    weights = [len(account["init_seeds"] or [0]) for account in (old, new)]
+    known = set(new["init_seeds"] or [])
+    weights = [len([seed for seed in old["init_seeds"] or [] if seed not in known]), len(known) or 1]
 
     def mean(key: str) -> float:
         return float(sum(w * a[key] for w, a in zip(weights, (old, new), strict=True)) / sum(weights))
 
-    together: dict[str, Any] = {key: mean(key) for key in (*PER_PRETRAINING, *PER_SCORE)}
+    means = (key for key in (*PER_PRETRAINING, *PER_SCORE) if key in old and key in new)
+    together: dict[str, Any] = {key: mean(key) for key in means}
     for key in ("init_seeds", "data_seeds"):
         together[key] = sorted({*(old[key] or []), *(new[key] or [])}) or None
     together["tasks"] = list(dict.fromkeys([*old["tasks"], *new["tasks"]]))

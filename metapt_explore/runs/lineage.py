@@ -362,7 +362,8 @@ def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
     elif "start" in prompt.parents:
         yield f"Pre-training began from another prompt ({prompt.parents['start']}), whose own texts come on top."
     tasks = workspace.artifact(prompt.parents.get("tasks", "none"))
-    if tasks.status == "done" and prompt.config.get("kind") == "metapt":
+    there = all(nodes[i].status == "done" for role, i in prompt.parents.items() if role.startswith("topics"))
+    if tasks.status == "done" and there and prompt.config.get("kind") == "metapt":
         from metapt_explore.pretraining.drawn import agrees_with, recorded_setting
         from metapt_explore.pretraining.episodes import read_tasks
 

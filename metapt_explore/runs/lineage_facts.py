@@ -64,5 +64,7 @@ _SAY = {
     "clusters": _clusters,
     "tasks": _tasks,
     "prompt": _prompt,
-    "fewshot": lambda summary, config: f"tuned and scored, {_number(summary.get('test_rows'), 'test row')}",
+    "fewshot": lambda summary, config: (
+        f"tuned and scored, {_number(summary.get('test_rows'), 'row' if 'scored_on' in config else 'test row')}"
+    ),
 }

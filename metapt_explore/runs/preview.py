@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +29,16 @@ class Preview:
     Args:
         study: The study; its data stages are made.
         done: Keys of stages that are there already.
-        left_out: Keys of stages that this run is not going to make.
+        init_seeds: The initialisation seeds that this run works on.
     """
 
-    def __init__(self, study: Study, done: set[str], left_out: Collection[str] = ()) -> None:
+    def __init__(self, study: Study, done: set[str], init_seeds: Sequence[int]) -> None:
         self.study = study
         self.cost: Cost | None = None
         texts = text_counts(study.texts())
-        works = estimate(study.config, study.tasks, study.placement, texts)
-        works = {key: work for key, work in works.items() if key not in left_out}
+        evaluation = study.config.evaluation.model_copy(update={"init_seeds": list(init_seeds)})
+        config = study.config.model_copy(update={"evaluation": evaluation})
+        works = estimate(config, study.tasks, study.placement, texts)
         study.progress.plan(works)
         rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
         if sum(rest.values()) < WORTH_TOKENS:
@@ -51,13 +52,12 @@ class Preview:
         def check() -> None:
             study.progress.advance(0)
 
-        known = done | set(left_out)
-        self.cost = cost = preview(study.config, study.tasks, study.backbone, known, text_tokens(study), check, texts)
+        self.cost = cost = preview(config, study.tasks, study.backbone, done, text_tokens(study), check, texts)
         # Data stages keep their share, so that the bar does not jump.
         model_work = sum(work for key, work in works.items() if key.startswith(MODEL_STAGES))
         whole = max(1.0, cost.seconds)
         seconds = {key: work * whole / model_work for key, work in works.items()}
-        seconds |= {key: stage["seconds"] for key, stage in cost.stages.items() if key not in known}
+        seconds |= {key: stage["seconds"] for key, stage in cost.stages.items() if key not in done}
         study.progress.plan(seconds, in_seconds=True)
         study.progress.predicted(cost.seconds, cost.peak_mib)
         self._save()

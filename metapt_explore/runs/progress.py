@@ -63,6 +63,8 @@ class Progress:
         self.state = State()
         #: Whether this process holds the study's lock (see `jobs.working_on`).
         self.holds_lock = False
+        #: Whether some of the study was not asked for, and is not there yet.
+        self.left_out = False
         #: When to stop by itself, by `time.monotonic`.
         self.deadline: float | None = None
         self.tell, self._should_stop = listener, should_stop

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.config import EvaluationConfig, MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
+from metapt_explore.errors import UserError
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
 from metapt_explore.fewshot.scoring import Split, balanced_part
 from metapt_explore.fewshot.tuning import tune
@@ -202,19 +203,29 @@ def fewshot_recipe(
 def other_seeds_rows(
     rows: pd.DataFrame, data_seeds: Sequence[int], classes: Mapping[str, int], evaluation: EvaluationConfig
 ) -> Split:
-    """Train and dev rows of the data seeds that are not in use, each once, without any that are in use as well.
+    """Dev rows of the data seeds that are not in use, each once, without any row that is in use as well.
+
+    Not their train rows: no text is dropped from pre-training because it equals one of those.
 
     Args:
         rows: ``rows`` of a `split` artifact.
         data_seeds: Those in use.
         classes: Class indices by name.
         evaluation: At most `test_rows` of them, label-balanced.
+
+    Raises:
+        UserError: Where there are none.
     """
     few_shot, columns = rows[rows["split"] != "test"], [c for c in ("text", "text_pair") if c in rows]
     used = few_shot["data_seed"].isin(data_seeds)
     own = set(few_shot.loc[used, columns].itertuples(index=False, name=None))
-    others = few_shot[~used].drop_duplicates(columns)
+    others = few_shot[~used & (few_shot["split"] == "dev")].drop_duplicates(columns)
     others = others[[row not in own for row in others[columns].itertuples(index=False, name=None)]]
+    if others.empty:
+        raise UserError(
+            "evaluation.scored_on: the other data seeds have no dev row that this one does not have as well; the task "
+            "has too few rows for `other_seeds`."
+        )
     labels = [classes[label] for label in others["label"]]
     chosen = balanced_part(labels, evaluation.test_rows or len(labels))
     return Split(as_inputs(others.iloc[chosen]), [labels[row] for row in chosen])

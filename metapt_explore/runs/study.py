@@ -47,6 +47,7 @@ from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.stability_stage import stability_recipe
+from metapt_explore.runs.topic_stage import check_topics
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
 
@@ -443,9 +444,12 @@ class Study:
             self.clusters(clustering.name)
         for method in self.config.methods:
             if method.kind != "pt":
-                self.tasks_of(method)
+                tasks = self.tasks_of(method)
+                if method.topics is not None:
+                    # Clusters that are too small are found before anything is pre-trained.
+                    check_topics(method, [self.clusters(name) for name in method.topics.clusterings], tasks)
         left_out = set(self.config.evaluation.init_seeds) - set(init_seeds)
-        preview = Preview(self, self._finished_keys(), self._keys_of(left_out))
+        preview = Preview(self, self._finished_keys(), init_seeds)
         for init_seed in init_seeds:
             for method in self.config.methods:
                 self.prompt(method.name, init_seed)
@@ -459,8 +463,34 @@ class Study:
             for baseline in self.config.baselines:
                 for task in self.tasks:
                     self.baseline(baseline.name, task, init_seed)
+        self._list_finished(left_out)
+        self.progress.left_out = bool(self._keys_of(left_out) - self._finished_keys())
         preview.settle()
         return self.results()
+
+    def _list_finished(self, init_seeds: Collection[int]) -> None:
+        """Enters what is finished of seeds that this run left out into the study's list; computes nothing.
+
+        The list begins anew where a setting of the study changed.
+        """
+
+        def is_done(recipe: Recipe) -> bool:
+            return self.workspace.artifact(recipe[0].id).status == "done"
+
+        for init_seed in sorted(init_seeds):
+            for method in self.config.methods:
+                if not is_done(self._prompt_recipe(method, init_seed)):
+                    continue
+                prompt = self.prompt(method.name, init_seed)
+                for name, task in self.tasks.items():
+                    for shots in (None, *self.config.evaluation.more_shots):
+                        if is_done(self._fewshot_recipe(method.name, task, init_seed, prompt, shots)):
+                            self.fewshot(method.name, name, init_seed, shots)
+            for baseline in self.config.baselines:
+                for name, task in self.tasks.items():
+                    seed = init_seed if baseline.seeded else None
+                    if is_done(self._baseline_recipe(baseline, task, seed)):
+                        self.baseline(baseline.name, name, init_seed)
 
     def results(self) -> pd.DataFrame:
         """Scores so far: one row for each method, task, data seed and initialisation seed."""

@@ -56,6 +56,24 @@ def make_topics(clusters: Sequence[Artifact], settings: Mapping[str, Any], tasks
     return Topics(found, float(settings["share"]))
 
 
+def check_topics(method: MethodConfig, clusters: Sequence[Artifact], tasks: Artifact) -> None:
+    """Refuses topic tasks of too few clusters, before anything is pre-trained.
+
+    Args:
+        method: The method.
+        clusters: The clusterings of its topics; finished.
+        tasks: Its tasks of labels; finished.
+
+    Raises:
+        UserError: Naming the method.
+    """
+    numbers: dict[int, dict[str, list[int]]] = {int(task): {} for task in tasks.summary["sizes"]}
+    try:
+        make_topics(clusters, topic_settings(method)["topics"], numbers)
+    except UserError as error:
+        raise UserError(f"method '{method.name}': {error}") from None
+
+
 def topic_labels(
     clusters: Sequence[Artifact], topics: Topics, template: str, tokens: Callable[[str], Sequence[int]]
 ) -> list[LabelsConfig]:
@@ -87,11 +105,18 @@ def recorded_topics(
         config: The prompt's settings.
         parents: What the prompt was made from.
         tasks: Its tasks of labels.
+
+    Raises:
+        UserError: Where a clustering is not in the workspace any more.
     """
     if "topics" not in config:
         return None
     named = sorted((role for role in parents if role.startswith(f"{ROLE} ")), key=lambda role: int(role.split()[1]))
-    return make_topics([workspace.artifact(parents[role]) for role in named], config["topics"], tasks)
+    clusters = [workspace.artifact(parents[role]) for role in named]
+    gone = [artifact.id for artifact in clusters if artifact.status != "done"]
+    if gone:
+        raise UserError(f"{', '.join(gone)} is not in the workspace any more; running the study again makes it.")
+    return make_topics(clusters, config["topics"], tasks)
 
 
 def topic_rows(topics: Topics) -> pd.DataFrame:

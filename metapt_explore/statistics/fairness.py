@@ -130,9 +130,23 @@ def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -
         _differ(
             prompts, "rates", lambda a: tuple(sorted(set(a.learning_rates))), "Tuning tried different rates", _list
         ),
-        _differ(pretrained, "auxiliary", lambda a: a.auxiliary, "Pre-training saw different kinds of tasks", _text),
-        _differ(prompts, "choice", lambda a: a.choice, "Rate and step were chosen by different dev scores", _text),
-        _differ(prompts, "reading", lambda a: a.reading, "Classes were read differently", _text),
+        _differ(
+            [a for a in pretrained if a.auxiliary],
+            "auxiliary",
+            lambda a: a.auxiliary,
+            "Pre-training saw different kinds of tasks",
+            _text,
+        ),
+        _differ(
+            [a for a in prompts if a.choice],
+            "choice",
+            lambda a: a.choice,
+            "Rate and step were chosen by different dev scores",
+            _text,
+        ),
+        _differ(
+            [a for a in prompts if a.reading], "reading", lambda a: a.reading, "Classes were read differently", _text
+        ),
         _differ(prompts, "pull", lambda a: a.proximal, "Tuning was pulled back to the start differently", _text),
         _differ(ordinary, "steps", lambda a: a.tuning_steps, "Tuning took different numbers of steps", _text),
         _apart(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import tiny
 import torch
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig
 from metapt_explore.fewshot.scoring import Split, balanced_part, measure
 from metapt_explore.fewshot.tuning import Outcome, _epoch_rows, _soups, choose, tune
+from metapt_explore.plots.drawn_curves import drawn_curves
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.models import load_backbone
 
@@ -109,6 +111,37 @@ def test_curves_over_some_test_rows_leave_the_scores_as_they_are(backbone: Causa
         (drawn,) = [c for c in some.curves if (c["data_seed"], c["learning_rate"], c["step"]) == (seed, rate, step)]
         assert drawn["test_accuracy"] == measure(scores, [test.labels[row] for row in few])["accuracy"]
         assert drawn["test_loss"] == pytest.approx(measure(scores, [test.labels[row] for row in few])["loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"soup": 2, "select_by": "one_se"}, "goes with `select_by: loss`"),
+        ({"halving_steps": [2, 5], "steps": 5}, "5 is not before the last of 5 steps"),
+        ({"halving_steps": [3, 2]}, "ascend"),
+        ({"scored_on": "other_seeds"}, "pairing: paired"),
+    ],
+)
+def test_settings_that_do_not_go_together(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EvaluationConfig(tasks=["x"], **settings)
+
+
+def test_a_curve_keeps_its_last_score_and_stands_on_the_same_rows() -> None:
+    rows = [
+        ("PT", 1, 0, 0.5),
+        ("PT", 1, 5, 0.6),
+        ("PT", 2, 0, 0.4),
+        ("PT", 2, 5, 0.7),
+        ("PT", 2, 10, 0.8),
+        ("PT+", 1, 80, 0.3),
+    ]
+    columns = ["method", "data_seed", "step", "test_accuracy"]
+    curves = pd.DataFrame(rows, columns=columns).assign(task="x", init_seed=0)
+    curves.loc[len(curves)] = ["PT", 1, 10, float("nan"), "x", 0]  # another rate has no test score
+    drawn = drawn_curves(curves)[columns]
+    expected = [*rows[:2], ("PT", 1, 10, 0.6), *rows[2:]]
+    assert sorted(drawn.itertuples(index=False, name=None)) == sorted(expected)
 
 
 def test_tuning_learns(backbone: CausalBackbone) -> None:

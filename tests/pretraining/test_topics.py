@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM
 
 from metapt_explore.clusters.topic_words import choose_topic_words, topic_candidates
 from metapt_explore.config import LabelsConfig, MethodConfig, StudyConfig, parse
+from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.pretraining.budget import row_passes_per_step
 from metapt_explore.pretraining.learner import Setting
@@ -164,15 +165,22 @@ def test_words_of_clusters() -> None:
     candidates = topic_candidates(clusters, named=False)
     assert candidates == {0: ["toy", "like"], 1: ["film", "like"], 2: []}
     # Where the data name a group, its name comes first; words of several tokens only where no other is free.
-    named = topic_candidates([{"cluster": 0, "name": "Home & garden", "keywords": ["lamp"]}], named=True)
+    home = {"cluster": 0, "name": "0: Home & garden", "keywords": ["lamp"]}
+    named = topic_candidates([home], named=True)
     assert named == {0: ["home & garden", "home", "garden", "lamp"]}
+    garden = {"cluster": 1, "name": "1: garden", "keywords": ["lamp", "rose"]}
+    assert topic_candidates([home, garden], named=True) == {
+        0: ["home & garden", "home", "garden", "lamp"],
+        1: ["garden", "rose", "lamp"],
+    }
 
     def tokens(word: str) -> list[int]:
         return [hash(part) for part in word.split()]
 
     assert choose_topic_words(candidates, tokens) == ["toy", "film", "2"]
     assert choose_topic_words(named, tokens) == ["home"]
-    assert choose_topic_words({0: ["a"], 1: ["a"], 2: ["b c"]}, tokens) == ["a", "1", "2"]
+    assert choose_topic_words({0: ["a"], 1: ["a"], 2: ["b c"]}, tokens) == ["a", "1", "b c"]
+    assert choose_topic_words({0: ["1"], 1: []}, tokens) == ["1", "group 1"]
 
 
 METHODS: list[dict[str, Any]] = [
@@ -224,6 +232,24 @@ def test_texts_behind_topics_are_counted(done: Path) -> None:
         assert int(of_topics["drawn"].sum()) == 64
 
 
+def test_too_few_clusters_are_found_before_anything_is_pretrained(world: Path, tmp_path: Path) -> None:
+    method = {"name": "PPT topics", "kind": "ppt", "topics": {"clustering": "kmeans", "min_rows": 1000}}
+    study = Study(parse(StudyConfig, tiny.study_tree(world, methods=[method]), "test"), tmp_path)
+    with pytest.raises(UserError, match="method 'PPT topics': topics: 0 of 4 clusters have 1000 rows"):
+        study.run()
+    assert not [e for e in Workspace(tmp_path).index("tiny") if e["kind"] == "prompt"]
+
+
+def test_topics_of_a_sweep() -> None:
+    sweep = [{"name": "kmeans", "algorithm": "kmeans", "n_clusters": [2, 3]}]
+    methods = [{"name": "M", "kind": "metapt", "clustering": "kmeans", "topics": {"clustering": ["kmeans", "own"]}}]
+    written = expand_sweeps({"clusterings": sweep, "methods": methods})["methods"]
+    assert [(m["name"], m["clustering"], m["topics"]["clustering"]) for m in written] == [
+        ("M-2", "kmeans-2", ["kmeans-2", "own"]),
+        ("M-3", "kmeans-3", ["kmeans-3", "own"]),
+    ]
+
+
 def test_what_does_not_fit_is_said(world: Path) -> None:
     def refused(message: str, method: dict[str, Any], **changes: Any) -> None:
         with pytest.raises(UserError, match=message):
@@ -236,6 +262,12 @@ def test_what_does_not_fit_is_said(world: Path) -> None:
         "meta_batch_size of two", {"name": "P", "kind": "ppt", "topics": topics}, pretraining={"meta_batch_size": 1}
     )
     refused("hold .text. exactly once", {"name": "P", "kind": "ppt", "topics": {**topics, "template": "Topic:"}})
+    left_out = {"name": "M", "kind": "metapt", "clustering": "kmeans", "without": [0], "topics": topics}
+    refused("still tell the left-out clusters apart", left_out)
+    refused(
+        "may hold .mask. once", {"name": "P", "kind": "ppt", "topics": {**topics, "template": "{text} {mask} {mask}"}}
+    )
+    refused("must both hold", {"name": "P", "kind": "ppt", "topics": {**topics, "template": "{text} {text_pair} :"}})
     refused("stands twice", {"name": "P", "kind": "ppt", "topics": {"clustering": ["kmeans", "kmeans"]}})
     assert MethodConfig(name="P", kind="ppt", topics=topics).is_set("topics")
     assert TASKS

@@ -71,9 +71,9 @@ def test_scored_on_other_seeds_no_test_row_is_looked_at(
     test = set(rows.loc[rows["split"] == "test", "text"])
     for (train, dev, scored), seed in zip(seen, (1, 2, 3), strict=True):
         own = {*train[seed].texts, *dev[seed].texts}
-        others = rows[(rows["split"] != "test") & (rows["data_seed"] != seed)]
+        others = rows[(rows["split"] == "dev") & (rows["data_seed"] != seed)]
         assert set(scored.texts) == set(others["text"]) - own and not set(scored.texts) & (own | test)
-        assert len(set(scored.texts)) == len(scored.texts) > 20
+        assert len(set(scored.texts)) == len(scored.texts) > 10
         by_text = dict(zip(others["text"], others["label"], strict=True))
         names = list(study.tasks["mood"].labels)
         assert [by_text[text] for text in scored.texts] == [names[label] for label in scored.labels]

@@ -16,6 +16,7 @@ from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.report import make_report
 from metapt_explore.run_terminal import parse_seeds
+from metapt_explore.runs.jobs import job_state
 from metapt_explore.runs.joined_records import CELL, joined
 from metapt_explore.runs.record import Record, record_of
 from metapt_explore.runs.study import Study
@@ -48,6 +49,20 @@ def records(tree: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -
 def test_seeds_that_were_not_asked_for_are_left_out(records: dict[str, Record]) -> None:
     assert set(records["first"].results["init_seed"].dropna()) == {5, 6}
     assert set(records["second"].results["init_seed"].dropna()) == {7}
+
+
+def test_a_changed_study_still_lists_what_is_finished_of_other_seeds(tree: dict[str, object], tmp_path: Path) -> None:
+    """A setting that changes no score of theirs empties the study's list; a run of other seeds fills it again."""
+    config = parse(StudyConfig, tree, "test")
+    Study(config, tmp_path).run([5, 6])
+    assert job_state(Workspace(tmp_path), "tiny")["status"] == "partly"
+    changed = parse(
+        StudyConfig, {**tree, "title": "another", "evaluation": {**tree["evaluation"], "margin": 0.05}}, "test"
+    )
+    results = Study(changed, tmp_path).run([7])
+    assert set(results["init_seed"].dropna()) == {5, 6, 7}
+    assert len(results) == record_of(Workspace(tmp_path), "tiny").cells
+    assert job_state(Workspace(tmp_path), "tiny")["status"] == "done"
 
 
 def test_two_parts_are_the_whole(records: dict[str, Record], tmp_path: Path) -> None:
@@ -112,6 +127,8 @@ def test_records_of_different_studies_are_not_joined(records: dict[str, Record])
     first, second = records["first"], records["second"]
     with pytest.raises(UserError, match="pretraining differ"):
         joined(replace(first, study={**first.study, "pretraining": {"steps": 9}}), second)
+    with pytest.raises(UserError, match="other clusters of kmeans"):
+        joined(replace(first, clusterings=[{**first.clusterings[0], "sizes": [1]}]), second)
     tasks = [{**task, "checksums": {"train": "other"}} for task in first.tasks]
     with pytest.raises(UserError, match="other few-shot rows"):
         joined(replace(first, tasks=tasks), second)
