@@ -99,21 +99,6 @@ class ClassReading:
         return Prototypes.of_each(parts)
 
 
-def balanced_part(labels: Sequence[int], size: int) -> list[int]:
-    """The first rows of each class in turn, so many in all, in ascending order.
-
-    Example:
-        >>> balanced_part([0, 0, 0, 1, 1, 0], 4)
-        [0, 1, 3, 4]
-    """
-    turns: dict[int, int] = {}
-    ranked = []
-    for row, label in enumerate(labels):
-        turns[label] = turns.get(label, 0) + 1
-        ranked.append((turns[label], label, row))
-    return sorted(row for _, _, row in sorted(ranked)[:size])
-
-
 def row_losses(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = None) -> Tensor:
     """Cross-entropy of each row, `[rows]`; arguments as for `measure`."""
     loss = scores if verbalizer is None else verbalizer.for_loss(scores)

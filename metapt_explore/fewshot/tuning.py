@@ -20,7 +20,8 @@ from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
 from metapt_explore.fewshot.dev_scores import DevScores
-from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split, balanced_part
+from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split
+from metapt_explore.fewshot.some_rows import balanced_part
 from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.gradients import Batch, Scorer

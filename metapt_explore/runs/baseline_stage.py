@@ -56,7 +56,7 @@ def baseline_recipe(
         **options,
         "classes": list(task.labels),
         "data_seeds": data_seeds,
-        "select_by": evaluation.select_by,
+        "select_by": "loss" if evaluation.select_by == "one_se" else evaluation.select_by,
     }
     if init_seed is not None:
         config |= {"init_seed": init_seed, "seed": study.seed}

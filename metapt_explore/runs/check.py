@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metapt_explore import hub
-from metapt_explore.config import Family, LabelsConfig, Placement, StudyConfig, TaskConfig
+from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.prompt_starts import distinct_starts, embedding_width, find_start
 from metapt_explore.runs.workspace import Workspace
@@ -61,9 +61,10 @@ def check_study(
         check_rows_fit(reader, layout, settings, study.prompt.length, where)
     for method in study.methods:
         if method.topics is not None:
-            two = LabelsConfig(template=method.topics.template, labels={"a": "one", "b": "two"})
+            # Its words are only known when there are clusters; those of the labels stand for them.
+            asked = study.auxiliary_tasks.model_copy(update={"template": method.topics.template})
             where = f"method '{method.name}': topics"
-            check_rows_fit(layout.reader(two, where, False), layout, settings, study.prompt.length, where)
+            check_rows_fit(layout.reader(asked, where, False), layout, settings, study.prompt.length, where)
     if study.labelling is not None and study.labelling.train is not None:
         source_fingerprint(study.labelling.train)
     for method in distinct_starts(study):

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.errors import UserError, nearest
+from metapt_explore.fewshot.some_rows import other_seeds_rows
 from metapt_explore.runs.artifact import Artifact, Stage
 from metapt_explore.runs.lineage_facts import fact
 from metapt_explore.runs.results import OTHER_SHOTS
@@ -113,14 +114,19 @@ class Lineage:
     def rows(self) -> pd.DataFrame:
         """The labelled rows behind the score: split (train, dev, test), text and label (and text_pair of pairs).
 
+        A score on other data seeds (`evaluation.scored_on`) has their rows, as ``scored``, in place of test rows.
+
         Raises:
             UserError: Where the split is not in the workspace any more.
         """
         table = self._table(self.root.parents.get("split"), "rows", "few-shot rows")
         own = table[(table["data_seed"] == self.data_seed) | (table["split"] == "test")]
-        order = own["split"].map({"train": 0, "dev": 1, "test": 2})
+        if self.root.config.get("scored_on") == "other_seeds":
+            scored = other_seeds_rows(table, self.root.config["data_seeds"], self.root.config["scored_rows"])
+            own = pd.concat([own[own["split"] != "test"], scored.assign(split="scored")])
+        order = own["split"].map({"train": 0, "dev": 1, "test": 2, "scored": 2})
         columns = ["split", "text", *(["text_pair"] if "text_pair" in own else []), "label"]
-        return own.loc[order.sort_values(kind="stable").index, columns].reset_index(drop=True)
+        return own.iloc[order.to_numpy().argsort(kind="stable")][columns].reset_index(drop=True)
 
     def texts(self) -> pd.DataFrame:
         """The pre-training texts behind the prompt, with what became of each.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import EvaluationConfig, MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
-from metapt_explore.errors import UserError
+from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
-from metapt_explore.fewshot.scoring import Split, balanced_part
+from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.some_rows import other_seeds_rows
 from metapt_explore.fewshot.tuning import tune
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.pretraining.episodes import read_tasks
@@ -171,9 +171,12 @@ def fewshot_recipe(
         rows = split.table("rows")
         classes = {name: index for index, name in enumerate(task.labels)}
 
-        def part(name: str, seed: int | None = None) -> Split:
-            chosen = rows[(rows["split"] == name) & ((rows["data_seed"] == seed) if seed is not None else True)]
+        def split_of(chosen: pd.DataFrame) -> Split:
             return Split(as_inputs(chosen), [classes[label] for label in chosen["label"]])
+
+        def part(name: str, seed: int | None = None) -> Split:
+            own = (rows["data_seed"] == seed) if seed is not None else True
+            return split_of(rows[(rows["split"] == name) & own])
 
         def on_step(step: int, record: dict[str, Any]) -> None:
             out.metric(record)
@@ -183,9 +186,9 @@ def fewshot_recipe(
         data_seeds = evaluation.data_seeds_of(init_seed)
         train, dev = ({seed: part(name, seed) for seed in data_seeds} for name in ("train", "dev"))
         where, seeds = f"task {task.name}", (study.seed, init_seed)
-        scored = (
-            part("test") if evaluation.scored_on == "test" else other_seeds_rows(rows, data_seeds, classes, evaluation)
-        )
+        scored = part("test")
+        if evaluation.scored_on == "other_seeds":
+            scored = split_of(other_seeds_rows(rows, data_seeds, evaluation.test_rows))
         rest = train, dev, scored, evaluation, seeds, on_step, on_units, verbalizer
         if verbalizer.read == "automatic":
             outcome = tune_with_automatic_words(start, loaded, task, where, *rest)
@@ -198,34 +201,3 @@ def fewshot_recipe(
         out.write_summary({"row_passes": outcome.passes, "test_rows": len(scored.texts)})
 
     return stage, compute
-
-
-def other_seeds_rows(
-    rows: pd.DataFrame, data_seeds: Sequence[int], classes: Mapping[str, int], evaluation: EvaluationConfig
-) -> Split:
-    """Dev rows of the data seeds that are not in use, each once, without any row that is in use as well.
-
-    Not their train rows: no text is dropped from pre-training because it equals one of those.
-
-    Args:
-        rows: ``rows`` of a `split` artifact.
-        data_seeds: Those in use.
-        classes: Class indices by name.
-        evaluation: At most `test_rows` of them, label-balanced.
-
-    Raises:
-        UserError: Where there are none.
-    """
-    few_shot, columns = rows[rows["split"] != "test"], [c for c in ("text", "text_pair") if c in rows]
-    used = few_shot["data_seed"].isin(data_seeds)
-    own = set(few_shot.loc[used, columns].itertuples(index=False, name=None))
-    others = few_shot[~used & (few_shot["split"] == "dev")].drop_duplicates(columns)
-    others = others[[row not in own for row in others[columns].itertuples(index=False, name=None)]]
-    if others.empty:
-        raise UserError(
-            "evaluation.scored_on: the other data seeds have no dev row that this one does not have as well; the task "
-            "has too few rows for `other_seeds`."
-        )
-    labels = [classes[label] for label in others["label"]]
-    chosen = balanced_part(labels, evaluation.test_rows or len(labels))
-    return Split(as_inputs(others.iloc[chosen]), [labels[row] for row in chosen])

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig
-from metapt_explore.fewshot.scoring import Split, balanced_part, measure
+from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.fewshot.some_rows import balanced_part
 from metapt_explore.fewshot.tuning import Outcome, _epoch_rows, _soups, choose, tune
 from metapt_explore.plots.drawn_curves import drawn_curves
 from metapt_explore.prompts.causal import CausalBackbone
