@@ -1,6 +1,8 @@
 """One validated tree per study, and one per downstream task; YAML in and out."""
 
 from metapt_explore.config.baselines import BaselineConfig
+from metapt_explore.config.clustering import SEEDED, Algorithm, AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
+from metapt_explore.config.evaluation import NOT_ON_TEST, TASK_SETS, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.load import (
     EXAMPLES,
@@ -13,24 +15,10 @@ from metapt_explore.config.load import (
     read_yaml,
     to_yaml,
 )
+from metapt_explore.config.method import MethodConfig, PretrainingConfig, TuningConfig
+from metapt_explore.config.model import EncoderConfig, Family, ModelConfig, Placement, PromptConfig, VerbalizerConfig
 from metapt_explore.config.start import StartConfig
-from metapt_explore.config.study import (
-    TASK_SETS,
-    Algorithm,
-    AuxiliaryTasksConfig,
-    ClusteringConfig,
-    EncoderConfig,
-    EvaluationConfig,
-    Family,
-    MethodConfig,
-    ModelConfig,
-    Placement,
-    PretrainingConfig,
-    PromptConfig,
-    StudyConfig,
-    TextsConfig,
-    VerbalizerConfig,
-)
+from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import (
     Columns,
     Label,
@@ -43,7 +31,9 @@ from metapt_explore.config.task import (
 
 __all__ = [
     "EXAMPLES",
+    "NOT_ON_TEST",
     "PACKAGE_FOLDER",
+    "SEEDED",
     "TASK_FILES",
     "TASK_SETS",
     "Algorithm",
@@ -69,6 +59,7 @@ __all__ = [
     "StudyConfig",
     "TaskConfig",
     "TextsConfig",
+    "TuningConfig",
     "VerbalizerConfig",
     "load_study",
     "load_task",

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.config.study import NOT_ON_TEST
+from metapt_explore.config import NOT_ON_TEST
 from metapt_explore.pages import shared
 from metapt_explore.run_terminal import caution
 from metapt_explore.runs.artifact import Artifact

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config.study import NOT_ON_TEST
+from metapt_explore.config import NOT_ON_TEST
 from metapt_explore.errors import UserError
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Code, Document, Figure, Heading, Paragraph, Table

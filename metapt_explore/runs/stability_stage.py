@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from metapt_explore.config import StudyConfig
-from metapt_explore.config.study import SEEDED
+from metapt_explore.config import SEEDED, StudyConfig
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import Recipe
 from metapt_explore.texts.rows import texts_of

@@ -1,0 +1,84 @@
+"""The pre-training texts, their groupings, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
+
+
+class TextsConfig(SourceConfig):
+    """The pre-training texts."""
+
+    limit: int | None = Field(None, ge=1, description="rows to keep, sampled; all when absent")
+    balanced: bool = Field(
+        False, description="the sample holds as many rows of each label as they reach; rows without one are dropped"
+    )
+    min_words: int = Field(3, ge=1, description="shorter texts are dropped and counted")
+    labelled_only: bool = Field(False, description="drop rows without a label before sampling")
+    near_duplicate: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="overlap of word triples from which a text counts as nearly equal to a dev or test row",
+    )
+
+
+Algorithm = Literal["kmeans", "minibatch_kmeans", "hdbscan", "lda", "one_pool", "random_groups", "known_groups"]
+#: Groupings that draw random numbers.
+SEEDED = ("kmeans", "minibatch_kmeans", "lda", "random_groups")
+
+
+class ClusteringConfig(Strict):
+    """One grouping of the texts. `random_groups` copies the sizes of the clustering named in `like`."""
+
+    name: str
+    algorithm: Algorithm
+    n_clusters: int = Field(
+        6, ge=2, description="kmeans, minibatch_kmeans; lda: topics; a list makes a clustering of each (`sweep.py`)"
+    )
+    min_cluster_size: int = Field(15, ge=2, description="hdbscan")
+    min_samples: int | None = Field(None, ge=1, description="hdbscan; min_cluster_size when absent")
+    dimensions: int = Field(50, ge=2, description="principal components before clustering")
+    like: str | None = None
+    seed: int | None = Field(None, ge=0, description="another seed for this clustering alone; the study's when absent")
+
+    @model_validator(mode="after")
+    def _seed_is_used(self) -> ClusteringConfig:
+        if self.seed is not None and self.algorithm not in SEEDED:
+            raise ValueError(f"`seed` changes nothing: {self.algorithm} draws no random numbers")
+        return self
+
+    @model_validator(mode="after")
+    def _random_needs_like(self) -> ClusteringConfig:
+        if (self.algorithm == "random_groups") != (self.like is not None):
+            raise ValueError("`like` (the clustering whose sizes are copied) goes with random_groups, and only with it")
+        return self
+
+
+class AuxiliaryTasksConfig(LabelsConfig):
+    """Which clusters become auxiliary tasks, and how their rows are read."""
+
+    classes: Literal["labels", "clusters"] = Field(
+        "labels",
+        description="what a task tells apart: its cluster's texts by their labels, or clusters (no label needed, "
+        "CACTUs and SUPMER)",
+    )
+    n_tasks: int = Field(8, ge=1, description="clusters as classes: tasks to draw")
+    min_size: int = Field(32, ge=2, description="labelled rows a cluster needs to become a task")
+    min_per_label: int = Field(8, ge=1, description="rows of each label a cluster needs to become a task")
+    softness: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="a row also belongs to the clusters whose centres are so little (cosine similarity) less like it "
+        "than the best one; 0: to its own only",
+    )
+
+    @model_validator(mode="after")
+    def _a_row_has_one_word(self) -> AuxiliaryTasksConfig:
+        if self.softness and self.classes == "clusters":
+            raise ValueError("`softness` goes with `classes: labels`: with clusters as classes a row has one cluster")
+        return self

@@ -1,0 +1,188 @@
+"""The few-shot comparison: tasks, seeds, tuning, scoring."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, field_validator, model_validator
+
+from metapt_explore.config.method import SelectBy
+from metapt_explore.config.task import Strict
+
+#: Seven customary benchmarks of few-shot prompt tuning, and seven tasks whose texts come with the starter packages.
+TASK_SETS = {
+    "benchmark": ["sst-2", "sst-5", "mr", "cr", "subj", "trec-6", "agnews"],
+    "starter": ["imdb", "airline", "subjectivity", "trec", "sms_spam", "satire", "newsgroups"],
+}
+
+
+#: What is to be said of scores of a study that is `scored_on: other_seeds`.
+NOT_ON_TEST = (
+    "Scores are on dev rows of the other data seeds, for choosing among recipes: no test row was looked at. Test "
+    "what is chosen once."
+)
+
+
+class EvaluationConfig(Strict):
+    """The few-shot comparison."""
+
+    tasks: list[str] = Field(
+        min_length=1,
+        description="names of packaged task files, or paths of YAML files; `benchmark` or `starter`: a set of seven",
+    )
+    shots: int = Field(16, ge=1, description="examples per class in train, and in dev")
+    more_shots: list[int] = Field(
+        default=[], description="the same prompts are tuned on so many examples per class, too (label efficiency)"
+    )
+    data_seeds: list[int] = Field(default=[13, 21, 42, 87, 100], min_length=1)
+    init_seeds: list[int] = Field(default=[0], min_length=1)
+    pairing: Literal["crossed", "paired"] = Field(
+        "crossed",
+        description="crossed: every initialisation seed on every data seed; paired: the i-th initialisation seed on "
+        "the i-th data seed (beginning again where they are fewer), so that each score has a pre-training of its own",
+    )
+    learning_rates: list[PositiveFloat] = Field(default=[0.001, 0.003], min_length=1)
+    steps: int = Field(30, ge=1)
+    halving_steps: list[int] = Field(
+        default=[],
+        description="after each of these steps the half of a data seed's learning rates with the higher dev loss drops "
+        "out (successive halving): four rates, halved at 5 and 10 of 30 steps, cost 50 steps instead of 120",
+    )
+    proximal: float = Field(
+        0.0,
+        ge=0,
+        description="pull towards the start: each tuning step moves the prompt back by learning rate × this share",
+    )
+    batch_size: int = Field(16, ge=1)
+    curve_steps: list[int] = Field(
+        default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
+    )
+    scored_on: Literal["test", "other_seeds"] = Field(
+        "test",
+        description="other_seeds: for choosing among recipes. No test row is looked at; scored are the dev rows "
+        "of the other data seeds (at most `test_rows`), which neither tuned the prompt nor chose its rate and step",
+    )
+    curve_rows: int | None = Field(
+        None,
+        ge=1,
+        description="test rows, label-balanced, that curves are drawn over; all when absent. Start and chosen step are "
+        "always scored on all",
+    )
+    select_by: SelectBy = Field(
+        "loss",
+        description="dev score that chooses learning rate and step; accuracy on a few rows is mostly ties and luck; "
+        "one_se: the fewest steps whose dev loss is within a standard error of the lowest",
+    )
+    soup: int = Field(
+        1,
+        ge=1,
+        description="the tuned prompt is the mean of so many, those of the rates and steps with the lowest dev loss "
+        "(model soups)",
+    )
+    shuffle_labels: bool = Field(
+        False,
+        description="control: few-shot rows get one another's labels, so that there is nothing to learn and no method "
+        "can be better; a comparison that says otherwise is broken",
+    )
+    margin: float = Field(
+        0.02, gt=0, lt=1, description="the smallest difference in accuracy that matters; less is 'no difference'"
+    )
+    test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _sets_of_tasks(cls, tasks: Any) -> Any:
+        return TASK_SETS.get(tasks, tasks) if isinstance(tasks, str) else tasks
+
+    @field_validator("halving_steps")
+    @classmethod
+    def _in_order(cls, steps: list[int]) -> list[int]:
+        if any(step < 1 for step in steps) or steps != sorted(set(steps)):
+            raise ValueError("steps begin at 1 and ascend")
+        return steps
+
+    @field_validator("data_seeds", "init_seeds", "learning_rates", "more_shots")
+    @classmethod
+    def _no_repeats(cls, values: list[float]) -> list[float]:
+        if len(set(values)) != len(values):
+            raise ValueError("a value stands twice")
+        return values
+
+    @model_validator(mode="after")
+    def _more_shots_are_others(self) -> EvaluationConfig:
+        for shots in self.more_shots:
+            if shots < 1 or shots == self.shots:
+                raise ValueError(f"more_shots: {shots} is {'less than 1' if shots < 1 else 'evaluation.shots already'}")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_use_every_data_seed(self) -> EvaluationConfig:
+        if self.pairing == "paired" and len(self.init_seeds) < len(self.data_seeds):
+            raise ValueError(
+                f"`pairing: paired` gives each initialisation seed one data seed: with {len(self.init_seeds)} of them, "
+                f"{len(self.data_seeds) - len(self.init_seeds)} data seeds are never used"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _soups_go_by_loss(self) -> EvaluationConfig:
+        if self.soup > 1 and self.select_by != "loss":
+            raise ValueError("`soup` takes the prompts with the lowest dev losses: it goes with `select_by: loss`")
+        return self
+
+    @model_validator(mode="after")
+    def _halving_is_within_reach(self) -> EvaluationConfig:
+        late = [step for step in self.halving_steps if step >= self.steps]
+        if late:
+            raise ValueError(f"halving_steps: {late[0]} is not before the last of {self.steps} steps")
+        return self
+
+    @model_validator(mode="after")
+    def _there_are_other_seeds(self) -> EvaluationConfig:
+        if self.scored_on == "other_seeds" and (self.pairing != "paired" or len(self.data_seeds) < 2):
+            raise ValueError("`scored_on: other_seeds` goes with `pairing: paired` and several data seeds")
+        return self
+
+    def data_seeds_of(self, init_seed: int) -> list[int]:
+        """Data seeds that the prompts of one initialisation seed are tuned on.
+
+        Example:
+            >>> config = EvaluationConfig(tasks=["trec"], data_seeds=[13, 21], init_seeds=[0, 1, 2], pairing="paired")
+            >>> [config.data_seeds_of(seed) for seed in config.init_seeds]
+            [[13], [21], [13]]
+        """
+        if self.pairing == "crossed":
+            return self.data_seeds
+        return [self.data_seeds[self.init_seeds.index(init_seed) % len(self.data_seeds)]]
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Initialisation and data seed of every score of a method on a task: the units of the comparison."""
+        return [(init, data) for init in self.init_seeds for data in self.data_seeds_of(init)]
+
+    @property
+    def scored_rows(self) -> str:
+        """What scores are on, in words."""
+        return self.scored_on.replace("_", " ")
+
+    @property
+    def rates_running(self) -> list[int]:
+        """How many learning rates are tuned on at each step.
+
+        Example:
+            >>> rates = [0.001, 0.01, 0.1]
+            >>> EvaluationConfig(tasks=["trec"], learning_rates=rates, steps=4, halving_steps=[1, 2]).rates_running
+            [3, 2, 1, 1]
+        """
+        rates, found = len(self.learning_rates), []
+        for step in range(1, self.steps + 1):
+            found.append(rates)
+            if step in self.halving_steps:
+                rates = -(-rates // 2)
+        return found
+
+    @property
+    def scored_steps(self) -> list[int]:
+        """Steps at which prompts are scored: 0, those of `curve_steps` and `halving_steps` in reach, and the last."""
+        inside = {step for step in (*self.curve_steps, *self.halving_steps) if 0 <= step <= self.steps}
+        return sorted(inside | {0, self.steps})

@@ -1,0 +1,112 @@
+"""The frozen models, the soft prompt, and how classes are read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from metapt_explore.config.start import StartConfig
+from metapt_explore.config.task import Strict
+
+Placement = Literal["suffix", "prefix", "encoder", "decoder"]
+Family = Literal["causal", "encoder_decoder", "masked", "sentence"]
+
+
+class ModelConfig(Strict):
+    """The frozen language model."""
+
+    name: str = Field("smollm2-135m", description="starter model, a folder, or a hub name")
+    revision: str | None = Field(None, description="commit or tag of a hub model")
+    family: Family | None = Field(None, description="what kind of model it is; read from its files when absent")
+    sentinel: bool | None = Field(
+        None,
+        description="encoder-decoders: whether <extra_id_0> stands for the answer, as in T5's own training text; "
+        "where the tokenizer has it when absent (false suits Flan-T5)",
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
+    max_text_tokens: int = Field(64, ge=1)
+    pass_memory_gib: float | None = Field(
+        None, gt=0, description="memory of one forward and backward pass; 1 on a CPU, 40 % of a GPU when absent"
+    )
+    rows_per_pass: int | None = Field(None, ge=1, description="at most so many rows in a pass, whatever fits")
+    text_state_gib: float = Field(4.0, ge=0, description="memory for cached text states")
+    second_tier_gib: float = Field(
+        8.0, ge=0, description="behind it: host memory where the model is on a GPU, else disk (in the user's cache)"
+    )
+
+
+class EncoderConfig(Strict):
+    """The sentence encoder whose embeddings are clustered."""
+
+    name: str = Field("minilm", description="starter encoder, a folder, or a hub name")
+    revision: str | None = None
+    max_tokens: int = Field(128, ge=1)
+    batch_size: int = Field(64, ge=1)
+
+
+class PromptConfig(Strict):
+    """Shape, place and start of the soft prompt."""
+
+    length: int = Field(8, ge=1)
+    placement: Placement | None = Field(
+        None,
+        description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout); encoder, "
+        "decoder: in front of that part's tokens; the first that the model's family can do when absent",
+    )
+    start: StartConfig = Field(
+        StartConfig(kind="vocabulary"),
+        description="random, vocabulary, labels, {text: ...}, {file: ...}, {peft: ...} or {artifact: ...}",
+    )
+
+
+class VerbalizerConfig(Strict):
+    """How classes are read from what the model says."""
+
+    decode: Literal["label_words", "whole_vocabulary"] = Field(
+        "label_words",
+        description="what label words compete with: one another, or every token (as in PPT's code; another word is a "
+        "wrong answer)",
+    )
+    read: Literal["words", "prototypes", "mixed", "automatic"] = Field(
+        "words",
+        description="downstream: label words; class prototypes of the few-shot rows; half of each; label words chosen "
+        "from the few-shot rows",
+    )
+    calibration: Literal["none", "batch_mean", "content_free"] = Field(
+        "none",
+        description="downstream: takes off what the model says of the scored rows on average, or of texts that say "
+        "nothing",
+    )
+    content_free: list[str] = Field(["N/A", "nothing", "..."], min_length=1, description="texts that say nothing")
+    automatic_words: int = Field(1, ge=1, description="automatic: label words for each class")
+
+    @property
+    def sentence(self) -> str:
+        """How classes are read, for whoever looks at the scores; empty for the plain way.
+
+        Example:
+            >>> VerbalizerConfig(calibration="batch_mean").sentence
+            'Calibrated by the mean over the scored rows, which looks at all test texts (not at their labels).'
+        """
+        parts = {
+            "whole_vocabulary": "Label words compete with the whole vocabulary: another word is a wrong answer.",
+            "prototypes": "Classes are read by prototypes of the few-shot rows.",
+            "mixed": "Classes are read half by label words, half by prototypes of the few-shot rows.",
+            "automatic": f"Each data seed chose {self.automatic_words} label word(s) a class on its few-shot rows.",
+            "batch_mean": "Calibrated by the mean over the scored rows, which looks at all test texts (not at their "
+            "labels).",
+            "content_free": "Calibrated by texts that say nothing.",
+        }
+        return " ".join(parts[key] for key in (self.decode, self.read, self.calibration) if key in parts)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> VerbalizerConfig:
+        if self.decode == "whole_vocabulary" and (
+            self.read not in ("words", "automatic") or self.calibration != "none"
+        ):
+            raise ValueError("`decode: whole_vocabulary` goes with label words and without calibration")
+        if self.calibration != "none" and self.read in ("prototypes", "mixed"):
+            raise ValueError(f"`calibration` goes with label words, not with `read: {self.read}`")
+        return self
