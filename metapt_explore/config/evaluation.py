@@ -42,7 +42,7 @@ class EvaluationConfig(Strict):
         "the i-th data seed (beginning again where they are fewer), so that each score has a pre-training of its own",
     )
     learning_rates: list[PositiveFloat] = Field(default=[0.001, 0.003], min_length=1)
-    steps: int = Field(30, ge=1)
+    steps: int = Field(30, ge=0, description="tuning steps; 0: only starts are scored, which ranks recipes in no time")
     halving_steps: list[int] = Field(
         default=[],
         description="after each of these steps the half of a data seed's learning rates with the higher dev loss drops "

@@ -62,7 +62,7 @@ def _account(
         "tuning_row_passes_of_a_rate": sum(artifact.summary.get("row_passes", 0) for artifact in scores)
         / max(cells, 1)
         * tuned.steps
-        / sum(tuned.rates_running),
+        / max(1, sum(tuned.rates_running)),
         "learning_rates": sorted({rate for config in configs for rate in config["learning_rates"]}),
         "tuning_steps": max(config["steps"] for config in configs),
         "extra_tuning": method.extra_tuning,

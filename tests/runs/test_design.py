@@ -88,6 +88,20 @@ def test_scored_on_other_seeds_no_test_row_is_looked_at(
         config_of(world, baselines=["tfidf"], evaluation=design)
 
 
+def test_starts_alone_are_scored(world: Path, tmp_path: Path) -> None:
+    """With no tuning step a score is the start's, the one that a study with steps reports as such."""
+    config = config_of(world, evaluation={"steps": 0})
+    results = Study(config, tmp_path / "none").run()
+    assert (results["step"] == 0).all() and results["accuracy"].equals(results["start_accuracy"])
+    tuned = Study(config_of(world), tmp_path / "tuned").run()
+    keys = ["method", "task", "data_seed", "init_seed"]
+    both = results.merge(tuned, on=keys, suffixes=("", "_tuned"))
+    assert both["start_accuracy"].tolist() == both["start_accuracy_tuned"].tolist() and len(both) == len(results)
+    record = record_of(Workspace(tmp_path / "none"), config.name)
+    assert {account["tuning_row_passes"] for account in record.accounts} == {0}
+    assert "## Scores" in make_report(record).markdown()
+
+
 def test_labels_take_turns() -> None:
     import numpy as np
 
