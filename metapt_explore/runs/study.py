@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,9 @@ from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.runs import cluster_stages, data_stages, prompt_stages, task_stages
 from metapt_explore.runs.agreement_stage import agreement_recipe
 from metapt_explore.runs.artifact import Artifact
-from metapt_explore.runs.baseline_cost import baseline_cells, baseline_key
+from metapt_explore.runs.baseline_cost import baseline_key
 from metapt_explore.runs.baseline_stage import UNITS, baseline_recipe
+from metapt_explore.runs.cells import cells, finished_cells
 from metapt_explore.runs.check import check_study
 from metapt_explore.runs.chosen_tasks import chosen_tasks_recipe
 from metapt_explore.runs.clustering_quality import clustering_quality
@@ -209,10 +210,11 @@ class Study:
         init_seed = self._seed(init_seed)
         chosen = self.config.method(method)
         steps = outer_steps(chosen, self.config.pretraining) if chosen.kind != "pt" else 1
-        recipe = self._prompt_recipe(chosen, init_seed)
+        recipe = self.prompt_recipe(chosen, init_seed)
         return self._make(f"prompt/{method}/{init_seed}", recipe, steps, method=method, init_seed=init_seed)
 
-    def _prompt_recipe(self, method: MethodConfig, init_seed: int) -> Recipe:
+    def prompt_recipe(self, method: MethodConfig, init_seed: int) -> Recipe:
+        """The question of `prompt`, and how it is answered."""
         pretrained = method.kind != "pt"
         return prompt_stages.prompt_recipe(
             self.config,
@@ -239,7 +241,7 @@ class Study:
             shots: One of `evaluation.more_shots`, where that is asked for.
         """
         init_seed = self._seed(init_seed)
-        recipe = self._fewshot_recipe(method, self._task(task), init_seed, self.prompt(method, init_seed), shots)
+        recipe = self.fewshot_recipe(method, self._task(task), init_seed, self.prompt(method, init_seed), shots)
         steps = tuning_of(self.config.method(method), self.config).steps
         of: dict[str, Any] = {"method": method, "task": task, "init_seed": init_seed}
         if shots is None:
@@ -247,9 +249,10 @@ class Study:
         key = f"fewshot/{method}/{task} at {shots} shots/{init_seed}"
         return self._make(key, recipe, steps, kind="fewshot at other shots", **of, shots=shots)
 
-    def _fewshot_recipe(
+    def fewshot_recipe(
         self, method: str, task: TaskConfig, init_seed: int, prompt: Artifact, shots: int | None = None
     ) -> Recipe:
+        """The question of `fewshot`, and how it is answered."""
         return prompt_stages.fewshot_recipe(
             self.config.at_shots(shots),
             task,
@@ -272,11 +275,12 @@ class Study:
         """
         chosen, of_task = self.config.baseline(name), self._task(task)
         seed = self._seed(init_seed) if chosen.seeded else None
-        recipe = self._baseline_recipe(chosen, of_task, seed)
+        recipe = self.baseline_recipe(chosen, of_task, seed)
         of: dict[str, Any] = {"method": name, "task": task} | ({} if seed is None else {"init_seed": seed})
         return self._make(baseline_key(chosen, task, seed), recipe, UNITS, **of)
 
-    def _baseline_recipe(self, baseline: BaselineConfig, task: TaskConfig, init_seed: int | None) -> Recipe:
+    def baseline_recipe(self, baseline: BaselineConfig, task: TaskConfig, init_seed: int | None) -> Recipe:
+        """The question of `baseline`, and how it is answered."""
         return baseline_recipe(
             self.config,
             baseline,
@@ -337,7 +341,7 @@ class Study:
             clustering = next((m.clustering for m in methods if m.clustering), self.config.clusterings[0].name)
         if method is None:
             # The prompt of PT where the study has one: its id is the same.
-            recipe = self._prompt_recipe(MethodConfig(name="the common start", kind="pt"), init_seed)
+            recipe = self.prompt_recipe(MethodConfig(name="the common start", kind="pt"), init_seed)
             prompt = self._make(f"prompt/start/{init_seed}", recipe, 1, kind="common start", init_seed=init_seed)
         else:
             prompt = self.prompt(method, init_seed)
@@ -374,34 +378,11 @@ class Study:
 
     def _finished_keys(self) -> set[str]:
         """Keys of the stages with the language model that are there already; nothing is computed."""
-        found = set()
+        found = {cell.key for cell in finished_cells(self, self.config.evaluation.init_seeds)}
         labels = self.labels()  # Auxiliary tasks were made of them.
         if labels is not None and labels.status == "done":
             found.add(f"labels/{labels.summary['by']}")
-        for init_seed in self.config.evaluation.init_seeds:
-            for method in self.config.methods:
-                prompt = self.workspace.artifact(self._prompt_recipe(method, init_seed)[0].id)
-                if prompt.status == "done":
-                    found.add(f"prompt/{method.name}/{init_seed}")
-                for name, task in self.tasks.items():
-                    stage = self._fewshot_recipe(method.name, task, init_seed, prompt)[0]
-                    if self.workspace.artifact(stage.id).status == "done":
-                        found.add(f"fewshot/{method.name}/{name}/{init_seed}")
-                    for shots in self.config.evaluation.more_shots:
-                        stage = self._fewshot_recipe(method.name, task, init_seed, prompt, shots)[0]
-                        if self.workspace.artifact(stage.id).status == "done":
-                            found.add(f"fewshot/{method.name}/{name} at {shots} shots/{init_seed}")
-        for baseline, name, seed in baseline_cells(self.config, self.tasks):
-            stage = self._baseline_recipe(baseline, self.tasks[name], seed)[0]
-            if self.workspace.artifact(stage.id).status == "done":
-                found.add(baseline_key(baseline, name, seed))
         return found
-
-    def _keys_of(self, init_seeds: Collection[int]) -> set[str]:
-        """Keys of the stages with a model that belong to these initialisation seeds alone."""
-        works = estimate(self.config, self.tasks, self.placement)
-        ends = tuple(f"/{seed}" for seed in init_seeds)
-        return {key for key in works if key.startswith(MODEL_STAGES) and key.endswith(ends)}
 
     def preview(self) -> Cost:
         """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact."""
@@ -448,7 +429,7 @@ class Study:
                 if method.topics is not None:
                     # Clusters that are too small are found before anything is pre-trained.
                     check_topics(method, [self.clusters(name) for name in method.topics.clusterings], tasks)
-        left_out = set(self.config.evaluation.init_seeds) - set(init_seeds)
+        left_out = [seed for seed in self.config.evaluation.init_seeds if seed not in init_seeds]
         preview = Preview(self, self._finished_keys(), init_seeds)
         for init_seed in init_seeds:
             for method in self.config.methods:
@@ -463,34 +444,13 @@ class Study:
             for baseline in self.config.baselines:
                 for task in self.tasks:
                     self.baseline(baseline.name, task, init_seed)
-        self._list_finished(left_out)
-        self.progress.left_out = bool(self._keys_of(left_out) - self._finished_keys())
+        # The study's list begins anew where a setting changed: what is finished of other seeds is entered again.
+        finished = {cell.key: cell for cell in finished_cells(self, left_out)}
+        for cell in finished.values():
+            cell.make()
+        self.progress.left_out = any(cell.key not in finished for cell in cells(self, left_out))
         preview.settle()
         return self.results()
-
-    def _list_finished(self, init_seeds: Collection[int]) -> None:
-        """Enters what is finished of seeds that this run left out into the study's list; computes nothing.
-
-        The list begins anew where a setting of the study changed.
-        """
-
-        def is_done(recipe: Recipe) -> bool:
-            return self.workspace.artifact(recipe[0].id).status == "done"
-
-        for init_seed in sorted(init_seeds):
-            for method in self.config.methods:
-                if not is_done(self._prompt_recipe(method, init_seed)):
-                    continue
-                prompt = self.prompt(method.name, init_seed)
-                for name, task in self.tasks.items():
-                    for shots in (None, *self.config.evaluation.more_shots):
-                        if is_done(self._fewshot_recipe(method.name, task, init_seed, prompt, shots)):
-                            self.fewshot(method.name, name, init_seed, shots)
-            for baseline in self.config.baselines:
-                for name, task in self.tasks.items():
-                    seed = init_seed if baseline.seeded else None
-                    if is_done(self._baseline_recipe(baseline, task, seed)):
-                        self.baseline(baseline.name, name, init_seed)
 
     def results(self) -> pd.DataFrame:
         """Scores so far: one row for each method, task, data seed and initialisation seed."""
