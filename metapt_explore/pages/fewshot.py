@@ -65,8 +65,11 @@ def _scores(workspace: Workspace, name: str) -> None:
             st.info(NOT_ON_TEST)
         for sentence in config.reading_sentences:
             st.info(shared.plain(sentence))
-        for warning in split_warnings(workspace, name):
-            st.info(shared.plain(warning))
+        warnings = split_warnings(workspace, name)
+        if warnings:
+            with st.expander(f"What is odd about the few-shot rows ({len(warnings)})", key="split_warnings"):
+                for warning in warnings:
+                    st.text(warning)
         st.subheader("Worth of the start")
         shared.draw(
             plots.start_curves(curves_table(workspace, name), methods),
