@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from metapt_explore.plots.drawn_curves import drawn_curves
+from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.plots.style import (
     GREY,
     axis_titles,
@@ -32,7 +32,7 @@ def start_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None) -> 
         curves: What `curves_table` returned.
         methods: All methods of the study, so that each keeps its colour while some are missing.
     """
-    scored = drawn_curves(curves)
+    scored = whole_curves(curves)
     if scored.empty:
         return nothing_yet("No test score is there yet.")
     tasks = [str(task) for task in scored["task"].unique()]

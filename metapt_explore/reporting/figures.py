@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapt_explore.plots.drawn_curves import drawn_curves
+from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.plots.style import BLUE, GREY, VERMILION, method_colors
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def start_curves(curves: pd.DataFrame, methods: Sequence[str]) -> str:
         curves: What `curves_table` returned; rows without a test score are other learning rates.
         methods: In the order of the study.
     """
-    scored = drawn_curves(curves)
+    scored = whole_curves(curves)
     tasks = list(dict.fromkeys(scored["task"]))
     figure, axes = _panels(tasks, columns=min(4, len(tasks)), height=2.1)
     colors = method_colors(methods)

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.errors import UserError, nearest
+from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.statistics.designs import MeanEstimate, mean_over_pairs
 from metapt_explore.statistics.units import check_scores, paired_scores, score_table
 
@@ -37,7 +38,8 @@ def start_curve(
     """Mean score after 0, 1, 2 … tuning steps, and how far it lies from the baseline's at the same step.
 
     Each pair of seeds counts with its mean over tasks, at the learning rate that its dev split chose (other rates
-    have no test score). Intervals hold for one step by itself, not for the whole curve at once.
+    have no test score; a chosen rate that dropped out on the way keeps its last one). Intervals hold for one step by
+    itself, not for the whole curve at once.
 
     Args:
         curves: What `runs.results.curves_table` returned.
@@ -62,7 +64,7 @@ def start_curve(
     if "step" not in curves:
         raise UserError("The curves have no column 'step'; give what `curves_table` returned.")
     check_scores(curves, [metric])
-    scored = curves.dropna(subset=[metric])
+    scored = whole_curves(curves, metric)
     known = list(dict.fromkeys(scored["method"]))
     wanted = list(methods) if methods is not None else known
     for name in [*wanted, *([baseline] if baseline is not None else [])]:

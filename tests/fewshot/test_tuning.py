@@ -15,7 +15,7 @@ from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig
 from metapt_explore.fewshot.scoring import Split, measure
 from metapt_explore.fewshot.some_rows import balanced_part
 from metapt_explore.fewshot.tuning import Outcome, _epoch_rows, _soups, choose, tune
-from metapt_explore.plots.drawn_curves import drawn_curves
+from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.models import load_backbone
 
@@ -140,7 +140,7 @@ def test_a_curve_keeps_its_last_score_and_stands_on_the_same_rows() -> None:
     columns = ["method", "data_seed", "step", "test_accuracy"]
     curves = pd.DataFrame(rows, columns=columns).assign(task="x", init_seed=0)
     curves.loc[len(curves)] = ["PT", 1, 10, float("nan"), "x", 0]  # another rate has no test score
-    drawn = drawn_curves(curves)[columns]
+    drawn = whole_curves(curves)[columns]
     expected = [*rows[:2], ("PT", 1, 10, 0.6), *rows[2:]]
     assert sorted(drawn.itertuples(index=False, name=None)) == sorted(expected)
 

@@ -41,10 +41,22 @@ def test_start_curve_by_hand() -> None:
 
 def test_start_curve_takes_pairs_with_every_task() -> None:
     table = curves()
-    gone = (table["method"] == "A") & (table["task"] == "mr") & (table["init_seed"] == 3) & (table["step"] == 5)
+    gone = (table["method"] == "A") & (table["task"] == "mr") & (table["init_seed"] == 3)
     found = start_curve(table[~gone], baseline="B").set_index(["method", "step"])
     assert found.loc[("A", 5), "pairs"] == 3 and found.loc[("A", 5), "mean"] == pytest.approx(0.76)
     assert list(start_curve(curves(), methods=["B"])["method"].unique()) == ["B"]
+
+
+def test_a_rate_that_dropped_out_keeps_its_last_score_in_the_curve() -> None:
+    table = curves()
+    gone = (table["method"] == "A") & (table["task"] == "mr") & (table["init_seed"] == 3) & (table["step"] == 5)
+    found = start_curve(table[~gone]).set_index(["method", "step"])
+    kept = table[(table["step"] == 0) & (table["task"] == "mr") & (table["init_seed"] == 3) & (table["method"] == "A")]
+    before = start_curve(table).set_index(["method", "step"]).loc[("A", 5), "mean"]
+    lost = table.loc[gone, "test_accuracy"].dropna().iloc[0] - kept["test_accuracy"].dropna().iloc[0]
+    tasks = table["task"].nunique()
+    assert found.loc[("A", 5), "pairs"] == 4
+    assert found.loc[("A", 5), "mean"] == pytest.approx(before - lost / (4 * tasks))
 
 
 def test_intervals_of_shares_stay_shares() -> None:
