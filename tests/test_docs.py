@@ -59,3 +59,23 @@ def test_files_and_defaults_named_in_the_readme() -> None:
     assert f"{defaults.steps} outer steps of {defaults.meta_batch_size} tasks" in text
     assert f"({defaults.support_size} support + {defaults.query_size} query)" in " ".join(text.split())
     assert load_study("tour").evaluation.shots == 8 and "eight examples per class" in text
+
+
+def test_the_table_of_the_study_in_the_readme_is_its_records() -> None:
+    """Figures in the README are those of the record beside the study, to the last digit."""
+    from metapt_explore.reporting.document import _markdown_table
+    from metapt_explore.reporting.tables import score_table
+    from metapt_explore.runs.record import Record
+
+    record = Record.load(ROOT / "studies" / "amazon")
+    methods = [name for name in record.methods if name in set(record.results["method"])]
+    assert _markdown_table(score_table(record.results, methods)) in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*/record.json")), ids=lambda file: file.parent.name)
+def test_reports_of_recorded_studies_are_those_that_the_tool_makes(file: Path) -> None:
+    from metapt_explore.reporting.report import make_report
+    from metapt_explore.runs.record import Record
+
+    report = make_report(Record.load(file.parent))
+    assert report.markdown().strip() == (file.parent / "report.md").read_text(encoding="utf-8").strip()

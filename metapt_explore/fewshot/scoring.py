@@ -78,6 +78,23 @@ class ClassReading:
         """See `measure`."""
         return measure(scores, rows.labels, self.reader.verbalizer)
 
+    def calibrated_accuracy(self, scores: Tensor, rows: Split) -> float:
+        """Accuracy once the mean over the scored rows is taken off, which leaves no bias towards a class.
+
+        It costs no pass. Batch calibration looks at all scored texts, not at their labels (`score_calibration.py`).
+
+        Args:
+            scores: What `scores` returned for one prompt, `[rows, columns]`.
+            rows: The rows.
+
+        Returns:
+            0..1; not a number where classes are not read by label words against one another, or are calibrated already.
+        """
+        config = self.config
+        if config.calibration != "none" or self.by_examples or config.decode != "label_words":
+            return float("nan")
+        return self.measure(calibrated(scores, scores), rows)["accuracy"]
+
     def _score(self, prompts: Tensor, texts: Sequence[TextInput], prototypes: Prototypes | None = None) -> Tensor:
         bank = self.backbone.bank(texts, self.reader)
         return self.backbone.score_all(prompts, bank, self.reader, self.on_pass, prototypes)

@@ -31,6 +31,10 @@ from metapt_explore.seeds import stream
 from metapt_explore.texts.rows import TextInput
 
 
+#: Accuracy on test without any bias towards a class, among the scores of one prompt.
+CALIBRATED = "test_calibrated_accuracy"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What few-shot tuning of one prompt on one task gave.
@@ -129,7 +133,7 @@ def tune(
         kept[seed] = snapshots[choice["step"]][cells.index((seed, choice["learning_rate"]))]
         if seed in soups:
             kept[seed] = soups[seed]
-            end = _named(reading.measure(reading.scores(kept[seed][None], test, [train[seed]])[0], test))
+            end = _test_scores(reading.scores(kept[seed][None], test, [train[seed]])[0], test, reading)
             of_dev = reading.measure(reading.scores(kept[seed][None], dev[seed], [train[seed]])[0], dev[seed])
             dev_accuracy = of_dev["accuracy"]
         results.append(
@@ -140,6 +144,8 @@ def tune(
                 "test_loss": end["test_loss"],
                 "start_accuracy": begin["test_accuracy"],
                 "start_loss": begin["test_loss"],
+                "calibrated_accuracy": end[CALIBRATED],
+                "start_calibrated_accuracy": begin[CALIBRATED],
                 "dev_accuracy": dev_accuracy,
                 # A mean of several prompts has no rate and step of its own.
                 "learning_rate": float("nan") if seed in soups else choice["learning_rate"],
@@ -255,11 +261,15 @@ def _score_test(
     wanted = {seed: of if few is None else [0, chosen[seed]["step"]] for seed, of in steps.items()}
     whole = scores(list(dict.fromkeys(key(seed, step) for seed, of in wanted.items() for step in of)), test)
     tested = {
-        seed: {step: _named(reading.measure(whole[key(seed, step)], test)) for step in of}
-        for seed, of in wanted.items()
+        seed: {step: _test_scores(whole[key(seed, step)], test, reading) for step in of} for seed, of in wanted.items()
     }
     if few is None:
-        return tested, tested
+        # Curves are of what was asked for only.
+        drawn = {
+            seed: {step: {name: m[name] for name in m if name != CALIBRATED} for step, m in of.items()}
+            for seed, of in tested.items()
+        }
+        return tested, drawn
     part = Split([test.texts[row] for row in few], [test.labels[row] for row in few])
     # Calibrated by the mean over the scored rows, all points of a curve are over the same rows.
     alone = reading.config.calibration == "batch_mean"
@@ -290,6 +300,11 @@ def _soups(
         if len(own) < size and key not in own:
             own.append(key)
     return {seed: torch.stack([snapshots[step][cell] for step, cell in own]).mean(dim=0) for seed, own in best.items()}
+
+
+def _test_scores(scores: Tensor, test: Split, reading: ClassReading) -> dict[str, float]:
+    calibrated = {CALIBRATED: reading.calibrated_accuracy(scores, test)}
+    return _named(reading.measure(scores, test)) | calibrated
 
 
 def _named(metrics: dict[str, float]) -> dict[str, float]:

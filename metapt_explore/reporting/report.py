@@ -259,10 +259,23 @@ def _starts(document: Document, record: Record, methods: list[str], asked: list[
     if own:
         text = "Accuracy of the prompt before it saw an example of the task."
         document.add(Table(tables.score_table(scored, own, "start_accuracy"), text))
-    for question in asked:
-        if question.primary and {question.method, question.baseline} <= set(own):
-            start = compare(scored, question.method, question.baseline, "start_accuracy")
-            document.add(Paragraph(start.sentence))
+    primary = [q for q in asked if q.primary and {q.method, q.baseline} <= set(own)]
+    for question in primary:
+        start = compare(scored, question.method, question.baseline, "start_accuracy")
+        document.add(Paragraph(start.sentence))
+    column = "start_calibrated_accuracy"
+    calibrated = record.results.dropna(subset=[column]) if column in record.results else pd.DataFrame()
+    if len(calibrated):
+        text = (
+            "The same, calibrated: the mean over the test rows is taken off the scores (their labels are not looked at). "
+            "A start that says one class whatever the text looks like a guess above and may be a good one here."
+        )
+        document.add(Table(tables.score_table(calibrated, own, column), text))
+        for question in primary:
+            with suppress(UserError):  # not all scores may have it
+                document.add(Paragraph(compare(calibrated, question.method, question.baseline, column).sentence))
+        text = "After tuning, calibrated likewise: what a few-shot user who may look at all texts at once would see."
+        document.add(Table(tables.score_table(calibrated, own, "calibrated_accuracy"), text))
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
         drawn = [method for method in methods if method in set(record.curves["method"])]
         picture = figures.start_curves(record.curves, drawn)

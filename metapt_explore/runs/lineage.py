@@ -230,10 +230,10 @@ class Lineage:
         if self.score is None:
             return f"no score yet ({self.root.status})"
         score = self.score
-        return (
-            f"accuracy {100 * score['accuracy']:.1f} % (start {100 * score['start_accuracy']:.1f} %), learning rate "
-            f"{score['learning_rate']:g} and step {score['step']} chosen on dev"
-        )
+        said = f"accuracy {100 * score['accuracy']:.1f} % (start {100 * score['start_accuracy']:.1f} %), "
+        if pd.isna(score["step"]):
+            return f"{said}the mean of the tuned prompts that dev liked best"
+        return f"{said}learning rate {score['learning_rate']:g} and step {score['step']} chosen on dev"
 
     def _say_made_with(self) -> Iterator[str]:
         made: dict[str, list[str]] = {}

@@ -22,6 +22,8 @@ COLUMNS = [
     "step",
     "test_loss",
     "start_loss",
+    "calibrated_accuracy",
+    "start_calibrated_accuracy",
     "seconds",
     "pretraining_seconds",
     "artifact",
@@ -61,7 +63,8 @@ def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) ->
         frame["pretraining_seconds"] = round(prompt.get("seconds", 0.0), 2)
         frame["artifact"] = entry["id"]
         # Where data seeds chose their label words, what they chose.
-        frames.append(frame[[*COLUMNS, *(["words"] if "words" in frame else [])]])
+        # Scores that were made before a column was there have none.
+        frames.append(frame.reindex(columns=[*COLUMNS, *(["words"] if "words" in frame else [])]))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 

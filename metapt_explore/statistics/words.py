@@ -14,6 +14,10 @@ FEWEST = 5
 ENOUGH = 10
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "start_accuracy": "accuracy before tuning"}
+NAMES |= {
+    "calibrated_accuracy": "calibrated accuracy",
+    "start_calibrated_accuracy": "calibrated accuracy before tuning",
+}
 
 
 @dataclass(frozen=True)

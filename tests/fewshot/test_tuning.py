@@ -145,6 +145,18 @@ def test_a_curve_keeps_its_last_score_and_stands_on_the_same_rows() -> None:
     assert sorted(drawn.itertuples(index=False, name=None)) == sorted(expected)
 
 
+def test_calibrated_accuracies_by_hand(backbone: CausalBackbone) -> None:
+    """Of the start and of the kept prompt: each class's probability over its mean on the scored rows."""
+    outcome = run(backbone, [3], [0.05, 0.1], curve_rows=10)
+    test, reader = split(500, 24), backbone.reader(LABELS, "test")
+    start = backbone.embedding[20:23].clone()
+    for prompt, name in ((outcome.prompts[3], "calibrated_accuracy"), (start, "start_calibrated_accuracy")):
+        scores = backbone.score_all(prompt[None], backbone.bank(test.texts, reader), reader)[0].softmax(-1)
+        right = (scores / scores.mean(0)).argmax(1) == torch.tensor(test.labels)
+        assert outcome.results[0][name] == pytest.approx(float(right.float().mean()))
+    assert not [name for record in outcome.curves for name in record if "calibrated" in name]
+
+
 def test_tuning_learns(backbone: CausalBackbone) -> None:
     curves = run(backbone, [3], [0.1], steps=40).curves
     assert curves[-1]["dev_loss"] < 0.8 * curves[0]["dev_loss"]
