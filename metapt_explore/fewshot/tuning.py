@@ -30,7 +30,6 @@ from metapt_explore.prompts.reader import Reader
 from metapt_explore.seeds import stream
 from metapt_explore.texts.rows import TextInput
 
-
 #: Accuracy on test without any bias towards a class, among the scores of one prompt.
 CALIBRATED = "test_calibrated_accuracy"
 

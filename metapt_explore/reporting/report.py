@@ -267,8 +267,8 @@ def _starts(document: Document, record: Record, methods: list[str], asked: list[
     calibrated = record.results.dropna(subset=[column]) if column in record.results else pd.DataFrame()
     if len(calibrated):
         text = (
-            "The same, calibrated: the mean over the test rows is taken off the scores (their labels are not looked at). "
-            "A start that says one class whatever the text looks like a guess above and may be a good one here."
+            "The same, calibrated: the mean over the test rows is taken off the scores (labels are not looked at). A "
+            "start that says one class whatever the text looks like a guess above and may be a good one here."
         )
         document.add(Table(tables.score_table(calibrated, own, column), text))
         for question in primary:

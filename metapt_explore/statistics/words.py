@@ -13,8 +13,10 @@ FEWEST = 5
 #: Fewer than this carry a caveat.
 ENOUGH = 10
 
-NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "start_accuracy": "accuracy before tuning"}
-NAMES |= {
+NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "start_accuracy": "accuracy before tuning",
     "calibrated_accuracy": "calibrated accuracy",
     "start_calibrated_accuracy": "calibrated accuracy before tuning",
 }
