@@ -56,6 +56,7 @@ def make_report(record: Record) -> Document:
     _efficiency(document, record, methods)
     _fairness(document, record)
     _clusters(document, record)
+    _agreement(document, record)
     _data(document, record)
     _limits(document, record)
     _made_with(document, record)
@@ -382,6 +383,18 @@ def _clusters(document: Document, record: Record) -> None:
     for clustering in record.clusterings:
         if clustering["names"] and clustering["algorithm"] not in ("random_groups", "one_pool"):
             document.add(Paragraph(f"`{clustering['name']}`: {'; '.join(clustering['names'])}."))
+
+
+def _agreement(document: Document, record: Record) -> None:
+    if record.agreement.empty:
+        return
+    text = (
+        "Cosine of the gradients of two tasks with respect to the prompt, corrected for noise, at the prompt named: mean "
+        "over auxiliary tasks (– where gradients are nothing but noise). *One another*: near 1, the auxiliary tasks pull "
+        "the prompt the same way, and there is little that learning from them apart could add to pooling them. The "
+        "others: above 0, a step on the auxiliary tasks helps that downstream task. Only training rows are looked at."
+    )
+    document.add(Heading("Do the tasks agree?"), Table(tables.agreement_table(record.agreement), text))
 
 
 def _data(document: Document, record: Record) -> None:

@@ -56,6 +56,7 @@ def joined(older: Record, newer: Record) -> Record:
         results=results,
         curves=_stacked(older.curves, newer.curves, CELL),
         efficiency=_stacked(older.efficiency, newer.efficiency, [*CELL, "shots"]),
+        agreement=_stacked(older.agreement, newer.agreement, ["clustering", "at", "init_seed", "first", "second"]),
         accounts=_accounts(older, newer, [entry["name"] for key in GROWING[1:] for entry in study.get(key, [])]),
         clusterings=[known[entry["name"]] for entry in study["clusterings"] if entry["name"] in known],
         manifest=_manifest(older, newer),
@@ -109,7 +110,8 @@ def _stacked(older: pd.DataFrame, newer: pd.DataFrame, cell: list[str]) -> pd.Da
         return pd.MultiIndex.from_frame(frame[cell].astype({"init_seed": "Int64"}).fillna({"init_seed": -1}))
 
     whole = pd.concat([older[~keys(older).isin(keys(newer))], newer], ignore_index=True)
-    return whole.sort_values(["init_seed", "data_seed"], kind="stable", ignore_index=True)
+    seeds = [column for column in ("init_seed", "data_seed") if column in whole]
+    return whole.sort_values(seeds, kind="stable", ignore_index=True)
 
 
 def _accounts(older: Record, newer: Record, order: list[str]) -> list[dict[str, Any]]:

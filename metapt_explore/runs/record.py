@@ -29,6 +29,8 @@ from metapt_explore.runs.workspace import Workspace
 FIRST = ["method", "task", "data_seed", "init_seed", "accuracy", "macro_f1", "start_accuracy", "seconds"]
 #: What of a workspace means nothing elsewhere.
 LOCAL = ["study", "artifact"]
+#: Tables that not every record has.
+MORE_TABLES = ("efficiency", "agreement")
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Record:
         cells: Scores that the study asks for.
         overlaps: Texts that tasks, or splits of a task, have in common, see `task_overlaps`.
         efficiency: Scores by the number of examples per class, where the study asks for more than one.
+        agreement: Cosines of tasks' gradients, where somebody asked for them (`metapt agreement`).
     """
 
     name: str
@@ -64,6 +67,7 @@ class Record:
     cells: int = 0
     overlaps: list[dict[str, Any]] = field(default_factory=list)
     efficiency: pd.DataFrame = field(default_factory=pd.DataFrame)
+    agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def methods(self) -> list[str]:
@@ -76,8 +80,12 @@ class Record:
         rest = [column for column in results if column not in FIRST]
         write_table(folder / "results.parquet", results[[*FIRST, *rest]])
         write_table(folder / "curves.parquet", self.curves)
-        if len(self.efficiency):
-            write_table(folder / "efficiency.parquet", self.efficiency.drop(columns=LOCAL, errors="ignore"))
+        for name in MORE_TABLES:
+            table: pd.DataFrame = getattr(self, name)
+            if len(table):
+                write_table(folder / f"{name}.parquet", table.drop(columns=LOCAL, errors="ignore"))
+            else:
+                (folder / f"{name}.parquet").unlink(missing_ok=True)
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
         facts = ("name", "title", "accounts", "clusterings", "texts", "tasks", "manifest", "cells", "overlaps")
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
@@ -95,9 +103,11 @@ class Record:
         try:
             study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
             results, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("results", "curves"))
-            file = folder / "efficiency.parquet"
-            efficiency = pd.read_parquet(file) if file.exists() else pd.DataFrame()
-            return cls(study=study, results=results, curves=curves, efficiency=efficiency, **facts)
+            more = {
+                name: pd.read_parquet(file) if (file := folder / f"{name}.parquet").exists() else pd.DataFrame()
+                for name in MORE_TABLES
+            }
+            return cls(study=study, results=results, curves=curves, **more, **facts)
         except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
             raise UserError(f"The record in {folder} is damaged: {error}") from None
 
@@ -130,7 +140,20 @@ def record_of(workspace: Workspace, name: str) -> Record:
             {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
         ).to_dict(orient="records"),
         efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
+        agreement=_agreement(workspace, done),
     )
+
+
+def _agreement(workspace: Workspace, done: list[dict[str, Any]]) -> pd.DataFrame:
+    """Cosines of gradients, with the clustering whose tasks they are of and where they were taken."""
+    frames = []
+    for entry in done:
+        if entry["kind"] == "agreement":
+            clustering = entry["clustering"]
+            called = clustering if isinstance(clustering, str) else " + ".join(clustering)
+            of = {"clustering": called, "at": entry.get("method", "the common start"), "init_seed": entry["init_seed"]}
+            frames.append(workspace.artifact(entry["id"]).table("agreement").drop(columns="draws").assign(**of))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def asked_cells(config: StudyConfig) -> int:

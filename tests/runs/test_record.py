@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import tiny
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.report import _terms, make_report
+from metapt_explore.reporting.tables import agreement_table
 from metapt_explore.runs.record import FIRST, Record, record_of
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
@@ -57,6 +59,32 @@ def test_accounts_say_what_was_spent(finished: Path) -> None:
     assert accounts["PPT"]["start"] == accounts["MetaPT"]["start"] == '"vocabulary"'
     assert all(account["peak_mib"] > 50 for account in accounts.values())
     assert all(account["trained_parameters"] > 0 for account in accounts.values())
+
+
+def test_agreement_that_was_asked_for_is_in_the_record_and_the_report(finished: Path, tmp_path: Path) -> None:
+    workspace = Workspace(shutil.copytree(finished, tmp_path / "workspace"))
+    assert record_of(workspace, "tiny").agreement.empty
+    study = Study(workspace.study_config("tiny"), workspace)
+    tables = {name: study.agreement(clustering=name).table("agreement") for name in ("kmeans", "random")}
+    study.agreement(method="MetaPT")
+    record = record_of(workspace, "tiny")
+    record.save(tmp_path / "record")
+    again = Record.load(tmp_path / "record")
+    pd.testing.assert_frame_equal(again.agreement, record.agreement)
+    assert list(again.agreement.groupby(["clustering", "at"]).size().index) == [
+        ("kmeans", "MetaPT"),
+        ("kmeans", "the common start"),
+        ("random", "the common start"),
+    ]
+    table = agreement_table(again.agreement).set_index(["clusters", "at"])
+    for name, pairs in tables.items():
+        of_mood = pairs[(pairs["first_kind"] == "auxiliary") & (pairs["second"] == "mood")]["corrected"].dropna()
+        expected = "–" if of_mood.empty else f"{of_mood.mean():.2f}".replace("-", "−")
+        assert table.loc[(name, "the common start"), "mood"] == expected
+    assert "## Do the tasks agree?" in make_report(again).markdown()
+    # A record of a study without it, written over this one, has none.
+    record_of(Workspace(finished), "tiny").save(tmp_path / "record")
+    assert Record.load(tmp_path / "record").agreement.empty
 
 
 def test_a_damaged_record_is_said(finished: Path, tmp_path: Path) -> None:
