@@ -389,10 +389,11 @@ def _agreement(document: Document, record: Record) -> None:
     if record.agreement.empty:
         return
     text = (
-        "Cosine of the gradients of two tasks with respect to the prompt, corrected for noise, at the prompt named: mean "
-        "over auxiliary tasks (– where gradients are nothing but noise). *One another*: near 1, the auxiliary tasks pull "
-        "the prompt the same way, and there is little that learning from them apart could add to pooling them. The "
-        "others: above 0, a step on the auxiliary tasks helps that downstream task. Only training rows are looked at."
+        "Cosine of the gradients of two tasks with respect to the prompt, corrected for noise, at the prompt named: "
+        "mean over auxiliary tasks (– where gradients are nothing but noise). *One another*: near 1, the auxiliary "
+        "tasks pull the prompt the same way, and there is little that learning from them apart could add to pooling "
+        "them. The others: above 0, a step on the auxiliary tasks helps that downstream task. Only training rows are "
+        "looked at."
     )
     document.add(Heading("Do the tasks agree?"), Table(tables.agreement_table(record.agreement), text))
 
