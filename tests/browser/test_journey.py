@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -80,6 +82,18 @@ def wait_for_job(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
+def open_page(page: Any, name: str) -> None:
+    """Clicks a page's link until its heading is there: a click while the page before is being redrawn can be lost."""
+    from playwright.sync_api import expect
+
+    for _ in range(5):
+        page.get_by_role("link", name=name).click()
+        with contextlib.suppress(AssertionError):
+            expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=8_000)
+            return
+    raise AssertionError(f"the page '{name}' does not open")
+
+
 def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: str) -> None:
     from playwright.sync_api import expect, sync_playwright
 
@@ -117,7 +131,7 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
         wait_for_job(tmp_path)
 
         # It goes on from where it was; and it does not belong to the page: a reload finds it again.
-        page.get_by_role("link", name="Pre-training").click()
+        open_page(page, "Pre-training")
         page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
         page.reload()
         page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
