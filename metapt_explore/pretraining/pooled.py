@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from metapt_explore.pretraining.episodes import Episode, draw_episode
+from metapt_explore.pretraining.inner_loop import support_and_query
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.prompts.gradients import Batch, Scorer
 
@@ -61,13 +62,8 @@ class Pooled:
         self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         """Gradient of the mean loss over all rows of the step."""
-        labels = [label for part in (*episode.support_labels, *episode.query_labels) for label in part]
-        readers = [
-            reader
-            for parts in (episode.support, episode.query)
-            for reader, part in zip(episode.readers, parts, strict=False)
-            for _ in part
-        ]
+        support, query = support_and_query(episode)
+        labels, readers = [*support.labels, *query.labels], [*support.readers, *query.readers]
         batch = Batch(episode.rows, [0] * len(episode.rows), labels, readers)
         losses, gradients = scorer.losses_and_gradients(parameters["prompt"][None], batch)
         return {"prompt": gradients[0]}, [{"task": -1, "loss": float(losses[0])}]

@@ -58,11 +58,10 @@ def backbone(world: Path) -> CausalBackbone:
     return load_backbone(ModelConfig(name=str(world / "lm"), dtype="float32", device="cpu"))
 
 
-@pytest.fixture(scope="module")
-def plain_loss(world: Path, backbone: CausalBackbone) -> Any:
+def plain_loss_by(world: Path, backbone: CausalBackbone, labels_config: LabelsConfig) -> Any:
     """Mean loss of rows under a prompt: one row at a time through an unmodified model."""
     model = AutoModelForCausalLM.from_pretrained(world / "lm", attn_implementation="eager").eval().requires_grad_(False)
-    embed, reader = model.get_input_embeddings(), backbone.reader(LABELS, "test")
+    embed, reader = model.get_input_embeddings(), backbone.reader(labels_config, "test")
 
     def loss(prompt: Tensor, rows: list[int], labels: list[int]) -> Tensor:
         scores = []
@@ -73,6 +72,11 @@ def plain_loss(world: Path, backbone: CausalBackbone) -> Any:
         return F.cross_entropy(torch.stack(scores), torch.tensor(labels))
 
     return loss
+
+
+@pytest.fixture(scope="module")
+def plain_loss(world: Path, backbone: CausalBackbone) -> Any:
+    return plain_loss_by(world, backbone, LABELS)
 
 
 def gradient_of(loss: Any, prompt: Tensor, rows: list[int], labels: list[int]) -> tuple[Tensor, Tensor]:

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 import tiny
 import torch
-import torch.nn.functional as F
-from test_methods import CLOSE, CONFIG, LABELS, TASKS, TEXTS, backbone, setting_of  # noqa: F401
+from test_methods import CLOSE, CONFIG, LABELS, TASKS, TEXTS, backbone, plain_loss_by, setting_of  # noqa: F401
 from torch import Tensor
-from transformers import AutoModelForCausalLM
 
 from metapt_explore.clusters.topic_words import choose_topic_words, topic_candidates
 from metapt_explore.config import LabelsConfig, MethodConfig, StudyConfig, parse
@@ -44,24 +42,8 @@ def with_topics(name: str) -> Setting:
 
 @pytest.fixture(scope="module")
 def losses(world: Path, backbone: CausalBackbone) -> list[Any]:  # noqa: F811
-    """Mean loss of rows by the first and by the topic reader: one row at a time through an unmodified model."""
-    model = AutoModelForCausalLM.from_pretrained(world / "lm", attn_implementation="eager").eval().requires_grad_(False)
-    embed = model.get_input_embeddings()
-
-    def loss_by(labels_config: LabelsConfig) -> Any:
-        reader = backbone.reader(labels_config, "test")
-
-        def loss(prompt: Tensor, rows: list[int], labels: list[int]) -> Tensor:
-            scores = []
-            for row in rows:
-                ids = torch.tensor(backbone.tokenizer(TEXTS[row], add_special_tokens=False)["input_ids"])
-                whole = torch.cat([embed(ids), prompt, embed(torch.tensor(reader.tail))])[None]
-                scores.append(model(inputs_embeds=whole).logits[0, -1][torch.tensor(reader.words)])
-            return F.cross_entropy(torch.stack(scores), torch.tensor(labels))
-
-        return loss
-
-    return [loss_by(LABELS), loss_by(TOPIC_LABELS)]
+    """Mean loss of rows by the first and by the topic reader."""
+    return [plain_loss_by(world, backbone, labels) for labels in (LABELS, TOPIC_LABELS)]
 
 
 def scorer_of(backbone: CausalBackbone) -> Scorer:  # noqa: F811
