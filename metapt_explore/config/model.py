@@ -88,15 +88,15 @@ class VerbalizerConfig(Strict):
 
         Example:
             >>> VerbalizerConfig(calibration="batch_mean").sentence
-            'Calibrated by the mean over the scored rows, which looks at all test texts (not at their labels).'
+            'Calibrated by the mean over the scored rows, which looks at all of their texts (not at their labels).'
         """
         parts = {
             "whole_vocabulary": "Label words compete with the whole vocabulary: another word is a wrong answer.",
             "prototypes": "Classes are read by prototypes of the few-shot rows.",
             "mixed": "Classes are read half by label words, half by prototypes of the few-shot rows.",
             "automatic": f"Each data seed chose {self.automatic_words} label word(s) a class on its few-shot rows.",
-            "batch_mean": "Calibrated by the mean over the scored rows, which looks at all test texts (not at their "
-            "labels).",
+            "batch_mean": "Calibrated by the mean over the scored rows, which looks at all of their texts (not at "
+            "their labels).",
             "content_free": "Calibrated by texts that say nothing.",
         }
         return " ".join(parts[key] for key in (self.decode, self.read, self.calibration) if key in parts)

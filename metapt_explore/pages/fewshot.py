@@ -72,16 +72,17 @@ def _scores(workspace: Workspace, name: str) -> None:
                     st.text(warning)
         st.subheader("Worth of the start")
         shared.draw(
-            plots.start_curves(curves_table(workspace, name), methods),
+            plots.start_curves(curves_table(workspace, name), methods, config.evaluation.scored_rows),
             "start_curves",
-            "Mean test accuracy after so many tuning steps, at the learning rate that dev chose; the band goes from "
+            "Mean accuracy after so many tuning steps, at the learning rate that dev chose; the band goes from "
             "the worst to the best seed. Left end: the start, before any tuning. A line that begins higher had a "
             "better start; lines that meet on the right say that tuning makes up for it."
+            + (f" Over {some} rows a task." if (some := config.evaluation.curve_rows) else "")
             + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else ""),
         )
         st.subheader("Variance across seeds")
         shared.draw(
-            plots.seed_spread(results, methods),
+            plots.seed_spread(results, methods, config.evaluation.scored_rows),
             "seed_spread",
             "Every point is a pair of a data seed and an initialisation seed; the bar is the mean. Thin lines join the "
             "same pair: if nearly all rise from one method to the next, the difference is steady; if they cross, "

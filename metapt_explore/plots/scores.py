@@ -23,7 +23,7 @@ from metapt_explore.plots.style import (
 PAIR = ["data_seed", "init_seed"]
 
 
-def start_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None) -> go.Figure:
+def start_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, rows: str = "test") -> go.Figure:
     """Draws mean test accuracy after 0, 1, 2 … tuning steps, with a band from worst to best seed.
 
     Each data seed counts at the learning rate that its dev split chose; other rates have no test score.
@@ -31,6 +31,7 @@ def start_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None) -> 
     Args:
         curves: What `curves_table` returned.
         methods: All methods of the study, so that each keeps its colour while some are missing.
+        rows: What scores are on, where that is not test (`evaluation.scored_on`).
     """
     scored = whole_curves(curves)
     if scored.empty:
@@ -83,11 +84,11 @@ def start_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None) -> 
                 **where,
             )
             legend.add(method)
-    axis_titles(figure, len(tasks), "tuning steps (number)", "test accuracy (%)")
+    axis_titles(figure, len(tasks), "tuning steps (number)", f"{rows} accuracy (%)")
     return finish(figure)
 
 
-def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None) -> go.Figure:
+def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None, rows: str = "test") -> go.Figure:
     """Draws the test accuracy of every seed, method beside method: the variance across seeds.
 
     Each pair of a data seed and an initialisation seed is a point; a thin line joins the same pair
@@ -96,6 +97,7 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None) -> 
     Args:
         results: What `results_table` returned.
         methods: All methods of the study, so that each keeps its colour while some are missing.
+        rows: What scores are on, where that is not test (`evaluation.scored_on`).
     """
     if results.empty:
         return nothing_yet("No score is there yet.")
@@ -145,7 +147,7 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None) -> 
             figure.add_trace(points, **where)
             figure.add_trace(mean, **where)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=shown)
-    axis_titles(figure, len(tasks), "method", "test accuracy (%)")
+    axis_titles(figure, len(tasks), "method", f"{rows} accuracy (%)")
     return finish(figure)
 
 
