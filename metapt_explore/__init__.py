@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
     from metapt_explore.errors import UserError
     from metapt_explore.run_terminal import caution, run, show_progress
-    from metapt_explore.runs.lineage import Lineage, lineage
+    from metapt_explore.runs.find_lineage import lineage
+    from metapt_explore.runs.lineage import Lineage
     from metapt_explore.runs.results import curves_table, results_table, summary_table
     from metapt_explore.runs.study import Study
     from metapt_explore.runs.workspace import Workspace
@@ -35,7 +36,7 @@ _HOMES = {
     "Study": "runs.study",
     "Workspace": "runs.workspace",
     "Lineage": "runs.lineage",
-    "lineage": "runs.lineage",
+    "lineage": "runs.find_lineage",
     "results_table": "runs.results",
     "curves_table": "runs.results",
     "summary_table": "runs.results",

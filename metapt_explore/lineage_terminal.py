@@ -9,7 +9,7 @@ import typer
 
 from metapt_explore.config import load_study
 from metapt_explore.errors import UserError
-from metapt_explore.runs.lineage import lineage
+from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.workspace import Workspace
 
 

@@ -193,6 +193,8 @@ def test_a_method_has_the_same_colour_in_every_figure_even_while_others_are_miss
     assert traces(figure, name="other")[0]["marker"]["color"] == colors["other"]
     line = traces(plots.start_curves(curves(), methods), name="PT", mode="lines+markers")[0]
     assert line["line"]["color"] == colors["PT"]
+    many = ["PT", "PPT", "MetaPT", *(f"recipe {number}" for number in range(18))]
+    assert len(set(plots.method_colors(many).values())) == 21
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,12 @@ CLEAR = "rgba(0, 0, 0, 0)"
 
 PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW)
 METHODS = {"PT": ORANGE, "PPT": SKY, "MetaPT": GREEN}
-OTHER_METHODS = (PURPLE, VERMILION, BLUE, YELLOW)
+#: Four that no named method has; then each of the seven darker, and lighter, so that 18 methods more are told apart.
+OTHER_METHODS = (
+    *(PURPLE, VERMILION, BLUE, YELLOW),
+    *("#00446A", "#8A5F00", "#005F45", "#803800", "#34709B", "#7A4760", "#908928"),
+    *("#66AAD1", "#F0C466", "#66C5AB", "#E69E66", "#9AD3F2", "#E0AFC9", "#F6EF8E"),
+)
 
 #: Readable on white and on black: 4.5 to 1 against either.
 TEXT = "#777777"

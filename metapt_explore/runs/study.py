@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,6 @@ from metapt_explore.runs.agreement_stage import agreement_recipe
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.baseline_cost import baseline_key
 from metapt_explore.runs.baseline_stage import UNITS, baseline_recipe
-from metapt_explore.runs.cells import cells, finished_cells
 from metapt_explore.runs.check import check_study
 from metapt_explore.runs.chosen_tasks import chosen_tasks_recipe
 from metapt_explore.runs.clustering_quality import clustering_quality
@@ -42,18 +40,16 @@ from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.label_stage import labels_recipe
-from metapt_explore.runs.preview import Preview, text_counts
+from metapt_explore.runs.preview import text_counts
 from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.results import results_table
+from metapt_explore.runs.run_all import run_all
 from metapt_explore.runs.stability_stage import stability_recipe
-from metapt_explore.runs.topic_stage import check_topics
+from metapt_explore.runs.study_model import StudyModel
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
-
-#: How rows of models that are not decoder-only are laid out and read; those of decoder-only models never changed.
-READING = 2
 
 
 class Study:
@@ -77,6 +73,8 @@ class Study:
         self.config = source if isinstance(source, StudyConfig) else load_study(source)
         self.workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
         self.progress = progress or Progress()
+        # The progress is looked up anew each time: a run gives the study another one.
+        self.model = StudyModel(self.config, lambda message: self.progress.notice(message))
         self.tasks: dict[str, TaskConfig] = {}
         for name in self.config.evaluation.tasks:
             task = load_task(name)
@@ -109,7 +107,7 @@ class Study:
     def embeddings(self) -> Artifact:
         """Sentence embeddings of the texts."""
         texts = self.texts()
-        recipe = data_stages.embeddings_recipe(self.config, texts, self._device, self._advance)
+        recipe = data_stages.embeddings_recipe(self.config, texts, self.model.device, self._advance)
         return self._make("embeddings", recipe, texts.summary["kept"])
 
     def labels(self) -> Artifact | None:
@@ -124,9 +122,9 @@ class Study:
             texts,
             self.embeddings() if labelling.by == "classifier" else None,
             self._all_splits() if labelling.by == "classifier" else {},
-            self._model,
+            self.model.identity,
             lambda: self.backbone,
-            self._device,
+            self.model.device,
             self._advance,
         )
         return self._make(f"labels/{labelling.by}", recipe, texts.summary["kept"])
@@ -223,8 +221,8 @@ class Study:
             self.texts() if pretrained else None,
             self.tasks_of(method) if pretrained else None,
             self.labels() if pretrained else None,
-            find_start(self.config, method, self.workspace, self._model["model"]),
-            self._model,
+            find_start(self.config, method, self.workspace, self.model.identity["model"]),
+            self.model.identity,
             self.placement,
             lambda: self.backbone,
             self._advance,
@@ -260,7 +258,7 @@ class Study:
             init_seed,
             self.split(task.name, shots),
             prompt,
-            self._model,
+            self.model.identity,
             lambda: self.backbone,
             self._advance,
         )
@@ -287,8 +285,8 @@ class Study:
             task,
             init_seed,
             self.split(task.name),
-            self._model,
-            self._device,
+            self.model.identity,
+            self.model.device,
             lambda: self.backbone,
             self._advance,
         )
@@ -312,7 +310,7 @@ class Study:
             asked,
             listed,
             self.split(task),
-            self._model,
+            self.model.identity,
             self.placement,
             lambda: self.backbone,
             self._advance,
@@ -353,7 +351,7 @@ class Study:
             self.task_names(clustering),
             {name: self.split(name) for name in self.tasks},
             prompt,
-            self._model,
+            self.model.identity,
             self.placement,
             lambda: self.backbone,
             self._advance,
@@ -375,14 +373,6 @@ class Study:
 
         tasks = self.tasks_of(self.config.method(method)).summary["sizes"]
         return leave_one_out(self.config, method, [int(task) for task in tasks])
-
-    def _finished_keys(self) -> set[str]:
-        """Keys of the stages with the language model that are there already; nothing is computed."""
-        found = {cell.key for cell in finished_cells(self, self.config.evaluation.init_seeds)}
-        labels = self.labels()  # Auxiliary tasks were made of them.
-        if labels is not None and labels.status == "done":
-            found.add(f"labels/{labels.summary['by']}")
-        return found
 
     def preview(self) -> Cost:
         """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact."""
@@ -407,50 +397,14 @@ class Study:
         """
         chosen = list(self.config.evaluation.init_seeds) if init_seeds is None else [*map(self._seed, init_seeds)]
         if self.progress.holds_lock:
-            return self._run(chosen)
+            return run_all(self, chosen)
         before = self.progress
         try:
             with working_on(self.workspace, self.config.name, before.tell) as self.progress:
                 self.progress.plan(estimate(self.config, self.tasks, self.placement))
-                return self._run(chosen)
+                return run_all(self, chosen)
         finally:
             self.progress = before
-
-    def _run(self, init_seeds: list[int]) -> pd.DataFrame:
-        self.check()
-        for name in self.tasks:
-            self.split(name)
-        self.texts()
-        for clustering in self.config.clusterings:
-            self.clusters(clustering.name)
-        for method in self.config.methods:
-            if method.kind != "pt":
-                tasks = self.tasks_of(method)
-                if method.topics is not None:
-                    # Clusters that are too small are found before anything is pre-trained.
-                    check_topics(method, [self.clusters(name) for name in method.topics.clusterings], tasks)
-        left_out = [seed for seed in self.config.evaluation.init_seeds if seed not in init_seeds]
-        preview = Preview(self, self._finished_keys(), init_seeds)
-        for init_seed in init_seeds:
-            for method in self.config.methods:
-                self.prompt(method.name, init_seed)
-            for task in self.tasks:
-                for method in self.config.methods:
-                    self.fewshot(method.name, task, init_seed)
-            for shots in self.config.evaluation.more_shots:
-                for task in self.tasks:
-                    for method in self.config.methods:
-                        self.fewshot(method.name, task, init_seed, shots)
-            for baseline in self.config.baselines:
-                for task in self.tasks:
-                    self.baseline(baseline.name, task, init_seed)
-        # The study's list begins anew where a setting changed: what is finished of other seeds is entered again.
-        finished = {cell.key: cell for cell in finished_cells(self, left_out)}
-        for cell in finished.values():
-            cell.make()
-        self.progress.left_out = any(cell.key not in finished for cell in cells(self, left_out))
-        preview.settle()
-        return self.results()
 
     def results(self) -> pd.DataFrame:
         """Scores so far: one row for each method, task, data seed and initialisation seed."""
@@ -462,36 +416,22 @@ class Study:
         Raises:
             UserError: Naming what is wrong.
         """
-        check_study(self.config, self.tasks, self.family, self.placement, self.workspace, self._model)
+        check_study(self.config, self.tasks, self.family, self.placement, self.workspace, self.model.identity)
 
-    @cached_property
+    @property
     def family(self) -> Family:
         """The language model's family, read from its files."""
-        from metapt_explore.prompts.families import family_of
-        from metapt_explore.prompts.models import model_folder
+        return self.model.family
 
-        model = self.config.model
-        return family_of(model_folder(model.name, model.revision), model)
-
-    @cached_property
+    @property
     def placement(self) -> Placement:
         """Where the prompt stands: what the study says, else the family's first."""
-        from metapt_explore.prompts.families import placement_of
+        return self.model.placement
 
-        return placement_of(self.family, self.config.prompt.placement, self.config.model.name)
-
-    @cached_property
+    @property
     def backbone(self) -> Backbone:
         """The frozen language model, loaded when it is first needed."""
-        from metapt_explore.prompts.models import load_backbone
-
-        # Asked for anew each time: a run gives the study another progress.
-        return load_backbone(
-            self.config.model,
-            self.placement,
-            lambda message: self.progress.notice(message),
-            self.config.prompt.length,
-        )
+        return self.model.backbone
 
     # --------------------------------------------------------------------------------- internals
 
@@ -508,7 +448,7 @@ class Study:
         )
         if artifact.status != "done":
             with_model = key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement")
-            if with_model and "backbone" not in self.__dict__:
+            if with_model and not self.model.loaded:
                 # Loading counts for no method.
                 self.progress.begin("", "loading the language model", 1)
                 self.backbone  # noqa: B018
@@ -533,43 +473,6 @@ class Study:
         if init_seed not in seeds:
             raise UserError(f"Initialisation seed {init_seed} is not among evaluation.init_seeds {seeds}.")
         return init_seed
-
-    @cached_property
-    def _device(self) -> str:
-        from metapt_explore.prompts.models import resolve_device
-
-        return resolve_device(self.config.model.device)
-
-    @property
-    def _pooling(self) -> str | None:
-        """How a sentence encoder pools, where that is not the mean: its file is not among those that are hashed."""
-        from metapt_explore.prompts.models import model_folder
-        from metapt_explore.prompts.pooling import read_pooling
-
-        model = self.config.model
-        if self.family != "sentence":
-            return None
-        return read_pooling(model_folder(model.name, model.revision), model.name).unusual.get("pooling")
-
-    @cached_property
-    def _model(self) -> dict[str, Any]:
-        """What the answer of a stage with the language model depends on."""
-        from metapt_explore.prompts.models import content_hash, model_folder, resolve_dtype
-
-        model = self.config.model
-        return {
-            "model": content_hash(model_folder(model.name, model.revision)),
-            "dtype": str(resolve_dtype(model.dtype, self._device)).removeprefix("torch."),
-            "device": self._device.split(":")[0],
-            "max_text_tokens": model.max_text_tokens,
-            "rows_per_pass": model.rows_per_pass,
-            "pass_memory_gib": model.pass_memory_gib,
-            # How its files are read, where that is not left to them.
-            **{key: value for key in ("family", "sentinel") if (value := getattr(model, key)) is not None},
-            # Raised whenever rows of these families are laid out or read in another way than before.
-            **({"reading": READING} if self.family != "causal" else {}),
-            **({"pooling": pooling} if (pooling := self._pooling) else {}),
-        }
 
 
 __all__ = ["OnUnits", "Study"]

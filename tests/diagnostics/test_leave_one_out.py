@@ -15,7 +15,7 @@ from metapt_explore.cli import main
 from metapt_explore.config import StudyConfig, load_study, parse, to_yaml
 from metapt_explore.diagnostics.leave_one_out import ALL_TASKS, help_table, leave_one_out, left_out, say_help
 from metapt_explore.errors import UserError
-from metapt_explore.runs.lineage import lineage
+from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
 

@@ -24,9 +24,9 @@ from metapt_explore.pretraining.methods import make_learner
 from metapt_explore.pretraining.topics import Topics
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.gradients import Scorer
-from metapt_explore.reporting.report import _terms
+from metapt_explore.reporting.background_sections import terms_of
 from metapt_explore.runs.artifact import ArtifactWriter
-from metapt_explore.runs.lineage import lineage
+from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.record import record_of
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
@@ -198,7 +198,7 @@ def test_a_study_with_topics(done: Path) -> None:
     tasks = set(prompts["MetaPT topics"].metrics["task"])
     assert {4, 5} < tasks
     record = record_of(workspace, "tiny")
-    flags = {flag.rule: flag.sentence for flag in fairness_flags([_terms(account) for account in record.accounts])}
+    flags = {flag.rule: flag.sentence for flag in fairness_flags([terms_of(account) for account in record.accounts])}
     assert "50 % topics of topics + kmeans" in flags["auxiliary"] and "one kind of task" in flags["auxiliary"]
 
 

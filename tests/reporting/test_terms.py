@@ -9,8 +9,9 @@ import tiny
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
+from metapt_explore.reporting.background_sections import terms_of
 from metapt_explore.reporting.questions import questions_of
-from metapt_explore.reporting.report import _terms, make_report
+from metapt_explore.reporting.report import make_report
 from metapt_explore.runs.record import Record, record_of
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
@@ -18,7 +19,7 @@ from metapt_explore.statistics import Flag, fairness_flags
 
 
 def flags_of(record: Record) -> list[Flag]:
-    return fairness_flags([_terms(account) for account in record.accounts])
+    return fairness_flags([terms_of(account) for account in record.accounts])
 
 
 def test_a_deliberately_unfair_study(world: Path, tmp_path: Path) -> None:

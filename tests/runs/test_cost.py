@@ -19,6 +19,7 @@ from metapt_explore.runs.calibration import calibrate
 from metapt_explore.runs.cost import Speed, TextCounts, Work, count, predict, seconds_of
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import Progress
+from metapt_explore.runs.run_all import finished_keys
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
 
@@ -142,10 +143,10 @@ def test_a_run_is_predicted_and_settled(world: Path, tmp_path: Path, monkeypatch
 
 def test_what_is_done_costs_nothing(world: Path, tmp_path: Path) -> None:
     study = Study(world / "tiny.yaml", tmp_path)
-    assert study._finished_keys() == set()
+    assert finished_keys(study) == set()
     study.prompt("PPT")
     study.fewshot("PT", "mood")
-    assert study._finished_keys() == {"prompt/PPT/0", "prompt/PT/0", "fewshot/PT/mood/0"}
+    assert finished_keys(study) == {"prompt/PPT/0", "prompt/PT/0", "fewshot/PT/mood/0"}
 
 
 def test_a_damaged_cost_file_is_no_cost(world: Path, tmp_path: Path) -> None:

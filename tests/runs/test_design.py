@@ -18,8 +18,8 @@ from metapt_explore.reporting.report import make_report
 from metapt_explore.run_terminal import run
 from metapt_explore.runs import prompt_stages
 from metapt_explore.runs.data_stages import _by_turns
+from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.jobs import job_state
-from metapt_explore.runs.lineage import lineage
 from metapt_explore.runs.record import Record, record_of
 from metapt_explore.runs.results import efficiency_table
 from metapt_explore.runs.study import Study

@@ -18,7 +18,8 @@ from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.gradients import Batch, Scorer
 from metapt_explore.runs.files import read_json, write_json
-from metapt_explore.runs.lineage import TEXT_COLUMNS, Lineage, lineage
+from metapt_explore.runs.find_lineage import lineage
+from metapt_explore.runs.lineage import TEXT_COLUMNS, Lineage
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
 

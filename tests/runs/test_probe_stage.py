@@ -52,7 +52,7 @@ def test_a_second_call_computes_nothing(world: Path, tmp_path: Path, seen: list[
     first = Study(tiny.study_tree(world), tmp_path).probe("mood")
     seen.clear()
     again = Study(tiny.study_tree(world), tmp_path)
-    assert again.probe("mood").id == first.id and not seen and "backbone" not in again.__dict__
+    assert again.probe("mood").id == first.id and not seen and not again.model.loaded
     entries = [entry for entry in again.workspace.index("tiny") if entry["kind"] == "probe"]
     assert [(entry["task"], entry["id"]) for entry in entries] == [("mood", first.id)]
     assert again.probe("question").id != first.id

@@ -168,7 +168,7 @@ def test_a_start_that_does_not_fit_is_found_before_anything_runs(world: Path, tm
     study.progress = Progress(lambda state: stages.append(state.stage))
     with pytest.raises(UserError, match=r"prompt.start: .*shape \[3, 64\]; expected \[3, 32\]"):
         study.run()
-    assert set(stages) <= {""} and "backbone" not in study.__dict__
+    assert set(stages) <= {""} and not study.model.loaded
     own = [{"name": "Mine", "kind": "pt", "start": {"file": str(tmp_path / "missing.safetensors")}}]
     with pytest.raises(UserError, match="start of method 'Mine': there is no file"):
         study_of(world, tmp_path / "w", methods=own).check()

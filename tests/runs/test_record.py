@@ -14,7 +14,8 @@ import tiny
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.reporting.report import _terms, make_report
+from metapt_explore.reporting.background_sections import terms_of
+from metapt_explore.reporting.report import make_report
 from metapt_explore.reporting.tables import agreement_table
 from metapt_explore.runs.record import FIRST, Record, record_of
 from metapt_explore.runs.study import Study
@@ -136,5 +137,5 @@ def test_baselines_have_accounts_and_cells(world: Path, tmp_path: Path) -> None:
     assert record.cells == len(results) == 3 * 2 * 2
     accounts = {account["method"]: account for account in record.accounts}
     assert accounts["zero"]["trained_parameters"] == 0 and accounts["zero"]["tuning_row_passes"] == 0
-    assert all(flag.severity == "note" for flag in fairness_flags([_terms(account) for account in record.accounts]))
+    assert all(flag.severity == "note" for flag in fairness_flags([terms_of(account) for account in record.accounts]))
     assert "zero" in make_report(record).markdown()

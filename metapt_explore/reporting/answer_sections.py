@@ -1,0 +1,116 @@
+"""The answers to the questions of a study, and the tests behind them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from metapt_explore.config import NOT_ON_TEST
+from metapt_explore.reporting import figures, tables
+from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
+from metapt_explore.reporting.numbers import interval, p_value, points
+from metapt_explore.reporting.questions import Question
+from metapt_explore.runs.record import Record
+from metapt_explore.statistics import Comparison
+from metapt_explore.statistics.holm import holm
+
+#: Comparisons whose figures are drawn; all are in the table.
+DRAWN = 4
+
+
+def add_answer(document: Document, record: Record, asked: list[Question], found: list[Comparison]) -> None:
+    document.add(Heading("The answer"))
+    if not asked:
+        document.add(Paragraph("The study has no two methods whose comparison answers a question.", note=True))
+    for question, answer in zip(asked, found, strict=True):
+        if question.primary:
+            document.add(Paragraph(f"**{question.text}** {answer.sentence}", note=True))
+            document.add(Paragraph(answer.to_settle))
+            notes = [*answer.caveats, *answer.left_out]
+            document.add(*([Bullets(notes)] if notes else []))
+    others = [(q, a) for q, a in zip(asked, found, strict=True) if not q.primary]
+    if others:
+        document.add(Bullets([f"**{q.text}** {a.sentence}" for q, a in others]))
+    if record.study["evaluation"].get("scored_on", "test") != "test":
+        document.add(Paragraph(NOT_ON_TEST, note=True))
+    if len(record.results) < record.cells:
+        text = f"The study is not finished: {len(record.results)} of {record.cells} scores are there."
+        document.add(Paragraph(text, note=True))
+
+
+def add_tests(document: Document, asked: list[Question], found: list[Comparison], margin: float) -> None:
+    if not asked:
+        return
+    document.add(Heading("Tests"))
+    document.add(
+        Paragraph(
+            "The primary test is one: the mean over tasks, a pair of seeds being the unit; a t test that knows which "
+            "pairs share a seed. All others are secondary; their p-values are corrected after Holm. Differences below "
+            f"{points(margin, sign=False)} points count as none: *no difference* means that the 95 % interval lies "
+            "within that margin."
+        )
+    )
+    document.add(Table(_question_table(asked, found), "Differences in points of accuracy, mean over tasks."))
+    panels = {f"{q.method} − {q.baseline}": _lines(a) for q, a in list(zip(asked, found, strict=True))[:DRAWN]}
+    caption = (
+        "Difference for each task and, in bold, the primary mean over tasks, with 95 % intervals (not corrected). "
+        "Intervals in colour do not reach 0, grey ones do."
+    )
+    document.add(Figure("differences", figures.forest(panels), caption))
+    for question, answer in zip(asked, found, strict=True):
+        if question.primary:
+            document.add(Heading(f"{question.method} against {question.baseline}, task by task", 3))
+            document.add(
+                Table(_task_rows(answer), "Secondary tests. Wins, ties and losses are counted over pairs of seeds.")
+            )
+
+
+def _question_table(asked: list[Question], found: list[Comparison]) -> pd.DataFrame:
+    corrected = iter(holm([a.p for q, a in zip(asked, found, strict=True) if not q.primary]))
+    rows = []
+    for question, answer in zip(asked, found, strict=True):
+        rows.append(
+            {
+                "comparison": f"{question.method} − {question.baseline}",
+                "test": "primary" if question.primary else "secondary",
+                "difference": points(answer.difference),
+                "95 % interval": interval(answer.low, answer.high),
+                "bootstrap": interval(answer.bootstrap.low, answer.bootstrap.high),
+                "p": p_value(answer.p),
+                "p, Holm": "–" if question.primary else p_value(next(corrected)),
+                "p, sign flips": p_value(answer.sign_flip.p),
+                "degrees of freedom": "–" if answer.df is None else f"{answer.df:.1f}".removesuffix(".0"),
+                "pairs": answer.pairs,
+                "wins–ties–losses": f"{answer.wins}–{answer.ties}–{answer.losses}",
+                "pairs needed": answer.seeds_needed.observed or "–",
+                "verdict": answer.verdict,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _task_rows(answer: Comparison) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "task": task.task,
+                answer.method: tables.percent(task.method_mean),
+                answer.baseline: tables.percent(task.baseline_mean),
+                "difference": points(task.difference),
+                "95 % interval": interval(task.low, task.high),
+                "p": p_value(task.p),
+                "p, Holm": p_value(task.p_holm),
+                "wins–ties–losses": f"{task.wins}–{task.ties}–{task.losses}",
+            }
+            for task in answer.per_task
+        ]
+    )
+
+
+def _lines(answer: Comparison) -> list[figures.Difference]:
+    tasks = [figures.Difference(t.task, t.difference, *_drawable(t.low, t.high)) for t in answer.per_task]
+    mean = figures.Difference("mean", answer.difference, *_drawable(answer.low, answer.high), strong=True)
+    return [*tasks, mean]
+
+
+def _drawable(low: float | None, high: float | None) -> tuple[float, float]:
+    return (float("nan"), float("nan")) if low is None or high is None else (low, high)

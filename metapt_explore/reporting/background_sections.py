@@ -1,0 +1,165 @@
+"""What the scores rest on: equal terms, clusters, data, limits, versions and hardware."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from metapt_explore.reporting import tables
+from metapt_explore.reporting.document import Bullets, Code, Document, Heading, Paragraph, Table
+from metapt_explore.runs.record import Record
+from metapt_explore.statistics import MethodAccount, fairness_flags
+
+#: Kinds of methods that tune a soft prompt.
+PROMPTS = ("pt", "ppt", "metapt")
+
+
+def add_fairness(document: Document, record: Record) -> None:
+    document.add(Heading("On equal terms?"))
+    flags = fairness_flags([terms_of(account) for account in record.accounts])
+    if len(record.results) < record.cells:
+        # Methods that have not come as far are not treated unequally.
+        flags = [flag for flag in flags if flag.rule not in ("inits", "data seeds", "tasks")]
+    unequal = [flag.sentence for flag in flags if flag.severity == "unequal"]
+    if unequal:
+        document.add(Paragraph("**Not all methods were compared on equal terms.**", note=True), Bullets(unequal))
+    else:
+        document.add(
+            Paragraph(
+                "All pre-trained methods began from the same starts, sent the same number of rows forward and "
+                "backward, searched the same learning rates on dev and were scored on the same tasks and seeds."
+            )
+        )
+    notes = [flag.sentence for flag in flags if flag.severity == "note"]
+    document.add(*([Bullets(notes)] if notes else []))
+    if record.accounts:
+        text = (
+            "What one pre-training and the tuning of one score cost. A row counts once for its forward and backward "
+            "pass. Times are those of the machine below, with whatever else it did meanwhile."
+        )
+        document.add(Table(tables.account_table(record.accounts), text))
+
+
+def terms_of(account: dict[str, Any]) -> MethodAccount:
+    """An account as fairness looks at it: baselines that are no prompts are bound by seeds, tasks and shots only."""
+    rates = tuple(account["learning_rates"] or ())
+    return MethodAccount(
+        method=account["method"],
+        kind=account["kind"],
+        start=account.get("start"),
+        pretraining_row_passes=account["pretraining_row_passes"],
+        tuning_row_passes=account.get("tuning_row_passes_of_a_rate")
+        or account["tuning_row_passes"] / max(len(rates), 1),
+        diagnostic_rows=account["diagnostic_rows"],
+        learning_rates=rates,
+        tuning_steps=account["tuning_steps"] or 0,
+        proximal=account.get("proximal", 0.0),
+        choice=account.get("choice", ""),
+        auxiliary=account.get("auxiliary", ""),
+        reading=account.get("reading", ""),
+        selected_on=account["selected_on"],
+        data_seeds=tuple(account["data_seeds"]),
+        init_seeds=tuple(account["init_seeds"] or ()),
+        tasks=tuple(account["tasks"]),
+        shots=account["shots"],
+        trained_parameters=account["trained_parameters"],
+        prompt=account["kind"] in PROMPTS,
+    )
+
+
+def add_clusters(document: Document, record: Record) -> None:
+    if not record.clusterings:
+        return
+    document.add(Heading("Clusters and auxiliary tasks"))
+    text = (
+        "Silhouette (−1 to 1), Calinski–Harabasz and DBCV: higher is better separated; Davies–Bouldin: lower. ARI: "
+        "agreement with known groups, 0 for chance. Label information: 0 where clusters say nothing of the label, 1 "
+        "where they are the label. Gain: of the methods that learn on these clusters, over PPT, in points."
+    )
+    document.add(Table(tables.cluster_table(record.clusterings), text))
+    for clustering in record.clusterings:
+        if clustering["names"] and clustering["algorithm"] not in ("random_groups", "one_pool"):
+            document.add(Paragraph(f"`{clustering['name']}`: {'; '.join(clustering['names'])}."))
+
+
+def add_agreement(document: Document, record: Record) -> None:
+    if record.agreement.empty:
+        return
+    text = (
+        "Cosine of the gradients of two tasks with respect to the prompt, corrected for noise, at the prompt named: "
+        "mean over auxiliary tasks (– where gradients are nothing but noise). *One another*: near 1, the auxiliary "
+        "tasks pull the prompt the same way, and there is little that learning from them apart could add to pooling "
+        "them. The others: above 0, a step on the auxiliary tasks helps that downstream task. Only training rows are "
+        "looked at."
+    )
+    document.add(Heading("Do the tasks agree?"), Table(tables.agreement_table(record.agreement), text))
+
+
+def add_data(document: Document, record: Record) -> None:
+    document.add(Heading("Data"))
+    if record.texts:
+        dropped = ", ".join(f"{count:,} {why}" for why, count in record.texts.get("dropped", {}).items())
+        leaks = record.texts.get("leaks_by_task") or {}
+        text = f"Pre-training texts: {record.texts['kept']:,} kept (not: {dropped or 'none'})."
+        if leaks:
+            text += (
+                " Equal or nearly equal to dev or test rows of "
+                + ", ".join(f"{t}: {n}" for t, n in leaks.items())
+                + "."
+            )
+        document.add(Paragraph(text))
+    if record.tasks:
+        document.add(Table(tables.task_table(record.tasks), "Downstream tasks. ⏎ is a line break."))
+        warnings = [warning for task in record.tasks for warning in task.get("warnings") or []]
+        document.add(*([Bullets(warnings)] if warnings else []))
+    if record.overlaps:
+        rows = [
+            {
+                "rows": f"{o['task']} {o['part']}",
+                "also in": f"{o['other_task']} {o['other_part']}",
+                "texts": o["texts"],
+                "share of the first": f"{tables.percent(o['share'])} %",
+            }
+            for o in record.overlaps
+        ]
+        text = (
+            "Texts that tasks, or splits of one task, have in common: their scores are not independent of one another."
+        )
+        document.add(Table(pd.DataFrame(rows), text))
+
+
+def add_limits(document: Document, record: Record) -> None:
+    study = record.study
+    model = study["model"].get("name", "smollm2-135m") if "model" in study else "smollm2-135m"
+    items = [
+        f"One language model ({model}), one set of pre-training texts, one template and one set of words a task: "
+        "nothing is said about others.",
+        "No published number is claimed as reproduced: MetaPT's tables and hyper-parameters were not available to us.",
+        "All units share their test rows: the error of a test set of this size is in each of them and in no interval.",
+    ]
+    if study["evaluation"].get("shuffle_labels"):
+        items.insert(0, "**Labels were shuffled on purpose: there is nothing to learn, and no method can be better.**")
+    document.add(Heading("What this does not say"), Bullets(items))
+
+
+def add_made_with(document: Document, record: Record) -> None:
+    document.add(Heading("Made with"))
+    manifest = record.manifest
+    if manifest:
+        versions = ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items())
+        system = f"{manifest.get('system')}, Python {manifest.get('python')}"
+        document.add(Paragraph(f"{_hardware(manifest)}; {system}; {versions}."))
+        # Seeds and methods of a study may have been run on several machines.
+        others = list(dict.fromkeys(_hardware(other) for other in manifest.get("others", [])))
+        others = [other for other in others if other != _hardware(manifest)]
+        document.add(*([Paragraph(f"Some scores on: {'; '.join(others)}.")] if others else []))
+    document.add(Paragraph("The study, as `metapt run` takes it (paths are the files' names only):"))
+    document.add(Code(yaml.safe_dump(record.study, sort_keys=False, allow_unicode=True).rstrip()))
+
+
+def _hardware(manifest: dict[str, Any]) -> str:
+    gpu = f", {manifest['gpu']}" if manifest.get("gpu") else ""
+    dtype = f", {manifest['dtype']}" if manifest.get("dtype") else ""
+    return f"{manifest.get('cpu')}, {manifest.get('cores')} cores, {manifest.get('memory_gib')} GiB{gpu}{dtype}"

@@ -1,0 +1,137 @@
+"""Scores, how steady they are, what the start was worth, and what more examples are worth."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.errors import UserError
+from metapt_explore.reporting import figures, tables
+from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
+from metapt_explore.reporting.questions import Question
+from metapt_explore.runs.record import Record
+from metapt_explore.statistics import Comparison, compare, label_efficiency, variance_sources
+
+
+def add_scores(document: Document, record: Record, methods: list[str]) -> None:
+    results = record.results
+    evaluation = record.study["evaluation"]
+    document.add(Heading("Scores"))
+    rows = evaluation.get("scored_on", "test").replace("_", " ")
+    caption = (
+        f"Accuracy on {rows} in percent after tuning on {evaluation.get('shots', 16)} examples a class, mean ± "
+        "standard deviation over pairs of seeds (initialisation seed, data seed). The spread in the column *mean* is "
+        "that of the mean over tasks. Learning rate and step were chosen on dev."
+    )
+    document.add(Table(tables.score_table(results, methods), caption))
+    document.add(Figure("seeds", figures.seed_points(results, methods), "Every score is a point; the bar is the mean."))
+
+
+def add_steadiness(document: Document, record: Record, methods: list[str], found: list[Comparison]) -> None:
+    document.add(Heading("Steadier?"))
+    if found:
+        rows = [
+            {
+                "comparison": f"{answer.method} / {answer.baseline}",
+                "ratio of standard deviations": "–" if whole.ratio is None else f"{whole.ratio:.2f}",
+                "95 % interval": "–" if whole.low is None else f"{whole.low:.2f} to {whole.high:.2f}",
+                "standard deviations": f"{tables.percent(whole.method_deviation)} / "
+                f"{tables.percent(whole.baseline_deviation)}",
+                "worst pair": f"{tables.percent(whole.method_worst.score)} / "
+                f"{tables.percent(whole.baseline_worst.score)}",
+            }
+            for answer in found
+            for whole in answer.spread[:1]
+        ]
+        caption = (
+            "Below 1 the first method varies less from pair to pair. The ratio is a geometric mean over tasks, the "
+            "standard deviations are means over tasks; the interval comes from drawing seeds with replacement. *Worst "
+            "pair*: lowest mean over tasks."
+        )
+        document.add(Table(pd.DataFrame(rows), caption))
+    if figures.whole_units(record.results).any():
+        caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
+        document.add(Figure("pairs", figures.paired_lines(record.results, methods), caption))
+    sources = pd.concat([variance_sources(record.results, m).assign(method=m) for m in methods], ignore_index=True)
+    pooled = sources[sources["task"] == "all tasks"]
+    if pooled["share"].notna().any():
+        rows = [
+            {"method": m, **{r["source"]: _share(r) for r in pooled[pooled["method"] == m].to_dict(orient="records")}}
+            for m in methods
+        ]
+        text = "Standard deviation in points by source, and its share of the variance; mean over tasks."
+        document.add(Table(pd.DataFrame(rows), text))
+    elif len(pooled):
+        document.add(Paragraph(f"The variance cannot be split by source: {pooled['note'].iloc[0]}."))
+
+
+def _share(row: dict[str, Any]) -> str:
+    if pd.isna(row["share"]):
+        return "–"
+    return f"{tables.percent(row['variance'] ** 0.5)} ({100 * row['share']:.0f} %)"
+
+
+def add_starts(document: Document, record: Record, methods: list[str], asked: list[Question]) -> None:
+    document.add(Heading("A better start?"))
+    scored = record.results.dropna(subset=["start_accuracy"])
+    own = [method for method in methods if method in set(scored["method"])]
+    if own:
+        text = "Accuracy of the prompt before it saw an example of the task."
+        document.add(Table(tables.score_table(scored, own, "start_accuracy"), text))
+    primary = [q for q in asked if q.primary and {q.method, q.baseline} <= set(own)]
+    for question in primary:
+        start = compare(scored, question.method, question.baseline, "start_accuracy")
+        document.add(Paragraph(start.sentence))
+    column = "start_calibrated_accuracy"
+    calibrated = record.results.dropna(subset=[column]) if column in record.results else pd.DataFrame()
+    if len(calibrated):
+        text = (
+            "The same, calibrated: the mean over the test rows is taken off the scores (labels are not looked at). A "
+            "start that says one class whatever the text looks like a guess above and may be a good one here."
+        )
+        document.add(Table(tables.score_table(calibrated, own, column), text))
+        for question in primary:
+            with suppress(UserError):  # not all scores may have it
+                document.add(Paragraph(compare(calibrated, question.method, question.baseline, column).sentence))
+        text = "After tuning, calibrated likewise: what a few-shot user who may look at all texts at once would see."
+        document.add(Table(tables.score_table(calibrated, own, "calibrated_accuracy"), text))
+    if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
+        drawn = [method for method in methods if method in set(record.curves["method"])]
+        picture = figures.start_curves(record.curves, drawn)
+        some, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
+        text = (
+            "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."
+            + (f" Over {some} test rows a task." if some else "")
+            + (" A chosen rate that dropped out on the way keeps its last score." if halved else "")
+        )
+        document.add(Figure("starts", picture, text))
+    chosen = tables.choice_table(record.results, methods)
+    if len(chosen):
+        document.add(Table(chosen, "What dev chose: learning rate, and after how many steps the prompt was kept."))
+        notes = tables.edge_notes(record.results, methods)
+        document.add(*([Bullets(notes)] if notes else []))
+
+
+def add_efficiency(document: Document, record: Record, methods: list[str]) -> None:
+    if record.efficiency.empty:
+        return
+    document.add(Heading("With fewer and with more examples"))
+    text = "Accuracy, mean over tasks ± standard deviation over pairs of seeds, by labelled examples per class."
+    document.add(Table(tables.efficiency_rows(record.efficiency, methods), text))
+    plain = [m["name"] for m in record.study["methods"] if m["kind"] == "pt" and m["name"] in methods]
+    by_shots = {int(shots): rows for shots, rows in record.efficiency.groupby("shots")}
+    with suppress(UserError):  # PT may not be as far yet
+        needed = label_efficiency(by_shots, plain[0]) if plain else pd.DataFrame()
+        rows = [
+            {
+                "method": row["method"],
+                "examples a class": row["shots"],
+                f"{plain[0]} needs": row["note"] if pd.isna(row["baseline_shots"]) else f"{row['baseline_shots']:.1f}",
+            }
+            for row in needed.to_dict(orient="records")
+            if row["method"] != plain[0]
+        ]
+        text = "How many examples a class the method without pre-training needs for the same mean accuracy."
+        document.add(*([Table(pd.DataFrame(rows), text)] if rows else []))
