@@ -21,6 +21,7 @@ PAGES = [
 chosen = st.navigation(PAGES)
 with st.sidebar, shared.guard():
     workspace = shared.open_workspace()
+    shared.keep_workers(str(workspace.folder))
     shared.pick_study(workspace)
     job.badge(workspace)
 chosen.run()

@@ -43,11 +43,65 @@ def run(
     init_seeds: Annotated[
         str | None, typer.Option(help="Only these of the study's initialisation seeds, such as 0-4 or 0,7.")
     ] = None,
+    until: Annotated[
+        str, typer.Option(help="How far: texts, clusters, plan (the predicted cost), prompts or all.")
+    ] = "all",
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
+    ] = False,
 ) -> None:
     """Run a study. Run again it recomputes nothing; killed and run again it goes on."""
-    from metapt_explore.run_terminal import parse_seeds, run_in_terminal
+    from metapt_explore.run_terminal import parse_seeds, parse_until, run_in_terminal
 
-    run_in_terminal(study, workspace, minutes, None if init_seeds is None else parse_seeds(init_seeds))
+    seeds, far = None if init_seeds is None else parse_seeds(init_seeds), parse_until(until)
+    if not queue:
+        run_in_terminal(study, workspace, minutes, seeds, far)
+        return
+    from metapt_explore.jobs_terminal import enqueue_in_terminal
+
+    if minutes is not None:
+        raise UserError("--minutes is for a run that you wait for; leave it out with --queue.")
+    enqueue_in_terminal(study, workspace, seeds, far)
+
+
+@app.command()
+def jobs(
+    workspace: WorkspaceOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when the queue is empty; exit code 1 if one failed.")
+    ] = False,
+) -> None:
+    """List the jobs of a workspace: what runs, what waits, how far it is."""
+    from metapt_explore.jobs_terminal import show_jobs
+    from metapt_explore.runs.workspace import Workspace
+
+    if not show_jobs(Workspace(workspace), as_json, wait):
+        raise typer.Exit(1)
+
+
+@app.command()
+def cancel(
+    study: Annotated[str, typer.Argument(help="A study of the workspace that runs or waits.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Stop a study that runs or waits. What is computed stays; run again it goes on from there."""
+    from metapt_explore.jobs_terminal import cancel_in_terminal
+    from metapt_explore.runs.workspace import Workspace
+
+    cancel_in_terminal(Workspace(workspace), study)
+
+
+@app.command(hidden=True)
+def worker(
+    workspace: WorkspaceOption = None,
+    number: Annotated[int, typer.Option(min=0, help="Which of the machine's workers this is.")] = 0,
+) -> None:
+    """Work on a workspace's queue. Started by itself whenever a study is asked for."""
+    from metapt_explore.runs.worker import serve
+    from metapt_explore.runs.workspace import Workspace
+
+    serve(Workspace(workspace), number)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 from rich.console import Console
@@ -16,7 +16,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from metapt_explore.config import StudyConfig, load_study
-from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.errors import Cancelled, UserError, nearest
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.preview import read_cost, say_cost
@@ -26,6 +26,7 @@ from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.labelling import say_labels
 
 if TYPE_CHECKING:
+    from metapt_explore.runs.run_all import Until
     from metapt_explore.runs.study import Study
 
 
@@ -76,6 +77,7 @@ def run(
     workspace: str | Path | None = None,
     minutes: float | None = None,
     init_seeds: Sequence[int] | None = None,
+    until: Until = "all",
 ) -> Study:
     """Runs a study, saying what goes on, and returns it finished.
 
@@ -86,6 +88,7 @@ def run(
         workspace: Folder for what is computed; ``$METAPT_WORKSPACE`` or ``./workspace`` when absent.
         minutes: Stop after so long; the next call goes on, here or on a machine that the folder was copied to.
         init_seeds: Work on these of the study's initialisation seeds only; all when absent.
+        until: How far: ``texts``, ``clusters``, ``plan``, ``prompts`` or ``all``.
 
     Raises:
         UserError: Where the user's input is wrong, or another process is running the study.
@@ -106,7 +109,7 @@ def run(
             if minutes is not None:
                 progress.deadline = view.began + 60 * minutes
             study = Study(config, opened, progress)
-            study.run(init_seeds)
+            study.run(init_seeds, until)
     except KeyboardInterrupt:
         raise Cancelled from None
     finally:
@@ -182,8 +185,25 @@ def parse_seeds(written: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
+def parse_until(written: str) -> Until:
+    """Reads how far a study is to be computed.
+
+    Raises:
+        UserError: Where that is none of the words.
+    """
+    from metapt_explore.runs.run_all import UNTIL
+
+    if written not in UNTIL:
+        raise UserError(f"--until is {', '.join(UNTIL)}; '{written}' is none of them. {nearest(written, UNTIL)}")
+    return cast("Until", written)
+
+
 def run_in_terminal(
-    source: str, workspace: Path | None, minutes: float | None = None, init_seeds: list[int] | None = None
+    source: str,
+    workspace: Path | None,
+    minutes: float | None = None,
+    init_seeds: list[int] | None = None,
+    until: Until = "all",
 ) -> None:
     """Runs a study and prints its table, where the time went, and what it does not prove."""
     config = load_study(source)
@@ -191,7 +211,11 @@ def run_in_terminal(
     console = make_console()
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
-    table = run(config, opened.folder, minutes, init_seeds).results()
+    table = run(config, opened.folder, minutes, init_seeds, until).results()
+    if until != "all":
+        say(console, texts_line(opened, config.name))
+        say(console, f"There now: {until}. The same command without --until goes on from there.")
+        return
     print_summary(config.name, summary_table(table), console, config.evaluation.scored_rows)
     say(console, texts_line(opened, config.name))
     say(console, spent_times(opened, config.name))

@@ -11,7 +11,7 @@ import streamlit as st
 from metapt_explore.config import load_study, load_task
 from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
-from metapt_explore.runs import jobs
+from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.results import fewshot_entries
@@ -21,7 +21,7 @@ LOG_LINES = 30
 
 
 def start(workspace: Workspace, source: str) -> None:
-    """Starts a study in a process of its own (a button's callback: errors are kept for `show_error`).
+    """Puts a study into the queue (a button's callback: errors are kept for `show_error`).
 
     Args:
         workspace: The workspace.
@@ -35,9 +35,8 @@ def start(workspace: Workspace, source: str) -> None:
         config = load_study(source.strip())
         for task in config.evaluation.tasks:
             load_task(task)
-        if shared.job_state(workspace, config.name)["active"]:
-            raise UserError(f"The study '{config.name}' is already running in this workspace.")
-        jobs.start_job(workspace, config)
+        if not queue.enqueue(workspace, config):
+            raise UserError(f"The study '{config.name}' is already running in this workspace, or waits for its turn.")
         state["study"] = config.name
     except (UserError, OSError) as error:
         state["start_error"] = str(error)
@@ -64,12 +63,13 @@ def progress_of(state: dict[str, Any]) -> float:
 def overview(workspace: Workspace) -> pd.DataFrame:
     """A row for each study of the workspace: status, progress and finished cells."""
     rows = []
+    waiting = [name for name, _ in queue.requests(workspace)]
     for name in shared.study_names(workspace):
         state = shared.job_state(workspace, name)
         status = str(state.get("status"))
         row = {
             "study": name,
-            "status": shared.STATUS_WORDS.get(status, status),
+            "status": _place(waiting, name) if status == "queued" else shared.STATUS_WORDS.get(status, status),
             "progress": f"{progress_of(state):.0%}",
             "finished cells": "–",
         }
@@ -83,6 +83,12 @@ def overview(workspace: Workspace) -> pd.DataFrame:
                 row["status"] = "damaged"
         rows.append(row)
     return pd.DataFrame(rows, columns=["study", "status", "progress", "finished cells"])
+
+
+def _place(waiting: list[str], name: str) -> str:
+    """How many jobs stand before a study in the queue, the one that runs among them."""
+    before = waiting.index(name) if name in waiting else 0
+    return f"waits ({before} before it)" if before else "waits for a worker"
 
 
 def finished_ids(workspace: Workspace, name: str, kind: str | None = None) -> list[str]:
@@ -176,7 +182,10 @@ def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
 def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     status = str(state.get("status"))
     share = progress_of(state)
-    if status == "starting":
+    if status == "queued":
+        waiting = [other for other, _ in queue.requests(workspace)]
+        st.info(shared.plain(f"In the queue: {_place(waiting, name)}. It begins by itself."))
+    elif status == "starting":
         st.progress(0.0, text="The process is starting; this takes some seconds.")
     elif status == "running":
         stage, done, total = state.get("stage") or "getting ready", state.get("done"), state.get("total")
@@ -188,7 +197,7 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     elif status == "done":
         st.success("This study is finished: look at the other pages.")
     elif status == "partly":
-        st.info("The seeds that were asked for are finished; Resume computes the others.")
+        st.info("What was asked for is finished; Resume computes the rest of the study.")
     elif status == "cancelled":
         st.warning(f"Cancelled at {share:.0%}. What was computed is kept; Resume goes on from there.")
     elif status == "stopped":
@@ -213,8 +222,8 @@ def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     first.button(
         "Cancel",
         key="cancel",
-        disabled=status != "running" or asked_to_stop,
-        on_click=jobs.cancel_job,
+        disabled=not state["active"] or asked_to_stop,
+        on_click=queue.cancel,
         args=(workspace, name),
         width="stretch",
     )
@@ -226,8 +235,8 @@ def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         args=(workspace, name),
         width="stretch",
     )
-    if asked_to_stop and status == "running":
-        st.text("Asked to stop; it stops after the step it is at.")
+    if asked_to_stop and state["active"]:
+        st.text("Asked to stop; what is computed is kept.")
 
 
 def _show_log(workspace: Workspace, name: str) -> None:

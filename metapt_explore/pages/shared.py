@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +19,7 @@ from pyarrow.lib import ArrowException
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError
-from metapt_explore.runs import jobs
+from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.files import read_json
 from metapt_explore.runs.workspace import Workspace
@@ -25,17 +28,44 @@ from metapt_explore.runs.workspace import Workspace
 POLL = 1.5
 #: The same where no job runs.
 IDLE_POLL = 10.0
-ACTIVE = ("starting", "running")
+ACTIVE = jobs.AT_IT
 #: What reading a damaged file can raise; anything else is a mistake of ours and shows as one.
 DAMAGE = (OSError, ArrowException, KeyError, IndexError, ValueError, TypeError, AttributeError)
 STATUS_WORDS = {
     "none": "no job",
     "done": "finished",
-    "partly": "some seeds finished",
+    "partly": "partly finished",
+    "queued": "waits for its turn",
     "stopped": "interrupted",
 }
 
 log = logging.getLogger(__name__)
+
+
+#: Seconds between two looks whether a worker that is needed is there.
+WATCH = 3.0
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def keep_workers(folder: str) -> threading.Thread | None:
+    """Keeps workers alive while studies are asked for, as long as the dashboard's server runs, looked at or not.
+
+    ``METAPT_WORKERS=0`` in the environment leaves that to others.
+    """
+    if os.environ.get("METAPT_WORKERS") == "0":
+        return None
+
+    def watch() -> None:
+        while True:
+            try:
+                queue.ensure_workers(Workspace(folder))
+            except Exception:
+                log.exception("Looking after the workers of %s", folder)
+            time.sleep(WATCH)
+
+    thread = threading.Thread(target=watch, name="workers", daemon=True)
+    thread.start()
+    return thread
 
 
 # --------------------------------------------------------------------------- messages and damage

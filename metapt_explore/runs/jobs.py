@@ -1,15 +1,13 @@
-"""A job is one detached process that works on a study; its folder tells how it stands.
+"""A job is one process that works on a study; the study's folder tells how it stands.
 
-Whoever runs a study (page, notebook, command line) holds the study's lock and writes ``job.json``,
-so that all of them show the same. A job survives a closed browser and a restarted server; a killed
-one is noticed because its lock is free while its file still says ``running``.
+Whoever runs a study (the queue's worker, a notebook, the command line) holds the study's lock and writes ``job.json``,
+so that all of them show the same. A job survives a closed browser and a restarted server; a killed one is noticed
+because its lock is free while its file still says ``running``. What waits for its turn: `queue`.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +16,8 @@ from typing import Any
 
 from filelock import Timeout
 
-from metapt_explore.config import StudyConfig
 from metapt_explore.errors import Cancelled, UserError
-from metapt_explore.runs.files import read_json, write_bytes, write_json
+from metapt_explore.runs.files import read_json, write_json
 from metapt_explore.runs.progress import Progress, State
 from metapt_explore.runs.workspace import Workspace
 
@@ -28,73 +25,60 @@ from metapt_explore.runs.workspace import Workspace
 WRITE_EVERY = 0.5
 #: Seconds within which a process that was started takes the study's lock.
 STARTS_WITHIN = 30.0
+#: A study that nobody needs to ask for again.
+AT_IT = ("queued", "starting", "running")
+ENDED = ("done", "partly", "failed", "cancelled")
 
 
 def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
     """How the job of a study stands.
 
     Returns:
-        ``status`` (``none``, ``starting``, ``running``, ``done``, ``failed``, ``cancelled`` or
-        ``stopped``: its process died), and what `Progress` knows (``stage``, ``fraction``,
-        ``seconds_left`` …), ``error`` where it failed.
+        ``status`` (``none``, ``queued``, ``starting``, ``running``, ``done``, ``partly``, ``failed``, ``cancelled`` or
+        ``stopped``: its process died), and what `Progress` knows (``stage``, ``fraction``, ``seconds_left`` …),
+        ``error`` where it failed.
     """
+    state = _own_state(workspace, name)
+    request = read_json(request_file(workspace, name))
+    if not isinstance(request, dict) or state["status"] in ("starting", "running"):
+        return state
+    ended = float(state.get("updated", state.get("began", 0.0)))
+    if state["status"] in ENDED and ended >= float(request.get("asked", 0.0)):
+        return state  # The worker is just about to take the request away.
+    return {**state, "status": "queued"}
+
+
+def _own_state(workspace: Workspace, name: str) -> dict[str, Any]:
+    """What the process that works on a study, or did, says; and whether it is still there."""
     found = read_json(workspace.study_folder(name) / "job.json")
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or "status" not in found:
         return {"status": "none"}
     alive = workspace.is_locked(name)
-    if found.get("status") == "running" and not alive:
+    if found["status"] == "running" and not alive:
         # It may have ended between our two looks: then its last word is in the file by now.
         latest = read_json(workspace.study_folder(name) / "job.json")
-        ended = isinstance(latest, dict) and latest.get("status") != "running"
+        ended = isinstance(latest, dict) and latest.get("status", "running") != "running"
         return latest if ended else {**found, "status": "stopped"}
     # A job that was just started needs some seconds before it takes the lock.
     late = time.time() - float(found.get("began", 0.0)) > STARTS_WITHIN
-    if found.get("status") == "starting" and not alive and late:
+    if found["status"] == "starting" and not alive and late:
         return {**found, "status": "stopped"}
     return found
 
 
-def start_job(workspace: Workspace, study: StudyConfig) -> None:
-    """Starts a detached process that runs the study; does nothing when one is already at it.
-
-    Its output goes to ``log.txt`` in the study's folder.
-    """
-    if job_state(workspace, study.name)["status"] in ("starting", "running"):
-        return
-    workspace.save_study(study)
-    folder = workspace.study_folder(study.name)
-    _cancel_file(workspace, study.name).unlink(missing_ok=True)
-    # Written before the process exists: from its first moment on, only the process itself writes here.
-    write_json(folder / "job.json", {"status": "starting", "began": time.time()})
-    command = [sys.executable, "-m", "metapt_explore", "run", str(folder / "study.yaml")]
-    command += ["--workspace", str(workspace.folder)]
-    with (folder / "log.txt").open("ab") as log:
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-
-
-def cancel_job(workspace: Workspace, name: str) -> None:
-    """Asks the process that works on a study to stop at its next step; what is computed stays.
-
-    Does nothing where no process is at it.
-    """
-    if job_state(workspace, name)["status"] in ("starting", "running"):
-        write_bytes(_cancel_file(workspace, name), b"")
-
-
 def is_cancelling(workspace: Workspace, name: str) -> bool:
     """Whether a study was asked to stop and has not stopped yet."""
-    return _cancel_file(workspace, name).exists()
+    return cancel_file(workspace, name).exists()
 
 
-def _cancel_file(workspace: Workspace, name: str) -> Path:
+def cancel_file(workspace: Workspace, name: str) -> Path:
+    """The file that asks a study's process to stop; it looks for it at every step."""
     return workspace.study_folder(name) / "cancel"
+
+
+def request_file(workspace: Workspace, name: str) -> Path:
+    """The file that says that a study is asked for (see `queue`)."""
+    return workspace.study_folder(name) / "request.json"
 
 
 @contextmanager
@@ -118,7 +102,7 @@ def working_on(
         lock.acquire(timeout=2)
     except Timeout:
         raise UserError(f"Another process is already running the study '{name}' in {workspace.folder}.") from None
-    cancel = _cancel_file(workspace, name)
+    cancel = cancel_file(workspace, name)
     before = read_json(folder / "job.json")
     if not (isinstance(before, dict) and before.get("status") == "starting"):
         # Left over from a process that was killed; a cancel of a job that is just starting counts.

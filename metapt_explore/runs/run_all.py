@@ -2,24 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import pandas as pd
 
 from metapt_explore.runs.cells import cells, finished_cells
 from metapt_explore.runs.preview import Preview
 from metapt_explore.runs.topic_stage import check_topics
+from metapt_explore.runs.work import MODEL_STAGES, estimate
 
 if TYPE_CHECKING:
     from metapt_explore.runs.study import Study
 
 
-def run_all(study: Study, init_seeds: list[int]) -> pd.DataFrame:
+#: How far a study is computed: its texts; clusters and tasks; the cost of the rest; prompts; or all of it.
+Until = Literal["texts", "clusters", "plan", "prompts", "all"]
+UNTIL = get_args(Until)
+#: Keys of the stages that each of them leaves out.
+LEFT_OUT: dict[str, tuple[str, ...]] = {
+    "texts": ("embeddings", "labels/", "clusters/", *MODEL_STAGES, "baseline/"),
+    "clusters": (*MODEL_STAGES, "baseline/"),
+    "plan": (*MODEL_STAGES, "baseline/"),
+    "prompts": ("fewshot/", "baseline/"),
+    "all": (),
+}
+
+
+def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.DataFrame:
     """Makes all that is not there yet of some initialisation seeds, clusters first; returns the results table."""
-    study.check()
+    needs_model = until not in ("texts", "clusters")
+    works = estimate(study.config, study.tasks, study.placement if needs_model else None)
+    study.progress.plan({key: work for key, work in works.items() if not key.startswith(LEFT_OUT[until])})
+    study.progress.left_out = until != "all"
+    if needs_model:
+        study.check()
     for name in study.tasks:
         study.split(name)
     study.texts()
+    if until == "texts":
+        return study.results()
+    _clusters_and_tasks(study)
+    if until == "clusters":
+        return study.results()
+    left_out = [seed for seed in study.config.evaluation.init_seeds if seed not in init_seeds]
+    preview = Preview(study, finished_keys(study), init_seeds) if until != "prompts" else None
+    if until == "plan":
+        return study.results()
+    for init_seed in init_seeds:
+        for method in study.config.methods:
+            study.prompt(method.name, init_seed)
+        if until != "prompts":
+            _scores(study, init_seed)
+    # The study's list begins anew where a setting changed: what is finished of other seeds is entered again.
+    seeds = left_out if until == "all" else study.config.evaluation.init_seeds
+    finished = {cell.key: cell for cell in finished_cells(study, seeds)}
+    for cell in finished.values():
+        cell.make()
+    study.progress.left_out = any(cell.key not in finished for cell in cells(study, seeds))
+    if preview is not None:
+        preview.settle()
+    return study.results()
+
+
+def _clusters_and_tasks(study: Study) -> None:
     for clustering in study.config.clusterings:
         study.clusters(clustering.name)
     for method in study.config.methods:
@@ -28,28 +73,19 @@ def run_all(study: Study, init_seeds: list[int]) -> pd.DataFrame:
             if method.topics is not None:
                 # Clusters that are too small are found before anything is pre-trained.
                 check_topics(method, [study.clusters(name) for name in method.topics.clusterings], tasks)
-    left_out = [seed for seed in study.config.evaluation.init_seeds if seed not in init_seeds]
-    preview = Preview(study, finished_keys(study), init_seeds)
-    for init_seed in init_seeds:
+
+
+def _scores(study: Study, init_seed: int) -> None:
+    for task in study.tasks:
         for method in study.config.methods:
-            study.prompt(method.name, init_seed)
+            study.fewshot(method.name, task, init_seed)
+    for shots in study.config.evaluation.more_shots:
         for task in study.tasks:
             for method in study.config.methods:
-                study.fewshot(method.name, task, init_seed)
-        for shots in study.config.evaluation.more_shots:
-            for task in study.tasks:
-                for method in study.config.methods:
-                    study.fewshot(method.name, task, init_seed, shots)
-        for baseline in study.config.baselines:
-            for task in study.tasks:
-                study.baseline(baseline.name, task, init_seed)
-    # The study's list begins anew where a setting changed: what is finished of other seeds is entered again.
-    finished = {cell.key: cell for cell in finished_cells(study, left_out)}
-    for cell in finished.values():
-        cell.make()
-    study.progress.left_out = any(cell.key not in finished for cell in cells(study, left_out))
-    preview.settle()
-    return study.results()
+                study.fewshot(method.name, task, init_seed, shots)
+    for baseline in study.config.baselines:
+        for task in study.tasks:
+            study.baseline(baseline.name, task, init_seed)
 
 
 def finished_keys(study: Study) -> set[str]:

@@ -45,7 +45,7 @@ from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.results import results_table
-from metapt_explore.runs.run_all import run_all
+from metapt_explore.runs.run_all import Until, run_all
 from metapt_explore.runs.stability_stage import stability_recipe
 from metapt_explore.runs.study_model import StudyModel
 from metapt_explore.runs.work import MODEL_STAGES, estimate
@@ -381,7 +381,7 @@ class Study:
         texts = data_stages.find_texts(self.config, self.tasks, self.workspace)
         return preview(self.config, self.tasks, self.backbone, set(), texts=text_counts(texts) if texts else None)
 
-    def run(self, init_seeds: Sequence[int] | None = None) -> pd.DataFrame:
+    def run(self, init_seeds: Sequence[int] | None = None, until: Until = "all") -> pd.DataFrame:
         """Makes everything that is not there yet and returns the results table.
 
         Clusters come before anything that needs the language model, so that there is soon something to see.
@@ -390,6 +390,8 @@ class Study:
         Args:
             init_seeds: Work on these of the study's initialisation seeds only; the others are left for another day or
                 machine. All when absent.
+            until: Stop when this is there: ``texts``, ``clusters`` (and their tasks), ``plan`` (the predicted cost of
+                the rest), ``prompts``, or ``all``.
 
         Raises:
             UserError: Where the user's input is wrong, or another process is running the study.
@@ -397,12 +399,11 @@ class Study:
         """
         chosen = list(self.config.evaluation.init_seeds) if init_seeds is None else [*map(self._seed, init_seeds)]
         if self.progress.holds_lock:
-            return run_all(self, chosen)
+            return run_all(self, chosen, until)
         before = self.progress
         try:
             with working_on(self.workspace, self.config.name, before.tell) as self.progress:
-                self.progress.plan(estimate(self.config, self.tasks, self.placement))
-                return run_all(self, chosen)
+                return run_all(self, chosen, until)
         finally:
             self.progress = before
 

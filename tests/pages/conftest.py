@@ -22,6 +22,7 @@ Open = Callable[..., AppTest]
 def show(monkeypatch: pytest.MonkeyPatch) -> Open:
     """Opens a page of the app over a workspace folder, in this process."""
     monkeypatch.setattr(setup_starter, "is_set_up", lambda: True)
+    monkeypatch.setenv("METAPT_WORKERS", "0")
 
     def open_page(folder: Path, page: str, study: str | None = None) -> AppTest:
         monkeypatch.setenv("METAPT_WORKSPACE", str(folder))

@@ -15,7 +15,7 @@ from looking import PAGES, TITLES, charts, decoded, metrics, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.runs import jobs
+from metapt_explore.runs import queue
 from metapt_explore.runs.files import write_json
 from metapt_explore.runs.results import results_table, summary_table
 from metapt_explore.runs.study import Study
@@ -40,17 +40,18 @@ def test_an_empty_workspace_says_what_to_do_next(show: Open, tmp_path: Path, pag
 def test_one_click_starts_the_tour(show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Path, str]] = []
 
-    def start(workspace: Workspace, study: StudyConfig) -> None:
+    def start(workspace: Workspace, study: StudyConfig) -> bool:
         asked.append((workspace.folder, study.name))
         write_json(workspace.study_folder(study.name) / "job.json", {"status": "starting", "began": time.time()})
+        return True
 
-    monkeypatch.setattr(jobs, "start_job", start)
+    monkeypatch.setattr(queue, "enqueue", start)
     at = show(tmp_path, "start")
     at.button(key="start_tour").click().run()
     assert asked == [(tmp_path, "tour")]
     assert not at.exception and not at.error
     assert at.selectbox(key="study").value == "tour"
-    assert at.button(key="start_tour").disabled and at.button(key="cancel").disabled
+    assert at.button(key="start_tour").disabled and not at.button(key="cancel").disabled
     assert at.dataframe[0].value["status"].tolist() == ["starting"]
 
 
@@ -83,7 +84,7 @@ def test_a_study_file_is_started_by_its_path(
     show: Open, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(jobs, "start_job", lambda workspace, study: asked.append(study.name))
+    monkeypatch.setattr(queue, "enqueue", lambda workspace, study: asked.append(study.name) or True)
     at = show(tmp_path, "start")
     at.text_input(key="study_path").set_value(str(world / "tiny.yaml"))
     at.button(key="start_study").click().run()

@@ -12,7 +12,7 @@ from looking import PAGES, charts, decoded, metrics, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.pages import job
-from metapt_explore.runs import jobs
+from metapt_explore.runs import queue
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.files import write_json
 from metapt_explore.runs.workspace import Workspace
@@ -65,7 +65,7 @@ def test_before_the_first_step_the_curve_says_so(show: Open, demo: Workspace, ru
 def test_a_killed_job_can_be_resumed(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     handmade.make_running(demo, "demo", 2)  # nobody holds the lock
     asked: list[str] = []
-    monkeypatch.setattr(jobs, "start_job", lambda workspace, study: asked.append(study.name))
+    monkeypatch.setattr(queue, "enqueue", lambda workspace, study: asked.append(study.name) or True)
     at = show(demo.folder, "pretraining")
     assert "is not finished and no job is at it" in said(at, "warning")
     at = show(demo.folder, "start")

@@ -12,8 +12,9 @@ import yaml
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.runs import preview as preview_module
+from metapt_explore.runs import queue
 from metapt_explore.runs.files import read_json, write_json
-from metapt_explore.runs.jobs import start_job, working_on
+from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.preview import read_cost
 from metapt_explore.runs.results import curves_table, results_table
 from metapt_explore.runs.study import Study
@@ -69,8 +70,8 @@ def test_a_study_without_a_hash_keeps_its_answers(own: Study, monkeypatch: pytes
     again(own).split("mood")
     assert own.results().equals(cells)
     assert set(read_json(own.workspace.study_folder("tiny") / "tasks.json")) == {"mood", "question"}
-    monkeypatch.setattr("metapt_explore.runs.jobs.subprocess.Popen", lambda *words, **options: None)
-    start_job(own.workspace, own.config)
+    monkeypatch.setattr(queue, "ensure_workers", lambda workspace: 0)
+    assert queue.enqueue(own.workspace, own.config)
     assert own.results().equals(cells)
 
 

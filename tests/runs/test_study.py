@@ -18,8 +18,9 @@ import torch
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.runs.files import read_json
-from metapt_explore.runs.jobs import cancel_job, job_state, working_on
+from metapt_explore.runs.jobs import job_state, working_on
 from metapt_explore.runs.progress import Progress
+from metapt_explore.runs.queue import cancel
 from metapt_explore.runs.results import COLUMNS, curves_table, summary_table
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
@@ -188,7 +189,7 @@ def test_cancel_stops_at_a_step_and_keeps_what_is_there(world: Path, tmp_path: P
     def listener(state: Any) -> None:
         seen.append(state.stage)
         if state.stage.startswith("prompt of PPT"):
-            cancel_job(workspace, "tiny")
+            cancel(workspace, "tiny")
 
     with pytest.raises(Cancelled), working_on(workspace, "tiny", listener) as progress:
         Study(config, workspace, progress).run()

@@ -1,0 +1,84 @@
+"""The queue in a terminal: asking for a study, looking at what runs and waits, stopping it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from rich.markup import escape
+from rich.table import Table
+
+from metapt_explore.config import load_study
+from metapt_explore.errors import UserError, nearest
+from metapt_explore.run_terminal import make_console, say
+from metapt_explore.runs import jobs, queue
+from metapt_explore.runs.progress import say_time
+from metapt_explore.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from metapt_explore.runs.run_all import Until
+
+#: Seconds between two looks while waiting.
+LOOK_EVERY = 1.0
+
+
+def enqueue_in_terminal(source: str, workspace: Path | None, init_seeds: Sequence[int] | None, until: Until) -> None:
+    """Puts a study into the queue and says how many stand before it."""
+    config, opened, console = load_study(source), Workspace(workspace), make_console()
+    where = f" --workspace {opened.folder}" if workspace is not None else ""
+    if not queue.enqueue(opened, config, init_seeds, until):
+        status = jobs.job_state(opened, config.name)["status"]
+        say(console, f"'{config.name}' is in the queue of {opened.folder} already: {status}.")
+        return
+    before = [name for name, _ in queue.requests(opened)].index(config.name)
+    say(console, f"'{config.name}' is in the queue of {opened.folder}; {before or 'nothing'} before it.")
+    say(console, f"Look: metapt jobs{where}   Stop: metapt cancel {config.name}{where}")
+
+
+def show_jobs(workspace: Workspace, as_json: bool, wait: bool) -> bool:
+    """Prints the jobs of a workspace, at once or when the queue is empty.
+
+    Returns:
+        False where a job that was waited for failed.
+    """
+    waited_for = {name for name, _ in queue.requests(workspace)} if wait else set()
+    while wait and queue.requests(workspace):
+        queue.ensure_workers(workspace)
+        time.sleep(LOOK_EVERY)
+    table = queue.jobs_table(workspace)
+    if as_json:
+        for record in table.to_dict(orient="records"):
+            print(json.dumps({key: None if pd.isna(value) else value for key, value in record.items()}))
+    elif table.empty:
+        say(make_console(), f"No study has been asked for in {workspace.folder}.")
+    else:
+        shown = Table(title=escape(str(workspace.folder)))
+        for column in ("study", "status", "progress", "time left", "now"):
+            shown.add_column(column)
+        for row in table.to_dict(orient="records"):
+            left = "" if pd.isna(row["seconds_left"]) else say_time(row["seconds_left"])
+            now = row["error"] or row["stage"] if row["status"] in ("failed", "running") else ""
+            status = f"waits, number {row['position']:.0f}" if row["status"] == "queued" else row["status"]
+            shown.add_row(escape(row["study"]), status, f"{row['fraction']:.0%}", left, escape(now))
+        make_console().print(shown)
+    return not any(row["study"] in waited_for and row["status"] == "failed" for row in table.to_dict(orient="records"))
+
+
+def cancel_in_terminal(workspace: Workspace, study: str) -> None:
+    """Stops a study that runs or waits.
+
+    Raises:
+        UserError: Where there is no such study, or nobody is at it.
+    """
+    if study not in workspace.study_names():
+        names = workspace.study_names() or ["(none)"]
+        raise UserError(f"The workspace {workspace.folder} has no study '{study}'. {nearest(study, names)}")
+    status = jobs.job_state(workspace, study)["status"]
+    if status not in jobs.AT_IT:
+        raise UserError(f"'{study}' neither runs nor waits: {status}.")
+    queue.cancel(workspace, study)
+    say(make_console(), f"'{study}' is taken out." if status == "queued" else f"'{study}' is asked to stop.")

@@ -1,0 +1,246 @@
+"""The queue: which studies are asked for, in which order, and that somebody is at them.
+
+A study that is asked for has a file ``request.json`` in its folder, from the moment it is asked for until its job has
+ended. Those files are the truth. Huey's SQLite database holds their order only; a worker that begins makes it anew from
+the files, so it may be lost at any time. Pages, notebooks and the command line all ask here and see the same jobs.
+
+::
+
+    workspace/queue/
+      queue.db            Huey's list of names
+      worker-0.lock       held by the worker of the first device
+      worker-0.json       its process id
+      worker-0.log        what it said
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+from huey import SqliteHuey
+from huey.registry import Message
+from huey.serializer import Serializer
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.runs import jobs
+from metapt_explore.runs.files import read_json, write_bytes, write_json
+from metapt_explore.runs.gpus import worker_devices
+from metapt_explore.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from metapt_explore.runs.run_all import Until
+
+
+class _Json(Serializer):
+    """Messages as JSON: a database that somebody sends along must not be able to run code."""
+
+    def _serialize(self, data: Any) -> bytes:
+        return json.dumps(data).encode()
+
+    def _deserialize(self, data: bytes) -> Message:
+        return Message(*json.loads(data))
+
+
+class Queue:
+    """Huey's list of the names of studies.
+
+    Args:
+        workspace: The workspace.
+        work: What a worker does with a name.
+    """
+
+    def __init__(self, workspace: Workspace, work: Callable[[str], None] = lambda name: None) -> None:
+        folder = workspace.folder / "queue"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = str(folder / "queue.db")
+        self.huey = SqliteHuey("studies", results=False, serializer=_Json(), filename=file, strict_fifo=True)
+
+        def task(name: str) -> None:
+            work(name)
+
+        self._task = self.huey.task(name="work")(task)
+
+    def put(self, name: str) -> None:
+        """Puts a name at the end."""
+        self._task(name)
+
+    def clear(self) -> None:
+        """Forgets all names."""
+        self.huey.storage.flush_queue()
+
+    def __len__(self) -> int:
+        return int(self.huey.storage.queue_size())
+
+    def close(self) -> None:
+        """Closes the database."""
+        self.huey.storage.close()
+
+
+def queue_lock(workspace: Workspace) -> FileLock:
+    """Held for the moments in which a request is made, taken or ended."""
+    folder = workspace.folder / "queue"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".lock", timeout=10)
+
+
+def requests(workspace: Workspace) -> list[tuple[str, dict[str, Any]]]:
+    """Studies that are asked for and have not ended, the one that was asked for first in front."""
+    found = []
+    for file in (workspace.folder / "studies").glob("*/request.json"):
+        request = read_json(file)
+        if isinstance(request, dict):
+            found.append((file.parent.name, request))
+    return sorted(found, key=lambda entry: (float(entry[1].get("asked", 0.0)), entry[0]))
+
+
+def enqueue(
+    workspace: Workspace, study: StudyConfig, init_seeds: Sequence[int] | None = None, until: Until = "all"
+) -> bool:
+    """Asks for a study; a worker process computes it when those that were asked for before are done.
+
+    Args:
+        workspace: Where.
+        study: The study.
+        init_seeds: Only these of its initialisation seeds; all when absent.
+        until: How far.
+
+    Returns:
+        Whether it was put into the queue: not where it waits, or is worked on, already.
+
+    Raises:
+        UserError: Where another process is running a study of that name with other settings.
+    """
+    with queue_lock(workspace):
+        if jobs.job_state(workspace, study.name)["status"] in jobs.AT_IT:
+            return False
+        workspace.save_study(study)
+        jobs.cancel_file(workspace, study.name).unlink(missing_ok=True)
+        request = {
+            "asked": time.time(),
+            "init_seeds": None if init_seeds is None else list(init_seeds),
+            "until": until,
+            "attempts": 0,
+        }
+        write_json(jobs.request_file(workspace, study.name), request)
+    names = Queue(workspace)
+    names.put(study.name)
+    names.close()
+    ensure_workers(workspace)
+    return True
+
+
+def cancel(workspace: Workspace, name: str) -> None:
+    """Takes a waiting study out of the queue at once; asks the process that works on one to stop.
+
+    A job of the queue that does not stop by itself within moments is stopped (`worker.supervise`); what is computed
+    stays, and the same study asked for again goes on from there to the same scores.
+    """
+    with queue_lock(workspace):
+        state = jobs.job_state(workspace, name)
+        if state["status"] == "queued":
+            jobs.request_file(workspace, name).unlink(missing_ok=True)
+            kept = {key: value for key, value in state.items() if key not in ("position", "waiting_for")}
+            write_json(workspace.study_folder(name) / "job.json", {**kept, "status": "cancelled"})
+        elif state["status"] in ("starting", "running"):
+            write_bytes(jobs.cancel_file(workspace, name), b"")
+
+
+def jobs_table(workspace: Workspace) -> pd.DataFrame:
+    """The jobs of a workspace, those that run first, then those that wait in their order, then the others.
+
+    Returns:
+        Columns study, status (see `jobs.job_state`), position (from 1, of those that wait), fraction (0 to 1), stage,
+        seconds_left, error and updated (seconds since 1970).
+    """
+    waiting = [name for name, _ in requests(workspace)]
+    rows = []
+    for name in workspace.study_names():
+        state = jobs.job_state(workspace, name)
+        if state["status"] == "none":
+            continue
+        rows.append(
+            {
+                "study": name,
+                "status": state["status"],
+                "position": None,
+                "fraction": 1.0 if state["status"] == "done" else float(state.get("fraction") or 0.0),
+                "stage": state.get("stage", ""),
+                "seconds_left": state.get("seconds_left") if state["status"] == "running" else None,
+                "error": state.get("error", ""),
+                "updated": float(state.get("updated", state.get("began", 0.0))),
+            }
+        )
+    place = 0
+    for name in waiting:
+        for row in rows:
+            if row["study"] == name and row["status"] == "queued":
+                place += 1
+                row["position"] = place
+    order = {"running": 0, "starting": 1, "queued": 2}
+    rows.sort(key=lambda row: (order.get(row["status"], 3), row["position"] or 0, -row["updated"]))
+    columns = ["study", "status", "position", "fraction", "stage", "seconds_left", "error", "updated"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def ensure_workers(workspace: Workspace) -> int:
+    """Starts the workers that are missing while something is asked for; returns how many.
+
+    Called by whoever asks for a study, and every few seconds by the dashboard's server: a worker that was killed is
+    replaced, and its successor goes on with what it was at.
+    """
+    wanted = requests(workspace)
+    if not wanted:
+        return 0
+    started = 0
+    for number, device in enumerate(worker_devices()[: len(wanted)]):
+        if not worker_alive(workspace, number):
+            _start_worker(workspace, number, device)
+            started += 1
+    return started
+
+
+def worker_lock(workspace: Workspace, number: int) -> FileLock:
+    """The lock that the one worker of a device holds."""
+    return FileLock(workspace.folder / "queue" / f"worker-{number}.lock", timeout=0)
+
+
+def worker_alive(workspace: Workspace, number: int) -> bool:
+    """Whether the worker of a device is there, or was started a moment ago."""
+    folder = workspace.folder / "queue"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with worker_lock(workspace, number):
+            told = read_json(folder / f"worker-{number}.json")
+    except Timeout:
+        return True
+    # Until it holds its lock, a worker that was just started has nothing but this file.
+    return (
+        isinstance(told, dict) and "pid" not in told and time.time() - float(told.get("began", 0)) < jobs.STARTS_WITHIN
+    )
+
+
+def _start_worker(workspace: Workspace, number: int, device: str | None) -> None:
+    folder = workspace.folder / "queue"
+    write_json(folder / f"worker-{number}.json", {"began": time.time()})
+    command = [sys.executable, "-m", "metapt_explore", "worker", "--workspace", str(workspace.folder)]
+    command += ["--number", str(number)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    if device is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = device
+    with (folder / f"worker-{number}.log").open("ab") as log:
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment,
+        )
