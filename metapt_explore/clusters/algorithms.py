@@ -1,14 +1,15 @@
-"""Groupings of texts: clusterings of their embeddings, topics of their words (`topics.py`), and three controls."""
+"""Groupings of texts: clusterings of embeddings, topics of words (`topics.py`), edits (`edit.py`), three controls."""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metapt_explore.clusters.edit import edited
 from metapt_explore.clusters.grouping import Grouping, Inputs, renumber_by_size
 from metapt_explore.clusters.reduce import normalise, reduce_embeddings
 from metapt_explore.clusters.topics import lda
@@ -26,6 +27,7 @@ def cluster(
     groups: list[str | None] | None = None,
     like: np.ndarray | None = None,
     texts: list[str] | None = None,
+    like_names: Mapping[int, str] | None = None,
 ) -> Grouping:
     """Groups texts as a clustering of the study says.
 
@@ -37,8 +39,9 @@ def cluster(
         config: The clustering.
         seed: The study seed; `config.seed` takes its place where it is set.
         groups: The known group of each row, None where there is none (known_groups).
-        like: ``[rows]`` labels of the clustering whose sizes are copied (random_groups).
+        like: ``[rows]`` labels of the clustering whose sizes are copied (random_groups), or that is edited.
         texts: One text a row, pairs joined (lda).
+        like_names: Names that clusters of `like` were given (edited).
 
     Raises:
         UserError: Where the rows cannot be grouped as asked; the message names the setting.
@@ -56,7 +59,7 @@ def cluster(
         if entries is not None and len(entries) != len(embeddings):
             raise ValueError(f"{name} has {len(entries)} entries for {len(embeddings)} rows")
     seed = seed if config.seed is None else config.seed
-    return ALGORITHMS[config.algorithm](Inputs(embeddings, config, seed, groups, like, texts))
+    return ALGORITHMS[config.algorithm](Inputs(embeddings, config, seed, groups, like, like_names, texts))
 
 
 def kmeans(inputs: Inputs) -> Grouping:
@@ -165,10 +168,10 @@ def known_groups(inputs: Inputs) -> Grouping:
     names = sorted(sizes, key=lambda name: (-sizes[name], name))
     ids = {name: cluster_id for cluster_id, name in enumerate(names)}
     labels = np.array([-1 if group is None else ids[group] for group in groups], dtype=np.int64)
-    return _control(labels, names)
+    return _control(labels, dict(enumerate(names)))
 
 
-def _control(labels: np.ndarray, names: list[str] | None = None) -> Grouping:
+def _control(labels: np.ndarray, names: dict[int, str] | None = None) -> Grouping:
     return Grouping(labels, np.where(labels >= 0, 1.0, 0.0), names)
 
 
@@ -177,6 +180,7 @@ ALGORITHMS: dict[str, Callable[[Inputs], Grouping]] = {
     "minibatch_kmeans": minibatch_kmeans,
     "hdbscan": hdbscan,
     "lda": lda,
+    "edited": edited,
     "one_pool": one_pool,
     "random_groups": random_groups,
     "known_groups": known_groups,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ class Inputs:
     seed: int
     groups: list[str | None] | None = None
     like: np.ndarray | None = None
+    like_names: Mapping[int, str] | None = None
     texts: list[str] | None = None
 
     def refusal(self, reason: str) -> UserError:
@@ -32,12 +34,12 @@ class Grouping:
     Attributes:
         labels: ``[rows]`` integers; a cluster id, or -1 for an outlier or a row without a group.
         strength: ``[rows]`` in 0..1, how firmly a row belongs to its cluster; 0 for -1.
-        names: Known groups: the group's name for each cluster id; else None.
+        names: What clusters are called that have a name of their own (known groups, edited clusters), by their ids.
     """
 
     labels: np.ndarray
     strength: np.ndarray
-    names: list[str] | None = None
+    names: Mapping[int, str] | None = None
 
 
 def renumber_by_size(labels: np.ndarray) -> np.ndarray:

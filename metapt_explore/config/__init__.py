@@ -1,7 +1,14 @@
 """One validated tree per study, and one per downstream task; YAML in and out."""
 
 from metapt_explore.config.baselines import BaselineConfig
-from metapt_explore.config.clustering import SEEDED, Algorithm, AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
+from metapt_explore.config.clustering import (
+    SEEDED,
+    Algorithm,
+    AuxiliaryTasksConfig,
+    ClusterEdit,
+    ClusteringConfig,
+    TextsConfig,
+)
 from metapt_explore.config.evaluation import NOT_ON_TEST, TASK_SETS, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.load import (
@@ -39,6 +46,7 @@ __all__ = [
     "Algorithm",
     "AuxiliaryTasksConfig",
     "BaselineConfig",
+    "ClusterEdit",
     "ClusteringConfig",
     "Columns",
     "EncoderConfig",

@@ -26,13 +26,64 @@ class TextsConfig(SourceConfig):
     )
 
 
-Algorithm = Literal["kmeans", "minibatch_kmeans", "hdbscan", "lda", "one_pool", "random_groups", "known_groups"]
+Algorithm = Literal[
+    "kmeans", "minibatch_kmeans", "hdbscan", "lda", "edited", "one_pool", "random_groups", "known_groups"
+]
 #: Groupings that draw random numbers.
-SEEDED = ("kmeans", "minibatch_kmeans", "lda", "random_groups")
+SEEDED = ("kmeans", "minibatch_kmeans", "lda", "edited", "random_groups")
+
+
+class ClusterEdit(Strict):
+    """One edit by hand; exactly one of `merge`, `split`, `exclude` and `rename`.
+
+    Clusters are named by their ids as they stand after the edits before it: a merged cluster has the first id of the
+    list, a split one keeps its id for the largest part, and the other parts get the next free ids.
+    """
+
+    merge: list[int] | None = Field(None, min_length=2, description="clusters that become one, with the first one's id")
+    split: int | None = Field(None, description="a cluster that is cut in parts, by k-means on its own texts")
+    into: int = Field(2, ge=2, description="split: how many parts")
+    exclude: list[int] | None = Field(None, min_length=1, description="clusters whose texts are left out")
+    rename: dict[int, str] | None = Field(None, min_length=1, description="names of clusters, by their ids")
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> ClusterEdit:
+        said = [key for key in ("merge", "split", "exclude", "rename") if getattr(self, key) is not None]
+        if len(said) != 1:
+            raise ValueError(f"an edit is one of merge, split, exclude and rename; this one has {len(said)} of them")
+        if self.into != 2 and self.split is None:
+            raise ValueError("`into` goes with `split`")
+        if len(set(self.clusters)) < len(self.clusters):
+            raise ValueError("a cluster stands twice in an edit")
+        if any(not name.strip() for name in (self.rename or {}).values()):
+            raise ValueError("rename: a name is blank")
+        return self
+
+    @property
+    def clusters(self) -> list[int]:
+        """Ids of the clusters that it names."""
+        return [
+            *(self.merge or []),
+            *([] if self.split is None else [self.split]),
+            *(self.exclude or []),
+            *(self.rename or {}),
+        ]
+
+    def __str__(self) -> str:
+        if self.merge is not None:
+            return f"merge {', '.join(map(str, self.merge))}"
+        if self.split is not None:
+            return f"split {self.split} into {self.into}"
+        if self.exclude is not None:
+            return f"exclude {', '.join(map(str, self.exclude))}"
+        return "rename " + ", ".join(f"{cluster} to '{name}'" for cluster, name in (self.rename or {}).items())
 
 
 class ClusteringConfig(Strict):
-    """One grouping of the texts. `random_groups` copies the sizes of the clustering named in `like`."""
+    """One grouping of the texts.
+
+    `random_groups` copies the sizes of the clustering named in `like`; `edited` is that clustering with `edits`.
+    """
 
     name: str
     algorithm: Algorithm
@@ -42,7 +93,8 @@ class ClusteringConfig(Strict):
     min_cluster_size: int = Field(15, ge=2, description="hdbscan")
     min_samples: int | None = Field(None, ge=1, description="hdbscan; min_cluster_size when absent")
     dimensions: int = Field(50, ge=2, description="principal components before clustering")
-    like: str | None = None
+    like: str | None = Field(None, description="random_groups: whose sizes are copied; edited: what is edited")
+    edits: list[ClusterEdit] = Field([], description="edited: what to do, one after the other")
     seed: int | None = Field(None, ge=0, description="another seed for this clustering alone; the study's when absent")
 
     @model_validator(mode="after")
@@ -52,9 +104,14 @@ class ClusteringConfig(Strict):
         return self
 
     @model_validator(mode="after")
-    def _random_needs_like(self) -> ClusteringConfig:
-        if (self.algorithm == "random_groups") != (self.like is not None):
-            raise ValueError("`like` (the clustering whose sizes are copied) goes with random_groups, and only with it")
+    def _like_is_used(self) -> ClusteringConfig:
+        if (self.algorithm in ("random_groups", "edited")) != (self.like is not None):
+            raise ValueError(
+                "`like` (the clustering whose sizes are copied, or that is edited) goes with random_groups and edited, "
+                "and only with them"
+            )
+        if (self.algorithm == "edited") != bool(self.edits):
+            raise ValueError("`edits` goes with the algorithm `edited`, and only with it")
         return self
 
 

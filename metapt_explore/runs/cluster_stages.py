@@ -27,8 +27,10 @@ def clusters_recipe(
 ) -> Recipe:
     """One grouping of the texts, with its map, keywords and quality."""
     clustering = study.clustering(name)
-    config = clustering.model_dump(mode="json", exclude={"name", "like", "seed"})
+    config = clustering.model_dump(mode="json", exclude={"name", "like", "seed", "edits"})
     config["seed"] = study.seed
+    if clustering.edits:
+        config["edits"] = [edit.model_dump(mode="json", exclude_none=True) for edit in clustering.edits]
     if clustering.seed is not None:
         config["clustering_seed"] = clustering.seed
     # The data's own labels are counted by their names. Labels that are still to be found have no part in a grouping:
@@ -55,7 +57,8 @@ def clusters_recipe(
         vectors = embeddings.tensors("embeddings")["embeddings"].numpy()
         groups = [group if isinstance(group, str) else None for group in rows["group"]]
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
-        grouping = cluster(vectors, clustering, study.seed, groups, like_labels, texts_of(rows))
+        given = {c["cluster"]: c["given_name"] for c in like.summary["clusters"] if c.get("given_name")} if like else {}
+        grouping = cluster(vectors, clustering, study.seed, groups, like_labels, texts_of(rows), given)
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
         words = keywords(texts_of(rows), grouping.labels)
@@ -63,11 +66,12 @@ def clusters_recipe(
         clusters = []
         for cluster_id in sorted(set(grouping.labels.tolist()) - {-1}):
             members = grouping.labels == cluster_id
-            known = grouping.names[cluster_id] if grouping.names else None
+            known = (grouping.names or {}).get(cluster_id)
             clusters.append(
                 {
                     "cluster": int(cluster_id),
                     "name": f"{cluster_id}: {known}" if known else cluster_name(cluster_id, words.get(cluster_id, [])),
+                    **({"given_name": known} if known else {}),
                     "rows": int(members.sum()),
                     "keywords": words.get(cluster_id, []),
                     **({"labels": labels_of[cluster_id]} if counted else {}),

@@ -152,8 +152,10 @@ class Study:
 
     def _copied(self, name: str) -> Artifact | None:
         """Random groups: the clustering whose sizes they copy, in the end."""
-        like = self.config.clustering(name).like
-        return None if like is None else self._copied(like) or self.clusters(like)
+        clustering = self.config.clustering(name)
+        if clustering.algorithm != "random_groups" or clustering.like is None:
+            return None
+        return self._copied(clustering.like) or self.clusters(clustering.like)
 
     def stability(self, name: str, runs: int = 5) -> Artifact:
         """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.
@@ -170,6 +172,8 @@ class Study:
         """
         if runs < 2:
             raise UserError(f"stability of '{name}': runs is {runs}; two runs or more can be compared.")
+        if self.config.clustering(name).algorithm == "edited":
+            raise UserError(f"stability of '{name}': edits name clusters of one clustering; look at that one's.")
         like_name = self.config.clustering(name).like
         like = self.clusters(like_name) if like_name else None
         clusters = self.clusters(name)

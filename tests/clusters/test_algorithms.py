@@ -24,6 +24,8 @@ LABELS = hnp.arrays(np.int64, st.integers(0, 60), elements=st.integers(-1, 5))
 def config(algorithm: str, **settings: Any) -> ClusteringConfig:
     if algorithm == "random_groups":
         settings.setdefault("like", "topics")
+    if algorithm == "edited":
+        settings |= {"like": "topics", "edits": [{"split": 0}]}
     return ClusteringConfig.model_validate({"name": "mine", "algorithm": algorithm, **settings})
 
 
@@ -132,7 +134,7 @@ def test_random_groups_are_random_and_differ_by_seed_and_name() -> None:
 def test_known_groups_are_numbered_by_size_then_name() -> None:
     groups = ["small", None, "beta", "alpha", "beta", "alpha"]
     found = cluster(np.zeros((6, 2)), config("known_groups"), seed=0, groups=groups)
-    assert found.names == ["alpha", "beta", "small"]
+    assert found.names == {0: "alpha", 1: "beta", 2: "small"}
     assert found.labels.tolist() == [2, -1, 1, 0, 1, 0]
     assert found.strength.tolist() == [1.0, 0.0, 1.0, 1.0, 1.0, 1.0]
 

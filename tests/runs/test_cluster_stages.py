@@ -153,3 +153,32 @@ def test_label_information_of_labels_that_were_found(world: Path, tmp_path: Path
     known = classes.notna().to_numpy()
     expected = normalized_mutual_info_score(classes[known], clusters.table("clusters")["cluster"][known])
     assert table["label_information"] == pytest.approx(expected)
+
+
+def test_an_edited_clustering_its_random_control_and_an_edit_of_the_edit(world: Path, tmp_path: Path) -> None:
+    tree = tiny.study_tree(world)
+    edits = [{"merge": [0, 1]}, {"rename": {0: "both of them"}}]
+    more = [
+        {"name": "hand", "algorithm": "edited", "like": "kmeans", "edits": edits},
+        {"name": "hand 2", "algorithm": "edited", "like": "hand", "edits": [{"exclude": [1]}]},
+        {"name": "chance", "algorithm": "random_groups", "like": "hand"},
+    ]
+    study = Study(config_of(world, clusterings=[*tree["clusterings"], *more], methods=[
+        {"name": name, "kind": "metapt", "clustering": name} for name in ("hand", "chance")
+    ]), tmp_path)  # fmt: skip
+    before, made = study.clusters("kmeans"), study.clusters("hand")
+    assert made.stage["parents"]["like"] == before.id
+    old, new = before.table("clusters")["cluster"], made.table("clusters")["cluster"]
+    assert (new[old <= 1] == 0).all() and (new[old > 1] == old[old > 1] - 1).all()
+    named = {cluster["cluster"]: cluster["name"] for cluster in made.summary["clusters"]}
+    assert named[0] == "0: both of them" and "," in named[1]
+    # The name goes on to the next version; the excluded cluster is in no task.
+    second = study.clusters("hand 2")
+    assert second.summary["clusters"][0]["name"] == "0: both of them"
+    assert second.summary["outliers"] == (new == 1).sum()
+    rows = set(study.auxiliary_tasks("hand 2").table("tasks")["row"])
+    assert not rows & set(np.flatnonzero(new == 1).tolist()) and rows
+    sizes = made.table("clusters")["cluster"].value_counts()
+    assert study.clusters("chance").table("clusters")["cluster"].value_counts().equals(sizes)
+    with pytest.raises(UserError, match="edits name clusters of one clustering"):
+        study.stability("hand")

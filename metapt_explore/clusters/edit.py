@@ -1,0 +1,156 @@
+"""Clusters edited by hand: merged, split, left out, renamed.
+
+An edit is a line of the study, not a change of a file: the clustering that it starts from stays what it was, the edited
+one is another clustering with an id of its own, and whoever has the study has the edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metapt_explore.clusters.grouping import Grouping, Inputs
+from metapt_explore.clusters.reduce import normalise, reduce_embeddings
+from metapt_explore.config import ClusterEdit
+from metapt_explore.errors import UserError
+from metapt_explore.seeds import derived_seed
+
+#: Cuts the given rows into so many parts: (rows, parts, place of the edit) -> ``[len(rows)]`` part of each.
+Cut = Callable[[np.ndarray, int, int], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Edited:
+    """Clusters after some edits.
+
+    Attributes:
+        labels: ``[rows]`` cluster ids, -1 for rows in none. Ids stay what they were as long as the edits go on: a
+            merged cluster has the first of the ids that were named, a split one keeps its own for the largest part.
+        names: What clusters are called that were given a name.
+        excluded: How many rows were left out by hand.
+    """
+
+    labels: np.ndarray
+    names: dict[int, str]
+    excluded: int
+
+    def without_gaps(self) -> Edited:
+        """The same clusters with ids from 0 up, in their order."""
+        ids = np.unique(self.labels[self.labels >= 0])
+        place = {int(old): new for new, old in enumerate(ids)}
+        labels = np.array([place.get(int(label), -1) for label in self.labels], dtype=np.int64)
+        return Edited(labels, {place[old]: name for old, name in self.names.items() if old in place}, self.excluded)
+
+
+def apply_edits(
+    labels: np.ndarray, edits: Sequence[ClusterEdit], cut: Cut, names: Mapping[int, str] | None = None
+) -> Edited:
+    """Applies edits one after the other; each names clusters as they stand after those before it.
+
+    Args:
+        labels: ``[rows]`` cluster ids, -1 for rows in none.
+        edits: What to do.
+        cut: Splits rows, see `Cut`.
+        names: What clusters are called that were given a name before.
+
+    Raises:
+        UserError: Where an edit names a cluster that is not there, or splits one that is too small; it says which edit.
+
+    Example:
+        >>> made = apply_edits(np.array([0, 1, 2, 2]), [ClusterEdit(merge=[1, 2]), ClusterEdit(exclude=[0])], None)
+        >>> made.labels.tolist(), made.excluded
+        ([-1, 1, 1, 1], 1)
+    """
+    labels = np.asarray(labels, dtype=np.int64).copy()
+    named, excluded = dict(names or {}), 0
+    for place, edit in enumerate(edits):
+        _check(edit, place, labels)
+        if edit.merge is not None:
+            first, *others = edit.merge
+            labels[np.isin(labels, others)] = first
+            named = {cluster: name for cluster, name in named.items() if cluster not in others}
+        elif edit.split is not None:
+            labels = _split(labels, edit.split, edit.into, place, cut)
+            named.pop(edit.split, None)
+        elif edit.exclude is not None:
+            gone = np.isin(labels, edit.exclude)
+            excluded += int(gone.sum())
+            labels[gone] = -1
+            named = {cluster: name for cluster, name in named.items() if cluster not in edit.exclude}
+        elif edit.rename is not None:
+            named |= edit.rename
+    return Edited(labels, named, excluded)
+
+
+def _check(edit: ClusterEdit, place: int, labels: np.ndarray) -> None:
+    known = set(np.unique(labels[labels >= 0]).tolist())
+    for cluster in edit.clusters:
+        if cluster not in known:
+            raise UserError(
+                f"edit {place + 1} ({edit}): there is no cluster {cluster} at that point; there are "
+                f"{', '.join(map(str, sorted(known))) or 'none'}."
+            )
+    if edit.exclude is not None and known <= set(edit.exclude):
+        raise UserError(f"edit {place + 1} ({edit}): no cluster would be left.")
+
+
+def _split(labels: np.ndarray, cluster: int, into: int, place: int, cut: Cut) -> np.ndarray:
+    rows = np.flatnonzero(labels == cluster)
+    if len(rows) < into:
+        raise UserError(f"edit {place + 1}: cluster {cluster} has {len(rows)} texts and cannot be split into {into}.")
+    parts = np.asarray(cut(rows, into, place))
+    ids, first, sizes = np.unique(parts, return_index=True, return_counts=True)
+    if len(ids) < into:
+        raise UserError(
+            f"edit {place + 1}: the texts of cluster {cluster} have only {len(ids)} different embeddings and cannot be "
+            f"split into {into}."
+        )
+    order = ids[np.lexsort((first, -sizes))]
+    labels = labels.copy()
+    next_id = int(labels.max()) + 1
+    for number, part in enumerate(order[1:]):
+        labels[rows[parts == part]] = next_id + number
+    return labels
+
+
+def kmeans_cut(embeddings: np.ndarray, dimensions: int, seed: int) -> Cut:
+    """Splits by k-means on the principal components of the rows' own embeddings.
+
+    Args:
+        embeddings: ``[rows, width]`` of all texts.
+        dimensions: Principal components.
+        seed: Of the clustering; the place of the edit is added to it.
+    """
+
+    def cut(rows: np.ndarray, into: int, place: int) -> np.ndarray:
+        from sklearn.cluster import KMeans
+
+        if len(np.unique(normalise(embeddings[rows]), axis=0)) < into:
+            return np.zeros(len(rows), dtype=np.int64)
+        reduced = reduce_embeddings(embeddings[rows], dimensions)
+        state = derived_seed(seed, "clustering", "split", place) % 2**32
+        found: np.ndarray = KMeans(n_clusters=into, n_init=4, random_state=state).fit(reduced).labels_
+        return found
+
+    return cut
+
+
+def edited(inputs: Inputs) -> Grouping:
+    """Another clustering, edited by hand.
+
+    Strength is the cosine similarity of a row with the mean of its cluster, as in k-means.
+    """
+    if inputs.like is None:
+        raise ValueError(f"`like` must hold the labels of clustering '{inputs.config.like}'")
+    cut = kmeans_cut(inputs.embeddings, inputs.config.dimensions, inputs.seed)
+    try:
+        made = apply_edits(inputs.like, inputs.config.edits, cut, inputs.like_names).without_gaps()
+    except UserError as error:
+        raise inputs.refusal(str(error)) from None
+    labels = made.labels
+    unit = normalise(inputs.embeddings)
+    means = normalise(np.stack([unit[labels == cluster].mean(axis=0) for cluster in range(labels.max() + 1)]))
+    strength = np.where(labels >= 0, (unit * means[labels]).sum(axis=1), 0.0)
+    return Grouping(labels, strength.clip(0.0, 1.0), made.names or None)
