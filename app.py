@@ -13,6 +13,7 @@ st.set_page_config(page_title="metapt_explore", layout="wide")
 
 PAGES = [
     st.Page("metapt_explore/pages/start.py", title="Start", default=True),
+    st.Page("metapt_explore/pages/texts.py", title="Texts", url_path="texts"),
     st.Page("metapt_explore/pages/clusters.py", title="Clusters", url_path="clusters"),
     st.Page("metapt_explore/pages/pretraining.py", title="Pre-training", url_path="pretraining"),
     st.Page("metapt_explore/pages/fewshot.py", title="Few-shot", url_path="fewshot"),

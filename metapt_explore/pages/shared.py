@@ -270,11 +270,23 @@ def table(artifact: Artifact, name: str) -> pd.DataFrame:
         raise UserError(f"{path} cannot be read: {reason(error)}.") from error
 
 
-def draw(figure: go.Figure, key: str, caption: str) -> None:
-    """Draws a figure in the page's theme, with a caption that says how to read it."""
+def draw(figure: go.Figure, key: str, caption: str, select: bool = False) -> Any:
+    """Draws a figure in the page's theme, with a caption that says how to read it.
+
+    Args:
+        figure: What to draw.
+        key: Its key on the page.
+        caption: How to read it.
+        select: Whether points can be chosen with a lasso or a box.
+
+    Returns:
+        What is chosen, where points can be.
+    """
     figure.update_layout(template="streamlit")
-    st.plotly_chart(figure, key=key, width="stretch", config={"displaylogo": False}, alt=caption)
+    options: dict[str, Any] = {"on_select": "rerun", "selection_mode": ("lasso", "box")} if select else {}
+    event = st.plotly_chart(figure, key=key, width="stretch", config={"displaylogo": False}, alt=caption, **options)
     st.caption(caption)
+    return event if select else None
 
 
 def number(value: Any, digits: int = 2) -> str:

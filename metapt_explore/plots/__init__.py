@@ -9,7 +9,7 @@ Names and texts come from data and are escaped: plotly reads a little HTML in na
 
 from __future__ import annotations
 
-from metapt_explore.plots.clusters import cluster_map, cluster_sizes
+from metapt_explore.plots.clusters import cluster_map, cluster_sizes, contingency_map
 from metapt_explore.plots.losses import meta_loss
 from metapt_explore.plots.probe import probe_dots
 from metapt_explore.plots.quality import quality_against_gain
@@ -21,6 +21,7 @@ __all__ = [
     "agreement_map",
     "cluster_map",
     "cluster_sizes",
+    "contingency_map",
     "help_map",
     "meta_loss",
     "method_colors",

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from metapt_explore.plots.style import GREY, PALETTE, finish, nothing_yet, plain
+from metapt_explore.plots.style import BLUE, CLEAR, GREY, PALETTE, TEXT, finish, nothing_yet, plain
 
 #: More points than this make a browser slow, even with WebGL.
 LARGEST_MAP = 50_000
+#: Up to so many points carry the beginning of their text.
+LARGEST_WITH_TEXT = 10_000
 HOVER_LETTERS = 120
 HOVER_LINE = 60
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
 UNLABELLED = "unlabelled"
 
 
-def cluster_map(points: pd.DataFrame, texts: pd.Series, clusters: list[dict[str, Any]]) -> go.Figure:
+def cluster_map(
+    points: pd.DataFrame,
+    texts: pd.Series,
+    clusters: list[dict[str, Any]],
+    marked: Collection[int] = (),
+) -> go.Figure:
     """Draws every text as a point at its place on the map, in the colour of its cluster.
 
-    Above 50,000 texts a sample is drawn, always the same one, and the title says so.
+    Above 50,000 texts a sample is drawn, always the same one, and the title says so. Above 10,000 points carry no text:
+    a browser would carry megabytes of words around with every touch. ``customdata`` of a point is its row.
 
     Args:
         points: Columns row, cluster (-1 for outliers), x and y: the ``clusters`` table of a clustering.
         texts: The texts, indexed by row.
         clusters: ``summary["clusters"]`` of the clustering: ids, names and sizes.
+        marked: Rows with a ring around them (what a search found).
     """
     total = len(points)
     if not total:
@@ -49,16 +59,32 @@ def cluster_map(points: pd.DataFrame, texts: pd.Series, clusters: list[dict[str,
             "symbol": "circle" if outlier else SYMBOLS[cluster // len(PALETTE) % len(SYMBOLS)],
         }
         name = "outliers" if outlier else names.get(cluster, str(cluster))
-        hover = [hover_text(text) for text in texts.reindex(rows["row"])]
+        readable: dict[str, Any] = {"hoverinfo": "name"}
+        if total <= LARGEST_WITH_TEXT:
+            hover = [hover_text(text) for text in texts.reindex(rows["row"])]
+            readable = {"text": hover, "hovertemplate": "%{text}"}
         figure.add_trace(
             go.Scattergl(
-                x=rows["x"].to_numpy(),
-                y=rows["y"].to_numpy(),
+                x=rows["x"].to_numpy(dtype="float32"),
+                y=rows["y"].to_numpy(dtype="float32"),
                 mode="markers",
                 marker=marker,
                 name=plain(name, 50),
-                text=hover,
-                hovertemplate="%{text}",
+                customdata=rows["row"].to_numpy(dtype="int32"),
+                **readable,
+            )
+        )
+    ringed = points[points["row"].isin(list(marked))] if marked else points.iloc[:0]
+    if len(ringed):
+        figure.add_trace(
+            go.Scattergl(
+                x=ringed["x"].to_numpy(dtype="float32"),
+                y=ringed["y"].to_numpy(dtype="float32"),
+                mode="markers",
+                marker={"size": 13, "color": CLEAR, "line": {"width": 2, "color": TEXT}},
+                name=f"found ({len(ringed):,})",
+                customdata=ringed["row"].to_numpy(dtype="int32"),
+                hoverinfo="skip",
             )
         )
     figure = finish(figure, title=title)
@@ -113,4 +139,42 @@ def cluster_sizes(clusters: list[dict[str, Any]]) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.3, height=150 + 30 * len(clusters), legend={"traceorder": "normal"})
     figure.update_xaxes(title_text="texts (number)")
     figure.update_yaxes(autorange="reversed", title_text="cluster", type="category")
+    return figure
+
+
+def contingency_map(table: pd.DataFrame, down: Mapping[int, str], across: Mapping[int, str]) -> go.Figure:
+    """Heat map of where the clusters of one grouping are in another.
+
+    Args:
+        table: Texts by first (rows) and second (columns) cluster, -1 for outliers (`compare_groupings`).
+        down: Names of the first grouping's clusters.
+        across: Names of the second's.
+    """
+    if table.empty:
+        return nothing_yet("The two clusterings have no text in common.")
+    share = table.div(table.sum(axis=1).clip(lower=1), axis=0)
+    rows, columns = (
+        [plain("outliers" if cluster < 0 else names.get(int(cluster), str(cluster)), 34) for cluster in ids]
+        for ids, names in ((table.index, down), (table.columns, across))
+    )
+    few = table.shape[1] <= 16
+    figure = go.Figure(
+        go.Heatmap(
+            z=share.to_numpy().tolist(),
+            zmin=0,
+            zmax=1,
+            colorscale=[[0.0, "#F2F2F2"], [1.0, BLUE]],
+            text=table.to_numpy().tolist(),
+            texttemplate="%{text}" if few else None,
+            hovertemplate="%{text} texts, %{z:.0%} of the row<extra></extra>",
+            colorbar={"title": {"text": "share of the row"}, "thickness": 14, "tickformat": ".0%"},
+            xgap=1,
+            ygap=1,
+        )
+    )
+    # On places 0, 1, 2 …: two names that are cut to the same letters would share a place.
+    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=columns, showgrid=False)
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=rows, showgrid=False, autorange="reversed")
+    figure = finish(figure)
+    figure.update_layout(height=190 + 30 * len(rows))
     return figure

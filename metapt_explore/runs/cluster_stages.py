@@ -9,7 +9,6 @@ import pandas as pd
 
 from metapt_explore.clusters.auxiliary import AuxiliaryTasks, auxiliary_tasks
 from metapt_explore.clusters.cluster_tasks import cluster_tasks
-from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
@@ -48,8 +47,8 @@ def clusters_recipe(
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.clusters.algorithms import cluster
+        from metapt_explore.clusters.describe import describe
         from metapt_explore.clusters.map import project
-        from metapt_explore.clusters.names import cluster_name, keywords
         from metapt_explore.clusters.quality import agreement, cluster_quality
         from metapt_explore.clusters.reduce import reduce_embeddings
 
@@ -61,23 +60,8 @@ def clusters_recipe(
         grouping = cluster(vectors, clustering, study.seed, groups, like_labels, texts_of(rows), given)
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
-        words = keywords(texts_of(rows), grouping.labels)
-        labels_of = count_labels(grouping.labels, row_classes(study, texts, None)) if counted else {}
-        clusters = []
-        for cluster_id in sorted(set(grouping.labels.tolist()) - {-1}):
-            members = grouping.labels == cluster_id
-            known = (grouping.names or {}).get(cluster_id)
-            clusters.append(
-                {
-                    "cluster": int(cluster_id),
-                    "name": f"{cluster_id}: {known}" if known else cluster_name(cluster_id, words.get(cluster_id, [])),
-                    **({"given_name": known} if known else {}),
-                    "rows": int(members.sum()),
-                    "keywords": words.get(cluster_id, []),
-                    **({"labels": labels_of[cluster_id]} if counted else {}),
-                    "strength": float(np.mean(grouping.strength[members])),
-                }
-            )
+        classes = row_classes(study, texts, None) if counted else None
+        clusters = describe(grouping.labels, grouping.strength, texts_of(rows), grouping.names, classes)
         out.write_table(
             "clusters",
             pd.DataFrame(

@@ -146,6 +146,8 @@ class Workspace:
     ) -> None:
         """Writes what is asked; a changed study of the same name replaces the old one's list of answers.
 
+        A study that has only grown, by clusterings, methods or baselines, keeps the list.
+
         Args:
             config: The study.
             holds_lock: Whether the caller holds the study's lock.
@@ -171,6 +173,11 @@ class Workspace:
                 f"A study '{config.name}' with other settings is running in {self.folder}: give yours another name, "
                 "or wait until it has ended."
             )
+        if file.exists() and (content is None or content == read_json(folder / "tasks.json")) and _grown(file, config):
+            # What is there already answers what it answered before.
+            (folder / "cost.json").unlink(missing_ok=True)
+            write_bytes(file, new.encode())
+            return
         # In this order: a list that does not fit the settings must never be left behind.
         write_json(folder / "index.json", [])
         # What it cost was the cost of another study.
@@ -252,6 +259,19 @@ class Workspace:
                 return False
         except Timeout:
             return True
+
+
+def _grown(file: Path, new: StudyConfig) -> bool:
+    """Whether a study is the one in the file with nothing but more clusterings, methods or baselines."""
+    try:
+        old = parse(StudyConfig, read_yaml(file), str(file))
+    except UserError:
+        return False
+    lists = ("clusterings", "methods", "baselines")
+    rest = {"title": new.title, **{key: getattr(new, key) for key in lists}}
+    if old.model_copy(update=rest) != new:
+        return False
+    return all(entry in getattr(new, key) for key in lists for entry in getattr(old, key))
 
 
 def _content_of(tasks: Iterable[TaskConfig]) -> dict[str, str]:

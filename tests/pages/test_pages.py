@@ -22,6 +22,7 @@ from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
 
 Open = Callable[..., AppTest]
+CLUSTERS = "clusters-0000000000000000"
 
 
 # ----------------------------------------------------------------------------------------- empty
@@ -142,21 +143,27 @@ def test_clusters_show_map_keywords_quality_and_texts(show: Open, demo: Workspac
     at = show(demo.folder, "clusters")
     shown = metrics(at)
     assert shown["Silhouette"] == "0.43" and shown["Outliers"] == "14.3 %"
-    assert shown["Texts kept"] == "7" and shown["Dropped"] == "4"
-    keywords, texts, dropped, source, leaks = (frame.value for frame in at.dataframe)
-    assert shown["Rows"] == "12" and shown["Duplicates"] == "2" and shown["Words, median (longest)"] == "6 (14)"
-    assert source["texts"].tolist() == [5, 4, 3]
+    texts, keywords = (frame.value for frame in at.dataframe)
     assert keywords["keywords"].tolist() == ["phone, <b>screen</b>", "book"]
     assert keywords["auxiliary task"].tolist() == ["yes", "no: 2 labelled rows, min_size is 3"]
     assert texts["text"].tolist() == ["good phone", "bad phone", handmade.EVIL]
-    assert dropped["texts"].tolist() == [3, 1]
-    assert leaks["text"].tolist() == ["leaked text"]
     map_, sizes = charts(at)
     assert [trace["name"] for trace in map_["data"]] == ["outliers", "0: phone", "1: book"]
-    assert decoded(map_["data"][1]["x"]) == [0.0, 0.1, 0.2]
+    assert decoded(map_["data"][1]["x"]) == pytest.approx([0.0, 0.1, 0.2])
     assert [bar["x"] for bar in sizes["data"]] == [[1, 1], [2, 1], [0, 1]]
-    at.selectbox(key="cluster_demo_kmeans").set_value(-1).run()
-    assert at.dataframe[1].value["text"].tolist() == ["hm"]
+    at.selectbox(key=f"cluster_demo_{CLUSTERS}").set_value(-1).run()
+    assert at.dataframe[0].value["text"].tolist() == ["hm"]
+
+
+def test_texts_show_what_became_of_them(show: Open, demo: Workspace) -> None:
+    at = show(demo.folder, "texts")
+    shown = metrics(at)
+    assert shown["Texts kept"] == "7" and shown["Dropped"] == "4"
+    dropped, source, leaks = (frame.value for frame in at.dataframe)
+    assert shown["Rows"] == "12" and shown["Duplicates"] == "2" and shown["Words, median (longest)"] == "6 (14)"
+    assert source["texts"].tolist() == [5, 4, 3]
+    assert dropped["texts"].tolist() == [3, 1]
+    assert leaks["text"].tolist() == ["leaked text"]
 
 
 def test_texts_are_never_read_as_markup(show: Open, demo: Workspace) -> None:

@@ -1,0 +1,77 @@
+"""Studies that grow: what a page adds to one, as the study that its YAML would say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import yaml
+
+from metapt_explore.config import ClusterEdit, ClusteringConfig, MethodConfig, StudyConfig, parse, to_yaml
+from metapt_explore.errors import UserError
+
+
+def free_name(wanted: str, taken: Sequence[str]) -> str:
+    """The name, or the first of ``name 2``, ``name 3`` … that is free.
+
+    Example:
+        >>> free_name("kmeans by hand", ["kmeans", "kmeans by hand"])
+        'kmeans by hand 2'
+    """
+    number, name = 1, wanted
+    while name in taken:
+        number += 1
+        name = f"{wanted} {number}"
+    return name
+
+
+def with_edited_clustering(
+    study: StudyConfig,
+    base: str,
+    name: str,
+    edits: Sequence[ClusterEdit],
+    pretrain: bool = True,
+    control: bool = False,
+) -> StudyConfig:
+    """Adds an edited clustering to a study, and methods that learn from it.
+
+    Args:
+        study: The study.
+        base: The clustering that is edited.
+        name: What the new one is called.
+        edits: What is done, one after the other.
+        pretrain: Add the method ``MetaPT NAME``, with the settings of the method that learns from `base` where there is
+            one.
+        control: Add random groups of the same sizes, and a method that learns from those.
+
+    Raises:
+        UserError: Where the name is taken or blank, or nothing is edited.
+
+    Example:
+        >>> with_edited_clustering(study, "kmeans", "by hand", [ClusterEdit(merge=[0, 1])])  # doctest: +SKIP
+    """
+    study.clustering(base)
+    name = name.strip()
+    taken = [clustering.name for clustering in study.clusterings]
+    if not name:
+        raise UserError("Give the edited clustering a name.")
+    if name in taken:
+        raise UserError(f"The study has a clustering '{name}' already; give the edited one another name.")
+    if not edits:
+        raise UserError("Nothing is edited yet.")
+    clusterings = [*study.clusterings, ClusteringConfig(name=name, algorithm="edited", like=base, edits=list(edits))]
+    methods = list(study.methods)
+    pattern = next((m for m in study.methods if m.kind == "metapt" and m.clusterings == [base]), None)
+    pattern = pattern or MethodConfig(name="MetaPT", kind="metapt", clustering=base)
+    if pretrain:
+        methods.append(_like(pattern, f"MetaPT {name}", name, methods))
+    if control:
+        chance = free_name(f"{name} at random", taken)
+        clusterings.append(ClusteringConfig(name=chance, algorithm="random_groups", like=name))
+        methods.append(_like(pattern, f"MetaPT {chance}", chance, methods))
+    grown = study.model_copy(update={"clusterings": clusterings, "methods": methods})
+    return parse(StudyConfig, yaml.safe_load(to_yaml(grown)), study.name)
+
+
+def _like(pattern: MethodConfig, name: str, clustering: str, methods: Sequence[MethodConfig]) -> MethodConfig:
+    free = free_name(name, [method.name for method in methods])
+    return pattern.model_copy(update={"name": free, "clustering": clustering, "without": [], "only": []})

@@ -1,0 +1,142 @@
+"""Searching and editing clusters on their page, and keeping what was edited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import handmade
+import pytest
+from looking import charts, metrics, said
+from streamlit.testing.v1 import AppTest
+
+from metapt_explore.config import ClusterEdit, StudyConfig
+from metapt_explore.errors import UserError
+from metapt_explore.pages.cluster_reading import chosen_rows
+from metapt_explore.runs import queue
+from metapt_explore.runs.grow import with_edited_clustering
+from metapt_explore.runs.workspace import Workspace
+
+Open = Callable[..., AppTest]
+KEY = "clusters-0000000000000000"
+
+
+def choose(at: AppTest, *clusters: int) -> AppTest:
+    return at.multiselect(key=f"chosen_{KEY}").set_value(list(clusters)).run()
+
+
+def test_a_search_rings_what_it_finds_and_lists_it(show: Open, demo: Workspace) -> None:
+    at = show(demo.folder, "clusters")
+    at.text_input(key="search").set_value("PHONE").run()
+    assert not at.exception and not at.error
+    assert "2 of 7 texts hold it" in said(at, "caption")
+    assert at.dataframe[0].value[["text", "cluster"]].values.tolist() == [
+        ["good phone", "0: phone"], ["bad phone", "0: phone"],
+    ]  # fmt: skip
+    assert charts(at)[0]["data"][-1]["name"] == "found (2)"
+    at.text_input(key="search").set_value("[.*").run()
+    assert not at.exception and "0 of 7 texts" in said(at, "caption")
+
+
+def test_what_is_chosen_on_the_map_is_read_by_its_rows() -> None:
+    assert chosen_rows({"selection": {"points": [{"customdata": 4}, {"customdata": [2]}, {"x": 1.0}]}}) == [2, 4]
+    assert chosen_rows(None) == [] and chosen_rows({}) == []
+
+
+def test_a_merge_is_seen_at_once_and_taken_back(show: Open, demo: Workspace) -> None:
+    at = show(demo.folder, "clusters")
+    assert at.button(key=f"merge_{KEY}").disabled and at.button(key=f"split_{KEY}").disabled
+    choose(at, 0, 1)
+    at.button(key=f"merge_{KEY}").click().run()
+    assert not at.exception and not at.error
+    assert "1 edits that are not saved" in said(at, "warning")
+    assert at.multiselect(key=f"chosen_{KEY}").value == []
+    frames = {tuple(frame.value.columns): frame.value for frame in at.dataframe}
+    edits = next(frame for columns, frame in frames.items() if columns == ("edits, one after the other",))
+    assert edits.iloc[:, 0].tolist() == ["merge 0, 1"]
+    about = next(frame for columns, frame in frames.items() if "keywords" in columns)
+    assert about["texts"].tolist() == [6] and about["cluster"].tolist()[0].startswith("0: ")
+    # Before and after stand side by side: the merged cluster holds both.
+    heat = next(chart for chart in charts(at) if chart["data"][0]["type"] == "heatmap")
+    assert heat["data"][0]["text"] == [[1, 0, 0], [0, 3, 3]]
+    assert metrics(at)["Texts in a cluster of both"] == "6"
+    at.button(key="undo").click().run()
+    assert not at.exception and "not saved" not in said(at, "warning")
+    about = next(frame.value for frame in at.dataframe if "keywords" in frame.value.columns)
+    assert about["texts"].tolist() == [3, 3]
+
+
+def test_a_name_is_shown_as_it_is_and_a_cluster_left_out(show: Open, demo: Workspace) -> None:
+    at = choose(show(demo.folder, "clusters"), 1)
+    at.text_input(key=f"name_{KEY}").set_value("<b>books</b>").run()
+    at.button(key=f"rename_{KEY}").click().run()
+    choose(at, 0)
+    at.button(key=f"exclude_{KEY}").click().run()
+    assert not at.exception and not at.error
+    about = next(frame.value for frame in at.dataframe if "keywords" in frame.value.columns)
+    assert about["cluster"].tolist() == ["1: <b>books</b>"]
+    assert [trace["name"] for trace in charts(at)[0]["data"]] == ["outliers", "1: &lt;b&gt;books&lt;/b&gt;"]
+
+
+def test_a_split_without_embeddings_says_what_is_missing(show: Open, demo: Workspace) -> None:
+    at = choose(show(demo.folder, "clusters"), 0)
+    at.button(key=f"split_{KEY}").click().run()
+    assert not at.exception
+    assert "embeddings.safetensors" in said(at, "error") and "not saved" not in said(at, "warning")
+
+
+def test_edits_are_kept_as_a_new_clustering_of_the_study(
+    show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[StudyConfig, Any]] = []
+    monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until="all": asked.append((study, until)) or True)
+    at = choose(show(demo.folder, "clusters"), 0, 1)
+    at.button(key=f"merge_{KEY}").click().run()
+    assert at.text_input(key="keep_as").value == "kmeans by hand"
+    at.checkbox(key="keep_control").check().run()
+    at.button(key="keep").click().run()
+    assert not at.exception and not at.error
+    (study, until), = asked  # fmt: skip
+    assert until == "clusters"
+    assert [c.name for c in study.clusterings] == ["kmeans", "kmeans by hand", "kmeans by hand at random"]
+    assert study.clustering("kmeans by hand").edits == [ClusterEdit(merge=[0, 1])]
+    assert [m.name for m in study.methods][-2:] == ["MetaPT kmeans by hand", "MetaPT kmeans by hand at random"]
+    assert "not saved" not in said(at, "warning")
+
+
+@pytest.mark.parametrize(("name", "told"), [("kmeans", "already"), ("  ", "a name")])
+def test_a_name_that_does_not_do_is_refused(show: Open, demo: Workspace, name: str, told: str) -> None:
+    at = choose(show(demo.folder, "clusters"), 0, 1)
+    at.button(key=f"merge_{KEY}").click().run()
+    at.text_input(key="keep_as").set_value(name).run()
+    at.button(key="keep").click().run()
+    assert told in said(at, "error") and "1 edits" in said(at, "warning"), "nothing that was done is lost"
+
+
+# ------------------------------------------------------------------------------------ the study itself
+
+
+def test_a_study_that_grows_keeps_what_it_has(demo: Workspace) -> None:
+    before, index = demo.study_config(handmade.NAME), demo.index(handmade.NAME)
+    grown = with_edited_clustering(before, "kmeans", "mine", [ClusterEdit(exclude=[1])], control=True)
+    demo.save_study(grown)
+    assert demo.study_config(handmade.NAME) == grown and demo.index(handmade.NAME) == index
+    # Another setting is another study.
+    other = grown.model_copy(update={"pretraining": grown.pretraining.model_copy(update={"steps": 4})})
+    demo.save_study(other)
+    assert demo.index(handmade.NAME) == []
+
+
+def test_a_study_that_loses_or_changes_something_starts_anew(demo: Workspace) -> None:
+    before = demo.study_config(handmade.NAME)
+    demo.save_study(before.model_copy(update={"methods": before.methods[:2]}))
+    assert demo.index(handmade.NAME) == []
+
+
+def test_a_method_on_an_edited_clustering_is_like_the_one_on_its_base(demo: Workspace) -> None:
+    study = demo.study_config(handmade.NAME)
+    own = [m.model_copy(update={"inner_lr": 0.5}) if m.kind == "metapt" else m for m in study.methods]
+    grown = with_edited_clustering(study.model_copy(update={"methods": own}), "kmeans", "x", [ClusterEdit(split=0)])
+    assert grown.method("MetaPT x").inner_lr == 0.5 and grown.method("MetaPT x").clusterings == ["x"]
+    with pytest.raises(UserError, match="Nothing is edited"):
+        with_edited_clustering(study, "kmeans", "y", [])
