@@ -38,7 +38,7 @@ def editor(workspace: Workspace, study: str, view: View) -> None:
         key=f"merge_{key}",
         disabled=len(chosen) < 2,
         on_click=_add,
-        args=(view, {"merge": chosen}),
+        args=(view, "merge"),
         width="stretch",
         help="They become one cluster.",
     )
@@ -47,19 +47,19 @@ def editor(workspace: Workspace, study: str, view: View) -> None:
         key=f"exclude_{key}",
         disabled=not chosen or len(chosen) == len(names),
         on_click=_add,
-        args=(view, {"exclude": chosen}),
+        args=(view, "exclude"),
         width="stretch",
         help="Their texts are in no task.",
     )
     one = chosen[0] if len(chosen) == 1 else None
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    parts = left.number_input("Parts", 2, 10, 2, key=f"parts_{key}", disabled=one is None)
+    left.number_input("Parts", 2, 10, 2, key=f"parts_{key}", disabled=one is None)
     right.button(
         "Split",
         key=f"split_{key}",
         disabled=one is None,
         on_click=_add,
-        args=(view, {"split": one, "into": int(parts)}),
+        args=(view, "split"),
         width="stretch",
         help="By k-means on the texts of this cluster alone.",
     )
@@ -70,7 +70,7 @@ def editor(workspace: Workspace, study: str, view: View) -> None:
         key=f"rename_{key}",
         disabled=one is None or not new_name.strip(),
         on_click=_add,
-        args=(view, {"rename": {one: new_name.strip()}}),
+        args=(view, "rename"),
         width="stretch",
     )
     _list(view)
@@ -80,9 +80,16 @@ def editor(workspace: Workspace, study: str, view: View) -> None:
         st.error(shared.plain(st.session_state["edit_error"]))
 
 
-def _add(view: View, what: dict[str, Any]) -> None:
-    state = st.session_state
+def _add(view: View, kind: str) -> None:
+    state, key = st.session_state, view.artifact.id
+    # What the form holds now; arguments would be what it held when it was last drawn.
+    chosen, parts, name = list(state[f"chosen_{key}"]), int(state[f"parts_{key}"]), str(state[f"name_{key}"])
     state["edit_error"] = None
+    what: dict[str, Any] = {kind: chosen}
+    if kind in ("split", "rename"):
+        if len(chosen) != 1:
+            return
+        what = {"split": chosen[0], "into": parts} if kind == "split" else {"rename": {chosen[0]: name.strip()}}
     try:
         pending(view.artifact).append(ClusterEdit.model_validate(what))
     except ValidationError as error:

@@ -23,6 +23,7 @@ from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.files import read_json
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.texts.report import missing_labels
 
 #: Seconds between two looks at a job that runs.
 POLL = 1.5
@@ -42,6 +43,8 @@ STATUS_WORDS = {
 log = logging.getLogger(__name__)
 
 
+#: In the session: the study that is to be chosen when the choice is drawn next.
+NEXT_STUDY = "next_study"
 #: Seconds between two looks whether a worker that is needed is there.
 WATCH = 3.0
 
@@ -150,6 +153,11 @@ def study_names(workspace: Workspace) -> list[str]:
     return sorted(folder.name for folder in folders if any((folder / mark).exists() for mark in marks))
 
 
+def look_at(study: str) -> None:
+    """Chooses a study for all pages, from the next time a page is drawn on."""
+    st.session_state[NEXT_STUDY] = study
+
+
 def pick_study(workspace: Workspace) -> None:
     """The workspace's folder and the choice of the study, which stands in the address as ``study``."""
     st.caption("Workspace")
@@ -159,6 +167,8 @@ def pick_study(workspace: Workspace) -> None:
         st.session_state.pop("study", None)
         return
     state, address = st.session_state, st.query_params
+    if NEXT_STUDY in state:
+        state["study"] = state.pop(NEXT_STUDY)
     if state.get("study") not in names:
         linked = address.get("study")
         latest = max(names, key=lambda name: _changed(workspace.study_folder(name)))
@@ -289,11 +299,35 @@ def draw(figure: go.Figure, key: str, caption: str, select: bool = False) -> Any
     return event if select else None
 
 
+def data_report(report: dict[str, Any], own_labels: bool, key: str = "source_labels") -> None:
+    """What a source holds: rows, blanks, duplicates, lengths, labels, and what is odd.
+
+    Args:
+        report: Of `texts.report.data_report`.
+        own_labels: Whether auxiliary tasks need the data's own labels: else it is no fault if there are none.
+        key: Of the table of labels on the page.
+    """
+    words = report["words"]
+    columns = st.columns(4)
+    columns[0].metric("Rows", f"{report['rows']:,}")
+    columns[1].metric("Blank", f"{report['blank']:,}")
+    columns[2].metric("Duplicates", f"{report['duplicates']:,}")
+    columns[3].metric("Words, median (longest)", f"{words['median']:g} ({words['max']:g})")
+    labels = {**report["labels"], "(unlabelled)": report["unlabelled"]}
+    st.dataframe(pd.DataFrame({"label": list(labels), "texts": list(labels.values())}), key=key, hide_index=True)
+    beside_the_point = [] if own_labels else missing_labels(report)
+    for warning in report["warnings"]:
+        if warning not in beside_the_point:
+            st.text(warning)
+
+
 def number(value: Any, digits: int = 2) -> str:
     """A number for people, a dash where there is none.
 
     Example:
-        >>> number(0.1234), number(None)
-        ('0.12', '–')
+        >>> number(0.1234), number(-0.001), number(None)
+        ('0.12', '0.00', '–')
     """
-    return "–" if value is None or pd.isna(value) else f"{value:,.{digits}f}"
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")

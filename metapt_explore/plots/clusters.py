@@ -93,7 +93,15 @@ def cluster_map(
     figure.update_layout(
         height=600,
         hovermode="closest",
-        legend={"orientation": "v", "yref": "paper", "y": 1, "x": 1.02, "xanchor": "left", "itemsizing": "constant"},
+        legend={
+            "orientation": "h",
+            "yref": "paper",
+            "y": -0.14,
+            "yanchor": "top",
+            "x": 0,
+            "xanchor": "left",
+            "itemsizing": "constant",
+        },
     )
     return figure
 

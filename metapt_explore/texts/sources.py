@@ -58,7 +58,7 @@ def load_source(source: SourceConfig) -> Dataset:
         columns = given.model_copy(update={"label": given.label or "label", "group": given.group or "group"})
         return _select(table, columns, f"starter set '{source.starter}'")
     if source.file is not None:
-        return _select(_read_file(Path(source.file)), source.columns, source.file)
+        return _select(read_table(Path(source.file)), source.columns, source.file)
     rows = _read_hub(source)
     unlabelled = {name for name, feature in rows.features.items() if isinstance(feature, datasets.ClassLabel)}
     table = {}
@@ -163,7 +163,15 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _read_file(path: Path) -> Table:
+def read_table(path: Path) -> Table:
+    """Reads a file as it is: column name to values.
+
+    Args:
+        path: CSV, TSV, JSONL or Parquet, by its suffix.
+
+    Raises:
+        UserError: Where it cannot be read; names the file and the row.
+    """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(f"{path}: the suffix '{path.suffix}' is not known; files end in {', '.join(SUFFIXES)}.")

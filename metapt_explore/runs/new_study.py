@@ -1,0 +1,157 @@
+"""A new study on somebody's own texts, out of a few choices."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.config import SourceConfig, StudyConfig, parse
+from metapt_explore.runs.files import write_bytes
+from metapt_explore.runs.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is computed, and what that can show.
+
+    Attributes:
+        name: What it is called.
+        said: What it costs and shows, in a sentence.
+        pretraining: Settings of pre-training.
+        evaluation: Settings of the few-shot comparison.
+    """
+
+    name: str
+    said: str
+    pretraining: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+
+
+SCALES = (
+    Scale(
+        "a look",
+        "Minutes on a laptop: one pre-training a method, three data seeds. Shows how things work and proves nothing.",
+        {"steps": 16, "meta_batch_size": 4, "support_size": 8, "query_size": 8},
+        {
+            "shots": 8, "data_seeds": [13, 21, 42], "init_seeds": [0], "learning_rates": [0.003], "steps": 12,
+            "batch_size": 8, "curve_steps": [0, 4, 12], "test_rows": 150,
+        },
+    ),
+    Scale(
+        "a first answer",
+        "An hour or some on two cores, minutes on a GPU: three pairs of seeds. Large differences show.",
+        {"steps": 60, "meta_batch_size": 4, "support_size": 8, "query_size": 8},
+        {
+            "shots": 16, "data_seeds": [13, 21, 42], "init_seeds": [0, 1, 2], "pairing": "paired",
+            "learning_rates": [0.001, 0.004, 0.016, 0.064], "halving_steps": [5, 10], "steps": 30, "batch_size": 16,
+            "curve_steps": [0, 2, 5, 10, 20, 30], "test_rows": 400, "curve_rows": 60,
+        },
+    ),
+    Scale(
+        "a statement",
+        "Hours on two cores: ten pairs of seeds, each with its own pre-training. Differences of a few points need it.",
+        {"steps": 60, "meta_batch_size": 4, "support_size": 8, "query_size": 8},
+        {
+            "shots": 16, "data_seeds": [13, 21, 42, 87, 100], "init_seeds": list(range(10)), "pairing": "paired",
+            "learning_rates": [0.001, 0.004, 0.016, 0.064], "halving_steps": [5, 10], "steps": 30, "batch_size": 16,
+            "curve_steps": [0, 2, 5, 10, 20, 30], "test_rows": 400, "curve_rows": 60,
+        },
+    ),
+)  # fmt: skip
+
+
+def keep_upload(workspace: Workspace, name: str, content: bytes) -> Path:
+    """Keeps an uploaded file in the workspace, under a name that holds the hash of its content.
+
+    Args:
+        workspace: The workspace.
+        name: The file's name where it came from.
+        content: Its bytes.
+
+    Example:
+        >>> keep_upload(Workspace("workspace"), "my texts.csv", b"text")  # doctest: +SKIP
+        PosixPath('workspace/uploads/my-texts-982d9e3e.csv')
+    """
+    given = Path(name)
+    stem = re.sub(r"[^\w.-]+", "-", given.stem).strip("-.") or "texts"
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    file = workspace.folder / "uploads" / f"{stem}-{digest}{given.suffix.lower()}"
+    if not file.exists():
+        write_bytes(file, content)
+    return file
+
+
+def study_name(wanted: str, workspace: Workspace) -> str:
+    """A name that a study may have and no study of the workspace has.
+
+    Example:
+        >>> study_name("My reviews (2024).csv", Workspace("nowhere"))
+        'My-reviews-2024-.csv'
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", wanted).lstrip("-_.") or "study"
+    number, name = 1, plain
+    while (workspace.study_folder(name) / "study.yaml").exists():
+        number += 1
+        name = f"{plain}-{number}"
+    return name
+
+
+def new_study(
+    name: str,
+    source: SourceConfig,
+    labels: Mapping[str, Mapping[str, str]],
+    tasks: Sequence[str],
+    scale: Scale = SCALES[0],
+    *,
+    template: str = "{text}\nSentiment:",
+    labelled: bool = True,
+    n_clusters: int = 8,
+    limit: int | None = 2000,
+    model: str = "smollm2-135m",
+) -> StudyConfig:
+    """A study with k-means clusters, random groups as control, and PT, PPT and MetaPT on both.
+
+    Args:
+        name: What the study is called.
+        source: Where the texts come from, with its columns.
+        labels: Class name to the ``value`` in the data and the ``word`` that stands for it.
+        tasks: Downstream tasks.
+        scale: How much is computed.
+        template: How a text is read in pre-training.
+        labelled: Whether the texts have labels; else the language model labels them (zero-shot).
+        n_clusters: Clusters.
+        limit: Texts to keep, sampled; all when None.
+        model: Language model.
+
+    Raises:
+        UserError: Where the choices do not make a study; it says which.
+    """
+    tree: dict[str, Any] = {
+        "name": name,
+        "model": {"name": model, "max_text_tokens": 40},
+        "texts": {
+            **source.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
+            **({"limit": limit} if limit else {}),
+        },
+        "clusterings": [
+            {"name": "kmeans", "algorithm": "kmeans", "n_clusters": n_clusters},
+            {"name": "random", "algorithm": "random_groups", "like": "kmeans"},
+        ],
+        "auxiliary_tasks": {"template": template, "labels": {key: dict(entry) for key, entry in labels.items()}},
+        "prompt": {"length": 8, "start": "vocabulary"},
+        "pretraining": {**scale.pretraining, "inner_lr": 0.03, "outer_lr": 0.01},
+        "methods": [
+            {"name": "PT", "kind": "pt"},
+            {"name": "PPT", "kind": "ppt"},
+            {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"},
+            {"name": "MetaPT random groups", "kind": "metapt", "clustering": "random"},
+        ],
+        "evaluation": {"tasks": list(tasks), **scale.evaluation},
+    }
+    if not labelled:
+        tree["labelling"] = {"by": "zero_shot"}
+    return parse(StudyConfig, tree, f"the study '{name}'")

@@ -1,0 +1,120 @@
+"""Guesses what the columns of somebody's file hold, and what its labels mean; people correct, they need not begin."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metapt_explore.config import Columns
+
+#: What columns are often called, the most telling name first.
+NAMES = {
+    "text": ("text", "sentence", "review", "content", "body", "comment", "message", "document", "tweet", "title"),
+    "label": ("label", "sentiment", "class", "target", "polarity", "category", "rating", "stars", "score", "y"),
+    "group": ("group", "domain", "department", "topic", "category", "source", "product", "section", "genre"),
+}
+MOST_LABELS = 20
+MOST_GROUPS = 500
+#: Rows that are looked at.
+LOOKED_AT = 5000
+#: What customary values of sentiment stand for.
+SENTIMENT = {
+    "negative": ("0", "-1", "neg", "negative", "n", "bad", "false"),
+    "positive": ("1", "2", "pos", "positive", "p", "good", "true"),
+}
+
+
+def guess_columns(table: Mapping[str, Sequence[Any]]) -> Columns:
+    """Guesses which column holds the text, the label and the group.
+
+    Args:
+        table: Column name to values, as `texts.sources.read_table` returns.
+
+    Returns:
+        The text is the column with the longest values, the label one of few values that come again and again, the group
+        one of more; names that say so decide among those that could be it. Label and group are None where none fits.
+
+    Example:
+        >>> guess_columns({"id": ["a", "b", "c"], "review": ["good phone", "bad phone", "fine"], "stars": [1, 0, 1]})
+        Columns(text='review', text_pair=None, label='stars', group=None)
+    """
+    looked = {
+        name: [value for value in values[:LOOKED_AT] if value not in (None, "")] for name, values in table.items()
+    }
+    length = {name: sum(len(str(value)) for value in values) / max(1, len(values)) for name, values in looked.items()}
+    words = {
+        name: any(isinstance(value, str) and " " in value.strip() for value in values)
+        for name, values in looked.items()
+    }
+    texts = [name for name in looked if words[name]] or list(looked)
+    if not texts:
+        return Columns()
+    named = [name for name in texts if _named(name, "text") < len(NAMES["text"])]
+    longest = max(texts, key=lambda name: length[name])
+    if named:
+        best = min(named, key=lambda name: _named(name, "text"))
+        text = best if not looked[best] or length[best] >= length[longest] / 4 else longest
+    else:
+        text = longest
+    others = [name for name in looked if name != text]
+    label = _repeating(looked, others, "label", MOST_LABELS)
+    group = _repeating(looked, [name for name in others if name != label], "group", MOST_GROUPS, only_named=True)
+    return Columns(text=text, label=label, group=group)
+
+
+def _named(column: str, role: str) -> int:
+    """Place of a column's name among the customary ones; their number where it is none of them."""
+    plain = re.sub(r"[^a-z]", "", column.lower())
+    exact = [place for place, name in enumerate(NAMES[role]) if plain == name]
+    part = [place for place, name in enumerate(NAMES[role]) if len(name) > 2 and name in plain]
+    return min(exact or part or [len(NAMES[role])])
+
+
+def _repeating(
+    looked: Mapping[str, Sequence[Any]], columns: Sequence[str], role: str, most: int, only_named: bool = False
+) -> str | None:
+    """The column of values that come again and again that is most likely the role's."""
+    found = []
+    for name in columns:
+        different = len({str(value) for value in looked[name]})
+        if not 2 <= different <= most or different > max(2, len(looked[name]) // 2):
+            continue
+        place = _named(name, role)
+        if only_named and place == len(NAMES[role]):
+            continue
+        found.append((place, different, name))
+    return min(found)[2] if found else None
+
+
+def guess_labels(values: Sequence[Any]) -> dict[str, dict[str, str]]:
+    """Guesses class names and label words of a label column.
+
+    Args:
+        values: The column; None and blanks are left out.
+
+    Returns:
+        Class name to its ``value`` in the data and a ``word`` that the model could say, the commonest value first. Two
+        values that are customary for sentiment are taken for negative and positive; anything else is called by itself.
+
+    Example:
+        >>> guess_labels(["0", "1", "1"])
+        {'positive': {'value': '1', 'word': 'positive'}, 'negative': {'value': '0', 'word': 'negative'}}
+    """
+    counts = Counter(_plain(value) for value in values if value is not None and str(value).strip())
+    ordered = sorted(counts, key=lambda value: (-counts[value], value))
+    meanings = {value: name for name, known in SENTIMENT.items() for value in known}
+    meant = [meanings.get(value.lower()) for value in ordered]
+    if len(ordered) == 2 and set(meant) == set(SENTIMENT):
+        return {str(name): {"value": value, "word": str(name)} for name, value in zip(meant, ordered, strict=True)}
+    found: dict[str, dict[str, str]] = {}
+    for value in ordered:
+        word = re.sub(r"[\W_]+", " ", value).strip().lower() or value
+        found[value] = {"value": value, "word": word.split()[0] if word.split() else value}
+    return found
+
+
+def _plain(value: Any) -> str:
+    """A value as task files name it: whole numbers without a point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

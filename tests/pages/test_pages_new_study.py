@@ -1,0 +1,145 @@
+"""A new study on somebody's own texts, made on the Texts page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from looking import metrics, said
+from streamlit.testing.v1 import AppTest
+
+from metapt_explore.config import SourceConfig, StudyConfig
+from metapt_explore.errors import UserError
+from metapt_explore.runs import queue
+from metapt_explore.runs.new_study import SCALES, keep_upload, new_study, study_name
+from metapt_explore.runs.workspace import Workspace
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    file = tmp_path / "my reviews.csv"
+    rows = [
+        f'"{word} thing, number {n}",{int(word == "good")},{"ab"[n % 2]}' for n in range(30) for word in ("good", "bad")
+    ]
+    file.write_text("review,stars,domain\n" + "\n".join(rows) + "\n,1,a\n", encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StudyConfig, Any]]:
+    found: list[tuple[StudyConfig, Any]] = []
+
+    def enqueue(workspace: Workspace, study: StudyConfig, until: Any = "all") -> bool:
+        workspace.save_study(study)
+        found.append((study, until))
+        return True
+
+    monkeypatch.setattr(queue, "enqueue", enqueue)
+    return found
+
+
+def test_a_file_becomes_a_study(
+    show: Open, tmp_path: Path, reviews: Path, asked: list[tuple[StudyConfig, Any]]
+) -> None:
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(reviews)).run()
+    assert not at.exception and not at.error
+    assert at.selectbox(key=f"t{reviews}").value == "review"
+    assert at.selectbox(key=f"label{reviews}").value == "stars"
+    assert at.selectbox(key=f"group{reviews}").value == "domain"
+    assert metrics(at)["Rows"] == "61" and metrics(at)["Blank"] == "1"
+    assert "1; they will be dropped" in said(at, "text")
+    at.number_input(key="new_clusters").set_value(3)
+    at.radio(key="new_scale").set_value(SCALES[1])
+    at.button(key="create").click().run()
+    assert not at.exception and not at.error
+    ((study, until),) = asked
+    assert until == "clusters" and study.name == "my-reviews" and study.clustering("kmeans").n_clusters == 3
+    assert study.texts.columns.label == "stars" and study.texts.columns.group == "domain"
+    assert {n: (of.value, of.word) for n, of in study.auxiliary_tasks.labels.items()} == {
+        "positive": ("1", "positive"), "negative": ("0", "negative"),
+    }  # fmt: skip
+    assert study.evaluation.init_seeds == [0, 1, 2] and study.labelling is None
+    assert at.title[0].value == "Clusters", "the page that comes next is open"
+
+
+def test_texts_without_labels_get_some(show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]) -> None:
+    file = tmp_path / "lines.jsonl"
+    file.write_text("".join(f'{{"text": "a line of text, number {n}"}}\n' for n in range(9)))
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(file)).run()
+    assert "the language model gives them some" in said(at, "caption")
+    at.button(key="create").click().run()
+    assert not at.exception and not at.error
+    assert asked[0][0].labelling is not None and asked[0][0].labelling.by == "zero_shot"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [("text,label\nonly one field too many,1,2\n", "line 2"), ("", "is empty"), (None, "no file")]
+)
+def test_a_file_that_cannot_be_read_says_where(show: Open, tmp_path: Path, content: str | None, told: str) -> None:
+    file = tmp_path / "bad.csv"
+    if content is not None:
+        file.write_text(content)
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(file)).run()
+    assert not at.exception and told in said(at, "error")
+
+
+def test_what_does_not_make_a_study_is_said_and_nothing_is_lost(
+    show: Open, tmp_path: Path, reviews: Path, asked: list[tuple[StudyConfig, Any]]
+) -> None:
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(reviews)).run()
+    at.multiselect(key="new_tasks").set_value([]).run()
+    at.button(key="create").click().run()
+    assert "Choose a downstream task" in said(at, "error")
+    at.multiselect(key="new_tasks").set_value(["trec"]).run()
+    at.text_area(key="new_template").set_value("no place for it").run()
+    at.button(key="create").click().run()
+    assert not at.exception and "{text} exactly once" in said(at, "error") and not asked
+    assert at.multiselect(key="new_tasks").value == ["trec"]
+
+
+def test_without_the_starter_packages_the_command_is_shown(
+    show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metapt_explore.texts import starter
+
+    monkeypatch.setattr(starter, "installed_sets", lambda: [])
+    at = show(tmp_path / "workspace", "texts")
+    at.segmented_control(key="new_kind").set_value("a packaged set").run()
+    assert not at.exception and "metapt setup" in [code.value for code in at.code]
+
+
+# ------------------------------------------------------------------------------------ what it is made of
+
+
+def test_an_upload_is_kept_once_under_a_plain_name(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    first = keep_upload(workspace, "../my texts (1).CSV", b"text\nhello\n")
+    assert (
+        first.parent == workspace.folder / "uploads" and first.name.startswith("my-texts-1-") and first.suffix == ".csv"
+    )
+    assert keep_upload(workspace, "../my texts (1).CSV", b"text\nhello\n") == first
+    assert keep_upload(workspace, "../my texts (1).CSV", b"text\nother\n") != first
+
+
+def test_a_study_gets_a_name_that_is_free(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    labels = {"a": {"value": "a", "word": "one"}, "b": {"value": "b", "word": "two"}}
+    workspace.save_study(new_study(study_name("täxts!", workspace), SourceConfig(file="x.csv"), labels, ["trec"]))
+    assert study_name("täxts!", workspace) == "t-xts--2"
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=lambda scale: scale.name)
+def test_every_scale_is_a_study(scale: Any) -> None:
+    labels = {"a": {"value": "a", "word": "one"}, "b": {"value": "b", "word": "two"}}
+    study = new_study("x", SourceConfig(starter="vader"), labels, ["trec", "subjectivity"], scale)
+    assert [method.kind for method in study.methods] == ["pt", "ppt", "metapt", "metapt"]
+    with pytest.raises(UserError, match="at least two labels"):
+        new_study("x", SourceConfig(starter="vader"), {"a": labels["a"]}, ["trec"], scale)
