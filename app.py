@@ -17,6 +17,7 @@ PAGES = [
     st.Page("metapt_explore/pages/clusters.py", title="Clusters", url_path="clusters"),
     st.Page("metapt_explore/pages/pretraining.py", title="Pre-training", url_path="pretraining"),
     st.Page("metapt_explore/pages/fewshot.py", title="Few-shot", url_path="fewshot"),
+    st.Page("metapt_explore/pages/compare.py", title="Compare", url_path="compare"),
 ]
 
 chosen = st.navigation(PAGES)

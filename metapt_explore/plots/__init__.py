@@ -10,6 +10,13 @@ Names and texts come from data and are escaped: plotly reads a little HTML in na
 from __future__ import annotations
 
 from metapt_explore.plots.clusters import cluster_map, cluster_sizes, contingency_map
+from metapt_explore.plots.compare import (
+    cost_against_accuracy,
+    difference_forest,
+    efficiency_curve,
+    paired_means,
+    variance_bars,
+)
 from metapt_explore.plots.losses import meta_loss
 from metapt_explore.plots.probe import probe_dots
 from metapt_explore.plots.quality import quality_against_gain
@@ -22,11 +29,16 @@ __all__ = [
     "cluster_map",
     "cluster_sizes",
     "contingency_map",
+    "cost_against_accuracy",
+    "difference_forest",
+    "efficiency_curve",
     "help_map",
     "meta_loss",
     "method_colors",
+    "paired_means",
     "probe_dots",
     "quality_against_gain",
     "seed_spread",
     "start_curves",
+    "variance_bars",
 ]

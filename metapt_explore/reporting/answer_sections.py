@@ -49,7 +49,7 @@ def add_tests(document: Document, asked: list[Question], found: list[Comparison]
             "within that margin."
         )
     )
-    document.add(Table(_question_table(asked, found), "Differences in points of accuracy, mean over tasks."))
+    document.add(Table(question_table(asked, found), "Differences in points of accuracy, mean over tasks."))
     panels = {f"{q.method} − {q.baseline}": _lines(a) for q, a in list(zip(asked, found, strict=True))[:DRAWN]}
     caption = (
         "Difference for each task and, in bold, the primary mean over tasks, with 95 % intervals (not corrected). "
@@ -60,11 +60,12 @@ def add_tests(document: Document, asked: list[Question], found: list[Comparison]
         if question.primary:
             document.add(Heading(f"{question.method} against {question.baseline}, task by task", 3))
             document.add(
-                Table(_task_rows(answer), "Secondary tests. Wins, ties and losses are counted over pairs of seeds.")
+                Table(task_rows(answer), "Secondary tests. Wins, ties and losses are counted over pairs of seeds.")
             )
 
 
-def _question_table(asked: list[Question], found: list[Comparison]) -> pd.DataFrame:
+def question_table(asked: list[Question], found: list[Comparison]) -> pd.DataFrame:
+    """A row for each question: difference, intervals, p-values and verdict, written for people."""
     corrected = iter(holm([a.p for q, a in zip(asked, found, strict=True) if not q.primary]))
     rows = []
     for question, answer in zip(asked, found, strict=True):
@@ -88,7 +89,8 @@ def _question_table(asked: list[Question], found: list[Comparison]) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def _task_rows(answer: Comparison) -> pd.DataFrame:
+def task_rows(answer: Comparison) -> pd.DataFrame:
+    """A row for each task of a comparison, written for people."""
     return pd.DataFrame(
         [
             {

@@ -36,10 +36,8 @@ def make_report(record: Record) -> Document:
     if results.empty:
         document.add(Paragraph("Nothing is finished yet: there are no scores to report.", note=True))
         return document
-    methods = _methods(record)
-    margin = float(record.study["evaluation"].get("margin", 0.02))
-    asked = _comparable(record, questions_of(record.study, methods))
-    found = _answers(record, asked, margin)
+    methods, margin = _methods(record), margin_of(record)
+    asked, found = answers(record)
     add_answer(document, record, asked, found)
     add_scores(document, record, methods)
     add_tests(document, asked, found, margin)
@@ -59,20 +57,25 @@ def verdicts(record: Record) -> list[str]:
     """The answers in one sentence each, the primary one first; what a terminal or a page shows."""
     if record.results.empty:
         return []
-    asked = _comparable(record, questions_of(record.study, _methods(record)))
-    margin = float(record.study["evaluation"].get("margin", 0.02))
-    found = _answers(record, asked, margin)
+    asked, found = answers(record)
     return [f"{q.text} {a.sentence} {a.to_settle}" for q, a in zip(asked, found, strict=True)]
+
+
+def answers(record: Record) -> tuple[list[Question], list[Comparison]]:
+    """The questions that a study can answer so far, the primary one first, and what is found."""
+    asked = _comparable(record, questions_of(record.study, _methods(record)))
+    return asked, [compare(record.results, q.method, q.baseline, margin=margin_of(record)) for q in asked]
+
+
+def margin_of(record: Record) -> float:
+    """Differences smaller than this count as none."""
+    return float(record.study["evaluation"].get("margin", 0.02))
 
 
 def _methods(record: Record) -> list[str]:
     """Methods that have scores, in the order of the study; what the study does not list (baselines) behind them."""
     scored = list(dict.fromkeys(record.results["method"]))
     return [name for name in record.methods if name in scored] + [n for n in scored if n not in record.methods]
-
-
-def _answers(record: Record, asked: list[Question], margin: float) -> list[Comparison]:
-    return [compare(record.results, question.method, question.baseline, margin=margin) for question in asked]
 
 
 def _comparable(record: Record, asked: list[Question]) -> list[Question]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapt_explore.runs.files import read_json, read_lines, write_bytes, write_json, write_table
+from metapt_explore.runs.files import read_json, read_lines, read_table, write_bytes, write_json, write_table
 from metapt_explore.runs.peak_memory import PeakWatch
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Artifact:
 
     def table(self, name: str) -> pd.DataFrame:
         """Reads ``name.parquet``."""
-        return pd.read_parquet(self.folder / f"{name}.parquet")
+        return read_table(self.folder / f"{name}.parquet")
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Reads ``name.safetensors``."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+#: Bytes up to which a table stays in memory.
+SMALL = 32 * 1024
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -42,6 +46,19 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     temporary.replace(path)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads Parquet; small tables, of which a study has hundreds, are read once for each time they were written."""
+    found = path.stat()
+    if found.st_size > SMALL:
+        return pd.read_parquet(path)
+    return _small_table(str(path), found.st_mtime_ns, found.st_size).copy()
+
+
+@lru_cache(maxsize=4096)
+def _small_table(path: str, changed: int, size: int) -> pd.DataFrame:
+    return pd.read_parquet(path)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

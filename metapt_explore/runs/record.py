@@ -112,6 +112,17 @@ class Record:
             raise UserError(f"The record in {folder} is damaged: {error}") from None
 
 
+def scores_of(workspace: Workspace, name: str) -> Record:
+    """The scores of a study and nothing else: what its verdicts need, without reading a prompt.
+
+    Raises:
+        UserError: Where the workspace has no such study.
+    """
+    config = workspace.study_config(name)
+    study = _portable(yaml.safe_load(to_yaml(config, brief=True)))
+    return Record(name, config.title, study, results_table(workspace, name), pd.DataFrame())
+
+
 def record_of(workspace: Workspace, name: str) -> Record:
     """Collects what a workspace knows of a study, finished or not.
 

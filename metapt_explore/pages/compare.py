@@ -1,0 +1,155 @@
+"""Compare: the study's own questions, any two methods of any studies, and from a score down to its texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore import plots
+from metapt_explore.errors import UserError
+from metapt_explore.pages import score_lineage, shared
+from metapt_explore.reporting.answer_sections import question_table, task_rows
+from metapt_explore.reporting.report import answers
+from metapt_explore.runs.compare_runs import SideBySide, side_by_side
+from metapt_explore.runs.record import scores_of
+from metapt_explore.runs.results import results_table
+from metapt_explore.runs.workspace import Workspace
+from metapt_explore.statistics import Comparison, compare, variance_sources
+
+COLOURS = {"helped": "green", "hurt": "red", "no difference": "blue", "cannot tell": "orange"}
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    config = shared.study_config(workspace, name)
+    results = results_table(workspace, name)
+    if results.empty:
+        shared.ready(workspace, name, None, "the first few-shot evaluation")
+        return
+    with st.spinner("Comparing …"):
+        _questions(workspace, name, results)
+    _any_two(workspace, name, [method.name for method in config.methods], config.evaluation.margin)
+
+
+def _questions(workspace: Workspace, name: str, results: pd.DataFrame) -> None:
+    st.subheader("The study's questions")
+    asked, found = _answered(str(workspace.folder), name, _stamp(results))
+    if not asked:
+        st.info("No two methods of this study have scores on all tasks with the same seeds yet.")
+        return
+    for question, answer in zip(asked, found, strict=True):
+        if question.primary:
+            st.markdown(f"**{shared.plain(question.text)}** :{COLOURS[answer.verdict]}-badge[{answer.verdict}]")
+            st.markdown(f"{shared.plain(answer.sentence)} {shared.plain(answer.to_settle)}")
+            for caveat in [*answer.caveats, *answer.left_out]:
+                st.caption(shared.plain(caveat))
+    st.dataframe(question_table(asked, found).astype(str), key="questions", hide_index=True)
+    st.caption(
+        "One test is primary: the mean over tasks, a pair of seeds being the unit. The others are secondary, their "
+        "p-values corrected after Holm. *No difference* means that the interval lies within the margin; *cannot tell* "
+        "that it does not, and reaches 0."
+    )
+
+
+def _stamp(results: pd.DataFrame) -> str:
+    """Changes when there is another score."""
+    return f"{len(results)} {hash(tuple(results['artifact']))}"
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _answered(folder: str, name: str, stamp: str) -> tuple[list[Any], list[Comparison]]:
+    return answers(scores_of(Workspace(folder), name))
+
+
+def _any_two(workspace: Workspace, name: str, methods: list[str], margin: float) -> None:
+    st.subheader("Any two methods")
+    choices = _methods(workspace, name, methods)
+    labels = {choice: choice[1] if choice[0] == name else f"{choice[0]}: {choice[1]}" for choice in choices}
+    if len(choices) < 2:
+        st.info("There is only one method with scores.")
+        return
+    left, right = st.columns(2)
+    first_default = next((i for i, c in enumerate(choices) if c[1].startswith("MetaPT")), 0)
+    second_default = next((i for i, c in enumerate(choices) if c[1] == "PPT" and i != first_default), 0)
+    if second_default == first_default:
+        second_default = 1 - first_default if first_default < 2 else 0
+    first = left.selectbox("Method", choices, index=first_default, format_func=lambda c: labels[c], key=f"first_{name}")
+    second = right.selectbox(
+        "against", choices, index=second_default, format_func=lambda c: labels[c], key=f"second_{name}"
+    )
+    if first == second:
+        st.info("Choose two different methods.")
+        return
+    both = side_by_side(workspace, first, second)
+    for note in both.notes:
+        st.warning(shared.plain(note))
+    try:
+        found = compare(both.results, both.first, both.second, margin=margin)
+    except UserError as error:
+        st.info(shared.plain(error))
+        return
+    _show(found, both)
+    score_lineage.pairs(workspace, both, first, second)
+
+
+def _methods(workspace: Workspace, name: str, own: list[str]) -> list[tuple[str, str]]:
+    """Methods that have scores: those of this study first, then of the others."""
+    found = []
+    for study in [name, *(other for other in shared.study_names(workspace) if other != name)]:
+        try:
+            entries = workspace.index(study)
+        except UserError:
+            continue
+        scored = dict.fromkeys(e["method"] for e in entries if e["kind"] in ("fewshot", "baseline") and e.get("method"))
+        order = [m for m in own if m in scored] + [m for m in scored if m not in own] if study == name else list(scored)
+        found += [(study, method) for method in order]
+    return found
+
+
+def _show(found: Comparison, both: SideBySide) -> None:
+    st.markdown(f":{COLOURS[found.verdict]}-badge[{found.verdict}] {shared.plain(found.sentence)}")
+    st.caption(shared.plain(" ".join([found.to_settle, *found.caveats, *found.left_out])))
+    left, right = st.columns(2)
+    with left:
+        shared.draw(
+            plots.difference_forest(found),
+            "forest",
+            "Difference on each task and in the mean, with 95 % intervals (of single tasks not corrected). Blue "
+            "intervals do not reach 0; grey ones do, so nobody can tell.",
+        )
+    with right:
+        shared.draw(
+            plots.paired_means(both.results, [both.second, both.first]),
+            "paired",
+            "A line is one pair of seeds: its mean over tasks under each method. Lines that nearly all rise: the "
+            "difference is steady. Lines that cross: seeds decide more than the method.",
+        )
+    with st.expander("Task by task", key="task_by_task"):
+        st.dataframe(task_rows(found), key="tasks", hide_index=True)
+    st.markdown("**Where the variance comes from**")
+    sources = pd.concat(
+        [variance_sources(both.results, m).assign(method=m) for m in (both.first, both.second)], ignore_index=True
+    )
+    pooled = sources[sources["task"] == "all tasks"]
+    whole = found.spread[0] if found.spread else None
+    if pooled["share"].notna().any():
+        shared.draw(
+            plots.variance_bars(pooled),
+            "variance",
+            "The longer a bar, the more a method's score depends on luck; its parts say on which: the few-shot sample "
+            "(data seed) or pre-training and its start (initialisation seed).",
+        )
+    elif len(pooled):
+        st.caption(shared.plain(f"It cannot be split by source: {pooled['note'].iloc[0]}."))
+    if whole is not None and whole.ratio is not None:
+        between = "" if whole.low is None else f" (95 %: {whole.low:.2f} to {whole.high:.2f})"
+        st.caption(
+            shared.plain(
+                f"Standard deviation over seeds, {both.first} / {both.second}: {whole.ratio:.2f}{between}. Below 1 the "
+                "first is steadier."
+            )
+        )
+
+
+shared.show_page("Compare", _page)

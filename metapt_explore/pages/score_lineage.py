@@ -1,0 +1,66 @@
+"""From a score down to the prompt, the tasks, the clusters and the very texts behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore.pages import shared
+from metapt_explore.runs.compare_runs import SideBySide
+from metapt_explore.runs.find_lineage import lineage
+from metapt_explore.runs.lineage import Lineage
+from metapt_explore.runs.workspace import Workspace
+
+UNIT = ["task", "data_seed", "init_seed"]
+#: A browser shows no more texts than this.
+MOST_TEXTS = 500
+
+
+def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second: tuple[str, str]) -> None:
+    """Every score of two methods side by side; the one that is chosen is traced back."""
+    st.subheader("From a score down to its texts")
+    table = both.results.pivot_table(index=UNIT, columns="method", values="accuracy", dropna=False).dropna(how="all")
+    table = (100 * table.reindex(columns=[both.first, both.second])).round(1).reset_index()
+    table["difference"] = (table[both.first] - table[both.second]).round(1)
+    event: Any = st.dataframe(
+        table, key="units", hide_index=True, on_select="rerun", selection_mode="single-row", height=280
+    )
+    st.caption("Accuracy in percent, a row for each task and pair of seeds. Choose a row to see what is behind it.")
+    chosen = (event or {}).get("selection", {}).get("rows", [])
+    row = table.iloc[chosen[0] if chosen and chosen[0] < len(table) else 0]
+    which = st.segmented_control(
+        "Of which method?", [both.first, both.second], default=both.first, key="lineage_of", required=True
+    )
+    study, method = first if which == both.first else second
+    if pd.isna(row["init_seed"]):
+        st.info("A baseline has no prompt, so there is nothing that was pre-trained behind it.")
+        return
+    with shared.guard():
+        found = lineage(workspace, study, method, str(row["task"]), int(row["data_seed"]), int(row["init_seed"]))
+        _show(found)
+
+
+def _show(found: Lineage) -> None:
+    st.code(str(found), language=None, wrap_lines=True)
+    st.caption("What was made of what, down to the source, with the versions and the commands that make it again.")
+    with st.expander("The labelled rows: train, dev and test", key="lineage_rows"), shared.guard():
+        st.dataframe(found.rows().head(MOST_TEXTS), key="lineage_rows_table", hide_index=True)
+    with st.expander("The texts that were pre-trained on, the most drawn first", key="lineage_texts"), shared.guard():
+        texts = found.texts()
+        if texts.empty:
+            st.caption("The prompt was not pre-trained: there is none.")
+            return
+        shown = texts.sort_values("drawn", ascending=False, kind="stable")
+        st.dataframe(shown.head(MOST_TEXTS), key="lineage_texts_table", hide_index=True)
+        drawn = int((texts["drawn"] > 0).sum())
+        st.caption(f"{drawn:,} of {len(texts):,} were drawn; the first {min(MOST_TEXTS, len(texts))} are shown.")
+        st.download_button(
+            "Download all as CSV",
+            data=lambda: texts.to_csv(index=False).encode(),
+            file_name="texts.csv",
+            mime="text/csv",
+            key="lineage_download",
+            on_click="ignore",
+        )

@@ -1,0 +1,211 @@
+"""How sure a difference is, where the variance comes from, and what accuracy costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from metapt_explore.plots.style import BLUE, GREY, PALETTE, finish, method_colors, nothing_yet, plain
+from metapt_explore.statistics import Comparison
+
+PAIR = ["init_seed", "data_seed"]
+
+
+def difference_forest(found: Comparison) -> go.Figure:
+    """Draws the difference of two methods on each task and, lowest and bold, in the mean, with 95 % intervals.
+
+    Blue where the interval does not reach 0, grey where it does.
+
+    Args:
+        found: What `compare` returned.
+    """
+    rows = [(task.task, task.difference, task.low, task.high) for task in found.per_task]
+    rows.append(("mean over tasks", found.difference, found.low, found.high))
+    figure = go.Figure()
+    for place, (name, difference, low, high) in enumerate(rows):
+        sure = low is not None and high is not None and (low > 0 or high < 0)
+        last = place == len(rows) - 1
+        error = None
+        if low is not None and high is not None:
+            error = {
+                "type": "data",
+                "symmetric": False,
+                "array": [100 * (high - difference)],
+                "arrayminus": [100 * (difference - low)],
+                "thickness": 4 if last else 2,
+                "width": 0,
+            }
+        said = f", 95 % {100 * low:+.1f} to {100 * high:+.1f}" if low is not None and high is not None else ""
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * difference],
+                y=[plain(name, 40)],
+                error_x=error,
+                mode="markers",
+                marker={"color": BLUE if sure else GREY, "size": 13 if last else 9, "symbol": "diamond"},
+                showlegend=False,
+                hovertemplate=f"%{{y}}: %{{x:+.1f}} points{said}<extra></extra>",
+            )
+        )
+    figure.add_vline(x=0, line={"color": GREY, "width": 1, "dash": "dot"})
+    figure = finish(figure)
+    title = f"points of accuracy: {plain(found.method, 30)} − {plain(found.baseline, 30)}"
+    figure.update_xaxes(title_text=title)
+    figure.update_yaxes(autorange="reversed", type="category", title_text="task")
+    figure.update_layout(height=150 + 32 * len(rows))
+    return figure
+
+
+def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
+    """Draws the mean over tasks of every pair of seeds, one line a pair from method to method.
+
+    Only pairs that have every task under every method are drawn.
+
+    Args:
+        results: What `results_table` returned.
+        methods: Methods, in the order in which they stand.
+    """
+    own = results[results["method"].isin(methods)].dropna(subset=PAIR)
+    table = own.pivot_table(index=PAIR, columns=["method", "task"], values="accuracy").dropna()
+    present = [method for method in methods if method in set(own["method"])]
+    if table.empty or len(present) < 2:
+        return nothing_yet("No pair of seeds has all tasks under both methods yet.")
+    means = table.T.groupby(level="method").mean().T[present]
+    colors = method_colors(methods)
+    figure = go.Figure()
+    names = [plain(method, 40) for method in present]
+    for pair, scores in means.iterrows():
+        init_seed, data_seed = pair
+        figure.add_trace(
+            go.Scatter(
+                x=names,
+                y=(100 * scores).to_list(),
+                mode="lines+markers",
+                line={"color": GREY, "width": 1},
+                marker={"color": [colors[method] for method in present], "size": 9},
+                showlegend=False,
+                hovertemplate=f"%{{y:.1f}} %, initialisation seed {init_seed}, data seed {data_seed}<extra></extra>",
+            )
+        )
+    figure.add_trace(
+        go.Scatter(
+            x=names,
+            y=(100 * means.mean()).to_list(),
+            mode="markers",
+            marker={"symbol": "line-ew", "size": 40, "line": {"width": 3, "color": [colors[m] for m in present]}},
+            showlegend=False,
+            hovertemplate="mean %{y:.1f} %<extra></extra>",
+        )
+    )
+    figure = finish(figure)
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
+    figure.update_layout(height=380)
+    return figure
+
+
+def variance_bars(sources: pd.DataFrame) -> go.Figure:
+    """Draws each method's variance by source, as standard deviations in points that add up in squares.
+
+    Args:
+        sources: Rows of `variance_sources` of all tasks together, with a column method: source, variance, share.
+    """
+    known = sources[sources["variance"].notna()]
+    if known.empty or not known["share"].notna().any():
+        return nothing_yet("The variance cannot be split by source: that needs several seeds of both kinds.")
+    figure = go.Figure()
+    for place, source in enumerate(dict.fromkeys(known["source"])):
+        rows = known[known["source"] == source]
+        figure.add_trace(
+            go.Bar(
+                x=[10_000 * float(value) for value in rows["variance"]],
+                y=[plain(method, 40) for method in rows["method"]],
+                orientation="h",
+                name=plain(source),
+                marker={"color": PALETTE[place % len(PALETTE)]},
+                customdata=[
+                    [100 * float(v) ** 0.5, 100 * float(s)]
+                    for v, s in zip(rows["variance"], rows["share"], strict=True)
+                ],
+                hovertemplate="%{customdata[0]:.1f} points, %{customdata[1]:.0f} % of the variance",
+            )
+        )
+    figure = finish(figure)
+    figure.update_layout(barmode="stack", bargap=0.3, height=170 + 40 * known["method"].nunique())
+    figure.update_xaxes(title_text="variance of accuracy (points²)")
+    figure.update_yaxes(autorange="reversed", type="category")
+    return figure
+
+
+def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
+    """Draws what a method costs against what it gives: seconds of pre-training and tuning for one score.
+
+    Args:
+        results: What `results_table` returned.
+        methods: All methods of the study, so that each keeps its colour.
+    """
+    if results.empty:
+        return nothing_yet("No score is there yet.")
+    colors = method_colors(methods)
+    figure = go.Figure()
+    for method in methods:
+        own = results[results["method"] == method]
+        if own.empty:
+            continue
+        tasks = own.groupby("task")["accuracy"].mean()
+        # A prompt is pre-trained once for all tasks of its seed.
+        before = own.drop_duplicates(["init_seed", "pretraining_seconds"])["pretraining_seconds"].mean()
+        seconds = float(own["seconds"].mean()) + float(before) / max(1, own["task"].nunique())
+        figure.add_trace(
+            go.Scatter(
+                x=[max(seconds, 0.01)],
+                y=[100 * float(tasks.mean())],
+                error_y={"type": "data", "array": [100 * float(own.groupby("task")["accuracy"].std(ddof=1).mean())]},
+                mode="markers+text",
+                marker={"color": colors[method], "size": 13},
+                text=[plain(method, 30)],
+                textposition="top center",
+                showlegend=False,
+                hovertemplate="%{text}: %{y:.1f} % for %{x:.1f} s a score<extra></extra>",
+            )
+        )
+    figure = finish(figure)
+    figure.update_xaxes(type="log", title_text="seconds a score: tuning and its share of pre-training (logarithmic)")
+    figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
+    figure.update_layout(height=420)
+    return figure
+
+
+def efficiency_curve(efficiency: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
+    """Draws the mean accuracy by the number of labelled examples a class.
+
+    Args:
+        efficiency: What `efficiency_table` returned.
+        methods: All methods of the study, so that each keeps its colour.
+    """
+    if efficiency.empty or efficiency["shots"].nunique() < 2:
+        return nothing_yet("Scores with other numbers of examples come with `evaluation.more_shots`.")
+    colors = method_colors(methods)
+    figure = go.Figure()
+    for method in methods:
+        own = efficiency[efficiency["method"] == method]
+        if own.empty:
+            continue
+        by_shots = own.groupby(["shots", "task"])["accuracy"].mean().groupby("shots").mean()
+        figure.add_trace(
+            go.Scatter(
+                x=by_shots.index.to_list(),
+                y=(100 * by_shots).to_list(),
+                mode="lines+markers",
+                line={"color": colors[method], "width": 2},
+                name=plain(method),
+                hovertemplate="%{x} examples a class: %{y:.1f} %",
+            )
+        )
+    figure = finish(figure)
+    figure.update_xaxes(type="log", title_text="labelled examples a class (logarithmic)")
+    figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
+    figure.update_layout(height=400)
+    return figure

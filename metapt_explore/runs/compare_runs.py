@@ -1,0 +1,64 @@
+"""Scores of methods of any studies, side by side, as far as they were measured on the same few-shot rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from metapt_explore.runs.results import results_table
+from metapt_explore.runs.workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class SideBySide:
+    """Two methods, ready for `statistics.compare`.
+
+    Attributes:
+        results: Their scores; ``method`` holds the two names.
+        first: What the first method is called there.
+        second: The same of the second.
+        notes: What was left out, and why.
+    """
+
+    results: pd.DataFrame
+    first: str
+    second: str
+    notes: list[str] = field(default_factory=list)
+
+
+def side_by_side(workspace: Workspace, first: tuple[str, str], second: tuple[str, str]) -> SideBySide:
+    """Puts two methods side by side.
+
+    Scores of two studies can be compared where both were tuned and tested on the same rows: tasks whose few-shot rows
+    differ (other shots, test rows, seeds or data) are left out.
+
+    Args:
+        workspace: Where both studies are.
+        first: Study and method.
+        second: Study and method that it is compared with.
+
+    Raises:
+        UserError: Where there is no such study.
+    """
+    names = [method if first[0] == second[0] else f"{study}: {method}" for study, method in (first, second)]
+    tables = []
+    for (study, method), name in zip((first, second), names, strict=True):
+        table = results_table(workspace, study)
+        tables.append(table[table["method"] == method].assign(method=name, study=study))
+    notes: list[str] = []
+    if first[0] != second[0]:
+        splits = [_splits(workspace, study) for study in (first[0], second[0])]
+        tasks = [set(table["task"]) for table in tables]
+        same = {task for task in tasks[0] & tasks[1] if splits[0].get(task) == splits[1].get(task)}
+        if differ := sorted((tasks[0] & tasks[1]) - same):
+            notes.append(f"Not compared, because the two studies have other few-shot rows there: {', '.join(differ)}.")
+        if alone := sorted(tasks[0] ^ tasks[1]):
+            notes.append(f"Only one of the two has scores on: {', '.join(alone)}.")
+        tables = [table[table["task"].isin(same)] for table in tables]
+    return SideBySide(pd.concat(tables, ignore_index=True), names[0], names[1], notes)
+
+
+def _splits(workspace: Workspace, study: str) -> dict[str, str]:
+    """The artifact of few-shot rows that a study's scores were made on, by task."""
+    return {entry["task"]: entry["id"] for entry in workspace.current_index(study) if entry["kind"] == "split"}
