@@ -1,0 +1,126 @@
+"""The model card of an exported prompt: what it is, how to use it, how good it was, what it was made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.handover.facts import PromptFacts
+from metapt_explore.handover.loader import LOADER
+from metapt_explore.handover.peft_format import STARTERS, base_model
+
+CLASSIFY = """```bash
+metapt classify --prompt FOLDER < texts.txt        # a JSON object a line: label and probabilities
+```"""
+PEFT = {
+    "CAUSAL_LM": "AutoModelForCausalLM",
+    "SEQ_2_SEQ_LM": "AutoModelForSeq2SeqLM",
+    "FEATURE_EXTRACTION": "AutoModel",
+}
+
+
+def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> str:
+    """Writes the card, with the head that hubs read.
+
+    Args:
+        facts: Of the prompt.
+        study: The study that made it.
+        with_adapter: Whether the folder holds a PEFT adapter, too.
+    """
+    made, base = facts.made_by, base_model(str(facts.model["name"]))
+    head: dict[str, Any] = {
+        "base_model": base,
+        "tags": ["prompt-tuning", "few-shot", "metapt"],
+        **({"library_name": "peft"} if with_adapter else {}),
+    }
+    tuned = made["task"] is not None
+    what = (
+        f"tuned on {study.evaluation.shots} examples a class of `{made['task']}` (data seed {made['data_seed']})"
+        if tuned
+        else "a start for few-shot prompt tuning, not tuned on any task"
+    )
+    lines = [
+        "---",
+        yaml.safe_dump(head, sort_keys=False).rstrip(),
+        "---",
+        "",
+        f"# Soft prompt of {made['method']} for {base}",
+        "",
+        f"{facts.tokens} vectors of {facts.width} numbers for a frozen language model, placement `{facts.placement}`; "
+        f"{what}.",
+        f"Pre-trained by `{made['method']}` of the study `{made['study']}`, initialisation seed {made['init_seed']}.",
+        "",
+        f"A text is read as `{_one_line(facts.template)}`; classes: {_classes(facts)}.",
+        "",
+        "## Use",
+        "",
+        CLASSIFY,
+        "",
+    ]
+    if with_adapter:
+        lines += [*_peft_lines(facts), ""]
+    if facts.token_ids is not None:
+        lines += [
+            "Without metapt_explore, with transformers alone (this is all there is to it):",
+            "",
+            f"```python\n{LOADER.strip()}\n```",
+            "",
+        ]
+    lines += ["## How good", "", *_scores(facts), "", "## Made with", "", *_made_with(facts)]
+    return "\n".join(lines) + "\n"
+
+
+def _one_line(template: str) -> str:
+    return template.replace("\n", "⏎").replace("`", "'")
+
+
+def _classes(facts: PromptFacts) -> str:
+    said = []
+    for name, label in facts.labels.items():
+        words = label.get("words") or [label.get("description", "")]
+        said.append(f"{name} ({', '.join(f'*{word}*' for word in words)})")
+    return ", ".join(said)
+
+
+def _peft_lines(facts: PromptFacts) -> list[str]:
+    from metapt_explore.handover.peft_format import TASK_TYPES
+
+    auto = PEFT[TASK_TYPES[facts.family, facts.placement]]
+    return [
+        "With PEFT:",
+        "",
+        "```python",
+        "from peft import PeftModel",
+        f"from transformers import {auto}",
+        "",
+        f'base = {auto}.from_pretrained("{base_model(str(facts.model["name"]))}")',
+        'model = PeftModel.from_pretrained(base, "FOLDER")',
+        "```",
+    ]
+
+
+def _scores(facts: PromptFacts) -> list[str]:
+    made = facts.made_by
+    if made.get("accuracy") is None:
+        return ["It has no score of its own: scores belong to prompts that were tuned on a task."]
+    return [
+        f"Accuracy {100 * made['accuracy']:.1f} % on the study's test rows of `{made['task']}` "
+        f"({100 * made['start_accuracy']:.1f} % before tuning), for this one pair of seeds. Other seeds give other "
+        "scores: see the study's report for their spread, and do not choose a prompt by its test score.",
+    ]
+
+
+def _made_with(facts: PromptFacts) -> list[str]:
+    versions = facts.manifest.get("versions", {})
+    said = ", ".join(f"{name} {number}" for name, number in versions.items())
+    lines = [
+        f"{said or 'versions unknown'}; artifact `{facts.made_by['artifact']}`; model files {facts.model_hash[:16]}."
+    ]
+    if facts.model["name"] in STARTERS:
+        lines.append(
+            f"The starter model `{facts.model['name']}` comes out of a package, in which its weights are rounded: with "
+            "the hub's own weights predictions differ a little."
+        )
+    return lines

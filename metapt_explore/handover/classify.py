@@ -1,0 +1,126 @@
+"""Classifies texts with an exported prompt, as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from metapt_explore.errors import UserError
+from metapt_explore.handover.facts import PROMPT_FILE, PromptFacts
+from metapt_explore.texts.rows import TextInput
+
+Calibration = Literal["none", "batch_mean", "content_free"]
+CONTENT_FREE = ("N/A", "nothing", "...")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of a text.
+
+    Attributes:
+        label: The most probable class; None for a blank text.
+        probabilities: Of each class.
+    """
+
+    label: str | None
+    probabilities: dict[str, float]
+
+
+class Classifier:
+    """An exported prompt with its model.
+
+    Args:
+        folder: What `export_prompt` wrote.
+        calibration: ``none``; ``content_free``: takes off what the model says of texts that say nothing;
+            ``batch_mean``: takes off what it says of each batch on average, for classes that are about equally common.
+        model: Another name or folder of the same model, where it lies elsewhere on this machine.
+        device: Where the model runs.
+        dtype: Its number format.
+
+    Raises:
+        UserError: Where the folder holds no prompt, or the model cannot be found or is another one.
+
+    Example:
+        >>> classifier = Classifier(Path("exported"))  # doctest: +SKIP
+        >>> [found.label for found in classifier.classify(["what a film", "never again"])]  # doctest: +SKIP
+        ['positive', 'negative']
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        calibration: Calibration = "none",
+        model: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+    ) -> None:
+        from metapt_explore.prompts.models import content_hash, load_backbone, model_folder
+        from metapt_explore.prompts.stored import find_tensor
+
+        self.facts = PromptFacts.load(folder)
+        changes: dict[str, Any] = {"device": device, "dtype": dtype, **({"name": model} if model else {})}
+        config = self.facts.model_config(**changes)
+        self.notes: list[str] = []
+        if content_hash(model_folder(config.name, config.revision)) != self.facts.model_hash:
+            self.notes.append(f"The files of the model '{config.name}' are not those that the prompt was made for.")
+        stored = find_tensor(folder / PROMPT_FILE, "prompt", "prompt")
+        self.backbone = load_backbone(config, self.facts.placement, self.notes.append, self.facts.tokens)
+        stored.check_fits(self.facts.tokens, self.backbone.width)
+        self.prompt = stored.read().to(self.backbone.device)
+        labels = self.facts.labels_config
+        self.reader = self.backbone.reader(labels, str(folder), self.facts.decode == "whole_vocabulary")
+        self.classes = list(labels.labels)
+        if self.facts.decode == "whole_vocabulary" and calibration != "none":
+            raise UserError("Calibration goes with label words that compete with one another, not with `decode: all`.")
+        self.calibration: Calibration = calibration
+        self._nothing: Any = None
+
+    def classify(self, texts: Iterable[TextInput], batch: int = 64) -> Iterator[Prediction]:
+        """Classifies texts one after the other.
+
+        Args:
+            texts: Texts, or pairs of texts; a blank one gets no label.
+            batch: How many are looked at together.
+
+        Yields:
+            One prediction a text, in their order.
+        """
+        stream = iter(texts)
+        while rows := list(islice(stream, batch)):
+            yield from self._batch(rows)
+
+    def _batch(self, rows: list[TextInput]) -> Iterator[Prediction]:
+        filled = [row for row in rows if (row if isinstance(row, str) else " ".join(row)).strip()]
+        found = iter(self._probabilities(filled)) if filled else iter(())
+        for row in rows:
+            if not (row if isinstance(row, str) else " ".join(row)).strip():
+                yield Prediction(None, {})
+                continue
+            shares = dict(zip(self.classes, next(found), strict=False))
+            yield Prediction(max(shares, key=lambda name: shares[name]), shares)
+
+    def _probabilities(self, rows: list[TextInput]) -> list[list[float]]:
+        from metapt_explore.prompts.score_calibration import calibrated
+
+        scores = self._scores(rows)
+        if self.calibration == "batch_mean":
+            scores = calibrated(scores, scores)
+        elif self.calibration == "content_free":
+            if self._nothing is None:
+                pairs = self.reader.template.slot("text_pair") is not None
+                self._nothing = self._scores([(text, text) if pairs else text for text in CONTENT_FREE])
+            scores = calibrated(scores, self._nothing)
+        if self.facts.decode == "whole_vocabulary":
+            # Log-probabilities of the classes and of everything else already.
+            return [row[: len(self.classes)] for row in self.reader.verbalizer.for_loss(scores).exp().tolist()]
+        shares: list[list[float]] = scores.softmax(-1).tolist()
+        return shares
+
+    def _scores(self, rows: list[TextInput]) -> Any:
+        bank = self.backbone.bank(rows, self.reader)
+        scores = self.backbone.score_all(self.prompt[None], bank, self.reader)[0]
+        self.backbone.forget(rows, self.reader)  # a stream has no end
+        return scores

@@ -1,0 +1,84 @@
+"""What one must know to use a prompt: its model, where it stands, and how classes are read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.config import Family, LabelsConfig, ModelConfig, Placement, parse
+from metapt_explore.errors import UserError
+from metapt_explore.runs.files import read_json, write_json
+
+FORMAT = 1
+FACTS_FILE, PROMPT_FILE = "prompt.json", "prompt.safetensors"
+
+
+@dataclass(frozen=True)
+class PromptFacts:
+    """What lies beside a prompt in ``prompt.json``.
+
+    Attributes:
+        model: Name, revision, family and sentinel of the frozen model; ``max_text_tokens``.
+        model_hash: Content hash of the model's files.
+        family: Its family.
+        placement: Where the prompt stands.
+        tokens: Vectors of the prompt.
+        width: Numbers in a vector.
+        template: How a text is read.
+        labels: Class name to its ``words`` (or its ``description``, for sentence encoders).
+        decode: What label words compete with.
+        token_ids: The template and words as tokens of the model, where classes are read from one token each: ``first``
+            (what the tokenizer puts in front of a text), ``before`` and ``tail`` of the template, ``words`` by class.
+        made_by: Study, method, seeds, artifact and scores.
+        manifest: Versions and hardware.
+        format: Of the file.
+    """
+
+    model: dict[str, Any]
+    model_hash: str
+    family: Family
+    placement: Placement
+    tokens: int
+    width: int
+    template: str
+    labels: dict[str, dict[str, Any]]
+    decode: str
+    token_ids: dict[str, Any] | None
+    made_by: dict[str, Any]
+    manifest: dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def labels_config(self) -> LabelsConfig:
+        """Template and classes."""
+        return parse(LabelsConfig, {"template": self.template, "labels": self.labels}, FACTS_FILE)
+
+    def model_config(self, **changes: Any) -> ModelConfig:
+        """How the model is loaded; `changes` are other settings of `ModelConfig`."""
+        return parse(ModelConfig, {**self.model, **changes}, FACTS_FILE)
+
+    def save(self, folder: Path) -> Path:
+        """Writes ``prompt.json``."""
+        write_json(folder / FACTS_FILE, asdict(self))
+        return folder / FACTS_FILE
+
+    @classmethod
+    def load(cls, folder: Path) -> PromptFacts:
+        """Reads ``prompt.json``.
+
+        Raises:
+            UserError: Where there is none, or it is not of this format.
+        """
+        file = folder / FACTS_FILE
+        found = read_json(file)
+        if not isinstance(found, dict):
+            raise UserError(
+                f"{folder} holds no prompt: {FACTS_FILE} is missing or damaged. `metapt export` writes one."
+            )
+        if found.get("format") != FORMAT:
+            raise UserError(f"{file} is of format {found.get('format')}; this version reads format {FORMAT}.")
+        try:
+            return cls(**found)
+        except TypeError as error:
+            raise UserError(f"{file} is damaged: {error}") from None
