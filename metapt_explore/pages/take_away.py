@@ -1,0 +1,165 @@
+"""Take away: a prompt, the report, and the study itself, each with the lines that use it."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import streamlit as st
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.pages import shared
+from metapt_explore.runs.results import fewshot_entries
+from metapt_explore.runs.workspace import Workspace
+
+UNTUNED = "(the pre-trained prompt itself)"
+#: Seconds that an export or a report may take.
+PATIENCE = 300
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    config = shared.study_config(workspace, name)
+    with shared.guard():
+        _prompt(workspace, name, config)
+    st.divider()
+    with shared.guard():
+        _report(workspace, name)
+    st.divider()
+    _study(workspace, name)
+
+
+# -------------------------------------------------------------------------------------------- prompt
+
+
+def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
+    st.subheader("A prompt")
+    done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
+    if not done:
+        shared.ready(workspace, name, None, "the first prompt")
+        return
+    methods = list(dict.fromkeys(entry["method"] for entry in done))
+    left, middle, right, last = st.columns(4)
+    first = methods.index("MetaPT") if "MetaPT" in methods else len(methods) - 1
+    method = left.selectbox("Method", methods, index=first, key=f"away_method_{name}")
+    seeds = [entry["init_seed"] for entry in done if entry["method"] == method]
+    init_seed = middle.selectbox("Initialisation seed", seeds, key=f"away_init_{method}")
+    scored = [
+        e
+        for e in fewshot_entries(workspace, name)
+        if e["method"] == method and e["init_seed"] == init_seed and workspace.artifact(e["id"]).status == "done"
+    ]
+    tasks = [UNTUNED, *(entry["task"] for entry in scored)]
+    task = right.selectbox("Tuned on", tasks, index=min(1, len(scored)), key=f"away_task_{name}")
+    words = ["--method", str(method), "--init-seed", str(init_seed)]
+    if task != UNTUNED:
+        data_seed = last.selectbox("Data seed", config.evaluation.data_seeds_of(int(init_seed or 0)), key="away_data")
+        words += ["--task", str(task), "--data-seed", str(data_seed)]
+    st.caption(
+        "Do not choose a prompt by its test score: that is choosing on test. Any pair of seeds is as good as another; "
+        "the report says how far they lie apart."
+    )
+    key = f"export {name} {' '.join(words)}"
+    kept = st.session_state.setdefault("exports", {})
+    if st.button("Make the folder", key="make_export", type="primary"):
+        with st.spinner("Writing …"):
+            kept[key] = _made(["export", name, *words], workspace)
+            while len(kept) > 8:
+                kept.pop(next(iter(kept)))
+    if key in kept:
+        files, archive = kept[key]
+        st.download_button(
+            "Download (ZIP)",
+            data=archive,
+            file_name=f"{name}-{method}{'' if task == UNTUNED else f'-{task}'}.zip".replace(" ", "-"),
+            mime="application/zip",
+            key="download_export",
+            on_click="ignore",
+        )
+        st.caption(shared.plain(f"In it: {', '.join(sorted(files))}."))
+        with st.expander("The model card, with the lines that use it", key="card", expanded=True):
+            st.code(files["README.md"].decode(), language="markdown", wrap_lines=True)
+    setting = f" --workspace {workspace.folder}"
+    st.caption("The same in a terminal, and what to do with it:")
+    st.code(
+        f"metapt export {name} {' '.join(words)} --out my-prompt{setting}\n"
+        "metapt classify --prompt my-prompt < texts.txt",
+        language="bash",
+    )
+
+
+def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], bytes]:
+    """Runs a command of ours that writes a folder, and returns its files and a ZIP of them."""
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "out"
+        command = [sys.executable, "-m", "metapt_explore", *words, "--workspace", str(workspace.folder)]
+        done = subprocess.run(
+            [*command, "--out", str(folder)], capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        if done.returncode != 0:
+            raise OSError((done.stderr.strip().splitlines() or ["it said nothing"])[-1])
+        files = {
+            str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()
+        }
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file, content in files.items():
+            archive.writestr(file, content)
+    return files, packed.getvalue()
+
+
+# ---------------------------------------------------------------------------------- report and study
+
+
+def _report(workspace: Workspace, name: str) -> None:
+    st.subheader("The report")
+    scored = [e for e in fewshot_entries(workspace, name) if workspace.artifact(e["id"]).status == "done"]
+    if not scored:
+        st.caption("There is something to report when the first score is finished.")
+        return
+    st.caption("What was asked, the answer, how sure it is and what it was made with; HTML in one file, and Markdown.")
+    kept = st.session_state.setdefault("reports", {})
+    key = f"{name} {len(scored)}"
+    if st.button("Write the report", key="make_report"):
+        with st.spinner("Writing …"):
+            kept.clear()
+            kept[key] = _made(["report", name], workspace)
+    if key in kept:
+        files, archive = kept[key]
+        left, right = st.columns(2)
+        html = files["report.html"]
+        left.download_button(
+            "Download report.html", html, "report.html", "text/html", key="report_html", on_click="ignore"
+        )
+        right.download_button(
+            "Download all (ZIP)", archive, f"{name}-report.zip", "application/zip", key="report_zip", on_click="ignore"
+        )
+    st.code(f"metapt report {name} --workspace {workspace.folder}", language="bash")
+
+
+def _study(workspace: Workspace, name: str) -> None:
+    st.subheader("The study")
+    file = workspace.study_folder(name) / "study.yaml"
+    st.caption(
+        "All settings in one file. Whoever has it and the texts makes the same scores again; these commands are all "
+        "it takes."
+    )
+    with shared.guard(file.parent):
+        st.download_button(
+            "Download study.yaml", file.read_bytes(), f"{name}.yaml", "text/yaml", key="study_yaml", on_click="ignore"
+        )
+    st.code(
+        f"metapt plan {name}.yaml          # what it will cost here\n"
+        f"metapt run {name}.yaml           # killed and run again, it goes on\n"
+        f"metapt results --study {name}\n"
+        f"metapt report {name} --record    # with the scores, without a text: to be published",
+        language="bash",
+    )
+    with st.expander("Look at it", key="study_text"), shared.guard(file.parent):
+        st.code(file.read_text(encoding="utf-8"), language="yaml", wrap_lines=True)
+
+
+shared.show_page("Take away", _page)
