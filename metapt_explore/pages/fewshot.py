@@ -9,11 +9,18 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.config import NOT_ON_TEST
+from metapt_explore.config import NOT_ON_TEST, StudyConfig
 from metapt_explore.pages import shared
 from metapt_explore.run_terminal import caution
 from metapt_explore.runs.artifact import Artifact
-from metapt_explore.runs.results import curves_table, fewshot_entries, results_table, split_warnings, summary_table
+from metapt_explore.runs.results import (
+    curves_table,
+    efficiency_table,
+    fewshot_entries,
+    results_table,
+    split_warnings,
+    summary_table,
+)
 from metapt_explore.runs.workspace import Workspace
 
 PERCENT = ("start", "mean", "std", "worst")
@@ -57,6 +64,7 @@ def _scores(workspace: Workspace, name: str) -> None:
         return
     if len(finished) < wanted:
         st.info(f"{len(finished)} of {wanted} cells are finished; the rest is added as it comes.")
+        _grid(workspace, name, config)
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
     with shared.guard():
         results = results_table(workspace, name)
@@ -88,9 +96,51 @@ def _scores(workspace: Workspace, name: str) -> None:
             "same pair: if nearly all rise from one method to the next, the difference is steady; if they cross, "
             "seeds decide more than the method. A tall column of points is a large variance.",
         )
+        if config.evaluation.more_shots:
+            st.subheader("With fewer and with more examples")
+            shared.draw(
+                plots.efficiency_curve(efficiency_table(workspace, name), methods),
+                "efficiency",
+                "Mean accuracy by the number of labelled examples a class. How far to the left of another line the "
+                "same height is reached says how many labels a method saves.",
+            )
+        st.subheader("Cost against accuracy")
+        shared.draw(
+            plots.cost_against_accuracy(results, methods),
+            "cost",
+            "Right: more seconds for one score, its share of pre-training among them (on the machines that computed "
+            "it, with whatever else they did). Up: better. The bar is a standard deviation over seeds. What lies above "
+            "and to the left of another is better and cheaper.",
+        )
         if "words" in results:
             _chosen_words(results)
         _all(results, name)
+
+
+def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
+    """Which cells are there: share of the initialisation seeds that are finished, method by method and task by task."""
+    seeds = len(config.evaluation.init_seeds)
+
+    def body() -> None:
+        with shared.guard():
+            done: dict[tuple[str, str], int] = {}
+            for entry in fewshot_entries(workspace, name):
+                if workspace.artifact(entry["id"]).status == "done":
+                    key = entry["method"], entry["task"]
+                    done[key] = done.get(key, 0) + 1
+            tasks = list(dict.fromkeys(entry["task"] for entry in shared.entries(workspace, name, "split")))
+            rows = [
+                {"method": m.name, **{task: done.get((m.name, task), 0) / seeds for task in tasks}}
+                for m in config.methods
+            ]
+            bars = {
+                task: st.column_config.ProgressColumn(task, format="percent", min_value=0, max_value=1)
+                for task in tasks
+            }
+            st.dataframe(pd.DataFrame(rows), key="grid", hide_index=True, column_config=bars)
+
+    active = shared.job_state(workspace, name)["active"]
+    st.fragment(body, run_every=shared.POLL if active else None, key="grid_box")()
 
 
 def _summary(results: pd.DataFrame, rows: str) -> None:

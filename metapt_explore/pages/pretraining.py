@@ -12,16 +12,19 @@ import streamlit as st
 from metapt_explore import plots
 from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.pages import shared
+from metapt_explore.pages.launch import launch
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.workspace import Workspace
 
 CAPTION_META = (
-    "One panel an auxiliary task, the one with the highest last query loss first; an outer step draws only some "
-    "tasks, so points have gaps. Dotted: loss on the support rows before the inner step. Dashed: on the same rows "
-    "after it; its distance to the dotted line is what one step of tuning gains. Solid: loss on other rows of the "
-    "task after the inner step, which is what meta-learning lowers. Falling solid lines mean a better start. "
+    "One panel an auxiliary task, the one with the highest last query losses first; an outer step draws only some "
+    "tasks. Dotted: loss on the support rows before the inner step. Dashed: on the same rows after it; its distance to "
+    "the dotted line is what one step of tuning gains. Solid: loss on other rows of the task after the inner step, "
+    "which "
+    "is what meta-learning lowers. Falling solid lines mean a better start. Points are episodes, which jump; with many "
+    "of them lines are running means of seven. "
 )
 CAPTION_POOLED = (
     "Loss of the batch that each outer step draws from all texts together, label-balanced. Falling means that the "
@@ -31,6 +34,9 @@ CAPTION_POOLED = (
 
 def _page(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
+    with shared.guard():
+        launch(workspace, name)
+    st.subheader("Losses, task by task")
     pretrained = [method.name for method in config.methods if method.kind != "pt"]
     if not pretrained:
         st.info("No method of this study is pre-trained: PT tunes from its start at once.")
@@ -53,6 +59,27 @@ def _page(workspace: Workspace, name: str) -> None:
             _curves(workspace, name, config, chosen, entry)
 
     st.fragment(curves, run_every=shared.POLL if active else None, key="live_curves")()
+    with shared.guard():
+        _agreements(workspace, name)
+
+
+def _agreements(workspace: Workspace, name: str) -> None:
+    """Whether the gradients of tasks point the same way, where somebody asked."""
+    for entry in shared.entries(workspace, name, "agreement"):
+        artifact = workspace.artifact(entry["id"])
+        if artifact.status != "done":
+            continue
+        with shared.guard(artifact.folder):
+            at = f"the prompt of {entry['method']}" if entry.get("method") else "the start that all methods share"
+            st.subheader("Do tasks agree?")
+            shared.draw(
+                plots.agreement_map(shared.table(artifact, "agreement"), artifact.summary["tasks"]),
+                f"agreement_{artifact.id}",
+                f"Cosine of the gradients of two tasks at {shared.plain(at)}, corrected for noise. Blue: they pull the "
+                "prompt the same way; vermilion: against one another. Auxiliary tasks that are blue among themselves "
+                "are nearly one task, and learning from them apart adds little to pooling them. Right of the line: "
+                "whether a step on an auxiliary task helps a downstream task.",
+            )
 
 
 def _curves(
@@ -79,7 +106,9 @@ def _curves(
         metrics = artifact.metrics
         if method.topics is not None:
             names |= _topic_names(workspace, artifact, method.topics.clusterings)
-        _numbers(artifact, status, metrics, outer_steps(method, config.pretraining))
+        own = config.pretraining
+        rows = own.meta_batch_size * (own.support_size + own.query_size)
+        _numbers(artifact, status, metrics, outer_steps(method, own), rows)
         if status == "done" and metrics.empty:
             raise ValueError("metrics.jsonl is missing or holds no line that can be read")
         figure = plots.meta_loss(metrics, names)
@@ -88,7 +117,7 @@ def _curves(
         shared.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topics else ""))
 
 
-def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int) -> None:
+def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int, rows: int) -> None:
     summary, stage = artifact.summary, artifact.stage
     finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
     # Earlier attempts count: their seconds stand in the stage from its beginning.
@@ -100,6 +129,9 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int)
         ("Diagnostic rows", f"{summary['diagnostic_rows']:,}" if status == "done" else "…"),
         ("Time", say_time(spent)),
     ]
+    rate = _rows_a_second(artifact, status, finished, spent, rows)
+    if rate is not None:
+        shown.append(("Rows a second", f"{rate:.1f}"))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value)
     st.caption(
@@ -107,6 +139,23 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int)
         "same number, so a method whose outer steps cost more takes fewer. Diagnostic rows went forward only, for "
         f"these curves, and are counted apart.{_found(artifact) if status == 'done' else ''}"
     )
+
+
+def _rows_a_second(artifact: Artifact, status: str, finished: int, spent: float, rows: int) -> float | None:
+    """Rows that were trained in a second; None before anything is known.
+
+    Args:
+        artifact: The pre-training.
+        status: How it stands.
+        finished: Outer steps.
+        spent: Seconds.
+        rows: Rows of an outer step of first order.
+    """
+    if status == "done":
+        telemetry = artifact.folder / "telemetry.parquet"
+        seconds = float(artifact.table("telemetry")["seconds"].iloc[0]) if telemetry.exists() else spent
+        return float(artifact.summary["row_passes"]) / seconds if seconds > 0 else None
+    return finished * rows / spent if finished > 1 and spent > 0 else None
 
 
 def _found(artifact: Artifact) -> str:

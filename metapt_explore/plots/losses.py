@@ -11,6 +11,10 @@ from metapt_explore.plots.style import BLUE, GREY, VERMILION, axis_titles, facet
 
 #: More panels than this are not looked at.
 MOST_TASKS = 12
+#: Losses of a task whose mean says which task is worst.
+LAST = 5
+#: Episodes of a task from which lines are running means, and over how many.
+TREND_FROM, WINDOW = 12, 7
 LINES = {
     "support_before": ("support, before the inner step", {"color": GREY, "dash": "dot", "width": 1.5}),
     "support_after": ("support, after the inner step", {"color": BLUE, "dash": "dash", "width": 1.5}),
@@ -22,8 +26,9 @@ def meta_loss(metrics: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
     """Draws the losses of pre-training against the outer step.
 
     Of meta-learning each auxiliary task gets a panel with its loss on support rows before and after
-    the inner step, and on query rows after it; the task whose last query loss is highest comes first,
-    and at most twelve are drawn. Pooled pre-training has one panel with the loss of the whole batch.
+    the inner step, and on query rows after it; the task whose last query losses are highest comes first,
+    and at most twelve are drawn. From a dozen episodes a task on, lines are running means of seven. Pooled
+    pre-training has one panel with the loss of the whole batch.
 
     Args:
         metrics: A prompt's metrics: step and task with support_before, support_after and query, or
@@ -35,10 +40,12 @@ def meta_loss(metrics: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
     if "query" not in metrics:
         return _pooled(metrics)
     by_task = {int(str(task)): rows.sort_values("step") for task, rows in metrics.groupby("task")}
-    last = {task: float(rows["query"].iloc[-1]) for task, rows in by_task.items()}
+    # An episode is a few rows: one loss says little.
+    last = {task: float(rows["query"].tail(LAST).mean()) for task, rows in by_task.items()}
     order = sorted(by_task, key=lambda task: (-last[task], task))
     shown = order[:MOST_TASKS]
     figure = facets([names.get(task, f"task {task}") for task in shown], same_y=True)
+    many = max(len(by_task[task]) for task in shown) >= TREND_FROM
     for index, task in enumerate(shown):
         rows = by_task[task]
         for column, (label, line) in LINES.items():
@@ -46,19 +53,42 @@ def meta_loss(metrics: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
                 go.Scatter(
                     x=rows["step"].to_list(),
                     y=rows[column].to_list(),
-                    mode="lines+markers",
+                    mode="markers" if many else "lines+markers",
                     line=line,
-                    marker={"size": 4},
+                    marker={"size": 4, "color": line["color"]},
+                    opacity=0.35 if many else 1,
                     name=label,
                     legendgroup=column,
-                    showlegend=index == 0,
+                    showlegend=index == 0 and not many,
                     hovertemplate="step %{x}: %{y:.3f} nats",
                 ),
                 **place(index, len(shown)),
             )
+    if many:
+        _trends(figure, [by_task[task] for task in shown])
     axis_titles(figure, len(shown), "outer step (number)", "loss (nats)")
     title = f"{len(shown)} of {len(order)} tasks, highest query loss first" if len(order) > len(shown) else ""
     return finish(figure, title=title)
+
+
+def _trends(figure: go.Figure, panels: list[pd.DataFrame]) -> None:
+    """Running means over the points, which jump from episode to episode."""
+    for index, rows in enumerate(panels):
+        for column, (label, line) in LINES.items():
+            mean = rows[column].rolling(WINDOW, min_periods=1, center=True).mean()
+            figure.add_trace(
+                go.Scatter(
+                    x=rows["step"].to_list(),
+                    y=mean.to_list(),
+                    mode="lines",
+                    line=line,
+                    name=label,
+                    legendgroup=column,
+                    showlegend=index == 0,
+                    hovertemplate=f"step %{{x}}: %{{y:.3f}} nats, mean of {WINDOW} episodes",
+                ),
+                **place(index, len(panels)),
+            )
 
 
 def _pooled(metrics: pd.DataFrame) -> go.Figure:

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from metapt_explore.runs.study import Study
 
 
-#: How far a study is computed: its texts; clusters and tasks; the cost of the rest; prompts; or all of it.
-Until = Literal["texts", "clusters", "plan", "prompts", "all"]
+#: How far a study is computed: its texts; clusters and tasks; the cost of the rest; whether the gradients of its tasks
+#: agree; prompts; or all of it.
+Until = Literal["texts", "clusters", "plan", "agreement", "prompts", "all"]
 UNTIL = get_args(Until)
 #: Keys of the stages that each of them leaves out.
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     "texts": ("embeddings", "labels/", "clusters/", *MODEL_STAGES, "baseline/"),
     "clusters": (*MODEL_STAGES, "baseline/"),
     "plan": (*MODEL_STAGES, "baseline/"),
+    "agreement": (*MODEL_STAGES, "baseline/"),
     "prompts": ("fewshot/", "baseline/"),
     "all": (),
 }
@@ -42,7 +44,9 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
     if until == "texts":
         return study.results()
     _clusters_and_tasks(study)
-    if until == "clusters":
+    if until == "agreement":
+        study.agreement()
+    if until in ("clusters", "agreement"):
         return study.results()
     left_out = [seed for seed in study.config.evaluation.init_seeds if seed not in init_seeds]
     preview = Preview(study, finished_keys(study), init_seeds) if until != "prompts" else None

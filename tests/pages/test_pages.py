@@ -186,6 +186,7 @@ def test_pretraining_shows_the_losses_of_each_method(show: Open, demo: Workspace
         "Row passes": "1,920",
         "Diagnostic rows": "480",
         "Time": "12 s",
+        "Rows a second": "160.0",
     }
     at.selectbox(key="method").set_value("PPT").run()
     assert not at.exception
@@ -201,7 +202,9 @@ def test_fewshot_shows_table_curves_spread_and_caution(show: Open, demo: Workspa
     }  # fmt: skip
     assert len(results) == 6
     assert "this proves nothing" in said(at, "warning")
-    curves, spread = charts(at)
+    curves, spread, cost = charts(at)
+    # Two scores of 6 s each and a pre-training of 12 s for the one task.
+    assert cost["data"][0]["x"] == [18.0] and cost["data"][0]["y"] == pytest.approx([55.0])
     lines = {t["name"]: t for t in curves["data"] if t["mode"] == "lines+markers"}
     assert lines["MetaPT"]["y"] == pytest.approx([40.0, 45.0, 72.5])
     pairs = next(t for t in spread["data"] if t["name"] == "same seeds")
@@ -222,7 +225,7 @@ def test_the_chosen_study_stays_on_every_page(show: Open, demo: Workspace) -> No
     assert at.query_params == {"study": "other"}
     assert "not there yet" in said(at, "info")
     at.selectbox(key="study").set_value("demo").run()
-    assert at.query_params == {"study": "demo"} and len(charts(at)) == 2
+    assert at.query_params == {"study": "demo"} and len(charts(at)) == 3
 
 
 def test_pages_do_not_import_torch(demo: Workspace) -> None:

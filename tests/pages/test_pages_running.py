@@ -102,3 +102,32 @@ def test_notices_and_the_predicted_cost_are_shown(show: Open, demo: Workspace, r
     write_json(folder / "cost.json", cost.as_dict())
     at.run()
     assert "took 4 min 31 s" in said(at, "caption")
+
+
+@pytest.mark.parametrize("until", ["plan", "prompts", "agreement", "all"])
+def test_the_pretraining_page_asks_for_the_next_step(
+    show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch, until: str
+) -> None:
+    monkeypatch.setattr(queue, "ensure_workers", lambda workspace: 0)
+    at = show(demo.folder, "pretraining")
+    at.button(key=f"ask_{until}").click().run()
+    assert not at.exception and not at.error
+    ((name, request),) = queue.requests(demo)
+    assert (name, request["until"]) == (handmade.NAME, until)
+    assert "In the queue: waits for a worker" in said(at, "info")
+    assert all(at.button(key=f"ask_{other}").disabled for other in ("plan", "prompts", "agreement", "all"))
+    at.button(key="cancel").click().run()
+    assert not queue.requests(demo) and "Cancelled" in said(at, "warning")
+
+
+def test_what_waits_stands_in_its_order(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "ensure_workers", lambda workspace: 0)
+    for name in ("second", "third"):
+        queue.enqueue(demo, handmade.config().model_copy(update={"name": name}))
+    at = show(demo.folder, "pretraining", "third")
+    shown = next(frame.value for frame in at.dataframe if "fraction" in frame.value)
+    assert shown["study"].tolist() == ["second", "third"]
+    assert "waits (1 before it)" in said(at, "info")
+    at = show(demo.folder, "start", "demo")
+    overview = at.dataframe[0].value.set_index("study")["status"].to_dict()
+    assert overview == {"demo": "finished", "second": "waits for a worker", "third": "waits (1 before it)"}
