@@ -18,6 +18,7 @@ PAGES = [
     st.Page("metapt_explore/pages/pretraining.py", title="Pre-training", url_path="pretraining"),
     st.Page("metapt_explore/pages/fewshot.py", title="Few-shot", url_path="fewshot"),
     st.Page("metapt_explore/pages/compare.py", title="Compare", url_path="compare"),
+    st.Page("metapt_explore/pages/lens.py", title="Prompt lens", url_path="lens"),
     st.Page("metapt_explore/pages/take_away.py", title="Take away", url_path="take_away"),
 ]
 

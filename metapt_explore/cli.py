@@ -265,6 +265,32 @@ def agreement(
 
 
 @app.command()
+def lens(
+    study: Annotated[str, typer.Argument(help="A study of the workspace, or its YAML file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, a vector each.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show what the finished prompts look like beside the vocabulary: nearest tokens, length, drift."""
+    from metapt_explore.lens_terminal import lens_in_terminal
+
+    lens_in_terminal(study, workspace, as_json)
+
+
+@app.command(name="try", hidden=True)
+def try_sentences(
+    study: Annotated[str, typer.Argument(help="A study of the workspace.")],
+    task: Annotated[str, typer.Option(help="One of its tasks.")],
+    init_seed: Annotated[int, typer.Option(help="Initialisation seed.")],
+    data_seed: Annotated[int, typer.Option(help="Data seed.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Read sentences as JSON strings from standard input; answer each with every method's class probabilities."""
+    from metapt_explore.lens_terminal import answer_sentences
+
+    answer_sentences(sys.stdin, study, task, init_seed, data_seed, workspace)
+
+
+@app.command()
 def export(
     study: Annotated[str, typer.Argument(help="A study of the workspace.")],
     method: Annotated[str, typer.Option(help="One of its methods.")],

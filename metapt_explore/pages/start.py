@@ -1,11 +1,14 @@
-"""Start: what this is, what is in the workspace, the job of the chosen study, and starting one."""
+"""Start: what this is, how far the chosen study is, the job, and beginning something."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from metapt_explore import setup_starter
+from metapt_explore.errors import UserError
 from metapt_explore.pages import job, shared
+from metapt_explore.runs import example_study
+from metapt_explore.runs.overview import Step, pipeline
 from metapt_explore.runs.workspace import Workspace
 
 ABOUT = (
@@ -14,50 +17,51 @@ ABOUT = (
     "pre-training (PT) and one pre-trained on all texts together (PPT). Scores over many seeds show whether "
     "clustering gave a better and steadier start, or whether nobody can tell."
 )
+#: Page of each step of the pipeline.
+PAGES = {
+    "Texts": "texts",
+    "Clusters": "clusters",
+    "Tasks": "clusters",
+    "Prompts": "pretraining",
+    "Scores": "fewshot",
+    "Answer": "compare",
+}
+SIGNS = {"done": ":material/check_circle:", "running": ":material/sync:", "partly": ":material/timelapse:"}
+NOTHING = ":material/radio_button_unchecked:"
 
 
-def _here(workspace: Workspace) -> None:
-    st.subheader("In this workspace")
-    if not shared.study_names(workspace):
-        st.info(
-            "This workspace is empty. Next: start the tour below (a few minutes on a laptop), or run "
-            "`metapt run STUDY.yaml` in a terminal with the same workspace folder."
-        )
-        return
-    job.table(workspace)
-    st.caption(
-        "A cell is one method on one task with one initialisation seed, over all data seeds. "
-        "Progress is a share of the estimated work."
-    )
-    name = st.session_state.get("study")
-    if name:
-        st.subheader(f"Job of {shared.plain(name)}")
-        with shared.guard():
-            shared.entries(workspace, name)
-            if (workspace.study_folder(name) / "study.yaml").exists():
-                shared.study_config(workspace, name)
-        job.panel(workspace, name)
-
-
-def _start(workspace: Workspace) -> None:
-    st.subheader("Start a study")
+def _begin(workspace: Workspace) -> None:
+    """Three ways in, the quickest first."""
     job.show_error()
-    ready = setup_starter.is_set_up()
-    if not ready:
-        st.warning(
-            "The tour needs the starter model and texts, which are not on this machine yet. Run this in a terminal:"
+    first, second, third = st.columns(3)
+    with first.container(border=True, height="stretch"):
+        st.markdown("**Look at a finished study**")
+        st.caption("The tour as it was run on two cores, with its scores and manifest. Nothing is computed.")
+        opened = example_study.NAME in shared.study_names(workspace)
+        if st.button("Open the example", key="open_example", width="stretch", disabled=opened):
+            _open_example(workspace)
+    with second.container(border=True, height="stretch"):
+        st.markdown("**Take the tour**")
+        st.caption("The same on this machine: clusters in seconds, PT, PPT and MetaPT on two tasks in some minutes.")
+        ready = setup_starter.is_set_up()
+        running = shared.job_state(workspace, "tour")["active"]
+        st.button(
+            "Start the tour",
+            key="start_tour",
+            type="primary",
+            disabled=not ready or running,
+            on_click=job.start,
+            args=(workspace, "tour"),
+            width="stretch",
         )
-        st.code("metapt setup", language="bash")
-    running = shared.job_state(workspace, "tour")["active"]
-    st.button(
-        "Start the tour",
-        key="start_tour",
-        type="primary",
-        disabled=not ready or running,
-        on_click=job.start,
-        args=(workspace, "tour"),
-        help="Clusters, PT, PPT and MetaPT on two tasks; takes some minutes on a laptop.",
-    )
+        if not ready:
+            st.warning("It needs the starter model and texts. Run this in a terminal, once:")
+            st.code("metapt setup", language="bash")
+    with third.container(border=True, height="stretch"):
+        st.markdown("**Your own texts**")
+        st.caption("A CSV, TSV, JSONL or Parquet file, a packaged set, or a data set on the hub.")
+        if st.button("Choose texts", key="own_texts", width="stretch"):
+            st.switch_page("metapt_explore/pages/texts.py")
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     left.text_input("Or a study file (YAML), by its path on the machine where this server runs", key="study_path")
     right.button(
@@ -68,10 +72,58 @@ def _start(workspace: Workspace) -> None:
     )
 
 
+def _open_example(workspace: Workspace) -> None:
+    try:
+        shared.look_at(example_study.open_example(workspace))
+    except (UserError, OSError) as error:
+        st.error(shared.plain(error))
+        return
+    st.rerun()
+
+
+def _pipeline(workspace: Workspace, name: str) -> None:
+    """The stages as boxes with what exists; each leads to its page."""
+    steps = pipeline(workspace, shared.study_config(workspace, name))
+    for box, step in zip(st.columns(len(steps)), steps, strict=True):
+        with box.container(border=True, height="stretch"):
+            st.page_link(
+                f"metapt_explore/pages/{PAGES[step.name]}.py", label=step.name, icon=SIGNS.get(step.status, NOTHING)
+            )
+            st.caption(shared.plain(_said(step)))
+
+
+def _said(step: Step) -> str:
+    return step.said or "not there yet"
+
+
+def _here(workspace: Workspace) -> None:
+    name = st.session_state.get("study")
+    if name:
+        st.subheader(shared.plain(name))
+        with shared.guard():
+            shared.entries(workspace, name)
+            if (workspace.study_folder(name) / "study.yaml").exists():
+                _pipeline(workspace, name)
+        job.panel(workspace, name)
+    if not shared.study_names(workspace):
+        st.info(
+            "This workspace is empty. Next: one of the three below, or `metapt run STUDY.yaml` in a terminal with the "
+            "same workspace folder. The tour takes a few minutes on a laptop."
+        )
+        return
+    st.subheader("In this workspace")
+    job.table(workspace)
+    st.caption(
+        "A cell is one method on one task with one initialisation seed, over all data seeds. "
+        "Progress is a share of the estimated work."
+    )
+
+
 st.title("metapt_explore")
 st.markdown(ABOUT)
 with shared.guard():
-    opened = shared.open_workspace()
+    opened_workspace = shared.open_workspace()
     with shared.guard():
-        _here(opened)
-    _start(opened)
+        _here(opened_workspace)
+    st.subheader("Begin something")
+    _begin(opened_workspace)

@@ -17,6 +17,7 @@ from metapt_explore.plots.compare import (
     paired_means,
     variance_bars,
 )
+from metapt_explore.plots.lens import class_shares, likeness_map, prompt_health
 from metapt_explore.plots.losses import meta_loss
 from metapt_explore.plots.probe import probe_dots
 from metapt_explore.plots.quality import quality_against_gain
@@ -26,6 +27,7 @@ from metapt_explore.plots.why import agreement_map, help_map
 
 __all__ = [
     "agreement_map",
+    "class_shares",
     "cluster_map",
     "cluster_sizes",
     "contingency_map",
@@ -33,10 +35,12 @@ __all__ = [
     "difference_forest",
     "efficiency_curve",
     "help_map",
+    "likeness_map",
     "meta_loss",
     "method_colors",
     "paired_means",
     "probe_dots",
+    "prompt_health",
     "quality_against_gain",
     "seed_spread",
     "start_curves",

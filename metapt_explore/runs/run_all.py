@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 #: How far a study is computed: its texts; clusters and tasks; the cost of the rest; whether the gradients of its tasks
-#: agree; prompts; or all of it.
-Until = Literal["texts", "clusters", "plan", "agreement", "prompts", "all"]
+#: agree; what its finished prompts look like; prompts; or all of it.
+Until = Literal["texts", "clusters", "plan", "agreement", "lens", "prompts", "all"]
 UNTIL = get_args(Until)
 #: Keys of the stages that each of them leaves out.
 LEFT_OUT: dict[str, tuple[str, ...]] = {
@@ -25,6 +25,7 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     "clusters": (*MODEL_STAGES, "baseline/"),
     "plan": (*MODEL_STAGES, "baseline/"),
     "agreement": (*MODEL_STAGES, "baseline/"),
+    "lens": (*MODEL_STAGES, "baseline/"),
     "prompts": ("fewshot/", "baseline/"),
     "all": (),
 }
@@ -46,7 +47,9 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
     _clusters_and_tasks(study)
     if until == "agreement":
         study.agreement()
-    if until in ("clusters", "agreement"):
+    if until == "lens":
+        study.lens()
+    if until in ("clusters", "agreement", "lens"):
         return study.results()
     left_out = [seed for seed in study.config.evaluation.init_seeds if seed not in init_seeds]
     preview = Preview(study, finished_keys(study), init_seeds) if until != "prompts" else None

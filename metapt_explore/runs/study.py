@@ -40,6 +40,7 @@ from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.label_stage import labels_recipe
+from metapt_explore.runs.lens_stage import lens_recipe, prompts_to_see
 from metapt_explore.runs.preview import text_counts
 from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.progress import Progress
@@ -368,6 +369,20 @@ class Study:
         }
         return self._make(f"agreement/{method or 'start'}/{init_seed}", recipe, units, **of)
 
+    def lens(self) -> Artifact:
+        """What the finished prompts look like beside the vocabulary (`prompts/lens.py`); pre-trains nothing.
+
+        Returns:
+            An artifact with the tables ``vectors`` (a row for each vector of each prompt) and ``likeness``.
+
+        Raises:
+            UserError: Where no prompt is finished.
+        """
+        recipe = lens_recipe(
+            prompts_to_see(self.workspace, self.config.name), self.model.identity, lambda: self.backbone
+        )
+        return self._make("lens", recipe, 1)
+
     def leave_one_out(self, method: str) -> StudyConfig:
         """A study that has the method with all its clusters, and once without each of them (`docs/why.md`).
 
@@ -395,7 +410,7 @@ class Study:
             init_seeds: Work on these of the study's initialisation seeds only; the others are left for another day or
                 machine. All when absent.
             until: Stop when this is there: ``texts``, ``clusters`` (and their tasks), ``plan`` (the predicted cost of
-                the rest), ``agreement`` (`Study.agreement`), ``prompts``, or ``all``.
+                the rest), ``agreement``, ``lens`` (the verbs of that name), ``prompts``, or ``all``.
 
         Raises:
             UserError: Where the user's input is wrong, or another process is running the study.
@@ -452,7 +467,7 @@ class Study:
             self.config.name, {"kind": kind or stage.kind, "id": stage.id, "title": stage.title, **of}
         )
         if artifact.status != "done":
-            with_model = key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement")
+            with_model = key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement", "lens")
             if with_model and not self.model.loaded:
                 # Loading counts for no method.
                 self.progress.begin("", "loading the language model", 1)

@@ -1,0 +1,133 @@
+"""Prompt lens: what prompts look like beside the vocabulary, how alike they are, and what they say of a sentence."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore import plots
+from metapt_explore.errors import UserError
+from metapt_explore.pages import shared
+from metapt_explore.pages.trying import ask
+from metapt_explore.runs import queue
+from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.results import fewshot_entries
+from metapt_explore.runs.workspace import Workspace
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    with shared.guard():
+        _try(workspace, name)
+    st.divider()
+    entry = next(iter(shared.entries(workspace, name, "lens")), None)
+    artifact = workspace.artifact(entry["id"]) if entry else None
+    _offer(workspace, name, artifact)
+    if artifact is not None and artifact.status == "done":
+        with shared.guard(artifact.folder):
+            _vectors(shared.table(artifact, "vectors"))
+            _alike(shared.table(artifact, "likeness"))
+
+
+def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
+    """The button that looks at the prompts, and whether what is shown is of all that are finished."""
+    st.subheader("Prompts beside the vocabulary")
+    done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
+    if not done:
+        shared.ready(workspace, name, None, "the first prompt")
+        return
+    active = shared.job_state(workspace, name)["active"]
+    label = "Look at the prompts" if artifact is None or artifact.status != "done" else "Look again"
+    if st.button(label, key="look", disabled=active, help="Loads the model and compares vectors: half a minute."):
+        try:
+            queue.enqueue(workspace, shared.study_config(workspace, name), until="lens")
+        except (UserError, OSError) as error:
+            st.error(shared.plain(error))
+            return
+        st.rerun()
+    if active:
+        st.info("A job of this study runs or waits; what it looks at is shown when it has ended.")
+    elif artifact is None:
+        st.caption("Nothing has been looked at yet. It computes no prompt and changes no score.")
+
+
+def _vectors(vectors: pd.DataFrame) -> None:
+    pretrained = vectors[vectors["task"].isna()]
+    shown = st.selectbox("Prompt", list(dict.fromkeys(vectors["prompt"])), key="lens_prompt", persist_state="session")
+    own = vectors[vectors["prompt"] == shown]
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "vector": own["vector"],
+                "nearest tokens": [" · ".join(repr(token)[1:-1] for token in json.loads(n)) for n in own["nearest"]],
+                "similarity": own["similarity"].round(3),
+                "length": own["norm_ratio"].round(2),
+                "drift": own["drift"].astype(float).round(3),
+                "cosine to start": own["cosine_to_start"].astype(float).round(3),
+            }
+        ),
+        key="vectors",
+        hide_index=True,
+    )
+    st.caption(
+        "Similarity: cosine with the nearest token; 1 is a token of the vocabulary, and the lower it is, the further a "
+        "vector lies from what the model has ever read. Length: against the mean of the vocabulary. Drift: how far it "
+        "went from its start (a tuned prompt: from its pre-training), in lengths of the start. Nearest tokens are a "
+        "hint, not a translation: prompts work by directions that no word has."
+    )
+    shared.draw(
+        plots.prompt_health(pretrained if shown in set(pretrained["prompt"]) else vectors[vectors["prompt"] == shown]),
+        "health",
+        "A point is a vector of a prompt. Right: further from its start. Up: longer than the vocabulary's vectors "
+        "are on average (dotted: as long; dashed: three times as long or as short, where prompts learn badly).",
+    )
+
+
+def _alike(likeness: pd.DataFrame) -> None:
+    st.subheader("How alike are prompts?")
+    moved = st.toggle(
+        "Compare the ways that they went from their start, not the prompts themselves", value=True, key="lens_moved"
+    )
+    shared.draw(
+        plots.likeness_map(likeness, "moved" if moved else "cosine"),
+        "likeness",
+        "Cosine of two prompts, in their places. Prompts that began from one start are alike whatever they learned, so "
+        "the ways they went say more: blue, learning went the same way; white, in unrelated directions; vermilion, "
+        "opposite. Where starts differ there is no way to compare.",
+    )
+
+
+# ---------------------------------------------------------------------------------------- try it
+
+
+def _try(workspace: Workspace, name: str) -> None:
+    st.subheader("Try it")
+    scored = [e for e in fewshot_entries(workspace, name) if workspace.artifact(e["id"]).status == "done"]
+    if not scored:
+        st.caption("When a prompt has been tuned on a task, a sentence can be tried under it here.")
+        return
+    config = shared.study_config(workspace, name)
+    tasks = list(dict.fromkeys(entry["task"] for entry in scored))
+    first, second, third = st.columns(3)
+    task = first.selectbox("Task", tasks, key=f"try_task_{name}")
+    seeds = sorted({entry["init_seed"] for entry in scored if entry["task"] == task})
+    init_seed = second.selectbox("Initialisation seed", seeds, key=f"try_init_{name}")
+    data_seed = third.selectbox(
+        "Data seed", config.evaluation.data_seeds_of(int(init_seed or 0)), key=f"try_data_{name}"
+    )
+    sentence = st.text_input("A sentence", key="sentence", placeholder="what a film, I would see it again at once")
+    if not sentence.strip():
+        st.caption("It is read under the tuned prompt of every method; the first answer waits for the model to load.")
+        return
+    with st.spinner("Reading …"):
+        answer = ask(str(workspace.folder), name, str(task), int(init_seed or 0), int(data_seed or 0), sentence)
+    shared.draw(
+        plots.class_shares(answer),
+        "answer",
+        "Probability of each class under each method's prompt, uncalibrated, of the label words against one another. "
+        "One sentence proves nothing about a method.",
+    )
+
+
+shared.show_page("Prompt lens", _page)

@@ -1,0 +1,101 @@
+"""A process that keeps a model loaded and answers sentences: pages never load a model themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+import threading
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from metapt_explore.errors import UserError
+
+#: Seconds that loading the model, and an answer, may take.
+PATIENCE = 180.0
+
+
+class _Reader:
+    """One `metapt try` process: a study, a task, and a pair of seeds."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+        self._errors: IO[bytes] = TemporaryFile()  # noqa: SIM115 (as long as the process)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "metapt_explore", "try", *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        self.line()  # what it can answer
+
+    def line(self) -> dict[str, Any]:
+        """Its next line.
+
+        Raises:
+            UserError: Where it ends or takes too long; with its own last words.
+        """
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        line = self.process.stdout.readline() if ready else ""
+        if not line:
+            self.close()
+            self._errors.seek(0)
+            said = self._errors.read().decode(errors="replace").strip().splitlines()
+            raise UserError(said[-1] if said else "The model did not answer in time.")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def ask(self, sentence: str) -> dict[str, Any]:
+        """Probabilities of a sentence, by method and class."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(sentence) + "\n")
+            self.process.stdin.flush()
+        except OSError:
+            self.close()
+            raise UserError("The process that answers has ended; ask again.") from None
+        return self.line()
+
+    def close(self) -> None:
+        """Ends it."""
+        with contextlib.suppress(OSError):
+            self.process.kill()
+        self.process.wait()
+
+
+_lock = threading.Lock()
+#: One at a time: a model fills memory.
+_current: list[_Reader] = []
+
+
+def ask(
+    folder: str, study: str, task: str, init_seed: int, data_seed: int, sentence: str
+) -> dict[str, dict[str, float]]:
+    """What every method's prompt says of a sentence.
+
+    Args:
+        folder: The workspace.
+        study: The study.
+        task: The task whose template and words are read.
+        init_seed: Initialisation seed.
+        data_seed: Data seed.
+        sentence: What is read.
+
+    Returns:
+        Method to class to probability.
+
+    Raises:
+        UserError: Where no prompt was tuned so, or the model cannot be loaded.
+    """
+    words = [study, "--task", task, "--init-seed", str(init_seed), "--data-seed", str(data_seed), "--workspace", folder]
+    with _lock:
+        if not _current or _current[0].words != words or _current[0].process.poll() is not None:
+            for old in _current:
+                old.close()
+            _current.clear()
+            _current.append(_Reader(words))
+        return _current[0].ask(sentence)

@@ -1,0 +1,69 @@
+"""How far a study is, stage by stage, in a few words each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.runs.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the pipeline.
+
+    Attributes:
+        name: Texts, Clusters, Tasks, Prompts, Scores or Answer.
+        status: ``none``, ``running``, ``partly`` or ``done``.
+        said: What is there, in a few words; empty where nothing is.
+    """
+
+    name: str
+    status: str
+    said: str = ""
+
+
+def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
+    """The steps of a study with what exists.
+
+    Raises:
+        UserError: Where the study's list is damaged.
+    """
+    index = workspace.index(config.name)
+    seeds = len(config.evaluation.init_seeds)
+    tasks = len(config.evaluation.tasks)
+    clusterings = {entry["clustering"] for entry in index if entry["kind"] == "clusters"}
+    texts = _done(workspace, index, "texts")
+    kept = f"{texts[0]['kept']:,} texts" if texts and "kept" in texts[0] else ""
+    made = _done(workspace, index, "tasks")
+    total = sum(int(summary.get("tasks", 0)) for summary in made)
+    scored = len(_done(workspace, index, "fewshot"))
+    asked = len(config.methods) * tasks * seeds
+    answer = "none" if not scored else "done" if scored >= asked else "partly"
+    clusters = _step(workspace, index, "Clusters", "clusters", len(config.clusterings), "clustering")
+    return [
+        Step("Texts", "done" if texts else "none", kept),
+        clusters if clusterings else Step("Clusters", "none"),
+        Step("Tasks", "done" if made else "none", f"{total} auxiliary tasks" if made else ""),
+        _step(workspace, index, "Prompts", "prompt", len(config.methods) * seeds, "prompt"),
+        _step(workspace, index, "Scores", "fewshot", asked, "cell"),
+        Step("Answer", answer, "compare methods" if scored else ""),
+    ]
+
+
+def _done(workspace: Workspace, index: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """Summaries of the finished artifacts of a kind."""
+    found = [workspace.artifact(entry["id"]) for entry in index if entry["kind"] == kind]
+    return [artifact.summary for artifact in found if artifact.status == "done"]
+
+
+def _step(workspace: Workspace, index: list[dict[str, Any]], name: str, kind: str, asked: int, noun: str) -> Step:
+    entries = [entry for entry in index if entry["kind"] == kind]
+    status = [workspace.artifact(entry["id"]).status for entry in entries]
+    done = status.count("done")
+    if not entries:
+        return Step(name, "none")
+    plural = "s" if asked != 1 else ""
+    said = f"{done} of {asked} {noun}{plural}" if done < asked else f"{done} {noun}{plural}"
+    return Step(name, "done" if done >= asked else "running" if "running" in status else "partly", said)
