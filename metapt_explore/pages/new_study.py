@@ -9,7 +9,15 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import setup_starter
-from metapt_explore.config import TASK_SETS, Columns, SourceConfig, load_task, packaged_tasks
+from metapt_explore.config import (
+    TASK_SETS,
+    Columns,
+    EncoderConfig,
+    ModelConfig,
+    SourceConfig,
+    load_task,
+    packaged_tasks,
+)
 from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
 from metapt_explore.runs import queue
@@ -19,6 +27,9 @@ from metapt_explore.texts.guess import guess_columns, guess_labels
 
 KINDS = ("a file of mine", "a packaged set", "a data set on the hub")
 NONE = "(none)"
+MODEL_HELP = (
+    "A starter model, a folder on this machine, or a name on the hub (google/flan-t5-base, Qwen/Qwen2.5-0.5B …)."
+)
 SHOWN = 5
 #: What the first study of a newcomer is scored on: they come with the starter packages.
 FIRST_TASKS = ["rotten_tomatoes", "subjectivity"]
@@ -187,7 +198,21 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         default=[task for task in FIRST_TASKS if task in known],
         format_func=lambda task: f"{task} ({sets[task]})" if task in sets else task,
         key="new_tasks",
-        help="`starter` tasks come with `metapt setup`; `benchmark` tasks are read from the hub.",
+        accept_new_options=True,
+        help="`starter` tasks come with `metapt setup`; `benchmark` tasks are read from the hub. A task of your own "
+        "is a YAML file: write its path.",
+    )
+    with st.expander("Models", key="new_models"):
+        one, other = st.columns(2)
+        model = one.text_input("Language model, frozen", ModelConfig().name, key="new_model", help=MODEL_HELP)
+        encoder = other.text_input("Sentence encoder, for clusters", EncoderConfig().name, key="new_encoder")
+    shots = st.number_input(
+        "Labelled examples a class, for tuning and again for dev",
+        1,
+        500,
+        16,
+        key="new_shots",
+        help="As few as a user of the prompt would have.",
     )
     scale = st.radio(
         "How much?", SCALES, format_func=lambda s: s.name, captions=[s.said for s in SCALES], key="new_scale"
@@ -199,7 +224,8 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         with shared.guard():
             study = _create(
                 workspace, source, labels, tasks, name=name, scale=scale, labelled=labelled, template=template,
-                n_clusters=int(n_clusters), limit=int(limit),
+                n_clusters=int(n_clusters), limit=int(limit), shots=int(shots), model=model.strip(),
+                encoder=encoder.strip(),
             )  # fmt: skip
             shared.look_at(study)
             st.switch_page("metapt_explore/pages/clusters.py")

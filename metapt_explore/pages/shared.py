@@ -243,7 +243,8 @@ def ready(workspace: Workspace, name: str, entry: dict[str, Any] | None, what: s
         entry: The artifact's entry in the study's list, None where it has none yet.
         what: What it is called in the message.
     """
-    active = job_state(workspace, name)["active"]
+    job = job_state(workspace, name)
+    active = job["active"]
     artifact = workspace.artifact(entry["id"]) if entry else None
     status = artifact.status if artifact else "missing"
     if artifact and status == "done":
@@ -258,6 +259,8 @@ def ready(workspace: Workspace, name: str, entry: dict[str, Any] | None, what: s
     else:
         where = f" (its folder {artifact.folder} is gone)" if artifact and status == "missing" else ""
         st.info(plain(f"{what[0].upper()}{what[1:]}: not there yet{where}. Start or resume the study."))
+        if job.get("status") == "failed":
+            st.error(plain(f"The job failed: {job.get('error', 'no reason was written')}"))
         go_to_start()
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -82,12 +83,12 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
         st.caption(shared.plain(f"In it: {', '.join(sorted(files))}."))
         with st.expander("The model card, with the lines that use it", key="card", expanded=True):
             st.code(files["README.md"].decode(), language="markdown", wrap_lines=True)
-    setting = f" --workspace {workspace.folder}"
+    setting = ["--out", "my-prompt", "--workspace", str(workspace.folder)]
     st.caption("The same in a terminal, and what to do with it:")
     st.code(
-        f"metapt export {name} {' '.join(words)} --out my-prompt{setting}\n"
-        "metapt classify --prompt my-prompt < texts.txt",
+        f"{shlex.join(['metapt', 'export', name, *words, *setting])}\nmetapt classify --prompt my-prompt < texts.txt",
         language="bash",
+        wrap_lines=True,
     )
 
 
@@ -137,7 +138,8 @@ def _report(workspace: Workspace, name: str) -> None:
         right.download_button(
             "Download all (ZIP)", archive, f"{name}-report.zip", "application/zip", key="report_zip", on_click="ignore"
         )
-    st.code(f"metapt report {name} --workspace {workspace.folder}", language="bash")
+    command = shlex.join(["metapt", "report", name, "--workspace", str(workspace.folder)])
+    st.code(command, language="bash", wrap_lines=True)
 
 
 def _study(workspace: Workspace, name: str) -> None:

@@ -184,5 +184,5 @@ def contingency_map(table: pd.DataFrame, down: Mapping[int, str], across: Mappin
     figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=columns, showgrid=False)
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=rows, showgrid=False, autorange="reversed")
     figure = finish(figure)
-    figure.update_layout(height=190 + 30 * len(rows))
+    figure.update_layout(height=140 + 30 * len(rows), margin_t=20)
     return figure

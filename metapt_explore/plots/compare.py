@@ -54,7 +54,7 @@ def difference_forest(found: Comparison) -> go.Figure:
     title = f"points of accuracy: {plain(found.method, 30)} − {plain(found.baseline, 30)}"
     figure.update_xaxes(title_text=title)
     figure.update_yaxes(autorange="reversed", type="category", title_text="task")
-    figure.update_layout(height=150 + 32 * len(rows))
+    figure.update_layout(height=110 + 32 * len(rows), margin_t=20)
     return figure
 
 
@@ -102,7 +102,7 @@ def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
     figure = finish(figure)
     figure.update_xaxes(type="category")
     figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
-    figure.update_layout(height=380)
+    figure.update_layout(height=330, margin_t=20)
     return figure
 
 
@@ -174,7 +174,7 @@ def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.F
     figure = finish(figure)
     figure.update_xaxes(type="log", title_text="seconds a score: tuning and its share of pre-training (logarithmic)")
     figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
-    figure.update_layout(height=420)
+    figure.update_layout(height=380, margin_t=20)
     return figure
 
 

@@ -88,7 +88,7 @@ def likeness_map(likeness: pd.DataFrame, value: str = "moved") -> go.Figure:
     figure.update_xaxes(**ticks)
     figure.update_yaxes(**ticks, autorange="reversed")
     figure = finish(figure)
-    figure.update_layout(height=220 + 22 * len(names))
+    figure.update_layout(height=180 + 22 * len(names), margin_t=20)
     return figure
 
 

@@ -112,6 +112,8 @@ def new_study(
     n_clusters: int = 8,
     limit: int | None = 2000,
     model: str = "smollm2-135m",
+    encoder: str = "minilm",
+    shots: int | None = None,
 ) -> StudyConfig:
     """A study with k-means clusters, random groups as control, and PT, PPT and MetaPT on both.
 
@@ -126,6 +128,8 @@ def new_study(
         n_clusters: Clusters.
         limit: Texts to keep, sampled; all when None.
         model: Language model.
+        encoder: Sentence encoder whose embeddings are clustered.
+        shots: Labelled examples a class; those of the scale when None.
 
     Raises:
         UserError: Where the choices do not make a study; it says which.
@@ -133,6 +137,7 @@ def new_study(
     tree: dict[str, Any] = {
         "name": name,
         "model": {"name": model, "max_text_tokens": 40},
+        "encoder": {"name": encoder},
         "texts": {
             **source.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
             **({"limit": limit} if limit else {}),
@@ -141,7 +146,13 @@ def new_study(
             {"name": "kmeans", "algorithm": "kmeans", "n_clusters": n_clusters},
             {"name": "random", "algorithm": "random_groups", "like": "kmeans"},
         ],
-        "auxiliary_tasks": {"template": template, "labels": {key: dict(entry) for key, entry in labels.items()}},
+        # Support and query take so many rows; small files would have no task with the usual bounds.
+        "auxiliary_tasks": {
+            "template": template,
+            "labels": {key: dict(entry) for key, entry in labels.items()},
+            "min_size": 16,
+            "min_per_label": 8,
+        },
         "prompt": {"length": 8, "start": "vocabulary"},
         "pretraining": {**scale.pretraining, "inner_lr": 0.03, "outer_lr": 0.01},
         "methods": [
@@ -150,7 +161,7 @@ def new_study(
             {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"},
             {"name": "MetaPT random groups", "kind": "metapt", "clustering": "random"},
         ],
-        "evaluation": {"tasks": list(tasks), **scale.evaluation},
+        "evaluation": {"tasks": list(tasks), **scale.evaluation, **({"shots": shots} if shots else {})},
     }
     if not labelled:
         tree["labelling"] = {"by": "zero_shot"}

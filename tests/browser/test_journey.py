@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -71,6 +72,10 @@ def address(tmp_path: Path) -> Iterator[str]:
         server.terminate()
         server.wait(10)
         log.close()
+        # Workers outlive the server by design.
+        for told in (tmp_path / "workspace" / "queue").glob("worker-*.json"):
+            with contextlib.suppress(OSError, KeyError):
+                os.kill(json.loads(told.read_text())["pid"], signal.SIGTERM)
 
 
 def wait_for_job(tmp_path: Path) -> None:
@@ -147,3 +152,88 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
         assert page.get_by_text("Traceback").count() == 0
         browser.close()
     assert all("127.0.0.1" in url or url.startswith(("data:", "blob:")) for url in requested), requested
+
+
+def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path, address: str) -> None:
+    """Upload, cluster, merge two clusters, launch, watch, cancel, resume, compare, take away; the same predictions."""
+    from playwright.sync_api import expect, sync_playwright
+
+    from metapt_explore.handover.classify import Classifier
+    from metapt_explore.runs.workspace import Workspace
+
+    points = "() => document.querySelector('.js-plotly-plot')?.data?.[0]?.y?.length ?? 0"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1400})
+        page.set_default_timeout(60_000)
+
+        page.goto(address)
+        page.get_by_role("button", name="Choose texts").click()
+        expect(page.get_by_role("heading", name="Texts", exact=True)).to_be_visible()
+        page.locator("input[type=file]").set_input_files(str(world / "texts.csv"))
+        clusters = page.get_by_role("spinbutton", name="Clusters")
+        clusters.fill("4")
+        clusters.press("Enter")
+        page.get_by_label("How a text is read").fill("{text} Sentiment :")
+        page.get_by_label("How a text is read").press("Control+Enter")
+        tasks = page.get_by_role("combobox", name="Downstream tasks")
+        page.locator(".stMultiSelect").get_by_role("button", name="Clear all").click()
+        tasks.fill(str(world / "mood.yaml"))
+        tasks.press("Enter")
+        page.get_by_text("Models", exact=True).click()
+        for label, model in (("Language model", "lm"), ("Sentence encoder", "encoder")):
+            box = page.get_by_role("textbox", name=label)
+            box.fill(str(world / model))
+            box.press("Enter")
+        shots = page.get_by_role("spinbutton", name="Labelled examples")
+        shots.fill("4")
+        shots.press("Enter")
+        page.get_by_text("a statement", exact=True).click()
+        page.get_by_role("button", name="Create it and cluster the texts").click()
+
+        expect(page.get_by_role("heading", name="What clusters are about")).to_be_visible(timeout=120_000)
+        study = Workspace(tmp_path / "workspace").study_names()[0]
+        page.get_by_role("tab", name="Edit").click()
+        chooser = page.get_by_role("combobox", name="Clusters")
+        for cluster in ("0:", "1:"):
+            chooser.click()
+            page.get_by_role("option", name=cluster).first.click()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Merge").click()
+        expect(page.get_by_text("1 edits that are not saved")).to_be_visible()
+        page.get_by_role("button", name="Save as a new clustering").click()
+        expect(page.get_by_text("kmeans by hand").first).to_be_visible()
+        expect(page.get_by_role("heading", name="What clusters are about")).to_be_visible(timeout=120_000)
+
+        open_page(page, "Pre-training")
+        page.get_by_role("button", name="Pre-train and compare").click()
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
+        first = page.wait_for_function(points).json_value()
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_text("Cancelled at")).to_be_visible()
+        page.get_by_role("button", name="Resume").click()
+        expect(page.get_by_text("This study is finished").first).to_be_visible(timeout=300_000)
+        assert page.evaluate(points) >= first
+
+        open_page(page, "Compare")
+        expect(page.get_by_text("Does MetaPT beat pooled pre-training?").first).to_be_visible()
+        expect(page.get_by_text("MetaPT kmeans by hand − PPT").first).to_be_attached()
+        open_page(page, "Take away")
+        page.get_by_role("button", name="Make the folder").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download (ZIP)").click()
+        archive = tmp_path / "away.zip"
+        download.value.save_as(archive)
+        assert page.get_by_text("Traceback").count() == 0
+        browser.close()
+
+    shutil.unpack_archive(archive, tmp_path / "away")
+    classifier = Classifier(tmp_path / "away")
+    made = classifier.facts.made_by
+    workspace = Workspace(tmp_path / "workspace")
+    entries = workspace.index(study)
+    rows = workspace.artifact(next(e["id"] for e in entries if e["kind"] == "split")).table("rows")
+    rows = rows[rows["split"] == "test"]
+    found = [prediction.label for prediction in classifier.classify(rows["text"])]
+    assert made["method"] == "MetaPT" and made["task"] == "mood"
+    assert sum(a == b for a, b in zip(found, rows["label"], strict=True)) / len(rows) == pytest.approx(made["accuracy"])
