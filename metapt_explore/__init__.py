@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from metapt_explore.run_terminal import caution, run, show_progress
     from metapt_explore.runs.find_lineage import lineage
     from metapt_explore.runs.lineage import Lineage
+    from metapt_explore.runs.queue import cancel, enqueue, jobs_table
     from metapt_explore.runs.results import curves_table, results_table, summary_table
     from metapt_explore.runs.study import Study
     from metapt_explore.runs.workspace import Workspace
@@ -37,6 +38,9 @@ _HOMES = {
     "Workspace": "runs.workspace",
     "Lineage": "runs.lineage",
     "lineage": "runs.find_lineage",
+    "enqueue": "runs.queue",
+    "cancel": "runs.queue",
+    "jobs_table": "runs.queue",
     "results_table": "runs.results",
     "curves_table": "runs.results",
     "summary_table": "runs.results",
@@ -50,8 +54,11 @@ __all__ = [
     "TaskConfig",
     "UserError",
     "Workspace",
+    "cancel",
     "caution",
     "curves_table",
+    "enqueue",
+    "jobs_table",
     "lineage",
     "load_study",
     "load_task",

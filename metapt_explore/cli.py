@@ -44,7 +44,10 @@ def run(
         str | None, typer.Option(help="Only these of the study's initialisation seeds, such as 0-4 or 0,7.")
     ] = None,
     until: Annotated[
-        str, typer.Option(help="How far: texts, clusters, plan (the predicted cost), agreement, prompts or all.")
+        str,
+        typer.Option(
+            help="How far: texts, clusters, stability, plan (the predicted cost), agreement, lens, prompts or all."
+        ),
     ] = "all",
     queue: Annotated[
         bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")

@@ -10,6 +10,7 @@ import pytest
 
 from metapt_explore import plots
 from metapt_explore.plots.style import facets, plain
+from metapt_explore.statistics import compare
 
 
 def traces(figure: go.Figure, **wanted: object) -> list[dict]:
@@ -281,3 +282,63 @@ def test_quality_against_gain_has_a_panel_for_each_measure_that_is_there() -> No
     assert figure.layout.xaxis2.matches is None  # measures have scales of their own
     assert figure.layout.xaxis2.title.text == "DBCV (higher is better)"
     assert "No clustering" in plots.quality_against_gain(table.assign(gain=None)).layout.title.text
+
+
+def test_the_numbers_of_a_figure_can_be_taken_away() -> None:
+    figure = plots.cluster_map(points(3), pd.Series(["a <b>text</b>", "b", "c"]), CLUSTERS)
+    table = plots.figure_table(figure)
+    assert sorted(table["x"]) == sorted(decoded_floats(points(3)["x"])) and len(table) == 3
+    assert "a <b>text</b>" in set(table["text"])
+    spread = plots.figure_table(plots.seed_spread(results()))
+    assert "same seeds" not in set(spread["trace"]), "lines that guide the eye are no data"
+    assert spread["y"].max() == pytest.approx(100 * results()["accuracy"].max())
+    contingency = pd.DataFrame([[2, 1], [0, 3]], index=[0, 1], columns=[0, 1])
+    heat = plots.figure_table(plots.contingency_map(contingency, {0: "<i>a</i>"}, {}))
+    assert heat[["y", "x", "z"]].values.tolist() == [
+        ["<i>a</i>", "0", 2 / 3], ["<i>a</i>", "1", 1 / 3], ["1", "0", 0.0], ["1", "1", 1.0],
+    ]  # fmt: skip
+    assert plots.figure_table(plots.contingency_map(pd.DataFrame(), {}, {})).empty
+
+
+def decoded_floats(values: pd.Series) -> list[float]:
+    """As a map holds them."""
+    return values.astype("float32").tolist()
+
+
+def test_a_map_of_many_points_carries_no_text() -> None:
+    many = plots.clusters.LARGEST_WITH_TEXT + 1
+    frame = pd.DataFrame({"row": range(many), "cluster": 0, "x": 0.0, "y": 0.0})
+    (trace,) = traces(plots.cluster_map(frame, pd.Series(["t"] * many), CLUSTERS))
+    assert "text" not in trace and trace["hoverinfo"] == "name"
+
+
+def test_losses_of_many_episodes_are_drawn_as_running_means() -> None:
+    steps = list(range(20))
+    metrics = pd.DataFrame({"step": steps, "task": 0, "support_before": 1.0, "support_after": 1.0, "query": steps})
+    found = traces(plots.meta_loss(metrics, {}))
+    raw, mean = found[2], found[5]
+    assert raw["mode"] == "markers" and mean["mode"] == "lines"
+    assert mean["y"][:2] == pytest.approx([1.5, 2.0]) and mean["y"][10] == pytest.approx(10.0)
+
+
+def test_a_forest_is_blue_where_nothing_is_uncertain() -> None:
+    rows = [
+        {"method": m, "task": t, "data_seed": s, "init_seed": s, "accuracy": a}
+        for s, noise in enumerate([0.0, 0.01, 0.02, 0.01])
+        for t in ("x", "y")
+        for m, a in (("A", 0.8 + noise), ("B", 0.6 if t == "x" else 0.8 + 2 * noise))
+    ]
+    figure = plots.difference_forest(compare(pd.DataFrame(rows), "A", "B"))
+    colors = {trace["y"][0]: trace["marker"]["color"] for trace in traces(figure)}
+    assert colors["x"] == "#0072B2" and colors["y"] == "#8C8C8C" and set(colors) == {"x", "y", "mean over tasks"}
+
+
+def test_what_a_method_costs_is_a_score_and_its_share_of_pretraining() -> None:
+    rows = [
+        {"method": "A", "task": task, "init_seed": seed, "data_seed": 1, "accuracy": 0.5, "seconds": 3.0,
+         "pretraining_seconds": 40.0 + seed}
+        for task in ("x", "y")
+        for seed in (0, 1)
+    ]  # fmt: skip
+    (point,) = traces(plots.cost_against_accuracy(pd.DataFrame(rows), ["A"]))
+    assert point["x"] == [3.0 + 40.5 / 2] and point["y"] == [50.0]

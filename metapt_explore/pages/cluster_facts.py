@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,21 @@ import streamlit as st
 from metapt_explore import plots
 from metapt_explore.clusters.compare import Comparison, compare_groupings
 from metapt_explore.config import StudyConfig
+from metapt_explore.config.sweep import COUNTED
+from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
 from metapt_explore.pages.cluster_view import View
+from metapt_explore.runs import queue
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.clustering_quality import clustering_quality
+from metapt_explore.runs.grow import with_sweep
 from metapt_explore.runs.workspace import Workspace
 
+if TYPE_CHECKING:
+    from metapt_explore.runs.run_all import Until
+
+#: Numbers of clusters that are offered.
+COUNTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 MEASURES = (
     (
         "Silhouette",
@@ -199,6 +208,37 @@ def comparison(view: View, others: dict[str, Artifact], edited_from: str | None)
 @st.cache_data(max_entries=16, show_spinner=False)
 def _compare(first: np.ndarray, second: np.ndarray) -> Comparison:
     return compare_groupings(first, second)
+
+
+def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
+    """Asks for the same clustering with other numbers of clusters, and how stable clusterings are."""
+    clustering = config.clustering(chosen)
+    active = shared.job_state(workspace, config.name)["active"]
+    left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
+    counted = clustering.algorithm in COUNTED
+    counts = left.multiselect(
+        "Other numbers of clusters",
+        [count for count in COUNTS if count != clustering.n_clusters],
+        key=f"counts_{config.name}_{chosen}",
+        disabled=not counted,
+        placeholder="4, 16 …" if counted else "this clustering is not told how many",
+    )
+    if middle.button("Cluster so, too", key="sweep", disabled=active or not counts, width="stretch"):
+        _enqueue(workspace, with_sweep(config, chosen, counts), "clusters")
+    if right.button(
+        "How stable?",
+        key="ask_stability",
+        disabled=active,
+        width="stretch",
+        help="Clusters all of it anew with other seeds and on parts of the texts: ten clusterings for each.",
+    ):
+        _enqueue(workspace, config, "stability")
+
+
+def _enqueue(workspace: Workspace, config: StudyConfig, until: Until) -> None:
+    if not queue.enqueue(workspace, config, until=until):
+        raise UserError("A job of this study runs or waits; ask again when it has ended.")
+    st.rerun()
 
 
 def worth(workspace: Workspace, config: StudyConfig) -> None:

@@ -54,6 +54,7 @@ def _page(workspace: Workspace, name: str) -> None:
         others = {other: found for other, found in done.items() if other != chosen}
         cluster_facts.comparison(view, others, edited_from)
     with shared.guard():
+        cluster_facts.more(workspace, config, chosen)
         cluster_facts.worth(workspace, config)
 
 

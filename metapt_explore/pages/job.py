@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -242,7 +243,11 @@ def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
 def _show_log(workspace: Workspace, name: str) -> None:
     file = workspace.study_folder(name) / "log.txt"
     if file.exists():
-        with file.open(encoding="utf-8", errors="replace") as stream:
-            last = "".join(deque(stream, LOG_LINES))
         with st.expander("Last lines of the log", expanded=True, key="log"):
-            st.code(last or "(empty)", language=None, wrap_lines=True)
+            st.code(last_lines(file) or "(empty)", language=None, wrap_lines=True)
+
+
+def last_lines(file: Path) -> str:
+    """The end of a log."""
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        return "".join(deque(stream, LOG_LINES))

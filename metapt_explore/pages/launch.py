@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +11,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.pages import job, shared
 from metapt_explore.runs import queue
 from metapt_explore.runs.gpus import gpus
+from metapt_explore.runs.grow import with_method
 from metapt_explore.runs.preview import read_cost
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.workspace import Workspace
@@ -45,6 +46,52 @@ def launch(workspace: Workspace, name: str) -> None:
     _cost(workspace, name)
     job.panel(workspace, name)
     _queue(workspace, name)
+    _add_method(workspace, name)
+    _log(workspace, name)
+
+
+def _log(workspace: Workspace, name: str) -> None:
+    """What the job has said so far, as it stands in the file."""
+    file = workspace.study_folder(name) / "log.txt"
+    if file.exists() and shared.job_state(workspace, name).get("status") not in ("failed", "stopped"):
+        with st.expander("Log", key="whole_log"):
+            st.code(job.last_lines(file) or "(empty)", language=None, wrap_lines=True)
+
+
+def _add_method(workspace: Workspace, name: str) -> None:
+    """A form for one more method; the study keeps all that it has."""
+    config = shared.study_config(workspace, name)
+    with st.expander("Add a method", key="add_method"), st.form("method", border=False):
+        own_key = f"method_{name}"
+        shared_settings = config.pretraining
+        one, two, three = st.columns(3)
+        called = one.text_input("Name", "MetaPT 2", key=f"{own_key}_name")
+        kinds = "pt: no pre-training; ppt: pooled"
+        kind = two.selectbox("Kind", ["metapt", "ppt", "pt"], key=f"{own_key}_kind", help=kinds)
+        names = [clustering.name for clustering in config.clusterings]
+        clusterings = three.multiselect("Clusterings", names, key=f"{own_key}_of", help="Whose clusters are its tasks")
+        learner = one.selectbox("Learner", ["maml", "reptile", "meta_sgd"], key=f"{own_key}_learner")
+        price = "exact: costs more passes a step"
+        order = two.selectbox("Order", ["first", "exact"], key=f"{own_key}_order", help=price)
+        inner_steps = three.number_input("Inner steps", 1, 20, 1, key=f"{own_key}_steps")
+        rate: dict[str, Any] = {"min_value": 0.0, "format": "%.4f"}
+        inner_lr = one.number_input("inner_lr", value=shared_settings.inner_lr, key=f"{own_key}_inner", **rate)
+        outer_lr = two.number_input("outer_lr", value=shared_settings.outer_lr, key=f"{own_key}_outer", **rate)
+        average = three.number_input("Mean over the last share of steps", 0.0, 1.0, 0.0, 0.1, key=f"{own_key}_average")
+        if st.form_submit_button("Add it to the study"):
+            own: dict[str, Any] = {"name": called.strip(), "kind": kind}
+            if kind != "pt":
+                own |= {"average_last": average}
+                # What is as the study says is left to the study.
+                own |= {} if outer_lr == shared_settings.outer_lr else {"outer_lr": outer_lr}
+            if clusterings:
+                own["clustering"] = clusterings
+            if kind == "metapt":
+                own |= {"learner": learner, "order": order, "inner_steps": int(inner_steps)}
+                own |= {} if inner_lr == shared_settings.inner_lr else {"inner_lr": inner_lr}
+            with shared.guard():
+                workspace.save_study(with_method(config, own))
+                st.success(shared.plain(f"'{called}' is in the study; Pre-train computes what it lacks."))
 
 
 def _ask(workspace: Workspace, name: str, until: str) -> None:

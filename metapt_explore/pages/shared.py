@@ -19,6 +19,7 @@ from pyarrow.lib import ArrowException
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError
+from metapt_explore.plots import figure_table
 from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.files import read_json
@@ -297,8 +298,21 @@ def draw(figure: go.Figure, key: str, caption: str, select: bool = False) -> Any
     """
     figure.update_layout(template="streamlit")
     options: dict[str, Any] = {"on_select": "rerun", "selection_mode": ("lasso", "box")} if select else {}
-    event = st.plotly_chart(figure, key=key, width="stretch", config={"displaylogo": False}, alt=caption, **options)
+    picture = {"format": "svg", "filename": key}  # what the camera of the figure saves
+    config = {"displaylogo": False, "toImageButtonOptions": picture}
+    event = st.plotly_chart(figure, key=key, width="stretch", config=config, alt=caption, **options)
     st.caption(caption)
+    if figure.data:
+        st.download_button(
+            "Data of this figure",
+            data=lambda: figure_table(figure).to_csv(index=False).encode(),
+            file_name=f"{key}.csv",
+            mime="text/csv",
+            key=f"data_{key}",
+            type="tertiary",
+            icon=":material/download:",
+            on_click="ignore",
+        )
     return event if select else None
 
 

@@ -22,7 +22,7 @@ from metapt_explore.plots.losses import meta_loss
 from metapt_explore.plots.probe import probe_dots
 from metapt_explore.plots.quality import quality_against_gain
 from metapt_explore.plots.scores import seed_spread, start_curves
-from metapt_explore.plots.style import method_colors
+from metapt_explore.plots.style import figure_table, method_colors
 from metapt_explore.plots.why import agreement_map, help_map
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "cost_against_accuracy",
     "difference_forest",
     "efficiency_curve",
+    "figure_table",
     "help_map",
     "likeness_map",
     "meta_loss",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
 
 from metapt_explore.config import ClusterEdit, ClusteringConfig, MethodConfig, StudyConfig, parse, to_yaml
+from metapt_explore.config.sweep import COUNTED
 from metapt_explore.errors import UserError
 
 
@@ -69,6 +71,59 @@ def with_edited_clustering(
         clusterings.append(ClusteringConfig(name=chance, algorithm="random_groups", like=name))
         methods.append(_like(pattern, f"MetaPT {chance}", chance, methods))
     grown = study.model_copy(update={"clusterings": clusterings, "methods": methods})
+    return parse(StudyConfig, yaml.safe_load(to_yaml(grown)), study.name)
+
+
+def with_method(study: StudyConfig, method: Mapping[str, Any]) -> StudyConfig:
+    """Adds a method to a study.
+
+    Args:
+        study: The study.
+        method: Its settings, as they stand under `methods` in YAML.
+
+    Raises:
+        UserError: Where the name is taken, or the settings do not fit; it says which.
+
+    Example:
+        >>> exact = {"name": "exact", "kind": "metapt", "clustering": "kmeans", "order": "exact"}
+        >>> with_method(study, exact)  # doctest: +SKIP
+    """
+    taken = [*(entry.name for entry in study.methods), *(entry.name for entry in study.baselines)]
+    if method.get("name") in taken:
+        raise UserError(f"The study has a method '{method['name']}' already; give this one another name.")
+    tree = yaml.safe_load(to_yaml(study))
+    return parse(StudyConfig, {**tree, "methods": [*tree["methods"], dict(method)]}, f"method '{method.get('name')}'")
+
+
+def with_sweep(study: StudyConfig, base: str, counts: Sequence[int], pretrain: bool = False) -> StudyConfig:
+    """Adds the same clustering with other numbers of clusters, ``NAME-4``, ``NAME-16`` …
+
+    Args:
+        study: The study.
+        base: A clustering that is told how many clusters to make.
+        counts: Numbers of clusters; what is there already is left out.
+        pretrain: Add a method for each, like the one that learns from `base`.
+
+    Raises:
+        UserError: Where the clustering is not told how many, or nothing is new.
+    """
+    clustering = study.clustering(base)
+    if clustering.algorithm not in COUNTED:
+        raise UserError(f"'{base}' ({clustering.algorithm}) is not told how many clusters to make.")
+    taken = [entry.name for entry in study.clusterings]
+    stem = base.removesuffix(f"-{clustering.n_clusters}")
+    new = {f"{stem}-{count}": count for count in counts if count != clustering.n_clusters}
+    new = {name: count for name, count in new.items() if name not in taken}
+    if not new:
+        raise UserError("These numbers of clusters are there already.")
+    added = [clustering.model_copy(update={"name": name, "n_clusters": count}) for name, count in new.items()]
+    methods = list(study.methods)
+    if pretrain:
+        pattern = next((m for m in study.methods if m.kind == "metapt" and m.clusterings == [base]), None)
+        pattern = pattern or MethodConfig(name="MetaPT", kind="metapt", clustering=base)
+        for name in new:
+            methods.append(_like(pattern, f"MetaPT {name}", name, methods))
+    grown = study.model_copy(update={"clusterings": [*study.clusterings, *added], "methods": methods})
     return parse(StudyConfig, yaml.safe_load(to_yaml(grown)), study.name)
 
 

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from metapt_explore.runs.study import Study
 
 
-#: How far a study is computed: its texts; clusters and tasks; the cost of the rest; whether the gradients of its tasks
-#: agree; what its finished prompts look like; prompts; or all of it.
-Until = Literal["texts", "clusters", "plan", "agreement", "lens", "prompts", "all"]
+#: How far a study is computed: its texts; clusters and tasks; how stable clusters are; the cost of the rest; whether
+#: the gradients of its tasks agree; what its finished prompts look like; prompts; or all of it.
+Until = Literal["texts", "clusters", "stability", "plan", "agreement", "lens", "prompts", "all"]
 UNTIL = get_args(Until)
 #: Keys of the stages that each of them leaves out.
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     "texts": ("embeddings", "labels/", "clusters/", *MODEL_STAGES, "baseline/"),
     "clusters": (*MODEL_STAGES, "baseline/"),
+    "stability": (*MODEL_STAGES, "baseline/"),
     "plan": (*MODEL_STAGES, "baseline/"),
     "agreement": (*MODEL_STAGES, "baseline/"),
     "lens": (*MODEL_STAGES, "baseline/"),
@@ -33,7 +34,7 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
 
 def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.DataFrame:
     """Makes all that is not there yet of some initialisation seeds, clusters first; returns the results table."""
-    needs_model = until not in ("texts", "clusters")
+    needs_model = until not in ("texts", "clusters", "stability")
     works = estimate(study.config, study.tasks, study.placement if needs_model else None)
     study.progress.plan({key: work for key, work in works.items() if not key.startswith(LEFT_OUT[until])})
     study.progress.left_out = until != "all"
@@ -45,11 +46,15 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
     if until == "texts":
         return study.results()
     _clusters_and_tasks(study)
+    if until == "stability":
+        for clustering in study.config.clusterings:
+            if clustering.algorithm != "edited":
+                study.stability(clustering.name)
     if until == "agreement":
         study.agreement()
     if until == "lens":
         study.lens()
-    if until in ("clusters", "agreement", "lens"):
+    if until in ("clusters", "stability", "agreement", "lens"):
         return study.results()
     left_out = [seed for seed in study.config.evaluation.init_seeds if seed not in init_seeds]
     preview = Preview(study, finished_keys(study), init_seeds) if until != "prompts" else None

@@ -14,7 +14,7 @@ from metapt_explore.config import ClusterEdit, StudyConfig
 from metapt_explore.errors import UserError
 from metapt_explore.pages.cluster_reading import chosen_rows
 from metapt_explore.runs import queue
-from metapt_explore.runs.grow import with_edited_clustering
+from metapt_explore.runs.grow import with_edited_clustering, with_method, with_sweep
 from metapt_explore.runs.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -140,3 +140,58 @@ def test_a_method_on_an_edited_clustering_is_like_the_one_on_its_base(demo: Work
     assert grown.method("MetaPT x").inner_lr == 0.5 and grown.method("MetaPT x").clusterings == ["x"]
     with pytest.raises(UserError, match="Nothing is edited"):
         with_edited_clustering(study, "kmeans", "y", [])
+
+
+def test_other_numbers_of_clusters_are_asked_for(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "ensure_workers", lambda workspace: 0)
+    at = show(demo.folder, "clusters")
+    assert at.button(key="sweep").disabled
+    at.multiselect(key="counts_demo_kmeans").set_value([4, 8]).run()
+    at.button(key="sweep").click().run()
+    assert not at.exception and not at.error
+    assert [c.name for c in demo.study_config(handmade.NAME).clusterings] == ["kmeans", "kmeans-4", "kmeans-8"]
+    assert dict(queue.requests(demo))[handmade.NAME]["until"] == "clusters"
+    queue.cancel(demo, handmade.NAME)
+    at.run()
+    at.button(key="ask_stability").click().run()
+    assert dict(queue.requests(demo))[handmade.NAME]["until"] == "stability"
+
+
+def test_a_sweep_knows_what_is_there(demo: Workspace) -> None:
+    study = demo.study_config(handmade.NAME)
+    grown = with_sweep(study, "kmeans", [2, 5], pretrain=True)
+    assert [c.n_clusters for c in grown.clusterings] == [2, 5], "2 is what it has"
+    assert grown.methods[-1].name == "MetaPT kmeans-5" and grown.methods[-1].clusterings == ["kmeans-5"]
+    with pytest.raises(UserError, match="there already"):
+        with_sweep(grown, "kmeans", [2, 5])
+    edited = with_edited_clustering(study, "kmeans", "hand", [ClusterEdit(exclude=[1])])
+    with pytest.raises(UserError, match="not told how many"):
+        with_sweep(edited, "hand", [3])
+
+
+def test_a_method_is_added_on_the_pretraining_page(show: Open, demo: Workspace) -> None:
+    at = show(demo.folder, "pretraining")
+    at.text_input(key="method_demo_name").set_value("exact")
+    at.multiselect(key="method_demo_of").set_value(["kmeans"])
+    at.selectbox(key="method_demo_order").set_value("exact")
+    index = demo.index(handmade.NAME)
+    submit = next(button for button in at.button if button.label == "Add it to the study")
+    submit.click().run()
+    assert not at.exception and not at.error and "is in the study" in said(at, "success")
+    added = demo.study_config(handmade.NAME).methods[-1]
+    assert (added.name, added.order, added.inner_lr) == ("exact", "exact", None)
+    assert demo.index(handmade.NAME) == index, "what is there still answers what it answered"
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ({"name": "PPT", "kind": "ppt"}, "already"),
+        ({"name": "x", "kind": "metapt"}, "needs `clustering`"),
+        ({"name": "x", "kind": "metapt", "clustering": "kmaens"}, "Did you mean 'kmeans'"),
+        ({"name": "x", "kind": "metapt", "clustering": "kmeans", "learner": "reptile", "order": "exact"}, "reptile"),
+    ],
+)
+def test_a_method_that_does_not_fit_is_refused(demo: Workspace, method: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        with_method(demo.study_config(handmade.NAME), method)
