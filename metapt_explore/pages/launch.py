@@ -45,7 +45,13 @@ def launch(workspace: Workspace, name: str) -> None:
         st.error(shared.plain(st.session_state.pop("ask_error")))
     _cost(workspace, name)
     job.panel(workspace, name)
-    _queue(workspace, name)
+
+    def body() -> None:
+        with shared.guard():
+            _queue(workspace, name)
+
+    busy = bool(queue.requests(workspace)) or state["active"]
+    st.fragment(body, run_every=shared.POLL if busy else shared.IDLE_POLL, key="queue_box")()
     _add_method(workspace, name)
     _log(workspace, name)
 

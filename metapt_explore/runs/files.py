@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ SMALL = 32 * 1024
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file under a temporary name, flushes it to disk and renames it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     with temporary.open("wb") as stream:
         stream.write(content)
         stream.flush()
@@ -41,7 +42,7 @@ def read_json(path: Path) -> Any:
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Writes Parquet atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     table.to_parquet(temporary, index=False)
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())

@@ -18,6 +18,7 @@ from filelock import Timeout
 
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.runs.files import read_json, write_json
+from metapt_explore.runs.processes import is_alive
 from metapt_explore.runs.progress import Progress, State
 from metapt_explore.runs.workspace import Workspace
 
@@ -38,17 +39,24 @@ def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
         ``stopped``: its process died), and what `Progress` knows (``stage``, ``fraction``, ``seconds_left`` …),
         ``error`` where it failed.
     """
-    state = _own_state(workspace, name)
+    state = own_state(workspace, name)
     request = read_json(request_file(workspace, name))
     if not isinstance(request, dict) or state["status"] in ("starting", "running"):
         return state
-    ended = float(state.get("updated", state.get("began", 0.0)))
-    if state["status"] in ENDED and ended >= float(request.get("asked", 0.0)):
+    if has_ended(state, request):
         return state  # The worker is just about to take the request away.
+    if is_alive(request.get("child")):
+        return {**state, "status": "starting"}  # It takes long to begin.
     return {**state, "status": "queued"}
 
 
-def _own_state(workspace: Workspace, name: str) -> dict[str, Any]:
+def has_ended(state: dict[str, Any], request: dict[str, Any]) -> bool:
+    """Whether a job has come to its end since it was asked for."""
+    ended = float(state.get("updated", state.get("began", 0.0)))
+    return state["status"] in ENDED and ended >= float(request.get("asked", 0.0))
+
+
+def own_state(workspace: Workspace, name: str) -> dict[str, Any]:
     """What the process that works on a study, or did, says; and whether it is still there."""
     found = read_json(workspace.study_folder(name) / "job.json")
     if not isinstance(found, dict) or "status" not in found:

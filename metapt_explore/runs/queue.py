@@ -1,8 +1,9 @@
 """The queue: which studies are asked for, in which order, and that somebody is at them.
 
 A study that is asked for has a file ``request.json`` in its folder, from the moment it is asked for until its job has
-ended. Those files are the truth. Huey's SQLite database holds their order only; a worker that begins makes it anew from
-the files, so it may be lost at any time. Pages, notebooks and the command line all ask here and see the same jobs.
+ended; it says, too, which worker has it and which process computes it. Those files are the truth. Huey's database
+(SQLite) holds their order only: workers put back what it has lost, so it may be deleted at any time. Pages, notebooks and the
+command line all ask here and see the same jobs.
 
 ::
 
@@ -17,10 +18,13 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -33,10 +37,16 @@ from metapt_explore.config import StudyConfig
 from metapt_explore.runs import jobs
 from metapt_explore.runs.files import read_json, write_bytes, write_json
 from metapt_explore.runs.gpus import worker_devices
+from metapt_explore.runs.processes import is_alive
 from metapt_explore.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from metapt_explore.runs.run_all import Until
+
+#: Seconds from a worker's beginning before which no other takes its place.
+BREATH = 3.0
+#: Threads of one server start workers one after the other.
+_starting = threading.Lock()
 
 
 class _Json(Serializer):
@@ -54,27 +64,35 @@ class Queue:
 
     Args:
         workspace: The workspace.
-        work: What a worker does with a name.
+        work: What a worker does with a name, and the time at which it was asked for.
     """
 
-    def __init__(self, workspace: Workspace, work: Callable[[str], None] = lambda name: None) -> None:
+    def __init__(self, workspace: Workspace, work: Callable[[str, float], None] = lambda name, asked: None) -> None:
         folder = workspace.folder / "queue"
         folder.mkdir(parents=True, exist_ok=True)
-        file = str(folder / "queue.db")
-        self.huey = SqliteHuey("studies", results=False, serializer=_Json(), filename=file, strict_fifo=True)
+        self.file = folder / "queue.db"
+        self.huey = self._open()
 
-        def task(name: str) -> None:
-            work(name)
+        def task(name: str, asked: float) -> None:
+            work(name, asked)
 
         self._task = self.huey.task(name="work")(task)
 
-    def put(self, name: str) -> None:
-        """Puts a name at the end."""
-        self._task(name)
+    def _open(self) -> Any:
+        options = {"filename": str(self.file), "strict_fifo": True}
+        try:
+            return SqliteHuey("studies", results=False, serializer=_Json(), **options)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            # A damaged index is no loss: it is made anew from the requests.
+            for file in self.file.parent.glob("queue.db*"):
+                file.unlink(missing_ok=True)
+            return SqliteHuey("studies", results=False, serializer=_Json(), **options)
 
-    def clear(self) -> None:
-        """Forgets all names."""
-        self.huey.storage.flush_queue()
+    def put(self, name: str, asked: float) -> None:
+        """Puts a name at the end."""
+        self._task(name, asked)
 
     def __len__(self) -> int:
         return int(self.huey.storage.queue_size())
@@ -123,16 +141,19 @@ def enqueue(
             return False
         workspace.save_study(study)
         jobs.cancel_file(workspace, study.name).unlink(missing_ok=True)
+        asked = time.time()
         request = {
-            "asked": time.time(),
+            "asked": asked,
             "init_seeds": None if init_seeds is None else list(init_seeds),
             "until": until,
             "attempts": 0,
         }
         write_json(jobs.request_file(workspace, study.name), request)
-    names = Queue(workspace)
-    names.put(study.name)
-    names.close()
+    # Where the list cannot be written the worker misses the name, and puts it there itself.
+    with suppress(sqlite3.Error):
+        names = Queue(workspace)
+        names.put(study.name, asked)
+        names.close()
     ensure_workers(workspace)
     return True
 
@@ -144,13 +165,15 @@ def cancel(workspace: Workspace, name: str) -> None:
     stays, and the same study asked for again goes on from there to the same scores.
     """
     with queue_lock(workspace):
+        request = read_json(jobs.request_file(workspace, name))
         state = jobs.job_state(workspace, name)
-        if state["status"] == "queued":
-            jobs.request_file(workspace, name).unlink(missing_ok=True)
-            kept = {key: value for key, value in state.items() if key not in ("position", "waiting_for")}
-            write_json(workspace.study_folder(name) / "job.json", {**kept, "status": "cancelled"})
-        elif state["status"] in ("starting", "running"):
+        taken = isinstance(request, dict) and (is_alive(request.get("worker")) or is_alive(request.get("child")))
+        if taken or state["status"] in ("starting", "running"):
             write_bytes(jobs.cancel_file(workspace, name), b"")
+        elif isinstance(request, dict):
+            jobs.request_file(workspace, name).unlink(missing_ok=True)
+            last = {**state, "status": "cancelled", "updated": time.time()}
+            write_json(workspace.study_folder(name) / "job.json", last)
 
 
 def jobs_table(workspace: Workspace) -> pd.DataFrame:
@@ -194,22 +217,25 @@ def ensure_workers(workspace: Workspace) -> int:
     """Starts the workers that are missing while something is asked for; returns how many.
 
     Called by whoever asks for a study, and every few seconds by the dashboard's server: a worker that was killed is
-    replaced, and its successor goes on with what it was at.
+    replaced, and its successor goes on with what it was at. ``METAPT_WORKERS=0`` in the environment leaves that to
+    others.
     """
     wanted = requests(workspace)
-    if not wanted:
+    if not wanted or os.environ.get("METAPT_WORKERS") == "0":
         return 0
     started = 0
-    for number, device in enumerate(worker_devices()[: len(wanted)]):
-        if not worker_alive(workspace, number):
-            _start_worker(workspace, number, device)
-            started += 1
+    with _starting:
+        for number, device in enumerate(worker_devices()[: len(wanted)]):
+            if not worker_alive(workspace, number):
+                _start_worker(workspace, number, device)
+                started += 1
     return started
 
 
 def worker_lock(workspace: Workspace, number: int) -> FileLock:
     """The lock that the one worker of a device holds."""
-    return FileLock(workspace.folder / "queue" / f"worker-{number}.lock", timeout=0)
+    # Of the process, not of the thread that took it.
+    return FileLock(workspace.folder / "queue" / f"worker-{number}.lock", timeout=0, thread_local=False)
 
 
 def worker_alive(workspace: Workspace, number: int) -> bool:
@@ -221,10 +247,12 @@ def worker_alive(workspace: Workspace, number: int) -> bool:
             told = read_json(folder / f"worker-{number}.json")
     except Timeout:
         return True
-    # Until it holds its lock, a worker that was just started has nothing but this file.
-    return (
-        isinstance(told, dict) and "pid" not in told and time.time() - float(told.get("began", 0)) < jobs.STARTS_WITHIN
-    )
+    if not isinstance(told, dict):
+        return False
+    since = time.time() - float(told.get("began", 0))
+    # Until it holds its lock, a worker that was just started has nothing but this file. One that ends at once (a full
+    # disk …) is not started again and again.
+    return since < (jobs.STARTS_WITHIN if "pid" not in told else BREATH)
 
 
 def _start_worker(workspace: Workspace, number: int, device: str | None) -> None:

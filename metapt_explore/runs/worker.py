@@ -1,7 +1,8 @@
 """The worker of one device: takes studies out of the queue and watches over the process that computes each.
 
 A study runs in a process of its own: it can be stopped for certain, it gives its memory back, and it outlives the
-worker. A worker that finds a study's process at work, left by a worker that was killed, takes over the watch.
+worker. Which worker has a study, and which process computes it, stands in the study's ``request.json``; a worker that
+takes a request whose process is at work, left by a worker that was killed, takes over the watch.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import time
 from contextlib import suppress
 from typing import Any
 
-import psutil
 from filelock import Timeout
 from huey.consumer import Consumer
 
 from metapt_explore.errors import UserError
 from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.files import read_json, write_json
+from metapt_explore.runs.processes import identity, is_alive, kill
 from metapt_explore.runs.workspace import Workspace
 
 #: Seconds between two looks at the process.
@@ -49,113 +50,197 @@ def serve(workspace: Workspace, number: int = 0, idle: float = IDLE) -> None:
         UserError: Where another process is this worker.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    lock = queue.worker_lock(workspace, number)
     (workspace.folder / "queue").mkdir(parents=True, exist_ok=True)
+    lock = queue.worker_lock(workspace, number)
     try:
         lock.acquire(timeout=2)  # Whoever looks whether it is free takes it for a moment.
     except Timeout:
         raise UserError(f"Worker {number} of {workspace.folder} is running already.") from None
     try:
         write_json(workspace.folder / "queue" / f"worker-{number}.json", {"pid": os.getpid(), "began": time.time()})
-        names = queue.Queue(workspace, lambda name: supervise(workspace, name))
-        if number == 0:
-            _rebuild(workspace, names)
+        busy = threading.Event()
+
+        def work(name: str, asked: float) -> None:
+            busy.set()
+            try:
+                supervise(workspace, name, asked)
+            finally:
+                busy.clear()
+
+        names = queue.Queue(workspace, work)
         consumer = Consumer(names.huey, workers=1, periodic=False, initial_delay=0.1, max_delay=0.5)
-        threading.Thread(target=_end_when_idle, args=(workspace, consumer, idle), daemon=True).start()
+        watch = (workspace, consumer, names, busy, lock, idle)
+        threading.Thread(target=_look_after, args=watch, daemon=True).start()
         consumer.run()
     finally:
         lock.release()
 
 
-def _rebuild(workspace: Workspace, names: queue.Queue) -> None:
-    """Makes the list of names anew: the last worker took the name it was at with it. A name too many does no harm."""
-    names.clear()
-    for name, _ in queue.requests(workspace):
-        names.put(name)
+def _look_after(
+    workspace: Workspace, consumer: Consumer, names: queue.Queue, busy: threading.Event, lock: Any, idle: float
+) -> None:
+    """Puts back names that the list has lost, and ends a worker that has nothing to do.
 
-
-def _end_when_idle(workspace: Workspace, consumer: Consumer, idle: float) -> None:
-    since = time.monotonic()
-    while time.monotonic() - since < idle:
-        if queue.requests(workspace):
-            since = time.monotonic()
+    Huey's list forgets a name as soon as somebody takes it, and its file may be deleted; the requests are the truth.
+    """
+    since, file = time.monotonic(), names.file
+    first = file.stat().st_ino
+    while True:
+        try:
+            waiting = [(name, request) for name, request in queue.requests(workspace) if not _owned(request)]
+            if not busy.is_set():
+                if not file.exists() or file.stat().st_ino != first:
+                    break  # another file than the one this worker reads: the next worker reads the new one
+                if waiting and not len(names):
+                    for name, request in waiting:
+                        names.put(name, float(request.get("asked", 0.0)))
+            if waiting or busy.is_set():
+                since = time.monotonic()
+            elif time.monotonic() - since >= idle:
+                with queue.queue_lock(workspace):  # nobody can ask meanwhile
+                    if not queue.requests(workspace):
+                        lock.release()
+                        break
+                since = time.monotonic()
+        except Exception:
+            log.exception("looking after the queue")
         time.sleep(min(1.0, idle / 4))
     consumer.stop_flag.set()
 
 
-def supervise(workspace: Workspace, name: str) -> None:
+def _owned(request: dict[str, Any]) -> bool:
+    """Whether a worker that is there has the request."""
+    return is_alive(request.get("worker"))
+
+
+def supervise(workspace: Workspace, name: str, asked: float | None = None) -> None:
     """Computes one study that is asked for, in a process of its own, to whatever end.
 
     Does nothing where nobody asks for it any more, or another worker is at it.
+
+    Args:
+        workspace: The workspace.
+        name: The study.
+        asked: Which request is meant, by its time; whichever there is when absent.
     """
-    request = _claim(workspace, name)
-    if request is None:
-        return
-    while True:
+    request = _claim(workspace, name, asked)
+    while request is not None:
         code, stopped = _watch(workspace, name, request)
         state = read_json(workspace.study_folder(name) / "job.json")
-        status = state.get("status") if isinstance(state, dict) else None
-        ended = status not in ("starting", "running") and status is not None
-        killed = not ended and not stopped and (code is None or code < 0)
-        if not killed or request["attempts"] >= RETRIES:
-            break
-        request["attempts"] += 1
-        log.info("%s: its process was killed; it is started again", name)
-        write_json(jobs.request_file(workspace, name), request)
-    last = {**(state if isinstance(state, dict) else {}), "updated": time.time()}
-    with queue.queue_lock(workspace):
-        if stopped and not ended:
-            last["status"] = "cancelled"
-        elif not ended:
-            last |= {"status": "failed", "error": _say_end(code, request["attempts"])}
-        write_json(workspace.study_folder(name) / "job.json", last)
-        jobs.cancel_file(workspace, name).unlink(missing_ok=True)
-        now = read_json(jobs.request_file(workspace, name))
-        if isinstance(now, dict) and now.get("asked") == request["asked"]:  # It may have been asked for again.
-            jobs.request_file(workspace, name).unlink(missing_ok=True)
-    log.info("%s: %s", name, last["status"])
+        ended = isinstance(state, dict) and "status" in state and jobs.has_ended(state, request)
+        if not ended and not stopped and _at_work(workspace, name):
+            continue  # somebody else's process was quicker: ours waits until it has ended
+        if not ended and not stopped and (code is None or code < 0) and request["attempts"] < RETRIES:
+            request = _again(workspace, name, request)
+            continue
+        _finish(workspace, name, request, state if isinstance(state, dict) else {}, ended, stopped, code)
+        return
 
 
-def _claim(workspace: Workspace, name: str) -> dict[str, Any] | None:
-    """Takes a request, so that no other worker does; None where it is gone or taken."""
+def _claim(workspace: Workspace, name: str, asked: float | None) -> dict[str, Any] | None:
+    """Takes a request, so that no other worker does; None where it is gone, taken, or done already."""
     with queue.queue_lock(workspace):
         request = read_json(jobs.request_file(workspace, name))
-        if not isinstance(request, dict):
+        if not isinstance(request, dict) or (asked is not None and request.get("asked") != asked):
             return None
         owner = request.get("worker")
-        if isinstance(owner, int) and owner != os.getpid() and _is_worker(owner):
+        if is_alive(owner) and owner != identity():
             return None
-        request = {"attempts": 0, **request, "worker": os.getpid()}
+        state = jobs.own_state(workspace, name)
+        if not is_alive(request.get("child")):
+            if jobs.has_ended(state, request):
+                # It ended while no worker looked on.
+                _forget(workspace, name)
+                return None
+            if request.get("child") is not None and not workspace.is_locked(name):
+                # It died together with its worker; that counts, or a study too large would come back for ever.
+                request["attempts"] = int(request.get("attempts", 0)) + 1
+                if request["attempts"] > RETRIES:
+                    last = {**state, "status": "failed", "updated": time.time(), "error": _say_end(None, RETRIES)}
+                    write_json(workspace.study_folder(name) / "job.json", last)
+                    _forget(workspace, name)
+                    return None
+        request = {"attempts": 0, **request, "worker": identity()}
         write_json(jobs.request_file(workspace, name), request)
         return request
 
 
-def _is_worker(pid: int) -> bool:
-    with suppress(psutil.Error):
-        return "worker" in psutil.Process(pid).cmdline()
-    return False
+def _again(workspace: Workspace, name: str, request: dict[str, Any]) -> dict[str, Any] | None:
+    """Counts one more attempt; None where nobody asks for the study any more."""
+    log.info("%s: its process was killed; it is started again", name)
+    with queue.queue_lock(workspace):
+        now = read_json(jobs.request_file(workspace, name))
+        if not isinstance(now, dict) or now.get("asked") != request["asked"]:
+            return None
+        request = {**now, "attempts": request["attempts"] + 1, "child": None}
+        write_json(jobs.request_file(workspace, name), request)
+        return request
+
+
+def _finish(
+    workspace: Workspace,
+    name: str,
+    request: dict[str, Any],
+    state: dict[str, Any],
+    ended: bool,
+    stopped: bool,
+    code: int | None,
+) -> None:
+    """Writes how a job ended, where it did not say so itself, and takes its request away."""
+    with queue.queue_lock(workspace):
+        if not ended:
+            told = (
+                {"status": "cancelled"}
+                if stopped
+                else {"status": "failed", "error": _say_end(code, request["attempts"])}
+            )
+            state = {**state, **told, "updated": time.time()}
+            write_json(workspace.study_folder(name) / "job.json", state)
+        now = read_json(jobs.request_file(workspace, name))
+        if isinstance(now, dict) and now.get("asked") == request["asked"]:  # It may have been asked for again.
+            _forget(workspace, name)
+    log.info("%s: %s", name, state.get("status"))
+
+
+def _forget(workspace: Workspace, name: str) -> None:
+    jobs.cancel_file(workspace, name).unlink(missing_ok=True)
+    jobs.request_file(workspace, name).unlink(missing_ok=True)
 
 
 def _watch(workspace: Workspace, name: str, request: dict[str, Any]) -> tuple[int | None, bool]:
-    """Starts a study's process, or finds the one that is at it, and waits for its end.
+    """Starts a study's process, or finds the one that was started for it, and waits for its end.
+
+    Somebody else's process (a terminal, a notebook) that works on the study is waited for, and never killed.
 
     Returns:
-        Its exit code (None where it was not ours to know), and whether it was stopped here.
+        Its exit code (None where it was not ours to know), and whether it was stopped, or not begun, on request.
     """
-    child = None if _at_work(workspace, name) else _start(workspace, name, request)
+    child: subprocess.Popen[bytes] | None = None
+    who = request.get("child")
+    if not is_alive(who):
+        while _at_work(workspace, name):
+            time.sleep(LOOK_EVERY)
+        state = jobs.own_state(workspace, name)
+        gone = jobs.has_ended(state, request) and state["status"] == "cancelled"  # with what somebody else ran
+        if gone or jobs.is_cancelling(workspace, name):
+            return None, True
+        child = _start(workspace, name, request)
+        who = identity(child.pid)
+        request["child"] = who
+        with queue.queue_lock(workspace):
+            if jobs.request_file(workspace, name).exists():
+                write_json(jobs.request_file(workspace, name), request)
     log.info("%s: %s", name, f"started, process {child.pid}" if child else "found at work")
     asked: float | None = None
-    while (child.poll() is None) if child else workspace.is_locked(name):
+    while (child.poll() is None) if child else is_alive(who):
         if jobs.is_cancelling(workspace, name):
             asked = asked or time.monotonic()
             if time.monotonic() - asked > PATIENCE:
-                _kill(child.pid if child else _pid_of(workspace, name))
+                kill(who)
                 if child:
                     child.wait()
-                    return child.returncode, True
-                time.sleep(LOOK_EVERY)
         time.sleep(LOOK_EVERY)
-    return (child.returncode if child else None), asked is not None
+    return (child.returncode if child else None), asked is not None or jobs.is_cancelling(workspace, name)
 
 
 def _at_work(workspace: Workspace, name: str) -> bool:
@@ -193,28 +278,12 @@ def command(workspace: Workspace, name: str, request: dict[str, Any]) -> list[st
     return words
 
 
-def _pid_of(workspace: Workspace, name: str) -> int | None:
-    """The process that holds the study's lock, by its own word."""
-    state = read_json(workspace.study_folder(name) / "job.json")
-    pid = state.get("pid") if isinstance(state, dict) else None
-    return pid if isinstance(pid, int) and workspace.is_locked(name) else None
-
-
-def _kill(pid: int | None) -> None:
-    """Ends a process and all that it started."""
-    if pid is None:
-        return
-    with suppress(psutil.Error):
-        process = psutil.Process(pid)
-        for one in [*process.children(recursive=True), process]:
-            with suppress(psutil.Error):
-                one.send_signal(signal.SIGKILL)
-
-
 def _say_end(code: int | None, attempts: int) -> str:
     again = f", {attempts + 1} times" if attempts else ""
     kept = "What was computed is kept; Resume goes on from there."
     if code is None or code < 0:
-        named = signal.Signals(-code).name if code else "a signal"
+        named = "a signal"
+        with suppress(ValueError, TypeError):
+            named = signal.Signals(-(code or 0)).name
         return f"Its process was killed by {named}{again}; often the machine ran out of memory. {kept}"
     return f"Its process ended with exit code {code} and said nothing of why; see the log. {kept}"
