@@ -16,7 +16,7 @@ from metapt_explore.texts.rows import TextInput
 def classify_lines(
     lines: Iterable[str],
     folder: Path,
-    calibration: str = "none",
+    calibration: str | None = None,
     batch: int = 64,
     labels_only: bool = False,
     model: str | None = None,
@@ -36,9 +36,9 @@ def classify_lines(
     Raises:
         UserError: Where the folder holds no prompt or the model cannot be found; for a pair, where a line has no tab.
     """
-    if calibration not in get_args(Calibration):
+    if calibration is not None and calibration not in get_args(Calibration):
         raise UserError(f"--calibration: {nearest(calibration, get_args(Calibration))}")
-    classifier = Classifier(folder, cast(Calibration, calibration), model, device)
+    classifier = Classifier(folder, cast("Calibration | None", calibration), model, device)
     for note in classifier.notes:
         print(note, file=sys.stderr)
     pairs = "{text_pair}" in classifier.facts.template

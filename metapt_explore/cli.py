@@ -317,8 +317,9 @@ def export(
 def classify(
     prompt: Annotated[Path, typer.Option(help="A folder that `metapt export` wrote.")],
     calibration: Annotated[
-        str, typer.Option(help="none, content_free, or batch_mean (for classes that are about equally common).")
-    ] = "none",
+        str | None,
+        typer.Option(help="none, content_free or batch_mean (default: as the study did)."),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Texts that are looked at together.")] = 64,
     labels_only: Annotated[bool, typer.Option("--labels-only", help="Only the label, a line each.")] = False,
     model: Annotated[str | None, typer.Option(help="Where the same model lies on this machine.")] = None,

@@ -73,6 +73,9 @@ def answer_sentences(
     prompts: dict[str, Any] = {}
     for entry in fewshot_entries(opened, own.config.name):
         artifact = opened.artifact(entry["id"])
+        reading = own.config.reading_of(own.config.method(entry["method"]))
+        if reading.read != "words":
+            continue  # read by few-shot rows, which no prompt carries
         if (entry["task"], entry["init_seed"]) == (task, init_seed) and artifact.status == "done":
             tensors = artifact.tensors("prompts")
             if f"data_seed_{data_seed}" in tensors:
@@ -80,6 +83,8 @@ def answer_sentences(
     if not prompts:
         seeds = f"initialisation seed {init_seed} and data seed {data_seed}"
         raise UserError(f"No prompt was tuned on '{task}' with {seeds}.")
+    if "{text_pair}" in own.tasks[task].template:
+        raise UserError(f"'{task}' reads pairs of texts; one sentence cannot be tried under its prompts.")
     backbone = own.backbone
     reader = backbone.reader(own.tasks[task], task)
     stacked = torch.stack([prompt.float() for prompt in prompts.values()]).to(backbone.device)

@@ -10,7 +10,7 @@ import pytest
 
 from metapt_explore import plots
 from metapt_explore.plots.style import facets, plain
-from metapt_explore.statistics import compare
+from metapt_explore.statistics import compare, variance_sources
 
 
 def traces(figure: go.Figure, **wanted: object) -> list[dict]:
@@ -335,10 +335,45 @@ def test_a_forest_is_blue_where_nothing_is_uncertain() -> None:
 
 def test_what_a_method_costs_is_a_score_and_its_share_of_pretraining() -> None:
     rows = [
-        {"method": "A", "task": task, "init_seed": seed, "data_seed": 1, "accuracy": 0.5, "seconds": 3.0,
-         "pretraining_seconds": 40.0 + seed}
+        {"method": "A", "task": task, "init_seed": seed, "data_seed": data, "accuracy": 0.5 + data / 10, "seconds": 3.0,
+         "pretraining_seconds": 40.0 + 4 * seed}
         for task in ("x", "y")
         for seed in (0, 1)
+        for data in (1, 2)
     ]  # fmt: skip
-    (point,) = traces(plots.cost_against_accuracy(pd.DataFrame(rows), ["A"]))
-    assert point["x"] == [3.0 + 40.5 / 2] and point["y"] == [50.0]
+    alone = {**rows[0], "method": "B", "task": "y", "accuracy": 0.7}
+    figure = plots.cost_against_accuracy(pd.DataFrame([*rows, alone]), ["A", "B"])
+    point, other = traces(figure)
+    # One pre-training of 40 or 44 s for four scores; only task y is common to both.
+    assert point["x"] == [3.0 + 42 / 2] and point["y"] == [pytest.approx(65.0)] and other["y"] == [70.0]
+    assert "without x" in figure.layout.title.text
+    # Pairs have 60, 70, 60 and 70 %: their standard deviation, by hand.
+    assert point["error_y"]["array"] == [pytest.approx(100 * (4 * 0.05**2 / 3) ** 0.5)]
+
+
+def test_parts_of_the_variance_are_drawn_once() -> None:
+    rows = [
+        {"method": "A", "task": "x", "data_seed": d, "init_seed": i, "accuracy": 0.5 + 0.1 * d + 0.02 * i}
+        for d in (0, 1)
+        for i in (0, 1)
+    ]
+    sources = variance_sources(pd.DataFrame(rows), "A").assign(method="A")
+    pooled = sources[sources["task"] == "all tasks"]
+    found = {trace["name"]: trace["x"][0] for trace in traces(plots.variance_bars(pooled))}
+    assert "total" not in found and found["few-shot sample"] == pytest.approx(50.0)
+    total = float(pooled.set_index("source").loc["total", "variance"])
+    assert sum(found.values()) == pytest.approx(10_000 * total)
+
+
+def test_the_numbers_of_panels_and_intervals() -> None:
+    two = pd.concat([results(), results().assign(task="other")])
+    table = plots.figure_table(plots.seed_spread(two))
+    assert set(table["panel"]) == set(two["task"]) and (table["panel"] == "other").sum() == len(table) / 2
+    rows = [
+        {"method": m, "task": "x", "data_seed": s, "init_seed": s, "accuracy": a + s / 100}
+        for s in range(4)
+        for m, a in (("A", 0.6), ("B", 0.5 + s / 100))
+    ]
+    found = compare(pd.DataFrame(rows), "A", "B")
+    forest = plots.figure_table(plots.difference_forest(found)).iloc[-1]
+    assert (forest["low"], forest["high"]) == (pytest.approx(100 * found.low), pytest.approx(100 * found.high))

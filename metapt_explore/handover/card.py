@@ -106,9 +106,15 @@ def _scores(facts: PromptFacts) -> list[str]:
     if made.get("accuracy") is None:
         return ["It has no score of its own: scores belong to prompts that were tuned on a task."]
     return [
-        f"Accuracy {100 * made['accuracy']:.1f} % on the study's test rows of `{made['task']}` "
+        f"Accuracy {100 * made['accuracy']:.1f} % on the study's {facts.scored_rows} rows of `{made['task']}` "
         f"({100 * made['start_accuracy']:.1f} % before tuning), for this one pair of seeds. Other seeds give other "
-        "scores: see the study's report for their spread, and do not choose a prompt by its test score.",
+        "scores: see the study's report for their spread, and do not choose a prompt by its test score."
+        + (
+            f" These scores are calibrated (`{facts.calibration}`), which `metapt classify` does by default and the "
+            "lines above do not."
+            if facts.calibration != "none"
+            else ""
+        ),
     ]
 
 

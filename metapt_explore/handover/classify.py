@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from metapt_explore.errors import UserError
 from metapt_explore.handover.facts import PROMPT_FILE, PromptFacts
@@ -35,7 +35,8 @@ class Classifier:
     Args:
         folder: What `export_prompt` wrote.
         calibration: ``none``; ``content_free``: takes off what the model says of texts that say nothing;
-            ``batch_mean``: takes off what it says of each batch on average, for classes that are about equally common.
+            ``batch_mean``: takes off what it says of each batch on average, for classes that are about equally common;
+            what the study did when absent.
         model: Another name or folder of the same model, where it lies elsewhere on this machine.
         device: Where the model runs.
         dtype: Its number format.
@@ -52,7 +53,7 @@ class Classifier:
     def __init__(
         self,
         folder: Path,
-        calibration: Calibration = "none",
+        calibration: Calibration | None = None,
         model: str | None = None,
         device: str = "auto",
         dtype: str = "auto",
@@ -73,9 +74,10 @@ class Classifier:
         labels = self.facts.labels_config
         self.reader = self.backbone.reader(labels, str(folder), self.facts.decode == "whole_vocabulary")
         self.classes = list(labels.labels)
+        calibration = calibration or cast(Calibration, self.facts.calibration)
         if self.facts.decode == "whole_vocabulary" and calibration != "none":
             raise UserError("Calibration goes with label words that compete with one another, not with `decode: all`.")
-        self.calibration: Calibration = calibration
+        self.calibration: str = calibration
         self._nothing: Any = None
 
     def classify(self, texts: Iterable[TextInput], batch: int = 64) -> Iterator[Prediction]:

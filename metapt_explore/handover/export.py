@@ -10,7 +10,7 @@ from metapt_explore.config import LabelsConfig, StudyConfig, load_task
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.handover.card import model_card
 from metapt_explore.handover.facts import PROMPT_FILE, PromptFacts
-from metapt_explore.handover.peft_format import has_layout, write_adapter
+from metapt_explore.handover.peft_format import base_model, has_layout, write_adapter
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.files import write_bytes
 from metapt_explore.runs.results import fewshot_entries
@@ -174,6 +174,9 @@ def _facts(
             "artifact": (evaluation or prompt).id,
             **scores,
         },
+        base_model=base_model(str(own["name"])),
+        calibration=config.reading_of(config.method(method)).calibration if chosen.task else "none",
+        scored_rows=config.evaluation.scored_rows,
         manifest=prompt.stage.get("manifest", {}),
     )
 

@@ -31,6 +31,9 @@ class PromptFacts:
         token_ids: The template and words as tokens of the model, where classes are read from one token each: ``first``
             (what the tokenizer puts in front of a text), ``before`` and ``tail`` of the template, ``words`` by class.
         made_by: Study, method, seeds, artifact and scores.
+        base_model: What the model is called on the hub, as far as it has a name there.
+        calibration: How the study calibrated its scores (`VerbalizerConfig.calibration`).
+        scored_rows: What the scores are on: ``test``, or other rows where the study said so.
         manifest: Versions and hardware.
         format: Of the file.
     """
@@ -46,6 +49,9 @@ class PromptFacts:
     decode: str
     token_ids: dict[str, Any] | None
     made_by: dict[str, Any]
+    base_model: str = ""
+    calibration: str = "none"
+    scored_rows: str = "test"
     manifest: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 

@@ -12,8 +12,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 folder = Path("FOLDER")
 facts = json.loads((folder / "prompt.json").read_text())
 prompt = load_file(folder / "prompt.safetensors")["prompt"]               # [vectors, width]
-tokenizer = AutoTokenizer.from_pretrained(facts["model"]["name"])
-model = AutoModelForCausalLM.from_pretrained(facts["model"]["name"], dtype=torch.float32).eval()
+name, pin = facts["base_model"], {"revision": facts["model"].get("revision") or "main"}    # or a folder of yours
+tokenizer = AutoTokenizer.from_pretrained(name, **pin)
+model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, **pin).eval()
 ids, embed = facts["token_ids"], model.get_input_embeddings()
 
 def probabilities(text):

@@ -33,7 +33,7 @@ def base_model(name: str) -> str:
         >>> base_model("smollm2-135m"), base_model("google/flan-t5-base")
         ('HuggingFaceTB/SmolLM2-135M-Instruct', 'google/flan-t5-base')
     """
-    return STARTERS.get(name, Path(name).name if Path(name).is_absolute() else name)
+    return STARTERS.get(name, name)
 
 
 def has_layout(family: Family, placement: Placement) -> bool:

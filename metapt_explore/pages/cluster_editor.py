@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from metapt_explore.config import ClusterEdit
 from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
-from metapt_explore.pages.cluster_view import View, pending
+from metapt_explore.pages.cluster_view import View, error_key, pending
 from metapt_explore.runs import queue
 from metapt_explore.runs.grow import free_name, with_edited_clustering
 from metapt_explore.runs.workspace import Workspace
@@ -76,15 +76,15 @@ def editor(workspace: Workspace, study: str, view: View) -> None:
     _list(view)
     if view.edits:
         _keep(workspace, study, view)
-    if st.session_state.get("edit_error"):
-        st.error(shared.plain(st.session_state["edit_error"]))
+    if st.session_state.get(error_key(key)):
+        st.error(shared.plain(st.session_state[error_key(key)]))
 
 
 def _add(view: View, kind: str) -> None:
     state, key = st.session_state, view.artifact.id
     # What the form holds now; arguments would be what it held when it was last drawn.
     chosen, parts, name = list(state[f"chosen_{key}"]), int(state[f"parts_{key}"]), str(state[f"name_{key}"])
-    state["edit_error"] = None
+    state.pop(error_key(view.artifact.id), None)
     what: dict[str, Any] = {kind: chosen}
     if kind in ("split", "rename"):
         if len(chosen) != 1:
@@ -93,7 +93,7 @@ def _add(view: View, kind: str) -> None:
     try:
         pending(view.artifact).append(ClusterEdit.model_validate(what))
     except ValidationError as error:
-        state["edit_error"] = str(error.errors()[0]["msg"])
+        state[error_key(view.artifact.id)] = str(error.errors()[0]["msg"])
     state[f"chosen_{view.artifact.id}"] = []
     state[CHANGED] = True
 
@@ -117,11 +117,12 @@ def _list(view: View) -> None:
 def _keep(workspace: Workspace, study: str, view: View) -> None:
     config = shared.study_config(workspace, study)
     taken = [clustering.name for clustering in config.clusterings]
-    st.text_input("Keep it as", value=free_name(f"{view.name} by hand", taken), key="keep_as")
-    st.checkbox("Pre-train MetaPT on it when the study runs", value=True, key="keep_method")
+    own = view.artifact.id
+    st.text_input("Keep it as", value=free_name(f"{view.name} by hand", taken), key=f"keep_as_{own}")
+    st.checkbox("Pre-train MetaPT on it when the study runs", value=True, key=f"keep_method_{own}")
     st.checkbox(
         "Also on random groups of the same sizes",
-        key="keep_control",
+        key=f"keep_control_{own}",
         help="The control: does the meaning of the groups matter, or would any groups do?",
     )
     st.button("Save as a new clustering", key="keep", type="primary", on_click=_save, args=(workspace, study, view))
@@ -129,17 +130,17 @@ def _keep(workspace: Workspace, study: str, view: View) -> None:
 
 def _save(workspace: Workspace, study: str, view: View) -> None:
     state = st.session_state
-    state["edit_error"] = None
+    state.pop(error_key(view.artifact.id), None)
     try:
         config = shared.study_config(workspace, study)
-        name = str(state["keep_as"])
-        grown = with_edited_clustering(
-            config, view.name, name, view.edits, bool(state["keep_method"]), bool(state["keep_control"])
-        )
+        own = view.artifact.id
+        name = str(state[f"keep_as_{own}"])
+        method, control = bool(state[f"keep_method_{own}"]), bool(state[f"keep_control_{own}"])
+        grown = with_edited_clustering(config, view.name, name, view.edits, method, control)
         if not queue.enqueue(workspace, grown, until="clusters"):
             raise UserError("A job of this study runs or waits: cancel it, or save when it has ended.")
     except UserError as error:
-        state["edit_error"] = str(error)
+        state[error_key(view.artifact.id)] = str(error)
         return
     pending(view.artifact).clear()
     state["clustering"] = name.strip()

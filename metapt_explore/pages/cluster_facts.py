@@ -56,11 +56,13 @@ MEASURES = (
 )
 
 
-def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name: str) -> None:
+def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name: str, unsaved: bool = False) -> None:
     """Measures of a clustering, beside those of the one that it was edited from."""
     found, old = summary["quality"], (before or {}).get("quality", {})
     agreement = summary["agreement"]
     st.subheader("Quality")
+    if unsaved:
+        st.info("As it was computed, without the edits that are not saved yet: they are measured when they are kept.")
     shown = [
         ("Clusters", str(found["n_clusters"]), None, "Groups that are no outliers."),
         ("Outliers", f"{100 * found['outlier_share']:.1f} %", None, "Texts that belong to no cluster."),

@@ -52,6 +52,11 @@ def pending(artifact: Artifact) -> list[ClusterEdit]:
     return st.session_state.setdefault("edits", {}).setdefault(artifact.id, [])
 
 
+def error_key(artifact_id: str) -> str:
+    """Where the session keeps what went wrong with the last edit of a clustering."""
+    return f"edit_error_{artifact_id}"
+
+
 def view_of(
     config: StudyConfig, name: str, artifact: Artifact, written: pd.DataFrame, labels: pd.DataFrame | None
 ) -> View:
@@ -77,7 +82,7 @@ def view_of(
             return View(name, artifact, edited, clusters, written, tuple(edits))
         except UserError as error:
             edits.pop()
-            st.session_state["edit_error"] = str(error)
+            st.session_state[error_key(artifact.id)] = str(error)
     found = _with_labels(artifact.summary["clusters"], points, labels)
     return View(name, artifact, points, found, written, ())
 

@@ -30,7 +30,14 @@ def _page(workspace: Workspace, name: str) -> None:
     artifact = shared.ready(workspace, name, listed.get(chosen), f"the clustering {chosen}")
     if artifact is None:
         return  # while it is made
-    done = _done(workspace, listed)
+    # Where the data changed under a study, its list may hold new texts beside clusters of the old ones.
+    parents = artifact.stage.get("parents", {})
+    texts = workspace.artifact(str(parents.get("texts", texts.id)))
+    done = {
+        other: found
+        for other, found in _done(workspace, listed).items()
+        if found.stage.get("parents", {}).get("texts", texts.id) == texts.id
+    }
     edited_from = config.clustering(chosen).like if config.clustering(chosen).algorithm == "edited" else None
     view, written = None, None
     with shared.guard(artifact.folder):
@@ -44,7 +51,7 @@ def _page(workspace: Workspace, name: str) -> None:
     # What is wrong with the folder has been said by now; what is whole is shown all the same.
     with shared.guard(artifact.folder) if view else suppress(UserError, *shared.DAMAGE):
         before = done[edited_from].summary if edited_from in done else None
-        cluster_facts.quality(artifact.summary, before, edited_from or "")
+        cluster_facts.quality(artifact.summary, before, edited_from or "", bool(view and view.edits))
         for entry in shared.entries(workspace, name, "stability", clustering=chosen):
             stability = workspace.artifact(entry["id"])
             if stability.status == "done":

@@ -34,7 +34,8 @@ def _page(workspace: Workspace, name: str) -> None:
 
 def _questions(workspace: Workspace, name: str, results: pd.DataFrame) -> None:
     st.subheader("The study's questions")
-    asked, found = _answered(str(workspace.folder), name, _stamp(results))
+    study = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # the margin may have changed
+    asked, found = _answered(str(workspace.folder), name, f"{_stamp(results)} {study}")
     if not asked:
         st.info("No two methods of this study have scores on all tasks with the same seeds yet.")
         return

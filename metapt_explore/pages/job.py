@@ -156,7 +156,7 @@ def panel(workspace: Workspace, name: str) -> None:
     active = shared.job_state(workspace, name)["active"]
 
     def body() -> None:
-        with shared.guard(workspace.study_folder(name)):
+        with shared.guard():
             state = shared.job_state(workspace, name)
             if state["active"] != active:
                 # The clock of this fragment is set where it is defined, so all of the page must run.

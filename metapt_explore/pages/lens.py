@@ -46,10 +46,20 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
             st.error(shared.plain(error))
             return
         st.rerun()
+    job = shared.job_state(workspace, name)
     if active:
         st.info("A job of this study runs or waits; what it looks at is shown when it has ended.")
+    elif artifact is not None and artifact.status == "failed":
+        st.error(shared.plain(f"Looking failed: {artifact.stage.get('error', 'no reason was written')}"))
+    elif artifact is None and job.get("status") == "failed":
+        st.error(shared.plain(f"The job failed: {job.get('error', 'no reason was written')}"))
     elif artifact is None:
         st.caption("Nothing has been looked at yet. It computes no prompt and changes no score.")
+    elif artifact.status == "done":
+        seen = set(artifact.stage.get("parents", {}).values())
+        missing = [entry for entry in done if entry.get("method") and entry["id"] not in seen]
+        if missing:
+            st.info(f"{len(missing)} prompts have been finished since; look again to see them.")
 
 
 def _vectors(vectors: pd.DataFrame) -> None:
@@ -120,8 +130,13 @@ def _try(workspace: Workspace, name: str) -> None:
     if not sentence.strip():
         st.caption("It is read under the tuned prompt of every method; the first answer waits for the model to load.")
         return
+    used = [e["id"] for e in scored if e["task"] == task and e["init_seed"] == init_seed]
     with st.spinner("Reading …"):
-        answer = ask(str(workspace.folder), name, str(task), int(init_seed or 0), int(data_seed or 0), sentence)
+        seeds_of = int(init_seed or 0), int(data_seed or 0)
+        answer = ask(str(workspace.folder), name, str(task), *seeds_of, sentence, used)
+    by_rows = [m.name for m in config.methods if config.reading_of(m).read != "words"]
+    if by_rows:
+        st.caption(shared.plain(f"Not shown: {', '.join(by_rows)}, whose classes are read by few-shot rows."))
     shared.draw(
         plots.class_shares(answer),
         "answer",

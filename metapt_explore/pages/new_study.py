@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ MODEL_HELP = (
     "A starter model, a folder on this machine, or a name on the hub (google/flan-t5-base, Qwen/Qwen2.5-0.5B …)."
 )
 SHOWN = 5
+MOST_CLASSES = 20
 #: What the first study of a newcomer is scored on: they come with the starter packages.
 FIRST_TASKS = ["rotten_tomatoes", "subjectivity"]
 
@@ -65,7 +67,7 @@ def _source(workspace: Workspace, kind: str) -> SourceConfig | None:
         path = st.text_input("Or its path on the machine where this server runs", key="new_path").strip()
         if upload is not None:
             return SourceConfig(file=str(keep_upload(workspace, upload.name, upload.getvalue())))
-        return SourceConfig(file=str(Path(path).expanduser())) if path else None
+        return SourceConfig(file=str(Path(path).expanduser().resolve())) if path else None
     if kind == KINDS[1]:
         from metapt_explore.texts.starter import installed_sets, starter_sets
 
@@ -167,18 +169,38 @@ def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, di
         [{"value in the data": of["value"], "class": name, "word": of["word"]} for name, of in guessed.items()]
     )
     edited = st.data_editor(
-        frame.head(20),
+        frame.head(MOST_CLASSES),
         key=f"classes_{columns.label}",
         hide_index=True,
         num_rows="delete",
         disabled=["value in the data"],
     )
-    rows = edited.to_dict(orient="records")
-    return {
-        str(row["class"]): {"value": str(row["value in the data"]), "word": str(row["word"])}
-        for row in rows
-        if str(row["class"] or "").strip()
-    }, columns.label is not None
+    if len(frame) > MOST_CLASSES:
+        st.warning(f"{len(frame)} different values: only the {MOST_CLASSES} commonest can be classes. Is it the label?")
+    return labels_of(edited.to_dict(orient="records")), columns.label is not None
+
+
+def labels_of(rows: list[dict[Hashable, Any]]) -> dict[str, dict[str, str]]:
+    """Classes out of the rows of the table; a row without a class is left out.
+
+    Raises:
+        UserError: Where two values have one class, or a class has no word.
+    """
+    labels: dict[str, dict[str, str]] = {}
+    for row in rows:
+        name = "" if pd.isna(row["class"]) else str(row["class"]).strip()
+        word = "" if pd.isna(row["word"]) else str(row["word"]).strip()
+        if not name:
+            continue
+        if name in labels:
+            raise UserError(
+                f"Two values have the class '{name}': a class stands for one value of the data. Give one of them "
+                "another class, or join the values in the file."
+            )
+        if not word:
+            raise UserError(f"The class '{name}' has no word for the model to say.")
+        labels[name] = {"value": str(row["value in the data"]), "word": word}
+    return labels
 
 
 def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str, str]], labelled: bool) -> None:
@@ -247,6 +269,8 @@ def _create(
         raise UserError(f"The workspace has a study '{name}' already; give this one another name.")
     if not tasks:
         raise UserError("Choose a downstream task, or several: prompts are compared on them.")
+    # A path is meant from where this server runs; in the study's file it would be read from the study's folder.
+    tasks = [str(Path(t).expanduser().resolve()) if t.endswith((".yaml", ".yml")) else t for t in tasks]
     for task in tasks:
         load_task(task)
     study = new_study(name, source, labels, tasks, scale, **chosen)

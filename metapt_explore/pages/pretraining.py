@@ -54,7 +54,7 @@ def _page(workspace: Workspace, name: str) -> None:
     chosen = config.method(method)
 
     def curves() -> None:
-        with shared.guard(workspace.study_folder(name)):
+        with shared.guard():
             entry = next(iter(shared.entries(workspace, name, "prompt", method=method, init_seed=seed)), None)
             _curves(workspace, name, config, chosen, entry)
 

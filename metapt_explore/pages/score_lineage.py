@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from metapt_explore.pages import shared
@@ -31,10 +30,15 @@ def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second
     chosen = (event or {}).get("selection", {}).get("rows", [])
     row = table.iloc[chosen[0] if chosen and chosen[0] < len(table) else 0]
     which = st.segmented_control(
-        "Of which method?", [both.first, both.second], default=both.first, key="lineage_of", required=True
+        "Of which method?",
+        [both.first, both.second],
+        default=both.first,
+        format_func=shared.plain,  # options are Markdown
+        key="lineage_of",
+        required=True,
     )
     study, method = first if which == both.first else second
-    if pd.isna(row["init_seed"]):
+    if method not in [own.name for own in shared.study_config(workspace, study).methods]:
         st.info("A baseline has no prompt, so there is nothing that was pre-trained behind it.")
         return
     with shared.guard():

@@ -41,6 +41,11 @@ STATUS_WORDS = {
     "stopped": "interrupted",
 }
 
+#: What to do about a study's own file, which nothing can make again.
+MEND = (
+    "Mend that file, or put the study's YAML in its place, and run the study again: what was computed is found again."
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -200,8 +205,8 @@ def study_config(workspace: Workspace, name: str) -> StudyConfig:
         return workspace.study_config(name)
     except (UserError, OSError) as error:
         if not (folder / "study.yaml").exists():
-            raise UserError(f"{folder / 'study.yaml'} is missing. {advise(folder)}") from None
-        raise UserError(f"{error} {advise(folder)}") from None
+            raise UserError(f"{folder / 'study.yaml'} is missing. {MEND}") from None
+        raise UserError(f"{error} {MEND}") from None
 
 
 def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
@@ -227,7 +232,7 @@ def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any)
         isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry.get("kind") for entry in found
     )
     if not whole:
-        raise UserError(f"{file} is damaged. {advise(file.parent)}")
+        raise UserError(f"{file} is damaged: delete this file and run the study again; nothing is computed twice.")
     return [
         entry
         for entry in found

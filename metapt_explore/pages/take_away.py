@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import streamlit as st
 
 from metapt_explore.config import StudyConfig
+from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
 from metapt_explore.runs.results import fewshot_entries
 from metapt_explore.runs.workspace import Workspace
@@ -63,7 +64,8 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
         "Do not choose a prompt by its test score: that is choosing on test. Any pair of seeds is as good as another; "
         "the report says how far they lie apart."
     )
-    key = f"export {name} {' '.join(words)}"
+    ids = [e["id"] for e in (*done, *scored) if e["method"] == method and e["init_seed"] == init_seed]
+    key = f"export {name} {' '.join(words)} {' '.join(ids)}"  # of these very prompts
     kept = st.session_state.setdefault("exports", {})
     if st.button("Make the folder", key="make_export", type="primary"):
         with st.spinner("Writing …"):
@@ -97,9 +99,12 @@ def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], byt
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "out"
         command = [sys.executable, "-m", "metapt_explore", *words, "--workspace", str(workspace.folder)]
-        done = subprocess.run(
-            [*command, "--out", str(folder)], capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
+        try:
+            done = subprocess.run(
+                [*command, "--out", str(folder)], capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise UserError(f"It was not written within {PATIENCE} s; try the command in a terminal.") from None
         if done.returncode != 0:
             raise OSError((done.stderr.strip().splitlines() or ["it said nothing"])[-1])
         files = {
@@ -123,7 +128,7 @@ def _report(workspace: Workspace, name: str) -> None:
         return
     st.caption("What was asked, the answer, how sure it is and what it was made with; HTML in one file, and Markdown.")
     kept = st.session_state.setdefault("reports", {})
-    key = f"{name} {len(scored)}"
+    key = f"{name} {' '.join(entry['id'] for entry in scored)}"
     if st.button("Write the report", key="make_report"):
         with st.spinner("Writing …"):
             kept.clear()
@@ -149,7 +154,7 @@ def _study(workspace: Workspace, name: str) -> None:
         "All settings in one file. Whoever has it and the texts makes the same scores again; these commands are all "
         "it takes."
     )
-    with shared.guard(file.parent):
+    with shared.guard():
         st.download_button(
             "Download study.yaml", file.read_bytes(), f"{name}.yaml", "text/yaml", key="study_yaml", on_click="ignore"
         )
@@ -160,7 +165,7 @@ def _study(workspace: Workspace, name: str) -> None:
         f"metapt report {name} --record    # with the scores, without a text: to be published",
         language="bash",
     )
-    with st.expander("Look at it", key="study_text"), shared.guard(file.parent):
+    with st.expander("Look at it", key="study_text"), shared.guard():
         st.code(file.read_text(encoding="utf-8"), language="yaml", wrap_lines=True)
 
 

@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from tempfile import TemporaryFile
 from typing import IO, Any
 
@@ -20,8 +21,8 @@ PATIENCE = 180.0
 class _Reader:
     """One `metapt try` process: a study, a task, and a pair of seeds."""
 
-    def __init__(self, words: list[str]) -> None:
-        self.words = words
+    def __init__(self, words: list[str], key: list[str]) -> None:
+        self.key = key
         self._errors: IO[bytes] = TemporaryFile()  # noqa: SIM115 (as long as the process)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "metapt_explore", "try", *words],
@@ -73,7 +74,7 @@ _current: list[_Reader] = []
 
 
 def ask(
-    folder: str, study: str, task: str, init_seed: int, data_seed: int, sentence: str
+    folder: str, study: str, task: str, init_seed: int, data_seed: int, sentence: str, of: Sequence[str] = ()
 ) -> dict[str, dict[str, float]]:
     """What every method's prompt says of a sentence.
 
@@ -84,6 +85,7 @@ def ask(
         init_seed: Initialisation seed.
         data_seed: Data seed.
         sentence: What is read.
+        of: The evaluations whose prompts read it; others than last time, and the model is loaded anew.
 
     Returns:
         Method to class to probability.
@@ -93,9 +95,10 @@ def ask(
     """
     words = [study, "--task", task, "--init-seed", str(init_seed), "--data-seed", str(data_seed), "--workspace", folder]
     with _lock:
-        if not _current or _current[0].words != words or _current[0].process.poll() is not None:
+        key = [*words, *of]
+        if not _current or _current[0].key != key or _current[0].process.poll() is not None:
             for old in _current:
                 old.close()
             _current.clear()
-            _current.append(_Reader(words))
+            _current.append(_Reader(words, key))
         return _current[0].ask(sentence)

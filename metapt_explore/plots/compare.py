@@ -112,7 +112,7 @@ def variance_bars(sources: pd.DataFrame) -> go.Figure:
     Args:
         sources: Rows of `variance_sources` of all tasks together, with a column method: source, variance, share.
     """
-    known = sources[sources["variance"].notna()]
+    known = sources[sources["variance"].notna() & (sources["source"] != "total")]
     if known.empty or not known["share"].notna().any():
         return nothing_yet("The variance cannot be split by source: that needs several seeds of both kinds.")
     figure = go.Figure()
@@ -150,19 +150,23 @@ def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.F
         return nothing_yet("No score is there yet.")
     colors = method_colors(methods)
     figure = go.Figure()
+    results, left_out = _on_common_tasks(results, methods)
     for method in methods:
         own = results[results["method"] == method]
         if own.empty:
             continue
-        tasks = own.groupby("task")["accuracy"].mean()
-        # A prompt is pre-trained once for all tasks of its seed.
-        before = own.drop_duplicates(["init_seed", "pretraining_seconds"])["pretraining_seconds"].mean()
-        seconds = float(own["seconds"].mean()) + float(before) / max(1, own["task"].nunique())
+        # One pre-training serves all scores of its initialisation seed.
+        by_seed = own.groupby("init_seed", dropna=False)
+        share = float((by_seed["pretraining_seconds"].max() / by_seed.size()).mean())
+        seconds = float(own["seconds"].mean()) + (0.0 if pd.isna(share) else share)
+        # The mean over tasks of each pair of seeds: its spread is that of what the point is.
+        of_pairs = own.groupby(PAIR, dropna=False)["accuracy"].mean()
+        deviation = float(of_pairs.std(ddof=1)) if len(of_pairs) > 1 else 0.0
         figure.add_trace(
             go.Scatter(
                 x=[max(seconds, 0.01)],
-                y=[100 * float(tasks.mean())],
-                error_y={"type": "data", "array": [100 * float(own.groupby("task")["accuracy"].std(ddof=1).mean())]},
+                y=[100 * float(own.groupby("task")["accuracy"].mean().mean())],
+                error_y={"type": "data", "array": [100 * deviation]},
                 mode="markers+text",
                 marker={"color": colors[method], "size": 13},
                 text=[plain(method, 30)],
@@ -175,7 +179,7 @@ def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.F
     figure.update_xaxes(type="log", title_text="seconds a score: tuning and its share of pre-training (logarithmic)")
     figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
     figure.update_layout(height=380, margin_t=20)
-    return figure
+    return _say_left_out(figure, left_out)
 
 
 def efficiency_curve(efficiency: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
@@ -189,6 +193,7 @@ def efficiency_curve(efficiency: pd.DataFrame, methods: Sequence[str]) -> go.Fig
         return nothing_yet("Scores with other numbers of examples come with `evaluation.more_shots`.")
     colors = method_colors(methods)
     figure = go.Figure()
+    efficiency, left_out = _on_common_tasks(efficiency, methods, "shots")
     for method in methods:
         own = efficiency[efficiency["method"] == method]
         if own.empty:
@@ -208,4 +213,24 @@ def efficiency_curve(efficiency: pd.DataFrame, methods: Sequence[str]) -> go.Fig
     figure.update_xaxes(type="log", title_text="labelled examples a class (logarithmic)")
     figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
     figure.update_layout(height=400)
+    return _say_left_out(figure, left_out)
+
+
+def _on_common_tasks(table: pd.DataFrame, methods: Sequence[str], *keys: str) -> tuple[pd.DataFrame, list[str]]:
+    """Rows of the tasks that every method (at every number of shots) has scores on, and the other tasks.
+
+    While a study runs methods are not equally far: a mean over an easy task is not one over all.
+    """
+    own = table[table["method"].isin(methods)]
+    groups = own.groupby(["method", *keys])["task"].agg(set)
+    common = set.intersection(*groups) if len(groups) else set()
+    left_out = sorted(set(own["task"]) - common)
+    return own[own["task"].isin(common)], left_out
+
+
+def _say_left_out(figure: go.Figure, tasks: list[str]) -> go.Figure:
+    if tasks:
+        names = ", ".join(plain(task, 20) for task in tasks)
+        said = {"text": f"without {names}: not all methods have scores there yet", "font": {"size": 12}}
+        figure.update_layout(title={**said, "x": 0.01, "xanchor": "left"}, margin_t=60)
     return figure

@@ -144,37 +144,57 @@ def figure_table(figure: go.Figure) -> pd.DataFrame:
         figure: Any figure of this package.
 
     Returns:
-        Columns ``trace`` and ``x``, ``y`` (of a heat map also ``z``), and ``text`` where points have one. Bands and
-        lines that
-        only guide the eye are left out.
+        Columns ``trace``, ``panel`` (where there are several) and ``x``, ``y`` (of a heat map also ``z``), ``low`` and
+        ``high`` (the ends of an interval, where points have one) and ``text``. Bands and lines that only guide the
+        eye are
+        left out.
 
     Example:
         >>> figure_table(go.Figure(go.Scatter(x=[1, 2], y=[3, 4], name="a"))).to_dict("list")
         {'trace': ['a', 'a'], 'x': [1, 2], 'y': [3, 4]}
     """
+    panels = _panel_titles(figure)
     frames = []
     for trace in figure.data:
         if trace.hoverinfo == "skip":
             continue
-        name = html.unescape(str(trace.name or ""))
+        head = {"trace": html.unescape(str(trace.name or ""))}
+        if len(panels) > 1:
+            head["panel"] = panels.get(trace.xaxis or "x", "")
         if trace.type == "heatmap":
             down, across = (_ticks(figure, axis, len(trace.z), len(trace.z[0])) for axis in ("yaxis", "xaxis"))
             cells = [
-                {"trace": name, "x": across[j], "y": down[i], "z": value}
+                {**head, "x": across[j], "y": down[i], "z": value}
                 for i, row in enumerate(trace.z)
                 for j, value in enumerate(row)
             ]
             frames.append(pd.DataFrame(cells))
             continue
-        columns = {"x": list(trace.x), "y": list(trace.y)}
+        columns: dict[str, list[Any]] = {"x": list(trace.x), "y": list(trace.y)}
+        for axis in ("x", "y"):
+            error = getattr(trace, f"error_{axis}", None)
+            if error is not None and error.array is not None:
+                below = error.array if error.arrayminus is None else error.arrayminus
+                columns["low"] = [a - b for a, b in zip(columns[axis], below, strict=True)]
+                columns["high"] = [a + b for a, b in zip(columns[axis], error.array, strict=True)]
         text = trace.text
         if text is not None and not isinstance(text, str) and len(text) == len(columns["x"]):
             columns["text"] = [html.unescape(str(said)).replace("<br>", " ") for said in text]
-        frames.append(pd.DataFrame(columns).assign(trace=name))
+        frames.append(pd.DataFrame(columns).assign(**head))
     if not frames:
         return pd.DataFrame(columns=["trace", "x", "y"])
     table = pd.concat(frames, ignore_index=True)
-    return table[["trace", *(column for column in table if column != "trace")]]
+    first = [column for column in ("trace", "panel") if column in table]
+    return table[[*first, *(column for column in table if column not in first)]]
+
+
+def _panel_titles(figure: go.Figure) -> dict[str, str]:
+    """Titles of panels by the name of their x axis; they stand above the panels as annotations, in their order."""
+    axes = sorted(
+        (key for key in figure.layout.to_plotly_json() if key.startswith("xaxis")), key=lambda key: int(key[5:] or 1)
+    )
+    titles = [html.unescape(str(note.text)) for note in figure.layout.annotations or ()]
+    return {key.replace("axis", ""): title for key, title in zip(axes, titles, strict=False)}
 
 
 def _ticks(figure: go.Figure, axis: str, rows: int, columns: int) -> list[Any]:

@@ -86,6 +86,12 @@ class Artifact:
         return str(self.stage.get("status", "damaged"))
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is done and holds all that it should: an example leaves texts out, and what is made of them."""
+        stage = self.stage
+        return stage.get("status") == "done" and not stage.get("without_texts")
+
+    @property
     def summary(self) -> dict[str, Any]:
         """Scores and counts: equal when the same study runs twice."""
         found = read_json(self.folder / "summary.json")

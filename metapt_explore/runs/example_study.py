@@ -100,7 +100,14 @@ def open_example(workspace: Workspace) -> str:
 
 
 def _put_texts_back(artifact: Artifact, kind: str) -> None:
-    """Fills in texts by their place in the source, where the source is on this machine."""
+    """Fills in texts by their place in the source, where the source is on this machine.
+
+    What stays without its texts or tensors says so (`Artifact.is_whole`), so that a study that needs it, the tour
+    itself
+    among them, makes it anew instead of learning from sentences that stand for texts.
+    """
+    if kind in WITHOUT_TENSORS and not (artifact.folder / "embeddings.safetensors").exists():
+        _mark(artifact)
     if kind not in ("texts", "split"):
         return
     name = "texts" if kind == "texts" else "rows"
@@ -110,9 +117,14 @@ def _put_texts_back(artifact: Artifact, kind: str) -> None:
     source = _source_texts() if name == "texts" else None
     if source is None or "source_row" not in table:
         table["text"] = MISSING
+        _mark(artifact)
     else:
         table["text"] = [source[row] if 0 <= row < len(source) else MISSING for row in table["source_row"]]
     write_table(artifact.folder / f"{name}.parquet", table)
+
+
+def _mark(artifact: Artifact) -> None:
+    write_json(artifact.folder / "stage.json", {**artifact.stage, "without_texts": True})
 
 
 def _source_texts() -> list[str] | None:

@@ -85,7 +85,7 @@ def lens_recipe(seen: list[Seen], model: dict[str, Any], backbone: Callable[[], 
         backbone: Loads it.
     """
     parents = {f"prompt {place}": prompt.artifact.id for place, prompt in enumerate(seen)}
-    config = {"top": TOP, "data_seeds": [prompt.data_seed for prompt in seen]}
+    config = {"top": TOP, "data_seeds": [prompt.data_seed for prompt in seen], "names": [p.name for p in seen]}
     inputs: dict[str, Any] = {key: model[key] for key in ("model", "dtype") if key in model}
     stage = Stage("lens", "prompts beside the vocabulary", 1, config, parents, inputs)
 

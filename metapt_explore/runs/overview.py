@@ -36,7 +36,8 @@ def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
     clusterings = {entry["clustering"] for entry in index if entry["kind"] == "clusters"}
     texts = _done(workspace, index, "texts")
     kept = f"{texts[0]['kept']:,} texts" if texts and "kept" in texts[0] else ""
-    made = _done(workspace, index, "tasks")
+    # One pool of all texts (PPT's) is no task that clusters made.
+    made = _done(workspace, [entry for entry in index if entry.get("clustering") != "pool"], "tasks")
     total = sum(int(summary.get("tasks", 0)) for summary in made)
     scored = len(_done(workspace, index, "fewshot"))
     asked = len(config.methods) * tasks * seeds

@@ -2,8 +2,8 @@
 
 A study that is asked for has a file ``request.json`` in its folder, from the moment it is asked for until its job has
 ended; it says, too, which worker has it and which process computes it. Those files are the truth. Huey's database
-(SQLite) holds their order only: workers put back what it has lost, so it may be deleted at any time. Pages, notebooks and the
-command line all ask here and see the same jobs.
+(SQLite) holds their order only: workers put back what it has lost, so it may be deleted at any time. Pages, notebooks
+and the command line all ask here and see the same jobs.
 
 ::
 

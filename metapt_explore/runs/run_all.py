@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import pandas as pd
 
+from metapt_explore.errors import UserError
 from metapt_explore.runs.cells import cells, finished_cells
 from metapt_explore.runs.preview import Preview
 from metapt_explore.runs.topic_stage import check_topics
@@ -37,7 +38,7 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
     needs_model = until not in ("texts", "clusters", "stability")
     works = estimate(study.config, study.tasks, study.placement if needs_model else None)
     study.progress.plan({key: work for key, work in works.items() if not key.startswith(LEFT_OUT[until])})
-    study.progress.left_out = until != "all"
+    study.progress.left_out = _anything_left(study) if until != "all" else False
     if needs_model:
         study.check()
     for name in study.tasks:
@@ -74,6 +75,17 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
     if preview is not None:
         preview.settle()
     return study.results()
+
+
+def _anything_left(study: Study) -> bool:
+    """Whether some score of the study is not there, by its list: a finished study that is asked for less stays so."""
+    config = study.config
+    asked = len(config.methods) * len(study.tasks) * len(config.evaluation.init_seeds)
+    try:
+        scored = [entry for entry in study.workspace.current_index(config.name) if entry["kind"] == "fewshot"]
+    except UserError:
+        return True  # The list is damaged; running is what mends it.
+    return sum(study.workspace.artifact(entry["id"]).status == "done" for entry in scored) < asked
 
 
 def _clusters_and_tasks(study: Study) -> None:

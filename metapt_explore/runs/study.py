@@ -466,7 +466,7 @@ class Study:
         self.workspace.add_to_index(
             self.config.name, {"kind": kind or stage.kind, "id": stage.id, "title": stage.title, **of}
         )
-        if artifact.status != "done":
+        if not artifact.is_whole:
             with_model = key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement", "lens")
             if with_model and not self.model.loaded:
                 # Loading counts for no method.

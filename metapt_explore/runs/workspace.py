@@ -98,7 +98,7 @@ class Workspace:
         `while_waiting` each second, which may raise to give up.
         """
         artifact = self.artifact(stage.id)
-        if artifact.status == "done":
+        if artifact.is_whole:
             return artifact
         artifact.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(artifact.folder / ".lock")
@@ -109,7 +109,7 @@ class Workspace:
             except Timeout:
                 while_waiting()
         try:
-            if artifact.status != "done":
+            if not artifact.is_whole:
                 from metapt_explore.runs.manifest import manifest
 
                 with making(artifact.folder, stage, manifest()) as writer:

@@ -203,8 +203,8 @@ def test_fewshot_shows_table_curves_spread_and_caution(show: Open, demo: Workspa
     assert len(results) == 6
     assert "this proves nothing" in said(at, "warning")
     curves, spread, cost = charts(at)
-    # Two scores of 6 s each and a pre-training of 12 s for the one task.
-    assert cost["data"][0]["x"] == [18.0] and cost["data"][0]["y"] == pytest.approx([55.0])
+    # Two scores of 6 s each and half a pre-training of 12 s.
+    assert cost["data"][0]["x"] == [12.0] and cost["data"][0]["y"] == pytest.approx([55.0])
     lines = {t["name"]: t for t in curves["data"] if t["mode"] == "lines+markers"}
     assert lines["MetaPT"]["y"] == pytest.approx([40.0, 45.0, 72.5])
     pairs = next(t for t in spread["data"] if t["name"] == "same seeds")

@@ -92,8 +92,8 @@ def test_edits_are_kept_as_a_new_clustering_of_the_study(
     monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until="all": asked.append((study, until)) or True)
     at = choose(show(demo.folder, "clusters"), 0, 1)
     at.button(key=f"merge_{KEY}").click().run()
-    assert at.text_input(key="keep_as").value == "kmeans by hand"
-    at.checkbox(key="keep_control").check().run()
+    assert at.text_input(key=f"keep_as_{KEY}").value == "kmeans by hand"
+    at.checkbox(key=f"keep_control_{KEY}").check().run()
     at.button(key="keep").click().run()
     assert not at.exception and not at.error
     (study, until), = asked  # fmt: skip
@@ -108,7 +108,7 @@ def test_edits_are_kept_as_a_new_clustering_of_the_study(
 def test_a_name_that_does_not_do_is_refused(show: Open, demo: Workspace, name: str, told: str) -> None:
     at = choose(show(demo.folder, "clusters"), 0, 1)
     at.button(key=f"merge_{KEY}").click().run()
-    at.text_input(key="keep_as").set_value(name).run()
+    at.text_input(key=f"keep_as_{KEY}").set_value(name).run()
     at.button(key="keep").click().run()
     assert told in said(at, "error") and "1 edits" in said(at, "warning"), "nothing that was done is lost"
 

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import SourceConfig, StudyConfig
 from metapt_explore.errors import UserError
+from metapt_explore.pages.new_study import labels_of
 from metapt_explore.runs import queue
 from metapt_explore.runs.new_study import SCALES, keep_upload, new_study, study_name
 from metapt_explore.runs.workspace import Workspace
@@ -143,3 +144,26 @@ def test_every_scale_is_a_study(scale: Any) -> None:
     assert [method.kind for method in study.methods] == ["pt", "ppt", "metapt", "metapt"]
     with pytest.raises(UserError, match="at least two labels"):
         new_study("x", SourceConfig(starter="vader"), {"a": labels["a"]}, ["trec"], scale)
+
+
+def test_classes_out_of_the_table() -> None:
+    rows: list[dict[Any, Any]] = [
+        {"value in the data": "1", "class": "bad", "word": "bad"},
+        {"value in the data": "2", "class": float("nan"), "word": "bad"},
+        {"value in the data": "5", "class": " good ", "word": "great"},
+    ]
+    assert labels_of(rows) == {"bad": {"value": "1", "word": "bad"}, "good": {"value": "5", "word": "great"}}
+    with pytest.raises(UserError, match="Two values have the class 'bad'"):
+        labels_of([*rows, {"value in the data": "3", "class": "bad", "word": "x"}])
+    with pytest.raises(UserError, match="'so so' has no word"):
+        labels_of([{"value in the data": "3", "class": "so so", "word": float("nan")}])
+
+
+def test_a_relative_path_is_meant_from_where_the_server_runs(
+    show: Open, tmp_path: Path, reviews: Path, asked: list[tuple[StudyConfig, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(reviews.parent)
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(reviews.name).run()
+    at.button(key="create").click().run()
+    assert not at.exception and not at.error and asked[0][0].texts.file == str(reviews)
