@@ -94,7 +94,7 @@ def _stamp(artifact: Artifact) -> int:
 def written_of(texts: Artifact, labels: pd.DataFrame | None) -> pd.DataFrame:
     """The texts, pairs written as one, with the labels that were found in place of the data's own."""
     rows = shared.table(texts, "texts")
-    written = rows.assign(text=texts_of(rows))
+    written = rows.assign(text=texts_of(rows)) if "text_pair" in rows else rows
     if labels is None:
         return written
     return written.assign(label=labels["class"], confidence=labels["confidence"].round(3), source=labels["source"])

@@ -274,13 +274,13 @@ def ready(workspace: Workspace, name: str, entry: dict[str, Any] | None, what: s
 # ------------------------------------------------------------------------------ reading, drawing
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _table(path: str, changed: int, size: int) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
 def table(artifact: Artifact, name: str) -> pd.DataFrame:
-    """Reads a table of an artifact, once for each time it was written."""
+    """Reads a table of an artifact, once for each time it was written; it is shared, so nobody may change it."""
     path = artifact.folder / f"{name}.parquet"
     found = path.stat()
     try:

@@ -16,6 +16,7 @@ from metapt_explore.handover.classify import Classifier
 from metapt_explore.handover.export import Chosen, export_prompt
 from metapt_explore.pages import trying
 from metapt_explore.runs import queue
+from metapt_explore.runs.results import fewshot_entries
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
 
@@ -59,7 +60,8 @@ def test_a_sentence_is_read_under_every_prompt(show: Open, copied: Workspace, tm
         assert bars[1]["x"][2] == pytest.approx(100 * alone.probabilities["positive"], abs=1e-3)
         # The same process answers the next one; another choice takes its place.
         before = trying._current[0].process.pid
-        answer = trying.ask(str(copied.folder), "tiny", "mood", 0, 1, "bad <b>pan</b>")
+        used = [e["id"] for e in fewshot_entries(copied, "tiny") if e["task"] == "mood"]
+        answer = trying.ask(str(copied.folder), "tiny", "mood", 0, 1, "bad <b>pan</b>", used)
         assert trying._current[0].process.pid == before and set(answer) == {"PT", "PPT", "MetaPT"}
         with pytest.raises(UserError, match="No prompt was tuned on 'mood'"):
             trying.ask(str(copied.folder), "tiny", "mood", 0, 77, "anything")

@@ -131,3 +131,24 @@ def test_what_waits_stands_in_its_order(show: Open, demo: Workspace, monkeypatch
     at = show(demo.folder, "start", "demo")
     overview = at.dataframe[0].value.set_index("study")["status"].to_dict()
     assert overview == {"demo": "finished", "second": "waits for a worker", "third": "waits (1 before it)"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_job_that_failed_says_why_on_every_page(show: Open, demo: Workspace, page: str) -> None:
+    folder = demo.study_folder(handmade.NAME)
+    write_json(folder / "index.json", [])
+    write_json(folder / "job.json", {"status": "failed", "error": "no label *here*", "fraction": 0.1})
+    at = show(demo.folder, page)
+    assert not at.exception and "The job failed: no label *here*" in said(at, "error")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_study_that_waits_has_nothing_yet_on_any_page(
+    show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    write_json(demo.study_folder(handmade.NAME) / "index.json", [])
+    queue.enqueue(demo, demo.study_config(handmade.NAME))
+    at = show(demo.folder, page)
+    assert not at.exception and not at.error
+    told = said(at, "info", "caption")
+    assert "the study is running" in told or "In the queue" in told or "not there yet" in told
