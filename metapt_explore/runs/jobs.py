@@ -43,17 +43,20 @@ def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
     request = read_json(request_file(workspace, name))
     if not isinstance(request, dict) or state["status"] in ("starting", "running"):
         return state
-    if has_ended(state, request):
+    if ended_as_asked(state, request):
         return state  # The worker is just about to take the request away.
     if is_alive(request.get("child")):
         return {**state, "status": "starting"}  # It takes long to begin.
     return {**state, "status": "queued"}
 
 
-def has_ended(state: dict[str, Any], request: dict[str, Any]) -> bool:
-    """Whether a job has come to its end since it was asked for."""
-    ended = float(state.get("updated", state.get("began", 0.0)))
-    return state["status"] in ENDED and ended >= float(request.get("asked", 0.0))
+def ended_as_asked(state: dict[str, Any], request: dict[str, Any]) -> bool:
+    """Whether the process that was started for a request has come to its end, by its own word.
+
+    What a terminal or a notebook did with the study meanwhile is no answer to the request.
+    """
+    child = request.get("child")
+    return state["status"] in ENDED and isinstance(child, dict) and state.get("pid") == child.get("pid")
 
 
 def own_state(workspace: Workspace, name: str) -> dict[str, Any]:

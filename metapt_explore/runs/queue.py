@@ -167,11 +167,13 @@ def cancel(workspace: Workspace, name: str) -> None:
     with queue_lock(workspace):
         request = read_json(jobs.request_file(workspace, name))
         state = jobs.job_state(workspace, name)
-        taken = isinstance(request, dict) and (is_alive(request.get("worker")) or is_alive(request.get("child")))
-        if taken or state["status"] in ("starting", "running"):
+        if isinstance(request, dict) and is_alive(request.get("child")):
+            write_bytes(jobs.cancel_file(workspace, name), b"")  # its worker sees to it
+            return
+        jobs.request_file(workspace, name).unlink(missing_ok=True)
+        if state["status"] in ("starting", "running"):  # in a terminal or a notebook
             write_bytes(jobs.cancel_file(workspace, name), b"")
         elif isinstance(request, dict):
-            jobs.request_file(workspace, name).unlink(missing_ok=True)
             last = {**state, "status": "cancelled", "updated": time.time()}
             write_json(workspace.study_folder(name) / "job.json", last)
 

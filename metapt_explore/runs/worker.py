@@ -125,9 +125,12 @@ def supervise(workspace: Workspace, name: str, asked: float | None = None) -> No
     """
     request = _claim(workspace, name, asked)
     while request is not None:
-        code, stopped = _watch(workspace, name, request)
+        watched = _watch(workspace, name, request)
+        if watched is None:
+            return  # nobody asks for it any more
+        code, stopped = watched
         state = read_json(workspace.study_folder(name) / "job.json")
-        ended = isinstance(state, dict) and "status" in state and jobs.has_ended(state, request)
+        ended = isinstance(state, dict) and "status" in state and jobs.ended_as_asked(state, request)
         if not ended and not stopped and _at_work(workspace, name):
             continue  # somebody else's process was quicker: ours waits until it has ended
         if not ended and not stopped and (code is None or code < 0) and request["attempts"] < RETRIES:
@@ -148,7 +151,7 @@ def _claim(workspace: Workspace, name: str, asked: float | None) -> dict[str, An
             return None
         state = jobs.own_state(workspace, name)
         if not is_alive(request.get("child")):
-            if jobs.has_ended(state, request):
+            if jobs.ended_as_asked(state, request):
                 # It ended while no worker looked on.
                 _forget(workspace, name)
                 return None
@@ -169,10 +172,9 @@ def _again(workspace: Workspace, name: str, request: dict[str, Any]) -> dict[str
     """Counts one more attempt; None where nobody asks for the study any more."""
     log.info("%s: its process was killed; it is started again", name)
     with queue.queue_lock(workspace):
-        now = read_json(jobs.request_file(workspace, name))
-        if not isinstance(now, dict) or now.get("asked") != request["asked"]:
+        if not _still_asked(workspace, name, request):
             return None
-        request = {**now, "attempts": request["attempts"] + 1, "child": None}
+        request = {**request, "attempts": request["attempts"] + 1, "child": None}
         write_json(jobs.request_file(workspace, name), request)
         return request
 
@@ -196,8 +198,7 @@ def _finish(
             )
             state = {**state, **told, "updated": time.time()}
             write_json(workspace.study_folder(name) / "job.json", state)
-        now = read_json(jobs.request_file(workspace, name))
-        if isinstance(now, dict) and now.get("asked") == request["asked"]:  # It may have been asked for again.
+        if _still_asked(workspace, name, request):  # It may have been asked for again.
             _forget(workspace, name)
     log.info("%s: %s", name, state.get("status"))
 
@@ -207,29 +208,26 @@ def _forget(workspace: Workspace, name: str) -> None:
     jobs.request_file(workspace, name).unlink(missing_ok=True)
 
 
-def _watch(workspace: Workspace, name: str, request: dict[str, Any]) -> tuple[int | None, bool]:
+def _watch(workspace: Workspace, name: str, request: dict[str, Any]) -> tuple[int | None, bool] | None:
     """Starts a study's process, or finds the one that was started for it, and waits for its end.
 
     Somebody else's process (a terminal, a notebook) that works on the study is waited for, and never killed.
 
     Returns:
-        Its exit code (None where it was not ours to know), and whether it was stopped, or not begun, on request.
+        Its exit code (None where it was not ours to know), and whether it was asked to stop; None where the request was
+        taken back before anything began.
     """
     child: subprocess.Popen[bytes] | None = None
     who = request.get("child")
     if not is_alive(who):
-        while _at_work(workspace, name):
+        while _at_work(workspace, name) and _still_asked(workspace, name, request):
             time.sleep(LOOK_EVERY)
-        state = jobs.own_state(workspace, name)
-        gone = jobs.has_ended(state, request) and state["status"] == "cancelled"  # with what somebody else ran
-        if gone or jobs.is_cancelling(workspace, name):
-            return None, True
-        child = _start(workspace, name, request)
-        who = identity(child.pid)
-        request["child"] = who
-        with queue.queue_lock(workspace):
-            if jobs.request_file(workspace, name).exists():
-                write_json(jobs.request_file(workspace, name), request)
+        with queue.queue_lock(workspace):  # a cancel comes before or after this, never in between
+            if not _still_asked(workspace, name, request):
+                return None
+            child = _start(workspace, name, request)
+            who = request["child"] = identity(child.pid)
+            write_json(jobs.request_file(workspace, name), request)
     log.info("%s: %s", name, f"started, process {child.pid}" if child else "found at work")
     asked: float | None = None
     while (child.poll() is None) if child else is_alive(who):
@@ -241,6 +239,11 @@ def _watch(workspace: Workspace, name: str, request: dict[str, Any]) -> tuple[in
                     child.wait()
         time.sleep(LOOK_EVERY)
     return (child.returncode if child else None), asked is not None or jobs.is_cancelling(workspace, name)
+
+
+def _still_asked(workspace: Workspace, name: str, request: dict[str, Any]) -> bool:
+    now = read_json(jobs.request_file(workspace, name))
+    return isinstance(now, dict) and now.get("asked") == request["asked"]
 
 
 def _at_work(workspace: Workspace, name: str) -> bool:

@@ -271,12 +271,10 @@ def test_what_another_worker_is_at_is_left_to_it(workspace: Workspace, pretend: 
         write_json(file, {**dict(queue.requests(workspace))["one"], "worker": owner})
         worker.supervise(workspace, "one")
         assert starts(workspace, "one") == 0 and status(workspace, "one") == "queued"
-        queue.cancel(workspace, "one")  # its worker will see it
-        assert jobs.is_cancelling(workspace, "one") and queue.requests(workspace)
         # A number that another process has by now is not that worker.
         write_json(file, {**dict(queue.requests(workspace))["one"], "worker": {**owner, "created": 1.0}})
         worker.supervise(workspace, "one")
-        assert status(workspace, "one") == "cancelled" and starts(workspace, "one") == 0
+        assert status(workspace, "one") == "done" and starts(workspace, "one") == 1
     finally:
         other.kill()
         other.wait()
@@ -298,6 +296,23 @@ def test_somebody_elses_run_is_waited_for_and_never_killed(
     assert other.wait(60) == 0
     watch.join()
     assert starts(workspace, "one") == 2 and status(workspace, "one") == "done" and not queue.requests(workspace)
+
+
+def test_a_request_that_is_taken_back_while_somebody_else_runs_the_study(
+    workspace: Workspace, pretend: Callable[[str], None]
+) -> None:
+    pretend("quick")
+    queue.enqueue(workspace, study("one"))
+    other = subprocess.Popen([sys.executable, "-c", PRETEND, str(workspace.folder), "one", "long"])
+    wait(lambda: status(workspace, "one") == "running")
+    watch = threading.Thread(target=worker.supervise, args=(workspace, "one"))
+    watch.start()
+    time.sleep(0.5)
+    queue.cancel(workspace, "one")
+    watch.join()
+    other.wait(60)  # it listens, and was not killed: it wrote its own end
+    assert status(workspace, "one") == "cancelled" and starts(workspace, "one") == 1
+    assert not queue.requests(workspace) and not jobs.is_cancelling(workspace, "one")
 
 
 def test_a_study_that_is_asked_for_again_stands_at_its_new_place(
