@@ -23,6 +23,7 @@ def search_box(view: View) -> pd.Index:
         "Search the texts",
         key="search",
         persist_state="session",
+        bind="query-params",
         placeholder="words as they stand in the text",
         type="search",
     )

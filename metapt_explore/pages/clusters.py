@@ -25,7 +25,7 @@ def _page(workspace: Workspace, name: str) -> None:
     known = [clustering.name for clustering in config.clusterings]
     if st.session_state.get("clustering") not in known:
         st.session_state.pop("clustering", None)
-    chosen = st.selectbox("Clustering", known, key="clustering", persist_state="session")
+    chosen = st.selectbox("Clustering", known, key="clustering", persist_state="session", bind="query-params")
     assert chosen is not None
     artifact = shared.ready(workspace, name, listed.get(chosen), f"the clustering {chosen}")
     if artifact is None:

@@ -64,7 +64,13 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
 
 def _vectors(vectors: pd.DataFrame) -> None:
     pretrained = vectors[vectors["task"].isna()]
-    shown = st.selectbox("Prompt", list(dict.fromkeys(vectors["prompt"])), key="lens_prompt", persist_state="session")
+    shown = st.selectbox(
+        "Prompt",
+        list(dict.fromkeys(vectors["prompt"])),
+        key="lens_prompt",
+        persist_state="session",
+        bind="query-params",
+    )
     own = vectors[vectors["prompt"] == shown]
     st.dataframe(
         pd.DataFrame(

@@ -43,12 +43,10 @@ def _page(workspace: Workspace, name: str) -> None:
         return
     left, right = st.columns(2)
     meta = [name for name in pretrained if config.method(name).kind == "metapt"]
-    method = left.selectbox(
-        "Method", pretrained, index=pretrained.index((meta or pretrained)[0]), key="method", persist_state="session"
-    )
-    seed = right.selectbox(
-        "Initialisation seed", config.evaluation.init_seeds, key="init_seed", persist_state="session"
-    )
+    kept: dict[str, Any] = {"persist_state": "session", "bind": "query-params"}
+    first = pretrained.index((meta or pretrained)[0])
+    method = left.selectbox("Method", pretrained, index=first, key="method", **kept)
+    seed = right.selectbox("Initialisation seed", config.evaluation.init_seeds, key="init_seed", **kept)
     st.caption("PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training.")
     active = shared.job_state(workspace, name)["active"]
     chosen = config.method(method)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import handmade
+import pytest
 import tiny
 from looking import charts, metrics
 from streamlit.testing.v1 import AppTest
@@ -16,6 +17,7 @@ from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
 
 Open = Callable[..., AppTest]
+APP = Path(__file__).parents[2] / "app.py"
 
 
 def test_tasks_of_several_clusterings_and_stability(world: Path, tmp_path: Path, show: Open) -> None:
@@ -36,3 +38,21 @@ def test_clusters_of_an_older_workspace_have_no_density(demo: Workspace, show: O
     at = show(demo.folder, "clusters", handmade.NAME)
     assert not at.exception and metrics(at)["Silhouette"] == "0.43"
     assert not {"DBCV", "Stability"} & set(metrics(at))
+
+
+def test_what_is_chosen_can_stand_in_the_address(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that was bookmarked, or sent to a colleague, opens as it was."""
+    config = demo.study_config(handmade.NAME)
+    other = config.clusterings[0].model_copy(update={"name": "other"})
+    demo.save_study(config.model_copy(update={"clusterings": [*config.clusterings, other]}))
+    monkeypatch.setenv("METAPT_WORKSPACE", str(demo.folder))
+    for given, expected in (("other", "other"), ("nonsense", "kmeans")):
+        at = AppTest.from_file(str(APP), default_timeout=60)
+        at.query_params["study"], at.query_params["clustering"] = handmade.NAME, given
+        at.switch_page("metapt_explore/pages/clusters.py")
+        at.run()
+        assert not at.exception and at.selectbox(key="clustering").value == expected
+    at = AppTest.from_file(str(APP), default_timeout=60)
+    at.query_params["study"], at.query_params["method"] = handmade.NAME, "PPT"
+    at.switch_page("metapt_explore/pages/pretraining.py")
+    assert at.run().selectbox(key="method").value == "PPT"
