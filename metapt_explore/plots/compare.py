@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from metapt_explore.plots.style import BLUE, GREY, PALETTE, finish, method_colors, nothing_yet, plain
-from metapt_explore.statistics import Comparison
+
+if TYPE_CHECKING:
+    from metapt_explore.statistics import Comparison
 
 PAIR = ["init_seed", "data_seed"]
 
