@@ -165,7 +165,7 @@ class Workspace:
         if same and (content is None or content == known):
             return
         if same and known is None:
-            # A study of a time when no hash was kept, or one that `start_job` has just written.
+            # A study of a time when no hash was kept, or one that `queue.enqueue` has just written.
             write_json(folder / "tasks.json", content)
             return
         if not holds_lock and self.is_locked(config.name):

@@ -27,8 +27,8 @@ from metapt_explore.fewshot.scoring import Split
 from metapt_explore.prompts.models import load_backbone
 from metapt_explore.runs.baseline_stage import baseline_options
 from metapt_explore.runs.cost import count
-from metapt_explore.runs.jobs import cancel_job
 from metapt_explore.runs.progress import Progress
+from metapt_explore.runs.queue import cancel
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.work import estimate
 from metapt_explore.runs.workspace import Workspace
@@ -364,7 +364,7 @@ def test_a_cancelled_run_goes_on_at_the_next_baseline(world: Path, tmp_path: Pat
 
     def stop(state: Any) -> None:
         if state.stage.startswith("baseline full on question"):
-            cancel_job(Workspace(tmp_path), "tiny")
+            cancel(Workspace(tmp_path), "tiny")
 
     with pytest.raises(Cancelled):
         Study(tree, tmp_path, Progress(stop)).run()

@@ -92,7 +92,7 @@ def open_page(page: Any, name: str) -> None:
     from playwright.sync_api import expect
 
     for _ in range(5):
-        page.get_by_role("link", name=name).click()
+        page.get_by_role("link", name=name, exact=True).first.click()
         with contextlib.suppress(AssertionError):
             expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=8_000)
             return
@@ -121,14 +121,14 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
         page.get_by_label("Or a study file").fill(str(study))
         page.get_by_label("Or a study file").press("Enter")
         page.get_by_role("button", name="Start this study").click()
-        expect(page.get_by_role("heading", name="Job of tiny")).to_be_visible()
+        expect(page.get_by_role("heading", name="tiny", exact=True)).to_be_visible()
 
-        page.get_by_role("link", name="Pre-training").click()
+        page.get_by_role("link", name="Pre-training", exact=True).first.click()
         page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
         first = page.wait_for_function(points).json_value()
         second = page.wait_for_function(f"() => {{ const n = ({points})(); return n > {first} && n }}").json_value()
 
-        page.get_by_role("link", name="Start").click()
+        page.get_by_role("link", name="Start", exact=True).first.click()
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("cancelled").first).to_be_visible()
         page.reload()
@@ -141,13 +141,13 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
         page.reload()
         page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
         page.wait_for_function(f"({points})() > {second}")
-        page.get_by_role("link", name="Start").click()
+        page.get_by_role("link", name="Start", exact=True).first.click()
         expect(page.get_by_text("finished").first).to_be_visible(timeout=300_000)
 
-        page.get_by_role("link", name="Few-shot").click()
+        page.get_by_role("link", name="Few-shot", exact=True).first.click()
         page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
         expect(page.get_by_text("this proves nothing")).to_be_visible()
-        page.get_by_role("link", name="Clusters").click()
+        page.get_by_role("link", name="Clusters", exact=True).first.click()
         page.wait_for_selector(".js-plotly-plot")
         assert page.get_by_text("Traceback").count() == 0
         browser.close()

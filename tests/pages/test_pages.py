@@ -209,7 +209,8 @@ def test_fewshot_shows_table_curves_spread_and_caution(show: Open, demo: Workspa
     assert lines["MetaPT"]["y"] == pytest.approx([40.0, 45.0, 72.5])
     pairs = next(t for t in spread["data"] if t["name"] == "same seeds")
     assert pairs["y"] == pytest.approx([50.0, 55.0, 70.0, None, 60.0, 65.0, 75.0, None])
-    assert len(at.get("download_button")) == 1
+    labels = [button.proto.label for button in at.get("download_button")]
+    assert labels.count("Download as CSV") == 1 and labels.count("Data of this figure") == 3
 
 
 def test_the_chosen_study_stays_on_every_page(show: Open, demo: Workspace) -> None:
