@@ -125,3 +125,30 @@ def test_results_of_an_empty_workspace(
 def test_requirements_data_lists_what_setup_installs() -> None:
     file = Path(__file__).parents[1] / "requirements-data.txt"
     assert sorted(line for line in file.read_text().splitlines() if line) == required_packages()
+
+
+def test_the_queue_on_the_command_line(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask, look, ask again, stop; no worker is started here."""
+    monkeypatch.setenv("METAPT_WORKERS", "0")
+
+    def metapt(*words: str, code: int = 0) -> str:
+        command = [sys.executable, "-m", "metapt_explore", *words, "--workspace", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    assert "No study has been asked for" in metapt("jobs")
+    asked = metapt("run", str(world / "tiny.yaml"), "--queue", "--until", "clusters", "--init-seeds", "0")
+    assert "'tiny' is in the queue" in asked and "nothing before it" in asked and "metapt cancel tiny" in asked
+    assert "already: queued" in metapt("run", str(world / "tiny.yaml"), "--queue")
+    (line,) = metapt("jobs", "--json").splitlines()
+    assert {k: json.loads(line)[k] for k in ("study", "status", "position")} == {
+        "study": "tiny", "status": "queued", "position": 1,
+    }  # fmt: skip
+    assert "waits, number 1" in metapt("jobs")
+    assert "is taken out" in metapt("cancel", "tiny")
+    assert "cancelled" in metapt("jobs")
+    assert "neither runs nor waits" in metapt("cancel", "tiny", code=2)
+    assert "Did you mean 'tiny'" in metapt("cancel", "tinny", code=2)
+    assert "is none of them" in metapt("run", str(world / "tiny.yaml"), "--until", "clutsers", code=2)
+    assert "--minutes" in metapt("run", str(world / "tiny.yaml"), "--queue", "--minutes", "3", code=2)
