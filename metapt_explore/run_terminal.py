@@ -88,7 +88,7 @@ def run(
         workspace: Folder for what is computed; ``$METAPT_WORKSPACE`` or ``./workspace`` when absent.
         minutes: Stop after so long; the next call goes on, here or on a machine that the folder was copied to.
         init_seeds: Work on these of the study's initialisation seeds only; all when absent.
-        until: How far: ``texts``, ``clusters``, ``plan``, ``agreement``, ``prompts`` or ``all``.
+        until: How far; see `Study.run`.
 
     Raises:
         UserError: Where the user's input is wrong, or another process is running the study.

@@ -61,3 +61,11 @@ def test_help_is_in_points_and_only_what_survives_correction_is_marked() -> None
     tiny = table.iloc[:1].assign(help=0.001)
     assert plots.help_map(tiny, {}).data[0].zmax == 1.0  # a tenth of a point stays pale
     assert not plots.help_map(table.iloc[:0], {}).data
+
+
+def test_a_prompt_whose_start_is_unknown_is_not_drawn_as_one_that_never_moved() -> None:
+    columns = ["prompt", "method", "vector", "norm_ratio", "drift"]
+    rows = [("PPT, seed 0", "PPT", 0, 1.2, 0.5), ("MetaPT, seed 0", "MetaPT", 0, 1.1, None)]
+    (points,) = plots.prompt_health(pd.DataFrame(rows, columns=columns)).data
+    assert points.name == "PPT" and list(points.x) == [0.5] and list(points.y) == [1.2]
+    assert not plots.prompt_health(pd.DataFrame(rows[1:], columns=columns)).data

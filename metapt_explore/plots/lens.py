@@ -19,10 +19,14 @@ def prompt_health(vectors: pd.DataFrame) -> go.Figure:
     """Draws how far vectors went from their start against how long they are.
 
     Args:
-        vectors: The table ``vectors`` of `Study.lens`.
+        vectors: The table ``vectors`` of `Study.lens`; those whose start is not known are not drawn.
     """
     if vectors.empty:
         return nothing_yet("No prompt has been looked at yet.")
+    # An unknown start is not a drift of 0.
+    vectors = vectors.assign(drift=vectors["drift"].astype(float)).dropna(subset="drift")
+    if vectors.empty:
+        return nothing_yet("What these prompts began from was not kept: nobody knows how far they went.")
     methods = list(dict.fromkeys(vectors["method"]))
     colors = method_colors(methods)
     figure = go.Figure()
@@ -31,7 +35,7 @@ def prompt_health(vectors: pd.DataFrame) -> go.Figure:
         about = [f"{plain(name)}, vector {place}" for name, place in zip(own["prompt"], own["vector"], strict=True)]
         figure.add_trace(
             go.Scatter(
-                x=own["drift"].astype(float).fillna(0.0).to_list(),
+                x=own["drift"].to_list(),
                 y=own["norm_ratio"].to_list(),
                 mode="markers",
                 marker={"color": colors[method], "size": 8, "opacity": 0.75},

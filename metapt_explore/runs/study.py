@@ -410,7 +410,7 @@ class Study:
             init_seeds: Work on these of the study's initialisation seeds only; the others are left for another day or
                 machine. All when absent.
             until: Stop when this is there: ``texts``, ``clusters`` (and their tasks), ``plan`` (the predicted cost of
-                the rest), ``agreement``, ``lens`` (the verbs of that name), ``prompts``, or ``all``.
+                the rest), ``stability``, ``agreement``, ``lens`` (the verbs of that name), ``prompts``, or ``all``.
 
         Raises:
             UserError: Where the user's input is wrong, or another process is running the study.
