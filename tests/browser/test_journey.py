@@ -129,10 +129,10 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
         second = page.wait_for_function(f"() => {{ const n = ({points})(); return n > {first} && n }}").json_value()
 
         page.get_by_role("link", name="Start", exact=True).first.click()
-        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Cancel", exact=True).click()
         expect(page.get_by_text("cancelled").first).to_be_visible()
         page.reload()
-        page.get_by_role("button", name="Resume").click()
+        page.get_by_role("button", name="Resume", exact=True).click()
         wait_for_job(tmp_path)
 
         # It goes on from where it was; and it does not belong to the page: a reload finds it again.
@@ -171,7 +171,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         page.get_by_role("button", name="Choose texts").click()
         expect(page.get_by_role("heading", name="Texts", exact=True)).to_be_visible()
         page.locator("input[type=file]").set_input_files(str(world / "texts.csv"))
-        clusters = page.get_by_role("spinbutton", name="Clusters")
+        clusters = page.get_by_role("spinbutton", name="Clusters", exact=True)
         clusters.fill("4")
         clusters.press("Enter")
         page.get_by_label("How a text is read").fill("{text} Sentiment :")
@@ -194,12 +194,12 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         expect(page.get_by_role("heading", name="What clusters are about")).to_be_visible(timeout=120_000)
         study = Workspace(tmp_path / "workspace").study_names()[0]
         page.get_by_role("tab", name="Edit").click()
-        chooser = page.get_by_role("combobox", name="Clusters")
+        chooser = page.get_by_role("combobox", name="Clusters", exact=True)
         for cluster in ("0:", "1:"):
             chooser.click()
             page.get_by_role("option", name=cluster).first.click()
         page.keyboard.press("Escape")
-        page.get_by_role("button", name="Merge").click()
+        page.get_by_role("button", name="Merge", exact=True).click()
         expect(page.get_by_text("1 edits that are not saved")).to_be_visible()
         page.get_by_role("button", name="Save as a new clustering").click()
         expect(page.get_by_text("kmeans by hand").first).to_be_visible()
@@ -209,9 +209,9 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         page.get_by_role("button", name="Pre-train and compare").click()
         page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
         first = page.wait_for_function(points).json_value()
-        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Cancel", exact=True).click()
         expect(page.get_by_text("Cancelled at")).to_be_visible()
-        page.get_by_role("button", name="Resume").click()
+        page.get_by_role("button", name="Resume", exact=True).click()
         expect(page.get_by_text("This study is finished").first).to_be_visible(timeout=300_000)
         assert page.evaluate(points) >= first
 
