@@ -11,7 +11,6 @@ from metapt_explore.config import ClusterEdit
 from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
 from metapt_explore.pages.cluster_view import View, error_key, pending
-from metapt_explore.runs import queue
 from metapt_explore.runs.grow import free_name, with_edited_clustering
 from metapt_explore.runs.workspace import Workspace
 
@@ -106,7 +105,9 @@ def _take_back(view: View, all_of_them: bool) -> None:
 
 def _list(view: View) -> None:
     if not view.edits:
-        st.caption("Nothing is edited. What you do here is shown on the whole page at once and changes no file.")
+        st.caption(
+            "Nothing is edited. What you do here is shown on the map and among the texts at once; no file changes."
+        )
         return
     st.dataframe({"edits, one after the other": [str(edit) for edit in view.edits]}, key="edit_list", hide_index=True)
     undo, discard = st.columns(2)
@@ -137,8 +138,7 @@ def _save(workspace: Workspace, study: str, view: View) -> None:
         name = str(state[f"keep_as_{own}"])
         method, control = bool(state[f"keep_method_{own}"]), bool(state[f"keep_control_{own}"])
         grown = with_edited_clustering(config, view.name, name, view.edits, method, control)
-        if not queue.enqueue(workspace, grown, until="clusters"):
-            raise UserError("A job of this study runs or waits: cancel it, or save when it has ended.")
+        shared.ask(workspace, grown, "clusters")
     except UserError as error:
         state[error_key(view.artifact.id)] = str(error)
         return

@@ -12,17 +12,15 @@ from metapt_explore import plots
 from metapt_explore.clusters.compare import Comparison, compare_groupings
 from metapt_explore.config import StudyConfig
 from metapt_explore.config.sweep import COUNTED
-from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
 from metapt_explore.pages.cluster_view import View
-from metapt_explore.runs import queue
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.grow import with_sweep
 from metapt_explore.runs.workspace import Workspace
 
 if TYPE_CHECKING:
-    from metapt_explore.runs.run_all import Until
+    pass
 
 #: Numbers of clusters that are offered.
 COUNTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -226,7 +224,8 @@ def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
         placeholder="4, 16 …" if counted else "this clustering is not told how many",
     )
     if middle.button("Cluster so, too", key="sweep", disabled=active or not counts, width="stretch"):
-        _enqueue(workspace, with_sweep(config, chosen, counts), "clusters")
+        shared.ask(workspace, with_sweep(config, chosen, counts), "clusters")
+        st.rerun()
     if right.button(
         "How stable?",
         key="ask_stability",
@@ -234,13 +233,8 @@ def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
         width="stretch",
         help="Clusters all of it anew with other seeds and on parts of the texts: ten clusterings for each.",
     ):
-        _enqueue(workspace, config, "stability")
-
-
-def _enqueue(workspace: Workspace, config: StudyConfig, until: Until) -> None:
-    if not queue.enqueue(workspace, config, until=until):
-        raise UserError("A job of this study runs or waits; ask again when it has ended.")
-    st.rerun()
+        shared.ask(workspace, config, "stability")
+        st.rerun()
 
 
 def worth(workspace: Workspace, config: StudyConfig) -> None:

@@ -86,7 +86,8 @@ def _explore(workspace: Workspace, name: str, view: View) -> None:
     """The map with what is chosen on it; a fragment, so that a lasso does not draw the whole page anew."""
     st.subheader("Map")
     if view.edits:
-        st.warning(f"With {len(view.edits)} edits that are not saved yet.")
+        many = len(view.edits) > 1
+        st.warning(f"With {f'{len(view.edits)} edits that are' if many else 'an edit that is'} not saved yet.")
 
     def body() -> None:
         with shared.guard(view.artifact.folder):

@@ -21,6 +21,7 @@ from metapt_explore.runs.results import (
     split_warnings,
     summary_table,
 )
+from metapt_explore.runs.score_counts import asked_of, asked_scores, finished_of, finished_scores
 from metapt_explore.runs.workspace import Workspace
 
 PERCENT = ("start", "mean", "std", "worst")
@@ -41,7 +42,7 @@ def _scores(workspace: Workspace, name: str) -> None:
     # What was evaluated on other data, or from another prompt, is not part of the table until it is made again.
     current = {entry["id"] for entry in fewshot_entries(workspace, name)}
     entries = [entry for entry in listed if entry["id"] in current]
-    wanted = len(config.methods) * len(config.evaluation.tasks) * len(config.evaluation.init_seeds)
+    scored, asked = finished_scores(workspace, config), asked_scores(config)
     artifacts = [workspace.artifact(entry["id"]) for entry in entries]
     finished = [artifact for artifact in artifacts if artifact.status == "done"]
     for artifact, entry in zip(artifacts, entries, strict=True):
@@ -62,8 +63,8 @@ def _scores(workspace: Workspace, name: str) -> None:
     if not finished:
         shared.ready(workspace, name, None, "the first few-shot evaluation")
         return
-    if len(finished) < wanted:
-        st.info(f"{len(finished)} of {wanted} cells are finished; the rest is added as it comes.")
+    if scored < asked:
+        st.info(f"{scored} of {asked} scores are finished; the rest is added as it comes.")
         _grid(workspace, name, config)
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
     with shared.guard():
@@ -118,20 +119,16 @@ def _scores(workspace: Workspace, name: str) -> None:
 
 
 def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
-    """Which cells are there: share of the initialisation seeds that are finished, method by method and task by task."""
-    seeds = len(config.evaluation.init_seeds)
+    """Which scores are there: the share that is finished, method by method and task by task, baselines last."""
+    asked = asked_of(config)
 
     def body() -> None:
         with shared.guard():
-            done: dict[tuple[str, str], int] = {}
-            for entry in fewshot_entries(workspace, name):
-                if workspace.artifact(entry["id"]).status == "done":
-                    key = entry["method"], entry["task"]
-                    done[key] = done.get(key, 0) + 1
+            done = finished_of(workspace, name)
             tasks = list(dict.fromkeys(entry["task"] for entry in shared.entries(workspace, name, "split")))
             rows = [
-                {"method": m.name, **{task: done.get((m.name, task), 0) / seeds for task in tasks}}
-                for m in config.methods
+                {"method": title, **{task: done[title, task] / count for task in tasks}}
+                for title, count in asked.items()
             ]
             bars = {
                 task: st.column_config.ProgressColumn(task, format="percent", min_value=0, max_value=1)

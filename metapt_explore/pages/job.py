@@ -15,7 +15,7 @@ from metapt_explore.pages import shared
 from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import say_time
-from metapt_explore.runs.results import fewshot_entries
+from metapt_explore.runs.score_counts import asked_scores, finished_scores
 from metapt_explore.runs.workspace import Workspace
 
 LOG_LINES = 30
@@ -36,8 +36,7 @@ def start(workspace: Workspace, source: str) -> None:
         config = load_study(source.strip())
         for task in config.evaluation.tasks:
             load_task(task)
-        if not queue.enqueue(workspace, config):
-            raise UserError(f"The study '{config.name}' is already running in this workspace, or waits for its turn.")
+        shared.ask(workspace, config, "all")
         state["study"] = config.name
     except (UserError, OSError) as error:
         state["start_error"] = str(error)
@@ -62,7 +61,7 @@ def progress_of(state: dict[str, Any]) -> float:
 
 
 def overview(workspace: Workspace) -> pd.DataFrame:
-    """A row for each study of the workspace: status, progress and finished cells."""
+    """A row for each study of the workspace: status, progress and finished scores."""
     rows = []
     waiting = [name for name, _ in queue.requests(workspace)]
     for name in shared.study_names(workspace):
@@ -72,18 +71,17 @@ def overview(workspace: Workspace) -> pd.DataFrame:
             "study": name,
             "status": _place(waiting, name) if status == "queued" else shared.STATUS_WORDS.get(status, status),
             "progress": f"{progress_of(state):.0%}",
-            "finished cells": "–",
+            "finished scores": "–",
         }
         try:
             config = shared.study_config(workspace, name)
-            evaluation = config.evaluation
-            cells = len(config.methods) * len(evaluation.tasks) * len(evaluation.init_seeds)
-            row["finished cells"] = f"{finished_cells(workspace, name)} of {cells}"
+            shared.entries(workspace, name)  # says what to do where the list is damaged
+            row["finished scores"] = f"{finished_scores(workspace, config)} of {asked_scores(config)}"
         except UserError:
             if status not in (*shared.ACTIVE, "failed", "stopped"):
                 row["status"] = "damaged"
         rows.append(row)
-    return pd.DataFrame(rows, columns=["study", "status", "progress", "finished cells"])
+    return pd.DataFrame(rows, columns=["study", "status", "progress", "finished scores"])
 
 
 def _place(waiting: list[str], name: str) -> str:
@@ -96,12 +94,6 @@ def finished_ids(workspace: Workspace, name: str, kind: str | None = None) -> li
     """Ids of the study's artifacts that are done."""
     listed = shared.entries(workspace, name, kind)
     return [entry["id"] for entry in listed if workspace.artifact(entry["id"]).status == "done"]
-
-
-def finished_cells(workspace: Workspace, name: str) -> int:
-    """Number of few-shot evaluations that are done and belong to what is asked now."""
-    shared.entries(workspace, name)  # says what to do where the list is damaged
-    return sum(workspace.artifact(entry["id"]).status == "done" for entry in fewshot_entries(workspace, name))
 
 
 # ---------------------------------------------------------------------------------- what is drawn

@@ -103,8 +103,7 @@ def _add_method(workspace: Workspace, name: str) -> None:
 def _ask(workspace: Workspace, name: str, until: str) -> None:
     try:
         far: Until = until  # type: ignore[assignment]
-        if not queue.enqueue(workspace, shared.study_config(workspace, name), until=far):
-            raise UserError(f"The study '{name}' runs already, or waits for its turn.")
+        shared.ask(workspace, shared.study_config(workspace, name), far)
     except (UserError, OSError) as error:
         st.session_state["ask_error"] = str(error)
     st.rerun()

@@ -11,7 +11,6 @@ from metapt_explore import plots
 from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
 from metapt_explore.pages.trying import ask
-from metapt_explore.runs import queue
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.results import fewshot_entries
 from metapt_explore.runs.workspace import Workspace
@@ -41,7 +40,7 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
     label = "Look at the prompts" if artifact is None or artifact.status != "done" else "Look again"
     if st.button(label, key="look", disabled=active, help="Loads the model and compares vectors: half a minute."):
         try:
-            queue.enqueue(workspace, shared.study_config(workspace, name), until="lens")
+            shared.ask(workspace, shared.study_config(workspace, name), "lens")
         except (UserError, OSError) as error:
             st.error(shared.plain(error))
             return

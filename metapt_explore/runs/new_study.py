@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore.config import SourceConfig, StudyConfig, parse
+from metapt_explore.config.sweep import COUNTED
+from metapt_explore.errors import UserError
 from metapt_explore.runs.files import write_bytes
 from metapt_explore.runs.workspace import Workspace
 
@@ -109,13 +111,17 @@ def new_study(
     *,
     template: str = "{text}\nSentiment:",
     labelled: bool = True,
+    algorithms: Sequence[str] = ("kmeans",),
+    control: bool = True,
     n_clusters: int = 8,
+    baselines: Sequence[str] = (),
+    more_shots: Sequence[int] = (),
     limit: int | None = 2000,
     model: str = "smollm2-135m",
     encoder: str = "minilm",
     shots: int | None = None,
 ) -> StudyConfig:
-    """A study with k-means clusters, random groups as control, and PT, PPT and MetaPT on both.
+    """A study that compares PT, PPT and MetaPT on each clustering, with random groups of the same sizes as control.
 
     Args:
         name: What the study is called.
@@ -125,7 +131,11 @@ def new_study(
         scale: How much is computed.
         template: How a text is read in pre-training.
         labelled: Whether the texts have labels; else the language model labels them (zero-shot).
-        n_clusters: Clusters.
+        algorithms: How texts are grouped (`ClusteringConfig.algorithm`), each in a clustering of its own.
+        control: Whether MetaPT also learns on random groups, of the sizes of the first clustering.
+        n_clusters: Clusters, for algorithms that are told how many.
+        baselines: Kinds of baselines (`BaselineConfig.kind`).
+        more_shots: Other numbers of labelled examples a class to score at.
         limit: Texts to keep, sampled; all when None.
         model: Language model.
         encoder: Sentence encoder whose embeddings are clustered.
@@ -134,6 +144,12 @@ def new_study(
     Raises:
         UserError: Where the choices do not make a study; it says which.
     """
+    if not algorithms:
+        raise UserError("Choose how texts are grouped: without a clustering there are no tasks for MetaPT.")
+    counted = {"n_clusters": n_clusters}
+    clusterings = [{"name": of, "algorithm": of, **(counted if of in COUNTED else {})} for of in algorithms]
+    if control:
+        clusterings.append({"name": "random", "algorithm": "random_groups", "like": algorithms[0]})
     tree: dict[str, Any] = {
         "name": name,
         "model": {"name": model, "max_text_tokens": 40},
@@ -142,10 +158,7 @@ def new_study(
             **source.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
             **({"limit": limit} if limit else {}),
         },
-        "clusterings": [
-            {"name": "kmeans", "algorithm": "kmeans", "n_clusters": n_clusters},
-            {"name": "random", "algorithm": "random_groups", "like": "kmeans"},
-        ],
+        "clusterings": clusterings,
         # Support and query take so many rows; small files would have no task with the usual bounds.
         "auxiliary_tasks": {
             "template": template,
@@ -158,11 +171,21 @@ def new_study(
         "methods": [
             {"name": "PT", "kind": "pt"},
             {"name": "PPT", "kind": "ppt"},
-            {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"},
-            {"name": "MetaPT random groups", "kind": "metapt", "clustering": "random"},
+            *_on_clusters(algorithms, control),
         ],
+        "baselines": list(baselines),
         "evaluation": {"tasks": list(tasks), **scale.evaluation, **({"shots": shots} if shots else {})},
     }
+    if more_shots:
+        tree["evaluation"]["more_shots"] = list(more_shots)
     if not labelled:
         tree["labelling"] = {"by": "zero_shot"}
     return parse(StudyConfig, tree, f"the study '{name}'")
+
+
+def _on_clusters(algorithms: Sequence[str], control: bool) -> list[dict[str, str]]:
+    """MetaPT on each clustering; the only one is called just that."""
+    named = {of: "MetaPT" if len(algorithms) == 1 else f"MetaPT {of.replace('_', ' ')}" for of in algorithms}
+    if control:
+        named["random"] = "MetaPT random groups"
+    return [{"name": name, "kind": "metapt", "clustering": of} for of, name in named.items()]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metapt_explore.config import StudyConfig
+from metapt_explore.runs.score_counts import SCORES, asked_scores, finished_scores
 from metapt_explore.runs.workspace import Workspace
 
 
@@ -32,23 +33,21 @@ def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
     """
     index = workspace.index(config.name)
     seeds = len(config.evaluation.init_seeds)
-    tasks = len(config.evaluation.tasks)
     clusterings = {entry["clustering"] for entry in index if entry["kind"] == "clusters"}
     texts = _done(workspace, index, "texts")
     kept = f"{texts[0]['kept']:,} texts" if texts and "kept" in texts[0] else ""
     # One pool of all texts (PPT's) is no task that clusters made.
     made = _done(workspace, [entry for entry in index if entry.get("clustering") != "pool"], "tasks")
     total = sum(int(summary.get("tasks", 0)) for summary in made)
-    scored = len(_done(workspace, index, "fewshot"))
-    asked = len(config.methods) * tasks * seeds
+    scored, asked = finished_scores(workspace, config), asked_scores(config)
     answer = "none" if not scored else "done" if scored >= asked else "partly"
     clusters = _step(workspace, index, "Clusters", "clusters", len(config.clusterings), "clustering")
     return [
         Step("Texts", "done" if texts else "none", kept),
         clusters if clusterings else Step("Clusters", "none"),
-        Step("Tasks", "done" if made else "none", f"{total} auxiliary tasks" if made else ""),
+        Step("Tasks", "done" if made else "none", f"{total} auxiliary task{'s' if total != 1 else ''}" if made else ""),
         _step(workspace, index, "Prompts", "prompt", len(config.methods) * seeds, "prompt"),
-        _step(workspace, index, "Scores", "fewshot", asked, "cell"),
+        _scores(workspace, index, scored, asked),
         Step("Answer", answer, "compare methods" if scored else ""),
     ]
 
@@ -57,6 +56,14 @@ def _done(workspace: Workspace, index: list[dict[str, Any]], kind: str) -> list[
     """Summaries of the finished artifacts of a kind."""
     found = [workspace.artifact(entry["id"]) for entry in index if entry["kind"] == kind]
     return [artifact.summary for artifact in found if artifact.status == "done"]
+
+
+def _scores(workspace: Workspace, index: list[dict[str, Any]], scored: int, asked: int) -> Step:
+    status = [workspace.artifact(entry["id"]).status for entry in index if entry["kind"] in SCORES]
+    if not status:
+        return Step("Scores", "none")
+    said = f"{scored} of {asked} scores" if scored < asked else f"{scored} score{'s' if scored != 1 else ''}"
+    return Step("Scores", "done" if scored >= asked else "running" if "running" in status else "partly", said)
 
 
 def _step(workspace: Workspace, index: list[dict[str, Any]], name: str, kind: str, asked: int, noun: str) -> Step:

@@ -9,6 +9,7 @@ import pandas as pd
 from metapt_explore.errors import UserError
 from metapt_explore.runs.cells import cells, finished_cells
 from metapt_explore.runs.preview import Preview
+from metapt_explore.runs.score_counts import asked_scores, finished_scores
 from metapt_explore.runs.topic_stage import check_topics
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 
@@ -79,13 +80,10 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
 
 def _anything_left(study: Study) -> bool:
     """Whether some score of the study is not there, by its list: a finished study that is asked for less stays so."""
-    config = study.config
-    asked = len(config.methods) * len(study.tasks) * len(config.evaluation.init_seeds)
     try:
-        scored = [entry for entry in study.workspace.current_index(config.name) if entry["kind"] == "fewshot"]
+        return finished_scores(study.workspace, study.config) < asked_scores(study.config)
     except UserError:
         return True  # The list is damaged; running is what mends it.
-    return sum(study.workspace.artifact(entry["id"]).status == "done" for entry in scored) < asked
 
 
 def _clusters_and_tasks(study: Study) -> None:

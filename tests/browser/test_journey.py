@@ -200,7 +200,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
             page.get_by_role("option", name=cluster).first.click()
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Merge", exact=True).click()
-        expect(page.get_by_text("1 edits that are not saved")).to_be_visible()
+        expect(page.get_by_text("an edit that is not saved")).to_be_visible()
         page.get_by_role("button", name="Save as a new clustering").click()
         expect(page.get_by_text("kmeans by hand").first).to_be_visible()
         expect(page.get_by_role("heading", name="What clusters are about")).to_be_visible(timeout=120_000)

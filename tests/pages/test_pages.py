@@ -41,7 +41,7 @@ def test_an_empty_workspace_says_what_to_do_next(show: Open, tmp_path: Path, pag
 def test_one_click_starts_the_tour(show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Path, str]] = []
 
-    def start(workspace: Workspace, study: StudyConfig) -> bool:
+    def start(workspace: Workspace, study: StudyConfig, until: str) -> bool:
         asked.append((workspace.folder, study.name))
         write_json(workspace.study_folder(study.name) / "job.json", {"status": "starting", "began": time.time()})
         return True
@@ -85,7 +85,7 @@ def test_a_study_file_is_started_by_its_path(
     show: Open, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(queue, "enqueue", lambda workspace, study: asked.append(study.name) or True)
+    monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until: asked.append(study.name) or True)
     at = show(tmp_path, "start")
     at.text_input(key="study_path").set_value(str(world / "tiny.yaml"))
     at.button(key="start_study").click().run()
@@ -133,7 +133,7 @@ def test_the_real_pipelines_curves_hold_every_step(show: Open, copied: Workspace
 def test_start_lists_studies(show: Open, demo: Workspace) -> None:
     at = show(demo.folder, "start")
     assert at.dataframe[0].value.to_dict("records") == [
-        {"study": "demo", "status": "finished", "progress": "100%", "finished cells": "3 of 3"}
+        {"study": "demo", "status": "finished", "progress": "100%", "finished scores": "3 of 3"}
     ]
     assert "finished" in said(at, "success")
     assert at.button(key="resume").disabled and at.button(key="cancel").disabled

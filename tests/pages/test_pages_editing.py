@@ -49,7 +49,7 @@ def test_a_merge_is_seen_at_once_and_taken_back(show: Open, demo: Workspace) -> 
     choose(at, 0, 1)
     at.button(key=f"merge_{KEY}").click().run()
     assert not at.exception and not at.error
-    assert "1 edits that are not saved" in said(at, "warning")
+    assert "an edit that is not saved" in said(at, "warning")
     assert at.multiselect(key=f"chosen_{KEY}").value == []
     frames = {tuple(frame.value.columns): frame.value for frame in at.dataframe}
     edits = next(frame for columns, frame in frames.items() if columns == ("edits, one after the other",))
@@ -110,7 +110,7 @@ def test_a_name_that_does_not_do_is_refused(show: Open, demo: Workspace, name: s
     at.button(key=f"merge_{KEY}").click().run()
     at.text_input(key=f"keep_as_{KEY}").set_value(name).run()
     at.button(key="keep").click().run()
-    assert told in said(at, "error") and "1 edits" in said(at, "warning"), "nothing that was done is lost"
+    assert told in said(at, "error") and "an edit" in said(at, "warning"), "nothing that was done is lost"
 
 
 # ------------------------------------------------------------------------------------ the study itself

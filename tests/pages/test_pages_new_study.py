@@ -68,6 +68,58 @@ def test_a_file_becomes_a_study(
     assert at.title[0].value == "Clusters", "the page that comes next is open"
 
 
+def test_groupings_baselines_and_examples_are_chosen(
+    show: Open, tmp_path: Path, reviews: Path, asked: list[tuple[StudyConfig, Any]]
+) -> None:
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(reviews)).run()
+    assert "the group column" in at.multiselect(key="new_algorithms_domain").options
+    at.multiselect(key="new_algorithms_domain").set_value([]).run()
+    at.button(key="create").click().run()
+    assert "Choose how texts are grouped" in said(at, "error") and not asked
+    at.multiselect(key="new_algorithms_domain").set_value(["hdbscan", "known_groups", "lda"]).run()
+    at.number_input(key="new_clusters").set_value(5)
+    at.multiselect(key="new_baselines").set_value(["tfidf", "setfit"])
+    at.multiselect(key="new_more_shots").set_value([64, 1]).run()
+    at.button(key="create").click().run()
+    assert not at.exception and not at.error
+    ((study, _),) = asked
+    grouped = [(c.name, c.algorithm, c.like) for c in study.clusterings]
+    assert grouped == [
+        ("hdbscan", "hdbscan", None), ("known_groups", "known_groups", None), ("lda", "lda", None),
+        ("random", "random_groups", "hdbscan"),
+    ]  # fmt: skip
+    assert study.clustering("lda").n_clusters == 5
+    learned = {m.name: m.clustering for m in study.methods if m.kind == "metapt"}
+    assert learned == {
+        "MetaPT hdbscan": "hdbscan", "MetaPT known groups": "known_groups", "MetaPT lda": "lda",
+        "MetaPT random groups": "random",
+    }  # fmt: skip
+    assert [b.kind for b in study.baselines] == ["tfidf", "setfit"] and study.evaluation.more_shots == [1, 64]
+
+
+def test_no_group_column_no_known_groups(show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]) -> None:
+    file = tmp_path / "plain.csv"
+    file.write_text("text,label\n" + "".join(f"a line of text number {n},{n % 2}\n" for n in range(40)))
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(file)).run()
+    assert "the group column" not in at.multiselect(key="new_algorithms_None").options
+    at.checkbox(key="new_control").uncheck()
+    at.button(key="create").click().run()
+    assert not at.exception and not at.error
+    assert [m.name for m in asked[0][0].methods] == ["PT", "PPT", "MetaPT"]
+
+
+def test_a_study_that_is_at_work_is_not_asked_for_twice(
+    show: Open, tmp_path: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until: False)
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(reviews)).run()
+    at.button(key="create").click().run()
+    assert not at.exception and "'my-reviews' runs or waits for its turn" in said(at, "error")
+
+
 def test_texts_without_labels_get_some(show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]) -> None:
     file = tmp_path / "lines.jsonl"
     file.write_text("".join(f'{{"text": "a line of text, number {n}"}}\n' for n in range(9)))

@@ -65,7 +65,7 @@ def test_before_the_first_step_the_curve_says_so(show: Open, demo: Workspace, ru
 def test_a_killed_job_can_be_resumed(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     handmade.make_running(demo, "demo", 2)  # nobody holds the lock
     asked: list[str] = []
-    monkeypatch.setattr(queue, "enqueue", lambda workspace, study: asked.append(study.name) or True)
+    monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until: asked.append(study.name) or True)
     at = show(demo.folder, "pretraining")
     assert "is not finished and no job is at it" in said(at, "warning")
     at = show(demo.folder, "start")

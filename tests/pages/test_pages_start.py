@@ -29,14 +29,14 @@ def test_the_pipeline_says_what_exists(demo: Workspace) -> None:
     assert steps == {
         "Texts": ("done", "7 texts"),
         "Clusters": ("done", "1 clustering"),
-        "Tasks": ("done", "1 auxiliary tasks"),
+        "Tasks": ("done", "1 auxiliary task"),
         "Prompts": ("done", "3 prompts"),
-        "Scores": ("done", "3 cells"),
+        "Scores": ("done", "3 scores"),
         "Answer": ("done", "compare methods"),
     }
     handmade.make_running(demo, handmade.NAME, 2)
     steps = {step.name: (step.status, step.said) for step in pipeline(demo, handmade.config())}
-    assert steps["Prompts"] == ("running", "2 of 3 prompts") and steps["Scores"] == ("partly", "2 of 3 cells")
+    assert steps["Prompts"] == ("running", "2 of 3 prompts") and steps["Scores"] == ("partly", "2 of 3 scores")
     assert {status for status, _ in (steps["Texts"], steps["Clusters"])} == {"done"}
 
 
