@@ -25,7 +25,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -83,6 +83,7 @@ def _large_study(workspace: Workspace, name: str, yaml: str, texts: int) -> None
     shutil.copytree(workspace.study_folder(name), target)
     write_bytes(target / "study.yaml", yaml.replace(f"name: {name}", "name: large", 1).encode())
     index = read_json(target / "index.json")
+    renamed: dict[str, str] = {}
     for entry in index:
         if entry["kind"] not in ("texts", "clusters"):
             continue
@@ -90,6 +91,11 @@ def _large_study(workspace: Workspace, name: str, yaml: str, texts: int) -> None
         entry["id"] = f"{entry['kind']}-{'f' * 15}{'0123456789'[len(entry.get('clustering', '')) % 10]}"
         new = workspace.artifact(entry["id"])
         shutil.copytree(old.folder, new.folder, dirs_exist_ok=True)
+        renamed[old.id] = new.id
+        stage = new.stage
+        # The clusters are those of the new texts: the page reads the texts that its clusters were made of.
+        parents = {role: renamed.get(parent, parent) for role, parent in stage.get("parents", {}).items()}
+        write_json(new.folder / "stage.json", {**stage, "id": new.id, "parents": parents})
         if entry["kind"] == "texts":
             sentences = [" ".join(rng.choices(WORDS, k=rng.randint(8, 40))) for _ in range(texts)]
             table = {"source_row": range(texts), "text": sentences, "label": rng.choices(["0", "1"], k=texts)}
@@ -132,11 +138,13 @@ def measure(address: str, study: str, rounds: int) -> dict[str, Any]:
 
     titles: dict[str, list[float]] = {page or "start": [] for page in PAGES}
     wholes: dict[str, list[float]] = {page or "start": [] for page in PAGES}
-    chosen: list[float] = []
+    chosen: list[Selection] = []
+    frames: list[tuple[str, float]] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 1100})
         page.set_default_timeout(120_000)
+        page.on("websocket", lambda socket: _listen(socket, frames))
         for _ in range(rounds + 1):
             for name in PAGES:
                 began = time.perf_counter()
@@ -149,16 +157,39 @@ def measure(address: str, study: str, rounds: int) -> dict[str, Any]:
                 )
                 wholes[name or "start"].append(time.perf_counter() - began)
                 if name == "clusters":
-                    _select(page, chosen)
+                    chosen.append(_select(page, frames))
         browser.close()
     return {
         "title": {name: _said(times) for name, times in titles.items()},
         "whole page": {name: _said(times) for name, times in wholes.items()},
-        "box on the map": _said(chosen),
+        "box on the map": _said([each.whole for each in chosen]),
+        "of it until the browser asks": _said([each.asked for each in chosen]),
+        "of it until the server answers": _said([each.answered - each.asked for each in chosen]),
     }
 
 
-def _select(page: Any, chosen: list[float]) -> None:
+class Selection(NamedTuple):
+    """Seconds after letting go of the mouse.
+
+    Attributes:
+        asked: The browser has told the server what is chosen. Before that plotly draws it, and Streamlit waits 150 ms.
+        answered: The server's first message has come.
+        whole: The texts are on the page.
+    """
+
+    asked: float
+    answered: float
+    whole: float
+
+
+def _listen(socket: Any, frames: list[tuple[str, float]]) -> None:
+    """Notes when messages go and come."""
+    socket.on("framesent", lambda _: frames.append(("sent", time.perf_counter())))
+    socket.on("framereceived", lambda _: frames.append(("received", time.perf_counter())))
+
+
+def _select(page: Any, frames: list[tuple[str, float]]) -> Selection:
+    """Draws a small box on the map."""
     page.locator(".js-plotly-plot .gl-canvas").first.wait_for(state="attached")
     page.wait_for_timeout(3_000)
     drawn = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
@@ -168,11 +199,16 @@ def _select(page: Any, chosen: list[float]) -> None:
     page.mouse.move(left, top)
     page.mouse.down()
     page.mouse.move(left + 25, top + 25, steps=3)
+    frames.clear()
     began = time.perf_counter()
     page.mouse.up()
     page.get_by_text("texts chosen on the map").wait_for()
-    chosen.append(time.perf_counter() - began)
+    whole = time.perf_counter() - began
+    assert not page.get_by_text("is damaged").count(), "the workspace of this benchmark does not hold together"
     page.wait_for_timeout(500)
+    asked = next(moment for kind, moment in frames if kind == "sent")
+    answered = next(moment for kind, moment in frames if kind == "received" and moment > asked)
+    return Selection(asked - began, answered - began, whole)
 
 
 def _said(times: list[float]) -> dict[str, float]:

@@ -85,6 +85,9 @@ def test_contradictions_are_refused() -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text("name: x")
+    with pytest.raises(UserError, match=r"mood\.yaml cannot be read: Not a directory"):
+        load_task(tmp_path / "task.yaml" / "mood.yaml")
     with pytest.raises(UserError, match=r"There is no file .*missing\.yaml"):
         load_study(tmp_path / "missing.yaml")
     with pytest.raises(UserError, match=r"no file or packaged example 'tuor'\. Did you mean 'tour'"):

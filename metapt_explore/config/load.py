@@ -84,6 +84,8 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"There is no file {path}.") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; a YAML file is expected.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {str(error).splitlines()[0]} {_line_of(error)}".rstrip()) from None
 

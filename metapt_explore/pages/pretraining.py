@@ -87,13 +87,13 @@ def _curves(
     artifact = workspace.artifact(entry["id"]) if entry else None
     status = artifact.status if artifact else "missing"
     if artifact is None or status in ("missing", "damaged"):
-        shared.ready(workspace, name, entry, what)
+        shared.ready(workspace, name, entry, what, job_shown=True)
         return
     # In front of the prompt's guard: what is read here is not the prompt's.
     names = _names(workspace, name, method)
     with shared.guard(artifact.folder):
         if status == "failed":
-            shared.ready(workspace, name, entry, what)
+            shared.ready(workspace, name, entry, what, job_shown=True)
         elif status != "done" and not shared.job_state(workspace, name)["active"]:
             status = "interrupted"
             st.warning(

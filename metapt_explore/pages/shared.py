@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -44,6 +45,8 @@ STATUS_WORDS = {
     "stopped": "interrupted",
 }
 
+#: Letters of a reason: some errors list all that they did not find.
+LONGEST_REASON = 300
 #: What to do about a study's own file, which nothing can make again.
 MEND = (
     "Mend that file, or put the study's YAML in its place, and run the study again: what was computed is found again."
@@ -133,8 +136,9 @@ def reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{Path(str(error.filename)).name} is missing"
     if isinstance(error, KeyError):
-        return f"the entry {error} is missing"
-    return f"{str(error).splitlines()[0] if str(error) else type(error).__name__}".rstrip(".")
+        return f"the entry {shorten(str(error), LONGEST_REASON, placeholder=' …')} is missing"
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return shorten(said, LONGEST_REASON, placeholder=" …").rstrip(".")
 
 
 def show_page(title: str, body: Callable[[Workspace, str], None]) -> None:
@@ -255,7 +259,9 @@ def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any)
     ]
 
 
-def ready(workspace: Workspace, name: str, entry: dict[str, Any] | None, what: str) -> Artifact | None:
+def ready(
+    workspace: Workspace, name: str, entry: dict[str, Any] | None, what: str, job_shown: bool = False
+) -> Artifact | None:
     """Returns an artifact that is done; otherwise says how it stands and what to do.
 
     Args:
@@ -263,6 +269,7 @@ def ready(workspace: Workspace, name: str, entry: dict[str, Any] | None, what: s
         name: The study.
         entry: The artifact's entry in the study's list, None where it has none yet.
         what: What it is called in the message.
+        job_shown: Whether the page shows the study's job anyway: then what became of it is not said twice.
     """
     job = job_state(workspace, name)
     active = job["active"]
@@ -280,9 +287,10 @@ def ready(workspace: Workspace, name: str, entry: dict[str, Any] | None, what: s
     else:
         where = f" (its folder {artifact.folder} is gone)" if artifact and status == "missing" else ""
         st.info(plain(f"{what[0].upper()}{what[1:]}: not there yet{where}. Start or resume the study."))
-        if job.get("status") == "failed":
-            st.error(plain(f"The job failed: {job.get('error', 'no reason was written')}"))
-        go_to_start()
+        if not job_shown:
+            if job.get("status") == "failed":
+                st.error(plain(f"The job failed: {job.get('error', 'no reason was written')}"))
+            go_to_start()
     return None
 
 

@@ -114,7 +114,7 @@ def _here(workspace: Workspace) -> None:
     st.subheader("In this workspace")
     job.table(workspace)
     st.caption(
-        "A cell is one method on one task with one initialisation seed, over all data seeds. "
+        "A score is one method or baseline on one task, over all data seeds, with one initialisation seed. "
         "Progress is a share of the estimated work."
     )
 

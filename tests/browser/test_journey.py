@@ -99,6 +99,25 @@ def open_page(page: Any, name: str) -> None:
     raise AssertionError(f"the page '{name}' does not open")
 
 
+def lasso_all(page: Any) -> None:
+    """Draws a lasso around the whole map: every text is chosen, and can be read."""
+    from playwright.sync_api import expect
+
+    drawn = page.locator(".js-plotly-plot .nsewdrag").first
+    drawn.wait_for(state="attached")
+    page.locator(".js-plotly-plot").first.hover()
+    page.locator('[data-title="Lasso Select"]').first.click()
+    box = drawn.bounding_box()
+    left, top, width, height = box["x"], box["y"], box["width"], box["height"]
+    corners = ((0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.02))
+    page.mouse.move(left + corners[0][0] * width, top + corners[0][1] * height)
+    page.mouse.down()
+    for across, down in corners[1:]:
+        page.mouse.move(left + across * width, top + down * height, steps=8)
+    page.mouse.up()
+    expect(page.get_by_text("texts chosen on the map")).to_be_visible()
+
+
 def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: str) -> None:
     from playwright.sync_api import expect, sync_playwright
 
@@ -193,6 +212,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
 
         expect(page.get_by_role("heading", name="What clusters are about")).to_be_visible(timeout=120_000)
         study = Workspace(tmp_path / "workspace").study_names()[0]
+        lasso_all(page)
         page.get_by_role("tab", name="Edit").click()
         chooser = page.get_by_role("combobox", name="Clusters", exact=True)
         for cluster in ("0:", "1:"):
