@@ -172,7 +172,7 @@ class Selection(NamedTuple):
     """Seconds after letting go of the mouse.
 
     Attributes:
-        asked: The browser has told the server what is chosen. Before that plotly draws it, and Streamlit waits 150 ms.
+        asked: The browser has told the server what is chosen. Before that plotly draws the selection.
         answered: The server's first message has come.
         whole: The texts are on the page.
     """

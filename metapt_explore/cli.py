@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from metapt_explore.cli_data import data_app, task_app
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError
 
 app = typer.Typer(
@@ -21,6 +22,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(data_app, name="data")
+app.add_typer(task_app, name="task")
 
 WorkspaceOption = Annotated[
     Path | None,

@@ -20,6 +20,7 @@ from metapt_explore.config.load import (
     packaged_tasks,
     parse,
     read_yaml,
+    readable_yaml,
     to_yaml,
 )
 from metapt_explore.config.method import MethodConfig, PretrainingConfig, TuningConfig
@@ -74,5 +75,6 @@ __all__ = [
     "packaged_tasks",
     "parse",
     "read_yaml",
+    "readable_yaml",
     "to_yaml",
 ]

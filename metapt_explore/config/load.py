@@ -206,6 +206,30 @@ def to_yaml(config: Strict, brief: bool = False) -> str:
     return yaml.safe_dump(_plain(config, brief), sort_keys=False, allow_unicode=True, width=100)
 
 
+class _Readable(yaml.SafeDumper):
+    """Texts of several lines stand in double quotes, with their line breaks written out."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\n" in text else None)
+
+
+_Readable.add_representer(str, _text)
+
+
+def readable_yaml(tree: dict[str, Any]) -> str:
+    r"""Writes plain values as a person would, the innermost on one line.
+
+    Example:
+        >>> tree = {"template": "{text}\nTopic:", "labels": {"law": {"value": "1", "word": "law"}}}
+        >>> print(readable_yaml(tree), end="")
+        template: "{text}\nTopic:"
+        labels:
+          law: {value: '1', word: law}
+    """
+    return yaml.dump(tree, Dumper=_Readable, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
+
+
 def _plain(value: Any, brief: bool = False) -> Any:
     """Plain values; a None stays where leaving it out would mean something else."""
     if isinstance(value, StartConfig):

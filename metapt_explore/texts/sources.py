@@ -99,7 +99,7 @@ def source_fingerprint(source: SourceConfig) -> str:
         # Two starter sets may be read from one file.
         digest.update(f"starter {source.starter}\n".encode())
     else:
-        paths = [_existing(Path(source.name))]
+        paths = [existing(Path(source.name))]
     for path in paths:
         with path.open("rb") as opened:
             digest.update(hashlib.file_digest(opened, "sha256").digest())
@@ -153,7 +153,12 @@ def _as_text(value: Any, where: str, column: str, row: int) -> str | None:
 # -------------------------------------------------------------------------------------------- files
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """The path, where a file is there.
+
+    Raises:
+        UserError: Where none is; names the nearest one beside it.
+    """
     if path.is_dir():
         raise UserError(f"{path} is a folder; a file ({', '.join(SUFFIXES)}) is expected.")
     if not path.exists():
@@ -175,7 +180,7 @@ def read_table(path: Path) -> Table:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(f"{path}: the suffix '{path.suffix}' is not known; files end in {', '.join(SUFFIXES)}.")
-    _existing(path)
+    existing(path)
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty.")
     if suffix == ".parquet":
@@ -205,7 +210,8 @@ def _lines(path: Path) -> list[str]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line}: not UTF-8. Save the file as UTF-8 and try again.") from None
+        advice = f"Save it as UTF-8, or see `metapt data check {path}`."
+        raise UserError(f"{path}, line {line}: not UTF-8. {advice}") from None
     # Not splitlines: it also splits at characters that are text, such as U+2028.
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
@@ -239,7 +245,7 @@ def _read_delimited(path: Path, delimiter: str) -> Table:
 
 def _parse(path: Path, lines: list[str], reader: Any) -> Table:
     # Line numbers, as an editor shows them; a quoted text may run over several.
-    with _long_fields():
+    with long_fields():
         header: list[str] = []
         rows: list[list[str]] = []
         start = 1
@@ -263,7 +269,7 @@ def _parse(path: Path, lines: list[str], reader: Any) -> Table:
 
 
 @contextmanager
-def _long_fields() -> Iterator[None]:
+def long_fields() -> Iterator[None]:
     """Lifts the csv module's limit of 128 KiB a field while a file is read."""
     before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     try:

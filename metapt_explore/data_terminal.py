@@ -1,0 +1,85 @@
+"""`metapt data check`: what is wrong with a file, row by row, in a terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+from rich.markup import escape
+
+from metapt_explore.config import Columns, load_task
+from metapt_explore.datacheck.check import Checked, check_files
+from metapt_explore.datacheck.finding import Finding, say_rows, worst
+from metapt_explore.datacheck.mend import write_mended
+from metapt_explore.errors import UserError
+from metapt_explore.run_terminal import make_console, say
+
+COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
+MOST_LABELS = 12
+#: Findings whose rows could not be read at all.
+UNREAD = ("fields", "quotation marks", "JSON")
+
+
+def check_in_terminal(
+    files: list[Path], columns: Columns, task: str | None, against: Path | None, fix: Path | None, as_json: bool
+) -> bool:
+    """Prints everything that was found, and mends the file where that is asked for.
+
+    Returns:
+        Whether a study could read the files as they are: nothing found is an error.
+
+    Raises:
+        UserError: Where there is nothing to look at, or several files are to be mended into one.
+    """
+    if fix is not None and len(files) > 1:
+        raise UserError("--fix writes one file anew: check one at a time.")
+    checked, together = check_files(files, columns, load_task(task) if task else None, against)
+    counts = write_mended(checked[0].rows, fix) if fix else None
+    if as_json:
+        for each in checked:
+            typer.echo(json.dumps(each.as_dict(), ensure_ascii=False))
+        if together:
+            typer.echo(json.dumps({"findings": [f.as_dict() for f in together]}, ensure_ascii=False))
+    else:
+        for each in checked:
+            _print_file(each)
+        if together:
+            make_console().print("[bold]Together[/bold]")
+            _print_findings(together, "line")
+    if counts is not None and fix is not None:
+        left = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if kind != "written") or "none"
+        lost = sum(len(f.rows) for f in checked[0].rows.raw.findings if f.kind in UNREAD)
+        said = f"{counts['written']:,} rows written. Left out: {left}; could not be read: {lost:,}."
+        typer.echo(f"{fix}: {said}", err=as_json)
+    return worst([*(f for each in checked for f in each.findings), *together]) != "error"
+
+
+def _print_file(checked: Checked) -> None:
+    console, raw = make_console(), checked.rows.raw
+    console.print(f"[bold]{escape(str(raw.path))}[/bold]")
+    how = f", {raw.encoding}" if raw.encoding else ""
+    say(console, f"{len(raw.rows):,} rows, {len(raw.columns)} columns{how}.")
+    roles = [
+        f"{role} '{name}'{' (guessed)' if role in checked.guessed else ''}"
+        for role, name in checked.rows.columns.model_dump().items()
+        if name
+    ]
+    say(console, f"Columns: {', '.join(roles)}.")
+    if checked.labels:
+        shown = list(checked.labels.items())[:MOST_LABELS]
+        more = f" and {len(checked.labels) - MOST_LABELS:,} more" if len(checked.labels) > MOST_LABELS else ""
+        say(console, "Labels: " + ", ".join(f"{name} {count:,}" for name, count in shown) + more + ".")
+    if checked.findings:
+        _print_findings(checked.findings, raw.noun)
+    else:
+        say(console, "Nothing is wrong with it.")
+
+
+def _print_findings(findings: tuple[Finding, ...] | list[Finding], noun: str) -> None:
+    console = make_console()
+    for finding in findings:
+        where = f" ({say_rows(finding.rows, noun)})" if finding.rows else ""
+        mend = f"\n      {finding.mend}" if finding.mend else ""
+        level = f"[{COLOURS[finding.level]}]{finding.level:>8}[/]"
+        console.print(f"{level}  {escape(finding.said + where + mend)}", highlight=False, soft_wrap=True)

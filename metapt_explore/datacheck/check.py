@@ -1,0 +1,117 @@
+"""The whole check of one file, or of several that belong together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.config import Columns, TaskConfig
+from metapt_explore.datacheck.finding import Finding
+from metapt_explore.datacheck.raw import RawTable, read_raw
+from metapt_explore.datacheck.rows import Rows, check_overlap, check_parts, check_rows
+from metapt_explore.errors import UserError
+from metapt_explore.texts.guess import guess_columns
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found in a file.
+
+    Attributes:
+        rows: Its rows under their roles.
+        guessed: Roles whose column was guessed.
+        findings: What is wrong or odd, the file itself first.
+    """
+
+    rows: Rows
+    guessed: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Count of each label, the commonest first."""
+        counts = Counter(label.strip() for label in self.rows.labels if label.strip())
+        return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        raw = self.rows.raw
+        return {
+            "file": str(raw.path),
+            "encoding": raw.encoding,
+            "separator": raw.separator,
+            "rows": len(raw.rows),
+            "columns": self.rows.columns.model_dump(),
+            "guessed": list(self.guessed),
+            "labels": self.labels,
+            "findings": [finding.as_dict() for finding in self.findings],
+        }
+
+
+def check_file(path: Path, given: Columns | None = None, task: TaskConfig | None = None) -> Checked:
+    """Checks one file.
+
+    Args:
+        path: CSV, TSV, JSONL or Parquet.
+        given: Columns that are known; all are guessed where it is absent, and label, group and second text where it
+            does not name them. ``text: ""`` has the text guessed, too.
+        task: A task whose data it is.
+
+    Raises:
+        UserError: Where there is nothing to look at, or no such column.
+
+    Example:
+        >>> check_file(Path("reviews.csv")).findings[0].said  # doctest: +SKIP
+        '3 rows have no text; studies leave such rows out and count them.'
+    """
+    raw = read_raw(path)
+    columns, guessed = _columns(raw, given)
+    rows = Rows(raw, columns)
+    return Checked(rows, guessed, (*raw.findings, *check_rows(rows, task)))
+
+
+def _columns(raw: RawTable, given: Columns | None) -> tuple[Columns, tuple[str, ...]]:
+    if not raw.columns:
+        raise UserError(f"{raw.path} has no row that can be read.")
+    table = raw.table
+    named = {} if given is None else {role: name for role, name in given.model_dump().items() if name}
+    rest = {name: values for name, values in table.items() if name not in named.values()}
+    found = guess_columns(rest) if rest else Columns()
+    guesses = {role: name for role, name in found.model_dump().items() if name and role not in named}
+    if "text" in guesses and guesses["text"] not in table:
+        del guesses["text"]
+    return Columns(**{**guesses, **named}), tuple(guesses)
+
+
+def check_files(
+    paths: Sequence[Path],
+    given: Columns | None = None,
+    task: TaskConfig | None = None,
+    against: Path | None = None,
+) -> tuple[list[Checked], list[Finding]]:
+    """Checks several files that belong together, such as train, dev and test, and what they have in common.
+
+    Args:
+        paths: The files, what is learned from first.
+        given: As for `check_file`, the same for all.
+        task: A task whose data they are.
+        against: Pre-training texts: which of the rows are among them?
+
+    Returns:
+        Each file's own findings, and those of all together.
+    """
+    checked = [check_file(path, given, task) for path in paths]
+    together: list[Finding] = []
+    if len(checked) > 1:
+        stems = [path.stem for path in paths]
+        names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
+        together += check_parts(dict(zip(names, (each.rows for each in checked), strict=True)))
+    if against is not None:
+        raw = read_raw(against)
+        others = Rows(raw, _columns(raw, None)[0])
+        for each in checked:
+            together += check_overlap(each.rows, others)
+    return checked, together

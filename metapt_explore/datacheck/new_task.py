@@ -1,0 +1,195 @@
+"""A task file for somebody's own rows: guessed as far as that goes, asked for where it does not."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.config import Columns, TaskConfig, parse
+from metapt_explore.datacheck.check import Checked, check_file
+from metapt_explore.errors import UserError, nearest
+from metapt_explore.fewshot.splits import make_splits
+from metapt_explore.texts.guess import guess_labels
+from metapt_explore.texts.report import MANY_LABELS
+from metapt_explore.texts.rows import written_out
+
+#: Names of label columns that say nothing of what the label is.
+SAYS_NOTHING = ("label", "labels", "class", "target", "y", "gold", "category")
+ABOUT_SENTIMENT = ("sentiment", "polarity", "stars", "rating", "score")
+#: Examples a class that are tried, most first.
+TRIED_SHOTS = (16, 8, 4, 2, 1)
+EXAMPLE_LETTERS = 80
+
+#: Asks a question; gets what is proposed, and returns the answer.
+Ask = Callable[[str, str], str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is known of the task before anything is guessed.
+
+    Attributes:
+        file: The rows; with `test`, those that are learned from.
+        test: The test rows, where they are in a file of their own.
+        dev: The dev rows, likewise (with `test` only).
+        columns: Columns that are known; ``text: ""`` where that one is not.
+        name: The task's name; the file's where empty.
+        title: What it is, in some words.
+        template: How a text is read; made of the label column's name where empty.
+        words: Label word by value of the label column.
+    """
+
+    file: Path
+    test: Path | None = None
+    dev: Path | None = None
+    columns: Columns = field(default_factory=lambda: Columns(text=""))
+    name: str = ""
+    title: str = ""
+    template: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+def new_task(wanted: Wanted, out: Path, ask: Ask | None = None) -> dict[str, Any]:
+    r"""Makes a task of a file of rows; nothing is written.
+
+    Args:
+        wanted: What is known.
+        out: Where the task file will lie: the data's path is written as seen from there.
+        ask: Asks what cannot be guessed; None where there is nobody to ask.
+
+    Returns:
+        What the task file holds, as plain values; it is valid.
+
+    Raises:
+        UserError: Where something cannot be guessed and nobody can be asked (it names the option), or the file cannot
+            be read.
+
+    Example:
+        >>> new_task(Wanted(Path("reviews.csv")), Path("reviews.yaml"))["template"]  # doctest: +SKIP
+        '{text}\nSentiment:'
+    """
+    if wanted.dev is not None and wanted.test is None:
+        raise UserError("--dev goes with --test: without test rows of their own all are drawn from one file.")
+    checked = check_file(wanted.file, wanted.columns)
+    if bad := [finding for finding in checked.findings if finding.level == "error"]:
+        raise UserError(f"{wanted.file}: {bad[0].said} `metapt data check {wanted.file}` says all that is wrong.")
+    columns = checked.rows.columns.model_copy(update={"group": None})
+    if columns.label is None:
+        columns = columns.model_copy(update={"label": _label_column(checked, ask)})
+        checked = check_file(wanted.file, columns)
+    labels = _labels(checked, wanted.words, ask)
+    sentiment = set(labels) == {"negative", "positive"}
+    template = wanted.template or _template(columns, sentiment)
+    tree: dict[str, Any] = {
+        "name": wanted.name or re.sub(r"[^A-Za-z0-9_.-]+", "-", wanted.file.stem).strip("-.") or "task",
+        "title": wanted.title or f"{wanted.file.name}: {', '.join(list(labels)[:4])}{' …' if len(labels) > 4 else ''}",
+        "sentiment": sentiment,
+        "template": template,
+        "labels": labels,
+    }
+    plain = columns.model_dump(exclude_none=True)
+    source = {"file": _seen_from(wanted.file, out.parent), "columns": plain}
+    if wanted.test is None:
+        tree["data"] = source
+    else:
+        dev = source if wanted.dev is None else {**source, "file": _seen_from(wanted.dev, out.parent)}
+        tree["splits"] = {"train": source, "dev": dev, "test": {**source, "file": _seen_from(wanted.test, out.parent)}}
+    parse(TaskConfig, tree, str(out))
+    return tree
+
+
+def most_shots(task: TaskConfig) -> int:
+    """How many examples a class there are for train, and again for dev (16 at most); the rest is for test.
+
+    Raises:
+        UserError: Where there is not even one.
+    """
+    for shots in TRIED_SHOTS:
+        try:
+            make_splits(task, shots, [13], None, seed=0)
+        except UserError:
+            if shots == TRIED_SHOTS[-1]:
+                raise
+            continue
+        return shots
+    raise AssertionError("unreachable")
+
+
+def _label_column(checked: Checked, ask: Ask | None) -> str:
+    text = checked.rows.columns
+    others = [name for name in checked.rows.raw.columns if name not in (text.text, text.text_pair)]
+    if not others:
+        raise UserError(f"{checked.rows.raw.path} has no column besides the text; a task needs one with the labels.")
+    if ask is None:
+        raise UserError(f"Which column of {checked.rows.raw.path} holds the label? Say --label. {nearest('', others)}")
+    answer = ask(f"Which column holds the label? ({', '.join(others)})", others[0]).strip()
+    if answer not in others:
+        raise UserError(f"There is no column '{answer}'. {nearest(answer, others)}")
+    return answer
+
+
+def _labels(checked: Checked, words: Mapping[str, str], ask: Ask | None) -> dict[str, Any]:
+    """Class name to value and word, as a task file writes it."""
+    path, counts = checked.rows.raw.path, checked.labels
+    if len(counts) < 2:
+        raise UserError(f"{path}: a task needs two labels; column '{checked.rows.columns.label}' has {len(counts)}.")
+    if len(counts) > MANY_LABELS:
+        raise UserError(
+            f"{path}: column '{checked.rows.columns.label}' has {len(counts)} different values; name the column of "
+            "the classes with --label."
+        )
+    for value in words:
+        if value not in counts:
+            raise UserError(f"--word {value}=…: no row has the label '{value}'. {nearest(value, counts)}")
+    guessed = guess_labels(list(checked.rows.labels))
+    by_value = {entry["value"].strip(): (name.strip(), entry["word"]) for name, entry in guessed.items()}
+    often = Counter(word for _, word in by_value.values())
+    found: dict[str, Any] = {}
+    for value in counts:
+        name, word = by_value[value]
+        if value in words:
+            word = words[value]
+        elif not re.search(r"[^\W\d_]", word) or often[word] > 1:
+            # A number is no word to say, and two classes cannot share one.
+            word = _word(checked, value, ask)
+        if not re.search(r"[^\W\d_]", name):
+            name = word
+        if name in found:
+            raise UserError(f"Two labels would be called '{name}': give each another word with --word VALUE=WORD.")
+        found[name] = word if name == value else {"value": value, "word": word}
+    return found
+
+
+def _word(checked: Checked, value: str, ask: Ask | None) -> str:
+    if ask is None:
+        raise UserError(
+            f"{checked.rows.raw.path}: which word stands for the label '{value}'? Say --word '{value}=WORD', a word "
+            "that the model would write behind such a text."
+        )
+    rows = checked.rows
+    place = next(i for i, label in enumerate(rows.labels) if label.strip() == value and not rows.blank(i))
+    text = " ".join(written_out([rows.texts[place]])[0].split())[:EXAMPLE_LETTERS]
+    answer = ask(f"Which word stands for the label '{value}'? It is the label of: {text}", "").strip()
+    if not answer:
+        raise UserError(f"The label '{value}' has no word for the model to say.")
+    return answer
+
+
+def _template(columns: Columns, sentiment: bool) -> str:
+    label = re.sub(r"[_\W]+", " ", columns.label or "").strip()
+    if sentiment or label.lower() in ABOUT_SENTIMENT:
+        asked = "Sentiment"
+    else:
+        asked = "Topic" if label.lower() in SAYS_NOTHING or not label else label.capitalize()
+    text = "{text}\n{text_pair}" if columns.text_pair else "{text}"
+    return f"{text}\n{asked}:"
+
+
+def _seen_from(file: Path, folder: Path) -> str:
+    """A path as a YAML file in that folder writes it: relative where the file lies below it."""
+    whole, below = file.resolve(), folder.resolve()
+    return str(whole.relative_to(below)) if whole.is_relative_to(below) else str(whole)

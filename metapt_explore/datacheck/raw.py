@@ -1,0 +1,248 @@
+"""Reads a file that may be damaged as far as it can be read, and says what is wrong with it.
+
+`texts.sources` refuses a file at the first thing that is wrong; here all of it is found at once.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.datacheck.finding import Finding, have
+from metapt_explore.errors import UserError
+from metapt_explore.texts.sources import SUFFIXES, existing, long_fields, read_table
+
+#: Separators that files have, whatever their suffix says.
+SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+WIDE = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+#: So many bad rows are looked for; a file with more is another kind of file.
+MOST_BAD_ROWS = 200
+#: A quoted text over more lines than this has probably lost its closing mark.
+MOST_LINES = 20
+SAVE = "Save it as UTF-8, or let `metapt data check FILE --fix OUT.csv` do it."
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """What could be read of a file.
+
+    Attributes:
+        path: The file.
+        columns: Names of the columns.
+        rows: Cells of each row that could be read.
+        lines: Where each of them begins (a row number for Parquet).
+        encoding: How its bytes are read; empty for Parquet.
+        separator: What stands between fields; empty where that is not a matter.
+        findings: What is wrong with the file itself.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    lines: tuple[int, ...]
+    encoding: str
+    separator: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def noun(self) -> str:
+        """What `lines` counts."""
+        return "row" if self.path.suffix.lower() == ".parquet" else "line"
+
+    @property
+    def table(self) -> dict[str, list[Any]]:
+        """Column name to values."""
+        return {name: [row[place] for row in self.rows] for place, name in enumerate(self.columns)}
+
+
+def read_raw(path: Path) -> RawTable:
+    """Reads a CSV, TSV, JSONL or Parquet file as far as it goes.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: Where there is nothing to look at: no such file, another kind of file, or an empty one.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"{path}: the suffix '{path.suffix}' is not known; files end in {', '.join(SUFFIXES)}.")
+    existing(path)
+    if suffix == ".parquet":
+        table = read_table(path)
+        rows = tuple(zip(*table.values(), strict=True))
+        return RawTable(path, tuple(table), rows, tuple(range(1, len(rows) + 1)), "", "", ())
+    content = path.read_bytes()
+    if not content.strip():
+        raise UserError(f"{path} is empty.")
+    found: list[Finding] = []
+    text, encoding = _decode(content, found)
+    # Not splitlines: it also splits at characters that are text, such as U+2028.
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    if suffix == ".jsonl":
+        columns, rows, where = _json_lines(lines, found)
+        return RawTable(path, columns, rows, where, encoding, "", tuple(found))
+    separator = _separator(lines[0], "," if suffix == ".csv" else "\t", found)
+    columns, rows, where = _delimited(path, lines, separator, found)
+    return RawTable(path, columns, rows, where, encoding, separator, tuple(found))
+
+
+# ------------------------------------------------------------------------------------------ bytes
+
+
+def _decode(content: bytes, found: list[Finding]) -> tuple[str, str]:
+    """The file's text and the name of its encoding."""
+    for mark, encoding in WIDE.items():
+        if content.startswith(mark):
+            found.append(Finding("error", "encoding", "The file is UTF-16; studies read UTF-8.", SAVE))
+            return content.decode(encoding, errors="replace"), encoding
+    if content.startswith(codecs.BOM_UTF8):
+        said = "The file begins with a byte order mark (as spreadsheets write it); it is read without."
+        found.append(Finding("note", "byte order mark", said))
+        content = content[len(codecs.BOM_UTF8) :]
+    try:
+        return content.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        pass
+    lines = content.split(b"\n")
+    bad = [number for number, line in enumerate(lines, 1) if not _is_utf8(line)]
+    encoding = _one_byte(content)
+    text = content.decode(encoding, errors="replace")
+    shown = lines[bad[0] - 1].decode(encoding, errors="replace").strip()
+    beyond = re.search(r"[^\x00-\x7f]", shown)
+    start = max(0, (beyond.start() if beyond else 0) - 15)
+    said = f"The file is not UTF-8; as {encoding} line {bad[0]} reads '…{shown[start : start + 30]}…'. Is that right?"
+    found.append(Finding("error", "encoding", said, SAVE, tuple(bad)))
+    return text, encoding
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _one_byte(content: bytes) -> str:
+    """Windows-1252, which is what most such files are, where all bytes have a meaning in it; else Latin-1."""
+    try:
+        content.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    # Files without any of the bytes in which the two differ are called by the simpler name.
+    return "cp1252" if re.search(rb"[\x80-\x9f]", content) else "latin-1"
+
+
+# ------------------------------------------------------------------------------------------- CSV
+
+
+def _separator(header: str, expected: str, found: list[Finding]) -> str:
+    counts = {mark: header.count(mark) for mark in SEPARATORS}
+    most = max(counts, key=lambda mark: (counts[mark], mark == expected))
+    if counts[expected] or not counts[most]:
+        return expected
+    said = f"Fields are separated by {SEPARATORS[most]}; studies expect {SEPARATORS[expected]} in such a file."
+    mend = "Let `metapt data check FILE --fix OUT.csv` write it anew"
+    mend += ", or call it .tsv." if most == "\t" else "."
+    found.append(Finding("error", "separator", said, mend))
+    return most
+
+
+Rows = tuple[tuple[str, ...], tuple[tuple[Any, ...], ...], tuple[int, ...]]
+
+
+def _delimited(path: Path, lines: list[str], separator: str, found: list[Finding]) -> Rows:
+    with long_fields():
+        records, broken = _records(lines, separator)
+        if broken and separator == "\t":
+            # Two customs for TSV: quoted as CSV is, or no quoting at all, where a '"' is a character.
+            unquoted, none = _records(lines, separator, csv.QUOTE_NONE)
+            records, broken = (unquoted, none) if not none else (records, broken)
+    if not records:
+        raise UserError(f"{path} holds no row that can be read; is it a text file with a header?")
+    header = tuple(records[0][1])
+    for name in sorted({name for name in header if header.count(name) > 1}):
+        said = f"The column '{name}' stands twice in the header."
+        found.append(Finding("error", "header", said, "Give one of them another name.", (records[0][0],)))
+    if broken:
+        said = f"{have(len(broken))} a quotation mark that does not close, or text behind a closing one."
+        if len(broken) >= MOST_BAD_ROWS:
+            said += " No row behind them was read."
+        mend = 'Write a quotation mark inside a text twice (""), and quote the whole text.'
+        found.append(Finding("error", "quotation marks", said, mend, tuple(broken)))
+    whole, uneven, long = [], {}, []
+    for line, end, fields in ((start, end, fields) for start, fields, end in records[1:]):
+        if len(fields) != len(header):
+            uneven[line] = len(fields)
+        else:
+            whole.append((line, fields))
+            if end - line >= MOST_LINES:
+                long.append(line)
+    if uneven:
+        counts = ", ".join(str(count) for count in sorted(set(uneven.values()))[:5])
+        said = f"{have(len(uneven))} {counts} fields; the header names {len(header)} columns."
+        mend = "Quote texts that hold the separator or a line break."
+        found.append(Finding("error", "fields", said, mend, tuple(uneven)))
+    if long:
+        said = f"{have(len(long))} more than {MOST_LINES} lines: a closing quotation mark may be missing."
+        found.append(Finding("warning", "long rows", said, "Look at these rows in an editor.", tuple(long)))
+    return header, tuple(tuple(fields) for _, fields in whole), tuple(line for line, _ in whole)
+
+
+def _records(
+    lines: list[str], separator: str, quoting: Any = csv.QUOTE_MINIMAL
+) -> tuple[list[tuple[int, list[str], int]], list[int]]:
+    """Rows with their first and last line; and first lines of those that cannot be read, each left at its own line."""
+    records: list[tuple[int, list[str], int]] = []
+    broken: list[int] = []
+    start = 0
+    while start < len(lines) and len(broken) < MOST_BAD_ROWS:
+        reader = csv.reader(lines[start:], delimiter=separator, strict=True, quoting=quoting)
+        at = start
+        try:
+            for fields in reader:
+                if fields:
+                    records.append((at + 1, fields, start + reader.line_num))
+                at = start + reader.line_num
+            break
+        except csv.Error:
+            broken.append(at + 1)
+            start = at + 1
+    return records, broken
+
+
+# ------------------------------------------------------------------------------------------ JSON
+
+
+def _json_lines(lines: Sequence[str], found: list[Finding]) -> Rows:
+    objects: list[tuple[int, dict[str, Any]]] = []
+    bad, others = [], []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError:
+            bad.append(number)
+            continue
+        if isinstance(value, dict):
+            objects.append((number, value))
+        else:
+            others.append(number)
+    if bad:
+        said, mend = f"{have(len(bad), 'line')} no valid JSON.", "Each line is one JSON object, in double quotes."
+        found.append(Finding("error", "JSON", said, mend, tuple(bad)))
+    if others:
+        said = f"{have(len(others), 'line')} JSON that is no object."
+        mend = 'A row is written {"text": "…", "label": "…"}.'
+        found.append(Finding("error", "JSON", said, mend, tuple(others)))
+    columns = tuple(dict.fromkeys(name for _, row in objects for name in row))
+    rows = tuple(tuple(row.get(name) for name in columns) for _, row in objects)
+    return columns, rows, tuple(number for number, _ in objects)

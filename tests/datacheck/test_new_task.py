@@ -1,0 +1,173 @@
+"""A task file out of somebody's rows: guessed, asked for, or refused by the option that is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from metapt_explore.cli import app, main
+from metapt_explore.config import Columns, TaskConfig, load_task, parse, readable_yaml
+from metapt_explore.datacheck.new_task import Ask, Wanted, most_shots, new_task
+from metapt_explore.errors import UserError
+from metapt_explore.fewshot.splits import make_splits
+
+
+def rows(path: Path, labels: list[str], each: int = 12, header: str = "review,stars") -> Path:
+    lines = [f"this is text number {n} of {label},{label}" for n in range(each) for label in labels]
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def made(wanted: Wanted, out: Path, ask: Ask | None = None) -> TaskConfig:
+    """The task, through the text of its file."""
+    tree = new_task(wanted, out, ask)
+    assert yaml.safe_load(readable_yaml(tree)) == tree
+    return parse(TaskConfig, tree, str(out))
+
+
+def test_all_of_it_is_guessed(tmp_path: Path) -> None:
+    file = rows(tmp_path / "my reviews.csv", ["0", "1"])
+    task = made(Wanted(file), tmp_path / "task.yaml")
+    assert task.name == "my-reviews" and task.template == "{text}\nSentiment:" and task.sentiment
+    assert {name: (label.value, label.word) for name, label in task.labels.items()} == {
+        "negative": ("0", "negative"), "positive": ("1", "positive"),
+    }  # fmt: skip
+    assert task.data is not None and task.data.file == "my reviews.csv", "as seen from the task file"
+    assert task.data.columns == Columns(text="review", label="stars")
+
+
+def test_words_that_cannot_be_guessed_are_asked_for_with_an_example(tmp_path: Path) -> None:
+    file = rows(tmp_path / "a.csv", ["1", "3", "5"])
+    asked: list[str] = []
+
+    def ask(question: str, proposed: str) -> str:
+        asked.append(question)
+        return {"1": "bad", "3": "fair", "5": "great"}[question.split("'")[1]]
+
+    task = made(Wanted(file), tmp_path / "t.yaml", ask)
+    assert [label.word for label in task.labels.values()] == ["bad", "fair", "great"] and list(task.labels) == [
+        "bad",
+        "fair",
+        "great",
+    ]
+    assert "this is text number 0 of 1" in asked[0]
+    with pytest.raises(UserError, match=r"--word '1=WORD'"):
+        made(Wanted(file), tmp_path / "t.yaml")
+    given = made(Wanted(file, words={"1": "bad", "3": "fair", "5": "great"}), tmp_path / "t.yaml")
+    assert given == task, "an answer and an option are one"
+
+
+def test_two_classes_cannot_share_a_word(tmp_path: Path) -> None:
+    file = rows(tmp_path / "a.csv", ["very good", "very bad"])
+    with pytest.raises(UserError, match="which word stands for the label 'very"):
+        made(Wanted(file), tmp_path / "t.yaml")
+
+
+@pytest.mark.parametrize(
+    ("header", "labels", "template"),
+    [
+        ("text,topic", ["sport", "law"], "Topic"),
+        ("text,label", ["sport", "law"], "Topic"),
+        ("text,question_type", ["who", "why"], "Question type"),
+    ],
+)
+def test_templates_ask_for_what_the_column_is_called(
+    tmp_path: Path, header: str, labels: list[str], template: str
+) -> None:
+    task = made(Wanted(rows(tmp_path / "a.csv", labels, header=header)), tmp_path / "t.yaml")
+    assert task.template == f"{{text}}\n{template}:" and list(task.labels) == sorted(labels)
+
+
+def test_what_makes_no_task_is_refused(tmp_path: Path) -> None:
+    one = rows(tmp_path / "one.csv", ["x"])
+    with pytest.raises(UserError, match="--label"):
+        made(Wanted(one), tmp_path / "t.yaml")
+    with pytest.raises(UserError, match="needs two labels"):
+        made(Wanted(one, columns=Columns(text="", label="stars")), tmp_path / "t.yaml")
+    with pytest.raises(UserError, match="no row has the label '7'"):
+        made(Wanted(rows(tmp_path / "two.csv", ["0", "1"]), words={"7": "x"}), tmp_path / "t.yaml")
+    with pytest.raises(UserError, match="--dev goes with --test"):
+        made(Wanted(one, dev=one), tmp_path / "t.yaml")
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes("text,label\ncafé au lait,1\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"not UTF-8.*metapt data check"):
+        made(Wanted(bad), tmp_path / "t.yaml")
+
+
+def test_the_command_writes_a_task_that_can_be_read(tmp_path: Path) -> None:
+    file = rows(tmp_path / "a.csv", ["1", "5"], each=9)
+    command = [
+        "task",
+        "new",
+        str(file),
+        "--word",
+        "1=bad",
+        "--word",
+        "5=great",
+        "--template",
+        "{text}\\nStars:",
+        "--yes",
+    ]
+    run = CliRunner().invoke(app, command)
+    assert run.exit_code == 0, run.output
+    task = load_task(tmp_path / "a.yaml")
+    assert task.template == "{text}\nStars:" and list(task.labels) == ["bad", "great"]
+    assert most_shots(task) == 4 and "There are 4 labelled examples" in run.output
+    assert len(make_splits(task, 4, [1], None, 0).train[1]) == 8
+    run = CliRunner().invoke(app, command)
+    assert isinstance(run.exception, UserError) and "exists" in str(run.exception)
+
+
+def test_questions_are_answered_in_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import metapt_explore.cli_data as commands
+
+    file = rows(tmp_path / "a.csv", ["1", "5"])
+    monkeypatch.setattr(commands.sys.stdin.__class__, "isatty", lambda self: True, raising=False)
+    from metapt_explore.task_terminal import new_task_in_terminal
+
+    answers = iter(["bad", "great"])
+    monkeypatch.setattr("typer.prompt", lambda question, default=None: next(answers))
+    new_task_in_terminal(Wanted(file), tmp_path / "t.yaml", ask=True)
+    assert list(load_task(tmp_path / "t.yaml").labels) == ["bad", "great"]
+
+
+def test_rows_of_train_and_test_in_files_of_their_own(tmp_path: Path) -> None:
+    for name, each in (("train", 20), ("test", 5)):
+        lines = [
+            json.dumps({"text": f"{name} text {n} is {word}", "label": word})
+            for n in range(each)
+            for word in ("good", "bad")
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    (tmp_path / "tasks").mkdir()
+    run = CliRunner().invoke(
+        app,
+        [
+            "task",
+            "new",
+            str(tmp_path / "train.jsonl"),
+            "--test",
+            str(tmp_path / "test.jsonl"),
+            "--name",
+            "mine",
+            "--out",
+            str(tmp_path / "tasks" / "mine.yaml"),
+        ],
+    )
+    assert run.exit_code == 0, run.output
+    splits = make_splits(load_task(tmp_path / "tasks" / "mine.yaml"), 8, [1], None, 0)
+    assert len(splits.test) == 10 and not set(splits.train[1]["text"]) & set(splits.dev[1]["text"])
+
+
+def test_a_wrong_option_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = rows(tmp_path / "a.csv", ["1", "5"])
+    monkeypatch.setattr("sys.argv", ["metapt", "task", "new", str(file), "--word", "bad"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "VALUE=WORD" in capsys.readouterr().err
