@@ -1,9 +1,9 @@
-# Two commands: `make app` opens the dashboard, `make test` runs every test. Both set up first, once.
+# `make app` opens the dashboard, `make test` runs every test, `make docs` builds the site. All set up first, once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup app test check
+.PHONY: setup app test check docs
 
 setup: $(VENV)/.setup-done
 
@@ -24,3 +24,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
+	@echo "docs/_build/index.html"

@@ -51,8 +51,8 @@ class BaselineConfig(Strict):
         16.0
     """
 
-    name: str = Field(min_length=1)
-    kind: BaselineKind
+    name: str = Field(min_length=1, description="what tables and figures call it")
+    kind: BaselineKind = Field(description="which way of using the few rows")
     calibration: Literal["none", "batch_mean", "content_free"] | None = Field(
         None,
         description="zero_shot, in_context: takes off what the model says of all rows, or of texts without content",

@@ -85,8 +85,8 @@ class ClusteringConfig(Strict):
     `random_groups` copies the sizes of the clustering named in `like`; `edited` is that clustering with `edits`.
     """
 
-    name: str
-    algorithm: Algorithm
+    name: str = Field(description="what methods and pages call it")
+    algorithm: Algorithm = Field(description="how texts are grouped; the last three are controls")
     n_clusters: int = Field(
         6, ge=2, description="kmeans, minibatch_kmeans; lda: topics; a list makes a clustering of each (`sweep.py`)"
     )

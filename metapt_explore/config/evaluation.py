@@ -34,14 +34,20 @@ class EvaluationConfig(Strict):
     more_shots: list[int] = Field(
         default=[], description="the same prompts are tuned on so many examples per class, too (label efficiency)"
     )
-    data_seeds: list[int] = Field(default=[13, 21, 42, 87, 100], min_length=1)
-    init_seeds: list[int] = Field(default=[0], min_length=1)
+    data_seeds: list[int] = Field(default=[13, 21, 42, 87, 100], min_length=1, description="few-shot samples")
+    init_seeds: list[int] = Field(
+        default=[0], min_length=1, description="starts, each with complete pre-trainings of its own"
+    )
     pairing: Literal["crossed", "paired"] = Field(
         "crossed",
         description="crossed: every initialisation seed on every data seed; paired: the i-th initialisation seed on "
         "the i-th data seed (beginning again where they are fewer), so that each score has a pre-training of its own",
     )
-    learning_rates: list[PositiveFloat] = Field(default=[0.001, 0.003], min_length=1)
+    learning_rates: list[PositiveFloat] = Field(
+        default=[0.001, 0.003],
+        min_length=1,
+        description="step sizes of tuning (Adam), searched on dev for every method",
+    )
     steps: int = Field(30, ge=0, description="tuning steps; 0: only starts are scored, which ranks recipes in no time")
     halving_steps: list[int] = Field(
         default=[],
@@ -53,7 +59,7 @@ class EvaluationConfig(Strict):
         ge=0,
         description="pull towards the start: each tuning step moves the prompt back by learning rate × this share",
     )
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(16, ge=1, description="few-shot rows of a tuning step")
     curve_steps: list[int] = Field(
         default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
     )

@@ -19,9 +19,9 @@ class PretrainingConfig(Strict):
     meta_batch_size: int = Field(4, ge=1, description="auxiliary tasks per outer step")
     support_size: int = Field(8, ge=2, description="rows per task for the inner step")
     query_size: int = Field(8, ge=2, description="rows per task for the outer gradient")
-    inner_lr: float = Field(0.03, gt=0)
-    outer_lr: float = Field(0.01, gt=0)
-    checkpoint_every: int = Field(5, ge=1)
+    inner_lr: float = Field(0.03, gt=0, description="step size on a task's support rows (plain gradient descent)")
+    outer_lr: float = Field(0.01, gt=0, description="step size of the prompt itself (Adam)")
+    checkpoint_every: int = Field(5, ge=1, description="outer steps between two savings")
 
 
 SelectBy = Literal["loss", "accuracy", "one_se"]
@@ -30,11 +30,11 @@ SelectBy = Literal["loss", "accuracy", "one_se"]
 class TuningConfig(Strict):
     """How one method is tuned, where that is not what `evaluation` says; reports flag the difference."""
 
-    learning_rates: list[PositiveFloat] | None = Field(None, min_length=1)
-    steps: int | None = Field(None, ge=1)
-    proximal: float | None = Field(None, ge=0)
-    select_by: SelectBy | None = None
-    soup: int | None = Field(None, ge=1)
+    learning_rates: list[PositiveFloat] | None = Field(None, min_length=1, description="as in `evaluation`")
+    steps: int | None = Field(None, ge=1, description="likewise")
+    proximal: float | None = Field(None, ge=0, description="likewise")
+    select_by: SelectBy | None = Field(None, description="likewise")
+    soup: int | None = Field(None, ge=1, description="likewise")
 
 
 #: Settings of methods that are pre-trained.
@@ -44,8 +44,11 @@ PRETRAINED_ONLY = ("outer_lr", "average_last", "topics")
 class MethodConfig(Strict):
     """One row of the comparison."""
 
-    name: str
-    kind: Literal["pt", "ppt", "metapt"]
+    name: str = Field(description="what tables and figures call it")
+    kind: Literal["pt", "ppt", "metapt"] = Field(
+        description="pt: prompt tuning without pre-training; ppt: pre-trained on all texts together; metapt: "
+        "meta-learned over clusters"
+    )
     clustering: str | list[str] | None = Field(
         None, description="metapt: whose clusters are the tasks (several: those of all); ppt: the pool's rows"
     )

@@ -24,9 +24,11 @@ class ModelConfig(Strict):
         description="encoder-decoders: whether <extra_id_0> stands for the answer, as in T5's own training text; "
         "where the tokenizer has it when absent (false suits Flan-T5)",
     )
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: str = "auto"
-    max_text_tokens: int = Field(64, ge=1)
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the machine multiplies it in hardware"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
+    max_text_tokens: int = Field(64, ge=1, description="longer texts are cut")
     pass_memory_gib: float | None = Field(
         None, gt=0, description="memory of one forward and backward pass; 1 on a CPU, 40 % of a GPU when absent"
     )
@@ -41,15 +43,15 @@ class EncoderConfig(Strict):
     """The sentence encoder whose embeddings are clustered."""
 
     name: str = Field("minilm", description="starter encoder, a folder, or a hub name")
-    revision: str | None = None
-    max_tokens: int = Field(128, ge=1)
-    batch_size: int = Field(64, ge=1)
+    revision: str | None = Field(None, description="commit or tag of a hub encoder")
+    max_tokens: int = Field(128, ge=1, description="longer texts are cut")
+    batch_size: int = Field(64, ge=1, description="texts that are embedded together; changes no embedding noticeably")
 
 
 class PromptConfig(Strict):
     """Shape, place and start of the soft prompt."""
 
-    length: int = Field(8, ge=1)
+    length: int = Field(8, ge=1, description="vectors")
     placement: Placement | None = Field(
         None,
         description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout); encoder, "

@@ -34,7 +34,7 @@ class StartConfig(Strict):
         ('labels', 'text')
     """
 
-    kind: Literal[Plain, Source]
+    kind: Literal[Plain, Source] = Field(description="what it is made of; written short, as `start: labels`")
     text: str | None = Field(None, description="its tokens' embeddings, repeated or cut to the prompt's length")
     file: str | None = Field(None, description="a .safetensors file with a tensor [length, width]")
     tensor: str | None = Field(

@@ -21,22 +21,22 @@ from metapt_explore.errors import UserError, nearest
 class StudyConfig(Strict):
     """Everything that a study computes."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    title: str = ""
-    seed: int = 0
-    model: ModelConfig = ModelConfig()
-    encoder: EncoderConfig = EncoderConfig()
-    texts: TextsConfig
-    clusterings: list[ClusteringConfig] = Field(min_length=1)
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="its folder's name in a workspace")
+    title: str = Field("", description="what reports are headed with")
+    seed: int = Field(0, description="of the sample of texts, the clusters and the drawn splits")
+    model: ModelConfig = Field(ModelConfig(), description="the frozen language model")
+    encoder: EncoderConfig = Field(EncoderConfig(), description="the sentence encoder")
+    texts: TextsConfig = Field(description="what is pre-trained on")
+    clusterings: list[ClusteringConfig] = Field(min_length=1, description="how texts are grouped, each once")
     labelling: LabellingConfig | None = Field(None, description="labels for texts that have none")
-    auxiliary_tasks: AuxiliaryTasksConfig
-    prompt: PromptConfig = PromptConfig()
-    verbalizer: VerbalizerConfig = VerbalizerConfig()
-    pretraining: PretrainingConfig = PretrainingConfig()
-    methods: list[MethodConfig] = Field(min_length=1)
+    auxiliary_tasks: AuxiliaryTasksConfig = Field(description="what pre-training tells apart, and which clusters do")
+    prompt: PromptConfig = Field(PromptConfig(), description="the soft prompt")
+    verbalizer: VerbalizerConfig = Field(VerbalizerConfig(), description="how classes are read")
+    pretraining: PretrainingConfig = Field(PretrainingConfig(), description="shared by all pre-trained methods")
+    methods: list[MethodConfig] = Field(min_length=1, description="the rows of the comparison")
     baselines: list[BaselineConfig] = Field([], description="other ways to use the same few-shot rows")
-    evaluation: EvaluationConfig
-    agreement: AgreementConfig = Field(AgreementConfig(), description="looked into on request (`docs/why.md`)")
+    evaluation: EvaluationConfig = Field(description="tasks, seeds, tuning")
+    agreement: AgreementConfig = Field(AgreementConfig(), description="gradients of tasks, looked into on request")
 
     @model_validator(mode="before")
     @classmethod

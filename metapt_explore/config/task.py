@@ -25,10 +25,10 @@ class Strict(BaseModel):
 class Columns(Strict):
     """Which column of a source holds what."""
 
-    text: str = "text"
+    text: str = Field("text", description="the text")
     text_pair: str | None = Field(None, description="the second text of a pair (premise and hypothesis …)")
-    label: str | None = None
-    group: str | None = None
+    label: str | None = Field(None, description="its class")
+    group: str | None = Field(None, description="a known group (a department, a source)")
 
     @model_serializer(mode="wrap")
     def _single_texts_have_no_pair(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class SourceConfig(Strict):
     subset: str | None = Field(None, description="configuration name of a hub data set")
     split: str = Field("train", description="split of a hub data set")
     revision: str | None = Field(None, description="commit or tag of a hub data set")
-    columns: Columns = Columns()
+    columns: Columns = Field(Columns(), description="which column is what")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> SourceConfig:
@@ -67,7 +67,7 @@ class SourceConfig(Strict):
 class Label(Strict):
     """One class: the value it has in the data, and the words or the description that stand for it."""
 
-    value: str
+    value: str = Field(description="what the label column says; the class's own name when absent")
     words: list[str] = Field([], description="label words; a class is as likely as its words on average")
     description: str | None = Field(None, description="what a text of the class is, for sentence encoders")
 
@@ -107,8 +107,8 @@ class LabelsConfig(Strict):
     without a leading space. Sentence encoders compare texts with each class's ``description`` (else its words).
     """
 
-    template: str = "{text}\nSentiment:"
-    labels: dict[str, Label]
+    template: str = Field("{text}\nSentiment:", description="how a text is read; the label word comes next")
+    labels: dict[str, Label] = Field(description="class name to its label word, words or settings")
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -181,9 +181,9 @@ def in_data_folder(file: str | None) -> bool:
 class PublishedSplits(Strict):
     """Splits that exist as files; `{seed}` in a file name stands for the data seed."""
 
-    train: SourceConfig
-    dev: SourceConfig
-    test: SourceConfig
+    train: SourceConfig = Field(description="what prompts are tuned on")
+    dev: SourceConfig = Field(description="what chooses learning rate and step")
+    test: SourceConfig = Field(description="what is scored")
 
 
 class HubSplits(PublishedSplits):
@@ -202,11 +202,11 @@ class TaskConfig(LabelsConfig):
     with ``{data}`` lie in the folder that ``$METAPT_DATA`` names; where it names none, `hub` is read instead.
     """
 
-    name: str
-    title: str = ""
+    name: str = Field(description="what tables call it")
+    title: str = Field("", description="what it is, in some words")
     sentiment: bool = Field(False, description="shares its label space with the pre-training text")
-    data: SourceConfig | None = None
-    splits: PublishedSplits | None = None
+    data: SourceConfig | None = Field(None, description="one source, from which train, dev and test are drawn")
+    splits: PublishedSplits | None = Field(None, description="or published splits")
     hub: HubSplits | None = Field(None, description="read instead of splits in {data} where no such folder is named")
     source_note: str = Field("", description="licence and citation of the data")
     instead_of: str | None = Field(None, exclude=True, description="set when read: the file that the hub stands in for")

@@ -1,0 +1,43 @@
+"""The documentation site: `make docs`, where every warning is an error."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from reference import write_reference  # noqa: E402
+
+import metapt_explore  # noqa: E402
+
+project = "metapt_explore"
+author = "the authors of metapt_explore"
+project_copyright = "2026, the authors of metapt_explore"
+release = version = metapt_explore.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "metapt_explore"
+html_static_path: list[str] = []
+html_copy_source = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+# Files of the repository that a page names are linked where they are read: in the repository itself.
+suppress_warnings = ["myst.header"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_preserve_defaults = True
+# Words in single backticks in docstrings are code, not titles.
+default_role = "code"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+
+write_reference(HERE / "_generated")
