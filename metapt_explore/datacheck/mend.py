@@ -82,7 +82,8 @@ def _as_text(suffix: str, columns: tuple[str, ...], table: list[list[Any]]) -> s
         lines = [json.dumps(dict(zip(columns, cells, strict=True)), ensure_ascii=False, default=str) for cells in table]
         return "".join(f"{line}\n" for line in lines)
     stream = io.StringIO()
-    writer = csv.writer(stream, delimiter=KINDS[suffix], lineterminator="\n")
+    # With "\r\n" as its end of lines the writer quotes whatever holds either; both are ends that every reader knows.
+    writer = csv.writer(stream, delimiter=KINDS[suffix], lineterminator="\r\n")
     writer.writerow(columns)
     writer.writerows([["" if cell is None else cell for cell in cells] for cells in table])
     return stream.getvalue()

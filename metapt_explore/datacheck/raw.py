@@ -16,7 +16,15 @@ from typing import Any
 
 from metapt_explore.datacheck.finding import Finding, have
 from metapt_explore.errors import UserError
-from metapt_explore.texts.sources import SUFFIXES, existing, long_fields, read_table
+from metapt_explore.texts.sources import (
+    SUFFIXES,
+    existing,
+    hide_returns,
+    lines_of,
+    long_fields,
+    read_table,
+    show_returns,
+)
 
 #: Separators that files have, whatever their suffix says.
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
@@ -83,8 +91,7 @@ def read_raw(path: Path) -> RawTable:
         raise UserError(f"{path} is empty.")
     found: list[Finding] = []
     text, encoding = _decode(content, found)
-    # Not splitlines: it also splits at characters that are text, such as U+2028.
-    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    lines = lines_of(text)
     if suffix == ".jsonl":
         columns, rows, where = _json_lines(lines, found)
         return RawTable(path, columns, rows, where, encoding, "", tuple(found))
@@ -159,6 +166,7 @@ Rows = tuple[tuple[str, ...], tuple[tuple[Any, ...], ...], tuple[int, ...]]
 
 
 def _delimited(path: Path, lines: list[str], separator: str, found: list[Finding]) -> Rows:
+    lines = hide_returns(lines)
     with long_fields():
         records, broken = _records(lines, separator)
         if broken and separator == "\t":
@@ -209,7 +217,7 @@ def _records(
         try:
             for fields in reader:
                 if fields:
-                    records.append((at + 1, fields, start + reader.line_num))
+                    records.append((at + 1, show_returns(fields), start + reader.line_num))
                 at = start + reader.line_num
             break
         except csv.Error:

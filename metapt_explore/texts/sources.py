@@ -31,6 +31,8 @@ ROLES = ("text", "text_pair", "label", "group")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 Table = dict[str, list[Any]]
+#: Of Unicode's private use: stands for a carriage return inside a text while a table is taken apart.
+HIDDEN = "\ue00d"
 
 
 def load_source(source: SourceConfig) -> Dataset:
@@ -212,6 +214,18 @@ def _lines(path: Path) -> list[str]:
         line = content.count(b"\n", 0, error.start) + 1
         advice = f"Save it as UTF-8, or see `metapt data check {path}`."
         raise UserError(f"{path}, line {line}: not UTF-8. {advice}") from None
+    return lines_of(text)
+
+
+def lines_of(text: str) -> list[str]:
+    r"""Lines with their ends: "\n", "\r\n", or "\r" where no other ends a line (as old Macintoshes wrote it).
+
+    Example:
+        >>> lines_of("a\u2028b\nc"), lines_of("a\rb")
+        (['a\u2028b\n', 'c'], ['a\n', 'b'])
+    """
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
     # Not splitlines: it also splits at characters that are text, such as U+2028.
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
@@ -233,7 +247,7 @@ def _read_jsonl(path: Path) -> Table:
 
 
 def _read_delimited(path: Path, delimiter: str) -> Table:
-    lines = _lines(path)
+    lines = hide_returns(_lines(path))
     try:
         return _parse(path, lines, csv.reader(lines, delimiter=delimiter, strict=True))
     except UserError:
@@ -241,6 +255,19 @@ def _read_delimited(path: Path, delimiter: str) -> Table:
             raise
         # Two customs for TSV: quoted as CSV is, or no quoting at all, where a '"' is a character.
         return _parse(path, lines, csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+
+
+def hide_returns(lines: list[str]) -> list[str]:
+    r"""Lines whose "\r" stand for something else for a while, the ends of lines excepted.
+
+    Tables that pandas wrote have them inside texts without quotation marks, where the csv module refuses them.
+    """
+    return [re.sub(r"\r(?!\n|\Z)", HIDDEN, line) if "\r" in line else line for line in lines]
+
+
+def show_returns(fields: list[str]) -> list[str]:
+    """Fields of a row as they were before `hide_returns`."""
+    return [field.replace(HIDDEN, "\r") if HIDDEN in field else field for field in fields]
 
 
 def _parse(path: Path, lines: list[str], reader: Any) -> Table:
@@ -259,7 +286,7 @@ def _parse(path: Path, lines: list[str], reader: Any) -> Table:
                         f"{len(header)} columns. Quote texts that hold the separator or a line break."
                     )
                 elif fields:
-                    rows.append(fields)
+                    rows.append(show_returns(fields))
                 start = reader.line_num + 1
         except csv.Error as error:
             raise UserError(f"{path}, row at line {start}: {error}. Check the quotation marks of this row.") from None

@@ -192,7 +192,7 @@ def test_files_that_belong_together(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ mending
 
 
-CELLS = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n"), min_size=1, max_size=30)
+CELLS = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\r"), min_size=1, max_size=30)
 
 
 @settings(max_examples=60, deadline=None)
@@ -236,7 +236,7 @@ def test_mending_keeps_the_first_labelled_copy_and_never_overwrites(tmp_path: Pa
     rows = check_file(file, LABELLED).rows
     out = tmp_path / "out.csv"
     assert write_mended(rows, out) == {"written": 1, "duplicate": 1, "conflicting": 2, "blank": 1}
-    assert out.read_text() == "id,text,label\n2,a fine film,1\n"
+    assert out.read_bytes() == b"id,text,label\r\n2,a fine film,1\r\n"
     with pytest.raises(UserError, match="exists"):
         write_mended(rows, out)
     with pytest.raises(UserError, match=r"\.csv, \.tsv or \.jsonl"):

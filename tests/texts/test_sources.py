@@ -155,3 +155,13 @@ def test_a_full_commit_needs_no_hub_to_be_hashed() -> None:
     commit = SourceConfig(hub="some/set", revision="a" * 40)
     other = SourceConfig(hub="some/set", revision="b" * 40)
     assert source_fingerprint(commit) != source_fingerprint(other)
+
+
+def test_carriage_returns_inside_texts_are_texts(tmp_path: Path) -> None:
+    r"""As pandas writes them: a lone "\r" is not quoted, and no end of a line."""
+    file = tmp_path / "a.csv"
+    file.write_bytes(b'text,label\r\na\rb,1\r\n"c\r\nd",0\r\n\re,1')
+    rows = load_source(SourceConfig(file=str(file), columns=Columns(label="label")))
+    assert rows["text"] == ["a\rb", "c\r\nd", "\re"] and rows["label"] == ["1", "0", "1"]
+    file.write_bytes(b"text,label\ra b,1\rc d,0\r")
+    assert load_source(SourceConfig(file=str(file), columns=Columns(label="label")))["text"] == ["a b", "c d"]
