@@ -125,7 +125,8 @@ def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
     def body() -> None:
         with shared.guard():
             done = finished_of(workspace, name)
-            tasks = list(dict.fromkeys(entry["task"] for entry in shared.entries(workspace, name, "split")))
+            drawn = [str(entry["task"]) for entry in shared.entries(workspace, name, "split")]
+            tasks = list(dict.fromkeys([*drawn, *(task for _, task in done)]))
             rows = [
                 {"method": title, **{task: done[title, task] / count for task in tasks}}
                 for title, count in asked.items()

@@ -9,8 +9,9 @@ import tiny
 from looking import charts, said
 from streamlit.testing.v1 import AppTest
 
-from metapt_explore.config import StudyConfig, parse
+from metapt_explore.config import BaselineConfig, StudyConfig, parse
 from metapt_explore.runs.study import Study
+from metapt_explore.runs.workspace import Workspace
 
 Open = Callable[..., AppTest]
 
@@ -28,3 +29,14 @@ def test_paired_seeds_and_baselines(world: Path, tmp_path: Path, show: Open) -> 
     assert set(table.loc[table["method"] == "PPT", "seeds"]) == {3}
     assert len(charts(at)) >= 2
     assert not show(tmp_path, "start").exception
+    # A baseline more: the grid shows what is there of each, a baseline without initialisation counting once.
+    workspace = Workspace(tmp_path)
+    config = workspace.study_config("tiny")
+    zero_shot = BaselineConfig(name="zero_shot", kind="zero_shot")
+    workspace.save_study(config.model_copy(update={"baselines": [*config.baselines, zero_shot]}))
+    at = show(tmp_path, "fewshot")
+    # Two methods at two numbers of examples, three seeds and two tasks; two baselines.
+    assert "28 of 30 scores are finished" in said(at, "info")
+    grid = next(frame.value for frame in at.dataframe if len(frame.value) == 7).set_index("method")
+    assert grid.loc["zero_shot"].tolist() == [0, 0] and grid.drop("zero_shot").eq(1).all(axis=None)
+    assert list(grid.index) == ["PT", "PPT", "PT, 2 examples", "PPT, 2 examples", "majority", "tfidf", "zero_shot"]
