@@ -12,8 +12,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from metapt_explore.cli import app
-from metapt_explore.config import StudyConfig, TaskConfig
+from metapt_explore.config import Label, StudyConfig, TaskConfig
+from metapt_explore.config.start import StartConfig
 
+#: Keys that are required of what is validated, and need not be written: shorter forms stand for them.
+SHORT_FORMS = {(Label, "value"): "the class's name", (StartConfig, "kind"): "by the other keys"}
 PLAIN = {str: "text", int: "whole number", float: "number", bool: "true, false"}
 
 
@@ -63,12 +66,12 @@ def _sections(top: type[BaseModel]) -> str:
 
 def _table(model: type[BaseModel], names: dict[type[BaseModel], str]) -> str:
     title = f"`{names[model]}`" if names[model] else "At the top"
-    said = " ".join((model.__doc__ or "").split("Example:")[0].split()).replace("``", "`").replace("{", "\\{")
+    said = " ".join((model.__doc__ or "").split("Example:")[0].split()).replace("``", "`")
     lines = [f"## {title}", "", said, "", "| key | value | default | meaning |", "| --- | --- | --- | --- |"]
     for key, field in model.model_fields.items():
         if not field.exclude:
             kind, meaning = _kind(field.annotation, names), _cell(field.description or "")
-            lines.append(f"| `{key}` | {kind} | {_default(field)} | {meaning} |")
+            lines.append(f"| `{key}` | {kind} | {_default(model, key, field)} | {meaning} |")
     return "\n".join([*lines, ""])
 
 
@@ -96,7 +99,9 @@ def _kind(annotation: Any, names: dict[type[BaseModel], str]) -> str:
     return PLAIN.get(annotation, "value")
 
 
-def _default(field: FieldInfo) -> str:
+def _default(model: type[BaseModel], key: str, field: FieldInfo) -> str:
+    if (model, key) in SHORT_FORMS:
+        return SHORT_FORMS[model, key]
     if field.is_required():
         return "**required**"
     value = field.get_default(call_default_factory=True)
@@ -149,12 +154,12 @@ def _command(path: list[str], command: Any) -> str:
         for option in options:
             named = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
             default = f"`{option.default}`" if isinstance(option.default, int | float | str) and option.default else "–"
+            default = "**required**" if option.required else default
             lines.append(f"| {named} | {_cell(option.help or '')} | {default} |")
     return "\n".join([*lines, ""])
 
 
 def _shown(argument: Any) -> str:
     """An argument as usage lines write it."""
-    if argument.nargs == -1:
-        return f"{argument.name.upper()}…"
-    return argument.name.upper() if argument.required else f"[{argument.name.upper()}]"
+    name = f"{argument.name.upper()}{'…' if argument.nargs == -1 else ''}"
+    return name if argument.required else f"[{name}]"

@@ -55,9 +55,8 @@ def new_task_in_terminal(wanted: Wanted, out: Path | None, ask: bool) -> None:
         return
     many = "16 or more" if shots == 16 else str(shots)
     typer.echo(f"There are {many} labelled examples a class for train and again for dev, and test rows besides.")
-    typer.echo(
-        f"Use it: in a study `evaluation: {{tasks: [{out}], shots: {shots}}}`, or on the dashboard's Texts page."
-    )
+    typer.echo(f"Use it in a study, `evaluation: {{tasks: [{out.resolve()}], shots: {shots}}}`,")
+    typer.echo("or on the dashboard's Texts page.")
 
 
 def _ask(question: str, proposed: str) -> str:

@@ -68,7 +68,9 @@ class Label(Strict):
     """One class: the value it has in the data, and the words or the description that stand for it."""
 
     value: str = Field(description="what the label column says; the class's own name when absent")
-    words: list[str] = Field([], description="label words; a class is as likely as its words on average")
+    words: list[str] = Field(
+        [], description="label words (`word` for a single one); a class is as likely as its words on average"
+    )
     description: str | None = Field(None, description="what a text of the class is, for sentence encoders")
 
     @model_validator(mode="before")

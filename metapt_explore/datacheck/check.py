@@ -12,7 +12,6 @@ from metapt_explore.config import Columns, TaskConfig
 from metapt_explore.datacheck.finding import Finding
 from metapt_explore.datacheck.raw import RawTable, read_raw
 from metapt_explore.datacheck.rows import Rows, check_overlap, check_parts, check_rows
-from metapt_explore.errors import UserError
 from metapt_explore.texts.guess import guess_columns
 
 
@@ -56,8 +55,8 @@ def check_file(path: Path, given: Columns | None = None, task: TaskConfig | None
 
     Args:
         path: CSV, TSV, JSONL or Parquet.
-        given: Columns that are known; all are guessed where it is absent, and label, group and second text where it
-            does not name them. ``text: ""`` has the text guessed, too.
+        given: Columns that are known; text, label and group are guessed where it does not name them (``text: ""``), a
+            second text never is. Of a task's own data, what it says.
         task: A task whose data it is.
 
     Raises:
@@ -68,14 +67,16 @@ def check_file(path: Path, given: Columns | None = None, task: TaskConfig | None
         '3 rows have no text; studies leave such rows out and count them.'
     """
     raw = read_raw(path)
+    if task is not None:
+        known = {role: name for role, name in (given.model_dump() if given else {}).items() if name}
+        of_task = {k: n for k, n in task.sources[0].columns.model_dump().items() if n in raw.columns}
+        given = Columns(**{"text": "", **of_task, **known})
     columns, guessed = _columns(raw, given)
     rows = Rows(raw, columns)
     return Checked(rows, guessed, (*raw.findings, *check_rows(rows, task)))
 
 
 def _columns(raw: RawTable, given: Columns | None) -> tuple[Columns, tuple[str, ...]]:
-    if not raw.columns:
-        raise UserError(f"{raw.path} has no row that can be read.")
     table = raw.table
     named = {} if given is None else {role: name for role, name in given.model_dump().items() if name}
     rest = {name: values for name, values in table.items() if name not in named.values()}

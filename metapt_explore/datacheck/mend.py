@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from metapt_explore.datacheck.rows import Rows
+from metapt_explore.datacheck.rows import Rows, conflicting, plain
 from metapt_explore.errors import UserError
 from metapt_explore.runs.files import write_bytes
 from metapt_explore.texts.rows import duplicate_key
+from metapt_explore.texts.sources import SURROGATE
 
 KINDS = {".csv": ",", ".tsv": "\t"}
 
@@ -41,7 +42,7 @@ def write_mended(rows: Rows, out: Path) -> Counter[str]:
     label = rows.raw.columns.index(rows.columns.label) if rows.columns.label else None
     table = []
     for place in kept:
-        cells = list(rows.raw.rows[place])
+        cells = [_cell(cell, out.suffix.lower()) for cell in rows.raw.rows[place]]
         if label is not None and isinstance(cells[label], str):
             cells[label] = cells[label].strip()
         table.append(cells)
@@ -51,30 +52,36 @@ def write_mended(rows: Rows, out: Path) -> Counter[str]:
 
 
 def _kept(rows: Rows) -> tuple[list[int], Counter[str]]:
-    labels: dict[str, set[str]] = defaultdict(set)
+    against = conflicting(rows)
     keys = [None if rows.blank(place) else duplicate_key(text) for place, text in enumerate(rows.texts)]
-    for key, label in zip(keys, rows.labels, strict=True):
-        if key is not None and label.strip():
-            labels[key].add(label.strip())
     # Of copies the first that has a label, or the first, where none has.
     first: dict[str, int] = {}
     for place, key in enumerate(keys):
-        if key is not None and (
-            key not in first or (not rows.labels[first[key]].strip() and rows.labels[place].strip())
-        ):
+        if key is None or place in against:
+            continue
+        if key not in first or (not rows.labels[first[key]].strip() and rows.labels[place].strip()):
             first[key] = place
     counts: Counter[str] = Counter()
     kept = []
     for place, key in enumerate(keys):
         if key is None:
             counts["blank"] += 1
-        elif len(labels[key]) > 1:
+        elif place in against:
             counts["conflicting"] += 1
         elif first[key] != place:
             counts["duplicate"] += 1
         else:
             kept.append(place)
     return kept, counts
+
+
+def _cell(cell: Any, suffix: str) -> Any:
+    """A cell as studies read it: whole numbers without a point, nothing where there is none, no half characters."""
+    if isinstance(cell, str):
+        return SURROGATE.sub("\ufffd", cell)
+    if suffix == ".jsonl" and not isinstance(cell, float):
+        return cell
+    return plain(cell) if suffix != ".jsonl" else None if cell != cell else int(cell) if cell.is_integer() else cell
 
 
 def _as_text(suffix: str, columns: tuple[str, ...], table: list[list[Any]]) -> str:

@@ -74,13 +74,15 @@ def new_task(wanted: Wanted, out: Path, ask: Ask | None = None) -> dict[str, Any
     """
     if wanted.dev is not None and wanted.test is None:
         raise UserError("--dev goes with --test: without test rows of their own all are drawn from one file.")
-    checked = check_file(wanted.file, wanted.columns)
-    if bad := [finding for finding in checked.findings if finding.level == "error"]:
-        raise UserError(f"{wanted.file}: {bad[0].said} `metapt data check {wanted.file}` says all that is wrong.")
+    checked = _checked(wanted.file, wanted.columns)
     columns = checked.rows.columns.model_copy(update={"group": None})
     if columns.label is None:
         columns = columns.model_copy(update={"label": _label_column(checked, ask)})
-        checked = check_file(wanted.file, columns)
+        checked = _checked(wanted.file, columns)
+    for part in filter(None, (wanted.test, wanted.dev)):
+        other = _checked(part, columns)
+        if unknown := sorted(set(other.labels) - set(checked.labels)):
+            raise UserError(f"{part} has the label '{unknown[0]}', of which {wanted.file} has no row to learn from.")
     labels = _labels(checked, wanted.words, ask)
     sentiment = set(labels) == {"negative", "positive"}
     template = wanted.template or _template(columns, sentiment)
@@ -100,6 +102,13 @@ def new_task(wanted: Wanted, out: Path, ask: Ask | None = None) -> dict[str, Any
         tree["splits"] = {"train": source, "dev": dev, "test": {**source, "file": _seen_from(wanted.test, out.parent)}}
     parse(TaskConfig, tree, str(out))
     return tree
+
+
+def _checked(file: Path, columns: Columns) -> Checked:
+    checked = check_file(file, columns)
+    if bad := [finding for finding in checked.findings if finding.level == "error"]:
+        raise UserError(f"{file}: {bad[0].said} `metapt data check {file}` says all that is wrong.")
+    return checked
 
 
 def most_shots(task: TaskConfig) -> int:
@@ -137,7 +146,7 @@ def _labels(checked: Checked, words: Mapping[str, str], ask: Ask | None) -> dict
     path, counts = checked.rows.raw.path, checked.labels
     if len(counts) < 2:
         raise UserError(f"{path}: a task needs two labels; column '{checked.rows.columns.label}' has {len(counts)}.")
-    if len(counts) > MANY_LABELS:
+    if len(counts) > MANY_LABELS and "label" in checked.guessed:
         raise UserError(
             f"{path}: column '{checked.rows.columns.label}' has {len(counts)} different values; name the column of "
             "the classes with --label."
@@ -171,7 +180,7 @@ def _word(checked: Checked, value: str, ask: Ask | None) -> str:
             "that the model would write behind such a text."
         )
     rows = checked.rows
-    place = next(i for i, label in enumerate(rows.labels) if label.strip() == value and not rows.blank(i))
+    place = next((i for i in rows.places[value] if not rows.blank(i)), rows.places[value][0])
     text = " ".join(written_out([rows.texts[place]])[0].split())[:EXAMPLE_LETTERS]
     answer = ask(f"Which word stands for the label '{value}'? It is the label of: {text}", "").strip()
     if not answer:

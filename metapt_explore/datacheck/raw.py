@@ -31,6 +31,8 @@ SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bar
 WIDE = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 #: So many bad rows are looked for; a file with more is another kind of file.
 MOST_BAD_ROWS = 200
+#: Lines that are tried with each separator.
+PROBED_LINES = 30
 #: A quoted text over more lines than this has probably lost its closing mark.
 MOST_LINES = 20
 SAVE = "Save it as UTF-8, or let `metapt data check FILE --fix OUT.csv` do it."
@@ -91,12 +93,17 @@ def read_raw(path: Path) -> RawTable:
         raise UserError(f"{path} is empty.")
     found: list[Finding] = []
     text, encoding = _decode(content, found)
-    lines = lines_of(text)
+    if not text.strip():
+        raise UserError(f"{path} is empty.")
+    lines, separator = lines_of(text), ""
     if suffix == ".jsonl":
         columns, rows, where = _json_lines(lines, found)
-        return RawTable(path, columns, rows, where, encoding, "", tuple(found))
-    separator = _separator(lines[0], "," if suffix == ".csv" else "\t", found)
-    columns, rows, where = _delimited(path, lines, separator, found)
+    else:
+        separator = _separator(lines, "," if suffix == ".csv" else "\t", found)
+        columns, rows, where = _delimited(path, lines, separator, found)
+    if not rows:
+        why = next((f" {finding.said}" for finding in found if finding.level == "error"), "")
+        raise UserError(f"{path} holds no rows that can be read.{why}")
     return RawTable(path, columns, rows, where, encoding, separator, tuple(found))
 
 
@@ -119,14 +126,24 @@ def _decode(content: bytes, found: list[Finding]) -> tuple[str, str]:
         pass
     lines = content.split(b"\n")
     bad = [number for number, line in enumerate(lines, 1) if not _is_utf8(line)]
-    encoding = _one_byte(content)
-    text = content.decode(encoding, errors="replace")
+    encoding = _one_byte(b"\n".join(lines[number - 1] for number in bad))
     shown = lines[bad[0] - 1].decode(encoding, errors="replace").strip()
     beyond = re.search(r"[^\x00-\x7f]", shown)
     start = max(0, (beyond.start() if beyond else 0) - 15)
-    said = f"The file is not UTF-8; as {encoding} line {bad[0]} reads '…{shown[start : start + 30]}…'. Is that right?"
-    found.append(Finding("error", "encoding", said, SAVE, tuple(bad)))
-    return text, encoding
+    reads = f"as {encoding} line {bad[0]} reads '…{shown[start : start + 30]}…'. Is that right?"
+    good = sum(not line.isascii() for line in lines) - len(bad)
+    if good > len(bad):
+        # A few lines of another origin, or a character that was cut: the rest is what it says it is.
+        said = f"{have(len(bad), 'line')} bytes that are not UTF-8, as the rest of the file is; {reads}"
+        found.append(Finding("error", "encoding", said, SAVE, tuple(bad)))
+        strange = set(bad)
+        text = "\n".join(
+            line.decode(encoding if number in strange else "utf-8", errors="replace")
+            for number, line in enumerate(lines, 1)
+        )
+        return text, f"utf-8 and {encoding}"
+    found.append(Finding("error", "encoding", f"The file is not UTF-8; {reads}", SAVE, tuple(bad)))
+    return content.decode(encoding, errors="replace"), encoding
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -150,16 +167,24 @@ def _one_byte(content: bytes) -> str:
 # ------------------------------------------------------------------------------------------- CSV
 
 
-def _separator(header: str, expected: str, found: list[Finding]) -> str:
-    counts = {mark: header.count(mark) for mark in SEPARATORS}
-    most = max(counts, key=lambda mark: (counts[mark], mark == expected))
-    if counts[expected] or not counts[most]:
+def _separator(lines: list[str], expected: str, found: list[Finding]) -> str:
+    """What stands between fields: what the suffix says, unless only something else makes a table of the first rows."""
+    fitting = [mark for mark in SEPARATORS if _makes_a_table(lines[:PROBED_LINES], mark)]
+    if expected in fitting or not fitting:
         return expected
+    most = fitting[0]
     said = f"Fields are separated by {SEPARATORS[most]}; studies expect {SEPARATORS[expected]} in such a file."
     mend = "Let `metapt data check FILE --fix OUT.csv` write it anew"
     mend += ", or call it .tsv." if most == "\t" else "."
     found.append(Finding("error", "separator", said, mend))
     return most
+
+
+def _makes_a_table(lines: list[str], separator: str) -> bool:
+    """Whether most rows have the header's two fields or more."""
+    with long_fields():
+        counts = [len(fields) for fields in csv.reader(hide_returns(lines), delimiter=separator) if fields]
+    return bool(counts) and counts[0] > 1 and 2 * sum(count == counts[0] for count in counts[1:]) >= len(counts) - 1
 
 
 Rows = tuple[tuple[str, ...], tuple[tuple[Any, ...], ...], tuple[int, ...]]
@@ -169,10 +194,12 @@ def _delimited(path: Path, lines: list[str], separator: str, found: list[Finding
     lines = hide_returns(lines)
     with long_fields():
         records, broken = _records(lines, separator)
-        if broken and separator == "\t":
+        width = len(records[0][1]) if records else 0
+        if separator == "\t" and (broken or any(len(fields) != width for _, fields, _ in records)):
             # Two customs for TSV: quoted as CSV is, or no quoting at all, where a '"' is a character.
             unquoted, none = _records(lines, separator, csv.QUOTE_NONE)
-            records, broken = (unquoted, none) if not none else (records, broken)
+            if not none and all(len(fields) == len(unquoted[0][1]) for _, fields, _ in unquoted):
+                records, broken = unquoted, none
     if not records:
         raise UserError(f"{path} holds no row that can be read; is it a text file with a header?")
     header = tuple(records[0][1])
@@ -191,7 +218,8 @@ def _delimited(path: Path, lines: list[str], separator: str, found: list[Finding
             uneven[line] = len(fields)
         else:
             whole.append((line, fields))
-            if end - line >= MOST_LINES:
+            swallowed = separator == "\t" and any("\n" in field and "\t" in field for field in fields)
+            if end - line >= MOST_LINES or swallowed:
                 long.append(line)
     if uneven:
         counts = ", ".join(str(count) for count in sorted(set(uneven.values()))[:5])
@@ -199,7 +227,7 @@ def _delimited(path: Path, lines: list[str], separator: str, found: list[Finding
         mend = "Quote texts that hold the separator or a line break."
         found.append(Finding("error", "fields", said, mend, tuple(uneven)))
     if long:
-        said = f"{have(len(long))} more than {MOST_LINES} lines: a closing quotation mark may be missing."
+        said = f"{have(len(long))} very many lines, or a tab, between quotation marks: one may be missing."
         found.append(Finding("warning", "long rows", said, "Look at these rows in an editor.", tuple(long)))
     return header, tuple(tuple(fields) for _, fields in whole), tuple(line for line, _ in whole)
 

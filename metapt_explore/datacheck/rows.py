@@ -11,14 +11,24 @@ from metapt_explore.config import Columns, TaskConfig
 from metapt_explore.datacheck.finding import Finding, Level, have
 from metapt_explore.datacheck.raw import RawTable
 from metapt_explore.errors import UserError, nearest
-from metapt_explore.texts.decontaminate import decontaminate_rows
+from metapt_explore.texts.decontaminate import MIN_CONTAINED, decontaminate_rows
+from metapt_explore.texts.normalise import comparison_key, normalise
 from metapt_explore.texts.report import MANY_LABELS, SHORT_TEXT
 from metapt_explore.texts.rows import TextInput, duplicate_key, written_out
+from metapt_explore.texts.sources import SURROGATE
 
 #: UTF-8 that somebody has read as Latin-1 or Windows-1252, such as "Ã©" or "â€™".
-TWICE_DECODED = re.compile(r"Ã[\x80-\xbf\u2018-\u203a\u20ac\u0152-\u017e]|â€[\x90-\xbf\u0152-\u2122]|Â[\xa0-\xbf]")
+#: Not where a quotation mark or a space follows "Ã", which ends words in Portuguese capitals.
+TWICE_DECODED = re.compile(
+    r"Ã[\x80-\x9f\xa1-\xbf\u20ac\u0152-\u017e\u0192\u02c6\u2020\u2021\u2030]"
+    r"|â(?:€[\x90-\xbf\u0152-\u2122]|\x80[\x80-\xbf])|ð[\x9f\u0178]|(?:[ÐÑ][\x80-\xbf\u0152-\u2122]){2}"
+)
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 MARKUP = re.compile(r"<(?:br|p|div|span|a|b|i)\b[^>]*>|&(?:amp|lt|gt|quot|nbsp|#\d+);", re.IGNORECASE)
+#: What no cell of a text, label or group may be.
+NESTED = (list, dict, tuple, bytes)
+#: More labels are not compared with one another.
+MOST_SPELLINGS = 1000
 #: A share of rows from which markup is worth a word.
 SOME = 0.02
 #: Words of a text that is probably several.
@@ -53,6 +63,13 @@ class Rows:
             self.texts = list(zip(first, (plain(value) for value in table[columns.text_pair]), strict=True))
         self.labels = [plain(value) for value in table[columns.label]] if columns.label else [""] * len(first)
         self.lines = raw.lines
+        self.places: dict[str, list[int]] = defaultdict(list)
+        for place, label in enumerate(self.labels):
+            self.places[label.strip()].append(place)
+
+    def with_label(self, label: str) -> tuple[int, ...]:
+        """Lines of the rows of a label."""
+        return tuple(self.lines[place] for place in self.places.get(label, ()))
 
     def at(self, which: Callable[[int], bool]) -> tuple[int, ...]:
         """Lines of the rows for whose place something holds."""
@@ -78,10 +95,29 @@ def check_rows(rows: Rows, task: TaskConfig | None = None) -> list[Finding]:
         rows: The rows.
         task: A task whose data it is: then its classes are what the labels must be.
     """
-    found = [*_texts(rows), *_copies(rows)]
+    found = [*_values(rows), *_texts(rows), *_copies(rows)]
     if rows.columns.label is not None:
         found += _labels(rows, task)
     return found
+
+
+def _values(rows: Rows) -> list[Finding]:
+    """Cells that hold no text, which only JSON and Parquet can."""
+    table, found = rows.raw.table, []
+    for name in filter(None, rows.columns.model_dump().values()):
+        nested = rows.at(lambda place, cells=table[name]: isinstance(cells[place], NESTED))  # type: ignore[misc]
+        if nested:
+            said = f"{have(len(nested))} a list or an object in '{name}', where a text or a number is expected."
+            found.append(Finding("error", "nested", said, "Write what is meant as a text of its own.", nested))
+        half = rows.at(lambda place, cells=table[name]: _half(cells[place]))  # type: ignore[misc]
+        if half:
+            said = f"{have(len(half))} half a character in '{name}' (an emoji that was cut)."
+            found.append(Finding("error", "half characters", said, "Cut texts elsewhere; --fix replaces it.", half))
+    return found
+
+
+def _half(cell: Any) -> bool:
+    return isinstance(cell, str) and SURROGATE.search(cell) is not None
 
 
 def _texts(rows: Rows) -> list[Finding]:
@@ -120,16 +156,15 @@ def _texts(rows: Rows) -> list[Finding]:
 
 
 def _copies(rows: Rows) -> list[Finding]:
-    places = defaultdict(list)
+    against = conflicting(rows)
+    conflicts, copies, seen = [], [], set()
     for place, text in enumerate(rows.texts):
-        if not rows.blank(place):
-            places[duplicate_key(text)].append(place)
-    copies, conflicts = [], []
-    for same in places.values():
-        if len({rows.labels[place].strip() for place in same} - {""}) > 1:
-            conflicts += same
-        else:
-            copies += same[1:]
+        if place in against:
+            conflicts.append(place)
+        elif not rows.blank(place):
+            if (key := duplicate_key(text)) in seen:
+                copies.append(place)
+            seen.add(key)
     found = []
     if copies:
         said = f"{have(len(copies))} the text of an earlier one (but for case and punctuation)."
@@ -140,6 +175,20 @@ def _copies(rows: Rows) -> list[Finding]:
         mend = "Decide for one label; a study's tasks leave all of them out, and so does --fix."
         found.append(Finding("warning", "conflicting labels", said, mend, _sorted(rows, conflicts)))
     return found
+
+
+def conflicting(rows: Rows) -> set[int]:
+    """Places of rows whose text stands elsewhere with another label.
+
+    A pair and the same in the other order do not disagree: what follows from what depends on the order.
+    """
+    places = defaultdict(list)
+    for place, text in enumerate(rows.texts):
+        if not rows.blank(place):
+            parts = [text] if isinstance(text, str) else text
+            places["\n".join(map(comparison_key, parts))].append(place)
+    labels = ({rows.labels[place].strip() for place in same} - {""} for same in places.values())
+    return {place for same, found in zip(places.values(), labels, strict=True) if len(found) > 1 for place in same}
 
 
 def _sorted(rows: Rows, places: Sequence[int]) -> tuple[int, ...]:
@@ -157,14 +206,17 @@ def _labels(rows: Rows, task: TaskConfig | None) -> list[Finding]:
     if padded:
         said = f"{have(len(padded))} a space before or behind the label, which makes it another label."
         found.append(Finding("error", "label spaces", said, "Take it out; --fix does.", padded))
-    names = {label.strip() for label in rows.labels} - {""}
-    found += _spellings(rows, names)
+    names = set(rows.places) - {""}
+    if len(names) <= MOST_SPELLINGS:
+        found += _spellings(rows, names)
     if task is not None:
         values = {label.value for label in task.labels.values()}
-        for name in sorted(names - values):
-            where = rows.at(lambda place, name=name: rows.labels[place].strip() == name)  # type: ignore[misc]
-            said = f"{have(len(where))} the label '{name}', which the task '{task.name}' does not know."
-            mend = f"{nearest(name, values)} Add the class to the task file, or mend the rows."
+        unknown = sorted(names - values)
+        if unknown:
+            where = _sorted(rows, [place for name in unknown for place in rows.places[name]])
+            shown = ", ".join(f"'{name}'" for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
+            said = f"{have(len(where))} a label that the task '{task.name}' does not know: {shown}."
+            mend = f"{nearest(unknown[0], values)} Add the class to the task file, or mend the rows."
             found.append(Finding("error", "unknown label", said, mend, where))
         missing = [name for name, label in task.labels.items() if label.value not in names]
         if missing:
@@ -187,9 +239,8 @@ def _spellings(rows: Rows, names: set[str]) -> list[Finding]:
     found = []
     for same in alike.values():
         if len(same) > 1:
-            counts = {name: sum(label.strip() == name for label in rows.labels) for name in sorted(same)}
-            rare = min(counts, key=lambda name: counts[name])
-            where = rows.at(lambda place, rare=rare: rows.labels[place].strip() == rare)  # type: ignore[misc]
+            counts = {name: len(rows.places[name]) for name in sorted(same)}
+            where = rows.with_label(min(counts, key=lambda name: counts[name]))
             said = "Labels differ in case only: " + ", ".join(f"'{n}' ({c:,} rows)" for n, c in counts.items()) + "."
             found.append(Finding("error", "label case", said, "Write one of them everywhere.", where))
     return found
@@ -207,26 +258,26 @@ def check_parts(parts: Mapping[str, Rows]) -> list[Finding]:
     found: list[Finding] = []
     names = list(parts)
     keys = {
-        name: {duplicate_key(text): line for text, line in zip(rows.texts, rows.lines, strict=True)}
+        name: {duplicate_key(text): rows.lines[i] for i, text in enumerate(rows.texts) if not rows.blank(i)}
         for name, rows in parts.items()
     }
     for place, name in enumerate(names):
         for other in names[place + 1 :]:
-            shared = [key for key in keys[other] if key in keys[name] and key]
+            shared = [key for key in keys[other] if key in keys[name]]
             if shared:
                 where = tuple(sorted(keys[other][key] for key in shared))
                 said = f"{have(len(shared), 'text')} a place in both {name} and {other} (lines are those of {other})."
                 mend = f"Take them out of {other}: a score on rows that were learned from says nothing."
                 found.append(Finding("error", "overlap", said, mend, where))
-    labels = {name: {label.strip() for label in rows.labels} - {""} for name, rows in parts.items()}
-    first = names[0]
     for other in names[1:]:
-        for one, two, level in ((other, first, "error"), (first, other, "warning")):
-            for label in sorted(labels[one] - labels[two]):
-                where = parts[one].at(lambda i, one=one, label=label: parts[one].labels[i].strip() == label)  # type: ignore[misc]
-                said = f"The label '{label}' occurs in {one} ({len(where):,} rows) and not in {two}."
+        for one, two, level in ((other, names[0], "error"), (names[0], other, "warning")):
+            missing = sorted(set(parts[one].places) - set(parts[two].places) - {""})
+            if missing:
+                lines = _sorted(parts[one], [place for label in missing for place in parts[one].places[label]])
+                shown = ", ".join(f"'{label}'" for label in missing[:5]) + (" …" if len(missing) > 5 else "")
+                said = f"{have(len(lines))} a label in {one} that {two} has not: {shown}."
                 mend = f"Give {two} rows of it, or take the class out of both."
-                found.append(Finding(level, "unseen label", said, mend, where))  # type: ignore[arg-type]
+                found.append(Finding(level, "unseen label", said, mend, lines))  # type: ignore[arg-type]
     return found
 
 
@@ -237,14 +288,23 @@ def check_overlap(rows: Rows, others: Rows) -> list[Finding]:
         rows: The rows.
         others: Texts that were, or will be, learned from.
     """
-    verdicts = decontaminate_rows(others.texts, written_out(rows.texts), NEAR)
+    whole = written_out(rows.texts)
+    held, lines = list(whole), list(rows.lines)
+    if rows.columns.text_pair is not None:
+        # As studies do: a text that is long enough to be known again gives half of the row away.
+        for text, line in zip(rows.texts, rows.lines, strict=True):
+            telling = [part for part in text if len(normalise(part).split()) >= MIN_CONTAINED + 2]
+            held += telling
+            lines += [line] * len(telling)
+    verdicts = decontaminate_rows(others.texts, held, NEAR)
     pairs = [(int(match), reason) for match, reason in zip(verdicts.match, verdicts.reason, strict=True) if reason]
     if not pairs:
         return []
     equal = sum(reason == "equal" for _, reason in pairs)
-    where = tuple(sorted({rows.lines[match] for match, _ in pairs}))
+    where = tuple(sorted({lines[match] for match, _ in pairs}))
     said = (
-        f"{have(len(pairs), 'text')} a likeness here in {others.raw.path.name}: {equal:,} equal, "
-        f"{len(pairs) - equal:,} nearly equal. Studies drop them from pre-training before anything is learned."
+        f"{have(len(pairs), 'text')} of {others.raw.path.name} a likeness here: {equal:,} equal, "
+        f"{len(pairs) - equal:,} nearly equal. Where they are dev or test rows of a study's task, the study drops such "
+        "texts from pre-training before anything is learned."
     )
     return [Finding("note", "overlap with pre-training", said, "", where)]

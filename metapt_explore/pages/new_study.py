@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,9 @@ def labels_of(rows: list[dict[Hashable, Any]]) -> dict[str, dict[str, str]]:
 
 def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str, str]], labelled: bool) -> None:
     left, right = st.columns(2)
-    stem = Path(source.name).stem.rsplit("-", 1)[0] if source.file else source.name.rsplit("/", 1)[-1]
+    stem = Path(source.name).stem if source.file else source.name.rsplit("/", 1)[-1]
+    if Path(source.name).parent == workspace.folder / "uploads":
+        stem = re.sub("-[0-9a-f]{8}$", "", stem)  # of its content, put there by `keep_upload`
     name = left.text_input("Name of the study", value=study_name(stem, workspace), key=f"study_name_{source.name}")
     limit = right.number_input("Texts to use, at most", 50, 1_000_000, 2000, 500, key="new_limit")
     grouping = _grouping(source)

@@ -41,7 +41,9 @@ def guess_columns(table: Mapping[str, Sequence[Any]]) -> Columns:
         Columns(text='review', text_pair=None, label='stars', group=None)
     """
     looked = {
-        name: [value for value in values[:LOOKED_AT] if value not in (None, "")] for name, values in table.items()
+        # From all over the file: one that is sorted by class has a single label at its beginning.
+        name: [value for value in values[:: max(1, len(values) // LOOKED_AT)] if value not in (None, "")]
+        for name, values in table.items()
     }
     length = {name: sum(len(str(value)) for value in values) / max(1, len(values)) for name, values in looked.items()}
     words = {

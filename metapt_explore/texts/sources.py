@@ -31,6 +31,8 @@ ROLES = ("text", "text_pair", "label", "group")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 Table = dict[str, list[Any]]
+#: Halves of characters, which JSON can hold and no text in UTF-8.
+SURROGATE = re.compile("[\ud800-\udfff]")
 #: Of Unicode's private use: stands for a carriage return inside a text while a table is taken apart.
 HIDDEN = "\ue00d"
 
@@ -139,6 +141,11 @@ def _select(table: Table, columns: Columns, where: str) -> Dataset:
 
 
 def _as_text(value: Any, where: str, column: str, row: int) -> str | None:
+    if isinstance(value, str) and SURROGATE.search(value):
+        raise UserError(
+            f"{where}, row {row}: column '{column}' holds half a character (an emoji that was cut). "
+            "`metapt data check FILE --fix OUT.csv` replaces it."
+        )
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, float):
@@ -224,7 +231,9 @@ def lines_of(text: str) -> list[str]:
         >>> lines_of("a\u2028b\nc"), lines_of("a\rb")
         (['a\u2028b\n', 'c'], ['a\n', 'b'])
     """
-    if "\n" not in text:
+    # Where the header ends in a lone "\r", so does every row, and "\n" stands inside quoted texts only.
+    header = re.match(r'(?:"(?:[^"]|"")*"|[^"\r\n])*(\r*\n|\r)?', text)
+    if header is not None and header.group(1) == "\r":
         text = text.replace("\r", "\n")
     # Not splitlines: it also splits at characters that are text, such as U+2028.
     return re.findall(r"[^\n]*\n|[^\n]+", text)
@@ -262,7 +271,7 @@ def hide_returns(lines: list[str]) -> list[str]:
 
     Tables that pandas wrote have them inside texts without quotation marks, where the csv module refuses them.
     """
-    return [re.sub(r"\r(?!\n|\Z)", HIDDEN, line) if "\r" in line else line for line in lines]
+    return [re.sub(r"\r(?!\r*(?:\n|\Z))", HIDDEN, line) if "\r" in line else line for line in lines]
 
 
 def show_returns(fields: list[str]) -> list[str]:
@@ -279,7 +288,7 @@ def _parse(path: Path, lines: list[str], reader: Any) -> Table:
         try:
             for fields in reader:
                 if not header:
-                    header = fields
+                    header = show_returns(fields)
                 elif fields and len(fields) != len(header):
                     raise UserError(
                         f"{path}, row at line {start}: {len(fields)} fields, but the header names "

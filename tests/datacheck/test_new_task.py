@@ -171,3 +171,35 @@ def test_a_wrong_option_is_one_sentence(
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "VALUE=WORD" in capsys.readouterr().err
+
+
+def test_a_file_that_is_sorted_by_class_is_guessed(tmp_path: Path) -> None:
+    file = tmp_path / "sorted.csv"
+    lines = [f"this is text number {n},{int(n >= 9000)}" for n in range(12000)]
+    file.write_text("\n".join(["text,label", *lines]))
+    assert set(made(Wanted(file), tmp_path / "t.yaml").labels) == {"negative", "positive"}
+
+
+def test_test_rows_are_looked_at_before_anything_is_written(tmp_path: Path) -> None:
+    file = rows(tmp_path / "train.csv", ["0", "1"])
+    with pytest.raises(UserError, match="no file"):
+        made(Wanted(file, test=tmp_path / "nope.csv"), tmp_path / "t.yaml")
+    with pytest.raises(UserError, match="has the label '2', of which"):
+        made(Wanted(file, test=rows(tmp_path / "test.csv", ["0", "2"])), tmp_path / "t.yaml")
+    with pytest.raises(UserError, match="space before or behind"):
+        made(Wanted(rows(tmp_path / "odd.csv", ["0", " 1"])), tmp_path / "t.yaml")
+
+
+def test_many_classes_are_a_task_where_their_column_is_named(tmp_path: Path) -> None:
+    many = [f"kind{n:02d}" for n in range(30)]
+    file = rows(tmp_path / "many.csv", many, each=3, header="text,intent")
+    task = made(Wanted(file, columns=Columns(text="", label="intent")), tmp_path / "t.yaml")
+    assert list(task.labels) == many
+
+
+def test_a_label_of_blank_rows_only_is_asked_for_all_the_same(tmp_path: Path) -> None:
+    file = rows(tmp_path / "a.csv", ["1", "5"])
+    with file.open("a") as stream:
+        stream.write(",3\n")
+    answers = {"1": "bad", "3": "fair", "5": "great"}
+    assert len(made(Wanted(file), tmp_path / "t.yaml", lambda question, _: answers[question.split("'")[1]]).labels) == 3
