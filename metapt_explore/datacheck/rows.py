@@ -17,8 +17,8 @@ from metapt_explore.texts.report import MANY_LABELS, SHORT_TEXT
 from metapt_explore.texts.rows import TextInput, duplicate_key, written_out
 from metapt_explore.texts.sources import SURROGATE
 
-#: UTF-8 that somebody has read as Latin-1 or Windows-1252, such as "Ã©" or "â€™".
-#: Not where a quotation mark or a space follows "Ã", which ends words in Portuguese capitals.
+#: UTF-8 that somebody has read as Latin-1 or Windows-1252, such as "Ã©" or "â€™". Not where a quotation mark or a space
+#: follows "Ã", which ends words in Portuguese capitals.
 TWICE_DECODED = re.compile(
     r"Ã[\x80-\x9f\xa1-\xbf\u20ac\u0152-\u017e\u0192\u02c6\u2020\u2021\u2030]"
     r"|â(?:€[\x90-\xbf\u0152-\u2122]|\x80[\x80-\xbf])|ð[\x9f\u0178]|(?:[ÐÑ][\x80-\xbf\u0152-\u2122]){2}"
