@@ -283,7 +283,8 @@ def ready(
         why = artifact.stage.get("error", "no reason was written")
         st.error(plain(f"{what[0].upper()}{what[1:]} failed: {why}"))
     elif active:
-        st.info(plain(f"{what[0].upper()}{what[1:]}: not there yet, the study is running."))
+        how = "waits for its turn" if job["status"] == "queued" else "is running"
+        st.info(plain(f"{what[0].upper()}{what[1:]}: not there yet, the study {how}."))
     else:
         where = f" (its folder {artifact.folder} is gone)" if artifact and status == "missing" else ""
         st.info(plain(f"{what[0].upper()}{what[1:]}: not there yet{where}. Start or resume the study."))

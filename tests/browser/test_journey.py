@@ -196,7 +196,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         page.get_by_label("How a text is read").fill("{text} Sentiment :")
         page.get_by_label("How a text is read").press("Control+Enter")
         tasks = page.get_by_role("combobox", name="Downstream tasks")
-        page.locator(".stMultiSelect").get_by_role("button", name="Clear all").click()
+        page.locator(".stMultiSelect", has=tasks).get_by_role("button", name="Clear all").click()
         tasks.fill(str(world / "mood.yaml"))
         tasks.press("Enter")
         page.get_by_text("Models", exact=True).click()
