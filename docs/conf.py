@@ -26,7 +26,7 @@ html_copy_source = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-# Files of the repository that a page names are linked where they are read: in the repository itself.
+# The included report begins below its own title, so its headings start a level lower than the page's.
 suppress_warnings = ["myst.header"]
 
 autodoc_member_order = "bysource"

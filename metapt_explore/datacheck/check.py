@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ class Checked:
     @property
     def labels(self) -> dict[str, int]:
         """Count of each label, the commonest first."""
-        counts = Counter(label.strip() for label in self.rows.labels if label.strip())
+        counts = {label: len(places) for label, places in self.rows.places.items() if label}
         return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
     def as_dict(self) -> dict[str, Any]:

@@ -79,9 +79,13 @@ def _cell(cell: Any, suffix: str) -> Any:
     """A cell as studies read it: whole numbers without a point, nothing where there is none, no half characters."""
     if isinstance(cell, str):
         return SURROGATE.sub("\ufffd", cell)
-    if suffix == ".jsonl" and not isinstance(cell, float):
+    if suffix != ".jsonl":
+        return plain(cell)
+    if not isinstance(cell, float):
         return cell
-    return plain(cell) if suffix != ".jsonl" else None if cell != cell else int(cell) if cell.is_integer() else cell
+    if cell != cell:  # not a number: pandas' way to say that there is none
+        return None
+    return int(cell) if cell.is_integer() else cell
 
 
 def _as_text(suffix: str, columns: tuple[str, ...], table: list[list[Any]]) -> str:

@@ -152,4 +152,4 @@ def test_a_study_that_waits_has_nothing_yet_on_any_page(
     assert not at.exception and not at.error
     told = said(at, "info", "caption")
     assert "the study is running" not in told
-    assert "waits for its turn" in told or "In the queue" in told or "waits" in told or "not there yet" in told
+    assert "waits" in told or "In the queue" in told or "not there yet" in told
