@@ -18,7 +18,7 @@ app: setup
 
 test: setup
 	$(BIN)/python -m pytest
-	METAPT_FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 --nbmake-timeout=300 notebooks/
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks/
 
 check: setup
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from metapt_explore.cli_data import data_app, task_app
+from metapt_explore.cli_jobs import WorkspaceOption, add_job_commands
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError
 
 app = typer.Typer(
@@ -25,15 +26,7 @@ app = typer.Typer(
 
 app.add_typer(data_app, name="data")
 app.add_typer(task_app, name="task")
-
-WorkspaceOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--workspace",
-        "-w",
-        help="Folder for everything computed (default: $METAPT_WORKSPACE or ./workspace).",
-    ),
-]
+add_job_commands(app)
 
 
 @app.command()
@@ -69,46 +62,6 @@ def run(
     if minutes is not None:
         raise UserError("--minutes is for a run that you wait for; leave it out with --queue.")
     enqueue_in_terminal(study, workspace, seeds, far)
-
-
-@app.command()
-def jobs(
-    workspace: WorkspaceOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Return when the queue is empty; exit code 1 if one failed.")
-    ] = False,
-) -> None:
-    """List the jobs of a workspace: what runs, what waits, how far it is."""
-    from metapt_explore.jobs_terminal import show_jobs
-    from metapt_explore.runs.workspace import Workspace
-
-    if not show_jobs(Workspace(workspace), as_json, wait):
-        raise typer.Exit(1)
-
-
-@app.command()
-def cancel(
-    study: Annotated[str, typer.Argument(help="A study of the workspace that runs or waits.")],
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Stop a study that runs or waits. What is computed stays; run again it goes on from there."""
-    from metapt_explore.jobs_terminal import cancel_in_terminal
-    from metapt_explore.runs.workspace import Workspace
-
-    cancel_in_terminal(Workspace(workspace), study)
-
-
-@app.command(hidden=True)
-def worker(
-    workspace: WorkspaceOption = None,
-    number: Annotated[int, typer.Option(min=0, help="Which of the machine's workers this is.")] = 0,
-) -> None:
-    """Work on a workspace's queue. Started by itself whenever a study is asked for."""
-    from metapt_explore.runs.worker import serve
-    from metapt_explore.runs.workspace import Workspace
-
-    serve(Workspace(workspace), number)
 
 
 @app.command()

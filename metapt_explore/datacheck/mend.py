@@ -9,10 +9,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from metapt_explore.datacheck.rows import Rows, conflicting, plain
+from metapt_explore.datacheck.rows import Rows, conflicting
 from metapt_explore.errors import UserError
 from metapt_explore.runs.files import write_bytes
-from metapt_explore.texts.rows import duplicate_key
+from metapt_explore.texts.rows import cell_text, duplicate_key
 from metapt_explore.texts.sources import SURROGATE
 
 KINDS = {".csv": ",", ".tsv": "\t"}
@@ -80,7 +80,7 @@ def _cell(cell: Any, suffix: str) -> Any:
     if isinstance(cell, str):
         return SURROGATE.sub("\ufffd", cell)
     if suffix != ".jsonl":
-        return plain(cell)
+        return cell_text(cell)
     if not isinstance(cell, float):
         return cell
     if cell != cell:  # not a number: pandas' way to say that there is none

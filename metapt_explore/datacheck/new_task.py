@@ -13,13 +13,10 @@ from metapt_explore.config import Columns, TaskConfig, parse
 from metapt_explore.datacheck.check import Checked, check_file
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.texts.guess import guess_labels
+from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
 from metapt_explore.texts.report import MANY_LABELS
 from metapt_explore.texts.rows import written_out
 
-#: Names of label columns that say nothing of what the label is.
-SAYS_NOTHING = ("label", "labels", "class", "target", "y", "gold", "category")
-ABOUT_SENTIMENT = ("sentiment", "polarity", "stars", "rating", "score")
 #: Examples a class that are tried, most first.
 TRIED_SHOTS = (16, 8, 4, 2, 1)
 EXAMPLE_LETTERS = 80
@@ -85,7 +82,7 @@ def new_task(wanted: Wanted, out: Path, ask: Ask | None = None) -> dict[str, Any
             raise UserError(f"{part} has the label '{unknown[0]}', of which {wanted.file} has no row to learn from.")
     labels = _labels(checked, wanted.words, ask)
     sentiment = set(labels) == {"negative", "positive"}
-    template = wanted.template or _template(columns, sentiment)
+    template = wanted.template or guess_template(columns, labels)
     tree: dict[str, Any] = {
         "name": wanted.name or re.sub(r"[^A-Za-z0-9_.-]+", "-", wanted.file.stem).strip("-.") or "task",
         "title": wanted.title or f"{wanted.file.name}: {', '.join(list(labels)[:4])}{' …' if len(labels) > 4 else ''}",
@@ -162,10 +159,10 @@ def _labels(checked: Checked, words: Mapping[str, str], ask: Ask | None) -> dict
         name, word = by_value[value]
         if value in words:
             word = words[value]
-        elif not re.search(r"[^\W\d_]", word) or often[word] > 1:
+        elif not can_be_said(word) or often[word] > 1:
             # A number is no word to say, and two classes cannot share one.
             word = _word(checked, value, ask)
-        if not re.search(r"[^\W\d_]", name):
+        if not can_be_said(name):
             name = word
         if name in found:
             raise UserError(f"Two labels would be called '{name}': give each another word with --word VALUE=WORD.")
@@ -186,16 +183,6 @@ def _word(checked: Checked, value: str, ask: Ask | None) -> str:
     if not answer:
         raise UserError(f"The label '{value}' has no word for the model to say.")
     return answer
-
-
-def _template(columns: Columns, sentiment: bool) -> str:
-    label = re.sub(r"[_\W]+", " ", columns.label or "").strip()
-    if sentiment or label.lower() in ABOUT_SENTIMENT:
-        asked = "Sentiment"
-    else:
-        asked = "Topic" if label.lower() in SAYS_NOTHING or not label else label.capitalize()
-    text = "{text}\n{text_pair}" if columns.text_pair else "{text}"
-    return f"{text}\n{asked}:"
 
 
 def _seen_from(file: Path, folder: Path) -> str:

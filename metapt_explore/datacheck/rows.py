@@ -14,7 +14,7 @@ from metapt_explore.errors import UserError, nearest
 from metapt_explore.texts.decontaminate import MIN_CONTAINED, decontaminate_rows
 from metapt_explore.texts.normalise import comparison_key, normalise
 from metapt_explore.texts.report import MANY_LABELS, SHORT_TEXT
-from metapt_explore.texts.rows import TextInput, duplicate_key, written_out
+from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, written_out
 from metapt_explore.texts.sources import SURROGATE
 
 #: UTF-8 that somebody has read as Latin-1 or Windows-1252, such as "Ã©" or "â€™". Not where a quotation mark or a space
@@ -56,12 +56,12 @@ class Rows:
             if name is not None and name not in table:
                 option = role.replace("_", "-")
                 raise UserError(f"{raw.path} has no column '{name}'. {nearest(name, table)} Say which with --{option}.")
-        first = [plain(value) for value in table[columns.text]]
+        first = [cell_text(value) for value in table[columns.text]]
         if columns.text_pair is None:
             self.texts: list[TextInput] = list(first)
         else:
-            self.texts = list(zip(first, (plain(value) for value in table[columns.text_pair]), strict=True))
-        self.labels = [plain(value) for value in table[columns.label]] if columns.label else [""] * len(first)
+            self.texts = list(zip(first, (cell_text(value) for value in table[columns.text_pair]), strict=True))
+        self.labels = [cell_text(value) for value in table[columns.label]] if columns.label else [""] * len(first)
         self.lines = raw.lines
         self.places: dict[str, list[int]] = defaultdict(list)
         for place, label in enumerate(self.labels):
@@ -79,13 +79,6 @@ class Rows:
         """Whether a row has no text, or half a pair."""
         text = self.texts[place]
         return not all(part.strip() for part in ([text] if isinstance(text, str) else text))
-
-
-def plain(value: Any) -> str:
-    """A cell as text: blank where it is missing, whole numbers without a point."""
-    if value is None or (isinstance(value, float) and value != value):
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def check_rows(rows: Rows, task: TaskConfig | None = None) -> list[Finding]:

@@ -25,12 +25,14 @@ from metapt_explore.pages import shared
 from metapt_explore.pages.new_source import KINDS, choose_columns, choose_source, preview, report, stamp, table_of
 from metapt_explore.runs.new_study import SCALES, Scale, new_study, study_name
 from metapt_explore.runs.workspace import Workspace
-from metapt_explore.texts.guess import guess_labels
+from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
+from metapt_explore.texts.rows import cell_text
 
 MODEL_HELP = (
     "A starter model, a folder on this machine, or a name on the hub (google/flan-t5-base, Qwen/Qwen2.5-0.5B …)."
 )
 MOST_CLASSES = 20
+EXAMPLE_LETTERS = 60
 #: How texts can be grouped, and what a newcomer should know of it.
 ALGORITHMS = {
     "kmeans": "k-means",
@@ -83,19 +85,43 @@ def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, di
     else:
         guessed = guess_labels(table[columns.label])
         st.caption("A class for each value of the label column; the word is what the model says for it. Correct both.")
+    examples = {} if columns.label is None else _examples(table, columns)
     frame = pd.DataFrame(
-        [{"value in the data": of["value"], "class": name, "word": of["word"]} for name, of in guessed.items()]
+        [
+            {
+                "value in the data": of["value"],
+                "class": name,
+                "word": of["word"],
+                **({"one of its texts": examples.get(of["value"].strip(), "")} if examples else {}),
+            }
+            for name, of in guessed.items()
+        ]
     )
     edited = st.data_editor(
         frame.head(MOST_CLASSES),
         key=f"classes_{columns.label}",
         hide_index=True,
         num_rows="delete",
-        disabled=["value in the data"],
+        disabled=["value in the data", "one of its texts"],
     )
     if len(frame) > MOST_CLASSES:
         st.warning(f"{len(frame)} different values: only the {MOST_CLASSES} commonest can be classes. Is it the label?")
-    return labels_of(edited.to_dict(orient="records")), columns.label is not None
+    labels = labels_of(edited.to_dict(orient="records"))
+    if unsaid := [of["word"] for of in labels.values() if not can_be_said(of["word"])]:
+        st.warning(
+            f"{', '.join(shared.plain(word) for word in unsaid)}: a number is no word that the model would say of a "
+            "text. Write a word for each in the column *word*."
+        )
+    return labels, columns.label is not None
+
+
+def _examples(table: dict[str, list[Any]], columns: Columns) -> dict[str, str]:
+    """Value of the label column to the beginning of its first text."""
+    found: dict[str, str] = {}
+    for label, text in zip(table[columns.label or ""], table[columns.text], strict=True):
+        if label is not None and text is not None and (value := cell_text(label).strip()) not in found:
+            found[value] = " ".join(str(text).split())[:EXAMPLE_LETTERS]
+    return found
 
 
 def labels_of(rows: list[dict[Hashable, Any]]) -> dict[str, dict[str, str]]:
@@ -129,8 +155,11 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
     name = left.text_input("Name of the study", value=study_name(stem, workspace), key=f"study_name_{source.name}")
     limit = right.number_input("Texts to use, at most", 50, 1_000_000, 2000, 500, key="new_limit")
     grouping = _grouping(source)
+    guessed = guess_template(source.columns, labels) if labelled else "{text}\nSentiment:"
     template = st.text_area(
-        "How a text is read ({text} is the text; the label word comes next)", "{text}\nSentiment:", key="new_template"
+        "How a text is read ({text} is the text; the label word comes next)",
+        guessed,
+        key=f"new_template_{source.columns.label}",
     )
     known = packaged_tasks()
     sets = {task: label for label, of in TASK_SETS.items() for task in of}
@@ -171,7 +200,7 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
                 **grouping, **comparison,
             )  # fmt: skip
             shared.look_at(study)
-            st.switch_page("metapt_explore/pages/clusters.py")
+            st.switch_page(shared.page_file("clusters"))
     st.caption("Clusters come in a moment; pre-training begins when you say so, on the page of that name.")
 
 

@@ -44,11 +44,13 @@ def _page(workspace: Workspace, name: str) -> None:
     left, right = st.columns(2)
     meta = [name for name in pretrained if config.method(name).kind == "metapt"]
     kept: dict[str, Any] = {"persist_state": "session", "bind": "query-params"}
-    first = pretrained.index((meta or pretrained)[0])
-    method = left.selectbox("Method", pretrained, index=first, key="method", **kept)
-    seed = right.selectbox("Initialisation seed", config.evaluation.init_seeds, key="init_seed", **kept)
-    st.caption("PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training.")
     active = shared.job_state(workspace, name)["active"]
+    seeds = config.evaluation.init_seeds
+    # What is being pre-trained right now is what one came to see.
+    first, seed_first = (active and _at_work(workspace, name)) or ((meta or pretrained)[0], seeds[0])
+    method = left.selectbox("Method", pretrained, index=pretrained.index(first), key="method", **kept)
+    seed = right.selectbox("Initialisation seed", seeds, index=seeds.index(seed_first), key="init_seed", **kept)
+    st.caption("PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training.")
     chosen = config.method(method)
 
     def curves() -> None:
@@ -59,6 +61,14 @@ def _page(workspace: Workspace, name: str) -> None:
     st.fragment(curves, run_every=shared.POLL if active else None, key="live_curves")()
     with shared.guard():
         _agreements(workspace, name)
+
+
+def _at_work(workspace: Workspace, name: str) -> tuple[str, int] | None:
+    """Method and initialisation seed of the prompt that is being pre-trained; None where none is."""
+    for entry in shared.entries(workspace, name, "prompt"):
+        if entry.get("method") and workspace.artifact(entry["id"]).status == "running":
+            return str(entry["method"]), int(entry["init_seed"])
+    return None
 
 
 def _agreements(workspace: Workspace, name: str) -> None:

@@ -158,9 +158,14 @@ def show_page(title: str, body: Callable[[Workspace, str], None]) -> None:
         body(workspace, name)
 
 
+def page_file(name: str) -> str:
+    """Where a page is, whichever script the server was started with."""
+    return str(Path(__file__).with_name(f"{name}.py"))
+
+
 def go_to_start() -> None:
     """A link to the page where studies are started and gone on with."""
-    st.page_link("metapt_explore/pages/start.py", label="Go to Start")
+    st.page_link(page_file("start"), label="Go to Start")
 
 
 # ------------------------------------------------------------------------------ workspace, study

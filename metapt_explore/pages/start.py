@@ -61,7 +61,7 @@ def _begin(workspace: Workspace) -> None:
         st.markdown("**Your own texts**")
         st.caption("A CSV, TSV, JSONL or Parquet file, a packaged set, or a data set on the hub.")
         if st.button("Choose texts", key="own_texts", width="stretch"):
-            st.switch_page("metapt_explore/pages/texts.py")
+            st.switch_page(shared.page_file("texts"))
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     left.text_input("Or a study file (YAML), by its path on the machine where this server runs", key="study_path")
     right.button(
@@ -86,9 +86,7 @@ def _pipeline(workspace: Workspace, name: str) -> None:
     steps = pipeline(workspace, shared.study_config(workspace, name))
     for box, step in zip(st.columns(len(steps)), steps, strict=True):
         with box.container(border=True, height="stretch"):
-            st.page_link(
-                f"metapt_explore/pages/{PAGES[step.name]}.py", label=step.name, icon=SIGNS.get(step.status, NOTHING)
-            )
+            st.page_link(shared.page_file(PAGES[step.name]), label=step.name, icon=SIGNS.get(step.status, NOTHING))
             st.caption(shared.plain(_said(step)))
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from metapt_explore.config import Columns
+from metapt_explore.texts.rows import cell_text
 
 #: What columns are often called, the most telling name first.
 NAMES = {
@@ -15,6 +16,9 @@ NAMES = {
     "label": ("label", "sentiment", "class", "target", "polarity", "category", "rating", "stars", "score", "y"),
     "group": ("group", "domain", "department", "topic", "category", "source", "product", "section", "genre"),
 }
+#: Names of label columns that say nothing of what the label is.
+SAYS_NOTHING = ("label", "labels", "class", "target", "y", "gold", "category")
+ABOUT_SENTIMENT = ("sentiment", "polarity", "stars", "rating", "score")
 MOST_LABELS = 20
 MOST_GROUPS = 500
 #: Rows that are looked at.
@@ -104,7 +108,7 @@ def guess_labels(values: Sequence[Any]) -> dict[str, dict[str, str]]:
         >>> guess_labels(["0", "1", "1"])
         {'positive': {'value': '1', 'word': 'positive'}, 'negative': {'value': '0', 'word': 'negative'}}
     """
-    counts = Counter(_plain(value) for value in values if value is not None and str(value).strip())
+    counts = Counter(cell_text(value) for value in values if value is not None and str(value).strip())
     ordered = sorted(counts, key=lambda value: (-counts[value], value))
     meanings = {value: name for name, known in SENTIMENT.items() for value in known}
     meant = [meanings.get(value.lower()) for value in ordered]
@@ -117,6 +121,31 @@ def guess_labels(values: Sequence[Any]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _plain(value: Any) -> str:
-    """A value as task files name it: whole numbers without a point."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def guess_template(columns: Columns, classes: Collection[str]) -> str:
+    r"""Guesses how a text is read: by what the label column is called.
+
+    Args:
+        columns: Which column holds what; a second text is read behind the first.
+        classes: Class names; negative and positive ask for the sentiment, whatever the column is called.
+
+    Example:
+        >>> guess_template(Columns(text="text", label="news_topic"), ["sports", "science"])
+        '{text}\nNews topic:'
+    """
+    label = re.sub(r"[_\W]+", " ", columns.label or "").strip()
+    if set(classes) == set(SENTIMENT) or label.lower() in ABOUT_SENTIMENT:
+        asked = "Sentiment"
+    else:
+        asked = "Topic" if label.lower() in SAYS_NOTHING or not label else label.capitalize()
+    text = "{text}\n{text_pair}" if columns.text_pair else "{text}"
+    return f"{text}\n{asked}:"
+
+
+def can_be_said(word: str) -> bool:
+    """Whether a label word has a letter: a model was told little by what people write behind numbers.
+
+    Example:
+        >>> can_be_said("sports"), can_be_said("3")
+        (True, False)
+    """
+    return re.search(r"[^\W\d_]", word) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -9,6 +10,19 @@ import pandas as pd
 from metapt_explore.texts.normalise import comparison_key
 
 TextInput = str | tuple[str, str]
+
+
+def cell_text(value: object) -> str:
+    """A cell of a table as text: blank where it is missing, whole numbers without a point.
+
+    Example:
+        >>> cell_text(2.0), cell_text(2.5), cell_text(float("nan"))
+        ('2', '2.5', '')
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    # Whole numbers turn into floats as soon as one value of the column is missing.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def as_inputs(rows: pd.DataFrame) -> list[TextInput]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from datasets import Dataset, Features, Value
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.texts.hub_data import read_hub as _read_hub
+from metapt_explore.texts.rows import cell_text
 from metapt_explore.texts.starter import read_starter, starter_files
 
 ROLES = ("text", "text_pair", "label", "group")
@@ -105,9 +106,16 @@ def source_fingerprint(source: SourceConfig) -> str:
     else:
         paths = [existing(Path(source.name))]
     for path in paths:
-        with path.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
+        stat = path.stat()
+        digest.update(_file_digest(path, stat.st_mtime_ns, stat.st_size))
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _file_digest(path: Path, mtime_ns: int, size: int) -> bytes:
+    """Content of a file as it was then: a study asks for the same files' again with every stage it looks up."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
 
 
 # ----------------------------------------------------------------------------------- common columns
@@ -148,15 +156,10 @@ def _as_text(value: Any, where: str, column: str, row: int) -> str | None:
         )
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        # Whole numbers turn into floats as soon as one value of the column is missing.
-        return str(int(value)) if value.is_integer() else str(value)
     if isinstance(value, list | dict | tuple | bytes):
         kind = type(value).__name__
         raise UserError(f"{where}, row {row}: column '{column}' holds a {kind}; a text or number is expected.")
-    return str(value)
+    return cell_text(value) or None
 
 
 # -------------------------------------------------------------------------------------------- files

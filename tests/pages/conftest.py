@@ -49,12 +49,12 @@ def copied(finished: Path, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def running() -> Iterator[Callable[[Workspace, str, int], Path]]:
+def running() -> Iterator[Callable[..., Path]]:
     """Makes a study look as while it runs, and holds its lock for the rest of the test."""
     with ExitStack() as stack:
 
-        def start(workspace: Workspace, study: str, lines: int) -> Path:
-            folder = handmade.make_running(workspace, study, lines)
+        def start(workspace: Workspace, study: str, lines: int, method: str = "MetaPT") -> Path:
+            folder = handmade.make_running(workspace, study, lines, method)
             stack.enter_context(workspace.study_lock(study))
             return folder
 

@@ -192,10 +192,10 @@ def _write_fewshot(out: Writer, number: int, method: str, prompt: str) -> None:
     )
 
 
-def make_running(workspace: Workspace, study: str, lines: int) -> Path:
-    """Makes a finished study look as while MetaPT is pre-trained; returns the prompt's folder."""
+def make_running(workspace: Workspace, study: str, lines: int, method: str = "MetaPT") -> Path:
+    """Makes a finished study look as while a method is pre-trained; returns the prompt's folder."""
     index = workspace.index(study)
-    prompt = next(e for e in index if e["kind"] == "prompt" and e["method"] == "MetaPT")
+    prompt = next(e for e in index if e["kind"] == "prompt" and e["method"] == method)
     kept = index[: index.index(prompt) + 1]
     write_json(workspace.study_folder(study) / "index.json", kept)
     folder = workspace.artifact(prompt["id"]).folder

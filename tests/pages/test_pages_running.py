@@ -55,6 +55,13 @@ def test_curves_grow_while_the_job_runs(show: Open, demo: Workspace, running: An
     assert decoded(charts(at)[0]["data"][2]["y"]) == pytest.approx([0.7, 0.6, 0.5])
 
 
+def test_what_is_at_work_is_shown_first(show: Open, demo: Workspace, running: Any) -> None:
+    assert show(demo.folder, "pretraining").selectbox(key="method").value == "MetaPT"
+    running(demo, "demo", 1, "PPT")
+    at = show(demo.folder, "pretraining")
+    assert not at.exception and at.selectbox(key="method").value == "PPT" and metrics(at)["Status"] == "running"
+
+
 def test_before_the_first_step_the_curve_says_so(show: Open, demo: Workspace, running: Any) -> None:
     running(demo, "demo", 0)
     at = show(demo.folder, "pretraining")

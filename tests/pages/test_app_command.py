@@ -1,0 +1,60 @@
+"""`metapt app`: the dashboard of an installed package, from any folder."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from metapt_explore import app_terminal, frame, setup_starter
+
+
+def test_it_listens_on_this_machine_only_and_needs_no_repository(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "metapt_explore.cli", "app", "--port", str(port), "-w", str(tmp_path / "mine")]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as server:
+        try:
+            end = time.monotonic() + 60
+            while True:
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health") as answer:
+                        assert answer.read() == b"ok"
+                    break
+                except OSError:
+                    assert server.poll() is None and time.monotonic() < end, "the server did not start"
+                    time.sleep(0.1)
+            (streamlit,) = psutil.Process(server.pid).children()
+            assert {c.laddr.ip for c in streamlit.net_connections() if c.status == "LISTEN"} == {"127.0.0.1"}
+            assert streamlit.environ()["METAPT_WORKSPACE"] == str(tmp_path / "mine")
+        finally:
+            for child in psutil.Process(server.pid).children():
+                child.terminate()
+        assert server.wait(20) is not None
+
+
+def test_pages_lead_to_one_another_from_the_installed_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup_starter, "is_set_up", lambda: True)
+    monkeypatch.setenv("METAPT_WORKERS", "0")
+    monkeypatch.setenv("METAPT_WORKSPACE", str(tmp_path))
+    at = AppTest.from_file(frame.__file__, default_timeout=60).run()
+    assert not at.exception and at.title[0].value == "metapt_explore"
+    at.button(key="own_texts").click().run()
+    assert not at.exception and at.title[0].value == "Texts"
+
+
+def test_settings_are_those_of_the_repository() -> None:
+    file = Path(__file__).parents[2] / ".streamlit" / "config.toml"
+    written = tomllib.loads(file.read_text(encoding="utf-8"))
+    there = {f"{part}.{key}": value for part, settings in written.items() for key, value in settings.items()}
+    own = {name: {"true": True, "false": False}.get(value, value) for name, value in app_terminal.SETTINGS.items()}
+    assert {"server.address": "127.0.0.1", **own} == there
