@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from metapt_explore.config import Family, Placement, StudyConfig
 from metapt_explore.prompts.backbone import Backbone
 
 #: How rows of models that are not decoder-only are laid out and read; those of decoder-only models never changed.
 READING = 2
+
+#: Models that some study of this process holds: a notebook's second study does not load what its first has.
+_IN_MEMORY: WeakValueDictionary[tuple[str, str, int, str], Backbone] = WeakValueDictionary()
+#: What was said while each was loaded.
+_SAID: WeakKeyDictionary[Backbone, list[str]] = WeakKeyDictionary()
 
 
 class StudyModel:
@@ -42,10 +48,20 @@ class StudyModel:
 
     @cached_property
     def backbone(self) -> Backbone:
-        """The frozen language model."""
+        """The frozen language model; the same one for studies of one process that ask for it alike."""
         from metapt_explore.prompts.models import load_backbone
 
-        return load_backbone(self._config.model, self.placement, self._notice, self._config.prompt.length)
+        length = self._config.prompt.length
+        asked = self._config.model.model_dump_json(), self.placement, length, str(self.identity["model"])
+        found = _IN_MEMORY.get(asked)
+        if found is None:
+            said: list[str] = []
+            found = load_backbone(self._config.model, self.placement, said.append, length)
+            _IN_MEMORY[asked], _SAID[found] = found, said
+        for message in _SAID[found]:
+            self._notice(message)
+        found.on_notice = self._notice
+        return found
 
     @property
     def loaded(self) -> bool:

@@ -108,7 +108,7 @@ def guess_labels(values: Sequence[Any]) -> dict[str, dict[str, str]]:
         >>> guess_labels(["0", "1", "1"])
         {'positive': {'value': '1', 'word': 'positive'}, 'negative': {'value': '0', 'word': 'negative'}}
     """
-    counts = Counter(cell_text(value) for value in values if value is not None and str(value).strip())
+    counts = Counter(written for value in values if (written := cell_text(value)).strip())
     ordered = sorted(counts, key=lambda value: (-counts[value], value))
     meanings = {value: name for name, known in SENTIMENT.items() for value in known}
     meant = [meanings.get(value.lower()) for value in ordered]

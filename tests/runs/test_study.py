@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +279,15 @@ def test_unlabelled_texts_are_said_to_need_a_label_column(world: Path, tmp_path:
     )
     with pytest.raises(UserError, match=r"texts\.columns\.label"):
         Study(config, tmp_path).run()
+
+
+def test_studies_of_one_process_share_their_model_as_long_as_one_holds_it(world: Path, tmp_path: Path) -> None:
+    first = Study(config_of(world), tmp_path)
+    backbone = first.backbone
+    assert Study(config_of(world, name="second"), tmp_path).backbone is backbone
+    longer = config_of(world, prompt={"length": 5})
+    assert Study(longer, tmp_path).backbone is not backbone, "whether it fits is looked at anew"
+    gone = weakref.ref(backbone)
+    del first, backbone
+    gc.collect()
+    assert gone() is None, "nobody holds the model: its memory is free"
