@@ -68,7 +68,7 @@ def test_the_table_of_the_study_in_the_readme_is_its_records() -> None:
     from metapt_explore.runs.record import Record
 
     record = Record.load(ROOT / "studies" / "amazon")
-    methods = [name for name in record.methods if name in set(record.results["method"])]
+    methods = list(dict.fromkeys(record.results["method"]))
     assert _markdown_table(score_table(record.results, methods)) in (ROOT / "README.md").read_text()
 
 

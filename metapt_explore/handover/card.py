@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -9,7 +10,7 @@ import yaml
 from metapt_explore.config import StudyConfig
 from metapt_explore.handover.facts import PromptFacts
 from metapt_explore.handover.loader import LOADER
-from metapt_explore.handover.peft_format import STARTERS, base_model
+from metapt_explore.handover.peft_format import STARTERS, base_model, on_hub
 
 CLASSIFY = """```bash
 metapt classify --prompt FOLDER < texts.txt        # a JSON object a line: label and probabilities
@@ -19,6 +20,8 @@ PEFT = {
     "SEQ_2_SEQ_LM": "AutoModelForSeq2SeqLM",
     "FEATURE_EXTRACTION": "AutoModel",
 }
+#: What hubs call a metric, and what the record does.
+METRICS = {"accuracy": "accuracy", "f1": "macro_f1"}
 
 
 def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> str:
@@ -29,11 +32,15 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
         study: The study that made it.
         with_adapter: Whether the folder holds a PEFT adapter, too.
     """
-    made, base = facts.made_by, base_model(str(facts.model["name"]))
+    made, name = facts.made_by, str(facts.model["name"])
+    # Hubs refuse a card whose base model is no name of theirs, and a path is nobody else's business.
+    base = base_model(name) if on_hub(name) else Path(name).name
     head: dict[str, Any] = {
-        "base_model": base,
-        "tags": ["prompt-tuning", "few-shot", "metapt"],
+        **({"base_model": base} if on_hub(name) else {}),
         **({"library_name": "peft"} if with_adapter else {}),
+        "pipeline_tag": "text-classification",
+        "tags": ["prompt-tuning", "few-shot", "metapt"],
+        **_model_index(facts, f"{made['method']} for {base}"),
     }
     tuned = made["task"] is not None
     what = (
@@ -72,6 +79,20 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
     return "\n".join(lines) + "\n"
 
 
+def _model_index(facts: PromptFacts, title: str) -> dict[str, Any]:
+    """The score as hubs read it; a score that is not of test rows is none of theirs."""
+    made = facts.made_by
+    if made.get("accuracy") is None or facts.scored_rows != "test":
+        return {}
+    metrics = [{"type": of, "value": round(float(made[key]), 4)} for of, key in METRICS.items() if made.get(key)]
+    result = {
+        "task": {"type": "text-classification"},
+        "dataset": {"name": f"{made['task']} (few-shot, data seed {made['data_seed']})", "type": made["task"]},
+        "metrics": metrics,
+    }
+    return {"model-index": [{"name": title, "results": [result]}]}
+
+
 def _one_line(template: str) -> str:
     return template.replace("\n", "⏎").replace("`", "'")
 
@@ -87,7 +108,7 @@ def _classes(facts: PromptFacts) -> str:
 def _peft_lines(facts: PromptFacts) -> list[str]:
     from metapt_explore.handover.peft_format import TASK_TYPES
 
-    auto = PEFT[TASK_TYPES[facts.family, facts.placement]]
+    auto, name = PEFT[TASK_TYPES[facts.family, facts.placement]], str(facts.model["name"])
     return [
         "With PEFT:",
         "",
@@ -95,7 +116,7 @@ def _peft_lines(facts: PromptFacts) -> list[str]:
         "from peft import PeftModel",
         f"from transformers import {auto}",
         "",
-        f'base = {auto}.from_pretrained("{base_model(str(facts.model["name"]))}")',
+        f'base = {auto}.from_pretrained("{base_model(name) if on_hub(name) else "MODEL"}")',
         'model = PeftModel.from_pretrained(base, "FOLDER")',
         "```",
     ]
@@ -128,5 +149,11 @@ def _made_with(facts: PromptFacts) -> list[str]:
         lines.append(
             f"The starter model `{facts.model['name']}` comes out of a package, in which its weights are rounded: with "
             "the hub's own weights predictions differ a little."
+        )
+    if not on_hub(str(facts.model["name"])):
+        lines.append(
+            "The model is a folder of the machine that made this. Before the prompt is pushed to a hub, write the "
+            "model's name there as `base_model` into the head of this card and into `prompt.json`, and as "
+            "`base_model_name_or_path` into `adapter_config.json` where there is one."
         )
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,16 @@ def base_model(name: str) -> str:
         ('HuggingFaceTB/SmolLM2-135M-Instruct', 'google/flan-t5-base')
     """
     return STARTERS.get(name, name)
+
+
+def on_hub(name: str) -> bool:
+    """Whether a model's name is one that a hub could have; a folder of this machine is none.
+
+    Example:
+        >>> on_hub("google/flan-t5-base"), on_hub("/models/mine"), on_hub("models/of/mine")
+        (True, False, False)
+    """
+    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", base_model(name)) is not None and not Path(name).is_dir()
 
 
 def has_layout(family: Family, placement: Placement) -> bool:

@@ -46,7 +46,7 @@ class RowMemory:
     def of(cls, config: Any, itemsize: int) -> RowMemory:
         """Reads the sizes from a transformers configuration (of the text part, where a model has several)."""
         config = config.get_text_config()
-        heads = config.num_attention_heads
+        heads = getattr(config, "num_attention_heads", None) or 1  # recurrent models have none
         width = config.hidden_size
         return cls(
             layers=config.num_hidden_layers,

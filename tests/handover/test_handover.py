@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import yaml
 from metapt_explore.classify_terminal import classify_lines
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
+from metapt_explore.handover.card import model_card
 from metapt_explore.handover.classify import Classifier
 from metapt_explore.handover.export import Chosen, export_prompt
 from metapt_explore.handover.facts import PromptFacts
@@ -99,6 +101,26 @@ def test_twenty_lines_without_this_package_say_the_same(studies: dict[str, tuple
     ours = list(Classifier(folder).classify(texts))
     for text, prediction in zip(texts, ours, strict=True):
         assert space["probabilities"](text) == pytest.approx(prediction.probabilities, abs=1e-5)
+
+
+def test_the_card_is_one_that_a_hub_reads(studies: dict[str, tuple[Study, Path]], tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    study, folder = studies["llama-prefix"]
+    card = ModelCard((folder / "README.md").read_text())
+    row = study.fewshot("MetaPT", "mood").table("results").set_index("data_seed").loc[2]
+    assert card.data.eval_results is not None
+    scores = {found.metric_type: found.metric_value for found in card.data.eval_results}
+    assert scores == pytest.approx({"accuracy": row["accuracy"], "f1": row["macro_f1"]}, abs=1e-4)
+    assert card.data.get("library_name") == "peft" and card.data.get("pipeline_tag") == "text-classification"
+    # A folder of this machine is no model of a hub's: the card says so, and does not say which it is.
+    assert card.data.get("base_model") is None and str(Path(study.config.model.name).parent) not in card.content
+    assert "Before the prompt is pushed" in card.content
+    facts = replace(PromptFacts.load(folder), model={"name": "google/flan-t5-base"})
+    named = ModelCard(model_card(facts, study.config, True))
+    assert named.data.get("base_model") == "google/flan-t5-base" and "Before the prompt is pushed" not in named.content
+    start = ModelCard(model_card(replace(facts, scored_rows="other_seeds rows"), study.config, False))
+    assert start.data.eval_results is None, "only scores on test rows are results"
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
