@@ -17,6 +17,7 @@ from rich.table import Table
 
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.errors import Cancelled, UserError, nearest
+from metapt_explore.run_notebook import NotebookView, in_notebook
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.preview import read_cost, say_cost
@@ -158,11 +159,13 @@ def _over_initialisations(stages: dict[str, dict[str, float]]) -> dict[str, dict
 
 
 def show_progress() -> Progress:
-    """Progress that is printed: a line for each stage, with time left. For notebooks.
+    """Progress of what Python computes: in a notebook a bar with the time left, elsewhere a line for each stage.
 
     Example:
         >>> study = Study("tour", "workspace", show_progress())  # doctest: +SKIP
     """
+    if in_notebook():
+        return Progress(NotebookView().show)
     return Progress(TerminalView(make_console(), bars=False).show)
 
 
