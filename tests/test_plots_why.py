@@ -69,3 +69,11 @@ def test_a_prompt_whose_start_is_unknown_is_not_drawn_as_one_that_never_moved() 
     (points,) = plots.prompt_health(pd.DataFrame(rows, columns=columns)).data
     assert points.name == "PPT" and list(points.x) == [0.5] and list(points.y) == [1.2]
     assert not plots.prompt_health(pd.DataFrame(rows[1:], columns=columns)).data
+
+
+def test_a_method_has_its_colour_of_the_study_though_others_are_missing() -> None:
+    columns = ["prompt", "method", "vector", "norm_ratio", "drift"]
+    table = pd.DataFrame([("control, seed 0", "control", 0, 1.2, 0.5)], columns=columns)
+    (alone,), (among,) = (plots.prompt_health(table, methods).data for methods in (None, ["PT", "other", "control"]))
+    assert alone.marker.color == plots.method_colors(["control"])["control"] != among.marker.color
+    assert among.marker.color == plots.method_colors(["PT", "other", "control"])["control"]

@@ -25,7 +25,7 @@ def _page(workspace: Workspace, name: str) -> None:
     _offer(workspace, name, artifact)
     if artifact is not None and artifact.status == "done":
         with shared.guard(artifact.folder):
-            _vectors(shared.table(artifact, "vectors"))
+            _vectors(shared.table(artifact, "vectors"), [m.name for m in shared.study_config(workspace, name).methods])
             _alike(shared.table(artifact, "likeness"))
 
 
@@ -61,7 +61,7 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
             st.info(f"{len(missing)} prompts have been finished since; look again to see them.")
 
 
-def _vectors(vectors: pd.DataFrame) -> None:
+def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
     pretrained = vectors[vectors["task"].isna()]
     shown = st.selectbox(
         "Prompt",
@@ -91,8 +91,9 @@ def _vectors(vectors: pd.DataFrame) -> None:
         "went from its start (a tuned prompt: from its pre-training), in lengths of the start. Nearest tokens are a "
         "hint, not a translation: prompts work by directions that no word has."
     )
+    drawn = pretrained if shown in set(pretrained["prompt"]) else vectors[vectors["prompt"] == shown]
     shared.draw(
-        plots.prompt_health(pretrained if shown in set(pretrained["prompt"]) else vectors[vectors["prompt"] == shown]),
+        plots.prompt_health(drawn, methods),
         "health",
         "A point is a vector of a prompt. Right: further from its start. Up: longer than the vocabulary's vectors "
         "are on average (dotted: as long; dashed: three times as long or as short, where prompts learn badly).",

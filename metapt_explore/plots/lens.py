@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,12 @@ from metapt_explore.plots.why import DIVERGING, SHOWN
 UNHEALTHY = 3.0
 
 
-def prompt_health(vectors: pd.DataFrame) -> go.Figure:
+def prompt_health(vectors: pd.DataFrame, methods: Sequence[str] | None = None) -> go.Figure:
     """Draws how far vectors went from their start against how long they are.
 
     Args:
         vectors: The table ``vectors`` of `Study.lens`; those whose start is not known are not drawn.
+        methods: All methods of the study, so that each keeps its colour where some are missing.
     """
     if vectors.empty:
         return nothing_yet("No prompt has been looked at yet.")
@@ -27,11 +28,13 @@ def prompt_health(vectors: pd.DataFrame) -> go.Figure:
     vectors = vectors.assign(drift=vectors["drift"].astype(float)).dropna(subset="drift")
     if vectors.empty:
         return nothing_yet("What these prompts began from was not kept: nobody knows how far they went.")
-    methods = list(dict.fromkeys(vectors["method"]))
-    colors = method_colors(methods)
+    order = list(dict.fromkeys([*(methods or ()), *vectors["method"]]))
+    colors = method_colors(order)
     figure = go.Figure()
-    for method in methods:
+    for method in order:
         own = vectors[vectors["method"] == method]
+        if own.empty:
+            continue
         about = [f"{plain(name)}, vector {place}" for name, place in zip(own["prompt"], own["vector"], strict=True)]
         figure.add_trace(
             go.Scatter(
