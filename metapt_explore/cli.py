@@ -26,7 +26,6 @@ app = typer.Typer(
 
 app.add_typer(data_app, name="data")
 app.add_typer(task_app, name="task")
-add_job_commands(app)
 
 
 @app.command()
@@ -367,6 +366,9 @@ def tasks(
         task = load_task(name)
         where = next((label for label, of in TASK_SETS.items() if name in of), "")
         typer.echo(f"{name:16} {where:10} {len(task.labels)} classes  {task.title}")
+
+
+add_job_commands(app)
 
 
 def main() -> None:
