@@ -41,14 +41,16 @@ class NotebookView:
             shell, display = shell or get_ipython(), display or ipython_display
         self._display, self._shell = display, shell
         self._handle: Any = None
-        self._seen: tuple[str, int, int] = ("", 0, 0)
-        self._told = 0
+        # Of each state (a run of a whole study has one of its own): itself, how far it was, notices that were told.
+        self._known: dict[int, tuple[State, tuple[str, int, int], int]] = {}
         shell.events.register("post_run_cell", self._cell_is_done)
 
     def show(self, state: State) -> None:
         """Draws the state; what was found and not computed draws nothing."""
-        now, seen = time.monotonic(), (state.stage, state.done, state.total)
-        moved, new = seen != self._seen, state.notices[self._told :]
+        now, place = time.monotonic(), (state.stage, state.done, state.total)
+        _, before, told = self._known.get(id(state), (state, ("", 0, 0), 0))
+        self._known[id(state)] = state, place, len(state.notices)
+        moved, new = place != before, state.notices[told:]
         if not moved and not new:
             return
         if self._handle is None:
@@ -56,7 +58,6 @@ class NotebookView:
             self._stages: list[tuple[str, float]] = []
             self._notices: list[str] = []
             self._handle = self._display(_form("", "…"), raw=True, display_id=True)
-        self._seen, self._told = seen, len(state.notices)
         self._notices += new
         if moved and (not self._stages or self._stages[-1][0] != state.stage):
             self._stages.append((state.stage, now))

@@ -60,6 +60,16 @@ def test_a_cell_has_one_output_which_ends_as_what_was_done(monkeypatch: Any) -> 
     shell.end_cell()
     assert len(output.cells) == 1, "a cell that computes nothing shows no bar"
 
+    other = Progress(progress.tell)  # a whole run has a progress of its own, in front of the study's
+    other.begin("texts", "texts", 1)
+    other.advance(1)
+    other.finish("texts")
+    shell.end_cell()
+    progress.finish("prompt/a")
+    shell.end_cell()
+    assert len(output.cells) == 2, "nor does it after a run"
+    output.cells.pop()
+
     progress.begin("prompt/b", "prompt of c", 1)  # gone on with after a stop
     shell.end_cell()
     assert len(output.cells) == 2 and output.cells[1][-1]["text/plain"].startswith("1 stage in ")
