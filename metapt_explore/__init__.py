@@ -9,6 +9,8 @@ The few verbs of the public API; heavy modules are imported when a verb is first
 
 from __future__ import annotations
 
+import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from metapt_explore.runs.workspace import Workspace
 
 __version__ = "0.1.0"
+
+if "ipykernel" in sys.modules:
+    # In a notebook without widgets tqdm says so at the first import of a library that might draw a bar.
+    warnings.filterwarnings("ignore", message="IProgress not found")
 
 _HOMES = {
     "StudyConfig": "config",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from html import escape
 from typing import Any
 
@@ -32,8 +31,6 @@ class NotebookView:
     """
 
     def __init__(self, shell: Any = None, display: Any = None) -> None:
-        # tqdm says so at every import of a library that may draw bars; ours need no widgets.
-        warnings.filterwarnings("ignore", message="IProgress not found")
         if shell is None or display is None:
             from IPython import get_ipython
             from IPython.display import display as ipython_display
