@@ -111,7 +111,14 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
     if len(chosen):
         document.add(Table(chosen, "What dev chose: learning rate, and after how many steps the prompt was kept."))
         notes = tables.edge_notes(record.results, methods)
+        notes += tables.late_notes(record.results, _tuned_alike(record), record.study["evaluation"].get("steps", 30))
         document.add(*([Bullets(notes)] if notes else []))
+
+
+def _tuned_alike(record: Record) -> list[str]:
+    """Methods that are tuned for as many steps as the study says."""
+    methods = record.study["methods"]
+    return [m["name"] for m in methods if not m.get("extra_tuning") and not (m.get("tuning") or {}).get("steps")]
 
 
 def add_efficiency(document: Document, record: Record, methods: list[str]) -> None:

@@ -123,6 +123,27 @@ def edge_notes(results: pd.DataFrame, methods: list[str], often: float = 0.5) ->
     return found
 
 
+def late_notes(results: pd.DataFrame, methods: list[str], steps: int, often: float = 0.5) -> list[str]:
+    """Says on which tasks dev mostly kept the prompt of the last tuning step: more steps may be worth something there.
+
+    Args:
+        results: Scores.
+        methods: Methods that were tuned for so many steps.
+        steps: How many.
+        often: From which share of a task's scores it is said.
+
+    Example:
+        >>> scores = pd.DataFrame({"method": "PT", "task": ["subj"] * 3 + ["mr"] * 3, "step": [30, 30, 20, 5, 0, 30]})
+        >>> late_notes(scores, ["PT"], 30)
+        ['Dev kept the last of 30 tuning steps for 67 % of the scores on subj: more steps may be better there.']
+    """
+    own = results[results["method"].isin(methods)].dropna(subset=["step"])
+    share = (own["step"] >= steps).groupby(own["task"], sort=False).mean()
+    told = [f"{100 * value:.0f} % of the scores on {task}" for task, value in share.items() if value > often]
+    said = " and ".join(filter(None, [", ".join(told[:-1]), *told[-1:]]))
+    return [f"Dev kept the last of {steps} tuning steps for {said}: more steps may be better there."] if told else []
+
+
 def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
     """Mean corrected cosines of auxiliary tasks with one another and with each downstream task.
 

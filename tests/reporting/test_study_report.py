@@ -117,6 +117,17 @@ def test_what_dev_chose_at_the_edge_of_the_grid_is_said(finished: Path) -> None:
     assert "PT: dev chose the highest learning rate tried (0.05)" in make_report(record).markdown()
 
 
+def test_tasks_that_ask_for_more_steps_are_named(finished: Path) -> None:
+    record = record_of(Workspace(finished), "tiny")
+    steps = record.study["evaluation"]["steps"]
+    record.results["step"] = np.where(record.results["task"] == "mood", steps, 0)
+    said = f"Dev kept the last of {steps} tuning steps for 100 % of the scores on mood: more steps may be better there."
+    assert said in make_report(record).markdown()
+    # A method that tunes on by itself says nothing of the study's number of steps.
+    record.study["methods"] = [{**method, "tuning": {"steps": 2 * steps}} for method in record.study["methods"]]
+    assert "Dev kept the last" not in make_report(record).markdown()
+
+
 def test_label_efficiency_is_reported(world: Path, tmp_path: Path) -> None:
     methods = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
     evaluation = {"data_seeds": [1], "more_shots": [1, 2]}
