@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from metapt_explore import frame
-
+#: Apart from `pages/`: beside a folder of that name Streamlit shows its files until the frame has run once.
+SCRIPT = Path(__file__).parent / "dashboard" / "main.py"
 #: What `.streamlit/config.toml` says in the repository.
 SETTINGS = {
     "server.headless": "true",
@@ -30,12 +30,21 @@ def open_dashboard(workspace: Path | None, port: int, address: str) -> int:
         The server's exit code; 0 where it was stopped with Ctrl-C.
     """
     settings = {**SETTINGS, "server.port": str(port), "server.address": address}
-    command = [sys.executable, "-m", "streamlit", "run", frame.__file__]
+    command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
     command += [part for name, value in settings.items() for part in (f"--{name}", value)]
     environment = dict(os.environ)
     if workspace is not None:
         environment["METAPT_WORKSPACE"] = str(workspace)
-    try:
-        return subprocess.call(command, env=environment)
-    except KeyboardInterrupt:
-        return 0
+    if os.name == "posix":
+        # This process becomes the server: whoever stops the one stops the other.
+        os.execve(sys.executable, command, environment)
+    with subprocess.Popen(command, env=environment) as server:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            # The server has been told by the same key; it has time to end by itself.
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+            return 0

@@ -40,7 +40,3 @@ def show() -> None:
         shared.pick_study(workspace)
         job.badge(workspace)
     chosen.run()
-
-
-if __name__ == "__main__":
-    show()

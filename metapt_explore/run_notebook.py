@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -40,7 +42,6 @@ class NotebookView:
         self._handle: Any = None
         # Of each state (a run of a whole study has one of its own): itself, how far it was, notices that were told.
         self._known: dict[int, tuple[State, tuple[str, int, int], int]] = {}
-        shell.events.register("post_run_cell", self._cell_is_done)
 
     def show(self, state: State) -> None:
         """Draws the state; what was found and not computed draws nothing."""
@@ -51,40 +52,43 @@ class NotebookView:
         if not moved and not new:
             return
         if self._handle is None:
-            self._began, self._drawn = now, 0.0
+            self._began, self._drawn = now, -math.inf
             self._stages: list[tuple[str, float]] = []
             self._notices: list[str] = []
-            self._handle = self._display(_form("", "…"), raw=True, display_id=True)
+            self._handle = self._display(_form("…"), raw=True, display_id=True)
+            self._shell.events.register("post_run_cell", self._cell_is_done)
         self._notices += new
-        if moved and (not self._stages or self._stages[-1][0] != state.stage):
+        begins = moved and (not self._stages or self._stages[-1][0] != state.stage)
+        if begins:
             self._stages.append((state.stage, now))
-            self._drawn = 0.0
-        if now - self._drawn < PAUSE:
+        if not begins and not new and now - self._drawn < PAUSE:
             return
         self._drawn = now
         parts = [state.stage, f"{state.done} of {state.total}" if state.total > 1 else ""]
         parts += [f"about {say_time(state.seconds_left)} left" if state.seconds_left is not None else ""]
         bar = f'<progress value="{state.fraction:.3f}" max="1" style="width: 12em"></progress> '
-        self._handle.update(_form(bar, " · ".join(part for part in parts if part)), raw=True)
+        self._handle.update(_form(" · ".join(part for part in parts if part), bar, self._notices), raw=True)
 
     def _cell_is_done(self, result: Any = None) -> None:
-        """Where the bar was: what was done, and how long it took."""
-        if self._handle is None:
-            return
+        """Where the bar was: what was done, how long it took, and what should be known."""
+        self._shell.events.unregister("post_run_cell", self._cell_is_done)
         handle, self._handle, now = self._handle, None, time.monotonic()
-        ends = [*(began for _, began in self._stages[1:]), now]
+        starts = [began for _, began in self._stages]
+        ends = [*starts[1:], now][: len(starts)]
         took = [f"{name}: {say_time(end - began)}" for (name, began), end in zip(self._stages, ends, strict=True)]
-        whole = f"{len(took)} stage{'s' * (len(took) != 1)} in {say_time(now - self._began)}"
+        whole = f"{len(took)} stage{'s' * (len(took) != 1)} in {say_time(now - self._began)}" if took else ""
+        if getattr(result, "success", True) is False and whole:
+            whole = f"Stopped in stage {len(took)}, after {say_time(now - self._began)}"
         lines = "".join(f"<div>{escape(line)}</div>" for line in took)
-        notes = "".join(f"<div>Note: {escape(note)}</div>" for note in self._notices)
-        html = f"<details><summary>{whole}</summary>{lines}</details>{notes}"
-        plain = "\n".join([whole, *(f"Note: {note}" for note in self._notices)])
-        handle.update({"text/plain": plain, "text/html": _small(html)}, raw=True)
+        html = f"<details><summary>{whole}</summary>{lines}</details>" if took else ""
+        handle.update(_form(whole, notices=self._notices, html=html), raw=True)
 
 
-def _form(bar: str, said: str) -> dict[str, str]:
-    return {"text/plain": said, "text/html": _small(bar + escape(said))}
-
-
-def _small(html: str) -> str:
-    return f'<div style="font-size: 0.9em; opacity: 0.8">{html}</div>'
+def _form(said: str, bar: str = "", notices: Sequence[str] = (), html: str | None = None) -> dict[str, str]:
+    """One output as plain text and as HTML; names and notices are text in both."""
+    notes = "".join(f"<div>Note: {escape(notice)}</div>" for notice in notices)
+    shown = bar + escape(said) if html is None else html
+    return {
+        "text/plain": "\n".join(filter(None, [said, *(f"Note: {notice}" for notice in notices)])),
+        "text/html": f'<div style="font-size: 0.9em; opacity: 0.8">{shown}{notes}</div>',
+    }

@@ -7,7 +7,6 @@ made once.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -18,5 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Kernels inherit the environment of the process that starts them."""
     folder = tempfile.TemporaryDirectory(prefix="metapt-notebooks-", ignore_cleanup_errors=True)
     config.add_cleanup(folder.cleanup)
-    os.environ["METAPT_FAST"] = "1"
-    os.environ["METAPT_WORKSPACE"] = str(Path(folder.name) / "workspace")
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    patch.setenv("METAPT_FAST", "1")
+    patch.setenv("METAPT_WORKSPACE", str(Path(folder.name) / "workspace"))

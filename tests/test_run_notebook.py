@@ -15,11 +15,14 @@ class Shell:
 
     def __init__(self) -> None:
         self.callbacks: list[Any] = []
-        self.events = SimpleNamespace(register=lambda name, callback: self.callbacks.append(callback))
+        self.events = SimpleNamespace(
+            register=lambda name, callback: self.callbacks.append(callback),
+            unregister=lambda name, callback: self.callbacks.remove(callback),
+        )
 
-    def end_cell(self) -> None:
-        for callback in self.callbacks:
-            callback(None)
+    def end_cell(self, success: bool = True) -> None:
+        for callback in list(self.callbacks):
+            callback(SimpleNamespace(success=success))
 
 
 class Output:
@@ -83,6 +86,19 @@ def test_what_moves_fast_is_not_drawn_each_time(monkeypatch: Any) -> None:
     for done in range(1000):
         progress.advance(done)
     assert len(output.cells[0]) == 2, "the empty output, and the stage at its beginning"
+
+
+def test_a_notice_outside_of_any_stage_is_shown_at_once_and_stays() -> None:
+    shell, output = Shell(), Output()
+    progress = Progress(NotebookView(shell, output.display).show)
+    progress.notice("runs through its own <forward> pass")
+    assert "runs through its own &lt;forward&gt; pass" in output.cells[0][-1]["text/html"]
+    shell.end_cell()
+    assert output.cells[0][-1]["text/plain"] == "Note: runs through its own <forward> pass" and not shell.callbacks
+    progress.begin("a", "texts", 2)
+    shell.end_cell(success=False)
+    assert output.cells[1][-1]["text/plain"].startswith("Stopped in stage 1, after ")
+    assert "Note" not in output.cells[1][-1]["text/plain"], "it was told"
 
 
 def test_this_is_no_notebook() -> None:

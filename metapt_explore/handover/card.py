@@ -84,7 +84,9 @@ def _model_index(facts: PromptFacts, title: str) -> dict[str, Any]:
     made = facts.made_by
     if made.get("accuracy") is None or facts.scored_rows != "test":
         return {}
-    metrics = [{"type": of, "value": round(float(made[key]), 4)} for of, key in METRICS.items() if made.get(key)]
+    metrics = [
+        {"type": of, "value": round(float(made[key]), 4)} for of, key in METRICS.items() if made.get(key) is not None
+    ]
     result = {
         "task": {"type": "text-classification"},
         "dataset": {"name": f"{made['task']} (few-shot, data seed {made['data_seed']})", "type": made["task"]},
@@ -153,7 +155,7 @@ def _made_with(facts: PromptFacts) -> list[str]:
     if not on_hub(str(facts.model["name"])):
         lines.append(
             "The model is a folder of the machine that made this. Before the prompt is pushed to a hub, write the "
-            "model's name there as `base_model` into the head of this card and into `prompt.json`, and as "
-            "`base_model_name_or_path` into `adapter_config.json` where there is one."
+            "model's name there as `base_model` into the head of this card, as `base_model` and `model.name` into "
+            "`prompt.json`, and as `base_model_name_or_path` into `adapter_config.json` where there is one."
         )
     return lines

@@ -159,7 +159,7 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
     template = st.text_area(
         "How a text is read ({text} is the text; the label word comes next)",
         guessed,
-        key=f"new_template_{source.columns.label}",
+        key=f"new_template_{source.name}_{guessed}",  # another file, another guess
     )
     known = packaged_tasks()
     sets = {task: label for label, of in TASK_SETS.items() for task in of}

@@ -47,7 +47,7 @@ def _page(workspace: Workspace, name: str) -> None:
     active = shared.job_state(workspace, name)["active"]
     seeds = config.evaluation.init_seeds
     # What is being pre-trained right now is what one came to see.
-    first, seed_first = (active and _at_work(workspace, name)) or ((meta or pretrained)[0], seeds[0])
+    first, seed_first = (active and _at_work(workspace, name, pretrained, seeds)) or ((meta or pretrained)[0], seeds[0])
     method = left.selectbox("Method", pretrained, index=pretrained.index(first), key="method", **kept)
     seed = right.selectbox("Initialisation seed", seeds, index=seeds.index(seed_first), key="init_seed", **kept)
     st.caption("PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training.")
@@ -63,10 +63,14 @@ def _page(workspace: Workspace, name: str) -> None:
         _agreements(workspace, name)
 
 
-def _at_work(workspace: Workspace, name: str) -> tuple[str, int] | None:
-    """Method and initialisation seed of the prompt that is being pre-trained; None where none is."""
-    for entry in shared.entries(workspace, name, "prompt"):
-        if entry.get("method") and workspace.artifact(entry["id"]).status == "running":
+def _at_work(workspace: Workspace, name: str, methods: list[str], seeds: list[int]) -> tuple[str, int] | None:
+    """Method and initialisation seed of the prompt that is being pre-trained; None where none is.
+
+    What a killed process left behind says that it is running, too: the last one counts.
+    """
+    for entry in reversed(shared.entries(workspace, name, "prompt")):
+        listed = entry.get("method") in methods and entry.get("init_seed") in seeds
+        if listed and workspace.artifact(entry["id"]).status == "running":
             return str(entry["method"]), int(entry["init_seed"])
     return None
 

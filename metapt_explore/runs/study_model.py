@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,8 @@ READING = 2
 _IN_MEMORY: WeakValueDictionary[tuple[str, str, int, str], Backbone] = WeakValueDictionary()
 #: What was said while each was loaded.
 _SAID: WeakKeyDictionary[Backbone, list[str]] = WeakKeyDictionary()
+#: Which study asked for it last.
+_HELD_BY: WeakKeyDictionary[Backbone, weakref.ref[StudyModel]] = WeakKeyDictionary()
 
 
 class StudyModel:
@@ -29,6 +32,7 @@ class StudyModel:
 
     def __init__(self, config: StudyConfig, notice: Callable[[str], None]) -> None:
         self._config, self._notice = config, notice
+        self._backbone: Backbone | None = None
 
     @cached_property
     def family(self) -> Family:
@@ -46,9 +50,25 @@ class StudyModel:
 
         return placement_of(self.family, self._config.prompt.placement, self._config.model.name)
 
-    @cached_property
+    @property
     def backbone(self) -> Backbone:
-        """The frozen language model; the same one for studies of one process that ask for it alike."""
+        """The frozen language model; the same one for studies of one process that ask for it alike.
+
+        Whoever asks has it to itself: with another study's passes and texts in it a study would be cut otherwise, and
+        count otherwise, than in a process of its own.
+        """
+        if self._backbone is None:
+            self._backbone = self._load()
+        backbone = self._backbone
+        holder = _HELD_BY.get(backbone)
+        if holder is None or holder() is not self:
+            _HELD_BY[backbone] = weakref.ref(self)
+            backbone.rows_limit = self._config.model.rows_per_pass
+            backbone.forget_texts()
+            backbone.on_notice = self._notice
+        return backbone
+
+    def _load(self) -> Backbone:
         from metapt_explore.prompts.models import load_backbone
 
         length = self._config.prompt.length
@@ -60,13 +80,12 @@ class StudyModel:
             _IN_MEMORY[asked], _SAID[found] = found, said
         for message in _SAID[found]:
             self._notice(message)
-        found.on_notice = self._notice
         return found
 
     @property
     def loaded(self) -> bool:
         """Whether the model is in memory."""
-        return "backbone" in self.__dict__
+        return self._backbone is not None
 
     @cached_property
     def device(self) -> str:

@@ -107,12 +107,12 @@ def source_fingerprint(source: SourceConfig) -> str:
         paths = [existing(Path(source.name))]
     for path in paths:
         stat = path.stat()
-        digest.update(_file_digest(path, stat.st_mtime_ns, stat.st_size))
+        digest.update(_file_digest(path, (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size)))
     return digest.hexdigest()
 
 
 @lru_cache(maxsize=4096)
-def _file_digest(path: Path, mtime_ns: int, size: int) -> bytes:
+def _file_digest(path: Path, unchanged: tuple[int, ...]) -> bytes:
     """Content of a file as it was then: a study asks for the same files' again with every stage it looks up."""
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").digest()

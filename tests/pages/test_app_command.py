@@ -14,7 +14,7 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from metapt_explore import app_terminal, frame, setup_starter
+from metapt_explore import app_terminal, setup_starter
 
 
 def test_it_listens_on_this_machine_only_and_needs_no_repository(tmp_path: Path) -> None:
@@ -33,23 +33,32 @@ def test_it_listens_on_this_machine_only_and_needs_no_repository(tmp_path: Path)
                 except OSError:
                     assert server.poll() is None and time.monotonic() < end, "the server did not start"
                     time.sleep(0.1)
-            (streamlit,) = psutil.Process(server.pid).children()
+            streamlit = psutil.Process(server.pid)
             assert {c.laddr.ip for c in streamlit.net_connections() if c.status == "LISTEN"} == {"127.0.0.1"}
             assert streamlit.environ()["METAPT_WORKSPACE"] == str(tmp_path / "mine")
         finally:
-            for child in psutil.Process(server.pid).children():
-                child.terminate()
-        assert server.wait(20) is not None
+            server.terminate()
+        server.wait(20)
+        # Whoever stops the command has stopped the server.
+        with socket.socket() as again:
+            assert again.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_pages_lead_to_one_another_from_the_installed_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup_starter, "is_set_up", lambda: True)
     monkeypatch.setenv("METAPT_WORKERS", "0")
     monkeypatch.setenv("METAPT_WORKSPACE", str(tmp_path))
-    at = AppTest.from_file(frame.__file__, default_timeout=60).run()
+    at = AppTest.from_file(str(app_terminal.SCRIPT), default_timeout=60).run()
     assert not at.exception and at.title[0].value == "metapt_explore"
     at.button(key="own_texts").click().run()
     assert not at.exception and at.title[0].value == "Texts"
+
+
+def test_no_pages_of_streamlits_own_lie_beside_the_script() -> None:
+    """Streamlit would show them alone, without the frame, to whoever opens another address first."""
+    assert not (app_terminal.SCRIPT.parent / "pages").exists()
+    # The script's folder stands first on the path of modules: nothing there may be called as others are.
+    assert {file.name for file in app_terminal.SCRIPT.parent.glob("*.py")} == {"__init__.py", "main.py"}
 
 
 def test_settings_are_those_of_the_repository() -> None:

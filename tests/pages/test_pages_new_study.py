@@ -30,6 +30,12 @@ def reviews(tmp_path: Path) -> Path:
     return file
 
 
+def template(at: AppTest) -> Any:
+    """The field that says how a text is read."""
+    (field,) = (field for field in at.text_area if "How a text is read" in field.label)
+    return field
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StudyConfig, Any]]:
     found: list[tuple[StudyConfig, Any]] = []
@@ -68,7 +74,9 @@ def test_a_file_becomes_a_study(
     assert at.title[0].value == "Clusters", "the page that comes next is open"
 
 
-def test_numbers_as_labels_are_asked_about_and_the_column_says_how_a_text_is_read(show: Open, tmp_path: Path) -> None:
+def test_numbers_as_labels_are_asked_about_and_the_column_says_how_a_text_is_read(
+    show: Open, tmp_path: Path, reviews: Path
+) -> None:
     file = tmp_path / "news.csv"
     rows = [f"report {n} on {word},{value}" for n in range(20) for value, word in enumerate(("war", "sport", "trade"))]
     file.write_text("text,news_topic\n" + "\n".join(rows) + "\n", encoding="utf-8")
@@ -76,7 +84,9 @@ def test_numbers_as_labels_are_asked_about_and_the_column_says_how_a_text_is_rea
     at.text_input(key="new_path").set_value(str(file)).run()
     assert not at.exception
     assert "0, 1, 2: a number is no word" in said(at, "warning")
-    assert at.text_area(key="new_template_news_topic").value == "{text}\nNews topic:"
+    assert template(at).value == "{text}\nNews topic:"
+    at.text_input(key="new_path").set_value(str(reviews)).run()
+    assert template(at).value == "{text}\nSentiment:", "another file, another guess"
 
 
 def test_groupings_baselines_and_examples_are_chosen(
@@ -163,7 +173,7 @@ def test_what_does_not_make_a_study_is_said_and_nothing_is_lost(
     at.button(key="create").click().run()
     assert "Choose a downstream task" in said(at, "error")
     at.multiselect(key="new_tasks").set_value(["trec"]).run()
-    at.text_area(key="new_template_stars").set_value("no place for it").run()
+    template(at).set_value("no place for it").run()
     at.button(key="create").click().run()
     assert not at.exception and "{text} exactly once" in said(at, "error") and not asked
     assert at.multiselect(key="new_tasks").value == ["trec"]

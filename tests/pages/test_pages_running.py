@@ -62,6 +62,16 @@ def test_what_is_at_work_is_shown_first(show: Open, demo: Workspace, running: An
     assert not at.exception and at.selectbox(key="method").value == "PPT" and metrics(at)["Status"] == "running"
 
 
+def test_a_start_that_is_being_made_is_no_pretraining(show: Open, demo: Workspace, running: Any) -> None:
+    index = demo.index("demo")
+    entry = next(e for e in index if e["kind"] == "prompt" and e["method"] == "PPT")
+    running(demo, "demo", 1, "PPT")
+    # The same artifact under the name of PT: prompts of PT are listed, too, and the page does not offer them.
+    write_json(demo.study_folder("demo") / "index.json", [*index, {**entry, "method": "PT"}])
+    at = show(demo.folder, "pretraining")
+    assert not at.exception and at.selectbox(key="method").value == "PPT"
+
+
 def test_before_the_first_step_the_curve_says_so(show: Open, demo: Workspace, running: Any) -> None:
     running(demo, "demo", 0)
     at = show(demo.folder, "pretraining")

@@ -291,3 +291,22 @@ def test_studies_of_one_process_share_their_model_as_long_as_one_holds_it(world:
     del first, backbone
     gc.collect()
     assert gone() is None, "nobody holds the model: its memory is free"
+
+
+def test_a_study_has_the_shared_model_to_itself(world: Path, tmp_path: Path) -> None:
+    one, other = (Study(config_of(world, name=name), tmp_path, Progress()) for name in ("one", "other"))
+    backbone = one.backbone
+    reader = backbone.reader(one.config.auxiliary_tasks, "test")
+    bank = backbone.bank(["so good"], reader)
+    backbone.halve_passes(4)
+    backbone.on_notice("said to one")
+    assert other.backbone is backbone and backbone.rows_limit == other.config.model.rows_per_pass
+    assert backbone.bank(["so good"], reader) is not bank, "another study's texts are not there"
+    backbone.on_notice("said to the other")
+    assert one.backbone is backbone
+    backbone.on_notice("said to one again")
+    assert [said for said in one.progress.state.notices if said.startswith("said")] == [
+        "said to one",
+        "said to one again",
+    ]
+    assert [said for said in other.progress.state.notices if said.startswith("said")] == ["said to the other"]

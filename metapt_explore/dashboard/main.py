@@ -1,0 +1,5 @@
+"""The dashboard of an installed package: what `app.py` is in the repository."""
+
+from metapt_explore.frame import show
+
+show()
