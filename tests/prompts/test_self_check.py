@@ -109,7 +109,7 @@ UNFIT = {
         "its attention cannot be replaced",
     ),
     # No attention at all.
-    "Mamba": ({"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}, "cannot be used with the"),
+    "Mamba": ({"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}, "its attention cannot be replaced"),
     # The head scales its scores.
     "Cohere": (
         {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4},
