@@ -142,7 +142,7 @@ def guess_template(columns: Columns, classes: Collection[str]) -> str:
 
 
 def can_be_said(word: str) -> bool:
-    """Whether a label word has a letter: a model was told little by what people write behind numbers.
+    """Whether a label word has a letter: a number is no word that a model would write behind a text.
 
     Example:
         >>> can_be_said("sports"), can_be_said("3")
