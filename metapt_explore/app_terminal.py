@@ -27,8 +27,8 @@ def open_dashboard(workspace: Path | None, port: int, address: str) -> int:
         address: On which address; only this machine reaches 127.0.0.1.
 
     Returns:
-        The server's exit code, 0 where it was stopped with Ctrl-C; on POSIX it does not return, as this process becomes the
-        server.
+        The server's exit code, 0 where it was stopped with Ctrl-C. On POSIX it does not return: this process becomes
+        the server.
     """
     settings = {**SETTINGS, "server.port": str(port), "server.address": address}
     command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
