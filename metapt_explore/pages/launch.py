@@ -67,7 +67,7 @@ def _log(workspace: Workspace, name: str) -> None:
 def _add_method(workspace: Workspace, name: str) -> None:
     """A form for one more method; the study keeps all that it has."""
     config = shared.study_config(workspace, name)
-    with st.expander("Add a method", key="add_method"), st.form("method", border=False):
+    with st.expander("Add a method", key="add_method"), st.form("new_method", border=False):
         own_key = f"method_{name}"
         shared_settings = config.pretraining
         one, two, three = st.columns(3)

@@ -31,6 +31,10 @@ CAPTION_POOLED = (
     "prompt learns the pooled task; batches differ, so neighbouring points jump. "
 )
 
+#: In the session: the method and seed that the page showed by itself, and those that it shows next. Who has chosen
+#: others looks at those undisturbed.
+FOLLOWED, FOLLOW_TO = "pretraining_followed", "pretraining_follow_to"
+
 
 def _page(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
@@ -48,13 +52,26 @@ def _page(workspace: Workspace, name: str) -> None:
     seeds = config.evaluation.init_seeds
     # What is being pre-trained right now is what one came to see.
     first, seed_first = (active and _at_work(workspace, name, pretrained, seeds)) or ((meta or pretrained)[0], seeds[0])
+    state = st.session_state
+    if FOLLOW_TO in state:
+        state["method"], state["init_seed"] = state[FOLLOWED] = state.pop(FOLLOW_TO)
     method = left.selectbox("Method", pretrained, index=pretrained.index(first), key="method", **kept)
     seed = right.selectbox("Initialisation seed", seeds, index=seeds.index(seed_first), key="init_seed", **kept)
-    st.caption("PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training.")
+    st.caption(
+        "PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training."
+        + (" The page follows the one that is at work, unless you choose another." if active else "")
+    )
     chosen = config.method(method)
+    if (method, seed) == (first, seed_first):
+        state[FOLLOWED] = (method, seed)
 
     def curves() -> None:
         with shared.guard():
+            if active and state.get(FOLLOWED) == (method, seed):
+                now = _at_work(workspace, name, pretrained, seeds)
+                if now and now != (method, seed):
+                    state[FOLLOW_TO] = now
+                    st.rerun()
             entry = next(iter(shared.entries(workspace, name, "prompt", method=method, init_seed=seed)), None)
             _curves(workspace, name, config, chosen, entry)
 

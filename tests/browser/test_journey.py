@@ -87,6 +87,37 @@ def wait_for_job(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
+@contextlib.contextmanager
+def held(tmp_path: Path, points: int = 40) -> Iterator[None]:
+    """Holds the one job of a workspace once its curve has points: it cannot end while the browser takes its time."""
+    workspace, pid = tmp_path / "workspace", 0
+    end = time.monotonic() + 120
+    while not pid:
+        curves = [file.read_text().count("\n") for file in workspace.glob("artifacts/prompt-*/metrics.jsonl")]
+        jobs = [json.loads(file.read_text()) for file in workspace.glob("studies/*/job.json")]
+        running = [job["pid"] for job in jobs if job["status"] == "running"]
+        if max(curves, default=0) >= points and running:
+            pid = running[0]
+        assert time.monotonic() < end, f"no curve of {points} points: {curves}, {jobs}"
+        time.sleep(0.02)
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def cancel_job(page: Any, tmp_path: Path) -> None:
+    """Clicks Cancel, and waits until the job has been asked to stop."""
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    end = time.monotonic() + 60
+    while not list((tmp_path / "workspace").glob("studies/*/cancel")):
+        assert time.monotonic() < end, "Cancel was clicked, and nobody asked the job to stop"
+        time.sleep(0.02)
+
+
 def open_page(page: Any, name: str) -> None:
     """Clicks a page's link until its heading is there: a click while the page before is being redrawn can be lost."""
     from playwright.sync_api import expect
@@ -142,13 +173,15 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
         page.get_by_role("button", name="Start this study").click()
         expect(page.get_by_role("heading", name="tiny", exact=True)).to_be_visible()
 
-        page.get_by_role("link", name="Pre-training", exact=True).first.click()
-        page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
-        first = page.wait_for_function(points).json_value()
+        with held(tmp_path):
+            page.get_by_role("link", name="Pre-training", exact=True).first.click()
+            page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
+            first = page.wait_for_function(points).json_value()
         second = page.wait_for_function(f"() => {{ const n = ({points})(); return n > {first} && n }}").json_value()
 
-        page.get_by_role("link", name="Start", exact=True).first.click()
-        page.get_by_role("button", name="Cancel", exact=True).click()
+        with held(tmp_path):
+            page.get_by_role("link", name="Start", exact=True).first.click()
+            cancel_job(page, tmp_path)
         expect(page.get_by_text("cancelled").first).to_be_visible()
         page.reload()
         page.get_by_role("button", name="Resume", exact=True).click()
@@ -227,9 +260,10 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
 
         open_page(page, "Pre-training")
         page.get_by_role("button", name="Pre-train and compare").click()
-        page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
-        first = page.wait_for_function(points).json_value()
-        page.get_by_role("button", name="Cancel", exact=True).click()
+        with held(tmp_path):
+            page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
+            first = page.wait_for_function(points).json_value()
+            cancel_job(page, tmp_path)
         expect(page.get_by_text("Cancelled at")).to_be_visible()
         page.get_by_role("button", name="Resume", exact=True).click()
         expect(page.get_by_text("This study is finished").first).to_be_visible(timeout=300_000)

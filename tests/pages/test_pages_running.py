@@ -62,6 +62,20 @@ def test_what_is_at_work_is_shown_first(show: Open, demo: Workspace, running: An
     assert not at.exception and at.selectbox(key="method").value == "PPT" and metrics(at)["Status"] == "running"
 
 
+def test_the_page_follows_what_is_at_work_until_another_is_chosen(show: Open, demo: Workspace, running: Any) -> None:
+    running(demo, "demo", 2, "MetaPT")
+    at = show(demo.folder, "pretraining")
+    assert at.selectbox(key="method").value == "MetaPT"
+    finish = demo.artifact(next(e["id"] for e in demo.index("demo") if e.get("method") == "MetaPT")).folder
+    handmade.make_running(demo, "demo", 1, "PPT")
+    write_json(finish / "stage.json", {**json.loads((finish / "stage.json").read_text()), "status": "failed"})
+    at.run()
+    assert not at.exception and at.selectbox(key="method").value == "PPT"
+    at.selectbox(key="method").set_value("MetaPT").run()
+    at.run()
+    assert not at.exception and at.selectbox(key="method").value == "MetaPT"
+
+
 def test_a_start_that_is_being_made_is_no_pretraining(show: Open, demo: Workspace, running: Any) -> None:
     index = demo.index("demo")
     entry = next(e for e in index if e["kind"] == "prompt" and e["method"] == "PPT")
