@@ -85,7 +85,8 @@ def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, di
     else:
         guessed = guess_labels(table[columns.label])
         st.caption("A class for each value of the label column; the word is what the model says for it. Correct both.")
-    examples = {} if columns.label is None else _examples(table, columns)
+    wanted = {of["value"].strip() for of in list(guessed.values())[:MOST_CLASSES]}
+    examples = {} if columns.label is None else _examples(table, columns, wanted)
     frame = pd.DataFrame(
         [
             {
@@ -115,11 +116,14 @@ def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, di
     return labels, columns.label is not None
 
 
-def _examples(table: dict[str, list[Any]], columns: Columns) -> dict[str, str]:
-    """Value of the label column to the beginning of its first text."""
+def _examples(table: dict[str, list[Any]], columns: Columns, wanted: set[str]) -> dict[str, str]:
+    """Each wanted value of the label column to the beginning of its first text."""
     found: dict[str, str] = {}
     for label, text in zip(table[columns.label or ""], table[columns.text], strict=True):
-        if label is not None and text is not None and (value := cell_text(label).strip()) not in found:
+        if len(found) == len(wanted):
+            break
+        value = "" if label is None else cell_text(label).strip()
+        if value in wanted and value not in found and text is not None:
             found[value] = " ".join(str(text).split())[:EXAMPLE_LETTERS]
     return found
 

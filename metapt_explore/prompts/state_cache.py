@@ -241,5 +241,5 @@ def make_cache(memory_gib: float, second_gib: float, device: torch.device) -> St
     from metapt_explore.prompts.models import home
 
     budget = second_gib * 2**30
-    behind: Tier = HostTier(budget, device) if device.type == "cuda" else DiskTier(budget, home() / "states")
+    behind: Tier = HostTier(budget, device) if device.type != "cpu" else DiskTier(budget, home() / "states")
     return StateCache(memory_gib * 2**30, behind if budget > 0 else None)

@@ -1,0 +1,290 @@
+"""The stages that scores come out of, from few-shot splits to baselines; `study.Study` adds what looks at them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.config import (
+    BaselineConfig,
+    Family,
+    MethodConfig,
+    Placement,
+    StudyConfig,
+    TaskConfig,
+    load_study,
+    load_task,
+)
+from metapt_explore.errors import UserError, nearest
+from metapt_explore.pretraining.budget import outer_steps, tuning_of
+from metapt_explore.prompts.backbone import Backbone
+from metapt_explore.runs import cluster_stages, data_stages, prompt_stages, task_stages
+from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.baseline_cost import baseline_key
+from metapt_explore.runs.baseline_stage import UNITS, baseline_recipe
+from metapt_explore.runs.chosen_tasks import chosen_tasks_recipe
+from metapt_explore.runs.data_stages import Recipe
+from metapt_explore.runs.label_stage import labels_recipe
+from metapt_explore.runs.progress import Progress
+from metapt_explore.runs.prompt_starts import find_start
+from metapt_explore.runs.study_model import StudyModel
+from metapt_explore.runs.work import MODEL_STAGES, estimate
+from metapt_explore.runs.workspace import Workspace
+
+
+class StudyPipeline:
+    """The stages, each made when it is first asked for (see `study.Study`, which is what to use)."""
+
+    def __init__(
+        self,
+        source: str | Path | dict[str, Any] | StudyConfig,
+        workspace: str | Path | Workspace | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.config = source if isinstance(source, StudyConfig) else load_study(source)
+        self.workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+        self.progress = progress or Progress()
+        # The progress is looked up anew each time: a run gives the study another one.
+        self.model = StudyModel(self.config, lambda message: self.progress.notice(message))
+        self.tasks: dict[str, TaskConfig] = {}
+        for name in self.config.evaluation.tasks:
+            task = load_task(name)
+            if task.name in self.tasks:
+                raise UserError(f"Two tasks of the study are called '{task.name}'; rename one in its YAML file.")
+            self.tasks[task.name] = task
+        self.progress.plan(estimate(self.config, self.tasks))
+        self._saved = False
+
+    def split(self, task: str, shots: int | None = None) -> Artifact:
+        """Few-shot splits of a downstream task; `shots` is one of `evaluation.more_shots`."""
+        recipe = data_stages.split_recipe(self.config.at_shots(shots), self._task(task))
+        if shots is None:
+            return self._make(f"split/{task}", recipe, 1, task=task)
+        return self._make(f"split/{task}", recipe, 1, kind="split at other shots", task=task, shots=shots)
+
+    def _all_splits(self) -> dict[str, Artifact]:
+        """Splits of every task at every number of shots: no dev or test row of any may be pre-trained on."""
+        splits = {name: self.split(name) for name in self.tasks}
+        for shots in self.config.evaluation.more_shots:
+            splits |= {f"{name} at {shots} shots": self.split(name, shots) for name in self.tasks}
+        return splits
+
+    def texts(self) -> Artifact:
+        """The pre-training texts, decontaminated against every dev and test row of the study."""
+        return self._make("texts", data_stages.texts_recipe(self.config, self._all_splits()), 1)
+
+    def embeddings(self) -> Artifact:
+        """Sentence embeddings of the texts."""
+        texts = self.texts()
+        recipe = data_stages.embeddings_recipe(self.config, texts, self.model.device, self._advance)
+        return self._make("embeddings", recipe, texts.summary["kept"])
+
+    def labels(self) -> Artifact | None:
+        """Labels found for the texts, where the study asks for that."""
+        labelling = self.config.labelling
+        if labelling is None:
+            return None
+        texts = self.texts()
+        recipe = labels_recipe(
+            self.config,
+            labelling,
+            texts,
+            self.embeddings() if labelling.by == "classifier" else None,
+            self._all_splits() if labelling.by == "classifier" else {},
+            self.model.identity,
+            lambda: self.backbone,
+            self.model.device,
+            self._advance,
+        )
+        return self._make(f"labels/{labelling.by}", recipe, texts.summary["kept"])
+
+    def clusters(self, name: str) -> Artifact:
+        """The clustering of that name."""
+        like_name = self.config.clustering(name).like
+        like = self.clusters(like_name) if like_name else None
+        recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like)
+        return self._make(f"clusters/{name}", recipe, 1, clustering=name)
+
+    def auxiliary_tasks(self, clustering: str | list[str] | None) -> Artifact:
+        """Auxiliary tasks out of a clustering, or several together; None is one pool of all labelled rows."""
+        names = [clustering] if isinstance(clustering, str) else list(clustering or [])
+        soft = self.config.auxiliary_tasks.softness > 0
+        if len(names) > 1 or (names and soft):
+            parts = [task_stages.Part(name, self.clusters(name), self._copied(name)) for name in names]
+            embeddings = self.embeddings() if soft else None
+            recipe = task_stages.joined_tasks_recipe(self.config, self.texts(), parts, embeddings, self.labels())
+        else:
+            clusters = self.clusters(names[0]) if names else None
+            recipe = cluster_stages.tasks_recipe(self.config, self.texts(), clusters, self.labels())
+        called = " + ".join(names) or "pool"
+        return self._make(f"tasks/{called}", recipe, 1, clustering=called)
+
+    def _copied(self, name: str) -> Artifact | None:
+        """Random groups: the clustering whose sizes they copy, in the end."""
+        clustering = self.config.clustering(name)
+        if clustering.algorithm != "random_groups" or clustering.like is None:
+            return None
+        return self._copied(clustering.like) or self.clusters(clustering.like)
+
+    def tasks_of(self, method: MethodConfig) -> Artifact:
+        """The auxiliary tasks that a method learns from: those of its clustering, or some of them."""
+        tasks = self.auxiliary_tasks(method.clustering)
+        if not (method.without or method.only):
+            return tasks
+        called = " + ".join(method.clusterings)
+        recipe = chosen_tasks_recipe(tasks, called, method.without, method.only, f"method '{method.name}'")
+        # Another name in the study's list: the entry of all tasks stays.
+        title = recipe[0].title.removeprefix("auxiliary tasks ")
+        return self._make(f"tasks/{called} {title}", recipe, 1, kind="some tasks", clustering=f"{called} {title}")
+
+    def task_names(self, clustering: str | list[str] | None) -> dict[int, str]:
+        """What the auxiliary tasks of a clustering, or of several, are called: as their clusters; empty for a pool."""
+        told = self.auxiliary_tasks(clustering).summary.get("names")
+        if told is not None:
+            return {int(task): str(name) for task, name in told.items()}
+        if not isinstance(clustering, str) or self.config.auxiliary_tasks.classes == "clusters":
+            return {}
+        clusters = self.clusters(clustering).summary["clusters"]
+        return {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters}
+
+    def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
+        """The prompt of a method for one initialisation seed (the first of the study when absent)."""
+        init_seed = self._seed(init_seed)
+        chosen = self.config.method(method)
+        steps = outer_steps(chosen, self.config.pretraining) if chosen.kind != "pt" else 1
+        recipe = self.prompt_recipe(chosen, init_seed)
+        return self._make(f"prompt/{method}/{init_seed}", recipe, steps, method=method, init_seed=init_seed)
+
+    def prompt_recipe(self, method: MethodConfig, init_seed: int) -> Recipe:
+        """The question of `prompt`, and how it is answered."""
+        pretrained = method.kind != "pt"
+        return prompt_stages.prompt_recipe(
+            self.config,
+            method,
+            init_seed,
+            self.texts() if pretrained else None,
+            self.tasks_of(method) if pretrained else None,
+            self.labels() if pretrained else None,
+            find_start(self.config, method, self.workspace, self.model.identity["model"]),
+            self.model.identity,
+            self.placement,
+            lambda: self.backbone,
+            self._advance,
+            [self.clusters(name) for name in method.topics.clusterings] if method.topics else [],
+        )
+
+    def fewshot(self, method: str, task: str, init_seed: int | None = None, shots: int | None = None) -> Artifact:
+        """Few-shot evaluation of one prompt on one task, over the data seeds that go with its initialisation seed.
+
+        Args:
+            method: The method.
+            task: One of the study's tasks.
+            init_seed: The initialisation seed (the first of the study when absent).
+            shots: One of `evaluation.more_shots`, where that is asked for.
+        """
+        init_seed = self._seed(init_seed)
+        recipe = self.fewshot_recipe(method, self._task(task), init_seed, self.prompt(method, init_seed), shots)
+        steps = tuning_of(self.config.method(method), self.config).steps
+        of: dict[str, Any] = {"method": method, "task": task, "init_seed": init_seed}
+        if shots is None:
+            return self._make(f"fewshot/{method}/{task}/{init_seed}", recipe, steps, **of)
+        key = f"fewshot/{method}/{task} at {shots} shots/{init_seed}"
+        return self._make(key, recipe, steps, kind="fewshot at other shots", **of, shots=shots)
+
+    def fewshot_recipe(
+        self, method: str, task: TaskConfig, init_seed: int, prompt: Artifact, shots: int | None = None
+    ) -> Recipe:
+        """The question of `fewshot`, and how it is answered."""
+        return prompt_stages.fewshot_recipe(
+            self.config.at_shots(shots),
+            task,
+            self.config.method(method),
+            init_seed,
+            self.split(task.name, shots),
+            prompt,
+            self.model.identity,
+            lambda: self.backbone,
+            self._advance,
+        )
+
+    def baseline(self, name: str, task: str, init_seed: int | None = None) -> Artifact:
+        """A baseline on one task, over all data seeds.
+
+        Args:
+            name: One of the study's baselines.
+            task: One of its tasks.
+            init_seed: For baselines with an initialisation (`BaselineConfig.seeded`); the study's first when absent.
+        """
+        chosen, of_task = self.config.baseline(name), self._task(task)
+        seed = self._seed(init_seed) if chosen.seeded else None
+        recipe = self.baseline_recipe(chosen, of_task, seed)
+        of: dict[str, Any] = {"method": name, "task": task} | ({} if seed is None else {"init_seed": seed})
+        return self._make(baseline_key(chosen, task, seed), recipe, UNITS, **of)
+
+    def baseline_recipe(self, baseline: BaselineConfig, task: TaskConfig, init_seed: int | None) -> Recipe:
+        """The question of `baseline`, and how it is answered."""
+        return baseline_recipe(
+            self.config,
+            baseline,
+            task,
+            init_seed,
+            self.split(task.name),
+            self.model.identity,
+            self.model.device,
+            lambda: self.backbone,
+            self._advance,
+        )
+
+    @property
+    def family(self) -> Family:
+        """The language model's family, read from its files."""
+        return self.model.family
+
+    @property
+    def placement(self) -> Placement:
+        """Where the prompt stands: what the study says, else the family's first."""
+        return self.model.placement
+
+    @property
+    def backbone(self) -> Backbone:
+        """The frozen language model, loaded when it is first needed."""
+        return self.model.backbone
+
+    def _make(self, key: str, recipe: Recipe, units: int, kind: str | None = None, **of: Any) -> Artifact:
+        """Makes a stage's artifact; `kind` is what the study's list calls it, where that is not its own kind."""
+        stage, compute = recipe
+        if not self._saved:
+            self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
+            self._saved = True
+        artifact = self.workspace.artifact(stage.id)
+        # Pages find a running artifact through the index, so it is entered before it is made.
+        self.workspace.add_to_index(
+            self.config.name, {"kind": kind or stage.kind, "id": stage.id, "title": stage.title, **of}
+        )
+        if not artifact.is_whole:
+            with_model = key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement", "lens")
+            if with_model and not self.model.loaded:
+                # Loading counts for no method.
+                self.progress.begin("", "loading the language model", 1)
+                self.backbone  # noqa: B018
+            self.progress.begin(key, stage.title, units)
+            artifact = self.workspace.make(stage, compute, lambda: self.progress.advance(0))
+            self.progress.advance(units)
+        self.progress.finish(key)
+        return artifact
+
+    def _advance(self, done: int) -> None:
+        self.progress.advance(done)
+
+    def _task(self, name: str) -> TaskConfig:
+        if name not in self.tasks:
+            raise UserError(f"The study has no task '{name}'. {nearest(name, self.tasks)}")
+        return self.tasks[name]
+
+    def _seed(self, init_seed: int | None) -> int:
+        seeds = self.config.evaluation.init_seeds
+        if init_seed is None:
+            return seeds[0]
+        if init_seed not in seeds:
+            raise UserError(f"Initialisation seed {init_seed} is not among evaluation.init_seeds {seeds}.")
+        return init_seed
