@@ -15,6 +15,8 @@ from metapt_explore.statistics.holm import holm
 
 #: Comparisons whose figures are drawn; all are in the table.
 DRAWN = 4
+#: Up to so many needed pairs are named.
+MOST_PAIRS = 1000
 
 
 def add_answer(document: Document, record: Record, asked: list[Question], found: list[Comparison]) -> None:
@@ -82,7 +84,7 @@ def question_table(asked: list[Question], found: list[Comparison]) -> pd.DataFra
                 "degrees of freedom": "–" if answer.df is None else f"{answer.df:.1f}".removesuffix(".0"),
                 "pairs": answer.pairs,
                 "wins–ties–losses": f"{answer.wins}–{answer.ties}–{answer.losses}",
-                "pairs needed": answer.seeds_needed.observed or "–",
+                "pairs needed": _needed(answer.seeds_needed.observed),
                 "verdict": answer.verdict,
             }
         )
@@ -116,3 +118,10 @@ def _lines(answer: Comparison) -> list[figures.Difference]:
 
 def _drawable(low: float | None, high: float | None) -> tuple[float, float]:
     return (float("nan"), float("nan")) if low is None or high is None else (low, high)
+
+
+def _needed(pairs: int | None) -> int | str:
+    """More than anyone will compute is said as such: the exact number would look like knowledge."""
+    if pairs is None:
+        return "–"
+    return pairs if pairs <= MOST_PAIRS else f"over {MOST_PAIRS:,}"

@@ -88,12 +88,14 @@ def spread_ratios(
     means = (float(np.mean([a for a, _ in known])), float(np.mean([b for _, b in known]))) if known else None
     whole = all(log is not None for log in logs)
     together = [values for values in drawn if values is not None]
+    with np.errstate(invalid="ignore"):  # samples without a deviation are infinite either way; `_ratio` leaves them out
+        of_all = np.mean(together, axis=0) if whole and len(together) == len(logs) else None
     found.append(
         _ratio(
             None,
             means,
             float(np.mean([log for log in logs if log is not None])) if whole else None,
-            np.mean(together, axis=0) if whole and len(together) == len(logs) else None,
+            of_all,
             confidence,
             worst(own.mean(axis=1), other.mean(axis=1)),
         )
