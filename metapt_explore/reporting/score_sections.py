@@ -53,7 +53,11 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
         document.add(Table(pd.DataFrame(rows), caption))
     if figures.whole_units(record.results).any():
         caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
-        document.add(Figure("pairs", figures.paired_lines(record.results, methods), caption))
+        # Baselines, some of them far below, would press the methods' spread, which is the question, into a strip.
+        own = [name for name in methods if name in {method["name"] for method in record.study["methods"]}]
+        if len(own) < len(methods):
+            caption += " Baselines are in the table of scores."
+        document.add(Figure("pairs", figures.paired_lines(record.results, own), caption))
     sources = pd.concat([variance_sources(record.results, m).assign(method=m) for m in methods], ignore_index=True)
     pooled = sources[sources["task"] == "all tasks"]
     if pooled["share"].notna().any():
