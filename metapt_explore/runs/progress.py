@@ -12,6 +12,9 @@ from metapt_explore.runs.work import MODEL_STAGES
 
 #: Seconds of measured work from which its rate is believed.
 BELIEVED_AFTER = 2.0
+#: Share of the planned work after which what was measured before counts half: a machine is slow or busy for some hours
+#: (another job, a pause), and what comes is like the last part, not like the whole.
+HALVED_BY = 0.1
 
 
 @dataclass
@@ -47,8 +50,8 @@ class Progress:
     """Follows the stages of a study.
 
     Work is estimated in tokens sent through the language model, which is nearly all of the cost. The
-    rate is measured while it runs, over stages with the language model that were really computed;
-    until the first of them there is no estimate of the time left.
+    rate is measured while it runs, over stages with the language model that were really computed, the
+    last of them above all; until the first of them there is no estimate of the time left.
 
     Args:
         listener: Called with the state whenever something has moved.
@@ -112,8 +115,10 @@ class Progress:
         """A stage is there, computed now or found."""
         if self._current == key:
             if key.startswith(MODEL_STAGES):
-                self._computed_seconds += time.monotonic() - self._began
-                self._computed_work += self._planned.get(key, 0.0)
+                work = self._planned.get(key, 0.0)
+                kept = 0.5 ** (work / (HALVED_BY * (sum(self._planned.values()) or 1.0)))
+                self._computed_seconds = kept * self._computed_seconds + time.monotonic() - self._began
+                self._computed_work = kept * self._computed_work + work
             self._current = None
         self._finished.add(key)
         self._publish()

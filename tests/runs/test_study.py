@@ -249,6 +249,19 @@ def test_time_left_goes_by_the_language_models_own_rate(monkeypatch: pytest.Monk
     assert progress.state.seconds_left == pytest.approx(0)
 
 
+def test_time_left_goes_by_the_last_part_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("metapt_explore.runs.progress.time.monotonic", lambda: now[0])
+    progress = Progress()
+    progress.plan({f"fewshot/{n}": 10.0 for n in range(10)})
+    for n, seconds in enumerate((1000.0, 10.0, 10.0)):
+        progress.begin(f"fewshot/{n}", "", 1)
+        now[0] += seconds
+        progress.finish(f"fewshot/{n}")
+    # A tenth of the work halves what was before: (1000 / 4 + 10 / 2 + 10) seconds for (10 / 4 + 10 / 2 + 10) units.
+    assert progress.state.seconds_left == pytest.approx(70 * 265 / 17.5)
+
+
 def test_a_study_that_is_run_without_a_job_is_one(world: Path, tmp_path: Path) -> None:
     """`Study.run()` in a notebook holds the lock and shows as a job, like any other run."""
     workspace = Workspace(tmp_path)
