@@ -53,8 +53,9 @@ def _page(workspace: Workspace, name: str) -> None:
     # What is being pre-trained right now is what one came to see.
     first, seed_first = (active and _at_work(workspace, name, pretrained, seeds)) or ((meta or pretrained)[0], seeds[0])
     state = st.session_state
-    if FOLLOW_TO in state:
-        state["method"], state["init_seed"] = state[FOLLOWED] = state.pop(FOLLOW_TO)
+    follow = state.pop(FOLLOW_TO, None)
+    if follow and follow[0] in pretrained and follow[1] in seeds:  # another study may have been opened since
+        state["method"], state["init_seed"] = state[FOLLOWED] = follow
     method = left.selectbox("Method", pretrained, index=pretrained.index(first), key="method", **kept)
     seed = right.selectbox("Initialisation seed", seeds, index=seeds.index(seed_first), key="init_seed", **kept)
     st.caption(
