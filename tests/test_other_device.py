@@ -14,16 +14,23 @@ from typing import Any
 
 import pytest
 import torch
+from packaging.version import Version
 from run_on_device import CASES
 
 HERE = Path(__file__).parent
+old_torch = pytest.mark.skipif(
+    Version(torch.__version__) < Version("2.13"), reason="a device written in Python needs torch 2.13"
+)
 no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 
 
-@pytest.fixture(scope="module", params=["other", pytest.param("cuda", marks=no_gpu)])
+@pytest.fixture(scope="module", params=[pytest.param("other", marks=old_torch), pytest.param("cuda", marks=no_gpu)])
 def told(request: pytest.FixtureRequest, world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [sys.executable, str(HERE / "run_on_device.py"), str(world), str(tmp_path_factory.mktemp("devices"))]
-    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
     done = subprocess.run([*command, request.param], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-5000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -65,9 +65,14 @@ def _note(watches: list[PeakWatch]) -> None:
 
 
 def _on_gpu() -> bool:
-    """Whether this process uses a GPU; torch is not loaded for the answer."""
+    """Whether this process keeps something on a GPU; torch is not loaded for the answer.
+
+    That CUDA is initialised is not enough: asking for a GPU's name does that, beside a model on the CPU.
+    """
     torch = sys.modules.get("torch")
-    return torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
+    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return False
+    return bool(torch.cuda.memory_reserved() > 0)
 
 
 def _set_back() -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import tiny
+import torch
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.background_sections import terms_of
 from metapt_explore.reporting.report import make_report
 from metapt_explore.reporting.tables import agreement_table
+from metapt_explore.runs.peak_memory import PeakWatch
 from metapt_explore.runs.record import FIRST, Record, record_of
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
@@ -125,6 +127,23 @@ def test_watches_within_one_another() -> None:
     (outer, inner), (both, same) = (map(float, line.split()) for line in found.splitlines())
     assert outer >= inner + 60
     assert both == same > 120
+
+
+def test_a_model_on_the_cpu_beside_an_idle_gpu_takes_host_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that was only asked for its name has nothing to say of a study on the CPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 0)
+    with PeakWatch() as idle:
+        pass
+    assert idle.peak > 10
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 3 * 2**20)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 2 * 2**20)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    with PeakWatch() as used:
+        pass
+    assert used.peak == 2
 
 
 def test_baselines_have_accounts_and_cells(world: Path, tmp_path: Path) -> None:
