@@ -56,8 +56,8 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
 
     Primary is the first MetaPT method whose groups are not random, against the first PPT: the claim under test. The
     others are: the same against a further PPT on the same terms, against its own random groups (do the
-    clusters matter, or would any groups do?), each pre-trained method against PT, and PPT against a PT that may tune
-    for as long.
+    clusters matter, or would any groups do?), every further PPT against the first (another recipe), each pre-trained
+    method against PT, and PPT against a PT that may tune for as long.
 
     Args:
         study: The study's settings as plain values (`Record.study`).
@@ -95,6 +95,9 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         for control in same_sizes or same_recipe:
             text = f"Do the clusters of {name} matter, or would any groups do?"
             found.append(Question(text, name, control["name"]))
+    for other in pooled[1:]:
+        text = f"Does {other['name']} beat {pooled[0]['name']}?"
+        found.append(Question(text, other["name"], pooled[0]["name"]))
     for method in [*pooled[:1], *meta]:
         if plain:
             found.append(Question(f"Does {method['name']} beat no pre-training?", method["name"], plain[0]["name"]))

@@ -58,3 +58,12 @@ def test_random_groups_of_the_same_sizes_are_the_control_and_tasks_of_several_cl
     }  # fmt: skip
     found = questions_of(study, [method["name"] for method in study["methods"]])
     assert [(q.method, q.baseline) for q in found] == [("M-4", "R-4"), ("M-8", "R-8"), ("both", "random both")]
+
+
+def test_every_further_pooled_recipe_is_compared_with_the_first() -> None:
+    methods = [{"name": name, "kind": "ppt"} for name in ("PPT", "PPT soup", "PPT mixed")]
+    found = questions_of({"clusterings": [], "methods": methods}, ["PPT", "PPT soup", "PPT mixed"])
+    assert [(q.method, q.baseline, q.primary) for q in found] == [
+        ("PPT soup", "PPT", False),
+        ("PPT mixed", "PPT", False),
+    ]

@@ -57,6 +57,7 @@ def test_a_method_that_is_read_in_another_way(world: Path, tmp_path: Path) -> No
     assert [(q.method, q.baseline, q.primary) for q in asked] == [
         ("recipe", "PPT", True),
         ("recipe", "PPT mixed", False),
+        ("PPT mixed", "PPT", False),
     ]
     # The same scores as in a study that reads everything so.
     whole = tiny.study_tree(world, methods=[{"name": "PPT mixed", "kind": "ppt"}], verbalizer={"read": "mixed"})
