@@ -91,7 +91,7 @@ def _scores(workspace: Workspace, name: str) -> None:
         )
         st.subheader("Variance across seeds")
         shared.draw(
-            plots.seed_spread(results, methods, config.evaluation.scored_rows),
+            plots.seed_spread(*_spread(results, config, methods), config.evaluation.scored_rows),
             "seed_spread",
             "Every point is a pair of a data seed and an initialisation seed; the bar is the mean. Thin lines join the "
             "same pair: if nearly all rise from one method to the next, the difference is steady; if they cross, "
@@ -116,6 +116,15 @@ def _scores(workspace: Workspace, name: str) -> None:
         if "words" in results:
             _chosen_words(results)
         _all(results, name)
+
+
+def _spread(results: pd.DataFrame, config: StudyConfig, every: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """The scores whose spread is drawn, and of which rows: baselines far below press the methods' into a strip."""
+    names = [method.name for method in config.methods]
+    own = results[results["method"].isin(names)]
+    if own.empty or len(own) == len(results) or st.toggle("With the baselines", key="spread_of_baselines"):
+        return results, every
+    return own, names
 
 
 def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:

@@ -70,9 +70,10 @@ class HealthWatch:
         ratio = float(prompt.float().norm(dim=-1).median() / self._typical)
         if not self._said and not 1 / LIMIT <= ratio <= LIMIT:
             self._said = True
-            longer = f"{ratio:.1f} times as long as" if ratio > 1 else f"only {ratio:.2f} times as long as"
+            # Without step and ratio: a study has many prompts, and says once what is the same of all of them.
+            far = f"more than {LIMIT:g} times as long as" if ratio > 1 else f"less than 1/{LIMIT:g} as long as"
             self._notice(
-                f"{self._what}: at step {step} the prompt's vectors are {longer} the vocabulary's. Prompts far off "
-                f"that scale learn badly: use `prompt.start: vocabulary`, or a lower `{rate}`."
+                f"{self._what}: the prompt's vectors become {far} the vocabulary's. Prompts far off that scale learn "
+                f"badly: use `prompt.start: vocabulary`, or a lower `{rate}`."
             )
         return ratio

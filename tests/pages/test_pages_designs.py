@@ -16,6 +16,12 @@ from metapt_explore.runs.workspace import Workspace
 Open = Callable[..., AppTest]
 
 
+def drawn(at: AppTest) -> set[str]:
+    """Names in the legend of the spread over seeds."""
+    spread = next(chart for chart in charts(at) if any("initialisation seed" in str(t) for t in chart["data"]))
+    return {trace["name"] for trace in spread["data"] if trace.get("showlegend") and trace.get("name")}
+
+
 def test_paired_seeds_and_baselines(world: Path, tmp_path: Path, show: Open) -> None:
     methods = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
     evaluation = {"data_seeds": [1, 2], "init_seeds": [0, 1, 2], "pairing": "paired", "more_shots": [2]}
@@ -28,6 +34,9 @@ def test_paired_seeds_and_baselines(world: Path, tmp_path: Path, show: Open) -> 
     assert {"PT", "PPT", "majority", "tfidf"} <= set(table["method"])
     assert set(table.loc[table["method"] == "PPT", "seeds"]) == {3}
     assert len(charts(at)) >= 2
+    # Baselines may lie far below: they are drawn where they are asked for.
+    assert drawn(at) == {"PT", "PPT"}
+    assert drawn(at.toggle(key="spread_of_baselines").set_value(True).run()) == {"PT", "PPT", "majority", "tfidf"}
     assert not show(tmp_path, "start").exception
     # A baseline more: the grid shows what is there of each, a baseline without initialisation counting once.
     workspace = Workspace(tmp_path)

@@ -14,6 +14,7 @@ import torch
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.prompts import lens as lens_module
+from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.prompts.lens import describe_vectors, likeness, nearest_tokens
 from metapt_explore.runs.study import Study
 
@@ -77,3 +78,16 @@ def test_the_lens_of_a_study(world: Path, tmp_path: Path) -> None:
     kept = study.fewshot("PPT", "mood").tensors("prompts")["data_seed_1"]
     by_hand: list[Any] = ((kept - prompt).norm(dim=1) / prompt.norm(dim=1)).tolist()
     assert tuned["drift"].tolist() == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_prompts_of_a_study_that_outgrow_the_vocabulary_are_said_once() -> None:
+    said: list[str] = []
+    for step, factor in ((17, 3.5), (20, 4.0)):
+        watch = HealthWatch(torch.ones(10, 4), "Few-shot tuning", said.append)
+        for later in range(2):
+            watch.look(torch.full((2, 4), factor), torch.zeros(1), step + later, "evaluation.learning_rates: 0.064")
+    HealthWatch(torch.ones(10, 4), "Few-shot tuning", said.append).look(
+        torch.full((2, 4), 0.1), torch.zeros(1), 0, "evaluation.learning_rates: 0.064"
+    )
+    large, same, small = said
+    assert large == same and "more than 3 times" in large and "less than 1/3" in small
