@@ -62,17 +62,17 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
     preview = Preview(study, finished_keys(study), init_seeds) if until != "prompts" else None
     if until == "plan":
         return study.results()
+    # The study's list begins anew where a setting changed: what is finished is entered first, so that pages show it.
+    for cell in finished_cells(study, study.config.evaluation.init_seeds):
+        cell.make()
     for init_seed in init_seeds:
         for method in study.config.methods:
             study.prompt(method.name, init_seed)
         if until != "prompts":
             _scores(study, init_seed)
-    # The study's list begins anew where a setting changed: what is finished of other seeds is entered again.
-    seeds = left_out if until == "all" else study.config.evaluation.init_seeds
-    finished = {cell.key: cell for cell in finished_cells(study, seeds)}
-    for cell in finished.values():
-        cell.make()
-    study.progress.left_out = any(cell.key not in finished for cell in cells(study, seeds))
+    others = left_out if until == "all" else study.config.evaluation.init_seeds
+    finished = {cell.key for cell in finished_cells(study, others)}
+    study.progress.left_out = any(cell.key not in finished for cell in cells(study, others))
     if preview is not None:
         preview.settle()
     return study.results()

@@ -205,6 +205,23 @@ def test_cancel_stops_at_a_step_and_keeps_what_is_there(world: Path, tmp_path: P
     assert job_state(workspace, "tiny")["fraction"] == pytest.approx(1.0)
 
 
+def test_a_changed_study_shows_at_once_what_is_finished(world: Path, tmp_path: Path) -> None:
+    """Its list begins anew; scores of the methods that stayed are in it before anything is computed."""
+    workspace = Workspace(tmp_path)
+    pt, ppt = {"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}
+    Study(config_of(world, methods=[pt, ppt]), workspace).run()
+    changed = config_of(world, methods=[{"name": "PPT fast", "kind": "ppt", "outer_lr": 0.07}, ppt])
+
+    def listener(state: Any) -> None:
+        if state.stage.startswith("prompt of PPT fast"):
+            cancel(workspace, "tiny")
+
+    with pytest.raises(Cancelled), working_on(workspace, "tiny", listener) as progress:
+        Study(changed, workspace, progress).run()
+    scores = [entry for entry in workspace.current_index("tiny") if entry["kind"] == "fewshot"]
+    assert len(scores) == 2 and {entry["method"] for entry in scores} == {"PPT"}
+
+
 def test_two_processes_do_not_run_one_study(world: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     with (
