@@ -21,6 +21,8 @@ from metapt_explore.plots.style import (
 )
 
 PAIR = ["data_seed", "init_seed"]
+#: Pixels that a letter of a tick label reaches down where labels are written aslant.
+LETTER = 4
 
 
 def start_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, rows: str = "test") -> go.Figure:
@@ -105,7 +107,9 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None, row
     order = list(methods or results["method"].unique())
     shown = [plain(method) for method in order]
     colors = method_colors(order)
-    figure = facets(tasks, same_y=False, panel_height=340)
+    # Names that do not fit side by side are written aslant, and take room of the row below.
+    aslant = LETTER * max(len(name) for name in shown) if len(shown) > 2 else 0
+    figure = facets(tasks, same_y=False, panel_height=310 + aslant, below=70 + aslant)
     legend: set[str] = set()
     for index, task in enumerate(tasks):
         own = results[results["task"] == task]

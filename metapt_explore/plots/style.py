@@ -72,14 +72,17 @@ def plain(text: object, longest: int | None = None) -> str:
     return html.escape(words, quote=False)
 
 
-def facets(titles: Sequence[str], *, same_y: bool, columns: int = 3, panel_height: int = 260) -> go.Figure:
+def facets(
+    titles: Sequence[str], *, same_y: bool, columns: int = 3, panel_height: int = 260, below: int = 85
+) -> go.Figure:
     """A grid of panels, one a title; `place` says where the panel of an index lies.
 
     Args:
         titles: What stands above each panel; at least one.
         same_y: Whether all panels have one scale, for comparing heights between them.
         columns: Panels side by side.
-        panel_height: Pixels.
+        panel_height: Pixels, with the room below.
+        below: Pixels between two rows of panels, for tick labels and the next title.
     """
     wide = min(columns, len(titles))
     rows = -(-len(titles) // wide)
@@ -90,7 +93,7 @@ def facets(titles: Sequence[str], *, same_y: bool, columns: int = 3, panel_heigh
         subplot_titles=[plain(title, 44) for title in titles],
         shared_xaxes="all",
         shared_yaxes="all" if same_y else False,
-        vertical_spacing=min(0.9 / rows, 85 / height),
+        vertical_spacing=min(0.9 / rows, below / height),
         horizontal_spacing=0.05 if same_y else 0.08,
     )
     figure.update_annotations(font_size=13)
