@@ -9,6 +9,7 @@ import yaml
 
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.document import Bullets, Code, Document, Heading, Paragraph, Table
+from metapt_explore.reporting.score_sections import scored_rows
 from metapt_explore.runs.record import Record
 from metapt_explore.statistics import MethodAccount, fairness_flags
 
@@ -111,7 +112,12 @@ def add_data(document: Document, record: Record) -> None:
             )
         document.add(Paragraph(text))
     if record.tasks:
-        document.add(Table(tables.task_table(record.tasks), "Downstream tasks. ⏎ is a line break."))
+        table, note = tables.task_table(record.tasks), "Downstream tasks. ⏎ is a line break."
+        if scored_rows(record) != "test rows":
+            limit = record.study["evaluation"].get("test_rows", 400)
+            table = table.drop(columns="test rows")
+            note += f" Scored rows: dev rows of the other data seeds, at most {limit} a task; no test row."
+        document.add(Table(table, note))
         warnings = [warning for task in record.tasks for warning in task.get("warnings") or []]
         document.add(*([Bullets(warnings)] if warnings else []))
     if record.overlaps:
@@ -137,7 +143,9 @@ def add_limits(document: Document, record: Record) -> None:
         f"One language model ({model}), one set of pre-training texts, one template and one set of words a task: "
         "nothing is said about others.",
         "No published number is claimed as reproduced: MetaPT's tables and hyper-parameters were not available to us.",
-        "All units share their test rows: the error of a test set of this size is in each of them and in no interval.",
+        "All units share their test rows: the error of a test set of this size is in each of them and in no interval."
+        if scored_rows(record) == "test rows"
+        else "Scored rows are few and those of two data seeds overlap: their error is in no interval.",
     ]
     if study["evaluation"].get("shuffle_labels"):
         items.insert(0, "**Labels were shuffled on purpose: there is nothing to learn, and no method can be better.**")

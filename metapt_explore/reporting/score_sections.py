@@ -15,6 +15,19 @@ from metapt_explore.runs.record import Record
 from metapt_explore.statistics import Comparison, compare, label_efficiency, variance_sources
 
 
+def scored_rows(record: Record) -> str:
+    """What scores are on: test rows, or what a study for choosing among recipes has in their place."""
+    return "test rows" if record.study["evaluation"].get("scored_on", "test") == "test" else "scored rows"
+
+
+def _on_common_pairs(results: pd.DataFrame, methods: list[str], column: str) -> pd.DataFrame:
+    """Rows that have a score of the column, of pairs of seeds that all methods have it of: means are comparable."""
+    found = results[results["method"].isin(methods)].dropna(subset=[column])
+    having = found.groupby(tables.UNIT)["method"].nunique()
+    common = having[having == found["method"].nunique()].index
+    return found[pd.MultiIndex.from_frame(found[tables.UNIT]).isin(common)]
+
+
 def add_scores(document: Document, record: Record, methods: list[str]) -> None:
     results = record.results
     evaluation = record.study["evaluation"]
@@ -89,11 +102,12 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
         start = compare(scored, question.method, question.baseline, "start_accuracy")
         document.add(Paragraph(start.sentence))
     column = "start_calibrated_accuracy"
-    calibrated = record.results.dropna(subset=[column]) if column in record.results else pd.DataFrame()
+    calibrated = _on_common_pairs(record.results, own, column) if column in record.results else pd.DataFrame()
     if len(calibrated):
         text = (
-            "The same, calibrated: the mean over the test rows is taken off the scores (labels are not looked at). A "
-            "start that says one class whatever the text looks like a guess above and may be a good one here."
+            f"The same, calibrated: the mean over the {scored_rows(record)} is taken off the scores (labels are not "
+            "looked at). A start that says one class whatever the text looks like a guess above and may be a good one "
+            "here."
         )
         document.add(Table(tables.score_table(calibrated, own, column), text))
         for question in primary:
@@ -107,7 +121,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
         some, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
         text = (
             "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."
-            + (f" Over {some} test rows a task." if some else "")
+            + (f" Over {some} {scored_rows(record)} a task." if some else "")
             + (" A chosen rate that dropped out on the way keeps its last score." if halved else "")
         )
         document.add(Figure("starts", picture, text))
@@ -115,8 +129,19 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
     if len(chosen):
         document.add(Table(chosen, "What dev chose: learning rate, and after how many steps the prompt was kept."))
         notes = tables.edge_notes(record.results, methods)
-        notes += tables.late_notes(record.results, _tuned_alike(record), record.study["evaluation"].get("steps", 30))
+        # Dev rows that are training rows ask for more steps whatever these do to others.
+        telling = record.results[~record.results["task"].isin(_tasks_tuned_on_dev(record))]
+        notes += tables.late_notes(telling, _tuned_alike(record), record.study["evaluation"].get("steps", 30))
         document.add(*([Bullets(notes)] if notes else []))
+
+
+def _tasks_tuned_on_dev(record: Record) -> set[str]:
+    """Tasks most of whose dev rows are training rows as well."""
+    return {
+        str(o["task"])
+        for o in record.overlaps
+        if o["task"] == o["other_task"] and (o["part"], o["other_part"]) == ("dev", "train") and o["share"] > 0.5
+    }
 
 
 def _tuned_alike(record: Record) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,9 @@ def test_tasks_that_ask_for_more_steps_are_named(finished: Path) -> None:
     record.results["step"] = np.where(record.results["task"] == "mood", steps, 0)
     said = f"Dev kept the last of {steps} tuning steps for 100 % of the scores on mood: more steps may be better there."
     assert said in make_report(record).markdown()
+    # Dev rows that were trained on ask for more steps in any case.
+    overlap = {"task": "mood", "part": "dev", "other_task": "mood", "other_part": "train", "texts": 8, "share": 1.0}
+    assert "Dev kept the last" not in make_report(replace(record, overlaps=[overlap])).markdown()
     # A method that tunes on by itself says nothing of the study's number of steps.
     record.study["methods"] = [{**method, "tuning": {"steps": 2 * steps}} for method in record.study["methods"]]
     assert "Dev kept the last" not in make_report(record).markdown()
@@ -137,3 +141,26 @@ def test_label_efficiency_is_reported(world: Path, tmp_path: Path) -> None:
     assert "## With fewer and with more examples" in lines
     assert "| method | 1 a class | 2 a class | 4 a class |" in lines
     assert len([line for line in lines if line.startswith("| PPT | 1 |") or line.startswith("| PPT | 2 |")]) == 2
+
+
+def test_calibrated_means_are_over_pairs_that_all_methods_have(finished: Path) -> None:
+    record = record_of(Workspace(finished), "tiny")
+    results = record.results.copy()
+    seeds = sorted(results["data_seed"].unique())
+    assert len(seeds) == 2
+    early = (results["method"] == "PT") & (results["data_seed"] == seeds[0])
+    results.loc[early, ["calibrated_accuracy", "start_calibrated_accuracy"]] = np.nan
+    text = make_report(replace(record, results=results)).markdown()
+    _, rest = text.split("calibrated: the mean over the test rows")[0].rsplit("Accuracy of the prompt before", 1)
+    pairs = [line.rsplit("|", 2)[1].strip() for line in rest.splitlines() if line.startswith(("| PT |", "| PPT |"))]
+    assert pairs == ["1", "1"]
+
+
+def test_a_study_that_is_scored_on_other_seeds_claims_no_test_row(world: Path, tmp_path: Path) -> None:
+    evaluation = {"scored_on": "other_seeds", "pairing": "paired", "data_seeds": [1, 2], "init_seeds": [0, 1]}
+    methods = [{"name": "PPT", "kind": "ppt"}]
+    config = parse(StudyConfig, tiny.study_tree(world, methods=methods, evaluation=evaluation), "test")
+    Study(config, tmp_path).run()
+    text = make_report(record_of(Workspace(tmp_path), config.name)).markdown()
+    assert "Scored rows: dev rows of the other data seeds" in text and "no test row was looked at" in text
+    assert "| test rows |" not in text and "share their test rows" not in text
