@@ -1,0 +1,229 @@
+"""The queue after something was killed or deleted: what runs is found again, and nothing runs twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny
+from pretended import PRETEND, orphan, starts, status, study, wait
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.runs import jobs, queue, worker
+from metapt_explore.runs.files import read_json, write_json
+from metapt_explore.runs.workspace import Workspace
+
+
+@pytest.mark.parametrize("moment", ["importing", "running"])
+def test_a_worker_takes_over_the_watch_of_one_that_was_killed(
+    workspace: Workspace, pretend: Callable[[str], None], moment: str
+) -> None:
+    """Also before the process holds the study's lock: no second one is started beside it."""
+    pretend("deaf")
+    queue.enqueue(workspace, study("one"))
+    process = orphan(workspace, "one")
+    if moment == "running":
+        wait(lambda: status(workspace, "one") == "running")
+    watch = threading.Thread(target=worker.supervise, args=(workspace, "one"))
+    watch.start()
+    wait(lambda: status(workspace, "one") == "running")
+    queue.cancel(workspace, "one")
+    process.wait(60)  # as its parent the test must take note of its end
+    watch.join()
+    assert status(workspace, "one") == "cancelled" and starts(workspace, "one") == 1
+
+
+def test_what_ended_while_no_worker_looked_on_is_not_run_again(
+    workspace: Workspace, pretend: Callable[[str], None]
+) -> None:
+    pretend("quick")
+    queue.enqueue(workspace, study("one"))
+    orphan(workspace, "one").wait(60)
+    assert status(workspace, "one") == "done"
+    worker.supervise(workspace, "one")
+    assert starts(workspace, "one") == 1 and not queue.requests(workspace)
+
+
+def test_a_job_that_dies_with_its_worker_again_and_again_is_given_up(
+    workspace: Workspace, pretend: Callable[[str], None]
+) -> None:
+    """As where the machine runs out of memory and takes both."""
+    pretend("dies")
+    queue.enqueue(workspace, study("one"))
+    for _ in range(2):
+        orphan(workspace, "one").wait(60)
+        assert worker._claim(workspace, "one", None) or not queue.requests(workspace)
+    state = jobs.job_state(workspace, "one")
+    assert state["status"] == "failed" and "killed" in state["error"] and not queue.requests(workspace)
+
+
+def test_what_another_worker_is_at_is_left_to_it(workspace: Workspace, pretend: Callable[[str], None]) -> None:
+    pretend("quick")
+    queue.enqueue(workspace, study("one"))
+    file = jobs.request_file(workspace, "one")
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        owner = {"pid": other.pid, "created": psutil.Process(other.pid).create_time()}
+        write_json(file, {**dict(queue.requests(workspace))["one"], "worker": owner})
+        worker.supervise(workspace, "one")
+        assert starts(workspace, "one") == 0 and status(workspace, "one") == "queued"
+        # A number that another process has by now is not that worker.
+        write_json(file, {**dict(queue.requests(workspace))["one"], "worker": {**owner, "created": 1.0}})
+        worker.supervise(workspace, "one")
+        assert status(workspace, "one") == "done" and starts(workspace, "one") == 1
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_somebody_elses_run_is_waited_for_and_never_killed(
+    workspace: Workspace, pretend: Callable[[str], None]
+) -> None:
+    pretend("long")
+    queue.enqueue(workspace, study("one"))
+    folder = workspace.study_folder("one")
+    other = subprocess.Popen([sys.executable, "-c", PRETEND, str(workspace.folder), "one", "deaf"])
+    wait(lambda: status(workspace, "one") == "running")
+    watch = threading.Thread(target=worker.supervise, args=(workspace, "one"))
+    watch.start()
+    time.sleep(1.0)
+    assert other.poll() is None and starts(workspace, "one") == 1
+    (folder / "enough").touch()
+    assert other.wait(60) == 0
+    watch.join()
+    assert starts(workspace, "one") == 2 and status(workspace, "one") == "done" and not queue.requests(workspace)
+
+
+def test_a_request_that_is_taken_back_while_somebody_else_runs_the_study(
+    workspace: Workspace, pretend: Callable[[str], None]
+) -> None:
+    pretend("quick")
+    queue.enqueue(workspace, study("one"))
+    other = subprocess.Popen([sys.executable, "-c", PRETEND, str(workspace.folder), "one", "long"])
+    wait(lambda: status(workspace, "one") == "running")
+    watch = threading.Thread(target=worker.supervise, args=(workspace, "one"))
+    watch.start()
+    time.sleep(0.5)
+    queue.cancel(workspace, "one")
+    watch.join()
+    other.wait(60)  # it listens, and was not killed: it wrote its own end
+    assert status(workspace, "one") == "cancelled" and starts(workspace, "one") == 1
+    assert not queue.requests(workspace) and not jobs.is_cancelling(workspace, "one")
+
+
+def test_a_study_that_is_asked_for_again_stands_at_its_new_place(
+    workspace: Workspace, pretend: Callable[[str], None]
+) -> None:
+    pretend("quick")
+    queue.enqueue(workspace, study("one"))
+    first = dict(queue.requests(workspace))["one"]["asked"]
+    queue.cancel(workspace, "one")
+    queue.enqueue(workspace, study("one"))
+    worker.supervise(workspace, "one", first)  # the name that is left of the first request
+    assert status(workspace, "one") == "queued" and starts(workspace, "one") == 0
+
+
+@pytest.mark.parametrize("damage", ["deleted", "garbage"])
+def test_a_lost_database_does_no_harm(workspace: Workspace, no_workers: None, damage: str) -> None:
+    queue.enqueue(workspace, study("a"))
+    for file in (workspace.folder / "queue").glob("queue.db*"):
+        file.unlink() if damage == "deleted" else file.write_bytes(b"garbage" * 1000)
+    assert queue.enqueue(workspace, study("b"))
+    assert [name for name, _ in queue.requests(workspace)] == ["a", "b"]
+    assert len(queue.Queue(workspace)) == 1, "the worker puts the other one back"
+
+
+def test_threads_do_not_write_into_one_anothers_files(tmp_path: Path) -> None:
+    failed: list[Exception] = []
+
+    def write() -> None:
+        try:
+            for number in range(50):
+                write_json(tmp_path / "one.json", {"number": number, "filler": "x" * 2000})
+        except OSError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed and read_json(tmp_path / "one.json")["number"] == 49
+
+
+def test_a_killed_worker_is_replaced_and_the_job_ends(world: Path, workspace: Workspace) -> None:
+    """Everything real: worker process, study process, kill -9."""
+    tree = tiny.study_tree(world)
+    config = StudyConfig.model_validate(tree)
+    assert queue.enqueue(workspace, config, until="clusters")
+    assert queue.ensure_workers(workspace) == 0, "it was started by the request"
+    told = workspace.folder / "queue" / "worker-0.json"
+    wait(lambda: "pid" in (read_json(told) or {}) and status(workspace, config.name) in ("starting", "running"))
+    first = read_json(told)["pid"]
+    os.kill(first, signal.SIGKILL)
+    wait(lambda: not psutil.pid_exists(first) or psutil.Process(first).status() == psutil.STATUS_ZOMBIE)
+    wait(lambda: queue.ensure_workers(workspace) == 1)
+    wait(lambda: status(workspace, config.name) == "partly")
+    assert {entry["kind"] for entry in workspace.index(config.name)} == {
+        "split",
+        "texts",
+        "embeddings",
+        "clusters",
+        "tasks",
+    }
+    wait(lambda: not queue.requests(workspace))
+    os.kill(read_json(told)["pid"], signal.SIGTERM)
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from metapt_explore.runs import worker
+from metapt_explore.runs.workspace import Workspace
+pretend = Path(sys.argv[2]).read_text()
+worker.command = lambda w, name, request: [sys.executable, "-c", pretend, str(w.folder), name, "quick"]
+worker.serve(Workspace(sys.argv[1]), idle=float(sys.argv[3]))
+"""
+
+
+def serve(workspace: Workspace, tmp_path: Path, idle: float) -> subprocess.Popen[bytes]:
+    """A worker process whose studies only pretend."""
+    (tmp_path / "pretend.py").write_text(PRETEND)
+    return subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(workspace.folder), str(tmp_path / "pretend.py"), str(idle)]
+    )
+
+
+def test_a_worker_finds_what_the_list_has_lost_and_ends_when_there_is_nothing_to_do(
+    workspace: Workspace, no_workers: None, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        queue.enqueue(workspace, study(name))
+    for file in (workspace.folder / "queue").glob("queue.db*"):
+        file.unlink()
+    process = serve(workspace, tmp_path, 2.0)
+    assert process.wait(60) == 0
+    assert [status(workspace, name) for name in ("a", "b")] == ["done", "done"]
+    assert starts(workspace, "a") == starts(workspace, "b") == 1
+
+
+def test_a_worker_whose_list_is_deleted_makes_room_for_another(
+    workspace: Workspace, no_workers: None, tmp_path: Path
+) -> None:
+    process = serve(workspace, tmp_path, 120.0)
+    wait(lambda: (workspace.folder / "queue" / "queue.db").exists())
+    time.sleep(1.0)
+    for file in (workspace.folder / "queue").glob("queue.db*"):
+        file.unlink()
+    queue.enqueue(workspace, study("a"))
+    assert process.wait(60) == 0, "it would have waited for names in a file that nobody writes"
+    serve(workspace, tmp_path, 2.0).wait(60)
+    assert status(workspace, "a") == "done"
