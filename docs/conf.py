@@ -21,7 +21,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "metapt_explore"
-html_static_path: list[str] = []
+html_static_path = ["style"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]
