@@ -11,13 +11,10 @@ from metapt_explore.baselines.linear import fit_on_dev
 from metapt_explore.baselines.setting import Outcome, Scored, Setting, Spent
 from metapt_explore.clusters.embed import load_encoder
 from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.causal import CausalBackbone
-from metapt_explore.prompts.text_state import pad_rows
+from metapt_explore.prompts.text_views import mean_over_tokens, text_passes
 from metapt_explore.texts.rows import TextInput, written_out
 
 Features = Callable[[Sequence[TextInput]], np.ndarray]
-#: Rows of a pass through the language model.
-ROWS = 16
 
 
 def linear_probe(setting: Setting) -> Outcome:
@@ -71,20 +68,7 @@ def mean_hidden_states(
         texts: The texts, cut to `max_text_tokens`.
         on_pass: Called after each pass; may raise to stop.
     """
-    layout, model = backbone.layout, backbone.model
-    base = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
-    causal = isinstance(backbone, CausalBackbone)
-    tokens = [[*layout.first, *ids, *layout.last] for ids in layout.tokens(texts)]
-    order = sorted(range(len(tokens)), key=lambda row: (len(tokens[row]), row))
     parts: dict[int, np.ndarray] = {}
-    for start in range(0, len(order), ROWS):
-        chosen = order[start : start + ROWS]
-        rows = pad_rows([tokens[row] for row in chosen], backbone.device)
-        # A decoder-only model never looks at the padding behind a text.
-        seen = {"use_cache": False} if causal else {"attention_mask": rows.mask()}
-        hidden = base(input_ids=rows.token_ids, **seen).last_hidden_state
-        mask = rows.mask()[..., None].float()
-        means = (hidden.float() * mask).sum(1) / mask.sum(1)
-        parts |= dict(zip(chosen, means.cpu().numpy(), strict=True))
-        on_pass()
-    return np.stack([parts[row] for row in range(len(tokens))])
+    for chosen, hidden, rows in text_passes(backbone, texts, on_pass):
+        parts |= dict(zip(chosen, mean_over_tokens(hidden[-1], rows).cpu().numpy(), strict=True))
+    return np.stack([parts[row] for row in range(len(texts))])

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from metapt_explore.baselines.fine_tuning import Weights, train_best
-from metapt_explore.baselines.linear import LinearHead
 from metapt_explore.baselines.setting import Outcome, Scored, Setting
 from metapt_explore.clusters.embed import Encoder, load_encoder
+from metapt_explore.fewshot.linear_head import LinearHead
 from metapt_explore.fewshot.scoring import Split, measure
 from metapt_explore.prompts.models import resolve_dtype
 from metapt_explore.seeds import derived_seed, stream

@@ -71,10 +71,10 @@ class VerbalizerConfig(Strict):
         description="what label words compete with: one another, or every token (as in PPT's code; another word is a "
         "wrong answer)",
     )
-    read: Literal["words", "prototypes", "mixed", "automatic"] = Field(
+    read: Literal["words", "prototypes", "mixed", "automatic", "words_and_probe"] = Field(
         "words",
         description="downstream: label words; class prototypes of the few-shot rows; half of each; label words chosen "
-        "from the few-shot rows",
+        "from the few-shot rows; label words and, beside them, a probe of the frozen model, weighed on dev",
     )
     calibration: Literal["none", "batch_mean", "content_free"] = Field(
         "none",
@@ -97,6 +97,8 @@ class VerbalizerConfig(Strict):
             "prototypes": "Classes are read by prototypes of the few-shot rows.",
             "mixed": "Classes are read half by label words, half by prototypes of the few-shot rows.",
             "automatic": f"Each data seed chose {self.automatic_words} label word(s) a class on its few-shot rows.",
+            "words_and_probe": "Classes are read by label words and, beside them, by a probe of the frozen model, "
+            "weighed on dev.",
             "batch_mean": "Calibrated by the mean over the scored rows, which looks at all of their texts (not at "
             "their labels).",
             "content_free": "Calibrated by texts that say nothing.",
@@ -109,6 +111,6 @@ class VerbalizerConfig(Strict):
             self.read not in ("words", "automatic") or self.calibration != "none"
         ):
             raise ValueError("`decode: whole_vocabulary` goes with label words and without calibration")
-        if self.calibration != "none" and self.read in ("prototypes", "mixed"):
+        if self.calibration != "none" and self.read in ("prototypes", "mixed", "words_and_probe"):
             raise ValueError(f"`calibration` goes with label words, not with `read: {self.read}`")
         return self

@@ -67,8 +67,9 @@ def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Pa
     reading = config.reading_of(method)
     if chosen.task is not None and reading.read != "words":
         raise UserError(
-            f"'{chosen.method}' reads classes by {reading.read} of its few-shot rows (verbalizer.read), which no "
-            "prompt carries. Export a method that is read by words, or the pre-trained prompt (without --task)."
+            f"'{chosen.method}' reads classes by {reading.read.replace('_', ' ')} of its few-shot rows "
+            "(verbalizer.read), which no prompt carries. Export a method that is read by words, or the pre-trained "
+            "prompt (without --task)."
         )
     chosen = _with_seeds(config, chosen)
     evaluation, prompt, tensor = _find(workspace, config, chosen)

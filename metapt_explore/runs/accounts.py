@@ -7,6 +7,7 @@ from typing import Any
 
 from metapt_explore.config import BaselineConfig, MethodConfig, StudyConfig
 from metapt_explore.pretraining.budget import tuning_of
+from metapt_explore.runs.results import tuning_elsewhere
 from metapt_explore.runs.workspace import Workspace
 
 
@@ -75,8 +76,10 @@ def _account(
         "init_seeds": sorted({config["init_seed"] for config in configs}),
         "tasks": list(dict.fromkeys(tasks)),
         "shots": study.evaluation.shots,
-        "trained_parameters": study.prompt.length * int(width),
-        "seconds": sum(artifact.stage.get("seconds", 0.0) for artifact in scores) / max(cells, 1),
+        "trained_parameters": study.prompt.length * int(width)
+        + max(artifact.summary.get("probe_parameters", 0) for artifact in scores),
+        "seconds": sum(artifact.stage.get("seconds", 0.0) + tuning_elsewhere(artifact) for artifact in scores)
+        / max(cells, 1),
         "pretraining_seconds": _mean([artifact.stage.get("seconds", 0.0) for artifact in prompts]),
         "peak_mib": max(peaks) if peaks else None,
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig
+from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.runs.baseline_cost import UNKNOWN_TEST_ROWS, baseline_tokens
 
@@ -137,10 +137,11 @@ def count(
     tokens = study.model.max_text_tokens * TEXT_SHARE if text_tokens is None else text_tokens
     works: dict[str, Work] = {}
     encoded: set[object] = set()
+    stateless = (placement or study.prompt.placement) in STATELESS
 
     def first_time(what: object, rows: int) -> int:
         """Tokens to encode: states are shared by everything that sees the same texts."""
-        if what in encoded or (placement or study.prompt.placement) in STATELESS:
+        if what in encoded or stateless:
             return 0
         encoded.add(what)
         return round(rows * tokens)
@@ -164,6 +165,8 @@ def count(
             for name, task in tasks.items():
                 work = _fewshot(study, task, method)
                 rows = _fewshot_rows(study, task)
+                if _probes(study, method):
+                    works[f"views/{name}"] = _whole_texts(rows, tokens, stateless)
                 works[f"fewshot/{method.name}/{name}/{init_seed}"] = work + Work(encoded=first_time(name, rows))
                 for shots in study.evaluation.more_shots:
                     other = study.at_shots(shots)
@@ -171,11 +174,30 @@ def count(
                     rows = _fewshot_rows(other, task) - (study.evaluation.test_rows or UNKNOWN_TEST_ROWS)
                     key = f"fewshot/{method.name}/{name} at {shots} shots/{init_seed}"
                     works[key] = _fewshot(other, task, method) + Work(encoded=first_time((name, shots), rows))
-    stateless = (placement or study.prompt.placement) in STATELESS
+                    if _probes(study, method):
+                        views = _whole_texts(_fewshot_rows(other, task), tokens, stateless)
+                        works[f"views/{name} at {shots} shots"] = views
     for key, baseline in baseline_tokens(study, tasks, tokens).items():
         # A baseline's rows go through the whole model, trained ones backward as well.
-        works[key] = Work(scored=round(baseline / tokens)) if stateless else Work(encoded=round(baseline))
+        works[key] = _whole_texts(baseline / tokens, tokens, stateless)
     return works
+
+
+def _whole_texts(rows: float, tokens: float, stateless: bool) -> Work:
+    """Rows that go through the whole model, with no prompt."""
+    return Work(scored=round(rows)) if stateless else Work(encoded=round(rows * tokens))
+
+
+def _probes(study: StudyConfig, method: MethodConfig) -> bool:
+    return study.reading_of(method).read == "words_and_probe"
+
+
+def _tuned_already(study: StudyConfig, method: MethodConfig) -> bool:
+    """Whether another method of the study tunes the same prompts: the probe then only reads them once more."""
+    others = [other for other in study.methods if not _probes(study, other)]
+    alike = {"name": method.name, "verbalizer": method.verbalizer}
+    plain = [other for other in others if study.reading_of(other) == VerbalizerConfig()]
+    return any(other.model_copy(update=alike) == method for other in plain)
 
 
 def assumed_texts(study: StudyConfig, texts: TextCounts | None) -> int | None:
@@ -225,8 +247,13 @@ def _fewshot(study: StudyConfig, task: TaskConfig, method: MethodConfig) -> Work
         test = (1 + len(later) * seeds) * rows
     else:
         test = (1 + seeds) * rows + (len(later) - 1) * seeds * min(evaluation.curve_rows, rows)
-    soup = seeds * (rows + shots) if evaluation.soup > 1 else 0
-    return Work(trained=trained, scored=dev + test + soup)
+    once_more = seeds * (rows + shots)
+    soup = once_more if evaluation.soup > 1 else 0
+    if not _probes(study, method):
+        return Work(trained=trained, scored=dev + test + soup)
+    if _tuned_already(study, method):
+        return Work(scored=once_more)
+    return Work(trained=trained, scored=dev + test + soup + once_more)
 
 
 def seconds_of(key: str, work: Work, speed: Speed) -> float:

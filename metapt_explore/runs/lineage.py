@@ -6,6 +6,7 @@ function of tasks, sizes and seeds (`pretraining/drawn.py`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -228,6 +229,10 @@ class Lineage:
             return f"no score yet ({self.root.status})"
         score = self.score
         said = f"accuracy {100 * score['accuracy']:.1f} % (start {100 * score['start_accuracy']:.1f} %), "
+        if "weights" in score:
+            weights = json.loads(score["weights"])
+            by = "on dev" if weights["weighed_on"] else "alike, as no dev row is held out"
+            said += f"label words and probe weighed {weights['words']:g} to {weights['probe']:g} {by}, "
         if pd.isna(score["step"]):
             return f"{said}the mean of the tuned prompts that dev liked best"
         return f"{said}learning rate {score['learning_rate']:g} and step {score['step']} chosen on dev"

@@ -64,6 +64,7 @@ _SAY = {
     "clusters": _clusters,
     "tasks": _tasks,
     "prompt": _prompt,
+    "views": lambda summary, config: f"the frozen model's states of {_number(summary.get('texts'), 'text')}",
     "fewshot": lambda summary, config: (
         f"tuned and scored, {_number(summary.get('test_rows'), 'row' if 'scored_on' in config else 'test row')}"
     ),

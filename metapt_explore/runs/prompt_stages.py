@@ -10,8 +10,6 @@ import pandas as pd
 
 from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
-from metapt_explore.fewshot.scoring import Split
-from metapt_explore.fewshot.some_rows import other_seeds_rows
 from metapt_explore.fewshot.tuning import tune
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.pretraining.episodes import read_tasks
@@ -23,6 +21,7 @@ from metapt_explore.prompts.health import norm_ratio
 from metapt_explore.prompts.reader import words_key
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import OnUnits, Recipe
+from metapt_explore.runs.fewshot_rows import FewShotRows
 from metapt_explore.runs.label_stage import row_classes
 from metapt_explore.runs.prompt_starts import FoundStart
 from metapt_explore.runs.topic_stage import make_topics, topic_labels, topic_parents, topic_settings
@@ -135,6 +134,7 @@ def fewshot_recipe(
     split: Artifact,
     prompt: Artifact,
     model: dict[str, Any],
+    verbalizer: VerbalizerConfig,
     backbone: LoadBackbone,
     on_units: OnUnits,
 ) -> Recipe:
@@ -158,7 +158,6 @@ def fewshot_recipe(
         config["soup"] = evaluation.soup
     if evaluation.scored_on != "test":
         config |= {"scored_on": evaluation.scored_on, "scored_rows": evaluation.test_rows}
-    verbalizer = study.reading_of(method)
     if verbalizer != VerbalizerConfig():  # finished evaluations that were read the plain way stay valid
         config["verbalizer"] = verbalizer.model_dump(mode="json", exclude_defaults=True)
     title = f"few-shot {task.name}, {method.name}, initialisation seed {init_seed}"
@@ -168,28 +167,15 @@ def fewshot_recipe(
         loaded = backbone()
         # A half-done attempt is begun again: its metrics are not kept.
         (out.folder / "metrics.jsonl").unlink(missing_ok=True)
-        rows = split.table("rows")
-        classes = {name: index for index, name in enumerate(task.labels)}
-
-        def split_of(chosen: pd.DataFrame) -> Split:
-            return Split(as_inputs(chosen), [classes[label] for label in chosen["label"]])
-
-        def part(name: str, seed: int | None = None) -> Split:
-            own = (rows["data_seed"] == seed) if seed is not None else True
-            return split_of(rows[(rows["split"] == name) & own])
 
         def on_step(step: int, record: dict[str, Any]) -> None:
             out.metric(record)
             on_units(step)
 
         start = prompt.tensors("prompt")["prompt"].to(loaded.device)
-        data_seeds = evaluation.data_seeds_of(init_seed)
-        train, dev = ({seed: part(name, seed) for seed in data_seeds} for name in ("train", "dev"))
+        rows = FewShotRows(split, task, evaluation, init_seed)
         where, seeds = f"task {task.name}", (study.seed, init_seed)
-        scored = part("test")
-        if evaluation.scored_on == "other_seeds":
-            scored = split_of(other_seeds_rows(rows, data_seeds, evaluation.test_rows))
-        rest = train, dev, scored, evaluation, seeds, on_step, on_units, verbalizer
+        rest = rows.train, rows.dev, rows.scored, evaluation, seeds, on_step, on_units, verbalizer
         if verbalizer.read == "automatic":
             outcome = tune_with_automatic_words(start, loaded, task, where, *rest)
         else:
@@ -198,6 +184,6 @@ def fewshot_recipe(
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))
         out.write_tensors("prompts", {f"data_seed_{seed}": value for seed, value in outcome.prompts.items()})
-        out.write_summary({"row_passes": outcome.passes, "test_rows": len(scored.texts)})
+        out.write_summary({"row_passes": outcome.passes, "test_rows": len(rows.scored.texts)})
 
     return stage, compute

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.workspace import Workspace
 
 COLUMNS = [
@@ -59,13 +60,20 @@ def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) ->
         frame["init_seed"] = entry.get("init_seed", pd.NA)
         if "init_seed" not in entry:
             frame["init_seed"] = frame["init_seed"].astype("Int64")
-        frame["seconds"] = round(stage["seconds"] / len(frame), 2)
+        frame["seconds"] = round((stage["seconds"] + tuning_elsewhere(artifact)) / len(frame), 2)
         frame["pretraining_seconds"] = round(prompt.get("seconds", 0.0), 2)
         frame["artifact"] = entry["id"]
         # Where data seeds chose their label words, what they chose.
         # Scores that were made before a column was there have none.
         frames.append(frame.reindex(columns=[*COLUMNS, *(["words"] if "words" in frame else [])]))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def tuning_elsewhere(artifact: Artifact) -> float:
+    """Seconds of tuning behind an evaluation that took its prompts from another one (`probe_reading.py`)."""
+    if artifact.stage["kind"] != "fewshot" or not (artifact.folder / "telemetry.parquet").exists():
+        return 0.0
+    return float(artifact.table("telemetry")["tuning_seconds"][0])
 
 
 def fewshot_entries(workspace: Workspace, study: str) -> list[dict[str, Any]]:

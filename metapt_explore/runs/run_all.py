@@ -29,7 +29,7 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     "plan": (*MODEL_STAGES, "baseline/"),
     "agreement": (*MODEL_STAGES, "baseline/"),
     "lens": (*MODEL_STAGES, "baseline/"),
-    "prompts": ("fewshot/", "baseline/"),
+    "prompts": ("views/", "fewshot/", "baseline/"),
     "all": (),
 }
 

@@ -30,10 +30,10 @@ from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.run_all import Until, run_all
 from metapt_explore.runs.stability_stage import stability_recipe
-from metapt_explore.runs.study_pipeline import StudyPipeline
+from metapt_explore.runs.study_scores import StudyScores
 
 
-class Study(StudyPipeline):
+class Study(StudyScores):
     """A study in a workspace.
 
     Args:
@@ -95,7 +95,7 @@ class Study(StudyPipeline):
             self.split(task),
             self.model.identity,
             self.placement,
-            lambda: self.backbone,
+            self._load,
             self._advance,
         )
         return self._make(f"probe/{task}", recipe, len(listed), task=task)
@@ -136,7 +136,7 @@ class Study(StudyPipeline):
             prompt,
             self.model.identity,
             self.placement,
-            lambda: self.backbone,
+            self._load,
             self._advance,
         )
         units = self.config.agreement.draws + len(self.tasks) * len(self.config.evaluation.data_seeds)
@@ -156,9 +156,7 @@ class Study(StudyPipeline):
         Raises:
             UserError: Where no prompt is finished.
         """
-        recipe = lens_recipe(
-            prompts_to_see(self.workspace, self.config.name), self.model.identity, lambda: self.backbone
-        )
+        recipe = lens_recipe(prompts_to_see(self.workspace, self.config.name), self.model.identity, self._load)
         return self._make("lens", recipe, 1)
 
     def leave_one_out(self, method: str) -> StudyConfig:

@@ -1,4 +1,4 @@
-"""The stages that scores come out of, from few-shot splits to baselines; `study.Study` adds what looks at them."""
+"""The stages up to the auxiliary tasks; `study_scores.py` adds prompts and scores, `study.Study` what looks at them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore.config import (
-    BaselineConfig,
     Family,
     MethodConfig,
     Placement,
@@ -16,17 +15,13 @@ from metapt_explore.config import (
     load_task,
 )
 from metapt_explore.errors import UserError, nearest
-from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.runs import cluster_stages, data_stages, prompt_stages, task_stages
+from metapt_explore.runs import cluster_stages, data_stages, task_stages
 from metapt_explore.runs.artifact import Artifact
-from metapt_explore.runs.baseline_cost import baseline_key
-from metapt_explore.runs.baseline_stage import UNITS, baseline_recipe
 from metapt_explore.runs.chosen_tasks import chosen_tasks_recipe
 from metapt_explore.runs.data_stages import Recipe
 from metapt_explore.runs.label_stage import labels_recipe
 from metapt_explore.runs.progress import Progress
-from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.study_model import StudyModel
 from metapt_explore.runs.work import MODEL_STAGES, estimate
 from metapt_explore.runs.workspace import Workspace
@@ -92,7 +87,7 @@ class StudyPipeline:
             self.embeddings() if labelling.by == "classifier" else None,
             self._all_splits() if labelling.by == "classifier" else {},
             self.model.identity,
-            lambda: self.backbone,
+            self._load,
             self.model.device,
             self._advance,
         )
@@ -147,94 +142,6 @@ class StudyPipeline:
         clusters = self.clusters(clustering).summary["clusters"]
         return {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters}
 
-    def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
-        """The prompt of a method for one initialisation seed (the first of the study when absent)."""
-        init_seed = self._seed(init_seed)
-        chosen = self.config.method(method)
-        steps = outer_steps(chosen, self.config.pretraining) if chosen.kind != "pt" else 1
-        recipe = self.prompt_recipe(chosen, init_seed)
-        return self._make(f"prompt/{method}/{init_seed}", recipe, steps, method=method, init_seed=init_seed)
-
-    def prompt_recipe(self, method: MethodConfig, init_seed: int) -> Recipe:
-        """The question of `prompt`, and how it is answered."""
-        pretrained = method.kind != "pt"
-        return prompt_stages.prompt_recipe(
-            self.config,
-            method,
-            init_seed,
-            self.texts() if pretrained else None,
-            self.tasks_of(method) if pretrained else None,
-            self.labels() if pretrained else None,
-            find_start(self.config, method, self.workspace, self.model.identity["model"]),
-            self.model.identity,
-            self.placement,
-            lambda: self.backbone,
-            self._advance,
-            [self.clusters(name) for name in method.topics.clusterings] if method.topics else [],
-        )
-
-    def fewshot(self, method: str, task: str, init_seed: int | None = None, shots: int | None = None) -> Artifact:
-        """Few-shot evaluation of one prompt on one task, over the data seeds that go with its initialisation seed.
-
-        Args:
-            method: The method.
-            task: One of the study's tasks.
-            init_seed: The initialisation seed (the first of the study when absent).
-            shots: One of `evaluation.more_shots`, where that is asked for.
-        """
-        init_seed = self._seed(init_seed)
-        recipe = self.fewshot_recipe(method, self._task(task), init_seed, self.prompt(method, init_seed), shots)
-        steps = tuning_of(self.config.method(method), self.config).steps
-        of: dict[str, Any] = {"method": method, "task": task, "init_seed": init_seed}
-        if shots is None:
-            return self._make(f"fewshot/{method}/{task}/{init_seed}", recipe, steps, **of)
-        key = f"fewshot/{method}/{task} at {shots} shots/{init_seed}"
-        return self._make(key, recipe, steps, kind="fewshot at other shots", **of, shots=shots)
-
-    def fewshot_recipe(
-        self, method: str, task: TaskConfig, init_seed: int, prompt: Artifact, shots: int | None = None
-    ) -> Recipe:
-        """The question of `fewshot`, and how it is answered."""
-        return prompt_stages.fewshot_recipe(
-            self.config.at_shots(shots),
-            task,
-            self.config.method(method),
-            init_seed,
-            self.split(task.name, shots),
-            prompt,
-            self.model.identity,
-            lambda: self.backbone,
-            self._advance,
-        )
-
-    def baseline(self, name: str, task: str, init_seed: int | None = None) -> Artifact:
-        """A baseline on one task, over all data seeds.
-
-        Args:
-            name: One of the study's baselines.
-            task: One of its tasks.
-            init_seed: For baselines with an initialisation (`BaselineConfig.seeded`); the study's first when absent.
-        """
-        chosen, of_task = self.config.baseline(name), self._task(task)
-        seed = self._seed(init_seed) if chosen.seeded else None
-        recipe = self.baseline_recipe(chosen, of_task, seed)
-        of: dict[str, Any] = {"method": name, "task": task} | ({} if seed is None else {"init_seed": seed})
-        return self._make(baseline_key(chosen, task, seed), recipe, UNITS, **of)
-
-    def baseline_recipe(self, baseline: BaselineConfig, task: TaskConfig, init_seed: int | None) -> Recipe:
-        """The question of `baseline`, and how it is answered."""
-        return baseline_recipe(
-            self.config,
-            baseline,
-            task,
-            init_seed,
-            self.split(task.name),
-            self.model.identity,
-            self.model.device,
-            lambda: self.backbone,
-            self._advance,
-        )
-
     @property
     def family(self) -> Family:
         """The language model's family, read from its files."""
@@ -272,6 +179,9 @@ class StudyPipeline:
             self.progress.advance(units)
         self.progress.finish(key)
         return artifact
+
+    def _load(self) -> Backbone:
+        return self.backbone
 
     def _advance(self, done: int) -> None:
         self.progress.advance(done)

@@ -12,11 +12,12 @@ import pytest
 import tiny
 import torch
 
-from metapt_explore.baselines.linear import NEVER, LinearHead, fit_on_dev
+from metapt_explore.baselines.linear import fit_on_dev
 from metapt_explore.baselines.linear_probe import mean_hidden_states
 from metapt_explore.baselines.registry import check_baselines
 from metapt_explore.config import BaselineConfig, StudyConfig, parse, to_yaml
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.linear_head import NEVER, LinearHead
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.prompts.models import load_backbone
 from metapt_explore.prompts.score_calibration import calibrated

@@ -95,6 +95,7 @@ VERBALIZERS: list[dict[str, Any]] = [
     {"read": "prototypes"},
     {"read": "mixed"},
     {"read": "automatic", "automatic_words": 2},
+    {"read": "words_and_probe"},
     {"calibration": "batch_mean"},
     {"calibration": "content_free", "content_free": ["of the", "w1"]},
 ]

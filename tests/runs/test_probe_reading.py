@@ -1,0 +1,113 @@
+"""Studies whose classes are read by label words and a probe: what is taken over, what is read anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import tiny
+import torch
+
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.errors import UserError
+from metapt_explore.reporting.report import make_report
+from metapt_explore.runs.fewshot_rows import FewShotRows
+from metapt_explore.runs.find_lineage import lineage
+from metapt_explore.runs.record import record_of
+from metapt_explore.runs.study import Study
+
+PROBED = {"name": "PT and probe", "kind": "pt", "verbalizer": {"read": "words_and_probe"}}
+BOTH = [{"name": "PT", "kind": "pt"}, PROBED]
+
+
+def study_of(world: Path, workspace: Path, methods: list[dict[str, Any]], **changes: Any) -> Study:
+    return Study(parse(StudyConfig, tiny.study_tree(world, methods=methods, **changes), "test"), workspace)
+
+
+@pytest.fixture(scope="module")
+def both(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    study = study_of(world, tmp_path_factory.mktemp("both"), BOTH)
+    study.run()
+    return study
+
+
+def test_tuned_prompts_are_read_once_more(both: Study) -> None:
+    plain, probed = both.fewshot("PT", "mood"), both.fewshot("PT and probe", "mood")
+    pd.testing.assert_frame_equal(plain.table("curves"), probed.table("curves"))
+    for name, prompt in plain.tensors("prompts").items():
+        torch.testing.assert_close(prompt, probed.tensors("prompts")[name], rtol=0, atol=0)
+    old, new = plain.table("results"), probed.table("results")
+    same = ["data_seed", "start_accuracy", "start_loss", "learning_rate", "step"]
+    pd.testing.assert_frame_equal(old[same], new[same])
+    assert (old["test_loss"] != new["test_loss"]).all()
+    assert probed.table("telemetry")["tuned_in"][0] == plain.id
+
+
+def test_without_the_plain_evaluation_the_same_comes_out(both: Study, world: Path, tmp_path: Path) -> None:
+    alone = study_of(world, tmp_path / "alone", [PROBED])
+    alone.run()
+    for task in ("mood", "question"):
+        there, here = both.fewshot("PT and probe", task), alone.fewshot("PT and probe", task)
+        assert there.id == here.id
+        pd.testing.assert_frame_equal(there.table("results"), here.table("results"))
+        assert there.summary == here.summary
+    assert not (alone.fewshot("PT and probe", "mood").folder / "telemetry.parquet").exists()
+
+
+def test_seconds_are_those_of_tuning_as_well(both: Study) -> None:
+    results = both.results().groupby(["task", "method"])["seconds"].sum().unstack()
+    # Figures of single rows are rounded to hundredths.
+    assert (results["PT and probe"] >= results["PT"] - 0.02).all()
+
+
+def test_rows_of_dev_that_were_trained_on_weigh_nothing(both: Study) -> None:
+    task = both.tasks["mood"]
+    rows = FewShotRows(both.split("mood"), task, both.config.evaluation, 0)
+    weights = both.fewshot("PT and probe", "mood").summary["weights"]
+    for seed, dev in rows.dev.items():
+        free = sum(text not in rows.train[seed].texts for text in dev.texts)
+        assert weights[f"data_seed_{seed}"]["weighed_on"] in (0, free)
+    told = [json.loads(entry) for entry in both.fewshot("PT and probe", "mood").table("results")["weights"]]
+    assert told == list(weights.values())
+
+
+def test_states_are_made_once_a_task(both: Study) -> None:
+    kinds = [entry["kind"] for entry in both.workspace.current_index("tiny")]
+    assert kinds.count("views") == 2
+    views = both.views("mood")
+    texts = both.split("mood").table("rows")["text"].nunique()
+    assert views.summary["texts"] == texts
+    assert views.tensors("views")["views"].shape[1] == texts
+
+
+def test_lineage_says_who_was_listened_to(both: Study) -> None:
+    found = lineage(both.workspace, "tiny", "PT and probe", "mood", 1, 0)
+    assert "label words and probe weighed" in str(found)
+    assert "the frozen model's states of" in str(found)
+    assert "label words and probe" not in str(lineage(both.workspace, "tiny", "PT", "mood", 1, 0))
+
+
+def test_reports_say_how_classes_were_read(both: Study) -> None:
+    text = make_report(record_of(both.workspace, "tiny")).markdown()
+    assert "by a probe of the frozen model, weighed on dev" in text
+
+
+def test_dev_rows_of_other_seeds_can_be_scored(world: Path, tmp_path: Path) -> None:
+    tree = tiny.study_tree(world, methods=BOTH)
+    tree["evaluation"] |= {"scored_on": "other_seeds", "init_seeds": [0, 1], "pairing": "paired"}
+    study = Study(parse(StudyConfig, tree, "test"), tmp_path / "w")
+    results = study.run()
+    assert results.groupby("method")["accuracy"].count().tolist() == [4, 4]
+
+
+def test_it_goes_with_plain_label_words_only() -> None:
+    for other in ({"decode": "whole_vocabulary"}, {"calibration": "batch_mean"}):
+        with pytest.raises(UserError, match="label words"):
+            parse(
+                StudyConfig,
+                tiny.study_tree(Path("/nowhere"), verbalizer={"read": "words_and_probe", **other}),
+                "test",
+            )
