@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.handover.facts import PromptFacts
+from metapt_explore.handover.facts import PROBE_FILE, PromptFacts
 from metapt_explore.handover.loader import LOADER
 from metapt_explore.handover.peft_format import STARTERS, base_model, on_hub
 
@@ -61,6 +61,7 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
         "",
         f"A text is read as `{_one_line(facts.template)}`; classes: {_classes(facts)}.",
         "",
+        *_probe_lines(facts),
         "## Use",
         "",
         CLASSIFY,
@@ -107,6 +108,18 @@ def _classes(facts: PromptFacts) -> str:
     return ", ".join(said)
 
 
+def _probe_lines(facts: PromptFacts) -> list[str]:
+    if facts.probe is None:
+        return []
+    words, probe = facts.probe["words"], facts.probe["probe"]
+    return [
+        f"Beside the label words a probe (logistic regression on the frozen model's states, `{PROBE_FILE}`) has a say: "
+        f"log-probabilities count {words:g} to {probe:g}. `metapt classify` reads both; whatever else is shown here "
+        "reads the words alone.",
+        "",
+    ]
+
+
 def _peft_lines(facts: PromptFacts) -> list[str]:
     from metapt_explore.handover.peft_format import TASK_TYPES
 
@@ -137,7 +150,8 @@ def _scores(facts: PromptFacts) -> list[str]:
             "lines above do not."
             if facts.calibration != "none"
             else ""
-        ),
+        )
+        + (" They are of words and probe together." if facts.probe is not None else ""),
     ]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from metapt_explore.errors import UserError
-from metapt_explore.handover.facts import PROMPT_FILE, PromptFacts
-from metapt_explore.texts.rows import TextInput
+from metapt_explore.handover.facts import PROBE_FILE, PROMPT_FILE, PromptFacts
+from metapt_explore.texts.rows import TextInput, written_out
 
 Calibration = Literal["none", "batch_mean", "content_free"]
 CONTENT_FREE = ("N/A", "nothing", "...")
@@ -42,7 +42,8 @@ class Classifier:
         dtype: Its number format.
 
     Raises:
-        UserError: Where the folder holds no prompt, or the model cannot be found or is another one.
+        UserError: Where the folder holds no prompt, or the model cannot be found or is another one; or where scores are
+            to be calibrated that come of a probe as well.
 
     Example:
         >>> classifier = Classifier(Path("exported"))  # doctest: +SKIP
@@ -77,7 +78,10 @@ class Classifier:
         calibration = calibration or cast(Calibration, self.facts.calibration)
         if self.facts.decode == "whole_vocabulary" and calibration != "none":
             raise UserError("Calibration goes with label words that compete with one another, not with `decode: all`.")
+        if self.facts.probe is not None and calibration != "none":
+            raise UserError("Calibration goes with label words alone; these are read beside a probe.")
         self.calibration: str = calibration
+        self._weights, self._probe = _probe(folder, self.facts)
         self._nothing: Any = None
 
     def classify(self, texts: Iterable[TextInput], batch: int = 64) -> Iterator[Prediction]:
@@ -125,4 +129,26 @@ class Classifier:
         bank = self.backbone.bank(rows, self.reader)
         scores = self.backbone.score_all(self.prompt[None], bank, self.reader)[0]
         self.backbone.forget(rows, self.reader)  # a stream has no end
-        return scores
+        if self._probe is None:
+            return scores
+        from metapt_explore.fewshot.words_and_probe import pooled
+        from metapt_explore.prompts.text_views import text_views
+
+        return pooled(scores, self._probe.scores(text_views(self.backbone, written_out(rows))), self._weights)
+
+
+def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:
+    """Weights and probe of an exported prompt; None where classes are read by label words alone."""
+    if facts.probe is None:
+        return None, None
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from metapt_explore.fewshot.text_probe import TextProbe
+    from metapt_explore.fewshot.words_and_probe import Weights
+
+    file = folder / PROBE_FILE
+    try:
+        return Weights(**facts.probe), TextProbe.of_tensors(load_file(file))
+    except (OSError, SafetensorError, KeyError) as error:
+        raise UserError(f"{file} is missing or damaged ({error}); `metapt export` writes it.") from None

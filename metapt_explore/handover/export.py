@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from metapt_explore.config import LabelsConfig, StudyConfig, load_task
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.handover.card import model_card
-from metapt_explore.handover.facts import PROMPT_FILE, PromptFacts
+from metapt_explore.handover.facts import PROBE_FILE, PROMPT_FILE, PromptFacts
 from metapt_explore.handover.peft_format import base_model, has_layout, write_adapter
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.files import write_bytes
@@ -43,7 +43,8 @@ def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Pa
     """Writes a prompt with what is needed to use it.
 
     ``prompt.safetensors`` (tensor ``prompt``), ``prompt.json`` (`PromptFacts`), ``README.md`` (a model card made from
-    the study's record), and, where PEFT has the layout, ``adapter_config.json`` and ``adapter_model.safetensors``.
+    the study's record), where PEFT has the layout ``adapter_config.json`` and ``adapter_model.safetensors``, and where
+    classes are read beside a probe ``probe.safetensors``.
 
     Args:
         workspace: Where the study was run.
@@ -65,9 +66,9 @@ def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Pa
     config = workspace.study_config(chosen.study)
     method = config.method(chosen.method)
     reading = config.reading_of(method)
-    if chosen.task is not None and reading.read != "words":
+    if chosen.task is not None and reading.read not in ("words", "words_and_probe"):
         raise UserError(
-            f"'{chosen.method}' reads classes by {reading.read.replace('_', ' ')} of its few-shot rows "
+            f"'{chosen.method}' reads classes by {reading.read} of its few-shot rows "
             "(verbalizer.read), which no prompt carries. Export a method that is read by words, or the pre-trained "
             "prompt (without --task)."
         )
@@ -78,9 +79,14 @@ def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Pa
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"prompt": tensor.contiguous()}, folder / PROMPT_FILE)
     files = [folder / PROMPT_FILE, facts.save(folder)]
-    if has_layout(facts.family, facts.placement):
-        files += write_adapter(folder, facts, tensor)
-    write_bytes(folder / "README.md", model_card(facts, config, len(files) > 2).encode())
+    if evaluation is not None and facts.probe is not None:
+        prefix = f"data_seed_{chosen.data_seed}."
+        own = {k.removeprefix(prefix): v for k, v in evaluation.tensors("probes").items() if k.startswith(prefix)}
+        save_file(own, folder / PROBE_FILE)
+        files.append(folder / PROBE_FILE)
+    adapter = write_adapter(folder, facts, tensor) if has_layout(facts.family, facts.placement) else []
+    files += adapter
+    write_bytes(folder / "README.md", model_card(facts, config, bool(adapter)).encode())
     return [*files, folder / "README.md"]
 
 
@@ -178,8 +184,14 @@ def _facts(
         base_model=base_model(str(own["name"])),
         calibration=config.reading_of(config.method(method)).calibration if chosen.task else "none",
         scored_rows=config.evaluation.scored_rows,
+        probe=_weights(evaluation, chosen.data_seed),
         manifest=prompt.stage.get("manifest", {}),
     )
+
+
+def _weights(evaluation: Artifact | None, data_seed: int | None) -> dict[str, Any] | None:
+    weights = {} if evaluation is None else evaluation.summary.get("weights", {})
+    return weights.get(f"data_seed_{data_seed}")
 
 
 #: What of a model's settings travels with a prompt; memory and device are the user's own.

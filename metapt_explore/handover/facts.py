@@ -11,7 +11,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.runs.files import read_json, write_json
 
 FORMAT = 1
-FACTS_FILE, PROMPT_FILE = "prompt.json", "prompt.safetensors"
+FACTS_FILE, PROMPT_FILE, PROBE_FILE = "prompt.json", "prompt.safetensors", "probe.safetensors"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class PromptFacts:
         made_by: Study, method, seeds, artifact and scores.
         base_model: What the model is called on the hub, as far as it has a name there.
         calibration: How the study calibrated its scores (`VerbalizerConfig.calibration`).
+        probe: How much label words (``words``) and the probe beside them (``probe``) count, where there is one.
         scored_rows: What the scores are on: ``test``, or other rows where the study said so.
         manifest: Versions and hardware.
         format: Of the file.
@@ -52,6 +53,7 @@ class PromptFacts:
     base_model: str = ""
     calibration: str = "none"
     scored_rows: str = "test"
+    probe: dict[str, Any] | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 

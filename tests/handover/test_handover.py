@@ -212,6 +212,32 @@ def test_prompts_that_are_read_by_examples_are_not_exported(world: Path, tmp_pat
         export_prompt(study.workspace, Chosen("tiny", "PT", "mood"), tmp_path / "out")
 
 
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+def test_a_probe_goes_with_the_prompt(kind: str, world: Path, tmp_path: Path) -> None:
+    model = tiny.make_language_model(tmp_path / kind, kind)
+    tree = tiny.study_tree(
+        world, model={"name": str(model)}, verbalizer={"read": "words_and_probe"}, evaluation={**SMALL, "shots": 8}
+    )
+    study = Study(parse(StudyConfig, tree, "test"), tmp_path / "w")
+    evaluation = study.fewshot("PT", "mood")
+    texts, labels = test_rows_of(study)
+    for seed, record in evaluation.table("results").set_index("data_seed").iterrows():
+        folder = tmp_path / f"out {seed}"
+        files = export_prompt(study.workspace, Chosen("tiny", "PT", "mood", int(str(seed))), folder)
+        assert folder / "probe.safetensors" in files
+        found = list(Classifier(folder).classify(texts, batch=5))
+        loss = -sum(torch.tensor(p.probabilities[label]).log() for p, label in zip(found, labels, strict=True))
+        assert float(loss) / len(labels) == pytest.approx(record["test_loss"], abs=1e-5)
+        assert "of words and probe together" in (folder / "README.md").read_text()
+    # The probe had a say.
+    assert max(weights["probe"] for weights in evaluation.summary["weights"].values()) > 0
+    with pytest.raises(UserError, match="label words alone"):
+        Classifier(folder, calibration="content_free")
+    (folder / "probe.safetensors").unlink()
+    with pytest.raises(UserError, match=r"probe\.safetensors is missing"):
+        Classifier(folder)
+
+
 # -------------------------------------------------------------------------------------- the shell
 
 
