@@ -113,6 +113,7 @@ def _scores(study: Study, init_seed: int) -> None:
 def finished_keys(study: Study) -> set[str]:
     """Keys of the stages with the language model that are there already; nothing is computed."""
     found = {cell.key for cell in finished_cells(study, study.config.evaluation.init_seeds)}
+    found |= study.finished_views()
     labels = study.labels()  # Auxiliary tasks were made of them.
     if labels is not None and labels.status == "done":
         found.add(f"labels/{labels.summary['by']}")

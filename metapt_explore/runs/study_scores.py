@@ -16,7 +16,7 @@ from metapt_explore.runs.probe_reading import with_probe
 from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.study_pipeline import StudyPipeline
 from metapt_explore.runs.views_stage import UNITS as VIEWS_UNITS
-from metapt_explore.runs.views_stage import views_recipe
+from metapt_explore.runs.views_stage import views_key, views_recipe
 
 
 class StudyScores(StudyPipeline):
@@ -93,10 +93,18 @@ class StudyScores(StudyPipeline):
     def views(self, task: str, shots: int | None = None) -> Artifact:
         """What the frozen model makes of the texts of a task's splits; what probes are fitted to."""
         recipe = self._views_recipe(self._task(task).name, shots)
+        key = views_key(task, shots)
         if shots is None:
-            return self._make(f"views/{task}", recipe, VIEWS_UNITS, task=task)
-        called = f"{task} at {shots} shots"
-        return self._make(f"views/{called}", recipe, VIEWS_UNITS, kind="views at other shots", task=task, shots=shots)
+            return self._make(key, recipe, VIEWS_UNITS, task=task)
+        return self._make(key, recipe, VIEWS_UNITS, kind="views at other shots", task=task, shots=shots)
+
+    def finished_views(self) -> set[str]:
+        """Keys of the views that are there already, where some method's classes are read beside a probe."""
+        if not any(self._probes(method.name) for method in self.config.methods):
+            return set()
+        asked = [(task, shots) for task in self.tasks for shots in (None, *self.config.evaluation.more_shots)]
+        ids = {views_key(*of): self._views_recipe(*of)[0].id for of in asked}
+        return {key for key, own in ids.items() if self.workspace.artifact(own).status == "done"}
 
     def _views_recipe(self, task: str, shots: int | None) -> Recipe:
         return views_recipe(task, self.split(task, shots), self.model.identity, self._load, self._advance)

@@ -49,6 +49,16 @@ def views_recipe(
     return stage, compute
 
 
+def views_key(task: str, shots: int | None) -> str:
+    """What progress calls the views of a task.
+
+    Example:
+        >>> views_key("trec", None), views_key("trec", 4)
+        ('views/trec', 'views/trec at 4 shots')
+    """
+    return f"views/{task}" if shots is None else f"views/{task} at {shots} shots"
+
+
 def unique(texts: Sequence[TextInput]) -> list[TextInput]:
     """Each text once, in the order of first sight: the order that views are kept in."""
     return list(dict.fromkeys(texts))

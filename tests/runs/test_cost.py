@@ -69,6 +69,17 @@ def test_halved_rates_and_shorter_curves_are_counted_by_hand(world: Path) -> Non
     assert (work.trained, work.scored) == (11 * 4 * 2, 2 * (1 + 3 + 3 + 2 + 1) * 8 + 3 * 20 + 2 * 3 * 5)
 
 
+def test_a_probe_reads_prompts_that_are_tuned_already(world: Path) -> None:
+    """2 data seeds × (20 test + 8 dev rows) once more; its own tuning where no method by words has the same prompts."""
+    probed = {"name": "probed", "kind": "pt", "verbalizer": {"read": "words_and_probe"}}
+    other = {"name": "other", "kind": "pt", "tuning": {"steps": 2}, "verbalizer": {"read": "words_and_probe"}}
+    config = config_of(world, methods=[{"name": "PT", "kind": "pt"}, probed, other])
+    works = count(config, tasks_of(config), text_tokens=10)
+    assert works["fewshot/probed/mood/0"] == Work(scored=2 * (20 + 8))
+    assert works["fewshot/other/mood/0"].trained == 2 * 4 * 2 * 2
+    assert works["views/mood"] == Work(encoded=10 * (2 * 4 * 2 * 2 + 20))
+
+
 def test_prefix_encodes_nothing_and_shared_texts_are_encoded_once(world: Path) -> None:
     prefix = config_of(world, prompt={"placement": "prefix"})
     assert sum(work.encoded for work in count(prefix, tasks_of(prefix)).values()) == 0

@@ -17,6 +17,7 @@ from metapt_explore.reporting.report import make_report
 from metapt_explore.runs.fewshot_rows import FewShotRows
 from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.record import record_of
+from metapt_explore.runs.run_all import finished_keys
 from metapt_explore.runs.study import Study
 
 PROBED = {"name": "PT and probe", "kind": "pt", "verbalizer": {"read": "words_and_probe"}}
@@ -81,6 +82,12 @@ def test_states_are_made_once_a_task(both: Study) -> None:
     texts = both.split("mood").table("rows")["text"].nunique()
     assert views.summary["texts"] == texts
     assert views.tensors("views")["views"].shape[1] == texts
+
+
+def test_finished_states_cost_nothing(both: Study, world: Path, tmp_path: Path) -> None:
+    assert finished_keys(both) >= {"views/mood", "views/question", "fewshot/PT and probe/mood/0"}
+    fresh = study_of(world, tmp_path / "fresh", BOTH)
+    assert finished_keys(fresh) == set()
 
 
 def test_lineage_says_who_was_listened_to(both: Study) -> None:
