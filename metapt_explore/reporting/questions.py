@@ -51,13 +51,18 @@ def _same_terms(pooled: dict[str, Any], method: dict[str, Any]) -> bool:
     return all(pooled.get(key) == method.get(key) for key in TERMS)
 
 
+def _tuned_alike(method: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(method.get(key) == other.get(key) for key in ("tuning", "verbalizer"))
+
+
 def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
     """The questions that a study's methods can answer, the primary one first.
 
     Primary is the first MetaPT method whose groups are not random, against the first PPT: the claim under test. The
     others are: the same against a further PPT on the same terms, against its own random groups (do the
-    clusters matter, or would any groups do?), every further PPT against the first (another recipe), each pre-trained
-    method against PT, and PPT against a PT that may tune for as long.
+    clusters matter, or would any groups do?), every further PPT, and every PT that is tuned or read otherwise, against
+    the first (another recipe), each pre-trained method against PT (and against the PT that is tuned and read as it is),
+    and PPT against a PT that may tune for as long.
 
     Args:
         study: The study's settings as plain values (`Record.study`).
@@ -98,10 +103,19 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
     for other in pooled[1:]:
         text = f"Does {other['name']} beat {pooled[0]['name']}?"
         found.append(Question(text, other["name"], pooled[0]["name"]))
-    for method in [*pooled[:1], *meta]:
-        if plain:
+    # Starts alone are no question of their own; another way of tuning or reading is.
+    for other in plain[1:]:
+        if not _tuned_alike(plain[0], other):
+            text = f"Does {other['name']} beat {plain[0]['name']}?"
+            found.append(Question(text, other["name"], plain[0]["name"]))
+    for method in [*pooled, *meta]:
+        if plain and method not in pooled[1:]:
             found.append(Question(f"Does {method['name']} beat no pre-training?", method["name"], plain[0]["name"]))
-        if longer:
+        for other in plain[1:] if plain and not _tuned_alike(plain[0], method) else ():
+            if _tuned_alike(other, method):
+                text = f"Does {method['name']} beat no pre-training on its own terms (tuning, reading)?"
+                found.append(Question(text, method["name"], other["name"]))
+        if longer and method not in pooled[1:]:
             text = f"Does {method['name']} beat spending the same rows on tuning?"
             found.append(Question(text, method["name"], longer[0]["name"]))
     return sorted(found, key=lambda question: not question.primary)

@@ -67,3 +67,27 @@ def test_every_further_pooled_recipe_is_compared_with_the_first() -> None:
         ("PPT soup", "PPT", False),
         ("PPT mixed", "PPT", False),
     ]
+
+
+def test_methods_that_are_read_alike_are_compared_with_one_another() -> None:
+    probe = {"read": "words_and_probe"}
+    methods = [
+        {"name": "PT", "kind": "pt"},
+        {"name": "PT labels", "kind": "pt", "start": "labels"},
+        {"name": "PT probe", "kind": "pt", "verbalizer": probe},
+        {"name": "PPT", "kind": "ppt"},
+        {"name": "PPT probe", "kind": "ppt", "verbalizer": probe},
+        {"name": "MetaPT probe", "kind": "metapt", "clustering": "k", "verbalizer": probe},
+    ]
+    study = {"clusterings": [{"name": "k", "algorithm": "kmeans"}], "methods": methods}
+    found = questions_of(study, [str(method["name"]) for method in methods])
+    assert [(q.method, q.baseline) for q in found] == [
+        ("MetaPT probe", "PPT"),
+        ("MetaPT probe", "PPT probe"),
+        ("PPT probe", "PPT"),
+        ("PT probe", "PT"),
+        ("PPT", "PT"),
+        ("PPT probe", "PT probe"),
+        ("MetaPT probe", "PT"),
+        ("MetaPT probe", "PT probe"),
+    ]
