@@ -75,14 +75,14 @@ def answer_sentences(
         artifact = opened.artifact(entry["id"])
         reading = own.config.reading_of(own.config.method(entry["method"]))
         if reading.read != "words":
-            continue  # read by few-shot rows, which no prompt carries
+            continue  # few-shot rows have a say, which are not at hand here
         if (entry["task"], entry["init_seed"]) == (task, init_seed) and artifact.status == "done":
             tensors = artifact.tensors("prompts")
             if f"data_seed_{data_seed}" in tensors:
                 prompts[entry["method"]] = tensors[f"data_seed_{data_seed}"]
     if not prompts:
         seeds = f"initialisation seed {init_seed} and data seed {data_seed}"
-        raise UserError(f"No prompt was tuned on '{task}' with {seeds}.")
+        raise UserError(f"No prompt that is read by label words alone was tuned on '{task}' with {seeds}.")
     if "{text_pair}" in own.tasks[task].template:
         raise UserError(f"'{task}' reads pairs of texts; one sentence cannot be tried under its prompts.")
     backbone = own.backbone

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 from metapt_explore.errors import UserError
 from metapt_explore.handover.facts import PROBE_FILE, PROMPT_FILE, PromptFacts
-from metapt_explore.texts.rows import TextInput, written_out
+from metapt_explore.texts.rows import TextInput
 
 Calibration = Literal["none", "batch_mean", "content_free"]
 CONTENT_FREE = ("N/A", "nothing", "...")
@@ -134,7 +134,7 @@ class Classifier:
         from metapt_explore.fewshot.words_and_probe import pooled
         from metapt_explore.prompts.text_views import text_views
 
-        return pooled(scores, self._probe.scores(text_views(self.backbone, written_out(rows))), self._weights)
+        return pooled(scores, self._probe.scores(text_views(self.backbone, rows)), self._weights)
 
 
 def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:

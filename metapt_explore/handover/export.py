@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from metapt_explore.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from metapt_explore.fewshot.text_probe import TextProbe
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,7 @@ def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Pa
     save_file({"prompt": tensor.contiguous()}, folder / PROMPT_FILE)
     files = [folder / PROMPT_FILE, facts.save(folder)]
     if evaluation is not None and facts.probe is not None:
-        prefix = f"data_seed_{chosen.data_seed}."
-        own = {k.removeprefix(prefix): v for k, v in evaluation.tensors("probes").items() if k.startswith(prefix)}
-        save_file(own, folder / PROBE_FILE)
+        save_file(_probe(evaluation, chosen, list(facts.labels)).tensors(), folder / PROBE_FILE)
         files.append(folder / PROBE_FILE)
     adapter = write_adapter(folder, facts, tensor) if has_layout(facts.family, facts.placement) else []
     files += adapter
@@ -187,6 +187,20 @@ def _facts(
         probe=_weights(evaluation, chosen.data_seed),
         manifest=prompt.stage.get("manifest", {}),
     )
+
+
+def _probe(evaluation: Artifact, chosen: Chosen, classes: list[str]) -> TextProbe:
+    """The probe of a data seed, with the classes in this order: a task file may have been rearranged since."""
+    from metapt_explore.fewshot.text_probe import TextProbe
+
+    known = evaluation.summary["classes"]
+    if sorted(known) != sorted(classes):
+        raise UserError(
+            f"The task '{chosen.task}' had the classes {known}, and has {classes} now: run the study again."
+        )
+    probe = TextProbe.of_tensors(evaluation.tensors("probes"), f"data_seed_{chosen.data_seed}.")
+    order = [known.index(name) for name in classes]
+    return replace(probe, coefficients=probe.coefficients[:, order], intercepts=probe.intercepts[:, order])
 
 
 def _weights(evaluation: Artifact | None, data_seed: int | None) -> dict[str, Any] | None:

@@ -142,7 +142,7 @@ def _try(workspace: Workspace, name: str) -> None:
         answer = ask(str(workspace.folder), name, str(task), *seeds_of, sentence, used)
     by_rows = [m.name for m in config.methods if config.reading_of(m).read != "words"]
     if by_rows:
-        st.caption(shared.plain(f"Not shown: {', '.join(by_rows)}, whose classes are read by few-shot rows."))
+        st.caption(shared.plain(f"Not shown: {', '.join(by_rows)}, whose classes are not read by label words alone."))
     shared.draw(
         plots.class_shares(answer),
         "answer",

@@ -97,6 +97,21 @@ class Layout(ABC):
         cut = self.tokenizer(written, add_special_tokens=False, truncation=True, max_length=longest)
         return list(cut["input_ids"])
 
+    def bare_tokens(self, texts: Sequence[TextInput]) -> list[list[int]]:
+        """Token ids of texts that stand alone, without template and special tokens; a pair's texts in two lines.
+
+        Cut to `max_text_tokens`; of a pair the longer one first.
+        """
+        firsts = self.tokens([text if isinstance(text, str) else text[0] for text in texts])
+        seconds = self.tokens(["" if isinstance(text, str) else f"\n{text[1]}" for text in texts])
+        return [[*first, *second] for first, second in map(self._cut_pair, firsts, seconds)]
+
+    def _cut_pair(self, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
+        # The longer text is cut down to the length of the other before both lose as much.
+        longest = self.config.max_text_tokens
+        kept = second[: max(longest // 2, longest - len(first))]
+        return first[: longest - len(kept)], kept
+
     def _cut(self, texts: Sequence[TextInput], reader: Reader) -> list[tuple[list[int], list[int] | None]]:
         slot, pair_slot = reader.template.slot("text"), reader.template.slot("text_pair")
         firsts = self.tokens([text if isinstance(text, str) else text[0] for text in texts], bool(slot and slot.spaced))
@@ -109,10 +124,4 @@ class Layout(ABC):
                     "`columns: {text_pair: ...}`."
                 )
         seconds = self.tokens([text[1] for text in texts], pair_slot.spaced)
-        longest = self.config.max_text_tokens
-        cut: list[tuple[list[int], list[int] | None]] = []
-        for first, second in zip(firsts, seconds, strict=True):
-            # The longer text is cut down to the length of the other before both lose as much.
-            kept = second[: max(longest // 2, longest - len(first))]
-            cut.append((first[: longest - len(kept)], kept))
-        return cut
+        return [self._cut_pair(*pair) for pair in zip(firsts, seconds, strict=True)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from metapt_explore.config import BaselineConfig, MethodConfig, StudyConfig
 from metapt_explore.pretraining.budget import tuning_of
-from metapt_explore.runs.results import tuning_elsewhere
+from metapt_explore.runs.results import tuned_by
 from metapt_explore.runs.workspace import Workspace
 
 
@@ -49,7 +49,8 @@ def _account(
     configs = [artifact.stage["config"] for artifact in scores]
     cells = sum(len(config["data_seeds"]) for config in configs)
     tuned = tuning_of(method, study)
-    stages = [artifact.stage for artifact in (*prompts, *scores)]
+    tuning = [tuned_by(workspace, artifact) for artifact in scores]
+    stages = [*(artifact.stage for artifact in (*prompts, *scores)), *tuning]
     peaks = [stage["peak_mib"] for stage in stages if stage.get("peak_mib") is not None]
     width = next(iter(prompts[0].tensors("prompt").values())).shape[-1]
     return {
@@ -78,8 +79,7 @@ def _account(
         "shots": study.evaluation.shots,
         "trained_parameters": study.prompt.length * int(width)
         + max(artifact.summary.get("probe_parameters", 0) for artifact in scores),
-        "seconds": sum(artifact.stage.get("seconds", 0.0) + tuning_elsewhere(artifact) for artifact in scores)
-        / max(cells, 1),
+        "seconds": sum(stage.get("seconds", 0.0) for stage in (*(a.stage for a in scores), *tuning)) / max(cells, 1),
         "pretraining_seconds": _mean([artifact.stage.get("seconds", 0.0) for artifact in prompts]),
         "peak_mib": max(peaks) if peaks else None,
     }

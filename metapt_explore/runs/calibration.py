@@ -60,8 +60,9 @@ def preview(
     tokens = text_tokens or study.model.max_text_tokens * TEXT_SHARE
     speed = calibrate(study, tasks, backbone, max(1, round(tokens)), check)
     works = count(study, tasks, tokens, backbone.placement, texts)
-    # States of texts that are only labelled are forgotten at once; baselines keep none of their own.
-    encoded = sum(work.encoded for key, work in works.items() if not key.startswith(("labels/", "baseline/")))
+    # States of texts that are only labelled are forgotten at once; baselines and probes keep none of their own.
+    kept_nowhere = ("labels/", "views/", "baseline/")
+    encoded = sum(work.encoded for key, work in works.items() if not key.startswith(kept_nowhere))
     memory = backbone.memory
     states = min(study.model.text_state_gib * 2**30, encoded * memory.state_bytes_per_token)
     reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")

@@ -163,20 +163,18 @@ def count(
                 states = first_time("texts" if whole else key, text_rows if whole else drawn)
                 works[key] = Work(steps * episode.trained, steps * episode.hessian, steps * episode.scored, states)
             for name, task in tasks.items():
-                work = _fewshot(study, task, method)
-                rows = _fewshot_rows(study, task)
-                if _probes(study, method):
-                    works[f"views/{name}"] = _whole_texts(rows, tokens, stateless)
-                works[f"fewshot/{method.name}/{name}/{init_seed}"] = work + Work(encoded=first_time(name, rows))
-                for shots in study.evaluation.more_shots:
-                    other = study.at_shots(shots)
-                    # The test rows are the same; few-shot rows are others, in part.
-                    rows = _fewshot_rows(other, task) - (study.evaluation.test_rows or UNKNOWN_TEST_ROWS)
-                    key = f"fewshot/{method.name}/{name} at {shots} shots/{init_seed}"
-                    works[key] = _fewshot(other, task, method) + Work(encoded=first_time((name, shots), rows))
+                for shots in (None, *study.evaluation.more_shots):
+                    other, called = study.at_shots(shots), name if shots is None else f"{name} at {shots} shots"
+                    rows, key = _fewshot_rows(other, task), f"{method.name}/{called}/{init_seed}"
+                    # At other shots the test rows are the same; few-shot rows are others, in part.
+                    new = rows if shots is None else rows - (study.evaluation.test_rows or UNKNOWN_TEST_ROWS)
+                    score, encoding = _fewshot(other, task, method), Work(encoded=first_time((name, shots), new))
                     if _probes(study, method):
-                        views = _whole_texts(_fewshot_rows(other, task), tokens, stateless)
-                        works[f"views/{name} at {shots} shots"] = views
+                        works[f"views/{called}"] = _whole_texts(rows, tokens, stateless)
+                        if not _tuned_already(study, method):
+                            works[f"tuning/{key}"] = score
+                        score = _read_once_more(other, task)
+                    works[f"fewshot/{key}"] = score + encoding
     for key, baseline in baseline_tokens(study, tasks, tokens).items():
         # A baseline's rows go through the whole model, trained ones backward as well.
         works[key] = _whole_texts(baseline / tokens, tokens, stateless)
@@ -247,13 +245,14 @@ def _fewshot(study: StudyConfig, task: TaskConfig, method: MethodConfig) -> Work
         test = (1 + len(later) * seeds) * rows
     else:
         test = (1 + seeds) * rows + (len(later) - 1) * seeds * min(evaluation.curve_rows, rows)
-    once_more = seeds * (rows + shots)
-    soup = once_more if evaluation.soup > 1 else 0
-    if not _probes(study, method):
-        return Work(trained=trained, scored=dev + test + soup)
-    if _tuned_already(study, method):
-        return Work(scored=once_more)
-    return Work(trained=trained, scored=dev + test + soup + once_more)
+    soup = seeds * (rows + shots) if evaluation.soup > 1 else 0
+    return Work(trained=trained, scored=dev + test + soup)
+
+
+def _read_once_more(study: StudyConfig, task: TaskConfig) -> Work:
+    """The chosen prompt of every data seed on its dev rows and on the test rows."""
+    rows = study.evaluation.test_rows or UNKNOWN_TEST_ROWS
+    return Work(scored=seeds_together(study) * (rows + study.evaluation.shots * len(task.labels)))
 
 
 def seconds_of(key: str, work: Work, speed: Speed) -> float:
@@ -264,7 +263,7 @@ def seconds_of(key: str, work: Work, speed: Speed) -> float:
         >>> round(seconds_of("prompt/MetaPT/0", Work(10, 4, 100, 1000), speed), 3)
         5.0
     """
-    row = speed.tuned if key.startswith("fewshot/") else speed.trained
+    row = speed.tuned if key.startswith(("fewshot/", "tuning/")) else speed.trained
     return work.trained * row + work.hessian * speed.hessian + work.scored * speed.scored + work.encoded * speed.encoded
 
 

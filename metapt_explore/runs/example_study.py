@@ -26,7 +26,7 @@ MISSING = "(this text comes with the starter packages: metapt setup)"
 #: Columns that hold texts.
 TEXT_COLUMNS = ("text", "text_pair", "held_out_text")
 #: Artifacts of which only the question is kept: large, and only of use with the texts.
-WITHOUT_TENSORS = ("embeddings",)
+WITHOUT_TENSORS = ("embeddings", "views")
 
 
 def pack_example(workspace: Workspace, study: str, file: Path = ARCHIVE) -> int:
@@ -106,7 +106,7 @@ def _put_texts_back(artifact: Artifact, kind: str) -> None:
     itself
     among them, makes it anew instead of learning from sentences that stand for texts.
     """
-    if kind in WITHOUT_TENSORS and not (artifact.folder / "embeddings.safetensors").exists():
+    if kind in WITHOUT_TENSORS and not (artifact.folder / f"{kind}.safetensors").exists():
         _mark(artifact)
     if kind not in ("texts", "split"):
         return

@@ -3,128 +3,134 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import Tensor
 
-from metapt_explore.config import EvaluationConfig, TaskConfig
+from metapt_explore.config import EvaluationConfig, TaskConfig, VerbalizerConfig
 from metapt_explore.fewshot.scoring import ClassReading, Split, measure
 from metapt_explore.fewshot.text_probe import TextProbe
 from metapt_explore.fewshot.words_and_probe import Weights, fit_probes, held_out, pooled, weigh
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
-from metapt_explore.runs.data_stages import Recipe
+from metapt_explore.runs.data_stages import OnUnits, Recipe
 from metapt_explore.runs.fewshot_rows import FewShotRows
 from metapt_explore.runs.prompt_stages import LoadBackbone
 from metapt_explore.runs.views_stage import KeptViews
-from metapt_explore.runs.workspace import Workspace
 
-#: What an evaluation leaves behind that the way of reading does not change.
-KEPT_FILES = ("metrics.jsonl", "curves.parquet", "prompts.safetensors", "results.parquet", "summary.json")
+#: Raised whenever the probe, its weights or how they are chosen change.
+READING = 1
 
 
-def with_probe(
-    plain: Recipe,
-    verbalizer: dict[str, Any],
-    workspace: Workspace,
+def probe_recipe(
+    words: Stage,
+    tuned: Artifact,
+    verbalizer: VerbalizerConfig,
     task: TaskConfig,
     evaluation: EvaluationConfig,
     init_seed: int,
     split: Artifact,
     views: Artifact,
     backbone: LoadBackbone,
+    on_units: OnUnits,
 ) -> Recipe:
-    """The evaluation `plain`, its tuned prompts read once more beside a probe.
+    """The prompts of an evaluation by label words, read once more beside a probe.
 
     Tuning, and dev's choice of rate and step, go by the label words alone. So does the score at the start, when no
-    example has been seen. Where the plain evaluation is there already, its prompts are taken and nothing is tuned.
+    example has been seen.
 
     Args:
-        plain: The evaluation by label words.
-        verbalizer: How this one is read, for its id.
-        workspace: Where the plain one may lie.
+        words: The question of the evaluation by label words.
+        tuned: Its artifact, whose prompts are read.
+        verbalizer: How they are read.
         task: The task.
-        evaluation: How it is tuned and scored.
+        evaluation: How it was tuned, and what is scored.
         init_seed: The initialisation seed.
         split: The task's splits.
         views: Views of their texts.
         backbone: Loads the language model.
+        on_units: Called after each pass through it; may raise to stop.
     """
-    question, tune = plain
-    stage = Stage(
-        question.kind,
-        question.title,
-        question.version,
-        {**question.config, "verbalizer": verbalizer},
-        {**question.parents, "views": views.id},
-        question.inputs,
-    )
+    config = {**words.config, "verbalizer": verbalizer.model_dump(mode="json", exclude_defaults=True)}
+    parents = {**words.parents, "tuned": tuned.id, "views": views.id}
+    stage = Stage(words.kind, words.title, words.version, {**config, "reading": READING}, parents, words.inputs)
 
     def compute(out: ArtifactWriter) -> None:
-        there = workspace.artifact(question.id)
-        if there.status == "done":
-            for name in KEPT_FILES:
-                shutil.copyfile(there.folder / name, out.folder / name)
-            tuned = {"tuned_in": there.id, "tuning_seconds": there.stage["seconds"]}
-            out.write_table("telemetry", pd.DataFrame([tuned]))
-        else:
-            tune(out)
-        results, weights, probes = _read_again(out, task, evaluation, init_seed, split, views, backbone)
-        out.write_table("results", results)
-        out.write_tensors("probes", {k: v for seed, own in probes.items() for k, v in own.tensors(f"{seed}.").items()})
-        parameters = max(probe.parameters for probe in probes.values())
-        out.write_summary({**out.summary, "probe_parameters": parameters, "weights": weights})
+        prompts, results = tuned.tensors("prompts"), tuned.table("results")
+        readings = _read(prompts, task, evaluation, init_seed, split, views, backbone, lambda: on_units(0))
+        changed = [
+            {**record, **readings[f"data_seed_{record['data_seed']}"].scores}
+            for record in results.to_dict(orient="records")
+        ]
+        out.write_table("results", pd.DataFrame(changed))
+        # What dev said on the way was said of the words alone; so were test scores, which are none of this reading.
+        curves = tuned.table("curves")
+        of_test = [column for column in curves if str(column).startswith("test_")]
+        out.write_table("curves", curves.assign(**dict.fromkeys(of_test, float("nan"))))
+        out.write_tensors("prompts", prompts)
+        probes = {name: reading.probe for name, reading in readings.items()}
+        out.write_tensors("probes", {k: v for name, own in probes.items() for k, v in own.tensors(f"{name}.").items()})
+        out.write_summary(
+            {
+                **tuned.summary,
+                "probe_parameters": max(probe.parameters for probe in probes.values()),
+                "classes": list(task.labels),
+                "weights": {name: asdict(reading.weights) for name, reading in readings.items()},
+            }
+        )
 
     return stage, compute
 
 
-def _read_again(
-    out: Artifact,
+class _Reading:
+    """One data seed's probe beside its label words."""
+
+    def __init__(self, probe: TextProbe, weights: Weights, scores: dict[str, Any]) -> None:
+        self.probe, self.weights, self.scores = probe, weights, scores
+
+
+def _read(
+    prompts: dict[str, Tensor],
     task: TaskConfig,
     evaluation: EvaluationConfig,
     init_seed: int,
     split: Artifact,
     views: Artifact,
     backbone: LoadBackbone,
-) -> tuple[pd.DataFrame, dict[str, dict[str, float]], dict[str, TextProbe]]:
-    """Results of the tuned prompts read beside a probe, and each data seed's weights and chosen probe."""
+    on_pass: Any,
+) -> dict[str, _Reading]:
     loaded, kept = backbone(), KeptViews(views, split)
     where = f"task {task.name}"
-    reading = ClassReading(loaded, loaded.reader(task, where, whole_vocabulary=False))
+    reader = loaded.reader(task, where, whole_vocabulary=False)
+    reading = ClassReading(loaded, reader, on_pass=on_pass)
     rows = FewShotRows(split, task, evaluation, init_seed)
-    prompts = out.tensors("prompts")
-    results = out.table("results")
-    weights: dict[str, dict[str, float]] = {}
-    probes: dict[str, TextProbe] = {}
-    changed: list[dict[str, Any]] = []
-    for record in results.to_dict(orient="records"):
-        seed = int(record["data_seed"])
-        train, dev, scored = rows.train[seed], rows.dev[seed], rows.scored
-        prompt = prompts[f"data_seed_{seed}"][None].to(loaded.device)
-        of_dev, of_scored = (reading.scores(prompt, part, [train])[0] for part in (dev, scored))
+    scored, views_of_scored = rows.scored, kept.of(rows.scored.texts)
+    names = {seed: f"data_seed_{seed}" for seed in rows.train}
+    stacked = torch.stack([prompts[name] for name in names.values()]).to(loaded.device)
+    words_of_scored = reading.scores(stacked, scored, list(rows.train.values()))
+    found: dict[str, _Reading] = {}
+    for place, (seed, name) in enumerate(names.items()):
+        train, dev = rows.train[seed], rows.dev[seed]
         fitted = fit_probes(kept.of(train.texts), train.labels, len(task.labels), f"{where}, data seed {seed}")
+        words_of_dev = reading.scores(stacked[place : place + 1], dev, [train])[0]
         views_of_dev = kept.of(dev.texts)
         opinions = {c: probe.scores(views_of_dev) for c, probe in fitted.items()}
-        chosen = weigh(of_dev, opinions, dev.labels, held_out(dev.texts, train.texts))
-        name = f"data_seed_{seed}"
-        weights[name], probes[name] = asdict(chosen), fitted[chosen.c]
-        end = _measured(of_scored, probes[name].scores(kept.of(scored.texts)), chosen, scored)
-        changed.append(
-            {
-                **record,
-                "accuracy": end["accuracy"],
-                "macro_f1": end["macro_f1"],
-                "test_loss": end["loss"],
-                "dev_accuracy": _measured(of_dev, opinions[chosen.c], chosen, dev)["accuracy"],
-                # Taking off the mean over the scored rows is for label words alone.
-                "calibrated_accuracy": float("nan"),
-                "start_calibrated_accuracy": float("nan"),
-                "weights": json.dumps(asdict(chosen)),
-            }
-        )
-    return pd.DataFrame(changed), weights, probes
+        weights = weigh(words_of_dev, opinions, dev.labels, held_out(dev.texts, train.texts))
+        probe = fitted[weights.c]
+        end = _measured(words_of_scored[place], probe.scores(views_of_scored), weights, scored)
+        scores = {
+            "accuracy": end["accuracy"],
+            "macro_f1": end["macro_f1"],
+            "test_loss": end["loss"],
+            "dev_accuracy": _measured(words_of_dev, opinions[weights.c], weights, dev)["accuracy"],
+            # Taking off the mean over the scored rows is for label words alone.
+            "calibrated_accuracy": float("nan"),
+            "weights": json.dumps(asdict(weights)),
+        }
+        found[name] = _Reading(probe, weights, scores)
+    return found
 
 
 def _measured(words: Tensor, probe: Tensor, weights: Weights, rows: Split) -> dict[str, float]:

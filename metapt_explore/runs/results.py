@@ -60,7 +60,7 @@ def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) ->
         frame["init_seed"] = entry.get("init_seed", pd.NA)
         if "init_seed" not in entry:
             frame["init_seed"] = frame["init_seed"].astype("Int64")
-        frame["seconds"] = round((stage["seconds"] + tuning_elsewhere(artifact)) / len(frame), 2)
+        frame["seconds"] = round((stage["seconds"] + tuned_by(workspace, artifact).get("seconds", 0.0)) / len(frame), 2)
         frame["pretraining_seconds"] = round(prompt.get("seconds", 0.0), 2)
         frame["artifact"] = entry["id"]
         # Where data seeds chose their label words, what they chose.
@@ -69,11 +69,10 @@ def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) ->
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 
-def tuning_elsewhere(artifact: Artifact) -> float:
-    """Seconds of tuning behind an evaluation that took its prompts from another one (`probe_reading.py`)."""
-    if artifact.stage["kind"] != "fewshot" or not (artifact.folder / "telemetry.parquet").exists():
-        return 0.0
-    return float(artifact.table("telemetry")["tuning_seconds"][0])
+def tuned_by(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
+    """The head of the evaluation whose prompts this one reads once more (`probe_reading.py`); empty for others."""
+    parent = artifact.stage.get("parents", {}).get("tuned")
+    return workspace.artifact(parent).stage if parent else {}
 
 
 def fewshot_entries(workspace: Workspace, study: str) -> list[dict[str, Any]]:

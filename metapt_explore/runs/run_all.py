@@ -29,7 +29,7 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     "plan": (*MODEL_STAGES, "baseline/"),
     "agreement": (*MODEL_STAGES, "baseline/"),
     "lens": (*MODEL_STAGES, "baseline/"),
-    "prompts": ("views/", "fewshot/", "baseline/"),
+    "prompts": ("views/", "tuning/", "fewshot/", "baseline/"),
     "all": (),
 }
 
@@ -113,7 +113,7 @@ def _scores(study: Study, init_seed: int) -> None:
 def finished_keys(study: Study) -> set[str]:
     """Keys of the stages with the language model that are there already; nothing is computed."""
     found = {cell.key for cell in finished_cells(study, study.config.evaluation.init_seeds)}
-    found |= study.finished_views()
+    found |= study.finished_parts()
     labels = study.labels()  # Auxiliary tasks were made of them.
     if labels is not None and labels.status == "done":
         found.add(f"labels/{labels.summary['by']}")

@@ -12,8 +12,9 @@ from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.baseline_cost import baseline_key
 from metapt_explore.runs.baseline_stage import UNITS, baseline_recipe
 from metapt_explore.runs.data_stages import Recipe
-from metapt_explore.runs.probe_reading import with_probe
+from metapt_explore.runs.probe_reading import probe_recipe
 from metapt_explore.runs.prompt_starts import find_start
+from metapt_explore.runs.results import OTHER_SHOTS
 from metapt_explore.runs.study_pipeline import StudyPipeline
 from metapt_explore.runs.views_stage import UNITS as VIEWS_UNITS
 from metapt_explore.runs.views_stage import views_key, views_recipe
@@ -58,36 +59,56 @@ class StudyScores(StudyPipeline):
             shots: One of `evaluation.more_shots`, where that is asked for.
         """
         init_seed = self._seed(init_seed)
-        if self._probes(method):
-            self.views(task, shots)
-        recipe = self.fewshot_recipe(method, self._task(task), init_seed, self.prompt(method, init_seed), shots)
-        steps = tuning_of(self.config.method(method), self.config).steps
+        of_task, prompt = self._task(task), self.prompt(method, init_seed)
+        recipe = self.fewshot_recipe(method, of_task, init_seed, prompt, shots)
+        called = task if shots is None else f"{task} at {shots} shots"
         of: dict[str, Any] = {"method": method, "task": task, "init_seed": init_seed}
-        if shots is None:
-            return self._make(f"fewshot/{method}/{task}/{init_seed}", recipe, steps, **of)
-        key = f"fewshot/{method}/{task} at {shots} shots/{init_seed}"
-        return self._make(key, recipe, steps, kind="fewshot at other shots", **of, shots=shots)
+        of |= {} if shots is None else {"shots": shots}
+        steps = tuning_of(self.config.method(method), self.config).steps
+        key = f"{method}/{called}/{init_seed}"
+        if self._probes(method) and not self.workspace.artifact(recipe[0].id).is_whole:
+            self.views(task, shots)
+            by_words = self._words_recipe(method, of_task, init_seed, prompt, shots)
+            self._make(f"tuning/{key}", by_words, steps, kind="tuning", **of)
+        return self._make(f"fewshot/{key}", recipe, steps, kind=None if shots is None else OTHER_SHOTS, **of)
 
     def fewshot_recipe(
         self, method: str, task: TaskConfig, init_seed: int, prompt: Artifact, shots: int | None = None
     ) -> Recipe:
         """The question of `fewshot`, and how it is answered."""
-        study, chosen = self.config.at_shots(shots), self.config.method(method)
-        split, reading = self.split(task.name, shots), self.config.reading_of(chosen)
-        rest = self._load, self._advance
-        tuned = study, task, chosen, init_seed, split, prompt, self.model.identity
+        by_words = self._words_recipe(method, task, init_seed, prompt, shots)
         if not self._probes(method):
-            return prompt_stages.fewshot_recipe(*tuned, reading, *rest)
-        return with_probe(
-            prompt_stages.fewshot_recipe(*tuned, BY_WORDS, *rest),
-            reading.model_dump(mode="json", exclude_defaults=True),
-            self.workspace,
+            return by_words
+        study, chosen = self.config.at_shots(shots), self.config.method(method)
+        return probe_recipe(
+            by_words[0],
+            self.workspace.artifact(by_words[0].id),
+            self.config.reading_of(chosen),
             task,
             tuning_of(chosen, study),
             init_seed,
-            split,
+            self.split(task.name, shots),
             self.workspace.artifact(self._views_recipe(task.name, shots)[0].id),
             self._load,
+            self._advance,
+        )
+
+    def _words_recipe(
+        self, method: str, task: TaskConfig, init_seed: int, prompt: Artifact, shots: int | None
+    ) -> Recipe:
+        """The evaluation itself; of a method that is read beside a probe the one by label words, which tunes for it."""
+        chosen = self.config.method(method)
+        return prompt_stages.fewshot_recipe(
+            self.config.at_shots(shots),
+            task,
+            chosen,
+            init_seed,
+            self.split(task.name, shots),
+            prompt,
+            self.model.identity,
+            BY_WORDS if self._probes(method) else self.config.reading_of(chosen),
+            self._load,
+            self._advance,
         )
 
     def views(self, task: str, shots: int | None = None) -> Artifact:
@@ -98,13 +119,19 @@ class StudyScores(StudyPipeline):
             return self._make(key, recipe, VIEWS_UNITS, task=task)
         return self._make(key, recipe, VIEWS_UNITS, kind="views at other shots", task=task, shots=shots)
 
-    def finished_views(self) -> set[str]:
-        """Keys of the views that are there already, where some method's classes are read beside a probe."""
-        if not any(self._probes(method.name) for method in self.config.methods):
-            return set()
-        asked = [(task, shots) for task in self.tasks for shots in (None, *self.config.evaluation.more_shots)]
-        ids = {views_key(*of): self._views_recipe(*of)[0].id for of in asked}
-        return {key for key, own in ids.items() if self.workspace.artifact(own).status == "done"}
+    def finished_parts(self) -> set[str]:
+        """Keys of what is there already for methods that are read beside a probe: views of texts, and tuned prompts."""
+        found = {}
+        for method in [method.name for method in self.config.methods if self._probes(method.name)]:
+            for name, task in self.tasks.items():
+                for shots in (None, *self.config.evaluation.more_shots):
+                    found[views_key(name, shots)] = self._views_recipe(name, shots)[0]
+                    called = name if shots is None else f"{name} at {shots} shots"
+                    for seed in self.config.evaluation.init_seeds:
+                        prompt = self.workspace.artifact(self.prompt_recipe(self.config.method(method), seed)[0].id)
+                        words = self._words_recipe(method, task, seed, prompt, shots)[0]
+                        found[f"tuning/{method}/{called}/{seed}"] = words
+        return {key for key, stage in found.items() if self.workspace.artifact(stage.id).status == "done"}
 
     def _views_recipe(self, task: str, shots: int | None) -> Recipe:
         return views_recipe(task, self.split(task, shots), self.model.identity, self._load, self._advance)

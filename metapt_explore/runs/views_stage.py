@@ -11,7 +11,7 @@ from torch import Tensor
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import OnUnits, Recipe
-from metapt_explore.texts.rows import TextInput, as_inputs, written_out
+from metapt_explore.texts.rows import TextInput, as_inputs
 
 #: Units that the share of finished texts is told in.
 UNITS = 100
@@ -42,7 +42,7 @@ def views_recipe(
             done = min(len(texts), done + ROWS)
             on_units(UNITS * done // len(texts))
 
-        views = text_views(backbone(), written_out(texts), on_pass)
+        views = text_views(backbone(), texts, on_pass)
         out.write_tensors("views", {"views": views})
         out.write_summary({"texts": len(texts), "views": len(views), "width": views.shape[-1]})
 

@@ -15,7 +15,7 @@ TAIL_TOKENS = 3
 #: One token through the sentence encoder, against one through the language model.
 ENCODER_SHARE = 0.1
 #: Keys of the stages that run the language model.
-MODEL_STAGES = ("prompt/", "views/", "fewshot/", "labels/zero_shot", "baseline/model/")
+MODEL_STAGES = ("prompt/", "views/", "tuning/", "fewshot/", "labels/zero_shot", "baseline/model/")
 
 
 def estimate(

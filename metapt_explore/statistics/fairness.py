@@ -201,7 +201,13 @@ def _notes(
             )
         )
     sized = [account for account in prompts if account.trained_parameters is not None]
-    unequal = _differ(sized, "size", lambda a: a.trained_parameters, "Prompts differ in size", _text)
+    unequal = _differ(
+        sized,
+        "size",
+        lambda a: a.trained_parameters,
+        "What was trained differs in size",
+        _text,
+    )
     found.append(Flag("note", "size", unequal.methods, unequal.sentence) if unequal else None)
     return found
 

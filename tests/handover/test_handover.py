@@ -229,6 +229,19 @@ def test_a_probe_goes_with_the_prompt(kind: str, world: Path, tmp_path: Path) ->
         loss = -sum(torch.tensor(p.probabilities[label]).log() for p, label in zip(found, labels, strict=True))
         assert float(loss) / len(labels) == pytest.approx(record["test_loss"], abs=1e-5)
         assert "of words and probe together" in (folder / "README.md").read_text()
+    # A task file that lists its classes the other way round since: the probe's turn with them.
+    task = Path(study.config.evaluation.tasks[0])
+    before = task.read_text()
+    try:
+        turned = yaml.safe_load(before)
+        turned["labels"] = dict(reversed(turned["labels"].items()))
+        task.write_text(yaml.safe_dump(turned, sort_keys=False))
+        export_prompt(study.workspace, Chosen("tiny", "PT", "mood", 2), tmp_path / "turned")
+        again = [p.probabilities for p in Classifier(tmp_path / "turned").classify(texts, batch=5)]
+    finally:
+        task.write_text(before)
+    assert list(again[0]) == list(reversed(found[0].probabilities))
+    assert again == [pytest.approx(p.probabilities, abs=1e-6) for p in found]
     # The probe had a say.
     assert max(weights["probe"] for weights in evaluation.summary["weights"].values()) > 0
     with pytest.raises(UserError, match="label words alone"):

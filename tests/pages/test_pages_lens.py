@@ -63,7 +63,7 @@ def test_a_sentence_is_read_under_every_prompt(show: Open, copied: Workspace, tm
         used = [e["id"] for e in fewshot_entries(copied, "tiny") if e["task"] == "mood"]
         answer = trying.ask(str(copied.folder), "tiny", "mood", 0, 1, "bad <b>pan</b>", used)
         assert trying._current[0].process.pid == before and set(answer) == {"PT", "PPT", "MetaPT"}
-        with pytest.raises(UserError, match="No prompt was tuned on 'mood'"):
+        with pytest.raises(UserError, match=r"No prompt .* was tuned on 'mood'"):
             trying.ask(str(copied.folder), "tiny", "mood", 0, 77, "anything")
     finally:
         for reader in trying._current:

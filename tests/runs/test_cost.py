@@ -76,7 +76,8 @@ def test_a_probe_reads_prompts_that_are_tuned_already(world: Path) -> None:
     config = config_of(world, methods=[{"name": "PT", "kind": "pt"}, probed, other])
     works = count(config, tasks_of(config), text_tokens=10)
     assert works["fewshot/probed/mood/0"] == Work(scored=2 * (20 + 8))
-    assert works["fewshot/other/mood/0"].trained == 2 * 4 * 2 * 2
+    assert works["tuning/other/mood/0"].trained == 2 * 4 * 2 * 2
+    assert "tuning/probed/mood/0" not in works
     assert works["views/mood"] == Work(encoded=10 * (2 * 4 * 2 * 2 + 20))
 
 

@@ -14,6 +14,7 @@ import torch
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.report import make_report
+from metapt_explore.runs import prompt_stages
 from metapt_explore.runs.fewshot_rows import FewShotRows
 from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.record import record_of
@@ -37,14 +38,16 @@ def both(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 def test_tuned_prompts_are_read_once_more(both: Study) -> None:
     plain, probed = both.fewshot("PT", "mood"), both.fewshot("PT and probe", "mood")
-    pd.testing.assert_frame_equal(plain.table("curves"), probed.table("curves"))
+    curves, kept = plain.table("curves"), [c for c in plain.table("curves") if not c.startswith("test_")]
+    pd.testing.assert_frame_equal(curves[kept], probed.table("curves")[kept])
+    assert probed.table("curves").drop(columns=kept).isna().all().all()  # test scores on the way are of the words
     for name, prompt in plain.tensors("prompts").items():
         torch.testing.assert_close(prompt, probed.tensors("prompts")[name], rtol=0, atol=0)
     old, new = plain.table("results"), probed.table("results")
     same = ["data_seed", "start_accuracy", "start_loss", "learning_rate", "step"]
     pd.testing.assert_frame_equal(old[same], new[same])
     assert (old["test_loss"] != new["test_loss"]).all()
-    assert probed.table("telemetry")["tuned_in"][0] == plain.id
+    assert probed.stage["parents"]["tuned"] == plain.id
 
 
 def test_without_the_plain_evaluation_the_same_comes_out(both: Study, world: Path, tmp_path: Path) -> None:
@@ -55,13 +58,39 @@ def test_without_the_plain_evaluation_the_same_comes_out(both: Study, world: Pat
         assert there.id == here.id
         pd.testing.assert_frame_equal(there.table("results"), here.table("results"))
         assert there.summary == here.summary
-    assert not (alone.fewshot("PT and probe", "mood").folder / "telemetry.parquet").exists()
+    # The evaluation by words that tuned for it is no score of the study.
+    assert set(alone.results()["method"]) == {"PT and probe"}
 
 
 def test_seconds_are_those_of_tuning_as_well(both: Study) -> None:
     results = both.results().groupby(["task", "method"])["seconds"].sum().unstack()
     # Figures of single rows are rounded to hundredths.
     assert (results["PT and probe"] >= results["PT"] - 0.02).all()
+
+
+@pytest.mark.parametrize("methods", [[PROBED, BOTH[0]], [PROBED]], ids=["probe first", "alone"])
+def test_prompts_are_tuned_once_in_any_order(
+    methods: list[dict[str, Any]], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned = []
+    monkeypatch.setattr(prompt_stages, "tune", lambda *a, tune=prompt_stages.tune: tuned.append(1) or tune(*a))
+    study_of(world, tmp_path / "w", methods).run()
+    assert len(tuned) == 2  # two tasks
+
+
+def test_starts_alone_can_be_scored(world: Path, tmp_path: Path) -> None:
+    study = study_of(world, tmp_path / "w", BOTH, evaluation={"steps": 0, "curve_steps": [0]})
+    assert study.run()["test_loss"].notna().all()
+
+
+def test_finished_scores_ask_for_no_states(both: Study) -> None:
+    views = both.views("mood").folder
+    away = views.rename(views.with_name("away"))
+    try:
+        assert both.fewshot("PT and probe", "mood").status == "done"
+        assert not views.exists()
+    finally:
+        away.rename(views)
 
 
 def test_rows_of_dev_that_were_trained_on_weigh_nothing(both: Study) -> None:
@@ -85,7 +114,12 @@ def test_states_are_made_once_a_task(both: Study) -> None:
 
 
 def test_finished_states_cost_nothing(both: Study, world: Path, tmp_path: Path) -> None:
-    assert finished_keys(both) >= {"views/mood", "views/question", "fewshot/PT and probe/mood/0"}
+    assert finished_keys(both) >= {
+        "views/mood",
+        "views/question",
+        "tuning/PT and probe/mood/0",
+        "fewshot/PT and probe/mood/0",
+    }
     fresh = study_of(world, tmp_path / "fresh", BOTH)
     assert finished_keys(fresh) == set()
 
