@@ -82,6 +82,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sentence": ("sentence", {"prompt": {"placement": "prefix"}, "methods": TWO}),
     "mixed": ("llama", {"verbalizer": {"read": "mixed"}, "methods": TWO[:1]}),
     "automatic": ("llama", {"verbalizer": {"read": "automatic", "automatic_words": 2}, "methods": TWO[:1]}),
+    "words and probe": ("llama", {"verbalizer": {"read": "words_and_probe"}, "methods": TWO[:1]}),
     "whole vocabulary": ("llama", {"verbalizer": {"decode": "whole_vocabulary"}, "methods": TWO[:1]}),
 }
 
@@ -105,6 +106,10 @@ def run(case: str, world: Path, workspace: Path, device: str) -> dict[str, Any]:
         export_prompt(study.workspace, Chosen(study.config.name, "exact", "mood", 1), workspace / "away")
         classified = list(Classifier(workspace / "away", device=device).classify(["the camera is bad", "so good"]))
         found["taken away"] = sum(entry.probabilities["negative"] for entry in classified)
+    if case == "words and probe":
+        away = workspace / "away"
+        export_prompt(study.workspace, Chosen(study.config.name, study.config.methods[0].name, "mood", 1), away)
+        found["taken away"] = next(Classifier(away, device=device).classify(["so good"])).probabilities["negative"]
     return found
 
 
