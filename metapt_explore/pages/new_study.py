@@ -234,6 +234,12 @@ def _comparison(shots: int) -> dict[str, Any]:
     """What prompts are compared with, and at how many examples."""
     with st.expander("Compared with", key="new_comparison"):
         st.caption("Always: prompt tuning from the same start (PT), and pooled pre-training (PPT).")
+        probe = st.checkbox(
+            "The same prompts read beside a probe of the frozen model, too",
+            key="new_probe",
+            help="Logistic regression on the model's states of the few labelled rows has a say beside the label words, "
+            "weighed on dev. Three more rows of the comparison, and nothing more to tune.",
+        )
         baselines = st.multiselect(
             "Other ways to use the same few rows",
             list(BASELINES),
@@ -247,7 +253,7 @@ def _comparison(shots: int) -> dict[str, Any]:
             key="new_more_shots",
             help="For the curve of label efficiency; each costs as much tuning again.",
         )
-    return {"baselines": baselines, "more_shots": sorted(more_shots)}
+    return {"probe": probe, "baselines": baselines, "more_shots": sorted(more_shots)}
 
 
 def _create(

@@ -114,6 +114,7 @@ def new_study(
     algorithms: Sequence[str] = ("kmeans",),
     control: bool = True,
     n_clusters: int = 8,
+    probe: bool = False,
     baselines: Sequence[str] = (),
     more_shots: Sequence[int] = (),
     limit: int | None = 2000,
@@ -134,6 +135,7 @@ def new_study(
         algorithms: How texts are grouped (`ClusteringConfig.algorithm`), each in a clustering of its own.
         control: Whether MetaPT also learns on random groups, of the sizes of the first clustering.
         n_clusters: Clusters, for algorithms that are told how many.
+        probe: Whether the prompts of PT, PPT and MetaPT on the first clustering are also read beside a probe.
         baselines: Kinds of baselines (`BaselineConfig.kind`).
         more_shots: Other numbers of labelled examples a class to score at.
         limit: Texts to keep, sampled; all when None.
@@ -150,6 +152,11 @@ def new_study(
     clusterings = [{"name": of, "algorithm": of, **(counted if of in COUNTED else {})} for of in algorithms]
     if control:
         clusterings.append({"name": "random", "algorithm": "random_groups", "like": algorithms[0]})
+    methods: list[dict[str, Any]] = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
+    methods += _on_clusters(algorithms, control)
+    if probe:
+        verbalizer = {"read": "words_and_probe"}
+        methods += [{**own, "name": f"{own['name']} and probe", "verbalizer": verbalizer} for own in methods[:3]]
     tree: dict[str, Any] = {
         "name": name,
         "model": {"name": model, "max_text_tokens": 40},
@@ -168,11 +175,7 @@ def new_study(
         },
         "prompt": {"length": 8, "start": "vocabulary"},
         "pretraining": {**scale.pretraining, "inner_lr": 0.03, "outer_lr": 0.01},
-        "methods": [
-            {"name": "PT", "kind": "pt"},
-            {"name": "PPT", "kind": "ppt"},
-            *_on_clusters(algorithms, control),
-        ],
+        "methods": methods,
         "baselines": list(baselines),
         "evaluation": {"tasks": list(tasks), **scale.evaluation, **({"shots": shots} if shots else {})},
     }

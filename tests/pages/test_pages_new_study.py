@@ -101,6 +101,7 @@ def test_groupings_baselines_and_examples_are_chosen(
     at.multiselect(key="new_algorithms_domain").set_value(["hdbscan", "known_groups", "lda"]).run()
     at.number_input(key="new_clusters").set_value(5)
     at.multiselect(key="new_baselines").set_value(["tfidf", "setfit"])
+    at.checkbox(key="new_probe").check()
     at.multiselect(key="new_more_shots").set_value([64, 1]).run()
     at.button(key="create").click().run()
     assert not at.exception and not at.error
@@ -114,8 +115,10 @@ def test_groupings_baselines_and_examples_are_chosen(
     learned = {m.name: m.clustering for m in study.methods if m.kind == "metapt"}
     assert learned == {
         "MetaPT hdbscan": "hdbscan", "MetaPT known groups": "known_groups", "MetaPT lda": "lda",
-        "MetaPT random groups": "random",
+        "MetaPT random groups": "random", "MetaPT hdbscan and probe": "hdbscan",
     }  # fmt: skip
+    probed = [m.name for m in study.methods if study.reading_of(m).read == "words_and_probe"]
+    assert probed == ["PT and probe", "PPT and probe", "MetaPT hdbscan and probe"]
     assert [b.kind for b in study.baselines] == ["tfidf", "setfit"] and study.evaluation.more_shots == [1, 64]
 
 
