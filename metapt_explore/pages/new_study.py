@@ -236,6 +236,7 @@ def _comparison(shots: int) -> dict[str, Any]:
         st.caption("Always: prompt tuning from the same start (PT), and pooled pre-training (PPT).")
         probe = st.checkbox(
             "The same prompts read beside a probe of the frozen model, too",
+            value=True,
             key="new_probe",
             help="Logistic regression on the model's states of the few labelled rows has a say beside the label words, "
             "weighed on dev. Three more rows of the comparison, and nothing more to tune.",

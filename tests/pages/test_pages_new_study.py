@@ -101,7 +101,6 @@ def test_groupings_baselines_and_examples_are_chosen(
     at.multiselect(key="new_algorithms_domain").set_value(["hdbscan", "known_groups", "lda"]).run()
     at.number_input(key="new_clusters").set_value(5)
     at.multiselect(key="new_baselines").set_value(["tfidf", "setfit"])
-    at.checkbox(key="new_probe").check()
     at.multiselect(key="new_more_shots").set_value([64, 1]).run()
     at.button(key="create").click().run()
     assert not at.exception and not at.error
@@ -129,6 +128,7 @@ def test_no_group_column_no_known_groups(show: Open, tmp_path: Path, asked: list
     at.text_input(key="new_path").set_value(str(file)).run()
     assert "the group column" not in at.multiselect(key="new_algorithms_None").options
     at.checkbox(key="new_control").uncheck()
+    at.checkbox(key="new_probe").uncheck()
     at.button(key="create").click().run()
     assert not at.exception and not at.error
     assert [m.name for m in asked[0][0].methods] == ["PT", "PPT", "MetaPT"]
