@@ -17,7 +17,7 @@ from metapt_explore.config import (
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.runs import cluster_stages, data_stages, task_stages
-from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.artifact import Artifact, Stage
 from metapt_explore.runs.chosen_tasks import chosen_tasks_recipe
 from metapt_explore.runs.data_stages import Recipe
 from metapt_explore.runs.label_stage import labels_recipe
@@ -160,14 +160,8 @@ class StudyPipeline:
     def _make(self, key: str, recipe: Recipe, units: int, kind: str | None = None, **of: Any) -> Artifact:
         """Makes a stage's artifact; `kind` is what the study's list calls it, where that is not its own kind."""
         stage, compute = recipe
-        if not self._saved:
-            self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
-            self._saved = True
-        artifact = self.workspace.artifact(stage.id)
         # Pages find a running artifact through the index, so it is entered before it is made.
-        self.workspace.add_to_index(
-            self.config.name, {"kind": kind or stage.kind, "id": stage.id, "title": stage.title, **of}
-        )
+        artifact = self._enter(stage, kind, **of)
         if not artifact.is_whole:
             with_model = key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement", "lens")
             if with_model and not self.model.loaded:
@@ -179,6 +173,16 @@ class StudyPipeline:
             self.progress.advance(units)
         self.progress.finish(key)
         return artifact
+
+    def _enter(self, stage: Stage, kind: str | None = None, **of: Any) -> Artifact:
+        """Puts an artifact on the study's list; nothing is computed."""
+        if not self._saved:
+            self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
+            self._saved = True
+        self.workspace.add_to_index(
+            self.config.name, {"kind": kind or stage.kind, "id": stage.id, "title": stage.title, **of}
+        )
+        return self.workspace.artifact(stage.id)
 
     def _load(self) -> Backbone:
         return self.backbone

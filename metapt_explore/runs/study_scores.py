@@ -66,10 +66,14 @@ class StudyScores(StudyPipeline):
         of |= {} if shots is None else {"shots": shots}
         steps = tuning_of(self.config.method(method), self.config).steps
         key = f"{method}/{called}/{init_seed}"
-        if self._probes(method) and not self.workspace.artifact(recipe[0].id).is_whole:
-            self.views(task, shots)
+        if self._probes(method):
+            there = self.workspace.artifact(recipe[0].id).is_whole
+            self.views(task, shots, only_enter=there)
             by_words = self._words_recipe(method, of_task, init_seed, prompt, shots)
-            self._make(f"tuning/{key}", by_words, steps, kind="tuning", **of)
+            if there:
+                self._enter(by_words[0], "tuning", **of)
+            else:
+                self._make(f"tuning/{key}", by_words, steps, kind="tuning", **of)
         return self._make(f"fewshot/{key}", recipe, steps, kind=None if shots is None else OTHER_SHOTS, **of)
 
     def fewshot_recipe(
@@ -111,13 +115,20 @@ class StudyScores(StudyPipeline):
             self._advance,
         )
 
-    def views(self, task: str, shots: int | None = None) -> Artifact:
-        """What the frozen model makes of the texts of a task's splits; what probes are fitted to."""
+    def views(self, task: str, shots: int | None = None, only_enter: bool = False) -> Artifact:
+        """What the frozen model makes of the texts of a task's splits; what probes are fitted to.
+
+        Args:
+            task: One of the study's tasks.
+            shots: One of `evaluation.more_shots`, where that is asked for.
+            only_enter: Puts it on the study's list without making it: what was read from it is there.
+        """
         recipe = self._views_recipe(self._task(task).name, shots)
-        key = views_key(task, shots)
-        if shots is None:
-            return self._make(key, recipe, VIEWS_UNITS, task=task)
-        return self._make(key, recipe, VIEWS_UNITS, kind="views at other shots", task=task, shots=shots)
+        of: dict[str, Any] = {"task": task} | ({} if shots is None else {"shots": shots})
+        kind = None if shots is None else "views at other shots"
+        if only_enter:
+            return self._enter(recipe[0], kind, **of)
+        return self._make(views_key(task, shots), recipe, VIEWS_UNITS, kind=kind, **of)
 
     def finished_parts(self) -> set[str]:
         """Keys of what is there already for methods that are read beside a probe: views of texts, and tuned prompts."""

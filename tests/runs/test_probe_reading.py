@@ -83,11 +83,17 @@ def test_starts_alone_can_be_scored(world: Path, tmp_path: Path) -> None:
     assert study.run()["test_loss"].notna().all()
 
 
-def test_finished_scores_ask_for_no_states(both: Study) -> None:
+def test_finished_scores_ask_for_no_states(both: Study, world: Path) -> None:
     views = both.views("mood").folder
     away = views.rename(views.with_name("away"))
     try:
         assert both.fewshot("PT and probe", "mood").status == "done"
+        assert not views.exists()
+        assert "PT and probe" in set(both.results()["method"])
+        # The list begins anew where a setting changed: scores that are there count at once.
+        changed = study_of(world, both.workspace.folder, BOTH, evaluation={"init_seeds": [0, 1]})
+        changed.run([0], until="prompts")
+        assert set(changed.results()["method"]) == {"PT", "PT and probe"}
         assert not views.exists()
     finally:
         away.rename(views)
