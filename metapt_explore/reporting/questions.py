@@ -88,7 +88,8 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
     for method in meta:
         name = method["name"]
         if pooled:
-            text = f"Does {name} beat pooled pre-training?"
+            other_terms = "" if _same_terms(pooled[0], method) else " on other terms (topics, tuning, reading)"
+            text = f"Does {name} beat pooled pre-training{other_terms}?"
             found.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in found)))
         for other in pooled[1:] if pooled and not _same_terms(pooled[0], method) else ():
             if _same_terms(other, method):
@@ -109,12 +110,11 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
             text = f"Does {other['name']} beat {plain[0]['name']}?"
             found.append(Question(text, other["name"], plain[0]["name"]))
     for method in [*pooled, *meta]:
-        if plain and method not in pooled[1:]:
-            found.append(Question(f"Does {method['name']} beat no pre-training?", method["name"], plain[0]["name"]))
-        for other in plain[1:] if plain and not _tuned_alike(plain[0], method) else ():
-            if _tuned_alike(other, method):
-                text = f"Does {method['name']} beat no pre-training on its own terms (tuning, reading)?"
-                found.append(Question(text, method["name"], other["name"]))
+        alike = [other for other in plain if _tuned_alike(other, method)]
+        if alike or (plain and method not in pooled[1:]):
+            other = (alike or plain)[0]
+            terms = "" if other is plain[0] else " on its own terms (tuning, reading)"
+            found.append(Question(f"Does {method['name']} beat no pre-training{terms}?", method["name"], other["name"]))
         if longer and method not in pooled[1:]:
             text = f"Does {method['name']} beat spending the same rows on tuning?"
             found.append(Question(text, method["name"], longer[0]["name"]))

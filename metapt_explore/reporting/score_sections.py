@@ -114,9 +114,11 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
             with suppress(UserError):  # not all scores may have it
                 document.add(Paragraph(compare(calibrated, question.method, question.baseline, column).sentence))
         text = "After tuning, calibrated likewise: what a few-shot user who may look at all texts at once would see."
-        document.add(Table(tables.score_table(calibrated, own, "calibrated_accuracy"), text))
+        # Of a method that is read beside a probe only the start is label words alone.
+        by_words = [m for m in own if calibrated.loc[calibrated["method"] == m, "calibrated_accuracy"].notna().any()]
+        document.add(Table(tables.score_table(calibrated, by_words, "calibrated_accuracy"), text))
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
-        drawn = [method for method in methods if method in set(record.curves["method"])]
+        drawn = [method for method in methods if method in set(record.curves.dropna(subset="test_accuracy")["method"])]
         picture = figures.start_curves(record.curves, drawn)
         some, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
         text = (

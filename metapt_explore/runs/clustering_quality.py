@@ -8,7 +8,7 @@ import pandas as pd
 
 from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.clusters.quality_table import method_gains, quality_table
-from metapt_explore.config import StudyConfig
+from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.workspace import Workspace
@@ -18,7 +18,7 @@ def clustering_quality(workspace: Workspace, config: StudyConfig) -> pd.DataFram
     """Quality of each clustering of a study beside the gain of the methods that used it; computes nothing.
 
     The gain is over the first pooled method without a clustering (PPT), and without scores of it there is none. A
-    method of several clusterings counts for none of them.
+    method of several clusterings counts for none of them, nor does one that is tuned or read in another way than PPT.
 
     Args:
         workspace: Where the study's artifacts lie.
@@ -43,9 +43,19 @@ def clustering_quality(workspace: Workspace, config: StudyConfig) -> pd.DataFram
         for clustering in config.clusterings
         if "clusters" in found.get(clustering.name, {})
     ]
-    baseline = next((method.name for method in config.methods if method.kind == "ppt" and not method.clusterings), "")
-    methods = {m.name: m.clusterings[0] for m in config.methods if m.kind == "metapt" and len(m.clusterings) == 1}
-    return quality_table(records, method_gains(results_table(workspace, config.name), methods, baseline))
+    baseline = next((method for method in config.methods if method.kind == "ppt" and not method.clusterings), None)
+    methods = {
+        method.name: method.clusterings[0]
+        for method in config.methods
+        if method.kind == "metapt" and len(method.clusterings) == 1 and baseline and _alike(method, baseline)
+    }
+    gains = method_gains(results_table(workspace, config.name), methods, baseline.name if baseline else "")
+    return quality_table(records, gains)
+
+
+def _alike(method: MethodConfig, baseline: MethodConfig) -> bool:
+    """Whether clusters, and not another way of tuning or reading, are what sets a method apart."""
+    return (method.tuning, method.verbalizer) == (baseline.tuning, baseline.verbalizer)
 
 
 def _with_labels(clusters: list[dict[str, Any]], artifact: Artifact, labels: Artifact) -> list[dict[str, Any]]:

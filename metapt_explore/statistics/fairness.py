@@ -145,7 +145,11 @@ def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -
             _text,
         ),
         _differ(
-            [a for a in prompts if a.reading], "reading", lambda a: a.reading, "Classes were read differently", _text
+            [a for a in prompts if a.reading],
+            "reading",
+            lambda a: a.reading.rstrip("."),
+            "Classes were read differently",
+            _text,
         ),
         _differ(prompts, "pull", lambda a: a.proximal, "Tuning was pulled back to the start differently", _text),
         _differ(ordinary, "steps", lambda a: a.tuning_steps, "Tuning took different numbers of steps", _text),

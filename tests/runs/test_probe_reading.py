@@ -142,6 +142,18 @@ def test_reports_say_how_classes_were_read(both: Study) -> None:
     assert "by a probe of the frozen model, weighed on dev" in text
 
 
+def test_a_clustering_gains_nothing_by_the_probe(world: Path, tmp_path: Path) -> None:
+    """What a method gains over PPT is put down to its clusters where nothing else sets it apart."""
+    meta = {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}
+    probed = {**meta, "name": "MetaPT and probe", "verbalizer": {"read": "words_and_probe"}}
+    study = study_of(world, tmp_path / "w", [{"name": "PPT", "kind": "ppt"}, meta, probed])
+    study.run()
+    table = study.clustering_quality().set_index("clustering")
+    assert table.loc["kmeans", "methods"] == "MetaPT"
+    markdown = make_report(record_of(study.workspace, "tiny")).markdown()
+    assert "– ± –" not in markdown
+
+
 def test_dev_rows_of_other_seeds_can_be_scored(world: Path, tmp_path: Path) -> None:
     tree = tiny.study_tree(world, methods=BOTH)
     tree["evaluation"] |= {"scored_on": "other_seeds", "init_seeds": [0, 1], "pairing": "paired"}
