@@ -60,6 +60,29 @@ def label_information(clusters: Sequence[Mapping[str, Any]]) -> float | None:
     return max(0.0, min(1.0, information / float(np.mean(entropies))))
 
 
+def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], str]:
+    """Methods whose gain over pooled pre-training is put down to one clustering.
+
+    Args:
+        methods: Of a study, as plain values.
+
+    Returns:
+        Method to clustering, and the first pooled method without a clustering (empty where there is none). MetaPT of
+        several clusterings is not among them, nor what is tuned or read in another way than the pooled method.
+
+    Example:
+        >>> ppt, meta = {"name": "PPT", "kind": "ppt"}, {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}
+        >>> on_one_clustering([ppt, meta, {**meta, "name": "probed", "verbalizer": {"read": "words_and_probe"}}])
+        ({'MetaPT': 'kmeans'}, 'PPT')
+    """
+    pooled = next((m for m in methods if m["kind"] == "ppt" and not m.get("clustering")), None)
+    if pooled is None:
+        return {}, ""
+    alike = [m for m in methods if all(m.get(key) == pooled.get(key) for key in ("tuning", "verbalizer"))]
+    own = [m for m in alike if m["kind"] == "metapt" and isinstance(m["clustering"], str)]
+    return {m["name"]: m["clustering"] for m in own}, str(pooled["name"])
+
+
 def method_gains(results: pd.DataFrame, methods: Mapping[str, str], baseline: str) -> pd.DataFrame:
     """What each method gains over the baseline on the same units.
 

@@ -75,6 +75,7 @@ def weigh(words: Tensor, probe: Mapping[float, Tensor], labels: Sequence[int], h
         The weights; `ALIKE` where a class has fewer than `LEAST_HELD_OUT` such rows.
 
     Example:
+        >>> import torch
         >>> sure = torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0], [0.0, 9.0]])
         >>> unsure = {c: torch.zeros(4, 2) for c in C_VALUES}
         >>> weigh(sure, unsure, [0, 0, 1, 1], range(4)).words
@@ -101,6 +102,7 @@ def pooled(words: Tensor, probe: Tensor, weights: Weights) -> Tensor:
         weights: How much each counts.
 
     Example:
+        >>> import torch
         >>> pooled(torch.zeros(1, 2), torch.tensor([[0.0, -2.0]]), Weights(1.0, 0.5, 0.01, 4)).argmax().item()
         0
     """

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.clusters.label_counts import count_labels
-from metapt_explore.clusters.quality_table import method_gains, quality_table
-from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.clusters.quality_table import method_gains, on_one_clustering, quality_table
+from metapt_explore.config import StudyConfig
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.workspace import Workspace
@@ -43,19 +43,8 @@ def clustering_quality(workspace: Workspace, config: StudyConfig) -> pd.DataFram
         for clustering in config.clusterings
         if "clusters" in found.get(clustering.name, {})
     ]
-    baseline = next((method for method in config.methods if method.kind == "ppt" and not method.clusterings), None)
-    methods = {
-        method.name: method.clusterings[0]
-        for method in config.methods
-        if method.kind == "metapt" and len(method.clusterings) == 1 and baseline and _alike(method, baseline)
-    }
-    gains = method_gains(results_table(workspace, config.name), methods, baseline.name if baseline else "")
-    return quality_table(records, gains)
-
-
-def _alike(method: MethodConfig, baseline: MethodConfig) -> bool:
-    """Whether clusters, and not another way of tuning or reading, are what sets a method apart."""
-    return (method.tuning, method.verbalizer) == (baseline.tuning, baseline.verbalizer)
+    methods, baseline = on_one_clustering([method.model_dump(mode="json") for method in config.methods])
+    return quality_table(records, method_gains(results_table(workspace, config.name), methods, baseline))
 
 
 def _with_labels(clusters: list[dict[str, Any]], artifact: Artifact, labels: Artifact) -> list[dict[str, Any]]:

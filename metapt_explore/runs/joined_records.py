@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.clusters.quality_table import method_gains
+from metapt_explore.clusters.quality_table import method_gains, on_one_clustering
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.runs.record import Record, asked_cells
@@ -40,12 +40,7 @@ def joined(older: Record, newer: Record) -> Record:
     study = _one_study(older, newer)
     _same_data(older, newer)
     results = _stacked(older.results, newer.results, CELL)
-    baseline = next((m["name"] for m in study["methods"] if m["kind"] == "ppt" and "clustering" not in m), "")
-    methods = {
-        m["name"]: m["clustering"]
-        for m in study["methods"]
-        if m["kind"] == "metapt" and isinstance(m["clustering"], str)
-    }
+    methods, baseline = on_one_clustering(study["methods"])
     gains = method_gains(results, methods, baseline).groupby("clustering")[["gain", "start_gain"]].mean()
     known = {found["name"]: found for found in (*older.clusterings, *newer.clusterings)}
     for name in gains.index:
