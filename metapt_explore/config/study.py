@@ -165,8 +165,12 @@ class StudyConfig(Strict):
     @property
     def reading_sentences(self) -> list[str]:
         """How classes are read, for whoever looks at the scores; nothing of what is read the plain way."""
-        own = [(m.name, m.verbalizer.sentence or "Read by label words.") for m in self.methods if m.verbalizer]
-        return [*filter(None, [self.verbalizer.sentence]), *(f"{name}: {sentence}" for name, sentence in own)]
+        own: dict[str, list[str]] = {}
+        for method in self.methods:
+            if method.verbalizer:
+                own.setdefault(method.verbalizer.sentence or "Read by label words.", []).append(method.name)
+        told = [f"{', '.join(names)}: {sentence}" for sentence, names in own.items()]
+        return [*filter(None, [self.verbalizer.sentence]), *told]
 
     def clustering(self, name: str) -> ClusteringConfig:
         """Returns the clustering of that name, or says which exist."""

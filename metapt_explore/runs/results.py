@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from metapt_explore.runs.artifact import Artifact
@@ -48,7 +49,7 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
 
 def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) -> pd.DataFrame:
-    frames = []
+    frames, heads = [], []
     for entry in entries:
         artifact = workspace.artifact(entry["id"])
         stage = artifact.stage
@@ -56,17 +57,37 @@ def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) ->
             continue
         frame = artifact.table("results")
         prompt = workspace.artifact(stage["parents"]["prompt"]).stage if "prompt" in stage["parents"] else {}
-        frame["study"], frame["method"], frame["task"] = study, entry["method"], entry["task"]
-        frame["init_seed"] = entry.get("init_seed", pd.NA)
-        if "init_seed" not in entry:
-            frame["init_seed"] = frame["init_seed"].astype("Int64")
-        frame["seconds"] = round((stage["seconds"] + tuned_by(workspace, artifact).get("seconds", 0.0)) / len(frame), 2)
-        frame["pretraining_seconds"] = round(prompt.get("seconds", 0.0), 2)
-        frame["artifact"] = entry["id"]
-        # Where data seeds chose their label words, what they chose.
-        # Scores that were made before a column was there have none.
-        frames.append(frame.reindex(columns=[*COLUMNS, *(["words"] if "words" in frame else [])]))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+        seconds = stage["seconds"] + tuned_by(workspace, artifact).get("seconds", 0.0)
+        frames.append(frame)
+        heads.append(
+            {
+                "study": study,
+                "method": entry["method"],
+                "task": entry["task"],
+                "init_seed": entry.get("init_seed", pd.NA),
+                "seconds": round(seconds / len(frame), 2),
+                "pretraining_seconds": round(prompt.get("seconds", 0.0), 2),
+                "artifact": entry["id"],
+            }
+        )
+    table = _stacked(frames, heads)
+    # Where data seeds chose their label words, what they chose. Scores that are older than a column have none.
+    return table.reindex(columns=[*COLUMNS, *(["words"] if "words" in table else [])])
+
+
+def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.DataFrame:
+    """Tables below one another, each row with the head of its table.
+
+    Columns are set once: set in each of hundreds of small tables they take longer than reading.
+    """
+    if not frames:
+        return pd.DataFrame()
+    table = pd.concat(frames, ignore_index=True)
+    places = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    own = pd.DataFrame(heads).iloc[places].reset_index(drop=True)
+    if own["init_seed"].isna().any():
+        own["init_seed"] = own["init_seed"].astype("Int64")
+    return table.assign(**{str(column): own[column] for column in own})
 
 
 def tuned_by(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
@@ -102,18 +123,13 @@ def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
     Test scores exist for the learning rate that dev chose; other rates have none.
     """
-    frames = []
+    frames, heads = [], []
     for entry in fewshot_entries(workspace, study):
         artifact = workspace.artifact(entry["id"])
         if artifact.status == "done":
-            frame = artifact.table("curves")
-            frame["method"], frame["task"], frame["init_seed"] = (
-                entry["method"],
-                entry["task"],
-                entry["init_seed"],
-            )
-            frames.append(frame)
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+            frames.append(artifact.table("curves"))
+            heads.append({key: entry[key] for key in ("method", "task", "init_seed")})
+    return _stacked(frames, heads)
 
 
 def summary_table(results: pd.DataFrame) -> pd.DataFrame:
