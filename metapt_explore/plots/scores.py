@@ -21,8 +21,9 @@ from metapt_explore.plots.style import (
 )
 
 PAIR = ["data_seed", "init_seed"]
-#: Pixels that a letter of a tick label reaches down where labels are written aslant.
-LETTER = 4
+#: Angle of tick labels that do not fit side by side, and the pixels that a letter of them reaches down: up to so many
+#: methods, and of more.
+ASLANT, UPRIGHT, FEW = (40, 4), (90, 7), 6
 
 
 def start_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, rows: str = "test") -> go.Figure:
@@ -108,8 +109,9 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None, row
     shown = [plain(method) for method in order]
     colors = method_colors(order)
     # Names that do not fit side by side are written aslant, and take room of the row below.
-    aslant = LETTER * max(len(name) for name in shown) if len(shown) > 2 else 0
-    figure = facets(tasks, same_y=False, panel_height=310 + aslant, below=70 + aslant)
+    angle, letter = (0, 0) if len(shown) <= 2 else ASLANT if len(shown) <= FEW else UPRIGHT
+    room = letter * max(len(name) for name in shown)
+    figure = facets(tasks, same_y=False, panel_height=310 + room, below=70 + room)
     legend: set[str] = set()
     for index, task in enumerate(tasks):
         own = results[results["task"] == task]
@@ -139,7 +141,7 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None, row
                 mode="markers",
                 marker={
                     "symbol": "line-ew",
-                    "size": 34,
+                    "size": 34 if len(shown) <= FEW else 18,
                     "line": {"color": colors[method], "width": 3},
                 },
                 name="mean",
@@ -150,7 +152,7 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None, row
             legend.add(method)
             figure.add_trace(points, **where)
             figure.add_trace(mean, **where)
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=shown)
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=shown, tickangle=angle)
     axis_titles(figure, len(tasks), "method", f"{rows} accuracy (%)")
     return finish(figure)
 
