@@ -68,7 +68,7 @@ def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, s
 
     Returns:
         Method to clustering, and the first pooled method without a clustering (empty where there is none). MetaPT of
-        several clusterings is not among them, nor what is tuned or read in another way than the pooled method.
+        several clusterings is not among them, nor what learns topics, is tuned or is read in another way than that one.
 
     Example:
         >>> ppt, meta = {"name": "PPT", "kind": "ppt"}, {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}
@@ -78,7 +78,7 @@ def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, s
     pooled = next((m for m in methods if m["kind"] == "ppt" and not m.get("clustering")), None)
     if pooled is None:
         return {}, ""
-    alike = [m for m in methods if all(m.get(key) == pooled.get(key) for key in ("tuning", "verbalizer"))]
+    alike = [m for m in methods if all(m.get(key) == pooled.get(key) for key in ("topics", "tuning", "verbalizer"))]
     own = [m for m in alike if m["kind"] == "metapt" and isinstance(m["clustering"], str)]
     return {m["name"]: m["clustering"] for m in own}, str(pooled["name"])
 

@@ -81,9 +81,9 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
 
 
 def _model_index(facts: PromptFacts, title: str) -> dict[str, Any]:
-    """The score as hubs read it; a score that is not of test rows is none of theirs."""
+    """The score as hubs read it: of test rows, and reached without a probe, of which they know nothing."""
     made = facts.made_by
-    if made.get("accuracy") is None or facts.scored_rows != "test":
+    if made.get("accuracy") is None or facts.scored_rows != "test" or facts.probe is not None:
         return {}
     metrics = [
         {"type": of, "value": round(float(made[key]), 4)} for of, key in METRICS.items() if made.get(key) is not None
@@ -151,7 +151,11 @@ def _scores(facts: PromptFacts) -> list[str]:
             if facts.calibration != "none"
             else ""
         )
-        + (" They are of words and probe together." if facts.probe is not None else ""),
+        + (
+            " The score after tuning is of words and probe together, the one before of the words alone."
+            if facts.probe is not None
+            else ""
+        ),
     ]
 
 

@@ -18,7 +18,8 @@ def clustering_quality(workspace: Workspace, config: StudyConfig) -> pd.DataFram
     """Quality of each clustering of a study beside the gain of the methods that used it; computes nothing.
 
     The gain is over the first pooled method without a clustering (PPT), and without scores of it there is none. A
-    method of several clusterings counts for none of them, nor does one that is tuned or read in another way than PPT.
+    method of several clusterings counts for none of them, nor does one that learns topics, is tuned or is read in
+    another way than PPT.
 
     Args:
         workspace: Where the study's artifacts lie.

@@ -42,7 +42,9 @@ def joined(older: Record, newer: Record) -> Record:
     results = _stacked(older.results, newer.results, CELL)
     methods, baseline = on_one_clustering(study["methods"])
     gains = method_gains(results, methods, baseline).groupby("clustering")[["gain", "start_gain"]].mean()
-    known = {found["name"]: found for found in (*older.clusterings, *newer.clusterings)}
+    # What a clustering gained is reckoned anew: of all scores, and by this version's rules.
+    unknown: dict[str, Any] = dict.fromkeys(("gain", "start_gain"))
+    known = {found["name"]: {**found, **unknown} for found in (*older.clusterings, *newer.clusterings)}
     for name in gains.index:
         known[name] = {**known[name], **{key: float(gains.loc[name, key]) for key in gains}}
     return replace(
