@@ -14,7 +14,9 @@ from metapt_explore.statistics import Comparison
 from metapt_explore.statistics.holm import holm
 
 #: Comparisons whose figures are drawn; all are in the table.
-DRAWN = 4
+DRAWN = 6
+#: Of them those that are drawn whatever they say: the primary one and, as a rule, its control.
+FIRST = 2
 #: Up to so many needed pairs are named.
 MOST_PAIRS = 1000
 
@@ -52,10 +54,13 @@ def add_tests(document: Document, asked: list[Question], found: list[Comparison]
         )
     )
     document.add(Table(question_table(asked, found), "Differences in points of accuracy, mean over tasks."))
-    panels = {f"{q.method} − {q.baseline}": _lines(a) for q, a in list(zip(asked, found, strict=True))[:DRAWN]}
+    first, others = list(zip(asked, found, strict=True))[:FIRST], list(zip(asked, found, strict=True))[FIRST:]
+    others.sort(key=lambda pair: 1.0 if pair[1].p is None else pair[1].p)
+    panels = {f"{q.method} − {q.baseline}": _lines(a) for q, a in [*first, *others][:DRAWN]}
     caption = (
-        "Difference for each task and, in bold, the primary mean over tasks, with 95 % intervals (not corrected). "
+        "Difference for each task and, in bold, the mean over tasks, with 95 % intervals (not corrected). "
         "Intervals in colour do not reach 0, grey ones do."
+        + (f" Of {len(asked)} comparisons the first two and the clearest of the others." if len(asked) > DRAWN else "")
     )
     document.add(Figure("differences", figures.forest(panels), caption))
     for question, answer in zip(asked, found, strict=True):
