@@ -10,8 +10,11 @@ import torch
 from metapt_explore.baselines.linear import fit_on_dev
 from metapt_explore.baselines.setting import Outcome, Scored, Setting, Spent
 from metapt_explore.clusters.embed import load_encoder
+from metapt_explore.fewshot.scoring import measure
+from metapt_explore.fewshot.text_probe import TextProbe
+from metapt_explore.fewshot.tuning import choose
 from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.text_views import mean_over_tokens, text_passes
+from metapt_explore.prompts.text_views import mean_over_tokens, text_passes, text_views
 from metapt_explore.texts.rows import TextInput, written_out
 
 Features = Callable[[Sequence[TextInput]], np.ndarray]
@@ -25,6 +28,8 @@ def linear_probe(setting: Setting) -> Outcome:
     """
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+    if setting.options["of"] == "views":
+        return _probe_of_views(setting)
     features = _features(setting)
     test = features(setting.test)
     outcome = Outcome({}, Spent(forward_rows=len(setting.test)))
@@ -46,6 +51,29 @@ def linear_probe(setting: Setting) -> Outcome:
         outcome.seeds[seed] = Scored(scores, choice["dev_accuracy"], chosen={"c": choice["c"]})
         outcome.spent.forward_rows += len(train.texts) + len(dev.texts)
         outcome.spent.trained_parameters = head.parameters
+    return outcome
+
+
+def _probe_of_views(setting: Setting) -> Outcome:
+    """The probe that `read: words_and_probe` sets beside label words, alone."""
+    backbone = setting.backbone()
+    test = text_views(backbone, setting.test, setting.on_pass)
+    outcome = Outcome({}, Spent(forward_rows=len(setting.test)))
+    for done, (seed, train) in enumerate(setting.train.items()):
+        setting.on_units(0.5 + 0.5 * done / len(setting.train))
+        dev = setting.dev[seed]
+        of_train, of_dev = (text_views(backbone, part.texts, setting.on_pass) for part in (train, dev))
+        records, probes = [], {}
+        for place, c in enumerate(sorted(setting.options["c_values"])):
+            where = f"{setting.where}, data seed {seed}"
+            probes[c] = TextProbe.fit(of_train, train.labels, len(setting.task.labels), c, where)
+            measured = measure(probes[c].scores(of_dev), dev.labels)
+            records.append({"c": c, "step": place, **{f"dev_{key}": value for key, value in measured.items()}})
+        choice = choose(records, setting.select_by)
+        probe = probes[choice["c"]]
+        outcome.seeds[seed] = Scored(probe.scores(test), choice["dev_accuracy"], chosen={"c": choice["c"]})
+        outcome.spent.forward_rows += len(train.texts) + len(dev.texts)
+        outcome.spent.trained_parameters = probe.parameters
     return outcome
 
 

@@ -66,8 +66,10 @@ class BaselineConfig(Strict):
     c_values: list[PositiveFloat] | None = Field(
         None, min_length=1, description="tfidf, linear_probe: C of the logistic regression, chosen on dev"
     )
-    of: Literal["encoder", "model"] | None = Field(
-        None, description="linear_probe: the study's sentence encoder, or mean hidden states of its language model"
+    of: Literal["encoder", "model", "views"] | None = Field(
+        None,
+        description="linear_probe: the study's sentence encoder, mean last hidden states of its language model, or its "
+        "states half-way up (the probe of `read: words_and_probe`, alone)",
     )
     pairs_per_text: int | None = Field(
         None, ge=1, description="setfit: pairs of the same and as many of different classes that each text begins"
@@ -123,7 +125,7 @@ class BaselineConfig(Strict):
     @property
     def runs(self) -> Literal["model", "encoder", None]:
         """What it runs: the study's language model, its sentence encoder, or neither."""
-        if self.reads_words or (self.kind == "linear_probe" and self.options["of"] == "model"):
+        if self.reads_words or (self.kind == "linear_probe" and self.options["of"] != "encoder"):
             return "model"
         return "encoder" if self.kind in ("linear_probe", "setfit") else None
 

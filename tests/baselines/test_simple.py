@@ -19,8 +19,10 @@ from metapt_explore.config import BaselineConfig, StudyConfig, parse, to_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.linear_head import NEVER, LinearHead
 from metapt_explore.fewshot.scoring import measure
+from metapt_explore.fewshot.text_probe import TextProbe
 from metapt_explore.prompts.models import load_backbone
 from metapt_explore.prompts.score_calibration import calibrated
+from metapt_explore.prompts.text_views import text_views
 from metapt_explore.runs.results import COLUMNS, results_table, summary_table
 from metapt_explore.runs.study import Study
 from metapt_explore.texts.rows import as_inputs
@@ -31,6 +33,7 @@ SIMPLE = [
     "tfidf",
     "linear_probe",
     {"name": "probe of LM", "kind": "linear_probe", "of": "model"},
+    {"name": "probe alone", "kind": "linear_probe", "of": "views"},
 ]
 ALL = [
     *SIMPLE,
@@ -135,6 +138,20 @@ def compared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     study = study_of(world, tmp_path_factory.mktemp("compared"), ALL, evaluation={"init_seeds": [0, 1]})
     study.run()
     return study
+
+
+def test_the_probe_alone_is_the_one_beside_words(compared: Study) -> None:
+    artifact = compared.baseline("probe alone", "mood")
+    rows, classes = compared.split("mood").table("rows"), list(compared.tasks["mood"].labels)
+    test = text_views(compared.backbone, as_inputs(rows[rows["split"] == "test"]))
+    predictions = artifact.table("predictions")
+    for record in artifact.table("results").to_dict(orient="records"):
+        train = rows[(rows["split"] == "train") & (rows["data_seed"] == record["data_seed"])]
+        labels = [classes.index(label) for label in train["label"]]
+        views = text_views(compared.backbone, as_inputs(train))
+        probe = TextProbe.fit(views, labels, len(classes), record["c"], "here")
+        own = predictions[predictions["data_seed"] == record["data_seed"]]
+        assert probe.scores(test).argmax(1).tolist() == own["predicted"].tolist()
 
 
 def test_run_makes_baselines_and_shows_them(compared: Study) -> None:
