@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -84,11 +85,13 @@ def probe_recipe(
     return stage, compute
 
 
+@dataclass(frozen=True)
 class _Reading:
     """One data seed's probe beside its label words."""
 
-    def __init__(self, probe: TextProbe, weights: Weights, scores: dict[str, Any]) -> None:
-        self.probe, self.weights, self.scores = probe, weights, scores
+    probe: TextProbe
+    weights: Weights
+    scores: dict[str, Any]
 
 
 def _read(
@@ -99,7 +102,7 @@ def _read(
     split: Artifact,
     views: Artifact,
     backbone: LoadBackbone,
-    on_pass: Any,
+    on_pass: Callable[[], None],
 ) -> dict[str, _Reading]:
     loaded, kept = backbone(), KeptViews(views, split)
     where = f"task {task.name}"
