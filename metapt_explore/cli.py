@@ -244,7 +244,7 @@ def try_sentences(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Read sentences as JSON strings from standard input; answer each with every method's class probabilities."""
-    from metapt_explore.lens_terminal import answer_sentences
+    from metapt_explore.try_terminal import answer_sentences
 
     answer_sentences(sys.stdin, study, task, init_seed, data_seed, workspace)
 

@@ -85,6 +85,11 @@ class VerbalizerConfig(Strict):
     automatic_words: int = Field(1, ge=1, description="automatic: label words for each class")
 
     @property
+    def has_probe(self) -> bool:
+        """Whether a probe of the frozen model has a say beside the label words."""
+        return self.read == "words_and_probe"
+
+    @property
     def sentence(self) -> str:
         """How classes are read, for whoever looks at the scores; empty for the plain way.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from metapt_explore.handover.facts import PROBE_FILE, PROMPT_FILE, PromptFacts
 from metapt_explore.handover.peft_format import base_model, has_layout, write_adapter
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.files import write_bytes
+from metapt_explore.runs.kept_probe import kept_probe, kept_weights
 from metapt_explore.runs.results import fewshot_entries
 from metapt_explore.runs.workspace import Workspace
 
@@ -68,7 +69,7 @@ def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Pa
     config = workspace.study_config(chosen.study)
     method = config.method(chosen.method)
     reading = config.reading_of(method)
-    if chosen.task is not None and reading.read not in ("words", "words_and_probe"):
+    if chosen.task is not None and reading.read != "words" and not reading.has_probe:
         raise UserError(
             f"'{chosen.method}' reads classes by {reading.read} of its few-shot rows "
             "(verbalizer.read), which no prompt carries. Export a method that is read by words, or the pre-trained "
@@ -78,11 +79,12 @@ def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Pa
     evaluation, prompt, tensor = _find(workspace, config, chosen)
     labels: LabelsConfig = config.auxiliary_tasks if chosen.task is None else _task(config, chosen.task)
     facts = _facts(config, chosen, method.name, evaluation, prompt, tensor, labels)
+    probe = _probe(evaluation, chosen, facts)
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"prompt": tensor.contiguous()}, folder / PROMPT_FILE)
     files = [folder / PROMPT_FILE, facts.save(folder)]
-    if evaluation is not None and facts.probe is not None:
-        save_file(_probe(evaluation, chosen, list(facts.labels)).tensors(), folder / PROBE_FILE)
+    if probe is not None:
+        save_file(probe.tensors(), folder / PROBE_FILE)
         files.append(folder / PROBE_FILE)
     adapter = write_adapter(folder, facts, tensor) if has_layout(facts.family, facts.placement) else []
     files += adapter
@@ -184,28 +186,21 @@ def _facts(
         base_model=base_model(str(own["name"])),
         calibration=config.reading_of(config.method(method)).calibration if chosen.task else "none",
         scored_rows=config.evaluation.scored_rows,
-        probe=_weights(evaluation, chosen.data_seed),
+        probe=_weights(evaluation, chosen),
         manifest=prompt.stage.get("manifest", {}),
     )
 
 
-def _probe(evaluation: Artifact, chosen: Chosen, classes: list[str]) -> TextProbe:
-    """The probe of a data seed, with the classes in this order: a task file may have been rearranged since."""
-    from metapt_explore.fewshot.text_probe import TextProbe
-
-    known = evaluation.summary["classes"]
-    if sorted(known) != sorted(classes):
-        raise UserError(
-            f"The task '{chosen.task}' had the classes {known}, and has {classes} now: run the study again."
-        )
-    probe = TextProbe.of_tensors(evaluation.tensors("probes"), f"data_seed_{chosen.data_seed}.")
-    order = [known.index(name) for name in classes]
-    return replace(probe, coefficients=probe.coefficients[:, order], intercepts=probe.intercepts[:, order])
+def _weights(evaluation: Artifact | None, chosen: Chosen) -> dict[str, Any] | None:
+    if evaluation is None or chosen.data_seed is None:
+        return None
+    return kept_weights(evaluation, chosen.data_seed)
 
 
-def _weights(evaluation: Artifact | None, data_seed: int | None) -> dict[str, Any] | None:
-    weights = {} if evaluation is None else evaluation.summary.get("weights", {})
-    return weights.get(f"data_seed_{data_seed}")
+def _probe(evaluation: Artifact | None, chosen: Chosen, facts: PromptFacts) -> TextProbe | None:
+    if evaluation is None or chosen.data_seed is None or facts.probe is None:
+        return None
+    return kept_probe(evaluation, chosen.data_seed, list(facts.labels), str(chosen.task))
 
 
 #: What of a model's settings travels with a prompt; memory and device are the user's own.

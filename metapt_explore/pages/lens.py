@@ -140,13 +140,15 @@ def _try(workspace: Workspace, name: str) -> None:
     with st.spinner("Reading …"):
         seeds_of = int(init_seed or 0), int(data_seed or 0)
         answer = ask(str(workspace.folder), name, str(task), *seeds_of, sentence, used)
-    by_rows = [m.name for m in config.methods if config.reading_of(m).read != "words"]
+    readings = {method.name: config.reading_of(method) for method in config.methods}
+    by_rows = [name for name, reading in readings.items() if reading.read != "words" and not reading.has_probe]
     if by_rows:
-        st.caption(shared.plain(f"Not shown: {', '.join(by_rows)}, whose classes are not read by label words alone."))
+        st.caption(shared.plain(f"Not shown: {', '.join(by_rows)}, whose classes are read by the few-shot rows."))
     shared.draw(
         plots.class_shares(answer),
         "answer",
-        "Probability of each class under each method's prompt, uncalibrated, of the label words against one another. "
+        "Probability of each class under each method's prompt, uncalibrated, of the label words against one another"
+        f"{', and beside them the probe' if any(reading.has_probe for reading in readings.values()) else ''}. "
         "One sentence proves nothing about a method.",
     )
 

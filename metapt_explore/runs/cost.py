@@ -169,7 +169,7 @@ def count(
                     # At other shots the test rows are the same; few-shot rows are others, in part.
                     new = rows if shots is None else rows - (study.evaluation.test_rows or UNKNOWN_TEST_ROWS)
                     score, encoding = _fewshot(other, task, method), Work(encoded=first_time((name, shots), new))
-                    if _probes(study, method):
+                    if study.reading_of(method).has_probe:
                         works[f"views/{called}"] = _whole_texts(rows, tokens, stateless)
                         if not _tuned_already(study, method):
                             works[f"tuning/{key}"] = score
@@ -186,13 +186,9 @@ def _whole_texts(rows: float, tokens: float, stateless: bool) -> Work:
     return Work(scored=round(rows)) if stateless else Work(encoded=round(rows * tokens))
 
 
-def _probes(study: StudyConfig, method: MethodConfig) -> bool:
-    return study.reading_of(method).read == "words_and_probe"
-
-
 def _tuned_already(study: StudyConfig, method: MethodConfig) -> bool:
     """Whether another method of the study tunes the same prompts: the probe then only reads them once more."""
-    others = [other for other in study.methods if not _probes(study, other)]
+    others = [other for other in study.methods if not study.reading_of(other).has_probe]
     alike = {"name": method.name, "verbalizer": method.verbalizer}
     plain = [other for other in others if study.reading_of(other) == VerbalizerConfig()]
     return any(other.model_copy(update=alike) == method for other in plain)

@@ -149,7 +149,7 @@ class StudyScores(StudyPipeline):
 
     def _probes(self, method: str) -> bool:
         """Whether a method's classes are read beside a probe."""
-        return self.config.reading_of(self.config.method(method)).read == "words_and_probe"
+        return self.config.reading_of(self.config.method(method)).has_probe
 
     def baseline(self, name: str, task: str, init_seed: int | None = None) -> Artifact:
         """A baseline on one task, over all data seeds.

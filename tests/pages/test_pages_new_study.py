@@ -116,7 +116,7 @@ def test_groupings_baselines_and_examples_are_chosen(
         "MetaPT hdbscan": "hdbscan", "MetaPT known groups": "known_groups", "MetaPT lda": "lda",
         "MetaPT random groups": "random", "MetaPT hdbscan and probe": "hdbscan",
     }  # fmt: skip
-    probed = [m.name for m in study.methods if study.reading_of(m).read == "words_and_probe"]
+    probed = [m.name for m in study.methods if study.reading_of(m).has_probe]
     assert probed == ["PT and probe", "PPT and probe", "MetaPT hdbscan and probe"]
     assert [b.kind for b in study.baselines] == ["tfidf", "setfit"] and study.evaluation.more_shots == [1, 64]
 

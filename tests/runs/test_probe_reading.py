@@ -13,6 +13,8 @@ import torch
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
+from metapt_explore.handover.classify import Classifier
+from metapt_explore.handover.export import Chosen, export_prompt
 from metapt_explore.reporting.report import make_report
 from metapt_explore.runs import prompt_stages
 from metapt_explore.runs.fewshot_rows import FewShotRows
@@ -20,6 +22,7 @@ from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.record import record_of
 from metapt_explore.runs.run_all import finished_keys
 from metapt_explore.runs.study import Study
+from metapt_explore.try_terminal import answer_sentences
 
 PROBED = {"name": "PT and probe", "kind": "pt", "verbalizer": {"read": "words_and_probe"}}
 BOTH = [{"name": "PT", "kind": "pt"}, PROBED]
@@ -135,6 +138,20 @@ def test_lineage_says_who_was_listened_to(both: Study) -> None:
     assert "label words and probe weighed" in str(found)
     assert "the frozen model's states of" in str(found)
     assert "label words and probe" not in str(lineage(both.workspace, "tiny", "PT", "mood", 1, 0))
+
+
+def test_a_sentence_is_tried_with_the_probe_beside(
+    both: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, texts = both.workspace.folder, ["a good book", "bad pan"]
+    answer_sentences([json.dumps(text) for text in texts], "tiny", "mood", 0, 1, folder)
+    said, *answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert said["methods"] == ["PT", "PT and probe"]
+    for method in said["methods"]:
+        export_prompt(both.workspace, Chosen("tiny", method, "mood", 1, 0), tmp_path / method)
+        alone = [prediction.probabilities for prediction in Classifier(tmp_path / method).classify(texts)]
+        assert [answer[method] for answer in answers] == [pytest.approx(shares, abs=1e-5) for shares in alone]
+    assert any(answer["PT"] != pytest.approx(answer["PT and probe"], abs=1e-3) for answer in answers)
 
 
 def test_reports_say_how_classes_were_read(both: Study) -> None:
