@@ -351,6 +351,15 @@ def test_what_a_method_costs_is_a_score_and_its_share_of_pretraining() -> None:
     assert point["error_y"]["array"] == [pytest.approx(100 * (4 * 0.05**2 / 3) ** 0.5)]
 
 
+@pytest.mark.parametrize(("methods", "beside"), [(5, True), (6, False)])
+def test_names_of_many_methods_stand_in_a_legend(methods: int, beside: bool) -> None:
+    names = [f"method {number}" for number in range(methods)]
+    row = {"task": "x", "init_seed": 0, "data_seed": 1, "accuracy": 0.5, "seconds": 3.0, "pretraining_seconds": 0.0}
+    figure = plots.cost_against_accuracy(pd.DataFrame([{**row, "method": name} for name in names]), names)
+    for trace, name in zip(traces(figure), names, strict=True):
+        assert (trace["name"], "text" in trace["mode"], trace["showlegend"]) == (name, beside, not beside)
+
+
 def test_parts_of_the_variance_are_drawn_once() -> None:
     rows = [
         {"method": "A", "task": "x", "data_seed": d, "init_seed": i, "accuracy": 0.5 + 0.1 * d + 0.02 * i}

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from metapt_explore.statistics import Comparison
 
 PAIR = ["init_seed", "data_seed"]
+#: Methods whose names find room beside their points; of more they go into a legend.
+MANY = 5
 
 
 def difference_forest(found: Comparison) -> go.Figure:
@@ -154,6 +156,7 @@ def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.F
     colors = method_colors(methods)
     figure = go.Figure()
     results, left_out = _on_common_tasks(results, methods)
+    crowded = results["method"].nunique() > MANY
     for method in methods:
         own = results[results["method"] == method]
         if own.empty:
@@ -170,11 +173,12 @@ def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.F
                 x=[max(seconds, 0.01)],
                 y=[100 * float(own.groupby("task")["accuracy"].mean().mean())],
                 error_y={"type": "data", "array": [100 * deviation]},
-                mode="markers+text",
+                mode="markers" if crowded else "markers+text",
                 marker={"color": colors[method], "size": 13},
                 text=[plain(method, 30)],
                 textposition="top center",
-                showlegend=False,
+                name=plain(method, 30),
+                showlegend=crowded,
                 hovertemplate="%{text}: %{y:.1f} % for %{x:.1f} s a score<extra></extra>",
             )
         )
@@ -182,6 +186,9 @@ def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.F
     figure.update_xaxes(type="log", title_text="seconds a score: tuning and its share of pre-training (logarithmic)")
     figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
     figure.update_layout(height=380, margin_t=20)
+    if crowded:
+        beside = {"orientation": "v", "yref": "paper", "y": 1, "x": 1.02, "xanchor": "left"}
+        figure.update_layout(height=480, legend=beside)
     return _say_left_out(figure, left_out)
 
 

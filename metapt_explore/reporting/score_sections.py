@@ -93,14 +93,21 @@ def _share(row: dict[str, Any]) -> str:
 def add_starts(document: Document, record: Record, methods: list[str], asked: list[Question]) -> None:
     document.add(Heading("A better start?"))
     scored = record.results.dropna(subset=["start_accuracy"])
+    same = tables.same_prompts(record.results, methods)
+    methods = [method for method in methods if method not in same]
     own = [method for method in methods if method in set(scored["method"])]
+    if same:
+        told = ", ".join(f"{earlier} ({method} as well)" for method, earlier in same.items())
+        document.add(Paragraph(f"The same prompts, read otherwise, have one row in this section: {told}."))
     if own:
         text = "Accuracy of the prompt before it saw an example of the task."
         document.add(Table(tables.score_table(scored, own, "start_accuracy"), text))
-    primary = [q for q in asked if q.primary and {q.method, q.baseline} <= set(own)]
-    for question in primary:
-        start = compare(scored, question.method, question.baseline, "start_accuracy")
-        document.add(Paragraph(start.sentence))
+    primary = [(same.get(q.method, q.method), same.get(q.baseline, q.baseline)) for q in asked if q.primary]
+    primary = [
+        (method, baseline) for method, baseline in primary if method != baseline and {method, baseline} <= set(own)
+    ]
+    for method, baseline in primary:
+        document.add(Paragraph(compare(scored, method, baseline, "start_accuracy").sentence))
     column = "start_calibrated_accuracy"
     calibrated = _on_common_pairs(record.results, own, column) if column in record.results else pd.DataFrame()
     if len(calibrated):
@@ -110,9 +117,9 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
             "here."
         )
         document.add(Table(tables.score_table(calibrated, own, column), text))
-        for question in primary:
+        for method, baseline in primary:
             with suppress(UserError):  # not all scores may have it
-                document.add(Paragraph(compare(calibrated, question.method, question.baseline, column).sentence))
+                document.add(Paragraph(compare(calibrated, method, baseline, column).sentence))
         text = "After tuning, calibrated likewise: what a few-shot user who may look at all texts at once would see."
         # Of a method that is read beside a probe only the start is label words alone.
         by_words = [m for m in own if calibrated.loc[calibrated["method"] == m, "calibrated_accuracy"].notna().any()]

@@ -72,6 +72,27 @@ def account_table(accounts: list[dict[str, Any]]) -> pd.DataFrame:
     )
 
 
+def same_prompts(results: pd.DataFrame, methods: list[str]) -> dict[str, str]:
+    """Methods whose prompts are those of an earlier one, read otherwise: all that is said of a prompt is the same.
+
+    Example:
+        >>> cell = {"task": "mood", "init_seed": 0, "data_seed": 1, "learning_rate": 0.1, "step": 5}
+        >>> scores = [{**cell, "method": name, "start_accuracy": 0.6} for name in ("PT", "PT and probe")]
+        >>> same_prompts(pd.DataFrame(scores), ["PT", "PT and probe"])
+        {'PT and probe': 'PT'}
+    """
+    said = ["start_accuracy", "start_calibrated_accuracy", "learning_rate", "step"]
+    said = [column for column in said if column in results]
+    tuned = results.dropna(subset=["start_accuracy", "learning_rate"]).sort_values(["task", *UNIT])
+    seen = {m: tuned.loc[tuned["method"] == m, ["task", *UNIT, *said]].reset_index(drop=True) for m in methods}
+    found: dict[str, str] = {}
+    for place, method in enumerate(methods):
+        for earlier in methods[:place]:
+            if len(seen[method]) and seen[method].equals(seen[earlier]) and earlier not in found:
+                found[method] = earlier
+    return found
+
+
 def choice_table(results: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
     """How often dev chose each learning rate, of prompts that were tuned at all, and after how many steps (median)."""
     chosen = results.dropna(subset=["learning_rate"])

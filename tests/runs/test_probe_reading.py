@@ -157,6 +157,8 @@ def test_a_sentence_is_tried_with_the_probe_beside(
 def test_reports_say_how_classes_were_read(both: Study) -> None:
     text = make_report(record_of(both.workspace, "tiny")).markdown()
     assert "by a probe of the frozen model, weighed on dev" in text
+    starts = text.split("## A better start?")[1].split("\n## ")[0]
+    assert "PT (PT and probe as well)" in starts and "| PT |" in starts and "| PT and probe |" not in starts
 
 
 def test_a_clustering_gains_nothing_by_the_probe(world: Path, tmp_path: Path) -> None:
