@@ -40,7 +40,10 @@ def in_context(setting: Setting) -> Outcome:
     reader = prefix.reader(setting.task, setting.where, setting.whole_vocabulary)
     how, nothing = setting.options["calibration"], content_free(setting)
     outcome, orders = Outcome({}, verbalizer=reader.verbalizer), setting.options["orders"]
+    setting.restore(outcome)
     for done, (seed, train) in enumerate(setting.train.items()):
+        if seed in outcome.seeds:
+            continue
         dev, records, prompts = setting.dev[seed], [], []
         demonstrations = demonstration_tokens(prefix, reader, setting, train)
         for order in range(orders):
@@ -61,6 +64,7 @@ def in_context(setting: Setting) -> Outcome:
         outcome.seeds[seed] = Scored(scores, choice["dev_accuracy"], chosen=what)
         free = len(nothing) * (orders + 1) if how == "content_free" else 0
         outcome.spent.forward_rows += orders * len(dev.texts) + len(setting.test) + free
+        setting.keep(outcome)
     return outcome
 
 

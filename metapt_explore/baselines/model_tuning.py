@@ -19,7 +19,7 @@ from metapt_explore.baselines.fine_tuning import Weights, train_best
 from metapt_explore.baselines.setting import Outcome, Scored, Setting
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free, unprompted
 from metapt_explore.fewshot.scoring import Split, measure
-from metapt_explore.fewshot.tuning import _epoch_rows
+from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.families import FAMILIES, family_of
 from metapt_explore.prompts.models import load_backbone, model_folder
@@ -44,14 +44,17 @@ def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
     calibrate = partial(calibrated_scores, score, how=verbalizer.calibration, nothing=content_free(setting))
     outcome = Outcome({}, verbalizer=reader.verbalizer)
     outcome.spent.trained_parameters = weights.size
+    setting.restore(outcome)
     start = calibrate(setting.test)
     scored = setting.study.evaluation.model_copy(update={"steps": options["steps"]}).scored_steps
     rates, steps = options["learning_rates"], max(scored)
     for done, (seed, train) in enumerate(setting.train.items()):
+        if seed in outcome.seeds:
+            continue
         dev = setting.dev[seed]
 
         def gradient(step: int, seed: int = seed, train: Split = train) -> float:
-            rows = _epoch_rows(len(train.texts), options["batch_size"], setting.seeds, seed, step)
+            rows = epoch_rows(len(train.texts), options["batch_size"], setting.seeds, seed, step)
             return add_gradient(backbone, reader, train, rows, setting.on_pass)
 
         def score_dev(dev: Split = dev) -> dict[str, float]:
@@ -69,6 +72,7 @@ def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
         outcome.curves += [{"data_seed": seed, **record} for record in curves]
         outcome.spent.row_passes += len(rates) * steps * min(options["batch_size"], len(train.texts))
         outcome.spent.forward_rows += len(setting.test) + (1 + len(rates) * (len(scored) - 1)) * len(dev.texts)
+        setting.keep(outcome)
     outcome.spent.forward_rows += len(setting.test)
     return outcome
 

@@ -89,9 +89,12 @@ def setfit(setting: Setting) -> Outcome:
     weights = Weights([value for name, value in encoder.model.named_parameters() if "pooler" not in name])
     options, classes = setting.options, len(setting.task.labels)
     test, outcome = written_out(setting.test), Outcome({})
+    setting.restore(outcome)
     start_of_test = encoder.embed(test)
     rates = options["learning_rates"]
     for done, (seed, train) in enumerate(setting.train.items()):
+        if seed in outcome.seeds:
+            continue
         dev, texts, where = setting.dev[seed], written_out(train.texts), f"{setting.where}, data seed {seed}"
         dev_texts = written_out(dev.texts)
         tokens = encoder.tokens(texts)
@@ -138,6 +141,7 @@ def setfit(setting: Setting) -> Outcome:
         outcome.spent.row_passes += 2 * len(pairs.same) * len(rates)
         outcome.spent.forward_rows += len(test) + scorings * len(dev_texts) + (scorings + 2) * len(texts)
         outcome.spent.trained_parameters = weights.size + last.parameters
+        setting.keep(outcome)
     outcome.spent.forward_rows += len(test)
     return outcome
 

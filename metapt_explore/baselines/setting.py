@@ -35,6 +35,8 @@ class Setting:
         device: Where a sentence encoder runs.
         on_units: Called with the finished share of the work, 0 to 1; may raise to stop.
         on_pass: Called after each pass through a model; may raise to stop.
+        keep: Called with the outcome after each finished data seed, to keep it.
+        restore: Called with an outcome that is empty yet; puts in what was kept of an earlier attempt.
     """
 
     study: StudyConfig
@@ -48,6 +50,8 @@ class Setting:
     device: str = "cpu"
     on_units: Callable[[float], None] = lambda share: None
     on_pass: Callable[[], None] = lambda: None
+    keep: Callable[[Outcome], None] = lambda outcome: None
+    restore: Callable[[Outcome], None] = lambda outcome: None
 
     @property
     def select_by(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, LabelsConfig, VerbalizerConfig
+from metapt_explore.fewshot.checkpoint import Record
 from metapt_explore.fewshot.scoring import Split
 from metapt_explore.fewshot.tuning import Outcome, tune
 from metapt_explore.prompts.automatic_words import with_automatic_words
@@ -28,6 +29,7 @@ def tune_with_automatic_words(
     on_step: Callable[[int, dict[str, Any]], None],
     on_pass: Callable[[int], None],
     verbalizer: VerbalizerConfig,
+    record: Record | None = None,
 ) -> Outcome:
     """As `tune`, one data seed after the other: each has words of its own, so they cannot share a batch.
 
@@ -44,26 +46,26 @@ def tune_with_automatic_words(
         on_step: See `tune`; steps are counted as if all seeds went on at once.
         on_pass: See `tune`.
         verbalizer: How many words, and calibration.
+        record: Keeps what finished data seeds gave; a seed that was stopped begins again.
 
     Returns:
         As `tune`; each result says in ``words`` (JSON) which label words it was read by.
     """
-    results: list[dict[str, Any]] = []
-    curves: list[dict[str, Any]] = []
-    prompts: dict[int, Tensor] = {}
-    passes = 0
+    found = _restored(record)
     for done, (seed, examples) in enumerate(train.items()):
+        if seed in found.prompts:
+            continue
 
         def overall(step: int, before: int = done * config.steps) -> int:
             return (before + step) // len(train)
 
         def seed_step(
             step: int,
-            record: dict[str, Any],
+            told: dict[str, Any],
             seed: int = seed,
             overall: Callable[[int], int] = overall,
         ) -> None:
-            on_step(overall(step), {**record, "data_seed": seed})
+            on_step(overall(step), {**told, "step": overall(step), "data_seed": seed})
 
         chosen = with_automatic_words(
             labels, backbone, examples.texts, examples.labels, verbalizer.automatic_words, where
@@ -82,8 +84,27 @@ def tune_with_automatic_words(
             verbalizer,
         )
         words = json.dumps({name: label.words for name, label in chosen.labels.items()}, ensure_ascii=False)
-        results += [{**record, "words": words} for record in outcome.results]
-        curves += outcome.curves
-        prompts |= outcome.prompts
-        passes += outcome.passes
-    return Outcome(results, curves, prompts, passes)
+        found = Outcome(
+            [*found.results, *({**result, "words": words} for result in outcome.results)],
+            [*found.curves, *outcome.curves],
+            {**found.prompts, **outcome.prompts},
+            found.passes + outcome.passes,
+        )
+        if record is not None:
+            _keep(record, found, overall(config.steps))
+    return found
+
+
+def _keep(record: Record, found: Outcome, step: int) -> None:
+    told = {"results": found.results, "curves": found.curves, "passes": found.passes, "step": step + 1}
+    record.save_checkpoint({str(seed): prompt for seed, prompt in found.prompts.items()}, told)
+
+
+def _restored(record: Record | None) -> Outcome:
+    kept = record.load_checkpoint() if record is not None else None
+    if kept is None:
+        return Outcome([], [], {}, 0)
+    prompts, told = kept
+    # Results stand in the order in which seeds were finished.
+    own = {int(result["data_seed"]): prompts[str(result["data_seed"])] for result in told["results"]}
+    return Outcome(told["results"], told["curves"], own, int(told["passes"]))

@@ -12,23 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
-from metapt_explore.fewshot.dev_scores import DevScores
+from metapt_explore.fewshot.checkpoint import Record
 from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split
 from metapt_explore.fewshot.some_rows import balanced_part
-from metapt_explore.pretraining.loop import CLIP_NORM
+from metapt_explore.fewshot.tuning_steps import TuningSteps
 from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.gradients import Batch, Scorer
-from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.prompts.reader import Reader
-from metapt_explore.seeds import stream
-from metapt_explore.texts.rows import TextInput
 
 #: Accuracy on test without any bias towards a class, among the scores of one prompt.
 CALIBRATED = "test_calibrated_accuracy"
@@ -63,6 +58,7 @@ def tune(
     on_step: Callable[[int, dict[str, Any]], None],
     on_pass: Callable[[int], None] = lambda step: None,
     verbalizer: VerbalizerConfig = BY_WORDS,
+    record: Record | None = None,
 ) -> Outcome:
     """Tunes one start on every data seed at every learning rate, and scores what dev chose on test.
 
@@ -78,46 +74,27 @@ def tune(
         on_step: Called after each tuning step with a record of the mean training loss.
         on_pass: Called with the finished steps after each pass through the model; may raise to stop.
         verbalizer: How dev and test rows are read; tuning itself goes by the reader's label words.
+        record: Keeps a checkpoint; one that is found there is gone on from, to the same outcome.
     """
-    seeds, rates = list(train), config.learning_rates
-    cells = [(seed, rate) for seed in seeds for rate in rates]
-    scorer, offsets = _training_rows(backbone, reader, train)
-    prompts = [torch.nn.Parameter(start.clone()) for _ in cells]
-    optimiser = torch.optim.Adam(
-        [{"params": [prompt], "lr": rate} for prompt, (_, rate) in zip(prompts, cells, strict=True)]
-    )
-    health = HealthWatch(backbone.embedding, "Few-shot tuning", backbone.on_notice)
-    snapshots = {0: torch.stack([prompt.detach().clone() for prompt in prompts])}
-    finished = 0
-    reading = ClassReading(backbone, reader, verbalizer, lambda: on_pass(finished))
-    scored = DevScores(cells, reading, train, dev)
-    running = list(range(len(cells)))
-    for step in range(1, config.steps + 1):
-        tuned = [cells[cell] for cell in running]
-        batch = _batch(tuned, train, offsets, config.batch_size, order_seed, step)
-        scorer.on_pass = partial(on_pass, step - 1)
-        stacked = torch.stack([prompts[cell].detach() for cell in running])
-        losses, gradients = scorer.losses_and_gradients(stacked, batch)
-        for place, (_, rate) in enumerate(tuned):
-            health.look(stacked[place], losses[place], step - 1, f"evaluation.learning_rates: {rate:g}")
-        optimiser.zero_grad()  # a prompt without a gradient is left where it is
-        for cell, gradient in zip(running, gradients, strict=True):
-            prompts[cell].grad = gradient.clone()
-            torch.nn.utils.clip_grad_norm_([prompts[cell]], CLIP_NORM)
-        optimiser.step()
-        if config.proximal:
-            for cell, (_, rate) in zip(running, tuned, strict=True):
-                prompts[cell].data.lerp_(start, min(rate * config.proximal, 1.0))
-        finished = step
-        if step in config.scored_steps:
-            snapshots[step] = torch.stack([prompt.detach().clone() for prompt in prompts])
-        if step in config.halving_steps:
-            scored.score(snapshots, running)
-            running = scored.better_half(running, step)
-        on_step(step, {"step": step, "train_loss": float(losses.mean())})
+    steps = TuningSteps(start, backbone, reader, train, dev, config, order_seed, on_step, on_pass, verbalizer, record)
+    try:
+        steps.run()
+        return _outcome(steps, train, dev, test, config)
+    except BaseException:
+        steps.keep()
+        raise
 
-    scored.score(snapshots, running)
-    curves = scored.records(snapshots)
+
+def _outcome(
+    tuned: TuningSteps,
+    train: Mapping[int, Split],
+    dev: Mapping[int, Split],
+    test: Split,
+    config: EvaluationConfig,
+) -> Outcome:
+    """What dev chose, and its scores on test."""
+    seeds, cells, snapshots, reading = list(train), tuned.cells, tuned.snapshots, tuned.reading
+    curves = tuned.scored.records(snapshots)
     chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
     steps = {seed: [c["step"] for c in curves if _same_cell(c, choice)] for seed, choice in chosen.items()}
     tested, drawn = _score_test(snapshots, cells, chosen, steps, reading, train, test, config.curve_rows)
@@ -151,48 +128,7 @@ def tune(
                 "step": float("nan") if seed in soups else choice["step"],
             }
         )
-    return Outcome(results, curves, {seed: prompt.cpu() for seed, prompt in kept.items()}, round(scorer.row_passes))
-
-
-def _training_rows(backbone: Backbone, reader: Reader, train: Mapping[int, Split]) -> tuple[Scorer, dict[int, int]]:
-    """One bank over the examples of all data seeds, and where each seed's examples begin in it."""
-    texts: list[TextInput] = []
-    offsets = {}
-    for seed, split in train.items():
-        offsets[seed] = len(texts)
-        texts += split.texts
-    return Scorer(backbone, backbone.bank(texts, reader), reader), offsets
-
-
-def _batch(
-    cells: list[tuple[int, float]],
-    train: Mapping[int, Split],
-    offsets: dict[int, int],
-    size: int,
-    order_seed: tuple[int, ...],
-    step: int,
-) -> Batch:
-    """The examples of one tuning step: every cell of a data seed sees the same ones."""
-    rows, groups, labels = [], [], []
-    picked: dict[int, list[int]] = {}
-    for group, (seed, _) in enumerate(cells):
-        if seed not in picked:
-            picked[seed] = _epoch_rows(len(train[seed].texts), size, order_seed, seed, step)
-        rows += [offsets[seed] + row for row in picked[seed]]
-        groups += [group] * len(picked[seed])
-        labels += [train[seed].labels[row] for row in picked[seed]]
-    return Batch(rows, groups, labels)
-
-
-def _epoch_rows(total: int, size: int, order_seed: tuple[int, ...], seed: int, step: int) -> list[int]:
-    """Rows of one step: epochs of shuffled rows cut into batches, stateless so that any step can be asked for."""
-    if size >= total:
-        return list(range(total))
-    per_epoch = total // size
-    epoch, part = divmod(step - 1, per_epoch)
-    study_seed, *rest = order_seed
-    order = stream(study_seed, "tuning_order", *rest, seed, epoch).permutation(total)
-    return [int(row) for row in order[part * size : (part + 1) * size]]
+    return Outcome(results, curves, {seed: prompt.cpu() for seed, prompt in kept.items()}, round(tuned.passes))
 
 
 def _same_cell(record: dict[str, Any], choice: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from metapt_explore.pretraining.adam_state import adam_tensors, restore_adam
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import Learner, Setting
 from metapt_explore.prompts.backbone import Backbone
@@ -171,12 +172,7 @@ def _save(
     scorer: Scorer,
     late: dict[str, Tensor],
 ) -> None:
-    tensors: dict[str, Tensor] = {}
-    for name, value in learned.items():
-        state = optimiser.state[value]
-        tensors[name] = value.detach()
-        tensors[f"{name}.exp_avg"], tensors[f"{name}.exp_avg_sq"] = state["exp_avg"], state["exp_avg_sq"]
-        tensors[f"{name}.adam_step"] = torch.as_tensor(state["step"]).reshape(1).float()
+    tensors = adam_tensors(optimiser, learned)
     tensors |= {f"{name}.late": total for name, total in late.items()}
     counts = {"row_passes": scorer.row_passes, "diagnostic_rows": scorer.diagnostic_rows}
     record.save_checkpoint({key: value.cpu().contiguous() for key, value in tensors.items()}, {"step": step, **counts})
@@ -193,14 +189,8 @@ def _restore(
     if found is None:
         return 0
     tensors, meta = found
+    restore_adam(optimiser, learned, tensors)
     for name, value in learned.items():
-        with torch.no_grad():
-            value.copy_(tensors[name])
-        optimiser.state[value] = {
-            "step": tensors[f"{name}.adam_step"][0].clone(),
-            "exp_avg": tensors[f"{name}.exp_avg"].to(value.device),
-            "exp_avg_sq": tensors[f"{name}.exp_avg_sq"].to(value.device),
-        }
         if f"{name}.late" in tensors:
             late[name] = tensors[f"{name}.late"].to(value.device)
     scorer.row_passes, scorer.diagnostic_rows = meta["row_passes"], meta["diagnostic_rows"]

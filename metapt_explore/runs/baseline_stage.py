@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore import hub
+from metapt_explore.baselines.kept_seeds import KeptSeeds
 from metapt_explore.baselines.registry import run_of
 from metapt_explore.baselines.setting import Outcome, Setting
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
@@ -99,6 +100,7 @@ def baseline_recipe(
             done = int(share * UNITS)
             on_units(done)
 
+        kept = KeptSeeds(out)
         train, dev = ({seed: part(name, seed) for seed in data_seeds} for name in ("train", "dev"))
         test = part("test")
         setting = Setting(
@@ -113,6 +115,8 @@ def baseline_recipe(
             device,
             on_share,
             lambda: on_units(done),
+            kept.save,
+            kept.restore,
         )
         began = time.monotonic()
         with PeakWatch() as watch:

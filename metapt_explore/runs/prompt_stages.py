@@ -165,8 +165,6 @@ def fewshot_recipe(
 
     def compute(out: ArtifactWriter) -> None:
         loaded = backbone()
-        # A half-done attempt is begun again: its metrics are not kept.
-        (out.folder / "metrics.jsonl").unlink(missing_ok=True)
 
         def on_step(step: int, record: dict[str, Any]) -> None:
             out.metric(record)
@@ -175,7 +173,7 @@ def fewshot_recipe(
         start = prompt.tensors("prompt")["prompt"].to(loaded.device)
         rows = FewShotRows(split, task, evaluation, init_seed)
         where, seeds = f"task {task.name}", (study.seed, init_seed)
-        rest = rows.train, rows.dev, rows.scored, evaluation, seeds, on_step, on_units, verbalizer
+        rest = rows.train, rows.dev, rows.scored, evaluation, seeds, on_step, on_units, verbalizer, out
         if verbalizer.read == "automatic":
             outcome = tune_with_automatic_words(start, loaded, task, where, *rest)
         else:

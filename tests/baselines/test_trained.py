@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from kept import KeptInMemory, StopAt
 from transformers import AutoModelForCausalLM
 
 from metapt_explore.baselines import model_tuning, setfit
 from metapt_explore.baselines.fine_tuning import Weights, train_best
 from metapt_explore.baselines.full import all_weights, full
 from metapt_explore.baselines.in_context import behind, demonstration_tokens, draw, in_context, prefix_view
+from metapt_explore.baselines.kept_seeds import KeptSeeds
 from metapt_explore.baselines.lora import add_matrices, lora
 from metapt_explore.baselines.setting import Setting
 from metapt_explore.baselines.zero_shot import zero_shot
@@ -373,6 +376,29 @@ def test_a_cancelled_run_goes_on_at_the_next_baseline(world: Path, tmp_path: Pat
     begun = [stage for stage in dict.fromkeys(stages) if stage.startswith("baseline")]
     assert begun == ["baseline full on question, initialisation seed 0"]
     assert set(results["method"]) == {"PT", "zero_shot", "full"}
+
+
+@pytest.mark.parametrize("kind", ["setfit", "lora", "full", "in_context"])
+def test_finished_data_seeds_are_kept(kind: str, world: Path) -> None:
+    """Stopped during the second of two data seeds: the first is not trained again, and the same comes out."""
+    how = {"setfit": setfit.setfit, "lora": lora, "full": full, "in_context": in_context}[kind]
+    options = {"orders": 2} if kind == "in_context" else {}
+    setting, counted = setting_of(world, kind, **options), StopAt(None)
+    whole = how(replace(setting, on_units=counted))
+    kept = KeptSeeds(KeptInMemory())
+    attempt = replace(setting, keep=kept.save, restore=kept.restore)
+    with pytest.raises(Cancelled):
+        how(replace(attempt, on_units=StopAt(counted.calls // 2 + 1)))
+    rest = StopAt(None)
+    found = how(replace(attempt, on_units=rest))
+    assert rest.calls == counted.calls // 2
+    assert found.spent == whole.spent and list(found.seeds) == list(whole.seeds)
+    pd.testing.assert_frame_equal(pd.DataFrame(found.curves), pd.DataFrame(whole.curves), check_exact=True)
+    for seed, scored in whole.seeds.items():
+        again = found.seeds[seed]
+        assert (again.dev_accuracy, again.chosen) == (scored.dev_accuracy, scored.chosen)
+        assert torch.equal(again.scores, scored.scores) and (again.start is None) == (scored.start is None)
+        assert scored.start is None or torch.equal(again.start, scored.start)
 
 
 def test_work_of_baselines_is_counted(world: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,16 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from kept import KeptInMemory, StopAt
 
-from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig
+from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig, VerbalizerConfig
+from metapt_explore.errors import Cancelled
+from metapt_explore.fewshot import checkpoint
+from metapt_explore.fewshot.automatic import tune_with_automatic_words
 from metapt_explore.fewshot.scoring import Split, measure
 from metapt_explore.fewshot.some_rows import balanced_part
-from metapt_explore.fewshot.tuning import Outcome, _epoch_rows, _soups, choose, tune
+from metapt_explore.fewshot.tuning import Outcome, _soups, choose, tune
+from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.models import load_backbone
@@ -36,13 +42,22 @@ def split(offset: int, rows: int) -> Split:
     return Split(texts, [row % 2 for row in range(rows)])
 
 
-def run(backbone: CausalBackbone, seeds: list[int], rates: list[float], steps: int = 5, **settings: Any) -> Outcome:
+def run(
+    backbone: CausalBackbone,
+    seeds: list[int],
+    rates: list[float],
+    steps: int = 5,
+    on_step: Callable[..., None] = lambda step, told: None,
+    on_pass: Callable[..., None] = lambda step: None,
+    record: KeptInMemory | None = None,
+    **settings: Any,
+) -> Outcome:
     sizes = {"steps": steps, "batch_size": 4, "curve_steps": [0, 2, steps]}
     config = EvaluationConfig(tasks=["x"], data_seeds=seeds, learning_rates=rates, **{**sizes, **settings})
     reader = backbone.reader(LABELS, "test")
     start = backbone.embedding[20:23].clone()
     train, dev = {s: split(s, 8) for s in seeds}, {s: split(s + 100, 8) for s in seeds}
-    return tune(start, backbone, reader, train, dev, split(500, 24), config, (0, 0), lambda step, record: None)
+    return tune(start, backbone, reader, train, dev, split(500, 24), config, (0, 0), on_step, on_pass, record=record)
 
 
 def test_the_stacked_grid_equals_one_cell_at_a_time(backbone: CausalBackbone) -> None:
@@ -228,11 +243,11 @@ def test_a_soup_is_one_prompt_whose_scores_are_reported(backbone: CausalBackbone
 
 
 def test_an_epoch_sees_every_row_once_and_seeds_differ() -> None:
-    steps = [_epoch_rows(8, 4, (0, 0), 13, step) for step in (1, 2)]
+    steps = [epoch_rows(8, 4, (0, 0), 13, step) for step in (1, 2)]
     assert sorted(steps[0] + steps[1]) == list(range(8))
-    assert _epoch_rows(8, 4, (0, 0), 13, 3) != steps[0] or _epoch_rows(8, 4, (0, 0), 13, 4) != steps[1]
-    assert _epoch_rows(8, 4, (0, 1), 13, 1) != steps[0] or _epoch_rows(8, 4, (0, 1), 13, 2) != steps[1]
-    assert _epoch_rows(3, 4, (0, 0), 13, 1) == [0, 1, 2]
+    assert epoch_rows(8, 4, (0, 0), 13, 3) != steps[0] or epoch_rows(8, 4, (0, 0), 13, 4) != steps[1]
+    assert epoch_rows(8, 4, (0, 1), 13, 1) != steps[0] or epoch_rows(8, 4, (0, 1), 13, 2) != steps[1]
+    assert epoch_rows(3, 4, (0, 0), 13, 1) == [0, 1, 2]
 
 
 def test_scores_by_hand() -> None:
@@ -242,3 +257,80 @@ def test_scores_by_hand() -> None:
     # Class 0: precision 2/3, recall 1; class 1: precision 1, recall 1/2.
     assert found["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
     assert found["loss"] == pytest.approx(float(F.cross_entropy(scores, torch.tensor([0, 1, 1, 0]))))
+
+
+# ---------------------------------------------------------------------------------- stop, and go on
+
+
+def same(one: Outcome, other: Outcome) -> bool:
+    assert one.passes == other.passes
+    pd.testing.assert_frame_equal(pd.DataFrame(one.results), pd.DataFrame(other.results), check_exact=True)
+    pd.testing.assert_frame_equal(pd.DataFrame(one.curves), pd.DataFrame(other.curves), check_exact=True)
+    assert list(one.prompts) == list(other.prompts)
+    return all(torch.equal(one.prompts[seed], other.prompts[seed]) for seed in one.prompts)
+
+
+@pytest.mark.parametrize("settings", [{}, {"halving_steps": [1, 3], "proximal": 2.0, "soup": 2, "curve_rows": 6}])
+def test_what_was_stopped_at_any_pass_goes_on_to_the_same_outcome(
+    settings: dict[str, Any], backbone: CausalBackbone
+) -> None:
+    size: dict[str, Any] = {"seeds": [3, 8], "rates": [0.01, 0.05, 0.1, 0.2], "steps": 5, **settings}
+    counted = StopAt(None)
+    whole = run(backbone, **size, on_pass=counted)
+    assert counted.calls >= 10
+    for n in range(1, counted.calls + 1):
+        kept, taken = KeptInMemory(), StopAt(None)
+        with pytest.raises(Cancelled):
+            run(backbone, **size, on_step=taken, on_pass=StopAt(n), record=kept)
+        assert same(whole, run(backbone, **size, on_step=taken, record=kept))
+        assert taken.calls == 5  # no step is taken twice
+
+
+def test_stops_after_each_other_step_add_up(backbone: CausalBackbone) -> None:
+    """Stopped between steps, again and again: the optimiser goes on where it was, each time."""
+    size: dict[str, Any] = {"seeds": [3], "rates": [0.05, 0.1], "halving_steps": [2]}
+    kept, attempts = KeptInMemory(), 0
+    while True:
+        try:
+            found = run(backbone, **size, on_step=StopAt(2), record=kept)
+            break
+        except Cancelled:
+            attempts += 1
+    assert attempts == 2 and same(run(backbone, **size), found)
+
+
+def test_a_killed_process_loses_half_a_minute(backbone: CausalBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    size: dict[str, Any] = {"seeds": [3], "rates": [0.1]}
+
+    def kept_without_being_asked(seconds: float) -> KeptInMemory:
+        monkeypatch.setattr(checkpoint, "LEAST_SECONDS", seconds)
+        kept = KeptInMemory()
+        run(backbone, **size, record=kept)
+        return kept
+
+    assert kept_without_being_asked(1e6).kept is None
+    kept = kept_without_being_asked(0.0)
+    assert kept.kept is not None
+    # All steps are kept: nothing is tuned any more.
+    taken = StopAt(None)
+    assert same(run(backbone, **size), run(backbone, **size, on_step=taken, record=kept)) and taken.calls == 0
+
+
+def test_own_words_of_each_seed_are_chosen_once(backbone: CausalBackbone) -> None:
+    """Where each data seed has label words of its own, finished seeds are kept."""
+    config = EvaluationConfig(tasks=["x"], data_seeds=[3, 8, 9], learning_rates=[0.1], steps=2, batch_size=4)
+    train, dev = {s: split(s, 8) for s in (3, 8, 9)}, {s: split(s + 100, 8) for s in (3, 8, 9)}
+
+    def tuned(on_step: StopAt, record: KeptInMemory | None) -> Outcome:
+        start, test = backbone.embedding[20:23].clone(), split(500, 24)
+        how = VerbalizerConfig(read="automatic")
+        rest = train, dev, test, config, (0, 0), on_step, StopAt(None), how, record
+        return tune_with_automatic_words(start, backbone, LABELS, "task x", *rest)
+
+    counted = StopAt(None)
+    whole, kept = tuned(counted, None), KeptInMemory()
+    assert counted.calls == 6
+    with pytest.raises(Cancelled):
+        tuned(StopAt(4), kept)
+    rest = StopAt(None)
+    assert same(whole, tuned(rest, kept)) and rest.calls == 4  # the second seed anew, and the third

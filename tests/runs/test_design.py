@@ -13,11 +13,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import tiny
+from kept import StopAt
 
 from metapt_explore import run_terminal
 from metapt_explore.cli import main
 from metapt_explore.config import StudyConfig, parse
-from metapt_explore.errors import TimeIsUp, UserError
+from metapt_explore.errors import Cancelled, TimeIsUp, UserError
 from metapt_explore.reporting.report import make_report
 from metapt_explore.run_terminal import run
 from metapt_explore.runs import progress, prompt_stages
@@ -183,6 +184,31 @@ def test_chunks_of_time_and_a_copied_folder(
     scores = ["method", "task", "data_seed", "init_seed", "accuracy", "start_accuracy", "dev_accuracy", "test_loss"]
     expected = Study(world / "tiny.yaml", finished).results()
     pd.testing.assert_frame_equal(study.results()[scores], expected[scores], check_exact=True)
+
+
+def test_a_stage_may_take_longer_than_a_chunk(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation over many data seeds, longer than the time there is each time: it comes to its end all the same."""
+    evaluation = {"data_seeds": [1, 2, 3, 4], "init_seeds": [0], "steps": 12, "curve_steps": [0, 6]}
+    methods = [{"name": "PT", "kind": "pt"}]
+    config = config_of(world, methods=methods, evaluation=evaluation)
+    expected = Study(config, tmp_path / "whole").fewshot("PT", "mood").table("results")
+    attempts = 0
+    while True:
+        # Time for eight passes, of which an evaluation takes more than twenty.
+        study = Study(config, tmp_path / "cut")
+        monkeypatch.setattr(study, "_advance", StopAt(8))
+        try:
+            study.fewshot("PT", "mood")
+            break
+        except Cancelled:
+            attempts += 1
+            assert attempts < 20, "no chunk gets further than the one before"
+    assert attempts > 1
+    metrics = study.fewshot("PT", "mood").metrics
+    assert metrics["step"].tolist() == list(range(1, 13))
+    scores = ["data_seed", "accuracy", "start_accuracy", "dev_accuracy", "test_loss"]
+    found = study.fewshot("PT", "mood").table("results")
+    pd.testing.assert_frame_equal(found[scores], expected[scores], check_exact=True)
 
 
 def test_time_that_is_up_is_no_failure(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
