@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from metapt_explore.baselines.setting import Outcome, Scored, Spent
-from metapt_explore.fewshot.checkpoint import Record
+from metapt_explore.checkpoints import Record
 
 
 class KeptSeeds:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metapt_explore import hub
+from metapt_explore.checkpoints import KeptRows, Record
 from metapt_explore.config import EncoderConfig
 from metapt_explore.errors import UserError
 
@@ -55,7 +56,12 @@ class Encoder:
         pooled = self.pooling.pooled(hidden, batch["attention_mask"])
         return torch.nn.functional.normalize(pooled, dim=1) if self.pooling.normalise else pooled
 
-    def embed(self, texts: Sequence[str], on_rows: Callable[[int], None] = lambda rows: None) -> np.ndarray:
+    def embed(
+        self,
+        texts: Sequence[str],
+        on_rows: Callable[[int], None] = lambda rows: None,
+        record: Record | None = None,
+    ) -> np.ndarray:
         """Embeds texts; see the function of that name."""
         import torch
 
@@ -63,11 +69,26 @@ class Encoder:
         # Texts of like length stand together, so that little padding is computed.
         order = sorted(range(len(texts)), key=lambda row: (len(tokens[row]), row))
         out = np.zeros((len(texts), self.width), dtype=np.float32)
+        kept = KeptRows(record)
+        found = kept.restore()
+        done = 0 if found is None else len(found)
+        if found is not None:
+            out[order[:done]] = found.numpy()
+
+        def so_far() -> Tensor:
+            return torch.from_numpy(out[order[:done]])
+
         with torch.inference_mode():
-            for start in range(0, len(order), self.config.batch_size):
+            for start in range(done, len(order), self.config.batch_size):
                 rows = order[start : start + self.config.batch_size]
                 out[rows] = self.pooled([tokens[row] for row in rows]).cpu().numpy()
-                on_rows(start + len(rows))
+                done = start + len(rows)
+                kept.save_sometimes(so_far)
+                try:
+                    on_rows(done)
+                except BaseException:
+                    kept.save(so_far())
+                    raise
         return out
 
 
@@ -101,6 +122,7 @@ def embed(
     config: EncoderConfig,
     device: str = "cpu",
     on_rows: Callable[[int], None] = lambda rows: None,
+    record: Record | None = None,
 ) -> np.ndarray:
     """Embeds texts with a frozen sentence encoder.
 
@@ -108,7 +130,9 @@ def embed(
         texts: The texts; each is cut to `config.max_tokens`, or to what the encoder's files say if that is less.
         config: Encoder name and sizes.
         device: Where the encoder runs.
-        on_rows: Called with the number of texts embedded so far.
+        on_rows: Called with the number of texts embedded so far; may raise to stop.
+        record: Keeps the rows so far where it is stopped, and now and then; rows that are found there are not computed
+            again.
 
     Returns:
         fp32 `[rows, width]`; rows have length one, unless the encoder's files name pooling and no normalisation.
@@ -116,4 +140,4 @@ def embed(
     Raises:
         UserError: Where the encoder cannot be found or loaded, or pools in a way that cannot be computed.
     """
-    return load_encoder(config, device).embed(texts, on_rows)
+    return load_encoder(config, device).embed(texts, on_rows, record)

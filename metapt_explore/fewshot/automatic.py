@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from metapt_explore.checkpoints import Record
 from metapt_explore.config import EvaluationConfig, LabelsConfig, VerbalizerConfig
-from metapt_explore.fewshot.checkpoint import Record
 from metapt_explore.fewshot.scoring import Split
 from metapt_explore.fewshot.tuning import Outcome, tune
 from metapt_explore.prompts.automatic_words import with_automatic_words

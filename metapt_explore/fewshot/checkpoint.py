@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from metapt_explore.checkpoints import Record
 from metapt_explore.pretraining.adam_state import adam_tensors, restore_adam
 
 #: Seconds of tuning that a killed process may lose. Whoever is asked to stop loses the step that it is at.
 LEAST_SECONDS = 30.0
-
-
-class Record(Protocol):
-    """Where checkpoints go: an artifact that is being made."""
-
-    def save_checkpoint(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-        """Replaces the checkpoint."""
-
-    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Returns the checkpoint, or None."""
 
 
 class TuningCheckpoint:

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metapt_explore.checkpoints import Record
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
-from metapt_explore.fewshot.checkpoint import Record
 from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split
 from metapt_explore.fewshot.some_rows import balanced_part
 from metapt_explore.fewshot.tuning_steps import TuningSteps

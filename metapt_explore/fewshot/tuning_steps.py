@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metapt_explore.checkpoints import Record
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
-from metapt_explore.fewshot.checkpoint import Record, TuningCheckpoint
+from metapt_explore.fewshot.checkpoint import TuningCheckpoint
 from metapt_explore.fewshot.dev_scores import DevScores
 from metapt_explore.fewshot.scoring import ClassReading, Split
 from metapt_explore.pretraining.loop import CLIP_NORM

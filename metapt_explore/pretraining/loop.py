@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from metapt_explore.checkpoints import Record
 from metapt_explore.pretraining.adam_state import adam_tensors, restore_adam
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import Learner, Setting
@@ -24,17 +25,11 @@ from metapt_explore.texts.rows import TextInput
 CLIP_NORM = 1.0
 
 
-class Record(Protocol):
+class Attempt(Record, Protocol):
     """Where the loop writes: an artifact that is being made."""
 
     def metric(self, record: dict[str, Any]) -> None:
         """Appends one line of metrics."""
-
-    def save_checkpoint(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-        """Replaces the checkpoint."""
-
-    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Returns the checkpoint, or None."""
 
 
 def pretrain(
@@ -44,7 +39,7 @@ def pretrain(
     backbone: Backbone,
     texts: Sequence[TextInput],
     reader: Reader,
-    record: Record,
+    record: Attempt,
     on_step: Callable[[int], None],
     topic_readers: Sequence[Reader] = (),
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:

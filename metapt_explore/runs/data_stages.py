@@ -232,7 +232,7 @@ def embeddings_recipe(study: StudyConfig, texts: Artifact, device: str, on_units
 
         from metapt_explore.clusters.embed import embed
 
-        vectors = embed(texts_of(texts.table("texts")), study.encoder, device, on_units)
+        vectors = embed(texts_of(texts.table("texts")), study.encoder, device, on_units, out)
         out.write_tensors("embeddings", {"embeddings": torch.from_numpy(vectors)})
         out.write_summary({"rows": len(vectors), "width": int(vectors.shape[1])})
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metapt_explore.checkpoints import KeptRows
 from metapt_explore.config import LabellingConfig, StudyConfig
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.backbone import Backbone
@@ -90,7 +91,7 @@ def labels_recipe(
         if not todo:
             probabilities = np.zeros((0, len(auxiliary.labels)))
         elif embeddings is None:
-            probabilities = _zero_shot(study, labelling, as_inputs(chosen), backbone(), on_units)
+            probabilities = _zero_shot(study, labelling, as_inputs(chosen), backbone(), on_units, KeptRows(out))
         else:
             vectors = embeddings.tensors("embeddings")["embeddings"].numpy()[todo]
             held_out = list(held_out_rows(splits)["text"])
@@ -133,7 +134,12 @@ def labels_recipe(
 
 
 def _zero_shot(
-    study: StudyConfig, labelling: LabellingConfig, texts: list[TextInput], backbone: Backbone, on_units: OnUnits
+    study: StudyConfig,
+    labelling: LabellingConfig,
+    texts: list[TextInput],
+    backbone: Backbone,
+    on_units: OnUnits,
+    kept: KeptRows,
 ) -> np.ndarray:
     """Probabilities of the classes by the language model without a prompt, `[rows, classes]`."""
     import torch
@@ -141,10 +147,17 @@ def _zero_shot(
     from metapt_explore.prompts.score_calibration import calibrated
 
     reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks")
-    parts = []
-    for first in range(0, len(texts), CHUNK):
-        on_units(first)
+    found = kept.restore()
+    parts = [] if found is None else [found]
+    for first in range(sum(map(len, parts)), len(texts), CHUNK):
+        try:
+            on_units(first)
+        except BaseException:
+            if parts:
+                kept.save(torch.cat(parts))
+            raise
         parts.append(backbone.zero_shot(texts[first : first + CHUNK], reader))
+        kept.save_sometimes(lambda: torch.cat(parts))
     scores = torch.cat(parts)
     if labelling.calibration == "batch_mean":
         scores = calibrated(scores, scores)

@@ -12,6 +12,7 @@ import pytest
 import tiny
 import torch
 
+from metapt_explore.checkpoints import KeptRows
 from metapt_explore.config import LabellingConfig, MethodConfig, PretrainingConfig, StudyConfig, load_task, parse
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.pretraining.learner import Setting
@@ -143,7 +144,7 @@ class Saying:
 def test_calibration_by_hand(world: Path, calibration: str) -> None:
     labelling = LabellingConfig(by="zero_shot", calibration=calibration, content_free=["N/A", "-"])
     units: list[int] = []
-    found = _zero_shot(config_of(world), labelling, ["a", "b"], Saying(), units.append)  # type: ignore[arg-type]
+    found = _zero_shot(config_of(world), labelling, ["a", "b"], Saying(), units.append, KeptRows(None))  # type: ignore[arg-type]
     share = {name: np.exp(logits) / np.exp(logits).sum() for name, logits in LOGITS.items()}
     reference = {"none": [], "batch_mean": ["a", "b"], "content_free": ["N/A", "-"]}[calibration]
     prior = np.mean([share[name] for name in reference], axis=0) if reference else np.ones(2)
@@ -205,7 +206,17 @@ def test_zero_shot_labels_report_progress_and_can_be_stopped(world: Path, tmp_pa
     assert "loading the language model" in stages
     entry = next(e for e in stopping.workspace.index("tiny") if e["kind"] == "labels")
     assert stopping.workspace.artifact(entry["id"]).status == "cancelled"
-    assert labels_of(Study(config, tmp_path)).status == "done"
+    # The first 64 are not asked for again, and the same comes out as without a break.
+    first: list[int] = []
+
+    def listen_again(state: Any) -> None:
+        if state.stage.startswith("labels"):
+            first.append(state.done)
+
+    found = labels_of(Study(config, tmp_path, Progress(listen_again)))
+    assert found.status == "done" and next(done for done in first if done) == 64
+    whole = labels_of(Study(config, tmp_path / "whole"))
+    pd.testing.assert_frame_equal(found.table("labels"), whole.table("labels"), check_exact=True)
 
 
 def test_zero_shot_passes_are_in_the_cost(world: Path) -> None:
