@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
@@ -35,6 +35,17 @@ class TuningConfig(Strict):
     proximal: float | None = Field(None, ge=0, description="likewise")
     select_by: SelectBy | None = Field(None, description="likewise")
     soup: int | None = Field(None, ge=1, description="likewise")
+    order_seed: int | None = Field(
+        None,
+        ge=0,
+        description="another order of the few-shot examples, the same for every initialisation seed; a list makes a "
+        "method of each (`sweep.py`); as the initialisation seed has it when absent",
+    )
+
+    @property
+    def of_evaluation(self) -> dict[str, Any]:
+        """What is set here in the place of a setting of `evaluation`; the order of examples is none of them."""
+        return self.model_dump(exclude_none=True, exclude={"order_seed"})
 
 
 #: Settings of methods that are pre-trained.

@@ -55,7 +55,7 @@ class StudyConfig(Strict):
     def _own_tuning_fits_together(self) -> StudyConfig:
         for method in self.methods:
             if method.tuning is not None:
-                own = method.tuning.model_dump(exclude_none=True)
+                own = method.tuning.of_evaluation
                 try:
                     EvaluationConfig.model_validate({**self.evaluation.model_dump(), **own})
                 except ValueError as error:

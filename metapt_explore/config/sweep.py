@@ -1,12 +1,14 @@
-"""Sweeps over the number of clusters: one entry of a study stands for several.
+"""Sweeps: one entry of a study stands for several, which are written out before the study is validated.
 
-``n_clusters: [4, 8]`` of a clustering makes two of it, named with ``-4`` and ``-8``; whatever is built on it (a random
-control that is `like` it, a method that learns from it) is made twice likewise. This happens before a study is
-validated, so that everything after sees plain clusterings and methods, and so does the YAML that is kept of it.
+``n_clusters: [4, 8]`` of a clustering makes two of it, named with ``-4`` and ``-8``, and ``seed: [0, 1]`` two with
+``-s0`` and ``-s1``; whatever is built on it (a random control that is `like` it, a method that learns from it) is made
+twice likewise. ``tuning: {order_seed: [0, 1]}`` of a method makes two of it with ``-o0`` and ``-o1``. Everything after
+sees plain clusterings and methods, and so does the YAML that is kept of the study.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 #: Algorithms that are told how many clusters to make.
@@ -14,15 +16,15 @@ COUNTED = ("kmeans", "minibatch_kmeans", "lda")
 
 
 def expand_sweeps(tree: Any) -> Any:
-    """Writes out the clusterings whose `n_clusters` is a list, and what is built on them.
+    """Writes out the clusterings and methods that stand for several, and what is built on them.
 
     Args:
         tree: A study as plain values; it is left as it is. What is not a study is returned unchanged, for validation
             to refuse.
 
     Raises:
-        ValueError: Where a list of numbers of clusters is empty, holds one twice or stands where none is told, or a
-            method joins two sweeps.
+        ValueError: Where a list of numbers of clusters or of seeds is empty, holds one twice or stands where none is
+            told, or a method joins two sweeps.
 
     Example:
         >>> study = {
@@ -37,28 +39,38 @@ def expand_sweeps(tree: Any) -> Any:
     clusterings = tree.get("clusterings") if isinstance(tree, dict) else None
     if not isinstance(clusterings, list):
         return tree
-    swept: dict[str, list[int]] = {}
+    swept: dict[str, list[str]] = {}
     written: list[Any] = []
     for entry in clusterings:
-        name = entry.get("name") if isinstance(entry, dict) else None
-        if not isinstance(name, str):
+        variants = _variants(entry, swept) if isinstance(entry, dict) and isinstance(entry.get("name"), str) else {}
+        if not variants:
             written.append(entry)
             continue
-        like = entry.get("like")
-        if isinstance(entry.get("n_clusters"), list):
-            swept[name] = _counts(entry)
-            written += [{**entry, "name": f"{name}-{count}", "n_clusters": count} for count in swept[name]]
-        elif isinstance(like, str) and like in swept:
-            swept[name] = swept[like]
-            written += [{**entry, "name": f"{name}-{count}", "like": f"{like}-{count}"} for count in swept[name]]
-        else:
-            written.append(entry)
-    if not swept:
-        return tree
+        swept[entry["name"]] = list(variants)
+        written += [{**entry, "name": entry["name"] + ending, **own} for ending, own in variants.items()]
+    expanded = {**tree, "clusterings": written} if swept else tree
     methods = tree.get("methods")
     if isinstance(methods, list):
-        methods = [made for entry in methods for made in _methods(entry, swept)]
-    return {**tree, "clusterings": written, **({"methods": methods} if methods is not None else {})}
+        made = [each for entry in methods for each in _in_orders(entry)]
+        made = [each for entry in made for each in _methods(entry, swept)]
+        if made != methods:
+            expanded = {**expanded, "methods": made}
+    return expanded
+
+
+def _variants(clustering: dict[str, Any], swept: Mapping[str, list[str]]) -> dict[str, dict[str, Any]]:
+    """What a clustering stands for: endings of names, and what is set in each; empty where it stands for itself."""
+    like = clustering.get("like")
+    found: dict[str, dict[str, Any]] = {"": {}}
+    if isinstance(like, str) and like in swept:
+        found = {ending: {"like": like + ending} for ending in swept[like]}
+    if isinstance(clustering.get("n_clusters"), list):
+        counts = _counts(clustering)
+        found = {f"{e}-{count}": {**own, "n_clusters": count} for e, own in found.items() for count in counts}
+    if isinstance(clustering.get("seed"), list):
+        seeds = _seeds(clustering["seed"], f"clustering '{clustering['name']}': seed")
+        found = {f"{e}-s{seed}": {**own, "seed": seed} for e, own in found.items() for seed in seeds}
+    return {} if list(found) == [""] else found
 
 
 def _counts(clustering: dict[str, Any]) -> list[int]:
@@ -72,7 +84,28 @@ def _counts(clustering: dict[str, Any]) -> list[int]:
     return list(counts)
 
 
-def _methods(method: Any, swept: dict[str, list[int]]) -> list[Any]:
+def _seeds(seeds: list[Any], where: str) -> list[int]:
+    if not seeds or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
+        raise ValueError(f"{where} must be a whole number or a list of whole numbers")
+    if len(set(seeds)) != len(seeds):
+        raise ValueError(f"{where}: a seed stands twice")
+    return list(seeds)
+
+
+def _in_orders(method: Any) -> list[Any]:
+    """A method once for each order of its few-shot examples."""
+    tuning = method.get("tuning") if isinstance(method, dict) else None
+    orders = tuning.get("order_seed") if isinstance(tuning, dict) else None
+    if not isinstance(orders, list) or not isinstance(tuning, dict):
+        return [method]
+    seeds = _seeds(orders, f"method '{method.get('name')}': tuning.order_seed")
+    return [
+        {**method, "name": f"{method.get('name')}-o{seed}", "tuning": {**tuning, "order_seed": seed}} for seed in seeds
+    ]
+
+
+def _methods(method: Any, swept: Mapping[str, list[str]]) -> list[Any]:
+    """A method once for each variant of the clusterings that it is built on."""
     named = method.get("clustering") if isinstance(method, dict) else None
     topics = method.get("topics") if isinstance(method, dict) else None
     told_apart = topics.get("clustering") if isinstance(topics, dict) else None
@@ -82,16 +115,16 @@ def _methods(method: Any, swept: dict[str, list[int]]) -> list[Any]:
         return [method]
     if len({tuple(swept[part]) for part in sweeps}) > 1:
         raise ValueError(
-            f"method '{method.get('name')}': {' and '.join(sweeps)} are swept over different n_clusters; name the "
-            "clusterings that belong together"
+            f"method '{method.get('name')}': {' and '.join(sweeps)} are swept over different n_clusters or seeds; "
+            "name the clusterings that belong together"
         )
     made = []
-    for count in swept[sweeps[0]]:
-        own = {**method, "name": f"{method.get('name')}-{count}"}
+    for ending in swept[sweeps[0]]:
+        own = {**method, "name": f"{method.get('name')}{ending}"}
         if named is not None:
-            own["clustering"] = _with_count(named, sweeps, count)
+            own["clustering"] = _with_ending(named, sweeps, ending)
         if isinstance(topics, dict) and told_apart is not None:
-            own["topics"] = {**topics, "clustering": _with_count(told_apart, sweeps, count)}
+            own["topics"] = {**topics, "clustering": _with_ending(told_apart, sweeps, ending)}
         made.append(own)
     return made
 
@@ -100,6 +133,6 @@ def _listed(named: Any) -> list[Any]:
     return named if isinstance(named, list) else [named]
 
 
-def _with_count(named: Any, sweeps: list[str], count: int) -> Any:
-    chosen = [f"{part}-{count}" if part in sweeps else part for part in _listed(named)]
+def _with_ending(named: Any, sweeps: list[str], ending: str) -> Any:
+    chosen = [f"{part}{ending}" if part in sweeps else part for part in _listed(named)]
     return chosen if isinstance(named, list) else chosen[0]

@@ -55,7 +55,7 @@ def tuning_of(method: MethodConfig, study: StudyConfig) -> EvaluationConfig:
         (140, [0, 4, 12, 24, 48, 96, 140])
     """
     evaluation = study.evaluation
-    given = method.tuning.model_dump(exclude_none=True) if method.tuning is not None else {}
+    given = method.tuning.of_evaluation if method.tuning is not None else {}
     tuned = evaluation.model_copy(update=given)
     if not method.extra_tuning:
         return tuned

@@ -8,6 +8,7 @@ from metapt_explore.config import NOT_ON_TEST
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
 from metapt_explore.reporting.numbers import interval, p_value, points
+from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
 from metapt_explore.runs.record import Record
 from metapt_explore.statistics import Comparison
@@ -25,6 +26,9 @@ def add_answer(document: Document, record: Record, asked: list[Question], found:
     document.add(Heading("The answer"))
     if not asked:
         document.add(Paragraph("The study has no two methods whose comparison answers a question.", note=True))
+    for label, names in over_seeds(record.results, record.study).stands_for.items():
+        told = f"**{label}** stands for {', '.join(names)}: scores of a pair of seeds are means over these."
+        document.add(Paragraph(told))
     for question, answer in zip(asked, found, strict=True):
         if question.primary:
             document.add(Paragraph(f"**{question.text}** {answer.sentence}", note=True))

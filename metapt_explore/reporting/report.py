@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import pandas as pd
+
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.answer_sections import add_answer, add_tests
 from metapt_explore.reporting.background_sections import (
@@ -15,6 +17,7 @@ from metapt_explore.reporting.background_sections import (
     add_made_with,
 )
 from metapt_explore.reporting.document import Document, Paragraph
+from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question, questions_of
 from metapt_explore.reporting.score_sections import add_efficiency, add_scores, add_starts, add_steadiness
 from metapt_explore.runs.record import Record
@@ -63,8 +66,10 @@ def verdicts(record: Record) -> list[str]:
 
 def answers(record: Record) -> tuple[list[Question], list[Comparison]]:
     """The questions that a study can answer so far, the primary one first, and what is found."""
-    asked = _comparable(record, questions_of(record.study, _methods(record)))
-    return asked, [compare(record.results, q.method, q.baseline, margin=margin_of(record)) for q in asked]
+    joined = over_seeds(record.results, record.study)
+    finished = list(dict.fromkeys(joined.results["method"]))
+    asked = _comparable(joined.results, questions_of(joined.study, finished))
+    return asked, [compare(joined.results, q.method, q.baseline, margin=margin_of(record)) for q in asked]
 
 
 def margin_of(record: Record) -> float:
@@ -78,11 +83,11 @@ def _methods(record: Record) -> list[str]:
     return [name for name in record.methods if name in scored] + [n for n in scored if n not in record.methods]
 
 
-def _comparable(record: Record, asked: list[Question]) -> list[Question]:
+def _comparable(results: pd.DataFrame, asked: list[Question]) -> list[Question]:
     """Questions for which some pair of seeds has all tasks under both methods."""
     found = []
     for question in asked:
         with suppress(UserError):
-            if not paired_scores(record.results, question.method, question.baseline).complete.method.empty:
+            if not paired_scores(results, question.method, question.baseline).complete.method.empty:
                 found.append(question)
     return found

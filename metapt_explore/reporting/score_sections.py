@@ -10,9 +10,11 @@ import pandas as pd
 from metapt_explore.errors import UserError
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
+from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
 from metapt_explore.runs.record import Record
 from metapt_explore.statistics import Comparison, compare, label_efficiency, variance_sources
+from metapt_explore.statistics.variance import REST, SOURCES, TOTAL
 
 
 def scored_rows(record: Record) -> str:
@@ -71,7 +73,11 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
         if len(own) < len(methods):
             caption += " Baselines are in the table of scores."
         document.add(Figure("pairs", figures.paired_lines(record.results, own), caption))
-    sources = pd.concat([variance_sources(record.results, m).assign(method=m) for m in methods], ignore_index=True)
+    joined = over_seeds(record.results, record.study)
+    replaced = [name for names in joined.stands_for.values() for name in names]
+    methods = [*joined.stands_for, *(method for method in methods if method not in replaced)]
+    methods = [method for method in methods if method in set(joined.results["method"])]
+    sources = pd.concat([variance_sources(joined.results, m).assign(method=m) for m in methods], ignore_index=True)
     pooled = sources[sources["task"] == "all tasks"]
     if pooled["share"].notna().any():
         rows = [
@@ -79,7 +85,9 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
             for m in methods
         ]
         text = "Standard deviation in points by source, and its share of the variance; mean over tasks."
-        document.add(Table(pd.DataFrame(rows), text))
+        every = pd.DataFrame(rows)
+        order = [name for name in ("method", *SOURCES.values(), REST, TOTAL) if name in every]
+        document.add(Table(every[order].fillna("–"), text))
     elif len(pooled):
         document.add(Paragraph(f"The variance cannot be split by source: {pooled['note'].iloc[0]}."))
 

@@ -156,6 +156,9 @@ def fewshot_recipe(
     config |= {key: value for key in ("proximal", "halving_steps", "curve_rows") if (value := getattr(evaluation, key))}
     if evaluation.soup > 1:
         config["soup"] = evaluation.soup
+    order = method.tuning.order_seed if method.tuning is not None else None
+    if order is not None:
+        config["order_seed"] = order
     if evaluation.scored_on != "test":
         config |= {"scored_on": evaluation.scored_on, "scored_rows": evaluation.test_rows}
     if verbalizer != VerbalizerConfig():  # finished evaluations that were read the plain way stay valid
@@ -172,7 +175,8 @@ def fewshot_recipe(
 
         start = prompt.tensors("prompt")["prompt"].to(loaded.device)
         rows = FewShotRows(split, task, evaluation, init_seed)
-        where, seeds = f"task {task.name}", (study.seed, init_seed)
+        # No initialisation seed is negative: an order that is asked for is none of theirs.
+        where, seeds = f"task {task.name}", (study.seed, *([init_seed] if order is None else [-1, order]))
         rest = rows.train, rows.dev, rows.scored, evaluation, seeds, on_step, on_units, verbalizer, out
         if verbalizer.read == "automatic":
             outcome = tune_with_automatic_words(start, loaded, task, where, *rest)

@@ -1,4 +1,4 @@
-"""Where the spread over seeds comes from: few-shot sample, pre-training, clustering, order."""
+"""Where the spread over seeds comes from: few-shot sample, pre-training, clustering, order of the examples."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ SOURCES = {
     "clustering_seed": "clustering",
     "order_seed": "order",
 }
+#: A seed whose levels mean something else in every cell of the others.
+NESTED = "order_seed"
 REST = "interaction and rest"
 TOTAL = "total"
 POOLED = "all tasks"
@@ -31,7 +33,9 @@ def variance_sources(results: pd.DataFrame, method: str, metric: str = "accuracy
     Crossed random effects without replication, by the method of moments (Searle, Casella and McCulloch 1992, ch. 4):
     the mean squares of the analysis of variance are set equal to their expectations. Any set of seed columns that
     are crossed with one another: `init_seed`, `data_seed`, and where they are there `clustering_seed` and
-    `order_seed`. All interactions and what no seed explains are one source, since a cell holds one score.
+    `order_seed`. All interactions and what no seed explains are one source, since a cell holds one score; but an order
+    means something for its few-shot sample only, so that what orders bring is all of the spread within a cell of the
+    other seeds, interactions among it.
 
     Args:
         results: The results table.
@@ -153,7 +157,10 @@ def _moments(grid: NDArray[np.float64], factors: list[str]) -> dict[str, float]:
         above = sum(_repeats(grid, other) * value for other, value in components.items() if subset < other)
         components[subset] = (mean_squares[subset] - above) / _repeats(grid, subset)
     found = {name: components[frozenset([axis])] for axis, name in enumerate(factors)}
-    found[REST] = sum(value for subset, value in components.items() if len(subset) > 1)
+    nested = {axis for axis, name in enumerate(factors) if name == NESTED}
+    if nested:
+        found[NESTED] = sum(value for subset, value in components.items() if subset & nested)
+    found[REST] = sum(value for subset, value in components.items() if len(subset) > 1 and not subset & nested)
     return found
 
 
