@@ -89,6 +89,7 @@ def tune_with_automatic_words(
             [*found.curves, *outcome.curves],
             {**found.prompts, **outcome.prompts},
             found.passes + outcome.passes,
+            found.forward + outcome.forward,
         )
         if record is not None:
             _keep(record, found, overall(config.steps))
@@ -96,15 +97,16 @@ def tune_with_automatic_words(
 
 
 def _keep(record: Record, found: Outcome, step: int) -> None:
-    told = {"results": found.results, "curves": found.curves, "passes": found.passes, "step": step + 1}
+    told = {"results": found.results, "curves": found.curves, "step": step + 1}
+    told |= {"passes": found.passes, "forward": found.forward}
     record.save_checkpoint({str(seed): prompt for seed, prompt in found.prompts.items()}, told)
 
 
 def _restored(record: Record | None) -> Outcome:
     kept = record.load_checkpoint() if record is not None else None
     if kept is None:
-        return Outcome([], [], {}, 0)
+        return Outcome([], [], {}, 0, 0)
     prompts, told = kept
     # Results stand in the order in which seeds were finished.
     own = {int(result["data_seed"]): prompts[str(result["data_seed"])] for result in told["results"]}
-    return Outcome(told["results"], told["curves"], own, int(told["passes"]))
+    return Outcome(told["results"], told["curves"], own, int(told["passes"]), int(told["forward"]))

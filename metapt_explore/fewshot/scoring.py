@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
@@ -34,6 +34,13 @@ class Split:
     labels: list[int]
 
 
+@dataclass
+class RowCount:
+    """Rows that were sent forward, each as often as there were prompts to score it under."""
+
+    rows: int = 0
+
+
 @dataclass(frozen=True)
 class ClassReading:
     """Reads classes of rows under prompts.
@@ -43,12 +50,14 @@ class ClassReading:
         reader: Template and label words of the task.
         config: Prototypes and calibration.
         on_pass: Called after each pass through the model; may raise to stop.
+        forward: Counts what was scored so far.
     """
 
     backbone: Backbone
     reader: Reader
     config: VerbalizerConfig = BY_WORDS
     on_pass: Callable[[], None] = lambda: None
+    forward: RowCount = field(default_factory=RowCount)
 
     @property
     def by_examples(self) -> bool:
@@ -97,7 +106,9 @@ class ClassReading:
 
     def _score(self, prompts: Tensor, texts: Sequence[TextInput], prototypes: Prototypes | None = None) -> Tensor:
         bank = self.backbone.bank(texts, self.reader)
-        return self.backbone.score_all(prompts, bank, self.reader, self.on_pass, prototypes)
+        scores = self.backbone.score_all(prompts, bank, self.reader, self.on_pass, prototypes)
+        self.forward.rows += len(prompts) * len(texts)
+        return scores
 
     def _content_free(self) -> list[TextInput]:
         texts = self.config.content_free

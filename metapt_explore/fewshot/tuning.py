@@ -38,12 +38,14 @@ class Outcome:
         curves: One record for each data seed, learning rate and scored step that the rate came to.
         prompts: The chosen prompt of each data seed, `[prompt_tokens, width]`.
         passes: Rows sent forward and backward.
+        forward: Rows sent forward only, to choose on dev and to score, each as often as there were prompts.
     """
 
     results: list[dict[str, Any]]
     curves: list[dict[str, Any]]
     prompts: dict[int, Tensor]
     passes: int
+    forward: int
 
 
 def tune(
@@ -94,6 +96,7 @@ def _outcome(
 ) -> Outcome:
     """What dev chose, and its scores on test."""
     seeds, cells, snapshots, reading = list(train), tuned.cells, tuned.snapshots, tuned.reading
+    before = reading.forward.rows
     curves = tuned.scored.records(snapshots)
     chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
     steps = {seed: [c["step"] for c in curves if _same_cell(c, choice)] for seed, choice in chosen.items()}
@@ -128,7 +131,9 @@ def _outcome(
                 "step": float("nan") if seed in soups else choice["step"],
             }
         )
-    return Outcome(results, curves, {seed: prompt.cpu() for seed, prompt in kept.items()}, round(tuned.passes))
+    forward = tuned.scored.forward_rows + reading.forward.rows - before
+    prompts = {seed: prompt.cpu() for seed, prompt in kept.items()}
+    return Outcome(results, curves, prompts, round(tuned.passes), forward)
 
 
 def _same_cell(record: dict[str, Any], choice: dict[str, Any]) -> bool:

@@ -37,12 +37,17 @@ def add_answer(document: Document, record: Record, asked: list[Question], found:
             document.add(*([Bullets(notes)] if notes else []))
     others = [(q, a) for q, a in zip(asked, found, strict=True) if not q.primary]
     if others:
-        document.add(Bullets([f"**{q.text}** {a.sentence}" for q, a in others]))
+        document.add(Bullets([f"**{q.text}** {_told(a)}" for q, a in others]))
     if record.study["evaluation"].get("scored_on", "test") != "test":
         document.add(Paragraph(NOT_ON_TEST, note=True))
     if len(record.results) < record.cells:
         text = f"The study is not finished: {len(record.results)} of {record.cells} scores are there."
         document.add(Paragraph(text, note=True))
+
+
+def _told(answer: Comparison) -> str:
+    """A verdict, and where there is none yet what would bring it."""
+    return f"{answer.sentence} {answer.to_settle}" if answer.verdict == "cannot tell" else answer.sentence
 
 
 def add_tests(document: Document, asked: list[Question], found: list[Comparison], margin: float) -> None:

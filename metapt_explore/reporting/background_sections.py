@@ -7,8 +7,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from metapt_explore.config import SEEDED
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.document import Bullets, Code, Document, Heading, Paragraph, Table
+from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.score_sections import scored_rows
 from metapt_explore.runs.record import Record
 from metapt_explore.statistics import MethodAccount, fairness_flags
@@ -147,6 +149,14 @@ def add_limits(document: Document, record: Record) -> None:
         if scored_rows(record) == "test rows"
         else "Scored rows are few and those of two data seeds overlap: their error is in no interval.",
     ]
+    named = [method.get("clustering") or [] for method in study["methods"]]
+    used = {name for names in named for name in ([names] if isinstance(names, str) else names)}
+    once = [c["name"] for c in study["clusterings"] if c["algorithm"] in SEEDED and c["name"] in used]
+    if once and "clustering_seed" not in over_seeds(record.results, study).results:
+        items.append(
+            f"Each clustering was drawn once and serves all pairs of seeds ({', '.join(once)}): the luck of that draw "
+            "is in no interval. A list of seeds (`seed: [0, 1, 2]`) draws several."
+        )
     if study["evaluation"].get("shuffle_labels"):
         items.insert(0, "**Labels were shuffled on purpose: there is nothing to learn, and no method can be better.**")
     document.add(Heading("What this does not say"), Bullets(items))

@@ -52,13 +52,14 @@ def _mean_and_spread(values: pd.Series) -> str:
 
 
 def account_table(accounts: list[dict[str, Any]]) -> pd.DataFrame:
-    """What each method spent: rows forward and backward, parameters, time and memory."""
+    """What each method spent: rows forward and backward, or forward only, parameters, time and memory."""
     return pd.DataFrame(
         [
             {
                 "method": a["method"],
                 "rows, pre-training": _count(a["pretraining_row_passes"]),
                 "rows, tuning of a score": _count(a["tuning_row_passes"]),
+                "forward only, of a score": "–" if a.get("forward_rows") is None else _count(a["forward_rows"]),
                 "diagnostic rows": _count(a["diagnostic_rows"]),
                 "tuning steps": a["tuning_steps"] or "–",
                 "learning rates": ", ".join(f"{rate:g}" for rate in a["learning_rates"] or []) or "–",

@@ -17,6 +17,7 @@ def method_accounts(workspace: Workspace, study: StudyConfig) -> list[dict[str, 
     Returns:
         Records with ``method``, ``kind``, ``start`` (what the prompt began from), ``pretraining_row_passes`` (rows
         forward and backward of one pre-training), ``tuning_row_passes`` (of one score's tuning, mean),
+        ``forward_rows`` (forward only, of one score, to choose and to score; None where they were not counted),
         ``diagnostic_rows`` (apart from the budget), ``learning_rates``, ``tuning_steps``, ``reading``, ``selected_on``,
         ``data_seeds``, ``tasks``, ``shots``, ``trained_parameters``, ``seconds`` (tuning and scoring, mean of a
         score), ``pretraining_seconds`` (mean) and ``peak_mib`` (highest, None where it was not measured).
@@ -60,6 +61,7 @@ def _account(
         "pretraining_row_passes": _mean([artifact.summary.get("row_passes", 0) for artifact in prompts]),
         "diagnostic_rows": _mean([artifact.summary.get("diagnostic_rows", 0) for artifact in prompts]),
         "tuning_row_passes": sum(artifact.summary.get("row_passes", 0) for artifact in scores) / max(cells, 1),
+        "forward_rows": _forward([artifact.summary for artifact in scores], cells),
         # Of one rate that is never dropped: what is compared between methods.
         "tuning_row_passes_of_a_rate": sum(artifact.summary.get("row_passes", 0) for artifact in scores)
         / max(cells, 1)
@@ -111,6 +113,7 @@ def _baseline_account(
         "pretraining_row_passes": 0.0,
         "diagnostic_rows": 0.0,
         "tuning_row_passes": sum(summary.get("row_passes") or 0 for summary in summaries) / max(cells, 1),
+        "forward_rows": _forward(summaries, cells),
         "learning_rates": None,
         "tuning_steps": None,
         "selected_on": "dev",
@@ -123,6 +126,12 @@ def _baseline_account(
         "pretraining_seconds": 0.0,
         "peak_mib": max(peaks) if peaks else None,
     }
+
+
+def _forward(summaries: list[dict[str, Any]], cells: int) -> float | None:
+    """Rows forward only of a score; None where some evaluation did not count them."""
+    counted = [summary.get("forward_rows") for summary in summaries]
+    return None if None in counted else sum(filter(None, counted)) / max(cells, 1)
 
 
 def _mean(values: list[float]) -> float:

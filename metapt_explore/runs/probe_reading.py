@@ -60,7 +60,8 @@ def probe_recipe(
 
     def compute(out: ArtifactWriter) -> None:
         prompts, results = tuned.tensors("prompts"), tuned.table("results")
-        readings = _read(prompts, task, evaluation, init_seed, split, views, backbone, lambda: on_units(0))
+        before = tuned.summary.get("forward_rows")
+        readings, forward = _read(prompts, task, evaluation, init_seed, split, views, backbone, lambda: on_units(0))
         changed = [
             {**record, **readings[f"data_seed_{record['data_seed']}"].scores}
             for record in results.to_dict(orient="records")
@@ -76,6 +77,8 @@ def probe_recipe(
         out.write_summary(
             {
                 **tuned.summary,
+                # Prompts that were tuned before rows were counted have no figure, and this reading has none either.
+                **({"forward_rows": before + forward} if before is not None else {}),
                 "probe_parameters": max(probe.parameters for probe in probes.values()),
                 "classes": list(task.labels),
                 "weights": {name: asdict(reading.weights) for name, reading in readings.items()},
@@ -103,7 +106,7 @@ def _read(
     views: Artifact,
     backbone: LoadBackbone,
     on_pass: Callable[[], None],
-) -> dict[str, _Reading]:
+) -> tuple[dict[str, _Reading], int]:
     loaded, kept = backbone(), KeptViews(views, split)
     where = f"task {task.name}"
     reader = loaded.reader(task, where, whole_vocabulary=False)
@@ -133,7 +136,7 @@ def _read(
             "weights": json.dumps(asdict(weights)),
         }
         found[name] = _Reading(probe, weights, scores)
-    return found
+    return found, reading.forward.rows
 
 
 def _measured(words: Tensor, probe: Tensor, weights: Weights, rows: Split) -> dict[str, float]:

@@ -186,6 +186,7 @@ def fewshot_recipe(
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))
         out.write_tensors("prompts", {f"data_seed_{seed}": value for seed, value in outcome.prompts.items()})
-        out.write_summary({"row_passes": outcome.passes, "test_rows": len(rows.scored.texts)})
+        counts = {"row_passes": outcome.passes, "forward_rows": outcome.forward}
+        out.write_summary({**counts, "test_rows": len(rows.scored.texts)})
 
     return stage, compute

@@ -21,8 +21,6 @@ class MethodAccount:
             rate.
         diagnostic_rows: Rows that were only looked at; not part of any budget.
         learning_rates: Rates that tuning tried.
-        pretraining_searched: Pre-training settings that were tried before this one was taken, itself included; each
-            as a word or sentence.
         tuning_steps: Steps of tuning.
         proximal: How strongly tuning is pulled back to the start.
         choice: The dev score that chose rate and step; empty where it is not known.
@@ -47,7 +45,6 @@ class MethodAccount:
     tuning_row_passes: float = 0
     diagnostic_rows: float = 0
     learning_rates: tuple[float, ...] = ()
-    pretraining_searched: tuple[str, ...] = ()
     tuning_steps: int = 0
     proximal: float = 0.0
     choice: str = ""
@@ -89,10 +86,10 @@ class Flag:
 def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -> list[Flag]:
     """Lists what was not the same for all methods.
 
-    Among pre-trained prompts: start, row passes, kinds of tasks, number of pre-training settings tried. Among all
-    prompts: learning rates, tuning steps and passes, how classes are read, initialisation seeds. Among all methods:
-    data seeds, tasks, shots, and that nothing was selected on anything but dev. A PT method that spends the
-    pre-training budget on tuning is meant to have more steps.
+    Among pre-trained prompts: start, row passes, kinds of tasks. Among all prompts: learning rates, tuning steps and
+    passes, how classes are read, initialisation seeds. Among all methods: data seeds, tasks, shots, and that nothing
+    was selected on anything but dev. A PT method that spends the pre-training budget on tuning is meant to have more
+    steps.
 
     Args:
         accounts: One for each method of a study.
@@ -119,13 +116,6 @@ def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -
             lambda a: a.pretraining_row_passes,
             "Pre-training spent different numbers of row passes",
             tolerance,
-        ),
-        _differ(
-            pretrained,
-            "search",
-            lambda a: len(set(a.pretraining_searched)) or 1,
-            "Different numbers of pre-training settings were tried before one was taken",
-            _text,
         ),
         _differ(
             prompts, "rates", lambda a: tuple(sorted(set(a.learning_rates))), "Tuning tried different rates", _list

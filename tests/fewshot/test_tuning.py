@@ -64,6 +64,8 @@ def test_the_stacked_grid_equals_one_cell_at_a_time(backbone: CausalBackbone) ->
     """Data seeds and learning rates in one batch do not influence each other."""
     whole = run(backbone, [3, 8], [0.01, 0.1])
     assert whole.passes == 2 * 2 * 5 * 4
+    # Dev: the start once a data seed, then both rates at two steps; test: one start, the chosen rate at two steps.
+    assert whole.forward == 2 * (1 + 2 * 2) * 8 + (1 + 2 * 2) * 24
     for seed in (3, 8):
         for rate in (0.01, 0.1):
             alone = run(backbone, [seed], [rate])
@@ -263,7 +265,7 @@ def test_scores_by_hand() -> None:
 
 
 def same(one: Outcome, other: Outcome) -> bool:
-    assert one.passes == other.passes
+    assert (one.passes, one.forward) == (other.passes, other.forward)
     pd.testing.assert_frame_equal(pd.DataFrame(one.results), pd.DataFrame(other.results), check_exact=True)
     pd.testing.assert_frame_equal(pd.DataFrame(one.curves), pd.DataFrame(other.curves), check_exact=True)
     assert list(one.prompts) == list(other.prompts)

@@ -59,6 +59,9 @@ def test_accounts_say_what_was_spent(finished: Path) -> None:
     # 4 steps of 4 rows at two rates.
     assert {account["tuning_row_passes"] for account in accounts.values()} == {4 * 4 * 2}
     assert accounts["MetaPT"]["diagnostic_rows"] == 32
+    # Of a score: dev at the start and at two steps of two rates; test likewise at the chosen rate, the start shared.
+    (forward,) = {account["forward_rows"] for account in accounts.values()}
+    assert forward == 5 * 8 + 2.5 * 20
     assert accounts["PPT"]["start"] == accounts["MetaPT"]["start"] == '"vocabulary"'
     assert all(account["peak_mib"] > 50 for account in accounts.values())
     assert all(account["trained_parameters"] > 0 for account in accounts.values())

@@ -15,7 +15,6 @@ METAPT = MethodAccount(
     pretraining_row_passes=3840,
     tuning_row_passes=480,
     learning_rates=(0.001, 0.003),
-    pretraining_searched=("inner_lr 0.03", "inner_lr 0.1"),
     tuning_steps=30,
     data_seeds=(13, 21),
     init_seeds=(0, 1),
@@ -23,8 +22,8 @@ METAPT = MethodAccount(
     shots=16,
     trained_parameters=4608,
 )
-PPT = replace(METAPT, method="PPT", kind="ppt", pretraining_searched=("outer_lr 0.01", "outer_lr 0.03"))
-PT = replace(METAPT, method="PT", kind="pt", pretraining_row_passes=0, pretraining_searched=())
+PPT = replace(METAPT, method="PPT", kind="ppt")
+PT = replace(METAPT, method="PT", kind="pt", pretraining_row_passes=0)
 LONG_PT = replace(PT, method="PT+", tuning_row_passes=4320, tuning_steps=270)
 TFIDF = MethodAccount("TF-IDF", "tfidf", data_seeds=(21, 13), tasks=("subj", "mr"), shots=16, prompt=False)
 
@@ -55,7 +54,6 @@ def test_a_budget_that_is_small_beside_tuning_is_still_missed() -> None:
     [
         ({"start": "labels/0"}, "start"),
         ({"pretraining_row_passes": 3600}, "passes"),
-        ({"pretraining_searched": ("inner_lr 0.03",)}, "search"),
         ({"learning_rates": (0.001, 0.003, 0.01)}, "rates"),
         ({"tuning_steps": 60}, "steps"),
         ({"tuning_row_passes": 960}, "tuning"),
@@ -96,7 +94,6 @@ def test_a_deliberately_unfair_study() -> None:
         METAPT,
         start="labels",
         pretraining_row_passes=9000,
-        pretraining_searched=("a", "b", "c", "d", "e"),
         learning_rates=(0.001, 0.003, 0.01, 0.03),
         tuning_steps=100,
         selected_on="test",
@@ -105,7 +102,7 @@ def test_a_deliberately_unfair_study() -> None:
     )
     flags = fairness_flags([PT, PPT, spoiled])
     found = {flag.rule for flag in flags if flag.severity == "unequal"}
-    assert found == {"start", "passes", "search", "rates", "steps", "data seeds", "tasks", "selection"}
+    assert found == {"start", "passes", "rates", "steps", "data seeds", "tasks", "selection"}
     assert [flag.severity for flag in flags] == sorted([flag.severity for flag in flags], reverse=True)
     sentences = " ".join(flag.sentence for flag in flags)
     assert "PPT: 3,840; MetaPT: 9,000" in sentences and "MetaPT was selected on test" in sentences
