@@ -25,7 +25,7 @@ class KeptRows:
 
     Args:
         record: Where they are kept; None keeps nothing.
-        least_seconds: What a killed process may lose. Whoever is asked to stop loses nothing: see `save`.
+        least_seconds: What a killed process may lose.
     """
 
     def __init__(self, record: Record | None, least_seconds: float = 120.0) -> None:
@@ -40,9 +40,9 @@ class KeptRows:
         """Keeps the rows so far."""
         if self._record is not None and len(rows):
             self._record.save_checkpoint({"rows": rows}, {"step": len(rows)})
-            self._at = time.monotonic()
+        self._at = time.monotonic()
 
     def save_sometimes(self, rows: Callable[[], Tensor]) -> None:
         """As `save`, where the last time is a while ago."""
-        if time.monotonic() - self._at >= self._least_seconds:
+        if self._record is not None and time.monotonic() - self._at >= self._least_seconds:
             self.save(rows())

@@ -1,8 +1,8 @@
 """Few-shot training of a language model's weights: what `lora` and `full` share.
 
 Template, label words and the place of the answer are the study's own, without a prompt: at step 0 the scores are those
-of `zero_shot`. Examples come in the order in which prompt tuning sees them under the same seeds. There is no dropout,
-as there is none when prompts are tuned.
+of `zero_shot`. Examples come in the order in which prompt tuning sees them under the same seeds (where a method asks
+for no other: `tuning.order_seed`). There is no dropout, as there is none when prompts are tuned.
 """
 
 from __future__ import annotations

@@ -81,14 +81,14 @@ class Encoder:
         with torch.inference_mode():
             for start in range(done, len(order), self.config.batch_size):
                 rows = order[start : start + self.config.batch_size]
-                out[rows] = self.pooled([tokens[row] for row in rows]).cpu().numpy()
-                done = start + len(rows)
-                kept.save_sometimes(so_far)
                 try:
+                    out[rows] = self.pooled([tokens[row] for row in rows]).cpu().numpy()
+                    done = start + len(rows)
                     on_rows(done)
                 except BaseException:
                     kept.save(so_far())
                     raise
+                kept.save_sometimes(so_far)
         return out
 
 

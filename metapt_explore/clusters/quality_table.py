@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metapt_explore.config import tuning_terms
+
 #: Fewer clusterings than this say nothing about a correlation.
 FEWEST = 5
 #: Measures that are put beside the gain, and whether more is better.
@@ -78,7 +80,8 @@ def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, s
     pooled = next((m for m in methods if m["kind"] == "ppt" and not m.get("clustering")), None)
     if pooled is None:
         return {}, ""
-    alike = [m for m in methods if all(m.get(key) == pooled.get(key) for key in ("topics", "tuning", "verbalizer"))]
+    terms = [(m.get("topics"), tuning_terms(m.get("tuning")), m.get("verbalizer")) for m in (*methods, pooled)]
+    alike = [m for m, own in zip(methods, terms[:-1], strict=True) if own == terms[-1]]
     own = [m for m in alike if m["kind"] == "metapt" and isinstance(m["clustering"], str)]
     return {m["name"]: m["clustering"] for m in own}, str(pooled["name"])
 

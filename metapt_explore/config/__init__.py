@@ -23,7 +23,7 @@ from metapt_explore.config.load import (
     readable_yaml,
     to_yaml,
 )
-from metapt_explore.config.method import MethodConfig, PretrainingConfig, TuningConfig
+from metapt_explore.config.method import MethodConfig, PretrainingConfig, TuningConfig, tuning_terms
 from metapt_explore.config.model import EncoderConfig, Family, ModelConfig, Placement, PromptConfig, VerbalizerConfig
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.study import StudyConfig
@@ -77,4 +77,5 @@ __all__ = [
     "read_yaml",
     "readable_yaml",
     "to_yaml",
+    "tuning_terms",
 ]

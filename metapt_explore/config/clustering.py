@@ -95,7 +95,12 @@ class ClusteringConfig(Strict):
     dimensions: int = Field(50, ge=2, description="principal components before clustering")
     like: str | None = Field(None, description="random_groups: whose sizes are copied; edited: what is edited")
     edits: list[ClusterEdit] = Field([], description="edited: what to do, one after the other")
-    seed: int | None = Field(None, ge=0, description="another seed for this clustering alone; the study's when absent")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        description="another seed for this clustering alone; the study's when absent; a list makes a "
+        "clustering of each",
+    )
 
     @model_validator(mode="after")
     def _seed_is_used(self) -> ClusteringConfig:

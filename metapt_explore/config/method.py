@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
@@ -28,7 +29,10 @@ SelectBy = Literal["loss", "accuracy", "one_se"]
 
 
 class TuningConfig(Strict):
-    """How one method is tuned, where that is not what `evaluation` says; reports flag the difference."""
+    """How one method is tuned, where that is not what `evaluation` says; reports flag the difference.
+
+    Only another order of the examples is no difference: it is luck, as a seed is.
+    """
 
     learning_rates: list[PositiveFloat] | None = Field(None, min_length=1, description="as in `evaluation`")
     steps: int | None = Field(None, ge=1, description="likewise")
@@ -38,14 +42,26 @@ class TuningConfig(Strict):
     order_seed: int | None = Field(
         None,
         ge=0,
-        description="another order of the few-shot examples, the same for every initialisation seed; a list makes a "
-        "method of each (`sweep.py`); as the initialisation seed has it when absent",
+        description="another order of the few-shot examples (where a step takes fewer than there are), the same for "
+        "every initialisation seed; a list makes a method of each (`sweep.py`); as the initialisation seed has it when "
+        "absent",
     )
 
     @property
     def of_evaluation(self) -> dict[str, Any]:
         """What is set here in the place of a setting of `evaluation`; the order of examples is none of them."""
         return self.model_dump(exclude_none=True, exclude={"order_seed"})
+
+
+def tuning_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What sets a method's tuning apart from another's: the order of its examples does not.
+
+    Example:
+        >>> tuning_terms({"steps": 90, "soup": None, "order_seed": 1}), tuning_terms({"order_seed": 1})
+        ({'steps': 90}, None)
+    """
+    found = {key: value for key, value in (tuning or {}).items() if value is not None and key != "order_seed"}
+    return found or None
 
 
 #: Settings of methods that are pre-trained.

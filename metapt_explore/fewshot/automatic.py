@@ -63,9 +63,11 @@ def tune_with_automatic_words(
             step: int,
             told: dict[str, Any],
             seed: int = seed,
+            before: int = done * config.steps,
             overall: Callable[[int], int] = overall,
         ) -> None:
-            on_step(overall(step), {**told, "step": overall(step), "data_seed": seed})
+            # Steps of all seeds in one row: those of an unfinished seed are told again when it begins anew.
+            on_step(overall(step), {**told, "step": before + step, "data_seed": seed})
 
         chosen = with_automatic_words(
             labels, backbone, examples.texts, examples.labels, verbalizer.automatic_words, where
@@ -92,7 +94,7 @@ def tune_with_automatic_words(
             found.forward + outcome.forward,
         )
         if record is not None:
-            _keep(record, found, overall(config.steps))
+            _keep(record, found, (done + 1) * config.steps)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,15 +12,34 @@ from torch import Tensor
 from metapt_explore.checkpoints import Record
 from metapt_explore.pretraining.adam_state import adam_tensors, restore_adam
 
-#: Seconds of tuning that a killed process may lose. Whoever is asked to stop loses the step that it is at.
+#: Seconds of work that a killed process may lose. Whoever is asked to stop loses the pass that it is at.
 LEAST_SECONDS = 30.0
 
 
+@dataclass
+class Progress:
+    """What is finished, beside prompts and optimiser. What dev says of snapshots is asked again.
+
+    Attributes:
+        steps: Finished steps.
+        row_passes: Rows sent forward and backward in them.
+        snapshots: Prompts after each scored step.
+        tested: Scores of rows that nothing is chosen on, by name.
+        tested_rows: Rows sent forward for them.
+    """
+
+    steps: int = 0
+    row_passes: float = 0.0
+    snapshots: dict[int, Tensor] = field(default_factory=dict)
+    tested: dict[str, Tensor] = field(default_factory=dict)
+    tested_rows: int = 0
+
+
 class TuningCheckpoint:
-    """Prompts, optimiser and snapshots after a step. What dev says of snapshots is asked again.
+    """Keeps prompts, optimiser and progress.
 
     Args:
-        record: Where it is kept; None keeps nothing.
+        record: Where; None keeps nothing.
         prompts: The prompt of each cell.
         optimiser: Adam over them.
     """
@@ -29,40 +49,48 @@ class TuningCheckpoint:
     ) -> None:
         self._record, self._optimiser = record, optimiser
         self._prompts = {f"prompt.{cell}": prompt for cell, prompt in enumerate(prompts)}
-        self._kept, self._at = 0, time.monotonic()
+        self._kept, self._at = (0, 0), time.monotonic()
 
-    def restore(self, snapshots: dict[int, Tensor]) -> tuple[int, float]:
-        """Puts everything back.
+    def restore(self, begin: Tensor) -> Progress:
+        """Puts prompts and optimiser back, and says how far they had come.
 
         Args:
-            snapshots: Receives the snapshots.
-
-        Returns:
-            Finished steps, and the row passes that they took; 0 where nothing was kept.
+            begin: The snapshot before the first step, where nothing was kept.
         """
         found = self._record.load_checkpoint() if self._record is not None else None
         if found is None:
-            return 0, 0.0
+            return Progress(snapshots={0: begin})
         tensors, meta = found
-        device = next(iter(self._prompts.values())).device
         restore_adam(self._optimiser, self._prompts, tensors)
-        steps = [int(name.removeprefix("snapshot.")) for name in tensors if name.startswith("snapshot.")]
-        snapshots |= {step: tensors[f"snapshot.{step}"].to(device) for step in sorted(steps)}
-        self._kept = int(meta["step"]) - 1
-        return self._kept, float(meta["row_passes"])
+        # Files list their tensors in an order of their own.
+        snapshots = {int(name): value.to(begin.device) for name, value in _under("snapshot.", tensors).items()}
+        ordered = {step: snapshots[step] for step in sorted(snapshots)}
+        tested, steps = _under("tested.", tensors), int(meta["step"]) - 1
+        self._kept = steps, len(tested)
+        return Progress(steps, float(meta["row_passes"]), ordered, tested, int(meta["tested_rows"]))
 
-    def save(self, finished: int, snapshots: dict[int, Tensor], row_passes: float) -> None:
-        """Keeps everything as it is after so many steps; nothing where that much is kept."""
-        if self._record is None or finished <= self._kept:
+    def save(self, progress: Progress) -> None:
+        """Keeps everything as it is; nothing where that much is kept, or where a prompt is no number any more."""
+        reached = progress.steps, len(progress.tested)
+        if self._record is None or reached <= self._kept:
             return
         tensors = adam_tensors(self._optimiser, self._prompts)
-        tensors |= {f"snapshot.{step}": value for step, value in snapshots.items()}
+        # Whoever goes on from a broken prompt ends where this one did.
+        if not all(bool(torch.isfinite(prompt).all()) for prompt in self._prompts.values()):
+            return
+        tensors |= {f"snapshot.{step}": value for step, value in progress.snapshots.items()}
+        tensors |= {f"tested.{name}": value for name, value in progress.tested.items()}
         kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         # Steps count from 1: the metrics of all that are before the next one stand.
-        self._record.save_checkpoint(kept, {"step": finished + 1, "row_passes": row_passes})
-        self._kept, self._at = finished, time.monotonic()
+        counts = {"row_passes": progress.row_passes, "tested_rows": progress.tested_rows}
+        self._record.save_checkpoint(kept, {"step": progress.steps + 1, **counts})
+        self._kept, self._at = reached, time.monotonic()
 
-    def save_sometimes(self, finished: int, snapshots: dict[int, Tensor], row_passes: float) -> None:
+    def save_sometimes(self, progress: Progress) -> None:
         """As `save`, where the last one is a while ago."""
         if time.monotonic() - self._at >= LEAST_SECONDS:
-            self.save(finished, snapshots, row_passes)
+            self.save(progress)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

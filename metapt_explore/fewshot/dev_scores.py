@@ -56,13 +56,6 @@ class DevScores:
                 for same in self._members(seed) if step == 0 else [cell]:
                     self._found[step, same], self._rows[step, same] = metrics, losses
 
-    @property
-    def forward_rows(self) -> int:
-        """Rows that were scored, each as often as there were prompts; the start once for all rates of a data seed."""
-        begins = {self._members(seed)[0] for seed in self.dev}
-        own = [cell for step, cell in self._found if step > 0 or cell in begins]
-        return sum(len(self.dev[self.cells[cell][0]].labels) for cell in own)
-
     def better_half(self, running: Sequence[int], step: int) -> list[int]:
         """Of the running cells of each data seed the half with the lower dev loss at a scored step, at least one.
 

@@ -121,6 +121,7 @@ class ClassReading:
             bank = self.backbone.bank(own[0].texts, self.reader)
             part = prompts[first : first + len(own)]
             features = self.backbone.read_all(part, bank, self.reader, self.on_pass)
+            self.forward.rows += len(part) * len(own[0].texts)
             share = WORDS_SHARE[self.config.read]
             parts.append(Prototypes(features, own[0].labels, len(self.reader.classes), share))
             first += len(own)

@@ -27,6 +27,8 @@ from metapt_explore.prompts.reader import Reader
 
 #: Accuracy on test without any bias towards a class, among the scores of one prompt.
 CALIBRATED = "test_calibrated_accuracy"
+#: Prompts that are scored on test together, as many as share a pass over a text; what is scored is kept.
+TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def tune(
         dev: As many held-out examples for choosing.
         test: Rows that nothing is chosen on.
         config: Learning rates, steps, batch size.
-        order_seed: Study seed and initialisation seed: they order the examples.
+        order_seed: What orders the examples: study seed and initialisation seed, or an order that was asked for.
         on_step: Called after each tuning step with a record of the mean training loss.
         on_pass: Called with the finished steps after each pass through the model; may raise to stop.
         verbalizer: How dev and test rows are read; tuning itself goes by the reader's label words.
@@ -95,12 +97,14 @@ def _outcome(
     config: EvaluationConfig,
 ) -> Outcome:
     """What dev chose, and its scores on test."""
-    seeds, cells, snapshots, reading = list(train), tuned.cells, tuned.snapshots, tuned.reading
-    before = reading.forward.rows
+    seeds, cells, snapshots, reading = list(train), tuned.cells, tuned.progress.snapshots, tuned.reading
+    of_dev_rows = reading.forward.rows
     curves = tuned.scored.records(snapshots)
     chosen = {seed: choose([c for c in curves if c["data_seed"] == seed], config.select_by) for seed in seeds}
     steps = {seed: [c["step"] for c in curves if _same_cell(c, choice)] for seed, choice in chosen.items()}
-    tested, drawn = _score_test(snapshots, cells, chosen, steps, reading, train, test, config.curve_rows)
+    tested, drawn = _score_test(tuned, chosen, steps, train, test, config.curve_rows)
+    forward = of_dev_rows + tuned.progress.tested_rows
+    before_soups = reading.forward.rows
     soups = _soups(snapshots, cells, curves, config.soup) if config.soup > 1 else {}
     results, kept = [], {}
     for seed in seeds:
@@ -131,9 +135,9 @@ def _outcome(
                 "step": float("nan") if seed in soups else choice["step"],
             }
         )
-    forward = tuned.scored.forward_rows + reading.forward.rows - before
+    forward += reading.forward.rows - before_soups
     prompts = {seed: prompt.cpu() for seed, prompt in kept.items()}
-    return Outcome(results, curves, prompts, round(tuned.passes), forward)
+    return Outcome(results, curves, prompts, round(tuned.progress.row_passes), forward)
 
 
 def _same_cell(record: dict[str, Any], choice: dict[str, Any]) -> bool:
@@ -168,11 +172,9 @@ def choose(curves: list[dict[str, Any]], select_by: str) -> dict[str, Any]:
 
 
 def _score_test(
-    snapshots: dict[int, Tensor],
-    cells: list[tuple[int, float]],
+    tuned: TuningSteps,
     chosen: dict[int, dict[str, Any]],
     steps: dict[int, list[int]],
-    reading: ClassReading,
     train: Mapping[int, Split],
     test: Split,
     curve_rows: int | None,
@@ -183,6 +185,7 @@ def _score_test(
         Scores on all rows, at the start and at the chosen step at least; and at every scored step for the curve, all
         of them on the same rows (`curve_rows` of them, or all).
     """
+    cells, reading, progress = tuned.cells, tuned.reading, tuned.progress
     index = {seed: cells.index((seed, choice["learning_rate"])) for seed, choice in chosen.items()}
     # The start is one prompt for all seeds, unless each seed's examples have a say in how it is read.
     first = {seed: cell if reading.by_examples else 0 for seed, cell in index.items()}
@@ -191,11 +194,16 @@ def _score_test(
         return step, index[seed] if step else first[seed]
 
     def scores(keys: list[tuple[int, int]], rows: Split) -> dict[tuple[int, int], Tensor]:
-        if not keys:
-            return {}
-        stacked = torch.stack([snapshots[step][cell] for step, cell in keys])
-        found = reading.scores(stacked, rows, [train[cells[cell][0]] for _, cell in keys])
-        return dict(zip(keys, found, strict=True))
+        names = {(step, cell): f"{len(rows.labels)} rows.{step}.{cell}" for step, cell in keys}
+        left = [key for key in keys if names[key] not in progress.tested]
+        for place in range(0, len(left), TOGETHER):
+            some, before = left[place : place + TOGETHER], reading.forward.rows
+            stacked = torch.stack([progress.snapshots[step][cell] for step, cell in some])
+            found = reading.scores(stacked, rows, [train[cells[cell][0]] for _, cell in some])
+            progress.tested |= {names[key]: own for key, own in zip(some, found, strict=True)}
+            progress.tested_rows += reading.forward.rows - before
+            tuned.keep_sometimes()
+        return {key: progress.tested[name] for key, name in names.items()}
 
     few = None if curve_rows is None or curve_rows >= len(test.labels) else balanced_part(test.labels, curve_rows)
     wanted = {seed: of if few is None else [0, chosen[seed]["step"]] for seed, of in steps.items()}

@@ -33,7 +33,7 @@ class TuningSteps:
         train: The few-shot examples of each data seed.
         dev: As many held-out examples, by which learning rates drop out.
         config: Learning rates, steps, batch size.
-        order_seed: Study seed and initialisation seed: they order the examples.
+        order_seed: What orders the examples: study seed and initialisation seed, or an order that was asked for.
         on_step: Called after each tuning step with a record of the mean training loss.
         on_pass: Called with the finished steps after each pass through the model; may raise to stop.
         verbalizer: How dev rows are read.
@@ -41,10 +41,9 @@ class TuningSteps:
 
     Attributes:
         cells: Data seed and learning rate of each prompt.
-        snapshots: Prompts after each scored step, `[cells, prompt_tokens, width]`.
+        progress: What is finished; its snapshots are `[cells, prompt_tokens, width]`.
         reading: How rows are read.
         scored: What dev says of them.
-        passes: Rows sent forward and backward in finished steps.
     """
 
     def __init__(
@@ -69,38 +68,42 @@ class TuningSteps:
         groups = [{"params": [prompt], "lr": rate} for prompt, (_, rate) in zip(self._prompts, self.cells, strict=True)]
         self._optimiser = torch.optim.Adam(groups)
         self._health = HealthWatch(backbone.embedding, "Few-shot tuning", backbone.on_notice)
-        self.snapshots = {0: self._stacked()}
         self._checkpoint = TuningCheckpoint(record, self._prompts, self._optimiser)
-        self._finished, self.passes = self._checkpoint.restore(self.snapshots)
+        self.progress = self._checkpoint.restore(self._stacked())
         self._between_steps = True
-        self.reading = ClassReading(backbone, reader, verbalizer, lambda: on_pass(self._finished))
+        self.reading = ClassReading(backbone, reader, verbalizer, lambda: on_pass(self.progress.steps))
         self.scored = DevScores(self.cells, self.reading, train, dev)
 
     def run(self) -> None:
         """Takes the steps that are left, and scores what was kept of them on dev."""
-        config, scored = self._config, self.scored
+        config, scored, progress = self._config, self.scored, self.progress
         running = list(range(len(self.cells)))
-        for halved in [step for step in config.halving_steps if step < self._finished]:
-            scored.score({step: of for step, of in self.snapshots.items() if step <= halved}, running)
+        for halved in [step for step in config.halving_steps if step < progress.steps]:
+            scored.score({step: of for step, of in progress.snapshots.items() if step <= halved}, running)
             running = scored.better_half(running, halved)
-        while self._finished < config.steps:
-            if self._finished in config.halving_steps:
-                scored.score(self.snapshots, running)
-                running = scored.better_half(running, self._finished)
+        while progress.steps < config.steps:
+            if progress.steps in config.halving_steps:
+                scored.score(progress.snapshots, running)
+                running = scored.better_half(running, progress.steps)
             loss = self._step(running)
-            self._checkpoint.save_sometimes(self._finished, self.snapshots, self.passes)
-            self._on_step(self._finished, {"step": self._finished, "train_loss": loss})
-        scored.score(self.snapshots, running)
+            self.keep_sometimes()
+            self._on_step(progress.steps, {"step": progress.steps, "train_loss": loss})
+        scored.score(progress.snapshots, running)
 
     def keep(self) -> None:
         """Keeps what is finished, for whoever goes on."""
         if self._between_steps:
-            self._checkpoint.save(self._finished, self.snapshots, self.passes)
+            self._checkpoint.save(self.progress)
+
+    def keep_sometimes(self) -> None:
+        """As `keep`, where the last time is a while ago: what a killed process loses."""
+        self._checkpoint.save_sometimes(self.progress)
 
     def _step(self, running: list[int]) -> float:
-        step, tuned = self._finished + 1, [self.cells[cell] for cell in running]
+        progress = self.progress
+        step, tuned = progress.steps + 1, [self.cells[cell] for cell in running]
         batch = _batch(tuned, self._train, self._offsets, self._config.batch_size, self._order_seed, step)
-        self._scorer.on_pass = partial(self._on_pass, self._finished)
+        self._scorer.on_pass = partial(self._on_pass, progress.steps)
         stacked = torch.stack([self._prompts[cell].detach() for cell in running])
         losses, gradients = self._scorer.losses_and_gradients(stacked, batch)
         for place, (_, rate) in enumerate(tuned):
@@ -115,8 +118,8 @@ class TuningSteps:
             for cell, (_, rate) in zip(running, tuned, strict=True):
                 self._prompts[cell].data.lerp_(self._start, min(rate * self._config.proximal, 1.0))
         if step in self._config.scored_steps:
-            self.snapshots[step] = self._stacked()
-        self._finished, self.passes = step, self.passes + len(batch.rows)
+            progress.snapshots[step] = self._stacked()
+        progress.steps, progress.row_passes = step, progress.row_passes + len(batch.rows)
         self._between_steps = True
         return float(losses.mean())
 

@@ -10,7 +10,6 @@ import yaml
 from metapt_explore.config import SEEDED
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.document import Bullets, Code, Document, Heading, Paragraph, Table
-from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.score_sections import scored_rows
 from metapt_explore.runs.record import Record
 from metapt_explore.statistics import MethodAccount, fairness_flags
@@ -149,17 +148,35 @@ def add_limits(document: Document, record: Record) -> None:
         if scored_rows(record) == "test rows"
         else "Scored rows are few and those of two data seeds overlap: their error is in no interval.",
     ]
-    named = [method.get("clustering") or [] for method in study["methods"]]
-    used = {name for names in named for name in ([names] if isinstance(names, str) else names)}
-    once = [c["name"] for c in study["clusterings"] if c["algorithm"] in SEEDED and c["name"] in used]
-    if once and "clustering_seed" not in over_seeds(record.results, study).results:
-        items.append(
-            f"Each clustering was drawn once and serves all pairs of seeds ({', '.join(once)}): the luck of that draw "
-            "is in no interval. A list of seeds (`seed: [0, 1, 2]`) draws several."
-        )
+    items += _draws(study)
     if study["evaluation"].get("shuffle_labels"):
         items.insert(0, "**Labels were shuffled on purpose: there is nothing to learn, and no method can be better.**")
     document.add(Heading("What this does not say"), Bullets(items))
+
+
+def _draws(study: dict[str, Any]) -> list[str]:
+    """What is to be kept in mind of clusterings that are drawn at random."""
+    topics = [method["topics"] for method in study["methods"] if method.get("topics")]
+    named = [method.get("clustering") or [] for method in (*study["methods"], *topics)]
+    used = {name for names in named for name in ([names] if isinstance(names, str) else names)}
+    drawn = [c for c in study["clusterings"] if c["algorithm"] in SEEDED and c["name"] in used]
+    seeds = {c["name"]: c.get("seed") for c in study["clusterings"]}
+    # Random groups of a clustering that was drawn several times are drawn as often.
+    swept = {c["name"] for c in drawn if seeds[c["name"]] is not None or seeds.get(c.get("like")) is not None}
+    several = [c["name"] for c in drawn if c["name"] in swept]
+    once = [c["name"] for c in drawn if c["name"] not in swept]
+    found = []
+    if once:
+        found.append(
+            f"A clustering is drawn once and serves all pairs of seeds ({', '.join(once)}): the luck of that draw is "
+            "in no interval. A list of seeds (`seed: [0, 1, 2]`) draws several."
+        )
+    if several:
+        found.append(
+            f"The same draws of clusterings serve all pairs of seeds ({', '.join(several)}): means over them depend "
+            "less on their luck, but no interval holds it; where seeds are crossed the variance table shows it."
+        )
+    return found
 
 
 def add_made_with(document: Document, record: Record) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from metapt_explore.config import tuning_terms
+
 #: What two MetaPT methods must share for one to be the other's control.
 RECIPE = (
     "learner",
@@ -47,12 +49,19 @@ def _clusterings(method: dict[str, Any]) -> list[str]:
     return [named] if isinstance(named, str) else list(named)
 
 
+def _alike(method: dict[str, Any], other: dict[str, Any], keys: Sequence[str]) -> bool:
+    def term(of: dict[str, Any], key: str) -> Any:
+        return tuning_terms(of.get(key)) if key == "tuning" else of.get(key)
+
+    return all(term(method, key) == term(other, key) for key in keys)
+
+
 def _same_terms(pooled: dict[str, Any], method: dict[str, Any]) -> bool:
-    return all(pooled.get(key) == method.get(key) for key in TERMS)
+    return _alike(pooled, method, TERMS)
 
 
 def _tuned_alike(method: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(method.get(key) == other.get(key) for key in ("tuning", "verbalizer"))
+    return _alike(method, other, ("tuning", "verbalizer"))
 
 
 def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
@@ -95,7 +104,7 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
             if _same_terms(other, method):
                 text = f"Does {name} beat pooled pre-training on its own terms (topics, tuning, reading)?"
                 found.append(Question(text, name, other["name"]))
-        same_recipe = [c for c in controls if all(c.get(key) == method.get(key) for key in RECIPE)]
+        same_recipe = [c for c in controls if _alike(c, method, RECIPE)]
         # Where there are random groups of the very sizes of its clusters, only they are its control.
         same_sizes = [c for c in same_recipe if [random[name] for name in _clusterings(c)] == _clusterings(method)]
         for control in same_sizes or same_recipe:

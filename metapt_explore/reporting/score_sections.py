@@ -46,7 +46,11 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
 
 def add_steadiness(document: Document, record: Record, methods: list[str], found: list[Comparison]) -> None:
     document.add(Heading("Steadier?"))
-    if found:
+    joined = over_seeds(record.results, record.study)
+    cells = joined.results.groupby("method")
+    each = {str(method): len(own) / len(own.drop_duplicates(["task", *tables.UNIT])) for method, own in cells}
+    alike = [answer for answer in found if each[answer.method] == each[answer.baseline]]
+    if alike:
         rows = [
             {
                 "comparison": f"{answer.method} / {answer.baseline}",
@@ -57,7 +61,7 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
                 "worst pair": f"{tables.percent(whole.method_worst.score)} / "
                 f"{tables.percent(whole.baseline_worst.score)}",
             }
-            for answer in found
+            for answer in alike
             for whole in answer.spread[:1]
         ]
         caption = (
@@ -66,6 +70,9 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
             "pair*: lowest mean over tasks."
         )
         document.add(Table(pd.DataFrame(rows), caption))
+    if len(alike) < len(found):
+        text = "Of methods whose score of a pair is a mean over several draws there is no ratio: a mean varies less."
+        document.add(Paragraph(text))
     if figures.whole_units(record.results).any():
         caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
         # Baselines, some of them far below, would press the methods' spread, which is the question, into a strip.
@@ -73,7 +80,6 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
         if len(own) < len(methods):
             caption += " Baselines are in the table of scores."
         document.add(Figure("pairs", figures.paired_lines(record.results, own), caption))
-    joined = over_seeds(record.results, record.study)
     replaced = [name for names in joined.stands_for.values() for name in names]
     methods = [*joined.stands_for, *(method for method in methods if method not in replaced)]
     methods = [method for method in methods if method in set(joined.results["method"])]
@@ -101,7 +107,7 @@ def _share(row: dict[str, Any]) -> str:
 def add_starts(document: Document, record: Record, methods: list[str], asked: list[Question]) -> None:
     document.add(Heading("A better start?"))
     scored = record.results.dropna(subset=["start_accuracy"])
-    same = tables.same_prompts(record.results, methods)
+    same = tables.read_twice(record.study, methods)
     methods = [method for method in methods if method not in same]
     own = [method for method in methods if method in set(scored["method"])]
     if same:
@@ -110,12 +116,11 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
     if own:
         text = "Accuracy of the prompt before it saw an example of the task."
         document.add(Table(tables.score_table(scored, own, "start_accuracy"), text))
-    primary = [(same.get(q.method, q.method), same.get(q.baseline, q.baseline)) for q in asked if q.primary]
-    primary = [
-        (method, baseline) for method, baseline in primary if method != baseline and {method, baseline} <= set(own)
-    ]
+    joined = over_seeds(scored, record.study).results
+    pairs = [(same.get(q.method, q.method), same.get(q.baseline, q.baseline)) for q in asked if q.primary]
+    primary = [pair for pair in pairs if len(set(pair)) == 2 and set(pair) <= set(joined["method"])]
     for method, baseline in primary:
-        document.add(Paragraph(compare(scored, method, baseline, "start_accuracy").sentence))
+        document.add(Paragraph(compare(joined, method, baseline, "start_accuracy").sentence))
     column = "start_calibrated_accuracy"
     calibrated = _on_common_pairs(record.results, own, column) if column in record.results else pd.DataFrame()
     if len(calibrated):
@@ -125,9 +130,10 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
             "here."
         )
         document.add(Table(tables.score_table(calibrated, own, column), text))
+        joined = over_seeds(calibrated, record.study).results
         for method, baseline in primary:
             with suppress(UserError):  # not all scores may have it
-                document.add(Paragraph(compare(calibrated, method, baseline, column).sentence))
+                document.add(Paragraph(compare(joined, method, baseline, column).sentence))
         text = "After tuning, calibrated likewise: what a few-shot user who may look at all texts at once would see."
         # Of a method that is read beside a probe only the start is label words alone.
         by_words = [m for m in own if calibrated.loc[calibrated["method"] == m, "calibrated_accuracy"].notna().any()]

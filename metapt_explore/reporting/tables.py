@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from metapt_explore.config import VerbalizerConfig
 from metapt_explore.runs.progress import say_time
 
 UNIT = ["init_seed", "data_seed"]
+FORWARD = "forward only, of a score"
 
 
 def percent(value: float | None, digits: int = 1, sign: bool = False) -> str:
@@ -53,13 +56,13 @@ def _mean_and_spread(values: pd.Series) -> str:
 
 def account_table(accounts: list[dict[str, Any]]) -> pd.DataFrame:
     """What each method spent: rows forward and backward, or forward only, parameters, time and memory."""
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {
                 "method": a["method"],
                 "rows, pre-training": _count(a["pretraining_row_passes"]),
                 "rows, tuning of a score": _count(a["tuning_row_passes"]),
-                "forward only, of a score": "–" if a.get("forward_rows") is None else _count(a["forward_rows"]),
+                FORWARD: _count(a.get("forward_rows")),
                 "diagnostic rows": _count(a["diagnostic_rows"]),
                 "tuning steps": a["tuning_steps"] or "–",
                 "learning rates": ", ".join(f"{rate:g}" for rate in a["learning_rates"] or []) or "–",
@@ -71,26 +74,36 @@ def account_table(accounts: list[dict[str, Any]]) -> pd.DataFrame:
             for a in accounts
         ]
     )
+    # Older evaluations did not count them.
+    return table if any(a.get("forward_rows") is not None for a in accounts) else table.drop(columns=FORWARD)
 
 
-def same_prompts(results: pd.DataFrame, methods: list[str]) -> dict[str, str]:
-    """Methods whose prompts are those of an earlier one, read otherwise: all that is said of a prompt is the same.
+def read_twice(study: Mapping[str, Any], methods: list[str]) -> dict[str, str]:
+    """Methods that read the prompts of another beside a probe: all that is said of a prompt is the same of both.
+
+    Args:
+        study: The study's settings as plain values.
+        methods: Methods that are spoken of.
 
     Example:
-        >>> cell = {"task": "mood", "init_seed": 0, "data_seed": 1, "learning_rate": 0.1, "step": 5}
-        >>> scores = [{**cell, "method": name, "start_accuracy": 0.6} for name in ("PT", "PT and probe")]
-        >>> same_prompts(pd.DataFrame(scores), ["PT", "PT and probe"])
+        >>> probed = {"name": "PT and probe", "kind": "pt", "verbalizer": {"read": "words_and_probe"}}
+        >>> read_twice({"methods": [{"name": "PT", "kind": "pt"}, probed]}, ["PT", "PT and probe"])
         {'PT and probe': 'PT'}
     """
-    said = ["start_accuracy", "start_calibrated_accuracy", "learning_rate", "step"]
-    said = [column for column in said if column in results]
-    tuned = results.dropna(subset=["start_accuracy", "learning_rate"]).sort_values(["task", *UNIT])
-    seen = {m: tuned.loc[tuned["method"] == m, ["task", *UNIT, *said]].reset_index(drop=True) for m in methods}
+
+    def reading(method: Mapping[str, Any]) -> VerbalizerConfig:
+        return VerbalizerConfig(**(method.get("verbalizer") or study.get("verbalizer") or {}))
+
+    def prompt(method: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in method.items() if key not in ("name", "verbalizer") and value is not None}
+
+    spoken_of = [method for method in study["methods"] if method["name"] in methods]
+    plain = [method for method in spoken_of if reading(method) == VerbalizerConfig()]
     found: dict[str, str] = {}
-    for place, method in enumerate(methods):
-        for earlier in methods[:place]:
-            if len(seen[method]) and seen[method].equals(seen[earlier]) and earlier not in found:
-                found[method] = earlier
+    for method in spoken_of:
+        same = [other["name"] for other in plain if prompt(other) == prompt(method)]
+        if reading(method).has_probe and same:
+            found[method["name"]] = same[0]
     return found
 
 

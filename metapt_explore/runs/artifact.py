@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +114,16 @@ class Artifact:
 
 
 class ArtifactWriter(Artifact):
-    """An artifact that is being made."""
+    """An artifact that is being made.
+
+    Args:
+        folder: The folder.
+        elapsed: Seconds that it took so far, earlier attempts among them.
+    """
+
+    def __init__(self, folder: Path, elapsed: Callable[[], float] = lambda: 0.0) -> None:
+        super().__init__(folder)
+        self._elapsed = elapsed
 
     def metric(self, record: dict[str, Any]) -> None:
         """Appends one line to ``metrics.jsonl``."""
@@ -141,23 +150,41 @@ class ArtifactWriter(Artifact):
 
     def save_checkpoint(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         """Replaces the checkpoint; tensors and their step are one file, so they cannot disagree."""
-        self.write_tensors("checkpoint/state", tensors, {"meta": json.dumps(meta)})
+        told = json.dumps({**meta, "seconds": self._elapsed()})
+        self.write_tensors("checkpoint/state", tensors, {"meta": told})
 
     def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Returns the checkpoint and drops metrics that were written after it; None where there is none."""
         from safetensors import SafetensorError, safe_open
 
-        file = self.folder / "checkpoint" / "state.safetensors"
         try:
-            with safe_open(file, framework="pt") as stored:
-                meta = json.loads(stored.metadata()["meta"])
+            with safe_open(_checkpoint(self.folder), framework="pt") as stored:
                 tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
         except (FileNotFoundError, SafetensorError):
             (self.folder / "metrics.jsonl").unlink(missing_ok=True)
             return None
+        meta = _checkpoint_meta(self.folder)
         kept = [line for line in read_lines(self.folder / "metrics.jsonl") if line.get("step", 0) < meta["step"]]
         write_bytes(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
         return tensors, meta
+
+
+def _checkpoint(folder: Path) -> Path:
+    return folder / "checkpoint" / "state.safetensors"
+
+
+def _checkpoint_meta(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says beside its tensors; empty where there is none."""
+    if not _checkpoint(folder).exists():
+        return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(_checkpoint(folder), framework="pt") as stored:
+            meta: dict[str, Any] = json.loads(stored.metadata()["meta"])
+            return meta
+    except SafetensorError:
+        return {}
 
 
 @contextmanager
@@ -183,15 +210,17 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
     }
     before = read_json(folder / "stage.json") or {}
     spent = float(before.get("seconds", 0.0)) if isinstance(before, dict) else 0.0
+    # Of an attempt that was killed the seconds up to its last checkpoint are known.
+    spent = max(spent, float(_checkpoint_meta(folder).get("seconds", 0.0)))
 
     def mark(status: str, **more: Any) -> None:
-        # Seconds add up over attempts that ended by themselves; those of a killed one are not known.
+        # Seconds add up over attempts.
         write_json(folder / "stage.json", {**head, "status": status, "seconds": spent + time.time() - began, **more})
 
     mark("running")
     watch = PeakWatch().start()
     try:
-        yield ArtifactWriter(folder)
+        yield ArtifactWriter(folder, lambda: spent + time.time() - began)
     except (Cancelled, KeyboardInterrupt):
         mark("cancelled")
         raise

@@ -137,6 +137,7 @@ def count(
     tokens = study.model.max_text_tokens * TEXT_SHARE if text_tokens is None else text_tokens
     works: dict[str, Work] = {}
     encoded: set[object] = set()
+    pretrained: set[object] = set()
     stateless = (placement or study.prompt.placement) in STATELESS
 
     def first_time(what: object, rows: int) -> int:
@@ -153,9 +154,12 @@ def count(
     for init_seed in study.evaluation.init_seeds:
         for method in study.methods:
             key = f"prompt/{method.name}/{init_seed}"
-            if method.kind == "pt":
+            # Methods that are tuned or read otherwise share their pre-training.
+            same = method.model_dump_json(exclude={"name", "tuning", "verbalizer"}), init_seed
+            if method.kind == "pt" or same in pretrained:
                 works[key] = Work()
             else:
+                pretrained.add(same)
                 steps, episode = outer_steps(method, study.pretraining), _episode(method, study)
                 drawn = min(text_rows, steps * _drawn(method, study))
                 # Where most texts are drawn anyway, all methods share one bank of them.

@@ -24,7 +24,7 @@ CELL = ["method", "task", "data_seed", "init_seed"]
 GROWING = ("clusterings", "methods", "baselines")
 #: Numbers of an account that are means over pre-trainings, or over scores.
 PER_PRETRAINING = ("pretraining_row_passes", "diagnostic_rows", "pretraining_seconds")
-PER_SCORE = ("tuning_row_passes", "tuning_row_passes_of_a_rate", "seconds")
+PER_SCORE = ("tuning_row_passes", "tuning_row_passes_of_a_rate", "forward_rows", "seconds")
 
 
 def joined(older: Record, newer: Record) -> Record:
@@ -128,8 +128,10 @@ def _account(old: Mapping[str, Any] | None, new: dict[str, Any]) -> dict[str, An
     def mean(key: str) -> float:
         return float(sum(w * a[key] for w, a in zip(weights, (old, new), strict=True)) / sum(weights))
 
-    means = (key for key in (*PER_PRETRAINING, *PER_SCORE) if key in old and key in new)
+    means = (key for key in (*PER_PRETRAINING, *PER_SCORE) if None not in (old.get(key), new.get(key)))
     together: dict[str, Any] = {key: mean(key) for key in means}
+    # Rows that only one of them counted are of a part of the scores.
+    together |= {"forward_rows": together.get("forward_rows")}
     for key in ("init_seeds", "data_seeds"):
         together[key] = sorted({*(old[key] or []), *(new[key] or [])}) or None
     together["tasks"] = list(dict.fromkeys([*old["tasks"], *new["tasks"]]))

@@ -152,11 +152,11 @@ def _zero_shot(
     for first in range(sum(map(len, parts)), len(texts), CHUNK):
         try:
             on_units(first)
+            parts.append(backbone.zero_shot(texts[first : first + CHUNK], reader))
         except BaseException:
             if parts:
                 kept.save(torch.cat(parts))
             raise
-        parts.append(backbone.zero_shot(texts[first : first + CHUNK], reader))
         kept.save_sometimes(lambda: torch.cat(parts))
     scores = torch.cat(parts)
     if labelling.calibration == "batch_mean":

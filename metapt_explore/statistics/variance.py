@@ -19,8 +19,9 @@ SOURCES = {
     "clustering_seed": "clustering",
     "order_seed": "order",
 }
-#: A seed whose levels mean something else in every cell of the others.
-NESTED = "order_seed"
+#: A seed whose levels mean something else at every level of another: the first order of one few-shot sample has nothing
+#: in common with the first of another.
+NESTED, WITHIN = "order_seed", "data_seed"
 REST = "interaction and rest"
 TOTAL = "total"
 POOLED = "all tasks"
@@ -33,9 +34,8 @@ def variance_sources(results: pd.DataFrame, method: str, metric: str = "accuracy
     Crossed random effects without replication, by the method of moments (Searle, Casella and McCulloch 1992, ch. 4):
     the mean squares of the analysis of variance are set equal to their expectations. Any set of seed columns that
     are crossed with one another: `init_seed`, `data_seed`, and where they are there `clustering_seed` and
-    `order_seed`. All interactions and what no seed explains are one source, since a cell holds one score; but an order
-    means something for its few-shot sample only, so that what orders bring is all of the spread within a cell of the
-    other seeds, interactions among it.
+    `order_seed`. All interactions and what no seed explains are one source, since a cell holds one score. Orders are
+    nested in few-shot samples: what both do together is the orders' part.
 
     Args:
         results: The results table.
@@ -157,10 +157,11 @@ def _moments(grid: NDArray[np.float64], factors: list[str]) -> dict[str, float]:
         above = sum(_repeats(grid, other) * value for other, value in components.items() if subset < other)
         components[subset] = (mean_squares[subset] - above) / _repeats(grid, subset)
     found = {name: components[frozenset([axis])] for axis, name in enumerate(factors)}
-    nested = {axis for axis, name in enumerate(factors) if name == NESTED}
+    both = frozenset(axis for axis, name in enumerate(factors) if name in (NESTED, WITHIN))
+    nested = both if len(both) == 2 else frozenset[int]()
     if nested:
-        found[NESTED] = sum(value for subset, value in components.items() if subset & nested)
-    found[REST] = sum(value for subset, value in components.items() if len(subset) > 1 and not subset & nested)
+        found[NESTED] += components[nested]
+    found[REST] = sum(value for subset, value in components.items() if len(subset) > 1 and subset != nested)
     return found
 
 

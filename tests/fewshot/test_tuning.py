@@ -272,7 +272,10 @@ def same(one: Outcome, other: Outcome) -> bool:
     return all(torch.equal(one.prompts[seed], other.prompts[seed]) for seed in one.prompts)
 
 
-@pytest.mark.parametrize("settings", [{}, {"halving_steps": [1, 3], "proximal": 2.0, "soup": 2, "curve_rows": 6}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"curve_steps": list(range(6))}, {"halving_steps": [1, 3], "proximal": 2.0, "soup": 2, "curve_rows": 6}],
+)
 def test_what_was_stopped_at_any_pass_goes_on_to_the_same_outcome(
     settings: dict[str, Any], backbone: CausalBackbone
 ) -> None:
@@ -316,6 +319,29 @@ def test_a_killed_process_loses_half_a_minute(backbone: CausalBackbone, monkeypa
     # All steps are kept: nothing is tuned any more.
     taken = StopAt(None)
     assert same(run(backbone, **size), run(backbone, **size, on_step=taken, record=kept)) and taken.calls == 0
+
+
+def test_what_was_scored_on_test_is_kept(backbone: CausalBackbone) -> None:
+    """Eleven prompts are scored on test, eight of them together: stopped in the rest, these are not scored again."""
+    size: dict[str, Any] = {"seeds": [3, 8], "rates": [0.1], "curve_steps": list(range(6))}
+    counted, kept = StopAt(None), KeptInMemory()
+    whole = run(backbone, **size, on_pass=counted)
+    with pytest.raises(Cancelled):
+        run(backbone, **size, on_pass=StopAt(counted.calls), record=kept)
+    assert kept.kept is not None
+    assert sum(name.startswith("tested.24 rows.") for name in kept.kept[0]) == 8
+    rest = StopAt(None)
+    assert same(whole, run(backbone, **size, on_pass=rest, record=kept))
+    # Five steps and the first eight are there; dev is asked again.
+    assert rest.calls < counted.calls - 5
+
+
+def test_a_broken_prompt_is_not_kept(backbone: CausalBackbone) -> None:
+    kept = KeptInMemory()
+    prompt = torch.nn.Parameter(torch.tensor([[float("nan")]]))
+    broken = checkpoint.TuningCheckpoint(kept, [prompt], torch.optim.Adam([prompt]))
+    broken.save(checkpoint.Progress(3, 12.0, {0: prompt[None]}))
+    assert kept.kept is None
 
 
 def test_own_words_of_each_seed_are_chosen_once(backbone: CausalBackbone) -> None:

@@ -11,9 +11,14 @@ import pandas as pd
 import pytest
 import tiny
 
+from metapt_explore.clusters.quality_table import on_one_clustering
 from metapt_explore.config import StudyConfig, parse
+from metapt_explore.fewshot.tuning import tune
+from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.reporting.over_seeds import over_seeds
+from metapt_explore.reporting.questions import questions_of
 from metapt_explore.reporting.report import answers, make_report
+from metapt_explore.runs import prompt_stages
 from metapt_explore.runs.record import record_of
 from metapt_explore.runs.study import Study
 
@@ -102,11 +107,82 @@ def test_a_report_asks_over_all_seeds_and_splits_the_variance(swept: Study) -> N
     assert "| method | few-shot sample | pre-training | clustering | order |" in text
 
 
-def test_an_order_is_the_same_under_every_pre_training(swept: Study) -> None:
+def test_starts_and_spread_are_asked_of_what_can_be_compared(swept: Study) -> None:
+    record = record_of(swept.workspace, "tiny")
+    text = make_report(record).markdown()
+    starts = text.split("## A better start?")[1].split("\n## ")[0]
+    assert "in accuracy before tuning" in starts and "MetaPT" in starts
+    # MetaPT is a mean over four draws, PPT over two: a ratio of their spreads would say what averaging does.
+    steadier = text.split("## Steadier?")[1].split("\n## ")[0]
+    assert "MetaPT / PPT" not in steadier and "a mean varies less" in steadier
+    assert "The same draws of clusterings serve all pairs of seeds (kmeans-s0, kmeans-s1)" in text
+
+
+def test_an_order_is_the_same_under_every_pre_training(swept: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Orders that are asked for differ, and none of them hangs on the initialisation seed."""
-    one, other = (swept.fewshot(f"PPT-o{order}", "mood", 0) for order in (0, 1))
-    assert one.stage["parents"] == other.stage["parents"] and one.id != other.id
-    losses = [artifact.metrics["train_loss"].tolist() for artifact in (one, other)]
-    assert losses[0] != losses[1]
-    # The split has few rows: an order is a permutation of the same ones.
-    assert one.table("curves")["dev_loss"][0] == other.table("curves")["dev_loss"][0]
+    orders = []
+    monkeypatch.setattr(prompt_stages, "tune", lambda *a: orders.append(a[7]) or tune(*a))
+    for method, seed in product(("PPT-o0", "PPT-o1", "PT"), (0, 1)):
+        of = {"name": "PT", "kind": "pt"} if method == "PT" else next(m for m in SWEPT["methods"] if m["name"] == "PPT")
+        config = parse(StudyConfig, {**swept.config.model_dump(mode="json"), "methods": [of]}, "test")
+        study = Study(config, swept.workspace.folder.parent / f"orders of {method}")
+        study.fewshot(method, "mood", seed)
+    assert orders[0] == orders[1] != orders[2] == orders[3]
+    assert orders[4] != orders[5] and not {*orders[:4]} & {*orders[4:]}
+    rows = [epoch_rows(8, 4, order, 1, 1) for order in orders]
+    assert rows[0] == rows[1] != rows[2] == rows[3]
+
+
+@pytest.mark.parametrize(
+    ("clusterings", "methods", "stands_for"),
+    [
+        (  # what a pooled method tells apart is drawn several times
+            SWEPT["clusterings"],
+            [{"name": "PPT topics", "kind": "ppt", "topics": {"clustering": "kmeans"}}],
+            {"PPT topics": ["PPT topics-s0", "PPT topics-s1"]},
+        ),
+        (  # random groups with a seed of their own, of several clusterings
+            [SWEPT["clusterings"][0], {**SWEPT["clusterings"][1], "seed": 5}],
+            [{"name": "control", "kind": "metapt", "clustering": "random"}],
+            {"control": ["control-s0", "control-s1"]},
+        ),
+        (  # an order that comes with the initialisation is not one of those that are drawn apart
+            SWEPT["clusterings"],
+            [{"name": "PT", "kind": "pt"}, {"name": "PT", "kind": "pt", "tuning": {"order_seed": [0, 1]}}],
+            {"PT-o0 and 1 more": ["PT-o0", "PT-o1"]},
+        ),
+        (  # two groups that would be called the same
+            SWEPT["clusterings"],
+            [
+                {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"},
+                {"name": "MetaPT", "kind": "metapt", "clustering": "random", "tuning": {"order_seed": [0, 1]}},
+            ],
+            {
+                "MetaPT": ["MetaPT-s0", "MetaPT-s1"],
+                "MetaPT-o0-s0 and 3 more": ["MetaPT-o0-s0", "MetaPT-o0-s1", "MetaPT-o1-s0", "MetaPT-o1-s1"],
+            },
+        ),
+    ],
+)
+def test_draws_of_all_kinds(
+    clusterings: list[dict[str, Any]], methods: list[dict[str, Any]], stands_for: dict[str, list[str]]
+) -> None:
+    study = study_of(clusterings=clusterings, methods=methods)
+    found = over_seeds(scores(study), study)
+    assert found.stands_for == stands_for
+    for label, names in stands_for.items():
+        own = found.results[found.results["method"] == label]
+        seeds = [column for column in ("clustering_seed", "order_seed") if column in own and own[column].notna().any()]
+        assert len(own.drop_duplicates(seeds)) == len(names)
+
+
+def test_an_order_is_no_other_term() -> None:
+    """One order of the examples, asked for: the question and what a clustering gained are those of without."""
+    order = {"tuning": {"order_seed": 3}}
+    meta = {"name": "MetaPT", "kind": "metapt", "clustering": "topics", **order}
+    study = study_of(
+        clusterings=[{"name": "topics", "algorithm": "known_groups"}], methods=[{"name": "PPT", "kind": "ppt"}, meta]
+    )
+    (question,) = questions_of(study, ["PPT", "MetaPT"])
+    assert question.text == "Does MetaPT beat pooled pre-training?"
+    assert on_one_clustering(study["methods"]) == ({"MetaPT": "topics"}, "PPT")

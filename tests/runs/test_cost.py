@@ -41,6 +41,19 @@ METHODS = [
 ]
 
 
+def test_a_prompt_that_is_read_twice_is_pre_trained_once(world: Path) -> None:
+    methods = [
+        {"name": "PPT", "kind": "ppt"},
+        {"name": "probed", "kind": "ppt", "verbalizer": {"read": "words_and_probe"}},
+        {"name": "longer", "kind": "ppt", "tuning": {"steps": 6}},
+        {"name": "other", "kind": "ppt", "average_last": 0.5},
+    ]
+    study = config_of(world, methods=methods)
+    works = count(study, tasks_of(study))
+    trained = {name: works[f"prompt/{name}/0"].trained for name in ("PPT", "probed", "longer", "other")}
+    assert trained["PPT"] == trained["other"] > 0 and trained["probed"] == trained["longer"] == 0
+
+
 def test_rows_are_counted_by_hand(world: Path) -> None:
     """4 steps of 2 tasks × (4 + 4) rows: a budget of 64 row passes."""
     config = config_of(world, methods=METHODS)
