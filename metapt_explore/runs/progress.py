@@ -77,6 +77,7 @@ class Progress:
         self._computed_work = 0.0
         self._computed_seconds = 0.0
         self._began = 0.0
+        self._found: int | None = None
         self._seconds_for_work: float | None = None
 
     def plan(self, works: dict[str, float], in_seconds: bool = False) -> None:
@@ -92,12 +93,13 @@ class Progress:
 
     def begin(self, key: str, title: str, total: int) -> None:
         """A stage starts to be computed."""
-        self._current, self._began = key, time.monotonic()
+        self._current, self._began, self._found = key, time.monotonic(), None
         self.state.stage, self.state.done, self.state.total = title, 0, total
         self._publish()
 
     def advance(self, done: int) -> None:
-        """`done` units of the current stage are finished."""
+        """`done` units of the current stage are finished; what the first call says was there before it began."""
+        self._found = done if self._found is None else self._found
         self.state.done = done
         self._publish()
         if self._should_stop():
@@ -115,13 +117,19 @@ class Progress:
         """A stage is there, computed now or found."""
         if self._current == key:
             if key.startswith(MODEL_STAGES):
-                work = self._planned.get(key, 0.0)
+                work = self._planned.get(key, 0.0) - self._before()
                 kept = 0.5 ** (work / (HALVED_BY * (sum(self._planned.values()) or 1.0)))
                 self._computed_seconds = kept * self._computed_seconds + time.monotonic() - self._began
                 self._computed_work = kept * self._computed_work + work
             self._current = None
         self._finished.add(key)
         self._publish()
+
+    def _before(self) -> float:
+        """Work of the current stage that an earlier attempt did: it took none of these seconds."""
+        if self._current is None or not self.state.total:
+            return 0.0
+        return self._planned.get(self._current, 0.0) * (self._found or 0) / self.state.total
 
     def _publish(self) -> None:
         total = sum(self._planned.values()) or 1.0
@@ -132,7 +140,7 @@ class Progress:
         self.state.fraction = min(1.0, finished / total)
         seconds, work = self._computed_seconds, self._computed_work
         if self._current is not None and self._current.startswith(MODEL_STAGES):
-            seconds, work = seconds + time.monotonic() - self._began, work + part
+            seconds, work = seconds + time.monotonic() - self._began, work + part - self._before()
         rate = seconds / work if work > 0 and seconds > BELIEVED_AFTER else self._seconds_for_work
         self.state.seconds_left = None if rate is None else (total - finished) * rate
         self.tell(self.state)

@@ -255,6 +255,7 @@ def test_time_left_goes_by_the_language_models_own_rate(monkeypatch: pytest.Monk
     assert progress.state.fraction == pytest.approx(0.1)
     assert progress.state.seconds_left is None, "slow texts say nothing of the language model"
     progress.begin("prompt/a", "a", 3)
+    progress.advance(0)
     now[0] += 20
     progress.advance(2)
     # 20 units of work took 20 s; 10 and 60 are left.
@@ -264,6 +265,23 @@ def test_time_left_goes_by_the_language_models_own_rate(monkeypatch: pytest.Monk
     progress.finish("prompt/a")
     progress.finish("fewshot/b")  # Found, not computed.
     assert progress.state.seconds_left == pytest.approx(0)
+
+
+def test_what_an_earlier_attempt_did_took_none_of_these_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("metapt_explore.runs.progress.time.monotonic", lambda: now[0])
+    progress = Progress()
+    progress.plan({"prompt/a": 60.0, "fewshot/b": 60.0})
+    progress.begin("prompt/a", "a", 6)
+    progress.advance(4)  # a checkpoint
+    now[0] += 20
+    progress.advance(5)
+    # 10 units of work took 20 s; 10 and 60 are left.
+    assert progress.state.fraction == pytest.approx(50 / 120)
+    assert progress.state.seconds_left == pytest.approx(140)
+    now[0] += 20
+    progress.finish("prompt/a")
+    assert progress.state.seconds_left == pytest.approx(120)
 
 
 def test_time_left_goes_by_the_last_part_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
