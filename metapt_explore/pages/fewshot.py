@@ -67,6 +67,7 @@ def _scores(workspace: Workspace, name: str) -> None:
         st.info(f"{scored} of {asked} scores are finished; the rest is added as it comes.")
         _grid(workspace, name, config)
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
+    probed = [method.name for method in config.methods if config.reading_of(method).has_probe]
     with shared.guard():
         results = results_table(workspace, name)
         _summary(results, config.evaluation.scored_rows)
@@ -87,7 +88,8 @@ def _scores(workspace: Workspace, name: str) -> None:
             "the worst to the best seed. Left end: the start, before any tuning. A line that begins higher had a "
             "better start; lines that meet on the right say that tuning makes up for it."
             + (f" Over {some} rows a task." if (some := config.evaluation.curve_rows) else "")
-            + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else ""),
+            + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else "")
+            + (f" Read beside a probe at the end only, and not drawn: {', '.join(probed)}." if probed else ""),
         )
         st.subheader("Variance across seeds")
         shared.draw(
