@@ -88,9 +88,10 @@ def _scores(workspace: Workspace, name: str) -> None:
             "the worst to the best seed. Left end: the start, before any tuning. A line that begins higher had a "
             "better start; lines that meet on the right say that tuning makes up for it."
             + (f" Over {some} rows a task." if (some := config.evaluation.curve_rows) else "")
-            + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else "")
-            + (f" Read beside a probe at the end only, and not drawn: {', '.join(probed)}." if probed else ""),
+            + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else ""),
         )
+        if probed:
+            st.caption(shared.plain(f"Read beside a probe at the end only, and not drawn: {', '.join(probed)}."))
         st.subheader("Variance across seeds")
         shared.draw(
             plots.seed_spread(*_spread(results, config, methods), config.evaluation.scored_rows),
