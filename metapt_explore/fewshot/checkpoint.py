@@ -17,7 +17,7 @@ LEAST_SECONDS = 30.0
 
 
 @dataclass
-class Progress:
+class TuningProgress:
     """What is finished, beside prompts and optimiser. What dev says of snapshots is asked again.
 
     Attributes:
@@ -51,7 +51,7 @@ class TuningCheckpoint:
         self._prompts = {f"prompt.{cell}": prompt for cell, prompt in enumerate(prompts)}
         self._kept, self._at = (0, 0), time.monotonic()
 
-    def restore(self, begin: Tensor) -> Progress:
+    def restore(self, begin: Tensor) -> TuningProgress:
         """Puts prompts and optimiser back, and says how far they had come.
 
         Args:
@@ -59,7 +59,7 @@ class TuningCheckpoint:
         """
         found = self._record.load_checkpoint() if self._record is not None else None
         if found is None:
-            return Progress(snapshots={0: begin})
+            return TuningProgress(snapshots={0: begin})
         tensors, meta = found
         restore_adam(self._optimiser, self._prompts, tensors)
         # Files list their tensors in an order of their own.
@@ -67,9 +67,9 @@ class TuningCheckpoint:
         ordered = {step: snapshots[step] for step in sorted(snapshots)}
         tested, steps = _under("tested.", tensors), int(meta["step"]) - 1
         self._kept = steps, len(tested)
-        return Progress(steps, float(meta["row_passes"]), ordered, tested, int(meta["tested_rows"]))
+        return TuningProgress(steps, float(meta["row_passes"]), ordered, tested, int(meta["tested_rows"]))
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: TuningProgress) -> None:
         """Keeps everything as it is; nothing where that much is kept, or where a prompt is no number any more."""
         reached = progress.steps, len(progress.tested)
         if self._record is None or reached <= self._kept:
@@ -86,7 +86,7 @@ class TuningCheckpoint:
         self._record.save_checkpoint(kept, {"step": progress.steps + 1, **counts})
         self._kept, self._at = reached, time.monotonic()
 
-    def save_sometimes(self, progress: Progress) -> None:
+    def save_sometimes(self, progress: TuningProgress) -> None:
         """As `save`, where the last one is a while ago."""
         if time.monotonic() - self._at >= LEAST_SECONDS:
             self.save(progress)

@@ -340,7 +340,7 @@ def test_a_broken_prompt_is_not_kept(backbone: CausalBackbone) -> None:
     kept = KeptInMemory()
     prompt = torch.nn.Parameter(torch.tensor([[float("nan")]]))
     broken = checkpoint.TuningCheckpoint(kept, [prompt], torch.optim.Adam([prompt]))
-    broken.save(checkpoint.Progress(3, 12.0, {0: prompt[None]}))
+    broken.save(checkpoint.TuningProgress(3, 12.0, {0: prompt[None]}))
     assert kept.kept is None
 
 
