@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -58,6 +60,17 @@ class Weights:
                 parameter.copy_(master)
             master.grad = None
 
+    def park(self) -> list[Tensor]:
+        """A copy to go on from: of the masters, where there are some."""
+        return [master.detach().clone() for master in self.masters]
+
+    @torch.no_grad()
+    def resume(self, parked: Sequence[Tensor]) -> None:
+        """Goes on from a copy that `park` made."""
+        for master, value in zip(self.masters, parked, strict=True):
+            master.copy_(value)
+        self.publish()
+
     def save(self) -> list[Tensor]:
         """A copy of the model's weights."""
         return [parameter.detach().clone() for parameter in self.parameters]
@@ -80,11 +93,12 @@ def train_best(
     where: str,
     schedule: Callable[[int], float] = lambda step: 1.0,
     on_step: Callable[[int], None] = lambda done: None,
+    halving_steps: Sequence[int] = (),
 ) -> tuple[Record, list[Record]]:
     """Trains at every learning rate, and leaves the weights as they were where dev scored best.
 
-    AdamW (Loshchilov and Hutter, ICLR 2019) without weight decay. Only one set of weights is kept besides those that
-    are trained.
+    AdamW (Loshchilov and Hutter, ICLR 2019) without weight decay. One set of weights is kept besides those that are
+    trained; with `halving_steps` three more for each rate that waits for its turn (weights and AdamW's two moments).
 
     Args:
         weights: What is trained.
@@ -96,45 +110,82 @@ def train_best(
         where: What to call the training in messages.
         schedule: Factor of the learning rate at a step.
         on_step: Called with the steps taken, over all rates; may raise to stop.
+        halving_steps: Scored steps after which the half of the rates with the higher dev loss drop out, as prompts'
+            do (`evaluation.halving_steps`).
 
     Returns:
         The choice (``learning_rate``, ``step``, ``dev_accuracy``, ``dev_loss``), and such a record for each learning
-        rate and scored step, with the training loss of the last step before it.
+        rate and step that it was scored at, with the training loss of the last step before it.
 
     Raises:
         UserError: Where the loss is not a finite number any more.
     """
-    curves: list[Record] = []
-    best: Record = {}
-    kept: list[Tensor] = []
-    begin: dict[str, float] = {}
-    steps = max(scored_steps)
-    for place, rate in enumerate(rates):
-        weights.reset()
-        optimiser = torch.optim.AdamW(weights.masters, lr=rate, weight_decay=0.0, fused=True)
-        loss = float("nan")
-        for step in range(steps + 1):
-            if step:
-                for group in optimiser.param_groups:
-                    group["lr"] = rate * schedule(step)
-                loss = gradient(step)
-                if not torch.isfinite(torch.tensor(loss)):
-                    raise UserError(
-                        f"{where}: the loss is not a number any more at step {step} with learning rate {rate:g}; lower "
-                        "the baseline's `learning_rates`."
-                    )
-                weights.take_gradients()
-                optimiser.step()
-                weights.publish()
-                on_step(place * steps + step)
-            if step in scored_steps:
-                # At the start all rates have the same weights.
-                begin = begin or score_dev()
-                found = score_dev() if step else begin
-                measured = {f"dev_{key}": value for key, value in found.items()}
-                record = {"learning_rate": rate, "step": step, "train_loss": loss, **measured}
-                curves.append(record)
-                if not best or choose([best, record], select_by) != best:
-                    best, kept = record, weights.save()
+    last = max(scored_steps)
+    weights.reset()
+    begin = _dev(score_dev)
+    # At the start all rates have the same weights.
+    runs = [
+        _Run(rate, torch.optim.AdamW(weights.masters, lr=rate, weight_decay=0.0, fused=True), [_record(rate, 0, begin)])
+        for rate in rates
+    ]
+    best, kept = runs[0].curve[0], weights.save()
+    running, done, taken = runs, 0, 0
+    for until in [*(step for step in halving_steps if step < last), last]:
+        for run in running:
+            if run.parked is None:
+                weights.reset()
+            else:
+                weights.resume(run.parked)
+            for step in range(done + 1, until + 1):
+                loss = run.step(weights, gradient, step, schedule(step), where)
+                taken += 1
+                on_step(taken)
+                if step in scored_steps:
+                    run.curve.append(_record(run.rate, step, _dev(score_dev), loss))
+                    if choose([best, run.curve[-1]], select_by) != best:
+                        best, kept = run.curve[-1], weights.save()
+            run.parked = weights.park() if until < last else None
+            if until == last:
+                run.optimiser.state.clear()  # its moments are twice as large as the weights
+        if until < last:
+            ranked = sorted(running, key=lambda run: run.curve[-1]["dev_loss"])
+            for run in ranked[-(-len(ranked) // 2) :]:
+                run.parked = None
+                run.optimiser.state.clear()
+            running = [run for run in running if run.parked is not None]
+        done = until
     weights.load(kept)
-    return best, curves
+    return best, [record for run in runs for record in run.curve]
+
+
+@dataclass
+class _Run:
+    """Training at one learning rate."""
+
+    rate: float
+    optimiser: torch.optim.Optimizer
+    curve: list[Record]
+    parked: list[Tensor] | None = None
+
+    def step(self, weights: Weights, gradient: Callable[[int], float], step: int, factor: float, where: str) -> float:
+        """Takes a step, and returns the loss before it."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate * factor
+        loss = gradient(step)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"{where}: the loss is not a number any more at step {step} with learning rate {self.rate:g}; lower "
+                "the baseline's `learning_rates`."
+            )
+        weights.take_gradients()
+        self.optimiser.step()
+        weights.publish()
+        return loss
+
+
+def _dev(score_dev: Callable[[], dict[str, float]]) -> Record:
+    return {f"dev_{key}": value for key, value in score_dev().items()}
+
+
+def _record(rate: float, step: int, dev: Record, loss: float = float("nan")) -> Record:
+    return {"learning_rate": rate, "step": step, "train_loss": loss, **dev}

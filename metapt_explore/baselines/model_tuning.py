@@ -46,8 +46,9 @@ def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
     outcome.spent.trained_parameters = weights.size
     setting.restore(outcome)
     start = calibrate(setting.test)
-    scored = setting.study.evaluation.model_copy(update={"steps": options["steps"]}).scored_steps
-    rates, steps = options["learning_rates"], max(scored)
+    schedule = setting.study.evaluation.of_baseline(options)
+    scored, rates_running = schedule.scored_steps, schedule.rates_running
+    scorings = 1 + sum(rates_running[step - 1] for step in scored if step)
     for done, (seed, train) in enumerate(setting.train.items()):
         if seed in outcome.seeds:
             continue
@@ -61,17 +62,25 @@ def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
             return measure(calibrate(dev.texts), dev.labels, reader.verbalizer)
 
         def on_step(taken: int, done: int = done) -> None:
-            setting.on_units((done + taken / (len(rates) * steps)) / len(setting.train))
+            setting.on_units((done + taken / sum(rates_running)) / len(setting.train))
 
         where = f"{setting.where}, data seed {seed}"
         best, curves = train_best(
-            weights, rates, scored, gradient, score_dev, setting.select_by, where, on_step=on_step
+            weights,
+            schedule.learning_rates,
+            scored,
+            gradient,
+            score_dev,
+            setting.select_by,
+            where,
+            on_step=on_step,
+            halving_steps=schedule.halving_steps,
         )
         chosen = {"learning_rate": best["learning_rate"], "step": best["step"]}
         outcome.seeds[seed] = Scored(calibrate(setting.test), best["dev_accuracy"], start, chosen)
         outcome.curves += [{"data_seed": seed, **record} for record in curves]
-        outcome.spent.row_passes += len(rates) * steps * min(options["batch_size"], len(train.texts))
-        outcome.spent.forward_rows += len(setting.test) + (1 + len(rates) * (len(scored) - 1)) * len(dev.texts)
+        outcome.spent.row_passes += sum(rates_running) * min(options["batch_size"], len(train.texts))
+        outcome.spent.forward_rows += len(setting.test) + scorings * len(dev.texts)
         setting.keep(outcome)
     outcome.spent.forward_rows += len(setting.test)
     return outcome

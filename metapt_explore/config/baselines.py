@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from metapt_explore.config.evaluation import EvaluationConfig
 from metapt_explore.config.task import Strict
 from metapt_explore.errors import nearest
 
@@ -97,6 +98,13 @@ class BaselineConfig(Strict):
             return {"name": entry, "kind": entry}
         return entry
 
+    @field_validator("learning_rates", "c_values")
+    @classmethod
+    def _no_repeats(cls, values: list[float] | None) -> list[float] | None:
+        if values is not None and len(set(values)) != len(values):
+            raise ValueError("a value stands twice")
+        return values
+
     @model_validator(mode="after")
     def _fits_kind(self) -> BaselineConfig:
         own = _OPTIONS[self.kind]
@@ -111,6 +119,26 @@ class BaselineConfig(Strict):
         """Settings of this kind, with the defaults filled in; what a stage's id holds of a baseline."""
         given = {key: getattr(self, key) for key in _OPTIONS[self.kind]}
         return {key: _OPTIONS[self.kind][key] if value is None else value for key, value in given.items()}
+
+    def options_in(self, evaluation: EvaluationConfig) -> dict[str, Any]:
+        """`options`, with what is left to the study's evaluation.
+
+        LoRA's learning rates drop out where prompts' do (``halving_steps``). Full fine-tuning's do not: a rate that
+        waits for its turn would have to be kept, and is three times as large as the model.
+
+        Example:
+            >>> evaluation = EvaluationConfig(tasks=["trec"], steps=30, halving_steps=[5, 10])
+            >>> BaselineConfig(name="LoRA", kind="lora", steps=8).options_in(evaluation)["halving_steps"]
+            [5]
+        """
+        left: dict[str, Any] = {"steps": evaluation.steps, "batch_size": evaluation.batch_size}
+        options = self.options
+        options |= {key: value for key, value in left.items() if key in options and options[key] is None}
+        if self.kind == "lora":
+            halving = [step for step in evaluation.halving_steps if step < options["steps"]]
+            if halving and len(options["learning_rates"]) > 1:
+                options["halving_steps"] = halving
+        return options
 
     @property
     def seeded(self) -> bool:

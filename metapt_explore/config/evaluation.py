@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
@@ -186,6 +187,13 @@ class EvaluationConfig(Strict):
             if step in self.halving_steps:
                 rates = -(-rates // 2)
         return found
+
+    def of_baseline(self, options: Mapping[str, Any]) -> EvaluationConfig:
+        """This evaluation with the steps and learning rates of a baseline: where it is scored, which rates run on."""
+        halving = options.get("halving_steps", [])
+        looked_at = sorted({*self.curve_steps, *self.halving_steps})
+        own = {"steps": options["steps"], "learning_rates": options["learning_rates"], "halving_steps": halving}
+        return self.model_copy(update={**own, "curve_steps": looked_at})
 
     @property
     def scored_steps(self) -> list[int]:

@@ -60,7 +60,7 @@ def encoder_tokens(study: StudyConfig, tasks: dict[str, TaskConfig]) -> dict[str
 def _tokens(
     study: StudyConfig, baseline: BaselineConfig, task: TaskConfig, text_tokens: float, init_seed: int | None
 ) -> float:
-    evaluation, options = study.evaluation, baseline.options
+    evaluation, options = study.evaluation, baseline.options_in(study.evaluation)
     seeds = len(evaluation.data_seeds if init_seed is None else evaluation.data_seeds_of(init_seed))
     shots = evaluation.shots * len(task.labels)
     test = evaluation.test_rows or UNKNOWN_TEST_ROWS
@@ -69,12 +69,14 @@ def _tokens(
     if baseline.kind == "in_context":
         dev = options["orders"] * (options["max_prompt_tokens"] + shots * text_tokens)
         return seeds * (dev + options["max_prompt_tokens"] + test * text_tokens)
-    rates = len(options["learning_rates"])
     if baseline.kind == "setfit":
-        trained, scored = 2 * 2 * options["pairs_per_text"] * shots, options["checkpoints"] * 2 * shots
+        rates = len(options["learning_rates"])
+        trained = rates * 2 * 2 * options["pairs_per_text"] * shots
+        scored = rates * options["checkpoints"] * 2 * shots
     else:
-        steps = options["steps"] or evaluation.steps
-        trained = steps * min(options["batch_size"] or evaluation.batch_size, shots)
-        scored = shots * len(evaluation.model_copy(update={"steps": steps}).scored_steps)
-    each = rates * (BACKWARD[baseline.kind] * trained + scored) + test
+        schedule = evaluation.of_baseline(options)
+        running = schedule.rates_running
+        trained = sum(running) * min(options["batch_size"], shots)
+        scored = shots * (1 + sum(running[step - 1] for step in schedule.scored_steps if step))
+    each = BACKWARD[baseline.kind] * trained + scored + test
     return (seeds * each + test) * text_tokens

@@ -50,7 +50,7 @@ def baseline_recipe(
         on_units: Called with the finished units, of `UNITS`.
     """
     evaluation = study.evaluation
-    options = baseline_options(study, baseline)
+    options = baseline.options_in(evaluation)
     data_seeds = evaluation.data_seeds if init_seed is None else evaluation.data_seeds_of(init_seed)
     config: dict[str, Any] = {
         "kind": baseline.kind,
@@ -68,7 +68,7 @@ def baseline_recipe(
             config["content_free"] = study.verbalizer.content_free
         if "steps" in options:
             config["calibration"] = study.verbalizer.calibration
-            config["scored_steps"] = scored_steps(study, options["steps"])
+            config["scored_steps"] = evaluation.of_baseline(options).scored_steps
     if baseline.runs == "model":
         inputs = dict(model)
     elif baseline.runs == "encoder":
@@ -126,18 +126,6 @@ def baseline_recipe(
         out.write_table("telemetry", pd.DataFrame([spent]))
 
     return stage, compute
-
-
-def baseline_options(study: StudyConfig, baseline: BaselineConfig) -> dict[str, Any]:
-    """A baseline's settings, with what it leaves to the study's evaluation."""
-    evaluation = study.evaluation
-    left = {"steps": evaluation.steps, "batch_size": evaluation.batch_size}
-    return {key: left[key] if value is None and key in left else value for key, value in baseline.options.items()}
-
-
-def scored_steps(study: StudyConfig, steps: int) -> list[int]:
-    """Steps at which dev is scored, of a baseline that takes so many."""
-    return study.evaluation.model_copy(update={"steps": steps}).scored_steps
 
 
 def write_outcome(out: ArtifactWriter, outcome: Outcome, test: Split, runs: str) -> None:

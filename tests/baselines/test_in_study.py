@@ -1,0 +1,87 @@
+"""Baselines that train, in a study: stopped, gone on with, counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import tiny
+import torch
+from baseline_setting import setting_of
+from kept import KeptInMemory, StopAt
+
+from metapt_explore.baselines import setfit
+from metapt_explore.baselines.full import full
+from metapt_explore.baselines.in_context import in_context
+from metapt_explore.baselines.kept_seeds import KeptSeeds
+from metapt_explore.baselines.lora import lora
+from metapt_explore.config import StudyConfig, load_task, parse
+from metapt_explore.errors import Cancelled
+from metapt_explore.runs.cost import count
+from metapt_explore.runs.progress import Progress
+from metapt_explore.runs.queue import cancel
+from metapt_explore.runs.study import Study
+from metapt_explore.runs.work import estimate
+from metapt_explore.runs.workspace import Workspace
+
+
+def test_a_cancelled_run_goes_on_at_the_next_baseline(world: Path, tmp_path: Path) -> None:
+    tree = tiny.study_tree(
+        world,
+        methods=[{"name": "PT", "kind": "pt"}],
+        baselines=["zero_shot", {"name": "full", "kind": "full", "learning_rates": [0.001]}],
+    )
+    stages: list[str] = []
+
+    def stop(state: Any) -> None:
+        if state.stage.startswith("baseline full on question"):
+            cancel(Workspace(tmp_path), "tiny")
+
+    with pytest.raises(Cancelled):
+        Study(tree, tmp_path, Progress(stop)).run()
+    study = Study(tree, tmp_path, Progress(lambda state: stages.append(state.stage)))
+    results = study.run()
+    begun = [stage for stage in dict.fromkeys(stages) if stage.startswith("baseline")]
+    assert begun == ["baseline full on question, initialisation seed 0"]
+    assert set(results["method"]) == {"PT", "zero_shot", "full"}
+
+
+@pytest.mark.parametrize("kind", ["setfit", "lora", "full", "in_context"])
+def test_finished_data_seeds_are_kept(kind: str, world: Path) -> None:
+    """Stopped during the second of two data seeds: the first is not trained again, and the same comes out."""
+    how = {"setfit": setfit.setfit, "lora": lora, "full": full, "in_context": in_context}[kind]
+    options = {"orders": 2} if kind == "in_context" else {}
+    setting, counted = setting_of(world, kind, **options), StopAt(None)
+    whole = how(replace(setting, on_units=counted))
+    kept = KeptSeeds(KeptInMemory())
+    attempt = replace(setting, keep=kept.save, restore=kept.restore)
+    with pytest.raises(Cancelled):
+        how(replace(attempt, on_units=StopAt(counted.calls // 2 + 1)))
+    rest = StopAt(None)
+    found = how(replace(attempt, on_units=rest))
+    assert rest.calls == counted.calls // 2
+    assert found.spent == whole.spent and list(found.seeds) == list(whole.seeds)
+    pd.testing.assert_frame_equal(pd.DataFrame(found.curves), pd.DataFrame(whole.curves), check_exact=True)
+    for seed, scored in whole.seeds.items():
+        again = found.seeds[seed]
+        assert (again.dev_accuracy, again.chosen) == (scored.dev_accuracy, scored.chosen)
+        assert torch.equal(again.scores, scored.scores) and (again.start is None) == (scored.start is None)
+        assert scored.start is None or torch.equal(again.start, scored.start)
+
+
+def test_work_of_baselines_is_counted(world: Path) -> None:
+    baselines = ["majority", "zero_shot", "setfit", {"name": "full", "kind": "full", "learning_rates": [0.1, 0.2]}]
+    config = parse(StudyConfig, tiny.study_tree(world, baselines=baselines), "test")
+    tasks = {task.name: task for task in map(load_task, config.evaluation.tasks)}
+    works = count(config, tasks, text_tokens=10)
+    # Train and dev of two seeds, and test.
+    assert works["baseline/model/zero_shot/mood"].encoded == 10 * (2 * 2 * 8 + 20)
+    # Two seeds, two rates, four steps of four rows forward and backward, dev at the start and at two steps; test each
+    # time.
+    assert works["baseline/model/full/mood/0"].encoded == 10 * (2 * (2 * 3.5 * 16 + (1 + 2 * 2) * 8 + 20) + 20)
+    assert not any(key.startswith("baseline/encoder") for key in works)
+    planned = estimate(config, tasks)
+    assert planned["baseline/none/majority/mood"] == 100 and planned["baseline/encoder/setfit/question/0"] > 100
