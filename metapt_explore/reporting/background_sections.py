@@ -9,6 +9,7 @@ import yaml
 
 from metapt_explore.config import SEEDED
 from metapt_explore.reporting import tables
+from metapt_explore.reporting.agreement_tables import agreement_by_cluster, agreement_table
 from metapt_explore.reporting.document import Bullets, Code, Document, Heading, Paragraph, Table
 from metapt_explore.reporting.score_sections import scored_rows
 from metapt_explore.runs.record import Record
@@ -96,7 +97,15 @@ def add_agreement(document: Document, record: Record) -> None:
         "them. The others: above 0, a step on the auxiliary tasks helps that downstream task. Only training rows are "
         "looked at."
     )
-    document.add(Heading("Do the tasks agree?"), Table(tables.agreement_table(record.agreement), text))
+    document.add(Heading("Do the tasks agree?"), Table(agreement_table(record.agreement), text))
+    controls = {c["name"] for c in record.clusterings if c["algorithm"] in ("random_groups", "one_pool")}
+    apart = record.agreement[~record.agreement["clustering"].isin(controls)]
+    for (clustering, at, seed), pairs in apart.groupby(["clustering", "at", "init_seed"], sort=False):
+        text = (
+            f"The tasks of `{clustering}` one by one, at {at}, initialisation seed {seed}; ± one standard error. A "
+            "step on a task that stands out helps, or harms, a downstream task more than one on the others."
+        )
+        document.add(Table(agreement_by_cluster(pairs), text))
 
 
 def add_data(document: Document, record: Record) -> None:

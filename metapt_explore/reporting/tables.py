@@ -179,29 +179,6 @@ def late_notes(results: pd.DataFrame, methods: list[str], steps: int, often: flo
     return [f"Dev kept the last of {steps} tuning steps for {said}: more steps may be better there."] if told else []
 
 
-def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
-    """Mean corrected cosines of auxiliary tasks with one another and with each downstream task.
-
-    Args:
-        agreement: `Record.agreement`.
-
-    Returns:
-        A row for each clustering, place and initialisation seed.
-    """
-
-    def mean(rows: pd.DataFrame) -> str:
-        known = rows["corrected"].dropna()
-        return "–" if known.empty else f"{known.mean():.2f}".replace("-", "−")
-
-    rows = []
-    for (clustering, at, seed), pairs in agreement.groupby(["clustering", "at", "init_seed"], sort=False):
-        both = pairs[(pairs["first_kind"] == "auxiliary") & (pairs["second_kind"] == "auxiliary")]
-        down = pairs[(pairs["first_kind"] == "auxiliary") & (pairs["second_kind"] == "downstream")]
-        tasks = {str(task): mean(own) for task, own in down.groupby("second", sort=False)}
-        rows.append({"clusters": clustering, "at": at, "init seed": seed, "one another": mean(both), **tasks})
-    return pd.DataFrame(rows)
-
-
 def cluster_table(clusterings: list[dict[str, Any]]) -> pd.DataFrame:
     """Sizes and quality of each clustering."""
 

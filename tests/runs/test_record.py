@@ -15,9 +15,9 @@ import torch
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
+from metapt_explore.reporting.agreement_tables import agreement_table
 from metapt_explore.reporting.background_sections import terms_of
 from metapt_explore.reporting.report import make_report
-from metapt_explore.reporting.tables import agreement_table
 from metapt_explore.runs.peak_memory import PeakWatch
 from metapt_explore.runs.record import FIRST, Record, record_of
 from metapt_explore.runs.study import Study
@@ -87,7 +87,9 @@ def test_agreement_that_was_asked_for_is_in_the_record_and_the_report(finished: 
         of_mood = pairs[(pairs["first_kind"] == "auxiliary") & (pairs["second"] == "mood")]["corrected"].dropna()
         expected = "–" if of_mood.empty else f"{of_mood.mean():.2f}".replace("-", "−")
         assert table.loc[(name, "the common start"), "mood"] == expected
-    assert "## Do the tasks agree?" in make_report(again).markdown()
+    written = make_report(again).markdown()
+    assert "## Do the tasks agree?" in written and "The tasks of `kmeans` one by one, at MetaPT" in written
+    assert "The tasks of `random`" not in written, "groups of a control have no meaning to look for"
     # A record of a study without it, written over this one, has none.
     record_of(Workspace(finished), "tiny").save(tmp_path / "record")
     assert Record.load(tmp_path / "record").agreement.empty
