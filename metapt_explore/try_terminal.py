@@ -28,7 +28,8 @@ def answer_sentences(
 ) -> None:
     """Answers each line with a JSON object: method to class to probability.
 
-    The first line that is printed says which methods there are; the model is loaded once.
+    The first line that is printed says which methods there are, and which cannot answer and why; the model is loaded
+    once.
 
     Args:
         lines: JSON strings.
@@ -39,12 +40,14 @@ def answer_sentences(
         workspace: Where the study is.
 
     Raises:
-        UserError: Where no prompt was tuned so.
+        UserError: Where no prompt was tuned so, or none can answer.
     """
     import torch
 
     own = study_of(Workspace(workspace), study)
-    prompts = _tuned(own, task, init_seed, data_seed)
+    prompts, left_out = _tuned(own, task, init_seed, data_seed)
+    if not prompts and left_out:
+        raise UserError(next(iter(left_out.values())))
     if not prompts:
         raise UserError(
             f"No prompt that is read by label words, alone or beside a probe, was tuned on '{task}' with "
@@ -55,7 +58,8 @@ def answer_sentences(
     backbone = own.backbone
     reader = backbone.reader(own.tasks[task], task)
     stacked = torch.stack([prompt.tensor for prompt in prompts]).to(backbone.device)
-    print(json.dumps({"methods": [prompt.method for prompt in prompts], "classes": list(reader.classes)}), flush=True)
+    methods = [prompt.method for prompt in prompts]
+    print(json.dumps({"methods": methods, "classes": list(reader.classes), "left_out": left_out}), flush=True)
     for line in lines:
         text = json.loads(line)
         if not str(text).strip():
@@ -81,11 +85,11 @@ class _Tuned:
     beside: tuple[Weights, TextProbe] | None
 
 
-def _tuned(study: Study, task: str, init_seed: int, data_seed: int) -> list[_Tuned]:
-    """Prompts that were tuned so, of methods that need no few-shot rows to be read."""
+def _tuned(study: Study, task: str, init_seed: int, data_seed: int) -> tuple[list[_Tuned], dict[str, str]]:
+    """Prompts that were tuned so, of methods that need no few-shot rows to be read; and why others cannot be read."""
     from metapt_explore.fewshot.words_and_probe import Weights
 
-    found = []
+    found, left_out = [], {}
     for entry in fewshot_entries(study.workspace, study.config.name):
         artifact = study.workspace.artifact(entry["id"])
         reading = study.config.reading_of(study.config.method(entry["method"]))
@@ -97,10 +101,14 @@ def _tuned(study: Study, task: str, init_seed: int, data_seed: int) -> list[_Tun
         if tensor is None:
             continue
         kept, beside = kept_weights(artifact, data_seed), None
-        if kept is not None:
-            beside = Weights(**kept), kept_probe(artifact, data_seed, list(study.tasks[task].labels), task)
+        try:
+            if kept is not None:
+                beside = Weights(**kept), kept_probe(artifact, data_seed, list(study.tasks[task].labels), task)
+        except UserError as error:
+            left_out[entry["method"]] = str(error)
+            continue
         found.append(_Tuned(entry["method"], tensor.float(), beside))
-    return found
+    return found, left_out
 
 
 def _beside_probes(words: Tensor, prompts: list[_Tuned], text: str, backbone: Backbone) -> Tensor:

@@ -139,9 +139,11 @@ def _try(workspace: Workspace, name: str) -> None:
     used = [e["id"] for e in scored if e["task"] == task and e["init_seed"] == init_seed]
     with st.spinner("Reading …"):
         seeds_of = int(init_seed or 0), int(data_seed or 0)
-        answer = ask(str(workspace.folder), name, str(task), *seeds_of, sentence, used)
+        answer, left_out = ask(str(workspace.folder), name, str(task), *seeds_of, sentence, used)
     readings = {method.name: config.reading_of(method) for method in config.methods}
     by_rows = [name for name, reading in readings.items() if reading.read != "words" and not reading.has_probe]
+    for method, why in left_out.items():
+        st.warning(shared.plain(f"Not shown: {method}. {why}"))
     if by_rows:
         st.caption(shared.plain(f"Not shown: {', '.join(by_rows)}, whose classes are read by the few-shot rows."))
     shared.draw(

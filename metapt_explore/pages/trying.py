@@ -31,7 +31,7 @@ class _Reader:
             stderr=self._errors,
             text=True,
         )
-        self.line()  # what it can answer
+        self.can = self.line()  # what it can answer
 
     def line(self) -> dict[str, Any]:
         """Its next line.
@@ -75,7 +75,7 @@ _current: list[_Reader] = []
 
 def ask(
     folder: str, study: str, task: str, init_seed: int, data_seed: int, sentence: str, of: Sequence[str] = ()
-) -> dict[str, dict[str, float]]:
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """What every method's prompt says of a sentence.
 
     Args:
@@ -88,7 +88,7 @@ def ask(
         of: The evaluations whose prompts read it; others than last time, and the model is loaded anew.
 
     Returns:
-        Method to class to probability.
+        Method to class to probability; and why other methods cannot answer.
 
     Raises:
         UserError: Where no prompt was tuned so, or the model cannot be loaded.
@@ -101,4 +101,4 @@ def ask(
                 old.close()
             _current.clear()
             _current.append(_Reader(words, key))
-        return _current[0].ask(sentence)
+        return _current[0].ask(sentence), _current[0].can["left_out"]

@@ -61,7 +61,7 @@ def test_a_sentence_is_read_under_every_prompt(show: Open, copied: Workspace, tm
         # The same process answers the next one; another choice takes its place.
         before = trying._current[0].process.pid
         used = [e["id"] for e in fewshot_entries(copied, "tiny") if e["task"] == "mood"]
-        answer = trying.ask(str(copied.folder), "tiny", "mood", 0, 1, "bad <b>pan</b>", used)
+        answer, _ = trying.ask(str(copied.folder), "tiny", "mood", 0, 1, "bad <b>pan</b>", used)
         assert trying._current[0].process.pid == before and set(answer) == {"PT", "PPT", "MetaPT"}
         with pytest.raises(UserError, match=r"No prompt .* was tuned on 'mood'"):
             trying.ask(str(copied.folder), "tiny", "mood", 0, 77, "anything")

@@ -11,6 +11,7 @@ import pytest
 import tiny
 import torch
 
+from metapt_explore import try_terminal
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.handover.classify import Classifier
@@ -152,6 +153,19 @@ def test_a_sentence_is_tried_with_the_probe_beside(
         alone = [prediction.probabilities for prediction in Classifier(tmp_path / method).classify(texts)]
         assert [answer[method] for answer in answers] == [pytest.approx(shares, abs=1e-5) for shares in alone]
     assert any(answer["PT"] != pytest.approx(answer["PT and probe"], abs=1e-3) for answer in answers)
+
+
+def test_a_probe_that_cannot_be_read_leaves_the_others(
+    both: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_classes(*arguments: Any) -> None:
+        raise UserError("The task has other classes now.")
+
+    monkeypatch.setattr(try_terminal, "kept_probe", other_classes)
+    answer_sentences([json.dumps("a good book")], "tiny", "mood", 0, 1, both.workspace.folder)
+    said, answer = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert said["methods"] == ["PT"] and list(answer) == ["PT"]
+    assert said["left_out"] == {"PT and probe": "The task has other classes now."}
 
 
 def test_reports_say_how_classes_were_read(both: Study) -> None:
