@@ -77,7 +77,7 @@ test_rows_of.__test__ = False  # type: ignore[attr-defined]
 def test_predictions_are_those_of_the_study(studies: dict[str, tuple[Study, Path]], layout: str) -> None:
     study, folder = studies[layout]
     texts, labels = test_rows_of(study)
-    found = list(Classifier(folder).classify(texts, batch=5))
+    found = list(Classifier(folder, dtype="float32").classify(texts, batch=5))
     right = sum(prediction.label == label for prediction, label in zip(found, labels, strict=True)) / len(labels)
     results = study.fewshot("MetaPT", "mood").table("results").set_index("data_seed")
     assert right == pytest.approx(results.loc[2, "accuracy"])
@@ -98,7 +98,7 @@ def test_twenty_lines_without_this_package_say_the_same(studies: dict[str, tuple
     assert LOADER.strip() in card
     space: dict[str, Any] = {}
     exec(code, space)
-    ours = list(Classifier(folder).classify(texts))
+    ours = list(Classifier(folder, dtype="float32").classify(texts))
     for text, prediction in zip(texts, ours, strict=True):
         assert space["probabilities"](text) == pytest.approx(prediction.probabilities, abs=1e-5)
 
@@ -137,7 +137,7 @@ def test_peft_says_the_same(studies: dict[str, tuple[Study, Path]], layout: str)
     auto = AutoModelForCausalLM if backbone.placement == "prefix" else AutoModelForSeq2SeqLM
     model = PeftModel.from_pretrained(auto.from_pretrained(study.config.model.name), folder).eval()
     words = [[word[0].token for word in own] for own in reader.verbalizer.words]
-    ours = list(Classifier(folder).classify(texts))
+    ours = list(Classifier(folder, dtype="float32").classify(texts))
     for (ids, position), prediction in zip(backbone.layout.rows(texts, reader), ours, strict=True):
         given = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
         if backbone.placement == "prefix":
@@ -225,7 +225,7 @@ def test_a_probe_goes_with_the_prompt(kind: str, world: Path, tmp_path: Path) ->
         folder = tmp_path / f"out {seed}"
         files = export_prompt(study.workspace, Chosen("tiny", "PT", "mood", int(str(seed))), folder)
         assert folder / "probe.safetensors" in files
-        found = list(Classifier(folder).classify(texts, batch=5))
+        found = list(Classifier(folder, dtype="float32").classify(texts, batch=5))
         loss = -sum(torch.tensor(p.probabilities[label]).log() for p, label in zip(found, labels, strict=True))
         assert float(loss) / len(labels) == pytest.approx(record["test_loss"], abs=1e-5)
         assert "of words and probe together" in (folder / "README.md").read_text()
@@ -237,7 +237,7 @@ def test_a_probe_goes_with_the_prompt(kind: str, world: Path, tmp_path: Path) ->
         turned["labels"] = dict(reversed(turned["labels"].items()))
         task.write_text(yaml.safe_dump(turned, sort_keys=False))
         export_prompt(study.workspace, Chosen("tiny", "PT", "mood", 2), tmp_path / "turned")
-        again = [p.probabilities for p in Classifier(tmp_path / "turned").classify(texts, batch=5)]
+        again = [p.probabilities for p in Classifier(tmp_path / "turned", dtype="float32").classify(texts, batch=5)]
     finally:
         task.write_text(before)
     assert list(again[0]) == list(reversed(found[0].probabilities))
@@ -272,13 +272,16 @@ def test_lines_come_out_as_they_go_in(
 def test_calibration_takes_off_what_is_always_said(studies: dict[str, tuple[Study, Path]], calibration: Any) -> None:
     study, folder = studies["llama-suffix"]
     texts, _ = test_rows_of(study)
-    plain = torch.tensor([list(p.probabilities.values()) for p in Classifier(folder).classify(texts)])
-    classifier = Classifier(folder, calibration)
+    plain = torch.tensor([list(p.probabilities.values()) for p in Classifier(folder, dtype="float32").classify(texts)])
+    classifier = Classifier(folder, calibration, dtype="float32")
     found = torch.tensor([list(p.probabilities.values()) for p in classifier.classify(texts)])
     nothing = plain
     if calibration == "content_free":
         nothing = torch.tensor(
-            [list(p.probabilities.values()) for p in Classifier(folder).classify(["N/A", "nothing", "..."])]
+            [
+                list(p.probabilities.values())
+                for p in Classifier(folder, dtype="float32").classify(["N/A", "nothing", "..."])
+            ]
         )
     by_hand = plain / nothing.mean(0)
     assert torch.allclose(found, by_hand / by_hand.sum(1, keepdim=True), atol=1e-5)

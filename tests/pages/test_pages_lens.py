@@ -56,7 +56,7 @@ def test_a_sentence_is_read_under_every_prompt(show: Open, copied: Workspace, tm
         assert [bar["name"] for bar in bars] == ["negative", "positive"]
         assert bars[0]["y"] == ["PT", "PPT", "MetaPT"]
         export_prompt(copied, Chosen("tiny", "MetaPT", "mood", 1, 0), tmp_path / "out")
-        (alone,) = Classifier(tmp_path / "out").classify(["a good book"])
+        (alone,) = Classifier(tmp_path / "out", dtype="float32").classify(["a good book"])
         assert bars[1]["x"][2] == pytest.approx(100 * alone.probabilities["positive"], abs=1e-3)
         # The same process answers the next one; another choice takes its place.
         before = trying._current[0].process.pid

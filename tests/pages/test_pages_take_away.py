@@ -29,7 +29,7 @@ def test_a_prompt_is_packed_and_classifies(show: Open, copied: Workspace, tmp_pa
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         opened.extractall(tmp_path / "out")
     assert PromptFacts.load(tmp_path / "out").made_by["task"] == "mood"
-    (found,) = Classifier(tmp_path / "out").classify(["a good book"])
+    (found,) = Classifier(tmp_path / "out", dtype="float32").classify(["a good book"])
     assert found.label in ("negative", "positive")
     assert any("Soft prompt of MetaPT" in code.value for code in at.code)
     commands = "\n".join(code.value for code in at.code)

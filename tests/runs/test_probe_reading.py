@@ -150,7 +150,9 @@ def test_a_sentence_is_tried_with_the_probe_beside(
     assert said["methods"] == ["PT", "PT and probe"]
     for method in said["methods"]:
         export_prompt(both.workspace, Chosen("tiny", method, "mood", 1, 0), tmp_path / method)
-        alone = [prediction.probabilities for prediction in Classifier(tmp_path / method).classify(texts)]
+        alone = [
+            prediction.probabilities for prediction in Classifier(tmp_path / method, dtype="float32").classify(texts)
+        ]
         assert [answer[method] for answer in answers] == [pytest.approx(shares, abs=1e-5) for shares in alone]
     assert any(answer["PT"] != pytest.approx(answer["PT and probe"], abs=1e-3) for answer in answers)
 
