@@ -63,9 +63,11 @@ def joined(older: Record, newer: Record) -> Record:
 
 def _one_study(older: Record, newer: Record) -> dict[str, Any]:
     """The settings of both, with the clusterings, methods and baselines of either."""
-    old, new = older.study, newer.study
+    old, new = older.study, dict(newer.study)
+    if _any_machine(old) == _any_machine(new):
+        new["model"] = old.get("model", {})
     changed = sorted(key for key in (old.keys() | new.keys()) - set(GROWING) if old.get(key) != new.get(key))
-    study = dict(new)
+    study = new
     for key in GROWING:
         before, now = ({entry["name"]: entry for entry in _entries(of, key)} for of in (old, new))
         changed += [f"{key} ({name})" for name in before.keys() & now.keys() if before[name] != now[name]]
@@ -76,11 +78,23 @@ def _one_study(older: Record, newer: Record) -> dict[str, Any]:
     return study
 
 
+def _any_machine(study: Mapping[str, Any]) -> dict[str, Any]:
+    """How the model is read, but for where and in which number format: manifests say what that came to."""
+    return {key: value for key, value in study.get("model", {}).items() if key not in ("device", "dtype")}
+
+
 def _entries(study: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     return [{"name": entry, "kind": entry} if isinstance(entry, str) else entry for entry in study.get(key, [])]
 
 
 def _same_data(older: Record, newer: Record) -> None:
+    before, now = (_number_formats(record) for record in (older, newer))
+    if before and now and before != now:
+        raise UserError(
+            f"The record in the folder was computed in {' and '.join(before)}, these scores in {' and '.join(now)}; "
+            "rounding is no part of a comparison. Set `dtype` of `model` in the study and run it again, or write "
+            "elsewhere."
+        )
     old, new = ({task["name"]: task["checksums"] for task in record.tasks} for record in (older, newer))
     other = [name for name in old.keys() & new.keys() if old[name] != new[name]]
     if other:
@@ -89,13 +103,18 @@ def _same_data(older: Record, newer: Record) -> None:
         )
     if older.texts.get("kept") != newer.texts.get("kept"):
         raise UserError("The record in the folder was made with other pre-training texts: write elsewhere.")
-    before, now = ({c["name"]: c["sizes"] for c in record.clusterings} for record in (older, newer))
-    other = [name for name in before.keys() & now.keys() if before[name] != now[name]]
+    sizes, sizes_now = ({c["name"]: c["sizes"] for c in record.clusterings} for record in (older, newer))
+    other = [name for name in sizes.keys() & sizes_now.keys() if sizes[name] != sizes_now[name]]
     if other:
         raise UserError(
             f"The record in the folder has other clusters of {', '.join(sorted(other))} (another machine or version "
             "may cluster differently): write elsewhere."
         )
+
+
+def _number_formats(record: Record) -> list[str]:
+    manifests = [record.manifest, *record.manifest.get("others", [])]
+    return sorted({str(manifest["dtype"]) for manifest in manifests if manifest.get("dtype")})
 
 
 def _stacked(older: pd.DataFrame, newer: pd.DataFrame, cell: list[str]) -> pd.DataFrame:

@@ -133,8 +133,9 @@ def record_of(workspace: Workspace, name: str) -> Record:
     index = workspace.current_index(name)
     done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
-    stages = [workspace.artifact(e["id"]).stage for e in done if e["kind"] == "fewshot"]
-    manifests = [{**s["manifest"], "dtype": s["inputs"].get("dtype")} for s in stages if s.get("manifest")]
+    stages = [workspace.artifact(e["id"]).stage for e in done if e["kind"] in ("fewshot", "baseline")]
+    # A baseline that does not run the language model is no part of this.
+    manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
     return Record(
         name=name,
         title=config.title,

@@ -136,6 +136,20 @@ def test_records_of_different_studies_are_not_joined(records: dict[str, Record])
         joined(replace(first, texts={"kept": 1}), second)
 
 
+def test_number_formats_are_not_mixed(records: dict[str, Record]) -> None:
+    """What counts is what `auto` came to, not how it is written."""
+    first, second = records["first"], records["second"]
+    assert second.manifest["dtype"] == second.study["model"]["dtype"] == "float32"
+    said_otherwise = {**first.study, "model": {key: v for key, v in first.study["model"].items() if key != "dtype"}}
+    both = joined(replace(first, study=said_otherwise), second)
+    assert len(both.results) == len(joined(first, second).results) and "dtype" not in both.study["model"]
+    half = replace(first, manifest={**first.manifest, "dtype": "bfloat16"})
+    with pytest.raises(UserError, match="computed in bfloat16, these scores in float32"):
+        joined(half, second)
+    with pytest.raises(UserError, match="model differ"):
+        joined(replace(first, study={**first.study, "model": {**first.study["model"], "max_text_tokens": 9}}), second)
+
+
 def test_on_the_command_line(
     tree: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
