@@ -170,7 +170,7 @@ def report(
 ) -> None:
     """Write the report of a study, as Markdown and as one HTML file."""
     from metapt_explore.reporting.report import make_report
-    from metapt_explore.runs.joined_records import joined
+    from metapt_explore.runs.joined_records import joined, refuse_to_lose
     from metapt_explore.runs.record import Record, record_of
     from metapt_explore.runs.workspace import Workspace
 
@@ -180,9 +180,12 @@ def report(
     else:
         opened = Workspace(workspace)
         found, folder = record_of(opened, study), out or opened.study_folder(study) / "report"
-    if add and (folder / "record.json").is_file():
-        found = joined(Record.load(folder), found)
+    older = Record.load(folder) if (add or record) and (folder / "record.json").is_file() else None
+    if older and add:
+        found = joined(older, found)
     if record:
+        if older:
+            refuse_to_lose(older, found, folder)
         found.save(folder)
     for file in make_report(found).write(folder):
         typer.echo(str(file))

@@ -11,6 +11,7 @@ import yaml
 
 from metapt_explore.config import (
     EXAMPLES,
+    EvaluationConfig,
     StartConfig,
     StudyConfig,
     load_study,
@@ -194,6 +195,24 @@ def test_a_brief_study_is_the_same_study(name: str, tmp_path: Path) -> None:
     (tmp_path / "brief.yaml").write_text(to_yaml(config, brief=True))
     assert load_study(tmp_path / "brief.yaml") == config
     assert len(to_yaml(config, brief=True)) < len(to_yaml(config)) / 2
+
+
+def test_learning_rates_by_default_are_halved_within_reach(tmp_path: Path) -> None:
+    """A brief study keeps the rates: without them it would be halved where the study was not."""
+
+    def halving(**given: Any) -> list[int]:
+        return EvaluationConfig(tasks=["trec"], **given).halving_steps
+
+    assert (halving(), halving(steps=10), halving(steps=3)) == ([5, 10], [5], [])
+    assert halving(learning_rates=[0.1]) == [] and halving(halving_steps=[2]) == [2]
+    for changes in ({}, {"halving_steps": []}, {"steps": 8}, {"learning_rates": [0.1]}):
+        config = load_study("tour")
+        evaluation = EvaluationConfig(tasks=["trec"], **changes)  # type: ignore[arg-type]
+        for brief in (True, False):
+            (tmp_path / "study.yaml").write_text(
+                to_yaml(config.model_copy(update={"evaluation": evaluation}), brief=brief)
+            )
+            assert load_study(tmp_path / "study.yaml").evaluation == evaluation
 
 
 def test_a_class_may_be_called_file_and_a_path_may_begin_at_home(

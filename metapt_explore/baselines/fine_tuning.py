@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.scoring import finite_or_last
 from metapt_explore.fewshot.tuning import choose
 from metapt_explore.pretraining.loop import CLIP_NORM
 
@@ -97,8 +98,9 @@ def train_best(
 ) -> tuple[Record, list[Record]]:
     """Trains at every learning rate, and leaves the weights as they were where dev scored best.
 
-    AdamW (Loshchilov and Hutter, ICLR 2019) without weight decay. One set of weights is kept besides those that are
-    trained; with `halving_steps` three more for each rate that waits for its turn (weights and AdamW's two moments).
+    AdamW (Loshchilov and Hutter, ICLR 2019) without weight decay. Two sets of weights are kept besides those that are
+    trained, the first and the best; with `halving_steps` three more for each rate that waits for its turn (weights and
+    AdamW's two moments).
 
     Args:
         weights: What is trained.
@@ -146,26 +148,38 @@ def train_best(
                         best, kept = run.curve[-1], weights.save()
             run.parked = weights.park() if until < last else None
             if until == last:
-                run.optimiser.state.clear()  # its moments are twice as large as the weights
+                run.drop()
         if until < last:
-            ranked = sorted(running, key=lambda run: run.curve[-1]["dev_loss"])
-            for run in ranked[-(-len(ranked) // 2) :]:
-                run.parked = None
-                run.optimiser.state.clear()
-            running = [run for run in running if run.parked is not None]
+            ranked = sorted(running, key=lambda run: finite_or_last(run.curve[-1]["dev_loss"]))
+            staying = ranked[: -(-len(ranked) // 2)]
+            for run in ranked[len(staying) :]:
+                run.drop()
+            running = [run for run in running if run in staying]
         done = until
     weights.load(kept)
     return best, [record for run in runs for record in run.curve]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Run:
-    """Training at one learning rate."""
+    """Training at one learning rate.
+
+    Attributes:
+        rate: The learning rate.
+        optimiser: With its moments.
+        curve: What was measured so far.
+        parked: The weights to go on from, while it waits for its turn.
+    """
 
     rate: float
     optimiser: torch.optim.Optimizer
     curve: list[Record]
     parked: list[Tensor] | None = None
+
+    def drop(self) -> None:
+        """Frees what is as large as the weights."""
+        self.parked = None
+        self.optimiser.state.clear()
 
     def step(self, weights: Weights, gradient: Callable[[int], float], step: int, factor: float, where: str) -> float:
         """Takes a step, and returns the loss before it."""

@@ -51,6 +51,13 @@ def add_matrices(model: Any, setting: Setting) -> list[Tensor]:
             f"The baseline `lora`: {str(error).splitlines()[0]} Name the layers in its `targets`, such as "
             f"[{', '.join(_linear_names(model)[:4])}]."
         ) from None
+    # These are read beside the model, by what they were before anything was added.
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        if any("lora_" in name for name, _ in getattr(layer, "named_parameters", list)()):
+            raise UserError(
+                "The baseline `lora`: embeddings and output layer cannot be among its `targets`; name layers between "
+                f"them, such as [{', '.join(_linear_names(model)[:4])}]."
+            )
     generator = torch_stream(setting.seeds[0], "lora", setting.seeds[1])
     added = []
     for name, parameter in sorted(model.named_parameters()):

@@ -41,10 +41,13 @@ def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
     weights = Weights(prepare(backbone.model, setting))
     options, verbalizer = setting.options, setting.study.verbalizer
     score = partial(unprompted, backbone, reader, on_pass=setting.on_pass)
-    calibrate = partial(calibrated_scores, score, how=verbalizer.calibration, nothing=content_free(setting))
+    nothing = content_free(setting)
+    calibrate = partial(calibrated_scores, score, how=verbalizer.calibration, nothing=nothing)
+    of_nothing = len(nothing) if verbalizer.calibration == "content_free" else 0
     outcome = Outcome({}, verbalizer=reader.verbalizer)
     outcome.spent.trained_parameters = weights.size
     setting.restore(outcome)
+    setting.on_units(len(outcome.seeds) / len(setting.train))
     start = calibrate(setting.test)
     schedule = setting.study.evaluation.of_baseline(options)
     scored, rates_running = schedule.scored_steps, schedule.rates_running
@@ -80,9 +83,9 @@ def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
         outcome.seeds[seed] = Scored(calibrate(setting.test), best["dev_accuracy"], start, chosen)
         outcome.curves += [{"data_seed": seed, **record} for record in curves]
         outcome.spent.row_passes += sum(rates_running) * min(options["batch_size"], len(train.texts))
-        outcome.spent.forward_rows += len(setting.test) + scorings * len(dev.texts)
+        outcome.spent.forward_rows += len(setting.test) + scorings * len(dev.texts) + (scorings + 1) * of_nothing
         setting.keep(outcome)
-    outcome.spent.forward_rows += len(setting.test)
+    outcome.spent.forward_rows += len(setting.test) + of_nothing
     return outcome
 
 

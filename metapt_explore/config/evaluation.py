@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
@@ -24,8 +24,22 @@ NOT_ON_TEST = (
 )
 
 
+#: Steps after which learning rates are halved, where neither rates nor steps are given.
+DEFAULT_HALVING = (5, 10)
+
+
 class EvaluationConfig(Strict):
-    """The few-shot comparison."""
+    """The few-shot comparison.
+
+    Example:
+        >>> EvaluationConfig(tasks=["trec"], steps=8).halving_steps
+        [5]
+        >>> EvaluationConfig(tasks=["trec"], learning_rates=[0.01]).halving_steps
+        []
+    """
+
+    #: Brief YAML has them always: without them `halving_steps` would mean something else.
+    always_written: ClassVar = ("learning_rates",)
 
     tasks: list[str] = Field(
         min_length=1,
@@ -45,9 +59,11 @@ class EvaluationConfig(Strict):
         "the i-th data seed (beginning again where they are fewer), so that each score has a pre-training of its own",
     )
     learning_rates: list[PositiveFloat] = Field(
-        default=[0.001, 0.003],
+        default=[0.001, 0.004, 0.016, 0.064],
         min_length=1,
-        description="step sizes of tuning (Adam), searched on dev for every method",
+        description="step sizes of tuning (Adam), searched on dev for every method; where neither they nor "
+        "`halving_steps` are given, halved after 5 and 10 steps. A prompt that was not pre-trained wants the higher "
+        "ones: without them PT is worse than it need be",
     )
     steps: int = Field(30, ge=0, description="tuning steps; 0: only starts are scored, which ranks recipes in no time")
     halving_steps: list[int] = Field(
@@ -95,6 +111,15 @@ class EvaluationConfig(Strict):
         0.02, gt=0, lt=1, description="the smallest difference in accuracy that matters; less is 'no difference'"
     )
     test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rates_by_default(cls, given: Any) -> Any:
+        if isinstance(given, dict) and not given.keys() & {"learning_rates", "halving_steps"}:
+            steps = given.get("steps", cls.model_fields["steps"].default)
+            if isinstance(steps, int):
+                return {**given, "halving_steps": [step for step in DEFAULT_HALVING if step < steps]}
+        return given
 
     @field_validator("tasks", mode="before")
     @classmethod

@@ -235,14 +235,14 @@ def _plain(value: Any, brief: bool = False) -> Any:
     if isinstance(value, StartConfig):
         return value.short
     if isinstance(value, BaseModel):
-        fields = type(value).model_fields
+        fields, always = type(value).model_fields, getattr(value, "always_written", ())
         given = {name: getattr(value, name) for name in fields}
         return {
             name: _plain(entry, brief)
             for name, entry in given.items()
             if (entry is not None or fields[name].default is not None)
             and not entry == fields[name].default == []
-            and not (brief and entry == fields[name].get_default(call_default_factory=True))
+            and not (brief and name not in always and entry == fields[name].get_default(call_default_factory=True))
         }
     if isinstance(value, dict):
         return {key: _plain(entry, brief) for key, entry in value.items()}

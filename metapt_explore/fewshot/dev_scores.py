@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metapt_explore.fewshot.scoring import ClassReading, Split, row_losses
+from metapt_explore.fewshot.scoring import ClassReading, Split, finite_or_last, row_losses
 
 
 class DevScores:
@@ -64,7 +64,7 @@ class DevScores:
         kept: list[int] = []
         for seed in self.dev:
             members = self._members(seed, running)
-            ranked = sorted(members, key=lambda cell: (self._found[step, cell]["loss"], cell))
+            ranked = sorted(members, key=lambda cell: (finite_or_last(self._found[step, cell]["loss"]), cell))
             kept += ranked[: -(-len(members) // 2)]
         return sorted(kept)
 
@@ -77,7 +77,7 @@ class DevScores:
         for seed in self.dev:
             cells = self._members(seed)
             keys = [(step, cell) for cell in cells for step in steps if (step, cell) in self._found]
-            best = self._rows[min(keys, key=lambda key: self._found[key]["loss"])]
+            best = self._rows[min(keys, key=lambda key: finite_or_last(self._found[key]["loss"]))]
             for step, cell in keys:
                 behind = self._rows[step, cell] - best
                 error = float(behind.std() / len(behind) ** 0.5) if len(behind) > 1 else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -126,6 +127,16 @@ class ClassReading:
             parts.append(Prototypes(features, own[0].labels, len(self.reader.classes), share))
             first += len(own)
         return Prototypes.of_each(parts)
+
+
+def finite_or_last(loss: float) -> float:
+    """A loss to sort by: one that is not a number comes last, where it would leave a sorted list in disorder.
+
+    Example:
+        >>> sorted([0.9, float("nan"), 0.4], key=finite_or_last)
+        [0.4, 0.9, nan]
+    """
+    return math.inf if math.isnan(loss) else loss
 
 
 def row_losses(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = None) -> Tensor:

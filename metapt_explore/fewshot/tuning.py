@@ -19,7 +19,7 @@ from torch import Tensor
 
 from metapt_explore.checkpoints import Record
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
-from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split
+from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split, finite_or_last
 from metapt_explore.fewshot.some_rows import balanced_part
 from metapt_explore.fewshot.tuning_steps import TuningSteps
 from metapt_explore.prompts.backbone import Backbone
@@ -160,13 +160,13 @@ def choose(curves: list[dict[str, Any]], select_by: str) -> dict[str, Any]:
         (5, 0)
     """
     if select_by == "one_se":
-        lowest = min(record["dev_loss"] for record in curves)
+        lowest = min((record["dev_loss"] for record in curves), key=finite_or_last)
         within = [record for record in curves if record["dev_loss"] - lowest <= record["dev_behind_se"]]
         return dict(min(within, key=lambda record: (record["step"], record["learning_rate"])))
 
     def rank(record: dict[str, Any]) -> tuple[float, ...]:
         accuracy = -record["dev_accuracy"] if select_by == "accuracy" else 0.0
-        return accuracy, record["dev_loss"], record["step"]
+        return accuracy, finite_or_last(record["dev_loss"]), record["step"]
 
     return dict(sorted(curves, key=rank)[0])
 

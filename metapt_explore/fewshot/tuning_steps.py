@@ -86,8 +86,8 @@ class TuningSteps:
                 scored.score(progress.snapshots, running)
                 running = scored.better_half(running, progress.steps)
             loss = self._step(running)
-            self.keep_sometimes()
             self._on_step(progress.steps, {"step": progress.steps, "train_loss": loss})
+            self.keep_sometimes()
         scored.score(progress.snapshots, running)
 
     def keep(self) -> None:

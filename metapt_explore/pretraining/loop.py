@@ -96,6 +96,8 @@ def pretrain(
             value.grad = gradients[name].clone()
             norms[name] = float(torch.nn.utils.clip_grad_norm_([value], CLIP_NORM))
         optimiser.step()
+        # The next step would see it; the last has none.
+        health.refuse_infinite(learned["prompt"].detach(), losses, step + 1, "pretraining.outer_lr")
         if step >= setting.first_averaged:
             for name, value in learned.items():
                 late[name] = late[name] + value.detach() if name in late else value.detach().clone()

@@ -47,6 +47,14 @@ class HealthWatch:
         self._what, self._notice = what, notice
         self._said = False
 
+    def refuse_infinite(self, prompt: Tensor, loss: Tensor, step: int, rate: str) -> None:
+        """Raises a UserError where a number of the prompt or its loss is not finite; arguments as of `look`."""
+        if not (torch.isfinite(prompt).all() and torch.isfinite(loss).all()):
+            raise UserError(
+                f"{self._what}: the loss is not a finite number at step {step}. A lower `{rate}` usually helps; so "
+                "does `model.dtype: float32`."
+            )
+
     def look(self, prompt: Tensor, loss: Tensor, step: int, rate: str) -> float:
         """Checks a prompt and its loss.
 
@@ -62,11 +70,7 @@ class HealthWatch:
         Raises:
             UserError: Where a number of the prompt or its loss is not finite.
         """
-        if not (torch.isfinite(prompt).all() and torch.isfinite(loss).all()):
-            raise UserError(
-                f"{self._what}: the loss is not a finite number at step {step}. A lower `{rate}` usually helps; so "
-                "does `model.dtype: float32`."
-            )
+        self.refuse_infinite(prompt, loss, step, rate)
         ratio = float(prompt.float().norm(dim=-1).median() / self._typical)
         if not self._said and not 1 / LIMIT <= ratio <= LIMIT:
             self._said = True

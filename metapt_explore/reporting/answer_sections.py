@@ -18,6 +18,8 @@ from metapt_explore.statistics.holm import holm
 DRAWN = 6
 #: Of them those that are drawn whatever they say: the primary one and, as a rule, its control.
 FIRST = 2
+#: p-values below it count.
+LEVEL = 0.05
 #: Up to so many needed pairs are named.
 MOST_PAIRS = 1000
 
@@ -37,7 +39,9 @@ def add_answer(document: Document, record: Record, asked: list[Question], found:
             document.add(*([Bullets(notes)] if notes else []))
     others = [(q, a) for q, a in zip(asked, found, strict=True) if not q.primary]
     if others:
-        document.add(Bullets([f"**{q.text}** {_told(a)}" for q, a in others]))
+        corrected = holm([answer.p for _, answer in others])
+        said_of = [_told(answer, p, len(others)) for (_, answer), p in zip(others, corrected, strict=True)]
+        document.add(Bullets([f"**{q.text}** {said}" for (q, _), said in zip(others, said_of, strict=True)]))
     if record.study["evaluation"].get("scored_on", "test") != "test":
         document.add(Paragraph(NOT_ON_TEST, note=True))
     if len(record.results) < record.cells:
@@ -45,9 +49,27 @@ def add_answer(document: Document, record: Record, asked: list[Question], found:
         document.add(Paragraph(text, note=True))
 
 
-def _told(answer: Comparison) -> str:
-    """A verdict, and where there is none yet what would bring it."""
-    return f"{answer.sentence} {answer.to_settle}" if answer.verdict == "cannot tell" else answer.sentence
+def _told(answer: Comparison, corrected: float | None, comparisons: int) -> str:
+    """A secondary verdict and what correction leaves of it; where there is none yet, what would bring it.
+
+    Args:
+        answer: The comparison.
+        corrected: Its p-value after Holm.
+        comparisons: How many it was corrected for.
+    """
+    if answer.verdict == "cannot tell":
+        return f"{answer.sentence} {answer.to_settle}"
+    if answer.verdict == "no difference" or corrected is None or comparisons == 1:
+        return answer.sentence
+    if corrected < LEVEL:
+        return f"{answer.sentence} Corrected for {comparisons} comparisons it still is (p {_equals(corrected)})."
+    luck = f"Corrected for {comparisons} comparisons p {_equals(corrected)}: not beyond luck among so many."
+    return f"{answer.sentence} {luck}"
+
+
+def _equals(p: float) -> str:
+    written = p_value(p)
+    return written if written.startswith("<") else f"= {written}"
 
 
 def add_tests(document: Document, asked: list[Question], found: list[Comparison], margin: float) -> None:
@@ -59,7 +81,7 @@ def add_tests(document: Document, asked: list[Question], found: list[Comparison]
             "The primary test is one: the mean over tasks, a pair of seeds being the unit; a t test that knows which "
             "pairs share a seed. All others are secondary; their p-values are corrected after Holm. Differences below "
             f"{points(margin, sign=False)} points count as none: *no difference* means that the 95 % interval lies "
-            "within that margin."
+            "within that margin. The verdict of a comparison goes by its own interval, which is not corrected."
         )
     )
     document.add(Table(question_table(asked, found), "Differences in points of accuracy, mean over tasks."))

@@ -97,12 +97,12 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
     for method in meta:
         name = method["name"]
         if pooled:
-            other_terms = "" if _same_terms(pooled[0], method) else " on other terms (topics, tuning, reading)"
-            text = f"Does {name} beat pooled pre-training{other_terms}?"
+            otherwise = "" if _same_terms(pooled[0], method) else ", its topics, tuning or reading being others"
+            text = f"Does {name} beat pooled pre-training{otherwise}?"
             found.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in found)))
         for other in pooled[1:] if pooled and not _same_terms(pooled[0], method) else ():
             if _same_terms(other, method):
-                text = f"Does {name} beat pooled pre-training on its own terms (topics, tuning, reading)?"
+                text = f"Does {name} beat pooled pre-training with the same topics, tuning and reading?"
                 found.append(Question(text, name, other["name"]))
         same_recipe = [c for c in controls if _alike(c, method, RECIPE)]
         # Where there are random groups of the very sizes of its clusters, only they are its control.
@@ -122,7 +122,7 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         alike = [other for other in plain if _tuned_alike(other, method)]
         if alike or (plain and method not in pooled[1:]):
             other = (alike or plain)[0]
-            terms = "" if other is plain[0] else " on its own terms (tuning, reading)"
+            terms = "" if other is plain[0] else " with the same tuning and reading"
             found.append(Question(f"Does {method['name']} beat no pre-training{terms}?", method["name"], other["name"]))
         if longer and method not in pooled[1:]:
             text = f"Does {method['name']} beat spending the same rows on tuning?"

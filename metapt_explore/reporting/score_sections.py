@@ -109,7 +109,8 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
     scored = record.results.dropna(subset=["start_accuracy"])
     same = tables.read_twice(record.study, methods)
     methods = [method for method in methods if method not in same]
-    own = [method for method in methods if method in set(scored["method"])]
+    # Baselines have no prompt; some have a start of another kind.
+    own = [method for method in methods if method in set(scored["method"]) and method in record.methods]
     if same:
         told = ", ".join(f"{earlier} ({method} as well)" for method, earlier in same.items())
         document.add(Paragraph(f"The same prompts, read otherwise, have one row in this section: {told}."))
@@ -129,6 +130,8 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
             "looked at). A start that says one class whatever the text looks like a guess above and may be a good one "
             "here."
         )
+        some, every = (len(rows[tables.UNIT].drop_duplicates()) for rows in (calibrated, scored))
+        text += "" if some == every else f" Of {some} pairs of seeds; the others were not scored so."
         document.add(Table(tables.score_table(calibrated, own, column), text))
         joined = over_seeds(calibrated, record.study).results
         for method, baseline in primary:
@@ -141,17 +144,18 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
         drawn = [method for method in methods if method in set(record.curves.dropna(subset="test_accuracy")["method"])]
         picture = figures.start_curves(record.curves, drawn)
-        some, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
+        rows, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
         text = (
             "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."
-            + (f" Over {some} {scored_rows(record)} a task." if some else "")
+            + (f" Over {rows} {scored_rows(record)} a task." if rows else "")
             + (" A chosen rate that dropped out on the way keeps its last score." if halved else "")
         )
         document.add(Figure("starts", picture, text))
     chosen = tables.choice_table(record.results, methods)
     if len(chosen):
         document.add(Table(chosen, "What dev chose: learning rate, and after how many steps the prompt was kept."))
-        notes = tables.edge_notes(record.results, methods)
+        grids = {account["method"]: account["learning_rates"] for account in record.accounts}
+        notes = tables.edge_notes(record.results, methods, grids)
         # Dev rows that are training rows ask for more steps whatever these do to others.
         telling = record.results[~record.results["task"].isin(_tasks_tuned_on_dev(record))]
         notes += tables.late_notes(telling, _tuned_alike(record), record.study["evaluation"].get("steps", 30))

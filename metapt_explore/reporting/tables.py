@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -134,22 +134,34 @@ def _share(count: int, total: int) -> str:
     return f"{100 * count / total:.0f} %" if total else "–"
 
 
-def edge_notes(results: pd.DataFrame, methods: list[str], often: float = 0.5) -> list[str]:
-    """Says which methods mostly chose the lowest or highest learning rate that was tried: a better one may lie beyond.
+def edge_notes(
+    results: pd.DataFrame, methods: list[str], grids: Mapping[str, Sequence[float]], often: float = 0.4
+) -> list[str]:
+    """Says which methods often chose the lowest or highest learning rate that was tried: a better one may lie beyond.
+
+    Args:
+        results: Scores.
+        methods: Which of them.
+        grids: Learning rates that a method tried; where it is not named, those that it chose.
+        often: From which share of a method's scores it is said.
 
     Example:
         >>> scores = pd.DataFrame({"method": ["PT"] * 3, "learning_rate": [0.1, 0.1, 0.01]})
-        >>> edge_notes(scores, ["PT"])
+        >>> edge_notes(scores, ["PT"], {})
         ['PT: dev chose the highest learning rate tried (0.1) for 67 % of the scores; a higher one may be better.']
+        >>> edge_notes(scores, ["PT"], {"PT": [0.01, 0.1, 1.0]})
+        []
     """
     chosen = results.dropna(subset=["learning_rate"])
-    rates = sorted(chosen["learning_rate"].unique())
     found = []
-    for method in methods if len(rates) > 1 else ():
-        tuned = chosen["step"] > 0 if "step" in chosen else True
-        own = chosen.loc[(chosen["method"] == method) & tuned, "learning_rate"]
+    for method in methods:
+        of_method = chosen[chosen["method"] == method]
+        rates = sorted(grids.get(method) or of_method["learning_rate"].unique())
+        own = of_method.loc[of_method["step"] > 0 if "step" in chosen else slice(None), "learning_rate"]
+        if len(rates) < 2 or own.empty:
+            continue
         for edge, word, beyond in ((rates[0], "lowest", "lower"), (rates[-1], "highest", "higher")):
-            share = float((own == edge).mean()) if len(own) else 0.0
+            share = float((own == edge).mean())
             if share > often:
                 found.append(
                     f"{method}: dev chose the {word} learning rate tried ({edge:g}) for {100 * share:.0f} % of the "

@@ -107,6 +107,7 @@ def _baseline_account(
     cells = sum(len(stage["config"]["data_seeds"]) for stage in stages)
     peaks = [stage["peak_mib"] for stage in stages if stage.get("peak_mib") is not None]
     inits = sorted({stage["config"]["init_seed"] for stage in stages if "init_seed" in stage["config"]})
+    rates = sorted({rate for stage in stages for rate in stage["config"].get("learning_rates") or ()})
     return {
         "method": baseline.name,
         "kind": baseline.kind,
@@ -114,7 +115,7 @@ def _baseline_account(
         "diagnostic_rows": 0.0,
         "tuning_row_passes": sum(summary.get("row_passes") or 0 for summary in summaries) / max(cells, 1),
         "forward_rows": _forward(summaries, cells),
-        "learning_rates": None,
+        "learning_rates": rates or None,
         "tuning_steps": None,
         "selected_on": "dev",
         "data_seeds": sorted({seed for stage in stages for seed in stage["config"]["data_seeds"]}),

@@ -125,6 +125,11 @@ class ArtifactWriter(Artifact):
         super().__init__(folder)
         self._elapsed = elapsed
 
+    @property
+    def seconds(self) -> float:
+        """Seconds that it took so far, over all attempts."""
+        return self._elapsed()
+
     def metric(self, record: dict[str, Any]) -> None:
         """Appends one line to ``metrics.jsonl``."""
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:

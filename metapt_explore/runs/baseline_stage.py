@@ -73,9 +73,11 @@ def baseline_recipe(
         inputs = dict(model)
     elif baseline.runs == "encoder":
         from metapt_explore.prompts.models import content_hash, model_folder, resolve_dtype
+        from metapt_explore.prompts.pooling import read_pooling
 
-        config["encoder"] = {"max_tokens": study.encoder.max_tokens, "batch_size": study.encoder.batch_size}
         folder = model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)
+        read = {"max_tokens": study.encoder.max_tokens, "batch_size": study.encoder.batch_size}
+        config["encoder"] = read | read_pooling(folder, study.encoder.name).unusual
         inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
         if baseline.kind == "setfit":
             inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
@@ -118,11 +120,11 @@ def baseline_recipe(
             kept.save,
             kept.restore,
         )
-        began = time.monotonic()
+        before, began = out.seconds, time.monotonic()
         with PeakWatch() as watch:
             outcome: Outcome = run_of(baseline.kind)(setting)
         write_outcome(out, outcome, test, RUNS[baseline.runs])
-        spent = {"seconds": time.monotonic() - began, "peak_mib": watch.peak}
+        spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))
 
     return stage, compute

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -61,11 +62,31 @@ def joined(older: Record, newer: Record) -> Record:
     )
 
 
+def refuse_to_lose(older: Record, newer: Record, folder: Path) -> None:
+    """Refuses to write a record in the place of one that has scores which it lacks.
+
+    Args:
+        older: The record in the folder.
+        newer: What would be written.
+        folder: Where.
+
+    Raises:
+        UserError: Where scores would be lost.
+    """
+    missing = int((~_keys(older.results, CELL).isin(_keys(newer.results, CELL))).sum())
+    if missing:
+        raise UserError(
+            f"The record in {folder} has {missing} scores that this one has not, and they would be lost: add them "
+            "together with --add, or write elsewhere with --out."
+        )
+
+
 def _one_study(older: Record, newer: Record) -> dict[str, Any]:
     """The settings of both, with the clusterings, methods and baselines of either."""
     old, new = older.study, dict(newer.study)
     if _any_machine(old) == _any_machine(new):
-        new["model"] = old.get("model", {})
+        new = {key: value for key, value in new.items() if key != "model"}
+        new |= {"model": old["model"]} if "model" in old else {}
     changed = sorted(key for key in (old.keys() | new.keys()) - set(GROWING) if old.get(key) != new.get(key))
     study = new
     for key in GROWING:
@@ -122,12 +143,13 @@ def _stacked(older: pd.DataFrame, newer: pd.DataFrame, cell: list[str]) -> pd.Da
     if older.empty or newer.empty:
         return newer if older.empty else older
 
-    def keys(frame: pd.DataFrame) -> pd.MultiIndex:
-        return pd.MultiIndex.from_frame(frame[cell].astype({"init_seed": "Int64"}).fillna({"init_seed": -1}))
-
-    whole = pd.concat([older[~keys(older).isin(keys(newer))], newer], ignore_index=True)
+    whole = pd.concat([older[~_keys(older, cell).isin(_keys(newer, cell))], newer], ignore_index=True)
     seeds = [column for column in ("init_seed", "data_seed") if column in whole]
     return whole.sort_values(seeds, kind="stable", ignore_index=True)
+
+
+def _keys(frame: pd.DataFrame, cell: list[str]) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(frame[cell].astype({"init_seed": "Int64"}).fillna({"init_seed": -1}))
 
 
 def _accounts(older: Record, newer: Record, order: list[str]) -> list[dict[str, Any]]:

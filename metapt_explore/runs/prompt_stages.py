@@ -86,7 +86,7 @@ def prompt_recipe(
     stage = Stage("prompt", title, 2, config, parents, {**model, **found.inputs})
 
     def compute(out: ArtifactWriter) -> None:
-        loaded = backbone()
+        before, loaded = out.seconds, backbone()
         start = found.make(study, init_seed, loaded)
         summary: dict[str, Any] = {"start": found.start.kind}
         learned = {"prompt": start}
@@ -116,7 +116,7 @@ def prompt_recipe(
                 "diagnostic_rows": telemetry["diagnostic_rows"],
                 "outer_steps": setting.steps,
             }
-            out.write_table("telemetry", pd.DataFrame([{**telemetry, "seconds": time.monotonic() - began}]))
+            out.write_table("telemetry", pd.DataFrame([{**telemetry, "seconds": before + time.monotonic() - began}]))
         meta: dict[str, str] = {"placement": placement, "model": study.model.name, "method": method.name}
         prompt = learned["prompt"]
         out.write_tensors("prompt", {**learned, "start": start}, meta)

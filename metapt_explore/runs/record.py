@@ -250,6 +250,6 @@ def _one_manifest(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     if not manifests:
         return {}
     written = [json.dumps(manifest, sort_keys=True) for manifest in manifests]
-    most = max(set(written), key=written.count)
+    most = max(dict.fromkeys(written), key=written.count)
     others = len(written) - written.count(most)
     return {**json.loads(most), **({"artifacts_made_otherwise": others} if others else {})}

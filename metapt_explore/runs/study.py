@@ -141,7 +141,7 @@ class Study(StudyScores):
         )
         units = self.config.agreement.draws + len(self.tasks) * len(self.config.evaluation.data_seeds)
         of: dict[str, Any] = {
-            "clustering": clustering,
+            "clustering": clustering if isinstance(clustering, str) else " + ".join(clustering),
             "init_seed": init_seed,
             **({"method": method} if method else {}),
         }

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -214,7 +215,7 @@ class Workspace:
         Raises:
             UserError: Where the list is damaged.
         """
-        newest = {tuple(entry.get(key) for key in QUESTION): entry for entry in self.index(name)}
+        newest = {json.dumps([entry.get(key) for key in QUESTION]): entry for entry in self.index(name)}
         listed = {str(entry["id"]) for entry in newest.values()}
         known: dict[str, bool] = {}
 

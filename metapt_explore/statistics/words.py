@@ -122,7 +122,7 @@ def settling_sentence(found: Findings, verdict: str, observed: int | None, one_p
         parts.append(
             f"{_pairs_for(found, observed)} to see a difference as large as this one ({points(abs(estimate.mean))})"
         )
-    if one_point is not None:
+    if one_point is not None and one_point != observed:
         parts.append(f"{_pairs_for(found, one_point)} to see one of 1 point")
     if not parts:
         return f"{first}No number of pairs within reach would show so small a difference."

@@ -109,6 +109,22 @@ def test_an_initialisation_seed_draws_other_matrices(world: Path) -> None:
     assert torch.equal(drawn(0), drawn(0)) and not torch.equal(drawn(0), drawn(1))
 
 
+def test_layers_that_are_read_beside_the_model_are_refused(world: Path) -> None:
+    for target in ("lm_head", "embed_tokens"):
+        with pytest.raises(UserError, match=r"output layer cannot be among its `targets`.*down_proj"):
+            lora(setting_of(world, "lora", targets=["q_proj", target]))
+
+
+def test_texts_without_content_are_counted(world: Path) -> None:
+    setting = setting_of(world, "lora", learning_rates=[0.01], steps=2, batch_size=4)
+    free = setting.study.verbalizer.model_copy(update={"calibration": "content_free"})
+    study = setting.study.model_copy(update={"verbalizer": free})
+    plain, calibrated = lora(setting), lora(replace(setting, study=study))
+    # Of two data seeds dev at 0 and 2 and test, and test once at the start.
+    more = (2 * 3 + 1) * len(free.content_free)
+    assert calibrated.spent.forward_rows == plain.spent.forward_rows + more
+
+
 def test_layers_that_do_not_exist_are_named(world: Path) -> None:
     setting = setting_of(world, "lora", targets=["query"])
     with pytest.raises(UserError, match=r"Name the layers in its `targets`, such as \[down_proj"):

@@ -16,6 +16,7 @@ from metapt_explore.config import StudyConfig, load_study, parse, to_yaml
 from metapt_explore.diagnostics.leave_one_out import ALL_TASKS, help_table, leave_one_out, left_out, say_help
 from metapt_explore.errors import UserError
 from metapt_explore.runs.find_lineage import lineage
+from metapt_explore.runs.record import record_of
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
 
@@ -80,6 +81,9 @@ def test_tasks_of_several_clusterings_are_left_out_by_their_own_numbers(world: P
     assert second.any() and (texts.loc[second, "auxiliary_task"] - 4 == texts.loc[second, "cluster_2"]).all()
     found = study.agreement(clustering=["kmeans", "topics"])
     assert [task["name"] for task in found.summary["tasks"]] == [*names.values(), "mood"]
+    # What is listed with two clusterings is read like any other.
+    assert len(study.results()) == 2
+    assert set(record_of(study.workspace, "without").agreement["clustering"]) == {"kmeans + topics"}
     assert [method.without for method in study.leave_one_out("MetaPT").methods] == [[], *([k] for k in range(8))]
 
 

@@ -90,4 +90,4 @@ def test_methods_that_are_read_alike_are_compared_with_one_another() -> None:
         ("PPT probe", "PT probe"),
         ("MetaPT probe", "PT probe"),
     ]
-    assert "on other terms" in found[0].text and "on its own terms" in found[1].text
+    assert "reading being others" in found[0].text and "with the same topics" in found[1].text

@@ -17,7 +17,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.reporting.report import make_report
 from metapt_explore.run_terminal import parse_seeds
 from metapt_explore.runs.jobs import job_state
-from metapt_explore.runs.joined_records import CELL, joined
+from metapt_explore.runs.joined_records import CELL, joined, refuse_to_lose
 from metapt_explore.runs.record import Record, record_of
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
@@ -136,6 +136,13 @@ def test_records_of_different_studies_are_not_joined(records: dict[str, Record])
         joined(replace(first, texts={"kept": 1}), second)
 
 
+def test_no_score_of_a_record_is_lost(records: dict[str, Record], tmp_path: Path) -> None:
+    refuse_to_lose(records["first"], records["whole"], tmp_path)
+    lost = len(records["whole"].results) - len(records["first"].results)
+    with pytest.raises(UserError, match=f"has {lost} scores that this one has not.*--add"):
+        refuse_to_lose(records["whole"], records["first"], tmp_path)
+
+
 def test_number_formats_are_not_mixed(records: dict[str, Record]) -> None:
     """What counts is what `auto` came to, not how it is written."""
     first, second = records["first"], records["second"]
@@ -143,6 +150,9 @@ def test_number_formats_are_not_mixed(records: dict[str, Record]) -> None:
     said_otherwise = {**first.study, "model": {key: v for key, v in first.study["model"].items() if key != "dtype"}}
     both = joined(replace(first, study=said_otherwise), second)
     assert len(both.results) == len(joined(first, second).results) and "dtype" not in both.study["model"]
+    # A model that is all defaults is not written.
+    brief = [{key: value for key, value in record.study.items() if key != "model"} for record in (first, second)]
+    assert "model" not in joined(replace(first, study=brief[0]), replace(second, study=brief[1])).study
     half = replace(first, manifest={**first.manifest, "dtype": "bfloat16"})
     with pytest.raises(UserError, match="computed in bfloat16, these scores in float32"):
         joined(half, second)
@@ -169,6 +179,8 @@ def test_on_the_command_line(
     found = Record.load(tmp_path / "record")
     assert len(found.results) == found.cells == 12
     assert "not finished" not in (tmp_path / "record" / "report.md").read_text()
+    assert metapt("report", "tiny", "-w", str(tmp_path / "a"), "--record", "--out", str(tmp_path / "record")) == 2
+    assert "would be lost" in capsys.readouterr().err and len(Record.load(tmp_path / "record").results) == 12
     assert metapt("run", str(file), "--workspace", str(tmp_path / "a"), "--init-seeds", "5-") == 2
     assert "numbers and ranges" in capsys.readouterr().err
     assert metapt("run", str(file), "--workspace", str(tmp_path / "a"), "--init-seeds", "8") == 2
