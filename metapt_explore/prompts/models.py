@@ -132,6 +132,8 @@ def resolve_dtype(dtype: str, device: str) -> torch.dtype:
         return torch.float32 if dtype == "float32" else torch.bfloat16
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if not device.startswith("cpu"):
+        return torch.float32  # what the processor can do says nothing of other devices
     capabilities = torch.cpu.get_capabilities()
     vector_unit = capabilities.get("avx512_bf16", False) and "Intel" not in str(capabilities.get("cpu_name", ""))
     return torch.bfloat16 if capabilities.get("amx_bf16", False) or vector_unit else torch.float32

@@ -23,8 +23,18 @@ RECIPE = (
     "verbalizer",
 )
 
-#: What a pooled method must share with a MetaPT method for meta-learning to be all that sets them apart.
-TERMS = ("topics", "tuning", "verbalizer", "average_last", "outer_lr")
+#: What a pooled method must share with a MetaPT method for meta-learning to be all that sets them apart, in words.
+TERMS = {
+    "topics": "topics",
+    "tuning": "tuning",
+    "verbalizer": "reading",
+    "average_last": "averaging of late prompts",
+    "outer_lr": "outer learning rate",
+}
+
+
+#: What a method without pre-training can share with one that has it.
+TUNED = ("tuning", "verbalizer")
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,17 @@ def _alike(method: dict[str, Any], other: dict[str, Any], keys: Sequence[str]) -
 
 
 def _same_terms(pooled: dict[str, Any], method: dict[str, Any]) -> bool:
-    return _alike(pooled, method, TERMS)
+    return _alike(pooled, method, list(TERMS))
+
+
+def _differing(other: dict[str, Any], method: dict[str, Any], among: Sequence[str] = tuple(TERMS)) -> str:
+    """The terms that two methods do not share, in words."""
+    found = [TERMS[key] for key in among if not _alike(other, method, [key])]
+    return " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
 
 
 def _tuned_alike(method: dict[str, Any], other: dict[str, Any]) -> bool:
-    return _alike(method, other, ("tuning", "verbalizer"))
+    return _alike(method, other, TUNED)
 
 
 def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
@@ -97,12 +113,13 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
     for method in meta:
         name = method["name"]
         if pooled:
-            otherwise = "" if _same_terms(pooled[0], method) else ", its topics, tuning or reading being others"
+            same = _same_terms(pooled[0], method)
+            otherwise = "" if same else f" with its own {_differing(pooled[0], method)}"
             text = f"Does {name} beat pooled pre-training{otherwise}?"
             found.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in found)))
         for other in pooled[1:] if pooled and not _same_terms(pooled[0], method) else ():
             if _same_terms(other, method):
-                text = f"Does {name} beat pooled pre-training with the same topics, tuning and reading?"
+                text = f"Does {name} beat pooled pre-training with the same {_differing(pooled[0], method)}?"
                 found.append(Question(text, name, other["name"]))
         same_recipe = [c for c in controls if _alike(c, method, RECIPE)]
         # Where there are random groups of the very sizes of its clusters, only they are its control.
@@ -122,7 +139,7 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         alike = [other for other in plain if _tuned_alike(other, method)]
         if alike or (plain and method not in pooled[1:]):
             other = (alike or plain)[0]
-            terms = "" if other is plain[0] else " with the same tuning and reading"
+            terms = "" if other is plain[0] else f" with the same {_differing(plain[0], method, TUNED)}"
             found.append(Question(f"Does {method['name']} beat no pre-training{terms}?", method["name"], other["name"]))
         if longer and method not in pooled[1:]:
             text = f"Does {method['name']} beat spending the same rows on tuning?"

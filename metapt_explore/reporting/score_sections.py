@@ -35,13 +35,20 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
     evaluation = record.study["evaluation"]
     document.add(Heading("Scores"))
     rows = evaluation.get("scored_on", "test").replace("_", " ")
+    tuned = _is_tuned(record)
+    when = f"after tuning on {evaluation.get('shots', 16)} examples a class" if tuned else "before any tuning"
     caption = (
-        f"Accuracy on {rows} in percent after tuning on {evaluation.get('shots', 16)} examples a class, mean ± "
-        "standard deviation over pairs of seeds (initialisation seed, data seed). The spread in the column *mean* is "
-        "that of the mean over tasks. Learning rate and step were chosen on dev."
+        f"Accuracy on {rows} in percent {when}, mean ± standard deviation over pairs of seeds (initialisation seed, "
+        "data seed). The spread in the column *mean* is that of the mean over tasks."
+        + (" Learning rate and step were chosen on dev." if tuned else "")
     )
     document.add(Table(tables.score_table(results, methods), caption))
     document.add(Figure("seeds", figures.seed_points(results, methods), "Every score is a point; the bar is the mean."))
+
+
+def _is_tuned(record: Record) -> bool:
+    """Whether the study tunes at all; one that ranks starts does not."""
+    return bool(record.study["evaluation"].get("steps", 30))
 
 
 def add_steadiness(document: Document, record: Record, methods: list[str], found: list[Comparison]) -> None:
@@ -114,13 +121,16 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
     if same:
         told = ", ".join(f"{earlier} ({method} as well)" for method, earlier in same.items())
         document.add(Paragraph(f"The same prompts, read otherwise, have one row in this section: {told}."))
-    if own:
+    tuned = _is_tuned(record)
+    if not tuned:
+        document.add(Paragraph("Nothing was tuned: the scores above are those of the starts."))
+    elif own:
         text = "Accuracy of the prompt before it saw an example of the task."
         document.add(Table(tables.score_table(scored, own, "start_accuracy"), text))
     joined = over_seeds(scored, record.study).results
     pairs = [(same.get(q.method, q.method), same.get(q.baseline, q.baseline)) for q in asked if q.primary]
     primary = [pair for pair in pairs if len(set(pair)) == 2 and set(pair) <= set(joined["method"])]
-    for method, baseline in primary:
+    for method, baseline in primary if tuned else ():
         document.add(Paragraph(compare(joined, method, baseline, "start_accuracy").sentence))
     column = "start_calibrated_accuracy"
     calibrated = _on_common_pairs(record.results, own, column) if column in record.results else pd.DataFrame()
@@ -140,7 +150,10 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
         text = "After tuning, calibrated likewise: what a few-shot user who may look at all texts at once would see."
         # Of a method that is read beside a probe only the start is label words alone.
         by_words = [m for m in own if calibrated.loc[calibrated["method"] == m, "calibrated_accuracy"].notna().any()]
-        document.add(Table(tables.score_table(calibrated, by_words, "calibrated_accuracy"), text))
+        if tuned:
+            document.add(Table(tables.score_table(calibrated, by_words, "calibrated_accuracy"), text))
+    if not tuned:
+        return
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
         drawn = [method for method in methods if method in set(record.curves.dropna(subset="test_accuracy")["method"])]
         picture = figures.start_curves(record.curves, drawn)

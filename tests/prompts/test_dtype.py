@@ -23,3 +23,4 @@ def test_auto_is_what_the_machine_is_fast_at(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
     assert resolve_dtype("auto", "cpu") is dtype
     assert resolve_dtype("bfloat16", "cpu") is torch.bfloat16
+    assert resolve_dtype("auto", "mps") is torch.float32

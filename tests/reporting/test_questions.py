@@ -90,4 +90,6 @@ def test_methods_that_are_read_alike_are_compared_with_one_another() -> None:
         ("PPT probe", "PT probe"),
         ("MetaPT probe", "PT probe"),
     ]
-    assert "reading being others" in found[0].text and "with the same topics" in found[1].text
+    assert "with its own reading" in found[0].text and "with the same reading" in found[1].text
+    found = questions_of(study, ["PT", "PT probe", "MetaPT probe"])
+    assert found[-1].text == "Does MetaPT probe beat no pre-training with the same reading?"
