@@ -104,12 +104,16 @@ def run(case: str, world: Path, workspace: Path, device: str) -> dict[str, Any]:
         found["lens"] = study.lens().table("vectors")["norm_ratio"].mean()
         found["probe"] = max(entry["accuracy"] for entry in study.probe("mood").summary["ranking"])
         export_prompt(study.workspace, Chosen(study.config.name, "exact", "mood", 1), workspace / "away")
-        classified = list(Classifier(workspace / "away", device=device).classify(["the camera is bad", "so good"]))
+        classified = list(
+            Classifier(workspace / "away", device=device, dtype="float32").classify(["the camera is bad", "so good"])
+        )
         found["taken away"] = sum(entry.probabilities["negative"] for entry in classified)
     if case == "words and probe":
         away = workspace / "away"
         export_prompt(study.workspace, Chosen(study.config.name, study.config.methods[0].name, "mood", 1), away)
-        found["taken away"] = next(Classifier(away, device=device).classify(["so good"])).probabilities["negative"]
+        found["taken away"] = next(
+            Classifier(away, device=device, dtype="float32").classify(["so good"])
+        ).probabilities["negative"]
     return found
 
 
