@@ -83,6 +83,7 @@ def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, s
     terms = [(m.get("topics"), tuning_terms(m.get("tuning")), m.get("verbalizer")) for m in (*methods, pooled)]
     alike = [m for m, own in zip(methods, terms[:-1], strict=True) if own == terms[-1]]
     own = [m for m in alike if m["kind"] == "metapt" and isinstance(m["clustering"], str)]
+    own = [m for m in own if not m.get("without") and not m.get("only")]  # these learn from a part of it
     return {m["name"]: m["clustering"] for m in own}, str(pooled["name"])
 
 

@@ -158,8 +158,12 @@ def _agreement(runs: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> dict[str
     rand, information = [], []
     for (left_rows, left), (right_rows, right) in combinations(runs, 2):
         _, in_left, in_right = np.intersect1d(left_rows, right_rows, assume_unique=True, return_indices=True)
-        first = np.full(len(in_left), -1) if left is None else left[in_left]
-        second = np.full(len(in_right), -1) if right is None else right[in_right]
+        if left is None or right is None:
+            # A run that found nothing agrees with none, not even with another such one.
+            rand.append(0.0)
+            information.append(0.0)
+            continue
+        first, second = left[in_left], right[in_right]
         rand.append(float(adjusted_rand_score(first, second)))
         information.append(float(adjusted_mutual_info_score(first, second)))
     return {

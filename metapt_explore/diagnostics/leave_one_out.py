@@ -22,7 +22,7 @@ from metapt_explore.statistics.units import paired_scores
 
 #: What the mean over tasks is called in a table of help.
 ALL_TASKS = "all tasks"
-#: Fewer units than this show nothing, whatever their interval (as in `statistics/compare.py`).
+#: Fewer independent seeds than this show nothing, whatever their interval (as in `statistics/compare.py`).
 LEAST = 5
 COLUMNS = ["cluster", "task", "help", "low", "high", "p", "p_holm", "wins", "ties", "losses", "units", "verdict"]
 
@@ -128,13 +128,14 @@ def help_table(
                     "ties": len(differences) - wins - losses,
                     "losses": losses,
                     "units": len(differences),
+                    "independent": found.design.independent,
                 }
             )
     for means in (False, True):
         family = [record for record in records if (record["task"] == ALL_TASKS) == means]
         for record, p in zip(family, holm([record["p"] for record in family]), strict=True):
             record["p_holm"] = p
-            sure = p is not None and p < 0.05 and record["units"] >= LEAST
+            sure = p is not None and p < 0.05 and record["independent"] >= LEAST
             record["verdict"] = ("helps" if record["help"] > 0 else "hurts") if sure else "cannot tell"
     return pd.DataFrame(records, columns=COLUMNS)
 

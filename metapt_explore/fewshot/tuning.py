@@ -10,6 +10,7 @@ cost 50 steps instead of 120.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -240,7 +241,13 @@ def _soups(
     is one prompt again. The start is one of them where its dev loss says so.
     """
     best: dict[int, list[tuple[int, int]]] = {}
-    for record in sorted(curves, key=lambda record: (record["dev_loss"], record["step"], record["learning_rate"])):
+
+    def rank(record: dict[str, Any]) -> tuple[float, ...]:
+        return finite_or_last(record["dev_loss"]), record["step"], record["learning_rate"]
+
+    for record in sorted(curves, key=rank):
+        if not math.isfinite(record["dev_loss"]):
+            continue
         seed, step = record["data_seed"], record["step"]
         # The start stands in the curve of every rate and counts once.
         key = step, cells.index((seed, record["learning_rate"])) if step else 0

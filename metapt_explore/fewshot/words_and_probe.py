@@ -7,7 +7,7 @@ Statistical Science, 1986).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.fewshot.text_probe import TextProbe
+from metapt_explore.texts.rows import TextInput, duplicate_key
 
 #: Inverse strengths of the probe's penalty.
 C_VALUES = (0.001, 0.01, 0.1)
@@ -109,12 +110,12 @@ def pooled(words: Tensor, probe: Tensor, weights: Weights) -> Tensor:
     return weights.words * words.log_softmax(-1) + weights.probe * probe
 
 
-def held_out(dev: Sequence[Hashable], train: Sequence[Hashable]) -> list[int]:
-    """Places of the dev rows whose text is no training row's.
+def held_out(dev: Sequence[TextInput], train: Sequence[TextInput]) -> list[int]:
+    """Places of the dev rows whose text is no training row's, however it is spelled.
 
     Example:
-        >>> held_out(["a", "b"], ["b", "c"])
-        [0]
+        >>> held_out(["A fine film.", "a dull film"], ["a fine film", "a third"])
+        [1]
     """
-    known = set(train)
-    return [place for place, text in enumerate(dev) if text not in known]
+    known = set(map(duplicate_key, train))
+    return [place for place, text in enumerate(dev) if duplicate_key(text) not in known]

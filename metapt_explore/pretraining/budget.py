@@ -39,13 +39,18 @@ def outer_steps(method: MethodConfig, config: PretrainingConfig) -> int:
     return max(1, round(budget(config) / row_passes_per_step(method, config)))
 
 
-def tuning_of(method: MethodConfig, study: StudyConfig) -> EvaluationConfig:
+def tuning_of(method: MethodConfig, study: StudyConfig, classes: int | None = None) -> EvaluationConfig:
     """How a method is tuned: as `evaluation` says, with the method's own settings and its extra tuning.
 
     With `extra_tuning` the steps grow by what the others spend on pre-training, divided by the rows of a tuning
-    step. Each learning rate (that halving leaves) gets all of them, which is generous: pre-training is one run for all
-    rates and tasks.
-    The prompt is then also scored at twice, four times, … the usual steps, so that dev can stop it.
+    step: `batch_size`, or all rows where a task has fewer. Each learning rate (that halving leaves) gets all of them,
+    which is generous: pre-training is one run for all rates and tasks. The prompt is then also scored at twice, four
+    times, … the usual steps, so that dev can stop it.
+
+    Args:
+        method: The method.
+        study: The study, with the number of shots that is asked for.
+        classes: Of the task; when absent a step is taken to hold `batch_size` rows.
 
     Example:
         >>> from metapt_explore.config import load_study
@@ -59,6 +64,7 @@ def tuning_of(method: MethodConfig, study: StudyConfig) -> EvaluationConfig:
     tuned = evaluation.model_copy(update=given)
     if not method.extra_tuning:
         return tuned
-    steps = tuned.steps + math.ceil(budget(study.pretraining) / tuned.batch_size)
+    rows = tuned.batch_size if classes is None else min(tuned.batch_size, evaluation.shots * classes)
+    steps = tuned.steps + math.ceil(budget(study.pretraining) / rows)
     later = [tuned.steps * 2**power for power in range(1, 32) if tuned.steps * 2**power < steps]
     return tuned.model_copy(update={"steps": steps, "curve_steps": [*tuned.scored_steps, *later]})

@@ -235,7 +235,7 @@ def seeds_together(study: StudyConfig) -> int:
 
 
 def _fewshot(study: StudyConfig, task: TaskConfig, method: MethodConfig) -> Work:
-    evaluation = tuning_of(method, study)
+    evaluation = tuning_of(method, study, len(task.labels))
     seeds, shots = seeds_together(study), evaluation.shots * len(task.labels)
     rates, later = evaluation.rates_running, [step for step in evaluation.scored_steps if step]
     trained = sum(rates) * min(evaluation.batch_size, shots) * seeds

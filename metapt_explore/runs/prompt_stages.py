@@ -139,7 +139,7 @@ def fewshot_recipe(
     on_units: OnUnits,
 ) -> Recipe:
     """Few-shot tuning of one prompt on one task, over all data seeds and learning rates."""
-    evaluation = tuning_of(method, study)
+    evaluation = tuning_of(method, study, len(task.labels))
     config: dict[str, Any] = {
         "template": task.template,
         "words": words_key(task),

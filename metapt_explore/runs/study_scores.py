@@ -64,7 +64,8 @@ class StudyScores(StudyPipeline):
         called = task if shots is None else f"{task} at {shots} shots"
         of: dict[str, Any] = {"method": method, "task": task, "init_seed": init_seed}
         of |= {} if shots is None else {"shots": shots}
-        steps = tuning_of(self.config.method(method), self.config).steps
+        at_shots = self.config.at_shots(shots)
+        steps = tuning_of(self.config.method(method), at_shots, len(of_task.labels)).steps
         key = f"{method}/{called}/{init_seed}"
         if self._probes(method):
             there = self.workspace.artifact(recipe[0].id).is_whole
@@ -89,7 +90,7 @@ class StudyScores(StudyPipeline):
             self.workspace.artifact(by_words[0].id),
             self.config.reading_of(chosen),
             task,
-            tuning_of(chosen, study),
+            tuning_of(chosen, study, len(task.labels)),
             init_seed,
             self.split(task.name, shots),
             self.workspace.artifact(self._views_recipe(task.name, shots)[0].id),

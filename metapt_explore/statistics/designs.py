@@ -22,7 +22,7 @@ test over all of them says "significant" far too often. So:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -129,7 +129,7 @@ def without_idle_seeds(values: pd.Series) -> tuple[pd.Series, SeedDesign, str]:
     design = seed_design(values.index)
     if design.kind in ("crossed", "mixed", "data seeds") and design.init_seeds:
         by_init = values.groupby(level="init_seed")
-        if by_init.ngroups < len(values) and _all_equal(by_init):
+        if _all_repeat(by_init, design) and _all_equal(by_init):
             return (
                 (kept := _one_each(by_init.mean(), "init_seed")),
                 _idle(seed_design(kept.index), data_seeds=0),
@@ -137,13 +137,18 @@ def without_idle_seeds(values: pd.Series) -> tuple[pd.Series, SeedDesign, str]:
             )
     if design.kind in ("crossed", "mixed"):
         by_data = values.groupby(level="data_seed")
-        if _all_equal(by_data):
+        if _all_repeat(by_data, design) and _all_equal(by_data):
             return (
                 (kept := _one_each(by_data.mean(), "data_seed")),
                 _idle(seed_design(kept.index), init_seeds=0),
                 "Initialisation seeds make no difference to it: each data seed counts once.",
             )
     return values, design, ""
+
+
+def _all_repeat(groups: Any, design: SeedDesign) -> bool:
+    """Whether every seed stands in several pairs, without which equal values say nothing of the other seed."""
+    return bool((groups.size() > 1).all()) if design.kind == "mixed" else groups.ngroups < design.pairs
 
 
 def _all_equal(groups: object) -> bool:

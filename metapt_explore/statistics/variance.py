@@ -62,6 +62,8 @@ def variance_sources(results: pd.DataFrame, method: str, metric: str = "accuracy
     if own.empty:
         raise UserError(f"The results have no method '{method}'. {nearest(method, results['method'].unique())}")
     own = with_plain_seeds(own, method).dropna(subset=[metric])
+    if own.empty:
+        raise UserError(f"Method '{method}' has no `{metric}`.")
     factors = [name for name in ("data_seed", "init_seed", *OTHER_SEEDS) if name in own and own[name].notna().any()]
     if (own["init_seed"] == NO_INIT).all():
         factors.remove("init_seed")

@@ -260,13 +260,25 @@ def _read_jsonl(path: Path) -> Table:
 
 def _read_delimited(path: Path, delimiter: str) -> Table:
     lines = hide_returns(_lines(path))
-    try:
+    if delimiter == ",":
         return _parse(path, lines, csv.reader(lines, delimiter=delimiter, strict=True))
+    # Two customs for TSV: quoted as CSV is, or no quoting at all, where a '"' is a character. Where every line is a row
+    # as it stands, a '"' at the beginning of one text and at the end of a later one must not make one row of both.
+    try:
+        quoted = _parse(path, lines, csv.reader(lines, delimiter=delimiter, strict=True))
     except UserError:
-        if delimiter == ",":
-            raise
-        # Two customs for TSV: quoted as CSV is, or no quoting at all, where a '"' is a character.
         return _parse(path, lines, csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+    if not any('"' in line for line in lines):
+        return quoted
+    try:
+        plain = _parse(path, lines, csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+    except UserError:
+        return quoted
+    return plain if _rows_of(plain) > _rows_of(quoted) else quoted
+
+
+def _rows_of(table: Table) -> int:
+    return max(map(len, table.values()), default=0)
 
 
 def hide_returns(lines: list[str]) -> list[str]:

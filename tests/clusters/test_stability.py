@@ -82,6 +82,7 @@ def test_a_run_that_finds_nothing_counts_as_one_without_clusters() -> None:
 
     found = stability(LABELS, rerun, runs=2, seed=0, seeded=False)
     assert found["jaccard"] == 0.0 and found["over_samples"]["failed"] == 2
+    assert found["over_samples"]["adjusted_rand_index"] == 0.0, "two that found nothing do not agree"
     assert "2 sub-sample(s) had no cluster at all" in found["sentence"]
     with pytest.raises(ValueError, match="1 runs cannot be compared"):
         stability(LABELS, rerun, runs=1, seed=0)

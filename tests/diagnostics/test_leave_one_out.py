@@ -191,6 +191,10 @@ def test_few_units_and_crossed_seeds_are_not_oversold() -> None:
     naive = stats.ttest_1samp([differences[i] + d / 1000 for i in (0, 1) for d in range(4)], 0)
     assert row["high"] - row["low"] > 2 * (naive.confidence_interval().high - naive.confidence_interval().low)
     assert help_table(pd.DataFrame(), "M", {0: "M-0"}).empty
+    # One pre-training with the cluster and one without, on five few-shot samples; then two of each.
+    for inits in ((0,), (0, 1)):
+        one = [(m, "t", i, d, v + d / 1000) for m, v in (("M", 0.9), ("M-0", 0.5)) for i in inits for d in range(5)]
+        assert set(help_table(scores(*one), "M", {0: "M-0"})["verdict"]) == {"cannot tell"}
 
 
 def test_the_command_writes_runs_and_says(

@@ -181,6 +181,11 @@ def test_extra_tuning_spends_the_pretraining_rows() -> None:
     tuned = tuning_of(config.methods[0], config)
     assert tuned.steps == 10 + 160 // 16
     assert tuned.scored_steps == [0, 5, 10, 20]
+    # A step holds all rows of a task that has fewer: two classes at one shot, then at four.
+    few = config.at_shots(1)
+    assert tuning_of(config.methods[0], few, classes=2).steps == 10 + 160 // 2
+    assert tuning_of(config.methods[0], config.at_shots(4), classes=2).steps == 10 + 160 // 8
+    assert tuning_of(config.methods[0], config.at_shots(16), classes=2).steps == 10 + 160 // 16
     assert tuning_of(MethodConfig(name="PT", kind="pt"), config) == config.evaluation
 
 

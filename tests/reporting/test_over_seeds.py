@@ -186,3 +186,5 @@ def test_an_order_is_no_other_term() -> None:
     (question,) = questions_of(study, ["PPT", "MetaPT"])
     assert question.text == "Does MetaPT beat pooled pre-training?"
     assert on_one_clustering(study["methods"]) == ({"MetaPT": "topics"}, "PPT")
+    part = {"name": "MetaPT without 0", "kind": "metapt", "clustering": "topics", "without": [0]}
+    assert on_one_clustering([*study["methods"], part]) == ({"MetaPT": "topics"}, "PPT")

@@ -96,6 +96,17 @@ def test_what_does_not_depend_on_the_few_shot_sample_counts_once() -> None:
     assert found.p == pytest.approx(stats.ttest_1samp(by_init, 0).pvalue) and found.design.init_seeds == 0
 
 
+def test_seeds_that_stand_once_are_not_idle() -> None:
+    """Two pre-trainings on five samples of their own each: that no sample contradicts another says nothing."""
+    values = np.array([0.10, 0.11, 0.09, 0.12, 0.10, -0.04, -0.05, -0.03, -0.04, -0.06])
+    _, design, said = without_idle_seeds(series(values, [(i // 5, i) for i in range(10)]))
+    assert (design.kind, design.init_seeds, said) == ("mixed", 2, "")
+    # Eight pairs on five samples, of which three stand twice and happen to say the same.
+    values = np.array([0.01, 0.02, 0.03, 0.04, 0.05, 0.01, 0.02, 0.03])
+    _, design, said = without_idle_seeds(series(values, [(i, i % 5) for i in range(8)]))
+    assert (design.init_seeds, said) == (8, "")
+
+
 def test_one_pair_and_equal_pairs() -> None:
     alone = mean_over_pairs(series([0.1], [(0, 1)]))
     assert alone.mean == pytest.approx(0.1) and alone.p is None and alone.low is None

@@ -141,3 +141,10 @@ def test_two_scores_of_one_cell_are_refused() -> None:
         variance_sources(pd.concat([results, results.iloc[:1]]), "A")
     with pytest.raises(UserError, match="no method"):
         variance_sources(results, "Z")
+
+
+def test_a_metric_that_a_method_has_not_is_refused() -> None:
+    rows = [("PT", "mr", data, 0, float("nan")) for data in range(3)]
+    table = pd.DataFrame(rows, columns=["method", "task", "data_seed", "init_seed", "calibrated_accuracy"])
+    with pytest.raises(UserError, match="has no `calibrated_accuracy`"):
+        variance_sources(table, "PT", "calibrated_accuracy")

@@ -82,6 +82,15 @@ def test_tsv_without_quoting_keeps_its_quotation_marks(tmp_path: Path) -> None:
     assert load_source(source(path))["text"][:] == ['"good" film', '5" disk']
 
 
+def test_tsv_without_quoting_loses_no_row(tmp_path: Path) -> None:
+    """A mark that opens one text and one that closes a later one would make one row of both, were they quotes."""
+    path = write(tmp_path / "a.tsv", 'text\tlabel\n"A gem .\t1\nSimply a delight . "\t0\n"quoted"\t1\n')
+    table = load_source(source(path, Columns(label="label")))
+    assert table["text"][:] == ['"A gem .', 'Simply a delight . "', '"quoted"'] and table["label"][:] == ["1", "0", "1"]
+    path = write(tmp_path / "b.tsv", 'text\tlabel\n"two\nlines"\t1\n"quoted"\t0\n')
+    assert load_source(source(path, Columns(label="label")))["text"][:] == ["two\nlines", "quoted"]
+
+
 def test_long_fields_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text,x\n" + "word " * 60_000 + ",1\n")
     assert len(load_source(source(path, Columns()))["text"][0].split()) == 60_000
