@@ -44,7 +44,7 @@ def classify_lines(
     pairs = "{text_pair}" in classifier.facts.template
 
     def rows() -> Iterator[TextInput]:
-        for number, line in enumerate(lines, 1):
+        for number, line in _numbered(lines):
             text = line.rstrip("\r\n")
             if not pairs or not text.strip():
                 yield text
@@ -60,3 +60,16 @@ def classify_lines(
         else:
             shares = {name: round(share, 6) for name, share in found.probabilities.items()}
             print(json.dumps({"label": found.label, "probabilities": shares}, ensure_ascii=False), flush=True)
+
+
+def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Lines from 1 on; what is not UTF-8 is refused."""
+    number, told = 0, "the texts are not UTF-8; save them as UTF-8 first."
+    try:
+        for number, line in enumerate(lines, 1):
+            line.encode()  # a locale that lets anything through marks what it could not read
+            yield number, line
+    except UnicodeEncodeError:
+        raise UserError(f"Line {number}: {told}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"Behind line {number}: {told}") from None  # files are read some lines ahead

@@ -66,9 +66,11 @@ def run(
 @app.command()
 def tour(workspace: WorkspaceOption = None) -> None:
     """Run the packaged tour: clusters, PT, PPT and MetaPT on two tasks in a few minutes."""
+    from metapt_explore.config import load_study
     from metapt_explore.run_terminal import run_in_terminal
+    from metapt_explore.runs.workspace import Workspace
 
-    run_in_terminal("tour", workspace)
+    run_in_terminal(Workspace(workspace).grown_from(load_study("tour")), workspace)
 
 
 @app.command()
@@ -135,6 +137,7 @@ def results(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Print the scores of finished cells."""
+    from metapt_explore.runs.files import json_line
     from metapt_explore.runs.results import results_table, summary_table
     from metapt_explore.runs.workspace import Workspace
 
@@ -149,7 +152,7 @@ def results(
         table = results_table(opened, name)
         if as_json:
             for record in table.to_dict(orient="records"):
-                typer.echo(json.dumps(record))
+                typer.echo(json_line(record))
         elif table.empty:
             typer.echo(f"{name}: nothing is finished yet.")
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from metapt_explore.config import load_study
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.run_terminal import make_console, say
 from metapt_explore.runs import jobs, queue
+from metapt_explore.runs.files import json_line
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.workspace import Workspace
 
@@ -52,7 +52,7 @@ def show_jobs(workspace: Workspace, as_json: bool, wait: bool) -> bool:
     table = queue.jobs_table(workspace)
     if as_json:
         for record in table.to_dict(orient="records"):
-            print(json.dumps({key: None if pd.isna(value) else value for key, value in record.items()}))
+            print(json_line(record))
     elif table.empty:
         say(make_console(), f"No study has been asked for in {workspace.folder}.")
     else:

@@ -106,7 +106,8 @@ def run(
     opened = Workspace(workspace)
     view = TerminalView(make_console())
     try:
-        with working_on(opened, config.name, view.show) as progress:
+        asked = {"until": until, "init_seeds": None if init_seeds is None else list(init_seeds)}
+        with working_on(opened, config.name, view.show, asked) as progress:
             if minutes is not None:
                 progress.deadline = view.began + 60 * minutes
             study = Study(config, opened, progress)
@@ -202,14 +203,14 @@ def parse_until(written: str) -> Until:
 
 
 def run_in_terminal(
-    source: str,
+    source: str | StudyConfig,
     workspace: Path | None,
     minutes: float | None = None,
     init_seeds: list[int] | None = None,
     until: Until = "all",
 ) -> None:
     """Runs a study and prints its table, where the time went, and what it does not prove."""
-    config = load_study(source)
+    config = source if isinstance(source, StudyConfig) else load_study(source)
     opened = Workspace(workspace)
     console = make_console()
     began = time.monotonic()

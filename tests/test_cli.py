@@ -140,7 +140,9 @@ def test_the_queue_on_the_command_line(world: Path, tmp_path: Path, monkeypatch:
     assert "No study has been asked for" in metapt("jobs")
     asked = metapt("run", str(world / "tiny.yaml"), "--queue", "--until", "clusters", "--init-seeds", "0")
     assert "'tiny' is in the queue" in asked and "nothing before it" in asked and "metapt cancel tiny" in asked
-    assert "already: queued" in metapt("run", str(world / "tiny.yaml"), "--queue")
+    again = ("run", str(world / "tiny.yaml"), "--queue", "--until", "clusters")
+    assert "already: queued" in metapt(*again, "--init-seeds", "0")
+    assert "asked for otherwise (initialisation seeds)" in metapt(*again, code=2)
     (line,) = metapt("jobs", "--json").splitlines()
     assert {k: json.loads(line)[k] for k in ("study", "status", "position")} == {
         "study": "tiny", "status": "queued", "position": 1,

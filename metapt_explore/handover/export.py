@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from metapt_explore.config import LabelsConfig, StudyConfig, load_task
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.handover.card import model_card
-from metapt_explore.handover.facts import PROBE_FILE, PROMPT_FILE, PromptFacts
+from metapt_explore.handover.facts import FACTS_FILE, PROBE_FILE, PROMPT_FILE, PromptFacts
 from metapt_explore.handover.peft_format import base_model, has_layout, write_adapter
+from metapt_explore.prompts.stored import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.files import write_bytes
 from metapt_explore.runs.kept_probe import kept_probe, kept_weights
-from metapt_explore.runs.results import fewshot_entries
+from metapt_explore.runs.results import fewshot_entries, tuned_by
 from metapt_explore.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -78,9 +80,14 @@ def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Pa
     chosen = _with_seeds(config, chosen)
     evaluation, prompt, tensor = _find(workspace, config, chosen)
     labels: LabelsConfig = config.auxiliary_tasks if chosen.task is None else _task(config, chosen.task)
+    if evaluation is not None:
+        _refuse_other_words(workspace, evaluation, labels, str(chosen.task))
     facts = _facts(config, chosen, method.name, evaluation, prompt, tensor, labels)
     probe = _probe(evaluation, chosen, facts)
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / FACTS_FILE).exists():
+        for file in (PROBE_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+            (folder / file).unlink(missing_ok=True)  # of a prompt that was exported here before
     save_file({"prompt": tensor.contiguous()}, folder / PROMPT_FILE)
     files = [folder / PROMPT_FILE, facts.save(folder)]
     if probe is not None:
@@ -139,6 +146,17 @@ def _task(config: StudyConfig, name: str) -> LabelsConfig:
     raise UserError(f"The study has no task '{name}'. {nearest(name, config.evaluation.tasks)}")
 
 
+def _refuse_other_words(workspace: Workspace, evaluation: Artifact, labels: LabelsConfig, task: str) -> None:
+    from metapt_explore.prompts.reader import words_key
+
+    tuned = (tuned_by(workspace, evaluation) or evaluation.stage)["config"]
+    if (tuned["template"], tuned["words"]) != (labels.template, json.loads(json.dumps(words_key(labels)))):
+        raise UserError(
+            f"The task '{task}' has another template or other words than those the prompt was tuned with: run the "
+            "study again, or put them back."
+        )
+
+
 def _facts(
     config: StudyConfig,
     chosen: Chosen,
@@ -165,7 +183,7 @@ def _facts(
     own = {key: value for key, value in config.model.model_dump(mode="json").items() if key in MODEL_KEYS}
     return PromptFacts(
         model={key: value for key, value in own.items() if value is not None},
-        model_hash=str(model.identity["model"]),
+        model_hash=str(prompt.stage["inputs"].get("model", model.identity["model"])),
         family=model.family,
         placement=model.placement,
         tokens=int(tensor.shape[0]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def view_of(
         try:
             edited, clusters = _edited(
                 str(artifact.folder), _stamp(artifact), [edit.model_dump_json() for edit in edits],
-                labels is not None,
+                None if labels is None else _key_of(labels, config),
                 _points=points, _written=written, _config=config, _summary=artifact.summary,
                 _embeddings=artifact.stage.get("parents", {}).get("embeddings"),
             )  # fmt: skip
@@ -85,6 +86,12 @@ def view_of(
             st.session_state[error_key(artifact.id)] = str(error)
     found = _with_labels(artifact.summary["clusters"], points, labels)
     return View(name, artifact, points, found, written, ())
+
+
+def _key_of(labels: pd.DataFrame, config: StudyConfig) -> str:
+    """Changes with the labels that were found: they are no part of a clustering's id."""
+    rows = pd.util.hash_pandas_object(labels[["class"]].astype(str), index=True).to_numpy().tobytes()
+    return hashlib.sha256(rows + "".join(config.auxiliary_tasks.labels).encode()).hexdigest()
 
 
 def _stamp(artifact: Artifact) -> int:
@@ -115,7 +122,7 @@ def _edited(
     folder: str,
     changed: int,
     edits: list[str],
-    found_labels: bool,
+    found_labels: str | None,
     *,
     _points: pd.DataFrame,
     _written: pd.DataFrame,
@@ -136,11 +143,11 @@ def _edited(
     )
     labels, strength = made.labels, _points["strength"].to_numpy()
     classes = None
-    if "labels" in (_summary["clusters"] or [{}])[0] or found_labels:
+    if "labels" in (_summary["clusters"] or [{}])[0] or found_labels is not None:
         # Labels that were found are names of classes already; those of the data are values that stand for one.
         by_value = {label.value: name for name, label in _config.auxiliary_tasks.labels.items()}
         own = list(_written["label"])
-        classes = own if found_labels else [by_value.get(value) for value in own]
+        classes = own if found_labels is not None else [by_value.get(value) for value in own]
     clusters = describe(labels, strength, _written["text"].tolist(), made.names, classes)
     return _points.assign(cluster=labels), clusters
 

@@ -15,28 +15,31 @@ from metapt_explore.pages import shared
 from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import say_time
+from metapt_explore.runs.run_all import Until
 from metapt_explore.runs.score_counts import asked_scores, finished_scores
 from metapt_explore.runs.workspace import Workspace
 
 LOG_LINES = 30
 
 
-def start(workspace: Workspace, source: str) -> None:
+def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: list[int] | None = None) -> None:
     """Puts a study into the queue (a button's callback: errors are kept for `show_error`).
 
     Args:
         workspace: The workspace.
-        source: A YAML file or the name of a packaged example.
+        source: A YAML file or the name of a packaged example; what pages added to the study is kept.
+        until: How far.
+        init_seeds: Only these of its initialisation seeds; all when absent.
     """
     state = st.session_state
     state["start_error"] = None
     try:
         if not source.strip():
             raise UserError("Write the path of a study file first, for example studies/mine.yaml.")
-        config = load_study(source.strip())
+        config = workspace.grown_from(load_study(source.strip()))
         for task in config.evaluation.tasks:
             load_task(task)
-        shared.ask(workspace, config, "all")
+        shared.ask(workspace, config, until, init_seeds)
         state["study"] = config.name
     except (UserError, OSError) as error:
         state["start_error"] = str(error)
@@ -49,7 +52,11 @@ def show_error() -> None:
 
 
 def _resume(workspace: Workspace, name: str) -> None:
-    start(workspace, str(workspace.study_folder(name) / "study.yaml"))
+    """Asks again for what was stopped; where that is finished, for all."""
+    state = jobs.own_state(workspace, name)
+    asked = {} if state["status"] in ("done", "partly") else state
+    source = str(workspace.study_folder(name) / "study.yaml")
+    start(workspace, source, asked.get("until") or "all", asked.get("init_seeds"))
 
 
 def progress_of(state: dict[str, Any]) -> float:

@@ -95,7 +95,10 @@ def _add_method(workspace: Workspace, name: str) -> None:
             if kind == "metapt":
                 own |= {"learner": learner, "order": order, "inner_steps": int(inner_steps)}
                 own |= {} if inner_lr == shared_settings.inner_lr else {"inner_lr": inner_lr}
-            with shared.guard():
+            with shared.guard(), queue.queue_lock(workspace):
+                # A process that is starting has read the study already, and would put back what it read.
+                if shared.job_state(workspace, name)["status"] in ("starting", "running"):
+                    raise UserError("A job of this study is at work: cancel it, or add the method when it has ended.")
                 workspace.save_study(with_method(config, own))
                 st.success(shared.plain(f"'{called}' is in the study; Pre-train computes what it lacks."))
 

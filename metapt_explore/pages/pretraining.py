@@ -14,7 +14,7 @@ from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.pages import shared
 from metapt_explore.pages.launch import launch
 from metapt_explore.pretraining.budget import outer_steps
-from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.artifact import Artifact, checkpoint_meta
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.workspace import Workspace
 
@@ -152,6 +152,9 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int,
     finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
     # Earlier attempts count: their seconds stand in the stage from its beginning.
     spent = float(stage.get("seconds", 0.0)) + (time.time() - stage["began"] if status == "running" else 0.0)
+    if status == "interrupted":
+        # Whoever is killed cannot say how long it was at it; its last checkpoint can.
+        spent = max(spent, float(checkpoint_meta(artifact.folder).get("seconds", 0.0)))
     shown = [
         ("Status", "finished" if status == "done" else status),
         ("Outer steps", f"{finished} of {steps}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from metapt_explore.pages import shared
@@ -20,7 +21,8 @@ MOST_TEXTS = 500
 def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second: tuple[str, str]) -> None:
     """Every score of two methods side by side; the one that is chosen is traced back."""
     st.subheader("From a score down to its texts")
-    table = both.results.pivot_table(index=UNIT, columns="method", values="accuracy", dropna=False).dropna(how="all")
+    table = _with_every_start(both).pivot_table(index=UNIT, columns="method", values="accuracy", dropna=False)
+    table = table.dropna(how="all")
     table = (100 * table.reindex(columns=[both.first, both.second])).round(1).reset_index()
     table["difference"] = (table[both.first] - table[both.second]).round(1)
     event: Any = st.dataframe(
@@ -41,9 +43,23 @@ def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second
     if method not in [own.name for own in shared.study_config(workspace, study).methods]:
         st.info("A baseline has no prompt, so there is nothing that was pre-trained behind it.")
         return
+    if pd.isna(row["init_seed"]):
+        st.info("Choose a row with an initialisation seed.")
+        return
     with shared.guard():
         found = lineage(workspace, study, method, str(row["task"]), int(row["data_seed"]), int(row["init_seed"]))
         _show(found)
+
+
+def _with_every_start(both: SideBySide) -> pd.DataFrame:
+    """Scores, with those of a method without initialisation beside every initialisation of the other."""
+    results = both.results
+    unseeded = results["init_seed"].isna()
+    if not unseeded.any() or unseeded.all():
+        return results
+    starts = results.loc[~unseeded, ["task", "data_seed", "init_seed"]].drop_duplicates()
+    repeated = results[unseeded].drop(columns="init_seed").merge(starts, on=["task", "data_seed"])
+    return pd.concat([results[~unseeded], repeated], ignore_index=True)
 
 
 def _show(found: Lineage) -> None:

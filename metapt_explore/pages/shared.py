@@ -83,13 +83,14 @@ def keep_workers(folder: str) -> threading.Thread | None:
     return thread
 
 
-def ask(workspace: Workspace, config: StudyConfig, until: Until) -> None:
+def ask(workspace: Workspace, config: StudyConfig, until: Until, init_seeds: list[int] | None = None) -> None:
     """Puts a study into the queue.
 
     Raises:
         UserError: Where a job of that study runs or waits, or a process works on it with other settings.
     """
-    if not queue.enqueue(workspace, config, until=until):
+    some: dict[str, Any] = {} if init_seeds is None else {"init_seeds": init_seeds}
+    if not queue.enqueue(workspace, config, until=until, **some):
         raise UserError(
             f"A job of the study '{config.name}' runs or waits for its turn: cancel it, or ask again when it has ended."
         )

@@ -128,7 +128,9 @@ def _report(workspace: Workspace, name: str) -> None:
         return
     st.caption("What was asked, the answer, how sure it is and what it was made with; HTML in one file, and Markdown.")
     kept = st.session_state.setdefault("reports", {})
-    key = f"{name} {' '.join(entry['id'] for entry in scored)}"
+    written = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # its margin, say, may have changed
+    finished = [e["id"] for e in workspace.current_index(name) if workspace.artifact(e["id"]).status == "done"]
+    key = f"{name} {written} {' '.join(finished)}"
     if st.button("Write the report", key="make_report"):
         with st.spinner("Writing …"):
             kept.clear()

@@ -168,7 +168,7 @@ class ArtifactWriter(Artifact):
         except (FileNotFoundError, SafetensorError):
             (self.folder / "metrics.jsonl").unlink(missing_ok=True)
             return None
-        meta = _checkpoint_meta(self.folder)
+        meta = checkpoint_meta(self.folder)
         kept = [line for line in read_lines(self.folder / "metrics.jsonl") if line.get("step", 0) < meta["step"]]
         write_bytes(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
         return tensors, meta
@@ -178,7 +178,7 @@ def _checkpoint(folder: Path) -> Path:
     return folder / "checkpoint" / "state.safetensors"
 
 
-def _checkpoint_meta(folder: Path) -> dict[str, Any]:
+def checkpoint_meta(folder: Path) -> dict[str, Any]:
     """What a checkpoint says beside its tensors; empty where there is none."""
     if not _checkpoint(folder).exists():
         return {}
@@ -216,7 +216,7 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
     before = read_json(folder / "stage.json") or {}
     spent = float(before.get("seconds", 0.0)) if isinstance(before, dict) else 0.0
     # Of an attempt that was killed the seconds up to its last checkpoint are known.
-    spent = max(spent, float(_checkpoint_meta(folder).get("seconds", 0.0)))
+    spent = max(spent, float(checkpoint_meta(folder).get("seconds", 0.0)))
 
     def mark(status: str, **more: Any) -> None:
         # Seconds add up over attempts.

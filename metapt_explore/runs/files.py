@@ -26,6 +26,17 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
+def json_line(record: dict[str, Any]) -> str:
+    """One JSON object on a line; what is missing is null, for NaN is no JSON.
+
+    Example:
+        >>> json_line({"accuracy": 0.5, "drift": float("nan"), "nearest": ["a"]})
+        '{"accuracy": 0.5, "drift": null, "nearest": ["a"]}'
+    """
+    plain = {key: None if pd.api.types.is_scalar(value) and pd.isna(value) else value for key, value in record.items()}
+    return json.dumps(plain, allow_nan=False)
+
+
 def write_json(path: Path, tree: Any) -> None:
     """Writes JSON atomically."""
     write_bytes(path, (json.dumps(tree, indent=2, ensure_ascii=False) + "\n").encode())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,10 @@ def request_file(workspace: Workspace, name: str) -> Path:
 
 @contextmanager
 def working_on(
-    workspace: Workspace, name: str, listener: Callable[[State], None] = lambda state: None
+    workspace: Workspace,
+    name: str,
+    listener: Callable[[State], None] = lambda state: None,
+    asked: Mapping[str, Any] | None = None,
 ) -> Iterator[Progress]:
     """Holds a study's lock, and keeps ``job.json`` up to date while the body runs.
 
@@ -102,6 +105,7 @@ def working_on(
         workspace: The workspace.
         name: The study.
         listener: Also told of progress.
+        asked: How much of the study is wanted (``until``, ``init_seeds``), for whoever asks for it again.
 
     Raises:
         UserError: Where another process is working on the study.
@@ -118,7 +122,7 @@ def working_on(
     if not (isinstance(before, dict) and before.get("status") == "starting"):
         # Left over from a process that was killed; a cancel of a job that is just starting counts.
         cancel.unlink(missing_ok=True)
-    head = {"pid": os.getpid(), "began": time.time()}
+    head = {**(asked or {}), "pid": os.getpid(), "began": time.time()}
     last: dict[str, Any] = {"time": 0.0, "stage": ""}
 
     def write(state: State, status: str, **more: Any) -> None:

@@ -33,7 +33,8 @@ from huey import SqliteHuey
 from huey.registry import Message
 from huey.serializer import Serializer
 
-from metapt_explore.config import StudyConfig
+from metapt_explore.config import StudyConfig, to_yaml
+from metapt_explore.errors import UserError
 from metapt_explore.runs import jobs
 from metapt_explore.runs.files import read_json, write_bytes, write_json
 from metapt_explore.runs.gpus import worker_devices
@@ -134,10 +135,12 @@ def enqueue(
         Whether it was put into the queue: not where it waits, or is worked on, already.
 
     Raises:
-        UserError: Where another process is running a study of that name with other settings.
+        UserError: Where another process is running a study of that name with other settings, or the study is in the
+            queue with other settings, seeds or `until`.
     """
     with queue_lock(workspace):
         if jobs.job_state(workspace, study.name)["status"] in jobs.AT_IT:
+            _refuse_another(workspace, study, init_seeds, until)
             return False
         workspace.save_study(study)
         jobs.cancel_file(workspace, study.name).unlink(missing_ok=True)
@@ -156,6 +159,26 @@ def enqueue(
         names.close()
     ensure_workers(workspace)
     return True
+
+
+def _refuse_another(workspace: Workspace, study: StudyConfig, init_seeds: Sequence[int] | None, until: Until) -> None:
+    """Raises a UserError where what is in the queue is not what is asked for now."""
+    request = read_json(jobs.request_file(workspace, study.name))
+    if not isinstance(request, dict):
+        return  # a terminal's or a notebook's
+    seeds = None if init_seeds is None else list(init_seeds)
+    file = workspace.study_folder(study.name) / "study.yaml"
+    parts = {
+        "settings": file.exists() and file.read_text(encoding="utf-8") != to_yaml(study),
+        f"--until {request.get('until')}": request.get("until") != until,
+        "initialisation seeds": request.get("init_seeds") != seeds,
+    }
+    other = [part for part, differs in parts.items() if differs]
+    if other:
+        raise UserError(
+            f"'{study.name}' is in the queue already, asked for otherwise ({', '.join(other)}): cancel it "
+            f"(metapt cancel {study.name}), or ask again when it has ended."
+        )
 
 
 def cancel(workspace: Workspace, name: str) -> None:

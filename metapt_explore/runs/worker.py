@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -87,7 +88,7 @@ def _look_after(
     first = file.stat().st_ino
     while True:
         try:
-            waiting = [(name, request) for name, request in queue.requests(workspace) if not _owned(request)]
+            waiting = _waiting(queue.requests(workspace), busy.is_set())
             if not busy.is_set():
                 if not file.exists() or file.stat().st_ino != first:
                     break  # another file than the one this worker reads: the next worker reads the new one
@@ -106,6 +107,15 @@ def _look_after(
             log.exception("looking after the queue")
         time.sleep(min(1.0, idle / 4))
     consumer.stop_flag.set()
+
+
+def _waiting(requests: Sequence[tuple[str, dict[str, Any]]], busy: bool) -> list[tuple[str, dict[str, Any]]]:
+    """Requests that nobody is at.
+
+    What this worker claimed while it is not busy any more was lost to an error (a full disk, say).
+    """
+    mine = identity()
+    return [(n, r) for n, r in requests if not _owned(r) or (not busy and r.get("worker") == mine)]
 
 
 def _owned(request: dict[str, Any]) -> bool:

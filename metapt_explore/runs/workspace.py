@@ -29,6 +29,8 @@ from metapt_explore.runs.files import read_json, write_bytes, write_json
 DEFAULT = "workspace"
 #: What tells the entries of a study's list apart.
 QUESTION = ("kind", "clustering", "method", "task", "init_seed", "shots")
+#: What a study was before it became another one, beside its ``study.yaml``.
+BEFORE = "study.before.yaml"
 #: Ids that a message lists at most.
 SHOWN = 8
 
@@ -179,6 +181,9 @@ class Workspace:
             (folder / "cost.json").unlink(missing_ok=True)
             write_bytes(file, new.encode())
             return
+        if file.exists():
+            # It may have had clusterings that were edited by hand, or methods that were added on a page.
+            write_bytes(folder / BEFORE, file.read_bytes())
         # In this order: a list that does not fit the settings must never be left behind.
         write_json(folder / "index.json", [])
         # What it cost was the cost of another study.
@@ -187,6 +192,21 @@ class Workspace:
         write_bytes(file, new.encode())
         if content is not None:
             write_json(folder / "tasks.json", content)
+
+    def grown_from(self, config: StudyConfig) -> StudyConfig:
+        """The study of that name in the workspace, where it is this one and more, else this one.
+
+        Pages add clusterings, methods and baselines to the workspace's file only: whoever starts a packaged example
+        again does not ask for them to be thrown away.
+        """
+        file = self.study_folder(config.name) / "study.yaml"
+        if not file.exists():
+            return config
+        try:
+            stored = parse(StudyConfig, read_yaml(file), str(file))
+        except UserError:
+            return config
+        return stored if _only_more(config, stored) else config
 
     def index(self, name: str) -> list[dict[str, Any]]:
         """The study's artifacts in the order of the pipeline.
@@ -268,6 +288,11 @@ def _grown(file: Path, new: StudyConfig) -> bool:
         old = parse(StudyConfig, read_yaml(file), str(file))
     except UserError:
         return False
+    return _only_more(old, new)
+
+
+def _only_more(old: StudyConfig, new: StudyConfig) -> bool:
+    """Whether a study is another one with nothing but more clusterings, methods or baselines (and another title)."""
     lists = ("clusterings", "methods", "baselines")
     rest = {"title": new.title, **{key: getattr(new, key) for key in lists}}
     if old.model_copy(update=rest) != new:

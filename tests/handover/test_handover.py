@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -321,3 +322,36 @@ def test_the_commands(studies: dict[str, tuple[Study, Path]], tmp_path: Path) ->
         input="a good book\n", capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert told.stdout.strip() in ("negative", "positive")
+
+
+def test_another_template_than_the_prompt_was_tuned_with_is_refused(
+    world: Path, finished: Path, tmp_path: Path
+) -> None:
+    """And of what an earlier prompt left in the folder nothing is left beside the new one."""
+    own = Path(shutil.copytree(world, tmp_path / "world"))
+    study = Study(
+        parse(StudyConfig, tiny.study_tree(own, methods=[{"name": "PT", "kind": "pt"}]), "test"), tmp_path / "w"
+    )
+    study.run()
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("prompt.json", "adapter_config.json", "adapter_model.safetensors", "probe.safetensors", "mine.txt"):
+        (out / name).write_text("{}")
+    export_prompt(study.workspace, Chosen("tiny", "PT", "mood", 1), out)
+    assert {file.name for file in out.iterdir()} == {"prompt.json", "prompt.safetensors", "README.md", "mine.txt"}
+    file = Path(study.config.evaluation.tasks[0])
+    before = file.read_text()
+    file.write_text(yaml.safe_dump({**yaml.safe_load(before), "template": "{text} Mood :"}))
+    with pytest.raises(UserError, match="another template or other words than those the prompt was tuned with"):
+        export_prompt(study.workspace, Chosen("tiny", "PT", "mood", 1), out)
+    file.write_text(before)
+    export_prompt(study.workspace, Chosen("tiny", "PT", "mood", 1), out)
+
+
+def test_texts_that_are_no_utf_8_are_named(studies: dict[str, tuple[Study, Path]], tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("a good book\ncaf\u00e9\n".encode("latin-1"))
+    with (tmp_path / "latin.txt").open(encoding="utf-8") as lines, pytest.raises(UserError, match="are not UTF-8"):
+        classify_lines(lines, studies["llama-suffix"][1])
+    through = (tmp_path / "latin.txt").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    with pytest.raises(UserError, match="Line 2: the texts are not UTF-8"):
+        classify_lines(through, studies["llama-suffix"][1])

@@ -9,7 +9,7 @@ import pytest
 import tiny
 import yaml
 
-from metapt_explore.config import StudyConfig, parse
+from metapt_explore.config import MethodConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.runs import preview as preview_module
 from metapt_explore.runs import queue
@@ -113,3 +113,27 @@ def test_the_cost_of_another_run_is_not_shown(own: Study, monkeypatch: pytest.Mo
     changed = own.config.model_copy(update={"title": "another"})
     own.workspace.save_study(changed)
     assert read_cost(own.workspace, "tiny") is None
+
+
+def test_what_pages_added_is_kept_when_an_example_is_started_again(own: Study) -> None:
+    workspace, small = own.workspace, own.config
+    grown = small.model_copy(
+        update={"methods": [*small.methods, MethodConfig(name="labels", kind="pt", start="labels")]}
+    )
+    assert workspace.grown_from(small) == small
+    workspace.save_study(grown)
+    assert workspace.grown_from(small) == grown
+    other = small.model_copy(update={"seed": 99})
+    assert workspace.grown_from(other) == other
+    assert workspace.grown_from(small.model_copy(update={"name": "unheard-of"})).name == "unheard-of"
+    # Who writes another study in its place finds the old one beside it.
+    workspace.save_study(other)
+    kept = workspace.study_folder(small.name) / "study.before.yaml"
+    assert parse(StudyConfig, yaml.safe_load(kept.read_text()), "kept") == grown
+
+
+def test_a_job_says_how_much_was_asked_for(own: Study) -> None:
+    with working_on(own.workspace, "tiny", asked={"until": "clusters", "init_seeds": [0]}):
+        pass
+    state = read_json(own.workspace.study_folder("tiny") / "job.json")
+    assert (state["status"], state["until"], state["init_seeds"]) == ("done", "clusters", [0])

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from pretended import starts, status, study, wait
 
-from metapt_explore.runs import jobs, queue, worker
+from metapt_explore.errors import UserError
+from metapt_explore.runs import jobs, processes, queue, worker
 from metapt_explore.runs.gpus import parse_gpus, worker_devices
 from metapt_explore.runs.workspace import Workspace
 
@@ -32,6 +33,21 @@ def test_a_study_is_asked_for_once_and_stands_in_line(workspace: Workspace, no_w
     asked = dict(queue.requests(workspace))["second"]
     words = worker.command(workspace, "second", asked)
     assert words[-4:] == ["--until", "clusters", "--init-seeds", "0"]
+
+
+def test_what_is_asked_for_otherwise_is_not_passed_over(workspace: Workspace, no_workers: None) -> None:
+    assert queue.enqueue(workspace, study("first"), [0], "clusters")
+    assert not queue.enqueue(workspace, study("first"), [0], "clusters")
+    with pytest.raises(UserError, match=r"asked for otherwise \(--until clusters, initialisation seeds\)"):
+        queue.enqueue(workspace, study("first"))
+    with pytest.raises(UserError, match=r"asked for otherwise \(settings\): cancel it"):
+        queue.enqueue(workspace, study("first").model_copy(update={"seed": 99}), [0], "clusters")
+
+
+def test_what_a_worker_lost_to_an_error_waits_again() -> None:
+    mine, other = {"worker": processes.identity()}, {"worker": None}
+    assert worker._waiting([("a", mine), ("b", other)], busy=True) == [("b", other)]
+    assert worker._waiting([("a", mine), ("b", other)], busy=False) == [("a", mine), ("b", other)]
 
 
 def test_two_tabs_at_the_same_moment_ask_for_one_job(workspace: Workspace, no_workers: None) -> None:
