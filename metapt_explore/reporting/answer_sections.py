@@ -40,7 +40,8 @@ def add_answer(document: Document, record: Record, asked: list[Question], found:
     others = [(q, a) for q, a in zip(asked, found, strict=True) if not q.primary]
     if others:
         corrected = holm([answer.p for _, answer in others])
-        said_of = [_told(answer, p, len(others)) for (_, answer), p in zip(others, corrected, strict=True)]
+        tested = sum(p is not None for p in corrected)
+        said_of = [_told(answer, p, tested) for (_, answer), p in zip(others, corrected, strict=True)]
         document.add(Bullets([f"**{q.text}** {said}" for (q, _), said in zip(others, said_of, strict=True)]))
     if record.study["evaluation"].get("scored_on", "test") != "test":
         document.add(Paragraph(NOT_ON_TEST, note=True))
