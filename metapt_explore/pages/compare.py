@@ -49,7 +49,7 @@ def _questions(workspace: Workspace, name: str, results: pd.DataFrame) -> None:
     st.caption(
         "One test is primary: the mean over tasks, a pair of seeds being the unit. The others are secondary, their "
         "p-values corrected after Holm. *No difference* means that the interval lies within the margin; *cannot tell* "
-        "that it does not, and reaches 0."
+        "that it does not, and reaches 0. A verdict goes by its own interval, which is not corrected."
     )
 
 

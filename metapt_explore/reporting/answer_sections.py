@@ -13,6 +13,7 @@ from metapt_explore.reporting.questions import Question
 from metapt_explore.runs.record import Record
 from metapt_explore.statistics import Comparison
 from metapt_explore.statistics.holm import holm
+from metapt_explore.statistics.words import MOST_PAIRS
 
 #: Comparisons whose figures are drawn; all are in the table.
 DRAWN = 6
@@ -20,8 +21,6 @@ DRAWN = 6
 FIRST = 2
 #: p-values below it count.
 LEVEL = 0.05
-#: Up to so many needed pairs are named.
-MOST_PAIRS = 1000
 
 
 def add_answer(document: Document, record: Record, asked: list[Question], found: list[Comparison]) -> None:

@@ -10,6 +10,8 @@ from metapt_explore.statistics.resampling import SignFlip
 
 #: Fewer independent seeds than this decide nothing.
 FEWEST = 5
+#: Up to so many needed pairs are named.
+MOST_PAIRS = 1000
 #: Fewer than this carry a caveat.
 ENOUGH = 10
 
@@ -208,7 +210,12 @@ def _single(found: Findings) -> str:
 
 
 def _pairs_for(found: Findings, needed: int) -> str:
-    """Pairs in all, and how many more where pairs are independent, so that they can be counted."""
+    """Pairs in all, and how many more where pairs are independent, so that they can be counted.
+
+    More than anyone will compute is said as such: the exact number would look like knowledge.
+    """
+    if needed > MOST_PAIRS:
+        return f"over {MOST_PAIRS:,} pairs"
     if found.estimate.design.kind != "paired":
         return f"about {needed} pairs"
     more = needed - found.pairs
