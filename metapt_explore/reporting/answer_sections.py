@@ -13,12 +13,14 @@ from metapt_explore.reporting.questions import Question
 from metapt_explore.runs.record import Record
 from metapt_explore.statistics import Comparison
 from metapt_explore.statistics.holm import holm
-from metapt_explore.statistics.words import MOST_PAIRS
+from metapt_explore.statistics.words import FEWEST, MOST_PAIRS, NAMES
 
 #: Comparisons whose figures are drawn; all are in the table.
 DRAWN = 6
 #: Of them those that are drawn whatever they say: the primary one and, as a rule, its control.
 FIRST = 2
+#: From so many comparisons on that have too few seeds, they share a line.
+SAID_TOGETHER = 3
 #: p-values below it count.
 LEVEL = 0.05
 
@@ -40,8 +42,14 @@ def add_answer(document: Document, record: Record, asked: list[Question], found:
     if others:
         corrected = holm([answer.p for _, answer in others])
         tested = sum(p is not None for p in corrected)
-        said_of = [_told(answer, p, tested) for (_, answer), p in zip(others, corrected, strict=True)]
-        document.add(Bullets([f"**{q.text}** {said}" for (q, _), said in zip(others, said_of, strict=True)]))
+        undecided = [answer for _, answer in others if answer.independent < FEWEST]
+        short = undecided if len(undecided) >= SAID_TOGETHER else []
+        told = [
+            f"**{question.text}** {_told(answer, p, tested)}"
+            for (question, answer), p in zip(others, corrected, strict=True)
+            if answer not in short
+        ]
+        document.add(Bullets([*told, *([_too_few(short)] if short else [])]))
     if record.study["evaluation"].get("scored_on", "test") != "test":
         document.add(Paragraph(NOT_ON_TEST, note=True))
     if len(record.results) < record.cells:
@@ -65,6 +73,23 @@ def _told(answer: Comparison, corrected: float | None, comparisons: int) -> str:
         return f"{answer.sentence} Corrected for {comparisons} comparisons it still is (p {_equals(corrected)})."
     luck = f"Corrected for {comparisons} comparisons p {_equals(corrected)}: not beyond luck among so many."
     return f"{answer.sentence} {luck}"
+
+
+def _too_few(undecided: list[Comparison]) -> str:
+    """Comparisons that cannot say anything yet, in one line; each has its row in the table of tests."""
+    sides = []
+    for baseline in dict.fromkeys(answer.baseline for answer in undecided):
+        gaps = [
+            f"{answer.method} {points(answer.difference)} ({answer.independent})"
+            for answer in undecided
+            if answer.baseline == baseline
+        ]
+        sides.append(f"against {baseline}: {', '.join(gaps)}")
+    score = NAMES.get(undecided[0].metric, undecided[0].metric)
+    return (
+        f"**Too few seeds to say anything**, in points of {score} (independent seeds; it takes at least {FEWEST}): "
+        f"{'; '.join(sides)}."
+    )
 
 
 def _equals(p: float) -> str:

@@ -112,6 +112,21 @@ def test_shuffled_labels_make_no_difference(world: Path, tmp_path: Path) -> None
     assert "Labels were shuffled on purpose" in make_report(record).markdown()
 
 
+def test_comparisons_with_too_few_seeds_share_a_line(finished: Path) -> None:
+    record = record_of(Workspace(finished), "tiny")
+    assert "Too few seeds" not in make_report(record).markdown()  # MetaPT and PPT against PT: a line each
+    pooled = record.results[record.results["method"] == "PPT"]
+    ahead = pooled.assign(method="Far", accuracy=pooled["accuracy"] + 0.025)
+    methods = [*record.study["methods"], {**record.study["methods"][-1], "name": "Far", "inner_lr": 0.1}]
+    more = replace(
+        record, results=pd.concat([record.results, ahead]), study={**record.study, "methods": methods}, cells=16
+    )
+    lines = make_report(more).markdown().splitlines()
+    (said,) = [line for line in lines if line.startswith("- **Too few seeds to say anything**")]
+    assert "against PPT: Far +2.5 (1); against PT: PPT " in said
+    assert not any(line.startswith("- **Does Far") for line in lines)
+
+
 def test_what_dev_chose_at_the_edge_of_the_grid_is_said(finished: Path) -> None:
     record = record_of(Workspace(finished), "tiny")
     record.results["learning_rate"] = np.where(record.results["method"] == "PT", 0.05, 0.01)
