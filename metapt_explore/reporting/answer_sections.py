@@ -44,12 +44,12 @@ def add_answer(document: Document, record: Record, asked: list[Question], found:
         tested = sum(p is not None for p in corrected)
         undecided = [answer for _, answer in others if answer.independent < FEWEST]
         short = undecided if len(undecided) >= SAID_TOGETHER else []
-        told = [
+        said = [
             f"**{question.text}** {_told(answer, p, tested)}"
             for (question, answer), p in zip(others, corrected, strict=True)
             if answer not in short
         ]
-        document.add(Bullets([*told, *([_too_few(short)] if short else [])]))
+        document.add(Bullets([*said, *([_too_few(short)] if short else [])]))
     if record.study["evaluation"].get("scored_on", "test") != "test":
         document.add(Paragraph(NOT_ON_TEST, note=True))
     if len(record.results) < record.cells:
