@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
@@ -11,8 +9,10 @@ from metapt_explore import plots
 from metapt_explore.errors import UserError
 from metapt_explore.pages import score_lineage, shared
 from metapt_explore.reporting.answer_sections import question_table, task_rows
+from metapt_explore.reporting.over_seeds import over_seeds
+from metapt_explore.reporting.questions import Question
 from metapt_explore.reporting.report import answers
-from metapt_explore.runs.compare_runs import SideBySide, side_by_side
+from metapt_explore.reporting.side_by_side import SideBySide, side_by_side
 from metapt_explore.runs.record import scores_of
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.workspace import Workspace
@@ -27,15 +27,15 @@ def _page(workspace: Workspace, name: str) -> None:
     if results.empty:
         shared.ready(workspace, name, None, "the first few-shot evaluation")
         return
-    with st.spinner("Comparing …"):
-        _questions(workspace, name, results)
-    _any_two(workspace, name, [method.name for method in config.methods], config.evaluation.margin)
-
-
-def _questions(workspace: Workspace, name: str, results: pd.DataFrame) -> None:
-    st.subheader("The study's questions")
     study = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # the margin may have changed
-    asked, found = _answered(str(workspace.folder), name, f"{_stamp(results)} {study}")
+    with st.spinner("Comparing …"):
+        asked, found, joined = _answered(str(workspace.folder), name, f"{_stamp(results)} {study}")
+    _questions(asked, found)
+    _any_two(workspace, name, [method.name for method in config.methods], joined, config.evaluation.margin)
+
+
+def _questions(asked: list[Question], found: list[Comparison]) -> None:
+    st.subheader("The study's questions")
     if not asked:
         st.info("No two methods of this study have scores on all tasks with the same seeds yet.")
         return
@@ -59,13 +59,15 @@ def _stamp(results: pd.DataFrame) -> str:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _answered(folder: str, name: str, stamp: str) -> tuple[list[Any], list[Comparison]]:
-    return answers(scores_of(Workspace(folder), name))
+def _answered(folder: str, name: str, stamp: str) -> tuple[list[Question], list[Comparison], list[str]]:
+    """Questions, answers, and the names under which methods that differ in seeds only are compared together."""
+    record = scores_of(Workspace(folder), name)
+    return *answers(record), list(over_seeds(record.results, record.study).stands_for)
 
 
-def _any_two(workspace: Workspace, name: str, methods: list[str], margin: float) -> None:
+def _any_two(workspace: Workspace, name: str, methods: list[str], joined: list[str], margin: float) -> None:
     st.subheader("Any two methods")
-    choices = _methods(workspace, name, methods)
+    choices = _methods(workspace, name, methods, joined)
     labels = {choice: choice[1] if choice[0] == name else f"{choice[0]}: {choice[1]}" for choice in choices}
     if len(choices) < 2:
         st.info("There is only one method with scores.")
@@ -94,8 +96,8 @@ def _any_two(workspace: Workspace, name: str, methods: list[str], margin: float)
     score_lineage.pairs(workspace, both, first, second)
 
 
-def _methods(workspace: Workspace, name: str, own: list[str]) -> list[tuple[str, str]]:
-    """Methods that have scores: those of this study first, then of the others."""
+def _methods(workspace: Workspace, name: str, own: list[str], joined: list[str]) -> list[tuple[str, str]]:
+    """Methods that have scores: those of this study first, then of the others; `joined` before all."""
     found = []
     for study in [name, *(other for other in shared.study_names(workspace) if other != name)]:
         try:
@@ -104,7 +106,7 @@ def _methods(workspace: Workspace, name: str, own: list[str]) -> list[tuple[str,
             continue
         scored = dict.fromkeys(e["method"] for e in entries if e["kind"] in ("fewshot", "baseline") and e.get("method"))
         order = [m for m in own if m in scored] + [m for m in scored if m not in own] if study == name else list(scored)
-        found += [(study, method) for method in order]
+        found += [(study, method) for method in [*(joined if study == name else ()), *order]]
     return found
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.pages import shared
-from metapt_explore.runs.compare_runs import SideBySide
+from metapt_explore.reporting.side_by_side import SideBySide
 from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.lineage import Lineage
 from metapt_explore.runs.workspace import Workspace
@@ -40,6 +40,11 @@ def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second
         required=True,
     )
     study, method = first if which == both.first else second
+    if members := both.stands_for[0 if which == both.first else 1]:
+        st.info(
+            shared.plain(f"{method} stands for {', '.join(members)}: choose one of them above to trace its scores.")
+        )
+        return
     if method not in [own.name for own in shared.study_config(workspace, study).methods]:
         st.info("A baseline has no prompt, so there is nothing that was pre-trained behind it.")
         return

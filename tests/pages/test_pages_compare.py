@@ -10,7 +10,8 @@ import pytest
 from looking import charts, said
 from streamlit.testing.v1 import AppTest
 
-from metapt_explore.runs.compare_runs import side_by_side
+from metapt_explore.config import StudyConfig
+from metapt_explore.reporting.side_by_side import side_by_side
 from metapt_explore.runs.files import write_json
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.workspace import Workspace
@@ -101,3 +102,21 @@ def test_methods_of_two_studies_on_other_rows_are_not_compared(demo: Workspace) 
     second_study(demo, other_rows=True)
     both = side_by_side(demo, ("demo", "MetaPT"), ("again", "PT"))
     assert both.results.empty and "other few-shot rows there: trec" in both.notes[0]
+
+
+def test_a_method_under_several_clustering_seeds_is_offered_as_one(show: Open, demo: Workspace) -> None:
+    tree = handmade.config().model_dump(mode="json", exclude_unset=True)
+    clustering, (pt, _, meta) = tree["clusterings"][0], tree["methods"]
+    tree["clusterings"] = [{**clustering, "name": f"kmeans-s{seed}", "seed": seed} for seed in (0, 1)]
+    tree["methods"] = [pt, *({**meta, "name": f"MetaPT-s{seed}", "clustering": f"kmeans-s{seed}"} for seed in (0, 1))]
+    names = {"PT": "PT", "PPT": "MetaPT-s0", "MetaPT": "MetaPT-s1"}
+    entries = [entry | {"method": names.get(entry.get("method", ""))} for entry in demo.index("demo")]
+    demo.save_study(StudyConfig.model_validate(tree))
+    write_json(demo.study_folder("demo") / "index.json", entries)
+    both = side_by_side(demo, ("demo", "MetaPT"), ("demo", "PT"))
+    assert both.stands_for == (["MetaPT-s0", "MetaPT-s1"], [])
+    # Means of two draws, 0.625 and 0.70, against 0.50 and 0.60.
+    assert compare(both.results, "MetaPT", "PT").difference == pytest.approx(0.1125)
+    at = show(demo.folder, "compare")
+    assert not at.exception and at.selectbox(key="first_demo").value == ("demo", "MetaPT")
+    assert "stands for MetaPT-s0, MetaPT-s1: choose one of them" in said(at, "info")

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from metapt_explore.reporting.over_seeds import over_seeds
+from metapt_explore.runs.record import scores_of
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.workspace import Workspace
 
@@ -19,12 +21,14 @@ class SideBySide:
         first: What the first method is called there.
         second: The same of the second.
         notes: What was left out, and why.
+        stands_for: Of the first and of the second the methods whose scores it joins; empty where it is one method.
     """
 
     results: pd.DataFrame
     first: str
     second: str
     notes: list[str] = field(default_factory=list)
+    stands_for: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
 
 
 def side_by_side(workspace: Workspace, first: tuple[str, str], second: tuple[str, str]) -> SideBySide:
@@ -35,17 +39,21 @@ def side_by_side(workspace: Workspace, first: tuple[str, str], second: tuple[str
 
     Args:
         workspace: Where both studies are.
-        first: Study and method.
-        second: Study and method that it is compared with.
+        first: Study and method; or what stands for a method under several seeds, see `over_seeds`.
+        second: The same of what it is compared with.
 
     Raises:
         UserError: Where there is no such study.
     """
     names = [method if first[0] == second[0] else f"{study}: {method}" for study, method in (first, second)]
-    tables = []
+    tables, members = [], []
     for (study, method), name in zip((first, second), names, strict=True):
-        table = results_table(workspace, study)
+        table, joined = results_table(workspace, study), []
+        if method not in set(table["method"]):
+            swept = over_seeds(table, scores_of(workspace, study).study)
+            table, joined = swept.results, swept.stands_for.get(method, [])
         tables.append(table[table["method"] == method].assign(method=name, study=study))
+        members.append(joined)
     notes: list[str] = []
     if first[0] != second[0]:
         splits = [_splits(workspace, study) for study in (first[0], second[0])]
@@ -56,7 +64,7 @@ def side_by_side(workspace: Workspace, first: tuple[str, str], second: tuple[str
         if alone := sorted(tasks[0] ^ tasks[1]):
             notes.append(f"Only one of the two has scores on: {', '.join(alone)}.")
         tables = [table[table["task"].isin(same)] for table in tables]
-    return SideBySide(pd.concat(tables, ignore_index=True), names[0], names[1], notes)
+    return SideBySide(pd.concat(tables, ignore_index=True), names[0], names[1], notes, (members[0], members[1]))
 
 
 def _splits(workspace: Workspace, study: str) -> dict[str, str]:
