@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from metapt_explore.pages import job, shared
+from metapt_explore.pages import job, messages, shared
 
 FOLDER = Path(__file__).parent / "pages"
 
@@ -34,7 +34,7 @@ def show() -> None:
         for name, title, address in PAGES
     ]
     chosen = st.navigation(pages)
-    with st.sidebar, shared.guard():
+    with st.sidebar, messages.guard():
         workspace = shared.open_workspace()
         shared.keep_workers(str(workspace.folder))
         shared.pick_study(workspace)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from metapt_explore.config import ClusterEdit
 from metapt_explore.errors import UserError
-from metapt_explore.pages import shared
+from metapt_explore.pages import messages, shared
 from metapt_explore.pages.cluster_view import View, error_key, pending
 from metapt_explore.runs.grow import free_name, with_edited_clustering
 from metapt_explore.runs.workspace import Workspace
@@ -76,7 +76,7 @@ def editor(workspace: Workspace, study: str, view: View) -> None:
     if view.edits:
         _keep(workspace, study, view)
     if st.session_state.get(error_key(key)):
-        st.error(shared.plain(st.session_state[error_key(key)]))
+        st.error(messages.plain(st.session_state[error_key(key)]))
 
 
 def _add(view: View, kind: str) -> None:

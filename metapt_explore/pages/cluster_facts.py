@@ -12,7 +12,7 @@ from metapt_explore import plots
 from metapt_explore.clusters.compare import Comparison, compare_groupings
 from metapt_explore.config import StudyConfig
 from metapt_explore.config.sweep import COUNTED
-from metapt_explore.pages import shared
+from metapt_explore.pages import drawing, messages, shared
 from metapt_explore.pages.cluster_view import View
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.clustering_quality import clustering_quality
@@ -70,19 +70,19 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
         if value is None and key == "dbcv":
             continue  # what was clustered before there was this measure has none
         change = None if value is None or old.get(key) is None else round(value - old[key], digits)
-        shown.append((label, shared.number(value, digits), change, said))
+        shown.append((label, drawing.number(value, digits), change, said))
     for column, (label, text, change, said) in zip(st.columns(len(shown)), shown, strict=True):
         colour = "inverse" if label == "Davies–Bouldin" else "normal"
         column.metric(label, text, delta=change, delta_color=colour, help=said)  # type: ignore[arg-type]
     st.caption(
-        (f"Small figures: the change from {shared.plain(before_name)}. " if before else "")
+        (f"Small figures: the change from {messages.plain(before_name)}. " if before else "")
         + "All but DBCV favour round clusters: compare runs of one algorithm with them rather than two algorithms. "
         "None says whether a clustering makes a better prompt: that stands below, where methods have learned from it."
     )
     if agreement:
         left, right = st.columns(2)
-        left.metric("Adjusted Rand index", shared.number(agreement["adjusted_rand_index"]))
-        right.metric("Adjusted mutual information", shared.number(agreement["adjusted_mutual_information"]))
+        left.metric("Adjusted Rand index", drawing.number(agreement["adjusted_rand_index"]))
+        right.metric("Adjusted mutual information", drawing.number(agreement["adjusted_mutual_information"]))
         st.caption(
             f"Agreement with the groups that the data name, over {agreement['rows']:,} texts: 1 is the same grouping, "
             "about 0 what chance gives."
@@ -92,12 +92,12 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
 def stability(summary: dict[str, Any], found: list[dict[str, Any]]) -> None:
     """How far a clustering comes back with other seeds and on parts of the texts."""
     over_seeds = summary["over_seeds"]
-    shown = [("Stability", shared.number(summary["jaccard"]))]
+    shown = [("Stability", drawing.number(summary["jaccard"]))]
     if over_seeds is not None:
-        shown.append(("Agreement over seeds", shared.number(over_seeds["adjusted_rand_index"])))
+        shown.append(("Agreement over seeds", drawing.number(over_seeds["adjusted_rand_index"])))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value)
-    st.caption(shared.plain(summary["sentence"]))
+    st.caption(messages.plain(summary["sentence"]))
     names = {str(cluster["cluster"]): cluster["name"] for cluster in found}
     rows = [
         {"cluster": names.get(key, key), "Jaccard similarity": round(of["jaccard"], 2), "verdict": of["verdict"]}
@@ -115,7 +115,7 @@ def about(workspace: Workspace, study: str, view: View) -> None:
     usable: dict[str, Any] | None = None
     left_out: dict[int, str] = {}
     if tasks is not None and tasks.status == "done":
-        with shared.guard(tasks.folder):
+        with messages.guard(tasks.folder):
             left_out, usable = _left_out(tasks, view.points), tasks.summary
     rows = []
     for cluster in view.clusters:
@@ -136,7 +136,7 @@ def about(workspace: Workspace, study: str, view: View) -> None:
         "it, on average." + (f" {_used(usable)}" if usable else "")
     )
     counted = all("labels" in cluster for cluster in view.clusters) and not (usable and "not_drawn" in usable["counts"])
-    shared.draw(
+    drawing.draw(
         plots.cluster_sizes(view.clusters),
         "sizes",
         "The length of a bar is the number of texts"
@@ -155,7 +155,7 @@ def _left_out(tasks: Artifact, points: pd.DataFrame) -> dict[int, str]:
     reasons = {int(cluster): str(why) for cluster, why in summary["dropped"].items()}
     if "not_drawn" in summary["counts"]:
         of_row = points.set_index("row")["cluster"]
-        drawn = set(of_row.loc[shared.table(tasks, "tasks")["row"].unique()])
+        drawn = set(of_row.loc[drawing.table(tasks, "tasks")["row"].unique()])
         reasons |= {int(c): "no task drew it" for c in set(of_row) - drawn - {-1} if int(c) not in reasons}
     return reasons
 
@@ -188,20 +188,20 @@ def comparison(view: View, others: dict[str, Artifact], edited_from: str | None)
     first = choices.index(edited_from) if edited_from in choices and not view.edits else 0
     other = st.selectbox("Compare with", choices, index=first, key=f"other_{view.artifact.id}")
     artifact = view.artifact if view.edits and other == choices[0] else others[other]
-    with shared.guard(artifact.folder):
-        labels = shared.table(artifact, "clusters")["cluster"].to_numpy()
+    with messages.guard(artifact.folder):
+        labels = drawing.table(artifact, "clusters")["cluster"].to_numpy()
         named = {int(cluster["cluster"]): str(cluster["name"]) for cluster in artifact.summary["clusters"]}
         found = _compare(view.points["cluster"].to_numpy(), labels)
         left, middle, right = st.columns(3)
-        left.metric("Both, adjusted Rand index", shared.number(found.adjusted_rand_index))
-        middle.metric("Both, adjusted mutual information", shared.number(found.adjusted_mutual_information))
+        left.metric("Both, adjusted Rand index", drawing.number(found.adjusted_rand_index))
+        middle.metric("Both, adjusted mutual information", drawing.number(found.adjusted_mutual_information))
         right.metric("Texts in a cluster of both", f"{found.rows:,}")
-        shared.draw(
+        drawing.draw(
             plots.contingency_map(found.table, view.names, named),
             "contingency",
-            f"Rows: clusters of {shared.plain(view.name)}. Columns: clusters of {shared.plain(other)}. A number is how "
-            "many texts are in both; the colour is its share of the row. A dark cell alone in its row: the cluster is "
-            "inside that one. Both indices: 1 is the same grouping, about 0 what chance gives.",
+            f"Rows: clusters of {messages.plain(view.name)}. Columns: clusters of {messages.plain(other)}. A number is "
+            "how many texts are in both; the colour is its share of the row. A dark cell alone in its row: the cluster "
+            "is inside that one. Both indices: 1 is the same grouping, about 0 what chance gives.",
         )
 
 
@@ -247,7 +247,7 @@ def worth(workspace: Workspace, config: StudyConfig) -> None:
     shown = table.rename(columns=lambda name: name.replace("_", " "))
     numbers = shown.select_dtypes("number").columns
     st.dataframe(shown.round({column: 3 for column in numbers}), key="clusterings", hide_index=True)
-    shared.draw(
+    drawing.draw(
         plots.quality_against_gain(table),
         "worth",
         "Every mark is a clustering: its quality across, and up what the method that learned from it gained downstream "

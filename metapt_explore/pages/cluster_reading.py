@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.pages import shared
+from metapt_explore.pages import drawing, messages
 from metapt_explore.pages.cluster_view import View
 
 #: A browser shows no more texts than this.
@@ -37,7 +37,7 @@ def search_box(view: View) -> pd.Index:
 def draw_map(view: View, found: pd.Index) -> list[int]:
     """Draws the map and returns the rows that are chosen on it."""
     figure = _figure(view, found)
-    event = shared.draw(
+    event = drawing.draw(
         figure,
         f"map_{view.artifact.id}",
         "Every point is a text. Draw a lasso or a box (top right) to read what is inside; click a name to hide a "
@@ -96,7 +96,7 @@ def read(study: str, view: View, chosen: list[int], found: pd.Index) -> None:
     st.caption(f"{cut}, surest first.")
     if chosen or len(found):
         shares = members["cluster"].map(names).value_counts()
-        st.caption(shared.plain("By cluster: " + ", ".join(f"{name} {count:,}" for name, count in shares.items())))
+        st.caption(messages.plain("By cluster: " + ", ".join(f"{name} {count:,}" for name, count in shares.items())))
 
 
 def table_of(view: View, shown: pd.DataFrame, with_cluster: bool) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from metapt_explore.clusters.edit import apply_edits, kmeans_cut
 from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.config import ClusterEdit, ClusteringConfig, StudyConfig
 from metapt_explore.errors import UserError
-from metapt_explore.pages import shared
+from metapt_explore.pages import drawing, messages
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.texts.rows import texts_of
 
@@ -70,7 +70,7 @@ def view_of(
         written: The texts, as `written_of` reads them.
         labels: Labels that were found for them.
     """
-    points = shared.table(artifact, "clusters")
+    points = drawing.table(artifact, "clusters")
     edits = pending(artifact)
     while edits:
         try:
@@ -100,7 +100,7 @@ def _stamp(artifact: Artifact) -> int:
 
 def written_of(texts: Artifact, labels: pd.DataFrame | None) -> pd.DataFrame:
     """The texts, pairs written as one, with the labels that were found in place of the data's own."""
-    rows = shared.table(texts, "texts")
+    rows = drawing.table(texts, "texts")
     written = rows.assign(text=texts_of(rows)) if "text_pair" in rows else rows
     if labels is None:
         return written
@@ -160,4 +160,4 @@ def _vectors(path: str) -> np.ndarray:
         found: np.ndarray = load_file(path)["embeddings"]
         return found
     except (OSError, KeyError) as error:
-        raise UserError(f"{path} cannot be read, and a split needs it: {shared.reason(error)}.") from None
+        raise UserError(f"{path} cannot be read, and a split needs it: {messages.reason(error)}.") from None

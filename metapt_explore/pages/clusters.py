@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.errors import UserError
-from metapt_explore.pages import cluster_editor, cluster_facts, cluster_reading, shared
+from metapt_explore.pages import cluster_editor, cluster_facts, cluster_reading, drawing, messages, shared
 from metapt_explore.pages.cluster_view import View, view_of, written_of
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.workspace import Workspace
@@ -40,27 +40,27 @@ def _page(workspace: Workspace, name: str) -> None:
     }
     edited_from = config.clustering(chosen).like if config.clustering(chosen).algorithm == "edited" else None
     view, written = None, None
-    with shared.guard(artifact.folder):
+    with messages.guard(artifact.folder):
         labels = _found_labels(workspace, name)
-        with shared.guard(texts.folder):
+        with messages.guard(texts.folder):
             written = written_of(texts, labels)
         if written is not None:
             view = view_of(config, chosen, artifact, written, labels)
             _explore(workspace, name, view)
             cluster_facts.about(workspace, name, view)
     # What is wrong with the folder has been said by now; what is whole is shown all the same.
-    with shared.guard(artifact.folder) if view else suppress(UserError, *shared.DAMAGE):
+    with messages.guard(artifact.folder) if view else suppress(UserError, *messages.DAMAGE):
         before = done[edited_from].summary if edited_from in done else None
         cluster_facts.quality(artifact.summary, before, edited_from or "", bool(view and view.edits))
         for entry in shared.entries(workspace, name, "stability", clustering=chosen):
             stability = workspace.artifact(entry["id"])
             if stability.status == "done":
-                with shared.guard(stability.folder):
+                with messages.guard(stability.folder):
                     cluster_facts.stability(stability.summary, artifact.summary["clusters"])
     if view:
         others = {other: found for other, found in done.items() if other != chosen}
         cluster_facts.comparison(view, others, edited_from)
-    with shared.guard():
+    with messages.guard():
         cluster_facts.more(workspace, config, chosen)
         cluster_facts.worth(workspace, config)
 
@@ -76,9 +76,9 @@ def _found_labels(workspace: Workspace, name: str) -> pd.DataFrame | None:
     for entry in shared.entries(workspace, name, "labels"):
         artifact = shared.ready(workspace, name, entry, "labels of the texts")
         if artifact is not None:
-            with shared.guard(artifact.folder):
-                st.info(shared.plain(say_labels(artifact.summary)))
-                return shared.table(artifact, "labels")[["class", "confidence", "source"]]
+            with messages.guard(artifact.folder):
+                st.info(messages.plain(say_labels(artifact.summary)))
+                return drawing.table(artifact, "labels")[["class", "confidence", "source"]]
     return None
 
 
@@ -90,7 +90,7 @@ def _explore(workspace: Workspace, name: str, view: View) -> None:
         st.warning(f"With {f'{len(view.edits)} edits that are' if many else 'an edit that is'} not saved yet.")
 
     def body() -> None:
-        with shared.guard(view.artifact.folder):
+        with messages.guard(view.artifact.folder):
             if st.session_state.pop(cluster_editor.CHANGED, False):
                 st.rerun()
             left, right = st.columns([3, 2])

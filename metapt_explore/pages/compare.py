@@ -7,7 +7,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.errors import UserError
-from metapt_explore.pages import score_lineage, shared
+from metapt_explore.pages import drawing, messages, score_lineage, shared
 from metapt_explore.reporting.answer_sections import question_table, task_rows
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
@@ -41,10 +41,10 @@ def _questions(asked: list[Question], found: list[Comparison]) -> None:
         return
     for question, answer in zip(asked, found, strict=True):
         if question.primary:
-            st.markdown(f"**{shared.plain(question.text)}** :{COLOURS[answer.verdict]}-badge[{answer.verdict}]")
-            st.markdown(f"{shared.plain(answer.sentence)} {shared.plain(answer.to_settle)}")
+            st.markdown(f"**{messages.plain(question.text)}** :{COLOURS[answer.verdict]}-badge[{answer.verdict}]")
+            st.markdown(f"{messages.plain(answer.sentence)} {messages.plain(answer.to_settle)}")
             for caveat in [*answer.caveats, *answer.left_out]:
-                st.caption(shared.plain(caveat))
+                st.caption(messages.plain(caveat))
     st.dataframe(question_table(asked, found).astype(str), key="questions", hide_index=True)
     st.caption(
         "One test is primary: the mean over tasks, a pair of seeds being the unit. The others are secondary, their "
@@ -86,11 +86,11 @@ def _any_two(workspace: Workspace, name: str, methods: list[str], joined: list[s
         return
     both = side_by_side(workspace, first, second)
     for note in both.notes:
-        st.warning(shared.plain(note))
+        st.warning(messages.plain(note))
     try:
         found = compare(both.results, both.first, both.second, margin=margin)
     except UserError as error:
-        st.info(shared.plain(error))
+        st.info(messages.plain(error))
         return
     _show(found, both)
     score_lineage.pairs(workspace, both, first, second)
@@ -111,18 +111,18 @@ def _methods(workspace: Workspace, name: str, own: list[str], joined: list[str])
 
 
 def _show(found: Comparison, both: SideBySide) -> None:
-    st.markdown(f":{COLOURS[found.verdict]}-badge[{found.verdict}] {shared.plain(found.sentence)}")
-    st.caption(shared.plain(" ".join([found.to_settle, *found.caveats, *found.left_out])))
+    st.markdown(f":{COLOURS[found.verdict]}-badge[{found.verdict}] {messages.plain(found.sentence)}")
+    st.caption(messages.plain(" ".join([found.to_settle, *found.caveats, *found.left_out])))
     left, right = st.columns(2)
     with left:
-        shared.draw(
+        drawing.draw(
             plots.difference_forest(found),
             "forest",
             "Difference on each task and in the mean, with 95 % intervals (of single tasks not corrected). Blue "
             "intervals do not reach 0; grey ones do, so nobody can tell.",
         )
     with right:
-        shared.draw(
+        drawing.draw(
             plots.paired_means(both.results, [both.second, both.first]),
             "paired",
             "A line is one pair of seeds: its mean over tasks under each method. Lines that nearly all rise: the "
@@ -137,18 +137,18 @@ def _show(found: Comparison, both: SideBySide) -> None:
     pooled = sources[sources["task"] == "all tasks"]
     whole = found.spread[0] if found.spread else None
     if pooled["share"].notna().any():
-        shared.draw(
+        drawing.draw(
             plots.variance_bars(pooled),
             "variance",
             "The longer a bar, the more a method's score depends on luck; its parts say on which: the few-shot sample "
             "(data seed) or pre-training and its start (initialisation seed).",
         )
     elif len(pooled):
-        st.caption(shared.plain(f"It cannot be split by source: {pooled['note'].iloc[0]}."))
+        st.caption(messages.plain(f"It cannot be split by source: {pooled['note'].iloc[0]}."))
     if whole is not None and whole.ratio is not None:
         between = "" if whole.low is None else f" (95 %: {whole.low:.2f} to {whole.high:.2f})"
         st.caption(
-            shared.plain(
+            messages.plain(
                 f"Standard deviation over seeds, {both.first} / {both.second}: {whole.ratio:.2f}{between}. Below 1 the "
                 "first is steadier."
             )

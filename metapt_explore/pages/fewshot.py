@@ -10,7 +10,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import NOT_ON_TEST, StudyConfig
-from metapt_explore.pages import shared
+from metapt_explore.pages import drawing, messages, shared
 from metapt_explore.run_terminal import caution
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.results import (
@@ -32,7 +32,7 @@ def _page(workspace: Workspace, name: str) -> None:
     for entry in shared.entries(workspace, name, "probe"):
         artifact = workspace.artifact(entry["id"])
         if artifact.status == "done":
-            with shared.guard(artifact.folder):
+            with messages.guard(artifact.folder):
                 _probe(artifact)
 
 
@@ -51,11 +51,11 @@ def _scores(workspace: Workspace, name: str) -> None:
     # A damaged table is named before all of them are read together.
     read = 0
     for artifact in finished:
-        with shared.guard(artifact.folder):
+        with messages.guard(artifact.folder):
             stage = artifact.stage
             _ = stage["seconds"], stage["parents"]["prompt"]
             for part in ("results", "curves"):
-                if shared.table(artifact, part).empty:
+                if drawing.table(artifact, part).empty:
                     raise ValueError(f"{part}.parquet has no rows")
             read += 1
     if read < len(finished):
@@ -68,20 +68,20 @@ def _scores(workspace: Workspace, name: str) -> None:
         _grid(workspace, name, config)
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
     probed = [method.name for method in config.methods if config.reading_of(method).has_probe]
-    with shared.guard():
+    with messages.guard():
         results = results_table(workspace, name)
         _summary(results, config.evaluation.scored_rows)
         if config.evaluation.scored_on != "test":
             st.info(NOT_ON_TEST)
         for sentence in config.reading_sentences:
-            st.info(shared.plain(sentence))
+            st.info(messages.plain(sentence))
         warnings = split_warnings(workspace, name)
         if warnings:
             with st.expander(f"What is odd about the few-shot rows ({len(warnings)})", key="split_warnings"):
                 for warning in warnings:
                     st.text(warning)
         st.subheader("Worth of the start")
-        shared.draw(
+        drawing.draw(
             plots.start_curves(curves_table(workspace, name), methods, config.evaluation.scored_rows),
             "start_curves",
             "Mean accuracy after so many tuning steps, at the learning rate that dev chose; the band goes from "
@@ -91,9 +91,9 @@ def _scores(workspace: Workspace, name: str) -> None:
             + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else ""),
         )
         if probed:
-            st.caption(shared.plain(f"Read beside a probe at the end only, and not drawn: {', '.join(probed)}."))
+            st.caption(messages.plain(f"Read beside a probe at the end only, and not drawn: {', '.join(probed)}."))
         st.subheader("Variance across seeds")
-        shared.draw(
+        drawing.draw(
             plots.seed_spread(*_spread(results, config, methods), config.evaluation.scored_rows),
             "seed_spread",
             "Every point is a pair of a data seed and an initialisation seed; the bar is the mean. Thin lines join the "
@@ -102,14 +102,14 @@ def _scores(workspace: Workspace, name: str) -> None:
         )
         if config.evaluation.more_shots:
             st.subheader("With fewer and with more examples")
-            shared.draw(
+            drawing.draw(
                 plots.efficiency_curve(efficiency_table(workspace, name), methods),
                 "efficiency",
                 "Mean accuracy by the number of labelled examples a class. How far to the left of another line the "
                 "same height is reached says how many labels a method saves.",
             )
         st.subheader("Cost against accuracy")
-        shared.draw(
+        drawing.draw(
             plots.cost_against_accuracy(results, methods),
             "cost",
             "Right: more seconds for one score, its share of pre-training among them (on the machines that computed "
@@ -135,7 +135,7 @@ def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
     asked = asked_of(config)
 
     def body() -> None:
-        with shared.guard():
+        with messages.guard():
             done = finished_of(workspace, name)
             drawn = [str(entry["task"]) for entry in shared.entries(workspace, name, "split")]
             tasks = list(dict.fromkeys([*drawn, *(task for _, task in done)]))
@@ -171,8 +171,8 @@ def _probe(artifact: Artifact) -> None:
     summary = artifact.summary
     ranking, task = summary["ranking"], summary["task"]
     figure, table = plots.probe_dots(ranking), pd.DataFrame([_probed(record) for record in ranking])
-    st.subheader(f"Templates and label words of {shared.plain(task)}")
-    shared.draw(
+    st.subheader(f"Templates and label words of {messages.plain(task)}")
+    drawing.draw(
         figure,
         f"probe_{task}",
         "What the frozen model makes of the few-shot training rows without any prompt (`metapt probe`): the dot is the "

@@ -11,7 +11,7 @@ import streamlit as st
 
 from metapt_explore.config import load_study, load_task
 from metapt_explore.errors import UserError
-from metapt_explore.pages import shared
+from metapt_explore.pages import messages, shared
 from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import say_time
@@ -48,7 +48,7 @@ def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: l
 def show_error() -> None:
     """Says why the last start did not work."""
     if st.session_state.get("start_error"):
-        st.error(shared.plain(st.session_state["start_error"]))
+        st.error(messages.plain(st.session_state["start_error"]))
 
 
 def _resume(workspace: Workspace, name: str) -> None:
@@ -111,7 +111,7 @@ def table(workspace: Workspace) -> None:
     active = any(shared.job_state(workspace, name)["active"] for name in shared.study_names(workspace))
 
     def body() -> None:
-        with shared.guard():
+        with messages.guard():
             st.dataframe(overview(workspace), key="studies", hide_index=True)
 
     st.fragment(body, run_every=shared.POLL if active else None, key="overview")()
@@ -126,7 +126,7 @@ def badge(workspace: Workspace) -> None:
     active = before[0] in shared.ACTIVE
 
     def line() -> None:
-        with shared.guard():
+        with messages.guard():
             now = _signature(workspace, name)
             if now != before:
                 st.rerun()
@@ -134,9 +134,9 @@ def badge(workspace: Workspace) -> None:
             if state["active"]:
                 left = state.get("seconds_left")
                 note = f", {say_time(left)} left" if left is not None else ""
-                st.caption(shared.plain(f"{state['status']}: {progress_of(state):.0%}{note}"))
+                st.caption(messages.plain(f"{state['status']}: {progress_of(state):.0%}{note}"))
             else:
-                st.caption(shared.STATUS_WORDS.get(state["status"], shared.plain(state["status"])))
+                st.caption(shared.STATUS_WORDS.get(state["status"], messages.plain(state["status"])))
 
     st.fragment(line, run_every=shared.POLL if active else None, key="job_badge")()
 
@@ -155,7 +155,7 @@ def panel(workspace: Workspace, name: str) -> None:
     active = shared.job_state(workspace, name)["active"]
 
     def body() -> None:
-        with shared.guard():
+        with messages.guard():
             state = shared.job_state(workspace, name)
             if state["active"] != active:
                 # The clock of this fragment is set where it is defined, so all of the page must run.
@@ -184,13 +184,13 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     share = progress_of(state)
     if status == "queued":
         waiting = [other for other, _ in queue.requests(workspace)]
-        st.info(shared.plain(f"In the queue: {_place(waiting, name)}. It begins by itself."))
+        st.info(messages.plain(f"In the queue: {_place(waiting, name)}. It begins by itself."))
     elif status == "starting":
         st.progress(0.0, text="The process is starting; this takes some seconds.")
     elif status == "running":
         stage, done, total = state.get("stage") or "getting ready", state.get("done"), state.get("total")
         units = f" ({done} of {total})" if total else ""
-        st.progress(share, text=shared.plain(f"{stage}{units}"))
+        st.progress(share, text=messages.plain(f"{stage}{units}"))
         seconds = state.get("seconds_left")
         left = "time left not known yet" if seconds is None else f"about {say_time(seconds)} left"
         st.text(f"{share:.0%} of the study, {left}")
@@ -205,14 +205,14 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
             f"Interrupted at {share:.0%}: its process is gone. What was computed is kept; Resume goes on from there."
         )
     elif status == "failed":
-        st.error(shared.plain(f"The job failed: {state.get('error', 'no reason was written')}"))
+        st.error(messages.plain(f"The job failed: {state.get('error', 'no reason was written')}"))
     else:
         st.info("No job has run this study here; Resume computes what is not there yet.")
     cost = read_cost(workspace, name)
     if cost is not None:
-        st.caption(shared.plain(say_cost(cost)))
+        st.caption(messages.plain(say_cost(cost)))
     for notice in state.get("notices") or []:
-        st.warning(shared.plain(notice))
+        st.warning(messages.plain(notice))
 
 
 def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.errors import UserError
-from metapt_explore.pages import job, shared
+from metapt_explore.pages import job, messages, shared
 from metapt_explore.runs import queue
 from metapt_explore.runs.gpus import gpus
 from metapt_explore.runs.grow import with_method
@@ -42,12 +42,12 @@ def launch(workspace: Workspace, name: str) -> None:
         ):
             _ask(workspace, name, until)
     if st.session_state.get("ask_error"):
-        st.error(shared.plain(st.session_state.pop("ask_error")))
+        st.error(messages.plain(st.session_state.pop("ask_error")))
     _cost(workspace, name)
     job.panel(workspace, name)
 
     def body() -> None:
-        with shared.guard():
+        with messages.guard():
             _queue(workspace, name)
 
     busy = bool(queue.requests(workspace)) or state["active"]
@@ -95,12 +95,12 @@ def _add_method(workspace: Workspace, name: str) -> None:
             if kind == "metapt":
                 own |= {"learner": learner, "order": order, "inner_steps": int(inner_steps)}
                 own |= {} if inner_lr == shared_settings.inner_lr else {"inner_lr": inner_lr}
-            with shared.guard(), queue.queue_lock(workspace):
+            with messages.guard(), queue.queue_lock(workspace):
                 # A process that is starting has read the study already, and would put back what it read.
                 if shared.job_state(workspace, name)["status"] in ("starting", "running"):
                     raise UserError("A job of this study is at work: cancel it, or add the method when it has ended.")
                 workspace.save_study(with_method(config, own))
-                st.success(shared.plain(f"'{called}' is in the study; Pre-train computes what it lacks."))
+                st.success(messages.plain(f"'{called}' is in the study; Pre-train computes what it lacks."))
 
 
 def _ask(workspace: Workspace, name: str, until: str) -> None:
@@ -117,7 +117,7 @@ def _cost(workspace: Workspace, name: str) -> None:
     if cost is None:
         return
     with st.expander(
-        shared.plain(f"Predicted cost: {say_time(cost.seconds)}, {cost.peak_mib / 1024:.1f} GiB"), key="cost_box"
+        messages.plain(f"Predicted cost: {say_time(cost.seconds)}, {cost.peak_mib / 1024:.1f} GiB"), key="cost_box"
     ):
         rows = [
             {

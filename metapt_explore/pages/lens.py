@@ -9,7 +9,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.errors import UserError
-from metapt_explore.pages import shared
+from metapt_explore.pages import drawing, messages, shared
 from metapt_explore.pages.trying import ask
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.results import fewshot_entries
@@ -17,16 +17,16 @@ from metapt_explore.runs.workspace import Workspace
 
 
 def _page(workspace: Workspace, name: str) -> None:
-    with shared.guard():
+    with messages.guard():
         _try(workspace, name)
     st.divider()
     entry = next(iter(shared.entries(workspace, name, "lens")), None)
     artifact = workspace.artifact(entry["id"]) if entry else None
     _offer(workspace, name, artifact)
     if artifact is not None and artifact.status == "done":
-        with shared.guard(artifact.folder):
-            _vectors(shared.table(artifact, "vectors"), [m.name for m in shared.study_config(workspace, name).methods])
-            _alike(shared.table(artifact, "likeness"))
+        with messages.guard(artifact.folder):
+            _vectors(drawing.table(artifact, "vectors"), [m.name for m in shared.study_config(workspace, name).methods])
+            _alike(drawing.table(artifact, "likeness"))
 
 
 def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
@@ -42,16 +42,16 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
         try:
             shared.ask(workspace, shared.study_config(workspace, name), "lens")
         except (UserError, OSError) as error:
-            st.error(shared.plain(error))
+            st.error(messages.plain(error))
             return
         st.rerun()
     job = shared.job_state(workspace, name)
     if active:
         st.info("A job of this study runs or waits; what it looks at is shown when it has ended.")
     elif artifact is not None and artifact.status == "failed":
-        st.error(shared.plain(f"Looking failed: {artifact.stage.get('error', 'no reason was written')}"))
+        st.error(messages.plain(f"Looking failed: {artifact.stage.get('error', 'no reason was written')}"))
     elif artifact is None and job.get("status") == "failed":
-        st.error(shared.plain(f"The job failed: {job.get('error', 'no reason was written')}"))
+        st.error(messages.plain(f"The job failed: {job.get('error', 'no reason was written')}"))
     elif artifact is None:
         st.caption("Nothing has been looked at yet. It computes no prompt and changes no score.")
     elif artifact.status == "done":
@@ -92,7 +92,7 @@ def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
         "hint, not a translation: prompts work by directions that no word has."
     )
     drawn = pretrained if shown in set(pretrained["prompt"]) else vectors[vectors["prompt"] == shown]
-    shared.draw(
+    drawing.draw(
         plots.prompt_health(drawn, methods),
         "health",
         "A point is a vector of a prompt. Right: further from its start. Up: longer than the vocabulary's vectors "
@@ -105,7 +105,7 @@ def _alike(likeness: pd.DataFrame) -> None:
     moved = st.toggle(
         "Compare the ways that they went from their start, not the prompts themselves", value=True, key="lens_moved"
     )
-    shared.draw(
+    drawing.draw(
         plots.likeness_map(likeness, "moved" if moved else "cosine"),
         "likeness",
         "Cosine of two prompts, in their places. Prompts that began from one start are alike whatever they learned, so "
@@ -143,10 +143,10 @@ def _try(workspace: Workspace, name: str) -> None:
     readings = {method.name: config.reading_of(method) for method in config.methods}
     by_rows = [name for name, reading in readings.items() if reading.read != "words" and not reading.has_probe]
     for method, why in left_out.items():
-        st.warning(shared.plain(f"Not shown: {method}. {why}"))
+        st.warning(messages.plain(f"Not shown: {method}. {why}"))
     if by_rows:
-        st.caption(shared.plain(f"Not shown: {', '.join(by_rows)}, whose classes are read by the few-shot rows."))
-    shared.draw(
+        st.caption(messages.plain(f"Not shown: {', '.join(by_rows)}, whose classes are read by the few-shot rows."))
+    drawing.draw(
         plots.class_shares(answer),
         "answer",
         "Probability of each class under each method's prompt, uncalibrated, of the label words against one another"

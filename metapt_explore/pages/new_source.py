@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import Columns, SourceConfig
-from metapt_explore.pages import shared
+from metapt_explore.pages import drawing
 from metapt_explore.runs.new_study import keep_upload
 from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.guess import guess_columns
@@ -113,4 +113,4 @@ def _counted(source: str, stamp: float) -> dict[str, Any]:
 def report(source: SourceConfig) -> None:
     """Lengths, labels, duplicates and what is odd."""
     counted = _counted(source.model_dump_json(), stamp(source))
-    shared.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")
+    drawing.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")

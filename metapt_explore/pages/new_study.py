@@ -21,7 +21,7 @@ from metapt_explore.config import (
     packaged_tasks,
 )
 from metapt_explore.errors import UserError
-from metapt_explore.pages import shared
+from metapt_explore.pages import messages, shared
 from metapt_explore.pages.new_source import KINDS, choose_columns, choose_source, preview, report, stamp, table_of
 from metapt_explore.runs.new_study import SCALES, Scale, new_study, study_name
 from metapt_explore.runs.workspace import Workspace
@@ -63,7 +63,7 @@ def builder(workspace: Workspace) -> None:
     source = choose_source(workspace, str(kind))
     if source is None:
         return
-    with shared.guard():
+    with messages.guard():
         table = table_of(source.model_dump_json(), stamp(source))
         columns = choose_columns(table, source)
         chosen = source.model_copy(update={"columns": columns})
@@ -110,7 +110,7 @@ def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, di
     labels = labels_of(edited.to_dict(orient="records"))
     if unsaid := [of["word"] for of in labels.values() if not can_be_said(of["word"])]:
         st.warning(
-            f"{', '.join(shared.plain(word) for word in unsaid)}: a number is no word that the model would say of a "
+            f"{', '.join(messages.plain(word) for word in unsaid)}: a number is no word that the model would say of a "
             "text. Write a word for each in the column *word*."
         )
     return labels, columns.label is not None
@@ -197,7 +197,7 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         st.warning("The starter model is not on this machine yet: `metapt setup` in a terminal fetches it.")
     # In the body, not a callback: a callback is given what the form held when it was last drawn.
     if st.button("Create it and cluster the texts", key="create", type="primary"):
-        with shared.guard():
+        with messages.guard():
             study = _create(
                 workspace, source, labels, tasks, name=name, scale=scale, labelled=labelled, template=template,
                 limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),

@@ -11,7 +11,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import MethodConfig, StudyConfig
-from metapt_explore.pages import shared
+from metapt_explore.pages import drawing, messages, shared
 from metapt_explore.pages.launch import launch
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.runs.artifact import Artifact, checkpoint_meta
@@ -38,7 +38,7 @@ FOLLOWED, FOLLOW_TO = "pretraining_followed", "pretraining_follow_to"
 
 def _page(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
-    with shared.guard():
+    with messages.guard():
         launch(workspace, name)
     st.subheader("Losses, task by task")
     pretrained = [method.name for method in config.methods if method.kind != "pt"]
@@ -67,7 +67,7 @@ def _page(workspace: Workspace, name: str) -> None:
         state[FOLLOWED] = (method, seed)
 
     def curves() -> None:
-        with shared.guard():
+        with messages.guard():
             if active and state.get(FOLLOWED) == (method, seed):
                 now = _at_work(workspace, name, pretrained, seeds)
                 if now and now != (method, seed):
@@ -77,7 +77,7 @@ def _page(workspace: Workspace, name: str) -> None:
             _curves(workspace, name, config, chosen, entry)
 
     st.fragment(curves, run_every=shared.POLL if active else None, key="live_curves")()
-    with shared.guard():
+    with messages.guard():
         _agreements(workspace, name)
 
 
@@ -99,16 +99,16 @@ def _agreements(workspace: Workspace, name: str) -> None:
         artifact = workspace.artifact(entry["id"])
         if artifact.status != "done":
             continue
-        with shared.guard(artifact.folder):
+        with messages.guard(artifact.folder):
             at = f"the prompt of {entry['method']}" if entry.get("method") else "the start that all methods share"
             st.subheader("Do tasks agree?")
-            shared.draw(
-                plots.agreement_map(shared.table(artifact, "agreement"), artifact.summary["tasks"]),
+            drawing.draw(
+                plots.agreement_map(drawing.table(artifact, "agreement"), artifact.summary["tasks"]),
                 f"agreement_{artifact.id}",
-                f"Cosine of the gradients of two tasks at {shared.plain(at)}, corrected for noise. Blue: they pull the "
-                "prompt the same way; vermilion: against one another. Auxiliary tasks that are blue among themselves "
-                "are nearly one task, and learning from them apart adds little to pooling them. Right of the line: "
-                "whether a step on an auxiliary task helps a downstream task.",
+                f"Cosine of the gradients of two tasks at {messages.plain(at)}, corrected for noise. Blue: they pull "
+                "the prompt the same way; vermilion: against one another. Auxiliary tasks that are blue among "
+                "themselves are nearly one task, and learning from them apart adds little to pooling them. Right of "
+                "the line: whether a step on an auxiliary task helps a downstream task.",
             )
 
 
@@ -123,7 +123,7 @@ def _curves(
         return
     # In front of the prompt's guard: what is read here is not the prompt's.
     names = _names(workspace, name, method)
-    with shared.guard(artifact.folder):
+    with messages.guard(artifact.folder):
         if status == "failed":
             shared.ready(workspace, name, entry, what, job_shown=True)
         elif status != "done" and not shared.job_state(workspace, name)["active"]:
@@ -144,7 +144,7 @@ def _curves(
         figure = plots.meta_loss(metrics, names)
         caption = CAPTION_POOLED if method.kind == "ppt" else CAPTION_META
         told = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
-        shared.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topics else ""))
+        drawing.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topics else ""))
 
 
 def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int, rows: int) -> None:
@@ -226,7 +226,7 @@ def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, s
         return _cluster_words(workspace, name, method)
     clusters = _done(workspace, name, "clusters", method)
     if clusters is not None:
-        with shared.guard(clusters.folder):
+        with messages.guard(clusters.folder):
             return {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters.summary["clusters"]}
     return {}
 
@@ -238,8 +238,8 @@ def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dic
     for artifact, columns in zip(artifacts, (["task", "label", "row"], ["row", "cluster"]), strict=True):
         if artifact is None:
             return {}
-        with shared.guard(artifact.folder):
-            found.append(shared.table(artifact, artifact.stage["kind"])[columns])
+        with messages.guard(artifact.folder):
+            found.append(drawing.table(artifact, artifact.stage["kind"])[columns])
     if len(found) < 2:
         return {}
     tasks, clusters = found

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.pages import shared
+from metapt_explore.pages import messages, shared
 from metapt_explore.reporting.side_by_side import SideBySide
 from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.lineage import Lineage
@@ -35,14 +35,14 @@ def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second
         "Of which method?",
         [both.first, both.second],
         default=both.first,
-        format_func=shared.plain,  # options are Markdown
+        format_func=messages.plain,  # options are Markdown
         key="lineage_of",
         required=True,
     )
     study, method = first if which == both.first else second
     if members := both.stands_for[0 if which == both.first else 1]:
         st.info(
-            shared.plain(f"{method} stands for {', '.join(members)}: choose one of them above to trace its scores.")
+            messages.plain(f"{method} stands for {', '.join(members)}: choose one of them above to trace its scores.")
         )
         return
     if method not in [own.name for own in shared.study_config(workspace, study).methods]:
@@ -51,7 +51,7 @@ def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second
     if pd.isna(row["init_seed"]):
         st.info("Choose a row with an initialisation seed.")
         return
-    with shared.guard():
+    with messages.guard():
         found = lineage(workspace, study, method, str(row["task"]), int(row["data_seed"]), int(row["init_seed"]))
         _show(found)
 
@@ -70,9 +70,9 @@ def _with_every_start(both: SideBySide) -> pd.DataFrame:
 def _show(found: Lineage) -> None:
     st.code(str(found), language=None, wrap_lines=True)
     st.caption("What was made of what, down to the source, with the versions and the commands that make it again.")
-    with st.expander("The labelled rows: train, dev and test", key="lineage_rows"), shared.guard():
+    with st.expander("The labelled rows: train, dev and test", key="lineage_rows"), messages.guard():
         st.dataframe(found.rows().head(MOST_TEXTS), key="lineage_rows_table", hide_index=True)
-    with st.expander("The texts that were pre-trained on, the most drawn first", key="lineage_texts"), shared.guard():
+    with st.expander("The texts that were pre-trained on, the most drawn first", key="lineage_texts"), messages.guard():
         texts = found.texts()
         if texts.empty:
             st.caption("The prompt was not pre-trained: there is none.")

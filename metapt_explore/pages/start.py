@@ -6,7 +6,7 @@ import streamlit as st
 
 from metapt_explore import setup_starter
 from metapt_explore.errors import UserError
-from metapt_explore.pages import job, shared
+from metapt_explore.pages import job, messages, shared
 from metapt_explore.runs import example_study
 from metapt_explore.runs.overview import Step, pipeline
 from metapt_explore.runs.workspace import Workspace
@@ -76,7 +76,7 @@ def _open_example(workspace: Workspace) -> None:
     try:
         shared.look_at(example_study.open_example(workspace))
     except (UserError, OSError) as error:
-        st.error(shared.plain(error))
+        st.error(messages.plain(error))
         return
     st.rerun()
 
@@ -87,7 +87,7 @@ def _pipeline(workspace: Workspace, name: str) -> None:
     for box, step in zip(st.columns(len(steps)), steps, strict=True):
         with box.container(border=True, height="stretch"):
             st.page_link(shared.page_file(PAGES[step.name]), label=step.name, icon=SIGNS.get(step.status, NOTHING))
-            st.caption(shared.plain(_said(step)))
+            st.caption(messages.plain(_said(step)))
 
 
 def _said(step: Step) -> str:
@@ -97,8 +97,8 @@ def _said(step: Step) -> str:
 def _here(workspace: Workspace) -> None:
     name = st.session_state.get("study")
     if name:
-        st.subheader(shared.plain(name))
-        with shared.guard():
+        st.subheader(messages.plain(name))
+        with messages.guard():
             shared.entries(workspace, name)
             if (workspace.study_folder(name) / "study.yaml").exists():
                 _pipeline(workspace, name)
@@ -119,9 +119,9 @@ def _here(workspace: Workspace) -> None:
 
 st.title("metapt_explore")
 st.markdown(ABOUT)
-with shared.guard():
+with messages.guard():
     opened_workspace = shared.open_workspace()
-    with shared.guard():
+    with messages.guard():
         _here(opened_workspace)
     st.subheader("Begin something")
     _begin(opened_workspace)

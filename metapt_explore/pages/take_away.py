@@ -14,7 +14,7 @@ import streamlit as st
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError
-from metapt_explore.pages import shared
+from metapt_explore.pages import messages, shared
 from metapt_explore.runs.results import fewshot_entries
 from metapt_explore.runs.workspace import Workspace
 
@@ -25,10 +25,10 @@ PATIENCE = 300
 
 def _page(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
-    with shared.guard():
+    with messages.guard():
         _prompt(workspace, name, config)
     st.divider()
-    with shared.guard():
+    with messages.guard():
         _report(workspace, name)
     st.divider()
     _study(workspace, name)
@@ -82,7 +82,7 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
             key="download_export",
             on_click="ignore",
         )
-        st.caption(shared.plain(f"In it: {', '.join(sorted(files))}."))
+        st.caption(messages.plain(f"In it: {', '.join(sorted(files))}."))
         with st.expander("The model card, with the lines that use it", key="card", expanded=True):
             st.code(files["README.md"].decode(), language="markdown", wrap_lines=True)
     setting = ["--out", "my-prompt", "--workspace", str(workspace.folder)]
@@ -156,7 +156,7 @@ def _study(workspace: Workspace, name: str) -> None:
         "All settings in one file. Whoever has it and the texts makes the same scores again; these commands are all "
         "it takes."
     )
-    with shared.guard():
+    with messages.guard():
         st.download_button(
             "Download study.yaml", file.read_bytes(), f"{name}.yaml", "text/yaml", key="study_yaml", on_click="ignore"
         )
@@ -167,7 +167,7 @@ def _study(workspace: Workspace, name: str) -> None:
         f"metapt report {name} --record    # with the scores, without a text: to be published",
         language="bash",
     )
-    with st.expander("Look at it", key="study_text"), shared.guard():
+    with st.expander("Look at it", key="study_text"), messages.guard():
         st.code(file.read_text(encoding="utf-8"), language="yaml", wrap_lines=True)
 
 

@@ -6,18 +6,18 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.pages import shared
+from metapt_explore.pages import drawing, messages, shared
 from metapt_explore.pages.new_study import builder
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.workspace import Workspace
 
 
 def _page(workspace: Workspace, name: str) -> None:
-    st.subheader(f"Texts of {shared.plain(name)}")
+    st.subheader(f"Texts of {messages.plain(name)}")
     entry = next(iter(shared.entries(workspace, name, "texts")), None)
     texts = shared.ready(workspace, name, entry, "the pre-training texts")
     if texts is not None:
-        with shared.guard(texts.folder):
+        with messages.guard(texts.folder):
             _decontamination(texts, shared.study_config(workspace, name))
 
 
@@ -33,7 +33,7 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
             pd.DataFrame({"reason": list(dropped), "texts": list(dropped.values())}),
             key="dropped",
             hide_index=True,
-            column_config=shared.counted("texts"),
+            column_config=drawing.counted("texts"),
         )
     st.caption(
         f"Texts that equal or nearly equal one of the {summary['held_out_rows']:,} dev and test rows of the tasks "
@@ -41,24 +41,24 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
     )
     own_labels = config.labelling is None and config.auxiliary_tasks.classes == "labels"
     with st.expander("Report of the source, before anything was dropped", key="report_box"):
-        shared.data_report(summary["report"], own_labels)
+        drawing.data_report(summary["report"], own_labels)
     if leaks:
         with st.expander("Dropped because of a dev or test row", key="leaks_box"):
-            st.dataframe(shared.table(texts, "leaks"), key="leaks", hide_index=True)
+            st.dataframe(drawing.table(texts, "leaks"), key="leaks", hide_index=True)
 
 
 def _whole() -> None:
     st.title("Texts")
-    with shared.guard():
+    with messages.guard():
         workspace = shared.open_workspace()
         name = st.session_state.get("study")
         if name:
-            with shared.guard():
+            with messages.guard():
                 _page(workspace, name)
             st.divider()
         else:
             st.info(
-                f"There is no study in {shared.plain(workspace.folder)} yet. Begin with your texts here, start the "
+                f"There is no study in {messages.plain(workspace.folder)} yet. Begin with your texts here, start the "
                 "tour on the Start page, or run `metapt run STUDY.yaml` in a terminal."
             )
         builder(workspace)
