@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from metapt_explore.config import tuning_terms
@@ -83,11 +83,11 @@ def _tuned_alike(method: dict[str, Any], other: dict[str, Any]) -> bool:
 def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
     """The questions that a study's methods can answer, the primary one first.
 
-    Primary is the first MetaPT method whose groups are not random, against the first PPT: the claim under test. The
-    others are: the same against a further PPT on the same terms, against its own random groups (do the
-    clusters matter, or would any groups do?), every further PPT, and every PT that is tuned or read otherwise, against
-    the first (another recipe), each pre-trained method against PT (and against the PT that is tuned and read as it is),
-    and PPT against a PT that may tune for as long.
+    Primary is the first MetaPT method whose groups are not random, against the first PPT: the claim under test; in a
+    study without MetaPT methods the first of the others. These are: the same against a further PPT on the same terms,
+    against its own random groups (do the clusters matter, or would any groups do?), every further PPT, and every PT
+    that is tuned or read otherwise, against the first (another recipe), each pre-trained method against PT (and against
+    the PT that is tuned and read as it is), and PPT against a PT that may tune for as long.
 
     Args:
         study: The study's settings as plain values (`Record.study`).
@@ -144,4 +144,7 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         if longer and method not in pooled[1:]:
             text = f"Does {method['name']} beat spending the same rows on tuning?"
             found.append(Question(text, method["name"], longer[0]["name"]))
+    # Asked of the study, not of what is finished: the primary test must not change while scores come in.
+    if found and all(method["kind"] != "metapt" for method in study["methods"]):
+        found[0] = replace(found[0], primary=True)
     return sorted(found, key=lambda question: not question.primary)

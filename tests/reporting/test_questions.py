@@ -64,9 +64,13 @@ def test_every_further_pooled_recipe_is_compared_with_the_first() -> None:
     methods = [{"name": name, "kind": "ppt"} for name in ("PPT", "PPT soup", "PPT mixed")]
     found = questions_of({"clusterings": [], "methods": methods}, ["PPT", "PPT soup", "PPT mixed"])
     assert [(q.method, q.baseline, q.primary) for q in found] == [
-        ("PPT soup", "PPT", False),
+        ("PPT soup", "PPT", True),  # without a MetaPT method the first question is the primary one
         ("PPT mixed", "PPT", False),
     ]
+    # A MetaPT method that has no scores yet keeps its place.
+    later = [*methods, {"name": "MetaPT", "kind": "metapt", "clustering": "k"}]
+    study = {"clusterings": [{"name": "k", "algorithm": "kmeans"}], "methods": later}
+    assert not any(question.primary for question in questions_of(study, ["PPT", "PPT soup", "PPT mixed"]))
 
 
 def test_methods_that_are_read_alike_are_compared_with_one_another() -> None:
