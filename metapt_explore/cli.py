@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from metapt_explore.cli_data import data_app, task_app
+from metapt_explore.cli_explain import add_explaining_commands
 from metapt_explore.cli_jobs import WorkspaceOption, add_job_commands
+from metapt_explore.cli_prompt import add_prompt_commands
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError
 
 app = typer.Typer(
@@ -194,119 +196,8 @@ def report(
         typer.echo(str(file))
 
 
-@app.command()
-def lineage(
-    study: Annotated[str, typer.Argument(help="A study of the workspace, or its YAML file.")],
-    method: Annotated[str, typer.Option(help="One of its methods.")],
-    task: Annotated[str, typer.Option(help="One of its tasks.")],
-    data_seed: Annotated[int | None, typer.Option(help="Data seed (default: the study's first).")] = None,
-    init_seed: Annotated[int | None, typer.Option(help="Initialisation seed (default: the study's first).")] = None,
-    shots: Annotated[int | None, typer.Option(help="One of evaluation.more_shots (default: the study's own).")] = None,
-    texts: Annotated[Path | None, typer.Option(help="CSV file for the texts behind the prompt.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, without texts.")] = False,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Show everything behind one score: artifacts, texts and how often each was drawn, versions, commands."""
-    from metapt_explore.lineage_terminal import show_lineage
-    from metapt_explore.runs.workspace import Workspace
-
-    seeds = {"data_seed": data_seed, "init_seed": init_seed, "shots": shots}
-    show_lineage(Workspace(workspace), study, method, task, texts, as_json, **seeds)
-
-
-@app.command()
-def agreement(
-    study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
-    method: Annotated[str | None, typer.Option(help="At this method's prompt (default: the common start).")] = None,
-    clustering: Annotated[str | None, typer.Option(help="Whose clusters (default: the method's).")] = None,
-    init_seed: Annotated[int | None, typer.Option(help="Initialisation seed (default: the study's first).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, a pair of tasks each.")] = False,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Do auxiliary tasks pull the prompt where downstream tasks want it? Cosines of gradients, corrected for noise."""
-    from metapt_explore.agreement_terminal import agreement_in_terminal
-
-    agreement_in_terminal(study, method, clustering, init_seed, as_json, workspace)
-
-
-@app.command()
-def lens(
-    study: Annotated[str, typer.Argument(help="A study of the workspace, or its YAML file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, a vector each.")] = False,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Show what the finished prompts look like beside the vocabulary: nearest tokens, length, drift."""
-    from metapt_explore.lens_terminal import lens_in_terminal
-
-    lens_in_terminal(study, workspace, as_json)
-
-
-@app.command(name="try", hidden=True)
-def try_sentences(
-    study: Annotated[str, typer.Argument(help="A study of the workspace.")],
-    task: Annotated[str, typer.Option(help="One of its tasks.")],
-    init_seed: Annotated[int, typer.Option(help="Initialisation seed.")],
-    data_seed: Annotated[int, typer.Option(help="Data seed.")],
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Read sentences as JSON strings from standard input; answer each with every method's class probabilities."""
-    from metapt_explore.try_terminal import answer_sentences
-
-    answer_sentences(sys.stdin, study, task, init_seed, data_seed, workspace)
-
-
-@app.command()
-def export(
-    study: Annotated[str, typer.Argument(help="A study of the workspace.")],
-    method: Annotated[str, typer.Option(help="One of its methods.")],
-    out: Annotated[Path, typer.Option(help="Folder to write to.")],
-    task: Annotated[
-        str | None, typer.Option(help="The prompt tuned on this task (default: the pre-trained one).")
-    ] = None,
-    data_seed: Annotated[int | None, typer.Option(help="Data seed of the tuning (default: the first).")] = None,
-    init_seed: Annotated[int | None, typer.Option(help="Initialisation seed (default: the study's first).")] = None,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Write a prompt into a folder of its own: safetensors, a model card, a PEFT adapter where PEFT has the layout."""
-    from metapt_explore.handover.export import Chosen, export_prompt
-    from metapt_explore.runs.workspace import Workspace
-
-    for file in export_prompt(Workspace(workspace), Chosen(study, method, task, data_seed, init_seed), out):
-        typer.echo(str(file))
-
-
-@app.command()
-def classify(
-    prompt: Annotated[Path, typer.Option(help="A folder that `metapt export` wrote.")],
-    calibration: Annotated[
-        str | None,
-        typer.Option(help="none, content_free or batch_mean (default: as the study did)."),
-    ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Texts that are looked at together.")] = 64,
-    labels_only: Annotated[bool, typer.Option("--labels-only", help="Only the label, a line each.")] = False,
-    model: Annotated[str | None, typer.Option(help="Where the same model lies on this machine.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
-) -> None:
-    """Classify texts from standard input, one a line, with an exported prompt; a JSON object a line, as they come."""
-    from metapt_explore.classify_terminal import classify_lines
-
-    classify_lines(sys.stdin, prompt, calibration, batch, labels_only, model, device)
-
-
-@app.command(name="leave-one-out")
-def leave_one_out(
-    study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
-    method: Annotated[str, typer.Option(help="One of its methods that learns from clusters.")],
-    out: Annotated[
-        Path | None, typer.Option(help="YAML file to write (default: beside the study in the workspace).")
-    ] = None,
-    run: Annotated[bool, typer.Option("--run", help="Run it: a complete pre-training for each cluster.")] = False,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Write the study that leaves out one cluster at a time; with --run, say which cluster helps which task."""
-    from metapt_explore.leave_one_out_terminal import leave_one_out_in_terminal
-
-    leave_one_out_in_terminal(study, method, out, run, workspace)
+add_explaining_commands(app)
+add_prompt_commands(app)
 
 
 @app.command()
