@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.config import load_study, load_task
+from metapt_explore.config import StudyConfig, load_study, load_task
 from metapt_explore.errors import UserError
 from metapt_explore.pages import messages, shared
 from metapt_explore.runs import jobs, queue
@@ -32,23 +32,40 @@ def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: l
         init_seeds: Only these of its initialisation seeds; all when absent.
     """
     state = st.session_state
-    state["start_error"] = None
+    state["start_error"] = state["start_note"] = None
     try:
         if not source.strip():
             raise UserError("Write the path of a study file first, for example studies/mine.yaml.")
-        config = workspace.grown_from(load_study(source.strip()))
+        asked = load_study(source.strip())
+        config = workspace.grown_from(asked)
         for task in config.evaluation.tasks:
             load_task(task)
         shared.ask(workspace, config, until, init_seeds)
         state["study"] = config.name
+        state["start_note"] = _kept(asked, config, workspace.study_folder(config.name) / "study.yaml")
     except (UserError, OSError) as error:
         state["start_error"] = str(error)
 
 
+def _kept(asked: StudyConfig, config: StudyConfig, file: Path) -> str | None:
+    """What of a started study does not stand in the file that was named: whoever took it out there must hear of it."""
+    more = [
+        entry.name
+        for part in ("clusterings", "methods", "baselines")
+        for entry in getattr(config, part)
+        if entry.name not in {other.name for other in getattr(asked, part)}
+    ]
+    if not more:
+        return None
+    return f"Kept from an earlier start or a page: {', '.join(more)}. What is not wanted is to be taken out of {file}."
+
+
 def show_error() -> None:
-    """Says why the last start did not work."""
+    """Says why the last start did not work, or what it kept."""
     if st.session_state.get("start_error"):
         st.error(messages.plain(st.session_state["start_error"]))
+    if st.session_state.get("start_note"):
+        st.info(messages.plain(st.session_state["start_note"]))
 
 
 def _resume(workspace: Workspace, name: str) -> None:

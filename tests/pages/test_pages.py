@@ -14,7 +14,7 @@ import pytest
 from looking import PAGES, TITLES, charts, decoded, metrics, said
 from streamlit.testing.v1 import AppTest
 
-from metapt_explore.config import StudyConfig
+from metapt_explore.config import MethodConfig, StudyConfig, load_study
 from metapt_explore.runs import queue
 from metapt_explore.runs.files import write_json
 from metapt_explore.runs.results import results_table, summary_table
@@ -90,6 +90,14 @@ def test_a_study_file_is_started_by_its_path(
     at.text_input(key="study_path").set_value(str(world / "tiny.yaml"))
     at.button(key="start_study").click().run()
     assert asked == ["tiny"] and not at.error
+    assert "Kept" not in said(at, "info")
+    # A method that only the workspace's file has is kept, and whoever took it out of his own file hears of it.
+    config = load_study(world / "tiny.yaml")
+    more = MethodConfig(name="PT from labels", kind="pt", start="labels")
+    Workspace(tmp_path).save_study(config.model_copy(update={"methods": [*config.methods, more]}))
+    at.text_input(key="study_path").set_value(str(world / "tiny.yaml"))
+    at.button(key="start_study").click().run()
+    assert "Kept from an earlier start or a page: PT from labels." in said(at, "info")
 
 
 # -------------------------------------------------------------------------------------- finished
