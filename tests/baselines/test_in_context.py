@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from baseline_setting import plain_scores, setting_of, split
+from small_setting import plain_scores, setting_of, split
 from transformers import AutoModelForCausalLM
 
 from metapt_explore.baselines.in_context import behind, demonstration_tokens, draw, in_context, prefix_view

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import tiny
 import torch
-from baseline_setting import setting_of
 from kept import KeptInMemory, StopAt
+from small_setting import setting_of
 
 from metapt_explore.baselines import setfit
 from metapt_explore.baselines.full import full

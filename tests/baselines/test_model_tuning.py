@@ -10,7 +10,7 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
-from baseline_setting import plain_scores, setting_of
+from small_setting import plain_scores, setting_of
 from transformers import AutoModelForCausalLM
 
 from metapt_explore.baselines import model_tuning

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from baseline_setting import setting_of, split
+from small_setting import setting_of, split
 
 from metapt_explore.baselines import setfit
 from metapt_explore.baselines.fine_tuning import Weights, train_best

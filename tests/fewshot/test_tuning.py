@@ -8,16 +8,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import tiny
 import torch
 import torch.nn.functional as F
 from kept import KeptInMemory, StopAt
+from small_setting import split
 
 from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig, VerbalizerConfig
 from metapt_explore.errors import Cancelled
 from metapt_explore.fewshot import checkpoint
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
-from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.fewshot.scoring import measure
 from metapt_explore.fewshot.some_rows import balanced_part
 from metapt_explore.fewshot.tuning import Outcome, _soups, choose, tune
 from metapt_explore.fewshot.tuning_steps import epoch_rows
@@ -31,15 +31,6 @@ LABELS = LabelsConfig(template="{text} Sentiment :", labels={"negative": "negati
 @pytest.fixture(scope="module")
 def backbone(world: Path) -> CausalBackbone:
     return load_backbone(ModelConfig(name=str(world / "lm"), dtype="float32", device="cpu"))
-
-
-def split(offset: int, rows: int) -> Split:
-    texts = [
-        f"the {tiny.FEELINGS[('negative', 'positive')[row % 2]][(row + offset) % 5]} w{(7 * row + offset) % 40} "
-        + " ".join(["of"] * ((row + offset) % 4))
-        for row in range(rows)
-    ]
-    return Split(texts, [row % 2 for row in range(rows)])
 
 
 def run(

@@ -1,4 +1,4 @@
-"""A baseline's setting with tiny models, for tests of baselines."""
+"""A baseline's setting with tiny models, and small splits of moods, for tests of baselines and of tuning."""
 
 from __future__ import annotations
 
