@@ -1,4 +1,4 @@
-"""`metapt export`, `classify`: the prompt is taken away and used."""
+"""`metapt export`, `classify`, and the hidden `try`: prompts in use."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import streamlit as st
 from metapt_explore import plots
 from metapt_explore.errors import UserError
 from metapt_explore.pages import drawing, messages, score_lineage, shared
-from metapt_explore.reporting.answer_sections import question_table, task_rows
+from metapt_explore.reporting.answer_sections import one_primary, question_table, task_rows
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
 from metapt_explore.reporting.report import answers
@@ -47,9 +47,10 @@ def _questions(asked: list[Question], found: list[Comparison]) -> None:
                 st.caption(messages.plain(caveat))
     st.dataframe(question_table(asked, found).astype(str), key="questions", hide_index=True)
     st.caption(
-        "One test is primary: the mean over tasks, a pair of seeds being the unit. The others are secondary, their "
-        "p-values corrected after Holm. *No difference* means that the interval lies within the margin; *cannot tell* "
-        "that it does not, and reaches 0. A verdict goes by its own interval, which is not corrected."
+        f"{messages.plain(one_primary(asked))} The others are secondary, their p-values corrected after Holm. All are "
+        "of the mean over tasks, a pair of seeds being the unit. *No difference* means that the interval lies within "
+        "the margin; *cannot tell* that it does not, and reaches 0. A verdict goes by its own interval, which is not "
+        "corrected."
     )
 
 
@@ -59,13 +60,13 @@ def _stamp(results: pd.DataFrame) -> str:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _answered(folder: str, name: str, stamp: str) -> tuple[list[Question], list[Comparison], list[str]]:
-    """Questions, answers, and the names under which methods that differ in seeds only are compared together."""
+def _answered(folder: str, name: str, stamp: str) -> tuple[list[Question], list[Comparison], dict[str, list[str]]]:
+    """Questions, answers, and under which names methods that differ in seeds only are compared together."""
     record = scores_of(Workspace(folder), name)
-    return *answers(record), list(over_seeds(record.results, record.study).stands_for)
+    return *answers(record), over_seeds(record.results, record.study).stands_for
 
 
-def _any_two(workspace: Workspace, name: str, methods: list[str], joined: list[str], margin: float) -> None:
+def _any_two(workspace: Workspace, name: str, methods: list[str], joined: dict[str, list[str]], margin: float) -> None:
     st.subheader("Any two methods")
     choices = _methods(workspace, name, methods, joined)
     labels = {choice: choice[1] if choice[0] == name else f"{choice[0]}: {choice[1]}" for choice in choices}
@@ -96,8 +97,8 @@ def _any_two(workspace: Workspace, name: str, methods: list[str], joined: list[s
     score_lineage.pairs(workspace, both, first, second)
 
 
-def _methods(workspace: Workspace, name: str, own: list[str], joined: list[str]) -> list[tuple[str, str]]:
-    """Methods that have scores: those of this study first, then of the others; `joined` before all."""
+def _methods(workspace: Workspace, name: str, own: list[str], joined: dict[str, list[str]]) -> list[tuple[str, str]]:
+    """Methods that have scores: those of this study first, then of the others; what joins some before their first."""
     found = []
     for study in [name, *(other for other in shared.study_names(workspace) if other != name)]:
         try:
@@ -106,7 +107,11 @@ def _methods(workspace: Workspace, name: str, own: list[str], joined: list[str])
             continue
         scored = dict.fromkeys(e["method"] for e in entries if e["kind"] in ("fewshot", "baseline") and e.get("method"))
         order = [m for m in own if m in scored] + [m for m in scored if m not in own] if study == name else list(scored)
-        found += [(study, method) for method in [*(joined if study == name else ()), *order]]
+        for label, members in joined.items() if study == name else ():
+            first = next((place for place, method in enumerate(order) if method in members), None)
+            if first is not None:
+                order.insert(first, label)
+        found += [(study, method) for method in order]
     return found
 
 
@@ -141,7 +146,8 @@ def _show(found: Comparison, both: SideBySide) -> None:
             plots.variance_bars(pooled),
             "variance",
             "The longer a bar, the more a method's score depends on luck; its parts say on which: the few-shot sample "
-            "(data seed) or pre-training and its start (initialisation seed).",
+            "(data seed), pre-training and its start (initialisation seed) or, where they vary, the clusters drawn and "
+            "the order of examples.",
         )
     elif len(pooled):
         st.caption(messages.plain(f"It cannot be split by source: {pooled['note'].iloc[0]}."))

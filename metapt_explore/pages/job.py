@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.config import StudyConfig, load_study, load_task
+from metapt_explore.config import EXAMPLES, StudyConfig, load_study, load_task
 from metapt_explore.errors import UserError
 from metapt_explore.pages import messages, shared
 from metapt_explore.runs import jobs, queue
@@ -17,51 +17,57 @@ from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.run_all import Until
 from metapt_explore.runs.score_counts import asked_scores, finished_scores
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.runs.workspace import BEFORE, Workspace
 
 LOG_LINES = 30
 
 
 def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: list[int] | None = None) -> None:
-    """Puts a study into the queue (a button's callback: errors are kept for `show_error`).
+    """Puts a study into the queue (a button's callback: what is to be said is kept for `show_start`).
 
     Args:
         workspace: The workspace.
-        source: A YAML file or the name of a packaged example; what pages added to the study is kept.
+        source: A YAML file, which is taken as it is; or the name of a packaged example, which keeps what pages added.
         until: How far.
         init_seeds: Only these of its initialisation seeds; all when absent.
     """
     state = st.session_state
     state["start_error"] = state["start_note"] = None
     try:
-        if not source.strip():
+        named = source.strip()
+        if not named:
             raise UserError("Write the path of a study file first, for example studies/mine.yaml.")
-        asked = load_study(source.strip())
-        config = workspace.grown_from(asked)
+        config = load_study(named)
+        if (EXAMPLES / f"{named}.yaml").exists():
+            config = workspace.grown_from(config)
         for task in config.evaluation.tasks:
             load_task(task)
+        gone = _left_out(workspace, config)
         shared.ask(workspace, config, until, init_seeds)
         state["study"] = config.name
-        state["start_note"] = _kept(asked, config, workspace.study_folder(config.name) / "study.yaml")
+        if gone:
+            before = workspace.study_folder(config.name) / BEFORE
+            state["start_note"] = (
+                f"Not in {named}, so no longer part of the study: {', '.join(gone)}. The study as it was is {before}; "
+                "what was computed of it is kept, and found again where it is asked for again."
+            )
     except (UserError, OSError) as error:
         state["start_error"] = str(error)
 
 
-def _kept(asked: StudyConfig, config: StudyConfig, file: Path) -> str | None:
-    """What of a started study does not stand in the file that was named: whoever took it out there must hear of it."""
-    more = [
-        entry.name
-        for part in ("clusterings", "methods", "baselines")
-        for entry in getattr(config, part)
-        if entry.name not in {other.name for other in getattr(asked, part)}
-    ]
-    if not more:
-        return None
-    return f"Kept from an earlier start or a page: {', '.join(more)}. What is not wanted is to be taken out of {file}."
+def _left_out(workspace: Workspace, config: StudyConfig) -> list[str]:
+    """What the study of that name has in the workspace and has not in what is started: a page may have added it."""
+    try:
+        stored = workspace.study_config(config.name)
+    except UserError:
+        return []
+    parts = ("clusterings", "methods", "baselines")
+    wanted = {(part, entry.name) for part in parts for entry in getattr(config, part)}
+    return [entry.name for part in parts for entry in getattr(stored, part) if (part, entry.name) not in wanted]
 
 
-def show_error() -> None:
-    """Says why the last start did not work, or what it kept."""
+def show_start() -> None:
+    """Says why the last start did not work, or what it left out."""
     if st.session_state.get("start_error"):
         st.error(messages.plain(st.session_state["start_error"]))
     if st.session_state.get("start_note"):

@@ -32,7 +32,7 @@ NOTHING = ":material/radio_button_unchecked:"
 
 def _begin(workspace: Workspace) -> None:
     """Three ways in, the quickest first."""
-    job.show_error()
+    job.show_start()
     first, second, third = st.columns(3)
     with first.container(border=True, height="stretch"):
         st.markdown("**Look at a finished study**")

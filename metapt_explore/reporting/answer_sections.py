@@ -87,8 +87,9 @@ def _too_few(undecided: list[Comparison]) -> str:
         sides.append(f"against {baseline}: {', '.join(gaps)}")
     score = NAMES.get(undecided[0].metric, undecided[0].metric)
     return (
-        f"**Too few seeds to say anything**, in points of {score} (independent seeds; it takes at least {FEWEST}): "
-        f"{'; '.join(sides)}."
+        f"**Too few seeds to say anything**, in points of {score} (in brackets the independent seeds; it takes at "
+        f"least {FEWEST}): {'; '.join(sides)}. Each has its row under *Tests*; those that have a p-value count in the "
+        "correction."
     )
 
 
@@ -103,10 +104,11 @@ def add_tests(document: Document, asked: list[Question], found: list[Comparison]
     document.add(Heading("Tests"))
     document.add(
         Paragraph(
-            "The primary test is one: the mean over tasks, a pair of seeds being the unit; a t test that knows which "
-            "pairs share a seed. All others are secondary; their p-values are corrected after Holm. Differences below "
-            f"{points(margin, sign=False)} points count as none: *no difference* means that the 95 % interval lies "
-            "within that margin. The verdict of a comparison goes by its own interval, which is not corrected."
+            f"{one_primary(asked)} All others are secondary; their p-values are corrected after Holm. Tests are of "
+            "the mean over tasks, a pair of seeds being the unit; a t test that knows which pairs share a seed. "
+            f"Differences below {points(margin, sign=False)} points count as none: *no difference* means that the 95 % "
+            "interval lies within that margin. The verdict of a comparison goes by its own interval, which is not "
+            "corrected."
         )
     )
     document.add(Table(question_table(asked, found), "Differences in points of accuracy, mean over tasks."))
@@ -125,6 +127,14 @@ def add_tests(document: Document, asked: list[Question], found: list[Comparison]
             document.add(
                 Table(task_rows(answer), "Secondary tests. Wins, ties and losses are counted over pairs of seeds.")
             )
+
+
+def one_primary(asked: list[Question]) -> str:
+    """Which test is the primary one, or that it has no scores yet."""
+    first = next((question for question in asked if question.primary), None)
+    if first is None:
+        return "The study's one primary test has no scores yet."
+    return f"One test is primary: {first.method} − {first.baseline}."
 
 
 def question_table(asked: list[Question], found: list[Comparison]) -> pd.DataFrame:

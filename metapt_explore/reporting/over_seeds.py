@@ -68,7 +68,7 @@ def over_seeds(results: pd.DataFrame, study: Mapping[str, Any]) -> OverSeeds:
         if len(names) < 2 or len(set(members.values())) < len(names):
             methods += [entries[name] for name in names]
             continue
-        label = _label(names, taken - set(names))
+        label = _label(names, taken)
         taken.add(label)
         stands_for[label] = names
         called |= dict.fromkeys(names, label)

@@ -84,10 +84,13 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
     """The questions that a study's methods can answer, the primary one first.
 
     Primary is the first MetaPT method whose groups are not random, against the first PPT: the claim under test; in a
-    study without MetaPT methods the first of the others. These are: the same against a further PPT on the same terms,
-    against its own random groups (do the clusters matter, or would any groups do?), every further PPT, and every PT
-    that is tuned or read otherwise, against the first (another recipe), each pre-trained method against PT (and against
-    the PT that is tuned and read as it is), and PPT against a PT that may tune for as long.
+    study that has no two such methods the first of the others. These are: the same against a further PPT on the same
+    terms, against its own random groups (do the clusters matter, or would any groups do?), every further PPT, and every
+    PT that is tuned or read otherwise, against the first (another recipe), each pre-trained method against PT (and
+    against the PT that is tuned and read as it is), and PPT against a PT that may tune for as long.
+
+    Which is primary follows from the study, not from what is finished: it must not change while scores come in, and
+    until both its methods have scores there is none.
 
     Args:
         study: The study's settings as plain values (`Record.study`).
@@ -98,6 +101,15 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         >>> [(q.method, q.baseline) for q in questions_of({"methods": methods, "clusterings": []}, ["PT", "PPT"])]
         [('PPT', 'PT')]
     """
+    whole = _asked(study, [method["name"] for method in study["methods"]])
+    primary = next((q for q in whole if q.primary), whole[0] if whole else None)
+    pair = primary and (primary.method, primary.baseline)
+    found = [replace(q, primary=(q.method, q.baseline) == pair) for q in _asked(study, finished)]
+    return sorted(found, key=lambda question: not question.primary)
+
+
+def _asked(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
+    """The questions among some of a study's methods; the claim under test, where they can answer it, is primary."""
     methods = [method for method in study["methods"] if method["name"] in finished]
     random = {c["name"]: c.get("like") for c in study["clusterings"] if c["algorithm"] == "random_groups"}
 
@@ -144,7 +156,4 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         if longer and method not in pooled[1:]:
             text = f"Does {method['name']} beat spending the same rows on tuning?"
             found.append(Question(text, method["name"], longer[0]["name"]))
-    # Asked of the study, not of what is finished: the primary test must not change while scores come in.
-    if found and all(method["kind"] != "metapt" for method in study["methods"]):
-        found[0] = replace(found[0], primary=True)
-    return sorted(found, key=lambda question: not question.primary)
+    return found

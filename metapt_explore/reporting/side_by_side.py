@@ -55,6 +55,9 @@ def side_by_side(workspace: Workspace, first: tuple[str, str], second: tuple[str
         tables.append(table[table["method"] == method].assign(method=name, study=study))
         members.append(joined)
     notes: list[str] = []
+    for (_, method), joined in zip((second, first), members, strict=True):
+        if method in joined and first[0] == second[0]:
+            notes.append(f"{method} is one of the methods that the other stands for: their scores are not independent.")
     if first[0] != second[0]:
         splits = [_splits(workspace, study) for study in (first[0], second[0])]
         tasks = [set(table["task"]) for table in tables]

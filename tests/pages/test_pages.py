@@ -90,14 +90,17 @@ def test_a_study_file_is_started_by_its_path(
     at.text_input(key="study_path").set_value(str(world / "tiny.yaml"))
     at.button(key="start_study").click().run()
     assert asked == ["tiny"] and not at.error
-    assert "Kept" not in said(at, "info")
-    # A method that only the workspace's file has is kept, and whoever took it out of his own file hears of it.
+    assert "no longer part" not in said(at, "info")
+    # A file is taken as it is: who added a method on a page hears that the file has it not, and where it is.
     config = load_study(world / "tiny.yaml")
     more = MethodConfig(name="PT from labels", kind="pt", start="labels")
     Workspace(tmp_path).save_study(config.model_copy(update={"methods": [*config.methods, more]}))
     at.text_input(key="study_path").set_value(str(world / "tiny.yaml"))
     at.button(key="start_study").click().run()
-    assert "Kept from an earlier start or a page: PT from labels." in said(at, "info")
+    assert "no longer part of the study: PT from labels. The study as it was is" in said(at, "info")
+    at.text_input(key="study_path").set_value("nowhere.yaml")
+    at.button(key="start_study").click().run()
+    assert "no longer part" not in said(at, "info")
 
 
 # -------------------------------------------------------------------------------------- finished

@@ -104,7 +104,8 @@ def test_methods_of_two_studies_on_other_rows_are_not_compared(demo: Workspace) 
     assert both.results.empty and "other few-shot rows there: trec" in both.notes[0]
 
 
-def test_a_method_under_several_clustering_seeds_is_offered_as_one(show: Open, demo: Workspace) -> None:
+def swept(demo: Workspace) -> None:
+    """Makes PPT and MetaPT of the study one method under two clustering seeds."""
     tree = handmade.config().model_dump(mode="json", exclude_unset=True)
     clustering, (pt, _, meta) = tree["clusterings"][0], tree["methods"]
     tree["clusterings"] = [{**clustering, "name": f"kmeans-s{seed}", "seed": seed} for seed in (0, 1)]
@@ -113,10 +114,25 @@ def test_a_method_under_several_clustering_seeds_is_offered_as_one(show: Open, d
     entries = [entry | {"method": names.get(entry.get("method", ""))} for entry in demo.index("demo")]
     demo.save_study(StudyConfig.model_validate(tree))
     write_json(demo.study_folder("demo") / "index.json", entries)
+
+
+def test_a_method_under_several_clustering_seeds_is_offered_as_one(show: Open, demo: Workspace) -> None:
+    swept(demo)
     both = side_by_side(demo, ("demo", "MetaPT"), ("demo", "PT"))
-    assert both.stands_for == (["MetaPT-s0", "MetaPT-s1"], [])
+    assert both.stands_for == (["MetaPT-s0", "MetaPT-s1"], []) and both.notes == []
     # Means of two draws, 0.625 and 0.70, against 0.50 and 0.60.
     assert compare(both.results, "MetaPT", "PT").difference == pytest.approx(0.1125)
+    assert "not independent" in side_by_side(demo, ("demo", "MetaPT"), ("demo", "MetaPT-s1")).notes[0]
     at = show(demo.folder, "compare")
+    # What joins several stands before the first of them.
+    assert at.selectbox(key="first_demo").options == ["PT", "MetaPT", "MetaPT-s0", "MetaPT-s1"]
     assert not at.exception and at.selectbox(key="first_demo").value == ("demo", "MetaPT")
     assert "stands for MetaPT-s0, MetaPT-s1: choose one of them" in said(at, "info")
+
+
+def test_a_joined_method_without_a_score_is_not_offered(show: Open, demo: Workspace) -> None:
+    swept(demo)
+    index = demo.study_folder("demo") / "index.json"
+    write_json(index, [entry for entry in demo.index("demo") if not str(entry["method"]).startswith("MetaPT")])
+    at = show(demo.folder, "compare")
+    assert not at.exception and "only one method" in said(at, "info")

@@ -71,6 +71,9 @@ def test_every_further_pooled_recipe_is_compared_with_the_first() -> None:
     later = [*methods, {"name": "MetaPT", "kind": "metapt", "clustering": "k"}]
     study = {"clusterings": [{"name": "k", "algorithm": "kmeans"}], "methods": later}
     assert not any(question.primary for question in questions_of(study, ["PPT", "PPT soup", "PPT mixed"]))
+    # Nor does another question step in while the first has no scores.
+    study = {"clusterings": [], "methods": methods}
+    assert [q.primary for q in questions_of(study, ["PPT", "PPT mixed"])] == [False]
 
 
 def test_methods_that_are_read_alike_are_compared_with_one_another() -> None:
