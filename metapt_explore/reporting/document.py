@@ -189,8 +189,8 @@ h1 { font-size: 1.7rem; line-height: 1.25; }
 h2 { margin-top: 2.4rem; border-top: 1px solid #d8dee4; padding-top: 1.2rem; }
 p.note { background: #f4f6f8; border-left: 4px solid #0072b2; padding: .7rem 1rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .88rem; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #e4e8ec; white-space: nowrap; }
+table { border-collapse: collapse; font-size: .82rem; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .4rem; text-align: right; border-bottom: 1px solid #e4e8ec; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { white-space: normal; vertical-align: bottom; }
 p.caption, figcaption { color: #57606a; font-size: .88rem; margin-top: .2rem; }
