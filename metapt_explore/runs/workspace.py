@@ -163,6 +163,8 @@ class Workspace:
         new = to_yaml(config)
         file = folder / "study.yaml"
         same = file.exists() and file.read_text(encoding="utf-8") == new
+        if holds_lock or not self.is_locked(config.name):
+            self._forget_methods(config)
         content = _content_of(tasks) if tasks is not None else None
         known = read_json(folder / "tasks.json") if same else None
         if same and (content is None or content == known):
@@ -192,6 +194,17 @@ class Workspace:
         write_bytes(file, new.encode())
         if content is not None:
             write_json(folder / "tasks.json", content)
+
+    def _forget_methods(self, config: StudyConfig) -> None:
+        """Takes off the list what is of methods that the study has no more: somebody took them out of its file here."""
+        try:
+            index = self.index(config.name)
+        except UserError:
+            return  # what reads it next says that it is damaged
+        asked = {None, *(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)}
+        kept = [entry for entry in index if entry.get("method") in asked]
+        if len(kept) < len(index):
+            write_json(self.study_folder(config.name) / "index.json", kept)
 
     def grown_from(self, config: StudyConfig) -> StudyConfig:
         """The study of that name in the workspace, where it is this one and more, else this one.

@@ -137,3 +137,18 @@ def test_a_job_says_how_much_was_asked_for(own: Study) -> None:
         pass
     state = read_json(own.workspace.study_folder("tiny") / "job.json")
     assert (state["status"], state["until"], state["init_seeds"]) == ("done", "clusters", [0])
+
+
+def test_a_method_taken_out_of_the_workspaces_own_file_leaves_its_tables(own: Study) -> None:
+    file = own.workspace.study_folder("tiny") / "study.yaml"
+    whole = file.read_text()
+    tree = yaml.safe_load(whole)
+    gone = tree["methods"].pop()["name"]
+    file.write_text(yaml.safe_dump(tree))
+    assert set(Study(own.workspace.study_config("tiny"), own.workspace).run()["method"]) == {"PT"} != {gone}
+    # Asked for again it is found, not computed.
+    artifacts = own.workspace.folder / "artifacts"
+    before = sorted(path.name for path in artifacts.iterdir())
+    file.write_text(whole)
+    assert set(Study(own.workspace.study_config("tiny"), own.workspace).run()["method"]) == {"PT", "PPT"}
+    assert sorted(path.name for path in artifacts.iterdir()) == before
