@@ -27,7 +27,7 @@ class StudyConfig(Strict):
     model: ModelConfig = Field(ModelConfig(), description="the frozen language model")
     encoder: EncoderConfig = Field(EncoderConfig(), description="the sentence encoder")
     texts: TextsConfig = Field(description="what is pre-trained on")
-    clusterings: list[ClusteringConfig] = Field(min_length=1, description="how texts are grouped, each once")
+    clusterings: list[ClusteringConfig] = Field([], description="how texts are grouped, each once; pt, ppt need none")
     labelling: LabellingConfig | None = Field(None, description="labels for texts that have none")
     auxiliary_tasks: AuxiliaryTasksConfig = Field(description="what pre-training tells apart, and which clusters do")
     prompt: PromptConfig = Field(PromptConfig(), description="the soft prompt")

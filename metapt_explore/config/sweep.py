@@ -36,7 +36,7 @@ def expand_sweeps(tree: Any) -> Any:
         >>> [(method["name"], method["clustering"]) for method in expand_sweeps(study)["methods"]]
         [('MetaPT-4', 'kmeans-4'), ('MetaPT-8', 'kmeans-8')]
     """
-    clusterings = tree.get("clusterings") if isinstance(tree, dict) else None
+    clusterings = tree.get("clusterings", []) if isinstance(tree, dict) else None
     if not isinstance(clusterings, list):
         return tree
     swept: dict[str, list[str]] = {}

@@ -21,6 +21,9 @@ def _page(workspace: Workspace, name: str) -> None:
     if texts is None:
         return
     config = shared.study_config(workspace, name)
+    if not config.clusterings:
+        st.info("This study groups no texts: its prompts are learned on all of them together, or not pre-trained.")
+        return
     listed = {entry["clustering"]: entry for entry in shared.entries(workspace, name, "clusters")}
     known = [clustering.name for clustering in config.clusterings]
     if st.session_state.get("clustering") not in known:

@@ -168,8 +168,8 @@ def _draws(study: dict[str, Any]) -> list[str]:
     topics = [method["topics"] for method in study["methods"] if method.get("topics")]
     named = [method.get("clustering") or [] for method in (*study["methods"], *topics)]
     used = {name for names in named for name in ([names] if isinstance(names, str) else names)}
-    drawn = [c for c in study["clusterings"] if c["algorithm"] in SEEDED and c["name"] in used]
-    seeds = {c["name"]: c.get("seed") for c in study["clusterings"]}
+    drawn = [c for c in study.get("clusterings", []) if c["algorithm"] in SEEDED and c["name"] in used]
+    seeds = {c["name"]: c.get("seed") for c in study.get("clusterings", [])}
     # Random groups of a clustering that was drawn several times are drawn as often.
     swept = {c["name"] for c in drawn if seeds[c["name"]] is not None or seeds.get(c.get("like")) is not None}
     several = [c["name"] for c in drawn if c["name"] in swept]

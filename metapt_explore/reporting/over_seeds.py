@@ -51,7 +51,7 @@ def over_seeds(results: pd.DataFrame, study: Mapping[str, Any]) -> OverSeeds:
         >>> found.stands_for, found.results["clustering_seed"].tolist()
         ({'MetaPT': ['MetaPT-s0', 'MetaPT-s1']}, [0, 1])
     """
-    clusterings = {clustering["name"]: clustering for clustering in study["clusterings"]}
+    clusterings = {clustering["name"]: clustering for clustering in study.get("clusterings", [])}
     groups: dict[str, dict[str, tuple[Seeds, int | None]]] = {}
     entries = {method["name"]: method for method in study["methods"]}
     for method in study["methods"]:

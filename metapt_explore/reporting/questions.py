@@ -111,7 +111,7 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
 def _asked(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
     """The questions among some of a study's methods; the claim under test, where they can answer it, is primary."""
     methods = [method for method in study["methods"] if method["name"] in finished]
-    random = {c["name"]: c.get("like") for c in study["clusterings"] if c["algorithm"] == "random_groups"}
+    random = {c["name"]: c.get("like") for c in study.get("clusterings", []) if c["algorithm"] == "random_groups"}
 
     def of_kind(kind: str) -> list[dict[str, Any]]:
         return [method for method in methods if method["kind"] == kind]

@@ -56,7 +56,7 @@ def joined(older: Record, newer: Record) -> Record:
         efficiency=_stacked(older.efficiency, newer.efficiency, [*CELL, "shots"]),
         agreement=_stacked(older.agreement, newer.agreement, ["clustering", "at", "init_seed", "first", "second"]),
         accounts=_accounts(older, newer, [entry["name"] for key in GROWING[1:] for entry in study.get(key, [])]),
-        clusterings=[known[entry["name"]] for entry in study["clusterings"] if entry["name"] in known],
+        clusterings=[known[entry["name"]] for entry in study.get("clusterings", []) if entry["name"] in known],
         manifest=_manifest(older, newer),
         cells=asked_cells(parse(StudyConfig, study, "the joined record")),
     )

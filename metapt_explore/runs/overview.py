@@ -26,7 +26,7 @@ class Step:
 
 
 def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
-    """The steps of a study with what exists.
+    """The steps of a study with what exists; a study that groups no texts has no clusters and no tasks of them.
 
     Raises:
         UserError: Where the study's list is damaged.
@@ -42,10 +42,13 @@ def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
     scored, asked = finished_scores(workspace, config), asked_scores(config)
     answer = "none" if not scored else "done" if scored >= asked else "partly"
     clusters = _step(workspace, index, "Clusters", "clusters", len(config.clusterings), "clustering")
-    return [
-        Step("Texts", "done" if texts else "none", kept),
+    grouped = [
         clusters if clusterings else Step("Clusters", "none"),
         Step("Tasks", "done" if made else "none", f"{total} auxiliary task{'s' if total != 1 else ''}" if made else ""),
+    ]
+    return [
+        Step("Texts", "done" if texts else "none", kept),
+        *(grouped if config.clusterings else []),
         _step(workspace, index, "Prompts", "prompt", len(config.methods) * seeds, "prompt"),
         _scores(workspace, index, scored, asked),
         Step("Answer", answer, "compare methods" if scored else ""),

@@ -119,7 +119,14 @@ class Study(StudyScores):
         if clustering is None:
             methods = [self.config.method(method)] if method else []
             methods += [other for other in self.config.methods if other.kind == "metapt"]
-            clustering = next((m.clustering for m in methods if m.clustering), self.config.clusterings[0].name)
+            listed: list[str | list[str]] = [m.clustering for m in methods if m.clustering]
+            listed += [each.name for each in self.config.clusterings]
+            if not listed:
+                raise UserError(
+                    f"Study '{self.config.name}' groups no texts: there are no auxiliary tasks whose gradients could "
+                    "agree. List a grouping under `clusterings`."
+                )
+            clustering = listed[0]
         if method is None:
             # The prompt of PT where the study has one: its id is the same.
             recipe = self.prompt_recipe(MethodConfig(name="the common start", kind="pt"), init_seed)
