@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
     from metapt_explore.errors import UserError
-    from metapt_explore.run_terminal import caution, run, show_progress
+    from metapt_explore.run_terminal import run, show_progress
     from metapt_explore.runs.find_lineage import lineage
     from metapt_explore.runs.lineage import Lineage
     from metapt_explore.runs.queue import cancel, enqueue, jobs_table
-    from metapt_explore.runs.results import curves_table, results_table, summary_table
+    from metapt_explore.runs.results import caution, curves_table, results_table, summary_table
     from metapt_explore.runs.study import Study
     from metapt_explore.runs.workspace import Workspace
 
@@ -39,7 +39,7 @@ _HOMES = {
     "UserError": "errors",
     "run": "run_terminal",
     "show_progress": "run_terminal",
-    "caution": "run_terminal",
+    "caution": "runs.results",
     "Study": "runs.study",
     "Workspace": "runs.workspace",
     "Lineage": "runs.lineage",

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from metapt_explore.console import make_console, say
 from metapt_explore.errors import Cancelled
-from metapt_explore.run_terminal import TerminalView, make_console, say
+from metapt_explore.run_terminal import TerminalView
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.study import Study

@@ -85,7 +85,8 @@ def plan(
 
     The workspace is looked at (for a prompt to start from, for the number of texts), and nothing is written into it.
     """
-    from metapt_explore.run_terminal import make_console, print_plan
+    from metapt_explore.console import make_console
+    from metapt_explore.run_terminal import print_plan
     from metapt_explore.runs.study import Study
 
     opened = Study(study, workspace)
@@ -110,8 +111,9 @@ def probe(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Rank templates and label words of a task on its training rows, without a prompt (forward passes only)."""
+    from metapt_explore.console import make_console
     from metapt_explore.probe_terminal import print_probe
-    from metapt_explore.run_terminal import TerminalView, make_console
+    from metapt_explore.run_terminal import TerminalView
     from metapt_explore.runs.progress import Progress
     from metapt_explore.runs.study import Study
 
@@ -158,7 +160,7 @@ def results(
         elif table.empty:
             typer.echo(f"{name}: nothing is finished yet.")
         else:
-            from metapt_explore.run_terminal import print_summary
+            from metapt_explore.summary_terminal import print_summary
 
             print_summary(name, summary_table(table), rows=config.evaluation.scored_rows)
 
@@ -210,7 +212,7 @@ def bench(
     """Measure the engine on this machine, side by side with PEFT prompt tuning (some minutes)."""
     from metapt_explore.bench.run import as_line, run_bench
     from metapt_explore.bench.show import print_bench, say_case
-    from metapt_explore.run_terminal import make_console
+    from metapt_explore.console import make_console
 
     if dtype not in ("auto", "float32", "bfloat16"):
         raise UserError(f"--dtype is auto, float32 or bfloat16, not '{dtype}'.")

@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 
 from metapt_explore.config import Columns, load_task
+from metapt_explore.console import make_console, say
 from metapt_explore.datacheck.check import Checked, check_files
 from metapt_explore.datacheck.finding import Finding, say_rows, worst
 from metapt_explore.datacheck.mend import write_mended
 from metapt_explore.errors import UserError
-from metapt_explore.run_terminal import make_console, say
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 MOST_LABELS = 12

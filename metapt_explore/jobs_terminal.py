@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from metapt_explore.config import load_study
+from metapt_explore.console import make_console, say
 from metapt_explore.errors import UserError, nearest
-from metapt_explore.run_terminal import make_console, say
 from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.files import json_line
 from metapt_explore.runs.progress import say_time

@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from metapt_explore.config import to_yaml
+from metapt_explore.console import make_console, say
 from metapt_explore.diagnostics.leave_one_out import help_table, left_out, say_help
 from metapt_explore.errors import Cancelled
-from metapt_explore.run_terminal import TerminalView, make_console, run_in_terminal, say
+from metapt_explore.run_terminal import TerminalView, run_in_terminal
 from metapt_explore.runs.files import write_bytes
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.results import results_table

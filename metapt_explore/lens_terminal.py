@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from metapt_explore.run_terminal import make_console, say
+from metapt_explore.console import make_console, say
 from metapt_explore.runs.files import json_line
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from metapt_explore.config import TaskConfig
-from metapt_explore.run_terminal import say
+from metapt_explore.console import say
 from metapt_explore.runs.artifact import Artifact
 
 #: Marks candidates that cannot be told apart from the best.

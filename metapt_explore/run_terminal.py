@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, TextColumn
@@ -16,15 +14,16 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from metapt_explore.config import StudyConfig, load_study
+from metapt_explore.console import make_console, say
 from metapt_explore.errors import Cancelled, UserError, nearest
 from metapt_explore.run_notebook import NotebookView, in_notebook
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import Progress, State, say_time
-from metapt_explore.runs.results import split_warnings, summary_table
+from metapt_explore.runs.results import caution, split_warnings, summary_table
 from metapt_explore.runs.workspace import Workspace
-from metapt_explore.texts.labelling import say_labels
+from metapt_explore.summary_terminal import labels_line, print_summary, spent_times, texts_line
 
 if TYPE_CHECKING:
     from metapt_explore.runs.run_all import Until
@@ -243,84 +242,3 @@ def run_in_terminal(
     where = f" --workspace {opened.folder}" if workspace is not None else ""
     say(console, f"Report: metapt report {config.name}{where}")
     say(console, f"See it: {setting}streamlit run app.py")
-
-
-def make_console() -> Console:
-    """A console that does not fold lines at 80 columns when written to a file."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
-
-
-def say(console: Console, line: str) -> None:
-    """Prints a line as it is: no markup, no colours, no folding."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def print_summary(name: str, summary: pd.DataFrame, console: Console | None = None, rows: str = "test") -> None:
-    """Prints accuracy in percent, a row for each task and method; `rows`: what was scored (`scored_on`)."""
-    table = Table(title=f"{escape(name)}: accuracy on {rows}, %")
-    for column in ("task", "method"):
-        table.add_column(column)
-    for column in ("start", "mean", "std", "worst", "seeds"):
-        table.add_column(column, justify="right")
-    previous = None
-    for row in summary.to_dict(orient="records"):
-        if previous is not None and previous != row["task"]:
-            table.add_section()
-        previous = row["task"]
-        numbers = ["–" if pd.isna(row[key]) else f"{100 * row[key]:.1f}" for key in ("start", "mean", "std", "worst")]
-        table.add_row(escape(row["task"]), escape(row["method"]), *numbers, str(row["seeds"]))
-    (console or Console()).print(table)
-
-
-def texts_line(workspace: Workspace, study: str) -> str:
-    """Says how many texts were pre-trained on, and what became of the others."""
-    for entry in workspace.index(study):
-        if entry["kind"] == "texts":
-            summary = workspace.artifact(entry["id"]).summary
-            dropped = ", ".join(f"{count:,} {reason}" for reason, count in summary["dropped"].items())
-            return f"Texts: {summary['kept']:,} of {summary['report']['rows']:,} kept (not: {dropped or 'none'})."
-    return "Texts: none, no method is pre-trained."
-
-
-def labels_line(workspace: Workspace, study: str) -> str:
-    """Says what labels were found for texts, and how often they are those of the data."""
-    for entry in workspace.index(study):
-        if entry["kind"] == "labels":
-            return say_labels(workspace.artifact(entry["id"]).summary)
-    return "Labels: none were looked for, no method is pre-trained."
-
-
-def spent_times(workspace: Workspace, study: str) -> str:
-    """Says where the time went, by kind of stage; what was computed earlier counts with its time then."""
-    spent: dict[str, float] = {}
-    for entry in workspace.index(study):
-        stage = workspace.artifact(entry["id"]).stage
-        key = {"prompt": f"pre-training {entry.get('method')}", "fewshot": f"few-shot {entry.get('task')}"}
-        key["baseline"] = f"baseline {entry.get('method')}"
-        name = key.get(entry["kind"], entry["kind"])
-        spent[name] = spent.get(name, 0.0) + float(stage.get("seconds", 0.0))
-    parts = [f"{name} {say_time(seconds)}" for name, seconds in spent.items() if seconds >= 0.5]
-    return f"Time by stage: {', '.join(parts) or 'under a second'}."
-
-
-def caution(results: pd.DataFrame) -> str:
-    """Says how little a few seeds prove.
-
-    Example:
-        >>> caution(pd.DataFrame({"data_seed": [1, 2, 3], "init_seed": [0, 0, 0]}))[:38]
-        '3 data seeds × 1 initialisation seed: '
-    """
-    # Baselines without initialisation are in no pair.
-    pairs = results.dropna(subset=["init_seed"])[["data_seed", "init_seed"]].drop_duplicates()
-    data_seeds, init_seeds = results["data_seed"].nunique(), pairs["init_seed"].nunique()
-    counted = (
-        f"{data_seeds} data seed{'s' * (data_seeds != 1)} × {init_seeds} initialisation seed{'s' * (init_seeds != 1)}"
-    )
-    if len(pairs) < data_seeds * init_seeds:
-        counted = f"{len(pairs)} pairs of a data seed and an initialisation seed"
-    if len(pairs) >= 10 and init_seeds >= 3:
-        return f"{counted}: compare means together with their spread, and method with method seed by seed."
-    return (
-        f"{counted}: this proves nothing. Differences of a few points can turn round with other seeds; "
-        "a statement needs ten or more pairs of seeds, each initialisation seed a new pre-training."
-    )

@@ -7,10 +7,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from metapt_explore.config import load_task
+from metapt_explore.console import make_console, say
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.run_terminal import make_console, say
 
 DATA_SEEDS = [13, 21, 42, 87, 100]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from metapt_explore.datacheck.finding import Finding, have
 from metapt_explore.errors import UserError
-from metapt_explore.texts.sources import (
+from metapt_explore.texts.table_files import (
     SUFFIXES,
     existing,
     hide_returns,

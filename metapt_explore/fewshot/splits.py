@@ -8,25 +8,26 @@ train or dev row. Published splits (a task with `splits`) are taken as they are.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 
-import numpy as np
-from datasets import Dataset, Features, Value
+from datasets import Dataset
 
 from metapt_explore.config import SourceConfig, TaskConfig
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError
+from metapt_explore.fewshot.split_rows import (
+    Row,
+    as_dataset,
+    balanced,
+    checksum,
+    read_rows,
+    row_keys,
+    rows_by_class,
+    without_duplicates,
+)
 from metapt_explore.seeds import stream
-from metapt_explore.texts.normalise import comparison_key
-from metapt_explore.texts.rows import TextInput, duplicate_key
-from metapt_explore.texts.sources import load_source
 
 SEED_MARK = "{seed}"
-
-Row = tuple[TextInput, str]
-"""Text or pair of texts, and class name."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,14 @@ def make_splits(task: TaskConfig, shots: int, data_seeds: list[int], test_rows: 
     dropped: Counter[str] = Counter({"blank": 0, "unlabelled": 0, "duplicate": 0, "conflicting": 0})
     make = _sampled if task.data is not None else _published
     train, dev, test = make(task, shots, data_seeds, test_rows, seed, dropped)
-    checksums = {"test": _checksum(test)}
+    checksums = {"test": checksum(test)}
     for data_seed in data_seeds:
-        checksums[f"train/{data_seed}"] = _checksum(train[data_seed])
-        checksums[f"dev/{data_seed}"] = _checksum(dev[data_seed])
+        checksums[f"train/{data_seed}"] = checksum(train[data_seed])
+        checksums[f"dev/{data_seed}"] = checksum(dev[data_seed])
     return Splits(
-        train={data_seed: _dataset(rows, task.pairs) for data_seed, rows in train.items()},
-        dev={data_seed: _dataset(rows, task.pairs) for data_seed, rows in dev.items()},
-        test=_dataset(test, task.pairs),
+        train={data_seed: as_dataset(rows, task.pairs) for data_seed, rows in train.items()},
+        dev={data_seed: as_dataset(rows, task.pairs) for data_seed, rows in dev.items()},
+        test=as_dataset(test, task.pairs),
         dropped=dict(dropped),
         checksums=checksums,
         warnings=_warnings(task, shots, train, dev, test),
@@ -108,7 +109,7 @@ def _sampled(
 ) -> Parts:
     assert task.data is not None
     where = task.data.name
-    by_class = _by_class(task, _without_duplicates(_read(task, task.data, dropped), dropped))
+    by_class = rows_by_class(task, without_duplicates(read_rows(task, task.data, dropped), dropped))
     candidates: dict[str, list[Row]] = {}
     pool: dict[str, list[Row]] = {}
     for label, rows in by_class.items():
@@ -130,30 +131,7 @@ def _sampled(
             order = stream(seed, "splits", task.name, "train", data_seed, label).permutation(len(rows))
             train[data_seed] += [rows[index] for index in order[:shots]]
             dev[data_seed] += [rows[index] for index in order[shots : 2 * shots]]
-    return train, dev, _balanced(candidates, test_rows, stream(seed, "splits", task.name, "test order"))
-
-
-def _without_duplicates(rows: list[Row], dropped: Counter[str]) -> list[Row]:
-    """Keeps the first of equal texts, and none where they disagree about the class.
-
-    A pair and the same in the other order are equal, but do not disagree: what follows from what depends on the order.
-    """
-    classes: dict[str, set[str]] = {}
-    keys = _keys(rows)
-    in_order = ["\n".join(map(comparison_key, [text] if isinstance(text, str) else text)) for text, _ in rows]
-    for ordered, (_, label) in zip(in_order, rows, strict=True):
-        classes.setdefault(ordered, set()).add(label)
-    kept: list[Row] = []
-    seen: set[str] = set()
-    for key, ordered, row in zip(keys, in_order, rows, strict=True):
-        if len(classes[ordered]) > 1:
-            dropped["conflicting"] += 1
-        elif key in seen:
-            dropped["duplicate"] += 1
-        else:
-            seen.add(key)
-            kept.append(row)
-    return kept
+    return train, dev, balanced(candidates, test_rows, stream(seed, "splits", task.name, "test order"))
 
 
 # ---------------------------------------------------------------------------------- published splits
@@ -171,7 +149,7 @@ def _published(
         if source.file is not None and SEED_MARK in source.file:
             parts[part] = {data_seed: _first(task, source, data_seed, shots, dropped) for data_seed in data_seeds}
         else:
-            by_class = _by_class(task, _read(task, source, dropped))
+            by_class = rows_by_class(task, read_rows(task, source, dropped))
             parts[part] = {}
             for data_seed in data_seeds:
                 parts[part][data_seed] = []
@@ -188,7 +166,7 @@ def _drawn_together(
     """Train and dev out of one source: no row, and no text, is in both."""
     assert task.splits is not None
     source = task.splits.train
-    by_class = _by_class(task, _without_duplicates(_read(task, source, dropped), dropped))
+    by_class = rows_by_class(task, without_duplicates(read_rows(task, source, dropped), dropped))
     train: dict[int, list[Row]] = {data_seed: [] for data_seed in data_seeds}
     dev: dict[int, list[Row]] = {data_seed: [] for data_seed in data_seeds}
     for label, rows in by_class.items():
@@ -202,14 +180,14 @@ def _drawn_together(
 
 def _published_test(task: TaskConfig, test_rows: int | None, seed: int, dropped: Counter[str]) -> list[Row]:
     assert task.splits is not None
-    test = _by_class(task, _read(task, task.splits.test, dropped))
+    test = rows_by_class(task, read_rows(task, task.splits.test, dropped))
     # The same order as for sampled splits: a smaller test set is a part of a larger one.
     for label, rows in test.items():
         order = stream(seed, "splits", task.name, "test", label).permutation(len(rows))
         test[label] = [rows[index] for index in order]
     if not any(test.values()):
         raise UserError(f"Task '{task.name}': {task.splits.test.name} holds no usable test row.")
-    return _balanced(test, test_rows, stream(seed, "splits", task.name, "test order"))
+    return balanced(test, test_rows, stream(seed, "splits", task.name, "test order"))
 
 
 def _first(task: TaskConfig, source: SourceConfig, data_seed: int, shots: int, dropped: Counter[str]) -> list[Row]:
@@ -217,11 +195,11 @@ def _first(task: TaskConfig, source: SourceConfig, data_seed: int, shots: int, d
     seeded = source.model_copy(update={"file": source.file.replace(SEED_MARK, str(data_seed))})
     blank: Counter[str] = Counter()
     try:
-        rows = _read(task, seeded, dropped, blank)
+        rows = read_rows(task, seeded, dropped, blank)
     except UserError as error:
         raise UserError(f"Task '{task.name}', data seed {data_seed}: {error}") from None
     chosen: list[Row] = []
-    for label, of_class in _by_class(task, rows).items():
+    for label, of_class in rows_by_class(task, rows).items():
         # Blank rows count as published, or one of them would make customary splits unusable.
         _enough(task, seeded.name, label, len(of_class) + blank[label] if of_class else 0, shots)
         chosen += of_class[:shots]
@@ -236,70 +214,15 @@ def _enough(task: TaskConfig, where: str, label: str, rows: int, shots: int) -> 
         )
 
 
-# --------------------------------------------------------------------------------------------- rows
-
-
-def _read(
-    task: TaskConfig, source: SourceConfig, dropped: Counter[str], blank: Counter[str] | None = None
-) -> list[Row]:
-    """Reads text and class name; rows without text or label are counted and left out."""
-    if source.starter is None and source.columns.label is None:
-        raise UserError(f"Task '{task.name}': {source.name} needs a label column; set `columns: {{label: ...}}`.")
-    names = {label.value: name for name, label in task.labels.items()}
-    loaded = load_source(source)
-    rows: list[Row] = []
-    texts: list[TextInput] = list(loaded["text"])
-    if task.pairs:
-        texts = list(zip(loaded["text"], loaded["text_pair"], strict=True))
-    for number, (text, value) in enumerate(zip(texts, loaded["label"], strict=True), 1):
-        if value is None:
-            dropped["unlabelled"] += 1
-            continue
-        if value not in names:
-            raise UserError(
-                f"Task '{task.name}': row {number} of {source.name} has the label '{value}', which the task file does "
-                f"not know. {nearest(value, names)}"
-            )
-        if not all(part.strip() for part in ([text] if isinstance(text, str) else text)):
-            dropped["blank"] += 1
-            if blank is not None:
-                blank[names[value]] += 1
-            continue
-        rows.append((text, names[value]))
-    return rows
-
-
-def _by_class(task: TaskConfig, rows: list[Row]) -> dict[str, list[Row]]:
-    """Groups rows by class, in the order of the task file, classes without rows included."""
-    by_class: dict[str, list[Row]] = {label: [] for label in task.labels}
-    for row in rows:
-        by_class[row[1]].append(row)
-    return by_class
-
-
-def _balanced(by_class: dict[str, list[Row]], limit: int | None, order: np.random.Generator) -> list[Row]:
-    """Takes the first rows of each class, as evenly as the classes reach, and mixes the classes."""
-    quota = dict.fromkeys(by_class, 0)
-    left = sum(map(len, by_class.values())) if limit is None else limit
-    while left > 0 and (open_classes := [label for label, rows in by_class.items() if quota[label] < len(rows)]):
-        share = max(left // len(open_classes), 1)
-        for label in open_classes[:left]:
-            taken = min(share, len(by_class[label]) - quota[label])
-            quota[label] += taken
-            left -= taken
-    rows = [row for label, of_class in by_class.items() for row in of_class[: quota[label]]]
-    return [rows[index] for index in order.permutation(len(rows))]
-
-
 def _warnings(
     task: TaskConfig, shots: int, train: dict[int, list[Row]], dev: dict[int, list[Row]], test: list[Row]
 ) -> list[str]:
     found = []
-    test_keys = set(_keys(test))
+    test_keys = set(row_keys(test))
     for data_seed, train_rows in train.items():
         where = f"Task '{task.name}', data seed {data_seed}"
         parts = {"train": train_rows, "dev": dev[data_seed]}
-        of = {part: set(_keys(rows)) for part, rows in parts.items()}
+        of = {part: set(row_keys(rows)) for part, rows in parts.items()}
         for first, second, shared in (
             ("dev", "train", len(of["dev"] & of["train"])),
             ("train", "test", len(of["train"] & test_keys)),
@@ -315,21 +238,3 @@ def _warnings(
                 if counts[label] < shots
             ]
     return found
-
-
-def _keys(rows: list[Row]) -> list[str]:
-    """What equal rows have in common; of a pair both texts count, in either order."""
-    return [duplicate_key(text) for text, _ in rows]
-
-
-def _dataset(rows: list[Row], pairs: bool) -> Dataset:
-    columns = {
-        "text": [text[0] if pairs else text for text, _ in rows],
-        **({"text_pair": [text[1] for text, _ in rows]} if pairs else {}),
-        "label": [label for _, label in rows],
-    }
-    return Dataset.from_dict(columns, features=Features({name: Value("string") for name in columns}))
-
-
-def _checksum(rows: list[Row]) -> str:
-    return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()

@@ -11,9 +11,9 @@ import streamlit as st
 from metapt_explore import plots
 from metapt_explore.config import NOT_ON_TEST, StudyConfig
 from metapt_explore.pages import drawing, messages, shared
-from metapt_explore.run_terminal import caution
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.results import (
+    caution,
     curves_table,
     efficiency_table,
     fewshot_entries,

@@ -60,8 +60,8 @@ def stamp(source: SourceConfig) -> float:
 def table_of(source: str, stamp: float) -> dict[str, list[Any]]:
     """All columns of a source; of a hub data set or a packaged one, those that it has."""
     from metapt_explore.texts.hub_data import read_hub
-    from metapt_explore.texts.sources import read_table
     from metapt_explore.texts.starter import read_starter
+    from metapt_explore.texts.table_files import read_table
 
     found = SourceConfig.model_validate_json(source)
     if found.file is not None:

@@ -165,3 +165,26 @@ def split_warnings(workspace: Workspace, study: str) -> list[str]:
         if entry["kind"] == "split":
             found += [str(line) for line in workspace.artifact(entry["id"]).summary.get("warnings", [])]
     return found
+
+
+def caution(results: pd.DataFrame) -> str:
+    """Says how little a few seeds prove.
+
+    Example:
+        >>> caution(pd.DataFrame({"data_seed": [1, 2, 3], "init_seed": [0, 0, 0]}))[:38]
+        '3 data seeds × 1 initialisation seed: '
+    """
+    # Baselines without initialisation are in no pair.
+    pairs = results.dropna(subset=["init_seed"])[["data_seed", "init_seed"]].drop_duplicates()
+    data_seeds, init_seeds = results["data_seed"].nunique(), pairs["init_seed"].nunique()
+    counted = (
+        f"{data_seeds} data seed{'s' * (data_seeds != 1)} × {init_seeds} initialisation seed{'s' * (init_seeds != 1)}"
+    )
+    if len(pairs) < data_seeds * init_seeds:
+        counted = f"{len(pairs)} pairs of a data seed and an initialisation seed"
+    if len(pairs) >= 10 and init_seeds >= 3:
+        return f"{counted}: compare means together with their spread, and method with method seed by seed."
+    return (
+        f"{counted}: this proves nothing. Differences of a few points can turn round with other seeds; "
+        "a statement needs ten or more pairs of seeds, each initialisation seed a new pre-training."
+    )

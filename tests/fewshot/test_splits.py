@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from metapt_explore.config import TaskConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.splits import _balanced, make_splits
+from metapt_explore.fewshot.split_rows import balanced
+from metapt_explore.fewshot.splits import make_splits
 
 LABELS = {"bad": {"value": 0, "word": "negative"}, "good": {"value": 1, "word": "positive"}}
 COLUMNS = {"label": "label"}
@@ -173,7 +174,7 @@ def test_balanced_takes_all_it_may_and_as_evenly_as_possible(sizes: list[int], l
     import numpy as np
 
     by_class = {str(label): [(f"{label} {n}", str(label)) for n in range(size)] for label, size in enumerate(sizes)}
-    taken = _balanced(by_class, limit, np.random.default_rng(0))
+    taken = balanced(by_class, limit, np.random.default_rng(0))
     counts = Counter(label for _, label in taken)
     assert len(set(taken)) == len(taken) == min(limit, sum(sizes))
     for label, of_class in by_class.items():

@@ -1,0 +1,112 @@
+"""Rows of a task on their way into splits: read, freed of duplicates, by class, balanced, counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+
+import numpy as np
+from datasets import Dataset, Features, Value
+
+from metapt_explore.config import SourceConfig, TaskConfig
+from metapt_explore.errors import UserError, nearest
+from metapt_explore.texts.normalise import comparison_key
+from metapt_explore.texts.rows import TextInput, duplicate_key
+from metapt_explore.texts.sources import load_source
+
+Row = tuple[TextInput, str]
+"""Text or pair of texts, and class name."""
+
+
+def read_rows(
+    task: TaskConfig, source: SourceConfig, dropped: Counter[str], blank: Counter[str] | None = None
+) -> list[Row]:
+    """Reads text and class name; rows without text or label are counted and left out."""
+    if source.starter is None and source.columns.label is None:
+        raise UserError(f"Task '{task.name}': {source.name} needs a label column; set `columns: {{label: ...}}`.")
+    names = {label.value: name for name, label in task.labels.items()}
+    loaded = load_source(source)
+    rows: list[Row] = []
+    texts: list[TextInput] = list(loaded["text"])
+    if task.pairs:
+        texts = list(zip(loaded["text"], loaded["text_pair"], strict=True))
+    for number, (text, value) in enumerate(zip(texts, loaded["label"], strict=True), 1):
+        if value is None:
+            dropped["unlabelled"] += 1
+            continue
+        if value not in names:
+            raise UserError(
+                f"Task '{task.name}': row {number} of {source.name} has the label '{value}', which the task file does "
+                f"not know. {nearest(value, names)}"
+            )
+        if not all(part.strip() for part in ([text] if isinstance(text, str) else text)):
+            dropped["blank"] += 1
+            if blank is not None:
+                blank[names[value]] += 1
+            continue
+        rows.append((text, names[value]))
+    return rows
+
+
+def rows_by_class(task: TaskConfig, rows: list[Row]) -> dict[str, list[Row]]:
+    """Groups rows by class, in the order of the task file, classes without rows included."""
+    by_class: dict[str, list[Row]] = {label: [] for label in task.labels}
+    for row in rows:
+        by_class[row[1]].append(row)
+    return by_class
+
+
+def balanced(by_class: dict[str, list[Row]], limit: int | None, order: np.random.Generator) -> list[Row]:
+    """Takes the first rows of each class, as evenly as the classes reach, and mixes the classes."""
+    quota = dict.fromkeys(by_class, 0)
+    left = sum(map(len, by_class.values())) if limit is None else limit
+    while left > 0 and (open_classes := [label for label, rows in by_class.items() if quota[label] < len(rows)]):
+        share = max(left // len(open_classes), 1)
+        for label in open_classes[:left]:
+            taken = min(share, len(by_class[label]) - quota[label])
+            quota[label] += taken
+            left -= taken
+    rows = [row for label, of_class in by_class.items() for row in of_class[: quota[label]]]
+    return [rows[index] for index in order.permutation(len(rows))]
+
+
+def without_duplicates(rows: list[Row], dropped: Counter[str]) -> list[Row]:
+    """Keeps the first of equal texts, and none where they disagree about the class.
+
+    A pair and the same in the other order are equal, but do not disagree: what follows from what depends on the order.
+    """
+    classes: dict[str, set[str]] = {}
+    keys = row_keys(rows)
+    in_order = ["\n".join(map(comparison_key, [text] if isinstance(text, str) else text)) for text, _ in rows]
+    for ordered, (_, label) in zip(in_order, rows, strict=True):
+        classes.setdefault(ordered, set()).add(label)
+    kept: list[Row] = []
+    seen: set[str] = set()
+    for key, ordered, row in zip(keys, in_order, rows, strict=True):
+        if len(classes[ordered]) > 1:
+            dropped["conflicting"] += 1
+        elif key in seen:
+            dropped["duplicate"] += 1
+        else:
+            seen.add(key)
+            kept.append(row)
+    return kept
+
+
+def row_keys(rows: list[Row]) -> list[str]:
+    """What equal rows have in common; of a pair both texts count, in either order."""
+    return [duplicate_key(text) for text, _ in rows]
+
+
+def as_dataset(rows: list[Row], pairs: bool) -> Dataset:
+    columns = {
+        "text": [text[0] if pairs else text for text, _ in rows],
+        **({"text_pair": [text[1] for text, _ in rows]} if pairs else {}),
+        "label": [label for _, label in rows],
+    }
+    return Dataset.from_dict(columns, features=Features({name: Value("string") for name in columns}))
+
+
+def checksum(rows: list[Row]) -> str:
+    return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()
