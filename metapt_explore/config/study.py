@@ -33,7 +33,7 @@ class StudyConfig(Strict):
     prompt: PromptConfig = Field(PromptConfig(), description="the soft prompt")
     verbalizer: VerbalizerConfig = Field(VerbalizerConfig(), description="how classes are read")
     pretraining: PretrainingConfig = Field(PretrainingConfig(), description="shared by all pre-trained methods")
-    methods: list[MethodConfig] = Field(min_length=1, description="the rows of the comparison")
+    methods: list[MethodConfig] = Field([], description="prompts that are compared; may be left out beside baselines")
     baselines: list[BaselineConfig] = Field([], description="other ways to use the same few-shot rows")
     evaluation: EvaluationConfig = Field(description="tasks, seeds, tuning")
     agreement: AgreementConfig = Field(AgreementConfig(), description="gradients of tasks, looked into on request")
@@ -42,6 +42,12 @@ class StudyConfig(Strict):
     @classmethod
     def _sweeps(cls, tree: Any) -> Any:
         return expand_sweeps(tree)
+
+    @model_validator(mode="after")
+    def _something_is_compared(self) -> StudyConfig:
+        if not self.methods and not self.baselines:
+            raise ValueError("`methods` and `baselines` are both empty: list what is to be scored")
+        return self
 
     @model_validator(mode="after")
     def _baselines_fit(self) -> StudyConfig:

@@ -60,14 +60,13 @@ def _scores(workspace: Workspace, name: str) -> None:
             read += 1
     if read < len(finished):
         return
-    if not finished:
+    if not finished and (config.methods or not scored):
         shared.ready(workspace, name, None, "the first few-shot evaluation")
         return
     if scored < asked:
         st.info(f"{scored} of {asked} scores are finished; the rest is added as it comes.")
         _grid(workspace, name, config)
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
-    probed = [method.name for method in config.methods if config.reading_of(method).has_probe]
     with messages.guard():
         results = results_table(workspace, name)
         _summary(results, config.evaluation.scored_rows)
@@ -80,18 +79,8 @@ def _scores(workspace: Workspace, name: str) -> None:
             with st.expander(f"What is odd about the few-shot rows ({len(warnings)})", key="split_warnings"):
                 for warning in warnings:
                     st.text(warning)
-        st.subheader("Worth of the start")
-        drawing.draw(
-            plots.start_curves(curves_table(workspace, name), methods, config.evaluation.scored_rows),
-            "start_curves",
-            "Mean accuracy after so many tuning steps, at the learning rate that dev chose; the band goes from "
-            "the worst to the best seed. Left end: the start, before any tuning. A line that begins higher had a "
-            "better start; lines that meet on the right say that tuning makes up for it."
-            + (f" Over {some} rows a task." if (some := config.evaluation.curve_rows) else "")
-            + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else ""),
-        )
-        if probed:
-            st.caption(messages.plain(f"Read beside a probe at the end only, and not drawn: {', '.join(probed)}."))
+        if config.methods:
+            _worth_of_the_start(workspace, name, config, methods)
         st.subheader("Variance across seeds")
         drawing.draw(
             plots.seed_spread(*_spread(results, config, methods), config.evaluation.scored_rows),
@@ -119,6 +108,22 @@ def _scores(workspace: Workspace, name: str) -> None:
         if "words" in results:
             _chosen_words(results)
         _all(results, name)
+
+
+def _worth_of_the_start(workspace: Workspace, name: str, config: StudyConfig, methods: list[str]) -> None:
+    probed = [method.name for method in config.methods if config.reading_of(method).has_probe]
+    st.subheader("Worth of the start")
+    drawing.draw(
+        plots.start_curves(curves_table(workspace, name), methods, config.evaluation.scored_rows),
+        "start_curves",
+        "Mean accuracy after so many tuning steps, at the learning rate that dev chose; the band goes from "
+        "the worst to the best seed. Left end: the start, before any tuning. A line that begins higher had a "
+        "better start; lines that meet on the right say that tuning makes up for it."
+        + (f" Over {some} rows a task." if (some := config.evaluation.curve_rows) else "")
+        + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else ""),
+    )
+    if probed:
+        st.caption(messages.plain(f"Read beside a probe at the end only, and not drawn: {', '.join(probed)}."))
 
 
 def _spread(results: pd.DataFrame, config: StudyConfig, every: list[str]) -> tuple[pd.DataFrame, list[str]]:

@@ -28,7 +28,7 @@ def add_fairness(document: Document, record: Record) -> None:
     unequal = [flag.sentence for flag in flags if flag.severity == "unequal"]
     if unequal:
         document.add(Paragraph("**Not all methods were compared on equal terms.**", note=True), Bullets(unequal))
-    else:
+    elif record.methods:
         document.add(
             Paragraph(
                 "All pre-trained methods began from the same starts, sent the same number of rows forward and "
@@ -165,8 +165,8 @@ def add_limits(document: Document, record: Record) -> None:
 
 def _draws(study: dict[str, Any]) -> list[str]:
     """What is to be kept in mind of clusterings that are drawn at random."""
-    topics = [method["topics"] for method in study["methods"] if method.get("topics")]
-    named = [method.get("clustering") or [] for method in (*study["methods"], *topics)]
+    topics = [method["topics"] for method in study.get("methods", []) if method.get("topics")]
+    named = [method.get("clustering") or [] for method in (*study.get("methods", []), *topics)]
     used = {name for names in named for name in ([names] if isinstance(names, str) else names)}
     drawn = [c for c in study.get("clusterings", []) if c["algorithm"] in SEEDED and c["name"] in used]
     seeds = {c["name"]: c.get("seed") for c in study.get("clusterings", [])}

@@ -53,8 +53,8 @@ def over_seeds(results: pd.DataFrame, study: Mapping[str, Any]) -> OverSeeds:
     """
     clusterings = {clustering["name"]: clustering for clustering in study.get("clusterings", [])}
     groups: dict[str, dict[str, tuple[Seeds, int | None]]] = {}
-    entries = {method["name"]: method for method in study["methods"]}
-    for method in study["methods"]:
+    entries = {method["name"]: method for method in study.get("methods", [])}
+    for method in study.get("methods", []):
         alike, drawn, order = _without_seeds(method, clusterings)
         groups.setdefault(alike, {})[method["name"]] = drawn, order
     methods: list[dict[str, Any]] = []

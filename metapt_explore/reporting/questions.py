@@ -101,7 +101,7 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
         >>> [(q.method, q.baseline) for q in questions_of({"methods": methods, "clusterings": []}, ["PT", "PPT"])]
         [('PPT', 'PT')]
     """
-    whole = _asked(study, [method["name"] for method in study["methods"]])
+    whole = _asked(study, [method["name"] for method in study.get("methods", [])])
     primary = next((q for q in whole if q.primary), whole[0] if whole else None)
     pair = primary and (primary.method, primary.baseline)
     found = [replace(q, primary=(q.method, q.baseline) == pair) for q in _asked(study, finished)]
@@ -110,7 +110,7 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
 
 def _asked(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
     """The questions among some of a study's methods; the claim under test, where they can answer it, is primary."""
-    methods = [method for method in study["methods"] if method["name"] in finished]
+    methods = [method for method in study.get("methods", []) if method["name"] in finished]
     random = {c["name"]: c.get("like") for c in study.get("clusterings", []) if c["algorithm"] == "random_groups"}
 
     def of_kind(kind: str) -> list[dict[str, Any]]:

@@ -83,10 +83,11 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
     if figures.whole_units(record.results).any():
         caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
         # Baselines, some of them far below, would press the methods' spread, which is the question, into a strip.
-        own = [name for name in methods if name in {method["name"] for method in record.study["methods"]}]
+        own = [name for name in methods if name in {method["name"] for method in record.study.get("methods", [])}]
         if len(own) < len(methods):
             caption += " Baselines are in the table of scores."
-        document.add(Figure("pairs", figures.paired_lines(record.results, own), caption))
+        if own:
+            document.add(Figure("pairs", figures.paired_lines(record.results, own), caption))
     replaced = [name for names in joined.stands_for.values() for name in names]
     methods = [*joined.stands_for, *(method for method in methods if method not in replaced)]
     methods = [method for method in methods if method in set(joined.results["method"])]
@@ -112,6 +113,8 @@ def _share(row: dict[str, Any]) -> str:
 
 
 def add_starts(document: Document, record: Record, methods: list[str], asked: list[Question]) -> None:
+    if not record.methods:
+        return  # baselines alone have no start
     document.add(Heading("A better start?"))
     scored = record.results.dropna(subset=["start_accuracy"])
     same = tables.read_twice(record.study, methods)
@@ -186,7 +189,7 @@ def _tasks_tuned_on_dev(record: Record) -> set[str]:
 
 def _tuned_alike(record: Record) -> list[str]:
     """Methods that are tuned for as many steps as the study says."""
-    methods = record.study["methods"]
+    methods = record.study.get("methods", [])
     return [m["name"] for m in methods if not m.get("extra_tuning") and not (m.get("tuning") or {}).get("steps")]
 
 
@@ -196,7 +199,7 @@ def add_efficiency(document: Document, record: Record, methods: list[str]) -> No
     document.add(Heading("With fewer and with more examples"))
     text = "Accuracy, mean over tasks ± standard deviation over pairs of seeds, by labelled examples per class."
     document.add(Table(tables.efficiency_rows(record.efficiency, methods), text))
-    plain = [m["name"] for m in record.study["methods"] if m["kind"] == "pt" and m["name"] in methods]
+    plain = [m["name"] for m in record.study.get("methods", []) if m["kind"] == "pt" and m["name"] in methods]
     by_shots = {int(shots): rows for shots, rows in record.efficiency.groupby("shots")}
     with suppress(UserError):  # PT may not be as far yet
         needed = label_efficiency(by_shots, plain[0]) if plain else pd.DataFrame()

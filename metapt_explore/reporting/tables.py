@@ -97,7 +97,7 @@ def read_twice(study: Mapping[str, Any], methods: list[str]) -> dict[str, str]:
     def prompt(method: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in method.items() if key not in ("name", "verbalizer") and value is not None}
 
-    spoken_of = [method for method in study["methods"] if method["name"] in methods]
+    spoken_of = [method for method in study.get("methods", []) if method["name"] in methods]
     plain = [method for method in spoken_of if reading(method) == VerbalizerConfig()]
     found: dict[str, str] = {}
     for method in spoken_of:

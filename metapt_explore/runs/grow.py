@@ -92,7 +92,9 @@ def with_method(study: StudyConfig, method: Mapping[str, Any]) -> StudyConfig:
     if method.get("name") in taken:
         raise UserError(f"The study has a method '{method['name']}' already; give this one another name.")
     tree = yaml.safe_load(to_yaml(study))
-    return parse(StudyConfig, {**tree, "methods": [*tree["methods"], dict(method)]}, f"method '{method.get('name')}'")
+    return parse(
+        StudyConfig, {**tree, "methods": [*tree.get("methods", []), dict(method)]}, f"method '{method.get('name')}'"
+    )
 
 
 def with_sweep(study: StudyConfig, base: str, counts: Sequence[int], pretrain: bool = False) -> StudyConfig:

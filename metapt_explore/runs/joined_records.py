@@ -41,7 +41,7 @@ def joined(older: Record, newer: Record) -> Record:
     study = _one_study(older, newer)
     _same_data(older, newer)
     results = _stacked(older.results, newer.results, CELL)
-    methods, baseline = on_one_clustering(study["methods"])
+    methods, baseline = on_one_clustering(study.get("methods", []))
     gains = method_gains(results, methods, baseline).groupby("clustering")[["gain", "start_gain"]].mean()
     # What a clustering gained is reckoned anew: of all scores, and by this version's rules.
     unknown: dict[str, Any] = dict.fromkeys(("gain", "start_gain"))

@@ -26,7 +26,7 @@ class Step:
 
 
 def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
-    """The steps of a study with what exists; a study that groups no texts has no clusters and no tasks of them.
+    """The steps of a study with what exists; one that groups no texts, or compares no prompts, has fewer.
 
     Raises:
         UserError: Where the study's list is damaged.
@@ -46,10 +46,11 @@ def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
         clusters if clusterings else Step("Clusters", "none"),
         Step("Tasks", "done" if made else "none", f"{total} auxiliary task{'s' if total != 1 else ''}" if made else ""),
     ]
+    prompts = _step(workspace, index, "Prompts", "prompt", len(config.methods) * seeds, "prompt")
     return [
         Step("Texts", "done" if texts else "none", kept),
         *(grouped if config.clusterings else []),
-        _step(workspace, index, "Prompts", "prompt", len(config.methods) * seeds, "prompt"),
+        *([prompts] if config.methods else []),
         _scores(workspace, index, scored, asked),
         Step("Answer", answer, "compare methods" if scored else ""),
     ]

@@ -72,7 +72,7 @@ class Record:
     @property
     def methods(self) -> list[str]:
         """Methods in the order of the study."""
-        return [method["name"] for method in self.study["methods"]]
+        return [method["name"] for method in self.study.get("methods", [])]
 
     def save(self, folder: Path) -> None:
         """Writes the record; an older one in the folder is replaced."""
