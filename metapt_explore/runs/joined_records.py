@@ -93,7 +93,9 @@ def _one_study(older: Record, newer: Record) -> dict[str, Any]:
         before, now = ({entry["name"]: entry for entry in _entries(of, key)} for of in (old, new))
         changed += [f"{key} ({name})" for name in before.keys() & now.keys() if before[name] != now[name]]
         if before or now:
-            study[key] = list((before | now).values())
+            # Which test is primary goes by the order of the methods: that of whichever study names them all.
+            order = {**now, **before} if before.keys() <= now.keys() else {**before, **now}
+            study[key] = list(order.values())
     if changed:
         raise UserError(f"The record in the folder is of another study: {', '.join(changed)} differ. Write elsewhere.")
     return study

@@ -112,6 +112,19 @@ def test_methods_that_came_later_are_added(
         joined(replace(records["whole"], study=changed), record_of(Workspace(tmp_path), "tiny"))
 
 
+def test_methods_stand_in_the_order_of_whichever_study_names_them_all(records: dict[str, Record]) -> None:
+    """The first MetaPT method is in the primary test: a part that was run first must not decide which that is."""
+    other = {"name": "MetaPT far", "kind": "metapt", "clustering": "kmeans", "inner_lr": 0.9}
+    record, newer = records["first"], records["second"]
+    ppt, meta = record.study["methods"]
+    part = replace(record, study={**record.study, "methods": [ppt, other]})
+    whole = replace(newer, study={**newer.study, "methods": [ppt, meta, other]})
+    assert [method["name"] for method in joined(part, whole).study["methods"]] == ["PPT", "MetaPT", "MetaPT far"]
+    assert [method["name"] for method in joined(whole, part).study["methods"]] == ["PPT", "MetaPT", "MetaPT far"]
+    neither = replace(newer, study={**newer.study, "methods": [meta]})
+    assert [method["name"] for method in joined(part, neither).study["methods"]] == ["PPT", "MetaPT far", "MetaPT"]
+
+
 def test_machines_are_all_named(records: dict[str, Record]) -> None:
     first, second = records["first"], records["second"]
     assert "others" not in joined(first, second).manifest
