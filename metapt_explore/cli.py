@@ -233,11 +233,12 @@ def setup() -> None:
 
 @app.command()
 def starters() -> None:
-    """List the packaged starter texts."""
+    """List the packaged starter texts, with their origin and terms."""
     from metapt_explore.texts.starter import starter_sets
 
     for name, entry in starter_sets().items():
         typer.echo(f"{name:16} {entry.title}")
+        typer.echo(f"{'':16} {entry.note}")
 
 
 @app.command()
