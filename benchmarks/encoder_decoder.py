@@ -78,8 +78,9 @@ def write_model(folder: Path) -> None:
         tokenizer_object=raw, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     ).save_pretrained(folder)
     torch.manual_seed(0)
-    size = {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12, "d_kv": 64}
-    config = T5Config(vocab_size=VOCABULARY, decoder_start_token_id=0, **size)
+    size: dict[str, Any] = {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12, "d_kv": 64}
+    size |= {"vocab_size": VOCABULARY, "decoder_start_token_id": 0}
+    config = T5Config(**size)
     T5ForConditionalGeneration(config).save_pretrained(folder)
 
 
@@ -90,7 +91,7 @@ class PeftOpponent:
         from peft import PromptTuningConfig, TaskType, get_peft_model
         from transformers import T5ForConditionalGeneration
 
-        model = T5ForConditionalGeneration.from_pretrained(folder, dtype=backbone.dtype, use_safetensors=True)
+        model: Any = T5ForConditionalGeneration.from_pretrained(folder, dtype=backbone.dtype, use_safetensors=True)
         config = PromptTuningConfig(
             task_type=TaskType.SEQ_2_SEQ_LM, num_virtual_tokens=len(prompt), num_transformer_submodules=1
         )

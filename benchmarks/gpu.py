@@ -29,7 +29,7 @@ from metapt_explore.bench.run import as_line, run_bench
 from metapt_explore.runs.manifest import manifest
 
 #: SmolLM2-135M, as its config.json has it.
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": 49_152,
     "hidden_size": 576,
     "intermediate_size": 1_536,

@@ -29,8 +29,9 @@ from metapt_explore.fewshot.tuning import choose
 from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.pretraining.methods import make_learner
+from metapt_explore.prompts.causal import CausalLayout
 from metapt_explore.prompts.models import load_pretrained, model_folder, resolve_device, resolve_dtype
-from metapt_explore.prompts.reader import Reader, make_reader
+from metapt_explore.prompts.reader import Reader
 from metapt_explore.prompts.starts import start_prompt
 from metapt_explore.runs.manifest import manifest
 from metapt_explore.runs.study import Study
@@ -49,7 +50,9 @@ class PlainLoops:
         device = resolve_device(config.model.device)
         self.tokenizer = load_pretrained(AutoTokenizer, folder, config.model.name)
         width = load_pretrained(AutoConfig, folder, config.model.name).hidden_size
-        reader = make_reader(config.auxiliary_tasks, self.tokenizer, "study")
+        # PEFT puts the prompt in front of the text.
+        self.layout = CausalLayout(self.tokenizer, config.model, "prefix")
+        reader = self.layout.reader(config.auxiliary_tasks, "study")
         self.peft = PeftOpponent(
             folder,
             resolve_dtype(config.model.dtype, device),
@@ -96,7 +99,7 @@ class PlainLoops:
             groups.setdefault(int(task), {})[str(label)] = list(map(int, rows["row"]))
         setting = Setting(groups, config.pretraining, method, config.seed, 0)
         learner = make_learner(setting)
-        reader = make_reader(config.auxiliary_tasks, self.tokenizer, "study")
+        reader = self.layout.reader(config.auxiliary_tasks, "study")
         texts = list(frame["text"])
         prompt = torch.nn.Parameter(start.clone())
         optimiser = torch.optim.Adam([prompt], lr=config.pretraining.outer_lr)
@@ -129,7 +132,7 @@ class PlainLoops:
     def fewshot(self, task: str, start: Tensor) -> Iterator[dict[str, Any]]:
         """Few-shot runs of one prompt on one task, one data seed and rate after another."""
         evaluation = self.config.evaluation
-        reader = make_reader(self.study.tasks[task], self.tokenizer, task)
+        reader = self.layout.reader(self.study.tasks[task], task)
         table = self.study.split(task).table("rows")
         classes = {name: index for index, name in enumerate(self.study.tasks[task].labels)}
 

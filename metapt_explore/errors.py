@@ -37,6 +37,8 @@ def nearest(name: str, valid: Iterable[object]) -> str:
         "Did you mean 'kmeans'? Valid: hdbscan, kmeans."
     """
     names = sorted(str(candidate) for candidate in valid)
+    if not names:
+        return "There is none."
     close = get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"Did you mean '{close[0]}'? " if close else ""
     return f"{hint}Valid: {', '.join(names)}."

@@ -17,6 +17,9 @@ from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import UNNAMED, Strict, check_pairs, in_data_folder
 from metapt_explore.errors import UserError, nearest
 
+#: Lists that a study may leave out.
+LISTS = ("clusterings", "methods", "baselines")
+
 
 class StudyConfig(Strict):
     """Everything that a study computes."""
@@ -41,6 +44,9 @@ class StudyConfig(Strict):
     @model_validator(mode="before")
     @classmethod
     def _sweeps(cls, tree: Any) -> Any:
+        if isinstance(tree, dict):
+            # A key whose entries are all commented out is as good as left out.
+            tree = {key: value for key, value in tree.items() if key not in LISTS or value is not None}
         return expand_sweeps(tree)
 
     @model_validator(mode="after")
@@ -158,6 +164,11 @@ class StudyConfig(Strict):
                     raise ValueError(f"method '{method.name}': no clustering '{name}'. {nearest(name, known)}")
         return self
 
+    @property
+    def pretrains(self) -> bool:
+        """Whether any method is pre-trained: else no auxiliary task is made."""
+        return any(method.kind != "pt" for method in self.methods)
+
     def at_shots(self, shots: int | None) -> StudyConfig:
         """The same study with another number of examples per class; None is its own."""
         if shots is None or shots == self.evaluation.shots:
@@ -184,6 +195,8 @@ class StudyConfig(Strict):
 
     def method(self, name: str) -> MethodConfig:
         """Returns the method of that name, or says which exist."""
+        if name in [baseline.name for baseline in self.baselines]:
+            raise UserError(f"'{name}' is a baseline: it has no prompt, and nothing was pre-trained for it.")
         return _by_name(self.methods, name, "method")
 
     def baseline(self, name: str) -> BaselineConfig:

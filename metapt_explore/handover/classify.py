@@ -77,7 +77,9 @@ class Classifier:
         self.classes = list(labels.labels)
         calibration = calibration or cast(Calibration, self.facts.calibration)
         if self.facts.decode == "whole_vocabulary" and calibration != "none":
-            raise UserError("Calibration goes with label words that compete with one another, not with `decode: whole_vocabulary`.")
+            raise UserError(
+                "Calibration goes with label words that compete with one another, not with `decode: whole_vocabulary`."
+            )
         if self.facts.probe is not None and calibration != "none":
             raise UserError("Calibration goes with label words alone; these are read beside a probe.")
         self.calibration: str = calibration

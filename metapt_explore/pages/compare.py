@@ -30,14 +30,18 @@ def _page(workspace: Workspace, name: str) -> None:
     study = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # the margin may have changed
     with st.spinner("Comparing …"):
         asked, found, joined = _answered(str(workspace.folder), name, f"{_stamp(results)} {study}")
-    _questions(asked, found)
+    _questions(asked, found, bool(config.methods))
     _any_two(workspace, name, [method.name for method in config.methods], joined, config.evaluation.margin)
 
 
-def _questions(asked: list[Question], found: list[Comparison]) -> None:
+def _questions(asked: list[Question], found: list[Comparison], any_prompt: bool) -> None:
     st.subheader("The study's questions")
     if not asked:
-        st.info("No two methods of this study have scores on all tasks with the same seeds yet.")
+        st.info(
+            "No two methods of this study have scores on all tasks with the same seeds yet."
+            if any_prompt
+            else "This study compares baselines only, and asks no question of its own: choose any two below."
+        )
         return
     for question, answer in zip(asked, found, strict=True):
         if question.primary:

@@ -60,7 +60,7 @@ def _scores(workspace: Workspace, name: str) -> None:
             read += 1
     if read < len(finished):
         return
-    if not finished and (config.methods or not scored):
+    if not finished and not scored:
         shared.ready(workspace, name, None, "the first few-shot evaluation")
         return
     if scored < asked:
@@ -79,7 +79,7 @@ def _scores(workspace: Workspace, name: str) -> None:
             with st.expander(f"What is odd about the few-shot rows ({len(warnings)})", key="split_warnings"):
                 for warning in warnings:
                     st.text(warning)
-        if config.methods:
+        if finished:
             _worth_of_the_start(workspace, name, config, methods)
         st.subheader("Variance across seeds")
         drawing.draw(
@@ -89,7 +89,7 @@ def _scores(workspace: Workspace, name: str) -> None:
             "same pair: if nearly all rise from one method to the next, the difference is steady; if they cross, "
             "seeds decide more than the method. A tall column of points is a large variance.",
         )
-        if config.evaluation.more_shots:
+        if config.evaluation.more_shots and config.methods:
             st.subheader("With fewer and with more examples")
             drawing.draw(
                 plots.efficiency_curve(efficiency_table(workspace, name), methods),

@@ -30,13 +30,15 @@ STEPS: tuple[tuple[str, str, str], ...] = (
 
 def launch(workspace: Workspace, name: str) -> None:
     """Buttons that put the study into the queue, its predicted cost, and the job that is at it."""
-    state = shared.job_state(workspace, name)
+    state, config = shared.job_state(workspace, name), shared.study_config(workspace, name)
+    nothing = {"agreement"} if not config.clusterings else set()
+    nothing |= {"prompts"} if not config.methods else set()
     for box, (until, label, said) in zip(st.columns(len(STEPS)), STEPS, strict=True):
         if box.button(
             label,
             key=f"ask_{until}",
             type="primary" if until == "all" else "secondary",
-            disabled=state["active"],
+            disabled=state["active"] or until in nothing,
             help=said,
             width="stretch",
         ):
@@ -73,8 +75,10 @@ def _add_method(workspace: Workspace, name: str) -> None:
         one, two, three = st.columns(3)
         called = one.text_input("Name", "MetaPT 2", key=f"{own_key}_name")
         kinds = "pt: no pre-training; ppt: pooled"
-        kind = two.selectbox("Kind", ["metapt", "ppt", "pt"], key=f"{own_key}_kind", help=kinds)
         names = [clustering.name for clustering in config.clusterings]
+        # Without clusters there is nothing that MetaPT could learn over.
+        choice = ["metapt", "ppt", "pt"] if names else ["ppt", "pt"]
+        kind = two.selectbox("Kind", choice, key=f"{own_key}_kind", help=kinds)
         clusterings = three.multiselect("Clusterings", names, key=f"{own_key}_of", help="Whose clusters are its tasks")
         learner = one.selectbox("Learner", ["maml", "reptile", "meta_sgd"], key=f"{own_key}_learner")
         price = "exact: costs more passes a step"

@@ -34,7 +34,7 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
     st.subheader("Prompts beside the vocabulary")
     done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
     if not done:
-        shared.ready(workspace, name, None, "the first prompt")
+        shared.first_prompt_missing(workspace, name)
         return
     active = shared.job_state(workspace, name)["active"]
     label = "Look at the prompts" if artifact is None or artifact.status != "done" else "Look again"

@@ -43,7 +43,11 @@ def _page(workspace: Workspace, name: str) -> None:
     st.subheader("Losses, task by task")
     pretrained = [method.name for method in config.methods if method.kind != "pt"]
     if not pretrained:
-        st.info("No method of this study is pre-trained: PT tunes from its start at once.")
+        st.info(
+            "No method of this study is pre-trained: PT tunes from its start at once."
+            if config.methods
+            else "This study compares baselines only: nothing is pre-trained. A method can be added above."
+        )
         return
     left, right = st.columns(2)
     meta = [name for name in pretrained if config.method(name).kind == "metapt"]

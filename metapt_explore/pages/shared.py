@@ -203,6 +203,14 @@ def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any)
     ]
 
 
+def first_prompt_missing(workspace: Workspace, name: str) -> None:
+    """Says that there is no prompt yet, or that there will be none."""
+    if study_config(workspace, name).methods:
+        ready(workspace, name, None, "the first prompt")
+    else:
+        st.info("This study compares baselines only: it has no prompt. The Pre-training page adds a method.")
+
+
 def ready(
     workspace: Workspace, name: str, entry: dict[str, Any] | None, what: str, job_shown: bool = False
 ) -> Artifact | None:

@@ -16,6 +16,7 @@ from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError
 from metapt_explore.pages import messages, shared
 from metapt_explore.runs.results import fewshot_entries
+from metapt_explore.runs.score_counts import SCORES
 from metapt_explore.runs.workspace import Workspace
 
 UNTUNED = "(the pre-trained prompt itself)"
@@ -41,7 +42,7 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
     st.subheader("A prompt")
     done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
     if not done:
-        shared.ready(workspace, name, None, "the first prompt")
+        shared.first_prompt_missing(workspace, name)
         return
     methods = list(dict.fromkeys(entry["method"] for entry in done))
     left, middle, right, last = st.columns(4)
@@ -122,7 +123,11 @@ def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], byt
 
 def _report(workspace: Workspace, name: str) -> None:
     st.subheader("The report")
-    scored = [e for e in fewshot_entries(workspace, name) if workspace.artifact(e["id"]).status == "done"]
+    scored = [
+        entry
+        for entry in workspace.current_index(name)
+        if entry["kind"] in SCORES and workspace.artifact(entry["id"]).status == "done"
+    ]
     if not scored:
         st.caption("There is something to report when the first score is finished.")
         return

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from metapt_explore.statistics import Comparison
 
 PAIR = ["init_seed", "data_seed"]
+#: Stands for the initialisation seed of baselines that have none.
+NO_SEED = -1
 #: Methods whose names find room beside their points; of more they go into a legend.
 MANY = 5
 
@@ -72,7 +74,9 @@ def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
         results: What `results_table` returned.
         methods: Methods, in the order in which they stand.
     """
-    own = results[results["method"].isin(methods)].dropna(subset=PAIR)
+    own = results[results["method"].isin(methods)]
+    # Where neither of them has an initialisation the data seeds are the pairs.
+    own = own.assign(init_seed=NO_SEED) if own["init_seed"].isna().all() else own.dropna(subset=PAIR)
     table = own.pivot_table(index=PAIR, columns=["method", "task"], values="accuracy").dropna()
     present = [method for method in methods if method in set(own["method"])]
     if table.empty or len(present) < 2:
@@ -83,6 +87,7 @@ def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
     names = [plain(method, 40) for method in present]
     for pair, scores in means.iterrows():
         init_seed, data_seed = pair
+        said = "" if init_seed == NO_SEED else f"initialisation seed {init_seed}, "
         figure.add_trace(
             go.Scatter(
                 x=names,
@@ -91,7 +96,7 @@ def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
                 line={"color": GREY, "width": 1},
                 marker={"color": [colors[method] for method in present], "size": 9},
                 showlegend=False,
-                hovertemplate=f"%{{y:.1f}} %, initialisation seed {init_seed}, data seed {data_seed}<extra></extra>",
+                hovertemplate=f"%{{y:.1f}} %, {said}data seed {data_seed}<extra></extra>",
             )
         )
     figure.add_trace(

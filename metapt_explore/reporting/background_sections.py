@@ -28,7 +28,7 @@ def add_fairness(document: Document, record: Record) -> None:
     unequal = [flag.sentence for flag in flags if flag.severity == "unequal"]
     if unequal:
         document.add(Paragraph("**Not all methods were compared on equal terms.**", note=True), Bullets(unequal))
-    elif record.methods:
+    elif any(account["kind"] in ("ppt", "metapt") for account in record.accounts):
         document.add(
             Paragraph(
                 "All pre-trained methods began from the same starts, sent the same number of rows forward and "

@@ -80,14 +80,14 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
     if len(alike) < len(found):
         text = "Of methods whose score of a pair is a mean over several draws there is no ratio: a mean varies less."
         document.add(Paragraph(text))
-    if figures.whole_units(record.results).any():
+    whole_pairs = figures.whole_units(record.results)
+    if whole_pairs[record.results["method"].isin(record.methods)].any():
         caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
         # Baselines, some of them far below, would press the methods' spread, which is the question, into a strip.
         own = [name for name in methods if name in {method["name"] for method in record.study.get("methods", [])}]
         if len(own) < len(methods):
             caption += " Baselines are in the table of scores."
-        if own:
-            document.add(Figure("pairs", figures.paired_lines(record.results, own), caption))
+        document.add(Figure("pairs", figures.paired_lines(record.results, own), caption))
     replaced = [name for names in joined.stands_for.values() for name in names]
     methods = [*joined.stands_for, *(method for method in methods if method not in replaced)]
     methods = [method for method in methods if method in set(joined.results["method"])]

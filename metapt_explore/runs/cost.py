@@ -148,7 +148,7 @@ def count(
         return round(rows * tokens)
 
     text_rows = texts.rows if texts else study.texts.limit or UNKNOWN_TEXTS
-    if study.labelling is not None and study.labelling.by == "zero_shot":
+    if study.pretrains and study.labelling is not None and study.labelling.by == "zero_shot":
         rows = texts.unlabelled if texts and study.labelling.which == "unlabelled" else text_rows
         works["labels/zero_shot"] = Work(scored=rows, encoded=first_time("zero_shot", rows))
     for init_seed in study.evaluation.init_seeds:
@@ -200,8 +200,7 @@ def _tuned_already(study: StudyConfig, method: MethodConfig) -> bool:
 
 def assumed_texts(study: StudyConfig, texts: TextCounts | None) -> int | None:
     """The guess that `count` works with, None where it needs none."""
-    asked = any(method.kind != "pt" for method in study.methods)
-    return UNKNOWN_TEXTS if asked and texts is None and study.texts.limit is None else None
+    return UNKNOWN_TEXTS if study.pretrains and texts is None and study.texts.limit is None else None
 
 
 def _drawn(method: MethodConfig, study: StudyConfig) -> int:

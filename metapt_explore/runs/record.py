@@ -134,8 +134,9 @@ def record_of(workspace: Workspace, name: str) -> Record:
     done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
     stages = [workspace.artifact(e["id"]).stage for e in done if e["kind"] in ("fewshot", "baseline")]
-    # A baseline that does not run the language model is no part of this.
+    # A baseline that does not run the language model is no part of this, but where there is nothing else.
     manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
+    manifests = manifests or [stage["manifest"] for stage in stages]
     return Record(
         name=name,
         title=config.title,
@@ -151,7 +152,9 @@ def record_of(workspace: Workspace, name: str) -> Record:
         overlaps=task_overlaps(
             {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
         ).to_dict(orient="records"),
-        efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
+        efficiency=efficiency_table(workspace, name)
+        if config.evaluation.more_shots and config.methods
+        else pd.DataFrame(),
         agreement=_agreement(workspace, done),
     )
 

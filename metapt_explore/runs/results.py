@@ -180,6 +180,14 @@ def caution(results: pd.DataFrame) -> str:
     counted = (
         f"{data_seeds} data seed{'s' * (data_seeds != 1)} × {init_seeds} initialisation seed{'s' * (init_seeds != 1)}"
     )
+    if pairs.empty:
+        # Baselines that draw nothing but their rows.
+        counted = f"{data_seeds} data seed{'s' * (data_seeds != 1)}"
+        if data_seeds >= 10:
+            return f"{counted}: compare means together with their spread, and seed by seed."
+        return (
+            f"{counted}: this proves nothing. Differences of a few points can turn round with other few-shot samples."
+        )
     if len(pairs) < data_seeds * init_seeds:
         counted = f"{len(pairs)} pairs of a data seed and an initialisation seed"
     if len(pairs) >= 10 and init_seeds >= 3:

@@ -37,6 +37,8 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
 def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.DataFrame:
     """Makes all that is not there yet of some initialisation seeds, clusters first; returns the results table."""
     needs_model = until not in ("texts", "clusters", "stability")
+    if until == "agreement":
+        study.check_agreement()
     works = estimate(study.config, study.tasks, study.placement if needs_model else None)
     study.progress.plan({key: work for key, work in works.items() if not key.startswith(LEFT_OUT[until])})
     study.progress.left_out = _anything_left(study) if until != "all" else False
@@ -114,7 +116,8 @@ def finished_keys(study: Study) -> set[str]:
     """Keys of the stages with the language model that are there already; nothing is computed."""
     found = {cell.key for cell in finished_cells(study, study.config.evaluation.init_seeds)}
     found |= study.finished_parts()
-    labels = study.labels()  # Auxiliary tasks were made of them.
+    # Auxiliary tasks were made of them, where there are any.
+    labels = study.labels() if study.config.pretrains else None
     if labels is not None and labels.status == "done":
         found.add(f"labels/{labels.summary['by']}")
     return found

@@ -100,6 +100,14 @@ class Study(StudyScores):
         )
         return self._make(f"probe/{task}", recipe, len(listed), task=task)
 
+    def check_agreement(self) -> None:
+        """Refuses to look for agreement where no texts are grouped, before anything is computed."""
+        if not self.config.clusterings:
+            raise UserError(
+                f"Study '{self.config.name}' groups no texts: there are no auxiliary tasks whose gradients could "
+                "agree. List a grouping under `clusterings`."
+            )
+
     def agreement(
         self, init_seed: int | None = None, method: str | None = None, clustering: str | list[str] | None = None
     ) -> Artifact:
@@ -119,14 +127,8 @@ class Study(StudyScores):
         if clustering is None:
             methods = [self.config.method(method)] if method else []
             methods += [other for other in self.config.methods if other.kind == "metapt"]
-            listed: list[str | list[str]] = [m.clustering for m in methods if m.clustering]
-            listed += [each.name for each in self.config.clusterings]
-            if not listed:
-                raise UserError(
-                    f"Study '{self.config.name}' groups no texts: there are no auxiliary tasks whose gradients could "
-                    "agree. List a grouping under `clusterings`."
-                )
-            clustering = listed[0]
+            self.check_agreement()
+            clustering = next((m.clustering for m in methods if m.clustering), self.config.clusterings[0].name)
         if method is None:
             # The prompt of PT where the study has one: its id is the same.
             recipe = self.prompt_recipe(MethodConfig(name="the common start", kind="pt"), init_seed)

@@ -32,8 +32,11 @@ def estimate(
     stateless = (placement or study.prompt.placement) in STATELESS
     tail = TAIL_TOKENS + (text_tokens if stateless else study.prompt.length)
     rows = texts.rows if texts else study.texts.limit or UNKNOWN_TEXTS
-    works: dict[str, float] = {"texts": 2_000, "embeddings": rows * text_tokens * ENCODER_SHARE}
-    if study.labelling is not None and study.labelling.by == "classifier":
+    works: dict[str, float] = {"texts": 2_000}
+    by_classifier = study.pretrains and study.labelling is not None and study.labelling.by == "classifier"
+    if study.clusterings or by_classifier:
+        works["embeddings"] = rows * text_tokens * ENCODER_SHARE
+    if by_classifier:
         works["labels/classifier"] = rows * text_tokens * ENCODER_SHARE
     works |= {f"split/{name}": 500 for name in tasks}
     works |= {f"clusters/{clustering.name}": 2_000 for clustering in study.clusterings}

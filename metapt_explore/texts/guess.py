@@ -34,7 +34,7 @@ def guess_columns(table: Mapping[str, Sequence[Any]]) -> Columns:
     """Guesses which column holds the text, the label and the group.
 
     Args:
-        table: Column name to values, as `texts.sources.read_table` returns.
+        table: Column name to values, as `texts.table_files.read_table` returns.
 
     Returns:
         The text is the column with the longest values, the label one of few values that come again and again, the group

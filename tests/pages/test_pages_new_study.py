@@ -70,7 +70,7 @@ def test_a_file_becomes_a_study(
     assert {n: (of.value, of.word) for n, of in study.auxiliary_tasks.labels.items()} == {
         "positive": ("1", "positive"), "negative": ("0", "negative"),
     }  # fmt: skip
-    assert study.evaluation.init_seeds == [0, 1, 2] and study.labelling is None
+    assert study.evaluation.init_seeds == [0, 1, 2, 3, 4] and study.labelling is None
     assert at.title[0].value == "Clusters", "the page that comes next is open"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import tiny
-from looking import said
+from looking import PAGES, charts, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig, parse
@@ -17,13 +18,14 @@ from metapt_explore.runs.grow import with_method
 from metapt_explore.runs.overview import pipeline
 from metapt_explore.runs.record import record_of
 from metapt_explore.runs.study import Study
+from metapt_explore.runs.work import estimate
 from metapt_explore.runs.workspace import Workspace
 
 Open = Callable[..., AppTest]
 
 
 def look_at_all(folder: Path, show: Open) -> None:
-    for page in ("start", "texts", "clusters", "pretraining", "fewshot", "compare", "lens"):
+    for page in PAGES:
         at = show(folder, page)
         assert not at.exception and not said(at, "error"), page
 
@@ -36,8 +38,12 @@ def test_a_study_that_groups_no_texts(world: Path, tmp_path: Path, show: Open) -
     results = study.run()
     # 2 methods x 2 tasks x 2 data seeds.
     assert len(results) == 8 and results["accuracy"].notna().all()
-    with pytest.raises(UserError, match="groups no texts"):
-        study.agreement()
+    for asked in (study.agreement, partial(Study(config, tmp_path / "nothing").run, until="agreement")):
+        with pytest.raises(UserError, match="groups no texts"):
+            asked()
+    assert not list((tmp_path / "nothing" / "artifacts").glob("*"))
+    buttons = {button.key: button.disabled for button in show(tmp_path, "pretraining").button}
+    assert buttons["ask_agreement"] and not buttons["ask_all"]
     # What is pooled is what a study that has clusterings pools.
     grouped = parse(StudyConfig, {**tree, "clusterings": [{"name": "topics", "algorithm": "known_groups"}]}, "test")
     other = Study(grouped, tmp_path / "grouped")
@@ -72,11 +78,38 @@ def test_a_study_of_baselines_alone(world: Path, tmp_path: Path, show: Open) -> 
     look_at_all(tmp_path, show)
     at = show(tmp_path, "fewshot")
     assert {"majority", "zero_shot", "tfidf"} == set(at.dataframe[0].value["method"])
-    # A prompt that is added later keeps them.
+    # The mean over tasks of both, a line for each data seed.
+    at = show(tmp_path, "compare")
+    assert "baselines only" in said(at, "info")
+    lines = [trace for chart in charts(at) for trace in chart["data"] if "data seed" in str(trace.get("hovertemplate"))]
+    assert len(lines) == 2 and all("initialisation" not in trace["hovertemplate"] for trace in lines)
+    assert "baselines only" in said(show(tmp_path, "lens"), "info")
+    assert "2 data seeds: this proves nothing" in said(show(tmp_path, "fewshot"), "warning")
+    assert "make_report" in {button.key for button in show(tmp_path, "take_away").button}
+    with pytest.raises(UserError, match="'tfidf' is a baseline"):
+        config.method("tfidf")
+    # A prompt that is added later keeps them, in sight too.
     workspace.save_study(with_method(config, {"name": "PT", "kind": "pt"}))
     assert "6 of 8 scores" in said(show(tmp_path, "start"), "caption")
+    assert {"majority", "zero_shot", "tfidf"} == set(show(tmp_path, "fewshot").dataframe[1].value["method"])
 
 
 def test_a_study_of_nothing(world: Path) -> None:
     with pytest.raises(UserError, match="`methods` and `baselines` are both empty"):
         parse(StudyConfig, tiny.study_tree(world, methods=[]), "test")
+
+
+def test_no_labels_are_looked_for_where_nothing_is_pretrained(world: Path, tmp_path: Path) -> None:
+    tree = tiny.study_tree(world, methods=[{"name": "PT", "kind": "pt"}], clusterings=[])
+    tree["labelling"] = {"by": "zero_shot"}
+    config = parse(StudyConfig, tree, "test")
+    Study(config, tmp_path).run()
+    assert not {entry["kind"] for entry in Workspace(tmp_path).index("tiny")} & {"labels", "embeddings", "tasks"}
+    planned = estimate(config, {})
+    assert not [key for key in planned if key.startswith(("labels", "embeddings", "clusters"))]
+
+
+def test_lists_whose_entries_are_commented_out(world: Path) -> None:
+    tree = tiny.study_tree(world, methods=[{"name": "PT", "kind": "pt"}])
+    config = parse(StudyConfig, {**tree, "clusterings": None, "baselines": None}, "test")
+    assert config.clusterings == [] and config.baselines == []
