@@ -47,10 +47,11 @@ def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: l
         state["study"] = config.name
         if gone:
             before = workspace.study_folder(config.name) / BEFORE
-            state["start_note"] = (
+            note = (
                 f"Not in {named}, so no longer part of the study: {', '.join(gone)}. The study as it was is {before}; "
                 "what was computed of it is kept, and found again where it is asked for again."
             )
+            state["start_note"] = config.name, note
     except (UserError, OSError) as error:
         state["start_error"] = str(error)
 
@@ -70,8 +71,9 @@ def show_start() -> None:
     """Says why the last start did not work, or what it left out."""
     if st.session_state.get("start_error"):
         st.error(messages.plain(st.session_state["start_error"]))
-    if st.session_state.get("start_note"):
-        st.info(messages.plain(st.session_state["start_note"]))
+    study, note = st.session_state.get("start_note") or (None, "")
+    if note and study == st.session_state.get("study"):  # of another study it would be read as this one's
+        st.info(messages.plain(note))
 
 
 def _resume(workspace: Workspace, name: str) -> None:
