@@ -122,11 +122,13 @@ def add_data(document: Document, record: Record) -> None:
             )
         document.add(Paragraph(text))
     if record.tasks:
-        table, note = tables.task_table(record.tasks), "Downstream tasks. ⏎ is a line break."
+        table = tables.task_table(record.tasks)
+        note, limit = "Downstream tasks. ⏎ is a line break.", record.study["evaluation"].get("test_rows", 400)
         if scored_rows(record) != "test rows":
-            limit = record.study["evaluation"].get("test_rows", 400)
             table = table.drop(columns="test rows")
             note += f" Scored rows: dev rows of the other data seeds, at most {limit} a task; no test row."
+        elif limit is not None:
+            note += " Test rows: those that are scored, equally many of each class as far as they go."
         document.add(Table(table, note))
         warnings = [warning for task in record.tasks for warning in task.get("warnings") or []]
         document.add(*([Bullets(warnings)] if warnings else []))

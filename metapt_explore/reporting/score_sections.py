@@ -169,7 +169,11 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
         document.add(Figure("starts", picture, text))
     chosen = tables.choice_table(record.results, methods)
     if len(chosen):
-        document.add(Table(chosen, "What dev chose: learning rate, and after how many steps the prompt was kept."))
+        text = (
+            "What dev chose: the learning rate, of the scores that did not keep their start, and after how many steps "
+            "the prompt was kept."
+        )
+        document.add(Table(chosen, text))
         grids = {account["method"]: account["learning_rates"] for account in record.accounts}
         notes = tables.edge_notes(record.results, methods, grids)
         # Dev rows that are training rows ask for more steps whatever these do to others.
