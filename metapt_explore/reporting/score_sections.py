@@ -84,7 +84,7 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
     if whole_pairs[record.results["method"].isin(record.methods)].any():
         caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
         # Baselines, some of them far below, would press the methods' spread, which is the question, into a strip.
-        own = [name for name in methods if name in {method["name"] for method in record.study.get("methods", [])}]
+        own = [name for name in methods if name in record.methods]
         if len(own) < len(methods):
             caption += " Baselines are in the table of scores."
         document.add(Figure("pairs", figures.paired_lines(record.results, own), caption))
