@@ -17,6 +17,7 @@ from metapt_explore.cli_explain import add_explaining_commands
 from metapt_explore.cli_jobs import WorkspaceOption, add_job_commands
 from metapt_explore.cli_prompt import add_prompt_commands
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError
+from metapt_explore.runs.failures import PartFailed
 
 app = typer.Typer(
     name="metapt",
@@ -51,12 +52,17 @@ def run(
         bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
     ] = False,
 ) -> None:
-    """Run a study. Run again it recomputes nothing; killed and run again it goes on."""
+    """Run a study. Run again it recomputes nothing; killed and run again it goes on.
+
+    Where a part fails (a clustering that finds nothing, a task whose file is gone), the others are computed all the
+    same; the exit code is 1 then, and the next run tries the part again.
+    """
     from metapt_explore.run_terminal import parse_seeds, parse_until, run_in_terminal
 
     seeds, far = None if init_seeds is None else parse_seeds(init_seeds), parse_until(until)
     if not queue:
-        run_in_terminal(study, workspace, minutes, seeds, far)
+        if not run_in_terminal(study, workspace, minutes, seeds, far):
+            raise typer.Exit(PartFailed.exit_code)
         return
     from metapt_explore.jobs_terminal import enqueue_in_terminal
 
@@ -72,7 +78,8 @@ def tour(workspace: WorkspaceOption = None) -> None:
     from metapt_explore.run_terminal import run_in_terminal
     from metapt_explore.runs.workspace import Workspace
 
-    run_in_terminal(Workspace(workspace).grown_from(load_study("tour")), workspace)
+    if not run_in_terminal(Workspace(workspace).grown_from(load_study("tour")), workspace):
+        raise typer.Exit(PartFailed.exit_code)
 
 
 @app.command()
@@ -277,7 +284,7 @@ def main() -> None:
         app()
     except UserError as error:
         typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except OSError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)

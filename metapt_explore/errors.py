@@ -11,7 +11,12 @@ class UserError(Exception):
 
     The command line prints the message and exits with code 2, a page shows it in a box. A
     traceback is never shown for it.
+
+    Attributes:
+        exit_code: What the command line exits with.
     """
+
+    exit_code = 2
 
 
 class Cancelled(Exception):

@@ -18,6 +18,7 @@ from metapt_explore.console import make_console, say
 from metapt_explore.errors import Cancelled, UserError, nearest
 from metapt_explore.run_notebook import NotebookView, in_notebook
 from metapt_explore.runs.cost import Cost
+from metapt_explore.runs.failures import FailedPart, say_failed
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import Progress, State, say_time
@@ -38,7 +39,7 @@ class TerminalView:
         self.began = time.monotonic()
         self._bars: Bars | None = None
         self._stage = ""
-        self._said = 0
+        self._said = self._failed = 0
         self._predicted: float | None = None
         if bars and console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
@@ -61,6 +62,9 @@ class TerminalView:
         for notice in state.notices[self._said :]:
             say(self.console, f"Note: {notice}")
         self._said = len(state.notices)
+        for part in state.failed[self._failed :]:
+            say(self.console, f"Failed: {FailedPart(**part).sentence} The other parts go on.")
+        self._failed = len(state.failed)
         if self._bars is not None:
             self._bars.update(self._whole, completed=state.fraction, note=f"{say_time(state.seconds_left)} left")
             note = f"{state.done} of {state.total}"
@@ -207,14 +211,34 @@ def run_in_terminal(
     minutes: float | None = None,
     init_seeds: list[int] | None = None,
     until: Until = "all",
-) -> None:
-    """Runs a study and prints its table, where the time went, and what it does not prove."""
+) -> bool:
+    """Runs a study and prints its table, where the time went, and what it does not prove.
+
+    Returns:
+        Whether every part that was asked for is there.
+    """
     config = source if isinstance(source, StudyConfig) else load_study(source)
     opened = Workspace(workspace)
     console = make_console()
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
-    table = run(config, opened.folder, minutes, init_seeds, until).results()
+    study = run(config, opened.folder, minutes, init_seeds, until)
+    _print_scores(study, console, began, until)
+    failed = say_failed(part.as_dict() for part in study.failed)
+    if failed:
+        say(console, f"{len(failed)} part{'s' * (len(failed) != 1)} failed; the same command tries again:")
+        for sentence in failed:
+            say(console, f"  - {sentence}")
+    where = f" --workspace {opened.folder}" if workspace is not None else ""
+    if until == "all":
+        setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
+        say(console, f"Report: metapt report {config.name}{where}")
+        say(console, f"See it: {setting}streamlit run app.py")
+    return not failed
+
+
+def _print_scores(study: Study, console: Console, began: float, until: Until) -> None:
+    opened, config, table = study.workspace, study.config, study.results()
     if until != "all":
         say(console, texts_line(opened, config.name))
         say(console, f"There now: {until}. The same command without --until goes on from there.")
@@ -238,7 +262,3 @@ def run_in_terminal(
 
     for verdict in verdicts(record_of(opened, config.name))[:1]:
         say(console, f"Verdict: {verdict}")
-    setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
-    where = f" --workspace {opened.folder}" if workspace is not None else ""
-    say(console, f"Report: metapt report {config.name}{where}")
-    say(console, f"See it: {setting}streamlit run app.py")

@@ -44,22 +44,7 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
                     raise
                 hint = f"Or set METAPT_DATA to the folder that holds {task.instead_of.removeprefix('{data}/')}."
                 raise UserError(f"Task '{task.name}': {error} {hint}") from None
-    asked = task.model_dump(mode="json", include={"name", "labels"})
-    columns = [source.columns.model_dump(mode="json") for source in task.sources]
-    # Label words do not change the rows; only the values that tell classes apart do.
-    asked["labels"] = {name: label["value"] for name, label in asked["labels"].items()}
-    config = {
-        **asked,
-        "columns": columns,
-        "shots": evaluation.shots,
-        "data_seeds": evaluation.data_seeds,
-        "test_rows": evaluation.test_rows,
-        "seed": study.seed,
-    }
-    if task.pairs:
-        config["pairs"] = PAIRS
-    if evaluation.shuffle_labels:
-        config["shuffle_labels"] = True
+    config = split_config(study, task)
     stage = Stage("split", f"few-shot splits of {task.name}", 1, config, {}, {"sources": inputs})
 
     def compute(out: ArtifactWriter) -> None:
@@ -88,10 +73,30 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
     return stage, compute
 
 
-def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
-    """The pre-training texts: loaded, reported on, decontaminated, sampled."""
-    from metapt_explore.texts.sources import source_fingerprint
+def split_config(study: StudyConfig, task: TaskConfig) -> dict[str, Any]:
+    """Settings of the splits of a task, without the content of its files."""
+    evaluation = study.evaluation
+    asked = task.model_dump(mode="json", include={"name", "labels"})
+    columns = [source.columns.model_dump(mode="json") for source in task.sources]
+    # Label words do not change the rows; only the values that tell classes apart do.
+    asked["labels"] = {name: label["value"] for name, label in asked["labels"].items()}
+    config = {
+        **asked,
+        "columns": columns,
+        "shots": evaluation.shots,
+        "data_seeds": evaluation.data_seeds,
+        "test_rows": evaluation.test_rows,
+        "seed": study.seed,
+    }
+    if task.pairs:
+        config["pairs"] = PAIRS
+    if evaluation.shuffle_labels:
+        config["shuffle_labels"] = True
+    return config
 
+
+def texts_config(study: StudyConfig) -> dict[str, Any]:
+    """Settings of the pre-training texts, without the content of their file."""
     texts = study.texts
     config = texts.model_dump(mode="json", exclude={"starter", "file", "hub", "balanced"})
     if texts.balanced:
@@ -99,7 +104,20 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
     config["seed"] = study.seed
     if texts.columns.text_pair is not None:
         config["pairs"] = PAIRS
-    parents = {f"split of {name}": split.id for name, split in sorted(splits.items())}
+    return config
+
+
+def text_parents(splits: dict[str, Artifact]) -> dict[str, str]:
+    """The splits whose dev and test rows no pre-training text may repeat."""
+    return {f"split of {name}": split.id for name, split in sorted(splits.items())}
+
+
+def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
+    """The pre-training texts: loaded, reported on, decontaminated, sampled."""
+    from metapt_explore.texts.sources import source_fingerprint
+
+    texts = study.texts
+    config, parents = texts_config(study), text_parents(splits)
     # The version is raised whenever what this stage writes changes.
     stage = Stage("texts", "pre-training texts", 1, config, parents, {"source": source_fingerprint(texts)})
 
