@@ -15,6 +15,7 @@ from metapt_explore.config import load_study
 from metapt_explore.console import make_console, say
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.runs import jobs, queue
+from metapt_explore.runs.disk import say_full
 from metapt_explore.runs.files import json_line
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.workspace import Workspace
@@ -66,6 +67,8 @@ def show_jobs(workspace: Workspace, as_json: bool, wait: bool) -> bool:
             status = f"waits, number {row['position']:.0f}" if row["status"] == "queued" else row["status"]
             shown.add_row(escape(row["study"]), status, f"{row['fraction']:.0%}", left, escape(now))
         make_console().print(shown)
+        if full := say_full(workspace.folder):
+            say(make_console(), full)
     bad = set(table.loc[table["status"].isin(["failed", "incomplete"]), "study"])
     return not waited_for & bad
 

@@ -13,6 +13,7 @@ from metapt_explore.config import EXAMPLES, StudyConfig, load_study, load_task
 from metapt_explore.errors import UserError
 from metapt_explore.pages import messages, shared
 from metapt_explore.runs import jobs, queue
+from metapt_explore.runs.disk import say_full
 from metapt_explore.runs.failures import say_failed
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import say_time
@@ -237,6 +238,8 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         st.error(messages.plain(f"The job failed: {why or 'no reason was written'}"))
     else:
         st.info("No job has run this study here; Resume computes what is not there yet.")
+    if status != "done" and (full := say_full(workspace.folder)):
+        st.error(messages.plain(full))
     for sentence in say_failed(state.get("failed") or []):
         st.error(messages.plain(f"Failed: {sentence}"))
     cost = read_cost(workspace, name)
