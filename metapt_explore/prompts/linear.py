@@ -108,7 +108,7 @@ class FrozenLinear:
 
 
 def _laid_out(weight: Tensor) -> Tensor | None:
-    """A bfloat16 weight in the processor's own layout; None where the product of one row with it is not the plain one."""
+    """A bfloat16 weight in the processor's own layout; None where a product with it is not the plain one."""
     if not can_pack(torch.bfloat16):
         return None
     row = torch.linspace(-1, 1, weight.shape[1])[None].to(weight)

@@ -63,7 +63,7 @@ def model_folder(name: str, revision: str | None = None, kind: hub.Kind = hub.MO
         if not (folder / "config.json").exists():
             raise UserError(f"The folder {folder} holds no model: config.json is missing.")
         return folder
-    if name.startswith((".", "/", "~")):
+    if name.startswith((".", "/", "~")) or folder.is_absolute():
         raise UserError(f"There is no model folder {folder}.")
     wanted = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
     return hub.snapshot(name, kind, wanted, lambda: _set_up(kind), revision)
@@ -84,7 +84,7 @@ def content_hash(folder: Path) -> str:
     known: dict[str, str] = {}
     if memory.exists():
         try:
-            known = json.loads(memory.read_text())
+            known = json.loads(memory.read_text(encoding="utf-8"))
         except json.JSONDecodeError:
             known = {}
     parts, changed = [], False
@@ -101,7 +101,7 @@ def content_hash(folder: Path) -> str:
     if changed:
         memory.parent.mkdir(parents=True, exist_ok=True)
         temporary = memory.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(known))
+        temporary.write_text(json.dumps(known), encoding="utf-8")
         temporary.replace(memory)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

@@ -30,7 +30,18 @@ PROCESSORS = {
 def test_precision_on_other_processors(name: str) -> None:
     """All tests of `test_precision.py`, and the refusals below as that processor really makes them."""
     files = [str(Path(__file__).parent / file) for file in ("test_precision.py", "test_processor.py")]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "not other_processors", *files]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "not other_processors",
+        *files,
+    ]
     ended = subprocess.run(
         command, env={**os.environ, **PROCESSORS[name]}, capture_output=True, encoding="utf-8", errors="replace"
     )
