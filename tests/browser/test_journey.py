@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import tiny
 import yaml
+from filelock import FileLock
 from waiting import LIMIT, wait
 
 pytestmark = pytest.mark.browser
@@ -38,8 +40,10 @@ def find_chromium() -> str:
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None and os.environ.get("CI") and shutil.which("apt-get") and os.geteuid() == 0:
-        for words in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", *words], check=True, capture_output=True)
+        with FileLock(Path(tempfile.gettempdir()) / "metapt-tests-chromium.lock"):  # of all parallel workers
+            if not shutil.which("chromium"):
+                for words in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
+                    subprocess.run(["apt-get", *words], check=True, capture_output=True)
         found = shutil.which("chromium")
     if found is None and os.environ.get("CI"):
         pytest.fail("no chromium on this machine, and it could not be installed")

@@ -38,6 +38,8 @@ def test_precision_on_other_processors(name: str) -> None:
         "-x",
         "-p",
         "no:cacheprovider",
+        "-p",
+        "no:nbmake",
         "-k",
         "not other_processors",
         *files,
