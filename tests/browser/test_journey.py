@@ -127,10 +127,10 @@ def open_page(page: Any, name: str) -> None:
     """Clicks a page's link until its heading is there: a click while the page before is being redrawn can be lost."""
     from playwright.sync_api import expect
 
-    for _ in range(5):
+    for seconds in (8, 16, 32, 64, 128):  # longer each time, for a machine that is slow
         page.get_by_role("link", name=name, exact=True).first.click()
         with contextlib.suppress(AssertionError):
-            expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=30_000)
+            expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=1000 * seconds)
             return
     raise AssertionError(f"the page '{name}' does not open")
 
