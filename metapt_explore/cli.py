@@ -18,6 +18,7 @@ from metapt_explore.cli_jobs import WorkspaceOption, add_job_commands
 from metapt_explore.cli_prompt import add_prompt_commands
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError
 from metapt_explore.runs.failures import PartFailed
+from metapt_explore.streams import prepare_streams
 
 app = typer.Typer(
     name="metapt",
@@ -280,8 +281,13 @@ add_job_commands(app)
 
 def main() -> None:
     """Entry point: a user's mistake is one sentence and exit code 2, never a traceback."""
+    prepare_streams()
     try:
         app()
+    except UnicodeEncodeError as error:
+        written = error.object.encode("ascii", "backslashreplace").decode()
+        typer.echo(f"Error: this locale ({error.encoding}) cannot name '{written}'; set PYTHONUTF8=1.", err=True)
+        sys.exit(2)
     except UserError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

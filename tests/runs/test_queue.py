@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pretended import starts, status, study, wait
+from pretended import starts, status, study
+from waiting import wait
 
 from metapt_explore.errors import UserError
 from metapt_explore.runs import jobs, processes, queue, worker

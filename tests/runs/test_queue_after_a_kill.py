@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 import tiny
-from pretended import PRETEND, orphan, starts, status, study, wait
+from pretended import PRETEND, orphan, starts, status, study
+from waiting import LIMIT, wait
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.runs import jobs, queue, worker
@@ -36,7 +36,7 @@ def test_a_worker_takes_over_the_watch_of_one_that_was_killed(
     watch.start()
     wait(lambda: status(workspace, "one") == "running")
     queue.cancel(workspace, "one")
-    process.wait(60)  # as its parent the test must take note of its end
+    process.wait(LIMIT)  # as its parent the test must take note of its end
     watch.join()
     assert status(workspace, "one") == "cancelled" and starts(workspace, "one") == 1
 
@@ -46,7 +46,7 @@ def test_what_ended_while_no_worker_looked_on_is_not_run_again(
 ) -> None:
     pretend("quick")
     queue.enqueue(workspace, study("one"))
-    orphan(workspace, "one").wait(60)
+    orphan(workspace, "one").wait(LIMIT)
     assert status(workspace, "one") == "done"
     worker.supervise(workspace, "one")
     assert starts(workspace, "one") == 1 and not queue.requests(workspace)
@@ -59,7 +59,7 @@ def test_a_job_that_dies_with_its_worker_again_and_again_is_given_up(
     pretend("dies")
     queue.enqueue(workspace, study("one"))
     for _ in range(2):
-        orphan(workspace, "one").wait(60)
+        orphan(workspace, "one").wait(LIMIT)
         assert worker._claim(workspace, "one", None) or not queue.requests(workspace)
     state = jobs.job_state(workspace, "one")
     assert state["status"] == "failed" and "killed" in state["error"] and not queue.requests(workspace)
@@ -69,7 +69,7 @@ def test_what_another_worker_is_at_is_left_to_it(workspace: Workspace, pretend: 
     pretend("quick")
     queue.enqueue(workspace, study("one"))
     file = jobs.request_file(workspace, "one")
-    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    other = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     try:
         owner = {"pid": other.pid, "created": psutil.Process(other.pid).create_time()}
         write_json(file, {**dict(queue.requests(workspace))["one"], "worker": owner})
@@ -81,11 +81,25 @@ def test_what_another_worker_is_at_is_left_to_it(workspace: Workspace, pretend: 
         assert status(workspace, "one") == "done" and starts(workspace, "one") == 1
     finally:
         other.kill()
-        other.wait()
+        other.communicate()
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What a worker found each time that it looked whether somebody is at a study."""
+    found: list[bool] = []
+    at_work = worker._at_work
+
+    def look(workspace: Workspace, name: str) -> bool:
+        found.append(at_work(workspace, name))
+        return found[-1]
+
+    monkeypatch.setattr(worker, "_at_work", look)
+    return found
 
 
 def test_somebody_elses_run_is_waited_for_and_never_killed(
-    workspace: Workspace, pretend: Callable[[str], None]
+    workspace: Workspace, pretend: Callable[[str], None], looks: list[bool]
 ) -> None:
     pretend("long")
     queue.enqueue(workspace, study("one"))
@@ -94,16 +108,17 @@ def test_somebody_elses_run_is_waited_for_and_never_killed(
     wait(lambda: status(workspace, "one") == "running")
     watch = threading.Thread(target=worker.supervise, args=(workspace, "one"))
     watch.start()
-    time.sleep(1.0)
+    wait(lambda: len(looks) >= 5)
+    assert all(looks)
     assert other.poll() is None and starts(workspace, "one") == 1
     (folder / "enough").touch()
-    assert other.wait(60) == 0
+    assert other.wait(LIMIT) == 0
     watch.join()
     assert starts(workspace, "one") == 2 and status(workspace, "one") == "done" and not queue.requests(workspace)
 
 
 def test_a_request_that_is_taken_back_while_somebody_else_runs_the_study(
-    workspace: Workspace, pretend: Callable[[str], None]
+    workspace: Workspace, pretend: Callable[[str], None], looks: list[bool]
 ) -> None:
     pretend("quick")
     queue.enqueue(workspace, study("one"))
@@ -111,10 +126,10 @@ def test_a_request_that_is_taken_back_while_somebody_else_runs_the_study(
     wait(lambda: status(workspace, "one") == "running")
     watch = threading.Thread(target=worker.supervise, args=(workspace, "one"))
     watch.start()
-    time.sleep(0.5)
+    wait(lambda: True in looks)
     queue.cancel(workspace, "one")
     watch.join()
-    other.wait(60)  # it listens, and was not killed: it wrote its own end
+    other.wait(LIMIT)  # it listens, and was not killed: it wrote its own end
     assert status(workspace, "one") == "cancelled" and starts(workspace, "one") == 1
     assert not queue.requests(workspace) and not jobs.is_cancelling(workspace, "one")
 
@@ -188,7 +203,13 @@ import sys
 from pathlib import Path
 from metapt_explore.runs import worker
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.runs import queue
 pretend = Path(sys.argv[2]).read_text()
+requests = queue.requests
+def told(w):
+    (w.folder / "looked").touch()  # it looks after the queue by now
+    return requests(w)
+queue.requests = told
 worker.command = lambda w, name, request: [sys.executable, "-c", pretend, str(w.folder), name, "quick"]
 worker.serve(Workspace(sys.argv[1]), idle=float(sys.argv[3]))
 """
@@ -210,7 +231,7 @@ def test_a_worker_finds_what_the_list_has_lost_and_ends_when_there_is_nothing_to
     for file in (workspace.folder / "queue").glob("queue.db*"):
         file.unlink()
     process = serve(workspace, tmp_path, 2.0)
-    assert process.wait(60) == 0
+    assert process.wait(LIMIT) == 0
     assert [status(workspace, name) for name in ("a", "b")] == ["done", "done"]
     assert starts(workspace, "a") == starts(workspace, "b") == 1
 
@@ -218,12 +239,11 @@ def test_a_worker_finds_what_the_list_has_lost_and_ends_when_there_is_nothing_to
 def test_a_worker_whose_list_is_deleted_makes_room_for_another(
     workspace: Workspace, no_workers: None, tmp_path: Path
 ) -> None:
-    process = serve(workspace, tmp_path, 120.0)
-    wait(lambda: (workspace.folder / "queue" / "queue.db").exists())
-    time.sleep(1.0)
+    process = serve(workspace, tmp_path, 1e6)
+    wait((workspace.folder / "looked").exists, "the worker looks after the queue", process)
     for file in (workspace.folder / "queue").glob("queue.db*"):
         file.unlink()
     queue.enqueue(workspace, study("a"))
-    assert process.wait(60) == 0, "it would have waited for names in a file that nobody writes"
-    serve(workspace, tmp_path, 2.0).wait(60)
+    assert process.wait(LIMIT) == 0, "it would have waited for names in a file that nobody writes"
+    serve(workspace, tmp_path, 2.0).wait(LIMIT)
     assert status(workspace, "a") == "done"
