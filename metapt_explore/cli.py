@@ -89,21 +89,30 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Predict what the whole study costs on this machine: rows, time and memory. Computes nothing of it.
+    """Say what the study would stumble over and what it costs on this machine: rows, time and memory.
 
-    The workspace is looked at (for a prompt to start from, for the number of texts), and nothing is written into it.
+    Nothing of it is computed and nothing is written into the workspace. Exit code 1: a part of it would fail.
     """
-    from metapt_explore.console import make_console
-    from metapt_explore.run_terminal import print_plan
-    from metapt_explore.runs.study import Study
+    from metapt_explore.plan_terminal import plan_in_terminal
 
-    opened = Study(study, workspace)
-    opened.check()
-    cost = opened.preview()
-    if as_json:
-        typer.echo(json.dumps({"study": opened.config.name, **cost.as_dict()}))
-    else:
-        print_plan(opened.config, cost, make_console())
+    if not plan_in_terminal(study, workspace, as_json):
+        raise typer.Exit(PartFailed.exit_code)
+
+
+@app.command()
+def check(
+    study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Say what the study would stumble over: reads its texts and tasks, loads no model, computes nothing.
+
+    Exit code 1: something was found.
+    """
+    from metapt_explore.plan_terminal import check_in_terminal
+
+    if not check_in_terminal(study, workspace, as_json):
+        raise typer.Exit(PartFailed.exit_code)
 
 
 @app.command()

@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.console import make_console, say
 from metapt_explore.errors import Cancelled, UserError, nearest
 from metapt_explore.run_notebook import NotebookView, in_notebook
-from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.failures import FailedPart, say_failed
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.preview import read_cost, say_cost
@@ -120,46 +117,6 @@ def run(
     finally:
         view.close()
     return study
-
-
-def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
-    """Prints what a study will send through the model, how long that takes here, and the memory it needs."""
-    table = Table(title=f"{escape(config.name)}: predicted cost")
-    table.add_column("stage")
-    for column in ("rows trained", "Hessian rows", "rows scored", "tokens encoded", "time"):
-        table.add_column(column, justify="right")
-    for key, stage in _over_initialisations(cost.stages).items():
-        numbers = [f"{stage[name]:,.0f}" for name in ("trained", "hessian", "scored", "encoded")]
-        table.add_row(escape(key), *numbers, say_time(stage["seconds"]))
-    console.print(table)
-    say(
-        console,
-        f"About {say_time(cost.seconds)} with the language model, peak memory about {cost.peak_mib / 1024:.1f} GiB; "
-        f"measured in {cost.spent:.0f} s on {cost.device}, {cost.dtype}. Texts, embeddings and clusters come on top.",
-    )
-    if cost.assumed_texts is not None:
-        say(
-            console,
-            f"How many texts there are is not known before they are read: {cost.assumed_texts:,} are assumed. "
-            "texts.limit says so, and once a run has read them this says it for certain.",
-        )
-    say(
-        console,
-        "rows trained: forward and backward; Hessian rows: second derivatives (order: exact); rows scored: forward "
-        "only, times prompts; tokens encoded: texts whose states are computed once and shared.",
-    )
-
-
-def _over_initialisations(stages: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Adds up the stages that differ in their initialisation seed only, the last part of their keys."""
-    added: dict[str, dict[str, float]] = {}
-    counts: dict[str, int] = {}
-    for key, stage in stages.items():
-        name = key.rpartition("/")[0].replace("/", " · ") if key.count("/") > 1 else key.replace("/", " · ")
-        before = added.setdefault(name, dict.fromkeys(stage, 0.0))
-        added[name] = {column: before[column] + value for column, value in stage.items()}
-        counts[name] = counts.get(name, 0) + 1
-    return {f"{name} × {counts[name]}" if counts[name] > 1 else name: stage for name, stage in added.items()}
 
 
 def show_progress() -> Progress:

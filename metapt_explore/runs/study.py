@@ -25,7 +25,7 @@ from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.lens_stage import lens_recipe, prompts_to_see
-from metapt_explore.runs.preview import text_counts
+from metapt_explore.runs.preview import text_counts, text_tokens
 from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.run_all import Until, run_all
@@ -178,12 +178,17 @@ class Study(StudyScores):
         tasks = self.tasks_of(self.config.method(method)).summary["sizes"]
         return leave_one_out(self.config, method, [int(task) for task in tasks])
 
-    def preview(self) -> Cost:
-        """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact."""
+    def preview(self, texts: Artifact | None = None) -> Cost:
+        """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact.
+
+        Args:
+            texts: The pre-training texts; looked for in the workspace when absent.
+        """
         from metapt_explore.runs.calibration import preview
 
-        texts = data_stages.find_texts(self.config, self.tasks, self.workspace)
-        return preview(self.config, self.tasks, self.backbone, set(), texts=text_counts(texts) if texts else None)
+        texts = texts or data_stages.find_texts(self.config, self.tasks, self.workspace)
+        counts, tokens = (text_counts(texts), text_tokens(self, texts)) if texts else (None, None)
+        return preview(self.config, self.tasks, self.backbone, set(), tokens, texts=counts)
 
     def run(self, init_seeds: Sequence[int] | None = None, until: Until = "all") -> pd.DataFrame:
         """Makes everything that is not there yet and returns the results table.
