@@ -16,9 +16,10 @@ from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.workspace import Workspace
-from metapt_explore.texts.decontaminate import MIN_CONTAINED
+from metapt_explore.texts.decontaminate import is_telling
 from metapt_explore.texts.normalise import normalise
 from metapt_explore.texts.rows import as_inputs, duplicate_key, texts_of
+from metapt_explore.texts.words import count_words
 
 #: How pairs of texts are compared; single texts never were in another way.
 PAIRS = "in either order, and each text by itself"
@@ -60,7 +61,8 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
         config["pairs"] = PAIRS
     if evaluation.shuffle_labels:
         config["shuffle_labels"] = True
-    stage = Stage("split", f"few-shot splits of {task.name}", 1, config, {}, {"sources": inputs})
+    # Version 2: invisible characters, vowel points and the Turkish i no longer keep equal texts apart.
+    stage = Stage("split", f"few-shot splits of {task.name}", 2, config, {}, {"sources": inputs})
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.fewshot.splits import make_splits
@@ -100,8 +102,9 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
     if texts.columns.text_pair is not None:
         config["pairs"] = PAIRS
     parents = {f"split of {name}": split.id for name, split in sorted(splits.items())}
-    # The version is raised whenever what this stage writes changes.
-    stage = Stage("texts", "pre-training texts", 1, config, parents, {"source": source_fingerprint(texts)})
+    # The version is raised whenever what this stage writes changes. Version 2: words and near copies of texts in scripts
+    # without spaces. What depends on how words are cut further on (keywords, topics) has these texts among its parents.
+    stage = Stage("texts", "pre-training texts", 2, config, parents, {"source": source_fingerprint(texts)})
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.seeds import stream
@@ -118,7 +121,7 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
         verdict = decontaminate_rows(inputs, list(held_out["text"]), texts.near_duplicate)
         normal = written.map(normalise)
         reason = pd.Series("", index=frame.index)
-        reason[normal.str.count(" ") + 1 < texts.min_words] = f"shorter than {texts.min_words} words"
+        reason[written.map(count_words) < texts.min_words] = f"shorter than {texts.min_words} words"
         reason[normal == ""] = "blank"
         if "text_pair" in frame:
             reason[(frame["text"].str.strip() == "") | (frame["text_pair"].str.strip() == "")] = "blank"
@@ -203,7 +206,7 @@ def held_out_rows(splits: dict[str, Artifact]) -> pd.DataFrame:
         rows = rows[rows["split"] != "train"]
         frames.append(pd.DataFrame({"task": name, "text": texts_of(rows), "whole": True}).drop_duplicates())
         for role in ("text", "text_pair") if "text_pair" in rows else ():
-            telling = rows[role][rows[role].map(normalise).str.count(" ") + 1 >= MIN_CONTAINED + 2]
+            telling = rows[role][rows[role].map(normalise).map(is_telling).astype(bool)]
             frames.append(pd.DataFrame({"task": name, "text": telling, "whole": False}).drop_duplicates())
     return pd.concat(frames, ignore_index=True)
 
