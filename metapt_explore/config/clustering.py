@@ -16,7 +16,9 @@ class TextsConfig(SourceConfig):
     balanced: bool = Field(
         False, description="the sample holds as many rows of each label as they reach; rows without one are dropped"
     )
-    min_words: int = Field(3, ge=1, description="shorter texts are dropped and counted")
+    min_words: int = Field(
+        3, ge=1, description="shorter texts are dropped and counted; see docs/texts.md for what a word is"
+    )
     labelled_only: bool = Field(False, description="drop rows without a label before sampling")
     near_duplicate: float = Field(
         0.7,

@@ -102,8 +102,8 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
     if texts.columns.text_pair is not None:
         config["pairs"] = PAIRS
     parents = {f"split of {name}": split.id for name, split in sorted(splits.items())}
-    # The version is raised whenever what this stage writes changes. Version 2: words and near copies of texts in scripts
-    # without spaces. What depends on how words are cut further on (keywords, topics) has these texts among its parents.
+    # The version is raised whenever what this stage writes changes. Version 2: words and near copies in scripts without
+    # spaces. What further on depends on how words are cut (keywords, topics) has these texts among its parents.
     stage = Stage("texts", "pre-training texts", 2, config, parents, {"source": source_fingerprint(texts)})
 
     def compute(out: ArtifactWriter) -> None:

@@ -14,15 +14,13 @@ from collections.abc import Iterable, Sequence
 import regex
 
 from metapt_explore.texts.normalise import normalise
-from metapt_explore.texts.scripts import EMOJI, UNSPACED, UNSPACED_RUN, find_emoji, has_unspaced
+from metapt_explore.texts.scripts import TOKEN, UNSPACED, UNSPACED_RUN, WORD, find_emoji, has_unspaced
 
-_WORD = regex.compile(r"[\w\p{N}]+")
 # Two letters or more, with their marks; a word that holds a digit or "_" is none.
 _LETTERS = regex.compile(r"(?<![\w\p{N}])\p{L}\p{M}*(?:\p{L}\p{M}*)+(?![\w\p{N}])")
-_ANY_TOKEN = regex.compile(rf"{EMOJI.pattern}|{UNSPACED.pattern}|{_WORD.pattern}")
 
 #: Characters of a word of a script without spaces, fewest and most.
-SHORTEST, LONGEST = 2, 6
+SHORTEST, LONGEST = 2, 8
 #: How many different characters stand on either side of such a word, at least; more in more text, where chance reaches
 #: as many: the square root of its characters divided by `PER_NEIGHBOUR`.
 MIN_NEIGHBOURS, PER_NEIGHBOUR = 2, 100
@@ -54,9 +52,18 @@ def tokens(text: str) -> list[str]:
         ['don', 't', 'buy', '手', '机', '😀', 'हिन्दी', 'x_1']
     """
     if text.isascii():
-        return _WORD.findall(text)
-    text = unicodedata.normalize("NFKC", text)
-    return _ANY_TOKEN.findall(text) if has_unspaced(text) or EMOJI.search(text) else _WORD.findall(text)
+        return WORD.findall(text)
+    return TOKEN.findall(unicodedata.normalize("NFKC" if has_unspaced(text) else "NFC", text))
+
+
+def plain_words(text: str) -> str:
+    """A name or value with one space for everything between its letters and digits.
+
+    Example:
+        >>> plain_words("news_topic (हिन्दी)")
+        'news topic हिन्दी'
+    """
+    return " ".join(word for found in WORD.findall(text) for word in found.split("_") if word)
 
 
 def is_word(text: str) -> bool:
@@ -72,9 +79,10 @@ def is_word(text: str) -> bool:
 class Lexicon:
     """Words of scripts without spaces, found in the texts themselves.
 
-    Characters belong together where they come again together and different ones stand on both sides (accessor variety;
-    Feng, Chen, Deng and Zheng, Computational Linguistics 30(1), 2004). A text is cut into the longest of these words,
-    from left to right. Words of other scripts are as they are written, in lower case: two letters or more.
+    Characters belong together where they come again together and different ones stand on both sides: a word's accessor
+    variety is the smaller number of different neighbours (Feng, Chen, Deng and Zheng, Computational Linguistics 30(1),
+    2004). A text is cut so that the sum of length × log(variety) over its words is largest. Words of other scripts are
+    as they are written, in lower case: two letters or more.
 
     Args:
         texts: The texts to learn from.
@@ -86,11 +94,11 @@ class Lexicon:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self.words = _learn(_runs(texts))
+        self.variety = _learn(_runs(texts))
 
     def cut(self, text: str) -> list[str]:
         """The words of a text; characters that belong to no word are left out."""
-        text = (text if text.isascii() else unicodedata.normalize("NFKC", text)).lower()
+        text = _folded(text)
         if not has_unspaced(text):
             return _LETTERS.findall(text)
         found: list[str] = []
@@ -102,31 +110,43 @@ class Lexicon:
 
     def _cut_run(self, run: str) -> list[str]:
         characters = UNSPACED.findall(run)
+        # Best sum up to each place, and the size of the word that ends there (1: no word).
+        best, sizes = [0.0], [0]
+        for end in range(1, len(characters) + 1):
+            value, size = best[end - 1], 1
+            for longer in range(SHORTEST, min(LONGEST, end) + 1):
+                variety = self.variety.get("".join(characters[end - longer : end]))
+                if variety and best[end - longer] + longer * math.log(variety) > value:
+                    value, size = best[end - longer] + longer * math.log(variety), longer
+            best.append(value)
+            sizes.append(size)
         found: list[str] = []
-        place = 0
-        while place < len(characters):
-            for size in range(min(LONGEST, len(characters) - place), SHORTEST - 1, -1):
-                word = "".join(characters[place : place + size])
-                if word in self.words:
-                    found.append(word)
-                    place += size
-                    break
-            else:
-                place += 1
-        return found
+        end = len(characters)
+        while end:
+            if sizes[end] > 1:
+                found.append("".join(characters[end - sizes[end] : end]))
+            end -= sizes[end]
+        return found[::-1]
 
 
 def _runs(texts: Sequence[str]) -> list[list[str]]:
     """What is written without a gap in scripts without spaces, as characters."""
     unspaced = [text for text in texts if has_unspaced(text)]
     step = 1 + sum(map(len, unspaced)) // MOST_CHARACTERS
-    written = (unicodedata.normalize("NFKC", text).lower() for text in unspaced[::step])
-    return [UNSPACED.findall(run) for text in written for run in UNSPACED_RUN.findall(text)]
+    return [UNSPACED.findall(run) for text in unspaced[::step] for run in UNSPACED_RUN.findall(_folded(text))]
 
 
-def _learn(runs: Iterable[Sequence[str]]) -> frozenset[str]:
-    """Words that come again, between different characters on both sides."""
-    runs = list(runs)
+def _folded(text: str) -> str:
+    """Lower case, and one width of letters; Thai and Lao am stay whole, which NFKC takes apart."""
+    if text.isascii():
+        return text.lower()
+    return (
+        unicodedata.normalize("NFKC", text).lower().replace("\u0e4d\u0e32", "\u0e33").replace("\u0ecd\u0eb2", "\u0eb3")
+    )
+
+
+def _learn(runs: Sequence[Sequence[str]]) -> dict[str, int]:
+    """The variety of what comes again between different characters on both sides."""
     wanted = max(MIN_NEIGHBOURS, round(math.sqrt(sum(map(len, runs))) / PER_NEIGHBOUR))
     counts: Counter[str] = Counter()
     for run in runs:
@@ -142,7 +162,8 @@ def _learn(runs: Iterable[Sequence[str]]) -> frozenset[str]:
             # Each end of a run is a neighbour of its own.
             before.setdefault(word, set()).add(run[first - 1] if first else number)
             behind.setdefault(word, set()).add(run[end] if end < len(run) else number)
-    return frozenset(w for w in before if min(len(before[w]), len(behind[w])) >= wanted)
+    variety = {word: min(len(before[word]), len(behind[word])) for word in before}
+    return {word: number for word, number in variety.items() if number >= wanted}
 
 
 def _spans(run: Sequence[str]) -> Iterable[tuple[int, int]]:
