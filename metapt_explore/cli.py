@@ -86,16 +86,18 @@ def plan(
     The workspace is looked at (for a prompt to start from, for the number of texts), and nothing is written into it.
     """
     from metapt_explore.console import make_console
-    from metapt_explore.run_terminal import print_plan
+    from metapt_explore.run_terminal import print_cut_texts, print_plan
     from metapt_explore.runs.study import Study
 
     opened = Study(study, workspace)
     opened.check()
-    cost = opened.preview()
+    cost, cut = opened.preview(), opened.cut_texts()
     if as_json:
-        typer.echo(json.dumps({"study": opened.config.name, **cost.as_dict()}))
+        shares = [share.as_dict() for share in cut]
+        typer.echo(json.dumps({"study": opened.config.name, **cost.as_dict(), "cut_texts": shares}))
     else:
         print_plan(opened.config, cost, make_console())
+        print_cut_texts(cut, make_console())
 
 
 @app.command()

@@ -16,6 +16,7 @@ from rich.table import Table
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.console import make_console, say
 from metapt_explore.errors import Cancelled, UserError, nearest
+from metapt_explore.prompts.text_lengths import CutShare, say_cut
 from metapt_explore.run_notebook import NotebookView, in_notebook
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.jobs import working_on
@@ -144,6 +145,12 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
         "rows trained: forward and backward; Hessian rows: second derivatives (order: exact); rows scored: forward "
         "only, times prompts; tokens encoded: texts whose states are computed once and shared.",
     )
+
+
+def print_cut_texts(shares: Sequence[CutShare], console: Console) -> None:
+    """Prints how many texts are longer than the model reads."""
+    for cut in shares:
+        say(console, say_cut(cut))
 
 
 def _over_initialisations(stages: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

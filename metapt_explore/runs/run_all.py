@@ -8,6 +8,7 @@ import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.runs.cells import cells, finished_cells
+from metapt_explore.runs.cut_texts import write_cut_texts
 from metapt_explore.runs.preview import Preview
 from metapt_explore.runs.score_counts import asked_scores, finished_scores
 from metapt_explore.runs.topic_stage import check_topics
@@ -49,6 +50,10 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
     study.texts()
     if until == "texts":
         return study.results()
+    if needs_model:
+        cut = study.cut_texts()
+        write_cut_texts(study.workspace, study.config, cut)
+        study.notice_cut_texts(cut)
     _clusters_and_tasks(study)
     if until == "stability":
         for clustering in study.config.clusterings:
