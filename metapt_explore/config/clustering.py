@@ -26,7 +26,7 @@ class TextsConfig(SourceConfig):
         0.7,
         gt=0,
         le=1,
-        description="overlap of word triples (of three characters in scripts without spaces) from which a text counts as "
+        description="overlap of word triples (in scripts without spaces of characters) from which a text counts as "
         "nearly equal to a dev or test row",
     )
 
