@@ -215,3 +215,10 @@ def test_whatever_is_cut_was_there(texts: list[str]) -> None:
 def test_words_of_letters_and_marks() -> None:
     assert [is_word(word) for word in ("हिन्दी", "ดี", "ok", "x1", "a b", "")] == [True, True, True, False, False, False]
     assert plain_words("  news__topic-हिन्दी! ") == "news topic हिन्दी"
+
+
+def test_half_a_character_is_no_reason_to_stop() -> None:
+    """A file is checked before half characters are mended."""
+    for text in ("\ud83d", "好\ud83d 😀", "a\udc00b"):
+        assert count_words(text) >= 1 and normalise(normalise(text)) == normalise(text)
+        assert Lexicon([text, text]).cut(text) is not None and tokens(text) is not None
