@@ -12,6 +12,7 @@ from rich.table import Table
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.console import make_console, say
 from metapt_explore.errors import UserError
+from metapt_explore.prompts.text_lengths import say_cut
 from metapt_explore.run_terminal import TerminalView
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.problems import Findings, looking
@@ -57,10 +58,13 @@ def plan_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool
             print_findings(found, console)
         cost = Study(config, opened, progress).preview(found.texts)
     if as_json:
-        told = {"problems": found.problems, "notices": found.notices}
+        shares = [share.as_dict() for share in found.cut]
+        told = {"problems": found.problems, "notices": found.notices, "cut_texts": shares}
         print(json.dumps({"study": config.name, **cost.as_dict(), **told}))
     else:
         print_plan(config, cost, console)
+        for share in found.cut:
+            say(console, say_cut(share))
     return not found.problems
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from metapt_explore.config import ClusteringConfig, StudyConfig
 from metapt_explore.errors import UserError
+from metapt_explore.prompts.text_lengths import CutShare
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.failures import Failures, say_failed
 from metapt_explore.runs.progress import Progress
@@ -33,12 +34,14 @@ class Findings:
         parts: A sentence for each part that would fail; the rest would be computed.
         notices: What a user should know and that stops nothing.
         texts: The pre-training texts that were read; None where that failed. Valid as long as `looking` lasts.
+        cut: How many texts are cut at `model.max_text_tokens`.
     """
 
     refused: str
     parts: list[str]
     notices: list[str]
     texts: Artifact | None
+    cut: list[CutShare]
 
     @property
     def problems(self) -> list[str]:
@@ -79,8 +82,10 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
                 problem = too_few(clustering, texts)
                 if problem:
                     failures.add(f"clusters/{clustering.name}", f"clusters '{clustering.name}'", UserError(problem))
+        cut = [] if refused else study.cut_texts()
+        study.notice_cut_texts(cut)
         parts = say_failed(part.as_dict() for part in failures.parts)
-        yield Findings(refused, parts, list(study.progress.state.notices), texts)
+        yield Findings(refused, parts, list(study.progress.state.notices), texts, cut)
 
 
 def _needs_texts(config: StudyConfig) -> bool:

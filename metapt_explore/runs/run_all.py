@@ -12,6 +12,7 @@ from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.baseline_cost import baseline_key
 from metapt_explore.runs.cells import cells, fewshot_key, finished_cells, prompt_key
+from metapt_explore.runs.cut_texts import write_cut_texts
 from metapt_explore.runs.failures import FailedPart, Failures, PartFailed, stops_everything
 from metapt_explore.runs.preview import Preview
 from metapt_explore.runs.score_counts import asked_scores, finished_scores
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 #: the gradients of its tasks agree; what its finished prompts look like; prompts; or all of it.
 Until = Literal["texts", "clusters", "stability", "plan", "agreement", "lens", "prompts", "all"]
 UNTIL = get_args(Until)
+#: What needs no language model.
+WITHOUT_MODEL = ("texts", "clusters", "stability")
 #: Keys of the stages that each of them leaves out.
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     "texts": ("embeddings", "labels/", "clusters/", *MODEL_STAGES, "baseline/"),
@@ -49,7 +52,7 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
         PartFailed: Where nothing of what was asked for could be computed.
         UserError: Where the study itself is wrong: found before anything is computed.
     """
-    needs_model = until not in ("texts", "clusters", "stability")
+    needs_model = until not in WITHOUT_MODEL
     if until == "agreement":
         study.check_agreement()
     works = estimate(study.config, study.tasks, study.placement if needs_model else None)
@@ -82,6 +85,10 @@ def _make_parts(study: Study, failures: Failures, init_seeds: list[int], until: 
     texts = failures.attempt("texts", study.texts)
     if until == "texts":
         return texts is not None
+    if until not in WITHOUT_MODEL:
+        cut = study.cut_texts()
+        write_cut_texts(study.workspace, study.config, cut)
+        study.notice_cut_texts(cut)
     clusterings = _clusters_and_tasks(study, failures)
     if until == "clusters":
         return clusterings

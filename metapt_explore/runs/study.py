@@ -17,12 +17,14 @@ import pandas as pd
 
 from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.errors import UserError
+from metapt_explore.prompts.text_lengths import MANY, CutShare, say_cut
 from metapt_explore.runs import data_stages
 from metapt_explore.runs.agreement_stage import agreement_recipe
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.check import check_study
 from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.cost import Cost
+from metapt_explore.runs.cut_texts import BEGINNING_ONLY, cut_shares
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.lens_stage import lens_recipe, prompts_to_see
 from metapt_explore.runs.preview import text_counts, text_tokens
@@ -44,6 +46,9 @@ class Study(StudyScores):
     Raises:
         UserError: Where the configuration or a task file is wrong.
     """
+
+    #: Tasks (None: the pre-training texts) of which it was said that many texts are cut.
+    _said_to_be_cut: frozenset[str | None] = frozenset()
 
     def stability(self, name: str, runs: int = 5) -> Artifact:
         """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.
@@ -227,3 +232,14 @@ class Study(StudyScores):
             UserError: Naming what is wrong.
         """
         check_study(self.config, self.tasks, self.family, self.placement, self.workspace, self.model.identity)
+
+    def cut_texts(self) -> list[CutShare]:
+        """How many texts are cut at `model.max_text_tokens`, of the pre-training texts and of each task."""
+        return cut_shares(self.config, self.tasks, self.workspace)
+
+    def notice_cut_texts(self, shares: Sequence[CutShare]) -> None:
+        """Says where many texts are cut; once, though a later look at the texts may give another share."""
+        new = [cut for cut in shares if cut.share > MANY and cut.of not in self._said_to_be_cut]
+        self._said_to_be_cut |= {cut.of for cut in new}
+        for cut in new:
+            self.progress.notice(f"{say_cut(cut)} {BEGINNING_ONLY}")
