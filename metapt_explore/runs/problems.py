@@ -67,7 +67,7 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
         study = Study(config, aside, progress)
         refused = ""
         try:
-            study.check()
+            study.check_settings()
         except UserError as error:
             refused = str(error)
         # A run without needs of the rest: what its stages say is what the real run would say.

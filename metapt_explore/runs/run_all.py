@@ -59,7 +59,7 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
     study.progress.plan({key: work for key, work in works.items() if not key.startswith(LEFT_OUT[until])})
     study.progress.left_out = _anything_left(study) if until != "all" else False
     if needs_model:
-        study.check()
+        study.check_settings()
     study.save()
     folder = study.workspace.study_folder(study.config.name)
     study.failures = failures = Failures(folder, lambda parts: _tell(study, parts))

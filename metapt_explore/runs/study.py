@@ -226,7 +226,16 @@ class Study(StudyScores):
         return results_table(self.workspace, self.config.name)
 
     def check(self) -> None:
-        """Finds what would fail late, early: a missing model, a label word of two tokens, a start that does not fit.
+        """Finds what would fail late, early, and says how many texts are cut; see `problems.looking` for all of it.
+
+        Raises:
+            UserError: Naming what is wrong.
+        """
+        self.check_settings()
+        self.notice_cut_texts(self.cut_texts())
+
+    def check_settings(self) -> None:
+        """Finds what is wrong without reading a text: a missing model, a label word of two tokens, a bad start.
 
         Raises:
             UserError: Naming what is wrong.
