@@ -57,17 +57,23 @@ def is_bfloat16_slow() -> bool:
 def _library_has_bfloat16() -> bool:
     """Whether oneDNN computes in bfloat16 here; an old torch, another build or `ONEDNN_MAX_CPU_ISA` may forbid it."""
     ask = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return torch.backends.mkldnn.is_available() and ask is not None and bool(ask())
+    return _library("mkldnn") and ask is not None and bool(ask())
+
+
+def _library(name: str) -> bool:
+    """Whether this torch was built with a library of matrix products, ``mkl`` or ``mkldnn`` (oneDNN)."""
+    library: Any = getattr(torch.backends, name)
+    return bool(library.is_available())
 
 
 @cache
 def _packs_bfloat16() -> bool:
-    return torch.backends.mkldnn.is_available() and _works(torch.bfloat16, _try_bfloat16)
+    return _library("mkldnn") and _works(torch.bfloat16, _try_bfloat16)
 
 
 @cache
 def _packs_float32() -> bool:
-    return torch.backends.mkl.is_available() and _works(torch.float32, _try_float32)
+    return _library("mkl") and _works(torch.float32, _try_float32)
 
 
 _PROBES: dict[torch.dtype, Callable[[], bool]] = {torch.bfloat16: _packs_bfloat16, torch.float32: _packs_float32}
