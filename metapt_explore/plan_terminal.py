@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,9 @@ from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.problems import Findings, looking
 from metapt_explore.runs.progress import Progress, say_time
 from metapt_explore.runs.workspace import Workspace
+
+#: Columns of the plan.
+NUMBERS = ("trained", "hessian", "scored", "encoded", "embedded")
 
 
 def check_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool:
@@ -49,6 +53,7 @@ def plan_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool
     """
     from metapt_explore.runs.study import Study
 
+    began = time.monotonic()
     config, console, opened = load_study(source), make_console(), Workspace(workspace)
     progress = None if as_json else Progress(TerminalView(console, bars=False).show)
     with looking(config, opened, progress) as found:
@@ -56,7 +61,10 @@ def plan_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool
             raise UserError(found.refused)
         if not as_json:
             print_findings(found, console)
-        cost = Study(config, opened, progress).preview(found.texts)
+            say(console, "Loading the language model, and timing it …")
+        study = Study(config, opened, progress)
+        cost = study.preview(found.texts, found.splits)
+        cost.before_seconds = time.monotonic() - began - cost.spent
     if as_json:
         shares = [share.as_dict() for share in found.cut]
         told = {"problems": found.problems, "notices": found.notices, "cut_texts": shares}
@@ -82,16 +90,18 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
     """Prints what a study will send through the model, how long that takes here, and the memory it needs."""
     table = Table(title=f"{escape(config.name)}: predicted cost")
     table.add_column("stage")
-    for column in ("rows trained", "Hessian rows", "rows scored", "tokens encoded", "time"):
+    for column in ("rows trained", "Hessian rows", "rows scored", "tokens encoded", "embedded", "time"):
         table.add_column(column, justify="right")
     for key, stage in _over_initialisations(cost.stages).items():
-        numbers = [f"{stage[name]:,.0f}" for name in ("trained", "hessian", "scored", "encoded")]
+        numbers = [f"{stage[name]:,.0f}" for name in NUMBERS]
         table.add_row(escape(key), *numbers, say_time(stage["seconds"]))
     console.print(table)
     say(
         console,
-        f"About {say_time(cost.seconds)} with the language model, peak memory about {cost.peak_mib / 1024:.1f} GiB; "
-        f"measured in {cost.spent:.0f} s on {cost.device}, {cost.dtype}. Texts, embeddings and clusters come on top.",
+        f"About {say_time(cost.seconds + cost.before_seconds)} in all, peak memory about "
+        f"{cost.peak_mib / 1024:.1f} GiB: {say_time(cost.seconds)} with models, {say_time(cost.before_seconds)} for "
+        f"reading texts and loading models. Measured in {cost.spent:.0f} s on {cost.device}, {cost.dtype}; clusterings "
+        "come on top.",
     )
     if cost.assumed_texts is not None:
         say(
@@ -102,7 +112,8 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
     say(
         console,
         "rows trained: forward and backward; Hessian rows: second derivatives (order: exact); rows scored: forward "
-        "only, times prompts; tokens encoded: texts whose states are computed once and shared.",
+        "only, times prompts; tokens encoded: texts whose states are computed once and shared; embedded: tokens "
+        "through the sentence encoder.",
     )
 
 

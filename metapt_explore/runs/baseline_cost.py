@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
 
@@ -37,22 +37,33 @@ def baseline_key(baseline: BaselineConfig, task: str, init_seed: int | None) -> 
     return f"baseline/{baseline.runs or 'none'}/{baseline.name}/{task}{of_seed}"
 
 
-def baseline_tokens(study: StudyConfig, tasks: dict[str, TaskConfig], text_tokens: float) -> dict[str, float]:
+#: The study with the number of test rows that a task has.
+AtSize = Callable[[StudyConfig, str], StudyConfig]
+
+
+def _as_it_is(study: StudyConfig, task: str) -> StudyConfig:
+    return study
+
+
+def baseline_tokens(
+    study: StudyConfig, tasks: dict[str, TaskConfig], text_tokens: float, at_size: AtSize = _as_it_is
+) -> dict[str, float]:
     """Tokens through the language model, by the stages' keys."""
     found = {}
     for baseline, name, seed in baseline_cells(study, tasks):
         if baseline.runs == "model":
-            tokens = _tokens(study, baseline, tasks[name], text_tokens, seed)
+            tokens = _tokens(at_size(study, name), baseline, tasks[name], text_tokens, seed)
             found[baseline_key(baseline, name, seed)] = tokens
     return found
 
 
-def encoder_tokens(study: StudyConfig, tasks: dict[str, TaskConfig]) -> dict[str, float]:
+def encoder_tokens(study: StudyConfig, tasks: dict[str, TaskConfig], at_size: AtSize = _as_it_is) -> dict[str, float]:
     """Tokens through the sentence encoder, by the keys of the stages that do not run the language model."""
     found = {}
     for baseline, name, seed in baseline_cells(study, tasks):
         if baseline.runs != "model":
-            tokens = _tokens(study, baseline, tasks[name], ENCODER_TOKENS, seed) if baseline.runs else 0.0
+            sized = at_size(study, name)
+            tokens = _tokens(sized, baseline, tasks[name], ENCODER_TOKENS, seed) if baseline.runs else 0.0
             found[baseline_key(baseline, name, seed)] = tokens
     return found
 

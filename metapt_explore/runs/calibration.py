@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import psutil
 import torch
 
-from metapt_explore.config import StudyConfig, TaskConfig
+from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
 from metapt_explore.prompts.backbone import SCORING_SHARE, Backbone
 from metapt_explore.prompts.gradients import Batch, Scorer
 from metapt_explore.runs.cost import (
@@ -30,6 +31,8 @@ from metapt_explore.texts.rows import TextInput
 REPEATS = 2
 #: Rows of a timed training pass, at most.
 MOST_ROWS = 64
+#: Texts that are embedded to time the sentence encoder.
+ENCODER_ROWS = 32
 #: Rows that are scored to time scoring.
 SCORED_ROWS = 16
 MIB = 2**20
@@ -60,6 +63,10 @@ def preview(
     tokens = text_tokens or study.model.max_text_tokens * TEXT_SHARE
     speed = calibrate(study, tasks, backbone, max(1, round(tokens)), check)
     works = count(study, tasks, tokens, backbone.placement, texts)
+    if any(work.embedded for key, work in works.items() if key not in done):
+        began = time.perf_counter()
+        embedded = encoder_speed(study.encoder, str(backbone.device))
+        speed = replace(speed, embedded=embedded, spent=speed.spent + time.perf_counter() - began)
     # States of texts that are only labelled are forgotten at once; baselines and probes keep none of their own.
     kept_nowhere = ("labels/", "views/", "baseline/")
     encoded = sum(work.encoded for key, work in works.items() if not key.startswith(kept_nowhere))
@@ -172,6 +179,22 @@ def calibrate(
     backbone.forget(texts, reader)
     backbone.forget(some, reader)
     return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)
+
+
+def encoder_speed(encoder: EncoderConfig, device: str) -> float:
+    """Seconds of a token through the sentence encoder, forward only."""
+    from metapt_explore.clusters.embed import load_encoder
+
+    loaded = load_encoder(encoder, device)
+    text = "a quiet film about two friends who talk all night and never quite say what they came to say"
+    rows = loaded.tokens([text] * ENCODER_ROWS)
+    seconds = []
+    with torch.no_grad():
+        for _ in range(1 + REPEATS):
+            start = time.perf_counter()
+            loaded.pooled(rows).sum().item()
+            seconds.append(time.perf_counter() - start)
+    return min(seconds[1:]) / sum(map(len, rows))
 
 
 def _texts(backbone: Backbone, rows: int, tokens: int, pairs: bool) -> list[TextInput]:

@@ -7,12 +7,13 @@ beside the predicted ones, in `cost.json` of the study's folder.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
-from metapt_explore.runs.baseline_cost import UNKNOWN_TEST_ROWS, baseline_tokens
+from metapt_explore.runs.baseline_cost import UNKNOWN_TEST_ROWS, baseline_tokens, encoder_tokens
 
 #: Placements that read a text under its prompt, so that nothing of it can be kept.
 STATELESS = ("prefix", "encoder")
@@ -24,32 +25,43 @@ UNKNOWN_TEXTS = 5_000
 
 @dataclass(frozen=True)
 class TextCounts:
-    """Pre-training texts that are there.
+    """Texts that are there.
 
     Attributes:
-        rows: All of them.
+        rows: Pre-training texts; None where they are not read yet.
         unlabelled: Those without any label.
+        tests: Test rows of each task that is read.
     """
 
-    rows: int
-    unlabelled: int
+    rows: int | None = None
+    unlabelled: int = 0
+    tests: Mapping[str, int] = field(default_factory=dict)
+
+    def at_size(self, study: StudyConfig, task: str) -> StudyConfig:
+        """The study with the number of test rows that a task really has."""
+        if task not in self.tests:
+            return study
+        evaluation = study.evaluation.model_copy(update={"test_rows": self.tests[task]})
+        return study.model_copy(update={"evaluation": evaluation})
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one stage sends through the language model.
+    """What one stage sends through the language model, or through the sentence encoder.
 
     Attributes:
         trained: Rows forward and backward.
         hessian: Rows of Hessian products (exact order only).
         scored: Rows forward only, times the prompts that they are scored under.
         encoded: Tokens of texts encoded for the first time.
+        embedded: Tokens through the sentence encoder; a backward pass counts as the forward passes that it takes.
     """
 
     trained: int = 0
     hessian: int = 0
     scored: int = 0
     encoded: int = 0
+    embedded: int = 0
 
     def __add__(self, other: Work) -> Work:
         return Work(
@@ -57,6 +69,7 @@ class Work:
             self.hessian + other.hessian,
             self.scored + other.scored,
             self.encoded + other.encoded,
+            self.embedded + other.embedded,
         )
 
 
@@ -72,6 +85,7 @@ class Speed:
         encoded: A token of a text.
         spent: Seconds that the calibration itself took.
         base_mib: Memory with the model loaded.
+        embedded: A token through the sentence encoder, forward only; 0 where the study needs none.
     """
 
     trained: float
@@ -81,6 +95,7 @@ class Speed:
     encoded: float
     spent: float
     base_mib: float
+    embedded: float = 0.0
 
 
 @dataclass
@@ -88,7 +103,7 @@ class Cost:
     """Predicted, and after the run real, cost of a study.
 
     Attributes:
-        stages: Work and predicted seconds of each stage with the language model, by its key.
+        stages: Work and predicted seconds of each stage with a model, by its key.
         seconds: Predicted for what is not there yet.
         peak_mib: Predicted peak memory of the process (of the device, for a GPU).
         device: Where it was calibrated.
@@ -97,6 +112,7 @@ class Cost:
         real_seconds: What it took, None until it has run.
         real_peak_mib: The peak that was seen.
         assumed_texts: Texts that were reckoned with, where nobody has counted them yet and the study sets no limit.
+        before_seconds: Reading texts and loading models, as `metapt plan` has measured it; not in `seconds`.
     """
 
     stages: dict[str, dict[str, float]]
@@ -108,6 +124,7 @@ class Cost:
     real_seconds: float | None = None
     real_peak_mib: float | None = None
     assumed_texts: int | None = None
+    before_seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -121,18 +138,18 @@ def count(
     placement: Placement | None = None,
     texts: TextCounts | None = None,
 ) -> dict[str, Work]:
-    """Counts the work of every stage with the language model, by the keys that `Study` reports under.
+    """Counts the work of every stage with a model, by the keys that `Study` reports under.
 
     Args:
         study: The study.
         tasks: Its downstream tasks by name.
         text_tokens: Mean tokens of a text; a share of the limit when absent.
         placement: Where the prompt stands, where the model's family decides; as the study says when absent.
-        texts: How many pre-training texts there are; the study's limit, or a guess, when absent.
+        texts: How many texts there are; the study's limits, or a guess, when absent.
 
     Returns:
-        ``prompt/<method>/<seed>`` and ``fewshot/<method>/<task>/<seed>`` with their work, and ``labels/zero_shot``
-        where the language model labels the texts (all of them, where it is not known how many have a label).
+        ``prompt/<method>/<seed>``, ``fewshot/<method>/<task>/<seed>`` and ``baseline/…`` with their work, ``labels/…``
+        where texts are labelled (all of them, where it is not known how many have a label), and ``embeddings``.
     """
     tokens = study.model.max_text_tokens * TEXT_SHARE if text_tokens is None else text_tokens
     works: dict[str, Work] = {}
@@ -147,9 +164,10 @@ def count(
         encoded.add(what)
         return round(rows * tokens)
 
-    text_rows = texts.rows if texts else study.texts.limit or UNKNOWN_TEXTS
+    texts = texts or TextCounts()
+    text_rows = study.texts.limit or UNKNOWN_TEXTS if texts.rows is None else texts.rows
     if study.pretrains and study.labelling is not None and study.labelling.by == "zero_shot":
-        rows = texts.unlabelled if texts and study.labelling.which == "unlabelled" else text_rows
+        rows = texts.unlabelled if texts.rows is not None and study.labelling.which == "unlabelled" else text_rows
         works["labels/zero_shot"] = Work(scored=rows, encoded=first_time("zero_shot", rows))
     for init_seed in study.evaluation.init_seeds:
         for method in study.methods:
@@ -168,10 +186,13 @@ def count(
                 works[key] = Work(steps * episode.trained, steps * episode.hessian, steps * episode.scored, states)
             for name, task in tasks.items():
                 for shots in (None, *study.evaluation.more_shots):
-                    other, called = study.at_shots(shots), name if shots is None else f"{name} at {shots} shots"
+                    other, called = (
+                        texts.at_size(study.at_shots(shots), name),
+                        name if shots is None else f"{name} at {shots} shots",
+                    )
                     rows, key = _fewshot_rows(other, task), f"{method.name}/{called}/{init_seed}"
                     # At other shots the test rows are the same; few-shot rows are others, in part.
-                    new = rows if shots is None else rows - (study.evaluation.test_rows or UNKNOWN_TEST_ROWS)
+                    new = rows if shots is None else rows - (other.evaluation.test_rows or UNKNOWN_TEST_ROWS)
                     score, encoding = _fewshot(other, task, method), Work(encoded=first_time((name, shots), new))
                     if study.reading_of(method).has_probe:
                         works[f"views/{called}"] = _whole_texts(rows, tokens, stateless)
@@ -179,9 +200,15 @@ def count(
                             works[f"tuning/{key}"] = score
                         score = _read_once_more(other, task)
                     works[f"fewshot/{key}"] = score + encoding
-    for key, baseline in baseline_tokens(study, tasks, tokens).items():
+    for key, baseline in baseline_tokens(study, tasks, tokens, texts.at_size).items():
         # A baseline's rows go through the whole model, trained ones backward as well.
         works[key] = _whole_texts(baseline / tokens, tokens, stateless)
+    for key, embedded in encoder_tokens(study, tasks, texts.at_size).items():
+        if embedded:
+            works[key] = Work(embedded=round(embedded))
+    by_classifier = study.pretrains and study.labelling is not None and study.labelling.by == "classifier"
+    if study.clusterings or by_classifier:
+        works["embeddings"] = Work(embedded=round(text_rows * tokens))
     return works
 
 
@@ -200,7 +227,8 @@ def _tuned_already(study: StudyConfig, method: MethodConfig) -> bool:
 
 def assumed_texts(study: StudyConfig, texts: TextCounts | None) -> int | None:
     """The guess that `count` works with, None where it needs none."""
-    return UNKNOWN_TEXTS if study.pretrains and texts is None and study.texts.limit is None else None
+    unknown = texts is None or texts.rows is None
+    return UNKNOWN_TEXTS if study.pretrains and unknown and study.texts.limit is None else None
 
 
 def _drawn(method: MethodConfig, study: StudyConfig) -> int:
@@ -263,7 +291,8 @@ def seconds_of(key: str, work: Work, speed: Speed) -> float:
         5.0
     """
     row = speed.tuned if key.startswith(("fewshot/", "tuning/")) else speed.trained
-    return work.trained * row + work.hessian * speed.hessian + work.scored * speed.scored + work.encoded * speed.encoded
+    tokens = work.encoded * speed.encoded + work.embedded * speed.embedded
+    return work.trained * row + work.hessian * speed.hessian + work.scored * speed.scored + tokens
 
 
 def predict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,12 +36,13 @@ class Preview:
     def __init__(self, study: Study, done: set[str], init_seeds: Sequence[int], read: Artifact | None) -> None:
         self.study = study
         self.cost: Cost | None = None
-        texts = text_counts(read) if read else None
+        texts = text_counts(read, study.finished_splits())
         evaluation = study.config.evaluation.model_copy(update={"init_seeds": list(init_seeds)})
         config = study.config.model_copy(update={"evaluation": evaluation})
         left_out = study.failures.keys if study.failures else set()
         works = estimate(config, study.tasks, study.placement, texts)
         works = {key: work for key, work in works.items() if key not in left_out}
+        done = {*done, "embeddings", "labels/classifier"}  # made before, or not at all
         study.progress.plan(works)
         rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
         if sum(rest.values()) < WORTH_TOKENS:
@@ -84,10 +85,13 @@ class Preview:
         return self.study.workspace.study_folder(self.study.config.name) / "cost.json"
 
 
-def text_counts(texts: Artifact) -> TextCounts:
-    """Counts the pre-training texts."""
+def text_counts(texts: Artifact | None, splits: Mapping[str, Artifact]) -> TextCounts:
+    """Counts the pre-training texts, where they are read, and the test rows of tasks."""
+    tests = {name: int(split.summary["sizes"]["test"]) for name, split in splits.items()}
+    if texts is None:
+        return TextCounts(tests=tests)
     labels = texts.table("texts")["label"]
-    return TextCounts(len(labels), int(labels.isna().sum()))
+    return TextCounts(len(labels), int(labels.isna().sum()), tests)
 
 
 def text_tokens(study: Study, read: Artifact | None, sample: int = 200) -> float | None:

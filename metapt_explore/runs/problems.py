@@ -34,6 +34,7 @@ class Findings:
         parts: A sentence for each part that would fail; the rest would be computed.
         notices: What a user should know and that stops nothing.
         texts: The pre-training texts that were read; None where that failed. Valid as long as `looking` lasts.
+        splits: The few-shot rows of tasks that were read; as long.
         cut: How many texts are cut at `model.max_text_tokens`.
     """
 
@@ -41,6 +42,7 @@ class Findings:
     parts: list[str]
     notices: list[str]
     texts: Artifact | None
+    splits: dict[str, Artifact]
     cut: list[CutShare]
 
     @property
@@ -85,7 +87,7 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
         cut = [] if refused else study.cut_texts()
         study.notice_cut_texts(cut)
         parts = say_failed(part.as_dict() for part in failures.parts)
-        yield Findings(refused, parts, list(study.progress.state.notices), texts, cut)
+        yield Findings(refused, parts, list(study.progress.state.notices), texts, study.finished_splits(), cut)
 
 
 def _needs_texts(config: StudyConfig) -> bool:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,17 +183,18 @@ class Study(StudyScores):
         tasks = self.tasks_of(self.config.method(method)).summary["sizes"]
         return leave_one_out(self.config, method, [int(task) for task in tasks])
 
-    def preview(self, texts: Artifact | None = None) -> Cost:
+    def preview(self, texts: Artifact | None = None, splits: Mapping[str, Artifact] | None = None) -> Cost:
         """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact.
 
         Args:
             texts: The pre-training texts; looked for in the workspace when absent.
+            splits: The few-shot rows of tasks; likewise.
         """
         from metapt_explore.runs.calibration import preview
 
         texts = texts or data_stages.find_texts(self.config, self.tasks, self.workspace)
-        counts, tokens = (text_counts(texts), text_tokens(self, texts)) if texts else (None, None)
-        return preview(self.config, self.tasks, self.backbone, set(), tokens, texts=counts)
+        counts = text_counts(texts, self.finished_splits() if splits is None else splits)
+        return preview(self.config, self.tasks, self.backbone, set(), text_tokens(self, texts), texts=counts)
 
     def run(self, init_seeds: Sequence[int] | None = None, until: Until = "all") -> pd.DataFrame:
         """Makes everything that is not there yet and returns the results table.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,16 @@ class StudyPipeline:
         except UserError as error:
             return self._read_before(error, kind, data_stages.split_config(study, of_task), {}, **of)
         return self._make(f"split/{task}", recipe, 1, kind=kind, **of)
+
+    def finished_splits(self) -> dict[str, Artifact]:
+        """The splits that are there, by task; nothing is computed."""
+        found = {}
+        for name, task in self.tasks.items():
+            with suppress(UserError):
+                split = self.workspace.artifact(data_stages.split_recipe(self.config, task)[0].id)
+                if split.is_whole:
+                    found[name] = split
+        return found
 
     def _all_splits(self) -> dict[str, Artifact]:
         """Splits of every task at every number of shots: no dev or test row of any may be pre-trained on."""

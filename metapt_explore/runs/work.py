@@ -31,7 +31,8 @@ def estimate(
     text_tokens = study.model.max_text_tokens * TEXT_SHARE
     stateless = (placement or study.prompt.placement) in STATELESS
     tail = TAIL_TOKENS + (text_tokens if stateless else study.prompt.length)
-    rows = texts.rows if texts else study.texts.limit or UNKNOWN_TEXTS
+    known = texts.rows if texts else None
+    rows = study.texts.limit or UNKNOWN_TEXTS if known is None else known
     works: dict[str, float] = {"texts": 2_000}
     by_classifier = study.pretrains and study.labelling is not None and study.labelling.by == "classifier"
     if study.clusterings or by_classifier:
@@ -41,6 +42,8 @@ def estimate(
     works |= {f"split/{name}": 500 for name in tasks}
     works |= {f"clusters/{clustering.name}": 2_000 for clustering in study.clusterings}
     for key, work in count(study, tasks, text_tokens, placement, texts).items():
+        if work.embedded:
+            continue  # the sentence encoder's, which follow
         rows_run = FORWARD_AND_BACKWARD * work.trained + HESSIAN_PRODUCT * work.hessian + work.scored
         works[key] = max(100.0, rows_run * tail + work.encoded)
     works |= {key: max(100.0, ENCODER_SHARE * tokens) for key, tokens in encoder_tokens(study, tasks).items()}

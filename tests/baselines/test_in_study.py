@@ -83,6 +83,8 @@ def test_work_of_baselines_is_counted(world: Path) -> None:
     # Two seeds, two rates, four steps of four rows forward and backward, dev at the start and at two steps; test each
     # time.
     assert works["baseline/model/full/mood/0"].encoded == 10 * (2 * (2 * 3.5 * 16 + (1 + 2 * 2) * 8 + 20) + 20)
-    assert not any(key.startswith("baseline/encoder") for key in works)
+    # Through the encoder; what runs no model is no work.
+    assert works["baseline/encoder/setfit/mood/0"].embedded > 0
+    assert not any(key.startswith("baseline/none") for key in works)
     planned = estimate(config, tasks)
     assert planned["baseline/none/majority/mood"] == 100 and planned["baseline/encoder/setfit/question/0"] > 100
