@@ -14,6 +14,20 @@ class UserError(Exception):
     """
 
 
+#: Characters of a foreign text that a message quotes, and names that it lists.
+QUOTED, LISTED = 80, 20
+
+
+def shortened(text: str) -> str:
+    """A text that somebody else wrote, short enough for a message.
+
+    Example:
+        >>> shortened("a" * 100) == "a" * 79 + "…"
+        True
+    """
+    return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
+
+
 class Cancelled(Exception):
     """The running work was asked to stop; what was computed so far has been kept."""
 
@@ -39,6 +53,8 @@ def nearest(name: str, valid: Iterable[object]) -> str:
     names = sorted(str(candidate) for candidate in valid)
     if not names:
         return "There is none."
-    close = get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"Did you mean '{close[0]}'? " if close else ""
-    return f"{hint}Valid: {', '.join(names)}."
+    # Comparing takes as long as both are; nobody means a name of a thousand letters.
+    close = get_close_matches(str(name)[:QUOTED], names[:1000], n=1, cutoff=0.5)
+    hint = f"Did you mean '{shortened(close[0])}'? " if close else ""
+    listed = ", ".join(map(shortened, names[:LISTED]))
+    return f"{hint}Valid: {listed}{f' and {len(names) - LISTED:,} more' if len(names) > LISTED else ''}."

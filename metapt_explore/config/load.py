@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from metapt_explore.config.problems import check_plain, explain
+from metapt_explore.config.reading import read_yaml
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import DATA_FOLDER, Strict, TaskConfig, in_data_folder
@@ -36,63 +38,13 @@ def parse(model: type[Config], tree: Any, where: str) -> Config:
     Raises:
         UserError: With a line for each wrong key; an unknown key names the nearest valid one.
     """
-    if not isinstance(tree, dict):
-        raise UserError(f"{where}: expected a mapping of keys to values, found {type(tree).__name__}.")
+    check_plain(tree, where)
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = [_explain(model, dict(problem)) for problem in error.errors()]
-        raise UserError(f"{where}: " + "\n  ".join(lines)) from None
-
-
-def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
-    path = [part for part in problem["loc"]]
-    key = ".".join(str(part) for part in path)
-    if problem["type"] == "extra_forbidden":
-        valid = _fields_at(model, path[:-1])
-        return f"unknown key '{key}'. {nearest(str(path[-1]), valid)}"
-    if problem["type"] == "missing":
-        return f"key '{key}' is missing."
-    message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
-    return f"{key}: {message}." if key else f"{message}."
-
-
-def _fields_at(model: type[BaseModel], path: list[str | int]) -> list[str]:
-    """Names of the fields that are valid where `path` leads, as far as types tell."""
-    from typing import get_args
-
-    for part in path:
-        if isinstance(part, int):
-            continue
-        if part not in model.model_fields:
-            continue
-        pending = [model.model_fields[part].annotation]
-        while pending:
-            annotation = pending.pop()
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                model = annotation
-                break
-            pending.extend(get_args(annotation))
-    return list(model.model_fields)
-
-
-def read_yaml(path: Path) -> Any:
-    """Reads a YAML file, or says why it cannot be read."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"There is no file {path}.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder; a YAML file is expected.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {str(error).splitlines()[0]} {_line_of(error)}".rstrip()) from None
-
-
-def _line_of(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f"(line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise UserError(f"{where}: " + "\n  ".join(explain(model, error))) from None
+    except (RecursionError, OverflowError) as error:
+        raise UserError(f"{where}: a value is too large or too deep ({type(error).__name__}).") from None
 
 
 def load_study(source: str | Path | dict[str, Any]) -> StudyConfig:
