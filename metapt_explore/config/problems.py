@@ -82,8 +82,9 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     if wanted is not None:
         message = f"{wanted} is expected, found {_said(given)}{_mend(wanted, given)}"
     elif kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
-        bound = next(iter(problem["ctx"].values()))
-        message = f"{message.replace(str(bound), f'{bound:,}')} (found {_said(given)})"
+        if kind == "less_than_equal":
+            message = f"the limit is {problem['ctx']['le']:,}"
+        message = f"{message} (found {_said(given)})"
     elif kind == "finite_number":
         message = f"a number is expected that is finite (found {_said(given)})"
     elif kind == "too_long" and isinstance(given, list | dict):
@@ -100,7 +101,7 @@ def _said(value: Any) -> str:
     if isinstance(value, bool):
         return f"the truth value {str(value).lower()}"
     if isinstance(value, int | float):
-        return f"the number {shortened(_digits(value))}"
+        return f"{shortened(_digits(value))}"
     if isinstance(value, str):
         return f"the text '{shortened(value)}'"
     return {"dict": "a mapping", "list": "a list"}.get(type(value).__name__, f"a {type(value).__name__}")
@@ -109,8 +110,8 @@ def _said(value: Any) -> str:
 def _digits(value: float) -> str:
     try:
         return str(value)
-    except ValueError:  # thousands of digits, which Python does not write
-        return "of thousands of digits"
+    except ValueError:  # which Python does not write
+        return "a number of thousands of digits"
 
 
 def _mend(wanted: str, given: Any) -> str:
