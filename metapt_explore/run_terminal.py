@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
 from metapt_explore.config import StudyConfig, load_study
-from metapt_explore.console import make_console, say
+from metapt_explore.console import escape, make_console, say
 from metapt_explore.errors import Cancelled, UserError, nearest
 from metapt_explore.run_notebook import NotebookView, in_notebook
 from metapt_explore.runs.cost import Cost

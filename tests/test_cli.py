@@ -83,7 +83,10 @@ def write(folder: Path, tree: dict[str, object]) -> Path:
         ({"prompt": {"length": 3, "placement": "encoder"}}, "suffix"),
         ({"stepps": 3}, "unknown key 'stepps'"),
         ({"model": {"device": "cuda:99"}}, r"model\.device 'cuda:99' cannot be used"),
-        ({"auxiliary_tasks": {"labels": {"angry": "bad", "happy": "good"}}}, "no label of the texts"),
+        (
+            {"auxiliary_tasks": {"labels": {"angry": "bad", "happy": "good"}}},
+            "no row of .* has the label 'angry' of the class 'angry'",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(
