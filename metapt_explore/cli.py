@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +27,7 @@ from metapt_explore.errors import Cancelled, UserError
 class Commands(TyperGroup):
     """The commands; what Typer would make an exit of without a word goes on to `end_well`."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Runs the command that is asked for."""
         try:
             return super().invoke(ctx)
@@ -76,6 +77,8 @@ def run(
     from metapt_explore.run_terminal import parse_seeds, parse_until, run_in_terminal
 
     seeds, far = None if init_seeds is None else parse_seeds(init_seeds), parse_until(until)
+    if minutes is not None and math.isnan(minutes):
+        raise UserError("--minutes is a number of minutes, not nan.")
     if not queue:
         run_in_terminal(study, workspace, minutes, seeds, far)
         return

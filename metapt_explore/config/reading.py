@@ -26,7 +26,7 @@ from metapt_explore.errors import UserError, shortened
 #: Bytes of a settings file. A large study has some thousand.
 MAX_BYTES = 1024 * 1024
 #: Keys, values and lists of a file, those that aliases repeat counted each time.
-MAX_ENTRIES = 200_000
+MAX_ENTRIES = 100_000
 #: Levels of lists and mappings within one another.
 MAX_DEPTH = 30
 #: Characters of a key.
