@@ -23,7 +23,8 @@ PACKAGE = Path(__file__).parents[2] / "metapt_explore"
     [
         ("no: no\nyes: yes\non: off", {"no": "no", "yes": "yes", "on": "off"}),
         ("010: 010", {"010": "010"}),
-        ("a: 1:30\nb: 2024-01-01\nc: 1e5\nd: 1_000\ne: 0x10", dict(zip("abcde", ["1:30", "2024-01-01", "1e5", "1_000", "0x10"], strict=True))),
+        ("a: 1:30\nb: 2024-01-01\nc: 1e5", {"a": "1:30", "b": "2024-01-01", "c": "1e5"}),
+        ("d: 1_000\ne: 0x10\nf: 0o17", {"d": "1_000", "e": "0x10", "f": "0o17"}),
         ("1: 1\n1.50: 1.50\ntrue: true\nnull: null", {"1": 1, "1.50": 1.5, "true": True, "null": None}),
         ("a: -3\nb: 1.0e-05\nc: .5\nd:\ne: ~", {"a": -3, "b": 1e-05, "c": 0.5, "d": None, "e": None}),
         ("base: &b {x: 1}\nmore: {<<: *b, y: 2}", {"base": {"x": 1}, "more": {"x": 1, "y": 2}}),

@@ -67,9 +67,8 @@ def changed(draw: st.DrawFn, content: bytes) -> bytes:
             other = draw(st.integers(0, len(lines) - 1))
             lines[line], lines[other] = lines[other], lines[line]
         elif how == "key":
-            lines[line] = re.sub(
-                rb"\w+:", draw(st.sampled_from(NASTY)).encode().replace(b"\\", b"") + b":", lines[line]
-            )
+            nasty = draw(st.sampled_from(NASTY)).encode()
+            lines[line] = re.sub(rb"\w+:", lambda _, nasty=nasty: nasty + b":", lines[line])  # type: ignore[misc]
         else:
             key, colon, _ = lines[line].partition(b":")
             lines[line] = key + (colon or b":") + b" " + draw(st.sampled_from(NASTY)).encode()
