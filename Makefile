@@ -2,8 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Processes that run tests side by side: as many as there are cores.
+WORKERS ?= auto
 
-.PHONY: setup app test check docs
+# Compiled modules are kept: tests start dozens of processes.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup app test check docs ci
 
 setup: $(VENV)/.setup-done
 
@@ -17,7 +22,7 @@ app: setup
 	$(BIN)/streamlit run app.py
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -p no:nbmake -n $(WORKERS) --dist worksteal
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks/
 
 check: setup
@@ -28,3 +33,9 @@ check: setup
 docs: setup
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 	@echo "docs/_build/index.html"
+
+# All that must hold before a change is taken; the quickest comes first.
+ci: setup
+	$(MAKE) check
+	$(MAKE) docs
+	$(MAKE) test

@@ -13,12 +13,12 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from metapt_explore.console import echo, one_line
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError, shortened
+from metapt_explore.streams import prepare_streams
 
 #: Exit codes, as `docs/study.md` lists them. 75 and 70 are EX_TEMPFAIL and EX_SOFTWARE of BSD.
 REFUSED, FAULT, LATER, STOPPED, UNREAD = 2, 70, 75, 130, 141
@@ -54,7 +54,7 @@ def end_well(command: Callable[[], Any]) -> int:
     Returns:
         The exit code.
     """
-    _print_anything()
+    prepare_streams()
     try:
         code = _code_of(command)
         sys.stdout.flush()
@@ -67,7 +67,7 @@ def end_well(command: Callable[[], Any]) -> int:
     except (Cancelled, KeyboardInterrupt):
         return _tell(f"Stopped. {KEPT}", STOPPED)
     except UserError as error:
-        return _tell(f"Error: {error}", REFUSED)
+        return _tell(f"Error: {error}", error.exit_code)
     except Exception as error:
         if os.environ.get("METAPT_DEBUG", "0") not in ("", "0"):
             raise
@@ -82,6 +82,9 @@ def refusal(error: BaseException) -> str | None:
             "There is not enough memory. Close other programs, or lower model.pass_memory_gib, model.text_state_gib "
             f"or texts.limit in the study. {KEPT}"
         )
+    if isinstance(error, UnicodeEncodeError):
+        written = error.object.encode("ascii", "backslashreplace").decode()
+        return f"this locale ({error.encoding}) cannot name '{shortened(written)}'; set PYTHONUTF8=1."
     if not isinstance(error, OSError):
         return None
     said = REFUSALS.get(error.errno or 0)
@@ -131,13 +134,6 @@ def _tell(sentence: str, code: int) -> int:
     with contextlib.suppress(OSError, ValueError):
         echo(sentence, err=True)
     return code
-
-
-def _print_anything() -> None:
-    """A terminal or a pipe that lacks a character gets its number, instead of ending the command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _nobody_reads() -> None:

@@ -22,6 +22,7 @@ from metapt_explore.cli_jobs import WorkspaceOption, add_job_commands
 from metapt_explore.cli_prompt import add_prompt_commands
 from metapt_explore.console import echo
 from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.runs.failures import PartFailed
 
 
 class Commands(TyperGroup):
@@ -73,14 +74,19 @@ def run(
         bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
     ] = False,
 ) -> None:
-    """Run a study. Run again it recomputes nothing; killed and run again it goes on."""
+    """Run a study. Run again it recomputes nothing; killed and run again it goes on.
+
+    Where a part fails (a clustering that finds nothing, a task whose file is gone), the others are computed all the
+    same; the exit code is 1 then, and the next run tries the part again.
+    """
     from metapt_explore.run_terminal import parse_seeds, parse_until, run_in_terminal
 
     seeds, far = None if init_seeds is None else parse_seeds(init_seeds), parse_until(until)
     if minutes is not None and math.isnan(minutes):
         raise UserError("--minutes is a number of minutes, not nan.")
     if not queue:
-        run_in_terminal(study, workspace, minutes, seeds, far)
+        if not run_in_terminal(study, workspace, minutes, seeds, far):
+            raise typer.Exit(PartFailed.exit_code)
         return
     from metapt_explore.jobs_terminal import enqueue_in_terminal
 
@@ -96,7 +102,8 @@ def tour(workspace: WorkspaceOption = None) -> None:
     from metapt_explore.run_terminal import run_in_terminal
     from metapt_explore.runs.workspace import Workspace
 
-    run_in_terminal(Workspace(workspace).grown_from(load_study("tour")), workspace)
+    if not run_in_terminal(Workspace(workspace).grown_from(load_study("tour")), workspace):
+        raise typer.Exit(PartFailed.exit_code)
 
 
 @app.command()
@@ -105,21 +112,30 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Predict what the whole study costs on this machine: rows, time and memory. Computes nothing of it.
+    """Say what the study would stumble over and what it costs on this machine: rows, time and memory.
 
-    The workspace is looked at (for a prompt to start from, for the number of texts), and nothing is written into it.
+    Nothing of it is computed and nothing is written into the workspace. Exit code 1: a part of it would fail.
     """
-    from metapt_explore.console import make_console
-    from metapt_explore.run_terminal import print_plan
-    from metapt_explore.runs.study import Study
+    from metapt_explore.plan_terminal import plan_in_terminal
 
-    opened = Study(study, workspace)
-    opened.check()
-    cost = opened.preview()
-    if as_json:
-        echo(json.dumps({"study": opened.config.name, **cost.as_dict()}))
-    else:
-        print_plan(opened.config, cost, make_console())
+    if not plan_in_terminal(study, workspace, as_json):
+        raise typer.Exit(PartFailed.exit_code)
+
+
+@app.command()
+def check(
+    study: Annotated[str, typer.Argument(help="A study YAML file, or the name of a packaged example.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Say what the study would stumble over: reads its texts and tasks, loads no model, computes nothing.
+
+    Exit code 1: something was found.
+    """
+    from metapt_explore.plan_terminal import check_in_terminal
+
+    if not check_in_terminal(study, workspace, as_json):
+        raise typer.Exit(PartFailed.exit_code)
 
 
 @app.command()

@@ -32,6 +32,7 @@ def check(
     group: Annotated[str | None, typer.Option(help="Column of known groups (default: guessed).")] = None,
     task: Annotated[str | None, typer.Option(help="A task whose data it is: its name or YAML file.")] = None,
     against: Annotated[Path | None, typer.Option(help="Pre-training texts: which rows are among them?")] = None,
+    study: Annotated[str | None, typer.Option(help="A study that will read it: how many texts does it cut?")] = None,
     fix: Annotated[
         Path | None, typer.Option(help="Write what a study would use of it into this new file, as UTF-8.")
     ] = None,
@@ -42,7 +43,7 @@ def check(
     from metapt_explore.data_terminal import check_in_terminal
 
     columns = Columns(text=text or "", text_pair=text_pair, label=label, group=group)
-    if not check_in_terminal(files, columns, task, against, fix, as_json):
+    if not check_in_terminal(files, columns, task, against, fix, as_json, study):
         raise typer.Exit(1)
 
 

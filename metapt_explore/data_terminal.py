@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from metapt_explore.config import Columns, load_task
+from metapt_explore.config import Columns, load_study, load_task
 from metapt_explore.console import echo, escape, make_console, say
 from metapt_explore.datacheck.check import Checked, check_files
+from metapt_explore.datacheck.cut import check_cut
 from metapt_explore.datacheck.finding import Finding, say_rows, worst
 from metapt_explore.datacheck.mend import write_mended
 from metapt_explore.errors import UserError
@@ -19,7 +21,13 @@ UNREAD = ("fields", "quotation marks", "JSON")
 
 
 def check_in_terminal(
-    files: list[Path], columns: Columns, task: str | None, against: Path | None, fix: Path | None, as_json: bool
+    files: list[Path],
+    columns: Columns,
+    task: str | None,
+    against: Path | None,
+    fix: Path | None,
+    as_json: bool,
+    study: str | None = None,
 ) -> bool:
     """Prints everything that was found, and mends the file where that is asked for.
 
@@ -32,6 +40,9 @@ def check_in_terminal(
     if fix is not None and len(files) > 1:
         raise UserError("--fix writes one file anew: check one at a time.")
     checked, together = check_files(files, columns, load_task(task) if task else None, against)
+    if study is not None:
+        config = load_study(study)
+        checked = [replace(each, findings=(*each.findings, *check_cut(each.rows, config))) for each in checked]
     counts = write_mended(checked[0].rows, fix) if fix else None
     if as_json:
         for each in checked:

@@ -11,7 +11,12 @@ class UserError(Exception):
 
     The command line prints the message and exits with code 2 (`boundary.py`), a page shows it in a box. A
     traceback is never shown for it.
+
+    Attributes:
+        exit_code: What the command line exits with.
     """
+
+    exit_code = 2
 
 
 #: Characters of a foreign text that a message quotes, and names that it lists.

@@ -14,6 +14,7 @@ from metapt_explore.config import load_study
 from metapt_explore.console import echo, escape, make_console, say
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.runs import jobs, queue
+from metapt_explore.runs.disk import say_full
 from metapt_explore.runs.files import json_line
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.workspace import Workspace
@@ -42,7 +43,7 @@ def show_jobs(workspace: Workspace, as_json: bool, wait: bool) -> bool:
     """Prints the jobs of a workspace, at once or when the queue is empty.
 
     Returns:
-        False where a job that was waited for failed.
+        False where a job that was waited for failed, or parts of it did.
     """
     waited_for = {name for name, _ in queue.requests(workspace)} if wait else set()
     while wait and queue.requests(workspace):
@@ -60,11 +61,15 @@ def show_jobs(workspace: Workspace, as_json: bool, wait: bool) -> bool:
             shown.add_column(column)
         for row in table.to_dict(orient="records"):
             left = "" if pd.isna(row["seconds_left"]) else say_time(row["seconds_left"])
-            now = row["error"] or row["stage"] if row["status"] in ("failed", "running") else ""
+            told = row["status"] in ("failed", "incomplete", "running")
+            now = row["error"] or row["stage"] if told else ""
             status = f"waits, number {row['position']:.0f}" if row["status"] == "queued" else row["status"]
             shown.add_row(escape(row["study"]), status, f"{row['fraction']:.0%}", left, escape(now))
         make_console().print(shown)
-    return not any(row["study"] in waited_for and row["status"] == "failed" for row in table.to_dict(orient="records"))
+        if full := say_full(workspace.folder):
+            say(make_console(), full)
+    bad = set(table.loc[table["status"].isin(["failed", "incomplete"]), "study"])
+    return not waited_for & bad
 
 
 def cancel_in_terminal(workspace: Workspace, study: str) -> None:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.config.limits import LARGEST_SEED, MOST_VALUES
-from metapt_explore.console import escape, make_console, say
+from metapt_explore.console import make_console, say
 from metapt_explore.errors import Cancelled, UserError, nearest, shortened
 from metapt_explore.run_notebook import NotebookView, in_notebook
-from metapt_explore.runs.cost import Cost
+from metapt_explore.runs.failures import FailedPart, say_failed
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import Progress, State, say_time
@@ -38,7 +37,7 @@ class TerminalView:
         self.began = time.monotonic()
         self._bars: Bars | None = None
         self._stage = ""
-        self._said = 0
+        self._said = self._failed = 0
         self._predicted: float | None = None
         if bars and console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
@@ -61,6 +60,9 @@ class TerminalView:
         for notice in state.notices[self._said :]:
             say(self.console, f"Note: {notice}")
         self._said = len(state.notices)
+        for part in state.failed[self._failed :]:
+            say(self.console, f"Failed: {FailedPart(**part).sentence} The other parts go on.")
+        self._failed = len(state.failed)
         if self._bars is not None:
             self._bars.update(self._whole, completed=state.fraction, note=f"{say_time(state.seconds_left)} left")
             note = f"{state.done} of {state.total}"
@@ -118,46 +120,6 @@ def run(
     return study
 
 
-def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
-    """Prints what a study will send through the model, how long that takes here, and the memory it needs."""
-    table = Table(title=f"{escape(config.name)}: predicted cost")
-    table.add_column("stage")
-    for column in ("rows trained", "Hessian rows", "rows scored", "tokens encoded", "time"):
-        table.add_column(column, justify="right")
-    for key, stage in _over_initialisations(cost.stages).items():
-        numbers = [f"{stage[name]:,.0f}" for name in ("trained", "hessian", "scored", "encoded")]
-        table.add_row(escape(key), *numbers, say_time(stage["seconds"]))
-    console.print(table)
-    say(
-        console,
-        f"About {say_time(cost.seconds)} with the language model, peak memory about {cost.peak_mib / 1024:.1f} GiB; "
-        f"measured in {cost.spent:.0f} s on {cost.device}, {cost.dtype}. Texts, embeddings and clusters come on top.",
-    )
-    if cost.assumed_texts is not None:
-        say(
-            console,
-            f"How many texts there are is not known before they are read: {cost.assumed_texts:,} are assumed. "
-            "texts.limit says so, and once a run has read them this says it for certain.",
-        )
-    say(
-        console,
-        "rows trained: forward and backward; Hessian rows: second derivatives (order: exact); rows scored: forward "
-        "only, times prompts; tokens encoded: texts whose states are computed once and shared.",
-    )
-
-
-def _over_initialisations(stages: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Adds up the stages that differ in their initialisation seed only, the last part of their keys."""
-    added: dict[str, dict[str, float]] = {}
-    counts: dict[str, int] = {}
-    for key, stage in stages.items():
-        name = key.rpartition("/")[0].replace("/", " · ") if key.count("/") > 1 else key.replace("/", " · ")
-        before = added.setdefault(name, dict.fromkeys(stage, 0.0))
-        added[name] = {column: before[column] + value for column, value in stage.items()}
-        counts[name] = counts.get(name, 0) + 1
-    return {f"{name} × {counts[name]}" if counts[name] > 1 else name: stage for name, stage in added.items()}
-
-
 def show_progress() -> Progress:
     """Progress of what Python computes: in a notebook a bar with the time left, elsewhere a line for each stage.
 
@@ -213,14 +175,34 @@ def run_in_terminal(
     minutes: float | None = None,
     init_seeds: list[int] | None = None,
     until: Until = "all",
-) -> None:
-    """Runs a study and prints its table, where the time went, and what it does not prove."""
+) -> bool:
+    """Runs a study and prints its table, where the time went, and what it does not prove.
+
+    Returns:
+        Whether every part that was asked for is there.
+    """
     config = source if isinstance(source, StudyConfig) else load_study(source)
     opened = Workspace(workspace)
     console = make_console()
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
-    table = run(config, opened.folder, minutes, init_seeds, until).results()
+    study = run(config, opened.folder, minutes, init_seeds, until)
+    _print_scores(study, console, began, until)
+    failed = say_failed(part.as_dict() for part in study.failed)
+    if failed:
+        say(console, f"{len(failed)} part{'s' * (len(failed) != 1)} failed; the same command tries again:")
+        for sentence in failed:
+            say(console, f"  - {sentence}")
+    where = f" --workspace {opened.folder}" if workspace is not None else ""
+    if until == "all":
+        setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
+        say(console, f"Report: metapt report {config.name}{where}")
+        say(console, f"See it: {setting}streamlit run app.py")
+    return not failed
+
+
+def _print_scores(study: Study, console: Console, began: float, until: Until) -> None:
+    opened, config, table = study.workspace, study.config, study.results()
     if until != "all":
         say(console, texts_line(opened, config.name))
         say(console, f"There now: {until}. The same command without --until goes on from there.")
@@ -244,7 +226,3 @@ def run_in_terminal(
 
     for verdict in verdicts(record_of(opened, config.name))[:1]:
         say(console, f"Verdict: {verdict}")
-    setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
-    where = f" --workspace {opened.folder}" if workspace is not None else ""
-    say(console, f"Report: metapt report {config.name}{where}")
-    say(console, f"See it: {setting}streamlit run app.py")

@@ -65,7 +65,7 @@ def set_up(say: Say) -> None:
     if missing:
         say(f"Installing {len(missing)} packages without their dependencies: {', '.join(missing)}")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *missing]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
             raise UserError(f"The starter packages could not be installed: {reason[0]} (command: {' '.join(command)})")

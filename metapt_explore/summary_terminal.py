@@ -33,7 +33,10 @@ def texts_line(workspace: Workspace, study: str) -> str:
     """Says how many texts were pre-trained on, and what became of the others."""
     for entry in workspace.index(study):
         if entry["kind"] == "texts":
-            summary = workspace.artifact(entry["id"]).summary
+            artifact = workspace.artifact(entry["id"])
+            if artifact.status != "done":
+                return "Texts: they could not be read."
+            summary = artifact.summary
             dropped = ", ".join(f"{count:,} {reason}" for reason, count in summary["dropped"].items())
             return f"Texts: {summary['kept']:,} of {summary['report']['rows']:,} kept (not: {dropped or 'none'})."
     return "Texts: none, no method is pre-trained."
@@ -42,7 +45,7 @@ def texts_line(workspace: Workspace, study: str) -> str:
 def labels_line(workspace: Workspace, study: str) -> str:
     """Says what labels were found for texts, and how often they are those of the data."""
     for entry in workspace.index(study):
-        if entry["kind"] == "labels":
+        if entry["kind"] == "labels" and workspace.artifact(entry["id"]).status == "done":
             return say_labels(workspace.artifact(entry["id"]).summary)
     return "Labels: none were looked for, no method is pre-trained."
 

@@ -1,19 +1,28 @@
-"""Shared fixtures: one torch thread, no network, a tiny world made once."""
+"""Shared fixtures: one torch thread, no network, a tiny world made once for all of the parallel workers."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, str(Path(__file__).parent))
 
+import hypothesis
 import pytest
 import torch
+from filelock import FileLock
 
 torch.set_num_threads(1)
+# By itself hypothesis fails an example that takes longer than 0.2 s, as any does on a busy machine.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
@@ -26,26 +35,48 @@ def nothing_of_the_hub_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_data, "_read", {})
 
 
+Made = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Makes a folder, once for all workers of pytest-xdist: the first that asks makes it, the others wait."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # another worker failed half-way
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def world(made_once: Made) -> Path:
     """Folder with tiny models, texts, task files and `tiny.yaml`; not to be changed."""
     from tiny import make_world
 
-    folder = tmp_path_factory.mktemp("world")
-    make_world(folder)
-    return folder
+    return made_once("world", make_world)
 
 
 @pytest.fixture(scope="session")
-def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(world: Path, made_once: Made) -> Path:
     """A workspace in which the tiny study is finished; copy it before changing it."""
     from metapt_explore.config import load_study
     from metapt_explore.runs.jobs import working_on
     from metapt_explore.runs.study import Study
     from metapt_explore.runs.workspace import Workspace
 
-    workspace = Workspace(tmp_path_factory.mktemp("finished") / "workspace")
-    config = load_study(world / "tiny.yaml")
-    with working_on(workspace, config.name) as progress:
-        Study(config, workspace, progress).run()
-    return workspace.folder
+    def run(folder: Path) -> None:
+        workspace = Workspace(folder / "workspace")
+        config = load_study(world / "tiny.yaml")
+        with working_on(workspace, config.name) as progress:
+            Study(config, workspace, progress).run()
+
+    return made_once("finished", run) / "workspace"

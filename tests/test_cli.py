@@ -13,6 +13,8 @@ import tiny
 import yaml
 
 from metapt_explore.cli import main
+from metapt_explore.runs.results import results_table
+from metapt_explore.runs.workspace import Workspace
 from metapt_explore.setup_starter import required_packages
 
 
@@ -66,11 +68,7 @@ def write(folder: Path, tree: dict[str, object]) -> Path:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"texts": {"file": "/no/texts.csv"}}, r"/no/texts\.csv"),
-        ({"texts": {"columns": {"text": "review"}}}, "no column 'review'"),
-        ({"texts": {"columns": {"text": "text", "label": "labels"}}}, "no column 'labels'"),
         ({"model": {"name": "nobody/nothing"}}, "Cannot load the model 'nobody/nothing'"),
-        ({"evaluation": {"shots": 500}}, "shots"),
         ({"evaluation": {"tasks": ["trek"]}}, "Did you mean 'trec'"),
         ({"auxiliary_tasks": {"labels": {"negative": " ", "positive": "good"}}}, "a label word is blank"),
         (
@@ -83,10 +81,6 @@ def write(folder: Path, tree: dict[str, object]) -> Path:
         ({"prompt": {"length": 3, "placement": "encoder"}}, "suffix"),
         ({"stepps": 3}, "unknown key 'stepps'"),
         ({"model": {"device": "cuda:99"}}, r"model\.device 'cuda:99' cannot be used"),
-        (
-            {"auxiliary_tasks": {"labels": {"angry": "bad", "happy": "good"}}},
-            "no row of .* has the label 'angry' of the class 'angry'",
-        ),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -107,13 +101,49 @@ def test_mistakes_are_one_sentence(
     assert error.startswith("Error: ") and "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"texts": {"file": "/no/texts.csv"}}, r"/no/texts\.csv"),
+        ({"texts": {"columns": {"text": "review"}}}, "no column 'review'"),
+        ({"texts": {"columns": {"text": "text", "label": "labels"}}}, "no column 'labels'"),
+        ({"auxiliary_tasks": {"labels": {"angry": "bad", "happy": "good"}}}, "no label of the texts"),
+    ],
+)
+def test_texts_that_cannot_be_used_leave_what_needs_none(
+    changes: dict[str, object],
+    sentence: str,
+    world: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tree = tiny.study_tree(world, **changes)
+    code = call(monkeypatch, "run", write(tmp_path, tree), "--workspace", tmp_path / "ws")
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert code == 1
+    assert re.search(sentence, said), said
+    assert "Traceback" not in said
+    scored = results_table(Workspace(tmp_path / "ws"), "tiny")
+    assert set(scored["method"]) == {"PT"}
+
+
+def test_a_study_of_which_nothing_could_be_computed(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tiny.study_tree(world, evaluation={"shots": 500})
+    assert call(monkeypatch, "run", write(tmp_path, tree), "--workspace", tmp_path / "ws") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Error: ") and "shots" in error and "Traceback" not in error
+
+
 def test_a_label_without_a_word_is_named(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mood.jsonl").write_text((world / "mood.jsonl").read_text() + '{"text": "so so", "label": 2}\n')
     (tmp_path / "mood.yaml").write_text((world / "mood.yaml").read_text())
     tree = tiny.study_tree(world, evaluation={"tasks": [str(tmp_path / "mood.yaml")]})
-    assert call(monkeypatch, "run", write(tmp_path, tree), "--workspace", tmp_path / "ws") == 2
+    assert call(monkeypatch, "run", write(tmp_path, tree), "--workspace", tmp_path / "ws") == 1
     error = capsys.readouterr().err
     assert "'2'" in error and "mood" in error
 

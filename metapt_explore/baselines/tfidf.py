@@ -6,6 +6,7 @@ from metapt_explore.baselines.linear import fit_on_dev
 from metapt_explore.baselines.setting import Outcome, Scored, Setting
 from metapt_explore.errors import UserError
 from metapt_explore.texts.rows import written_out
+from metapt_explore.texts.words import tokens
 
 
 def tfidf(setting: Setting) -> Outcome:
@@ -22,8 +23,9 @@ def tfidf(setting: Setting) -> Outcome:
         setting.on_units(done / len(setting.train))
         dev = setting.dev[seed]
         where = f"{setting.where}, data seed {seed}"
-        # One-letter words count: "I", and most of some languages.
-        words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b", sublinear_tf=True)
+        # One-letter words count: "I", and most of some languages. So do emoji, and pairs of characters where a script
+        # has no spaces.
+        words = TfidfVectorizer(ngram_range=(1, 2), tokenizer=tokens, token_pattern=None, sublinear_tf=True)
         try:
             features = words.fit_transform(written_out(train.texts))
         except ValueError:

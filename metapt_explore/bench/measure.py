@@ -69,8 +69,8 @@ def peak_mib(run: Callable[[], object], device: torch.device) -> float | None:
         return round((torch.cuda.max_memory_allocated(device) - before) / 2**20, 1)
     try:
         ctypes.CDLL(None).malloc_trim(0)  # give back what earlier runs freed, so that it is counted again
-        Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
-    except (OSError, AttributeError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets the high-water mark
+    except (OSError, AttributeError, TypeError):  # not Linux, or another C library
         return None
     before_kib = _status_kib("VmRSS")
     run()
@@ -78,7 +78,7 @@ def peak_mib(run: Callable[[], object], device: torch.device) -> float | None:
 
 
 def _status_kib(key: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(key + ":"):
             return int(line.split()[1])
     raise OSError(f"/proc/self/status has no {key}")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+
+from metapt_explore.texts.words import Lexicon
 
 # Heads and tails of "don't", "we've" …: left over when a text is cut at the apostrophe, and not in
 # scikit-learn's list of stop words.
@@ -12,14 +15,21 @@ CONTRACTIONS = frozenset(
     {"ain", "aren", "couldn", "didn", "doesn", "don", "hadn", "hasn", "haven", "isn", "ll", "mustn"}
     | {"needn", "shan", "shouldn", "ve", "wasn", "weren", "wouldn"}
 )
-TOKEN = r"(?u)\b[^\W\d_]{2,}\b"  # two letters or more, of any alphabet
+#: A share of words that only English has: texts with fewer of its stop words are taken to be in another language.
+ENGLISH = 0.15
+#: Texts from which words that are everywhere can be told from others.
+MIN_TEXTS = 50
+#: A word is everywhere that this share of texts holds, and of every cluster's at least half as many.
+COMMON, EVEN = 0.02, 0.5
 
 
 def keywords(texts: Sequence[str], labels: np.ndarray, top: int = 6) -> dict[int, list[str]]:
     """Finds the words that are frequent in a cluster and rare elsewhere, by class-based TF-IDF.
 
     A word's weight is its count in the cluster times log(1 + mean words per cluster / its count in
-    all clusters) (c-TF-IDF; Grootendorst, 2022). English stop words and outliers are left out.
+    all clusters) (c-TF-IDF; Grootendorst, 2022). English stop words and outliers are left out; of texts in another
+    language, words that are as frequent in every cluster ("und", "非常"). Words of scripts without spaces are those
+    that the texts show (`texts.words.Lexicon`).
 
     Args:
         texts: One text a row.
@@ -42,24 +52,56 @@ def keywords(texts: Sequence[str], labels: np.ndarray, top: int = 6) -> dict[int
     if not len(ids):
         return {}
     from scipy.sparse import csr_matrix
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
+    from sklearn.feature_extraction.text import CountVectorizer
 
-    vectorizer = CountVectorizer(stop_words=sorted(ENGLISH_STOP_WORDS | CONTRACTIONS), token_pattern=TOKEN)
+    rows = cut_texts([texts[row] for row in inside.tolist()])
+    vectorizer = CountVectorizer(analyzer=without_stop_words)
     try:
-        counts = vectorizer.fit_transform([texts[row] for row in inside.tolist()])
+        counts = vectorizer.fit_transform(rows)
     except ValueError as error:
         if "empty vocabulary" not in str(error):
             raise
         return {int(cluster_id): [] for cluster_id in ids}
     members = csr_matrix((np.ones(len(inside)), (row_cluster, np.arange(len(inside)))))
     frequency = (members @ counts).toarray()  # [clusters, words]
-    weights = frequency * np.log1p(frequency.sum() / len(ids) / frequency.sum(axis=0))
+    if len(ids) > 1 and len(inside) >= MIN_TEXTS and not _in_english(rows):
+        holding = (members @ (counts > 0)).toarray()
+        share = holding / np.bincount(row_cluster)[:, None]
+        of_all = holding.sum(axis=0) / len(inside)
+        telling = (of_all < COMMON) | (share.min(axis=0) < EVEN * of_all)
+        if ((frequency[:, telling] > 0).sum(axis=1) >= top).all():
+            frequency[:, ~telling] = 0
+    weights = frequency * np.log1p(frequency.sum() / len(ids) / np.maximum(frequency.sum(axis=0), 1))
     words = vectorizer.get_feature_names_out()  # alphabetical, so a stable sort breaks ties by it
     best = np.argsort(-weights, axis=1, kind="stable")[:, :top]
     return {
         int(cluster_id): [str(words[word]) for word in best[index] if frequency[index, word] > 0]
         for index, cluster_id in enumerate(ids)
     }
+
+
+def cut_texts(texts: Sequence[str]) -> list[list[str]]:
+    """The words of each text, in lower case; those of scripts without spaces as all the texts together show them."""
+    lexicon = Lexicon(texts)
+    return [lexicon.cut(text) for text in texts]
+
+
+def without_stop_words(words: Sequence[str]) -> list[str]:
+    """Words that are no English stop words."""
+    return [word for word in words if word not in _stop_words()]
+
+
+@lru_cache(maxsize=1)
+def _stop_words() -> frozenset[str]:
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return ENGLISH_STOP_WORDS | CONTRACTIONS
+
+
+def _in_english(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the words are those of English texts, by the share of its stop words."""
+    written = sum(map(len, rows))
+    return sum(word in _stop_words() for row in rows for word in row) >= ENGLISH * max(written, 1)
 
 
 def cluster_name(cluster_id: int, words: Sequence[str]) -> str:

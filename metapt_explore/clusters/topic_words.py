@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from metapt_explore.texts.words import is_word
+
 
 def topic_candidates(clusters: Sequence[Mapping[str, Any]], named: bool) -> dict[int, list[str]]:
     """Words that may stand for each cluster, best first.
@@ -46,7 +48,7 @@ def _words_of(cluster: Mapping[str, Any]) -> list[str]:
     """The group's name (in front of which its cluster's number stands), and each of its words alone."""
     name = str(cluster["name"]).removeprefix(f"{cluster['cluster']}: ")
     spelled = name.replace("_", " ").replace("-", " ").strip().lower()
-    return list(dict.fromkeys([spelled, *(word for word in spelled.split() if word.isalpha())]))
+    return list(dict.fromkeys([spelled, *(word for word in spelled.split() if is_word(word))]))
 
 
 def choose_topic_words(candidates: Mapping[int, Sequence[str]], tokens: Callable[[str], Sequence[int]]) -> list[str]:

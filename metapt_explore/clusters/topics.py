@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metapt_explore.clusters.grouping import Grouping, Inputs, renumber_by_size
-from metapt_explore.clusters.names import CONTRACTIONS, TOKEN
+from metapt_explore.clusters.names import cut_texts, without_stop_words
 from metapt_explore.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ PASSES = 20
 def bag_of_words(texts: Sequence[str]) -> tuple[csr_matrix | None, list[str]]:
     """Counts words, the way that topics need it.
 
-    Lower case; words of two letters or more of any alphabet (numbers and signs are dropped); no English stop word; only
-    words that at least two texts hold, and of these the 10,000 most frequent.
+    Lower case; words of two letters or more of any alphabet (numbers and signs are dropped), of scripts without spaces
+    as the texts show them (`texts.words.Lexicon`); no English stop word; only words that at least two texts hold, and
+    of these the 10,000 most frequent.
 
     Args:
         texts: One text a row.
@@ -39,16 +40,15 @@ def bag_of_words(texts: Sequence[str]) -> tuple[csr_matrix | None, list[str]]:
         >>> words, counts.toarray().tolist()
         (['cold', 'soup'], [[0, 2], [1, 1], [1, 0]])
     """
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
+    from sklearn.feature_extraction.text import CountVectorizer
 
     vectorizer = CountVectorizer(
-        stop_words=sorted(ENGLISH_STOP_WORDS | CONTRACTIONS),
-        token_pattern=TOKEN,
+        analyzer=without_stop_words,
         min_df=min(MIN_TEXTS, max(len(texts), 1)),
         max_features=MAX_WORDS,
     )
     try:
-        counts = vectorizer.fit_transform(texts)
+        counts = vectorizer.fit_transform(cut_texts(texts))
     except ValueError as error:
         if "empty vocabulary" not in str(error) and "no terms remain" not in str(error).lower():
             raise

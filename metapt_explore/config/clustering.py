@@ -18,13 +18,19 @@ class TextsConfig(SourceConfig):
     balanced: bool = Field(
         False, description="the sample holds as many rows of each label as they reach; rows without one are dropped"
     )
-    min_words: int = Field(3, ge=1, le=10_000, description="shorter texts are dropped and counted")
+    min_words: int = Field(
+        3,
+        ge=1,
+        le=10_000,
+        description="shorter texts are dropped and counted; in scripts without spaces a character counts as a word",
+    )
     labelled_only: bool = Field(False, description="drop rows without a label before sampling")
     near_duplicate: float = Field(
         0.7,
         gt=0,
         le=1,
-        description="overlap of word triples from which a text counts as nearly equal to a dev or test row",
+        description="overlap of word triples (in scripts without spaces of characters) from which a text counts as "
+        "nearly equal to a dev or test row",
     )
 
 

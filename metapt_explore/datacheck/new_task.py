@@ -188,4 +188,4 @@ def _word(checked: Checked, value: str, ask: Ask | None) -> str:
 def _seen_from(file: Path, folder: Path) -> str:
     """A path as a YAML file in that folder writes it: relative where the file lies below it."""
     whole, below = file.resolve(), folder.resolve()
-    return str(whole.relative_to(below)) if whole.is_relative_to(below) else str(whole)
+    return whole.relative_to(below).as_posix() if whole.is_relative_to(below) else str(whole)

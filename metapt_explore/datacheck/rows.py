@@ -12,11 +12,12 @@ from metapt_explore.config.label_values import class_of_values, unmatched
 from metapt_explore.datacheck.finding import Finding, Level, have
 from metapt_explore.datacheck.raw import RawTable
 from metapt_explore.errors import UserError, nearest
-from metapt_explore.texts.decontaminate import MIN_CONTAINED, decontaminate_rows
+from metapt_explore.texts.decontaminate import decontaminate_rows, is_telling
 from metapt_explore.texts.normalise import comparison_key, normalise
 from metapt_explore.texts.report import MANY_LABELS, SHORT_TEXT
 from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, written_out
 from metapt_explore.texts.sources import SURROGATE
+from metapt_explore.texts.words import count_words
 
 #: UTF-8 that somebody has read as Latin-1 or Windows-1252, such as "Ã©" or "â€™". Not where a quotation mark or a space
 #: follows "Ã", which ends words in Portuguese capitals.
@@ -140,7 +141,7 @@ def _texts(rows: Rows) -> list[Finding]:
         tell("warning", "markup", markup, f"{have(len(markup))} HTML in the text.",
              "Clusters form around markup, too: take it out, or mean it.")  # fmt: skip
     filled = [place for place in range(len(written)) if not rows.blank(place)]
-    words = {place: len(written[place].split()) for place in filled}
+    words = {place: count_words(written[place]) for place in filled}
     short = rows.at(lambda place: words.get(place, SHORT_TEXT) < SHORT_TEXT)
     tell("note", "short", short, f"{have(len(short))} fewer than {SHORT_TEXT} words; pre-training leaves them out.")
     long = rows.at(lambda place: words.get(place, 0) > VERY_LONG)
@@ -295,7 +296,7 @@ def check_overlap(rows: Rows, others: Rows) -> list[Finding]:
     if rows.columns.text_pair is not None:
         # As studies do: a text that is long enough to be known again gives half of the row away.
         for text, line in zip(rows.texts, rows.lines, strict=True):
-            telling = [part for part in text if len(normalise(part).split()) >= MIN_CONTAINED + 2]
+            telling = [part for part in text if is_telling(normalise(part))]
             held += telling
             lines += [line] * len(telling)
     verdicts = decontaminate_rows(others.texts, held, NEAR)

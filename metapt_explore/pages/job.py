@@ -13,6 +13,8 @@ from metapt_explore.config import EXAMPLES, StudyConfig, load_study, load_task
 from metapt_explore.errors import UserError
 from metapt_explore.pages import messages, shared
 from metapt_explore.runs import jobs, queue
+from metapt_explore.runs.disk import say_full
+from metapt_explore.runs.failures import say_failed
 from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.run_all import Until
@@ -223,6 +225,8 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         st.success("This study is finished: look at the other pages.")
     elif status == "partly":
         st.info("What was asked for is finished; Resume computes the rest of the study.")
+    elif status == "incomplete":
+        st.warning("The study is finished but for the parts that failed (below). Resume tries them again.")
     elif status == "cancelled":
         st.warning(f"Cancelled at {share:.0%}. What was computed is kept; Resume goes on from there.")
     elif status == "stopped":
@@ -230,9 +234,14 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
             f"Interrupted at {share:.0%}: its process is gone. What was computed is kept; Resume goes on from there."
         )
     elif status == "failed":
-        st.error(messages.plain(f"The job failed: {state.get('error', 'no reason was written')}"))
+        why = "nothing of what was asked for could be computed." if state.get("failed") else state.get("error")
+        st.error(messages.plain(f"The job failed: {why or 'no reason was written'}"))
     else:
         st.info("No job has run this study here; Resume computes what is not there yet.")
+    if status != "done" and (full := say_full(workspace.folder)):
+        st.error(messages.plain(full))
+    for sentence in say_failed(state.get("failed") or []):
+        st.error(messages.plain(f"Failed: {sentence}"))
     cost = read_cost(workspace, name)
     if cost is not None:
         st.caption(messages.plain(say_cost(cost)))

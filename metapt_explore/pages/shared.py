@@ -32,6 +32,7 @@ STATUS_WORDS = {
     "none": "no job",
     "done": "finished",
     "partly": "partly finished",
+    "incomplete": "finished, parts failed",
     "queued": "waits for its turn",
     "stopped": "interrupted",
 }

@@ -102,15 +102,19 @@ def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], byt
         command = [sys.executable, "-m", "metapt_explore", *words, "--workspace", str(workspace.folder)]
         try:
             done = subprocess.run(
-                [*command, "--out", str(folder)], capture_output=True, text=True, timeout=PATIENCE, check=False
+                [*command, "--out", str(folder)],
+                capture_output=True,
+                timeout=PATIENCE,
+                check=False,
+                encoding="utf-8",
+                errors="replace",
             )
         except subprocess.TimeoutExpired:
             raise UserError(f"It was not written within {PATIENCE} s; try the command in a terminal.") from None
         if done.returncode != 0:
             raise OSError((done.stderr.strip().splitlines() or ["it said nothing"])[-1])
-        files = {
-            str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()
-        }
+        written = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+        files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in written}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for file, content in files.items():

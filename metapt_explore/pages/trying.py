@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
+import queue
 import subprocess
 import sys
 import threading
@@ -29,9 +29,18 @@ class _Reader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            text=True,
+            encoding="utf-8",
         )
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
         self.can = self.line()  # what it can answer
+
+    def _listen(self) -> None:
+        """Takes down what it says, and its end as an empty line; waiting for a pipe with a limit is not portable."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
 
     def line(self) -> dict[str, Any]:
         """Its next line.
@@ -39,9 +48,10 @@ class _Reader:
         Raises:
             UserError: Where it ends or takes too long; with its own last words.
         """
-        assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
-        line = self.process.stdout.readline() if ready else ""
+        try:
+            line = self._lines.get(timeout=PATIENCE)
+        except queue.Empty:
+            line = ""
         if not line:
             self.close()
             self._errors.seek(0)

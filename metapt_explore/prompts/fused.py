@@ -38,6 +38,11 @@ class FusedDecoder:
         """Memory that the weights take on top once they are used."""
         return sum(linear.later_bytes for layer in self.layers for linear in vars(layer).values())
 
+    @property
+    def refused_packing(self) -> bool:
+        """Whether a weight was to be laid out for the processor, which does not take it."""
+        return any(linear.refused for layer in self.layers for linear in vars(layer).values())
+
     @torch.no_grad()
     def encode(self, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         """See `Decoder.encode`: plain causal attention; the last layer stops at its keys and values."""

@@ -9,7 +9,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from metapt_explore.prompts.linear import FrozenLinear, can_pack
+from metapt_explore.prompts.linear import FrozenLinear
 
 #: Models whose layer is: RMS norm, rotary attention with shared key heads, RMS norm, SiLU-gated MLP.
 FUSED_MODELS = ("llama", "mistral", "qwen2")
@@ -55,7 +55,7 @@ def fused_layers(model: Any) -> list[LayerWeights]:
     dtype, device = base.norm.weight.dtype, base.norm.weight.device
     size = sum(p.numel() * p.element_size() for p in base.layers.parameters())
     copies = 3 if dtype == torch.float32 else 2
-    pack = device.type == "cpu" and can_pack() and copies * size < PACK_SHARE * psutil.virtual_memory().available
+    pack = device.type == "cpu" and copies * size < PACK_SHARE * psutil.virtual_memory().available
     layers = []
     for layer in base.layers:
         attention, mlp = layer.self_attn, layer.mlp

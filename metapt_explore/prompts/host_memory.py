@@ -25,5 +25,5 @@ def keep_freed_memory() -> bool:
         return bool(library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)) and bool(
             library.mallopt(_MMAP_THRESHOLD, LARGEST_BLOCK)
         )
-    except (OSError, AttributeError):  # another C library
+    except (OSError, AttributeError, TypeError):  # another C library, or none
         return False

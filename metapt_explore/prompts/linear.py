@@ -6,26 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metapt_explore.prompts.processor import can_pack, is_near
+
 #: Rows of input that packed weights are laid out for; other numbers of rows are right, if slower.
 PACKED_FOR_ROWS = 160
 #: Rows up to which laying a float32 weight out is a noticeable part of its product.
 MOST_PACKED_ROWS = 1024
-
-
-def can_pack() -> bool:
-    """Whether this torch has the operators that keep a weight in the layout of the CPU's matrix unit."""
-    ops = torch.ops.mkldnn
-    return torch.backends.mkldnn.is_available() and all(
-        hasattr(ops, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
-    )
-
-
-def can_pack_float32() -> bool:
-    """Whether this torch has MKL's product over a weight that is laid out already."""
-    ops = torch.ops.mkl
-    return torch.backends.mkl.is_available() and all(
-        hasattr(ops, name) for name in ("_mkl_reorder_linear_weight", "_mkl_linear")
-    )
 
 
 class FrozenLinear:
@@ -38,7 +24,10 @@ class FrozenLinear:
     Args:
         weight: `[out_features, in_features]`.
         bias: `[out_features]`, or None.
-        pack: Whether to keep laid-out copies (two of them; on a CPU only).
+        pack: Whether to keep laid-out copies (two of them), where the processor takes them; on a CPU only.
+
+    Attributes:
+        refused: Whether laid-out copies were asked for, and the processor does not take them.
 
     Example:
         >>> linear = FrozenLinear(torch.eye(2) * 3)
@@ -52,16 +41,23 @@ class FrozenLinear:
         self._packed_back: Tensor | None = None
         self._forward: _PackedForRows | None = None
         self._backward: _PackedForRows | None = None
+        self.refused = False
         if not pack or weight.device.type != "cpu":
             return
         if weight.dtype == torch.bfloat16:
-            reorder = torch.ops.mkldnn._reorder_linear_weight
-            self._packed = reorder(self.weight, PACKED_FOR_ROWS)
-            self._packed_back = reorder(self.weight.T.contiguous(), PACKED_FOR_ROWS)
-            self.weight = self.weight[:0]  # its memory is free for others
-        elif weight.dtype == torch.float32 and can_pack_float32():
+            self._pack()
+        elif weight.dtype == torch.float32 and can_pack(torch.float32):
             self._forward = _PackedForRows(self.weight, bias)
             self._backward = _PackedForRows(self.weight.T.contiguous(), None)
+
+    def _pack(self) -> None:
+        """Lays a bfloat16 weight out, both ways, unless the processor refuses or computes something else with it."""
+        forward, backward = _laid_out(self.weight), _laid_out(self.weight.T.contiguous())
+        if forward is None or backward is None:
+            self.refused = True
+            return
+        self._packed, self._packed_back = forward, backward
+        self.weight = self.weight.new_empty(0)  # its memory is free for others
 
     @property
     def later_bytes(self) -> int:
@@ -109,6 +105,19 @@ class FrozenLinear:
         if self._packed is not None:
             return torch.ops.mkldnn._linear_pointwise.binary(x, other, self._packed, self.bias, "mul")
         return self(x).mul_(other)
+
+
+def _laid_out(weight: Tensor) -> Tensor | None:
+    """A bfloat16 weight in the processor's own layout; None where a product with it is not the plain one."""
+    if not can_pack(torch.bfloat16):
+        return None
+    row = torch.linspace(-1, 1, weight.shape[1])[None].to(weight)
+    try:
+        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_FOR_ROWS)
+        product = torch.ops.mkldnn._linear_pointwise(row, packed, None, "none", [], "")
+    except Exception:  # whatever the reason: the plain product is always there
+        return None
+    return packed if is_near(product, F.linear(row, weight).double(), weight.dtype) else None
 
 
 class _PackedForRows:

@@ -63,7 +63,7 @@ def model_folder(name: str, revision: str | None = None, kind: hub.Kind = hub.MO
         if not (folder / "config.json").exists():
             raise UserError(f"The folder {folder} holds no model: config.json is missing.")
         return folder
-    if name.startswith((".", "/", "~")):
+    if name.startswith((".", "/", "~")) or folder.is_absolute():
         raise UserError(f"There is no model folder {folder}.")
     wanted = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
     return hub.snapshot(name, kind, wanted, lambda: _set_up(kind), revision)
@@ -101,7 +101,7 @@ def content_hash(folder: Path) -> str:
     if changed:
         memory.parent.mkdir(parents=True, exist_ok=True)
         temporary = memory.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(known))
+        temporary.write_text(json.dumps(known), encoding="utf-8")
         temporary.replace(memory)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -120,23 +120,17 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_dtype(dtype: str, device: str) -> torch.dtype:
-    """`auto` is bfloat16 where the machine multiplies it faster than float32, else float32.
-
-    A CPU without instructions for it emulates bfloat16 several times slower. Intel's AVX-512 has such instructions, at
-    the rate of float32's (two cores, 768 × 576 × 3072: 159 against 268 GFLOP/s); its matrix unit (AMX) is several
-    times faster.
-    """
+    """`auto` is bfloat16 where the machine multiplies it faster than float32, else float32."""
     import torch
+
+    from metapt_explore.prompts.processor import has_fast_bfloat16
 
     if dtype != "auto":
         return torch.float32 if dtype == "float32" else torch.bfloat16
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if not device.startswith("cpu"):
-        return torch.float32  # what the processor can do says nothing of other devices
-    capabilities = torch.cpu.get_capabilities()
-    vector_unit = capabilities.get("avx512_bf16", False) and "Intel" not in str(capabilities.get("cpu_name", ""))
-    return torch.bfloat16 if capabilities.get("amx_bf16", False) or vector_unit else torch.float32
+    # What the processor can do says nothing of other devices.
+    return torch.bfloat16 if device.startswith("cpu") and has_fast_bfloat16() else torch.float32
 
 
 def load_pretrained(auto_class: Any, folder: Path, name: str, **options: Any) -> Any:
@@ -189,6 +183,7 @@ def load_backbone(
     Raises:
         UserError: Where the model cannot be found, loaded or used.
     """
+    import torch
     import transformers
 
     from metapt_explore.prompts import attention
@@ -239,4 +234,16 @@ def load_backbone(
         backbone.pooling = pooling
     backbone.on_notice = on_notice
     check_exact(backbone)
+    if device.startswith("cpu") and dtype == torch.bfloat16:
+        _say_if_slow(backbone)
     return backbone
+
+
+def _say_if_slow(backbone: Backbone) -> None:
+    """One notice where the processor was not made for bfloat16."""
+    from metapt_explore.prompts.processor import SLOW_BFLOAT16, UNPACKED, is_bfloat16_slow
+
+    if is_bfloat16_slow():
+        backbone.on_notice(SLOW_BFLOAT16)
+    elif getattr(getattr(backbone, "fast", None), "refused_packing", False):
+        backbone.on_notice(UNPACKED)

@@ -177,7 +177,7 @@ def _adapter_folder(name: str, where: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if name.startswith((".", "/", "~")):
+    if name.startswith((".", "/", "~")) or folder.is_absolute():
         raise UserError(f"{where}: there is no adapter folder {folder}.")
     try:
         return _from_hub(name)

@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from metapt_explore.config import SEEDED
+from metapt_explore.prompts.text_lengths import MANY, CutShare
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.agreement_tables import agreement_by_cluster, agreement_table
 from metapt_explore.reporting.document import Bullets, Code, Document, Heading, Paragraph, Table
@@ -130,6 +131,7 @@ def add_data(document: Document, record: Record) -> None:
         elif limit is not None:
             note += " Test rows: those that are scored, equally many of each class as far as they go."
         document.add(Table(table, note))
+        document.add(*_cut_texts(record))
         warnings = [warning for task in record.tasks for warning in task.get("warnings") or []]
         document.add(*([Bullets(warnings)] if warnings else []))
     if record.overlaps:
@@ -146,6 +148,16 @@ def add_data(document: Document, record: Record) -> None:
             "Texts that tasks, or splits of one task, have in common: their scores are not independent of one another."
         )
         document.add(Table(pd.DataFrame(rows), text))
+
+
+def _cut_texts(record: Record) -> list[Paragraph]:
+    """How many texts the model reads the beginning of only; nothing where that was not looked at."""
+    cuts = [CutShare(**facts["cut"]) for facts in (record.texts, *record.tasks) if facts.get("cut")]
+    if not cuts:
+        return []
+    text = f"The model reads {cuts[0].limit:,} tokens of a text (`model.max_text_tokens`). Longer, and cut: "
+    shares = [f"{tables.percent(cut.share)} % of {cut.of or 'the pre-training texts'}" for cut in cuts]
+    return [Paragraph(text + ", ".join(shares) + ".", note=any(cut.share > MANY for cut in cuts))]
 
 
 def add_limits(document: Document, record: Record) -> None:

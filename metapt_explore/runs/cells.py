@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from metapt_explore.runs.artifact import Artifact, Stage
 from metapt_explore.runs.baseline_cost import baseline_cells, baseline_key
+from metapt_explore.runs.data_stages import Recipe
 
 if TYPE_CHECKING:
     from metapt_explore.runs.study import Study
+    from metapt_explore.runs.study_scores import StudyScores
 
 
 @dataclass(frozen=True)
@@ -34,24 +36,54 @@ class Cell:
 def cells(study: Study, init_seeds: Collection[int]) -> Iterator[Cell]:
     """The cells of these initialisation seeds, and of baselines that have none; nothing is computed.
 
-    Prompts come before their scores.
+    Prompts come before their scores. In a run a cell that needs a failed part is noted there and left out here.
     """
     for init_seed in init_seeds:
         for method in study.config.methods:
-            stage = study.prompt_recipe(method, init_seed)[0]
-            of = f"prompt/{method.name}/{init_seed}"
-            yield Cell(of, stage, partial(study.prompt, method.name, init_seed))
-            prompt = study.workspace.artifact(stage.id)
+            of = prompt_key(method.name, init_seed)
+            prompt_stage = stage_of(study, of, partial(study.prompt_recipe, method, init_seed))
+            if prompt_stage is not None:
+                yield Cell(of, prompt_stage, partial(study.prompt, method.name, init_seed))
             for name, task in study.tasks.items():
                 for shots in (None, *study.config.evaluation.more_shots):
-                    stage = study.fewshot_recipe(method.name, task, init_seed, prompt, shots)[0]
-                    called = name if shots is None else f"{name} at {shots} shots"
-                    key = f"fewshot/{method.name}/{called}/{init_seed}"
-                    yield Cell(key, stage, partial(study.fewshot, method.name, name, init_seed, shots), of)
+                    key = fewshot_key(method.name, name, init_seed, shots)
+                    if prompt_stage is None:
+                        stage_of(study, key, partial(study.prompt_recipe, method, init_seed))
+                        continue
+                    prompt = study.workspace.artifact(prompt_stage.id)
+                    stage = stage_of(
+                        study, key, partial(study.fewshot_recipe, method.name, task, init_seed, prompt, shots)
+                    )
+                    if stage is not None:
+                        yield Cell(key, stage, partial(study.fewshot, method.name, name, init_seed, shots), of)
     for baseline, name, seed in baseline_cells(study.config, study.tasks):
         if seed is None or seed in init_seeds:
-            stage = study.baseline_recipe(baseline, study.tasks[name], seed)[0]
-            yield Cell(baseline_key(baseline, name, seed), stage, partial(study.baseline, baseline.name, name, seed))
+            key = baseline_key(baseline, name, seed)
+            stage = stage_of(study, key, partial(study.baseline_recipe, baseline, study.tasks[name], seed))
+            if stage is not None:
+                yield Cell(key, stage, partial(study.baseline, baseline.name, name, seed))
+
+
+def prompt_key(method: str, init_seed: int) -> str:
+    """What progress calls the prompt of a method."""
+    return f"prompt/{method}/{init_seed}"
+
+
+def fewshot_key(method: str, task: str, init_seed: int, shots: int | None = None) -> str:
+    """What progress calls a score of a method; `shots` where it is not the study's own number.
+
+    Example:
+        >>> fewshot_key("PPT", "mood", 0), fewshot_key("PPT", "mood", 0, 4)
+        ('fewshot/PPT/mood/0', 'fewshot/PPT/mood at 4 shots/0')
+    """
+    called = task if shots is None else f"{task} at {shots} shots"
+    return f"fewshot/{method}/{called}/{init_seed}"
+
+
+def stage_of(study: StudyScores, key: str, recipe: Callable[[], Recipe]) -> Stage | None:
+    """The question of a part; None where a run goes on and something that the part needs has failed in it."""
+    made = recipe() if study.failures is None else study.failures.attempt(key, recipe)
+    return None if made is None else made[0]
 
 
 def finished_cells(study: Study, init_seeds: Collection[int]) -> Iterator[Cell]:

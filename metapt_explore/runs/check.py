@@ -7,8 +7,6 @@ from typing import Any
 from metapt_explore import hub
 from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
-from metapt_explore.runs.data_stages import find_texts
-from metapt_explore.runs.label_check import check_text_labels
 from metapt_explore.runs.prompt_starts import distinct_starts, embedding_width, find_start
 from metapt_explore.runs.workspace import Workspace
 
@@ -42,7 +40,6 @@ def check_study(
     from metapt_explore.texts.sources import source_fingerprint
 
     check_baselines(study, family)
-    check_text_labels(study, find_texts(study, tasks, workspace))
     model = study.model
     resolve_device(model.device)
     model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)

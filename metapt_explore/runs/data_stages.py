@@ -16,9 +16,10 @@ from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.workspace import Workspace
-from metapt_explore.texts.decontaminate import MIN_CONTAINED
+from metapt_explore.texts.decontaminate import is_telling
 from metapt_explore.texts.normalise import normalise
 from metapt_explore.texts.rows import as_inputs, duplicate_key, texts_of
+from metapt_explore.texts.words import count_words
 
 #: How pairs of texts are compared; single texts never were in another way.
 PAIRS = "in either order, and each text by itself"
@@ -44,23 +45,9 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
                     raise
                 hint = f"Or set METAPT_DATA to the folder that holds {task.instead_of.removeprefix('{data}/')}."
                 raise UserError(f"Task '{task.name}': {error} {hint}") from None
-    asked = task.model_dump(mode="json", include={"name", "labels"})
-    columns = [source.columns.model_dump(mode="json") for source in task.sources]
-    # Label words do not change the rows; only the values that tell classes apart do.
-    asked["labels"] = {name: label["value"] for name, label in asked["labels"].items()}
-    config = {
-        **asked,
-        "columns": columns,
-        "shots": evaluation.shots,
-        "data_seeds": evaluation.data_seeds,
-        "test_rows": evaluation.test_rows,
-        "seed": study.seed,
-    }
-    if task.pairs:
-        config["pairs"] = PAIRS
-    if evaluation.shuffle_labels:
-        config["shuffle_labels"] = True
-    stage = Stage("split", f"few-shot splits of {task.name}", 1, config, {}, {"sources": inputs})
+    config = split_config(study, task)
+    # Version 2: invisible characters, vowel points and the Turkish i no longer keep equal texts apart.
+    stage = Stage("split", f"few-shot splits of {task.name}", 2, config, {}, {"sources": inputs})
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.fewshot.splits import make_splits
@@ -88,10 +75,30 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
     return stage, compute
 
 
-def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
-    """The pre-training texts: loaded, reported on, decontaminated, sampled."""
-    from metapt_explore.texts.sources import source_fingerprint
+def split_config(study: StudyConfig, task: TaskConfig) -> dict[str, Any]:
+    """Settings of the splits of a task, without the content of its files."""
+    evaluation = study.evaluation
+    asked = task.model_dump(mode="json", include={"name", "labels"})
+    columns = [source.columns.model_dump(mode="json") for source in task.sources]
+    # Label words do not change the rows; only the values that tell classes apart do.
+    asked["labels"] = {name: label["value"] for name, label in asked["labels"].items()}
+    config = {
+        **asked,
+        "columns": columns,
+        "shots": evaluation.shots,
+        "data_seeds": evaluation.data_seeds,
+        "test_rows": evaluation.test_rows,
+        "seed": study.seed,
+    }
+    if task.pairs:
+        config["pairs"] = PAIRS
+    if evaluation.shuffle_labels:
+        config["shuffle_labels"] = True
+    return config
 
+
+def texts_config(study: StudyConfig) -> dict[str, Any]:
+    """Settings of the pre-training texts, without the content of their file."""
     texts = study.texts
     config = texts.model_dump(mode="json", exclude={"starter", "file", "hub", "balanced"})
     if texts.balanced:
@@ -99,9 +106,23 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
     config["seed"] = study.seed
     if texts.columns.text_pair is not None:
         config["pairs"] = PAIRS
-    parents = {f"split of {name}": split.id for name, split in sorted(splits.items())}
-    # The version is raised whenever what this stage writes changes.
-    stage = Stage("texts", "pre-training texts", 1, config, parents, {"source": source_fingerprint(texts)})
+    return config
+
+
+def text_parents(splits: dict[str, Artifact]) -> dict[str, str]:
+    """The splits whose dev and test rows no pre-training text may repeat."""
+    return {f"split of {name}": split.id for name, split in sorted(splits.items())}
+
+
+def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
+    """The pre-training texts: loaded, reported on, decontaminated, sampled."""
+    from metapt_explore.texts.sources import source_fingerprint
+
+    texts = study.texts
+    config, parents = texts_config(study), text_parents(splits)
+    # The version is raised whenever what this stage writes changes. Version 2: words and near copies in scripts without
+    # spaces. What further on depends on how words are cut (keywords, topics) has these texts among its parents.
+    stage = Stage("texts", "pre-training texts", 2, config, parents, {"source": source_fingerprint(texts)})
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.seeds import stream
@@ -118,7 +139,7 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
         verdict = decontaminate_rows(inputs, list(held_out["text"]), texts.near_duplicate)
         normal = written.map(normalise)
         reason = pd.Series("", index=frame.index)
-        reason[normal.str.count(" ") + 1 < texts.min_words] = f"shorter than {texts.min_words} words"
+        reason[written.map(count_words) < texts.min_words] = f"shorter than {texts.min_words} words"
         reason[normal == ""] = "blank"
         if "text_pair" in frame:
             reason[(frame["text"].str.strip() == "") | (frame["text_pair"].str.strip() == "")] = "blank"
@@ -203,7 +224,7 @@ def held_out_rows(splits: dict[str, Artifact]) -> pd.DataFrame:
         rows = rows[rows["split"] != "train"]
         frames.append(pd.DataFrame({"task": name, "text": texts_of(rows), "whole": True}).drop_duplicates())
         for role in ("text", "text_pair") if "text_pair" in rows else ():
-            telling = rows[role][rows[role].map(normalise).str.count(" ") + 1 >= MIN_CONTAINED + 2]
+            telling = rows[role][rows[role].map(normalise).map(is_telling).astype(bool)]
             frames.append(pd.DataFrame({"task": name, "text": telling, "whole": False}).drop_duplicates())
     return pd.concat(frames, ignore_index=True)
 

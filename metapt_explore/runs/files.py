@@ -55,7 +55,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     table.to_parquet(temporary, index=False)
-    with temporary.open("rb") as stream:
+    with temporary.open("r+b") as stream:  # Windows flushes only what is open for writing
         os.fsync(stream.fileno())
     temporary.replace(path)
 

@@ -42,9 +42,10 @@ def gpus() -> list[Gpu]:
         answer = subprocess.run(
             [tool, f"--query-gpu={asked}", "--format=csv,noheader,nounits"],
             capture_output=True,
-            text=True,
             timeout=PATIENCE,
             check=True,
+            encoding="utf-8",
+            errors="replace",
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return []

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import Timeout
 
 from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.runs.failures import say_failed
 from metapt_explore.runs.files import read_json, write_json
 from metapt_explore.runs.processes import is_alive
 from metapt_explore.runs.progress import Progress, State
@@ -28,14 +29,15 @@ WRITE_EVERY = 0.5
 STARTS_WITHIN = 30.0
 #: A study that nobody needs to ask for again.
 AT_IT = ("queued", "starting", "running")
-ENDED = ("done", "partly", "failed", "cancelled")
+ENDED = ("done", "incomplete", "partly", "failed", "cancelled")
 
 
 def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
     """How the job of a study stands.
 
     Returns:
-        ``status`` (``none``, ``queued``, ``starting``, ``running``, ``done``, ``partly``, ``failed``, ``cancelled`` or
+        ``status`` (``none``, ``queued``, ``starting``, ``running``, ``done``, ``incomplete`` (some parts failed, see
+        ``failed``), ``partly`` (what was asked for is there, the study asks for more), ``failed``, ``cancelled`` or
         ``stopped``: its process died), and what `Progress` knows (``stage``, ``fraction``, ``seconds_left`` …),
         ``error`` where it failed.
     """
@@ -147,7 +149,10 @@ def working_on(
         write(progress.state, "failed", error=message)
         raise
     else:
-        write(progress.state, "partly" if progress.left_out else "done")
+        if progress.state.failed:
+            write(progress.state, "incomplete", error=" ".join(say_failed(progress.state.failed)))
+        else:
+            write(progress.state, "partly" if progress.left_out else "done")
     finally:
         cancel.unlink(missing_ok=True)
         lock.release()

@@ -80,14 +80,14 @@ def _set_back() -> None:
         sys.modules["torch"].cuda.reset_peak_memory_stats()
         return
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def _highest() -> float:
     if _on_gpu():
         return float(sys.modules["torch"].cuda.max_memory_allocated()) / MIB
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
     except (OSError, StopIteration):
         info = psutil.Process().memory_info()

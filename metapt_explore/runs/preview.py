@@ -30,15 +30,18 @@ class Preview:
         study: The study; its data stages are made.
         done: Keys of stages that are there already.
         init_seeds: The initialisation seeds that this run works on.
+        read: The pre-training texts; None where they could not be read.
     """
 
-    def __init__(self, study: Study, done: set[str], init_seeds: Sequence[int]) -> None:
+    def __init__(self, study: Study, done: set[str], init_seeds: Sequence[int], read: Artifact | None) -> None:
         self.study = study
         self.cost: Cost | None = None
-        texts = text_counts(study.texts())
+        texts = text_counts(read) if read else None
         evaluation = study.config.evaluation.model_copy(update={"init_seeds": list(init_seeds)})
         config = study.config.model_copy(update={"evaluation": evaluation})
+        left_out = study.failures.keys if study.failures else set()
         works = estimate(config, study.tasks, study.placement, texts)
+        works = {key: work for key, work in works.items() if key not in left_out}
         study.progress.plan(works)
         rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
         if sum(rest.values()) < WORTH_TOKENS:
@@ -52,7 +55,7 @@ class Preview:
         def check() -> None:
             study.progress.advance(0)
 
-        self.cost = cost = preview(config, study.tasks, study.backbone, done, text_tokens(study), check, texts)
+        self.cost = cost = preview(config, study.tasks, study.backbone, done, text_tokens(study, read), check, texts)
         # Data stages keep their share, so that the bar does not jump.
         model_work = sum(work for key, work in works.items() if key.startswith(MODEL_STAGES))
         whole = max(1.0, cost.seconds)
@@ -87,9 +90,11 @@ def text_counts(texts: Artifact) -> TextCounts:
     return TextCounts(len(labels), int(labels.isna().sum()))
 
 
-def text_tokens(study: Study, sample: int = 200) -> float:
-    """Mean tokens of the study's texts, as they are cut."""
-    texts = texts_of(study.texts().table("texts").head(sample))
+def text_tokens(study: Study, read: Artifact | None, sample: int = 200) -> float | None:
+    """Mean tokens of the study's texts, as they are cut; None where there are no texts."""
+    if read is None:
+        return None
+    texts = texts_of(read.table("texts").head(sample))
     tokenizer, longest = study.backbone.tokenizer, study.config.model.max_text_tokens
     cut = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=longest)["input_ids"]
     return sum(map(len, cut)) / max(1, len(cut))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import suppress
 from typing import Any
 
@@ -42,4 +41,4 @@ def kill(who: Any) -> None:
         process = psutil.Process(who["pid"])
         for one in [*process.children(recursive=True), process]:
             with suppress(psutil.Error):
-                one.send_signal(signal.SIGKILL)
+                one.kill()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ class State:
         notices: What a user should know (memory that ran out, a slower path, an unhealthy prompt).
         predicted_seconds: What the rest of the study was predicted to take when its model had been loaded.
         predicted_peak_mib: Predicted peak memory.
+        failed: Parts that failed, as `failures.FailedPart.as_dict` has them.
         fraction: Share of the whole study's estimated work that is finished.
         seconds_left: Estimate, None until there is a rate to go by.
     """
@@ -40,6 +41,7 @@ class State:
     notices: list[str] = field(default_factory=list)
     predicted_seconds: float | None = None
     predicted_peak_mib: float | None = None
+    failed: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -89,6 +91,17 @@ class Progress:
     def predicted(self, seconds: float, peak_mib: float) -> None:
         """Says what the rest of the study will cost."""
         self.state.predicted_seconds, self.state.predicted_peak_mib = seconds, peak_mib
+        self._publish()
+
+    def leave_out(self, keys: Iterable[str]) -> None:
+        """Takes stages that will not be computed out of the planned work."""
+        for key in keys:
+            self._planned.pop(key, None)
+        self._publish()
+
+    def tell_failed(self, failed: list[dict[str, Any]]) -> None:
+        """Says which parts have failed so far."""
+        self.state.failed = failed
         self._publish()
 
     def begin(self, key: str, title: str, total: int) -> None:

@@ -1,14 +1,14 @@
 """The queue: which studies are asked for, in which order, and that somebody is at them.
 
 A study that is asked for has a file ``request.json`` in its folder, from the moment it is asked for until its job has
-ended; it says, too, which worker has it and which process computes it. Those files are the truth. Huey's database
-(SQLite) holds their order only: workers put back what it has lost, so it may be deleted at any time. Pages, notebooks
-and the command line all ask here and see the same jobs.
+ended; it says when it was asked for, which worker has it and which process computes it. These files are the queue:
+workers take the oldest that nobody has, under one lock, and there is no database that could be lost or damaged.
+Pages, notebooks and the command line all ask here and see the same jobs.
 
 ::
 
     workspace/queue/
-      queue.db            Huey's list of names
+      .lock               held for the moments in which a request is made, taken or ended
       worker-0.lock       held by the worker of the first device
       worker-0.json       its process id
       worker-0.log        what it said
@@ -16,22 +16,16 @@ and the command line all ask here and see the same jobs.
 
 from __future__ import annotations
 
-import json
 import os
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
-from huey import SqliteHuey
-from huey.registry import Message
-from huey.serializer import Serializer
 
 from metapt_explore.config import StudyConfig, to_yaml
 from metapt_explore.errors import UserError
@@ -48,59 +42,6 @@ if TYPE_CHECKING:
 BREATH = 3.0
 #: Threads of one server start workers one after the other.
 _starting = threading.Lock()
-
-
-class _Json(Serializer):
-    """Messages as JSON: a database that somebody sends along must not be able to run code."""
-
-    def _serialize(self, data: Any) -> bytes:
-        return json.dumps(data).encode()
-
-    def _deserialize(self, data: bytes) -> Message:
-        return Message(*json.loads(data))
-
-
-class Queue:
-    """Huey's list of the names of studies.
-
-    Args:
-        workspace: The workspace.
-        work: What a worker does with a name, and the time at which it was asked for.
-    """
-
-    def __init__(self, workspace: Workspace, work: Callable[[str, float], None] = lambda name, asked: None) -> None:
-        folder = workspace.folder / "queue"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.file = folder / "queue.db"
-        self.huey = self._open()
-
-        def task(name: str, asked: float) -> None:
-            work(name, asked)
-
-        self._task = self.huey.task(name="work")(task)
-
-    def _open(self) -> Any:
-        options = {"filename": str(self.file), "strict_fifo": True}
-        try:
-            return SqliteHuey("studies", results=False, serializer=_Json(), **options)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
-            # A damaged index is no loss: it is made anew from the requests.
-            for file in self.file.parent.glob("queue.db*"):
-                file.unlink(missing_ok=True)
-            return SqliteHuey("studies", results=False, serializer=_Json(), **options)
-
-    def put(self, name: str, asked: float) -> None:
-        """Puts a name at the end."""
-        self._task(name, asked)
-
-    def __len__(self) -> int:
-        return int(self.huey.storage.queue_size())
-
-    def close(self) -> None:
-        """Closes the database."""
-        self.huey.storage.close()
 
 
 def queue_lock(workspace: Workspace) -> FileLock:
@@ -144,21 +85,21 @@ def enqueue(
             return False
         workspace.save_study(study)
         jobs.cancel_file(workspace, study.name).unlink(missing_ok=True)
-        asked = time.time()
         request = {
-            "asked": asked,
+            "asked": _later_than_all(workspace),
             "init_seeds": None if init_seeds is None else list(init_seeds),
             "until": until,
             "attempts": 0,
         }
         write_json(jobs.request_file(workspace, study.name), request)
-    # Where the list cannot be written the worker misses the name, and puts it there itself.
-    with suppress(sqlite3.Error):
-        names = Queue(workspace)
-        names.put(study.name, asked)
-        names.close()
     ensure_workers(workspace)
     return True
+
+
+def _later_than_all(workspace: Workspace) -> float:
+    """The time, or a moment after the last request where the clock was set back meanwhile: the order stays."""
+    times = [float(request.get("asked", 0.0)) for _, request in requests(workspace)]
+    return max([time.time(), *(asked + 1e-3 for asked in times)])
 
 
 def _refuse_another(workspace: Workspace, study: StudyConfig, init_seeds: Sequence[int] | None, until: Until) -> None:

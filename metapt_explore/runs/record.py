@@ -22,6 +22,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.runs.accounts import method_accounts
 from metapt_explore.runs.clustering_quality import clustering_quality
+from metapt_explore.runs.cut_texts import read_cut_texts
 from metapt_explore.runs.files import read_json, write_bytes, write_json, write_table
 from metapt_explore.runs.results import curves_table, efficiency_table, results_table
 from metapt_explore.runs.workspace import Workspace
@@ -46,8 +47,8 @@ class Record:
         curves: Scores after each scored number of tuning steps, see `curves_table`.
         accounts: What each method spent and was given, see `method_accounts`.
         clusterings: Algorithm, sizes, quality and number of tasks of each clustering.
-        texts: How many pre-training texts were kept, and what became of the others.
-        tasks: Title, classes, sizes, checksums and warnings of each downstream task.
+        texts: How many pre-training texts were kept, what became of the others, and how many the model cuts (``cut``).
+        tasks: Title, classes, sizes, checksums and warnings of each downstream task, and how many texts are cut.
         manifest: Versions and hardware.
         cells: Scores that the study asks for.
         overlaps: Texts that tasks, or splits of a task, have in common, see `task_overlaps`.
@@ -138,6 +139,8 @@ def record_of(workspace: Workspace, name: str) -> Record:
     # A baseline that does not run the language model is no part of this, but where there is nothing else.
     manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
     manifests = manifests or [stage["manifest"] for stage in stages]
+    cut = {share.of: share.as_dict() for share in read_cut_texts(workspace, config)}
+    tasks = _tasks(workspace, config, done)
     return Record(
         name=name,
         title=config.title,
@@ -146,8 +149,9 @@ def record_of(workspace: Workspace, name: str) -> Record:
         curves=curves_table(workspace, name),
         accounts=method_accounts(workspace, config),
         clusterings=_clusterings(workspace, config, done),
-        texts={key: texts[key] for key in ("kept", "dropped", "held_out_rows", "leaks_by_task") if key in texts},
-        tasks=_tasks(workspace, config, done),
+        texts={key: texts[key] for key in ("kept", "dropped", "held_out_rows", "leaks_by_task") if key in texts}
+        | ({"cut": cut[None]} if None in cut else {}),
+        tasks=[{**task, **({"cut": cut[task["name"]]} if task["name"] in cut else {})} for task in tasks],
         manifest=_one_manifest(manifests),
         cells=asked_cells(config),
         overlaps=task_overlaps(

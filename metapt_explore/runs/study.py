@@ -17,15 +17,17 @@ import pandas as pd
 
 from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.errors import UserError
+from metapt_explore.prompts.text_lengths import MANY, CutShare, say_cut
 from metapt_explore.runs import data_stages
 from metapt_explore.runs.agreement_stage import agreement_recipe
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.check import check_study
 from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.cost import Cost
+from metapt_explore.runs.cut_texts import BEGINNING_ONLY, cut_shares
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.lens_stage import lens_recipe, prompts_to_see
-from metapt_explore.runs.preview import text_counts
+from metapt_explore.runs.preview import text_counts, text_tokens
 from metapt_explore.runs.probe_stage import probe_recipe
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.run_all import Until, run_all
@@ -44,6 +46,9 @@ class Study(StudyScores):
     Raises:
         UserError: Where the configuration or a task file is wrong.
     """
+
+    #: Tasks (None: the pre-training texts) of which it was said that many texts are cut.
+    _said_to_be_cut: frozenset[str | None] = frozenset()
 
     def stability(self, name: str, runs: int = 5) -> Artifact:
         """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.
@@ -178,12 +183,17 @@ class Study(StudyScores):
         tasks = self.tasks_of(self.config.method(method)).summary["sizes"]
         return leave_one_out(self.config, method, [int(task) for task in tasks])
 
-    def preview(self) -> Cost:
-        """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact."""
+    def preview(self, texts: Artifact | None = None) -> Cost:
+        """Predicts rows, time and memory of the whole study from a few timed passes; computes no artifact.
+
+        Args:
+            texts: The pre-training texts; looked for in the workspace when absent.
+        """
         from metapt_explore.runs.calibration import preview
 
-        texts = data_stages.find_texts(self.config, self.tasks, self.workspace)
-        return preview(self.config, self.tasks, self.backbone, set(), texts=text_counts(texts) if texts else None)
+        texts = texts or data_stages.find_texts(self.config, self.tasks, self.workspace)
+        counts, tokens = (text_counts(texts), text_tokens(self, texts)) if texts else (None, None)
+        return preview(self.config, self.tasks, self.backbone, set(), tokens, texts=counts)
 
     def run(self, init_seeds: Sequence[int] | None = None, until: Until = "all") -> pd.DataFrame:
         """Makes everything that is not there yet and returns the results table.
@@ -216,9 +226,29 @@ class Study(StudyScores):
         return results_table(self.workspace, self.config.name)
 
     def check(self) -> None:
-        """Finds what would fail late, early: a missing model, a label word of two tokens, a start that does not fit.
+        """Finds what would fail late, early, and says how many texts are cut; see `problems.looking` for all of it.
+
+        Raises:
+            UserError: Naming what is wrong.
+        """
+        self.check_settings()
+        self.notice_cut_texts(self.cut_texts())
+
+    def check_settings(self) -> None:
+        """Finds what is wrong without reading a text: a missing model, a label word of two tokens, a bad start.
 
         Raises:
             UserError: Naming what is wrong.
         """
         check_study(self.config, self.tasks, self.family, self.placement, self.workspace, self.model.identity)
+
+    def cut_texts(self) -> list[CutShare]:
+        """How many texts are cut at `model.max_text_tokens`, of the pre-training texts and of each task."""
+        return cut_shares(self.config, self.tasks, self.workspace)
+
+    def notice_cut_texts(self, shares: Sequence[CutShare]) -> None:
+        """Says where many texts are cut; once, though a later look at the texts may give another share."""
+        new = [cut for cut in shares if cut.share > MANY and cut.of not in self._said_to_be_cut]
+        self._said_to_be_cut |= {cut.of for cut in new}
+        for cut in new:
+            self.progress.notice(f"{say_cut(cut)} {BEGINNING_ONLY}")

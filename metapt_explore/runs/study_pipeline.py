@@ -20,6 +20,7 @@ from metapt_explore.runs import cluster_stages, data_stages, task_stages
 from metapt_explore.runs.artifact import Artifact, Stage
 from metapt_explore.runs.chosen_tasks import chosen_tasks_recipe
 from metapt_explore.runs.data_stages import Recipe
+from metapt_explore.runs.failures import FailedPart, Failures, PartFailed
 from metapt_explore.runs.label_stage import labels_recipe
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.study_model import StudyModel
@@ -48,25 +49,72 @@ class StudyPipeline:
                 raise UserError(f"Two tasks of the study are called '{task.name}'; rename one in its YAML file.")
             self.tasks[task.name] = task
         self.progress.plan(estimate(self.config, self.tasks))
+        #: The failed parts of the run that goes on; None outside of a run, where an error is the caller's.
+        self.failures: Failures | None = None
+        #: What the last run could not compute, with the reasons.
+        self.failed: list[FailedPart] = []
         self._saved = False
 
     def split(self, task: str, shots: int | None = None) -> Artifact:
         """Few-shot splits of a downstream task; `shots` is one of `evaluation.more_shots`."""
-        recipe = data_stages.split_recipe(self.config.at_shots(shots), self._task(task))
-        if shots is None:
-            return self._make(f"split/{task}", recipe, 1, task=task)
-        return self._make(f"split/{task}", recipe, 1, kind="split at other shots", task=task, shots=shots)
+        study, of_task = self.config.at_shots(shots), self._task(task)
+        of: dict[str, Any] = {"task": task} | ({} if shots is None else {"shots": shots})
+        kind = "split" if shots is None else "split at other shots"
+        try:
+            recipe = data_stages.split_recipe(study, of_task)
+        except UserError as error:
+            return self._read_before(error, kind, data_stages.split_config(study, of_task), {}, **of)
+        return self._make(f"split/{task}", recipe, 1, kind=kind, **of)
 
     def _all_splits(self) -> dict[str, Artifact]:
         """Splits of every task at every number of shots: no dev or test row of any may be pre-trained on."""
-        splits = {name: self.split(name) for name in self.tasks}
-        for shots in self.config.evaluation.more_shots:
-            splits |= {f"{name} at {shots} shots": self.split(name, shots) for name in self.tasks}
+        splits = {}
+        for shots in (None, *self.config.evaluation.more_shots):
+            for name in self.tasks:
+                called = name if shots is None else f"{name} at {shots} shots"
+                try:
+                    splits[called] = self.split(name, shots)
+                except UserError:
+                    if self.failures is None:
+                        raise
+                    # A task that cannot be read is scored in no way, so there is nothing of it that could leak.
+                    self.progress.notice(
+                        f"Pre-training texts are not compared with the rows of {called}, which could not be read. "
+                        "When they can be read again, pre-training begins anew."
+                    )
+        if not splits:
+            raise UserError("no task of the study can be read, so nothing could be scored.")
         return splits
 
     def texts(self) -> Artifact:
         """The pre-training texts, decontaminated against every dev and test row of the study."""
-        return self._make("texts", data_stages.texts_recipe(self.config, self._all_splits()), 1)
+        splits = self._all_splits()
+        try:
+            recipe = data_stages.texts_recipe(self.config, splits)
+        except UserError as error:
+            of_texts = data_stages.texts_config(self.config)
+            return self._read_before(error, "texts", of_texts, data_stages.text_parents(splits))
+        return self._make("texts", recipe, 1)
+
+    def _read_before(
+        self, error: UserError, kind: str, config: dict[str, Any], parents: dict[str, str], **of: Any
+    ) -> Artifact:
+        """What a run read earlier from a file that cannot be read any more.
+
+        Raises:
+            UserError: `error`, where there is no such artifact, or no run goes on.
+        """
+        if self.failures is None:
+            raise error
+        for entry in reversed(self.workspace.index(self.config.name)):
+            if entry["kind"] != kind or any(entry.get(key) != value for key, value in of.items()):
+                continue
+            artifact = self.workspace.artifact(str(entry["id"]))
+            stage = artifact.stage
+            if artifact.is_whole and stage.get("config") == config and stage.get("parents") == parents:
+                self.progress.notice(f"{error} What was read of it before is used.")
+                return artifact
+        raise error
 
     def embeddings(self) -> Artifact:
         """Sentence embeddings of the texts."""
@@ -160,25 +208,52 @@ class StudyPipeline:
     def _make(self, key: str, recipe: Recipe, units: int, kind: str | None = None, **of: Any) -> Artifact:
         """Makes a stage's artifact; `kind` is what the study's list calls it, where that is not its own kind."""
         stage, compute = recipe
+        if self.failures is not None:
+            self.failures.refuse(stage.id)
         # Pages find a running artifact through the index, so it is entered before it is made.
         artifact = self._enter(stage, kind, **of)
         if not artifact.is_whole:
-            with_model = key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement", "lens")
-            if with_model and not self.model.loaded:
-                # Loading counts for no method.
-                self.progress.begin("", "loading the language model", 1)
-                self.backbone  # noqa: B018
-            self.progress.begin(key, stage.title, units)
-            artifact = self.workspace.make(stage, compute, lambda: self.progress.advance(0))
+            try:
+                if key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement", "lens"):
+                    self._load_model()
+                self.progress.begin(key, stage.title, units)
+                artifact = self.workspace.make(stage, compute, lambda: self.progress.advance(0))
+            except Exception as error:
+                if self.failures is None or isinstance(error, PartFailed):
+                    raise
+                raise PartFailed(self.failures.add(key, stage.title, error, stage.id)) from error
             self.progress.advance(units)
         self.progress.finish(key)
         return artifact
 
-    def _enter(self, stage: Stage, kind: str | None = None, **of: Any) -> Artifact:
-        """Puts an artifact on the study's list; nothing is computed."""
+    def _load_model(self) -> None:
+        """Loads the language model, which counts for no method; one that does not load is tried once in a run."""
+        if self.model.loaded:
+            return
+        title = "loading the language model"
+        if self.failures is not None:
+            self.failures.refuse(title)
+        self.progress.begin("", title, 1)
+        try:
+            self.backbone  # noqa: B018
+        except Exception as error:
+            if self.failures is None:
+                raise
+            raise PartFailed(self.failures.add("model", title, error, title)) from error
+
+    def save(self) -> None:
+        """Writes what is asked into the study's folder, once.
+
+        Raises:
+            UserError: Where another process is running a study of that name with other settings.
+        """
         if not self._saved:
             self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
             self._saved = True
+
+    def _enter(self, stage: Stage, kind: str | None = None, **of: Any) -> Artifact:
+        """Puts an artifact on the study's list; nothing is computed."""
+        self.save()
         self.workspace.add_to_index(
             self.config.name, {"kind": kind or stage.kind, "id": stage.id, "title": stage.title, **of}
         )

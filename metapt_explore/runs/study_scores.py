@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from metapt_explore.config import BaselineConfig, MethodConfig, TaskConfig
 from metapt_explore.fewshot.scoring import BY_WORDS
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 from metapt_explore.runs import prompt_stages
-from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.artifact import Artifact, Stage
 from metapt_explore.runs.baseline_cost import baseline_key
 from metapt_explore.runs.baseline_stage import UNITS, baseline_recipe
+from metapt_explore.runs.cells import fewshot_key, stage_of
 from metapt_explore.runs.data_stages import Recipe
 from metapt_explore.runs.probe_reading import probe_recipe
 from metapt_explore.runs.prompt_starts import find_start
 from metapt_explore.runs.results import OTHER_SHOTS
 from metapt_explore.runs.study_pipeline import StudyPipeline
+from metapt_explore.runs.topic_stage import check_topics
 from metapt_explore.runs.views_stage import UNITS as VIEWS_UNITS
 from metapt_explore.runs.views_stage import views_key, views_recipe
 
@@ -28,6 +31,9 @@ class StudyScores(StudyPipeline):
         init_seed = self._seed(init_seed)
         chosen = self.config.method(method)
         steps = outer_steps(chosen, self.config.pretraining) if chosen.kind != "pt" else 1
+        if chosen.topics is not None:
+            clusterings = [self.clusters(name) for name in chosen.topics.clusterings]
+            check_topics(chosen, clusterings, self.tasks_of(chosen))
         recipe = self.prompt_recipe(chosen, init_seed)
         return self._make(f"prompt/{method}/{init_seed}", recipe, steps, method=method, init_seed=init_seed)
 
@@ -61,12 +67,11 @@ class StudyScores(StudyPipeline):
         init_seed = self._seed(init_seed)
         of_task, prompt = self._task(task), self.prompt(method, init_seed)
         recipe = self.fewshot_recipe(method, of_task, init_seed, prompt, shots)
-        called = task if shots is None else f"{task} at {shots} shots"
         of: dict[str, Any] = {"method": method, "task": task, "init_seed": init_seed}
         of |= {} if shots is None else {"shots": shots}
         at_shots = self.config.at_shots(shots)
         steps = tuning_of(self.config.method(method), at_shots, len(of_task.labels)).steps
-        key = f"{method}/{called}/{init_seed}"
+        key = fewshot_key(method, task, init_seed, shots)
         if self._probes(method):
             there = self.workspace.artifact(recipe[0].id).is_whole
             self.views(task, shots, only_enter=there)
@@ -74,8 +79,8 @@ class StudyScores(StudyPipeline):
             if there:
                 self._enter(by_words[0], "tuning", **of)
             else:
-                self._make(f"tuning/{key}", by_words, steps, kind="tuning", **of)
-        return self._make(f"fewshot/{key}", recipe, steps, kind=None if shots is None else OTHER_SHOTS, **of)
+                self._make(key.replace("fewshot/", "tuning/", 1), by_words, steps, kind="tuning", **of)
+        return self._make(key, recipe, steps, kind=None if shots is None else OTHER_SHOTS, **of)
 
     def fewshot_recipe(
         self, method: str, task: TaskConfig, init_seed: int, prompt: Artifact, shots: int | None = None
@@ -133,17 +138,20 @@ class StudyScores(StudyPipeline):
 
     def finished_parts(self) -> set[str]:
         """Keys of what is there already for methods that are read beside a probe: views of texts, and tuned prompts."""
-        found = {}
-        for method in [method.name for method in self.config.methods if self._probes(method.name)]:
+        found: dict[str, Stage | None] = {}
+        for method in [method for method in self.config.methods if self._probes(method.name)]:
             for name, task in self.tasks.items():
                 for shots in (None, *self.config.evaluation.more_shots):
-                    found[views_key(name, shots)] = self._views_recipe(name, shots)[0]
-                    called = name if shots is None else f"{name} at {shots} shots"
+                    key = views_key(name, shots)
+                    found[key] = stage_of(self, key, partial(self._views_recipe, name, shots))
                     for seed in self.config.evaluation.init_seeds:
-                        prompt = self.workspace.artifact(self.prompt_recipe(self.config.method(method), seed)[0].id)
-                        words = self._words_recipe(method, task, seed, prompt, shots)[0]
-                        found[f"tuning/{method}/{called}/{seed}"] = words
-        return {key for key, stage in found.items() if self.workspace.artifact(stage.id).status == "done"}
+                        key = fewshot_key(method.name, name, seed, shots).replace("fewshot/", "tuning/", 1)
+                        found[key] = stage_of(self, key, partial(self._tuning_recipe, method, task, seed, shots))
+        return {key for key, stage in found.items() if stage and self.workspace.artifact(stage.id).status == "done"}
+
+    def _tuning_recipe(self, method: MethodConfig, task: TaskConfig, init_seed: int, shots: int | None) -> Recipe:
+        prompt = self.workspace.artifact(self.prompt_recipe(method, init_seed)[0].id)
+        return self._words_recipe(method.name, task, init_seed, prompt, shots)
 
     def _views_recipe(self, task: str, shots: int | None) -> Recipe:
         return views_recipe(task, self.split(task, shots), self.model.identity, self._load, self._advance)

@@ -12,17 +12,15 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from filelock import Timeout
-from huey.consumer import Consumer
+from filelock import FileLock, Timeout
 
 from metapt_explore.errors import UserError
 from metapt_explore.runs import jobs, queue
+from metapt_explore.runs.disk import has_room
 from metapt_explore.runs.files import read_json, write_json
 from metapt_explore.runs.processes import identity, is_alive, kill
 from metapt_explore.runs.workspace import Workspace
@@ -31,6 +29,12 @@ from metapt_explore.runs.workspace import Workspace
 LOOK_EVERY = 0.1
 #: Seconds that a process has for stopping by itself.
 PATIENCE = 1.2
+#: Seconds between two looks for a request.
+LOOK_FOR_WORK = 0.3
+#: Seconds after which a study whose files could not be read or written is tried again.
+TRY_AGAIN = 30.0
+#: Seconds between two looks whether a full disk has room again.
+LOOK_FOR_ROOM = 5.0
 #: Seconds without a study after which a worker ends; the next request starts another.
 IDLE = 600.0
 #: How often a study's process that was killed is started again by itself.
@@ -59,71 +63,53 @@ def serve(workspace: Workspace, number: int = 0, idle: float = IDLE) -> None:
         raise UserError(f"Worker {number} of {workspace.folder} is running already.") from None
     try:
         write_json(workspace.folder / "queue" / f"worker-{number}.json", {"pid": os.getpid(), "began": time.time()})
-        busy = threading.Event()
-
-        def work(name: str, asked: float) -> None:
-            busy.set()
-            try:
-                supervise(workspace, name, asked)
-            finally:
-                busy.clear()
-
-        names = queue.Queue(workspace, work)
-        consumer = Consumer(names.huey, workers=1, periodic=False, initial_delay=0.1, max_delay=0.5)
-        watch = (workspace, consumer, names, busy, lock, idle)
-        threading.Thread(target=_look_after, args=watch, daemon=True).start()
-        consumer.run()
+        _work(workspace, lock, idle)
     finally:
         lock.release()
 
 
-def _look_after(
-    workspace: Workspace, consumer: Consumer, names: queue.Queue, busy: threading.Event, lock: Any, idle: float
-) -> None:
-    """Puts back names that the list has lost, and ends a worker that has nothing to do.
-
-    Huey's list forgets a name as soon as somebody takes it, and its file may be deleted; the requests are the truth.
-    """
-    since, file = time.monotonic(), names.file
-    first = file.stat().st_ino
+def _work(workspace: Workspace, lock: FileLock, idle: float) -> None:
+    """Computes what is asked for, the oldest request first, until nothing has been for `idle` seconds."""
+    since = time.monotonic()
+    put_off: dict[str, float] = {}
     while True:
+        name = None
         try:
-            waiting = _waiting(queue.requests(workspace), busy.is_set())
-            if not busy.is_set():
-                if not file.exists() or file.stat().st_ino != first:
-                    break  # another file than the one this worker reads: the next worker reads the new one
-                if waiting and not len(names):
-                    for name, request in waiting:
-                        names.put(name, float(request.get("asked", 0.0)))
-            if waiting or busy.is_set():
-                since = time.monotonic()
+            waiting = [name for name, request in queue.requests(workspace) if _is_free(request)]
+            name = next((name for name in waiting if put_off.get(name, 0.0) <= time.monotonic()), None)
+            if name is not None:
+                supervise(workspace, name)
             elif time.monotonic() - since >= idle:
                 with queue.queue_lock(workspace):  # nobody can ask meanwhile
                     if not queue.requests(workspace):
-                        lock.release()
-                        break
+                        lock.release()  # whoever asks next starts another worker
+                        return
+            if waiting:
                 since = time.monotonic()
         except Exception:
-            log.exception("looking after the queue")
-        time.sleep(min(1.0, idle / 4))
-    consumer.stop_flag.set()
+            log.exception("%s", name or "looking for a request")
+            _wait_for_room(workspace)
+            if name is not None:
+                put_off[name] = time.monotonic() + TRY_AGAIN  # the others need not wait for it
+        time.sleep(LOOK_FOR_WORK)
 
 
-def _waiting(requests: Sequence[tuple[str, dict[str, Any]]], busy: bool) -> list[tuple[str, dict[str, Any]]]:
-    """Requests that nobody is at.
+def _is_free(request: dict[str, Any]) -> bool:
+    """Whether this worker may take a request.
 
-    What this worker claimed while it is not busy any more was lost to an error (a full disk, say).
+    What it has itself while it looks for work was lost to an error, such as a full disk.
     """
-    mine = identity()
-    return [(n, r) for n, r in requests if not _owned(r) or (not busy and r.get("worker") == mine)]
+    owner = request.get("worker")
+    return owner == identity() or not is_alive(owner)
 
 
-def _owned(request: dict[str, Any]) -> bool:
-    """Whether a worker that is there has the request."""
-    return is_alive(request.get("worker"))
+def _wait_for_room(workspace: Workspace) -> None:
+    """Returns when the workspace's disk can be written."""
+    while not has_room(workspace.folder / "queue"):
+        time.sleep(LOOK_FOR_ROOM)
 
 
-def supervise(workspace: Workspace, name: str, asked: float | None = None) -> None:
+def supervise(workspace: Workspace, name: str) -> None:
     """Computes one study that is asked for, in a process of its own, to whatever end.
 
     Does nothing where nobody asks for it any more, or another worker is at it.
@@ -131,9 +117,8 @@ def supervise(workspace: Workspace, name: str, asked: float | None = None) -> No
     Args:
         workspace: The workspace.
         name: The study.
-        asked: Which request is meant, by its time; whichever there is when absent.
     """
-    request = _claim(workspace, name, asked)
+    request = _claim(workspace, name)
     while request is not None:
         watched = _watch(workspace, name, request)
         if watched is None:
@@ -143,6 +128,11 @@ def supervise(workspace: Workspace, name: str, asked: float | None = None) -> No
         ended = isinstance(state, dict) and "status" in state and jobs.ended_as_asked(state, request)
         if not ended and not stopped and _at_work(workspace, name):
             continue  # somebody else's process was quicker: ours waits until it has ended
+        if not ended and not stopped and not has_room(workspace.folder / "queue"):
+            # It could not even say why it ended. Nobody's fault, so it is no attempt that counts.
+            log.info("%s: the disk is full; it goes on when there is room", name)
+            _wait_for_room(workspace)
+            continue
         if not ended and not stopped and (code is None or code < 0) and request["attempts"] < RETRIES:
             request = _again(workspace, name, request)
             continue
@@ -150,11 +140,11 @@ def supervise(workspace: Workspace, name: str, asked: float | None = None) -> No
         return
 
 
-def _claim(workspace: Workspace, name: str, asked: float | None) -> dict[str, Any] | None:
+def _claim(workspace: Workspace, name: str) -> dict[str, Any] | None:
     """Takes a request, so that no other worker does; None where it is gone, taken, or done already."""
     with queue.queue_lock(workspace):
         request = read_json(jobs.request_file(workspace, name))
-        if not isinstance(request, dict) or (asked is not None and request.get("asked") != asked):
+        if not isinstance(request, dict):
             return None
         owner = request.get("worker")
         if is_alive(owner) and owner != identity():

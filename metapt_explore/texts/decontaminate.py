@@ -14,11 +14,14 @@ from scipy.sparse import csr_array
 
 from metapt_explore.texts.normalise import normalise
 from metapt_explore.texts.rows import TextInput, written_out
+from metapt_explore.texts.scripts import has_unspaced
 
 CHUNK = 1000
 """Texts per sparse product; bounds its memory, whatever the number of texts."""
 MIN_CONTAINED = 5
 """Triples (7 words) a held-out row needs before lying inside a text counts; shorter ones are phrases."""
+CHARACTERS_OF_A_WORD = 2
+"""Characters of a script without spaces that say as much as a word where a row's length is asked for."""
 CONTAINED_TENTHS = 9
 """Tenths of a held-out row's triples that lie in a text which contains the row."""
 
@@ -85,6 +88,7 @@ def decontaminate(texts: list[str], held_out: list[str], threshold: float) -> De
             first_row.setdefault(words, index)
     vocabulary: dict[Triple, int] = {}
     held, held_sizes = _incidence(held_words, vocabulary, grow=True)
+    telling = np.array([is_telling(words) for words in held_words], dtype=bool)
     held_columns = held.T.tocsr()
 
     for start in range(0, len(texts), CHUNK):
@@ -98,7 +102,7 @@ def decontaminate(texts: list[str], held_out: list[str], threshold: float) -> De
         shared = (triples @ held_columns).tocoo()
         row, column = shared.coords
         sizes_of_pairs = sizes[row], held_sizes[column]
-        _judge_pairs(found, start + row, column, shared.data, *sizes_of_pairs, threshold)
+        _judge_pairs(found, start + row, column, shared.data, *sizes_of_pairs, telling[column], threshold)
     return found
 
 
@@ -132,6 +136,21 @@ def decontaminate_rows(rows: Sequence[TextInput], held_out: list[str], threshold
     return Decontamination(reason[each, chosen], match[each, chosen], overlap[each, chosen])
 
 
+def is_telling(words: str) -> bool:
+    """Whether a text says enough to be known again inside another: seven words, or fourteen characters without spaces.
+
+    Args:
+        words: Its normal form (`normalise`).
+
+    Example:
+        >>> is_telling("one of the best films that"), is_telling("one of the best films that I saw")
+        (False, True)
+    """
+    every = words.split()
+    characters = sum(map(has_unspaced, every))
+    return CHARACTERS_OF_A_WORD * (len(every) - characters) + characters >= CHARACTERS_OF_A_WORD * (MIN_CONTAINED + 2)
+
+
 def _judge_pairs(
     found: Decontamination,
     text: np.ndarray,
@@ -139,13 +158,14 @@ def _judge_pairs(
     shared: np.ndarray,
     text_size: np.ndarray,
     row_size: np.ndarray,
+    telling: np.ndarray,
     threshold: float,
 ) -> None:
     """Judges the pairs that share a triple and writes the verdicts into `found`; arrays are ``[pairs]``."""
     reason, match, overlap = found.reason, found.match, found.overlap
     jaccard = shared / (text_size + row_size - shared)
     # Integers, because 0.9 has no exact binary form and 9 of 10 must count.
-    contained = (row_size >= MIN_CONTAINED) & (10 * shared >= CONTAINED_TENTHS * row_size)
+    contained = telling & (row_size >= MIN_CONTAINED) & (10 * shared >= CONTAINED_TENTHS * row_size)
     near = (jaccard >= threshold) | contained
     open_pair = reason[text] != "equal"
 

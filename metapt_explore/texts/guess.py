@@ -9,6 +9,8 @@ from typing import Any
 
 from metapt_explore.config import Columns
 from metapt_explore.texts.rows import cell_text
+from metapt_explore.texts.scripts import UNSPACED, has_unspaced
+from metapt_explore.texts.words import count_words, plain_words
 
 #: What columns are often called, the most telling name first.
 NAMES = {
@@ -21,6 +23,8 @@ SAYS_NOTHING = ("label", "labels", "class", "target", "y", "gold", "category")
 ABOUT_SENTIMENT = ("sentiment", "polarity", "stars", "rating", "score")
 MOST_LABELS = 20
 MOST_GROUPS = 500
+#: Characters of a script without spaces that are more than a word.
+SEVERAL = 5
 #: Rows that are looked at.
 LOOKED_AT = 5000
 #: What customary values of sentiment stand for.
@@ -49,9 +53,11 @@ def guess_columns(table: Mapping[str, Sequence[Any]]) -> Columns:
         name: [value for value in values[:: max(1, len(values) // LOOKED_AT)] if value not in (None, "")]
         for name, values in table.items()
     }
-    length = {name: sum(len(str(value)) for value in values) / max(1, len(values)) for name, values in looked.items()}
+    length = {
+        name: sum(_length(str(value)) for value in values) / max(1, len(values)) for name, values in looked.items()
+    }
     words = {
-        name: any(isinstance(value, str) and " " in value.strip() for value in values)
+        name: any(isinstance(value, str) and _several_words(value) for value in values)
         for name, values in looked.items()
     }
     texts = [name for name in looked if words[name]] or list(looked)
@@ -68,6 +74,16 @@ def guess_columns(table: Mapping[str, Sequence[Any]]) -> Columns:
     label = _repeating(looked, others, "label", MOST_LABELS)
     group = _repeating(looked, [name for name in others if name != label], "group", MOST_GROUPS, only_named=True)
     return Columns(text=text, label=label, group=group)
+
+
+def _length(value: str) -> int:
+    """Letters; a character of a script without spaces says as much as three."""
+    return len(value) + 2 * (len(UNSPACED.findall(value)) if has_unspaced(value) else 0)
+
+
+def _several_words(value: str) -> bool:
+    """Whether a value holds a space, or enough characters of a script that has none."""
+    return " " in value.strip() or (has_unspaced(value) and count_words(value) >= SEVERAL)
 
 
 def _named(column: str, role: str) -> int:
@@ -116,7 +132,7 @@ def guess_labels(values: Sequence[Any]) -> dict[str, dict[str, str]]:
         return {str(name): {"value": value, "word": str(name)} for name, value in zip(meant, ordered, strict=True)}
     found: dict[str, dict[str, str]] = {}
     for value in ordered:
-        word = re.sub(r"[\W_]+", " ", value).strip().lower() or value
+        word = plain_words(value).lower() or value
         found[value] = {"value": value, "word": word.split()[0] if word.split() else value}
     return found
 
@@ -132,7 +148,7 @@ def guess_template(columns: Columns, classes: Collection[str]) -> str:
         >>> guess_template(Columns(text="text", label="news_topic"), ["sports", "science"])
         '{text}\nNews topic:'
     """
-    label = re.sub(r"[_\W]+", " ", columns.label or "").strip()
+    label = plain_words(columns.label or "")
     if set(classes) == set(SENTIMENT) or label.lower() in ABOUT_SENTIMENT:
         asked = "Sentiment"
     else:

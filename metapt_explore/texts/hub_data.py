@@ -118,7 +118,7 @@ def _commit(source: SourceConfig) -> str | None:
         return revision
     repo = huggingface_hub.constants.REPO_ID_SEPARATOR.join(["datasets", *str(source.hub).split("/")])
     ref = Path(huggingface_hub.constants.HF_HUB_CACHE) / repo / "refs" / revision
-    return ref.read_text().strip() if ref.is_file() else None
+    return ref.read_text(encoding="utf-8").strip() if ref.is_file() else None
 
 
 def _check_commit(source: SourceConfig, loaded: Dataset) -> None:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from metapt_explore.texts.scripts import CHARACTER_OR_WORD, INVISIBLE, OPTIONAL, find_emoji, has_unspaced
+
 # Everything that is typed where an apostrophe belongs.
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´′＇", "'"))
 _BRACKETS = re.compile(r"-(?:l|r)(?:r|s|c)b-")
 _NEGATION = re.compile(r"\s+n't\b")
 _ENDING = re.compile(r"\s*'\s*(m|s|d|t|re|ve|ll)\b")
+# Turkish has a dotless and a dotted i, which case folding leaves apart from "I" and "i" of the same word.
+_DOTLESS, _DOTTED = "ı", "i̇"
 
 
 class _WordCharacters(dict[int, str]):
@@ -33,22 +37,41 @@ _TABLE = _WordCharacters({ord("'"): ""})
 def normalise(text: str) -> str:
     """Returns the words of a text in one spelling.
 
-    NFKC, casefold, Treebank brackets (``-LRB-``) dropped, apostrophes dropped so that split and
-    unsplit contractions are equal, every other character that is no letter or digit read as a gap,
-    words joined by one space.
+    NFKC, casefold (Turkish i with or without a dot are one), invisible characters and optional vowel points (Arabic,
+    Hebrew) dropped, Treebank brackets (``-LRB-``) dropped, apostrophes dropped so that split and unsplit contractions
+    are equal, every other character that is no letter or digit read as a gap, words joined by one space. In scripts
+    without spaces each character is a word.
 
     Args:
         text: Any text; may be blank.
 
     Returns:
-        The words; an empty string where there is none (blank, or punctuation only).
+        The words; of a text without any word its emoji; an empty string where there is neither (blank, or punctuation
+        only).
 
     Example:
         >>> normalise("I 'm sure -LRB- it IS n't -RRB- .") == normalise("I’m sure (it isn't).")
         True
+        >>> normalise("iPhone很好!") == normalise("iphone 很 好")
+        True
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
+    if text.isascii():
+        return _spelled(text)
+    # A dropped character may have kept two others from becoming one.
+    written = unicodedata.normalize("NFKC", _spelled(_composed(text)))
+    if has_unspaced(written):
+        written = " ".join(CHARACTER_OR_WORD.findall(written))
+    return written or " ".join(find_emoji(text))
+
+
+def _composed(text: str) -> str:
+    """NFKC without what is invisible or optional."""
+    folded = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).casefold()
+    folded = folded.replace(_DOTLESS, "i").replace(_DOTTED, "i")
+    return unicodedata.normalize("NFKC", OPTIONAL.sub("", INVISIBLE.sub("", folded)))
+
+
+def _spelled(text: str) -> str:
     # Doubled signs are quotation marks, not apostrophes.
     text = text.casefold().replace("``", " ").replace("''", " ").replace("`", "'")
     if "-" in text:
@@ -65,8 +88,8 @@ def comparison_key(text: str) -> str:
         text: Any text.
 
     Returns:
-        The normalised text, or the stripped text where no word is in it ("!!!", an emoji): such
-        texts are equal only when they are spelled equally.
+        The normalised text, or the stripped text where neither a word nor an emoji is in it ("!!!"): such texts are
+        equal only when they are spelled equally.
 
     Example:
         >>> comparison_key(" Good! "), comparison_key(" :-) ")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metapt_explore.texts.normalise import comparison_key
+from metapt_explore.texts.words import count_words
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,7 +28,7 @@ def data_report(rows: Dataset) -> dict[str, Any]:
 
     Returns:
         Plain JSON values: ``rows``, ``blank``, ``duplicates`` (rows whose normalised text occurred
-        before), ``words`` (min, median, mean, p95 and max words of the rows that are not blank),
+        before), ``words`` (min, median, mean, p95 and max words of the rows that are not blank, see `count_words`),
         ``labels`` and ``groups`` (name to count, largest first; the 50 largest groups),
         ``group_count``, ``unlabelled``, ``label_balance`` (smallest label count / largest, None
         with fewer than two labels) and ``warnings`` (sentences).
@@ -47,7 +48,7 @@ def data_report(rows: Dataset) -> dict[str, Any]:
         ]
     filled = [text for text in texts if text.strip()]
     duplicates = len(filled) - len({comparison_key(text) for text in filled})
-    lengths = np.array([len(text.split()) for text in filled] or [0])
+    lengths = np.array([count_words(text) for text in filled] or [0])
     label_counts = Counter(rows["label"])
     unlabelled = label_counts.pop(None, 0)
     group_counts = Counter(group for group in rows["group"] if group is not None)

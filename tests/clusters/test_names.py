@@ -54,3 +54,32 @@ def test_names() -> None:
     assert cluster_name(0, ["battery", "charger", "phone", "screen"]) == "0: battery, charger, phone"
     assert cluster_name(3, []) == "3"
     assert cluster_name(-1, ["noise"]) == "outliers"
+
+
+@pytest.mark.parametrize(
+    ("topics", "everywhere", "between"),
+    [
+        ((["茶壶", "手柄", "味道"], ["屏幕", "电池", "音质"]), ["这次", "非常", "但是"], ""),
+        ((["急須", "取っ手", "香り"], ["画面", "電池", "カメラ"]), ["とても", "でした", "この"], ""),
+        ((["กาน้ำชา", "ถ้วย", "กลิ่น"], ["หน้าจอ", "แบตเตอรี่", "เสียง"]), ["ดีมาก", "ครั้งนี้", "และ"], ""),
+        ((["चायदानी", "हैंडल", "स्वाद"], ["स्क्रीन", "बैटरी", "आवाज़"]), ["बहुत", "लेकिन", "और"], " "),
+        ((["teekanne", "henkel", "duft"], ["bildschirm", "akku", "klang"]), ["und", "aber", "sehr"], " "),
+    ],
+    ids=["Chinese", "Japanese", "Thai", "Hindi", "German"],
+)
+def test_keywords_are_words_in_other_scripts(
+    topics: tuple[list[str], list[str]], everywhere: list[str], between: str
+) -> None:
+    """Topic words whole, and none that is in every cluster."""
+    rng = np.random.default_rng(0)
+    texts, labels = [], np.arange(200) % 2
+    for label in labels:
+        words = [*rng.choice(topics[label], 2, replace=False), *rng.choice(everywhere, 2, replace=False)]
+        texts.append(between.join(words[place] for place in rng.permutation(4)))
+    found = keywords(texts, labels, top=3)
+    assert {label: set(words) for label, words in found.items()} == {0: set(topics[0]), 1: set(topics[1])}
+
+
+def test_words_of_every_cluster_stay_where_nothing_else_is_left() -> None:
+    texts = ["und aber sehr gut", "und aber sehr schön"] * 40
+    assert set(keywords(texts, np.arange(80) % 2)[0]) == {"und", "aber", "sehr", "gut"}

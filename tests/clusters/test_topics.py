@@ -63,3 +63,10 @@ def test_bad_input() -> None:
         group(["a lens", "a zoom"])
     with pytest.raises(UserError, match="no word stands in 2 of the 3 texts"):
         group(["lens", "zoom", "song"], n_clusters=2)
+
+
+def test_words_of_scripts_without_spaces_are_counted_whole() -> None:
+    texts = ["这次买的茶壶非常好", "旧茶壶太差了", "送人一个茶壶", "手柄坏了的茶壶", "新手柄", "红手柄很滑"]
+    counts, words = bag_of_words(texts)
+    assert counts is not None and words == ["手柄", "茶壶"]
+    assert counts.toarray().sum(axis=0).tolist() == [3, 4]

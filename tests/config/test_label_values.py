@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
-import yaml
 from typer.testing import CliRunner
 
 from metapt_explore.cli import app
@@ -16,7 +16,10 @@ from metapt_explore.config import LabelsConfig, StudyConfig, load_task, parse
 from metapt_explore.config.label_values import check_values, class_of_values, unmatched
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.runs.label_check import check_text_labels
+from metapt_explore.runs.problems import looking
+from metapt_explore.runs.workspace import Workspace
+
+WRONG = {"labels": {"negative": "bad", "positive": {"value": "postive", "word": "good"}}}
 
 
 def labels(*values: Any) -> LabelsConfig:
@@ -98,16 +101,19 @@ def test_a_wrong_value_is_named_by_splits_and_by_the_check(tmp_path: Path) -> No
     assert done.exit_code == 1 and "'c' (value '2')" in " ".join(done.output.split())
 
 
-def test_texts_of_a_study_are_checked_before_anything_is_computed(tmp_path: Path) -> None:
-    tiny.write_texts(tmp_path)
-
-    def study(**changes: Any) -> StudyConfig:
-        return parse(StudyConfig, yaml.safe_load(yaml.safe_dump(tiny.study_tree(tmp_path, **changes))), "study")
-
-    check_text_labels(study())
-    wrong = {"labels": {"negative": "bad", "positive": {"value": "postive", "word": "good"}}}
-    with pytest.raises(UserError, match=r"has the label 'postive' .* Did you mean 'positive'"):
-        check_text_labels(study(auxiliary_tasks=wrong))
-    # Nothing looks at these labels.
-    check_text_labels(study(auxiliary_tasks=wrong, labelling={"by": "zero_shot", "which": "all"}))
-    check_text_labels(study(auxiliary_tasks=wrong, methods=[{"name": "PT", "kind": "pt"}]))
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"auxiliary_tasks": WRONG}, "has the label 'postive' of the class 'positive'. .* Did you mean 'positive'"),
+        ({"auxiliary_tasks": WRONG, "methods": [{"name": "PT", "kind": "pt"}]}, ""),  # nothing looks at these labels
+    ],
+)
+def test_texts_of_a_study_are_checked_before_anything_is_computed(
+    changes: dict[str, Any], said: str, world: Path, tmp_path: Path
+) -> None:
+    """`metapt check`, `plan` and `run` say it with the same words: of which value no row is."""
+    config = parse(StudyConfig, tiny.study_tree(world, **changes), "study")
+    with looking(config, Workspace(tmp_path)) as found:
+        problems = " ".join(found.problems)
+    assert re.search(said, problems) and bool(said) == bool(problems), problems
+    assert "larger clusters" not in problems

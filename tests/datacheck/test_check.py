@@ -390,3 +390,14 @@ def test_blank_rows_overlap_with_nothing(tmp_path: Path) -> None:
 def test_signs_of_text_that_was_decoded_twice(tmp_path: Path, text: str, twice: bool) -> None:
     found = kinds(check_file(write(tmp_path / "a.csv", "text", f'"{text}"', "plain words only here")).findings)
     assert ("encoding" in found) == twice
+
+
+def test_texts_in_scripts_without_spaces_are_not_short(tmp_path: Path) -> None:
+    texts = ["这个茶壶很好用", "とても良かったです", "สินค้าดีมาก", "😀😀😀", "好"]
+    file = write(tmp_path / "a.csv", "text,label", *(f"{text},{n % 2}" for n, text in enumerate(texts)))
+    assert kinds(check_file(file, LABELLED).findings) == {"short": ("note", (6,))}
+    copied = write(
+        tmp_path / "b.csv", "text,label", *(f"{text}真的 😀,{n % 2}" for n, text in enumerate([texts[0] * 2]))
+    )
+    doubled = write(tmp_path / "c.csv", "text,label", f"{texts[0] * 2},1", "太差了不要买,0")
+    assert check_files([doubled], LABELLED, against=copied)[1][0].rows == (2,)

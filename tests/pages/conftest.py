@@ -10,6 +10,7 @@ from pathlib import Path
 import handmade
 import pytest
 from streamlit.testing.v1 import AppTest
+from waiting import LIMIT
 
 from metapt_explore import setup_starter
 from metapt_explore.runs.workspace import Workspace
@@ -26,7 +27,7 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Open:
 
     def open_page(folder: Path, page: str, study: str | None = None) -> AppTest:
         monkeypatch.setenv("METAPT_WORKSPACE", str(folder))
-        at = AppTest.from_file(str(APP), default_timeout=60)
+        at = AppTest.from_file(str(APP), default_timeout=LIMIT)
         if study:
             at.query_params["study"] = study
         at.switch_page(f"metapt_explore/pages/{page}.py")

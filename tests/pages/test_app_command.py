@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 import tomllib
 import urllib.request
 from pathlib import Path
@@ -13,8 +12,18 @@ from pathlib import Path
 import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
+from waiting import LIMIT, wait
 
 from metapt_explore import app_terminal, setup_starter
+
+
+def answers(port: int) -> bool:
+    """Whether the server says that it is well."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=LIMIT) as answer:
+            return bool(answer.read() == b"ok")
+    except OSError:
+        return False
 
 
 def test_it_listens_on_this_machine_only_and_needs_no_repository(tmp_path: Path) -> None:
@@ -24,21 +33,13 @@ def test_it_listens_on_this_machine_only_and_needs_no_repository(tmp_path: Path)
     command = [sys.executable, "-m", "metapt_explore.cli", "app", "--port", str(port), "-w", str(tmp_path / "mine")]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as server:
         try:
-            end = time.monotonic() + 60
-            while True:
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health") as answer:
-                        assert answer.read() == b"ok"
-                    break
-                except OSError:
-                    assert server.poll() is None and time.monotonic() < end, "the server did not start"
-                    time.sleep(0.1)
+            wait(lambda: answers(port), "the server answers", server)
             streamlit = psutil.Process(server.pid)
             assert {c.laddr.ip for c in streamlit.net_connections() if c.status == "LISTEN"} == {"127.0.0.1"}
             assert streamlit.environ()["METAPT_WORKSPACE"] == str(tmp_path / "mine")
         finally:
             server.terminate()
-        server.wait(20)
+        server.wait(LIMIT)
         # Whoever stops the command has stopped the server.
         with socket.socket() as again:
             assert again.connect_ex(("127.0.0.1", port)) != 0
@@ -48,7 +49,7 @@ def test_pages_lead_to_one_another_from_the_installed_frame(tmp_path: Path, monk
     monkeypatch.setattr(setup_starter, "is_set_up", lambda: True)
     monkeypatch.setenv("METAPT_WORKERS", "0")
     monkeypatch.setenv("METAPT_WORKSPACE", str(tmp_path))
-    at = AppTest.from_file(str(app_terminal.SCRIPT), default_timeout=60).run()
+    at = AppTest.from_file(str(app_terminal.SCRIPT), default_timeout=LIMIT).run()
     assert not at.exception and at.title[0].value == "metapt_explore"
     at.button(key="own_texts").click().run()
     assert not at.exception and at.title[0].value == "Texts"

@@ -13,6 +13,7 @@ import handmade
 import pytest
 from looking import PAGES, TITLES, charts, decoded, metrics, said
 from streamlit.testing.v1 import AppTest
+from waiting import LIMIT
 
 from metapt_explore.config import MethodConfig, StudyConfig, load_study
 from metapt_explore.runs import queue
@@ -244,7 +245,7 @@ def test_pages_do_not_import_torch(demo: Workspace) -> None:
     app = Path(__file__).parents[2] / "app.py"
     program = (
         "import sys; from streamlit.testing.v1 import AppTest\n"
-        f"at = AppTest.from_file({str(app)!r}, default_timeout=60)\n"
+        f"at = AppTest.from_file({str(app)!r}, default_timeout={LIMIT})\n"
         f"for page in {PAGES}:\n"
         "    at.switch_page(f'metapt_explore/pages/{page}.py').run()\n"
         "    assert not at.exception\n"

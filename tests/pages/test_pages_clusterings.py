@@ -11,6 +11,7 @@ import pytest
 import tiny
 from looking import charts, metrics
 from streamlit.testing.v1 import AppTest
+from waiting import LIMIT
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.runs.study import Study
@@ -47,12 +48,12 @@ def test_what_is_chosen_can_stand_in_the_address(show: Open, demo: Workspace, mo
     demo.save_study(config.model_copy(update={"clusterings": [*config.clusterings, other]}))
     monkeypatch.setenv("METAPT_WORKSPACE", str(demo.folder))
     for given, expected in (("other", "other"), ("nonsense", "kmeans")):
-        at = AppTest.from_file(str(APP), default_timeout=60)
+        at = AppTest.from_file(str(APP), default_timeout=LIMIT)
         at.query_params["study"], at.query_params["clustering"] = handmade.NAME, given
         at.switch_page("metapt_explore/pages/clusters.py")
         at.run()
         assert not at.exception and at.selectbox(key="clustering").value == expected
-    at = AppTest.from_file(str(APP), default_timeout=60)
+    at = AppTest.from_file(str(APP), default_timeout=LIMIT)
     at.query_params["study"], at.query_params["method"] = handmade.NAME, "PPT"
     at.switch_page("metapt_explore/pages/pretraining.py")
     assert at.run().selectbox(key="method").value == "PPT"

@@ -9,6 +9,7 @@ import handmade
 import pytest
 from looking import charts, said
 from streamlit.testing.v1 import AppTest
+from waiting import LIMIT
 
 from metapt_explore.config import load_study
 from metapt_explore.errors import UserError
@@ -49,7 +50,7 @@ def test_vectors_and_likeness(show: Open, copied: Workspace, world: Path) -> Non
 
 def test_a_sentence_is_read_under_every_prompt(show: Open, copied: Workspace, tmp_path: Path) -> None:
     at = show(copied.folder, "lens")
-    at.text_input(key="sentence").set_value("a good book").run(timeout=120)
+    at.text_input(key="sentence").set_value("a good book").run(timeout=LIMIT)
     try:
         assert not at.exception and not at.error
         bars = charts(at)[0]["data"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import handmade
 from looking import said
 from streamlit.testing.v1 import AppTest
+from waiting import LIMIT
 
 from metapt_explore.handover.classify import Classifier
 from metapt_explore.handover.facts import PromptFacts
@@ -22,7 +23,7 @@ def test_a_prompt_is_packed_and_classifies(show: Open, copied: Workspace, tmp_pa
     at = show(copied.folder, "take_away")
     assert not at.exception and not at.error
     assert at.selectbox(key="away_method_tiny").value == "MetaPT"
-    at.button(key="make_export").click().run(timeout=120)
+    at.button(key="make_export").click().run(timeout=LIMIT)
     assert not at.exception and not at.error
     ((files, archive),) = at.session_state["exports"].values()
     assert set(files) == {"prompt.safetensors", "prompt.json", "README.md"}
@@ -38,7 +39,7 @@ def test_a_prompt_is_packed_and_classifies(show: Open, copied: Workspace, tmp_pa
 
 def test_the_report_is_written(show: Open, copied: Workspace) -> None:
     at = show(copied.folder, "take_away")
-    at.button(key="make_report").click().run(timeout=120)
+    at.button(key="make_report").click().run(timeout=LIMIT)
     assert not at.exception and not at.error
     ((files, _),) = at.session_state["reports"].values()
     assert b"The answer" in files["report.html"] and "report.md" in files
@@ -47,7 +48,7 @@ def test_the_report_is_written(show: Open, copied: Workspace) -> None:
 def test_what_cannot_be_exported_says_why(show: Open, demo: Workspace) -> None:
     """The prompts written by hand hold no tensor."""
     at = show(demo.folder, "take_away")
-    at.button(key="make_export").click().run(timeout=120)
+    at.button(key="make_export").click().run(timeout=LIMIT)
     assert not at.exception and "Error" in said(at, "error")
 
 

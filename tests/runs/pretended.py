@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable
 
 import psutil
 
@@ -56,13 +54,6 @@ def status(workspace: Workspace, name: str) -> str:
 def starts(workspace: Workspace, name: str) -> int:
     file = workspace.study_folder(name) / "starts"
     return len(file.read_text()) if file.exists() else 0
-
-
-def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not until():
-        assert time.monotonic() < end, "waited a minute for nothing"
-        time.sleep(0.02)
 
 
 def orphan(workspace: Workspace, name: str) -> subprocess.Popen[bytes]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 import tiny
-from pretended import PRETEND, orphan, starts, status, study, wait
+from pretended import PRETEND, orphan, starts, status, study
+from waiting import LIMIT, wait
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.runs import jobs, queue, worker
+from metapt_explore.jobs_terminal import show_jobs
+from metapt_explore.runs import disk, jobs, queue, worker
+from metapt_explore.runs.disk import has_room, say_full
 from metapt_explore.runs.files import read_json, write_json
 from metapt_explore.runs.workspace import Workspace
 
@@ -36,7 +39,7 @@ def test_a_worker_takes_over_the_watch_of_one_that_was_killed(
     watch.start()
     wait(lambda: status(workspace, "one") == "running")
     queue.cancel(workspace, "one")
-    process.wait(60)  # as its parent the test must take note of its end
+    process.wait(LIMIT)  # as its parent the test must take note of its end
     watch.join()
     assert status(workspace, "one") == "cancelled" and starts(workspace, "one") == 1
 
@@ -46,7 +49,7 @@ def test_what_ended_while_no_worker_looked_on_is_not_run_again(
 ) -> None:
     pretend("quick")
     queue.enqueue(workspace, study("one"))
-    orphan(workspace, "one").wait(60)
+    orphan(workspace, "one").wait(LIMIT)
     assert status(workspace, "one") == "done"
     worker.supervise(workspace, "one")
     assert starts(workspace, "one") == 1 and not queue.requests(workspace)
@@ -59,8 +62,8 @@ def test_a_job_that_dies_with_its_worker_again_and_again_is_given_up(
     pretend("dies")
     queue.enqueue(workspace, study("one"))
     for _ in range(2):
-        orphan(workspace, "one").wait(60)
-        assert worker._claim(workspace, "one", None) or not queue.requests(workspace)
+        orphan(workspace, "one").wait(LIMIT)
+        assert worker._claim(workspace, "one") or not queue.requests(workspace)
     state = jobs.job_state(workspace, "one")
     assert state["status"] == "failed" and "killed" in state["error"] and not queue.requests(workspace)
 
@@ -69,7 +72,7 @@ def test_what_another_worker_is_at_is_left_to_it(workspace: Workspace, pretend: 
     pretend("quick")
     queue.enqueue(workspace, study("one"))
     file = jobs.request_file(workspace, "one")
-    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    other = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     try:
         owner = {"pid": other.pid, "created": psutil.Process(other.pid).create_time()}
         write_json(file, {**dict(queue.requests(workspace))["one"], "worker": owner})
@@ -81,11 +84,25 @@ def test_what_another_worker_is_at_is_left_to_it(workspace: Workspace, pretend: 
         assert status(workspace, "one") == "done" and starts(workspace, "one") == 1
     finally:
         other.kill()
-        other.wait()
+        other.communicate()
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What a worker found each time that it looked whether somebody is at a study."""
+    found: list[bool] = []
+    at_work = worker._at_work
+
+    def look(workspace: Workspace, name: str) -> bool:
+        found.append(at_work(workspace, name))
+        return found[-1]
+
+    monkeypatch.setattr(worker, "_at_work", look)
+    return found
 
 
 def test_somebody_elses_run_is_waited_for_and_never_killed(
-    workspace: Workspace, pretend: Callable[[str], None]
+    workspace: Workspace, pretend: Callable[[str], None], looks: list[bool]
 ) -> None:
     pretend("long")
     queue.enqueue(workspace, study("one"))
@@ -94,16 +111,17 @@ def test_somebody_elses_run_is_waited_for_and_never_killed(
     wait(lambda: status(workspace, "one") == "running")
     watch = threading.Thread(target=worker.supervise, args=(workspace, "one"))
     watch.start()
-    time.sleep(1.0)
+    wait(lambda: len(looks) >= 5)
+    assert all(looks)
     assert other.poll() is None and starts(workspace, "one") == 1
     (folder / "enough").touch()
-    assert other.wait(60) == 0
+    assert other.wait(LIMIT) == 0
     watch.join()
     assert starts(workspace, "one") == 2 and status(workspace, "one") == "done" and not queue.requests(workspace)
 
 
 def test_a_request_that_is_taken_back_while_somebody_else_runs_the_study(
-    workspace: Workspace, pretend: Callable[[str], None]
+    workspace: Workspace, pretend: Callable[[str], None], looks: list[bool]
 ) -> None:
     pretend("quick")
     queue.enqueue(workspace, study("one"))
@@ -111,34 +129,20 @@ def test_a_request_that_is_taken_back_while_somebody_else_runs_the_study(
     wait(lambda: status(workspace, "one") == "running")
     watch = threading.Thread(target=worker.supervise, args=(workspace, "one"))
     watch.start()
-    time.sleep(0.5)
+    wait(lambda: True in looks)
     queue.cancel(workspace, "one")
     watch.join()
-    other.wait(60)  # it listens, and was not killed: it wrote its own end
+    other.wait(LIMIT)  # it listens, and was not killed: it wrote its own end
     assert status(workspace, "one") == "cancelled" and starts(workspace, "one") == 1
     assert not queue.requests(workspace) and not jobs.is_cancelling(workspace, "one")
 
 
-def test_a_study_that_is_asked_for_again_stands_at_its_new_place(
-    workspace: Workspace, pretend: Callable[[str], None]
-) -> None:
-    pretend("quick")
-    queue.enqueue(workspace, study("one"))
-    first = dict(queue.requests(workspace))["one"]["asked"]
+def test_a_study_that_is_asked_for_again_stands_at_its_new_place(workspace: Workspace, no_workers: None) -> None:
+    for name in ("one", "two"):
+        queue.enqueue(workspace, study(name))
     queue.cancel(workspace, "one")
     queue.enqueue(workspace, study("one"))
-    worker.supervise(workspace, "one", first)  # the name that is left of the first request
-    assert status(workspace, "one") == "queued" and starts(workspace, "one") == 0
-
-
-@pytest.mark.parametrize("damage", ["deleted", "garbage"])
-def test_a_lost_database_does_no_harm(workspace: Workspace, no_workers: None, damage: str) -> None:
-    queue.enqueue(workspace, study("a"))
-    for file in (workspace.folder / "queue").glob("queue.db*"):
-        file.unlink() if damage == "deleted" else file.write_bytes(b"garbage" * 1000)
-    assert queue.enqueue(workspace, study("b"))
-    assert [name for name, _ in queue.requests(workspace)] == ["a", "b"]
-    assert len(queue.Queue(workspace)) == 1, "the worker puts the other one back"
+    assert [name for name, _ in queue.requests(workspace)] == ["two", "one"]
 
 
 def test_threads_do_not_write_into_one_anothers_files(tmp_path: Path) -> None:
@@ -202,28 +206,69 @@ def serve(workspace: Workspace, tmp_path: Path, idle: float) -> subprocess.Popen
     )
 
 
-def test_a_worker_finds_what_the_list_has_lost_and_ends_when_there_is_nothing_to_do(
+def test_a_worker_takes_the_oldest_first_and_ends_when_there_is_nothing_to_do(
     workspace: Workspace, no_workers: None, tmp_path: Path
 ) -> None:
-    for name in ("a", "b"):
+    names = ["c", "a", "b"]
+    for name in names:
         queue.enqueue(workspace, study(name))
-    for file in (workspace.folder / "queue").glob("queue.db*"):
-        file.unlink()
-    process = serve(workspace, tmp_path, 2.0)
-    assert process.wait(60) == 0
-    assert [status(workspace, name) for name in ("a", "b")] == ["done", "done"]
-    assert starts(workspace, "a") == starts(workspace, "b") == 1
+    assert serve(workspace, tmp_path, 2.0).wait(LIMIT) == 0
+    began = [jobs.job_state(workspace, name)["began"] for name in names]
+    assert began == sorted(began)
+    assert [status(workspace, name) for name in names] == ["done"] * 3
+    assert [starts(workspace, name) for name in names] == [1] * 3
 
 
-def test_a_worker_whose_list_is_deleted_makes_room_for_another(
+def test_a_study_whose_files_cannot_be_read_holds_up_no_other(
     workspace: Workspace, no_workers: None, tmp_path: Path
 ) -> None:
-    process = serve(workspace, tmp_path, 120.0)
-    wait(lambda: (workspace.folder / "queue" / "queue.db").exists())
-    time.sleep(1.0)
-    for file in (workspace.folder / "queue").glob("queue.db*"):
-        file.unlink()
-    queue.enqueue(workspace, study("a"))
-    assert process.wait(60) == 0, "it would have waited for names in a file that nobody writes"
-    serve(workspace, tmp_path, 2.0).wait(60)
-    assert status(workspace, "a") == "done"
+    for name in ("broken", "good"):
+        queue.enqueue(workspace, study(name))
+    (workspace.study_folder("broken") / "log.txt").mkdir()  # its process cannot even be started
+    process = serve(workspace, tmp_path, 1e6)
+    wait(lambda: status(workspace, "good") == "done", "the other study", process)
+    process.kill()
+    process.wait(LIMIT)
+    assert status(workspace, "broken") != "done"
+
+
+# ---------------------------------------------------------------------------------- a full disk
+
+
+def test_a_job_that_could_not_write_its_end_waits_for_room(
+    workspace: Workspace, pretend: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no attempt that counts: whatever often the disk is full, the study goes on in the end."""
+    full = [True] * 6
+    pretend("silent")
+
+    def has_room(folder: Path) -> bool:
+        if full:
+            full.pop()
+            return False
+        pretend("quick")
+        return True
+
+    monkeypatch.setattr(worker, "has_room", has_room)
+    monkeypatch.setattr(worker, "LOOK_FOR_ROOM", 0.01)
+    queue.enqueue(workspace, study("one"))
+    worker.supervise(workspace, "one")
+    assert status(workspace, "one") == "done"
+    assert not full
+
+
+def test_a_full_disk_is_said_where_jobs_are_listed(
+    workspace: Workspace, no_workers: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue.enqueue(workspace, study("one"))
+    used = shutil.disk_usage(workspace.folder)
+    assert say_full(workspace.folder) == "" or used.free < 2**20
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: used._replace(free=40 * 1024))
+    show_jobs(workspace, as_json=False, wait=False)
+    assert "The disk is full: 40 KiB are free" in " ".join(capsys.readouterr().out.split())
+
+
+def test_room_is_looked_for_by_writing(tmp_path: Path) -> None:
+    assert has_room(tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert not has_room(tmp_path / "gone")

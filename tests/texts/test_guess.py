@@ -60,3 +60,12 @@ def test_whatever_a_file_holds_a_guess_names_its_columns(table: dict[str, list[A
 )
 def test_labels(values: list[Any], expected: dict[str, tuple[str, str]]) -> None:
     assert {name: (of["value"], of["word"]) for name, of in guess_labels(values).items()} == expected
+
+
+def test_a_text_column_needs_no_spaces() -> None:
+    table = {
+        "when": ["2024-01-01 10:00", "2024-01-02 11:30"] * 2,
+        "内容": ["这个茶壶很好用", "屏幕太小了不推荐", "客服态度非常好", "不值得买太差"],
+    }
+    assert guess_columns(table).text == "内容"
+    assert guess_labels(["हिन्दी", "हिन्दी", "ไทย"])["हिन्दी"]["word"] == "हिन्दी"

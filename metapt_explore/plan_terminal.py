@@ -1,0 +1,117 @@
+"""`metapt check` and `metapt plan`: what a study would stumble over, and what it costs, before it runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from metapt_explore.config import StudyConfig, load_study
+from metapt_explore.console import echo, escape, make_console, say
+from metapt_explore.errors import UserError
+from metapt_explore.prompts.text_lengths import say_cut
+from metapt_explore.run_terminal import TerminalView
+from metapt_explore.runs.cost import Cost
+from metapt_explore.runs.problems import Findings, looking
+from metapt_explore.runs.progress import Progress, say_time
+from metapt_explore.runs.workspace import Workspace
+
+
+def check_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool:
+    """Prints what a study would stumble over; loads no model and writes nothing into the workspace.
+
+    Returns:
+        Whether nothing was found.
+    """
+    config, console = load_study(source), make_console()
+    progress = None if as_json else Progress(TerminalView(console, bars=False).show)
+    with looking(config, Workspace(workspace), progress) as found:
+        if as_json:
+            echo(json.dumps({"study": config.name, "problems": found.problems, "notices": found.notices}))
+        else:
+            print_findings(found, console)
+            if not found.problems:
+                say(console, f"Nothing was found that '{config.name}' would stumble over.")
+        return not found.problems
+
+
+def plan_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool:
+    """Prints what a study would stumble over and what it costs on this machine.
+
+    Returns:
+        Whether nothing was found that it would stumble over.
+
+    Raises:
+        UserError: Where the study would not start.
+    """
+    from metapt_explore.runs.study import Study
+
+    config, console, opened = load_study(source), make_console(), Workspace(workspace)
+    progress = None if as_json else Progress(TerminalView(console, bars=False).show)
+    with looking(config, opened, progress) as found:
+        if found.refused:
+            raise UserError(found.refused)
+        if not as_json:
+            print_findings(found, console)
+        cost = Study(config, opened, progress).preview(found.texts)
+    if as_json:
+        shares = [share.as_dict() for share in found.cut]
+        told = {"problems": found.problems, "notices": found.notices, "cut_texts": shares}
+        echo(json.dumps({"study": config.name, **cost.as_dict(), **told}))
+    else:
+        print_plan(config, cost, console)
+        for share in found.cut:
+            say(console, say_cut(share))
+    return not found.problems
+
+
+def print_findings(found: Findings, console: Console) -> None:
+    """Prints what is wrong, and what a user should know."""
+    if found.refused:
+        say(console, f"The study would not start: {found.refused}")
+    for sentence in found.parts:
+        say(console, f"Would fail: {sentence}")
+    for notice in found.notices:
+        say(console, f"Note: {notice}")
+
+
+def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
+    """Prints what a study will send through the model, how long that takes here, and the memory it needs."""
+    table = Table(title=f"{escape(config.name)}: predicted cost")
+    table.add_column("stage")
+    for column in ("rows trained", "Hessian rows", "rows scored", "tokens encoded", "time"):
+        table.add_column(column, justify="right")
+    for key, stage in _over_initialisations(cost.stages).items():
+        numbers = [f"{stage[name]:,.0f}" for name in ("trained", "hessian", "scored", "encoded")]
+        table.add_row(escape(key), *numbers, say_time(stage["seconds"]))
+    console.print(table)
+    say(
+        console,
+        f"About {say_time(cost.seconds)} with the language model, peak memory about {cost.peak_mib / 1024:.1f} GiB; "
+        f"measured in {cost.spent:.0f} s on {cost.device}, {cost.dtype}. Texts, embeddings and clusters come on top.",
+    )
+    if cost.assumed_texts is not None:
+        say(
+            console,
+            f"How many texts there are is not known before they are read: {cost.assumed_texts:,} are assumed. "
+            "texts.limit says so, and once a run has read them this says it for certain.",
+        )
+    say(
+        console,
+        "rows trained: forward and backward; Hessian rows: second derivatives (order: exact); rows scored: forward "
+        "only, times prompts; tokens encoded: texts whose states are computed once and shared.",
+    )
+
+
+def _over_initialisations(stages: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Adds up the stages that differ in their initialisation seed only, the last part of their keys."""
+    added: dict[str, dict[str, float]] = {}
+    counts: dict[str, int] = {}
+    for key, stage in stages.items():
+        name = key.rpartition("/")[0].replace("/", " · ") if key.count("/") > 1 else key.replace("/", " · ")
+        before = added.setdefault(name, dict.fromkeys(stage, 0.0))
+        added[name] = {column: before[column] + value for column, value in stage.items()}
+        counts[name] = counts.get(name, 0) + 1
+    return {f"{name} × {counts[name]}" if counts[name] > 1 else name: stage for name, stage in added.items()}
