@@ -7,12 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from metapt_explore.console import make_console, say
+from metapt_explore.console import echo, escape, make_console, say
 from metapt_explore.errors import Cancelled
 from metapt_explore.run_terminal import TerminalView
 from metapt_explore.runs.artifact import Artifact
@@ -46,7 +44,7 @@ def agreement_in_terminal(
         plain = {
             key: None if isinstance(value, float) and math.isnan(value) else value for key, value in record.items()
         }
-        typer.echo(json.dumps({**plain, "draws": [int(draws) for draws in record["draws"]]}, ensure_ascii=False))
+        echo(json.dumps({**plain, "draws": [int(draws) for draws in record["draws"]]}, ensure_ascii=False))
 
 
 def print_agreement(artifact: Artifact, where: str, console: Console) -> None:

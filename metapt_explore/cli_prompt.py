@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from metapt_explore.cli_jobs import WorkspaceOption
+from metapt_explore.console import echo
 
 
 def add_prompt_commands(app: typer.Typer) -> None:
@@ -47,7 +48,7 @@ def export(
     from metapt_explore.runs.workspace import Workspace
 
     for file in export_prompt(Workspace(workspace), Chosen(study, method, task, data_seed, init_seed), out):
-        typer.echo(str(file))
+        echo(str(file))
 
 
 def classify(

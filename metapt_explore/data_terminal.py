@@ -6,11 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import typer
-from rich.markup import escape
-
 from metapt_explore.config import Columns, load_study, load_task
-from metapt_explore.console import make_console, say
+from metapt_explore.console import echo, escape, make_console, say
 from metapt_explore.datacheck.check import Checked, check_files
 from metapt_explore.datacheck.cut import check_cut
 from metapt_explore.datacheck.finding import Finding, say_rows, worst
@@ -49,9 +46,9 @@ def check_in_terminal(
     counts = write_mended(checked[0].rows, fix) if fix else None
     if as_json:
         for each in checked:
-            typer.echo(json.dumps(each.as_dict(), ensure_ascii=False))
+            echo(json.dumps(each.as_dict(), ensure_ascii=False))
         if together:
-            typer.echo(json.dumps({"findings": [f.as_dict() for f in together]}, ensure_ascii=False))
+            echo(json.dumps({"findings": [f.as_dict() for f in together]}, ensure_ascii=False))
     else:
         for each in checked:
             _print_file(each)
@@ -62,7 +59,7 @@ def check_in_terminal(
         left = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if kind != "written") or "none"
         lost = sum(len(f.rows) for f in checked[0].rows.raw.findings if f.kind in UNREAD)
         said = f"{counts['written']:,} rows written. Left out: {left}; could not be read: {lost:,}."
-        typer.echo(f"{fix}: {said}", err=as_json)
+        echo(f"{fix}: {said}", err=as_json)
     return worst([*(f for each in checked for f in each.findings), *together]) != "error"
 
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 class UserError(Exception):
     """Something in the user's input is wrong; the message names it and says what to do.
 
-    The command line prints the message and exits with code 2, a page shows it in a box. A
+    The command line prints the message and exits with code 2 (`boundary.py`), a page shows it in a box. A
     traceback is never shown for it.
 
     Attributes:
@@ -17,6 +17,20 @@ class UserError(Exception):
     """
 
     exit_code = 2
+
+
+#: Characters of a foreign text that a message quotes, and names that it lists.
+QUOTED, LISTED = 80, 20
+
+
+def shortened(text: str, length: int = QUOTED) -> str:
+    """A text that somebody else wrote, short enough for a message.
+
+    Example:
+        >>> shortened("a" * 100) == "a" * 79 + "…"
+        True
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 class Cancelled(Exception):
@@ -44,6 +58,8 @@ def nearest(name: str, valid: Iterable[object]) -> str:
     names = sorted(str(candidate) for candidate in valid)
     if not names:
         return "There is none."
-    close = get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"Did you mean '{close[0]}'? " if close else ""
-    return f"{hint}Valid: {', '.join(names)}."
+    # Comparing takes as long as both are; nobody means a name of a thousand letters.
+    close = get_close_matches(str(name)[:QUOTED], names[:1000], n=1, cutoff=0.5)
+    hint = f"Did you mean '{shortened(close[0])}'? " if close else ""
+    listed = ", ".join(map(shortened, names[:LISTED]))
+    return f"{hint}Valid: {listed}{f' and {len(names) - LISTED:,} more' if len(names) > LISTED else ''}."

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from metapt_explore.config import load_study
-from metapt_explore.console import make_console, say
+from metapt_explore.console import echo, escape, make_console, say
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.disk import say_full
@@ -53,7 +52,7 @@ def show_jobs(workspace: Workspace, as_json: bool, wait: bool) -> bool:
     table = queue.jobs_table(workspace)
     if as_json:
         for record in table.to_dict(orient="records"):
-            print(json_line(record))
+            echo(json_line(record))
     elif table.empty:
         say(make_console(), f"No study has been asked for in {workspace.folder}.")
     else:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from metapt_explore.config import to_yaml
-from metapt_explore.console import make_console, say
+from metapt_explore.console import escape, make_console, say
 from metapt_explore.diagnostics.leave_one_out import help_table, left_out, say_help
 from metapt_explore.errors import Cancelled
 from metapt_explore.run_terminal import TerminalView, run_in_terminal

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
-from metapt_explore.console import make_console, say
+from metapt_explore.console import echo, escape, make_console, say
 from metapt_explore.runs.files import json_line
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
@@ -25,7 +24,7 @@ def lens_in_terminal(study: str, workspace: Path | None, as_json: bool) -> None:
     records = found.table("vectors").to_dict(orient="records")
     if as_json:
         for record in records:
-            print(json_line({**record, "nearest": json.loads(record["nearest"])}))
+            echo(json_line({**record, "nearest": json.loads(record["nearest"])}))
         return
     console = make_console()
     table = Table(title="pre-trained prompts beside the vocabulary")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import typer
-
 from metapt_explore.config import load_study
+from metapt_explore.console import echo
 from metapt_explore.errors import UserError
 from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.workspace import Workspace
@@ -47,7 +46,7 @@ def show_lineage(
         known = init_seed if init_seed in evaluation.init_seeds else evaluation.init_seeds[0]
         data_seed = evaluation.data_seeds_of(known)[0]
     found = lineage(workspace, name, method, task, data_seed, init_seed, shots)
-    typer.echo(json.dumps(found.as_dict(), ensure_ascii=False) if as_json else str(found))
+    echo(json.dumps(found.as_dict(), ensure_ascii=False) if as_json else str(found))
     if texts is None:
         return
     table = found.texts()
@@ -57,4 +56,4 @@ def show_lineage(
     except OSError as error:
         raise UserError(f"--texts: cannot write {texts}: {error.strerror or error}.") from None
     drawn = int((table["drawn"] > 0).sum())
-    typer.echo(f"{len(table):,} lines in {texts}, {drawn:,} of them drawn at least once.", err=as_json)
+    echo(f"{len(table):,} lines in {texts}, {drawn:,} of them drawn at least once.", err=as_json)

@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from metapt_explore.config import StudyConfig, load_study
-from metapt_explore.console import make_console, say
+from metapt_explore.console import echo, escape, make_console, say
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.text_lengths import say_cut
 from metapt_explore.run_terminal import TerminalView
@@ -34,7 +33,7 @@ def check_in_terminal(source: str, workspace: Path | None, as_json: bool) -> boo
     progress = None if as_json else Progress(TerminalView(console, bars=False).show)
     with looking(config, Workspace(workspace), progress) as found:
         if as_json:
-            print(json.dumps({"study": config.name, "problems": found.problems, "notices": found.notices}))
+            echo(json.dumps({"study": config.name, "problems": found.problems, "notices": found.notices}))
         else:
             print_findings(found, console)
             if not found.problems:
@@ -68,7 +67,7 @@ def plan_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool
     if as_json:
         shares = [share.as_dict() for share in found.cut]
         told = {"problems": found.problems, "notices": found.notices, "cut_texts": shares}
-        print(json.dumps({"study": config.name, **cost.as_dict(), **told}))
+        echo(json.dumps({"study": config.name, **cost.as_dict(), **told}))
     else:
         print_plan(config, cost, console)
         for share in found.cut:

@@ -7,11 +7,10 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from metapt_explore.config import TaskConfig
-from metapt_explore.console import say
+from metapt_explore.console import escape, say
 from metapt_explore.runs.artifact import Artifact
 
 #: Marks candidates that cannot be told apart from the best.

@@ -12,8 +12,9 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from metapt_explore.config import StudyConfig, load_study
+from metapt_explore.config.limits import LARGEST_SEED, MOST_VALUES
 from metapt_explore.console import make_console, say
-from metapt_explore.errors import Cancelled, UserError, nearest
+from metapt_explore.errors import Cancelled, UserError, nearest, shortened
 from metapt_explore.run_notebook import NotebookView, in_notebook
 from metapt_explore.runs.failures import FailedPart, say_failed
 from metapt_explore.runs.jobs import working_on
@@ -143,10 +144,16 @@ def parse_seeds(written: str) -> list[int]:
     seeds: list[int] = []
     for part in written.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not (last.isdigit() and int(last) >= int(first))):
-            raise UserError(f"Seeds are numbers and ranges such as 0,2,5-7; '{written}' is not.")
+        if not _is_seed(first) or (dash and not (_is_seed(last) and int(last) >= int(first))):
+            raise UserError(f"Seeds are numbers and ranges such as 0,2,5-7; '{shortened(written)}' is not.")
+        if int(last if dash else first) - int(first) >= MOST_VALUES:
+            raise UserError(f"'{shortened(part)}' are more than {MOST_VALUES:,} seeds; a study has fewer.")
         seeds += range(int(first), int(last if dash else first) + 1)
     return list(dict.fromkeys(seeds))
+
+
+def _is_seed(written: str) -> bool:
+    return written.isascii() and written.isdecimal() and len(written) <= len(str(LARGEST_SEED))
 
 
 def parse_until(written: str) -> Until:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from metapt_explore.console import escape, make_console
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.labelling import say_labels
@@ -26,7 +26,7 @@ def print_summary(name: str, summary: pd.DataFrame, console: Console | None = No
         previous = row["task"]
         numbers = ["–" if pd.isna(row[key]) else f"{100 * row[key]:.1f}" for key in ("start", "mean", "std", "worst")]
         table.add_row(escape(row["task"]), escape(row["method"]), *numbers, str(row["seeds"]))
-    (console or Console()).print(table)
+    (console or make_console()).print(table)
 
 
 def texts_line(workspace: Workspace, study: str) -> str:

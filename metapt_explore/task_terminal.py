@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from metapt_explore.config import load_task, readable_yaml
+from metapt_explore.console import echo, one_line
 from metapt_explore.datacheck.new_task import Wanted, most_shots, new_task
 from metapt_explore.errors import UserError
 from metapt_explore.runs.files import write_bytes
@@ -46,18 +47,20 @@ def new_task_in_terminal(wanted: Wanted, out: Path | None, ask: bool) -> None:
         raise UserError(f"{out} exists: give --out another name, or move it away.")
     write_bytes(out, readable_yaml(new_task(wanted, out, _ask if ask else None)).encode())
     task = load_task(out)
-    typer.echo(out.read_text(encoding="utf-8"), nl=False)
-    typer.echo(f"\nWritten to {out}. Correct whatever is guessed wrong: the template, the words, the names of classes.")
+    echo(out.read_text(encoding="utf-8"), nl=False)
+    echo(f"\nWritten to {out}. Correct whatever is guessed wrong: the template, the words, the names of classes.")
     try:
         shots = most_shots(task)
     except UserError as error:
-        typer.echo(f"Its rows are too few, or not right yet: {error}")
+        echo(f"Its rows are too few, or not right yet: {error}")
         return
     many = "16 or more" if shots == 16 else str(shots)
-    typer.echo(f"There are {many} labelled examples a class for train and again for dev, and test rows besides.")
-    typer.echo(f"Use it in a study, `evaluation: {{tasks: [{out.resolve()}], shots: {shots}}}`,")
-    typer.echo("or on the dashboard's Texts page.")
+    echo(f"There are {many} labelled examples a class for train and again for dev, and test rows besides.")
+    echo(f"Use it in a study, `evaluation: {{tasks: [{out.resolve()}], shots: {shots}}}`,")
+    echo("or on the dashboard's Texts page.")
 
 
 def _ask(question: str, proposed: str) -> str:
-    return str(typer.prompt(question, default=proposed or None))
+    # What is proposed comes out of the data: it is shown, and given back as it is.
+    asked = f"{question} [{one_line(proposed)}]" if proposed else question
+    return str(typer.prompt(one_line(asked), default=proposed or None, show_default=False))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from metapt_explore.config import load_task
-from metapt_explore.console import make_console, say
+from metapt_explore.console import escape, make_console, say
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.fewshot.splits import make_splits

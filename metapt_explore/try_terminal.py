@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metapt_explore.console import echo
 from metapt_explore.errors import UserError
 from metapt_explore.lens_terminal import study_of
 from metapt_explore.runs.kept_probe import kept_probe, kept_weights
@@ -59,11 +60,11 @@ def answer_sentences(
     reader = backbone.reader(own.tasks[task], task)
     stacked = torch.stack([prompt.tensor for prompt in prompts]).to(backbone.device)
     methods = [prompt.method for prompt in prompts]
-    print(json.dumps({"methods": methods, "classes": list(reader.classes), "left_out": left_out}), flush=True)
+    echo(json.dumps({"methods": methods, "classes": list(reader.classes), "left_out": left_out}))
     for line in lines:
         text = json.loads(line)
         if not str(text).strip():
-            print(json.dumps({}), flush=True)
+            echo(json.dumps({}))
             continue
         scores = backbone.score_all(stacked, backbone.bank([text], reader), reader)[:, 0]
         words = reader.verbalizer.for_loss(scores)[:, : len(reader.classes)]
@@ -72,7 +73,7 @@ def answer_sentences(
             prompt.method: dict(zip(reader.classes, row, strict=True))
             for prompt, row in zip(prompts, shares, strict=True)
         }
-        print(json.dumps(answer), flush=True)
+        echo(json.dumps(answer))
         backbone.forget([text], reader)
 
 

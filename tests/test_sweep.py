@@ -101,7 +101,7 @@ def test_bad_sweeps_are_refused() -> None:
     other = [*CLUSTERINGS, {"name": "lda", "algorithm": "lda", "n_clusters": [3]}]
     method = {"name": "M", "kind": "metapt", "clustering": ["kmeans", "lda"]}
     refused("'M': kmeans and lda are swept over different n_clusters", clusterings=other, methods=[method])
-    refused("clusterings: Input should be a valid list", clusterings="kmeans")
+    refused("clusterings: a list is expected, found the text 'kmeans'", clusterings="kmeans")
 
 
 @pytest.mark.parametrize(("named", "message"), [([], "the list is empty"), (["topics"] * 2, "stands twice")])

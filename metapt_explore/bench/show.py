@@ -7,11 +7,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from metapt_explore.console import say
+
 
 def say_case(record: dict[str, Any], console: Console) -> None:
     """One line for a case that was just measured."""
     line = f"{record['case']}: {record['ratio']:.2f} times PEFT, {record['peak_share']:.0%} of the matrix peak"
-    console.print(line, markup=False, highlight=False)
+    say(console, line)
 
 
 def print_bench(records: list[dict[str, Any]], console: Console) -> None:

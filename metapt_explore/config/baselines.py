@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from metapt_explore.config.evaluation import EvaluationConfig
+from metapt_explore.config.limits import MOST_SEARCHED, Count, Rate
+from metapt_explore.config.names import Name, Text
 from metapt_explore.config.task import Strict
 from metapt_explore.errors import nearest
 
@@ -53,20 +55,25 @@ class BaselineConfig(Strict):
         16.0
     """
 
-    name: str = Field(min_length=1, description="what tables and figures call it")
+    name: Name = Field(description="what tables and figures call it")
     kind: BaselineKind = Field(description="which way of using the few rows")
     calibration: Literal["none", "batch_mean", "content_free"] | None = Field(
         None,
         description="zero_shot, in_context: takes off what the model says of all rows, or of texts without content",
     )
-    shots_per_class: int | None = Field(
-        None, ge=1, description="in_context: examples of each class; as many as fit when absent"
+    shots_per_class: Count | None = Field(
+        None, description="in_context: examples of each class; as many as fit when absent"
     )
-    max_prompt_tokens: int | None = Field(None, ge=1, description="in_context: tokens of all examples together")
-    orders: int | None = Field(None, ge=1, description="in_context: orders of examples to draw; dev chooses one")
-    separator: str | None = Field(None, description="in_context: what stands between examples")
-    c_values: list[PositiveFloat] | None = Field(
-        None, min_length=1, description="tfidf, linear_probe: C of the logistic regression, chosen on dev"
+    max_prompt_tokens: Count | None = Field(None, description="in_context: tokens of all examples together")
+    orders: int | None = Field(
+        None, ge=1, le=1000, description="in_context: orders of examples to draw; dev chooses one"
+    )
+    separator: str | None = Field(None, max_length=1000, description="in_context: what stands between examples")
+    c_values: list[Annotated[float, Field(gt=0, le=1e9)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=MOST_SEARCHED,
+        description="tfidf, linear_probe: C of the logistic regression, chosen on dev",
     )
     of: Literal["encoder", "model", "views"] | None = Field(
         None,
@@ -74,20 +81,26 @@ class BaselineConfig(Strict):
         "states half-way up (the probe of `read: words_and_probe`, alone)",
     )
     pairs_per_text: int | None = Field(
-        None, ge=1, description="setfit: pairs of the same and as many of different classes that each text begins"
+        None,
+        ge=1,
+        le=10_000,
+        description="setfit: pairs of the same and as many of different classes that each text begins",
     )
-    checkpoints: int | None = Field(None, ge=1, description="setfit: dev is scored after so many equal parts")
-    rank: int | None = Field(None, ge=1, description="lora: of the added matrices")
-    alpha: PositiveFloat | None = Field(None, description="lora: scale of what is added, divided by the rank")
-    targets: list[str] | None = Field(
-        None, min_length=1, description="lora: names of the layers; PEFT's own choice for the model when absent"
+    checkpoints: int | None = Field(None, ge=1, le=1000, description="setfit: dev is scored after so many equal parts")
+    rank: int | None = Field(None, ge=1, le=10_000, description="lora: of the added matrices")
+    alpha: float | None = Field(None, gt=0, le=1e6, description="lora: scale of what is added, divided by the rank")
+    targets: list[Text] | None = Field(
+        None,
+        min_length=1,
+        max_length=MOST_SEARCHED,
+        description="lora: names of the layers; PEFT's own choice for the model when absent",
     )
-    learning_rates: list[PositiveFloat] | None = Field(
-        None, min_length=1, description="setfit, lora, full: learning rates, chosen on dev"
+    learning_rates: list[Rate] | None = Field(
+        None, min_length=1, max_length=MOST_SEARCHED, description="setfit, lora, full: learning rates, chosen on dev"
     )
-    steps: int | None = Field(None, ge=1, description="lora, full: steps; evaluation.steps when absent")
-    batch_size: int | None = Field(
-        None, ge=1, description="setfit: pairs of a step; lora, full: rows, evaluation.batch_size when absent"
+    steps: Count | None = Field(None, description="lora, full: steps; evaluation.steps when absent")
+    batch_size: Count | None = Field(
+        None, description="setfit: pairs of a step; lora, full: rows, evaluation.batch_size when absent"
     )
 
     @model_validator(mode="before")

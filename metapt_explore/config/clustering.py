@@ -6,19 +6,22 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from metapt_explore.config.limits import MOST_ENTRIES, MOST_VALUES, ClusterId, Count, Seed
+from metapt_explore.config.names import Name, Text
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
 
 
 class TextsConfig(SourceConfig):
     """The pre-training texts."""
 
-    limit: int | None = Field(None, ge=1, description="rows to keep, sampled; all when absent")
+    limit: int | None = Field(None, ge=1, le=1_000_000_000, description="rows to keep, sampled; all when absent")
     balanced: bool = Field(
         False, description="the sample holds as many rows of each label as they reach; rows without one are dropped"
     )
     min_words: int = Field(
         3,
         ge=1,
+        le=10_000,
         description="shorter texts are dropped and counted; in scripts without spaces a character counts as a word",
     )
     labelled_only: bool = Field(False, description="drop rows without a label before sampling")
@@ -45,11 +48,17 @@ class ClusterEdit(Strict):
     list, a split one keeps its id for the largest part, and the other parts get the next free ids.
     """
 
-    merge: list[int] | None = Field(None, min_length=2, description="clusters that become one, with the first one's id")
-    split: int | None = Field(None, description="a cluster that is cut in parts, by k-means on its own texts")
-    into: int = Field(2, ge=2, description="split: how many parts")
-    exclude: list[int] | None = Field(None, min_length=1, description="clusters whose texts are left out")
-    rename: dict[int, str] | None = Field(None, min_length=1, description="names of clusters, by their ids")
+    merge: list[ClusterId] | None = Field(
+        None, min_length=2, max_length=MOST_VALUES, description="clusters that become one, with the first one's id"
+    )
+    split: ClusterId | None = Field(None, description="a cluster that is cut in parts, by k-means on its own texts")
+    into: int = Field(2, ge=2, le=1000, description="split: how many parts")
+    exclude: list[ClusterId] | None = Field(
+        None, min_length=1, max_length=MOST_VALUES, description="clusters whose texts are left out"
+    )
+    rename: dict[ClusterId, Name] | None = Field(
+        None, min_length=1, max_length=MOST_VALUES, description="names of clusters, by their ids"
+    )
 
     @model_validator(mode="after")
     def _one_thing(self) -> ClusterEdit:
@@ -90,19 +99,21 @@ class ClusteringConfig(Strict):
     `random_groups` copies the sizes of the clustering named in `like`; `edited` is that clustering with `edits`.
     """
 
-    name: str = Field(description="what methods and pages call it")
+    name: Name = Field(description="what methods and pages call it")
     algorithm: Algorithm = Field(description="how texts are grouped; the last three are controls")
     n_clusters: int = Field(
-        6, ge=2, description="kmeans, minibatch_kmeans; lda: topics; a list makes a clustering of each (`sweep.py`)"
+        6,
+        ge=2,
+        le=10_000,
+        description="kmeans, minibatch_kmeans; lda: topics; a list makes a clustering of each (`sweep.py`)",
     )
-    min_cluster_size: int = Field(15, ge=2, description="hdbscan")
-    min_samples: int | None = Field(None, ge=1, description="hdbscan; min_cluster_size when absent")
-    dimensions: int = Field(50, ge=2, description="principal components before clustering")
-    like: str | None = Field(None, description="random_groups: whose sizes are copied; edited: what is edited")
-    edits: list[ClusterEdit] = Field([], description="edited: what to do, one after the other")
-    seed: int | None = Field(
+    min_cluster_size: int = Field(15, ge=2, le=1_000_000, description="hdbscan")
+    min_samples: Count | None = Field(None, description="hdbscan; min_cluster_size when absent")
+    dimensions: int = Field(50, ge=2, le=100_000, description="principal components before clustering")
+    like: Text | None = Field(None, description="random_groups: whose sizes are copied; edited: what is edited")
+    edits: list[ClusterEdit] = Field([], max_length=MOST_ENTRIES, description="edited: what to do, one after the other")
+    seed: Seed | None = Field(
         None,
-        ge=0,
         description="another seed for this clustering alone; the study's when absent; a list makes a "
         "clustering of each",
     )
@@ -133,9 +144,9 @@ class AuxiliaryTasksConfig(LabelsConfig):
         description="what a task tells apart: its cluster's texts by their labels, or clusters (no label needed, "
         "CACTUs and SUPMER)",
     )
-    n_tasks: int = Field(8, ge=1, description="clusters as classes: tasks to draw")
-    min_size: int = Field(32, ge=2, description="labelled rows a cluster needs to become a task")
-    min_per_label: int = Field(8, ge=1, description="rows of each label a cluster needs to become a task")
+    n_tasks: int = Field(8, ge=1, le=10_000, description="clusters as classes: tasks to draw")
+    min_size: int = Field(32, ge=2, le=1_000_000, description="labelled rows a cluster needs to become a task")
+    min_per_label: Count = Field(8, description="rows of each label a cluster needs to become a task")
     softness: float = Field(
         0.0,
         ge=0,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from metapt_explore.config.limits import MOST_ENTRIES, MOST_SEARCHED, MOST_VALUES, Count, Rate, Seed, Size
 from metapt_explore.config.method import SelectBy
+from metapt_explore.config.names import Text
 from metapt_explore.config.task import Strict
 
 #: Seven customary benchmarks of few-shot prompt tuning, and seven tasks whose texts come with the starter packages.
@@ -41,44 +43,57 @@ class EvaluationConfig(Strict):
     #: Brief YAML has them always: without them `halving_steps` would mean something else.
     always_written: ClassVar = ("learning_rates",)
 
-    tasks: list[str] = Field(
+    tasks: list[Text] = Field(
         min_length=1,
+        max_length=MOST_ENTRIES,
         description="names of packaged task files, or paths of YAML files; `benchmark` or `starter`: a set of seven",
     )
-    shots: int = Field(16, ge=1, description="examples per class in train, and in dev")
-    more_shots: list[int] = Field(
-        default=[], description="the same prompts are tuned on so many examples per class, too (label efficiency)"
+    shots: Count = Field(16, description="examples per class in train, and in dev")
+    more_shots: list[Size] = Field(
+        default=[],
+        max_length=MOST_SEARCHED,
+        description="the same prompts are tuned on so many examples per class, too (label efficiency)",
     )
-    data_seeds: list[int] = Field(default=[13, 21, 42, 87, 100], min_length=1, description="few-shot samples")
-    init_seeds: list[int] = Field(
-        default=[0], min_length=1, description="starts, each with complete pre-trainings of its own"
+    data_seeds: list[Seed] = Field(
+        default=[13, 21, 42, 87, 100], min_length=1, max_length=MOST_VALUES, description="few-shot samples"
+    )
+    init_seeds: list[Seed] = Field(
+        default=[0],
+        min_length=1,
+        max_length=MOST_VALUES,
+        description="starts, each with complete pre-trainings of its own",
     )
     pairing: Literal["crossed", "paired"] = Field(
         "crossed",
         description="crossed: every initialisation seed on every data seed; paired: the i-th initialisation seed on "
         "the i-th data seed (beginning again where they are fewer), so that each score has a pre-training of its own",
     )
-    learning_rates: list[PositiveFloat] = Field(
+    learning_rates: list[Rate] = Field(
         default=[0.001, 0.004, 0.016, 0.064],
         min_length=1,
+        max_length=MOST_SEARCHED,
         description="step sizes of tuning (Adam), searched on dev for every method; where neither they nor "
         "`halving_steps` are given, halved after 5 and 10 steps. A prompt that was not pre-trained wants the higher "
         "ones: without them PT is worse than it need be",
     )
-    steps: int = Field(30, ge=0, description="tuning steps; 0: only starts are scored, which ranks recipes in no time")
-    halving_steps: list[int] = Field(
+    steps: int = Field(
+        30, ge=0, le=100_000, description="tuning steps; 0: only starts are scored, which ranks recipes in no time"
+    )
+    halving_steps: list[Size] = Field(
         default=[],
+        max_length=MOST_VALUES,
         description="after each of these steps the half of a data seed's learning rates with the higher dev loss drops "
         "out (successive halving): four rates, halved at 5 and 10 of 30 steps, cost 50 steps instead of 120",
     )
     proximal: float = Field(
         0.0,
         ge=0,
+        le=1e6,
         description="pull towards the start: each tuning step moves the prompt back by learning rate × this share",
     )
-    batch_size: int = Field(16, ge=1, description="few-shot rows of a tuning step")
-    curve_steps: list[int] = Field(
-        default=[0, 1, 2, 5, 10, 20, 30], description="steps at which dev and test are scored"
+    batch_size: Count = Field(16, description="few-shot rows of a tuning step")
+    curve_steps: list[Size] = Field(
+        default=[0, 1, 2, 5, 10, 20, 30], max_length=MOST_VALUES, description="steps at which dev and test are scored"
     )
     scored_on: Literal["test", "other_seeds"] = Field(
         "test",
@@ -88,6 +103,7 @@ class EvaluationConfig(Strict):
     curve_rows: int | None = Field(
         None,
         ge=1,
+        le=1_000_000_000,
         description="test rows, label-balanced, that curves are drawn over; all when absent. Start and chosen step are "
         "always scored on all",
     )
@@ -99,6 +115,7 @@ class EvaluationConfig(Strict):
     soup: int = Field(
         1,
         ge=1,
+        le=1000,
         description="the tuned prompt is the mean of so many, those of the rates and steps with the lowest dev loss "
         "(model soups)",
     )
@@ -110,7 +127,9 @@ class EvaluationConfig(Strict):
     margin: float = Field(
         0.02, gt=0, lt=1, description="the smallest difference in accuracy that matters; less is 'no difference'"
     )
-    test_rows: int | None = Field(400, ge=1, description="test rows, label-balanced as far as they go; all when absent")
+    test_rows: int | None = Field(
+        400, ge=1, le=1_000_000_000, description="test rows, label-balanced as far as they go; all when absent"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from metapt_explore.config.limits import MOST_CLASSES, MOST_SEARCHED, Share
+from metapt_explore.config.names import Text
 from metapt_explore.config.task import SourceConfig, Strict
 
 
@@ -26,14 +28,18 @@ class LabellingConfig(Strict):
         description="unlabelled: texts without any label (one whose label is no class stays as it is); all: labels of "
         "the data are set aside, and compared with in the summary",
     )
-    cutoff: float | dict[str, float] = Field(
+    cutoff: Share | Annotated[dict[str, Share], Field(max_length=MOST_CLASSES)] = Field(
         0.0, description="confidence below which a text stays unlabelled: one number, or one for each class"
     )
-    most_per_class: int | None = Field(None, ge=1, description="the most confident texts of each class are kept")
+    most_per_class: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="the most confident texts of each class are kept"
+    )
     calibration: Literal["batch_mean", "content_free", "none"] = Field(
         "batch_mean", description="zero_shot: takes off what the model says of all texts, or of texts that say nothing"
     )
-    content_free: list[str] = Field(["N/A", "nothing", "..."], min_length=1, description="texts that say nothing")
+    content_free: list[Text] = Field(
+        ["N/A", "nothing", "..."], min_length=1, max_length=MOST_SEARCHED, description="texts that say nothing"
+    )
     train: SourceConfig | None = Field(None, description="classifier: labelled rows to learn from")
 
     @field_validator("cutoff", mode="before")

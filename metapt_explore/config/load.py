@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from metapt_explore.config.problems import check_plain, explain
+from metapt_explore.config.reading import read_yaml
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import DATA_FOLDER, Strict, TaskConfig, in_data_folder
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError, nearest, shortened
 
 PACKAGE_FOLDER = Path(__file__).parents[1]
 EXAMPLES = PACKAGE_FOLDER / "examples"
@@ -36,63 +38,13 @@ def parse(model: type[Config], tree: Any, where: str) -> Config:
     Raises:
         UserError: With a line for each wrong key; an unknown key names the nearest valid one.
     """
-    if not isinstance(tree, dict):
-        raise UserError(f"{where}: expected a mapping of keys to values, found {type(tree).__name__}.")
+    check_plain(tree, where)
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = [_explain(model, dict(problem)) for problem in error.errors()]
-        raise UserError(f"{where}: " + "\n  ".join(lines)) from None
-
-
-def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
-    path = [part for part in problem["loc"]]
-    key = ".".join(str(part) for part in path)
-    if problem["type"] == "extra_forbidden":
-        valid = _fields_at(model, path[:-1])
-        return f"unknown key '{key}'. {nearest(str(path[-1]), valid)}"
-    if problem["type"] == "missing":
-        return f"key '{key}' is missing."
-    message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
-    return f"{key}: {message}." if key else f"{message}."
-
-
-def _fields_at(model: type[BaseModel], path: list[str | int]) -> list[str]:
-    """Names of the fields that are valid where `path` leads, as far as types tell."""
-    from typing import get_args
-
-    for part in path:
-        if isinstance(part, int):
-            continue
-        if part not in model.model_fields:
-            continue
-        pending = [model.model_fields[part].annotation]
-        while pending:
-            annotation = pending.pop()
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                model = annotation
-                break
-            pending.extend(get_args(annotation))
-    return list(model.model_fields)
-
-
-def read_yaml(path: Path) -> Any:
-    """Reads a YAML file, or says why it cannot be read."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"There is no file {path}.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder; a YAML file is expected.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {str(error).splitlines()[0]} {_line_of(error)}".rstrip()) from None
-
-
-def _line_of(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f"(line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise UserError(f"{where}: " + "\n  ".join(explain(model, error))) from None
+    except (RecursionError, OverflowError) as error:
+        raise UserError(f"{where}: a value is too large or too deep ({type(error).__name__}).") from None
 
 
 def load_study(source: str | Path | dict[str, Any]) -> StudyConfig:
@@ -109,14 +61,24 @@ def load_study(source: str | Path | dict[str, Any]) -> StudyConfig:
         'tour'
     """
     if isinstance(source, dict):
+        check_plain(source, "study")
         return parse(StudyConfig, _absolute_study(source, Path.cwd()), "study")
     path = Path(source)
-    if not path.suffix and not path.is_file():
-        path = EXAMPLES / f"{source}.yaml"
-        if not path.exists():
-            examples = [file.stem for file in EXAMPLES.glob("*.yaml")]
-            raise UserError(f"There is no file or packaged example '{source}'. {nearest(str(source), examples)}")
+    if not path.suffix and (_is("folder", path) or not _is("there", path)):
+        examples = [file.stem for file in EXAMPLES.glob("*.yaml")]
+        if str(source) in examples:
+            path = EXAMPLES / f"{source}.yaml"
+        elif not _is("folder", path):
+            said = shortened(str(source))
+            raise UserError(f"There is no file or packaged example '{said}'. {nearest(str(source), examples)}")
     return parse(StudyConfig, _absolute_study(read_yaml(path), path.parent), str(path))
+
+
+def _is(what: Literal["there", "folder"], path: Path) -> bool:
+    try:
+        return path.exists() if what == "there" else path.is_dir()
+    except (OSError, ValueError):  # a name that is too long, or holds NUL
+        return False
 
 
 def load_task(source: str | Path) -> TaskConfig:
@@ -134,12 +96,11 @@ def load_task(source: str | Path) -> TaskConfig:
     """
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
+        names = packaged_tasks()
+        if str(source) not in names:
+            said = shortened(str(source))
+            raise UserError(f"There is no packaged task '{said}'. {nearest(str(source), names)} A path ends in .yaml.")
         path = TASK_FILES / f"{source}.yaml"
-        if not path.exists():
-            names = packaged_tasks()
-            raise UserError(
-                f"There is no packaged task '{source}'. {nearest(str(source), names)} A path ends in .yaml."
-            )
     task = parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
     try:
         return task.located
@@ -161,7 +122,7 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
         settings = tree.get(key)
         name = settings.get("name") if isinstance(settings, dict) else None
         # A name may be a starter's or the hub's; it is a folder where there is such a folder.
-        if isinstance(name, str) and (folder / name / "config.json").is_file():
+        if isinstance(name, str) and _is("there", folder / name / "config.json"):
             tree[key] = {**settings, "name": str((folder / name).resolve())}
     evaluation = tree.get("evaluation")
     if isinstance(evaluation, dict) and isinstance(evaluation.get("tasks"), list):
@@ -180,7 +141,7 @@ def _absolute_files(tree: Any, folder: Path) -> Any:
         absolute = {key: value if key == "labels" else _absolute_files(value, folder) for key, value in tree.items()}
         if isinstance(file := tree.get("file"), str):
             absolute["file"] = _absolute(file, folder)
-        if isinstance(adapter := tree.get("peft"), str) and Path(_absolute(adapter, folder)).is_dir():
+        if isinstance(adapter := tree.get("peft"), str) and _is("folder", Path(_absolute(adapter, folder))):
             absolute["peft"] = _absolute(adapter, folder)
         return absolute
     if isinstance(tree, list):
@@ -192,8 +153,11 @@ def _absolute(path: str, folder: Path) -> str:
     if in_data_folder(path):
         named = os.environ.get("METAPT_DATA")
         # Without a name it stays as it is: a task may have another source.
-        return str(Path(named).expanduser().resolve() / path.removeprefix(DATA_FOLDER).lstrip("/")) if named else path
-    return str((folder / Path(path).expanduser()).resolve())
+        return _absolute(path.removeprefix(DATA_FOLDER).lstrip("/"), Path(named).expanduser()) if named else path
+    try:
+        return str((folder / Path(path).expanduser()).resolve())
+    except (RuntimeError, OSError):  # ~name of nobody, links in a circle: whoever reads the file says what is wrong
+        return str(folder / path)
 
 
 def to_yaml(config: Strict, brief: bool = False) -> str:

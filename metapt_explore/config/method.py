@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from metapt_explore.config.limits import MOST_ENTRIES, MOST_SEARCHED, MOST_VALUES, ClusterId, Count, Rate, Seed
 from metapt_explore.config.model import VerbalizerConfig
+from metapt_explore.config.names import Name, Text
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.task import Strict
 from metapt_explore.config.topics import TopicsConfig
@@ -16,13 +18,15 @@ from metapt_explore.config.topics import TopicsConfig
 class PretrainingConfig(Strict):
     """Settings shared by every pre-training method; the number of backbone passes is the same for all."""
 
-    steps: int = Field(60, ge=1, description="outer steps")
-    meta_batch_size: int = Field(4, ge=1, description="auxiliary tasks per outer step")
-    support_size: int = Field(8, ge=2, description="rows per task for the inner step")
-    query_size: int = Field(8, ge=2, description="rows per task for the outer gradient")
-    inner_lr: float = Field(0.03, gt=0, description="step size on a task's support rows (plain gradient descent)")
-    outer_lr: float = Field(0.01, gt=0, description="step size of the prompt itself (Adam)")
-    checkpoint_every: int = Field(5, ge=1, description="outer steps between two savings")
+    steps: Count = Field(60, description="outer steps")
+    meta_batch_size: int = Field(4, ge=1, le=10_000, description="auxiliary tasks per outer step")
+    support_size: int = Field(8, ge=2, le=100_000, description="rows per task for the inner step")
+    query_size: int = Field(8, ge=2, le=100_000, description="rows per task for the outer gradient")
+    inner_lr: float = Field(
+        0.03, gt=0, le=1e6, description="step size on a task's support rows (plain gradient descent)"
+    )
+    outer_lr: Rate = Field(0.01, description="step size of the prompt itself (Adam)")
+    checkpoint_every: Count = Field(5, description="outer steps between two savings")
 
 
 SelectBy = Literal["loss", "accuracy", "one_se"]
@@ -34,14 +38,15 @@ class TuningConfig(Strict):
     Only another order of the examples is no difference: it is luck, as a seed is.
     """
 
-    learning_rates: list[PositiveFloat] | None = Field(None, min_length=1, description="as in `evaluation`")
-    steps: int | None = Field(None, ge=1, description="likewise")
-    proximal: float | None = Field(None, ge=0, description="likewise")
+    learning_rates: list[Rate] | None = Field(
+        None, min_length=1, max_length=MOST_SEARCHED, description="as in `evaluation`"
+    )
+    steps: int | None = Field(None, ge=1, le=100_000, description="likewise")
+    proximal: float | None = Field(None, ge=0, le=1e6, description="likewise")
     select_by: SelectBy | None = Field(None, description="likewise")
-    soup: int | None = Field(None, ge=1, description="likewise")
-    order_seed: int | None = Field(
+    soup: int | None = Field(None, ge=1, le=1000, description="likewise")
+    order_seed: Seed | None = Field(
         None,
-        ge=0,
         description="another order of the few-shot examples (where a step takes fewer than there are), the same for "
         "every initialisation seed; a list makes a method of each (`sweep.py`); as the initialisation seed has it when "
         "absent",
@@ -71,18 +76,22 @@ PRETRAINED_ONLY = ("outer_lr", "average_last", "topics")
 class MethodConfig(Strict):
     """One row of the comparison."""
 
-    name: str = Field(description="what tables and figures call it")
+    name: Name = Field(description="what tables and figures call it")
     kind: Literal["pt", "ppt", "metapt"] = Field(
         description="pt: prompt tuning without pre-training; ppt: pre-trained on all texts together; metapt: "
         "meta-learned over clusters"
     )
-    clustering: str | list[str] | None = Field(
+    clustering: Text | Annotated[list[Text], Field(max_length=MOST_ENTRIES)] | None = Field(
         None, description="metapt: whose clusters are the tasks (several: those of all); ppt: the pool's rows"
     )
-    without: list[int] = Field(
-        default=[], description="clusters that are left out of its tasks (`docs/why.md`: which cluster helps?)"
+    without: list[ClusterId] = Field(
+        default=[],
+        max_length=MOST_VALUES,
+        description="clusters that are left out of its tasks (`docs/why.md`: which cluster helps?)",
     )
-    only: list[int] = Field(default=[], description="clusters that its tasks are made of; all when absent")
+    only: list[ClusterId] = Field(
+        default=[], max_length=MOST_VALUES, description="clusters that its tasks are made of; all when absent"
+    )
     start: StartConfig | None = Field(None, description="overrides prompt.start (pt only)")
     extra_tuning: bool = Field(
         False,
@@ -94,9 +103,9 @@ class MethodConfig(Strict):
     order: Literal["first", "exact"] = Field(
         "first", description="maml, meta_sgd: exact differentiates through the inner steps, at more passes a step"
     )
-    inner_steps: int = Field(1, ge=1, description="metapt: gradient steps on each task's support rows")
-    inner_lr: PositiveFloat | None = Field(None, description="metapt: overrides pretraining.inner_lr")
-    outer_lr: PositiveFloat | None = Field(None, description="ppt, metapt: overrides pretraining.outer_lr")
+    inner_steps: int = Field(1, ge=1, le=1000, description="metapt: gradient steps on each task's support rows")
+    inner_lr: float | None = Field(None, gt=0, le=1e6, description="metapt: overrides pretraining.inner_lr")
+    outer_lr: Rate | None = Field(None, description="ppt, metapt: overrides pretraining.outer_lr")
     average_last: float = Field(
         0.0, ge=0, le=1, description="ppt, metapt: the prompt is the mean over this share of the last outer steps"
     )

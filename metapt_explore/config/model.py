@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from metapt_explore.config.limits import MOST_SEARCHED, Count
+from metapt_explore.config.names import Text
 from metapt_explore.config.start import StartConfig
 from metapt_explore.config.task import Strict
 
@@ -16,8 +18,8 @@ Family = Literal["causal", "encoder_decoder", "masked", "sentence"]
 class ModelConfig(Strict):
     """The frozen language model."""
 
-    name: str = Field("smollm2-135m", description="starter model, a folder, or a hub name")
-    revision: str | None = Field(None, description="commit or tag of a hub model")
+    name: Text = Field("smollm2-135m", description="starter model, a folder, or a hub name")
+    revision: Text | None = Field(None, description="commit or tag of a hub model")
     family: Family | None = Field(None, description="what kind of model it is; read from its files when absent")
     sentinel: bool | None = Field(
         None,
@@ -27,31 +29,37 @@ class ModelConfig(Strict):
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the machine multiplies it in hardware"
     )
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
-    max_text_tokens: int = Field(64, ge=1, description="longer texts are cut")
+    device: Text = Field("auto", description="auto, cpu, cuda, cuda:1 …")
+    max_text_tokens: Count = Field(64, description="longer texts are cut")
     pass_memory_gib: float | None = Field(
-        None, gt=0, description="memory of one forward and backward pass; 1 on a CPU, 40 % of a GPU when absent"
+        None,
+        gt=0,
+        le=100_000,
+        description="memory of one forward and backward pass; 1 on a CPU, 40 % of a GPU when absent",
     )
-    rows_per_pass: int | None = Field(None, ge=1, description="at most so many rows in a pass, whatever fits")
-    text_state_gib: float = Field(4.0, ge=0, description="memory for cached text states")
+    rows_per_pass: Count | None = Field(None, description="at most so many rows in a pass, whatever fits")
+    text_state_gib: float = Field(4.0, ge=0, le=100_000, description="memory for cached text states")
     second_tier_gib: float = Field(
-        8.0, ge=0, description="behind it: host memory where the model is on a GPU, else disk (in the user's cache)"
+        8.0,
+        ge=0,
+        le=100_000,
+        description="behind it: host memory where the model is on a GPU, else disk (in the user's cache)",
     )
 
 
 class EncoderConfig(Strict):
     """The sentence encoder whose embeddings are clustered."""
 
-    name: str = Field("minilm", description="starter encoder, a folder, or a hub name")
-    revision: str | None = Field(None, description="commit or tag of a hub encoder")
-    max_tokens: int = Field(128, ge=1, description="longer texts are cut")
-    batch_size: int = Field(64, ge=1, description="texts that are embedded together; changes no embedding noticeably")
+    name: Text = Field("minilm", description="starter encoder, a folder, or a hub name")
+    revision: Text | None = Field(None, description="commit or tag of a hub encoder")
+    max_tokens: Count = Field(128, description="longer texts are cut")
+    batch_size: Count = Field(64, description="texts that are embedded together; changes no embedding noticeably")
 
 
 class PromptConfig(Strict):
     """Shape, place and start of the soft prompt."""
 
-    length: int = Field(8, ge=1, description="vectors")
+    length: int = Field(8, ge=1, le=10_000, description="vectors")
     placement: Placement | None = Field(
         None,
         description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout); encoder, "
@@ -81,8 +89,10 @@ class VerbalizerConfig(Strict):
         description="downstream: takes off what the model says of the scored rows on average, or of texts that say "
         "nothing",
     )
-    content_free: list[str] = Field(["N/A", "nothing", "..."], min_length=1, description="texts that say nothing")
-    automatic_words: int = Field(1, ge=1, description="automatic: label words for each class")
+    content_free: list[Text] = Field(
+        ["N/A", "nothing", "..."], min_length=1, max_length=MOST_SEARCHED, description="texts that say nothing"
+    )
+    automatic_words: int = Field(1, ge=1, le=1000, description="automatic: label words for each class")
 
     @property
     def has_probe(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from metapt_explore.config.names import Text
 from metapt_explore.config.task import Strict
 from metapt_explore.errors import nearest
 
@@ -35,13 +36,13 @@ class StartConfig(Strict):
     """
 
     kind: Literal[Plain, Source] = Field(description="what it is made of; written short, as `start: labels`")
-    text: str | None = Field(None, description="its tokens' embeddings, repeated or cut to the prompt's length")
-    file: str | None = Field(None, description="a .safetensors file with a tensor [length, width]")
-    tensor: str | None = Field(
+    text: Text | None = Field(None, description="its tokens' embeddings, repeated or cut to the prompt's length")
+    file: Text | None = Field(None, description="a .safetensors file with a tensor [length, width]")
+    tensor: Text | None = Field(
         None, description="the tensor's name in the file; when absent the only one, or `prompt` where there are several"
     )
-    peft: str | None = Field(None, description="folder or hub name of a PEFT prompt tuning adapter")
-    artifact: str | None = Field(None, description="id of a prompt of this workspace, or the beginning of one")
+    peft: Text | None = Field(None, description="folder or hub name of a PEFT prompt tuning adapter")
+    artifact: Text | None = Field(None, description="id of a prompt of this workspace, or the beginning of one")
 
     @model_validator(mode="before")
     @classmethod

@@ -11,8 +11,10 @@ from metapt_explore.config.clustering import AuxiliaryTasksConfig, ClusteringCon
 from metapt_explore.config.diagnostics import AgreementConfig
 from metapt_explore.config.evaluation import EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
+from metapt_explore.config.limits import MOST_ENTRIES, MOST_SCORES, Seed
 from metapt_explore.config.method import MethodConfig, PretrainingConfig
 from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
+from metapt_explore.config.names import FolderName, Text
 from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import UNNAMED, Strict, check_pairs, in_data_folder
 from metapt_explore.errors import UserError, nearest
@@ -24,20 +26,26 @@ LISTS = ("clusterings", "methods", "baselines")
 class StudyConfig(Strict):
     """Everything that a study computes."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="its folder's name in a workspace")
-    title: str = Field("", description="what reports are headed with")
-    seed: int = Field(0, description="of the sample of texts, the clusters and the drawn splits")
+    name: FolderName = Field(description="its folder's name in a workspace")
+    title: Text = Field("", description="what reports are headed with")
+    seed: Seed = Field(0, description="of the sample of texts, the clusters and the drawn splits")
     model: ModelConfig = Field(ModelConfig(), description="the frozen language model")
     encoder: EncoderConfig = Field(EncoderConfig(), description="the sentence encoder")
     texts: TextsConfig = Field(description="what is pre-trained on")
-    clusterings: list[ClusteringConfig] = Field([], description="how texts are grouped, each once; pt, ppt need none")
+    clusterings: list[ClusteringConfig] = Field(
+        [], max_length=MOST_ENTRIES, description="how texts are grouped, each once; pt, ppt need none"
+    )
     labelling: LabellingConfig | None = Field(None, description="labels for texts that have none")
     auxiliary_tasks: AuxiliaryTasksConfig = Field(description="what pre-training tells apart, and which clusters do")
     prompt: PromptConfig = Field(PromptConfig(), description="the soft prompt")
     verbalizer: VerbalizerConfig = Field(VerbalizerConfig(), description="how classes are read")
     pretraining: PretrainingConfig = Field(PretrainingConfig(), description="shared by all pre-trained methods")
-    methods: list[MethodConfig] = Field([], description="prompts that are compared; may be left out beside baselines")
-    baselines: list[BaselineConfig] = Field([], description="other ways to use the same few-shot rows")
+    methods: list[MethodConfig] = Field(
+        [], max_length=MOST_ENTRIES, description="prompts that are compared; may be left out beside baselines"
+    )
+    baselines: list[BaselineConfig] = Field(
+        [], max_length=MOST_ENTRIES, description="other ways to use the same few-shot rows"
+    )
     evaluation: EvaluationConfig = Field(description="tasks, seeds, tuning")
     agreement: AgreementConfig = Field(AgreementConfig(), description="gradients of tasks, looked into on request")
 
@@ -53,6 +61,19 @@ class StudyConfig(Strict):
     def _something_is_compared(self) -> StudyConfig:
         if not self.methods and not self.baselines:
             raise ValueError("`methods` and `baselines` are both empty: list what is to be scored")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_computed(self) -> StudyConfig:
+        evaluation = self.evaluation
+        pairs = len(evaluation.init_seeds) * (len(evaluation.data_seeds) if evaluation.pairing == "crossed" else 1)
+        scores = (len(self.methods) + len(self.baselines)) * len(evaluation.tasks) * pairs
+        scores *= 1 + len(evaluation.more_shots)
+        if scores > MOST_SCORES:
+            raise ValueError(
+                f"methods and baselines × tasks × pairs of seeds × numbers of shots make {scores:,} scores; "
+                f"{MOST_SCORES:,} at most"
+            )
         return self
 
     @model_validator(mode="after")

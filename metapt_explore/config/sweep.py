@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from metapt_explore.config.limits import MOST_ENTRIES
+
 #: Algorithms that are told how many clusters to make.
 COUNTED = ("kmeans", "minibatch_kmeans", "lda")
 
@@ -47,15 +49,24 @@ def expand_sweeps(tree: Any) -> Any:
             written.append(entry)
             continue
         swept[entry["name"]] = list(variants)
+        _few_enough("clusterings", len(written) + len(variants))
         written += [{**entry, "name": entry["name"] + ending, **own} for ending, own in variants.items()]
     expanded = {**tree, "clusterings": written} if swept else tree
     methods = tree.get("methods")
     if isinstance(methods, list):
-        made = [each for entry in methods for each in _in_orders(entry)]
-        made = [each for entry in made for each in _methods(entry, swept)]
+        made = []
+        for entry in methods:
+            for ordered in _in_orders(entry):
+                made += _methods(ordered, swept)
+                _few_enough("methods", len(made))
         if made != methods:
             expanded = {**expanded, "methods": made}
     return expanded
+
+
+def _few_enough(kind: str, count: int) -> None:
+    if count > MOST_ENTRIES:
+        raise ValueError(f"{kind}: more than {MOST_ENTRIES:,} of them, each entry of a sweep counted")
 
 
 def _variants(clustering: dict[str, Any], swept: Mapping[str, list[str]]) -> dict[str, dict[str, Any]]:
@@ -66,9 +77,11 @@ def _variants(clustering: dict[str, Any], swept: Mapping[str, list[str]]) -> dic
         found = {ending: {"like": like + ending} for ending in swept[like]}
     if isinstance(clustering.get("n_clusters"), list):
         counts = _counts(clustering)
+        _few_enough("clusterings", len(found) * len(counts))
         found = {f"{e}-{count}": {**own, "n_clusters": count} for e, own in found.items() for count in counts}
     if isinstance(clustering.get("seed"), list):
         seeds = _seeds(clustering["seed"], f"clustering '{clustering['name']}': seed")
+        _few_enough("clusterings", len(found) * len(seeds))
         found = {f"{e}-s{seed}": {**own, "seed": seed} for e, own in found.items() for seed in seeds}
     return {} if list(found) == [""] else found
 

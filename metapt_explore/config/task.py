@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
+from metapt_explore.config.limits import LONGEST_TEXT, MOST_CLASSES, MOST_SEARCHED
+from metapt_explore.config.names import Name, Text
+
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_truth_value_is_no_number(cls, value: Any, about: ValidationInfo) -> Any:
+        # Else `steps: true` would be one step.
+        parts = value if isinstance(value, list) else [value]
+        if any(isinstance(part, bool) for part in parts) and about.field_name in cls.model_fields:
+            kinds = set(_kinds(cls.model_fields[about.field_name].annotation))
+            if kinds & {int, float} and bool not in kinds:
+                raise ValueError(
+                    f"a number is expected, found {str(next(p for p in parts if p in (True, False))).lower()}"
+                )
+        return value
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """The plain types that an annotation is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)
 
 
 # ---------------------------------------------------------------------------------------- sources
@@ -25,10 +50,10 @@ class Strict(BaseModel):
 class Columns(Strict):
     """Which column of a source holds what."""
 
-    text: str = Field("text", description="the text")
-    text_pair: str | None = Field(None, description="the second text of a pair (premise and hypothesis …)")
-    label: str | None = Field(None, description="its class")
-    group: str | None = Field(None, description="a known group (a department, a source)")
+    text: Text = Field("text", description="the text")
+    text_pair: Text | None = Field(None, description="the second text of a pair (premise and hypothesis …)")
+    label: Text | None = Field(None, description="its class")
+    group: Text | None = Field(None, description="a known group (a department, a source)")
 
     @model_serializer(mode="wrap")
     def _single_texts_have_no_pair(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -42,12 +67,12 @@ class Columns(Strict):
 class SourceConfig(Strict):
     """Where rows come from: exactly one of a starter set, a file and a hub data set."""
 
-    starter: str | None = Field(None, description="name of a starter set, see `metapt starters`")
-    file: str | None = Field(None, description="CSV, TSV, JSONL or Parquet file")
-    hub: str | None = Field(None, description="data set name for datasets.load_dataset")
-    subset: str | None = Field(None, description="configuration name of a hub data set")
-    split: str = Field("train", description="split of a hub data set")
-    revision: str | None = Field(None, description="commit or tag of a hub data set")
+    starter: Text | None = Field(None, description="name of a starter set, see `metapt starters`")
+    file: Text | None = Field(None, description="CSV, TSV, JSONL or Parquet file")
+    hub: Text | None = Field(None, description="data set name for datasets.load_dataset")
+    subset: Text | None = Field(None, description="configuration name of a hub data set")
+    split: Text = Field("train", description="split of a hub data set")
+    revision: Text | None = Field(None, description="commit or tag of a hub data set")
     columns: Columns = Field(Columns(), description="which column is what")
 
     @model_validator(mode="after")
@@ -67,11 +92,15 @@ class SourceConfig(Strict):
 class Label(Strict):
     """One class: the value it has in the data, and the words or the description that stand for it."""
 
-    value: str = Field(description="what the label column says; the class's own name when absent")
-    words: list[str] = Field(
-        [], description="label words (`word` for a single one); a class is as likely as its words on average"
+    value: str = Field(
+        max_length=LONGEST_TEXT, description="what the label column says; the class's own name when absent"
     )
-    description: str | None = Field(None, description="what a text of the class is, for sentence encoders")
+    words: list[Text] = Field(
+        [],
+        max_length=MOST_SEARCHED,
+        description="label words (`word` for a single one); a class is as likely as its words on average",
+    )
+    description: Text | None = Field(None, description="what a text of the class is, for sentence encoders")
 
     @model_validator(mode="before")
     @classmethod
@@ -109,8 +138,10 @@ class LabelsConfig(Strict):
     without a leading space. Sentence encoders compare texts with each class's ``description`` (else its words).
     """
 
-    template: str = Field("{text}\nSentiment:", description="how a text is read; the label word comes next")
-    labels: dict[str, Label] = Field(description="class name to its label word, words or settings")
+    template: Text = Field("{text}\nSentiment:", description="how a text is read; the label word comes next")
+    labels: dict[str, Label] = Field(
+        max_length=MOST_CLASSES, description="class name to its label word, words or settings"
+    )
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -194,7 +225,9 @@ class HubSplits(PublishedSplits):
     Where train and dev are one source, each data seed draws both from it, and no row twice.
     """
 
-    values: dict[str, str] = Field({}, description="class: its value in the hub's label column, where that is another")
+    values: dict[str, Text] = Field(
+        {}, max_length=MOST_CLASSES, description="class: its value in the hub's label column, where that is another"
+    )
 
 
 class TaskConfig(LabelsConfig):
@@ -204,14 +237,16 @@ class TaskConfig(LabelsConfig):
     with ``{data}`` lie in the folder that ``$METAPT_DATA`` names; where it names none, `hub` is read instead.
     """
 
-    name: str = Field(description="what tables call it")
-    title: str = Field("", description="what it is, in some words")
+    name: Name = Field(description="what tables call it")
+    title: Text = Field("", description="what it is, in some words")
     sentiment: bool = Field(False, description="shares its label space with the pre-training text")
     data: SourceConfig | None = Field(None, description="one source, from which train, dev and test are drawn")
     splits: PublishedSplits | None = Field(None, description="or published splits")
     hub: HubSplits | None = Field(None, description="read instead of splits in {data} where no such folder is named")
-    source_note: str = Field("", description="licence and citation of the data")
-    instead_of: str | None = Field(None, exclude=True, description="set when read: the file that the hub stands in for")
+    source_note: Text = Field("", description="licence and citation of the data")
+    instead_of: Text | None = Field(
+        None, exclude=True, description="set when read: the file that the hub stands in for"
+    )
 
     @model_validator(mode="after")
     def _one_kind_of_data(self) -> TaskConfig:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, field_validator
 
+from metapt_explore.config.limits import MOST_ENTRIES
+from metapt_explore.config.names import Text
 from metapt_explore.config.task import Strict
 
 
@@ -16,10 +20,12 @@ class TopicsConfig(Strict):
     PPT (Gu et al., 2022, arXiv 2109.04332) pre-trains on several formats; this mixture is our own.
     """
 
-    clustering: str | list[str] = Field(description="whose clusters are told apart; several: a task for each")
+    clustering: Text | Annotated[list[Text], Field(max_length=MOST_ENTRIES)] = Field(
+        description="whose clusters are told apart; several: a task for each"
+    )
     share: float = Field(0.5, gt=0, lt=1, description="share of an outer step's tasks, and so of its rows")
-    template: str = Field("{text}\nTopic:", description="as in a task file")
-    min_rows: int = Field(16, ge=2, description="rows that a cluster needs to be one of the classes")
+    template: Text = Field("{text}\nTopic:", description="as in a task file")
+    min_rows: int = Field(16, ge=2, le=1_000_000, description="rows that a cluster needs to be one of the classes")
 
     @field_validator("clustering")
     @classmethod

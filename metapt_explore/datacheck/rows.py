@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from metapt_explore.config import Columns, TaskConfig
+from metapt_explore.config.label_values import class_of_values, unmatched
 from metapt_explore.datacheck.finding import Finding, Level, have
 from metapt_explore.datacheck.raw import RawTable
 from metapt_explore.errors import UserError, nearest
@@ -205,17 +206,25 @@ def _labels(rows: Rows, task: TaskConfig | None) -> list[Finding]:
         found += _spellings(rows, names)
     if task is not None:
         values = {label.value for label in task.labels.values()}
-        unknown = sorted(names - values)
+        unknown = sorted(names - class_of_values(task.labels, names).keys())
         if unknown:
             where = _sorted(rows, [place for name in unknown for place in rows.places[name]])
             shown = ", ".join(f"'{name}'" for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
             said = f"{have(len(where))} a label that the task '{task.name}' does not know: {shown}."
             mend = f"{nearest(unknown[0], values)} Add the class to the task file, or mend the rows."
             found.append(Finding("error", "unknown label", said, mend, where))
-        missing = [name for name, label in task.labels.items() if label.value not in names]
+        missing = unmatched(task.labels, names)
         if missing:
-            said = f"No row has the class {', '.join(repr(name) for name in missing)} of the task '{task.name}'."
-            found.append(Finding("error", "class without rows", said, "Give rows of it, or take it out of the task."))
+            listed = ", ".join(f"'{name}' (value '{value}')" for name, value in missing.items())
+            said = f"No row has the class {listed} of the task '{task.name}'."
+            found.append(
+                Finding(
+                    "error",
+                    "class without rows",
+                    said,
+                    "Correct its value, give rows of it, or take it out of the task.",
+                )
+            )
     elif len(names) > MANY_LABELS:
         said = f"There are {len(names):,} different labels in '{rows.columns.label}'; that is hardly a class column."
         found.append(Finding("warning", "many labels", said, "Name the column of the classes with --label."))

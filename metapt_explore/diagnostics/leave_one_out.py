@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from metapt_explore.config import StudyConfig, parse, to_yaml
+from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.statistics.designs import mean_over_pairs
 from metapt_explore.statistics.holm import holm
@@ -58,7 +58,7 @@ def leave_one_out(study: StudyConfig, method: str, clusters: list[int]) -> Study
     ]
     title = f"{study.title or study.name}: {method} without each of its clusters"
     expanded = study.model_copy(update={"name": name, "title": title, "methods": [base, *others]})
-    return parse(StudyConfig, yaml.safe_load(to_yaml(expanded)), name)
+    return parse(StudyConfig, parse_yaml(to_yaml(expanded), name), name)
 
 
 def left_out(study: StudyConfig, method: str) -> dict[int, str]:

@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset, Features, Value
 
 from metapt_explore.config import SourceConfig, TaskConfig
+from metapt_explore.config.label_values import class_of_values
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.texts.normalise import comparison_key
 from metapt_explore.texts.rows import TextInput, duplicate_key
@@ -25,8 +26,8 @@ def read_rows(
     """Reads text and class name; rows without text or label are counted and left out."""
     if source.starter is None and source.columns.label is None:
         raise UserError(f"Task '{task.name}': {source.name} needs a label column; set `columns: {{label: ...}}`.")
-    names = {label.value: name for name, label in task.labels.items()}
     loaded = load_source(source)
+    names = class_of_values(task.labels, filter(None, loaded["label"]))
     rows: list[Row] = []
     texts: list[TextInput] = list(loaded["text"])
     if task.pairs:
@@ -38,7 +39,7 @@ def read_rows(
         if value not in names:
             raise UserError(
                 f"Task '{task.name}': row {number} of {source.name} has the label '{value}', which the task file does "
-                f"not know. {nearest(value, names)}"
+                f"not know. {nearest(value, [label.value for label in task.labels.values()])}"
             )
         if not all(part.strip() for part in ([text] if isinstance(text, str) else text)):
             dropped["blank"] += 1

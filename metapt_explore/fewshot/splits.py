@@ -113,6 +113,7 @@ def _sampled(
     candidates: dict[str, list[Row]] = {}
     pool: dict[str, list[Row]] = {}
     for label, rows in by_class.items():
+        _some(task, where, label, len(rows))
         if len(rows) < 2 * shots + 1:
             raise UserError(
                 f"Task '{task.name}': class '{label}' of {where} has {len(rows)} usable rows, but {shots} shots need "
@@ -206,7 +207,16 @@ def _first(task: TaskConfig, source: SourceConfig, data_seed: int, shots: int, d
     return chosen
 
 
+def _some(task: TaskConfig, where: str, label: str, rows: int) -> None:
+    if not rows:
+        raise UserError(
+            f"Task '{task.name}': no usable row of {where} has the label '{task.labels[label].value}' of the class "
+            f"'{label}'. Correct `labels.{label}.value` in the task file, or take the class out."
+        )
+
+
 def _enough(task: TaskConfig, where: str, label: str, rows: int, shots: int) -> None:
+    _some(task, where, label, rows)
     if rows < shots:
         raise UserError(
             f"Task '{task.name}': class '{label}' of {where} has {rows} rows, but {shots} shots are asked for. "

@@ -15,6 +15,7 @@ from metapt_explore.clusters.describe import describe
 from metapt_explore.clusters.edit import apply_edits, kmeans_cut
 from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.config import ClusterEdit, ClusteringConfig, StudyConfig
+from metapt_explore.config.label_values import class_of_values
 from metapt_explore.errors import UserError
 from metapt_explore.pages import drawing, messages
 from metapt_explore.runs.artifact import Artifact
@@ -145,8 +146,8 @@ def _edited(
     classes = None
     if "labels" in (_summary["clusters"] or [{}])[0] or found_labels is not None:
         # Labels that were found are names of classes already; those of the data are values that stand for one.
-        by_value = {label.value: name for name, label in _config.auxiliary_tasks.labels.items()}
         own = list(_written["label"])
+        by_value = class_of_values(_config.auxiliary_tasks.labels, filter(None, own))
         classes = own if found_labels is not None else [by_value.get(value) for value in own]
     clusters = describe(labels, strength, _written["text"].tolist(), made.names, classes)
     return _points.assign(cluster=labels), clusters

@@ -57,7 +57,7 @@ def family_of(folder: Path, config: ModelConfig) -> Family:
     file = folder / "config.json"
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"The model '{config.name}' in {folder} cannot be loaded: {error}") from None
     if config.family is not None:
         return config.family

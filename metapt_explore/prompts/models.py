@@ -84,8 +84,8 @@ def content_hash(folder: Path) -> str:
     known: dict[str, str] = {}
     if memory.exists():
         try:
-            known = json.loads(memory.read_text(encoding="utf-8"))
-        except json.JSONDecodeError:
+            known = dict(json.loads(memory.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
             known = {}
     parts, changed = [], False
     for file in sorted(folder.iterdir()):

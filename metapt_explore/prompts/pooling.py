@@ -152,5 +152,5 @@ def _read(file: Path, name: str) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"The encoder '{name}': {file} cannot be read ({error}).") from None

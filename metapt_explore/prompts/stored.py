@@ -195,7 +195,7 @@ def _adapter_settings(config: Path, where: str) -> dict[str, Any]:
         settings = json.loads(config.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{where}: {config.parent} holds no PEFT adapter: {config.name} is missing.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise UserError(f"{where}: {config} cannot be read as JSON ({error}).") from None
     if not isinstance(settings, dict):
         raise UserError(f"{where}: {config} must hold a JSON object.")

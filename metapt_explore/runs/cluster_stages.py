@@ -10,6 +10,7 @@ import pandas as pd
 from metapt_explore.clusters.auxiliary import AuxiliaryTasks, auxiliary_tasks
 from metapt_explore.clusters.cluster_tasks import cluster_tasks
 from metapt_explore.config import StudyConfig
+from metapt_explore.config.label_values import check_values
 from metapt_explore.errors import UserError
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage
 from metapt_explore.runs.data_stages import Recipe
@@ -119,7 +120,7 @@ def labelled_classes(study: StudyConfig, texts: Artifact, found_labels: Artifact
     """Class of each text, None where it has none.
 
     Raises:
-        UserError: Where no text has one, saying why.
+        UserError: Where no text has one, or a class has no text at all, saying why.
     """
     rows = texts.table("texts")
     classes = row_classes(study, texts, found_labels)
@@ -136,6 +137,11 @@ def labelled_classes(study: StudyConfig, texts: Artifact, found_labels: Artifact
         raise UserError(
             f"{study.texts.name}: no label of the texts ({', '.join(found)}) is among auxiliary_tasks.labels "
             f"({', '.join(values)})."
+        )
+    if found_labels is None:
+        # Without rows of every class no cluster could become a task, whatever is clustered.
+        check_values(
+            study.auxiliary_tasks.labels, texts.summary["report"]["labels"], study.texts.name, "auxiliary_tasks.labels"
         )
     return classes
 

@@ -46,7 +46,7 @@ def read_json(path: Path) -> Any:
     """Reads JSON; None where the file is missing or damaged (a damaged artifact is made again)."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
 
 
@@ -83,6 +83,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     for line in content.splitlines():
         try:
             records.append(json.loads(line))
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
     return records

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from metapt_explore.config import ClusterEdit, ClusteringConfig, MethodConfig, StudyConfig, parse, to_yaml
+from metapt_explore.config.reading import parse_yaml
 from metapt_explore.config.sweep import COUNTED
 from metapt_explore.errors import UserError
 
@@ -71,7 +70,7 @@ def with_edited_clustering(
         clusterings.append(ClusteringConfig(name=chance, algorithm="random_groups", like=name))
         methods.append(_like(pattern, f"MetaPT {chance}", chance, methods))
     grown = study.model_copy(update={"clusterings": clusterings, "methods": methods})
-    return parse(StudyConfig, yaml.safe_load(to_yaml(grown)), study.name)
+    return parse(StudyConfig, parse_yaml(to_yaml(grown), study.name), study.name)
 
 
 def with_method(study: StudyConfig, method: Mapping[str, Any]) -> StudyConfig:
@@ -91,7 +90,7 @@ def with_method(study: StudyConfig, method: Mapping[str, Any]) -> StudyConfig:
     taken = [*(entry.name for entry in study.methods), *(entry.name for entry in study.baselines)]
     if method.get("name") in taken:
         raise UserError(f"The study has a method '{method['name']}' already; give this one another name.")
-    tree = yaml.safe_load(to_yaml(study))
+    tree = parse_yaml(to_yaml(study), study.name)
     return parse(
         StudyConfig, {**tree, "methods": [*tree.get("methods", []), dict(method)]}, f"method '{method.get('name')}'"
     )
@@ -126,7 +125,7 @@ def with_sweep(study: StudyConfig, base: str, counts: Sequence[int], pretrain: b
         for name in new:
             methods.append(_like(pattern, f"MetaPT {name}", name, methods))
     grown = study.model_copy(update={"clusterings": [*study.clusterings, *added], "methods": methods})
-    return parse(StudyConfig, yaml.safe_load(to_yaml(grown)), study.name)
+    return parse(StudyConfig, parse_yaml(to_yaml(grown), study.name), study.name)
 
 
 def _like(pattern: MethodConfig, name: str, clustering: str, methods: Sequence[MethodConfig]) -> MethodConfig:

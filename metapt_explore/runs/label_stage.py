@@ -10,6 +10,7 @@ import pandas as pd
 
 from metapt_explore.checkpoints import KeptRows
 from metapt_explore.config import LabellingConfig, StudyConfig
+from metapt_explore.config.label_values import class_of_values
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.backbone import Backbone
 from metapt_explore.prompts.reader import words_key
@@ -26,8 +27,9 @@ def row_classes(study: StudyConfig, texts: Artifact, labels: Artifact | None) ->
     """Class name of each pre-training text, None for an unlabelled one: as found, or by the data's own labels."""
     if labels is not None:
         return [name if isinstance(name, str) else None for name in labels.table("labels")["class"]]
-    by_value = {label.value: name for name, label in study.auxiliary_tasks.labels.items()}
-    return [by_value.get(value) for value in texts.table("texts")["label"]]
+    values = [value if isinstance(value, str) else None for value in texts.table("texts")["label"]]
+    by_value = class_of_values(study.auxiliary_tasks.labels, filter(None, values))
+    return [by_value.get(value or "") for value in values]
 
 
 def labels_recipe(
@@ -191,6 +193,7 @@ def _classifier(
     # Another data set may call classes by their names, where the study's own texts have numbers for them.
     known = {name: name for name in study.auxiliary_tasks.labels}
     known |= {label.value: name for name, label in study.auxiliary_tasks.labels.items()}
+    known |= class_of_values(study.auxiliary_tasks.labels, filter(None, frame["label"]))
     written = as_inputs(frame)
     names = [known.get(value) if isinstance(value, str) else None for value in frame["label"]]
     if not any(names):

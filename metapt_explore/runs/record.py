@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 
 from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
+from metapt_explore.config.reading import parse_yaml, read_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.runs.accounts import method_accounts
@@ -102,14 +103,14 @@ class Record:
         if not isinstance(facts, dict):
             raise UserError(f"{folder} holds no record of a study: record.json is missing or damaged.")
         try:
-            study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+            study = read_yaml(folder / "study.yaml")
             results, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("results", "curves"))
             more = {
                 name: pd.read_parquet(file) if (file := folder / f"{name}.parquet").exists() else pd.DataFrame()
                 for name in MORE_TABLES
             }
             return cls(study=study, results=results, curves=curves, **more, **facts)
-        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise UserError(f"The record in {folder} is damaged: {error}") from None
 
 
@@ -120,7 +121,7 @@ def scores_of(workspace: Workspace, name: str) -> Record:
         UserError: Where the workspace has no such study.
     """
     config = workspace.study_config(name)
-    study = _portable(yaml.safe_load(to_yaml(config, brief=True)))
+    study = _portable(parse_yaml(to_yaml(config, brief=True), name))
     return Record(name, config.title, study, results_table(workspace, name), pd.DataFrame())
 
 
@@ -143,7 +144,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
     return Record(
         name=name,
         title=config.title,
-        study=_portable(yaml.safe_load(to_yaml(config, brief=True))),
+        study=_portable(parse_yaml(to_yaml(config, brief=True), name)),
         results=results_table(workspace, name),
         curves=curves_table(workspace, name),
         accounts=method_accounts(workspace, config),

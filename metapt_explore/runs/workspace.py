@@ -159,6 +159,7 @@ class Workspace:
         Raises:
             UserError: Where another process is running a study of that name with other settings.
         """
+        self._refuse_another_case(config.name)
         folder = self.study_folder(config.name)
         new = to_yaml(config)
         file = folder / "study.yaml"
@@ -194,6 +195,17 @@ class Workspace:
         write_bytes(file, new.encode())
         if content is not None:
             write_json(folder / "tasks.json", content)
+
+    def _refuse_another_case(self, name: str) -> None:
+        """Refuses a new study whose name differs in case only: on many disks its folder would be the other one's."""
+        folder = self.folder / "studies"
+        there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        alike = [other for other in there if other.lower() == name.lower()]
+        if alike and name not in alike:
+            raise UserError(
+                f"The workspace {self.folder} has a study '{alike[0]}' already, and '{name}' differs from it in case "
+                "only, which not every disk tells apart: give yours another name."
+            )
 
     def _forget_methods(self, config: StudyConfig) -> None:
         """Takes off the list what is of methods that the study has no more: somebody took them out of its file here."""

@@ -130,7 +130,7 @@ def test_questions_are_answered_in_the_terminal(tmp_path: Path, monkeypatch: pyt
     from metapt_explore.task_terminal import new_task_in_terminal
 
     answers = iter(["bad", "great"])
-    monkeypatch.setattr("typer.prompt", lambda question, default=None: next(answers))
+    monkeypatch.setattr("typer.prompt", lambda question, default=None, show_default=True: next(answers))
     new_task_in_terminal(Wanted(file), tmp_path / "t.yaml", ask=True)
     assert list(load_task(tmp_path / "t.yaml").labels) == ["bad", "great"]
 

@@ -1,0 +1,101 @@
+"""Which class a row of the data is of: by the value in its label column, however that is written.
+
+One file says 1, another 1.0; one program writes True, another true. A task file's `value` means all of them, unless the
+task tells them apart. What matches nothing is named here, for everything that reads labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from metapt_explore.errors import UserError, nearest, shortened
+
+if TYPE_CHECKING:
+    from metapt_explore.config.task import Label
+
+_DECIMAL = re.compile(r"[-+]?\d+\.\d*")
+#: Values that a message lists.
+SHOWN = 8
+
+
+def value_key(value: str) -> str:
+    """What the spellings of one value have in common.
+
+    Example:
+        >>> value_key("1.0"), value_key("1.50"), value_key("TRUE"), value_key("010"), value_key("Sport")
+        ('1', '1.5', 'true', '010', 'Sport')
+    """
+    if value.lower() in ("true", "false"):
+        return value.lower()
+    return value.rstrip("0").rstrip(".") if _DECIMAL.fullmatch(value) else value
+
+
+def class_of_values(labels: Mapping[str, Label], found: Iterable[str]) -> dict[str, str]:
+    """The class of each value of the data; values of no class are left out.
+
+    A value that is written as in the task is of that class. One that is written otherwise (1.0 for 1) is of the class
+    whose value is nowhere written as in the task.
+
+    Args:
+        labels: The classes of a task, by name.
+        found: Values of the label column.
+
+    Example:
+        >>> from metapt_explore.config import LabelsConfig
+        >>> labels = LabelsConfig(labels={"bad": {"value": "0", "word": "bad"}, "good": {"value": "1", "word": "good"}})
+        >>> class_of_values(labels.labels, ["0", "1.0", "2"])
+        {'0': 'bad', '1.0': 'good'}
+    """
+    values = sorted(set(found))
+    exact = {label.value: name for name, label in labels.items()}
+    alike: dict[str, list[str]] = {}
+    for name, label in labels.items():
+        alike.setdefault(value_key(label.value), []).append(name)
+    there = {exact[value] for value in values if value in exact}
+    classes = {}
+    for value in values:
+        names = [exact[value]] if value in exact else alike.get(value_key(value), [])
+        if len(names) == 1 and (value in exact or names[0] not in there):
+            classes[value] = names[0]
+    return classes
+
+
+def unmatched(labels: Mapping[str, Label], found: Iterable[str]) -> dict[str, str]:
+    """Classes of which the data have no row, with the values that they are looked for by.
+
+    Args:
+        labels: The classes by name.
+        found: Values of the label column.
+    """
+    there = set(class_of_values(labels, found).values())
+    return {name: label.value for name, label in labels.items() if name not in there}
+
+
+def check_values(labels: Mapping[str, Label], found: Iterable[str], where: str, key: str) -> None:
+    """Refuses a class whose value matches nothing in the data.
+
+    Args:
+        labels: The classes by name.
+        found: Values of the label column.
+        where: The file or source.
+        key: Where the classes are written: ``auxiliary_tasks.labels``, ``task 'mood': labels``.
+
+    Raises:
+        UserError: Naming the class, its value and the values that there are.
+    """
+    values = sorted(set(found))
+    missing = unmatched(labels, values)
+    if not missing:
+        return
+    name, value = next(iter(missing.items()))
+    rest = len(missing) - 1
+    more = f" (nor those of {rest:,} more class{'es' * (rest > 1)})" if rest else ""
+    listed = ", ".join(f"'{shortened(each)}'" for each in values[:SHOWN]) or "none"
+    listed += f" and {len(values) - SHOWN:,} more" if len(values) > SHOWN else ""
+    close = nearest(value, values).partition("Valid:")[0] if values else ""
+    raise UserError(
+        f"{key}: no row of {where} has the label '{shortened(value)}' of the class '{shortened(name)}'{more}. Labels "
+        f"there: {listed}. {close}Correct the class's `value` (in quotes), or take the class out."
+    )

@@ -1,0 +1,59 @@
+"""Which names and texts a study may have: one check for what becomes a folder, one for what tables and keys hold."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from metapt_explore.config.limits import LONGEST_NAME, LONGEST_TEXT
+
+#: Control characters, line ends, and characters that turn the order of what is read around.
+HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+#: Names that Windows keeps for devices, whatever their ending.
+RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{of}{n}" for of in ("com", "lpt") for n in range(1, 10))])
+#: Letters of other scripts are left out: they are written in several ways, and file systems differ in which is which.
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def check_name(name: str) -> str:
+    """Refuses a name that tables, messages and addresses cannot show in one line.
+
+    Raises:
+        ValueError: Saying what is wrong with it.
+    """
+    if not name.strip():
+        raise ValueError("is blank; a name is expected")
+    if name != name.strip():
+        raise ValueError("a name begins or ends with a space")
+    if found := HIDDEN.search(name):
+        raise ValueError(f"a name holds the control character U+{ord(found[0]):04X}")
+    return name
+
+
+def check_folder_name(name: str) -> str:
+    """Refuses a name that is no folder's on every machine.
+
+    Raises:
+        ValueError: Saying what is wrong with it.
+
+    Example:
+        >>> check_folder_name("reviews-2024.1")
+        'reviews-2024.1'
+    """
+    if not PLAIN.fullmatch(name):
+        raise ValueError("a name has the letters A to Z, digits, and . _ - after the first character: it is a folder's")
+    if name.endswith("."):
+        raise ValueError("a name that is a folder's does not end with a full stop")
+    if name.split(".")[0].lower() in RESERVED:
+        raise ValueError(f"Windows keeps the name '{name.split('.')[0]}' for a device; choose another")
+    return name
+
+
+Name = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(check_name)]
+"""What a method, a clustering, a baseline or a task is called."""
+FolderName = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(check_folder_name)]
+"""What a study is called."""
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+"""A template, a word, a description."""
