@@ -28,13 +28,12 @@ def _several() -> None:
 
 @data_app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(help="CSV, TSV, JSON, JSONL, Parquet or Excel; train, dev and test together.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV, TSV, JSON, JSONL, Parquet or Excel; train, dev and test together.")
+    ],
     text: TextOption = None,
     text_pair: PairOption = None,
-    label: KeepMissingOption = Annotated[
-    bool, typer.Option("--keep-missing", help="Take labels and texts such as 'nan', 'None' or '-' as what they say.")
-]
-LabelOption = None,
+    label: LabelOption = None,
     group: Annotated[str | None, typer.Option(help="Column of known groups (default: guessed).")] = None,
     task: Annotated[str | None, typer.Option(help="A task whose data it is: its name or YAML file.")] = None,
     against: Annotated[Path | None, typer.Option(help="Pre-training texts: which rows are among them?")] = None,
@@ -63,10 +62,7 @@ def new(
     dev: Annotated[Path | None, typer.Option(help="The dev rows, likewise.")] = None,
     text: TextOption = None,
     text_pair: PairOption = None,
-    label: KeepMissingOption = Annotated[
-    bool, typer.Option("--keep-missing", help="Take labels and texts such as 'nan', 'None' or '-' as what they say.")
-]
-LabelOption = None,
+    label: LabelOption = None,
     word: Annotated[
         list[str] | None, typer.Option(help="VALUE=WORD: the word that stands for a label; as often as needed.")
     ] = None,
