@@ -41,7 +41,7 @@ def check_labels(rows: Rows, task: TaskConfig | None) -> list[Finding]:
     for word in sorted(missing):
         where = rows.with_label(word)
         said = f"{have(len(where))} the label '{word}', which usually means that there is none."
-        mend = "--fix leaves the label out, `metapt task new` makes no class of it; with --keep-missing both take it as one."
+        mend = "--fix leaves it out, `metapt task new` makes no class of it; with --keep-missing both take it as one."
         found.append(Finding("warning", "missing words", said, mend, where))
     names = set(rows.places) - {""} - missing
     if len(names) <= MOST_SPELLINGS:

@@ -27,10 +27,10 @@ KINDS = {".csv": ",", ".tsv": "\t"}
 def write_mended(rows: Rows, out: Path, task: TaskConfig | None = None, keep_missing: bool = False) -> Counter[str]:
     """Writes the rows that a study would use, with all their columns.
 
-    Left out are blank rows, rows whose text is a word such as "nan", later copies of a text, every row of a text that has
-    several labels, and rows whose text or label is a list or an object. Of labels that differ in spaces, case or the way
-    a number is written the commonest is written, and none for a word such as "nan"; nothing else is changed. Rows that
-    could not be read are not there to be written.
+    Left out are blank rows, rows whose text is a word such as "nan", later copies of a text, every row of a text that
+    has several labels, and rows whose text or label is a list or an object. Of labels that differ in spaces, case or
+    the way a number is written the commonest is written, and none for a word such as "nan"; nothing else is changed.
+    Rows that could not be read are not there to be written.
 
     Args:
         rows: The rows.
@@ -145,8 +145,8 @@ def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], out: Path, ta
                 return content
             problem = _say(bad[0]) if bad else problem
     raise UserError(
-        f"{rows.raw.path}: --fix cannot mend all of it, and does not write {out}. Left would be: {problem} Mend that by "
-        "hand first, or write another kind of file (.csv, .jsonl)."
+        f"{rows.raw.path}: --fix cannot mend all of it, and does not write {out}. Left would be: {problem} Mend that "
+        "by hand first, or write another kind of file (.csv, .jsonl)."
     )
 
 

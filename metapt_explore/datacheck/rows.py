@@ -99,15 +99,8 @@ def _values(rows: Rows) -> list[Finding]:
         nested = rows.at(lambda place, cells=table[name]: isinstance(cells[place], NESTED))  # type: ignore[misc]
         if nested:
             said = f"{have(len(nested))} a list, an object or bytes in '{name}', where a text or a number is expected."
-            found.append(
-                Finding(
-                    "error",
-                    "nested",
-                    said,
-                    "Write what is meant as a text of its own; --fix leaves such rows out.",
-                    nested,
-                )
-            )
+            mend = "Write what is meant as a text of its own; --fix leaves such rows out."
+            found.append(Finding("error", "nested", said, mend, nested))
         half = rows.at(lambda place, cells=table[name]: _half(cells[place]))  # type: ignore[misc]
         if half:
             said = f"{have(len(half))} half a character in '{name}' (an emoji that was cut)."
@@ -131,8 +124,8 @@ def _texts(rows: Rows) -> list[Finding]:
     of = "one of its two texts" if rows.columns.text_pair else "text"
     tell("warning", "blank", blank, f"{have(len(blank))} no {of}; studies leave such rows out and count them.",
          "Nothing need be done; more of them than expected may mean another text column (--text).")  # fmt: skip
-    words = rows.at(rows.says_nothing)
-    tell("warning", "missing words", words, f"{have(len(words))} a word such as 'nan' or '-' for a text, which usually "
+    empty = rows.at(rows.says_nothing)
+    tell("warning", "missing words", empty, f"{have(len(empty))} a word such as 'nan' or '-' for a text, which usually "
          "means that there is none.",
          "Studies read it as a text; --fix leaves such rows out (--keep-missing keeps them).")  # fmt: skip
     control = rows.at(lambda place: CONTROL.search(written[place]) is not None)

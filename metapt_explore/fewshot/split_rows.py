@@ -45,8 +45,8 @@ def read_rows(
             continue
         if value not in names:
             raise UserError(
-                f"Task '{task.name}': row {number} of {source.name} has the label '{shown(value)}', which the task file "
-                f"does not know. {nearest(value, names)}"
+                f"Task '{task.name}': row {number} of {source.name} has the label '{shown(value)}', which the task "
+                f"file does not know. {nearest(value, names)}"
             )
         if not all(part.strip() for part in ([text] if isinstance(text, str) else text)):
             dropped["blank"] += 1

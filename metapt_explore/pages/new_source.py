@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import Columns, SourceConfig
-from metapt_explore.pages import drawing
+from metapt_explore.pages import drawing, messages
 from metapt_explore.runs.new_study import keep_upload
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.texts.file_content import PACKED, SUFFIXES
 from metapt_explore.texts.guess import guess_columns
 
 KINDS = ("a file of mine", "a packaged set", "a data set on the hub")
@@ -23,8 +24,8 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
     """The source that is named; None as long as none is."""
     if kind == KINDS[0]:
         upload = st.file_uploader(
-            "CSV, TSV, JSONL or Parquet; it stays on this machine",
-            type=["csv", "tsv", "jsonl", "parquet"],
+            "CSV, TSV, JSON, JSONL, Parquet or Excel; it stays on this machine",
+            type=[suffix.removeprefix(".") for suffix in (*SUFFIXES, *PACKED)],
             key="upload",
         )
         path = st.text_input("Or its path on the machine where this server runs", key="new_path").strip()
@@ -56,21 +57,27 @@ def stamp(source: SourceConfig) -> float:
     return file.stat().st_mtime if file is not None and file.exists() else 0.0
 
 
-@st.cache_resource(max_entries=2, show_spinner="Reading …")
 def table_of(source: str, stamp: float) -> dict[str, list[Any]]:
     """All columns of a source; of a hub data set or a packaged one, those that it has."""
+    return _read(source, stamp)[0]
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading …")
+def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """All columns of a source, and what was odd about its file and is taken care of."""
     from metapt_explore.texts.hub_data import read_hub
     from metapt_explore.texts.starter import read_starter
-    from metapt_explore.texts.table_files import read_table
+    from metapt_explore.texts.table_files import read_sound
 
     found = SourceConfig.model_validate_json(source)
     if found.file is not None:
-        return read_table(Path(found.file))
+        raw = read_sound(Path(found.file))
+        return raw.table, tuple(finding.said for finding in raw.findings)
     if found.starter is not None:
         frame = read_starter(found.starter)
-        return {str(name): frame[name].tolist() for name in frame.columns}
+        return {str(name): frame[name].tolist() for name in frame.columns}, ()
     rows = read_hub(found)
-    return {name: list(rows[name]) for name in rows.column_names}
+    return {name: list(rows[name]) for name in rows.column_names}, ()
 
 
 def choose_columns(table: dict[str, list[Any]], source: SourceConfig) -> Columns:
@@ -112,5 +119,7 @@ def _counted(source: str, stamp: float) -> dict[str, Any]:
 
 def report(source: SourceConfig) -> None:
     """Lengths, labels, duplicates and what is odd."""
+    for said in _read(source.model_copy(update={"columns": Columns()}).model_dump_json(), stamp(source))[1]:
+        st.caption(messages.plain(said))
     counted = _counted(source.model_dump_json(), stamp(source))
     drawing.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")

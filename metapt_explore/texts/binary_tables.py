@@ -37,8 +37,8 @@ def read_parquet(data: bytes, found: list[Finding]) -> Grid:
     size = sum(parts.row_group(place).total_byte_size for place in range(parts.num_row_groups))
     if size > MOST_BYTES or parts.num_rows * max(1, parts.num_columns) > MOST_CELLS:
         raise NoTable(
-            f"it holds {parts.num_rows:,} rows of {parts.num_columns:,} columns, {size / GIB:.1f} GiB unpacked; at most "
-            f"{MOST_CELLS:,} cells and {MOST_BYTES // GIB} GiB are read. Take some of its rows"
+            f"it holds {parts.num_rows:,} rows of {parts.num_columns:,} columns, {size / GIB:.1f} GiB unpacked; at "
+            f"most {MOST_CELLS:,} cells and {MOST_BYTES // GIB} GiB are read. Take some of its rows"
         )
     table = file.read()
     columns = []
@@ -83,8 +83,8 @@ def read_workbook(data: bytes, found: list[Finding]) -> Grid:
         import openpyxl
     except ImportError:
         raise NoTable(
-            'Excel workbooks are read by openpyxl, which is not installed: `pip install "metapt-explore[xlsx]"`, or save '
-            "the sheet as CSV"
+            "Excel workbooks are read by openpyxl, which is not installed: `pip install openpyxl` "
+            "(metapt-explore's extra `xlsx`), or save the sheet as CSV"
         ) from None
     # Values as they were last computed, row by row.
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)

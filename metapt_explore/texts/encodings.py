@@ -59,10 +59,11 @@ def decode(content: bytes, found: list[Finding], given: str = "") -> tuple[str, 
             return _wide(content, encoding.lower(), found)
         if start.count(0) > TOO_MANY_NULS * len(start):
             raise NoTable("it holds NUL bytes as no text does")
-    elif b"\x1b$" in content[:LOOKED_AT] and (named := chardet.detect(content)["encoding"]):
+    elif b"\x1b$" in content[:LOOKED_AT]:
         # ISO 2022, which switches between alphabets by codes of plain ASCII.
-        if named.lower().startswith("iso-2022") or named.lower().startswith("iso2022"):
-            return _wide(content, named.lower(), found)
+        named = (chardet.detect(content)["encoding"] or "").lower()
+        if named.startswith(("iso-2022", "iso2022")):
+            return _wide(content, named, found)
     try:
         return content.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:

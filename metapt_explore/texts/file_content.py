@@ -73,8 +73,8 @@ def existing(path: Path) -> Path:
     """The path, where a file is there that can be read as a whole.
 
     Raises:
-        UserError: Where none is (names the nearest one beside it), where it is a folder, a device or a pipe, or where it
-            is too large.
+        UserError: Where none is (names the nearest one beside it), where it is a folder, a device or a pipe, or where
+            it is too large.
     """
     try:
         found = path.stat()
@@ -172,7 +172,7 @@ def _real_kind(path: Path, data: bytes, kind: str | None) -> str:
     return kind or ("jsonl" if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else "csv")
 
 
-def _unpacked(path: Path, packed: IO[bytes], size: int) -> bytes:
+def _unpacked(path: Path, packed: IO[bytes] | gzip.GzipFile, size: int) -> bytes:
     """All of a packed stream, up to the limits."""
     most = min(MOST_BYTES, max(FREE_BYTES, MOST_TIMES * size))
     data = packed.read(most + 1)
@@ -183,8 +183,8 @@ def _unpacked(path: Path, packed: IO[bytes], size: int) -> bytes:
 
 def _bomb(path: Path, most: int) -> UserError:
     return UserError(
-        f"{path} unpacks to more than {most / 2**20:,.0f} MiB; at most {MOST_BYTES // GIB} GiB and {MOST_TIMES} times the "
-        "packed size are read. Unpack it yourself and look at it, or take some of its rows."
+        f"{path} unpacks to more than {most / 2**20:,.0f} MiB; at most {MOST_BYTES // GIB} GiB and {MOST_TIMES} times "
+        "the packed size are read. Unpack it yourself and look at it, or take some of its rows."
     )
 
 

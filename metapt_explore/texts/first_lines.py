@@ -74,9 +74,9 @@ def _choose(lines: Sequence[str], first: int, expected: str, separators: Sequenc
         (place > first, rank, mark) for rank, (mark, place) in enumerate(starts.items()) if place is not None
     )
     if not fitting:
-        place = _below_comments(lines, first)
-        _tell_skipped(lines, first, place, found)
-        return Start(place, expected)
+        alone = _below_comments(lines, first)
+        _tell_skipped(lines, first, alone, found)
+        return Start(alone, expected)
     _, _, mark = fitting[0]
     place = starts[mark]
     assert place is not None
@@ -115,9 +115,10 @@ def _header(lines: Sequence[str], first: int, separator: str) -> int | None:
         above = [cells for _, cells in records[:place]]
         comments = all(cells[0].lstrip().startswith("#") for cells in above)
         titles = all(sum(bool(cell.strip()) for cell in cells) <= 1 for cells in above)
-        if (comments or titles) and _could_be_names(fields) and _fits(fields, records[place + 1 :]):
-            if not fields[0].lstrip().startswith("#") and _telling(fields, records[place + 1 :]):
-                return line
+        below = records[place + 1 :]
+        names = _could_be_names(fields) and not fields[0].lstrip().startswith("#")
+        if (comments or titles) and names and _fits(fields, below) and _telling(fields, below):
+            return line
     return None
 
 

@@ -95,7 +95,7 @@ def _list_in(tree: Any, found: list[Finding]) -> list[Any]:
         lengths = {None if values is None else len(values) for values in columns.values()}
         if len(lengths) == 1 and None not in lengths:
             found.append(Finding("note", "JSON columns", "The file holds its table by columns; it is read so."))
-            return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]  # type: ignore[arg-type]
+            return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     raise NoTable(f"a list of objects is expected, or an object that holds one. {ONE_ROW}")
 
 

@@ -6,8 +6,7 @@ from collections.abc import Collection
 
 #: Compared without case.
 MISSING_WORDS = frozenset(
-    ("nan", "none", "null", "n/a", "na", "nat", "<na>", "-", "--", "?")
-    + ("#n/a", "#na", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!")
+    "nan none null n/a na nat <na> - -- ? #n/a #na #value! #ref! #name? #div/0! #null! #num!".split()
 )
 
 

@@ -56,8 +56,8 @@ def read_raw(path: Path, encoding: str = "") -> RawTable:
     """Reads a file of rows as far as it goes.
 
     Args:
-        path: CSV, TSV, JSON, JSONL, Parquet or an Excel workbook, also packed; its first bytes say which, and where they
-            do not, its suffix.
+        path: CSV, TSV, JSON, JSONL, Parquet or an Excel workbook, also packed; its first bytes say which, and where
+            they do not, its suffix.
         encoding: How its text is written; told from its bytes where empty.
 
     Raises:
