@@ -219,8 +219,8 @@ def check_parts(parts: Mapping[str, Rows]) -> list[Finding]:
             missing = sorted(set(parts[one].places) - set(parts[two].places) - {""})
             if missing:
                 lines = _sorted(parts[one], [place for label in missing for place in parts[one].places[label]])
-                shown = ", ".join(f"'{shown(label)}'" for label in missing[:5]) + (" …" if len(missing) > 5 else "")
-                said = f"{have(len(lines))} a label in {one} that {two} has not: {shown}."
+                listed = ", ".join(f"'{shown(label)}'" for label in missing[:5]) + (" …" if len(missing) > 5 else "")
+                said = f"{have(len(lines))} a label in {one} that {two} has not: {listed}."
                 mend = f"Give {two} rows of it, or take the class out of both."
                 found.append(Finding(level, "unseen label", said, mend, lines))  # type: ignore[arg-type]
     return found

@@ -31,7 +31,7 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
         path = st.text_input("Or its path on the machine where this server runs", key="new_path").strip()
         if upload is not None:
             return SourceConfig(file=str(keep_upload(workspace, upload.name, upload.getvalue())))
-        return SourceConfig(file=str(Path(path).expanduser().resolve())) if path else None
+        return SourceConfig(file=_whole_path(path)) if path else None
     if kind == KINDS[1]:
         from metapt_explore.texts.starter import installed_sets, starter_sets
 
@@ -51,10 +51,19 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
     return SourceConfig(hub=name, subset=subset or None, split=split or "train") if name else None
 
 
+def _whole_path(written: str) -> str:
+    try:
+        return str(Path(written).expanduser().resolve())
+    except (OSError, ValueError, RuntimeError):  # no such user, a loop of links: whoever reads it says so
+        return written
+
+
 def stamp(source: SourceConfig) -> float:
     """Changes when a file does."""
-    file = Path(source.file) if source.file else None
-    return file.stat().st_mtime if file is not None and file.exists() else 0.0
+    try:
+        return Path(source.file).stat().st_mtime if source.file else 0.0
+    except (OSError, ValueError):  # whoever reads it says what is wrong
+        return 0.0
 
 
 def table_of(source: str, stamp: float) -> dict[str, list[Any]]:

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 #: Compared without case.
 MISSING_WORDS = frozenset(
-    "nan none null n/a na nat <na> - -- ? #n/a #na #value! #ref! #name? #div/0! #null! #num!".split()
-)
+    ("nan", "none", "null", "n/a", "na", "nat", "<na>", "-", "--", "?", "#n/a", "#na", "#value!")
+) | {"#ref!", "#name?", "#div/0!", "#null!", "#num!"}
 
 
 def reads_as_missing(text: str) -> bool:

@@ -14,7 +14,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.texts.delimited import Grid, read_delimited
 from metapt_explore.texts.encodings import decode
 from metapt_explore.texts.file_content import SAY_KINDS, Content, read_content
-from metapt_explore.texts.finding import Finding, NoTable
+from metapt_explore.texts.finding import Finding, NoTable, say_rows
 from metapt_explore.texts.json_rows import read_json
 from metapt_explore.texts.shown import shown
 
@@ -118,9 +118,13 @@ def _read(path: Path, content: Content, given: str) -> RawTable:
     if len(columns) > MOST_COLUMNS:
         raise UserError(f"{path} has {len(columns):,} columns; a table of at most {MOST_COLUMNS:,} is read.")
     if not rows or not columns:
-        why = next((f" {finding.said}" for finding in found if finding.level == "error"), "")
+        why = next((f" {_with_place(finding, noun)}" for finding in found if finding.level == "error"), "")
         raise UserError(f"{path} holds no rows that can be read.{why}")
     return RawTable(path, columns, rows, lines, encoding, separator, tuple(found), noun)
+
+
+def _with_place(finding: Finding, noun: str) -> str:
+    return f"{finding.said} ({say_rows(finding.rows, noun)})" if finding.rows else finding.said
 
 
 def _holds_objects(text: str) -> bool:
