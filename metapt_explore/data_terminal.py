@@ -15,6 +15,7 @@ from metapt_explore.datacheck.check import Checked, check_files
 from metapt_explore.datacheck.mend import write_mended
 from metapt_explore.errors import UserError
 from metapt_explore.texts.finding import Finding, say_rows, worst
+from metapt_explore.texts.header import SURROGATE
 from metapt_explore.texts.shown import shown as shown_text
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
@@ -49,9 +50,10 @@ def check_in_terminal(
     checked, together = check_files(files, columns, whose, against, encoding)
     if as_json:
         for each in checked:
-            typer.echo(json.dumps(each.as_dict(), ensure_ascii=False))
+            typer.echo(SURROGATE.sub("\ufffd", json.dumps(each.as_dict(), ensure_ascii=False)))
         if together:
-            typer.echo(json.dumps({"findings": [f.as_dict() for f in together]}, ensure_ascii=False))
+            said = json.dumps({"findings": [f.as_dict() for f in together]}, ensure_ascii=False)
+            typer.echo(SURROGATE.sub("\ufffd", said))
     else:
         for each in checked:
             _print_file(each)

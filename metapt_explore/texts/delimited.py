@@ -75,7 +75,7 @@ def _even_rows(
             long.append(line)
     if uneven:
         counts = ", ".join(str(count) for count in sorted(set(uneven.values()))[:5])
-        said = f"{have(len(uneven))} {counts} fields; the header names {width} columns."
+        said = f"{have(len(uneven))} {counts} fields; the header names {width} column{'s' if width != 1 else ''}."
         mend = "Quote texts that hold the separator or a line break."
         found.append(Finding("error", "fields", said, mend, tuple(uneven)))
     if trailing:
