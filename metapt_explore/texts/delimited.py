@@ -35,12 +35,12 @@ def read_delimited(text: str, expected: str, found: list[Finding]) -> tuple[Grid
     Raises:
         NoTable: Where there is not even a header.
     """
-    lines = hide_returns(lines_of(text))
+    lines, mark = hide_returns(lines_of(text))
     start = find_start(lines, expected, found)
     with long_fields():
-        records, broken = _records(lines, start.line, start.separator)
+        records, broken = _records(lines, start.line, start.separator, mark)
         if start.separator == "\t" and any('"' in line for line in lines):
-            records, broken = _without_quoting(lines, start.line, records, broken)
+            records, broken = _without_quoting(lines, start.line, mark, records, broken)
     if not records:
         raise NoTable("it holds no row that can be read; is it a text file with a header?")
     if broken:
@@ -88,14 +88,14 @@ def _even_rows(
 
 
 def _without_quoting(
-    lines: list[str], start: int, records: list[Record], broken: list[int]
+    lines: list[str], start: int, mark: str, records: list[Record], broken: list[int]
 ) -> tuple[list[Record], list[int]]:
     """Of the two customs for TSV, quoted as CSV is or no quoting at all (a '"' is a character), the one that fits.
 
     Where every line is a row as it stands, a '"' at the beginning of one text and at the end of a later one must not
     make one row of both.
     """
-    plain, none = _records(lines, start, "\t", csv.QUOTE_NONE)
+    plain, none = _records(lines, start, "\t", mark, csv.QUOTE_NONE)
     if none or not _even(plain):
         return records, broken
     return (plain, []) if broken or not _even(records) or len(plain) > len(records) else (records, broken)
@@ -106,7 +106,7 @@ def _even(records: Sequence[Record]) -> bool:
 
 
 def _records(
-    lines: list[str], start: int, separator: str, quoting: Any = csv.QUOTE_MINIMAL
+    lines: list[str], start: int, separator: str, mark: str, quoting: Any = csv.QUOTE_MINIMAL
 ) -> tuple[list[Record], list[int]]:
     """Rows with their first and last line; and first lines of those that cannot be read, each left at its own line."""
     records: list[Record] = []
@@ -117,7 +117,7 @@ def _records(
         try:
             for fields in reader:
                 if fields:
-                    records.append((at + 1, show_returns(fields), start + reader.line_num))
+                    records.append((at + 1, show_returns(fields, mark), start + reader.line_num))
                 at = start + reader.line_num
             break
         except csv.Error:

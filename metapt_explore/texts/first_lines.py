@@ -21,8 +21,10 @@ SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bar
 PROBED_LINES = 30
 #: A title has at most so many lines.
 MOST_TITLE_LINES = 8
-#: Of Unicode's private use: stands for a carriage return inside a text while a table is taken apart.
-HIDDEN = "\ue00d"
+#: Of Unicode's private use: one that the file does not hold stands for a carriage return inside a text for a while.
+PRIVATE_USE = range(0xE00D, 0xF8FF)
+#: A carriage return that does not end a line.
+INNER_RETURN = re.compile(r"\r(?!\r*(?:\n|\Z))")
 SEP_LINE = re.compile(r'\s*"?\s*sep=(\\t|[^\w"\s]|\t)\s*"?[,;|\t\s]*', re.IGNORECASE)
 CUSTOMARY = frozenset(name for names in NAMES.values() for name in names)
 #: A longer cell is no name of a column.
@@ -203,17 +205,21 @@ def lines_of(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
-def hide_returns(lines: list[str]) -> list[str]:
-    r"""Lines whose "\r" stand for something else for a while, the ends of lines excepted.
+def hide_returns(lines: list[str]) -> tuple[list[str], str]:
+    r"""Lines whose "\r" stand for something else for a while, the ends of lines excepted; and what stands for it.
 
-    Tables that pandas wrote have them inside texts without quotation marks, where the csv module refuses them.
+    Tables that pandas wrote have them inside texts without quotation marks, where the csv module refuses them. Where
+    there are none, nothing stands for them ("").
     """
-    return [re.sub(r"\r(?!\r*(?:\n|\Z))", HIDDEN, line) if "\r" in line else line for line in lines]
+    if not any("\r" in line and INNER_RETURN.search(line) for line in lines):
+        return lines, ""
+    mark = next(letter for letter in map(chr, PRIVATE_USE) if not any(letter in line for line in lines))
+    return [INNER_RETURN.sub(mark, line) if "\r" in line else line for line in lines], mark
 
 
-def show_returns(fields: list[str]) -> list[str]:
+def show_returns(fields: list[str], mark: str) -> list[str]:
     """Fields of a row as they were before `hide_returns`."""
-    return [field.replace(HIDDEN, "\r") if HIDDEN in field else field for field in fields]
+    return [field.replace(mark, "\r") for field in fields] if mark else fields
 
 
 @contextmanager
