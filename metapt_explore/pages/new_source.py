@@ -14,6 +14,7 @@ from metapt_explore.runs.new_study import keep_upload
 from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.file_content import PACKED, SUFFIXES
 from metapt_explore.texts.guess import guess_columns
+from metapt_explore.texts.header import SURROGATE
 
 KINDS = ("a file of mine", "a packaged set", "a data set on the hub")
 NONE = "(none)"
@@ -81,7 +82,12 @@ def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, .
     found = SourceConfig.model_validate_json(source)
     if found.file is not None:
         raw = read_sound(Path(found.file))
-        return raw.table, tuple(finding.said for finding in raw.findings)
+        # Half characters no page can show; whoever loads the texts says where they are.
+        table = {
+            name: [SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in cells]
+            for name, cells in raw.table.items()
+        }
+        return table, tuple(finding.said for finding in raw.findings)
     if found.starter is not None:
         frame = read_starter(found.starter)
         return {str(name): frame[name].tolist() for name in frame.columns}, ()
