@@ -182,7 +182,7 @@ def _labels(checked: Checked, words: Mapping[str, str], without: set[str], ask: 
     for value in words:
         if value not in counts:
             raise UserError(f"--word {value}=…: no row has the label '{value}'. {nearest(value, counts)}")
-    guessed = guess_labels([label for label in checked.rows.labels if label.strip() not in without])
+    guessed = guess_labels([label for label in checked.rows.labels if label.strip() not in without], keep_missing=True)
     by_value = {entry["value"].strip(): (name.strip(), entry["word"]) for name, entry in guessed.items()}
     often = Counter(word for _, word in by_value.values())
     found: dict[str, Any] = {}

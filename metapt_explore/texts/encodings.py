@@ -74,7 +74,7 @@ def _as_given(content: bytes, found: list[Finding], given: str) -> tuple[str, st
     try:
         codec = codecs.lookup(given)
         text, _ = codec.decode(content, "replace")
-    except (LookupError, ValueError):
+    except Exception:  # each codec that is none of text has an error of its own
         raise NoTable(
             f"there is no encoding '{shown(given)}'; cp1252, shift_jis and gb18030 are names of some"
         ) from None

@@ -19,6 +19,8 @@ from metapt_explore.texts.guess import NAMES
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 #: Lines that are tried with each separator.
 PROBED_LINES = 30
+#: What a line without any cell that is filled consists of.
+BLANK = " \t\r\n,;|\ufeff"
 #: A title has at most so many lines.
 MOST_TITLE_LINES = 8
 #: Of Unicode's private use: one that the file does not hold stands for a carriage return inside a text for a while.
@@ -52,7 +54,7 @@ def find_start(lines: Sequence[str], expected: str, found: list[Finding]) -> Sta
         expected: The separator that the file's suffix says.
         found: What is odd is added to it.
     """
-    first = next((place for place, line in enumerate(lines) if line.strip(" \t\r\n,;|\ufeff")), 0)
+    first = next((place for place, line in enumerate(lines) if line.strip(BLANK)), 0)
     if first:
         many = "The first line is" if first == 1 else f"The first {first} lines are"
         found.append(Finding("note", "first lines", f"{many} blank; the table begins below."))
@@ -92,7 +94,7 @@ def _choose(lines: Sequence[str], first: int, expected: str, separators: Sequenc
 
 
 def _tell_skipped(lines: Sequence[str], first: int, header: int, found: list[Finding]) -> None:
-    skipped = [place for place in range(first, header) if lines[place].strip()]
+    skipped = [place for place in range(first, header) if lines[place].strip(BLANK)]
     if skipped:
         comments = all(lines[place].lstrip().startswith("#") for place in skipped)
         what = "comment" if comments else "title"
@@ -116,7 +118,7 @@ def _header(lines: Sequence[str], first: int, separator: str) -> int | None:
         line, fields = records[place]
         above = [cells for _, cells in records[:place]]
         comments = all(cells[0].lstrip().startswith("#") for cells in above)
-        titles = all(sum(bool(cell.strip()) for cell in cells) <= 1 for cells in above)
+        titles = all(sum(bool(cell.strip()) for cell in cells) <= 1 or _is_prose(cells) for cells in above)
         below = records[place + 1 :]
         names = _could_be_names(fields) and not fields[0].lstrip().startswith("#")
         if (comments or titles) and names and _fits(fields, below) and _telling(fields, below):
@@ -167,10 +169,18 @@ def _telling(fields: list[str], below: Sequence[tuple[int, list[str]]]) -> bool:
     return is_customary(fields) or (even and bool(below) and not any(cell.startswith(" ") for cell in fields))
 
 
+def _is_prose(cells: list[str]) -> bool:
+    return any(cell.startswith(" ") for cell in cells) and not is_customary(cells)
+
+
 def _is_title(top: list[str], below: list[str]) -> bool:
-    """Whether a line of the table's width is a title: one cell of many is filled, and the next line names columns."""
+    """Whether a line of the table's width is a title, and the next line names columns.
+
+    Of a title one cell is filled, or it is prose with a separator in it.
+    """
     filled = [cell for cell in top if cell.strip()]
-    return len(filled) == 1 < len(top) and not is_customary(filled) and _could_be_names(below) and is_customary(below)
+    title = len(filled) == 1 < len(top) or _is_prose(top)
+    return title and not is_customary(filled) and _could_be_names(below) and is_customary(below)
 
 
 def _is_comment(top: list[str], below: Sequence[tuple[int, list[str]]]) -> bool:

@@ -229,7 +229,7 @@ def test_what_is_odd_about_a_file_is_said(show: Open, tmp_path: Path, content: b
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("half.jsonl", b'{"text": "a \\ud83d film", "label": "\\ud83d"}\n{"text": "b c d", "label": "x"}\n', "half a character"),
+        ("half.jsonl", b'{"text": "a \\ud83d film", "label": "\\ud83d"}\n{"text": "b c"}\n', "half a character"),
         ("twice.csv", b"text,text,label\na fine film,b,good\n", "stands twice"),
         ("list.jsonl", b'{"text": ["a"], "label": {"a": 1}}\n{"text": ["b"], "label": null}\n', "holds a list"),
     ],

@@ -120,7 +120,7 @@ def test_a_title_or_a_comment_is_no_header(tmp_path: Path, content: str, lines: 
     "content",
     [
         "#,text,label\n1,a fine film,good\n2,a dull film,bad\n",  # a number column is no comment
-        "text\ngood, really good\nbad, very bad\nso, so\n",  # prose is no table below a title
+        "text\ngood, really good\nbad\nso, so\nand so on\n",  # prose is no table below a title
         "text\n# not a comment but a text\nanother text\n",
         "remarks\n#1\ntext\n",
     ],
@@ -172,7 +172,7 @@ def test_an_encoding_that_does_not_exist_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", CSV)
     with pytest.raises(UserError, match=r"a\.csv: there is no encoding 'klingon'"):
         read_raw(path, "klingon")
-    with pytest.raises(UserError, match="no encoding of text"):
+    with pytest.raises(UserError, match="there is no encoding 'base64'"):
         read_raw(path, "base64")
 
 
