@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from metapt_explore.texts.finding import Finding, NoTable, have
-from metapt_explore.texts.first_lines import find_start, hide_returns, lines_of, long_fields, show_returns
+from metapt_explore.texts.first_lines import find_start, hide_returns, long_fields, show_returns
 from metapt_explore.texts.header import Row, name_columns
 
 #: So many bad rows are looked for; a file with more is another kind of file.
@@ -21,11 +21,11 @@ Record = tuple[int, list[str], int]
 Grid = tuple[tuple[str, ...], tuple[Row, ...], tuple[int, ...]]
 
 
-def read_delimited(text: str, expected: str, found: list[Finding]) -> tuple[Grid, str]:
-    """Takes a text apart.
+def read_delimited(lines: list[str], expected: str, found: list[Finding]) -> tuple[Grid, str]:
+    """Takes a text apart, line by line.
 
     Args:
-        text: Of the whole file.
+        lines: Of the whole file, with their ends.
         expected: The separator that the file's suffix says.
         found: What is wrong is added to it.
 
@@ -35,7 +35,7 @@ def read_delimited(text: str, expected: str, found: list[Finding]) -> tuple[Grid
     Raises:
         NoTable: Where there is not even a header.
     """
-    lines, mark = hide_returns(lines_of(text))
+    lines, mark = hide_returns(lines)
     start = find_start(lines, expected, found)
     with long_fields():
         records, broken = _records(lines, start.line, start.separator, mark)

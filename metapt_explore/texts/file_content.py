@@ -54,7 +54,7 @@ OTHER_KINDS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Content:
     """What is in a file.
 
@@ -67,6 +67,11 @@ class Content:
     kind: str
     data: bytes
     findings: tuple[Finding, ...]
+
+    def take(self) -> bytes:
+        """The bytes, which are not kept here: a large file would stay in memory beside its rows."""
+        data, self.data = self.data, b""
+        return data
 
 
 def existing(path: Path) -> Path:

@@ -15,6 +15,7 @@ from metapt_explore.texts.delimited import Grid, read_delimited
 from metapt_explore.texts.encodings import decode
 from metapt_explore.texts.file_content import SAY_KINDS, Content, read_content
 from metapt_explore.texts.finding import Finding, NoTable, say_rows
+from metapt_explore.texts.first_lines import lines_of
 from metapt_explore.texts.json_rows import read_json
 from metapt_explore.texts.shown import shown
 
@@ -101,9 +102,9 @@ def _read(path: Path, content: Content, given: str) -> RawTable:
         from metapt_explore.texts import binary_tables
 
         read = binary_tables.read_parquet if content.kind == "parquet" else binary_tables.read_workbook
-        grid = read(content.data, found)
+        grid = read(content.take(), found)
     else:
-        text, encoding = decode(content.data, found, given)
+        text, encoding = decode(content.take(), found, given)
         if not text.strip():
             raise UserError(f"{path} is empty.")
         if content.kind in ("json", "jsonl") or _holds_objects(text):
@@ -112,7 +113,9 @@ def _read(path: Path, content: Content, given: str) -> RawTable:
                 found.append(Finding("note", "another kind", said))
             grid, noun = read_json(text, content.kind == "json", found)
         else:
-            grid, separator = read_delimited(text, "\t" if content.kind == "tsv" else ",", found)
+            lines_of_text = lines_of(text)
+            del text
+            grid, separator = read_delimited(lines_of_text, "\t" if content.kind == "tsv" else ",", found)
             noun = "line"
     columns, rows, lines = grid
     if len(columns) > MOST_COLUMNS:
