@@ -13,6 +13,9 @@ data_app = typer.Typer(help="Look at a file of your own before a study does.", n
 
 TextOption = Annotated[str | None, typer.Option(help="Column of the text (default: guessed).")]
 PairOption = Annotated[str | None, typer.Option(help="Column of the second text of a pair.")]
+KeepMissingOption = Annotated[
+    bool, typer.Option("--keep-missing", help="Take labels and texts such as 'nan', 'None' or '-' as what they say.")
+]
 LabelOption = Annotated[str | None, typer.Option(help="Column of the label (default: guessed).")]
 
 
@@ -25,7 +28,9 @@ def _several() -> None:
 
 @data_app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(help="CSV, TSV, JSONL or Parquet; train, dev and test together.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV, TSV, JSON, JSONL, Parquet or Excel; train, dev and test together.")
+    ],
     text: TextOption = None,
     text_pair: PairOption = None,
     label: LabelOption = None,
@@ -37,13 +42,17 @@ def check(
         Path | None, typer.Option(help="Write what a study would use of it into this new file, as UTF-8.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
+    keep_missing: KeepMissingOption = False,
+    encoding: Annotated[
+        str, typer.Option(help="How the file's text is written, such as shift_jis (default: told from its bytes).")
+    ] = "",
 ) -> None:
     """Say what is wrong with files, row by row, and how to mend it. Exit code 1: a study could not read them so."""
     from metapt_explore.config import Columns
     from metapt_explore.data_terminal import check_in_terminal
 
     columns = Columns(text=text or "", text_pair=text_pair, label=label, group=group)
-    if not check_in_terminal(files, columns, task, against, fix, as_json, study):
+    if not check_in_terminal(files, columns, task, against, fix, as_json, study, keep_missing, encoding):
         raise typer.Exit(1)
 
 
@@ -62,6 +71,7 @@ def new(
     name: Annotated[str, typer.Option(help="The task's name (default: the file's).")] = "",
     title: Annotated[str, typer.Option(help="What it is, in some words.")] = "",
     out: Annotated[Path | None, typer.Option(help="The task file (default: NAME.yaml beside the rows).")] = None,
+    keep_missing: KeepMissingOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; stop at what cannot be guessed.")] = False,
 ) -> None:
     """Write the YAML file of a downstream task on your own rows; asks only what it cannot guess."""
@@ -70,5 +80,6 @@ def new(
     from metapt_explore.task_terminal import new_task_in_terminal, parse_words
 
     columns = Columns(text=text or "", text_pair=text_pair, label=label)
-    wanted = Wanted(file, test, dev, columns, name, title, template.replace("\\n", "\n"), parse_words(word or []))
+    said = template.replace("\\n", "\n")
+    wanted = Wanted(file, test, dev, columns, name, title, said, parse_words(word or []), keep_missing)
     new_task_in_terminal(wanted, out, ask=not yes and sys.stdin.isatty())

@@ -68,7 +68,7 @@ class SourceConfig(Strict):
     """Where rows come from: exactly one of a starter set, a file and a hub data set."""
 
     starter: Text | None = Field(None, description="name of a starter set, see `metapt starters`")
-    file: Text | None = Field(None, description="CSV, TSV, JSONL or Parquet file")
+    file: Text | None = Field(None, description="CSV, TSV, JSON, JSONL, Parquet or Excel file")
     hub: Text | None = Field(None, description="data set name for datasets.load_dataset")
     subset: Text | None = Field(None, description="configuration name of a hub data set")
     split: Text = Field("train", description="split of a hub data set")

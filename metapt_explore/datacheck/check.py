@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore.config import Columns, TaskConfig
-from metapt_explore.datacheck.finding import Finding
-from metapt_explore.datacheck.raw import RawTable, read_raw
+from metapt_explore.datacheck.labels import check_labels
 from metapt_explore.datacheck.rows import Rows, check_overlap, check_parts, check_rows
+from metapt_explore.texts.finding import Finding
 from metapt_explore.texts.guess import guess_columns
+from metapt_explore.texts.raw_table import RawTable, read_raw
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,15 @@ class Checked:
         }
 
 
-def check_file(path: Path, given: Columns | None = None, task: TaskConfig | None = None) -> Checked:
+def check_file(path: Path, given: Columns | None = None, task: TaskConfig | None = None, encoding: str = "") -> Checked:
     """Checks one file.
 
     Args:
-        path: CSV, TSV, JSONL or Parquet.
+        path: CSV, TSV, JSON, JSONL, Parquet or an Excel workbook.
         given: Columns that are known; text, label and group are guessed where it does not name them (``text: ""``), a
             second text never is. Of a task's own data, what it says.
         task: A task whose data it is.
+        encoding: How its text is written; told from its bytes where empty.
 
     Raises:
         UserError: Where there is nothing to look at, or no such column.
@@ -65,14 +67,15 @@ def check_file(path: Path, given: Columns | None = None, task: TaskConfig | None
         >>> check_file(Path("reviews.csv")).findings[0].said  # doctest: +SKIP
         '3 rows have no text; studies leave such rows out and count them.'
     """
-    raw = read_raw(path)
+    raw = read_raw(path, encoding)
     if task is not None:
         known = {role: name for role, name in (given.model_dump() if given else {}).items() if name}
         of_task = {k: n for k, n in task.sources[0].columns.model_dump().items() if n in raw.columns}
         given = Columns(**{"text": "", **of_task, **known})
     columns, guessed = _columns(raw, given)
     rows = Rows(raw, columns)
-    return Checked(rows, guessed, (*raw.findings, *check_rows(rows, task)))
+    labels = check_labels(rows, task) if columns.label is not None else []
+    return Checked(rows, guessed, (*raw.findings, *check_rows(rows), *labels))
 
 
 def _columns(raw: RawTable, given: Columns | None) -> tuple[Columns, tuple[str, ...]]:
@@ -91,6 +94,7 @@ def check_files(
     given: Columns | None = None,
     task: TaskConfig | None = None,
     against: Path | None = None,
+    encoding: str = "",
 ) -> tuple[list[Checked], list[Finding]]:
     """Checks several files that belong together, such as train, dev and test, and what they have in common.
 
@@ -99,11 +103,12 @@ def check_files(
         given: As for `check_file`, the same for all.
         task: A task whose data they are.
         against: Pre-training texts: which of the rows are among them?
+        encoding: As for `check_file`, the same for all.
 
     Returns:
         Each file's own findings, and those of all together.
     """
-    checked = [check_file(path, given, task) for path in paths]
+    checked = [check_file(path, given, task, encoding) for path in paths]
     together: list[Finding] = []
     if len(checked) > 1:
         stems = [path.stem for path in paths]

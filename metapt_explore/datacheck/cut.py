@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.datacheck.finding import Finding
 from metapt_explore.datacheck.rows import Rows
 from metapt_explore.prompts.text_lengths import MANY, cut_share, say_cut
 from metapt_explore.runs.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
+from metapt_explore.texts.finding import Finding
 
 
 def check_cut(rows: Rows, study: StudyConfig) -> list[Finding]:

@@ -11,11 +11,14 @@ from typing import Any
 
 from metapt_explore.config import Columns, TaskConfig, parse
 from metapt_explore.datacheck.check import Checked, check_file
+from metapt_explore.datacheck.labels import missing_labels
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.fewshot.splits import make_splits
+from metapt_explore.texts.finding import have, say_rows
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
 from metapt_explore.texts.report import MANY_LABELS
 from metapt_explore.texts.rows import written_out
+from metapt_explore.texts.shown import nearest_column, shown
 
 #: Examples a class that are tried, most first.
 TRIED_SHOTS = (16, 8, 4, 2, 1)
@@ -23,6 +26,8 @@ EXAMPLE_LETTERS = 80
 
 #: Asks a question; gets what is proposed, and returns the answer.
 Ask = Callable[[str, str], str]
+#: Says something that is good to know.
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Wanted:
         title: What it is, in some words.
         template: How a text is read; made of the label column's name where empty.
         words: Label word by value of the label column.
+        keep_missing: Whether labels such as "nan" are classes as others are.
     """
 
     file: Path
@@ -48,15 +54,17 @@ class Wanted:
     title: str = ""
     template: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
+    keep_missing: bool = False
 
 
-def new_task(wanted: Wanted, out: Path, ask: Ask | None = None) -> dict[str, Any]:
+def new_task(wanted: Wanted, out: Path, ask: Ask | None = None, tell: Tell | None = None) -> dict[str, Any]:
     r"""Makes a task of a file of rows; nothing is written.
 
     Args:
         wanted: What is known.
         out: Where the task file will lie: the data's path is written as seen from there.
         ask: Asks what cannot be guessed; None where there is nobody to ask.
+        tell: Says what is left out.
 
     Returns:
         What the task file holds, as plain values; it is valid.
@@ -78,9 +86,10 @@ def new_task(wanted: Wanted, out: Path, ask: Ask | None = None) -> dict[str, Any
         checked = _checked(wanted.file, columns)
     for part in filter(None, (wanted.test, wanted.dev)):
         other = _checked(part, columns)
-        if unknown := sorted(set(other.labels) - set(checked.labels)):
-            raise UserError(f"{part} has the label '{unknown[0]}', of which {wanted.file} has no row to learn from.")
-    labels = _labels(checked, wanted.words, ask)
+        if unknown := sorted(set(other.labels) - set(checked.labels) - missing_labels(other.rows)):
+            label = shown(unknown[0])
+            raise UserError(f"{part} has the label '{label}', of which {wanted.file} has no row to learn from.")
+    labels = _labels(checked, wanted.words, _no_classes(checked, wanted, ask, tell), ask)
     sentiment = set(labels) == {"negative", "positive"}
     template = wanted.template or guess_template(columns, labels)
     tree: dict[str, Any] = {
@@ -104,7 +113,8 @@ def new_task(wanted: Wanted, out: Path, ask: Ask | None = None) -> dict[str, Any
 def _checked(file: Path, columns: Columns) -> Checked:
     checked = check_file(file, columns)
     if bad := [finding for finding in checked.findings if finding.level == "error"]:
-        raise UserError(f"{file}: {bad[0].said} `metapt data check {file}` says all that is wrong.")
+        where = f", {say_rows(bad[0].rows, checked.rows.raw.noun)}" if bad[0].rows else ""
+        raise UserError(f"{file}{where}: {bad[0].said} `metapt data check {file}` says all that is wrong.")
     return checked
 
 
@@ -131,18 +141,39 @@ def _label_column(checked: Checked, ask: Ask | None) -> str:
     if not others:
         raise UserError(f"{checked.rows.raw.path} has no column besides the text; a task needs one with the labels.")
     if ask is None:
-        raise UserError(f"Which column of {checked.rows.raw.path} holds the label? Say --label. {nearest('', others)}")
+        raise UserError(
+            f"Which column of {checked.rows.raw.path} holds the label? Say --label. {nearest_column('', others)}"
+        )
     answer = ask(f"Which column holds the label? ({', '.join(others)})", others[0]).strip()
     if answer not in others:
         raise UserError(f"There is no column '{answer}'. {nearest(answer, others)}")
     return answer
 
 
-def _labels(checked: Checked, words: Mapping[str, str], ask: Ask | None) -> dict[str, Any]:
+def _no_classes(checked: Checked, wanted: Wanted, ask: Ask | None, tell: Tell | None) -> set[str]:
+    """Labels such as "nan" that nobody wants to be classes: their rows are left out."""
+    found = set()
+    for label in sorted(missing_labels(checked.rows) - set(wanted.words)):
+        many = checked.labels[label]
+        said = f"{have(many)} the label '{label}', which usually means that there is none"
+        if wanted.keep_missing:
+            continue
+        if ask is not None and ask(f"{said}. Make a class of it? (yes or no)", "no").strip().lower() in ("y", "yes"):
+            continue
+        found.add(label)
+        if tell is not None:
+            tell(f"{said}: no class is made of it, and a task leaves such rows out. --keep-missing makes it a class.")
+    return found
+
+
+def _labels(checked: Checked, words: Mapping[str, str], without: set[str], ask: Ask | None) -> dict[str, Any]:
     """Class name to value and word, as a task file writes it."""
-    path, counts = checked.rows.raw.path, checked.labels
+    path = checked.rows.raw.path
+    counts = {label: count for label, count in checked.labels.items() if label not in without}
     if len(counts) < 2:
-        raise UserError(f"{path}: a task needs two labels; column '{checked.rows.columns.label}' has {len(counts)}.")
+        besides = f" besides {', '.join(sorted(without))} (--keep-missing makes a class of it)" if without else ""
+        column = checked.rows.columns.label
+        raise UserError(f"{path}: a task needs two labels; column '{column}' has {len(counts)}{besides}.")
     if len(counts) > MANY_LABELS and "label" in checked.guessed:
         raise UserError(
             f"{path}: column '{checked.rows.columns.label}' has {len(counts)} different values; name the column of "
@@ -151,7 +182,7 @@ def _labels(checked: Checked, words: Mapping[str, str], ask: Ask | None) -> dict
     for value in words:
         if value not in counts:
             raise UserError(f"--word {value}=…: no row has the label '{value}'. {nearest(value, counts)}")
-    guessed = guess_labels(list(checked.rows.labels))
+    guessed = guess_labels([label for label in checked.rows.labels if label.strip() not in without], keep_missing=True)
     by_value = {entry["value"].strip(): (name.strip(), entry["word"]) for name, entry in guessed.items()}
     often = Counter(word for _, word in by_value.values())
     found: dict[str, Any] = {}

@@ -7,16 +7,17 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from metapt_explore.config import Columns, TaskConfig
-from metapt_explore.config.label_values import class_of_values, unmatched
-from metapt_explore.datacheck.finding import Finding, Level, have
-from metapt_explore.datacheck.raw import RawTable
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.config import Columns
+from metapt_explore.errors import UserError
 from metapt_explore.texts.decontaminate import decontaminate_rows, is_telling
+from metapt_explore.texts.finding import Finding, Level, have
+from metapt_explore.texts.header import SURROGATE
+from metapt_explore.texts.missing import reads_as_missing
 from metapt_explore.texts.normalise import comparison_key, normalise
-from metapt_explore.texts.report import MANY_LABELS, SHORT_TEXT
+from metapt_explore.texts.raw_table import RawTable
+from metapt_explore.texts.report import SHORT_TEXT
 from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, written_out
-from metapt_explore.texts.sources import SURROGATE
+from metapt_explore.texts.shown import nearest_column, shown
 from metapt_explore.texts.words import count_words
 
 #: UTF-8 that somebody has read as Latin-1 or Windows-1252, such as "Ã©" or "â€™". Not where a quotation mark or a space
@@ -29,8 +30,6 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 MARKUP = re.compile(r"<(?:br|p|div|span|a|b|i)\b[^>]*>|&(?:amp|lt|gt|quot|nbsp|#\d+);", re.IGNORECASE)
 #: What no cell of a text, label or group may be.
 NESTED = (list, dict, tuple, bytes)
-#: More labels are not compared with one another.
-MOST_SPELLINGS = 1000
 #: A share of rows from which markup is worth a word.
 SOME = 0.02
 #: Words of a text that is probably several.
@@ -57,7 +56,8 @@ class Rows:
             name = getattr(columns, role)
             if name is not None and name not in table:
                 option = role.replace("_", "-")
-                raise UserError(f"{raw.path} has no column '{name}'. {nearest(name, table)} Say which with --{option}.")
+                near = nearest_column(name, table)
+                raise UserError(f"{raw.path} has no column '{name}'. {near} Say which with --{option}.")
         first = [cell_text(value) for value in table[columns.text]]
         if columns.text_pair is None:
             self.texts: list[TextInput] = list(first)
@@ -82,18 +82,15 @@ class Rows:
         text = self.texts[place]
         return not all(part.strip() for part in ([text] if isinstance(text, str) else text))
 
+    def says_nothing(self, place: int) -> bool:
+        """Whether the text of a row, or half a pair, is a word such as "nan"."""
+        text = self.texts[place]
+        return any(reads_as_missing(part) for part in ([text] if isinstance(text, str) else text))
 
-def check_rows(rows: Rows, task: TaskConfig | None = None) -> list[Finding]:
-    """Everything that is odd about the rows of one file.
 
-    Args:
-        rows: The rows.
-        task: A task whose data it is: then its classes are what the labels must be.
-    """
-    found = [*_values(rows), *_texts(rows), *_copies(rows)]
-    if rows.columns.label is not None:
-        found += _labels(rows, task)
-    return found
+def check_rows(rows: Rows) -> list[Finding]:
+    """Everything that is odd about the rows of one file, their labels excepted."""
+    return [*_values(rows), *_texts(rows), *_copies(rows)]
 
 
 def _values(rows: Rows) -> list[Finding]:
@@ -102,8 +99,9 @@ def _values(rows: Rows) -> list[Finding]:
     for name in filter(None, rows.columns.model_dump().values()):
         nested = rows.at(lambda place, cells=table[name]: isinstance(cells[place], NESTED))  # type: ignore[misc]
         if nested:
-            said = f"{have(len(nested))} a list or an object in '{name}', where a text or a number is expected."
-            found.append(Finding("error", "nested", said, "Write what is meant as a text of its own.", nested))
+            said = f"{have(len(nested))} a list, an object or bytes in '{name}', where a text or a number is expected."
+            mend = "Write what is meant as a text of its own; --fix leaves such rows out."
+            found.append(Finding("error", "nested", said, mend, nested))
         half = rows.at(lambda place, cells=table[name]: _half(cells[place]))  # type: ignore[misc]
         if half:
             said = f"{have(len(half))} half a character in '{name}' (an emoji that was cut)."
@@ -127,6 +125,10 @@ def _texts(rows: Rows) -> list[Finding]:
     of = "one of its two texts" if rows.columns.text_pair else "text"
     tell("warning", "blank", blank, f"{have(len(blank))} no {of}; studies leave such rows out and count them.",
          "Nothing need be done; more of them than expected may mean another text column (--text).")  # fmt: skip
+    empty = rows.at(rows.says_nothing)
+    tell("warning", "missing words", empty, f"{have(len(empty))} a word such as 'nan' or '-' for a text, which usually "
+         "means that there is none.",
+         "Studies read it as a text; --fix leaves such rows out (--keep-missing keeps them).")  # fmt: skip
     control = rows.at(lambda place: CONTROL.search(written[place]) is not None)
     tell("warning", "control characters", control, f"{have(len(control))} control characters in the text.",
          "Take them out where the file was made; a model reads them as text.")  # fmt: skip
@@ -151,7 +153,7 @@ def _texts(rows: Rows) -> list[Finding]:
 
 
 def _copies(rows: Rows) -> list[Finding]:
-    against = conflicting(rows)
+    against = conflicting(rows, rows.labels)
     conflicts, copies, seen = [], [], set()
     for place, text in enumerate(rows.texts):
         if place in against:
@@ -172,8 +174,8 @@ def _copies(rows: Rows) -> list[Finding]:
     return found
 
 
-def conflicting(rows: Rows) -> set[int]:
-    """Places of rows whose text stands elsewhere with another label.
+def conflicting(rows: Rows, given: Sequence[str]) -> set[int]:
+    """Places of rows whose text stands elsewhere with another one of the given labels.
 
     A pair and the same in the other order do not disagree: what follows from what depends on the order.
     """
@@ -182,71 +184,12 @@ def conflicting(rows: Rows) -> set[int]:
         if not rows.blank(place):
             parts = [text] if isinstance(text, str) else text
             places["\n".join(map(comparison_key, parts))].append(place)
-    labels = ({rows.labels[place].strip() for place in same} - {""} for same in places.values())
+    labels = ({given[place].strip() for place in same} - {""} for same in places.values())
     return {place for same, found in zip(places.values(), labels, strict=True) if len(found) > 1 for place in same}
 
 
 def _sorted(rows: Rows, places: Sequence[int]) -> tuple[int, ...]:
     return tuple(rows.lines[place] for place in sorted(places))
-
-
-def _labels(rows: Rows, task: TaskConfig | None) -> list[Finding]:
-    found: list[Finding] = []
-    unlabelled = rows.at(lambda place: not rows.labels[place].strip())
-    if unlabelled:
-        said = f"{have(len(unlabelled))} no label; auxiliary tasks and downstream tasks leave them out."
-        mend = "Nothing need be done; `labelling` in a study can find labels for pre-training texts."
-        found.append(Finding("warning", "unlabelled", said, mend, unlabelled))
-    padded = rows.at(lambda place: rows.labels[place].strip() not in ("", rows.labels[place]))
-    if padded:
-        said = f"{have(len(padded))} a space before or behind the label, which makes it another label."
-        found.append(Finding("error", "label spaces", said, "Take it out; --fix does.", padded))
-    names = set(rows.places) - {""}
-    if len(names) <= MOST_SPELLINGS:
-        found += _spellings(rows, names)
-    if task is not None:
-        values = {label.value for label in task.labels.values()}
-        unknown = sorted(names - class_of_values(task.labels, names).keys())
-        if unknown:
-            where = _sorted(rows, [place for name in unknown for place in rows.places[name]])
-            shown = ", ".join(f"'{name}'" for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
-            said = f"{have(len(where))} a label that the task '{task.name}' does not know: {shown}."
-            mend = f"{nearest(unknown[0], values)} Add the class to the task file, or mend the rows."
-            found.append(Finding("error", "unknown label", said, mend, where))
-        missing = unmatched(task.labels, names)
-        if missing:
-            listed = ", ".join(f"'{name}' (value '{value}')" for name, value in missing.items())
-            said = f"No row has the class {listed} of the task '{task.name}'."
-            found.append(
-                Finding(
-                    "error",
-                    "class without rows",
-                    said,
-                    "Correct its value, give rows of it, or take it out of the task.",
-                )
-            )
-    elif len(names) > MANY_LABELS:
-        said = f"There are {len(names):,} different labels in '{rows.columns.label}'; that is hardly a class column."
-        found.append(Finding("warning", "many labels", said, "Name the column of the classes with --label."))
-    elif len(names) == 1:
-        said = f"There is only one label, '{next(iter(names))}'; a task needs two."
-        found.append(Finding("warning", "one label", said, "Name another column with --label, or give rows of others."))
-    return found
-
-
-def _spellings(rows: Rows, names: set[str]) -> list[Finding]:
-    """Labels that differ in case only."""
-    alike = defaultdict(set)
-    for name in sorted(names):
-        alike[name.casefold()].add(name)
-    found = []
-    for same in alike.values():
-        if len(same) > 1:
-            counts = {name: len(rows.places[name]) for name in sorted(same)}
-            where = rows.with_label(min(counts, key=lambda name: counts[name]))
-            said = "Labels differ in case only: " + ", ".join(f"'{n}' ({c:,} rows)" for n, c in counts.items()) + "."
-            found.append(Finding("error", "label case", said, "Write one of them everywhere.", where))
-    return found
 
 
 # --------------------------------------------------------------------------------- several files
@@ -277,8 +220,8 @@ def check_parts(parts: Mapping[str, Rows]) -> list[Finding]:
             missing = sorted(set(parts[one].places) - set(parts[two].places) - {""})
             if missing:
                 lines = _sorted(parts[one], [place for label in missing for place in parts[one].places[label]])
-                shown = ", ".join(f"'{label}'" for label in missing[:5]) + (" …" if len(missing) > 5 else "")
-                said = f"{have(len(lines))} a label in {one} that {two} has not: {shown}."
+                listed = ", ".join(f"'{shown(label)}'" for label in missing[:5]) + (" …" if len(missing) > 5 else "")
+                said = f"{have(len(lines))} a label in {one} that {two} has not: {listed}."
                 mend = f"Give {two} rows of it, or take the class out of both."
                 found.append(Finding(level, "unseen label", said, mend, lines))  # type: ignore[arg-type]
     return found

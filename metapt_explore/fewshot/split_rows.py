@@ -12,8 +12,10 @@ from datasets import Dataset, Features, Value
 from metapt_explore.config import SourceConfig, TaskConfig
 from metapt_explore.config.label_values import class_of_values
 from metapt_explore.errors import UserError, nearest
+from metapt_explore.texts.missing import missing_among
 from metapt_explore.texts.normalise import comparison_key
 from metapt_explore.texts.rows import TextInput, duplicate_key
+from metapt_explore.texts.shown import shown
 from metapt_explore.texts.sources import load_source
 
 Row = tuple[TextInput, str]
@@ -23,7 +25,10 @@ Row = tuple[TextInput, str]
 def read_rows(
     task: TaskConfig, source: SourceConfig, dropped: Counter[str], blank: Counter[str] | None = None
 ) -> list[Row]:
-    """Reads text and class name; rows without text or label are counted and left out."""
+    """Reads text and class name; rows without text or label are counted and left out.
+
+    A label such as "nan" is one only where the task has a class of that value.
+    """
     if source.starter is None and source.columns.label is None:
         raise UserError(f"Task '{task.name}': {source.name} needs a label column; set `columns: {{label: ...}}`.")
     loaded = load_source(source)
@@ -36,10 +41,13 @@ def read_rows(
         if value is None:
             dropped["unlabelled"] += 1
             continue
+        if value not in names and value in missing_among({value, *names}):
+            dropped["unlabelled"] += 1
+            continue
         if value not in names:
             raise UserError(
-                f"Task '{task.name}': row {number} of {source.name} has the label '{value}', which the task file does "
-                f"not know. {nearest(value, [label.value for label in task.labels.values()])}"
+                f"Task '{task.name}': row {number} of {source.name} has the label '{shown(value)}', which the task "
+                f"file does not know. {nearest(value, [label.value for label in task.labels.values()])}"
             )
         if not all(part.strip() for part in ([text] if isinstance(text, str) else text)):
             dropped["blank"] += 1

@@ -9,10 +9,12 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import Columns, SourceConfig
-from metapt_explore.pages import drawing
+from metapt_explore.pages import drawing, messages
 from metapt_explore.runs.new_study import keep_upload
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.texts.file_content import PACKED, SUFFIXES
 from metapt_explore.texts.guess import guess_columns
+from metapt_explore.texts.header import SURROGATE
 
 KINDS = ("a file of mine", "a packaged set", "a data set on the hub")
 NONE = "(none)"
@@ -23,14 +25,14 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
     """The source that is named; None as long as none is."""
     if kind == KINDS[0]:
         upload = st.file_uploader(
-            "CSV, TSV, JSONL or Parquet; it stays on this machine",
-            type=["csv", "tsv", "jsonl", "parquet"],
+            "CSV, TSV, JSON, JSONL, Parquet or Excel; it stays on this machine",
+            type=[suffix.removeprefix(".") for suffix in (*SUFFIXES, *PACKED)],
             key="upload",
         )
         path = st.text_input("Or its path on the machine where this server runs", key="new_path").strip()
         if upload is not None:
             return SourceConfig(file=str(keep_upload(workspace, upload.name, upload.getvalue())))
-        return SourceConfig(file=str(Path(path).expanduser().resolve())) if path else None
+        return SourceConfig(file=_whole_path(path)) if path else None
     if kind == KINDS[1]:
         from metapt_explore.texts.starter import installed_sets, starter_sets
 
@@ -50,27 +52,47 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
     return SourceConfig(hub=name, subset=subset or None, split=split or "train") if name else None
 
 
+def _whole_path(written: str) -> str:
+    try:
+        return str(Path(written).expanduser().resolve())
+    except (OSError, ValueError, RuntimeError):  # no such user, a loop of links: whoever reads it says so
+        return written
+
+
 def stamp(source: SourceConfig) -> float:
     """Changes when a file does."""
-    file = Path(source.file) if source.file else None
-    return file.stat().st_mtime if file is not None and file.exists() else 0.0
+    try:
+        return Path(source.file).stat().st_mtime if source.file else 0.0
+    except (OSError, ValueError):  # whoever reads it says what is wrong
+        return 0.0
+
+
+def table_of(source: str, stamp: float) -> dict[str, list[Any]]:
+    """All columns of a source; of a hub data set or a packaged one, those that it has."""
+    return _read(source, stamp)[0]
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading …")
-def table_of(source: str, stamp: float) -> dict[str, list[Any]]:
-    """All columns of a source; of a hub data set or a packaged one, those that it has."""
+def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """All columns of a source, and what was odd about its file and is taken care of."""
     from metapt_explore.texts.hub_data import read_hub
     from metapt_explore.texts.starter import read_starter
-    from metapt_explore.texts.table_files import read_table
+    from metapt_explore.texts.table_files import read_sound
 
     found = SourceConfig.model_validate_json(source)
     if found.file is not None:
-        return read_table(Path(found.file))
+        raw = read_sound(Path(found.file))
+        # Half characters no page can show; whoever loads the texts says where they are.
+        table = {
+            name: [SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in cells]
+            for name, cells in raw.table.items()
+        }
+        return table, tuple(finding.said for finding in raw.findings)
     if found.starter is not None:
         frame = read_starter(found.starter)
-        return {str(name): frame[name].tolist() for name in frame.columns}
+        return {str(name): frame[name].tolist() for name in frame.columns}, ()
     rows = read_hub(found)
-    return {name: list(rows[name]) for name in rows.column_names}
+    return {name: list(rows[name]) for name in rows.column_names}, ()
 
 
 def choose_columns(table: dict[str, list[Any]], source: SourceConfig) -> Columns:
@@ -112,5 +134,7 @@ def _counted(source: str, stamp: float) -> dict[str, Any]:
 
 def report(source: SourceConfig) -> None:
     """Lengths, labels, duplicates and what is odd."""
+    for said in _read(source.model_copy(update={"columns": Columns()}).model_dump_json(), stamp(source))[1]:
+        st.caption(messages.plain(said))
     counted = _counted(source.model_dump_json(), stamp(source))
     drawing.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")

@@ -155,7 +155,7 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
     left, right = st.columns(2)
     stem = Path(source.name).stem if source.file else source.name.rsplit("/", 1)[-1]
     if Path(source.name).parent == workspace.folder / "uploads":
-        stem = re.sub("-[0-9a-f]{8}$", "", stem)  # of its content, put there by `keep_upload`
+        stem = re.sub(r"-[0-9a-f]{8}(\.\w+)?$", "", stem)  # of its content, put there by `keep_upload`
     name = left.text_input("Name of the study", value=study_name(stem, workspace), key=f"study_name_{source.name}")
     limit = right.number_input("Texts to use, at most", 50, 1_000_000, 2000, 500, key="new_limit")
     grouping = _grouping(source)

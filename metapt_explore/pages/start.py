@@ -59,7 +59,7 @@ def _begin(workspace: Workspace) -> None:
             st.code("metapt setup", language="bash")
     with third.container(border=True, height="stretch"):
         st.markdown("**Your own texts**")
-        st.caption("A CSV, TSV, JSONL or Parquet file, a packaged set, or a data set on the hub.")
+        st.caption("A CSV, TSV, JSON, JSONL, Parquet or Excel file, a packaged set, or a data set on the hub.")
         if st.button("Choose texts", key="own_texts", width="stretch"):
             st.switch_page(shared.page_file("texts"))
     left, right = st.columns([4, 1], vertical_alignment="bottom")

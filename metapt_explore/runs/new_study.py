@@ -14,6 +14,7 @@ from metapt_explore.config.sweep import COUNTED
 from metapt_explore.errors import UserError
 from metapt_explore.runs.files import write_bytes
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.texts.file_content import PACKED, kind_of_name
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,12 @@ def keep_upload(workspace: Workspace, name: str, content: bytes) -> Path:
         PosixPath('workspace/uploads/my-texts-982d9e3e.csv')
     """
     given = Path(name)
-    stem = re.sub(r"[^\w.-]+", "-", given.stem).strip("-.") or "texts"
+    # What lies in a packed file is told by the suffix before the last.
+    packed = given.suffix.lower() in PACKED and kind_of_name(given.name) is not None
+    suffix = "".join(given.suffixes[-2:]) if packed else given.suffix
+    stem = re.sub(r"[^\w.-]+", "-", given.name.removesuffix(suffix)).strip("-.") or "texts"
     digest = hashlib.sha256(content).hexdigest()[:8]
-    file = workspace.folder / "uploads" / f"{stem}-{digest}{given.suffix.lower()}"
+    file = workspace.folder / "uploads" / f"{stem}-{digest}{suffix.lower()}"
     if not file.exists():
         write_bytes(file, content)
     return file

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from metapt_explore.config import Columns
+from metapt_explore.texts.missing import missing_among
 from metapt_explore.texts.rows import cell_text
 from metapt_explore.texts.scripts import UNSPACED, has_unspaced
 from metapt_explore.texts.words import count_words, plain_words
@@ -110,11 +111,12 @@ def _repeating(
     return min(found)[2] if found else None
 
 
-def guess_labels(values: Sequence[Any]) -> dict[str, dict[str, str]]:
+def guess_labels(values: Sequence[Any], keep_missing: bool = False) -> dict[str, dict[str, str]]:
     """Guesses class names and label words of a label column.
 
     Args:
-        values: The column; None and blanks are left out.
+        values: The column; None and blanks are left out, and words such as "nan" where two labels remain without.
+        keep_missing: Whether such words are labels as others are.
 
     Returns:
         Class name to its ``value`` in the data and a ``word`` that the model could say, the commonest value first. Two
@@ -125,7 +127,8 @@ def guess_labels(values: Sequence[Any]) -> dict[str, dict[str, str]]:
         {'positive': {'value': '1', 'word': 'positive'}, 'negative': {'value': '0', 'word': 'negative'}}
     """
     counts = Counter(written for value in values if (written := cell_text(value)).strip())
-    ordered = sorted(counts, key=lambda value: (-counts[value], value))
+    named = set(counts) - (set() if keep_missing else missing_among(set(counts)))
+    ordered = sorted(named if len(named) > 1 else counts, key=lambda value: (-counts[value], value))
     meanings = {value: name for name, known in SENTIMENT.items() for value in known}
     meant = [meanings.get(value.lower()) for value in ordered]
     if len(ordered) == 2 and set(meant) == set(SENTIMENT):

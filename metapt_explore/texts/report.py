@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metapt_explore.texts.missing import missing_among
 from metapt_explore.texts.normalise import comparison_key
 from metapt_explore.texts.words import count_words
 
@@ -90,6 +91,9 @@ def _warnings(report: dict[str, Any], short: int) -> list[str]:
     if short:
         found.append(f"Rows of fewer than {SHORT_TEXT} words: {short}.")
     found += missing_labels(report)
+    if words := sorted(missing_among(set(labels))):
+        listed = ", ".join(f"'{word}' ({labels[word]} rows)" for word in words)
+        found.append(f"Labels that usually mean that there is none: {listed}. `metapt data check` says where they are.")
     if len(labels) > MANY_LABELS:
         found.append(f"There are {len(labels)} different labels; is the label column the right one?")
     if report["label_balance"] is not None and report["label_balance"] < 0.2:

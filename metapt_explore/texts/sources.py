@@ -18,23 +18,22 @@ import datasets
 from datasets import Dataset, Features, Value
 
 from metapt_explore.config import Columns, SourceConfig
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError
+from metapt_explore.texts.header import SURROGATE, clean_name
 from metapt_explore.texts.hub_data import read_hub as _read_hub
 from metapt_explore.texts.rows import cell_text
+from metapt_explore.texts.shown import nearest_column
 from metapt_explore.texts.starter import read_starter, starter_files
 from metapt_explore.texts.table_files import Table, existing, read_table
 
 ROLES = ("text", "text_pair", "label", "group")
-
-#: Halves of characters, which JSON can hold and no text in UTF-8.
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def load_source(source: SourceConfig) -> Dataset:
     """Loads the rows of a source.
 
     Args:
-        source: A starter set, a file (CSV, TSV, JSONL or Parquet, by its suffix) or a hub data set.
+        source: A starter set, a file (CSV, TSV, JSON, JSONL, Parquet, an Excel workbook) or a hub data set.
 
     Returns:
         A data set in memory with exactly the columns text and, where `columns.text_pair` is given, text_pair (str; ""
@@ -120,9 +119,12 @@ def _wanted(columns: Columns) -> list[str]:
 def _select(table: Table, columns: Columns, where: str) -> Dataset:
     for role in ROLES:
         name = getattr(columns, role)
-        if name is not None and name not in table:
+        if name is not None and name not in table and clean_name(name) in table:
+            # Written as it stands in the file, with the spaces that are read away.
+            columns = columns.model_copy(update={role: clean_name(name)})
+        elif name is not None and name not in table:
             raise UserError(
-                f"{where} has no column '{name}' (columns.{role}). {nearest(name, table)} "
+                f"{where} has no column '{name}' (columns.{role}). {nearest_column(name, table)} "
                 f"Set `columns: {{{role}: ...}}` to one of them."
             )
     chosen: dict[str, Sequence[str | None]] = {}

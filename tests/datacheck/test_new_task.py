@@ -203,3 +203,36 @@ def test_a_label_of_blank_rows_only_is_asked_for_all_the_same(tmp_path: Path) ->
         stream.write(",3\n")
     answers = {"1": "bad", "3": "fair", "5": "great"}
     assert len(made(Wanted(file), tmp_path / "t.yaml", lambda question, _: answers[question.split("'")[1]]).labels) == 3
+
+
+def test_a_word_for_nothing_is_a_class_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    file = rows(tmp_path / "a.csv", ["good", "bad", "NaN"])
+    told: list[str] = []
+    tree = new_task(Wanted(file), tmp_path / "t.yaml", None, told.append)
+    assert list(tree["labels"]) == ["negative", "positive"] and "12 rows have the label 'NaN'" in told[0]
+    task = parse(TaskConfig, tree, str(tmp_path / "t.yaml"))
+    task = task.model_copy(update={"data": task.data.model_copy(update={"file": str(file)})})  # type: ignore[union-attr]
+    splits = make_splits(task, 4, [1], None, 0)
+    assert splits.dropped["unlabelled"] == 12, "its rows are left out and counted"
+    assert "NaN" in new_task(Wanted(file, keep_missing=True), tmp_path / "t.yaml")["labels"]
+    assert "NaN" in new_task(Wanted(file, words={"NaN": "unknown"}), tmp_path / "t.yaml")["labels"]
+    asked: list[str] = []
+
+    def ask(question: str, proposed: str) -> str:
+        asked.append(question)
+        return "yes"
+
+    assert "NaN" in new_task(Wanted(file), tmp_path / "t.yaml", ask)["labels"]
+    assert len(asked) == 1 and "Make a class of it?" in asked[0]
+    alone = rows(tmp_path / "b.csv", ["toxic", "none"])
+    with pytest.raises(UserError, match=r"needs two labels; .* has 1 besides none \(--keep-missing"):
+        new_task(Wanted(alone), tmp_path / "t.yaml")
+
+
+def test_the_command_says_what_it_leaves_out(tmp_path: Path) -> None:
+    file = rows(tmp_path / "a.csv", ["good", "bad", "NaN"])
+    run = CliRunner().invoke(app, ["task", "new", str(file), "--yes"])
+    assert run.exit_code == 0 and "no class is made of it" in run.output and "NaN:" not in run.output
+    file = rows(tmp_path / "b.csv", ["good", "bad", "NaN"])
+    run = CliRunner().invoke(app, ["task", "new", str(file), "--yes", "--keep-missing"])
+    assert run.exit_code == 0 and "NaN:" in (tmp_path / "b.yaml").read_text()

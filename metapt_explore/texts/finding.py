@@ -13,6 +13,10 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 SHOWN_ROWS = 10
 
 
+class NoTable(Exception):
+    """Why a file cannot be read as a table; whoever opened it adds the file's name."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """What was found.
@@ -22,7 +26,9 @@ class Finding:
         kind: A short name, such as ``encoding`` or ``blank``.
         said: What is the matter, in a sentence.
         mend: What to do, in a sentence; empty for a note.
-        rows: Where: lines of a text file as an editor counts them, rows of a Parquet file from 1.
+        rows: Where: lines of a text file as an editor counts them; rows of Parquet and JSON from 1, those of a workbook
+            as it counts them.
+        quote: How the file reads there, for whoever asked about this file; never part of an error.
     """
 
     level: Level
@@ -30,6 +36,7 @@ class Finding:
     said: str
     mend: str = ""
     rows: tuple[int, ...] = ()
+    quote: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -1,0 +1,126 @@
+"""What is odd about the labels of a file, and how --fix writes them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection
+
+from metapt_explore.config import TaskConfig
+from metapt_explore.config.label_values import class_of_values, unmatched
+from metapt_explore.datacheck.rows import Rows
+from metapt_explore.errors import nearest
+from metapt_explore.texts.finding import Finding, have
+from metapt_explore.texts.missing import missing_among
+from metapt_explore.texts.report import MANY_LABELS
+from metapt_explore.texts.shown import shown
+
+#: More labels are not compared with one another.
+MOST_SPELLINGS = 1000
+WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")
+
+
+def check_labels(rows: Rows, task: TaskConfig | None) -> list[Finding]:
+    """Everything that is odd about the labels of one file.
+
+    Args:
+        rows: The rows; their label column is known.
+        task: A task whose data it is: then its classes are what the labels must be.
+    """
+    found: list[Finding] = []
+    unlabelled = rows.at(lambda place: not rows.labels[place].strip())
+    if unlabelled:
+        said = f"{have(len(unlabelled))} no label; auxiliary tasks and downstream tasks leave them out."
+        mend = "Nothing need be done; `labelling` in a study can find labels for pre-training texts."
+        found.append(Finding("warning", "unlabelled", said, mend, unlabelled))
+    padded = rows.at(lambda place: rows.labels[place].strip() not in ("", rows.labels[place]))
+    if padded:
+        said = f"{have(len(padded))} a space before or behind the label, which makes it another label."
+        found.append(Finding("error", "label spaces", said, "Take it out; --fix does.", padded))
+    values = _values(task)
+    missing = missing_labels(rows, task)
+    for word in sorted(missing):
+        where = rows.with_label(word)
+        said = f"{have(len(where))} the label '{word}', which usually means that there is none."
+        mend = "--fix leaves it out, `metapt task new` makes no class of it; with --keep-missing both take it as one."
+        found.append(Finding("warning", "missing words", said, mend, where))
+    names = set(rows.places) - {""} - missing
+    if len(names) <= MOST_SPELLINGS:
+        found += _spellings(rows, names)
+    if task is not None:
+        found += _of_task(rows, names, values, task)
+    elif len(names) > MANY_LABELS:
+        said = f"There are {len(names):,} different labels in '{rows.columns.label}'; that is hardly a class column."
+        found.append(Finding("warning", "many labels", said, "Name the column of the classes with --label."))
+    elif len(names) == 1:
+        said = f"There is only one label, '{shown(next(iter(names)))}'; a task needs two."
+        found.append(Finding("warning", "one label", said, "Name another column with --label, or give rows of others."))
+    return found
+
+
+def missing_labels(rows: Rows, task: TaskConfig | None = None) -> set[str]:
+    """Labels such as "nan" that probably mean that there is none, unless the task has a class of that value."""
+    return missing_among(set(rows.places) - {""}) - _values(task)
+
+
+def _values(task: TaskConfig | None) -> set[str]:
+    return set() if task is None else {label.value for label in task.labels.values()}
+
+
+def _of_task(rows: Rows, names: set[str], values: set[str], task: TaskConfig) -> list[Finding]:
+    found = []
+    unknown = sorted(names - class_of_values(task.labels, names).keys())
+    if unknown:
+        where = tuple(sorted(line for name in unknown for line in rows.with_label(name)))
+        listed = ", ".join(f"'{shown(name)}'" for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
+        said = f"{have(len(where))} a label that the task '{task.name}' does not know: {listed}."
+        mend = f"{nearest(unknown[0], values)} Add the class to the task file, or mend the rows."
+        found.append(Finding("error", "unknown label", said, mend, where))
+    absent = unmatched(task.labels, set(rows.places))
+    if absent:
+        listed = ", ".join(f"'{name}' (value '{value}')" for name, value in absent.items())
+        said = f"No row has the class {listed} of the task '{task.name}'."
+        mend = "Correct its value, give rows of it, or take it out of the task."
+        found.append(Finding("error", "class without rows", said, mend))
+    return found
+
+
+def _spellings(rows: Rows, names: set[str]) -> list[Finding]:
+    """Labels that are one, but for case or the way a number is written."""
+    found = []
+    for same in _alike(names):
+        counts = {name: len(rows.places[name]) for name in sorted(same)}
+        where = rows.with_label(min(counts, key=lambda name: counts[name]))
+        number = any(WHOLE_NUMBER.fullmatch(name) for name in same)
+        what = "Labels are one number, written in several ways: " if number else "Labels differ in case only: "
+        said = what + ", ".join(f"'{shown(name)}' ({count:,} rows)" for name, count in counts.items()) + "."
+        kind = "label number" if number else "label case"
+        found.append(Finding("error", kind, said, "Write one of them everywhere; --fix writes the commonest.", where))
+    return found
+
+
+def _alike(names: Collection[str]) -> list[set[str]]:
+    """Sets of names that a reader takes for one."""
+    alike = defaultdict(set)
+    for name in sorted(names):
+        number = WHOLE_NUMBER.fullmatch(name)
+        alike[number.group(1) if number else name.casefold()].add(name)
+    return [same for same in alike.values() if len(same) > 1]
+
+
+def mended_labels(rows: Rows, task: TaskConfig | None = None, keep_missing: bool = False) -> list[str]:
+    """The label of each row as --fix writes it: "" where there is none.
+
+    Args:
+        rows: The rows.
+        task: A task whose data it is; its spelling of a label is the right one.
+        keep_missing: Whether "nan" and its like are labels as others are.
+    """
+    values, names = _values(task), set(rows.places) - {""}
+    missing = set() if keep_missing else missing_labels(rows, task)
+    written = dict.fromkeys(missing, "")
+    for same in _alike((names | values) - missing):
+        # Whole numbers without a point, as studies write what a column of numbers holds.
+        best = min(same, key=lambda name: (name not in values, -len(rows.places.get(name, ())), len(name), name))
+        written.update(dict.fromkeys(same - values, best))
+    return [written.get(label.strip(), label.strip()) for label in rows.labels]

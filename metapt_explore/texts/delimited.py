@@ -1,0 +1,126 @@
+"""Rows of a CSV or TSV file, read as far as they can be read."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from typing import Any
+
+from metapt_explore.texts.finding import Finding, NoTable, have
+from metapt_explore.texts.first_lines import find_start, hide_returns, long_fields, show_returns
+from metapt_explore.texts.header import Row, name_columns
+
+#: So many bad rows are looked for; a file with more is another kind of file.
+MOST_BAD_ROWS = 200
+#: A quoted text over more lines than this has probably lost its closing mark.
+MOST_LINES = 20
+
+#: First line, fields and last line of a row.
+Record = tuple[int, list[str], int]
+#: Names of columns, rows, and the line where each begins.
+Grid = tuple[tuple[str, ...], tuple[Row, ...], tuple[int, ...]]
+
+
+def read_delimited(lines: list[str], expected: str, found: list[Finding]) -> tuple[Grid, str]:
+    """Takes a text apart, line by line.
+
+    Args:
+        lines: Of the whole file, with their ends.
+        expected: The separator that the file's suffix says.
+        found: What is wrong is added to it.
+
+    Returns:
+        The table, and what separates its fields.
+
+    Raises:
+        NoTable: Where there is not even a header.
+    """
+    lines, mark = hide_returns(lines)
+    start = find_start(lines, expected, found)
+    with long_fields():
+        records, broken = _records(lines, start.line, start.separator, mark)
+        if start.separator == "\t" and any('"' in line for line in lines):
+            records, broken = _without_quoting(lines, start.line, mark, records, broken)
+    if not records:
+        raise NoTable("it holds no row that can be read; is it a text file with a header?")
+    if broken:
+        said = f"{have(len(broken))} a quotation mark that does not close, or text behind a closing one."
+        if len(broken) >= MOST_BAD_ROWS:
+            said += " No row behind them was read."
+        mend = 'Write a quotation mark inside a text twice (""), and quote the whole text.'
+        found.append(Finding("error", "quotation marks", said, mend, tuple(broken)))
+    (line, header, _), *rest = records
+    whole = _even_rows(rest, len(header), start.separator, found)
+    names, rows = name_columns(header, [fields for _, fields in whole], (line,), found)
+    return (names, rows, tuple(line for line, _ in whole)), start.separator
+
+
+def _even_rows(
+    records: Sequence[Record], width: int, separator: str, found: list[Finding]
+) -> list[tuple[int, list[str]]]:
+    """Rows that have the header's fields, each with its line."""
+    whole: list[tuple[int, list[str]]] = []
+    uneven: dict[int, int] = {}
+    trailing, long = [], []
+    for line, fields, end in records:
+        if len(fields) > width and not any(field.strip() for field in fields[width:]):
+            fields = fields[:width]
+            trailing.append(line)
+        if len(fields) != width:
+            uneven[line] = len(fields)
+            continue
+        whole.append((line, fields))
+        swallowed = separator == "\t" and any("\n" in field and "\t" in field for field in fields)
+        if end - line >= MOST_LINES or swallowed:
+            long.append(line)
+    if uneven:
+        counts = ", ".join(str(count) for count in sorted(set(uneven.values()))[:5])
+        said = f"{have(len(uneven))} {counts} fields; the header names {width} column{'s' if width != 1 else ''}."
+        mend = "Quote texts that hold the separator or a line break."
+        found.append(Finding("error", "fields", said, mend, tuple(uneven)))
+    if trailing:
+        said = f"{have(len(trailing))} empty fields behind the last column; they are passed over."
+        found.append(Finding("note", "empty fields", said, "", tuple(trailing)))
+    if long:
+        said = f"{have(len(long))} very many lines, or a tab, between quotation marks: one may be missing."
+        found.append(Finding("warning", "long rows", said, "Look at these rows in an editor.", tuple(long)))
+    return whole
+
+
+def _without_quoting(
+    lines: list[str], start: int, mark: str, records: list[Record], broken: list[int]
+) -> tuple[list[Record], list[int]]:
+    """Of the two customs for TSV, quoted as CSV is or no quoting at all (a '"' is a character), the one that fits.
+
+    Where every line is a row as it stands, a '"' at the beginning of one text and at the end of a later one must not
+    make one row of both.
+    """
+    plain, none = _records(lines, start, "\t", mark, csv.QUOTE_NONE)
+    if none or not _even(plain):
+        return records, broken
+    return (plain, []) if broken or not _even(records) or len(plain) > len(records) else (records, broken)
+
+
+def _even(records: Sequence[Record]) -> bool:
+    return bool(records) and all(len(fields) == len(records[0][1]) for _, fields, _ in records)
+
+
+def _records(
+    lines: list[str], start: int, separator: str, mark: str, quoting: Any = csv.QUOTE_MINIMAL
+) -> tuple[list[Record], list[int]]:
+    """Rows with their first and last line; and first lines of those that cannot be read, each left at its own line."""
+    records: list[Record] = []
+    broken: list[int] = []
+    while start < len(lines) and len(broken) < MOST_BAD_ROWS:
+        reader = csv.reader(lines[start:], delimiter=separator, strict=True, quoting=quoting)
+        at = start
+        try:
+            for fields in reader:
+                if fields:
+                    records.append((at + 1, show_returns(fields, mark), start + reader.line_num))
+                at = start + reader.line_num
+            break
+        except csv.Error:
+            broken.append(at + 1)
+            start = at + 1
+    return records, broken
