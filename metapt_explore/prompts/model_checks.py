@@ -103,8 +103,8 @@ def check_complete(missing: Iterable[str], folder: Path, name: str, title: str) 
         others = ", ".join(family for family, facts in FAMILIES.items() if facts.title != title)
         hint = "" if encoder else f", or set model.family to what this one is ({others})"
         raise UserError(
-            f"The files of '{name}' lack weights that a {title} model has ({_some(lacking)}): they would be random. Use "
-            f"another model{hint}; or copy {folder} again from where it comes from."
+            f"The files of '{name}' lack weights that a {title} model has ({_some(lacking)}): they would be "
+            f"random. Use another model{hint}; or copy {folder} again from where it comes from."
         )
 
 

@@ -186,12 +186,15 @@ def _header(file: Path, what: str) -> dict[str, str]:
     return {tensor: dtype for tensor, (dtype, _) in safetensors_header(file, what).items()}
 
 
-def safetensors_header(file: Path, what: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+def safetensors_header(
+    file: Path, what: str, advice: str = "it is damaged or was not copied to its end"
+) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Number format and shape of each tensor of a safetensors file; the tensors are not read.
 
     Args:
         file: The file.
         what: What it belongs to, which begins the messages.
+        advice: Ends the message where it cannot be read.
 
     Raises:
         UserError: Where it is no regular file, or no complete safetensors file.
@@ -199,14 +202,17 @@ def safetensors_header(file: Path, what: str) -> dict[str, tuple[str, tuple[int,
     from safetensors import safe_open
 
     def refuse(reason: str) -> str:
-        hint = _lfs_hint(file) or "it is damaged or was not copied to its end"
-        return f"{what}: {file} cannot be read as safetensors ({reason}); {hint}."
+        return f"{what}: {file} cannot be read as safetensors ({reason}). {_capital(_lfs_hint(file) or advice)}."
 
     if not file.is_file():
         raise UserError(f"{what}: {file} is no regular file.")
     with library_errors(refuse), safe_open(file, framework="pt") as opened:
         parts = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
         return {name: (str(part.get_dtype()), tuple(part.get_shape())) for name, part in parts.items()}
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _lfs_hint(file: Path) -> str | None:
