@@ -16,16 +16,17 @@ from metapt_explore.prompts.model_files import check_weight_files, damaged_json,
 
 
 @contextmanager
-def loading(folder: Path, name: str) -> Iterator[None]:
+def loading(folder: Path, name: str, what: str = "model") -> Iterator[None]:
     """Around all that is done to load a model: any failure is one sentence that names it and its folder."""
+    called = f"The {what} '{name}'" if name == str(folder) else f"The {what} '{name}' in {folder}"
 
     def message(reason: str) -> str:
         if "trust_remote_code" in reason or "custom code" in reason:
             return (
-                f"The model '{name}' in {folder} cannot be loaded: it needs code of its own (`auto_map` in its "
+                f"{called} cannot be loaded: it needs code of its own (`auto_map` in its "
                 "config.json), which is never run. Use a model that transformers knows."
             )
-        return damaged_json(folder, name) or f"The model '{name}' in {folder} cannot be loaded: {reason}."
+        return damaged_json(folder, name) or f"{called} cannot be loaded: {reason}."
 
     with library_errors(message):
         yield
@@ -52,7 +53,12 @@ def load_pretrained(auto_class: Any, folder: Path, name: str, **options: Any) ->
     Raises:
         UserError: With the library's reason.
     """
-    with loading(folder, name), _quiet():
+    with loading(folder, name):
+        return _from_pretrained(auto_class, folder, **options)
+
+
+def _from_pretrained(auto_class: Any, folder: Path, **options: Any) -> Any:
+    with _quiet():
         return auto_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
 
 
@@ -79,7 +85,8 @@ def load_tokenizer(folder: Path, name: str) -> Any:
                 f"The model '{name}': {folder} holds no tokenizer (tokenizer.json, vocab.txt, a *.model file …); copy "
                 "it from where the model comes from."
             )
-    return load_pretrained(AutoTokenizer, folder, name)
+    with loading(folder, name, "tokenizer of the model"):
+        return _from_pretrained(AutoTokenizer, folder)
 
 
 def _vocabulary(folder: Path) -> bool:

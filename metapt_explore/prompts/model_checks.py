@@ -50,6 +50,11 @@ def check_length(settings: Any, config: ModelConfig, prompt_tokens: int, windows
     """
     room = ROOM_FOR_TEMPLATE + prompt_tokens
     positions = positions_of(settings)
+    if positions is not None and positions <= room:
+        raise UserError(
+            f"'{config.name}' holds {positions} tokens in all, of which {prompt_tokens} are for the prompt and "
+            f"{ROOM_FOR_TEMPLATE} for the template: no text fits. Use another model or a shorter prompt."
+        )
     if positions is not None and config.max_text_tokens + room > positions:
         raise UserError(
             f"model.max_text_tokens is {config.max_text_tokens}, but '{config.name}' holds {positions} tokens in all; "

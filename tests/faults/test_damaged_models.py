@@ -27,10 +27,8 @@ from metapt_explore.prompts.stored import find_adapter, find_tensor
 
 TEXTS = ["the camera is good", "my old book was really bad"]
 #: Values that no setting has, or that only some have.
-NASTY: list[Any] = [
-    None, True, -1, 0, 1, 3, 10**9, 10**30, 1e300, -0.5, float("nan"), float("inf"), "", "abc", "\x00", "\ud800", [], [None],
-    {}, {"a": {"a": {"a": 1}}},
-]  # fmt: skip
+NUMBERS: list[Any] = [True, -1, 0, 1, 3, 10**9, 10**30, 1e300, -0.5, float("nan"), float("inf")]
+NASTY: list[Any] = [*NUMBERS, None, "", "abc", "\x00", "\ud800", [], [None], {}, {"a": {"a": {"a": 1}}}]
 KINDS = ("lm", "encoder")
 
 
