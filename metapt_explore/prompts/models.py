@@ -229,8 +229,9 @@ def encoder_class(settings: Any) -> Any:
     """The class of transformers that loads a sentence encoder; of T5's kind only the encoder."""
     import transformers
 
-    of_text = transformers.MODEL_FOR_TEXT_ENCODING_MAPPING
-    if settings.is_encoder_decoder and type(settings) in of_text:
+    encoders = transformers.MODEL_FOR_TEXT_ENCODING_MAPPING
+    # Files of the encoder alone no longer say that they are of an encoder-decoder.
+    if type(settings) in encoders and encoders[type(settings)].__name__.endswith("EncoderModel"):
         return transformers.AutoModelForTextEncoding
     return transformers.AutoModel
 

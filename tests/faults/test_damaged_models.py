@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -17,13 +18,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from soak import examples
+from transformers import T5EncoderModel
 
+from metapt_explore import setup_starter
 from metapt_explore.clusters.embed import check_encoder_files, load_encoder
-from metapt_explore.config import EncoderConfig, ModelConfig
+from metapt_explore.config import EncoderConfig, ModelConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.handover.classify import Classifier
 from metapt_explore.prompts.models import check_files, content_hash, load_backbone
 from metapt_explore.prompts.stored import find_adapter, find_tensor
+from metapt_explore.runs.study import Study
 
 TEXTS = ["the camera is good", "my old book was really bad"]
 #: Values that no setting has, or that only some have.
@@ -40,6 +44,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.make_encoder(folder / "encoder")
     for kind in ("gpt2", "t5", "bart", "bert", "qwen2", "sentence"):
         tiny.make_language_model(folder / kind, kind)
+    shutil.copytree(folder / "t5", folder / "t5-encoder")
+    T5EncoderModel.from_pretrained(folder / "t5").save_pretrained(folder / "t5-encoder")
     return folder
 
 
@@ -307,7 +313,40 @@ def test_a_configuration_of_another_make_is_noticed(models: Path, tmp_path: Path
         load(folder, "lm")
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "lm", "t5", "bart", "bert"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_of_a_model_with_a_head_are_counted(models: Path, tmp_path: Path, kind: str) -> None:
+    """Its weights have a prefix that the encoder by itself has not; the head may be left over, a layer may not."""
+    folder = copy(models, "bert", tmp_path / "bert")
+    load(folder, kind)
+    change(num_hidden_layers=1)(folder)
+    with pytest.raises(UserError, match=r"encoder\.layer\.1\..* has no place"):
+        load(folder, kind)
+
+
+NO_FILES = ("config.json", "model.safetensors", "tokenizer.json", "modules.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("name", NO_FILES)
+@pytest.mark.parametrize("what", ["pipe", "folder"])
+def test_what_is_no_file_is_not_waited_for(models: Path, tmp_path: Path, name: str, what: str) -> None:
+    folder = copy(models, "encoder", tmp_path / "encoder")
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name) if what == "pipe" else (folder / name).mkdir()
+    content_hash(folder)
+    with pytest.raises(UserError, match=name.replace(".", r"\.")):
+        load(folder, "encoder")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "/" + "a" * 5000, "~nobody-at-all/x", "config.json"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_that_are_no_folder(models: Path, kind: str, name: str) -> None:
+    path = Path(str(models / kind / name)) if name == "config.json" else name
+    with pytest.raises(UserError):
+        load(path, kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "lm", "t5", "t5-encoder", "bart", "bert"])
 def test_models_of_other_families_as_encoders(models: Path, kind: str, tmp_path: Path) -> None:
     """Each text's embedding is the mean over its tokens, whatever stands beside it; no pad token is needed."""
     folder = copy(models, kind, tmp_path / kind)
@@ -326,8 +365,6 @@ def test_models_of_other_families_as_encoders(models: Path, kind: str, tmp_path:
 
 def test_another_encoder_is_another_question(models: Path, tmp_path: Path) -> None:
     """Whatever the times of its files say: a copy may keep them."""
-    import os
-
     folder = copy(models, "encoder", tmp_path / "encoder")
     before, file = content_hash(folder), folder / "model.safetensors"
     times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
@@ -338,6 +375,39 @@ def test_another_encoder_is_another_question(models: Path, tmp_path: Path) -> No
     file.write_bytes(other.read_bytes())
     os.utime(file, ns=times)
     assert content_hash(folder) != before
+
+
+def test_setup_replaces_a_starter_that_was_cut_short(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAPT_HOME", str(tmp_path))
+    folder, said = copy(models, "encoder", tmp_path / "models" / "minilm"), list[str]()
+    damage(folder / "model.safetensors", "half", 0.5)
+    for _ in range(2):
+        setup_starter._place(
+            "minilm",
+            "encoder",
+            lambda built: shutil.copytree(models / "encoder", built, dirs_exist_ok=True),
+            said.append,
+        )
+    assert len(said) == 1, "what is whole is left alone"
+    check_encoder_files(EncoderConfig(name="minilm"))
+
+
+def test_a_study_is_refused_before_anything_is_computed(world: Path, tmp_path: Path) -> None:
+    """By `metapt check` and `plan` as well, which read no weights."""
+
+    def study(**changes: Any) -> Study:
+        return Study(parse(StudyConfig, tiny.study_tree(world, **changes), "test"), tmp_path / "workspace")
+
+    study().check()
+    encoder = copy(world, "encoder", tmp_path / "encoder")
+    lacks_weights(encoder)
+    with pytest.raises(UserError, match="lack weights that a sentence encoder model has"):
+        study(encoder={"name": str(encoder)}).check()
+    save_file({"prompt": torch.zeros(3, 32)}, tmp_path / "zeros.safetensors")
+    with pytest.raises(UserError, match=r"prompt\.start: .*zeros\.safetensors holds zeros only"):
+        study(prompt={"start": {"file": str(tmp_path / "zeros.safetensors")}}).check()
 
 
 # ------------------------------------------------------------------------------------------ prompts
