@@ -37,7 +37,7 @@ def _quiet() -> Iterator[None]:
     """Without transformers' progress bars and its report of missing weights: those are refused in our words."""
     import transformers
 
-    logging = transformers.utils.logging
+    logging: Any = transformers.utils.logging
     logging.disable_progress_bar()
     before = logging.get_verbosity()
     logging.set_verbosity(max(before, logging.CRITICAL))

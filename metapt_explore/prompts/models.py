@@ -231,7 +231,7 @@ def encoder_class(settings: Any) -> Any:
 
     encoders = transformers.MODEL_FOR_TEXT_ENCODING_MAPPING
     # Files of the encoder alone no longer say that they are of an encoder-decoder.
-    if type(settings) in encoders and encoders[type(settings)].__name__.endswith("EncoderModel"):
+    if type(settings) in encoders and str(getattr(encoders[type(settings)], "__name__", "")).endswith("EncoderModel"):
         return transformers.AutoModelForTextEncoding
     return transformers.AutoModel
 

@@ -395,7 +395,7 @@ def test_setup_replaces_a_starter_that_was_cut_short(
 
 
 def test_a_study_is_refused_before_anything_is_computed(world: Path, tmp_path: Path) -> None:
-    """By `metapt check` and `plan` as well, which read no weights."""
+    """By `metapt check` as well, which reads no weights."""
 
     def study(**changes: Any) -> Study:
         return Study(parse(StudyConfig, tiny.study_tree(world, **changes), "test"), tmp_path / "workspace")
