@@ -58,7 +58,7 @@ def load(folder: Path, kind: str) -> Any:
 
 
 def check(folder: Path, kind: str) -> None:
-    """What `metapt check` looks at."""
+    """What `metapt plan` looks at."""
     if kind == "encoder":
         check_encoder_files(EncoderConfig(name=str(folder), max_tokens=16))
     else:
@@ -395,7 +395,7 @@ def test_setup_replaces_a_starter_that_was_cut_short(
 
 
 def test_a_study_is_refused_before_anything_is_computed(world: Path, tmp_path: Path) -> None:
-    """By `metapt check` as well, which reads no weights."""
+    """By `metapt plan` as well, which reads no weights."""
 
     def study(**changes: Any) -> Study:
         return Study(parse(StudyConfig, tiny.study_tree(world, **changes), "test"), tmp_path / "workspace")
