@@ -30,7 +30,8 @@ from metapt_explore.pretraining.learner import Setting
 from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.pretraining.methods import make_learner
 from metapt_explore.prompts.causal import CausalLayout
-from metapt_explore.prompts.models import load_pretrained, model_folder, resolve_device, resolve_dtype
+from metapt_explore.prompts.loading import load_settings, load_tokenizer
+from metapt_explore.prompts.models import model_folder, resolve_device, resolve_dtype
 from metapt_explore.prompts.reader import Reader
 from metapt_explore.prompts.starts import start_prompt
 from metapt_explore.runs.manifest import manifest
@@ -43,13 +44,11 @@ class PlainLoops:
     """The study's prompts and few-shot runs through PEFT."""
 
     def __init__(self, config: StudyConfig, workspace: str) -> None:
-        from transformers import AutoConfig, AutoTokenizer
-
         self.config, self.study = config, Study(config, workspace)
         folder = model_folder(config.model.name)
         device = resolve_device(config.model.device)
-        self.tokenizer = load_pretrained(AutoTokenizer, folder, config.model.name)
-        width = load_pretrained(AutoConfig, folder, config.model.name).hidden_size
+        self.tokenizer = load_tokenizer(folder, config.model.name)
+        width = load_settings(folder, config.model.name).hidden_size
         # PEFT puts the prompt in front of the text.
         self.layout = CausalLayout(self.tokenizer, config.model, "prefix")
         reader = self.layout.reader(config.auxiliary_tasks, "study")

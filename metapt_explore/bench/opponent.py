@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.errors import UserError
+from metapt_explore.prompts.loading import load_model
 
 
 class PeftOpponent:
@@ -39,12 +40,12 @@ class PeftOpponent:
             raise UserError("`metapt bench` compares with PEFT: pip install 'peft>=0.18'.") from None
         from transformers import AutoModelForCausalLM
 
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, use_safetensors=True
+        model = load_model(
+            AutoModelForCausalLM, "decoder-only", folder, str(folder), dtype=dtype, attn_implementation="sdpa"
         )
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's
         config = PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=len(prompt))
-        self.model: Any = get_peft_model(model.to(device), config).eval()  # type: ignore[arg-type]
+        self.model: Any = get_peft_model(model.to(device), config).eval()
         self.words, self.full_head = words, full_head
         (self.name,) = [name for name, value in self.model.named_parameters() if value.requires_grad]
         self.prompt: Tensor = dict(self.model.named_parameters())[self.name]

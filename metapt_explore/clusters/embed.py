@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +12,15 @@ import numpy as np
 from metapt_explore import hub
 from metapt_explore.checkpoints import KeptRows, Record
 from metapt_explore.config import EncoderConfig
-from metapt_explore.errors import UserError
+from metapt_explore.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from metapt_explore.prompts.pooling import Pooling
+
+#: Allowed difference between a text's embedding by itself and in a batch, as a share of the largest number.
+TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ class Encoder:
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts with the encoder's special tokens, cut to what it reads."""
         longest = self.pooling.tokens(self.config.max_tokens)
-        return list(self.tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"])
+        rows = list(self.tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"])
+        # A text of nothing but what the tokenizer drops still has an embedding.
+        return [row or [self.tokenizer.pad_token_id] for row in rows]
 
     def pooled(self, tokens: Sequence[Sequence[int]]) -> Tensor:
         """Vectors of some rows, pooled as the encoder's files say, `[rows, width]`; differentiable in the weights."""
@@ -92,29 +98,116 @@ class Encoder:
         return out
 
 
-def load_encoder(config: EncoderConfig, device: str = "cpu") -> Encoder:
-    """Loads a sentence encoder.
+def check_encoder_files(config: EncoderConfig) -> Path:
+    """Checks an encoder's configuration, weight files, tokenizer and pooling; none of its weights is read.
+
+    Args:
+        config: The encoder's name, and tokens of a text.
+
+    Returns:
+        Its folder.
 
     Raises:
-        UserError: Where it cannot be found or loaded, pools in a way that cannot be computed, or holds fewer tokens
-            than `config.max_tokens`.
+        UserError: Naming the folder and the file (see `docs/models.md` for the list of checks).
     """
-    import torch
-    from transformers import AutoModel, AutoTokenizer
+    return _checked(config)[0]
 
-    from metapt_explore.prompts.models import load_pretrained, model_folder
+
+def _checked(config: EncoderConfig) -> tuple[Path, Any, Any, Pooling]:
+    """Folder, class that loads the model, tokenizer and pooling."""
+    from metapt_explore.prompts.families import FAMILIES
+    from metapt_explore.prompts.loading import check_model, load_settings, load_tokenizer, loading
+    from metapt_explore.prompts.model_checks import check_tokenizer, positions_of
+    from metapt_explore.prompts.models import encoder_class, model_folder
     from metapt_explore.prompts.pooling import read_pooling
 
     folder = model_folder(config.name, config.revision, hub.ENCODER)
-    pooling = read_pooling(folder, config.name)
-    tokenizer = load_pretrained(AutoTokenizer, folder, config.name)
-    model = load_pretrained(
-        AutoModel, folder, config.name, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
-    )
-    positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is not None and pooling.tokens(config.max_tokens) > positions:
-        raise UserError(f"encoder.max_tokens is {config.max_tokens}, but '{config.name}' holds {positions} tokens.")
-    return Encoder(tokenizer, model.eval().to(device), config, pooling, device)
+    with loading(folder, config.name):
+        settings = load_settings(folder, config.name)
+        pooling = read_pooling(folder, config.name)
+        tokenizer = load_tokenizer(folder, config.name)
+        auto_class = encoder_class(settings)
+        model = check_model(auto_class, FAMILIES["sentence"].title, folder, config.name, attn_implementation="sdpa")
+        check_tokenizer(tokenizer, model, folder, config.name)
+        positions = positions_of(settings.get_text_config())
+        if positions is not None and pooling.tokens(config.max_tokens) > positions:
+            raise UserError(f"encoder.max_tokens is {config.max_tokens}, but '{config.name}' holds {positions} tokens.")
+        _let_pad(tokenizer, settings, int(model.get_input_embeddings().weight.shape[0]))
+        return folder, auto_class, tokenizer, pooling
+
+
+def _let_pad(tokenizer: Any, settings: Any, rows: int) -> None:
+    """Makes a tokenizer pad behind the text, with a token that the model has; which one is masked anyway.
+
+    In front of the text padding would move it to other positions, and its embedding would depend on its neighbours.
+    """
+    tokenizer.padding_side = "right"
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
+        given = getattr(settings, "pad_token_id", None)
+        number = given if isinstance(given, int) and 0 <= given < min(rows, len(tokenizer)) else 0
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(number)
+
+
+def load_encoder(config: EncoderConfig, device: str = "cpu") -> Encoder:
+    """Loads a sentence encoder and checks that it embeds a text alike by itself and beside a longer one.
+
+    Of an encoder-decoder only the encoder is used; a decoder-only model is pooled like any other (the mean over tokens
+    where its files do not say).
+
+    Raises:
+        UserError: Where it cannot be found or loaded whole, pools in a way that cannot be computed, or holds fewer
+            tokens than `config.max_tokens`.
+    """
+    import torch
+
+    from metapt_explore.prompts.families import FAMILIES
+    from metapt_explore.prompts.loading import load_model, loading
+
+    folder, auto_class, tokenizer, pooling = _checked(config)
+    title = FAMILIES["sentence"].title
+    model = load_model(auto_class, title, folder, config.name, dtype=torch.float32, attn_implementation="sdpa")
+    with loading(folder, config.name):
+        if model.config.is_encoder_decoder and hasattr(model, "decoder"):
+            model = model.get_encoder()
+        encoder = Encoder(tokenizer, model.to(device), config, pooling, device)
+    _check_embeddings(encoder, folder)
+    return encoder
+
+
+def _check_embeddings(encoder: Encoder, folder: Path) -> None:
+    """Embeds two rows of tokens together and by themselves.
+
+    Raises:
+        UserError: Where an embedding is not finite, depends on what stands beside the text, or does not depend on the
+            text.
+    """
+    import torch
+
+    name = encoder.config.name
+    vocabulary = int(encoder.model.get_input_embeddings().weight.shape[0])
+    usual = [token for token in range(vocabulary) if token != encoder.tokenizer.pad_token_id]
+    rows = [[usual[(7 * place + 3) % len(usual)] for place in range(length)] for length in (5, 3)]
+    try:
+        with torch.inference_mode():
+            together = encoder.pooled(rows)
+            alone = torch.cat([encoder.pooled([row]) for row in rows])
+    except Exception as error:
+        raise UserError(
+            f"The model '{name}' in {folder} cannot be used as a sentence encoder ({first_line(error)})."
+        ) from error
+    if together.shape != (2, encoder.width) or not together.isfinite().all():
+        raise UserError(
+            f"The encoder '{name}' in {folder} cannot be used: its embeddings are not {encoder.width} finite numbers. "
+            "Its weights and config.json do not fit each other, or are damaged."
+        )
+    apart = float((together - alone).abs().max() / together.abs().max().clamp(min=1e-12))
+    if not apart <= TOLERANCE:
+        raise UserError(
+            f"The encoder '{name}' in {folder} cannot be used: it embeds a text otherwise beside a longer one than by "
+            f"itself (difference {apart:.2g})."
+        )
+    if torch.equal(alone[0], alone[1]):
+        raise UserError(f"The encoder '{name}' in {folder} cannot be used: it gives every text the same embedding.")
 
 
 def embed(

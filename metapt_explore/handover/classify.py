@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from metapt_explore.errors import UserError
+from metapt_explore.errors import UserError, library_errors
 from metapt_explore.handover.facts import PROBE_FILE, PROMPT_FILE, PromptFacts
 from metapt_explore.texts.rows import TextInput
 
@@ -69,9 +69,11 @@ class Classifier:
         if content_hash(model_folder(config.name, config.revision)) != self.facts.model_hash:
             self.notes.append(f"The files of the model '{config.name}' are not those that the prompt was made for.")
         stored = find_tensor(folder / PROMPT_FILE, "prompt", "prompt")
+        stored.check_fits(self.facts.tokens, self.facts.width)
+        stored.read()  # before the model is loaded, which takes longer
         self.backbone = load_backbone(config, self.facts.placement, self.notes.append, self.facts.tokens)
         stored.check_fits(self.facts.tokens, self.backbone.width)
-        self.prompt = stored.read().to(self.backbone.device)
+        self.prompt = stored.read(self.backbone.embedding).to(self.backbone.device)
         labels = self.facts.labels_config
         self.reader = self.backbone.reader(labels, str(folder), self.facts.decode == "whole_vocabulary")
         self.classes = list(labels.labels)
@@ -143,14 +145,20 @@ def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:
     """Weights and probe of an exported prompt; None where classes are read by label words alone."""
     if facts.probe is None:
         return None, None
-    from safetensors import SafetensorError
+    import torch
     from safetensors.torch import load_file
 
     from metapt_explore.fewshot.text_probe import TextProbe
     from metapt_explore.fewshot.words_and_probe import Weights
 
     file = folder / PROBE_FILE
-    try:
-        return Weights(**facts.probe), TextProbe.of_tensors(load_file(file))
-    except (OSError, SafetensorError, KeyError) as error:
-        raise UserError(f"{file} is missing or damaged ({error}); `metapt export` writes it.") from None
+    with library_errors(lambda reason: f"{file} is missing or damaged ({reason}); `metapt export` writes it."):
+        weights, probe = Weights(**facts.probe), TextProbe.of_tensors(load_file(file))
+        views, classes, width = probe.coefficients.shape
+        shapes = {"mean": (views, width), "scale": (views, width), "intercepts": (views, classes)}
+        if classes != len(facts.labels) or any(getattr(probe, key).shape != shape for key, shape in shapes.items()):
+            raise ValueError("its tensors do not fit each other or the classes of prompt.json")
+        numbers = (*probe.tensors().values(), torch.tensor([weights.words, weights.probe]))
+        if not all(values.is_floating_point() and values.isfinite().all() for values in numbers):
+            raise ValueError("it must hold finite numbers only")
+        return weights, probe

@@ -235,12 +235,11 @@ def _token_ids(config: StudyConfig, model: Any, labels: LabelsConfig, decode: st
     """Template and words as tokens of a decoder-only model, where twenty lines can read classes with them."""
     if model.family != "causal" or decode != "label_words" or "{text_pair}" in labels.template:
         return None
-    from transformers import AutoTokenizer
-
-    from metapt_explore.prompts.models import layout_class, load_pretrained, model_folder
+    from metapt_explore.prompts.loading import load_tokenizer
+    from metapt_explore.prompts.models import layout_class, model_folder
 
     folder = model_folder(config.model.name, config.model.revision)
-    tokenizer = load_pretrained(AutoTokenizer, folder, config.model.name)
+    tokenizer = load_tokenizer(folder, config.model.name)
     layout = layout_class(model.family)(tokenizer, config.model, model.placement)
     reader = layout.reader(labels, "the exported prompt", False)
     if not reader.verbalizer.simple:

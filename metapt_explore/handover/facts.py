@@ -6,11 +6,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from metapt_explore.config import Family, LabelsConfig, ModelConfig, Placement, parse
 from metapt_explore.errors import UserError
-from metapt_explore.runs.files import read_json, write_json
+from metapt_explore.prompts.model_files import MOST_SIZE, read_json
+from metapt_explore.runs.files import write_json
 
 FORMAT = 1
+DECODES, CALIBRATIONS = ("label_words", "whole_vocabulary"), ("none", "batch_mean", "content_free")
 FACTS_FILE, PROMPT_FILE, PROBE_FILE = "prompt.json", "prompt.safetensors", "probe.safetensors"
 
 
@@ -79,7 +83,7 @@ class PromptFacts:
             UserError: Where there is none, or it is not of this format.
         """
         file = folder / FACTS_FILE
-        found = read_json(file)
+        found = read_json(file, f"{folder} holds no prompt")
         if not isinstance(found, dict):
             raise UserError(
                 f"{folder} holds no prompt: {FACTS_FILE} is missing or damaged. `metapt export` writes one."
@@ -87,6 +91,20 @@ class PromptFacts:
         if found.get("format") != FORMAT:
             raise UserError(f"{file} is of format {found.get('format')}; this version reads format {FORMAT}.")
         try:
-            return cls(**found)
+            cls(**found)
+            facts = TypeAdapter(cls).validate_python(found)
         except TypeError as error:
-            raise UserError(f"{file} is damaged: {error}") from None
+            raise UserError(f"{file} is damaged: {error}. `metapt export` writes it again.") from None
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise UserError(
+                f"{file} is damaged: the value of `{where}` is of another kind. `metapt export` writes it again."
+            ) from None
+        if not (0 < facts.tokens <= MOST_SIZE and 0 < facts.width <= MOST_SIZE):
+            raise UserError(f"{file} is damaged: a prompt has no {facts.tokens} × {facts.width} numbers.")
+        if facts.decode not in DECODES or facts.calibration not in CALIBRATIONS:
+            raise UserError(
+                f"{file} is damaged: it has the decode `{facts.decode[:40]}` and the calibration "
+                f"`{facts.calibration[:40]}`; known are {', '.join(DECODES)} and {', '.join(CALIBRATIONS)}."
+            )
+        return facts

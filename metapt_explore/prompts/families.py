@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from metapt_explore.config import Family, ModelConfig, Placement
 from metapt_explore.errors import UserError, nearest
+from metapt_explore.prompts.model_files import read_settings
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ def family_of(folder: Path, config: ModelConfig) -> Family:
     Raises:
         UserError: Where the configuration cannot be read, or tells no family.
     """
-    file = folder / "config.json"
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"The model '{config.name}' in {folder} cannot be loaded: {error}") from None
+    settings = read_settings(folder, config.name)
     if config.family is not None:
         return config.family
     architectures = settings.get("architectures") or []
+    if not isinstance(architectures, list) or not all(isinstance(each, str) for each in architectures):
+        raise UserError(
+            f"The model '{config.name}': {folder / 'config.json'} is damaged; `architectures` must be a list of names."
+        )
     for architecture in architectures:
         # BartModel, T5WithLMHeadModel: named like others, and told by their configuration.
         if settings.get("is_encoder_decoder") and not architecture.endswith("EncoderModel"):

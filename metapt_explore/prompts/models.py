@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ from metapt_explore import hub
 from metapt_explore.config import Family, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.families import FAMILIES, family_of, placement_of
+from metapt_explore.prompts.loading import check_model, load_model, load_settings, load_tokenizer, loading
+from metapt_explore.prompts.model_checks import check_length, check_scale, check_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -58,13 +62,19 @@ def model_folder(name: str, revision: str | None = None, kind: hub.Kind = hub.MO
         if not (folder / "config.json").exists():
             raise UserError(f"The starter model '{name}' is not on this machine yet: run `metapt setup` once.")
         return folder
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").exists():
-            raise UserError(f"The folder {folder} holds no model: config.json is missing.")
-        return folder
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            if not (folder / "config.json").exists():
+                raise UserError(f"The folder {folder} holds no model: config.json is missing.")
+            return folder
+        is_file = folder.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # no permission, a name too long, no home of that user
+        raise UserError(f"The {kind.title} folder {name!r} cannot be read: {error}.") from None
+    if is_file:
+        raise UserError(f"{folder} is no folder: give the folder in which the {kind.title}'s config.json lies.")
     if name.startswith((".", "/", "~")) or folder.is_absolute():
-        raise UserError(f"There is no model folder {folder}.")
+        raise UserError(f"There is no {kind.title} folder {folder}.")
     wanted = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
     return hub.snapshot(name, kind, wanted, lambda: _set_up(kind), revision)
 
@@ -78,32 +88,42 @@ def _set_up(kind: hub.Kind) -> list[str]:
 def content_hash(folder: Path) -> str:
     """Hash of a model's weights, configuration and tokenizer files.
 
-    It is remembered for each file by size and modification time, because reading gigabytes takes seconds.
+    It is remembered for each file by size, inode and times, because reading gigabytes takes seconds.
     """
     memory = home() / "hashes.json"
-    known: dict[str, str] = {}
-    if memory.exists():
-        try:
-            known = dict(json.loads(memory.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, RecursionError):
-            known = {}
+    known = _remembered(memory)
     parts, changed = [], False
-    for file in sorted(folder.iterdir()):
-        if file.suffix not in (".json", ".safetensors", ".model", ".txt"):
-            continue
-        stat = file.stat()
-        key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-        if key not in known:
-            with file.open("rb") as stream:
-                known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-            changed = True
-        parts.append(f"{file.name}={known[key]}")
+    try:
+        for file in sorted(folder.iterdir()):
+            if file.suffix not in (".json", ".safetensors", ".model", ".txt") or not file.is_file():
+                continue
+            stat = file.stat()
+            # The time of the last change of any kind: a copy may keep the time of modification.
+            key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
+            if key not in known:
+                with file.open("rb") as stream:
+                    known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+                changed = True
+            parts.append(f"{file.name}={known[key]}")
+    except OSError as error:
+        raise UserError(f"The model folder {folder} cannot be read: {error}.") from None
     if changed:
-        memory.parent.mkdir(parents=True, exist_ok=True)
         temporary = memory.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(known), encoding="utf-8")
-        temporary.replace(memory)
+        with suppress(OSError):  # a full or read-only disk costs the time of reading again, nothing else
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(known), encoding="utf-8")
+            temporary.replace(memory)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _remembered(memory: Path) -> dict[str, str]:
+    """Hashes of files by what their key says; none where the memory is missing or damaged."""
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    usable = isinstance(known, dict) and all(isinstance(value, str) for value in known.values())
+    return known if usable else {}
 
 
 def resolve_device(device: str) -> str:
@@ -133,19 +153,6 @@ def resolve_dtype(dtype: str, device: str) -> torch.dtype:
     return torch.bfloat16 if device.startswith("cpu") and has_fast_bfloat16() else torch.float32
 
 
-def load_pretrained(auto_class: Any, folder: Path, name: str, **options: Any) -> Any:
-    """Loads a model from a folder, or says why it cannot be loaded."""
-    import transformers
-    from safetensors import SafetensorError
-
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        return auto_class.from_pretrained(folder, local_files_only=True, **options)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"The model '{name}' in {folder} cannot be loaded: {reason}") from error
-
-
 def _backbone_class(family: Family) -> type[Backbone]:
     from metapt_explore.prompts.causal import CausalBackbone
     from metapt_explore.prompts.encoder_decoder import EncoderDecoderBackbone
@@ -166,6 +173,85 @@ def layout_class(family: Family) -> type[Layout]:
     return _backbone_class(family).layout_class
 
 
+@dataclass(frozen=True)
+class CheckedFiles:
+    """A language model whose files were checked; none of its weights was read.
+
+    Attributes:
+        folder: Its files.
+        family: Its family.
+        settings: Its configuration, as transformers reads it.
+        tokenizer: Its tokenizer.
+    """
+
+    folder: Path
+    family: Family
+    settings: Any
+    tokenizer: Any
+
+
+def check_files(config: ModelConfig) -> CheckedFiles:
+    """Checks a language model's configuration, weight files and tokenizer, and that they belong to each other.
+
+    Args:
+        config: Its name.
+
+    Raises:
+        UserError: Naming the folder and the file (see `docs/models.md` for the list of checks).
+    """
+    folder = model_folder(config.name, config.revision)
+    settings = load_settings(folder, config.name)
+    family = family_of(folder, config)
+    tokenizer = load_tokenizer(folder, config.name)
+    with _own_attention(config.name):
+        auto_class = _auto_class(family, settings)
+        model = check_model(auto_class, FAMILIES[family].title, folder, config.name, **_options(family))
+    with loading(folder, config.name):
+        check_tokenizer(tokenizer, model, folder, config.name)
+    return CheckedFiles(folder, family, settings, tokenizer)
+
+
+def _auto_class(family: Family, settings: Any) -> Any:
+    import transformers
+
+    if family == "sentence":
+        return encoder_class(settings)
+    return getattr(transformers, FAMILIES[family].auto_class)
+
+
+def encoder_class(settings: Any) -> Any:
+    """The class of transformers that loads a sentence encoder; of T5's kind only the encoder."""
+    import transformers
+
+    encoders = transformers.MODEL_FOR_TEXT_ENCODING_MAPPING
+    # Files of the encoder alone no longer say that they are of an encoder-decoder.
+    if type(settings) in encoders and str(getattr(encoders[type(settings)], "__name__", "")).endswith("EncoderModel"):
+        return transformers.AutoModelForTextEncoding
+    return transformers.AutoModel
+
+
+def _options(family: Family) -> dict[str, Any]:
+    from metapt_explore.prompts import attention
+
+    return {"attn_implementation": attention.register()} if family == "causal" else {}
+
+
+@contextmanager
+def _own_attention(name: str) -> Iterator[None]:
+    """Says it in our words where a model's attention cannot be replaced."""
+    from metapt_explore.prompts import attention
+
+    try:
+        yield
+    except UserError as error:
+        if attention.NAME not in str(error):
+            raise
+        raise UserError(
+            f"The model '{name}' cannot be used: its attention cannot be replaced (it does not use the attention "
+            "interface of transformers)."
+        ) from None
+
+
 def load_backbone(
     config: ModelConfig,
     placement: Placement | None = None,
@@ -183,49 +269,43 @@ def load_backbone(
     Raises:
         UserError: Where the model cannot be found, loaded or used.
     """
-    import torch
-    import transformers
+    folder = model_folder(config.name, config.revision)
+    with loading(folder, config.name):
+        return _load_backbone(folder, config, placement, on_notice, prompt_tokens)
 
-    from metapt_explore.prompts import attention
+
+def _load_backbone(
+    folder: Path,
+    config: ModelConfig,
+    placement: Placement | None,
+    on_notice: Callable[[str], None],
+    prompt_tokens: int,
+) -> Backbone:
     from metapt_explore.prompts.host_memory import keep_freed_memory
-    from metapt_explore.prompts.model_checks import check_complete, check_length, check_scale
     from metapt_explore.prompts.pooling import read_pooling
     from metapt_explore.prompts.self_check import check_exact
     from metapt_explore.prompts.sentence import SentenceBackbone
 
-    folder = model_folder(config.name, config.revision)
-    settings = load_pretrained(transformers.AutoConfig, folder, config.name)
+    settings = load_settings(folder, config.name)
     family = family_of(folder, config)
+    # What depends on sizes alone comes first, because it can be mended in the study.
     placement = placement_of(family, placement, config.name)
     check_length(settings.get_text_config(), config, prompt_tokens, windows=family == "causal")
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
     if device == "cpu":
         keep_freed_memory()
-    tokenizer = load_pretrained(transformers.AutoTokenizer, folder, config.name)
+    files = check_files(config)
     pooling = read_pooling(folder, config.name) if family == "sentence" else None
     if pooling is not None and (longest := pooling.tokens(config.max_text_tokens)) < config.max_text_tokens:
         on_notice(f"Texts are cut to {longest} tokens: '{config.name}' was made for no more (max_seq_length).")
         config = config.model_copy(update={"max_text_tokens": longest})
-    options: dict[str, Any] = {"attn_implementation": attention.register()} if family == "causal" else {}
-    auto_class = getattr(transformers, FAMILIES[family].auto_class)
-    # Never a pickle.
-    try:
-        model, found = load_pretrained(
-            auto_class, folder, config.name, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
-        )
-    except UserError as error:
-        if attention.NAME not in str(error):
-            raise
-        raise UserError(
-            f"The model '{config.name}' cannot be used: its attention cannot be replaced (it does not use the "
-            "attention interface of transformers)."
-        ) from None
-    check_complete(found["missing_keys"], config, family)
+    auto_class = _auto_class(family, settings)
+    model = load_model(auto_class, FAMILIES[family].title, folder, config.name, dtype=dtype, **_options(family))
     check_scale(settings, model, config)
     model = model.to(device)
     try:
-        backbone = _backbone_class(family)(model, tokenizer, config, placement)
+        backbone = _backbone_class(family)(model, files.tokenizer, config, placement)
     except AttributeError as error:  # no attention heads, no input embeddings …
         message = f"The model '{config.name}' cannot be used with the {placement} placement ({error})."
         raise UserError(message) from error

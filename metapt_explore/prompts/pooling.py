@@ -6,12 +6,12 @@ a normalisation, sometimes a layer of its own. An encoder that was trained with 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from metapt_explore.errors import UserError
+from metapt_explore.prompts.model_files import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -147,10 +147,4 @@ def _longest(folder: Path, name: str) -> int | None:
 
 
 def _read(file: Path, name: str) -> Any:
-    """What a JSON file holds, None where there is no such file."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"The encoder '{name}': {file} cannot be read ({error}).") from None
+    return read_json(file, f"The encoder '{name}'")

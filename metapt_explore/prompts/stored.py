@@ -6,18 +6,18 @@ Only safetensors is read, never a pickle, and PEFT itself is not needed.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from metapt_explore import hub
-from metapt_explore.errors import UserError
+from metapt_explore.errors import UserError, library_errors
+from metapt_explore.prompts.model_files import MOST_SIZE, read_json, safetensors_header
 
 #: What PEFT calls its files, and the tensor in the second.
 ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_TENSOR = (
@@ -27,6 +27,11 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_TENSOR = (
 )
 #: The tensor that is read where a file holds several and none is named; prompt artifacts call theirs so.
 USUAL_TENSOR = "prompt"
+#: Number formats of a prompt.
+FORMATS = ("F64", "F32", "F16", "BF16")
+#: The largest number in a prompt, and how many times as long as the model's longest token vector one of its may be.
+#: Tuning at high rates makes long vectors; beyond these the model's answer no longer depends on the text.
+LARGEST, TIMES_LONGER = 1e6, 1e4
 
 
 @dataclass(frozen=True)
@@ -71,24 +76,52 @@ class StoredPrompt:
             of_them = f", of which {self.length} are the prompt" if self.length != self.shape[0] else ""
             raise UserError(f"{tensor}{of_them}, but prompt.length is {length}: set prompt.length to {self.length}.")
 
-    def read(self) -> Tensor:
+    def read(self, embedding: Tensor | None = None) -> Tensor:
         """Reads the prompt.
+
+        Args:
+            embedding: The model's vectors of tokens, `[vocabulary, width]`, where they are at hand: the prompt's must
+                be of comparable length.
 
         Returns:
             fp32 `[length, width]` on the CPU.
 
         Raises:
-            UserError: Where the file is no longer what was found, or a value is not a finite number.
+            UserError: Where the file is no longer what was found, or holds numbers that are no prompt.
         """
         if not self.file.is_file() or _content(self.file) != self.content:
             raise UserError(f"{self.where}: {self.file} was changed while the study ran: run the study again.")
-        with safe_open(self.file, framework="pt") as opened:
-            prompt: Tensor = opened.get_tensor(self.tensor)[: self.length]
-        if not prompt.is_floating_point() or not torch.isfinite(prompt).all():
+        with (
+            library_errors(lambda reason: f"{self.where}: {self.file} cannot be read ({reason})."),
+            safe_open(self.file, framework="pt") as opened,
+        ):
+            prompt: Tensor = opened.get_tensor(self.tensor)[: self.length].float()
+        self._check_values(prompt, embedding)
+        return prompt
+
+    def _check_values(self, prompt: Tensor, embedding: Tensor | None) -> None:
+        tensor = f"{self.where}: tensor '{self.tensor}' of {self.file}"
+        if not torch.isfinite(prompt).all():
+            raise UserError(f"{tensor} must hold finite floating-point numbers only.")
+        if not prompt.any():
+            raise UserError(f"{tensor} holds zeros only, which is no prompt; save the tuned vectors again.")
+        alike = torch.nonzero(prompt.amax(dim=1) == prompt.amin(dim=1)).flatten().tolist()
+        if alike and prompt.shape[1] > 1:
+            row = alike[0]
             raise UserError(
-                f"{self.where}: tensor '{self.tensor}' of {self.file} must hold finite floating-point numbers only."
+                f"{tensor}: vector {row + 1} of {len(prompt)} is {prompt[row, 0]:g} in every place, which no tuned "
+                "vector is; save the tuned vectors again."
             )
-        return prompt.float()
+        largest = float(prompt.abs().max())
+        if largest > LARGEST:
+            raise UserError(f"{tensor} holds {largest:.3g}; numbers of a prompt are at most {LARGEST:,.0f}.")
+        if embedding is not None:
+            longest, usual = float(prompt.norm(dim=1).max()), float(embedding.float().norm(dim=1).max())
+            if longest > TIMES_LONGER * usual:
+                raise UserError(
+                    f"{tensor}: a vector has the length {longest:.3g}, more than {TIMES_LONGER:,.0f} times that of the "
+                    f"model's longest token vector ({usual:.3g}); this prompt was made for another model."
+                )
 
 
 def find_tensor(file: str | Path, tensor: str | None, where: str) -> StoredPrompt:
@@ -106,24 +139,34 @@ def find_tensor(file: str | Path, tensor: str | None, where: str) -> StoredPromp
         >>> find_tensor("mine.safetensors", None, "prompt.start").shape    # doctest: +SKIP
         (8, 576)
     """
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise UserError(f"{where}: there is no file {path}.")
     try:
-        with safe_open(path, framework="pt") as opened:
-            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{where}: {path} cannot be read as safetensors ({error}). Save the prompt with "
-            "safetensors.torch.save_file; .pt, .pth and .bin files are not read, because loading them can run code."
-        ) from None
+        path = Path(file).expanduser()
+        exists = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{where}: the file {str(file)!r} cannot be read: {error}.") from None
+    if not exists:
+        raise UserError(f"{where}: there is no file {path}.")
+    header = safetensors_header(
+        path,
+        where,
+        "Save the prompt with safetensors.torch.save_file; .pt, .pth and .bin files are not read, because loading them "
+        "can run code",
+    )
+    shapes = {name: shape for name, (_, shape) in header.items()}
     if tensor is None:
         tensor = next(iter(shapes)) if len(shapes) == 1 else USUAL_TENSOR
     if tensor not in shapes:
         found = ", ".join(f"{name} {list(shape)}" for name, shape in sorted(shapes.items())) or "none"
         hint = "" if tensor == ADAPTER_TENSOR else "; name one with `tensor`"
         raise UserError(f"{where}: {path} has no tensor '{tensor}' (found: {found}){hint}.")
-    shape = shapes[tensor]
+    dtype, shape = header[tensor]
+    if dtype not in FORMATS:
+        raise UserError(
+            f"{where}: tensor '{tensor}' of {path} must hold finite floating-point numbers only (float32, float16 or "
+            f"bfloat16); its format is {dtype}."
+        )
+    if 0 in shape:
+        raise UserError(f"{where}: tensor '{tensor}' of {path} is empty: it has the shape {list(shape)}.")
     return StoredPrompt(where, path, tensor, shape, shape[0] if shape else 0, _content(path))
 
 
@@ -150,6 +193,7 @@ def find_adapter(name: str, where: str) -> StoredPrompt:
     settings = _adapter_settings(config, where)
     kind = settings.get("peft_type")
     if kind != "PROMPT_TUNING":
+        kind = str(kind)[:40]
         raise UserError(f"{where}: {config} is an adapter of the type {kind}; only PROMPT_TUNING is a soft prompt.")
     weights = folder / ADAPTER_WEIGHTS
     if not weights.is_file():
@@ -174,10 +218,13 @@ def find_adapter(name: str, where: str) -> StoredPrompt:
 
 
 def _adapter_folder(name: str, where: str) -> Path:
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if name.startswith((".", "/", "~")) or folder.is_absolute():
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return folder
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{where}: the adapter folder {name!r} cannot be read: {error}.") from None
+    if name.startswith((".", "/", "~")):
         raise UserError(f"{where}: there is no adapter folder {folder}.")
     try:
         return _from_hub(name)
@@ -191,12 +238,9 @@ def _from_hub(name: str) -> Path:
 
 
 def _adapter_settings(config: Path, where: str) -> dict[str, Any]:
-    try:
-        settings = json.loads(config.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{where}: {config.parent} holds no PEFT adapter: {config.name} is missing.") from None
-    except (ValueError, RecursionError, OSError) as error:
-        raise UserError(f"{where}: {config} cannot be read as JSON ({error}).") from None
+    settings = read_json(config, where)
+    if settings is None:
+        raise UserError(f"{where}: {config.parent} holds no PEFT adapter: {config.name} is missing.")
     if not isinstance(settings, dict):
         raise UserError(f"{where}: {config} must hold a JSON object.")
     return settings
@@ -204,11 +248,15 @@ def _adapter_settings(config: Path, where: str) -> dict[str, Any]:
 
 def _whole(settings: dict[str, Any], key: str, config: Path, where: str) -> int:
     number = settings.get(key)
-    if not isinstance(number, int) or number < 1:
-        raise UserError(f"{where}: {config} must give {key} as a whole number of at least 1 (found {number}).")
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_SIZE:
+        found = repr(number)[:40] if isinstance(number, str | int | float | None) else type(number).__name__
+        raise UserError(f"{where}: {config} must give {key} as a whole number of at least 1 (found {found}).")
     return number
 
 
 def _content(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error}.") from None

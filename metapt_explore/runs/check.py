@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from metapt_explore import hub
 from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.prompt_starts import distinct_starts, embedding_width, find_start
@@ -32,27 +31,25 @@ def check_study(
     Raises:
         UserError: Naming what is wrong.
     """
-    from transformers import AutoConfig, AutoTokenizer
-
     from metapt_explore.baselines.registry import check_baselines
+    from metapt_explore.clusters.embed import check_encoder_files
     from metapt_explore.prompts.model_checks import check_rows_fit
-    from metapt_explore.prompts.models import layout_class, load_pretrained, model_folder, resolve_device
+    from metapt_explore.prompts.models import check_files, layout_class, resolve_device
     from metapt_explore.texts.sources import source_fingerprint
 
     check_baselines(study, family)
     model = study.model
     resolve_device(model.device)
-    model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)
-    folder = model_folder(model.name, model.revision)
-    tokenizer = load_pretrained(AutoTokenizer, folder, model.name)
-    layout = layout_class(family)(tokenizer, model, placement)
+    check_encoder_files(study.encoder)
+    files = check_files(model)
+    layout = layout_class(family)(files.tokenizer, model, placement)
     whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
     if family == "sentence" and any(study.reading_of(method).read == "automatic" for method in study.methods):
         raise UserError(
             f"verbalizer.read is `automatic`, but the sentence encoder '{model.name}' has no words to choose from; "
             "describe the classes, or use `prototypes`."
         )
-    settings = load_pretrained(AutoConfig, folder, model.name).get_text_config()
+    settings = files.settings.get_text_config()
     for where, labels in {
         "auxiliary_tasks": study.auxiliary_tasks,
         **{f"task {n}": t for n, t in tasks.items()},
@@ -71,3 +68,4 @@ def check_study(
         stored = find_start(study, method, workspace, inputs["model"]).stored
         if stored is not None:
             stored.check_fits(study.prompt.length, embedding_width(settings))
+            stored.read()

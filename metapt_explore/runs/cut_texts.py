@@ -55,10 +55,9 @@ def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
     Raises:
         UserError: Where the model cannot be found or has no tokenizer.
     """
-    from transformers import AutoTokenizer
-
     from metapt_explore.prompts.families import family_of
-    from metapt_explore.prompts.models import load_pretrained, model_folder
+    from metapt_explore.prompts.loading import load_tokenizer
+    from metapt_explore.prompts.models import model_folder
     from metapt_explore.prompts.pooling import read_pooling
 
     model = study.model
@@ -66,7 +65,7 @@ def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
     limit = model.max_text_tokens
     if family_of(folder, model) == "sentence":
         limit = read_pooling(folder, model.name).tokens(limit)
-    return load_pretrained(AutoTokenizer, folder, model.name), limit
+    return load_tokenizer(folder, model.name), limit
 
 
 def _task_texts(study: StudyConfig, task: TaskConfig, workspace: Workspace) -> Sequence[TextInput]:

@@ -41,7 +41,7 @@ class FoundStart:
         given = None
         if self.stored is not None:
             self.stored.check_fits(study.prompt.length, backbone.width)
-            given = self.stored.read()
+            given = self.stored.read(backbone.embedding)
         return start_prompt(
             self.start,
             study.prompt.length,

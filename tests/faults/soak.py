@@ -1,4 +1,4 @@
-"""How long the tests of faults run: a little in the suite, a thousand times as long in `make soak`."""
+"""How many examples a property tries: few in the suite, many in `make soak`."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def examples(n: int) -> int:
-    """So many examples, times METAPT_SOAK."""
+    """Examples of a property: `n`, times METAPT_SOAK in a long run (`make soak`)."""
     return n * int(os.environ.get("METAPT_SOAK", "1"))

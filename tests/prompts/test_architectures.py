@@ -64,7 +64,7 @@ MODELS: list[tuple[str, dict[str, Any]]] = [
 def make(folder: Path, name: str, settings: dict[str, Any]) -> ModelConfig:
     torch.manual_seed(0)
     model_class = getattr(tf, name)
-    config = model_class.config_class(**{"vocab_size": 200, **settings})
+    config = model_class.config_class(**{"vocab_size": 120, **settings})
     model_class(config).save_pretrained(folder)
     tiny.tokenizer("t5" if "T5" in name else "bert").save_pretrained(folder)
     return ModelConfig(name=str(folder), dtype="float32", device="cpu", max_text_tokens=16)

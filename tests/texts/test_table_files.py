@@ -65,10 +65,10 @@ LINES = "".join(json.dumps(row) + "\n" for row in JSON_ROWS).encode()
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv.gz", lambda: gzip.compress(CSV), []),
-        ("a.jsonl.gz", lambda: gzip.compress(LINES), []),
+        ("a.csv.gz", lambda: gzip.compress(CSV, mtime=0), []),
+        ("a.jsonl.gz", lambda: gzip.compress(LINES, mtime=0), []),
         ("a.tsv.gz", lambda: gzip.compress(pd.DataFrame(TABLE).to_csv(index=False, sep="\t").encode()), []),
-        ("packed.csv", lambda: gzip.compress(CSV), [("note", "packed")]),
+        ("packed.csv", lambda: gzip.compress(CSV, mtime=0), [("note", "packed")]),
         ("zip.csv", lambda: zipped(rows__csv=CSV), [("note", "packed")]),
         ("a.zip", lambda: zipped(rows__jsonl=LINES, notes__txt=b"hello"), [("note", "packed")]),
         ("a.json", lambda: json.dumps(JSON_ROWS).encode(), []),
@@ -219,7 +219,7 @@ NOT_UTF8 = pyarrow.StringArray.from_buffers(
         ("object.json", '{"text": "a"}', ["a list of objects is expected"]),
         ("two.zip", zipped(a__csv=CSV, b__csv=CSV), ["2 tables (a.csv, b.csv"]),
         ("none.zip", zipped(a__txt=CSV, b__txt=CSV), ["no table"]),
-        ("damaged.csv.gz", gzip.compress(CSV)[:-9], ["cannot be read"]),
+        ("damaged.csv.gz", gzip.compress(CSV, mtime=0)[:-9], ["cannot be read"]),
         ("page.csv", "<!DOCTYPE html><html>", ["a web page"]),
         ("pointer.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n", ["git lfs pull"]),
         ("old.xlsx", b"\xd0\xcf\x11\xe0" + bytes(99), ["old Excel workbook"]),
@@ -276,7 +276,10 @@ def test_limits_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(UserError, match=r"has 3\.0 GiB; a table of at most 2 GiB"):
             reads(tmp_path / "huge.csv")
     monkeypatch.setattr(file_content, "FREE_BYTES", 2**16)
-    for name, bomb in (("a.csv.gz", gzip.compress(b"a,b\n" * 10**6)), ("a.zip", zipped(a__csv=b"a,b\n" * 10**6))):
+    for name, bomb in (
+        ("a.csv.gz", gzip.compress(b"a,b\n" * 10**6, mtime=0)),
+        ("a.zip", zipped(a__csv=b"a,b\n" * 10**6)),
+    ):
         with pytest.raises(UserError, match="200 times the packed size"):
             read_table(write(tmp_path / name, bomb))
     sheet = zipped(xl__workbook__xml=b"<x/>").replace(b"xl.workbook.xml", b"xl/workbook.xml")
