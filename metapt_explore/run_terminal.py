@@ -128,6 +128,10 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
         numbers = [f"{stage[name]:,.0f}" for name in ("trained", "hessian", "scored", "encoded")]
         table.add_row(escape(key), *numbers, say_time(stage["seconds"]))
     console.print(table)
+    from metapt_explore.reporting.notes import one_task_sentences
+
+    for note in one_task_sentences(config.model_dump(mode="json")):
+        say(console, f"Note: {note}")
     say(
         console,
         f"About {say_time(cost.seconds)} with the language model, peak memory about {cost.peak_mib / 1024:.1f} GiB; "
@@ -233,10 +237,14 @@ def run_in_terminal(
     for warning in split_warnings(opened, config.name):
         say(console, f"Note: {warning}")
     say(console, caution(table))
+    from metapt_explore.reporting.notes import notes_of
     from metapt_explore.reporting.report import verdicts
     from metapt_explore.runs.record import record_of
 
-    for verdict in verdicts(record_of(opened, config.name))[:1]:
+    record = record_of(opened, config.name)
+    for note in notes_of(record):
+        say(console, f"Note: {note}")
+    for verdict in verdicts(record)[:1]:
         say(console, f"Verdict: {verdict}")
     setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
     where = f" --workspace {opened.folder}" if workspace is not None else ""

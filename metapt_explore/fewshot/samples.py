@@ -1,4 +1,4 @@
-"""What the few-shot samples of a task's data seeds have in common, and what guessing would score; imports nothing heavy.
+"""What the few-shot samples of a task's data seeds have in common, and what guessing would score.
 
 Data seeds count as independent draws only as far as their samples differ. A file of exactly K rows a class gives every
 data seed the same rows in another order: one sample, however many seeds.

@@ -15,8 +15,8 @@ Verdict = Literal["helped", "hurt", "no difference", "nothing learned", "cannot 
 
 #: Fewer independent seeds than this decide nothing.
 FEWEST = 5
-#: Samples that share more of their rows decide nothing: J of them are worth J / (1 + (J − 1) ρ) independent ones (Kish's
-#: design effect), which is less than 1 / ρ, so that above a fifth no number of them is worth five.
+#: Samples that share more of their rows decide nothing: J of them are worth J / (1 + (J − 1) ρ) independent ones (the
+#: design effect of Kish 1965), which is less than 1 / ρ: above a fifth no number of them is worth five.
 MOST_SHARED = 1 / FEWEST
 #: Up to so many needed pairs are named.
 MOST_PAIRS = 1000
@@ -227,13 +227,13 @@ def caveats(found: Findings, flips: SignFlip, broadcast: str | None, at_chance: 
         )
     if found.shared >= LITTLE and design.data_seeds > 1:
         said.append(
-            f"The few-shot samples of two data seeds share {100 * found.shared:.0f} % of their training rows (mean over "
-            "tasks): test and interval take account of it, permutation and bootstrap do not."
+            f"The few-shot samples of two data seeds share {100 * found.shared:.0f} % of their training rows (mean "
+            "over tasks): test and interval take account of it, permutation and bootstrap do not."
         )
     if at_chance and not found.at_chance:
         said.append(
-            f"Neither method is above guessing on {listed(list(at_chance))}: nothing can be said of a difference there, "
-            "and it makes the mean over tasks smaller."
+            f"Neither method is above guessing on {listed(list(at_chance))}: nothing can be said of a difference "
+            "there, and it makes the mean over tasks smaller."
         )
     if found.idle:
         said.append(found.idle)
