@@ -1,6 +1,6 @@
 """How often the t tests of `mean_over_pairs` find a difference where there is none: 5 % of studies is meant.
 
-python benchmarks/false_alarms.py                  # the tables of docs/statistics.md, about ten minutes on a core
+python benchmarks/false_alarms.py                  # the tables of docs/statistics.md, about five minutes on a core
 python benchmarks/false_alarms.py --studies 1000   # rougher
 """
 
@@ -73,7 +73,7 @@ def row_effects(samples: int, share: float) -> Callable[[np.random.Generator], N
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=20_000)
+    parser.add_argument("--studies", type=int, default=5_000)
     studies = parser.parse_args().studies
     print("| design | " + " | ".join(f"{a:g}, {b:g}, {c:g}" for a, b, c in EFFECTS) + " |")
     print("| --- |" + " ---: |" * len(EFFECTS))

@@ -14,8 +14,8 @@ import pandas as pd
 
 from metapt_explore.texts.rows import as_inputs, duplicate_key
 
-#: Samples that share less than this are told apart without a word: one row in a hundred.
-LITTLE = 0.01
+#: Samples of a task that share less than this are drawn from a pool that is large enough to go without a word.
+LITTLE = 0.05
 #: Dev rows of which more than this are training rows choose by what was trained on.
 MOSTLY = 0.5
 

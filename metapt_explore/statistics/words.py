@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from metapt_explore.fewshot.samples import LITTLE, listed
+from metapt_explore.fewshot.samples import listed
 from metapt_explore.statistics.designs import MeanEstimate
 from metapt_explore.statistics.ground import Guess
 from metapt_explore.statistics.resampling import SignFlip
@@ -18,6 +18,8 @@ FEWEST = 5
 #: Samples that share more of their rows decide nothing: J of them are worth J / (1 + (J − 1) ρ) independent ones (the
 #: design effect of Kish 1965), which is less than 1 / ρ: above a fifth no number of them is worth five.
 MOST_SHARED = 1 / FEWEST
+#: From so large a share on it is said that the interval is wider for it.
+SAID_SHARED = 0.01
 #: Up to so many needed pairs are named.
 MOST_PAIRS = 1000
 #: Fewer than this carry a caveat.
@@ -225,7 +227,7 @@ def caveats(found: Findings, flips: SignFlip, broadcast: str | None, at_chance: 
             f"Data seeds {listed([str(seed) for seed in group])} have the same training rows and count as one few-shot "
             "sample."
         )
-    if found.shared >= LITTLE and design.data_seeds > 1:
+    if found.shared >= SAID_SHARED and design.data_seeds > 1:
         said.append(
             f"The few-shot samples of two data seeds share {100 * found.shared:.0f} % of their training rows (mean "
             "over tasks): test and interval take account of it, permutation and bootstrap do not."
