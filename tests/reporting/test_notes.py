@@ -1,4 +1,4 @@
-"""What stands beside a result: one auxiliary task, labels of the model, what is missing; a study whose seeds are one."""
+"""What stands beside a result: one auxiliary task, labels that a model found, what is missing, seeds of one sample."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import tiny
 from rich.console import Console
@@ -143,4 +142,3 @@ def test_scores_on_dev_rows_have_no_chance_level_of_the_test_rows(finished: Path
     assert grounds_of(record)["mood"].chance == 0.5 and grounds_of(record)["mood"].test_rows == 20
     record.study["evaluation"]["scored_on"] = "other_seeds"
     assert grounds_of(record)["mood"].chance is None
-    assert isinstance(record.results, pd.DataFrame)
