@@ -182,6 +182,7 @@ def results(
 ) -> None:
     """Print the scores of finished cells."""
     from metapt_explore.runs.files import json_line
+    from metapt_explore.runs.jobs import missing_parts
     from metapt_explore.runs.results import results_table, summary_table
     from metapt_explore.runs.workspace import Workspace
 
@@ -202,7 +203,9 @@ def results(
         else:
             from metapt_explore.summary_terminal import print_summary
 
-            print_summary(name, summary_table(table), rows=config.evaluation.scored_rows)
+            print_summary(
+                name, summary_table(table), rows=config.evaluation.scored_rows, missing=missing_parts(opened, name)
+            )
 
 
 @app.command()
@@ -217,15 +220,18 @@ def report(
 ) -> None:
     """Write the report of a study, as Markdown and as one HTML file."""
     from metapt_explore.reporting.report import make_report
+    from metapt_explore.runs.jobs import missing_parts
     from metapt_explore.runs.joined_records import joined, refuse_to_lose
     from metapt_explore.runs.record import Record, record_of
     from metapt_explore.runs.workspace import Workspace
 
     published = Path(study)
+    missing: list[dict[str, str]] = []
     if (published / "record.json").is_file():
         found, folder = Record.load(published), out or published
     else:
         opened = Workspace(workspace)
+        missing = missing_parts(opened, study)
         found, folder = record_of(opened, study), out or opened.study_folder(study) / "report"
     older = Record.load(folder) if (add or record) and (folder / "record.json").is_file() else None
     if older and add:
@@ -234,7 +240,7 @@ def report(
         if older:
             refuse_to_lose(older, found, folder)
         found.save(folder)
-    for file in make_report(found).write(folder):
+    for file in make_report(found, missing).write(folder):
         echo(str(file))
 
 

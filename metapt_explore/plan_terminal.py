@@ -13,6 +13,7 @@ from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.console import echo, escape, make_console, say
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.text_lengths import say_cut
+from metapt_explore.reporting.notes import one_task_sentences
 from metapt_explore.run_terminal import TerminalView
 from metapt_explore.runs.cost import Cost
 from metapt_explore.runs.problems import Findings, looking
@@ -35,7 +36,7 @@ def check_in_terminal(source: str, workspace: Path | None, as_json: bool) -> boo
         if as_json:
             echo(json.dumps({"study": config.name, "problems": found.problems, "notices": found.notices}))
         else:
-            print_findings(found, console)
+            print_findings(found, config, console)
             if not found.problems:
                 say(console, f"Nothing was found that '{config.name}' would stumble over.")
         return not found.problems
@@ -59,7 +60,7 @@ def plan_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool
         if found.refused:
             raise UserError(found.refused)
         if not as_json:
-            print_findings(found, console)
+            print_findings(found, config, console)
             say(console, "Loading the language model, and timing it …")
         study = Study(config, opened, progress)
         cost = study.preview(found.texts, found.splits)
@@ -75,13 +76,13 @@ def plan_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool
     return not found.problems
 
 
-def print_findings(found: Findings, console: Console) -> None:
+def print_findings(found: Findings, config: StudyConfig, console: Console) -> None:
     """Prints what is wrong, and what a user should know."""
     if found.refused:
         say(console, f"The study would not start: {found.refused}")
     for sentence in found.parts:
         say(console, f"Would fail: {sentence}")
-    for notice in found.notices:
+    for notice in [*one_task_sentences(config.model_dump(mode="json")), *found.notices]:
         say(console, f"Note: {notice}")
 
 

@@ -221,8 +221,12 @@ def _print_scores(study: Study, console: Console, began: float, until: Until) ->
     for warning in split_warnings(opened, config.name):
         say(console, f"Note: {warning}")
     say(console, caution(table))
+    from metapt_explore.reporting.notes import notes_of
     from metapt_explore.reporting.report import verdicts
     from metapt_explore.runs.record import record_of
 
-    for verdict in verdicts(record_of(opened, config.name))[:1]:
+    record = record_of(opened, config.name)
+    for note in notes_of(record):
+        say(console, f"Note: {note}")
+    for verdict in verdicts(record)[:1]:
         say(console, f"Verdict: {verdict}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -12,8 +14,22 @@ from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.labelling import say_labels
 
 
-def print_summary(name: str, summary: pd.DataFrame, console: Console | None = None, rows: str = "test") -> None:
-    """Prints accuracy in percent, a row for each task and method; `rows`: what was scored (`scored_on`)."""
+def print_summary(
+    name: str,
+    summary: pd.DataFrame,
+    console: Console | None = None,
+    rows: str = "test",
+    missing: Sequence[Mapping[str, str]] = (),
+) -> None:
+    """Prints accuracy in percent, a row for each task and method.
+
+    Args:
+        name: The study.
+        summary: What `summary_table` returned.
+        console: Where to; the terminal when absent.
+        rows: What was scored (`scored_on`).
+        missing: Parts of the study that failed or are lost, told below the table: for each ``key`` and ``reason``.
+    """
     table = Table(title=f"{escape(name)}: accuracy on {rows}, %")
     for column in ("task", "method"):
         table.add_column(column)
@@ -26,7 +42,10 @@ def print_summary(name: str, summary: pd.DataFrame, console: Console | None = No
         previous = row["task"]
         numbers = ["–" if pd.isna(row[key]) else f"{100 * row[key]:.1f}" for key in ("start", "mean", "std", "worst")]
         table.add_row(escape(row["task"]), escape(row["method"]), *numbers, str(row["seeds"]))
-    (console or make_console()).print(table)
+    out = console or make_console()
+    out.print(table)
+    for part in missing:
+        out.print(f"Missing: {escape(part['key'])}: {escape(part['reason'])}", highlight=False, soft_wrap=True)
 
 
 def texts_line(workspace: Workspace, study: str) -> str:

@@ -9,6 +9,7 @@ from metapt_explore import plots
 from metapt_explore.errors import UserError
 from metapt_explore.pages import drawing, messages, score_lineage, shared
 from metapt_explore.reporting.answer_sections import one_primary, question_table, task_rows
+from metapt_explore.reporting.notes import notes_of, sample_notes, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
 from metapt_explore.reporting.report import answers
@@ -18,7 +19,13 @@ from metapt_explore.runs.results import results_table
 from metapt_explore.runs.workspace import Workspace
 from metapt_explore.statistics import Comparison, compare, variance_sources
 
-COLOURS = {"helped": "green", "hurt": "red", "no difference": "blue", "cannot tell": "orange"}
+COLOURS = {
+    "helped": "green",
+    "hurt": "red",
+    "no difference": "blue",
+    "nothing learned": "gray",
+    "cannot tell": "orange",
+}
 
 
 def _page(workspace: Workspace, name: str) -> None:
@@ -29,7 +36,9 @@ def _page(workspace: Workspace, name: str) -> None:
         return
     study = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # the margin may have changed
     with st.spinner("Comparing …"):
-        asked, found, joined = _answered(str(workspace.folder), name, f"{_stamp(results)} {study}")
+        asked, found, joined, notes = _answered(str(workspace.folder), name, f"{_stamp(results)} {study}")
+    for note in notes:
+        st.warning(messages.plain(note))
     _questions(asked, found, bool(config.methods))
     _any_two(workspace, name, [method.name for method in config.methods], joined, config.evaluation.margin)
 
@@ -47,14 +56,15 @@ def _questions(asked: list[Question], found: list[Comparison], any_prompt: bool)
         if question.primary:
             st.markdown(f"**{messages.plain(question.text)}** :{COLOURS[answer.verdict]}-badge[{answer.verdict}]")
             st.markdown(f"{messages.plain(answer.sentence)} {messages.plain(answer.to_settle)}")
-            for caveat in [*answer.caveats, *answer.left_out]:
+            for caveat in answer.caveats:
                 st.caption(messages.plain(caveat))
     st.dataframe(question_table(asked, found).astype(str), key="questions", hide_index=True)
     st.caption(
         f"{messages.plain(one_primary(asked))} The others are secondary, their p-values corrected after Holm. All are "
         "of the mean over tasks, a pair of seeds being the unit. *No difference* means that the interval lies within "
-        "the margin; *cannot tell* that it does not, and reaches 0. A verdict goes by its own interval, which is not "
-        "corrected."
+        "the margin; *nothing learned* that neither method is above guessing; *cannot tell* that the interval reaches "
+        "0 and beyond the margin, or that there is too little to judge by. A verdict goes by its own interval, which "
+        "is not corrected."
     )
 
 
@@ -64,10 +74,13 @@ def _stamp(results: pd.DataFrame) -> str:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _answered(folder: str, name: str, stamp: str) -> tuple[list[Question], list[Comparison], dict[str, list[str]]]:
-    """Questions, answers, and under which names methods that differ in seeds only are compared together."""
+def _answered(
+    folder: str, name: str, stamp: str
+) -> tuple[list[Question], list[Comparison], dict[str, list[str]], list[str]]:
+    """Questions, answers, under which names methods that differ in seeds only are compared together, and notes."""
     record = scores_of(Workspace(folder), name)
-    return *answers(record), over_seeds(record.results, record.study).stands_for
+    notes = [*filter(None, [unfinished(record)]), *sample_notes(record), *notes_of(record)]
+    return *answers(record), over_seeds(record.results, record.study).stands_for, notes
 
 
 def _any_two(workspace: Workspace, name: str, methods: list[str], joined: dict[str, list[str]], margin: float) -> None:
@@ -93,7 +106,7 @@ def _any_two(workspace: Workspace, name: str, methods: list[str], joined: dict[s
     for note in both.notes:
         st.warning(messages.plain(note))
     try:
-        found = compare(both.results, both.first, both.second, margin=margin)
+        found = compare(both.results, both.first, both.second, margin=margin, grounds=both.grounds)
     except UserError as error:
         st.info(messages.plain(error))
         return
@@ -121,7 +134,7 @@ def _methods(workspace: Workspace, name: str, own: list[str], joined: dict[str, 
 
 def _show(found: Comparison, both: SideBySide) -> None:
     st.markdown(f":{COLOURS[found.verdict]}-badge[{found.verdict}] {messages.plain(found.sentence)}")
-    st.caption(messages.plain(" ".join([found.to_settle, *found.caveats, *found.left_out])))
+    st.caption(messages.plain(" ".join([found.to_settle, *found.caveats])))
     left, right = st.columns(2)
     with left:
         drawing.draw(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 
 from metapt_explore.config import NOT_ON_TEST
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
+from metapt_explore.reporting.notes import missing_sentences, notes_of, unfinished
 from metapt_explore.reporting.numbers import interval, p_value, points
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
@@ -36,8 +39,7 @@ def add_answer(document: Document, record: Record, asked: list[Question], found:
         if question.primary:
             document.add(Paragraph(f"**{question.text}** {answer.sentence}", note=True))
             document.add(Paragraph(answer.to_settle))
-            notes = [*answer.caveats, *answer.left_out]
-            document.add(*([Bullets(notes)] if notes else []))
+            document.add(*([Bullets(list(answer.caveats))] if answer.caveats else []))
     others = [(q, a) for q, a in zip(asked, found, strict=True) if not q.primary]
     if others:
         corrected = holm([answer.p for _, answer in others])
@@ -52,9 +54,17 @@ def add_answer(document: Document, record: Record, asked: list[Question], found:
         document.add(Bullets([*said, *([_too_few(short)] if short else [])]))
     if record.study["evaluation"].get("scored_on", "test") != "test":
         document.add(Paragraph(NOT_ON_TEST, note=True))
-    if len(record.results) < record.cells:
-        text = f"The study is not finished: {len(record.results)} of {record.cells} scores are there."
-        document.add(Paragraph(text, note=True))
+    if notes := notes_of(record):
+        document.add(Bullets(notes))
+    if so_far := unfinished(record):
+        document.add(Paragraph(so_far, note=True))
+
+
+def add_missing(document: Document, missing: Sequence[Mapping[str, str]]) -> None:
+    """Parts of the study that failed or are lost; no section where there are none."""
+    if missing:
+        text = "These parts are not there, nor is what is made of them. `metapt run` tries them again."
+        document.add(Heading("What is missing"), Paragraph(text), Bullets(missing_sentences(missing)))
 
 
 def _told(answer: Comparison, corrected: float | None, comparisons: int) -> str:
@@ -65,7 +75,7 @@ def _told(answer: Comparison, corrected: float | None, comparisons: int) -> str:
         corrected: Its p-value after Holm.
         comparisons: How many it was corrected for.
     """
-    if answer.verdict == "cannot tell":
+    if answer.verdict in ("cannot tell", "nothing learned"):
         return f"{answer.sentence} {answer.to_settle}"
     if answer.verdict == "no difference" or corrected is None or comparisons == 1:
         return answer.sentence
@@ -175,6 +185,7 @@ def task_rows(answer: Comparison) -> pd.DataFrame:
                 "p": p_value(task.p),
                 "p, Holm": p_value(task.p_holm),
                 "wins–ties–losses": f"{task.wins}–{task.ties}–{task.losses}",
+                **({"above guessing": "no" if task.at_chance else "yes"} if task.at_chance is not None else {}),
             }
             for task in answer.per_task
         ]

@@ -12,6 +12,7 @@ from metapt_explore.prompts.text_lengths import MANY, CutShare
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.agreement_tables import agreement_by_cluster, agreement_table
 from metapt_explore.reporting.document import Bullets, Code, Document, Heading, Paragraph, Table
+from metapt_explore.reporting.notes import sample_notes
 from metapt_explore.reporting.score_sections import scored_rows
 from metapt_explore.runs.record import Record
 from metapt_explore.statistics import MethodAccount, fairness_flags
@@ -132,7 +133,8 @@ def add_data(document: Document, record: Record) -> None:
             note += " Test rows: those that are scored, equally many of each class as far as they go."
         document.add(Table(table, note))
         document.add(*_cut_texts(record))
-        warnings = [warning for task in record.tasks for warning in task.get("warnings") or []]
+        warnings = sample_notes(record)
+        warnings += [warning for task in record.tasks for warning in task.get("warnings") or []]
         document.add(*([Bullets(warnings)] if warnings else []))
     if record.overlaps:
         rows = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import pandas as pd
 
 from metapt_explore.errors import UserError
-from metapt_explore.reporting.answer_sections import add_answer, add_tests
+from metapt_explore.reporting.answer_sections import add_answer, add_missing, add_tests
 from metapt_explore.reporting.background_sections import (
     add_agreement,
     add_clusters,
@@ -17,6 +18,7 @@ from metapt_explore.reporting.background_sections import (
     add_made_with,
 )
 from metapt_explore.reporting.document import Document, Paragraph
+from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question, questions_of
 from metapt_explore.reporting.score_sections import add_efficiency, add_scores, add_starts, add_steadiness
@@ -25,11 +27,12 @@ from metapt_explore.statistics import Comparison, compare
 from metapt_explore.statistics.units import paired_scores
 
 
-def make_report(record: Record) -> Document:
+def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Document:
     """Makes the report of a study, finished or not.
 
     Args:
         record: The study's scores and facts.
+        missing: Parts of the study that failed or are lost: for each ``key`` and ``reason``.
 
     Example:
         >>> make_report(record_of(Workspace("workspace"), "tour")).write(Path("report"))  # doctest: +SKIP
@@ -38,10 +41,12 @@ def make_report(record: Record) -> Document:
     results = record.results
     if results.empty:
         document.add(Paragraph("Nothing is finished yet: there are no scores to report.", note=True))
+        add_missing(document, missing)
         return document
     methods, margin = _methods(record), margin_of(record)
     asked, found = answers(record)
     add_answer(document, record, asked, found)
+    add_missing(document, missing)
     add_scores(document, record, methods)
     add_tests(document, asked, found, margin)
     add_steadiness(document, record, methods, found)
@@ -61,7 +66,10 @@ def verdicts(record: Record) -> list[str]:
     if record.results.empty:
         return []
     asked, found = answers(record)
-    return [f"{q.text} {a.sentence} {a.to_settle}" for q, a in zip(asked, found, strict=True)]
+    # A verdict over a part of the scores must not be taken for that of the study.
+    so_far = unfinished(record)
+    said = [f"{q.text} {a.sentence} {a.to_settle}" for q, a in zip(asked, found, strict=True)]
+    return [" ".join(filter(None, [so_far, sentence])) for sentence in said]
 
 
 def answers(record: Record) -> tuple[list[Question], list[Comparison]]:
@@ -69,7 +77,8 @@ def answers(record: Record) -> tuple[list[Question], list[Comparison]]:
     joined = over_seeds(record.results, record.study)
     finished = list(dict.fromkeys(joined.results["method"]))
     asked = _comparable(joined.results, questions_of(joined.study, finished))
-    return asked, [compare(joined.results, q.method, q.baseline, margin=margin_of(record)) for q in asked]
+    margin, grounds = margin_of(record), grounds_of(record)
+    return asked, [compare(joined.results, q.method, q.baseline, margin=margin, grounds=grounds) for q in asked]
 
 
 def margin_of(record: Record) -> float:

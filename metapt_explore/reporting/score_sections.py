@@ -10,6 +10,7 @@ import pandas as pd
 from metapt_explore.errors import UserError
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
+from metapt_explore.reporting.notes import grounds_of
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
 from metapt_explore.runs.record import Record
@@ -130,11 +131,11 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
     elif own:
         text = "Accuracy of the prompt before it saw an example of the task."
         document.add(Table(tables.score_table(scored, own, "start_accuracy"), text))
-    joined = over_seeds(scored, record.study).results
+    joined, grounds = over_seeds(scored, record.study).results, grounds_of(record)
     pairs = [(same.get(q.method, q.method), same.get(q.baseline, q.baseline)) for q in asked if q.primary]
     primary = [pair for pair in pairs if len(set(pair)) == 2 and set(pair) <= set(joined["method"])]
     for method, baseline in primary if tuned else ():
-        document.add(Paragraph(compare(joined, method, baseline, "start_accuracy").sentence))
+        document.add(Paragraph(compare(joined, method, baseline, "start_accuracy", grounds=grounds).sentence))
     column = "start_calibrated_accuracy"
     calibrated = _on_common_pairs(record.results, own, column) if column in record.results else pd.DataFrame()
     if len(calibrated):
@@ -149,7 +150,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
         joined = over_seeds(calibrated, record.study).results
         for method, baseline in primary:
             with suppress(UserError):  # not all scores may have it
-                document.add(Paragraph(compare(joined, method, baseline, column).sentence))
+                document.add(Paragraph(compare(joined, method, baseline, column, grounds=grounds).sentence))
         text = "After tuning, calibrated likewise: what a few-shot user who may look at all texts at once would see."
         # Of a method that is read beside a probe only the start is label words alone.
         by_words = [m for m in own if calibrated.loc[calibrated["method"] == m, "calibrated_accuracy"].notna().any()]

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from metapt_explore.reporting.notes import grounds_of
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.runs.record import scores_of
 from metapt_explore.runs.results import results_table
 from metapt_explore.runs.workspace import Workspace
+from metapt_explore.statistics.ground import TaskGround
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +23,7 @@ class SideBySide:
         first: What the first method is called there.
         second: The same of the second.
         notes: What was left out, and why.
+        grounds: What their verdict stands on, by task.
         stands_for: Of the first and of the second the methods whose scores it joins; empty where it is one method.
     """
 
@@ -29,6 +32,7 @@ class SideBySide:
     second: str
     notes: list[str] = field(default_factory=list)
     stands_for: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
+    grounds: dict[str, TaskGround] = field(default_factory=dict)
 
 
 def side_by_side(workspace: Workspace, first: tuple[str, str], second: tuple[str, str]) -> SideBySide:
@@ -67,7 +71,8 @@ def side_by_side(workspace: Workspace, first: tuple[str, str], second: tuple[str
         if alone := sorted(tasks[0] ^ tasks[1]):
             notes.append(f"Only one of the two has scores on: {', '.join(alone)}.")
         tables = [table[table["task"].isin(same)] for table in tables]
-    return SideBySide(pd.concat(tables, ignore_index=True), names[0], names[1], notes, (members[0], members[1]))
+    whole, grounds = pd.concat(tables, ignore_index=True), grounds_of(scores_of(workspace, first[0]))
+    return SideBySide(whole, names[0], names[1], notes, (members[0], members[1]), grounds)
 
 
 def _splits(workspace: Workspace, study: str) -> dict[str, str]:

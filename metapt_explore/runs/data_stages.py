@@ -50,6 +50,7 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
     stage = Stage("split", f"few-shot splits of {task.name}", 2, config, {}, {"sources": inputs})
 
     def compute(out: ArtifactWriter) -> None:
+        from metapt_explore.fewshot.samples import sample_facts
         from metapt_explore.fewshot.splits import make_splits
         from metapt_explore.seeds import stream
 
@@ -66,10 +67,17 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
                 order = stream(study.seed, "shuffled_labels", task.name, part, part_seed or 0).permutation(len(frame))
                 frame["label"] = frame["label"].to_numpy()[order]
             frames.append(frame)
-        out.write_table("rows", pd.concat(frames, ignore_index=True))
+        table = pd.concat(frames, ignore_index=True)
+        out.write_table("rows", table)
         sizes = {"test": len(splits.test), "train": len(next(iter(splits.train.values())))}
         out.write_summary(
-            {"sizes": sizes, "dropped": splits.dropped, "warnings": splits.warnings, "checksums": splits.checksums}
+            {
+                "sizes": sizes,
+                "dropped": splits.dropped,
+                "warnings": splits.warnings,
+                "checksums": splits.checksums,
+                "samples": sample_facts(table),
+            }
         )
 
     return stage, compute

@@ -48,6 +48,16 @@ class FailedPart:
         """The reason, with the part's name in front where it does not name it itself."""
         return self.reason if self.title.lower() in self.reason.lower() else f"{self.title}: {self.reason}"
 
+    @property
+    def waiting(self) -> str:
+        """Which scores are not computed without it, as a sentence; empty where there are none."""
+        scores = [_score_of(key) for key in self.needed_by]
+        waiting = list(dict.fromkeys(score for score in scores if score))
+        if not waiting:
+            return ""
+        more = f" and {len(waiting) - SHOWN} more" if len(waiting) > SHOWN else ""
+        return f" Not computed without it: {', '.join(waiting[:SHOWN])}{more}."
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
@@ -204,16 +214,8 @@ def say_failed(failed: Iterable[Mapping[str, Any]]) -> list[str]:
         ...              "needed_by": ["prompt/MetaPT/0", "fewshot/MetaPT/mood/0"]}])
         ["clusters 'fine': No cluster was found. Not computed without it: MetaPT on mood."]
     """
-    return [_say_part(FailedPart(**part)) for part in failed]
-
-
-def _say_part(part: FailedPart) -> str:
-    scores = [_score_of(key) for key in part.needed_by]
-    waiting = list(dict.fromkeys(score for score in scores if score))
-    if not waiting:
-        return part.sentence
-    more = f" and {len(waiting) - SHOWN} more" if len(waiting) > SHOWN else ""
-    return f"{part.sentence} Not computed without it: {', '.join(waiting[:SHOWN])}{more}."
+    parts = [FailedPart(**part) for part in failed]
+    return [f"{part.sentence}{part.waiting}" for part in parts]
 
 
 def _score_of(key: str) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import Timeout
 
 from metapt_explore.errors import Cancelled, UserError
-from metapt_explore.runs.failures import say_failed
+from metapt_explore.runs.failures import FailedPart, say_failed
 from metapt_explore.runs.files import read_json, write_json
 from metapt_explore.runs.processes import is_alive
 from metapt_explore.runs.progress import Progress, State
@@ -77,6 +77,14 @@ def own_state(workspace: Workspace, name: str) -> dict[str, Any]:
     if found["status"] == "starting" and not alive and late:
         return {**found, "status": "stopped"}
     return found
+
+
+def missing_parts(workspace: Workspace, name: str) -> list[dict[str, str]]:
+    """The parts that failed when the study was last run, each with its name as ``key`` and its ``reason``."""
+    state = own_state(workspace, name)
+    told = state.get("failed") if state["status"] in ("incomplete", "failed") else None
+    parts = [FailedPart(**part) for part in told] if isinstance(told, list) else []
+    return [{"key": part.title, "reason": f"{part.reason}{part.waiting}"} for part in parts]
 
 
 def is_cancelling(workspace: Workspace, name: str) -> bool:

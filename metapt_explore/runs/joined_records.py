@@ -18,6 +18,7 @@ from metapt_explore.clusters.quality_table import method_gains, on_one_clusterin
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.runs.record import Record, asked_cells
+from metapt_explore.runs.study_order import StudyOrder
 
 #: What makes a score another one.
 CELL = ["method", "task", "data_seed", "init_seed"]
@@ -40,7 +41,9 @@ def joined(older: Record, newer: Record) -> Record:
     """
     study = _one_study(older, newer)
     _same_data(older, newer)
-    results = _stacked(older.results, newer.results, CELL)
+    listed = [entry["name"] for key in GROWING[1:] for entry in _entries(study, key)]
+    order = StudyOrder([task["name"] for task in newer.tasks], listed)
+    results = order.rows(_stacked(older.results, newer.results, CELL))
     methods, baseline = on_one_clustering(study.get("methods", []))
     gains = method_gains(results, methods, baseline).groupby("clustering")[["gain", "start_gain"]].mean()
     # What a clustering gained is reckoned anew: of all scores, and by this version's rules.
@@ -52,10 +55,10 @@ def joined(older: Record, newer: Record) -> Record:
         newer,
         study=study,
         results=results,
-        curves=_stacked(older.curves, newer.curves, CELL),
+        curves=order.rows(_stacked(older.curves, newer.curves, CELL)),
         efficiency=_stacked(older.efficiency, newer.efficiency, [*CELL, "shots"]),
         agreement=_stacked(older.agreement, newer.agreement, ["clustering", "at", "init_seed", "first", "second"]),
-        accounts=_accounts(older, newer, [entry["name"] for key in GROWING[1:] for entry in study.get(key, [])]),
+        accounts=_accounts(older, newer, listed),
         clusterings=[known[entry["name"]] for entry in study.get("clusterings", []) if entry["name"] in known],
         manifest=_manifest(older, newer),
         cells=asked_cells(parse(StudyConfig, study, "the joined record")),

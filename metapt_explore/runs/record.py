@@ -24,7 +24,13 @@ from metapt_explore.runs.accounts import method_accounts
 from metapt_explore.runs.clustering_quality import clustering_quality
 from metapt_explore.runs.cut_texts import read_cut_texts
 from metapt_explore.runs.files import read_json, write_bytes, write_json, write_table
-from metapt_explore.runs.results import curves_table, efficiency_table, results_table
+from metapt_explore.runs.results import (
+    curves_table,
+    efficiency_table,
+    ordered_index,
+    results_table,
+    split_samples,
+)
 from metapt_explore.runs.workspace import Workspace
 
 #: Columns that a record's results have first, in this order.
@@ -48,12 +54,14 @@ class Record:
         accounts: What each method spent and was given, see `method_accounts`.
         clusterings: Algorithm, sizes, quality and number of tasks of each clustering.
         texts: How many pre-training texts were kept, what became of the others, and how many the model cuts (``cut``).
-        tasks: Title, classes, sizes, checksums and warnings of each downstream task, and how many texts are cut.
+        tasks: Title, classes, sizes, checksums, warnings, facts about samples and how many texts are cut, for each
+            downstream task.
         manifest: Versions and hardware.
         cells: Scores that the study asks for.
         overlaps: Texts that tasks, or splits of a task, have in common, see `task_overlaps`.
         efficiency: Scores by the number of examples per class, where the study asks for more than one.
         agreement: Cosines of tasks' gradients, where somebody asked for them (`metapt agreement`).
+        labels: How labels of the pre-training texts were found (`labelling`), where the data's own were not all.
     """
 
     name: str
@@ -70,6 +78,7 @@ class Record:
     overlaps: list[dict[str, Any]] = field(default_factory=list)
     efficiency: pd.DataFrame = field(default_factory=pd.DataFrame)
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
+    labels: dict[str, Any] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
@@ -89,7 +98,18 @@ class Record:
             else:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
-        facts = ("name", "title", "accounts", "clusterings", "texts", "tasks", "manifest", "cells", "overlaps")
+        facts = (
+            "name",
+            "title",
+            "accounts",
+            "clusterings",
+            "texts",
+            "tasks",
+            "manifest",
+            "cells",
+            "overlaps",
+            "labels",
+        )
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
 
     @classmethod
@@ -115,14 +135,30 @@ class Record:
 
 
 def scores_of(workspace: Workspace, name: str) -> Record:
-    """The scores of a study and nothing else: what its verdicts need, without reading a prompt.
+    """The scores of a study and the facts that its verdicts need, without reading a prompt.
 
     Raises:
         UserError: Where the workspace has no such study.
     """
     config = workspace.study_config(name)
     study = _portable(parse_yaml(to_yaml(config, brief=True), name))
-    return Record(name, config.title, study, results_table(workspace, name), pd.DataFrame())
+    index = ordered_index(workspace, name)
+    done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
+    return Record(
+        name,
+        config.title,
+        study,
+        results_table(workspace, name),
+        pd.DataFrame(),
+        clusterings=_task_counts(workspace, config, done),
+        tasks=[
+            {"name": entry["task"], "samples": split_samples(workspace.artifact(entry["id"]))}
+            for entry in done
+            if entry["kind"] == "split"
+        ],
+        cells=asked_cells(config),
+        labels=_labels(workspace, done),
+    )
 
 
 def record_of(workspace: Workspace, name: str) -> Record:
@@ -132,7 +168,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
         UserError: Where the workspace has no such study.
     """
     config = workspace.study_config(name)
-    index = workspace.current_index(name)
+    index = ordered_index(workspace, name)
     done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
     stages = [workspace.artifact(e["id"]).stage for e in done if e["kind"] in ("fewshot", "baseline")]
@@ -161,7 +197,23 @@ def record_of(workspace: Workspace, name: str) -> Record:
         if config.evaluation.more_shots and config.methods
         else pd.DataFrame(),
         agreement=_agreement(workspace, done),
+        labels=_labels(workspace, done),
     )
+
+
+def _labels(workspace: Workspace, done: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the stage that looks for labels found; empty where none did."""
+    return next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "labels"), {})
+
+
+def _task_counts(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each clustering its name, and the number of its auxiliary tasks."""
+    counts = {
+        entry["clustering"]: workspace.artifact(entry["id"]).summary.get("tasks")
+        for entry in done
+        if entry["kind"] == "tasks" and isinstance(entry.get("clustering"), str)
+    }
+    return [{"name": clustering.name, "tasks": counts.get(clustering.name)} for clustering in config.clusterings]
 
 
 def _agreement(workspace: Workspace, done: list[dict[str, Any]]) -> pd.DataFrame:
@@ -236,6 +288,7 @@ def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]
                 "classes": list(artifact.stage["config"]["labels"]),
                 "shots": artifact.stage["config"]["shots"],
                 **{key: summary.get(key) for key in ("sizes", "warnings", "checksums")},
+                "samples": split_samples(artifact),
             }
         )
     return found

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from metapt_explore.errors import UserError
+from metapt_explore.fewshot.samples import sample_facts, sample_sentences
 from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.study_order import study_order
 from metapt_explore.runs.workspace import Workspace
 
 COLUMNS = [
@@ -37,14 +41,14 @@ OTHER_SHOTS = "fewshot at other shots"
 
 
 def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
-    """One row for each method, task, data seed and initialisation seed that is finished.
+    """One row for each method, task, data seed and initialisation seed that is finished, in the order of the study.
 
     `seconds` is tuning and scoring (a data seed's equal share of the batch it was computed in);
     `pretraining_seconds` is the whole pre-training behind the prompt, with encoding the texts where no
     method before it had. Both are telemetry. Baselines have no pre-training, and those without initialisation no
     `init_seed`.
     """
-    entries = [entry for entry in workspace.current_index(study) if entry["kind"] in ("fewshot", "baseline")]
+    entries = [entry for entry in ordered_index(workspace, study) if entry["kind"] in ("fewshot", "baseline")]
     return _results(workspace, study, entries)
 
 
@@ -98,7 +102,12 @@ def tuned_by(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
 
 def fewshot_entries(workspace: Workspace, study: str) -> list[dict[str, Any]]:
     """The few-shot evaluations in a study's list that answer what is asked now (see `Workspace.current_index`)."""
-    return [entry for entry in workspace.current_index(study) if entry["kind"] == "fewshot"]
+    return [entry for entry in ordered_index(workspace, study) if entry["kind"] == "fewshot"]
+
+
+def ordered_index(workspace: Workspace, study: str) -> list[dict[str, Any]]:
+    """`Workspace.current_index` in the order of the study, whatever was computed first."""
+    return study_order(workspace, study).entries(workspace.current_index(study))
 
 
 def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
@@ -111,7 +120,7 @@ def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
     main = results_table(workspace, study)
     frames = [main.assign(shots=config.evaluation.shots)] if len(main) else []
     for shots in config.evaluation.more_shots:
-        entries = [e for e in workspace.current_index(study) if e["kind"] == OTHER_SHOTS and e.get("shots") == shots]
+        entries = [e for e in ordered_index(workspace, study) if e["kind"] == OTHER_SHOTS and e.get("shots") == shots]
         found = _results(workspace, study, entries)
         if len(found):
             frames.append(found.assign(shots=shots))
@@ -159,12 +168,25 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def split_warnings(workspace: Workspace, study: str) -> list[str]:
-    """What is odd about the few-shot rows, such as a text that stands in both train and test."""
+    """What is odd about the few-shot rows: samples that are the same, a text that stands in both train and test …"""
     found: list[str] = []
-    for entry in workspace.index(study):
+    for entry in study_order(workspace, study).entries(workspace.index(study)):
         if entry["kind"] == "split":
-            found += [str(line) for line in workspace.artifact(entry["id"]).summary.get("warnings", [])]
+            artifact = workspace.artifact(entry["id"])
+            found += sample_sentences(entry["task"], split_samples(artifact))
+            found += [str(line) for line in artifact.summary.get("warnings", [])]
     return found
+
+
+def split_samples(split: Artifact) -> dict[str, Any] | None:
+    """What samples of data seeds share, see `sample_facts`; None where it cannot be known."""
+    found = split.summary.get("samples")
+    if isinstance(found, dict):
+        return found
+    # A split of a version that did not count; its rows may have been left out of an example.
+    with suppress(UserError, OSError, KeyError, ValueError):
+        return sample_facts(split.table("rows"))
+    return None
 
 
 def caution(results: pd.DataFrame) -> str:

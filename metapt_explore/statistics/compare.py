@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import derived_seed
 from metapt_explore.statistics.designs import EQUAL, MeanEstimate, mean_over_pairs, without_idle_seeds
+from metapt_explore.statistics.ground import (
+    Grounds,
+    as_one_sample,
+    guess_of,
+    one_seed_each,
+    resolution,
+    shared_rows,
+)
 from metapt_explore.statistics.holm import holm
 from metapt_explore.statistics.power import pairs_needed
 from metapt_explore.statistics.resampling import Interval, SignFlip, bootstrap_mean, sign_flip_test
 from metapt_explore.statistics.spread import SpreadRatio, spread_ratios
 from metapt_explore.statistics.units import PairedScores, paired_scores
-from metapt_explore.statistics.words import Findings, caveats, decide, settling_sentence, verdict_sentence
-
-Verdict = Literal["helped", "hurt", "no difference", "cannot tell"]
+from metapt_explore.statistics.words import Findings, Verdict, caveats, decide, settling_sentence, verdict_sentence
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,8 @@ class TaskDifference:
         wins: Pairs in which the method is ahead.
         ties: Pairs in which both are equal.
         losses: Pairs in which the baseline is ahead.
+        at_chance: Whether neither method is above guessing, as far as the test rows can tell; None where it is not
+            known.
     """
 
     task: str
@@ -51,6 +60,7 @@ class TaskDifference:
     wins: int
     ties: int
     losses: int
+    at_chance: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,8 @@ class Comparison:
         data_seeds: Data seeds among them; 0 where scores do not depend on one.
         independent: The smaller of these two numbers (not 0): on so few independent draws the verdict rests.
         left_out: What could not be compared, and why.
+        shared_rows: Share of training rows that the samples of two data seeds have in common; 0 where it is not known.
+        chance: What guessing scores in the mean over tasks; None where it is not known.
         method_mean: Mean over pairs and tasks.
         baseline_mean: The same of the baseline.
         difference: Mean over pairs of the mean over tasks of method − baseline.
@@ -102,7 +114,8 @@ class Comparison:
         spread: Ratio of standard deviations over seeds, all tasks first, then each task.
         seeds_needed: Pairs of seeds for 80 % power.
         caveats: What to keep in mind, in plain words.
-        verdict: helped, hurt, no difference (the interval lies within ± margin) or cannot tell.
+        verdict: helped, hurt, no difference (the interval lies within ± margin), nothing learned (neither is above
+            guessing) or cannot tell.
         sentence: The verdict with its figures.
         to_settle: What would settle it, or what settled it.
     """
@@ -119,6 +132,8 @@ class Comparison:
     data_seeds: int
     independent: int
     left_out: tuple[str, ...]
+    shared_rows: float
+    chance: float | None
     method_mean: float
     baseline_mean: float
     difference: float
@@ -154,6 +169,7 @@ def compare(
     seed: int = 0,
     resamples: int = 10_000,
     margin: float = 0.01,
+    grounds: Grounds | None = None,
 ) -> Comparison:
     """Compares a method with a baseline over the pairs of seeds that both have.
 
@@ -170,6 +186,7 @@ def compare(
         seed: Of bootstrap and permutations: the same input gives the same output.
         resamples: Of bootstrap and permutations.
         margin: A difference smaller than this does not matter to the user (0.01 is one point).
+        grounds: By task, what its samples share and what guessing scores (`ground_of`); nothing is known when absent.
 
     Raises:
         UserError: Where the table lacks a column or method, or the two share no pair of seeds.
@@ -186,20 +203,45 @@ def compare(
         raise UserError(f"confidence lies between 0 and 1 (such as 0.95), not at {confidence}.")
     if margin <= 0 or resamples < 100:
         raise UserError("margin must be above 0 (0.01 is one point), and resamples at least 100.")
+    # The start of a prompt depends on no sample.
+    known = {} if grounds is None else grounds
+    sampled = {} if metric.startswith("start_") else known
     scores = paired_scores(results, method, baseline, metric)
-    whole = scores.complete
+    tasks = scores.tasks
+    stands = one_seed_each(sampled, tasks)
+    whole = _one_sample_each(scores.complete, stands)
     if whole.method.empty:
         raise UserError(f"No pair of seeds has every task of '{method}' and '{baseline}'. " + " ".join(scores.left_out))
     differences = (whole.method - whole.baseline).mean(axis=1)
-    estimate = mean_over_pairs(differences, confidence)
+    shared = shared_rows(sampled, tasks, _data_seeds(differences))
+    estimate = mean_over_pairs(differences, confidence, resolution(known, tasks, metric), shared)
     _, design, idle = without_idle_seeds(differences)
     random = derived_seed(seed, "compare", method, baseline, metric)
     flips = sign_flip_test(differences, resamples, random)
     bootstrap = bootstrap_mean(differences, confidence, resamples, random)
+    if estimate.no_spread:
+        bootstrap = Interval(None, None, "none: all pairs say the same")
     needed = _needed(estimate)
-    verdict = decide(estimate, margin)
-    findings = Findings(method, baseline, metric, confidence, margin, whole.tasks, len(differences), estimate, idle)
     wins, ties, losses = _wins(differences)
+    findings = Findings(
+        method=method,
+        baseline=baseline,
+        metric=metric,
+        confidence=confidence,
+        margin=margin,
+        tasks=whole.tasks,
+        pairs=len(differences),
+        estimate=estimate,
+        idle=idle,
+        means=(float(whole.method.mean(axis=1).mean()), float(whole.baseline.mean(axis=1).mean())),
+        counts=(wins, ties, losses),
+        left_out=scores.left_out,
+        shared=shared,
+        merged=_merged(stands, _data_seeds(scores.complete.method)),
+        guess=guess_of(known, tasks, metric),
+        differing=_differing(differences),
+    )
+    verdict = decide(findings)
     return Comparison(
         method=method,
         baseline=baseline,
@@ -213,8 +255,10 @@ def compare(
         data_seeds=design.data_seeds,
         independent=design.independent,
         left_out=scores.left_out,
-        method_mean=float(whole.method.mean(axis=1).mean()),
-        baseline_mean=float(whole.baseline.mean(axis=1).mean()),
+        shared_rows=shared,
+        chance=findings.guess.level if findings.guess else None,
+        method_mean=findings.means[0],
+        baseline_mean=findings.means[1],
         difference=estimate.mean,
         standard_error=estimate.standard_error,
         df=estimate.df,
@@ -226,23 +270,64 @@ def compare(
         wins=wins,
         ties=ties,
         losses=losses,
-        per_task=_per_task(scores, confidence),
+        per_task=(per_task := _per_task(scores, confidence, metric, known, sampled)),
         spread=tuple(spread_ratios(whole, confidence, resamples, random)),
         seeds_needed=needed,
-        caveats=tuple(caveats(findings, flips, {"method": method, "baseline": baseline}.get(scores.broadcast or ""))),
+        caveats=tuple(
+            caveats(
+                findings,
+                flips,
+                {"method": method, "baseline": baseline}.get(scores.broadcast or ""),
+                [task.task for task in per_task if task.at_chance],
+            )
+        ),
         verdict=verdict,
-        sentence=verdict_sentence(findings, verdict, (wins, ties, losses)),
+        sentence=verdict_sentence(findings, verdict),
         to_settle=settling_sentence(findings, verdict, needed.observed, needed.one_point),
     )
 
 
-def _per_task(scores: PairedScores, confidence: float) -> tuple[TaskDifference, ...]:
+def _one_sample_each(scores: PairedScores, stands: Mapping[int, int]) -> PairedScores:
+    """Data seeds that have the same rows count once, with the mean of their scores."""
+    return replace(scores, method=as_one_sample(scores.method, stands), baseline=as_one_sample(scores.baseline, stands))
+
+
+def _data_seeds(table: pd.DataFrame | pd.Series) -> list[int]:
+    return sorted({int(seed) for seed in table.index.get_level_values("data_seed")})
+
+
+def _merged(stands: Mapping[int, int], seeds: Sequence[int]) -> list[list[int]]:
+    """Data seeds in use that count as one, group by group."""
+    groups: dict[int, list[int]] = {}
+    for seed in seeds:
+        groups.setdefault(stands.get(seed, seed), []).append(seed)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _differing(differences: pd.Series) -> int:
+    """Independent units in which the two methods are not level: levels of the rarer seed."""
+    values, design, _ = without_idle_seeds(differences)
+    apart = values.abs().to_numpy() > EQUAL
+    counts = [
+        len(set(levels[apart]))
+        for levels, count in ((design.init, design.init_seeds), (design.data, design.data_seeds))
+        if count
+    ]
+    return min(counts)
+
+
+def _per_task(
+    scores: PairedScores, confidence: float, metric: str, known: Grounds, sampled: Grounds
+) -> tuple[TaskDifference, ...]:
     found = []
     for task in scores.tasks:
-        own, other = scores.method[task].dropna(), scores.baseline[task].dropna()
+        stands = one_seed_each(sampled, [task])
+        of_both = [as_one_sample(of[[task]].dropna(), stands)[task] for of in (scores.method, scores.baseline)]
+        own, other = of_both
         if own.empty:
             continue
-        estimate = mean_over_pairs(own - other, confidence)
+        shared = shared_rows(sampled, [task], _data_seeds(own))
+        estimate = mean_over_pairs(own - other, confidence, resolution(known, [task], metric), shared)
         found.append((task, own, other, estimate))
     corrected = holm([estimate.p for *_, estimate in found])
     return tuple(
@@ -257,6 +342,9 @@ def _per_task(scores: PairedScores, confidence: float) -> tuple[TaskDifference, 
             estimate.p,
             p_holm,
             *_wins(own - other),
+            None
+            if (guess := guess_of(known, [task], metric)) is None
+            else max(own.mean(), other.mean()) <= guess.highest,
         )
         for (task, own, other, estimate), p_holm in zip(found, corrected, strict=True)
     )

@@ -84,7 +84,7 @@ def bootstrap_mean(values: pd.Series, confidence: float = 0.95, resamples: int =
     if len(numbers) < 2:
         return Interval(None, None, "none: one pair")
     if np.ptp(numbers) < EQUAL:
-        return Interval(float(numbers.mean()), float(numbers.mean()), "none: all pairs say the same")
+        return Interval(None, None, "none: all pairs say the same")
     rng = np.random.default_rng(seed)
     if len(_clusters(design)) == 1 and len(np.unique(_clusters(design)[0])) == len(numbers):
         with np.errstate(all="ignore"):

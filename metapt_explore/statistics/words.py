@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from metapt_explore.fewshot.samples import listed
 from metapt_explore.statistics.designs import MeanEstimate
+from metapt_explore.statistics.ground import Guess
 from metapt_explore.statistics.resampling import SignFlip
+
+Verdict = Literal["helped", "hurt", "no difference", "nothing learned", "cannot tell"]
 
 #: Fewer independent seeds than this decide nothing.
 FEWEST = 5
+#: Samples that share more of their rows decide nothing: J of them are worth J / (1 + (J − 1) ρ) independent ones (the
+#: design effect of Kish 1965), which is less than 1 / ρ: above a fifth no number of them is worth five.
+MOST_SHARED = 1 / FEWEST
+#: From so large a share on it is said that the interval is wider for it.
+SAID_SHARED = 0.01
 #: Up to so many needed pairs are named.
 MOST_PAIRS = 1000
 #: Fewer than this carry a caveat.
@@ -26,7 +36,15 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Findings:
-    """What the sentences are made of; see `Comparison`."""
+    """What the verdict and its sentences are made of; see `Comparison`.
+
+    Attributes:
+        means: Of the method and of the baseline.
+        counts: Pairs that are won, level and lost.
+        merged: Data seeds that count as one, since they have the same rows.
+        guess: What guessing scores.
+        differing: Independent units in which the two are not level.
+    """
 
     method: str
     baseline: str
@@ -37,6 +55,18 @@ class Findings:
     pairs: int
     estimate: MeanEstimate
     idle: str
+    means: tuple[float, float]
+    counts: tuple[int, int, int]
+    left_out: tuple[str, ...] = ()
+    shared: float = 0.0
+    merged: Sequence[Sequence[int]] = ()
+    guess: Guess | None = None
+    differing: int = FEWEST
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether neither method is above guessing."""
+        return self.guess is not None and max(self.means) <= self.guess.highest
 
     @property
     def name(self) -> str:
@@ -57,23 +87,36 @@ def points(share: float) -> str:
     return f"{text} point" if text in ("1", "-1") else f"{text} points"
 
 
-def decide(estimate: MeanEstimate, margin: float) -> Literal["helped", "hurt", "no difference", "cannot tell"]:
+def decide(found: Findings) -> Verdict:
     """The verdict.
 
-    In this order: fewer than five independent seeds: cannot tell; the interval lies within ± margin: no difference
-    (that matters, even where it is surely not 0); the interval lies above 0: helped; below 0: hurt; else cannot tell.
+    In this order: neither method is above guessing: nothing learned; fewer than five independent seeds, samples that
+    share more than a fifth of their rows, or pairs that all say the same: cannot tell; the interval lies within ±
+    margin: no difference (that matters, even where it is surely not 0); the interval lies above 0: helped; below 0:
+    hurt; else cannot tell. Helped and hurt take five independent seeds in which the two are not level.
     """
+    estimate = found.estimate
+    if found.at_chance:
+        return "nothing learned"
     if estimate.low is None or estimate.high is None or estimate.design.independent < FEWEST:
         return "cannot tell"
-    if -margin < estimate.low and estimate.high < margin:
+    if found.shared > MOST_SHARED:
+        return "cannot tell"
+    if -found.margin < estimate.low and estimate.high < found.margin:
         return "no difference"
+    if found.differing < FEWEST:
+        return "cannot tell"
     if estimate.low > 0:
         return "helped"
     return "hurt" if estimate.high < 0 else "cannot tell"
 
 
-def verdict_sentence(found: Findings, verdict: str, counts: tuple[int, int, int]) -> str:
-    """The verdict with its figures."""
+def verdict_sentence(found: Findings, verdict: Verdict) -> str:
+    """The verdict with its figures, and what is missing."""
+    return " ".join(filter(None, [_verdict(found, verdict), _incomplete(found)]))
+
+
+def _verdict(found: Findings, verdict: Verdict) -> str:
     estimate = found.estimate
     gap = abs(estimate.mean)
     where = f"{found.name} over {_number(len(found.tasks), 'task')}"
@@ -82,8 +125,17 @@ def verdict_sentence(found: Findings, verdict: str, counts: tuple[int, int, int]
     else:
         side = "ahead of" if estimate.mean > 0 else "behind"
         said = f"{found.method} is {points(gap)} {side} {found.baseline} in {where}"
-    wins, ties, losses = counts
+    wins, ties, losses = found.counts
     tail = f"ahead in {wins} of {_number(found.pairs, 'pair')} of seeds, level in {ties}, behind in {losses}"
+    if verdict == "nothing learned" and found.guess is not None:
+        own, other = (f"{100 * mean:.1f} %" for mean in found.means)
+        return (
+            f"Nothing learned: {found.method} ({own}) and {found.baseline} ({other}) are no better than guessing in "
+            f"{where}. Naming the most frequent class scores {100 * found.guess.level:.1f} %, and up to "
+            f"{100 * found.guess.highest:.1f} % is luck with so few test rows ({tail})."
+        )
+    if estimate.no_spread:
+        return f"Cannot tell: {said}, but the seeds show no spread ({tail}), and without one nothing can be tested."
     if estimate.low is None or estimate.high is None or estimate.p is None:
         return f"Cannot tell: {said}, but that is {_seeds(found)}, which has no spread to judge it by."
     interval = (
@@ -100,12 +152,38 @@ def verdict_sentence(found: Findings, verdict: str, counts: tuple[int, int, int]
     few = estimate.design.independent
     if few < FEWEST:
         return f"Cannot tell: {said} ({interval}), but {_seeds(found)} {'decides' if few == 1 else 'decide'} nothing."
+    if found.shared > MOST_SHARED:
+        return (
+            f"Cannot tell: {said} ({interval}), but the samples of the data seeds share {100 * found.shared:.0f} % of "
+            "their rows."
+        )
+    if found.differing < FEWEST and (estimate.low > 0 or estimate.high < 0):
+        return (
+            f"Cannot tell: {said} ({interval}), but they differ under {found.differing} independent seeds only and are "
+            "level under the others."
+        )
     return f"Cannot tell: {said}, and both no difference and one that matters fit ({interval})."
 
 
-def settling_sentence(found: Findings, verdict: str, observed: int | None, one_point: int | None) -> str:
+def _incomplete(found: Findings) -> str:
+    """Says plainly that the comparison is one of a part of the scores."""
+    if not found.left_out:
+        return ""
+    return f"Not all scores are there; only what both methods have is compared: {' '.join(found.left_out)}"
+
+
+def settling_sentence(found: Findings, verdict: Verdict, observed: int | None, one_point: int | None) -> str:
     """What would settle it, or what settled it."""
     estimate = found.estimate
+    if verdict == "nothing learned":
+        return (
+            "More seeds do not settle it: what guesses cannot be compared. See whether texts, words and tuning (steps, "
+            "learning rates) suit the tasks, or take more test rows."
+        )
+    if estimate.no_spread:
+        return "More seeds may not settle it: see whether the two methods compute the same thing."
+    if verdict == "cannot tell" and found.shared > MOST_SHARED and estimate.design.independent >= FEWEST:
+        return "It takes samples that have few rows in common: more labelled rows to draw from, or fewer shots."
     few = estimate.design.independent < FEWEST
     if verdict in ("helped", "hurt"):
         if estimate.design.independent < ENOUGH:
@@ -134,9 +212,31 @@ def settling_sentence(found: Findings, verdict: str, observed: int | None, one_p
     return f"{first}Four times out of five it takes {', and '.join(parts)}.{own}"
 
 
-def caveats(found: Findings, flips: SignFlip, broadcast: str | None) -> list[str]:
-    """What to keep in mind, in plain words."""
+def caveats(found: Findings, flips: SignFlip, broadcast: str | None, at_chance: Sequence[str] = ()) -> list[str]:
+    """What to keep in mind, in plain words.
+
+    Args:
+        found: What was found.
+        flips: The permutation test.
+        broadcast: The method that has no initialisation seed while the other has.
+        at_chance: Tasks on which neither method is above guessing.
+    """
     design, said = found.estimate.design, []
+    for group in found.merged:
+        said.append(
+            f"Data seeds {listed([str(seed) for seed in group])} have the same training rows and count as one few-shot "
+            "sample."
+        )
+    if found.shared >= SAID_SHARED and design.data_seeds > 1:
+        said.append(
+            f"The few-shot samples of two data seeds share {100 * found.shared:.0f} % of their training rows (mean "
+            "over tasks): test and interval take account of it, permutation and bootstrap do not."
+        )
+    if at_chance and not found.at_chance:
+        said.append(
+            f"Neither method is above guessing on {listed(list(at_chance))}: nothing can be said of a difference "
+            "there, and it makes the mean over tasks smaller."
+        )
     if found.idle:
         said.append(found.idle)
     if 1 < design.independent < ENOUGH:
@@ -170,7 +270,7 @@ def caveats(found: Findings, flips: SignFlip, broadcast: str | None) -> list[str
             f"The permutation test flips {flips.units} units and cannot give a p below {flips.smallest:.2g}, whatever "
             "the data."
         )
-    elif flips.p is not None and found.estimate.p is not None:
+    elif flips.p is not None and found.estimate.p is not None and not found.at_chance:
         level = 1 - found.confidence
         if (flips.p < level) != (found.estimate.p < level):
             said.append(

@@ -12,7 +12,7 @@ from tiny import study_tree
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.reporting.report import make_report
-from metapt_explore.runs.jobs import working_on
+from metapt_explore.runs.jobs import missing_parts, working_on
 from metapt_explore.runs.record import record_of
 from metapt_explore.runs.study import Study
 from metapt_explore.runs.workspace import Workspace
@@ -52,5 +52,7 @@ def test_every_page_opens(show: Open, incomplete: Workspace, page: str) -> None:
 def test_the_report_names_what_is_missing(incomplete: Workspace) -> None:
     record = record_of(incomplete, "tiny")
     assert set(record.results["method"]) == {"PT", "MetaPT"}
-    text = make_report(record).markdown()
-    assert "Dense" in text
+    text = make_report(record, missing_parts(incomplete, "tiny")).markdown().replace("\\", "")
+    assert "What is missing" in text
+    assert "hdbscan found no cluster among 160 texts" in text
+    assert "Not computed without it: Dense on mood, Dense on question." in text

@@ -66,7 +66,7 @@ def test_bca_is_scipys_and_repeats_itself() -> None:
 def test_degenerate_samples_have_an_honest_answer() -> None:
     assert bootstrap_mean(series([0.1], [(0, 0)])).low is None
     same = bootstrap_mean(series([0.1] * 5, [(i, i) for i in range(5)]))
-    assert (same.low, same.high) == pytest.approx((0.1, 0.1)) and same.kind.startswith("none")
+    assert (same.low, same.high) == (None, None) and same.kind.startswith("none")
     assert sign_flip_test(series([0.1], [(0, 0)])).p is None
 
 

@@ -1,0 +1,156 @@
+"""What the few-shot samples of a task's data seeds have in common, and what guessing would score.
+
+Data seeds count as independent draws only as far as their samples differ. A file of exactly K rows a class gives every
+data seed the same rows in another order: one sample, however many seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.texts.rows import as_inputs, duplicate_key
+
+#: Samples of a task that share less than this are drawn from a pool that is large enough to go without a word.
+LITTLE = 0.05
+#: Dev rows of which more than this are training rows choose by what was trained on.
+MOSTLY = 0.5
+
+
+def sample_facts(rows: pd.DataFrame) -> dict[str, Any]:
+    """Counts what the samples of data seeds share.
+
+    Texts are equal when they are equal after normalising, as for duplicates (`texts/rows.py`).
+
+    Args:
+        rows: ``rows`` of a `split` artifact: columns split, data_seed, text, label and, for pairs, text_pair.
+
+    Returns:
+        ``data_seeds``; ``train_rows`` of one data seed; ``train`` and ``dev``: [data seed, other data seed, share of
+        the rows that both have] for each two that share a row; ``dev_in_train``: [data seed, share of its dev texts
+        that are training texts of it] likewise; ``test_classes``: test rows of each class.
+
+    Example:
+        >>> rows = [("train", 1, "a", "x"), ("train", 1, "b", "y"), ("train", 2, "B", "y"), ("train", 2, "c", "x")]
+        >>> facts = sample_facts(pd.DataFrame(rows, columns=["split", "data_seed", "text", "label"]))
+        >>> facts["train"], facts["train_rows"]
+        ([[1, 2, 0.5]], 2)
+    """
+    keys = [duplicate_key(text) for text in as_inputs(rows)]
+    frame = pd.DataFrame({"split": rows["split"].to_numpy(), "seed": rows["data_seed"].to_numpy(), "key": keys})
+    seeds = sorted(int(seed) for seed in frame["seed"].dropna().unique())
+    parts: dict[str, dict[int, set[str]]] = {"train": {}, "dev": {}}
+    for part, texts in parts.items():
+        own = frame[frame["split"] == part]
+        texts.update({int(seed): set(of_seed["key"]) for seed, of_seed in own.groupby("seed")})
+    train = frame[frame["split"] == "train"]
+    inside = [[seed, _share_in(parts["dev"].get(seed), parts["train"].get(seed))] for seed in seeds]
+    return {
+        "data_seeds": seeds,
+        "train_rows": int(train.groupby("seed").size().max()) if len(train) else 0,
+        **{part: _shared(texts) for part, texts in parts.items()},
+        "dev_in_train": [[seed, share] for seed, share in inside if share],
+        "test_classes": {
+            str(label): int(count) for label, count in rows.loc[rows["split"] == "test", "label"].value_counts().items()
+        },
+    }
+
+
+def _shared(texts: Mapping[int, set[str]]) -> list[list[float]]:
+    """For each two data seeds that share a text: the share of their texts that both have."""
+    found: list[list[float]] = []
+    for first, second in combinations(sorted(texts), 2):
+        common = len(texts[first] & texts[second])
+        if common:
+            found.append([first, second, 2 * common / (len(texts[first]) + len(texts[second]))])
+    return found
+
+
+def _share_in(dev: set[str] | None, train: set[str] | None) -> float:
+    return len(dev & train) / len(dev) if dev and train else 0.0
+
+
+def sample_sentences(task: str, facts: Mapping[str, Any] | None) -> list[str]:
+    """What a reader of scores should know about the samples of a task.
+
+    Args:
+        task: Its name.
+        facts: What `sample_facts` returned; None where it is not known.
+
+    Example:
+        >>> facts = {"data_seeds": [1, 2], "train_rows": 80, "train": [[1, 2, 1.0]], "dev": [], "dev_in_train": []}
+        >>> sample_sentences("mood", facts)
+        ["Task 'mood': all 2 data seeds have the same 80 training rows: they are one few-shot sample, not 2."]
+    """
+    if not facts:
+        return []
+    seeds, where = list(facts["data_seeds"]), f"Task '{task}'"
+    found = []
+    groups = same_samples(facts["train"])
+    if len(groups) == 1 and len(groups[0]) == len(seeds):
+        found.append(
+            f"{where}: all {len(seeds)} data seeds have the same {facts['train_rows']} training rows: they are one "
+            f"few-shot sample, not {len(seeds)}."
+        )
+    else:
+        for group in groups:
+            said = listed([str(seed) for seed in group])
+            found.append(f"{where}: data seeds {said} have the same training rows: they count as one few-shot sample.")
+        share = mean_share(facts["train"], [seed for seed in seeds if not any(seed in group[1:] for group in groups)])
+        if share >= LITTLE:
+            found.append(
+                f"{where}: the training rows of two data seeds are the same to {100 * share:.0f} % on average; they "
+                "are not independent samples."
+            )
+    if same_samples(facts["dev"]) and len(same_samples(facts["dev"])[0]) == len(seeds):
+        found.append(f"{where}: all {len(seeds)} data seeds choose learning rate and step on the same dev rows.")
+    tuned = {int(seed): float(share) for seed, share in facts["dev_in_train"] if share > MOSTLY}
+    if tuned:
+        all_of = "all data seeds" if len(tuned) == len(seeds) else f"data seed {listed([str(seed) for seed in tuned])}"
+        what = "the dev rows are the training rows"
+        if min(tuned.values()) < 1:
+            what = f"{100 * min(tuned.values()):.0f} % or more of the dev rows are training rows"
+        found.append(f"{where}: {what} ({all_of}): rate and step are chosen on what was trained on.")
+    return found
+
+
+def same_samples(shared: Sequence[Sequence[float]]) -> list[list[int]]:
+    """Groups of data seeds whose samples are the same.
+
+    Example:
+        >>> same_samples([[1, 2, 1.0], [2, 3, 1.0], [4, 5, 0.5]])
+        [[1, 2, 3]]
+    """
+    groups: list[set[int]] = []
+    for first, second, share in shared:
+        if share < 1:
+            continue
+        touched = [group for group in groups if first in group or second in group]
+        merged = {int(first), int(second)}.union(*touched)
+        groups = [group for group in groups if group not in touched] + [merged]
+    return sorted(sorted(group) for group in groups)
+
+
+def mean_share(shared: Sequence[Sequence[float]], seeds: Sequence[int]) -> float:
+    """Mean over all pairs of these data seeds of the share of rows that both have; 0 for fewer than two.
+
+    Example:
+        >>> mean_share([[1, 2, 0.5], [1, 4, 0.9]], [1, 2, 3])
+        0.16666666666666666
+    """
+    among = set(seeds)
+    pairs = len(among) * (len(among) - 1) / 2
+    return sum(share for a, b, share in shared if a in among and b in among) / pairs if pairs else 0.0
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in a row.
+
+    Example:
+        >>> listed(["1", "2", "3"])
+        '1, 2 and 3'
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

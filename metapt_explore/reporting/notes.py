@@ -1,0 +1,128 @@
+"""What stands beside a result wherever it is shown: report, page and terminal say the same sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metapt_explore.fewshot.samples import sample_sentences
+from metapt_explore.runs.record import Record
+from metapt_explore.statistics.ground import TaskGround, chance_sentences, ground_of
+
+#: Clusterings of one cluster, whatever the texts are.
+WHOLE = "one_pool"
+
+
+def grounds_of(record: Record) -> dict[str, TaskGround]:
+    """What `statistics.compare` has to know of each task: shared rows, and what guessing scores."""
+    on_test = record.study["evaluation"].get("scored_on", "test") == "test"
+    return {task["name"]: ground_of(task.get("samples"), on_test) for task in record.tasks}
+
+
+def notes_of(record: Record) -> list[str]:
+    """What a reader of verdicts must know: MetaPT over one task, labels that a model found, tasks nobody learned."""
+    found = [
+        *one_task_sentences(record.study, record.clusterings),
+        *label_sentences(record.labels),
+    ]
+    if len(record.results):
+        found += chance_sentences(record.results, grounds_of(record))
+    return found
+
+
+def sample_notes(record: Record) -> list[str]:
+    """What is odd about the few-shot samples, task by task."""
+    return [sentence for task in record.tasks for sentence in sample_sentences(task["name"], task.get("samples"))]
+
+
+def unfinished(record: Record) -> str:
+    """Says that scores are missing; empty where none are."""
+    if len(record.results) >= record.cells:
+        return ""
+    return f"The study is not finished: {len(record.results)} of {record.cells} scores are there."
+
+
+def one_task_sentences(study: Mapping[str, Any], clusterings: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """Names MetaPT methods that learn from one auxiliary task: that is pooled pre-training under another name.
+
+    Args:
+        study: The study's settings as plain values.
+        clusterings: Name and number of auxiliary tasks of each clustering that is there. Before anything is computed
+            only settings that give one task whatever the texts are can be named.
+
+    Example:
+        >>> study = {
+        ...     "clusterings": [{"name": "pool", "algorithm": "one_pool"}],
+        ...     "methods": [{"name": "MetaPT", "kind": "metapt", "clustering": "pool"}],
+        ... }
+        >>> print(one_task_sentences(study)[0])
+        MetaPT learns from one auxiliary task: that is pooled pre-training, and says nothing about learning over tasks.
+    """
+    counts: dict[str, int | None] = {}
+    auxiliary = study.get("auxiliary_tasks") or {}
+    by_clusters = auxiliary.get("classes", "labels") == "clusters"
+    for clustering in study.get("clusterings", []):
+        one = auxiliary.get("n_tasks") == 1 if by_clusters else clustering["algorithm"] == WHOLE
+        counts[clustering["name"]] = 1 if one else None
+    counts |= {found["name"]: int(found["tasks"]) for found in clusterings if found.get("tasks") is not None}
+    said = []
+    for method in study.get("methods", []):
+        named = method.get("clustering") or []
+        own = [counts.get(name) for name in ([named] if isinstance(named, str) else named)]
+        if method["kind"] != "metapt" or None in own or not own:
+            tasks = None
+        else:
+            tasks = sum(count for count in own if count is not None) - len(method.get("without") or [])
+        if method["kind"] == "metapt" and method.get("only"):
+            tasks = len(method["only"])
+        if tasks == 1:
+            said.append(
+                f"{method['name']} learns from one auxiliary task: that is pooled pre-training, and says nothing about "
+                "learning over tasks."
+            )
+    return said
+
+
+def label_sentences(labels: Mapping[str, Any]) -> list[str]:
+    """Says that labels of pre-training texts were found by a model, and how often they are the known ones.
+
+    Args:
+        labels: Summary of the stage that looked for them; empty where none did.
+
+    Example:
+        >>> found = {"by": "zero_shot", "classes": {"good": {"kept": 30, "of_the_data": 10}}, "agreement": None}
+        >>> print(label_sentences(found)[0])
+        Labels of 30 of 40 pre-training texts were found by the language model itself (zero-shot): its own errors are \
+in what is learned. How often they are right is not known: no text that got one has a label of its own.
+    """
+    kept = sum(int(found["kept"]) for found in labels.get("classes", {}).values())
+    if not kept:
+        return []
+    own = sum(int(found.get("of_the_data") or 0) for found in labels["classes"].values())
+    by = {"zero_shot": "the language model itself (zero-shot)", "classifier": "a classifier"}
+    told = labels.get("agreement")
+    if told:
+        right = (
+            f"They are the data's own for {100 * told['accuracy']:.0f} % of the {told['rows']:,} texts that have both"
+        )
+        if told.get("kept_accuracy") is not None:
+            right += f", and for {100 * told['kept_accuracy']:.0f} % of the {told['kept_rows']:,} of them that are used"
+    else:
+        right = "How often they are right is not known: no text that got one has a label of its own"
+    return [
+        f"Labels of {kept:,} of {kept + own:,} pre-training texts were found by {by.get(labels['by'], labels['by'])}: "
+        f"its own errors are in what is learned. {right}."
+    ]
+
+
+def missing_sentences(missing: Sequence[Mapping[str, str]]) -> list[str]:
+    """Parts of a study that are not there, a sentence each.
+
+    Args:
+        missing: For each ``key`` (such as ``fewshot/MetaPT/trec/0``) and ``reason``.
+
+    Example:
+        >>> missing_sentences([{"key": "baseline/SetFit/trec", "reason": "There is too little memory."}])
+        ['baseline/SetFit/trec: There is too little memory.']
+    """
+    return [f"{part['key']}: {part['reason']}" for part in missing]
