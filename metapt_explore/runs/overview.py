@@ -59,7 +59,7 @@ def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
 def _done(workspace: Workspace, index: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     """Summaries of the finished artifacts of a kind."""
     found = [workspace.artifact(entry["id"]) for entry in index if entry["kind"] == kind]
-    return [artifact.summary for artifact in found if artifact.status == "done"]
+    return [artifact.summary for artifact in found if artifact.finished]
 
 
 def _scores(workspace: Workspace, index: list[dict[str, Any]], scored: int, asked: int) -> Step:

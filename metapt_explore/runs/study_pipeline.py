@@ -169,7 +169,7 @@ class StudyPipeline:
                 self.progress.begin("", "loading the language model", 1)
                 self.backbone  # noqa: B018
             self.progress.begin(key, stage.title, units)
-            artifact = self.workspace.make(stage, compute, lambda: self.progress.advance(0))
+            artifact = self.workspace.make(stage, compute, lambda: self.progress.advance(0), self.progress.notice)
             self.progress.advance(units)
         self.progress.finish(key)
         return artifact
@@ -177,8 +177,10 @@ class StudyPipeline:
     def _enter(self, stage: Stage, kind: str | None = None, **of: Any) -> Artifact:
         """Puts an artifact on the study's list; nothing is computed."""
         if not self._saved:
-            self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
+            before = self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
             self._saved = True
+            if before is not None:
+                self.progress.notice(f"Another study was called '{self.config.name}' here; it is kept as {before}.")
         self.workspace.add_to_index(
             self.config.name, {"kind": kind or stage.kind, "id": stage.id, "title": stage.title, **of}
         )

@@ -11,6 +11,7 @@ from looking import PAGES, metrics, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.runs.files import write_json
+from metapt_explore.runs.study_files import copy_of
 from metapt_explore.runs.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -65,13 +66,26 @@ def test_damage_is_named_with_what_to_do(
     show: Open, demo: Workspace, file: str, damage: Callable[[Path], object], page: str
 ) -> None:
     damage(demo.folder / file)
+    copy_of(demo.folder / file).unlink(missing_ok=True)
     at = show(demo.folder, page)
     assert not at.exception
     told = said(at, "error")
     assert str((demo.folder / file).parent) in told
     assert "run the study again" in told
     # A study's folder holds the only copy of its settings: nobody is told to delete that.
-    assert ("Delete the folder" in told) == (not file.startswith("studies/"))
+    assert not ("Delete the folder" in told and file.startswith("studies/"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("damage", [scribble, Path.unlink, lambda path: path.write_text("")])
+def test_a_damaged_list_is_read_from_its_copy(
+    show: Open, demo: Workspace, damage: Callable[[Path], object], page: str
+) -> None:
+    before = show(demo.folder, page)
+    damage(demo.study_folder("demo") / "index.json")
+    at = show(demo.folder, page)
+    assert not at.exception
+    assert (said(at, "error"), metrics(at)) == (said(before, "error"), metrics(before))
 
 
 def test_damage_to_the_job_file_is_no_obstacle(show: Open, demo: Workspace) -> None:
