@@ -82,7 +82,7 @@ class Artifact:
 
     @property
     def status(self) -> str:
-        """``missing``, ``running``, ``done``, ``failed``, ``cancelled`` or ``damaged``; of files it looks at sizes only."""
+        """``missing``, ``running``, ``done``, ``failed``, ``cancelled`` or ``damaged``; looks at sizes only."""
         stage = self.stage
         if not stage:
             return "damaged" if integrity.has_content(self.folder) else "missing"
@@ -279,7 +279,7 @@ def _checksum(tensors: dict[str, Tensor], told: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
 
 

@@ -140,6 +140,13 @@ class Lineage:
             UserError: Where an artifact that is needed is not in the workspace any more.
         """
         prompt = self._prompt
+        for node in (self.root, prompt):
+            # What is gone does not say what it was made from.
+            if node is not None and node.status in ("missing", "damaged"):
+                raise UserError(
+                    f"{node.title} ({node.id}), which names the texts behind this score, is {node.status} in "
+                    f"{self.workspace.folder}; run the study again to make it."
+                )
         if prompt is None or "texts" not in prompt.parents:
             return pd.DataFrame(columns=TEXT_COLUMNS)
         texts = self._table(prompt.parents["texts"], "texts", "pre-training texts")

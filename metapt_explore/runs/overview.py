@@ -78,4 +78,6 @@ def _step(workspace: Workspace, index: list[dict[str, Any]], name: str, kind: st
         return Step(name, "none")
     plural = "s" if asked != 1 else ""
     said = f"{done} of {asked} {noun}{plural}" if done < asked else f"{done} {noun}{plural}"
+    if "damaged" in status:
+        said += f", {status.count('damaged')} damaged"
     return Step(name, "done" if done >= asked else "running" if "running" in status else "partly", said)

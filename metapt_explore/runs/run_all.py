@@ -8,6 +8,7 @@ import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.runs.cells import cells, finished_cells
+from metapt_explore.runs.lost import mend_lost
 from metapt_explore.runs.preview import Preview
 from metapt_explore.runs.score_counts import asked_scores, finished_scores
 from metapt_explore.runs.topic_stage import check_topics
@@ -72,6 +73,7 @@ def run_all(study: Study, init_seeds: list[int], until: Until = "all") -> pd.Dat
             study.prompt(method.name, init_seed)
         if until != "prompts":
             _scores(study, init_seed)
+    mend_lost(study, init_seeds, scores=until != "prompts")
     others = left_out if until == "all" else study.config.evaluation.init_seeds
     finished = {cell.key for cell in finished_cells(study, others)}
     study.progress.left_out = any(cell.key not in finished for cell in cells(study, others))

@@ -93,13 +93,19 @@ def mend(file: Path, aside: Path) -> bool:
     if better is None:
         return False
     if file.exists():
-        number = 1
-        while (target := aside / f"{file.parent.name}-{number}-{file.name}").exists():
-            number += 1
-        aside.mkdir(parents=True, exist_ok=True)
-        file.replace(target)
+        move_aside(file, aside)
     write_kept(file, better)
     return True
+
+
+def move_aside(file: Path, aside: Path) -> Path:
+    """Moves a damaged file of a study into the workspace's folder for what is damaged; returns its place there."""
+    number = 1
+    while (target := aside / f"{file.parent.name}-{number}-{file.name}").exists():
+        number += 1
+    aside.mkdir(parents=True, exist_ok=True)
+    file.replace(target)
+    return target
 
 
 def keep_before(file: Path) -> Path:
