@@ -18,6 +18,7 @@ import torch
 
 from metapt_explore.cli import main
 from metapt_explore.config import load_study
+from metapt_explore.config.clustering import ClusterEdit, ClusteringConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs import files, integrity
 from metapt_explore.runs.artifact import Stage, making, read_checkpoint
@@ -229,7 +230,7 @@ def test_hand_edits_survive_any_number_of_other_studies_of_the_name(own: Workspa
     kept: dict[Path, str] = {}
     for number in range(5):
         edits = [ClusterEdit(rename={0: f"by hand {number}"})]
-        by_hand = ClusteringConfig(name="by hand", algorithm="edited", of="kmeans", edits=edits)
+        by_hand = ClusteringConfig(name="by hand", algorithm="edited", like="kmeans", edits=edits)
         edited = plain.model_copy(update={"clusterings": [*plain.clusterings, by_hand], "seed": number})
         own.save_study(edited)
         text = (own.study_folder("tiny") / "study.yaml").read_text(encoding="utf-8")

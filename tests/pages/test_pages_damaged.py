@@ -88,6 +88,40 @@ def test_a_damaged_list_is_read_from_its_copy(
     assert (said(at, "error"), metrics(at)) == (said(before, "error"), metrics(before))
 
 
+HURT = [
+    "texts-*/texts.parquet",
+    "texts-*/stage.json",
+    "split-*/rows.parquet",
+    "clusters-*/clusters.parquet",
+    "clusters-*/summary.json",
+    "prompt-*/metrics.jsonl",
+    "prompt-*/summary.json",
+    "fewshot-*/results.parquet",
+    "fewshot-*/stage.json",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_one_bit_is_a_message_on_every_page_that_reads_it(show: Open, copied: Workspace, page: str) -> None:
+    """With each kind of file in turn: what a page shows is what was written, or it says which file is damaged."""
+    right = show(copied.folder, page)
+    assert not right.exception and not said(right, "error")
+    for pattern in HURT:
+        file = next(copied.folder.glob(f"artifacts/{pattern}"))
+        content = file.read_bytes()
+        half = len(content) // 2
+        file.write_bytes(content[:half] + bytes([content[half] ^ 4]) + content[half + 1 :])
+        at = show(copied.folder, page)
+        assert not at.exception, (pattern, at.exception)
+        told = said(at, "error")
+        if told:
+            assert str(file.parent) in told and "metapt verify --repair" in told, pattern
+            assert "Delete the folder" not in told
+        else:
+            assert metrics(at) == metrics(right), pattern
+        file.write_bytes(content)
+
+
 def test_damage_to_the_job_file_is_no_obstacle(show: Open, demo: Workspace) -> None:
     scribble(demo.study_folder("demo") / "job.json")
     at = show(demo.folder, "start")
