@@ -31,7 +31,9 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.runs import example_study
+from metapt_explore.runs.artifact import write_stage
 from metapt_explore.runs.files import read_json, write_bytes, write_json, write_table
+from metapt_explore.runs.integrity import FILES
 from metapt_explore.runs.manifest import manifest
 from metapt_explore.runs.workspace import Workspace
 
@@ -95,7 +97,8 @@ def _large_study(workspace: Workspace, name: str, yaml: str, texts: int) -> None
         stage = new.stage
         # The clusters are those of the new texts: the page reads the texts that its clusters were made of.
         parents = {role: renamed.get(parent, parent) for role, parent in stage.get("parents", {}).items()}
-        write_json(new.folder / "stage.json", {**stage, "id": new.id, "parents": parents})
+        stage.pop(FILES, None)  # its tables become other ones below
+        write_stage(new.folder, {**stage, "id": new.id, "parents": parents})
         if entry["kind"] == "texts":
             sentences = [" ".join(rng.choices(WORDS, k=rng.randint(8, 40))) for _ in range(texts)]
             table = {"source_row": range(texts), "text": sentences, "label": rng.choices(["0", "1"], k=texts)}

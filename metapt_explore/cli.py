@@ -20,6 +20,7 @@ from metapt_explore.cli_data import data_app, task_app
 from metapt_explore.cli_explain import add_explaining_commands
 from metapt_explore.cli_jobs import WorkspaceOption, add_job_commands
 from metapt_explore.cli_prompt import add_prompt_commands
+from metapt_explore.cli_verify import add_verify_command
 from metapt_explore.console import echo
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.runs.failures import PartFailed
@@ -315,6 +316,7 @@ def tasks(
 
 
 add_job_commands(app)
+add_verify_command(app)
 
 
 def main() -> None:

@@ -94,7 +94,7 @@ def _tuned(study: Study, task: str, init_seed: int, data_seed: int) -> tuple[lis
     for entry in fewshot_entries(study.workspace, study.config.name):
         artifact = study.workspace.artifact(entry["id"])
         reading = study.config.reading_of(study.config.method(entry["method"]))
-        if (entry["task"], entry["init_seed"]) != (task, init_seed) or artifact.status != "done":
+        if (entry["task"], entry["init_seed"]) != (task, init_seed) or not artifact.finished:
             continue
         if reading.read != "words" and not reading.has_probe:
             continue

@@ -122,7 +122,7 @@ def _find(workspace: Workspace, config: StudyConfig, chosen: Chosen) -> tuple[Ar
     entry = next((e for e in entries if e["init_seed"] == chosen.init_seed), None)
     prompt = workspace.artifact(entry["id"]) if entry else None
     where = f"'{chosen.method}', initialisation seed {chosen.init_seed}"
-    if prompt is None or prompt.status != "done":
+    if prompt is None or not prompt.finished:
         raise UserError(f"The prompt of {where} is not finished: run the study (`metapt run`).")
     if chosen.task is None:
         return None, prompt, prompt.tensors("prompt")["prompt"].float()
@@ -132,7 +132,7 @@ def _find(workspace: Workspace, config: StudyConfig, chosen: Chosen) -> tuple[Ar
         raise UserError(f"'{chosen.method}' has no score on '{chosen.task}' yet. {nearest(chosen.task, sorted(tasks))}")
     found = next((e for e in scored if e["task"] == chosen.task and e["init_seed"] == chosen.init_seed), None)
     evaluation = workspace.artifact(found["id"]) if found else None
-    if evaluation is None or evaluation.status != "done":
+    if evaluation is None or not evaluation.finished:
         raise UserError(f"The evaluation of {where} on '{chosen.task}' is not finished: run the study (`metapt run`).")
     tensors = evaluation.tensors("prompts")
     return evaluation, prompt, tensors[f"data_seed_{chosen.data_seed}"].float()

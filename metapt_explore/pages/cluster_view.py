@@ -136,7 +136,8 @@ def _edited(
 
     def cut(rows: np.ndarray, into: int, place: int) -> np.ndarray:
         # Read only where something is split.
-        vectors = _vectors(str(Path(folder).parent / str(_embeddings) / "embeddings.safetensors"))
+        embeddings = Artifact(Path(folder).parent / str(_embeddings))
+        vectors = _vectors(str(embeddings.file("embeddings.safetensors")))
         return kmeans_cut(vectors, dimensions, _config.seed)(rows, into, place)
 
     made = apply_edits(
@@ -155,10 +156,11 @@ def _edited(
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _vectors(path: str) -> np.ndarray:
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         found: np.ndarray = load_file(path)["embeddings"]
         return found
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read, and a split needs it: {messages.reason(error)}.") from None

@@ -23,7 +23,7 @@ def _table(path: str, changed: int, size: int) -> pd.DataFrame:
 
 def table(artifact: Artifact, name: str) -> pd.DataFrame:
     """Reads a table of an artifact, once for each time it was written; it is shared, so nobody may change it."""
-    path = artifact.folder / f"{name}.parquet"
+    path = artifact.file(f"{name}.parquet")
     found = path.stat()
     try:
         return _table(str(path), found.st_mtime_ns, found.st_size)

@@ -19,7 +19,8 @@ from metapt_explore.runs.preview import read_cost, say_cost
 from metapt_explore.runs.progress import say_time
 from metapt_explore.runs.run_all import Until
 from metapt_explore.runs.score_counts import asked_scores, finished_scores
-from metapt_explore.runs.workspace import BEFORE, Workspace
+from metapt_explore.runs.study_files import where_kept
+from metapt_explore.runs.workspace import Workspace
 
 LOG_LINES = 30
 
@@ -45,12 +46,16 @@ def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: l
         for task in config.evaluation.tasks:
             load_task(task)
         gone = _left_out(workspace, config)
+        file = workspace.study_folder(config.name) / "study.yaml"
+        old = file.read_bytes() if file.exists() else None
         shared.ask(workspace, config, until, init_seeds)
         state["study"] = config.name
-        if gone:
-            before = workspace.study_folder(config.name) / BEFORE
+        # None where it only grew: then nothing of it is gone.
+        before = None if old in (None, file.read_bytes()) else where_kept(file.parent, old)
+        if before is not None:
+            left_out = f"Not in {named}, so no longer part of the study: {', '.join(gone)}. " if gone else ""
             note = (
-                f"Not in {named}, so no longer part of the study: {', '.join(gone)}. The study as it was is {before}; "
+                f"{left_out}The study as it was, with what was changed by hand or on pages, is {before}; "
                 "what was computed of it is kept, and found again where it is asked for again."
             )
             state["start_note"] = config.name, note
@@ -80,6 +85,11 @@ def show_start() -> None:
 
 def _resume(workspace: Workspace, name: str) -> None:
     """Asks again for what was stopped; where that is finished, for all."""
+    try:
+        shared.study_config(workspace, name)  # says what to do where its file is damaged
+    except UserError as error:
+        st.session_state["start_error"] = str(error)
+        return
     state = jobs.own_state(workspace, name)
     asked = {} if state["status"] in ("done", "partly") else state
     source = str(workspace.study_folder(name) / "study.yaml")

@@ -13,6 +13,7 @@ import streamlit as st
 from pyarrow.lib import ArrowException
 
 from metapt_explore.errors import UserError
+from metapt_explore.runs.integrity import DamagedFile
 
 #: What reading a damaged file can raise; anything else is a mistake of ours and shows as one.
 DAMAGE = (OSError, ArrowException, KeyError, IndexError, ValueError, TypeError, AttributeError)
@@ -42,6 +43,8 @@ def guard(folder: Path | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except DamagedFile as error:  # it says what to do
+        st.error(plain(error))
     except UserError as error:
         st.error(plain(f"{error} {advise(folder) if folder else ''}"))
     except DAMAGE as error:

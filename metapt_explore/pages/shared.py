@@ -17,7 +17,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.pages import messages
 from metapt_explore.runs import jobs, queue
 from metapt_explore.runs.artifact import Artifact
-from metapt_explore.runs.files import read_json
+from metapt_explore.runs.integrity import DamagedFile
 from metapt_explore.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -168,6 +168,8 @@ def study_config(workspace: Workspace, name: str) -> StudyConfig:
     try:
         return workspace.study_config(name)
     except (UserError, OSError) as error:
+        if isinstance(error, DamagedFile):
+            raise
         if not (folder / "study.yaml").exists():
             raise UserError(f"{folder / 'study.yaml'} is missing. {MEND}") from None
         raise UserError(f"{error} {MEND}") from None
@@ -188,18 +190,9 @@ def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any)
     Raises:
         UserError: Where the list is damaged.
     """
-    file = workspace.study_folder(name) / "index.json"
-    if not file.exists():
-        return []
-    found = read_json(file)
-    whole = isinstance(found, list) and all(
-        isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry.get("kind") for entry in found
-    )
-    if not whole:
-        raise UserError(f"{file} is damaged: delete this file and run the study again; nothing is computed twice.")
     return [
         entry
-        for entry in found
+        for entry in workspace.index(name)
         if kind in (None, entry["kind"]) and all(entry.get(key) == value for key, value in of.items())
     ]
 
@@ -231,11 +224,7 @@ def ready(
     if artifact and status == "done":
         return artifact
     if artifact and status == "damaged":
-        st.error(
-            messages.plain(
-                f"{artifact.folder / 'stage.json'} cannot be read ({what}). {messages.advise(artifact.folder)}"
-            )
-        )
+        st.error(messages.plain(f"{artifact.damage or f'{artifact.folder} is damaged.'} ({what})"))
     elif artifact and status == "failed":
         why = artifact.stage.get("error", "no reason was written")
         st.error(messages.plain(f"{what[0].upper()}{what[1:]} failed: {why}"))

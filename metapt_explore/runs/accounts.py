@@ -38,7 +38,7 @@ def _account(
     prompts, scores, tasks = [], [], []
     for entry in entries:
         artifact = workspace.artifact(entry["id"])
-        if artifact.status != "done":
+        if not artifact.finished:
             continue
         if entry["kind"] == "prompt":
             prompts.append(artifact)
@@ -100,7 +100,7 @@ def _baseline_account(
 ) -> dict[str, Any] | None:
     """What a baseline spent; terms that it does not have (a start, a pre-training) are None or 0."""
     made = [(entry, workspace.artifact(entry["id"])) for entry in entries if entry["kind"] == "baseline"]
-    made = [(entry, artifact) for entry, artifact in made if artifact.status == "done"]
+    made = [(entry, artifact) for entry, artifact in made if artifact.finished]
     if not made:
         return None
     stages, summaries = [artifact.stage for _, artifact in made], [artifact.summary for _, artifact in made]

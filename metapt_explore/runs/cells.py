@@ -90,7 +90,7 @@ def finished_cells(study: Study, init_seeds: Collection[int]) -> Iterator[Cell]:
     """Those of them that are there, with the prompts that they are scores of."""
     found: set[str] = set()
     for cell in cells(study, init_seeds):
-        there = study.workspace.artifact(cell.stage.id).status == "done"
+        there = study.workspace.artifact(cell.stage.id).is_whole
         if there and (cell.prompt is None or cell.prompt in found):
             found.add(cell.key)
             yield cell

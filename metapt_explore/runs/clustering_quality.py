@@ -34,9 +34,9 @@ def clustering_quality(workspace: Workspace, config: StudyConfig) -> pd.DataFram
     for entry in index:
         if entry["kind"] in ("clusters", "tasks", "stability") and entry.get("clustering"):
             artifact = workspace.artifact(entry["id"])
-            if artifact.status == "done":
+            if artifact.finished:
                 summary = artifact.summary
-                if entry["kind"] == "clusters" and labels is not None and labels.status == "done":
+                if entry["kind"] == "clusters" and labels is not None and labels.finished:
                     summary["clusters"] = _with_labels(summary["clusters"], artifact, labels)
                 found.setdefault(entry["clustering"], {})[entry["kind"]] = summary
     records = [

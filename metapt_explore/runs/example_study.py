@@ -15,8 +15,10 @@ import pandas as pd
 
 from metapt_explore.config import EXAMPLES, to_yaml
 from metapt_explore.errors import UserError
-from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.artifact import Artifact, write_stage
 from metapt_explore.runs.files import write_bytes, write_json, write_table
+from metapt_explore.runs.integrity import FILES, STAGE, payloads, sealed, sum_of, sum_of_file
+from metapt_explore.runs.study_files import write_kept, write_kept_json
 from metapt_explore.runs.workspace import Workspace
 
 NAME = "tour-example"
@@ -46,11 +48,18 @@ def pack_example(workspace: Workspace, study: str, file: Path = ARCHIVE) -> int:
         archive.writestr(f"{folder}/index.json", json.dumps(index))
         for identifier in dict.fromkeys(str(entry["id"]) for entry in index):
             artifact = workspace.artifact(identifier)
-            for path in sorted(artifact.folder.iterdir()):
-                if artifact.id.startswith(WITHOUT_TENSORS) and path.suffix == ".safetensors":
-                    continue
-                if path.is_file() and path.suffix in (".json", ".jsonl", ".parquet", ".safetensors"):
-                    archive.writestr(f"artifacts/{artifact.id}/{path.name}", _without_texts(path))
+            if not artifact.finished:
+                raise UserError(f"The artifact {artifact.id} is not finished ({artifact.status}): run the study first.")
+            names = [
+                name
+                for name in payloads(artifact.folder)
+                if not (artifact.id.startswith(WITHOUT_TENSORS) and name.endswith(".safetensors"))
+            ]
+            contents = {name: _without_texts(artifact.file(name)) for name in names}
+            stage = {**artifact.stage, FILES: {name: sum_of(content) for name, content in contents.items()}}
+            for name, content in contents.items():
+                archive.writestr(f"artifacts/{artifact.id}/{name}", content)
+            archive.writestr(f"artifacts/{artifact.id}/{STAGE}", json.dumps(sealed(stage), indent=2))
     write_bytes(file, packed.getvalue())
     return len(packed.getvalue())
 
@@ -93,9 +102,9 @@ def open_example(workspace: Workspace) -> str:
         for entry in index:
             _put_texts_back(workspace.artifact(entry["id"]), entry["kind"])
         folder = workspace.study_folder(NAME)
-        write_json(folder / "index.json", index)
+        write_kept_json(folder / "index.json", index)
         write_json(folder / "job.json", {"status": "done", "fraction": 1.0, "began": 0.0, "updated": 0.0})
-        write_bytes(folder / "study.yaml", archive.read(f"studies/{NAME}/study.yaml"))
+        write_kept(folder / "study.yaml", archive.read(f"studies/{NAME}/study.yaml"))
     return NAME
 
 
@@ -120,11 +129,15 @@ def _put_texts_back(artifact: Artifact, kind: str) -> None:
         _mark(artifact)
     else:
         table["text"] = [source[row] if 0 <= row < len(source) else MISSING for row in table["source_row"]]
-    write_table(artifact.folder / f"{name}.parquet", table)
+    file = artifact.folder / f"{name}.parquet"
+    write_table(file, table)
+    stage = artifact.stage
+    if FILES in stage:
+        write_stage(artifact.folder, {**stage, FILES: {**stage[FILES], file.name: sum_of_file(file)}})
 
 
 def _mark(artifact: Artifact) -> None:
-    write_json(artifact.folder / "stage.json", {**artifact.stage, "without_texts": True})
+    write_stage(artifact.folder, {**artifact.stage, "without_texts": True})
 
 
 def _source_texts() -> list[str] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,29 @@ import pandas as pd
 SMALL = 32 * 1024
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file under a temporary name, flushes it to disk and renames it into place."""
+@contextmanager
+def in_place_of(path: Path) -> Iterator[Path]:
+    """A temporary name to write a file under, which takes the file's place when it is flushed to disk.
+
+    Where writing fails (a full disk), the temporary file is removed; what a killed process leaves, `leftovers` finds.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        yield temporary
+        # Opened for writing, without which Windows flushes nothing.
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name, flushes it to disk and renames it into place."""
+    with in_place_of(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def json_line(record: dict[str, Any]) -> str:
@@ -46,18 +62,14 @@ def read_json(path: Path) -> Any:
     """Reads JSON; None where the file is missing or damaged (a damaged artifact is made again)."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Writes Parquet atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    table.to_parquet(temporary, index=False)
-    with temporary.open("r+b") as stream:  # Windows flushes only what is open for writing
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    with in_place_of(path) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -76,7 +88,8 @@ def _small_table(path: str, changed: int, size: int) -> pd.DataFrame:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Reads JSON lines; a torn last line, which a killed writer may leave, is passed over."""
     try:
-        content = path.read_text(encoding="utf-8")
+        # What is no UTF-8 makes its own line unreadable, and no other.
+        content = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
     records = []

@@ -65,7 +65,7 @@ def lineage(
     _demand(data_seed, asked, f"{where} and initialisation seed {init_seed}", "data seed")
     nodes = _collect(workspace, root.id, entry)
     score = None
-    if root.status == "done":
+    if root.finished:
         results = root.table("results")
         score = results[results["data_seed"] == data_seed].drop(columns="data_seed").to_dict(orient="records")[0]
     here = ["--workspace", workspace.folder]

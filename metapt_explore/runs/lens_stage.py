@@ -56,7 +56,7 @@ def prompts_to_see(workspace: Workspace, study: str) -> list[Seen]:
     pretrained: dict[tuple[str, int], Artifact] = {}
     for entry in workspace.index(study):
         artifact = workspace.artifact(entry["id"])
-        if entry["kind"] == "prompt" and entry.get("method") and artifact.status == "done":
+        if entry["kind"] == "prompt" and entry.get("method") and artifact.finished:
             pretrained[entry["method"], entry["init_seed"]] = artifact
     found = [
         Seen(f"{method}, seed {seed}", method, seed, None, None, artifact, artifact)
@@ -68,7 +68,7 @@ def prompts_to_see(workspace: Workspace, study: str) -> list[Seen]:
     for entry in fewshot_entries(workspace, study):
         artifact = workspace.artifact(entry["id"])
         key = entry["method"], entry["init_seed"]
-        if entry["init_seed"] != first or artifact.status != "done" or key not in pretrained:
+        if entry["init_seed"] != first or not artifact.finished or key not in pretrained:
             continue
         data_seed = int(artifact.stage["config"]["data_seeds"][0])
         name = f"{entry['method']} on {entry['task']}"

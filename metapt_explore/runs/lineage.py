@@ -140,6 +140,13 @@ class Lineage:
             UserError: Where an artifact that is needed is not in the workspace any more.
         """
         prompt = self._prompt
+        for node in (self.root, prompt):
+            # What is gone does not say what it was made from.
+            if node is not None and not self._artifact(node.id).finished and node.status == "missing":
+                raise UserError(
+                    f"{node.title} ({node.id}), which names the texts behind this score, is {node.status} in "
+                    f"{self.workspace.folder}; run the study again to make it."
+                )
         if prompt is None or "texts" not in prompt.parents:
             return pd.DataFrame(columns=TEXT_COLUMNS)
         texts = self._table(prompt.parents["texts"], "texts", "pre-training texts")
@@ -214,7 +221,7 @@ class Lineage:
         if identifier is None:
             raise UserError(f"The {what} behind this score are not known: {self.root.id} does not name them.")
         artifact = self._artifact(identifier)
-        if artifact.status != "done":
+        if not artifact.finished:
             raise UserError(
                 f"The {what} behind this score ({identifier}) are {artifact.status} in {self.workspace.folder}; run "
                 "the study again to make them."

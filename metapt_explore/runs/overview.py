@@ -59,7 +59,7 @@ def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
 def _done(workspace: Workspace, index: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     """Summaries of the finished artifacts of a kind."""
     found = [workspace.artifact(entry["id"]) for entry in index if entry["kind"] == kind]
-    return [artifact.summary for artifact in found if artifact.status == "done"]
+    return [artifact.summary for artifact in found if artifact.finished]
 
 
 def _scores(workspace: Workspace, index: list[dict[str, Any]], scored: int, asked: int) -> Step:
@@ -78,4 +78,6 @@ def _step(workspace: Workspace, index: list[dict[str, Any]], name: str, kind: st
         return Step(name, "none")
     plural = "s" if asked != 1 else ""
     said = f"{done} of {asked} {noun}{plural}" if done < asked else f"{done} {noun}{plural}"
+    if "damaged" in status:
+        said += f", {status.count('damaged')} damaged"
     return Step(name, "done" if done >= asked else "running" if "running" in status else "partly", said)

@@ -87,7 +87,7 @@ def find_start(study: StudyConfig, method: MethodConfig, workspace: Workspace, m
 
 def _from_artifact(start: StartConfig, identifier: str, where: str, workspace: Workspace, model: str) -> FoundStart:
     artifact = workspace.find("prompt", identifier, where)
-    stored = find_tensor(artifact.folder / "prompt.safetensors", "prompt", where)
+    stored = find_tensor(artifact.file("prompt.safetensors"), "prompt", where)
     if artifact.stage.get("inputs", {}).get("model") != model:
         raise UserError(
             f"{where}: the prompt {artifact.id} was made for the model '{_model_of(stored)}', whose files are not "

@@ -169,7 +169,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
     """
     config = workspace.study_config(name)
     index = ordered_index(workspace, name)
-    done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
+    done = [entry for entry in index if workspace.artifact(entry["id"]).finished]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
     stages = [workspace.artifact(e["id"]).stage for e in done if e["kind"] in ("fewshot", "baseline")]
     # A baseline that does not run the language model is no part of this, but where there is nothing else.

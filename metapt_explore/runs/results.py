@@ -11,6 +11,7 @@ import pandas as pd
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import sample_facts, sample_sentences
 from metapt_explore.runs.artifact import Artifact
+from metapt_explore.runs.integrity import damaged
 from metapt_explore.runs.study_order import study_order
 from metapt_explore.runs.workspace import Workspace
 
@@ -56,11 +57,10 @@ def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) ->
     frames, heads = [], []
     for entry in entries:
         artifact = workspace.artifact(entry["id"])
-        stage = artifact.stage
-        if stage.get("status") != "done":
+        if not artifact.finished:
             continue
-        frame = artifact.table("results")
-        prompt = workspace.artifact(stage["parents"]["prompt"]).stage if "prompt" in stage["parents"] else {}
+        frame, stage = artifact.table("results"), artifact.stage
+        prompt = _stage_behind(workspace, artifact, "prompt")
         seconds = stage["seconds"] + tuned_by(workspace, artifact).get("seconds", 0.0)
         frames.append(frame)
         heads.append(
@@ -96,8 +96,22 @@ def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.Data
 
 def tuned_by(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
     """The head of the evaluation whose prompts this one reads once more (`probe_reading.py`); empty for others."""
-    parent = artifact.stage.get("parents", {}).get("tuned")
-    return workspace.artifact(parent).stage if parent else {}
+    return _stage_behind(workspace, artifact, "tuned")
+
+
+def _stage_behind(workspace: Workspace, artifact: Artifact, role: str) -> dict[str, Any]:
+    """The head of what a score was made from; empty where it was made from no such thing.
+
+    Raises:
+        UserError: Where it is damaged or gone: its seconds belong to the score.
+    """
+    parent = artifact.stage.get("parents", {}).get(role)
+    if parent is None:
+        return {}
+    behind = workspace.artifact(parent)
+    if behind.status == "missing":
+        raise damaged(behind.folder, f"is gone, and {artifact.id} was made from it")
+    return behind.stage if behind.finished else {}
 
 
 def fewshot_entries(workspace: Workspace, study: str) -> list[dict[str, Any]]:
@@ -135,7 +149,7 @@ def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:
     frames, heads = [], []
     for entry in fewshot_entries(workspace, study):
         artifact = workspace.artifact(entry["id"])
-        if artifact.status == "done":
+        if artifact.finished:
             frames.append(artifact.table("curves"))
             heads.append({key: entry[key] for key in ("method", "task", "init_seed")})
     return _stacked(frames, heads)

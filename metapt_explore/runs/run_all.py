@@ -14,6 +14,7 @@ from metapt_explore.runs.baseline_cost import baseline_key
 from metapt_explore.runs.cells import cells, fewshot_key, finished_cells, prompt_key
 from metapt_explore.runs.cut_texts import write_cut_texts
 from metapt_explore.runs.failures import FailedPart, Failures, PartFailed, stops_everything
+from metapt_explore.runs.lost import mend_lost
 from metapt_explore.runs.preview import Preview
 from metapt_explore.runs.score_counts import asked_scores, finished_scores
 from metapt_explore.runs.topic_stage import check_topics
@@ -104,6 +105,7 @@ def _make_parts(study: Study, failures: Failures, init_seeds: list[int], until: 
     if until == "plan":
         return preview is not None
     made = _prompts_and_scores(study, failures, init_seeds, until)
+    mend_lost(study, init_seeds, until != "prompts", failures.keys, failures.attempt)
     others = left_out if until == "all" else study.config.evaluation.init_seeds
     finished = {cell.key for cell in finished_cells(study, others)}
     study.progress.left_out = any(cell.key not in finished for cell in cells(study, others))

@@ -43,7 +43,7 @@ def finished_of(workspace: Workspace, study: str) -> Counter[tuple[str, str]]:
     """
     found: Counter[tuple[str, str]] = Counter()
     for entry in workspace.current_index(study):
-        if entry["kind"] in SCORES and workspace.artifact(entry["id"]).status == "done":
+        if entry["kind"] in SCORES and workspace.artifact(entry["id"]).finished:
             found[_title(entry), str(entry["task"])] += 1
     return found
 

@@ -147,7 +147,7 @@ class StudyScores(StudyPipeline):
                     for seed in self.config.evaluation.init_seeds:
                         key = fewshot_key(method.name, name, seed, shots).replace("fewshot/", "tuning/", 1)
                         found[key] = stage_of(self, key, partial(self._tuning_recipe, method, task, seed, shots))
-        return {key for key, stage in found.items() if stage and self.workspace.artifact(stage.id).status == "done"}
+        return {key for key, stage in found.items() if stage and self.workspace.artifact(stage.id).is_whole}
 
     def _tuning_recipe(self, method: MethodConfig, task: TaskConfig, init_seed: int, shots: int | None) -> Recipe:
         prompt = self.workspace.artifact(self.prompt_recipe(method, init_seed)[0].id)

@@ -8,31 +8,41 @@
       studies/<name>/tasks.json    hash of its task files' content, of which study.yaml holds paths only
       studies/<name>/index.json    which artifacts answer it
       studies/<name>/job.json      the process that computes it, see `jobs`
+      damaged/<kind>-<hash>-<n>/   what was found to be damaged; nothing reads it
+
+What only looks at a workspace writes nothing into it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from metapt_explore.config import StudyConfig, TaskConfig, parse, read_yaml, to_yaml
 from metapt_explore.errors import UserError, nearest
+from metapt_explore.runs import study_files
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage, making
-from metapt_explore.runs.files import read_json, write_bytes, write_json
+from metapt_explore.runs.files import read_json
+from metapt_explore.runs.integrity import REMEDY, DamagedFile
+from metapt_explore.runs.leftovers import sweep
+from metapt_explore.runs.locks import is_held
+from metapt_explore.runs.set_aside import set_aside
 
 DEFAULT = "workspace"
 #: What tells the entries of a study's list apart.
 QUESTION = ("kind", "clustering", "method", "task", "init_seed", "shots")
-#: What a study was before it became another one, beside its ``study.yaml``.
-BEFORE = "study.before.yaml"
 #: Ids that a message lists at most.
 SHOWN = 8
+
+log = logging.getLogger(__name__)
 
 
 class Workspace:
@@ -52,6 +62,11 @@ class Workspace:
     def artifact(self, identifier: str) -> Artifact:
         """Returns the artifact of that id, whatever its status."""
         return Artifact(self.folder / "artifacts" / identifier)
+
+    @property
+    def damaged(self) -> Path:
+        """Where what is damaged is set aside."""
+        return self.folder / "damaged"
 
     def find(self, kind: str, beginning: str, where: str) -> Artifact:
         """Finds a finished artifact by its id, or by the beginning of one.
@@ -83,6 +98,8 @@ class Workspace:
             )
         for name in status:
             if name.startswith(wanted):
+                if status[name] == "damaged" and (error := self.artifact(name).damage) is not None:
+                    raise error
                 raise UserError(f"{where}: the {kind} artifact {name} is not finished ({status[name]}).")
         raise UserError(
             f"{where}: the workspace {self.folder} has no finished {kind} artifact '{beginning}' (finished: "
@@ -94,11 +111,13 @@ class Workspace:
         stage: Stage,
         compute: Callable[[ArtifactWriter], None],
         while_waiting: Callable[[], None] = lambda: None,
+        on_notice: Callable[[str], None] = log.warning,
     ) -> Artifact:
-        """Returns the artifact of a stage, computing it unless it is done.
+        """Returns the artifact of a stage, computing it unless it is done and what was written.
 
         Two processes that want the same artifact do not both compute it: the second waits, and calls
-        `while_waiting` each second, which may raise to give up.
+        `while_waiting` each second, which may raise to give up. What is damaged is set aside, told to `on_notice`, and
+        computed anew.
         """
         artifact = self.artifact(stage.id)
         if artifact.is_whole:
@@ -115,6 +134,12 @@ class Workspace:
             if not artifact.is_whole:
                 from metapt_explore.runs.manifest import manifest
 
+                error = artifact.damage
+                if error is not None:
+                    aside = set_aside(artifact.folder, self.damaged)
+                    on_notice(f"{str(error).removesuffix(REMEDY)}It is now in {aside}, and is computed anew.")
+                # Nobody else writes here while we hold the lock.
+                sweep(artifact.folder, everything=True)
                 with making(artifact.folder, stage, manifest()) as writer:
                     compute(writer)
         finally:
@@ -126,7 +151,8 @@ class Workspace:
     def study_names(self) -> list[str]:
         """Names of the studies, the one that was worked on last first."""
         folder = self.folder / "studies"
-        found = [file.parent for file in folder.glob("*/study.yaml")] if folder.exists() else []
+        marks = ("study.yaml", study_files.copy_of(Path("study.yaml")).name)  # one whose file is lost is a study, too
+        found = {file.parent for mark in marks for file in folder.glob(f"*/{mark}")} if folder.exists() else set()
         return [path.name for path in sorted(found, key=_last_worked_on, reverse=True)]
 
     def study_folder(self, name: str) -> Path:
@@ -140,13 +166,18 @@ class Workspace:
             UserError: Where the workspace has no such study, or its file is damaged.
         """
         file = self.study_folder(name) / "study.yaml"
+        if study_files.undamaged(file) is not None:
+            there = file.exists()
+            what = "is damaged, or was changed by one letter" if there else "is missing"
+            edited = f" If you changed it by hand, `metapt run {file}` takes it as it is." if there else ""
+            raise DamagedFile(f"{file} {what}. `metapt verify --repair` puts back what was written.{edited}")
         if not file.exists():
             raise UserError(f"The workspace has no study '{name}'. {nearest(name, self.study_names() or ['(none)'])}")
         return parse(StudyConfig, read_yaml(file), str(file))
 
     def save_study(
         self, config: StudyConfig, holds_lock: bool = False, tasks: Iterable[TaskConfig] | None = None
-    ) -> None:
+    ) -> Path | None:
         """Writes what is asked; a changed study of the same name replaces the old one's list of answers.
 
         A study that has only grown, by clusterings, methods or baselines, keeps the list.
@@ -156,6 +187,9 @@ class Workspace:
             holds_lock: Whether the caller holds the study's lock.
             tasks: Its task files as they were read: other content makes another study. Not looked at when absent.
 
+        Returns:
+            Where the study is kept that was there before, where this one takes its place.
+
         Raises:
             UserError: Where another process is running a study of that name with other settings.
         """
@@ -163,17 +197,23 @@ class Workspace:
         folder = self.study_folder(config.name)
         new = to_yaml(config)
         file = folder / "study.yaml"
+        if holds_lock:
+            sweep(folder)
+        for name in study_files.KEPT:
+            # An edit by one letter that is what is asked for now is no damage.
+            if not (file.name == name and file.exists() and file.read_bytes() == new.encode()):
+                study_files.mend(folder / name, self.damaged)
         same = file.exists() and file.read_text(encoding="utf-8") == new
         if holds_lock or not self.is_locked(config.name):
             self._forget_methods(config)
         content = _content_of(tasks) if tasks is not None else None
         known = read_json(folder / "tasks.json") if same else None
         if same and (content is None or content == known):
-            return
+            return None
         if same and known is None:
             # A study of a time when no hash was kept, or one that `queue.enqueue` has just written.
-            write_json(folder / "tasks.json", content)
-            return
+            study_files.write_kept_json(folder / "tasks.json", content)
+            return None
         if not holds_lock and self.is_locked(config.name):
             raise UserError(
                 f"A study '{config.name}' with other settings is running in {self.folder}: give yours another name, "
@@ -182,19 +222,18 @@ class Workspace:
         if file.exists() and (content is None or content == read_json(folder / "tasks.json")) and _grown(file, config):
             # What is there already answers what it answered before.
             (folder / "cost.json").unlink(missing_ok=True)
-            write_bytes(file, new.encode())
-            return
-        if file.exists():
-            # It may have had clusterings that were edited by hand, or methods that were added on a page.
-            write_bytes(folder / BEFORE, file.read_bytes())
+            study_files.write_kept(file, new.encode())
+            return None
+        before = study_files.keep_before(file) if file.exists() and not same else None
         # In this order: a list that does not fit the settings must never be left behind.
-        write_json(folder / "index.json", [])
+        study_files.write_kept_json(folder / "index.json", [])
         # What it cost was the cost of another study.
         (folder / "cost.json").unlink(missing_ok=True)
-        (folder / "tasks.json").unlink(missing_ok=True)
-        write_bytes(file, new.encode())
+        study_files.remove_kept(folder / "tasks.json")
+        study_files.write_kept(file, new.encode())
         if content is not None:
-            write_json(folder / "tasks.json", content)
+            study_files.write_kept_json(folder / "tasks.json", content)
+        return before
 
     def _refuse_another_case(self, name: str) -> None:
         """Refuses a new study whose name differs in case only: on many disks its folder would be the other one's."""
@@ -216,7 +255,7 @@ class Workspace:
         asked = {None, *(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)}
         kept = [entry for entry in index if entry.get("method") in asked]
         if len(kept) < len(index):
-            write_json(self.study_folder(config.name) / "index.json", kept)
+            study_files.write_kept_json(self.study_folder(config.name) / "index.json", kept)
 
     def grown_from(self, config: StudyConfig) -> StudyConfig:
         """The study of that name in the workspace, where it is this one and more, else this one.
@@ -225,10 +264,11 @@ class Workspace:
         again does not ask for them to be thrown away.
         """
         file = self.study_folder(config.name) / "study.yaml"
-        if not file.exists():
+        better = study_files.undamaged(file)
+        if better is None and not file.exists():
             return config
         try:
-            stored = parse(StudyConfig, read_yaml(file), str(file))
+            stored = parse(StudyConfig, read_yaml(file) if better is None else yaml.safe_load(better), str(file))
         except UserError:
             return config
         return stored if _only_more(config, stored) else config
@@ -243,11 +283,17 @@ class Workspace:
             UserError: Where the list is damaged.
         """
         file = self.study_folder(name) / "index.json"
-        found = read_json(file)
+        found = study_files.read_kept_json(file)
         if found is None and not file.exists():
             return []
-        if not isinstance(found, list) or not all(isinstance(entry, dict) and "kind" in entry for entry in found):
-            raise UserError(f"{file} is damaged: delete it and run the study again; nothing is computed twice.")
+        if not isinstance(found, list) or not all(
+            isinstance(entry, dict) and isinstance(entry.get("id"), str) and isinstance(entry.get("kind"), str)
+            for entry in found
+        ):
+            raise DamagedFile(
+                f"{file} is damaged: `metapt verify --repair` sets it aside; then run the study again, which finds "
+                "all that is computed and computes nothing twice."
+            )
         return found
 
     def current_index(self, name: str) -> list[dict[str, Any]]:
@@ -288,7 +334,7 @@ class Workspace:
                 old = []  # Running the study is what mends a damaged list.
             if entry not in old:
                 new = [other for other in old if not same(other)]
-                write_json(folder / "index.json", [*new, entry])
+                study_files.write_kept_json(folder / "index.json", [*new, entry])
 
     def study_lock(self, name: str) -> FileLock:
         """The lock that the one process working on a study holds."""
@@ -297,14 +343,8 @@ class Workspace:
         return FileLock(folder / ".lock", timeout=0)
 
     def is_locked(self, name: str) -> bool:
-        """Whether a process works on the study right now."""
-        if not self.study_folder(name).exists():
-            return False
-        try:
-            with self.study_lock(name):
-                return False
-        except Timeout:
-            return True
+        """Whether a process works on the study right now; writes nothing."""
+        return is_held(self.study_folder(name) / ".lock")
 
 
 def _grown(file: Path, new: StudyConfig) -> bool:

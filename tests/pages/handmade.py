@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.config import StudyConfig
+from metapt_explore.runs.artifact import write_stage
 from metapt_explore.runs.files import write_json
 from metapt_explore.runs.workspace import Workspace
 
@@ -200,7 +201,7 @@ def make_running(workspace: Workspace, study: str, lines: int, method: str = "Me
     write_json(workspace.study_folder(study) / "index.json", kept)
     folder = workspace.artifact(prompt["id"]).folder
     stage = json.loads((folder / "stage.json").read_text())
-    write_json(folder / "stage.json", {**stage, "status": "running"})
+    write_stage(folder, {**stage, "status": "running"})
     (folder / "summary.json").unlink()
     metrics = folder / "metrics.jsonl"
     whole = metrics.read_text().splitlines(keepends=True)

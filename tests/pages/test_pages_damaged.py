@@ -11,6 +11,7 @@ from looking import PAGES, metrics, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.runs.files import write_json
+from metapt_explore.runs.study_files import copy_of
 from metapt_explore.runs.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -65,13 +66,60 @@ def test_damage_is_named_with_what_to_do(
     show: Open, demo: Workspace, file: str, damage: Callable[[Path], object], page: str
 ) -> None:
     damage(demo.folder / file)
+    copy_of(demo.folder / file).unlink(missing_ok=True)
     at = show(demo.folder, page)
     assert not at.exception
     told = said(at, "error")
     assert str((demo.folder / file).parent) in told
     assert "run the study again" in told
     # A study's folder holds the only copy of its settings: nobody is told to delete that.
-    assert ("Delete the folder" in told) == (not file.startswith("studies/"))
+    assert not ("Delete the folder" in told and file.startswith("studies/"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("damage", [scribble, Path.unlink, lambda path: path.write_text("")])
+def test_a_damaged_list_is_read_from_its_copy(
+    show: Open, demo: Workspace, damage: Callable[[Path], object], page: str
+) -> None:
+    before = show(demo.folder, page)
+    damage(demo.study_folder("demo") / "index.json")
+    at = show(demo.folder, page)
+    assert not at.exception
+    assert (said(at, "error"), metrics(at)) == (said(before, "error"), metrics(before))
+
+
+HURT = [
+    "texts-*/texts.parquet",
+    "texts-*/stage.json",
+    "split-*/rows.parquet",
+    "clusters-*/clusters.parquet",
+    "clusters-*/summary.json",
+    "prompt-*/metrics.jsonl",
+    "prompt-*/summary.json",
+    "fewshot-*/results.parquet",
+    "fewshot-*/stage.json",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_one_bit_is_a_message_on_every_page_that_reads_it(show: Open, copied: Workspace, page: str) -> None:
+    """With each kind of file in turn: what a page shows is what was written, or it says which file is damaged."""
+    right = show(copied.folder, page)
+    assert not right.exception and not said(right, "error")
+    for pattern in HURT:
+        file = next(copied.folder.glob(f"artifacts/{pattern}"))
+        content = file.read_bytes()
+        half = len(content) // 2
+        file.write_bytes(content[:half] + bytes([content[half] ^ 4]) + content[half + 1 :])
+        at = show(copied.folder, page)
+        assert not at.exception, (pattern, at.exception)
+        told = said(at, "error")
+        if told:
+            assert str(file.parent) in told and "metapt verify --repair" in told, pattern
+            assert "Delete the folder" not in told
+        else:
+            assert metrics(at) == metrics(right), pattern
+        file.write_bytes(content)
 
 
 def test_damage_to_the_job_file_is_no_obstacle(show: Open, demo: Workspace) -> None:

@@ -128,7 +128,7 @@ def test_what_pages_added_is_kept_when_an_example_is_started_again(own: Study) -
     assert workspace.grown_from(small.model_copy(update={"name": "unheard-of"})).name == "unheard-of"
     # Who writes another study in its place finds the old one beside it.
     workspace.save_study(other)
-    kept = workspace.study_folder(small.name) / "study.before.yaml"
+    kept = workspace.study_folder(small.name) / "study.before-1.yaml"
     assert parse(StudyConfig, yaml.safe_load(kept.read_text()), "kept") == grown
 
 

@@ -17,7 +17,8 @@ from metapt_explore.cli import main
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.gradients import Batch, Scorer
-from metapt_explore.runs.files import read_json, write_json
+from metapt_explore.runs.artifact import write_stage
+from metapt_explore.runs.files import read_json
 from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.lineage import TEXT_COLUMNS, Lineage
 from metapt_explore.runs.study import Study
@@ -147,7 +148,7 @@ def test_what_is_missing_or_unfinished_is_said(copy: Path) -> None:
     of = {node.kind: node for node in before.nodes.values()}
     shutil.rmtree(copy / "artifacts" / of["clusters"].id)
     stage = copy / "artifacts" / of["prompt"].id / "stage.json"
-    write_json(stage, {**read_json(stage), "status": "cancelled"})
+    write_stage(stage.parent, {**read_json(stage), "status": "cancelled"})
     found = find(copy)
     assert any("clusters-" in note and "not in the workspace" in note for note in found.notes)
     assert any("prompt of MetaPT" in note and "cancelled" in note for note in found.notes)
@@ -164,7 +165,7 @@ def test_a_changed_stage_file_is_noticed(copy: Path) -> None:
     stage = copy / "artifacts" / node.id / "stage.json"
     tree = read_json(stage)
     tree["config"]["init_seed"] = 9
-    write_json(stage, tree)
+    write_stage(stage.parent, tree)
     notes = find(copy).notes
     assert any("not the hash" in note for note in notes)
     # With other seeds other tasks are drawn than the ones that pre-training wrote down.

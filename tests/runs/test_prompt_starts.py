@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.runs.files import read_json, write_json
+from metapt_explore.runs.artifact import write_stage
+from metapt_explore.runs.files import read_json
 from metapt_explore.runs.progress import Progress
 from metapt_explore.runs.prompt_stages import prompt_recipe
 from metapt_explore.runs.prompt_starts import find_start
@@ -153,9 +154,9 @@ def test_artifacts_that_cannot_be_a_start(world: Path, workspace: Path) -> None:
     refused("the beginning of several prompt artifacts", "prompt-")
     refused(r"\[3, 32\], but prompt.length is 5: set prompt.length to 3", before.id, 5)
     stage = read_json(before.folder / "stage.json")
-    write_json(before.folder / "stage.json", {**stage, "inputs": {**stage["inputs"], "model": "another"}})
+    write_stage(before.folder, {**stage, "inputs": {**stage["inputs"], "model": "another"}})
     refused(r"was made for the model '.*lm'", before.id)
-    write_json(before.folder / "stage.json", {**stage, "status": "cancelled"})
+    write_stage(before.folder, {**stage, "status": "cancelled"})
     refused(r"is not finished \(cancelled\)", before.id)
 
 

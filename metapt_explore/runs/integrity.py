@@ -1,0 +1,261 @@
+"""Whether an artifact is what was written: its files have their sizes and checksums in ``stage.json``.
+
+``stage.json`` lists each file of a finished artifact with its bytes and SHA-256 (`files`), and holds a checksum over
+itself (`checksum`). Three things are checked at three moments:
+
+- existence and size, whenever somebody asks how an artifact stands (`lost`): a look at the folder, no more;
+- the checksum of a file, when it is read (`check_file`);
+- all checksums, before an artifact counts as finished in a run (`damage`), and by ``metapt verify``.
+
+A checksum is computed once for each time that a file was written: size, time and place on the disk tell. Artifacts of
+earlier versions have no checksums: nothing is known of them, and they are accepted where they can be opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.errors import UserError
+
+#: Keys of ``stage.json``.
+FILES, CHECKSUM = "files", "checksum"
+STAGE = "stage.json"
+#: Seconds after which a file that is written again has another time for certain, on any file system.
+SETTLED = 2.0
+#: What to do, at the end of each message.
+REMEDY = (
+    "Please run the study again: it sets aside what is damaged and computes it anew. `metapt verify --repair` looks "
+    "through the whole workspace."
+)
+#: What a finished artifact of a kind holds besides its summary; asked of artifacts that have no list of their own.
+HOLDS = {
+    "split": ["rows.parquet"],
+    "texts": ["texts.parquet", "leaks.parquet"],
+    "embeddings": ["embeddings.safetensors"],
+    "labels": ["labels.parquet"],
+    "clusters": ["clusters.parquet"],
+    "tasks": ["tasks.parquet"],
+    "prompt": ["prompt.safetensors"],
+    "views": ["views.safetensors"],
+    "fewshot": ["results.parquet", "curves.parquet"],
+    "baseline": ["results.parquet"],
+}
+
+#: Size, times and place of a file: equal for as long as nobody writes it.
+Stamp = tuple[int, int, int, int]
+
+
+class DamagedFile(UserError):
+    """A file of a workspace is damaged or lost; the message names it and says what to do."""
+
+
+def damaged(file: Path, what: str, title: object = None) -> DamagedFile:
+    """The error for a file.
+
+    Args:
+        file: The file.
+        what: What is wrong with it: the end of a sentence that begins with its name.
+        title: What people call the part of the study that it belongs to.
+    """
+    of = f" (of: {title})" if title else ""
+    return DamagedFile(f"{file}{of} {what}. {REMEDY}")
+
+
+def sum_of(content: bytes) -> dict[str, Any]:
+    """What is kept of a file's content: its size and its checksum."""
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def sum_of_file(file: Path) -> dict[str, Any]:
+    """As `sum_of`, of a file as it is now."""
+    with file.open("rb") as stream:
+        return {"bytes": os.fstat(stream.fileno()).st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def payloads(folder: Path) -> list[str]:
+    """Names of an artifact's files besides ``stage.json``; no checkpoint, no lock, nothing that is half written."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.name != STAGE and not entry.name.startswith(".") and entry.is_file()
+    )
+
+
+def sealed(stage: dict[str, Any]) -> dict[str, Any]:
+    """What ``stage.json`` says, with a checksum over all of it."""
+    plain: dict[str, Any] = json.loads(json.dumps(stage))
+    plain.pop(CHECKSUM, None)
+    return {**plain, CHECKSUM: _checksum(plain)}
+
+
+def _checksum(plain: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def read_stage(folder: Path) -> dict[str, Any]:
+    """What ``stage.json`` says; empty where it is missing or damaged."""
+    file = folder / STAGE
+    try:
+        stamp = _stamp(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    text = _settled(_stage_text, file, stamp)
+    return {} if text is None else json.loads(text)
+
+
+def _read_stage_text(path: str, stamp: Stamp) -> str | None:
+    """The text of a ``stage.json``; None where it is not what was written."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        stage = json.loads(text)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
+        return None
+    if not isinstance(stage, dict):
+        return None
+    if CHECKSUM not in stage:
+        # The list of files was never written without a checksum.
+        return None if FILES in stage else text
+    expected = stage.pop(CHECKSUM)
+    return text if expected == _checksum(stage) else None
+
+
+def lost(folder: Path, stage: dict[str, Any]) -> tuple[str, str] | None:
+    """Which file of a finished artifact is gone or has another size, and what is wrong with it; reads no file."""
+    for name, expected in stage.get(FILES, {}).items():
+        what = _other_size(folder / name, expected)
+        if what is not None:
+            return name, what
+    return None
+
+
+def damage(folder: Path, stage: dict[str, Any], anew: bool = False) -> tuple[str, str] | None:
+    """Which file of a finished artifact is not what was written, and what is wrong with it.
+
+    Args:
+        folder: Its folder.
+        stage: What `read_stage` found.
+        anew: Whether each file is read from the disk, whatever is known of it; ``metapt verify`` does that.
+    """
+    if FILES not in stage:
+        return _unreadable(folder, stage, anew)
+    for name, expected in stage[FILES].items():
+        what = _difference(folder / name, expected, anew)
+        if what is not None:
+            return name, what
+    return None
+
+
+def check_file(folder: Path, stage: dict[str, Any], name: str) -> None:
+    """Refuses a file of an artifact that is not what was written.
+
+    Raises:
+        DamagedFile: Naming it, and what to do.
+    """
+    if not stage:
+        if has_content(folder):
+            there = (folder / STAGE).exists()
+            raise damaged(folder / STAGE, "is damaged: its content is not what was written" if there else "is missing")
+        return
+    # What is being made has no list yet; whoever stopped in the middle left some files of it.
+    expected = stage.get(FILES, {}).get(name) if stage.get("status") == "done" else None
+    what = None if expected is None else _difference(folder / name, expected)
+    if what is not None:
+        raise damaged(folder / name, what, stage.get("title"))
+
+
+def has_content(folder: Path) -> bool:
+    """Whether a folder holds anything of an artifact: whoever is about to make one has made a lock only."""
+    return (folder / STAGE).exists() or bool(payloads(folder)) or (folder / "checkpoint").is_dir()
+
+
+def _other_size(file: Path, expected: dict[str, Any]) -> str | None:
+    try:
+        size = file.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return "is missing"
+    if size != expected["bytes"]:
+        return f"is damaged: it has {size:,} bytes, and {expected['bytes']:,} were written"
+    return None
+
+
+def _difference(file: Path, expected: dict[str, Any], anew: bool = False) -> str | None:
+    what = _other_size(file, expected)
+    if what is not None:
+        return what
+    try:
+        found = sum_of_file(file)["sha256"] if anew else _settled(_digest, file, _stamp(file))
+    except FileNotFoundError:
+        return "is missing"
+    return None if found == expected["sha256"] else "is damaged: its content is not what was written"
+
+
+def _read_digest(path: str, stamp: Stamp) -> str:
+    return str(sum_of_file(Path(path))["sha256"])
+
+
+def _unreadable(folder: Path, stage: dict[str, Any], anew: bool) -> tuple[str, str] | None:
+    """What can be seen without checksums: files that are not there, and those that cannot be opened."""
+    names = payloads(folder)
+    if not stage.get("without_texts"):
+        for name in ["summary.json", *HOLDS.get(str(stage.get("kind")), [])]:
+            if name not in names:
+                return name, "is missing"
+    for name in names:
+        file = folder / name
+        what = _read_openable(str(file), _stamp(file), anew) if anew else _settled(_openable, file, _stamp(file))
+        if what is not None:
+            return name, what
+    return None
+
+
+def _read_openable(path: str, stamp: Stamp, whole: bool = False) -> str | None:
+    """Why a file cannot be opened; None where it can."""
+    file = Path(path)
+    try:
+        if file.suffix == ".json":
+            json.loads(file.read_text(encoding="utf-8"))
+        elif file.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            opened = pq.ParquetFile(file)
+            if whole:
+                opened.read()
+        elif file.suffix == ".safetensors":
+            from safetensors import safe_open
+
+            with safe_open(file, framework="np") as tensors:
+                tensors.keys()
+    except Exception as error:  # whatever a library makes of a damaged file
+        return f"is damaged: {reason(error)}"
+    return None
+
+
+def reason(error: Exception) -> str:
+    """The first line of an error, without the dot at its end."""
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return said[:300].rstrip(". ")
+
+
+def _stamp(file: Path) -> Stamp:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _settled(known: Any, file: Path, stamp: Stamp) -> Any:
+    """Asks what is known of a file; of one that was just written nothing is remembered: its time may not tell yet."""
+    if time.time() - max(stamp[1], stamp[2]) / 1e9 < SETTLED:
+        return known.__wrapped__(str(file), stamp)
+    return known(str(file), stamp)
+
+
+_stage_text = lru_cache(maxsize=4096)(_read_stage_text)
+_digest = lru_cache(maxsize=65536)(_read_digest)
+_openable = lru_cache(maxsize=65536)(_read_openable)
