@@ -11,6 +11,7 @@ from typing import Any
 
 from metapt_explore.datacheck.rows import Rows, conflicting
 from metapt_explore.errors import UserError
+from metapt_explore.escaping import csv_cell
 from metapt_explore.runs.files import write_bytes
 from metapt_explore.texts.rows import cell_text, duplicate_key
 from metapt_explore.texts.sources import SURROGATE
@@ -95,6 +96,6 @@ def _as_text(suffix: str, columns: tuple[str, ...], table: list[list[Any]]) -> s
     stream = io.StringIO()
     # With "\r\n" as its end of lines the writer quotes whatever holds either; both are ends that every reader knows.
     writer = csv.writer(stream, delimiter=KINDS[suffix], lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([["" if cell is None else cell for cell in cells] for cells in table])
+    rows = [["" if cell is None else cell for cell in cells] for cells in [columns, *table]]
+    writer.writerows([[csv_cell(cell) for cell in row] for row in rows])
     return stream.getvalue()

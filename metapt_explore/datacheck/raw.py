@@ -16,6 +16,7 @@ from typing import Any
 
 from metapt_explore.datacheck.finding import Finding, have
 from metapt_explore.errors import UserError
+from metapt_explore.escaping import from_csv_rows
 from metapt_explore.texts.table_files import (
     SUFFIXES,
     existing,
@@ -229,7 +230,8 @@ def _delimited(path: Path, lines: list[str], separator: str, found: list[Finding
     if long:
         said = f"{have(len(long))} very many lines, or a tab, between quotation marks: one may be missing."
         found.append(Finding("warning", "long rows", said, "Look at these rows in an editor.", tuple(long)))
-    return header, tuple(tuple(fields) for _, fields in whole), tuple(line for line, _ in whole)
+    first, *cells = from_csv_rows([header, *(fields for _, fields in whole)])
+    return tuple(first), tuple(map(tuple, cells)), tuple(line for line, _ in whole)
 
 
 def _records(

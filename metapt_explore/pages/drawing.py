@@ -10,6 +10,7 @@ import streamlit as st
 from pyarrow.lib import ArrowException
 
 from metapt_explore.errors import UserError
+from metapt_explore.escaping import csv_text
 from metapt_explore.pages.messages import reason
 from metapt_explore.plots import figure_table
 from metapt_explore.runs.artifact import Artifact
@@ -52,7 +53,7 @@ def draw(figure: go.Figure, key: str, caption: str, select: bool = False) -> Any
     if figure.data:
         st.download_button(
             "Data of this figure",
-            data=lambda: figure_table(figure).to_csv(index=False).encode(),
+            data=lambda: csv_text(figure_table(figure)).encode(),
             file_name=f"{key}.csv",
             mime="text/csv",
             key=f"data_{key}",

@@ -10,6 +10,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import NOT_ON_TEST, StudyConfig
+from metapt_explore.escaping import csv_text
 from metapt_explore.pages import drawing, messages, shared
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.results import (
@@ -220,7 +221,7 @@ def _all(results: pd.DataFrame, name: str) -> None:
     st.dataframe(results, key="results", hide_index=True)
     st.download_button(
         "Download as CSV",
-        data=results.to_csv(index=False).encode(),
+        data=csv_text(results).encode(),
         file_name=f"{name}-results.csv",
         mime="text/csv",
         key="download",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from textwrap import shorten
 import streamlit as st
 from pyarrow.lib import ArrowException
 
+from metapt_explore import escaping
 from metapt_explore.errors import UserError
 
 #: What reading a damaged file can raise; anything else is a mistake of ours and shows as one.
@@ -21,11 +21,8 @@ LONGEST_REASON = 300
 
 log = logging.getLogger(__name__)
 
-
-def plain(text: object) -> str:
-    """Text for a box or a label of Streamlit, which would read Markdown in it."""
-    escaped = re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])", r"\\\1", str(text))
-    return escaped.replace("\n", "  \n")
+#: Foreign text for whatever Streamlit shows as Markdown.
+plain = escaping.streamlit
 
 
 def advise(folder: Path) -> str:

@@ -15,6 +15,7 @@ import pyarrow
 import pyarrow.parquet
 
 from metapt_explore.errors import UserError, nearest
+from metapt_explore.escaping import from_csv_rows
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -172,6 +173,8 @@ def _parse(path: Path, lines: list[str], reader: Any) -> Table:
                 start = reader.line_num + 1
         except csv.Error as error:
             raise UserError(f"{path}, row at line {start}: {error}. Check the quotation marks of this row.") from None
+    if header:
+        header, *rows = from_csv_rows([header, *rows])
     if repeated := {name for name in header if header.count(name) > 1}:
         raise UserError(f"{path}: the column {sorted(repeated)[0]!r} stands twice in the header.")
     return {name: [row[index] for row in rows] for index, name in enumerate(header)}
