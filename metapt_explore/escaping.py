@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,11 +89,11 @@ def markdown_line(line: str) -> str:
 
 
 def markdown_code(text: object) -> str:
-    """Text in a Markdown file's typewriter letters, whatever it holds, in tables as well.
+    r"""Text in a Markdown file's typewriter letters, whatever it holds, in tables as well.
 
     Example:
         >>> print(markdown_code("x < y"), markdown_code("a`b|"))
-        `x < y` <code>a\\`b\\|</code>
+        `x < y` <code>a\`b\|</code>
     """
     line = one_line(text)
     if line and not re.search(r"[`|\\]", line):

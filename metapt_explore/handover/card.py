@@ -59,8 +59,8 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
         "",
         f"{facts.tokens} vectors of {facts.width} numbers for a frozen language model, placement `{facts.placement}`; "
         f"{what}.",
-        f"Pre-trained by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation seed "
-        f"{made['init_seed']}.",
+        f"Pre-trained by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
+        f"seed {made['init_seed']}.",
         "",
         f"A text is read as {_template(facts.template)}; classes: {_classes(facts)}.",
         "",
@@ -167,12 +167,13 @@ def _made_with(facts: PromptFacts) -> list[str]:
     versions = facts.manifest.get("versions", {})
     said = ", ".join(f"{name} {number}" for name, number in versions.items())
     lines = [
-        f"{markdown(said) or 'versions unknown'}; artifact `{facts.made_by['artifact']}`; model files {facts.model_hash[:16]}."
+        f"{markdown(said) or 'versions unknown'}; artifact {markdown_code(facts.made_by['artifact'])}; model files "
+        f"{markdown(facts.model_hash[:16])}."
     ]
     if facts.model["name"] in STARTERS:
         lines.append(
-            f"The starter model {markdown_code(facts.model['name'])} comes out of a package, in which its weights are rounded: with "
-            "the hub's own weights predictions differ a little."
+            f"The starter model {markdown_code(facts.model['name'])} comes out of a package, in which its weights are "
+            "rounded: with the hub's own weights predictions differ a little."
         )
     if not on_hub(str(facts.model["name"])):
         lines.append(

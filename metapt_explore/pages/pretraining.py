@@ -51,7 +51,6 @@ def _page(workspace: Workspace, name: str) -> None:
         return
     left, right = st.columns(2)
     meta = [name for name in pretrained if config.method(name).kind == "metapt"]
-    kept: dict[str, Any] = {"persist_state": "session", "bind": "query-params"}
     active = shared.job_state(workspace, name)["active"]
     seeds = config.evaluation.init_seeds
     # What is being pre-trained right now is what one came to see.
@@ -60,12 +59,14 @@ def _page(workspace: Workspace, name: str) -> None:
     follow = state.pop(FOLLOW_TO, None)
     if follow and follow[0] in pretrained and follow[1] in seeds:  # another study may have been opened since
         state["method"], state["init_seed"] = state[FOLLOWED] = follow
-    method = left.selectbox("Method", pretrained, index=pretrained.index(first), key="method", **kept)
-    seed = right.selectbox("Initialisation seed", seeds, index=seeds.index(seed_first), key="init_seed", **kept)
+    method = shared.choose(left, "Method", pretrained, "method", pretrained.index(first))
+    seed = shared.choose(right, "Initialisation seed", seeds, "init_seed", seeds.index(seed_first))
     st.caption(
         "PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training."
         + (" The page follows the one that is at work, unless you choose another." if active else "")
     )
+    if method is None or seed is None:
+        return
     chosen = config.method(method)
     if (method, seed) == (first, seed_first):
         state[FOLLOWED] = (method, seed)
