@@ -169,4 +169,4 @@ def csv_text(table: pd.DataFrame) -> str:
             shown.isetitem(place, column.astype(object).map(csv_cell))
     shown.columns = [csv_cell(column) for column in table.columns]
     # With this end of lines a cell that holds either half of it is quoted: none begins a row of its own.
-    return shown.to_csv(index=False, lineterminator="\r\n")
+    return str(shown.to_csv(index=False, lineterminator="\r\n"))

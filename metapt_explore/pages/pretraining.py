@@ -156,7 +156,9 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int,
     summary, stage = artifact.summary, artifact.stage
     finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
     # Earlier attempts count: their seconds stand in the stage from its beginning.
-    spent = float(stage.get("seconds", 0.0)) + (time.time() - stage["began"] if status == "running" else 0.0)
+    # A clock that was set back since makes no time of less than nothing.
+    running = max(0.0, time.time() - stage["began"]) if status == "running" else 0.0
+    spent = float(stage.get("seconds", 0.0)) + running
     if status == "interrupted":
         # Whoever is killed cannot say how long it was at it; its last checkpoint can.
         spent = max(spent, float(checkpoint_meta(artifact.folder).get("seconds", 0.0)))

@@ -216,7 +216,8 @@ def _changed(folder: Path) -> float:
     for name in ("job.json", "index.json", "study.yaml"):
         file = folder / name
         if file.exists():
-            times.append(file.stat().st_mtime)
+            # A file of the future (the clock was set back) is not newer than all that come.
+            times.append(min(file.stat().st_mtime, time.time()))
     return max(times)
 
 

@@ -22,7 +22,7 @@ from metapt_explore.runs.files import write_bytes
 
 #: Of Unicode's private use: stand for the letters that mark something in a sentence.
 STAND_INS = str.maketrans({"*": "\ue02a", "`": "\ue060"})
-LETTERS = {stand_in: letter for letter, stand_in in STAND_INS.items()}
+LETTERS = str.maketrans({"\ue02a": "*", "\ue060": "`"})
 #: What a sentence marks, the longest mark first.
 MARKS = re.compile(r"\*\*(?P<strong>.+?)\*\*|\*(?P<em>.+?)\*|`(?P<code>.+?)`", re.DOTALL)
 

@@ -212,7 +212,7 @@ def _svg(figure: Figure) -> str:
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # type: ignore[attr-defined]
+        text.set_parse_math(False)
     file = io.StringIO()
     with mpl.rc_context(SETTINGS), warnings.catch_warnings():
         # Text stays text in the file: its reader's fonts have what ours lacks.

@@ -201,7 +201,7 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
     from metapt_explore.errors import Cancelled
 
     folder.mkdir(parents=True, exist_ok=True)
-    began = time.time()
+    clock = time.monotonic()  # a time of day may be set back meanwhile
     head: dict[str, Any] = {
         "id": stage.id,
         "kind": stage.kind,
@@ -211,7 +211,7 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
         "parents": stage.parents,
         "inputs": stage.inputs,
         "manifest": manifest,
-        "began": began,
+        "began": time.time(),
     }
     before = read_json(folder / "stage.json") or {}
     spent = float(before.get("seconds", 0.0)) if isinstance(before, dict) else 0.0
@@ -220,12 +220,13 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
 
     def mark(status: str, **more: Any) -> None:
         # Seconds add up over attempts.
-        write_json(folder / "stage.json", {**head, "status": status, "seconds": spent + time.time() - began, **more})
+        seconds = spent + time.monotonic() - clock
+        write_json(folder / "stage.json", {**head, "status": status, "seconds": seconds, **more})
 
     mark("running")
     watch = PeakWatch().start()
     try:
-        yield ArtifactWriter(folder, lambda: spent + time.time() - began)
+        yield ArtifactWriter(folder, lambda: spent + time.monotonic() - clock)
     except (Cancelled, KeyboardInterrupt):
         mark("cancelled")
         raise

@@ -144,7 +144,8 @@ def enqueue(
             return False
         workspace.save_study(study)
         jobs.cancel_file(workspace, study.name).unlink(missing_ok=True)
-        asked = time.time()
+        # Behind whatever waits, also where the clock was set back.
+        asked = max([time.time(), *(float(other.get("asked", 0.0)) + 0.001 for _, other in requests(workspace))])
         request = {
             "asked": asked,
             "init_seeds": None if init_seeds is None else list(init_seeds),
@@ -274,10 +275,9 @@ def worker_alive(workspace: Workspace, number: int) -> bool:
         return True
     if not isinstance(told, dict):
         return False
-    since = time.time() - float(told.get("began", 0))
     # Until it holds its lock, a worker that was just started has nothing but this file. One that ends at once (a full
     # disk …) is not started again and again.
-    return since < (jobs.STARTS_WITHIN if "pid" not in told else BREATH)
+    return jobs.is_recent(told.get("began"), jobs.STARTS_WITHIN if "pid" not in told else BREATH)
 
 
 def _start_worker(workspace: Workspace, number: int, device: str | None) -> None:
