@@ -64,6 +64,26 @@ def streamlit(text: object) -> str:
     return escaped.replace("\n", "  \n")
 
 
+def unescaped(text: str) -> str:
+    r"""Text for readers that know no markup, out of what was escaped for Streamlit.
+
+    Example:
+        >>> unescaped(streamlit("a_b"))
+        'a_b'
+    """
+    return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", text)
+
+
+def file_name(text: str) -> str:
+    """A name that a file can have on any machine.
+
+    Example:
+        >>> file_name("tour-a/b <c>.zip")
+        'tour-a-b-c-.zip'
+    """
+    return re.sub(r"[^\w.-]+", "-", one_line(text)).lstrip(".-") or "file"
+
+
 def markdown(text: object) -> str:
     r"""Text for the middle of a line of a Markdown file, as GitHub and model hubs read it.
 

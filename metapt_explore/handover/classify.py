@@ -152,5 +152,5 @@ def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:
     file = folder / PROBE_FILE
     try:
         return Weights(**facts.probe), TextProbe.of_tensors(load_file(file))
-    except (OSError, SafetensorError, KeyError) as error:
-        raise UserError(f"{file} is missing or damaged ({error}); `metapt export` writes it.") from None
+    except (OSError, SafetensorError, KeyError, TypeError):
+        raise UserError(f"{file} is missing or damaged; `metapt export` writes it.") from None

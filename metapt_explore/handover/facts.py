@@ -85,8 +85,8 @@ class PromptFacts:
                 f"{folder} holds no prompt: {FACTS_FILE} is missing or damaged. `metapt export` writes one."
             )
         if found.get("format") != FORMAT:
-            raise UserError(f"{file} is of format {found.get('format')}; this version reads format {FORMAT}.")
+            raise UserError(f"{file} is not of format {FORMAT}, which this version reads: export the prompt again.")
         try:
             return cls(**found)
-        except TypeError as error:
-            raise UserError(f"{file} is damaged: {error}") from None
+        except TypeError:
+            raise UserError(f"{file} lacks an entry or has one too many: export the prompt again.") from None

@@ -11,6 +11,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.errors import UserError
 from metapt_explore.pages import drawing, messages, shared
 from metapt_explore.pages.launch import launch
 from metapt_explore.pretraining.budget import outer_steps
@@ -145,7 +146,9 @@ def _curves(
         rows = own.meta_batch_size * (own.support_size + own.query_size)
         _numbers(artifact, status, metrics, outer_steps(method, own), rows)
         if status == "done" and metrics.empty:
-            raise ValueError("metrics.jsonl is missing or holds no line that can be read")
+            raise UserError(
+                f"{artifact.folder} is damaged: metrics.jsonl is missing or holds no line that can be read."
+            )
         figure = plots.meta_loss(metrics, names)
         caption = CAPTION_POOLED if method.kind == "ppt" else CAPTION_META
         told = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
