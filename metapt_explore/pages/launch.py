@@ -134,8 +134,8 @@ def _cost(workspace: Workspace, name: str) -> None:
         ]
         st.dataframe(pd.DataFrame(rows), key="cost_table", hide_index=True)
         st.caption(
-            f"Measured in {cost.spent:.0f} s on {messages.plain(f'{cost.device}, {cost.dtype}')}. Rows trained go forward "
-            "and backward, rows scored forward only. Texts, embeddings and clusters come on top."
+            f"Measured in {cost.spent:.0f} s on {messages.plain(f'{cost.device}, {cost.dtype}')}. Rows trained go "
+            "forward and backward, rows scored forward only. Texts, embeddings and clusters come on top."
         )
 
 
