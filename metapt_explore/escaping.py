@@ -24,7 +24,9 @@ LINE_ENDS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]+")
 #: Whatever Streamlit's Markdown, with its colours, icons and formulas, may take for markup.
 STREAMLIT = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
 #: What GitHub's Markdown takes for markup, and no more: these files are also read as they are.
-GITHUB = re.compile(r"[\\`*_\[$|~#]|<(?=[A-Za-z/!?])|&(?=#?[A-Za-z0-9]+;)|:(?=//)|(?<=www)\.", re.IGNORECASE)
+GITHUB = re.compile(
+    r"[\\`*\[$|~#]|(?<![a-z0-9])_|_(?![a-z0-9])|<(?=[A-Za-z/!?])|&(?=#?[A-Za-z0-9]+;)|:(?=//)|(?<=www)\.", re.IGNORECASE
+)
 ENTITIES = {"<": "&lt;", "&": "&amp;"}
 #: A cell that a spreadsheet takes for a formula, or one that `csv_cell` made of such a one; numbers are no formulas.
 FORMULA = re.compile("('*)[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -88,8 +90,8 @@ def markdown(text: object) -> str:
     r"""Text for the middle of a line of a Markdown file, as GitHub and model hubs read it.
 
     Example:
-        >>> print(markdown("a_b | <b>$5</b> p < 0.1"))
-        a\_b \| &lt;b>\$5&lt;/b> p < 0.1
+        >>> print(markdown("a_b _c_ | <b>$5</b> p < 0.1"))
+        a_b \_c\_ \| &lt;b>\$5&lt;/b> p < 0.1
     """
 
     def escape(found: re.Match[str]) -> str:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNIT = ["init_seed", "data_seed"]
-#: Letters of a name that are drawn.
-LONGEST = 36
+#: Letters of a name that are drawn: beside an axis or in a legend, and above a panel.
+LONGEST, LONGEST_TITLE = 36, 60
 SETTINGS: Any = {
     # Equal figures are equal files: no random ids, no date; text stays text.
     "svg.hashsalt": "metapt_explore",
@@ -176,7 +176,7 @@ def _panels(
         grid = figure.subplots(rows, columns, squeeze=False, sharex="all" if same_x else False)
         axes = [axis for row in grid for axis in row]
         for axis, title in zip(axes, titles, strict=False):
-            axis.set_title(_name(title))
+            axis.set_title(_name(title, LONGEST_TITLE))
     for unused in axes[len(titles) :]:
         unused.set_axis_off()
     return figure, axes[: len(titles)]
@@ -201,10 +201,10 @@ def _beside(points: int) -> list[float]:
     return [((index % 5) - 2) * 0.07 for index in range(points)]
 
 
-def _name(name: object) -> str:
+def _name(name: object, longest: int = LONGEST) -> str:
     """A name as it stands in a figure: on one line, cut where it is too long."""
     line = one_line(unquoted(str(name)))
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+    return line if len(line) <= longest else f"{line[:longest]}…"
 
 
 def _svg(figure: Figure) -> str:
