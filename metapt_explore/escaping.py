@@ -20,7 +20,7 @@ Cell = TypeVar("Cell")
 #: XML, terminals or UTF-8 break over them. Tab, line feed and carriage return stay.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 #: What ends a line, to whichever reader.
-LINE_ENDS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]+")
+LINE_ENDS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029]+")
 #: Whatever Streamlit's Markdown, with its colours, icons and formulas, may take for markup.
 STREAMLIT = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
 #: What GitHub's Markdown takes for markup, and no more: these files are also read as they are.
