@@ -23,6 +23,10 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u206
 LINE_ENDS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029]+")
 #: Whatever Streamlit's Markdown, with its colours, icons and formulas, may take for markup.
 STREAMLIT = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
+#: Where Streamlit makes links of addresses whatever is escaped in them, and what keeps it from that: a word joiner,
+#: which nobody sees.
+ADDRESS = re.compile(r"https?:(?=//)|www(?=\.)|@(?=[\w-])", re.IGNORECASE)
+JOINER = "\u2060"
 #: What GitHub's Markdown takes for markup, and no more: these files are also read as they are.
 GITHUB = re.compile(
     r"[\\`*\[$|~#]|(?<![a-z0-9])_|_(?![a-z0-9])|<(?=[A-Za-z/!?])|&(?=#?[A-Za-z0-9]+;)|:(?=//)|(?<=www)\.", re.IGNORECASE
@@ -62,7 +66,7 @@ def streamlit(text: object) -> str:
         >>> print(streamlit(":red[$x$]"))
         \:red\[\$x\$\]
     """
-    escaped = STREAMLIT.sub(r"\\\1", printable(text))
+    escaped = STREAMLIT.sub(r"\\\1", ADDRESS.sub(rf"\g<0>{JOINER}", printable(text)))
     return escaped.replace("\n", "  \n")
 
 
@@ -70,10 +74,10 @@ def unescaped(text: str) -> str:
     r"""Text for readers that know no markup, out of what was escaped for Streamlit.
 
     Example:
-        >>> unescaped(streamlit("a_b"))
-        'a_b'
+        >>> unescaped(streamlit("a_b http://c"))
+        'a_b http://c'
     """
-    return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", text)
+    return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", text).replace(JOINER, "")
 
 
 def file_name(text: str) -> str:

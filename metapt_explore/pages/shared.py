@@ -153,7 +153,7 @@ def pick_study(workspace: Workspace) -> None:
     else:
         state["study"], state[GONE] = None, wanted
     if names:
-        st.selectbox("Study", names, index=None, key="study", placeholder="Choose a study")
+        st.selectbox("Study", names, index=None if GONE in state else 0, key="study", placeholder="Choose a study")
     chosen = state["study"]
     # Written on every run: going to another page empties the address. That of a study that is gone stays as it is.
     if (chosen or state.get(GONE)) not in (None, linked):
