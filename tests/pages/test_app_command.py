@@ -16,8 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
 
 from metapt_explore import app_terminal, setup_starter
+from metapt_explore.cli import app
 
 
 def asks_for_a_page(port: int, host: str, origin: str | None = None) -> int:
@@ -117,3 +119,10 @@ def test_names_by_which_browsers_may_call(
 ) -> None:
     hosts = app_terminal.allowed_hosts(address, more)
     assert set(allowed) <= set(hosts) and not set(refused) & set(hosts)
+
+
+def test_the_command_passes_names_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(app_terminal, "open_dashboard", lambda *given: asked.append(given) or 0)
+    run = CliRunner().invoke(app, ["app", "--address", "0.0.0.0", "--host", "lab.example", "--host", "b.example"])
+    assert run.exit_code == 0 and asked == [(None, 8501, "0.0.0.0", ["lab.example", "b.example"])]
