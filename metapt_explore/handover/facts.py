@@ -85,7 +85,11 @@ class PromptFacts:
                 f"{folder} holds no prompt: {FACTS_FILE} is missing or damaged. `metapt export` writes one."
             )
         if found.get("format") != FORMAT:
-            raise UserError(f"{file} is not of format {FORMAT}, which this version reads: export the prompt again.")
+            other = found.get("format")
+            told = (
+                f"of format {other}" if isinstance(other, int) and abs(other) < 1000 else "of no format that is known"
+            )
+            raise UserError(f"{file} is {told}; this version reads format {FORMAT}.")
         try:
             return cls(**found)
         except TypeError:
