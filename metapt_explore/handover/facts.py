@@ -86,9 +86,7 @@ class PromptFacts:
             )
         if found.get("format") != FORMAT:
             other = found.get("format")
-            told = (
-                f"of format {other}" if isinstance(other, int) and abs(other) < 1000 else "of no known format"
-            )
+            told = f"of format {other}" if isinstance(other, int) and abs(other) < 1000 else "of no known format"
             raise UserError(f"{file} is {told}; this version reads format {FORMAT}.")
         try:
             return cls(**found)
