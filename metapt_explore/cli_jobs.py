@@ -29,13 +29,17 @@ def dashboard(
     workspace: WorkspaceOption = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = 8501,
     address: Annotated[
-        str, typer.Option(help="Who may see it: this machine only, unless you name another address.")
+        str, typer.Option(help="Address to listen on; browsers may call the server by it.")
     ] = "127.0.0.1",
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name by which browsers may call it, of a proxy for example; several times."),
+    ] = None,
 ) -> None:
     """Open the dashboard on a workspace; the same pages as `streamlit run app.py`."""
     from metapt_explore.app_terminal import open_dashboard
 
-    raise typer.Exit(open_dashboard(workspace, port, address))
+    raise typer.Exit(open_dashboard(workspace, port, address, host or ()))
 
 
 def jobs(

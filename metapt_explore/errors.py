@@ -75,7 +75,7 @@ def library_errors(message: Callable[[str], str]) -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, Cancelled):
+    except (UserError, Cancelled, NameError):  # a name that is not there is a fault of our own
         raise
     except BaseException as error:
         # A panic of a library in Rust is no Exception.

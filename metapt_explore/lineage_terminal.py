@@ -8,6 +8,7 @@ from pathlib import Path
 from metapt_explore.config import load_study
 from metapt_explore.console import echo
 from metapt_explore.errors import UserError
+from metapt_explore.escaping import csv_text
 from metapt_explore.runs.find_lineage import lineage
 from metapt_explore.runs.workspace import Workspace
 
@@ -52,7 +53,7 @@ def show_lineage(
     table = found.texts()
     try:
         texts.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(texts, index=False)
+        texts.write_bytes(csv_text(table).encode())
     except OSError as error:
         raise UserError(f"--texts: cannot write {texts}: {error.strerror or error}.") from None
     drawn = int((table["drawn"] > 0).sum())

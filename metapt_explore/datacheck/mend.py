@@ -16,6 +16,7 @@ from metapt_explore.datacheck.check import check_file
 from metapt_explore.datacheck.labels import mended_labels
 from metapt_explore.datacheck.rows import NESTED, Rows, conflicting
 from metapt_explore.errors import UserError
+from metapt_explore.escaping import csv_cell
 from metapt_explore.runs.files import write_bytes
 from metapt_explore.texts.finding import Finding
 from metapt_explore.texts.header import SURROGATE
@@ -170,6 +171,6 @@ def _as_text(suffix: str, columns: tuple[str, ...], table: list[list[Any]], quot
     stream = io.StringIO()
     # With "\r\n" as its end of lines the writer quotes whatever holds either; both are ends that every reader knows.
     writer = csv.writer(stream, delimiter=KINDS[suffix], lineterminator="\r\n", quoting=quoting)
-    writer.writerow(columns)
-    writer.writerows([["" if cell is None else cell for cell in cells] for cells in table])
+    rows = [["" if cell is None else cell for cell in cells] for cells in [columns, *table]]
+    writer.writerows([[csv_cell(cell) for cell in row] for row in rows])
     return stream.getvalue()

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from metapt_explore.config import StudyConfig
+from metapt_explore.escaping import markdown, markdown_code, one_line
 from metapt_explore.handover.facts import PROBE_FILE, PromptFacts
 from metapt_explore.handover.loader import LOADER
 from metapt_explore.handover.peft_format import STARTERS, base_model, on_hub
@@ -44,7 +45,8 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
     }
     tuned = made["task"] is not None
     what = (
-        f"tuned on {study.evaluation.shots} examples a class of `{made['task']}` (data seed {made['data_seed']})"
+        f"tuned on {study.evaluation.shots} examples a class of {markdown_code(made['task'])} "
+        f"(data seed {made['data_seed']})"
         if tuned
         else "a start for few-shot prompt tuning, not tuned on any task"
     )
@@ -53,13 +55,14 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
         yaml.safe_dump(head, sort_keys=False).rstrip(),
         "---",
         "",
-        f"# Soft prompt of {made['method']} for {base}",
+        f"# Soft prompt of {markdown(one_line(made['method']))} for {markdown(one_line(base))}",
         "",
         f"{facts.tokens} vectors of {facts.width} numbers for a frozen language model, placement `{facts.placement}`; "
         f"{what}.",
-        f"Pre-trained by `{made['method']}` of the study `{made['study']}`, initialisation seed {made['init_seed']}.",
+        f"Pre-trained by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
+        f"seed {made['init_seed']}.",
         "",
-        f"A text is read as `{_one_line(facts.template)}`; classes: {_classes(facts)}.",
+        f"A text is read as {_template(facts.template)}; classes: {_classes(facts)}.",
         "",
         *_probe_lines(facts),
         "## Use",
@@ -96,15 +99,15 @@ def _model_index(facts: PromptFacts, title: str) -> dict[str, Any]:
     return {"model-index": [{"name": title, "results": [result]}]}
 
 
-def _one_line(template: str) -> str:
-    return template.replace("\n", "⏎").replace("`", "'")
+def _template(template: str) -> str:
+    return markdown_code(template.replace("\n", "⏎"))
 
 
 def _classes(facts: PromptFacts) -> str:
     said = []
     for name, label in facts.labels.items():
         words = label.get("words") or [label.get("description", "")]
-        said.append(f"{name} ({', '.join(f'*{word}*' for word in words)})")
+        said.append(f"{markdown(name)} ({', '.join(map(markdown_code, words))})")
     return ", ".join(said)
 
 
@@ -142,7 +145,8 @@ def _scores(facts: PromptFacts) -> list[str]:
     if made.get("accuracy") is None:
         return ["It has no score of its own: scores belong to prompts that were tuned on a task."]
     return [
-        f"Accuracy {100 * made['accuracy']:.1f} % on the study's {facts.scored_rows} rows of `{made['task']}` "
+        f"Accuracy {100 * made['accuracy']:.1f} % on the study's {facts.scored_rows} rows of "
+        f"{markdown_code(made['task'])} "
         f"({100 * made['start_accuracy']:.1f} % before tuning), for this one pair of seeds. Other seeds give other "
         "scores: see the study's report for their spread, and do not choose a prompt by its test score."
         + (
@@ -163,12 +167,13 @@ def _made_with(facts: PromptFacts) -> list[str]:
     versions = facts.manifest.get("versions", {})
     said = ", ".join(f"{name} {number}" for name, number in versions.items())
     lines = [
-        f"{said or 'versions unknown'}; artifact `{facts.made_by['artifact']}`; model files {facts.model_hash[:16]}."
+        f"{markdown(said) or 'versions unknown'}; artifact {markdown_code(facts.made_by['artifact'])}; model files "
+        f"{markdown(facts.model_hash[:16])}."
     ]
     if facts.model["name"] in STARTERS:
         lines.append(
-            f"The starter model `{facts.model['name']}` comes out of a package, in which its weights are rounded: with "
-            "the hub's own weights predictions differ a little."
+            f"The starter model {markdown_code(facts.model['name'])} comes out of a package, in which its weights are "
+            "rounded: with the hub's own weights predictions differ a little."
         )
     if not on_hub(str(facts.model["name"])):
         lines.append(

@@ -89,7 +89,9 @@ class PromptFacts:
                 f"{folder} holds no prompt: {FACTS_FILE} is missing or damaged. `metapt export` writes one."
             )
         if found.get("format") != FORMAT:
-            raise UserError(f"{file} is of format {found.get('format')}; this version reads format {FORMAT}.")
+            other = found.get("format")
+            told = f"of format {other}" if isinstance(other, int) and abs(other) < 1000 else "of no known format"
+            raise UserError(f"{file} is {told}; this version reads format {FORMAT}.")
         try:
             cls(**found)
             facts = TypeAdapter(cls).validate_python(found)

@@ -167,12 +167,12 @@ def _used(tasks: dict[str, Any]) -> str:
         asked = tasks.get("asked", tasks["tasks"])
         fewer = f" (of {asked} asked for: more would repeat one)" if asked > tasks["tasks"] else ""
         return (
-            f"{tasks['tasks']} auxiliary tasks{fewer} tell clusters apart and use {counts['used']:,} texts; labels are "
-            f"not looked at. Left out: {counts['outliers']:,} outliers, {counts['dropped_clusters']:,} in clusters too "
-            f"small, {counts['not_drawn']:,} in clusters that no task drew."
+            f"{tasks['tasks']:,} auxiliary tasks{fewer} tell clusters apart and use {counts['used']:,} texts; labels "
+            f"are not looked at. Left out: {counts['outliers']:,} outliers, {counts['dropped_clusters']:,} in clusters "
+            f"too small, {counts['not_drawn']:,} in clusters that no task drew."
         )
     return (
-        f"{tasks['tasks']} auxiliary tasks use {counts['used']:,} labelled texts. Left out: "
+        f"{tasks['tasks']:,} auxiliary tasks use {counts['used']:,} labelled texts. Left out: "
         f"{counts['unlabelled']:,} without a label, {counts['outliers']:,} outliers, "
         f"{counts['dropped_clusters']:,} in clusters too small or too one-sided."
     )

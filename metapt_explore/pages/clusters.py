@@ -26,10 +26,9 @@ def _page(workspace: Workspace, name: str) -> None:
         return
     listed = {entry["clustering"]: entry for entry in shared.entries(workspace, name, "clusters")}
     known = [clustering.name for clustering in config.clusterings]
-    if st.session_state.get("clustering") not in known:
-        st.session_state.pop("clustering", None)
-    chosen = st.selectbox("Clustering", known, key="clustering", persist_state="session", bind="query-params")
-    assert chosen is not None
+    chosen = shared.choose(st, "Clustering", known, "clustering")
+    if chosen is None:
+        return
     artifact = shared.ready(workspace, name, listed.get(chosen), f"the clustering {chosen}")
     if artifact is None:
         return  # while it is made

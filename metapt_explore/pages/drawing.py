@@ -10,6 +10,7 @@ import streamlit as st
 from pyarrow.lib import ArrowException
 
 from metapt_explore.errors import UserError
+from metapt_explore.escaping import csv_text, file_name, unescaped
 from metapt_explore.pages.messages import reason
 from metapt_explore.plots import figure_table
 from metapt_explore.runs.artifact import Artifact
@@ -45,15 +46,15 @@ def draw(figure: go.Figure, key: str, caption: str, select: bool = False) -> Any
     """
     figure.update_layout(template="streamlit")
     options: dict[str, Any] = {"on_select": "rerun", "selection_mode": ("lasso", "box")} if select else {}
-    picture = {"format": "svg", "filename": key}  # what the camera of the figure saves
+    picture = {"format": "svg", "filename": file_name(key)}  # what the camera of the figure saves
     config = {"displaylogo": False, "toImageButtonOptions": picture}
-    event = st.plotly_chart(figure, key=key, width="stretch", config=config, alt=caption, **options)
+    event = st.plotly_chart(figure, key=key, width="stretch", config=config, alt=unescaped(caption), **options)
     st.caption(caption)
     if figure.data:
         st.download_button(
             "Data of this figure",
-            data=lambda: figure_table(figure).to_csv(index=False).encode(),
-            file_name=f"{key}.csv",
+            data=lambda: csv_text(figure_table(figure)).encode(),
+            file_name=file_name(f"{key}.csv"),
             mime="text/csv",
             key=f"data_{key}",
             type="tertiary",

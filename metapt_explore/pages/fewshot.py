@@ -10,6 +10,8 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import NOT_ON_TEST, StudyConfig
+from metapt_explore.errors import UserError
+from metapt_explore.escaping import csv_text, file_name
 from metapt_explore.pages import drawing, messages, shared
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.results import (
@@ -56,7 +58,7 @@ def _scores(workspace: Workspace, name: str) -> None:
             _ = stage["seconds"], stage["parents"]["prompt"]
             for part in ("results", "curves"):
                 if drawing.table(artifact, part).empty:
-                    raise ValueError(f"{part}.parquet has no rows")
+                    raise UserError(f"{artifact.folder} is damaged: {part}.parquet has no rows.")
             read += 1
     if read < len(finished):
         return
@@ -220,8 +222,8 @@ def _all(results: pd.DataFrame, name: str) -> None:
     st.dataframe(results, key="results", hide_index=True)
     st.download_button(
         "Download as CSV",
-        data=results.to_csv(index=False).encode(),
-        file_name=f"{name}-results.csv",
+        data=csv_text(results).encode(),
+        file_name=file_name(f"{name}-results.csv"),
         mime="text/csv",
         key="download",
         on_click="ignore",

@@ -134,8 +134,8 @@ def _cost(workspace: Workspace, name: str) -> None:
         ]
         st.dataframe(pd.DataFrame(rows), key="cost_table", hide_index=True)
         st.caption(
-            f"Measured in {cost.spent:.0f} s on {cost.device}, {cost.dtype}. Rows trained go forward and backward, "
-            "rows scored forward only. Texts, embeddings and clusters come on top."
+            f"Measured in {cost.spent:.0f} s on {messages.plain(f'{cost.device}, {cost.dtype}')}. Rows trained go "
+            "forward and backward, rows scored forward only. Texts, embeddings and clusters come on top."
         )
 
 
@@ -152,4 +152,4 @@ def _queue(workspace: Workspace, name: str) -> None:
     for box, card in zip(st.columns(max(1, len(cards))), cards, strict=False):
         busy = "–" if card.busy is None else f"{card.busy:.0%} busy"
         memory = f"{card.used_mib / 1024:.1f} of {card.total_mib / 1024:.0f} GiB"
-        box.metric(f"{card.name} ({card.index})", memory, busy, delta_color="off")
+        box.metric(messages.plain(f"{card.name} ({card.index})"), memory, busy, delta_color="off")

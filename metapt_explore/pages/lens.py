@@ -63,13 +63,9 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
 
 def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
     pretrained = vectors[vectors["task"].isna()]
-    shown = st.selectbox(
-        "Prompt",
-        list(dict.fromkeys(vectors["prompt"])),
-        key="lens_prompt",
-        persist_state="session",
-        bind="query-params",
-    )
+    shown = shared.choose(st, "Prompt", list(dict.fromkeys(vectors["prompt"])), "lens_prompt")
+    if shown is None:
+        return
     own = vectors[vectors["prompt"] == shown]
     st.dataframe(
         pd.DataFrame(

@@ -7,26 +7,20 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from textwrap import shorten
 
 import streamlit as st
 from pyarrow.lib import ArrowException
 
+from metapt_explore import escaping
 from metapt_explore.errors import UserError
 from metapt_explore.runs.integrity import DamagedFile
 
 #: What reading a damaged file can raise; anything else is a mistake of ours and shows as one.
 DAMAGE = (OSError, ArrowException, KeyError, IndexError, ValueError, TypeError, AttributeError)
-#: Letters of a reason: some errors list all that they did not find.
-LONGEST_REASON = 300
-
 log = logging.getLogger(__name__)
 
-
-def plain(text: object) -> str:
-    """Text for a box or a label of Streamlit, which would read Markdown in it."""
-    escaped = re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])", r"\\\1", str(text))
-    return escaped.replace("\n", "  \n")
+#: Foreign text for whatever Streamlit shows as Markdown.
+plain = escaping.streamlit
 
 
 def advise(folder: Path) -> str:
@@ -54,15 +48,17 @@ def guard(folder: Path | None = None) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, in words.
+    """What went wrong, in words of ours: an error of a library may quote what stands in the file.
 
     Example:
-        >>> reason(KeyError("clusters"))
-        "the entry 'clusters' is missing"
+        >>> reason(KeyError("clusters")), reason(ValueError("could not convert string to float: 'Dear Ann'"))
+        ("the entry 'clusters' is missing", 'its content is not what is expected (ValueError)')
     """
     if isinstance(error, FileNotFoundError):
         return f"{Path(str(error.filename)).name} is missing"
     if isinstance(error, KeyError):
-        return f"the entry {shorten(str(error), LONGEST_REASON, placeholder=' …')} is missing"
-    said = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return shorten(said, LONGEST_REASON, placeholder=" …").rstrip(".")
+        key = str(error.args[0]) if error.args else ""
+        return f"the entry '{key}' is missing" if re.fullmatch(r"[\w.-]{1,40}", key) else "an entry is missing"
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be read"
+    return f"its content is not what is expected ({type(error).__name__})"

@@ -11,6 +11,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.errors import UserError
 from metapt_explore.pages import drawing, messages, shared
 from metapt_explore.pages.launch import launch
 from metapt_explore.pretraining.budget import outer_steps
@@ -51,7 +52,6 @@ def _page(workspace: Workspace, name: str) -> None:
         return
     left, right = st.columns(2)
     meta = [name for name in pretrained if config.method(name).kind == "metapt"]
-    kept: dict[str, Any] = {"persist_state": "session", "bind": "query-params"}
     active = shared.job_state(workspace, name)["active"]
     seeds = config.evaluation.init_seeds
     # What is being pre-trained right now is what one came to see.
@@ -60,12 +60,14 @@ def _page(workspace: Workspace, name: str) -> None:
     follow = state.pop(FOLLOW_TO, None)
     if follow and follow[0] in pretrained and follow[1] in seeds:  # another study may have been opened since
         state["method"], state["init_seed"] = state[FOLLOWED] = follow
-    method = left.selectbox("Method", pretrained, index=pretrained.index(first), key="method", **kept)
-    seed = right.selectbox("Initialisation seed", seeds, index=seeds.index(seed_first), key="init_seed", **kept)
+    method = shared.choose(left, "Method", pretrained, "method", pretrained.index(first))
+    seed = shared.choose(right, "Initialisation seed", seeds, "init_seed", seeds.index(seed_first))
     st.caption(
         "PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training."
         + (" The page follows the one that is at work, unless you choose another." if active else "")
     )
+    if method is None or seed is None:
+        return
     chosen = config.method(method)
     if (method, seed) == (first, seed_first):
         state[FOLLOWED] = (method, seed)
@@ -144,7 +146,9 @@ def _curves(
         rows = own.meta_batch_size * (own.support_size + own.query_size)
         _numbers(artifact, status, metrics, outer_steps(method, own), rows)
         if status == "done" and metrics.empty:
-            raise ValueError("metrics.jsonl is missing or holds no line that can be read")
+            raise UserError(
+                f"{artifact.folder} is damaged: metrics.jsonl is missing or holds no line that can be read."
+            )
         figure = plots.meta_loss(metrics, names)
         caption = CAPTION_POOLED if method.kind == "ppt" else CAPTION_META
         told = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
@@ -155,7 +159,9 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int,
     summary, stage = artifact.summary, artifact.stage
     finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
     # Earlier attempts count: their seconds stand in the stage from its beginning.
-    spent = float(stage.get("seconds", 0.0)) + (time.time() - stage["began"] if status == "running" else 0.0)
+    # A clock that was set back since makes no time of less than nothing.
+    running = max(0.0, time.time() - stage["began"]) if status == "running" else 0.0
+    spent = float(stage.get("seconds", 0.0)) + running
     if status == "interrupted":
         # Whoever is killed cannot say how long it was at it; its last checkpoint can.
         spent = max(spent, float(checkpoint_meta(artifact.folder).get("seconds", 0.0)))

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from metapt_explore.escaping import csv_text
 from metapt_explore.pages import messages, shared
 from metapt_explore.reporting.side_by_side import SideBySide
 from metapt_explore.runs.find_lineage import lineage
@@ -83,7 +84,7 @@ def _show(found: Lineage) -> None:
         st.caption(f"{drawn:,} of {len(texts):,} were drawn; the first {min(MOST_TEXTS, len(texts))} are shown.")
         st.download_button(
             "Download all as CSV",
-            data=lambda: texts.to_csv(index=False).encode(),
+            data=lambda: csv_text(texts).encode(),
             file_name="texts.csv",
             mime="text/csv",
             key="lineage_download",

@@ -95,6 +95,7 @@ def _said(step: Step) -> str:
 
 
 def _here(workspace: Workspace) -> None:
+    shared.said_to_be_gone()
     name = st.session_state.get("study")
     if name:
         st.subheader(messages.plain(name))

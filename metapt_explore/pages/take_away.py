@@ -14,6 +14,7 @@ import streamlit as st
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError
+from metapt_explore.escaping import file_name
 from metapt_explore.pages import messages, shared
 from metapt_explore.runs.results import fewshot_entries
 from metapt_explore.runs.score_counts import SCORES
@@ -78,7 +79,7 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
         st.download_button(
             "Download (ZIP)",
             data=archive,
-            file_name=f"{name}-{method}{'' if task == UNTUNED else f'-{task}'}.zip".replace(" ", "-"),
+            file_name=file_name(f"{name}-{method}{'' if task == UNTUNED else f'-{task}'}.zip"),
             mime="application/zip",
             key="download_export",
             on_click="ignore",
@@ -112,7 +113,7 @@ def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], byt
         except subprocess.TimeoutExpired:
             raise UserError(f"It was not written within {PATIENCE} s; try the command in a terminal.") from None
         if done.returncode != 0:
-            raise OSError((done.stderr.strip().splitlines() or ["it said nothing"])[-1])
+            raise UserError((done.stderr.strip().splitlines() or ["it said nothing"])[-1])
         written = [file for file in sorted(folder.rglob("*")) if file.is_file()]
         files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in written}
     packed = io.BytesIO()
@@ -152,7 +153,12 @@ def _report(workspace: Workspace, name: str) -> None:
             "Download report.html", html, "report.html", "text/html", key="report_html", on_click="ignore"
         )
         right.download_button(
-            "Download all (ZIP)", archive, f"{name}-report.zip", "application/zip", key="report_zip", on_click="ignore"
+            "Download all (ZIP)",
+            archive,
+            file_name(f"{name}-report.zip"),
+            "application/zip",
+            key="report_zip",
+            on_click="ignore",
         )
     command = shlex.join(["metapt", "report", name, "--workspace", str(workspace.folder)])
     st.code(command, language="bash", wrap_lines=True)
@@ -167,13 +173,19 @@ def _study(workspace: Workspace, name: str) -> None:
     )
     with messages.guard():
         st.download_button(
-            "Download study.yaml", file.read_bytes(), f"{name}.yaml", "text/yaml", key="study_yaml", on_click="ignore"
+            "Download study.yaml",
+            file.read_bytes(),
+            file_name(f"{name}.yaml"),
+            "text/yaml",
+            key="study_yaml",
+            on_click="ignore",
         )
+    study, yaml = shlex.quote(name), shlex.quote(f"{name}.yaml")
     st.code(
-        f"metapt plan {name}.yaml          # what it will cost here\n"
-        f"metapt run {name}.yaml           # killed and run again, it goes on\n"
-        f"metapt results --study {name}\n"
-        f"metapt report {name} --record    # with the scores, without a text: to be published",
+        f"metapt plan {yaml}          # what it will cost here\n"
+        f"metapt run {yaml}           # killed and run again, it goes on\n"
+        f"metapt results --study {study}\n"
+        f"metapt report {study} --record    # with the scores, without a text: to be published",
         language="bash",
     )
     with st.expander("Look at it", key="study_text"), messages.guard():

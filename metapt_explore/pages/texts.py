@@ -52,7 +52,9 @@ def _whole() -> None:
     with messages.guard():
         workspace = shared.open_workspace()
         name = st.session_state.get("study")
-        if name:
+        if shared.said_to_be_gone():
+            st.divider()
+        elif name:
             with messages.guard():
                 _page(workspace, name)
             st.divider()

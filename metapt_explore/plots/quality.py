@@ -70,7 +70,7 @@ def quality_against_gain(
                         "size": 10,
                     },
                     name=plain(algorithm),
-                    legendgroup=algorithm,
+                    legendgroup=plain(algorithm),
                     showlegend=algorithm not in legend,
                     text=[plain(name, 50) for name in rows["clustering"]],
                     hovertemplate="%{text}: %{x:.3f}, gain %{y:.1f} points",

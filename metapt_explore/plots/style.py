@@ -10,6 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from metapt_explore import escaping
+
+#: Names and texts as plotly shows them, without markup.
+plain = escaping.plotly
+
 #: Okabe and Ito's palette without black, which a dark page swallows.
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -56,20 +61,6 @@ def see_through(color: str, alpha: float) -> str:
     """
     red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {alpha})"
-
-
-def plain(text: object, longest: int | None = None) -> str:
-    """Text that plotly shows as it is: no markup, no line breaks, cut where it is too long.
-
-    Example:
-        >>> plain("<b>good</b>  news", longest=8)
-        '&lt;b&gt;good&lt;…'
-    """
-    words = " ".join(str(text).split())
-    if longest is not None and len(words) > longest:
-        words = words[:longest] + "…"
-    # Plotly knows &lt; &gt; &amp; but not &quot;.
-    return html.escape(words, quote=False)
 
 
 def facets(

@@ -314,7 +314,7 @@ def _load_backbone(
         backbone.pooling = pooling
     backbone.on_notice = on_notice
     check_exact(backbone)
-    if device.startswith("cpu") and dtype == torch.bfloat16:
+    if device.startswith("cpu") and str(dtype) == "torch.bfloat16":
         _say_if_slow(backbone)
     return backbone
 

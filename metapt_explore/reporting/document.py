@@ -1,16 +1,30 @@
-"""A small document: headings, paragraphs, tables and figures, written as Markdown or as one HTML file."""
+"""A small document: headings, paragraphs, tables and figures, written as Markdown or as one HTML file.
+
+Sentences mark ``**bold**``, ``*italic*`` and `` `code` ``; every other letter is shown as it is. Names that others gave
+may hold asterisks and backticks: `quoted` puts stand-ins in their place before sentences are made, and both writers
+put them back, so that no sentence has to escape a name.
+"""
 
 from __future__ import annotations
 
 import base64
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from metapt_explore.escaping import markdown, markdown_code, markdown_line, one_line, printable
 from metapt_explore.runs.files import write_bytes
+
+#: Of Unicode's private use: stand for the letters that mark something in a sentence.
+STAND_INS = str.maketrans({"*": "\ue02a", "`": "\ue060"})
+LETTERS = str.maketrans({"\ue02a": "*", "\ue060": "`"})
+#: What a sentence marks, the longest mark first.
+MARKS = re.compile(r"\*\*(?P<strong>.+?)\*\*|\*(?P<em>.+?)\*|`(?P<code>.+?)`", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -96,37 +110,100 @@ class Document:
 
     def markdown(self) -> str:
         """The document in GitHub's Markdown."""
-        return "\n\n".join([f"# {self.title}", *map(_markdown, self.blocks)]) + "\n"
+        return "\n\n".join([_markdown(Heading(self.title, 1)), *map(_markdown, self.blocks)]) + "\n"
 
     def html(self) -> str:
         """The document as a page that stands alone: no script, no font and no picture from elsewhere."""
-        body = "\n".join([f"<h1>{html.escape(self.title)}</h1>", *map(_html, self.blocks)])
-        return PAGE.format(title=html.escape(self.title), style=STYLE, body=body)
+        body = "\n".join(map(_html, [Heading(self.title, 1), *self.blocks]))
+        return PAGE.format(title=html.escape(_plain(self.title)), style=STYLE, body=body)
+
+
+def quoted(value: Any) -> Any:
+    """The same text, list, dictionary or table with stand-ins for what would mark something in a sentence.
+
+    Example:
+        >>> unquoted(quoted({"*a*": ["`b`", 1]})["\ue02aa\ue02a"][0])
+        '`b`'
+    """
+    if isinstance(value, str):
+        return value.translate(STAND_INS)
+    if isinstance(value, dict):
+        return {quoted(key): quoted(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(quoted, value))
+    if isinstance(value, pd.DataFrame):
+        columns = {name: quoted(column) for name, column in value.items() if not _is_number(column)}
+        return value.assign(**columns)
+    if isinstance(value, pd.Series):
+        return value.map(quoted, na_action="ignore")
+    return value
+
+
+def _is_number(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(column))
+
+
+def unquoted(text: str) -> str:
+    """Text with its own letters again."""
+    return text.translate(LETTERS)
+
+
+def _spans(text: str) -> Iterator[tuple[str, str]]:
+    """Parts of a sentence in their order: what each is (``text``, ``strong``, ``em`` or ``code``), and its letters."""
+    end = 0
+    for found in MARKS.finditer(text):
+        yield "text", unquoted(text[end : found.start()])
+        yield str(found.lastgroup), unquoted(found.group(str(found.lastgroup)))
+        end = found.end()
+    yield "text", unquoted(text[end:])
+
+
+# ------------------------------------------------------------------------------------------ Markdown
 
 
 def _markdown(block: Block) -> str:
     match block:
         case Heading(text, level):
-            return f"{'#' * level} {text}"
+            return f"{'#' * level} {_markdown_line(text)}"
         case Paragraph(text, note):
-            return "> " + text.replace("\n", "\n> ") if note else text
+            return f"{'> ' if note else ''}{_markdown_line(text)}"
         case Bullets(items):
-            return "\n".join(f"- {item}" for item in items)
+            return "\n".join(f"- {_markdown_line(item)}" for item in items)
         case Table(rows, caption):
-            return _markdown_table(rows) + (f"\n\n{caption}" if caption else "")
+            return _markdown_table(rows) + (f"\n\n{_markdown_line(caption)}" if caption else "")
         case Figure(name, _, caption):
-            return f"![{name}](figures/{name}.svg)\n\n{caption}"
+            return f"![{name}](figures/{name}.svg)\n\n{_markdown_line(caption)}"
         case Code(text):
-            return f"```\n{text}\n```"
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+            return f"{fence}\n{printable(text)}\n{fence}"
 
 
 def _markdown_table(rows: pd.DataFrame) -> str:
     def line(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        return "| " + " | ".join(map(_markdown_line, cells)) + " |"
 
-    ruler = ["---", *["---:"] * (len(rows.columns) - 1)]
+    ruler = "| " + " | ".join(["---", *["---:"] * (len(rows.columns) - 1)]) + " |"
     body = [line([_cell(value) for value in row]) for row in rows.itertuples(index=False)]
-    return "\n".join([line([str(column) for column in rows.columns]), line(ruler), *body])
+    return "\n".join([line([str(column) for column in rows.columns]), ruler, *body])
+
+
+def _markdown_line(text: str) -> str:
+    """A sentence as a line of its own."""
+    marks = {"strong": "**", "em": "*"}
+    parts = []
+    for kind, said in _spans(text):
+        if kind == "code":
+            parts.append(markdown_code(said))
+        elif kind == "text":
+            parts.append(markdown(said))
+        else:
+            # Spaces inside the marks would keep them from being any.
+            inner = markdown(said).strip()
+            parts.append(f"{marks[kind]}{inner}{marks[kind]}" if inner else "")
+    return markdown_line("".join(parts))
+
+
+# ---------------------------------------------------------------------------------------------- HTML
 
 
 def _html(block: Block) -> str:
@@ -154,7 +231,7 @@ def _html(block: Block) -> str:
                 f"<figcaption>{_inline(caption)}</figcaption></figure>"
             )
         case Code(text):
-            return f"<pre>{html.escape(text)}</pre>"
+            return f"<pre>{html.escape(printable(text))}</pre>"
 
 
 def _cell(value: object) -> str:
@@ -162,14 +239,14 @@ def _cell(value: object) -> str:
 
 
 def _inline(text: str) -> str:
-    """Escapes everything, then marks bold, italic and code."""
-    marked = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html.escape(text))
-    marked = re.sub(r"\*(.+?)\*", r"<em>\1</em>", marked)
-    return re.sub(r"`(.+?)`", r"<code>\1</code>", marked)
+    """A sentence with its marks as tags and everything else escaped."""
+    parts = ((kind, html.escape(printable(said))) for kind, said in _spans(text))
+    return "".join(said if kind == "text" else f"<{kind}>{said}</{kind}>" for kind, said in parts)
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[*`\[\]]", "", text).replace("\n", " ")
+    """A sentence without its marks."""
+    return one_line("".join(said for _, said in _spans(text)))
 
 
 PAGE = """<!doctype html>

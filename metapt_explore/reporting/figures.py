@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from metapt_explore.escaping import one_line
 from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.plots.style import BLUE, GREY, VERMILION, method_colors
+from metapt_explore.reporting.document import unquoted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 UNIT = ["init_seed", "data_seed"]
+#: Letters of a name that are drawn: beside an axis or in a legend, and above a panel.
+LONGEST, LONGEST_TITLE = 36, 60
 SETTINGS: Any = {
     # Equal figures are equal files: no random ids, no date; text stays text.
     "svg.hashsalt": "metapt_explore",
     "svg.fonttype": "none",
+    # Names are no formulas: `$\\x{y}$` would be read as one, and fail.
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -60,7 +67,7 @@ def forest(panels: Mapping[str, Sequence[Difference]], unit: str = "points of ac
             if line.low == line.low:
                 axis.plot([100 * line.low, 100 * line.high], [place, place], color=color, linewidth=width)
             axis.plot(100 * line.mean, place, "o", color=color, markersize=size)
-        axis.set_yticks(range(len(lines)), [line.name for line in reversed(lines)])
+        axis.set_yticks(range(len(lines)), [_name(line.name) for line in reversed(lines)])
         for label, line in zip(axis.get_yticklabels(), reversed(lines), strict=True):
             label.set_fontweight("bold" if line.strong else "normal")
         axis.set_ylim(-0.6, rows - 0.4)
@@ -150,7 +157,7 @@ def paired_lines(results: pd.DataFrame, methods: Sequence[str]) -> str:
         if len(values) > 1:
             note = f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"
             axis.annotate(note, (place, values.max()), (0, 7), textcoords="offset points", ha="center")
-    axis.set_xticks(range(len(shown)), shown, rotation=20, ha="right")
+    axis.set_xticks(range(len(shown)), [_name(method) for method in shown], rotation=20, ha="right")
     axis.set_xlim(-0.5, len(shown) - 0.5)
     axis.margins(y=0.12)
     axis.set_ylabel(f"accuracy, %, mean over {tasks} tasks")
@@ -169,7 +176,7 @@ def _panels(
         grid = figure.subplots(rows, columns, squeeze=False, sharex="all" if same_x else False)
         axes = [axis for row in grid for axis in row]
         for axis, title in zip(axes, titles, strict=False):
-            axis.set_title(title)
+            axis.set_title(_name(title, LONGEST_TITLE))
     for unused in axes[len(titles) :]:
         unused.set_axis_off()
     return figure, axes[: len(titles)]
@@ -178,8 +185,9 @@ def _panels(
 def _legend(figure: Figure, methods: Sequence[str], colors: Mapping[str, str]) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=colors[method], marker="o", markersize=4, label=method) for method in methods]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False)
+    handles = [Line2D([], [], color=colors[method], marker="o", markersize=4) for method in methods]
+    names = [_name(method) for method in methods]
+    figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(handles)), frameon=False)
 
 
 def _label_left(axes: Sequence[Axes], text: str) -> None:
@@ -193,10 +201,22 @@ def _beside(points: int) -> list[float]:
     return [((index % 5) - 2) * 0.07 for index in range(points)]
 
 
+def _name(name: object, longest: int = LONGEST) -> str:
+    """A name as it stands in a figure: on one line, cut where it is too long."""
+    line = one_line(unquoted(str(name)))
+    return line if len(line) <= longest else f"{line[:longest]}…"
+
+
 def _svg(figure: Figure) -> str:
     import matplotlib as mpl
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     file = io.StringIO()
-    with mpl.rc_context(SETTINGS):
+    with mpl.rc_context(SETTINGS), warnings.catch_warnings():
+        # Text stays text in the file: its reader's fonts have what ours lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields, replace
 
 import pandas as pd
 
@@ -17,7 +18,7 @@ from metapt_explore.reporting.background_sections import (
     add_limits,
     add_made_with,
 )
-from metapt_explore.reporting.document import Document, Paragraph
+from metapt_explore.reporting.document import Document, Paragraph, quoted
 from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question, questions_of
@@ -37,6 +38,9 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
     Example:
         >>> make_report(record_of(Workspace("workspace"), "tour")).write(Path("report"))  # doctest: +SKIP
     """
+    as_recorded = record
+    # Whatever names hold, sentences and tables made of them mark nothing.
+    record = Record(**{part.name: quoted(getattr(record, part.name)) for part in fields(record)})
     document = Document(record.title or record.name)
     results = record.results
     if results.empty:
@@ -57,7 +61,7 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
     add_agreement(document, record)
     add_data(document, record)
     add_limits(document, record)
-    add_made_with(document, record)
+    add_made_with(document, replace(record, study=as_recorded.study))  # the study's file, letter by letter
     return document
 
 

@@ -338,7 +338,7 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
 
     folder.mkdir(parents=True, exist_ok=True)
     # When it began is a time of day; how long it took is none: clocks are set.
-    began, start = time.time(), time.monotonic()
+    start = time.monotonic()
     head: dict[str, Any] = {
         "id": stage.id,
         "kind": stage.kind,
@@ -348,7 +348,7 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
         "parents": stage.parents,
         "inputs": stage.inputs,
         "manifest": manifest,
-        "began": began,
+        "began": time.time(),
     }
     # Of an attempt that was killed the seconds up to its last checkpoint are known.
     spent = max(seconds_of(integrity.read_stage(folder)), seconds_of(checkpoint_meta(folder)))

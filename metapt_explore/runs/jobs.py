@@ -73,7 +73,7 @@ def own_state(workspace: Workspace, name: str) -> dict[str, Any]:
         ended = isinstance(latest, dict) and latest.get("status", "running") != "running"
         return latest if ended else {**found, "status": "stopped"}
     # A job that was just started needs some seconds before it takes the lock.
-    late = time.time() - float(found.get("began", 0.0)) > STARTS_WITHIN
+    late = not is_recent(found.get("began"), STARTS_WITHIN)
     if found["status"] == "starting" and not alive and late:
         return {**found, "status": "stopped"}
     return found
@@ -85,6 +85,14 @@ def missing_parts(workspace: Workspace, name: str) -> list[dict[str, str]]:
     told = state.get("failed") if state["status"] in ("incomplete", "failed") else None
     parts = [FailedPart(**part) for part in told] if isinstance(told, list) else []
     return [{"key": part.title, "reason": f"{part.reason}{part.waiting}"} for part in parts]
+
+
+def is_recent(when: Any, seconds: float) -> bool:
+    """Whether a time of day that another process wrote is at most so many seconds ago.
+
+    One that lies further in the future is not: the clock was set back since, and nobody knows how long ago it was.
+    """
+    return isinstance(when, int | float) and abs(time.time() - when) <= seconds
 
 
 def is_cancelling(workspace: Workspace, name: str) -> bool:
@@ -133,14 +141,14 @@ def working_on(
         # Left over from a process that was killed; a cancel of a job that is just starting counts.
         cancel.unlink(missing_ok=True)
     head = {**(asked or {}), "pid": os.getpid(), "began": time.time()}
-    last: dict[str, Any] = {"time": 0.0, "stage": ""}
+    last: dict[str, Any] = {"time": float("-inf"), "stage": ""}
 
     def write(state: State, status: str, **more: Any) -> None:
         write_json(folder / "job.json", {**head, "status": status, "updated": time.time(), **state.as_dict(), **more})
 
     def on_state(state: State) -> None:
-        if time.time() - last["time"] > WRITE_EVERY or state.stage != last["stage"]:
-            last["time"], last["stage"] = time.time(), state.stage
+        if time.monotonic() - last["time"] > WRITE_EVERY or state.stage != last["stage"]:
+            last["time"], last["stage"] = time.monotonic(), state.stage
             write(state, "running")
         listener(state)
 

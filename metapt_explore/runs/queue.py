@@ -215,10 +215,9 @@ def worker_alive(workspace: Workspace, number: int) -> bool:
         return True
     if not isinstance(told, dict):
         return False
-    since = time.time() - float(told.get("began", 0))
     # Until it holds its lock, a worker that was just started has nothing but this file. One that ends at once (a full
     # disk …) is not started again and again.
-    return since < (jobs.STARTS_WITHIN if "pid" not in told else BREATH)
+    return jobs.is_recent(told.get("began"), jobs.STARTS_WITHIN if "pid" not in told else BREATH)
 
 
 def _start_worker(workspace: Workspace, number: int, device: str | None) -> None:

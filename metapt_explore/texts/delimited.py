@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from typing import Any
 
+from metapt_explore.escaping import from_csv_rows
 from metapt_explore.texts.finding import Finding, NoTable, have
 from metapt_explore.texts.first_lines import find_start, hide_returns, long_fields, show_returns
 from metapt_explore.texts.header import Row, name_columns
@@ -51,7 +52,8 @@ def read_delimited(lines: list[str], expected: str, found: list[Finding]) -> tup
         found.append(Finding("error", "quotation marks", said, mend, tuple(broken)))
     (line, header, _), *rest = records
     whole = _even_rows(rest, len(header), start.separator, found)
-    names, rows = name_columns(header, [fields for _, fields in whole], (line,), found)
+    header, *cells = from_csv_rows([header, *(fields for _, fields in whole)])
+    names, rows = name_columns(header, cells, (line,), found)
     return (names, rows, tuple(line for line, _ in whole)), start.separator
 
 

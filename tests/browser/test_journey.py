@@ -298,3 +298,50 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
     found = [prediction.label for prediction in classifier.classify(rows["text"])]
     assert made["method"] == "MetaPT" and made["task"] == "mood"
     assert sum(a == b for a, b in zip(found, rows["label"], strict=True)) / len(rows) == pytest.approx(made["accuracy"])
+
+
+def test_hostile_names_and_addresses(tmp_path: Path, address: str) -> None:
+    """On no page a script of a name runs, or a link of one is there; an address shows its study, or says it is gone."""
+    from faults import hostile
+    from playwright.sync_api import expect, sync_playwright
+
+    workspace = hostile.study(tmp_path / "workspace", hostile.NAMES[5:] + hostile.NAMES[:5])
+    demo = workspace.study_config("demo")
+    workspace.save_study(demo.model_copy(update={"name": "other"}))
+    shutil.copy(workspace.study_folder("demo") / "index.json", workspace.study_folder("other") / "index.json")
+    live = "() => [...document.querySelectorAll('a[href*=evil], img[src*=evil], [data-testid=stException]')].length"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(60_000)
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+        last = {  # what a page draws at its end
+            "": "A score is one method",
+            "texts": "A new study on your texts",
+            "clusters": "With two finished clusterings",
+            "pretraining": "Row passes",
+            "fewshot": "Every score",
+            "compare": "Where the variance comes from",
+            "lens": "How alike are prompts?",
+            "take_away": "Look at it",
+        }
+        for name, text in last.items():
+            page.goto(f"{address}/{name}?study=demo")
+            expect(page.get_by_text(text).first).to_be_attached()
+            assert page.evaluate("window.hacked") is None and page.evaluate(live) == 0, name
+        assert not [url for url in requested if "evil" in url]
+
+        box = page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")
+        page.goto(f"{address}/fewshot?study=demo")
+        expect(page.get_by_text("Every score")).to_be_attached()
+        box.click()
+        page.get_by_role("option", name="other", exact=True).click()
+        page.wait_for_url("**/fewshot?study=other")
+        page.go_back()
+        page.wait_for_url("**/fewshot?study=demo")
+        expect(box).to_have_value("demo")
+        page.goto(f"{address}/compare?study=gone")
+        expect(page.get_by_text("There is no study 'gone' in this workspace")).to_be_visible()
+        expect(page.get_by_text("Any two methods")).to_have_count(0)
+        browser.close()

@@ -24,7 +24,7 @@ def test_markdown() -> None:
     lines = document().markdown().splitlines()
     assert lines[0] == "# A & B" and "## Part" in lines
     table = [line for line in lines if line.startswith("|")]
-    assert table == ["| method | mean |", "| --- | ---: |", "| PT \\| x | 70.1 |", "| <b>PPT</b> | – |"]
+    assert table == ["| method | mean |", "| --- | ---: |", "| PT \\| x | 70.1 |", "| &lt;b>PPT&lt;/b> | – |"]
     assert "![points](figures/points.svg)" in lines and "A picture" in lines
 
 

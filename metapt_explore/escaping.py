@@ -1,0 +1,198 @@
+"""Foreign text on its way out: what each place that shows it would take for markup, escaped; one function a place.
+
+Names, labels and texts come out of files that others wrote. Streamlit, plotly, Markdown and spreadsheets all read
+something in them that is not meant: bold letters, a link, a formula that runs. HTML has `html.escape`.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Cell = TypeVar("Cell")
+
+#: Control characters, lone surrogates, and signs that turn the direction of what follows: nothing that is read, and
+#: XML, terminals or UTF-8 break over them. Tab, line feed and carriage return stay.
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+#: What ends a line, to whichever reader.
+LINE_ENDS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029]+")
+#: Whatever Streamlit's Markdown, with its colours, icons and formulas, may take for markup.
+STREAMLIT = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
+#: Where Streamlit makes links of addresses whatever is escaped in them, and what keeps it from that: a word joiner,
+#: which nobody sees.
+ADDRESS = re.compile(r"https?:(?=//)|www(?=\.)|@(?=[\w-])", re.IGNORECASE)
+JOINER = "\u2060"
+#: What GitHub's Markdown takes for markup, and no more: these files are also read as they are.
+GITHUB = re.compile(
+    r"[\\`*\[$|~#]|(?<![a-z0-9])_|_(?![a-z0-9])|<(?=[A-Za-z/!?])|&(?=#?[A-Za-z0-9]+;)|:(?=//)|(?<=www)\.", re.IGNORECASE
+)
+ENTITIES = {"<": "&lt;", "&": "&amp;"}
+#: A cell that a spreadsheet takes for a formula, or one that `csv_cell` made of such a one; numbers are no formulas.
+FORMULA = re.compile("('*)[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+#: Stands in front of such a cell: spreadsheets then show the rest as text.
+GUARD = "'"
+
+
+def printable(text: object) -> str:
+    r"""Text without characters that nobody can read: each is shown as the sign for an unknown one.
+
+    Example:
+        >>> printable("a\x1b[31mb")
+        'a\ufffd[31mb'
+    """
+    return UNPRINTABLE.sub("\ufffd", str(text))
+
+
+def one_line(text: object) -> str:
+    r"""Printable text on one line, with runs of spaces as one.
+
+    Example:
+        >>> one_line(" two\n lines ")
+        'two lines'
+    """
+    return printable(" ".join(str(text).split()))
+
+
+def streamlit(text: object) -> str:
+    r"""Text for a box, a title or a label of Streamlit.
+
+    Example:
+        >>> print(streamlit(":red[$x$]"))
+        \:red\[\$x\$\]
+    """
+    escaped = STREAMLIT.sub(r"\\\1", ADDRESS.sub(rf"\g<0>{JOINER}", printable(text)))
+    return escaped.replace("\n", "  \n")
+
+
+def unescaped(text: str) -> str:
+    r"""Text for readers that know no markup, out of what was escaped for Streamlit.
+
+    Example:
+        >>> unescaped(streamlit("a_b http://c"))
+        'a_b http://c'
+    """
+    return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", text).replace(JOINER, "")
+
+
+def file_name(text: str) -> str:
+    """A name that a file can have on any machine.
+
+    Example:
+        >>> file_name("tour-a/b <c>.zip")
+        'tour-a-b-c-.zip'
+    """
+    return re.sub(r"[^\w.-]+", "-", one_line(text)).lstrip(".-") or "file"
+
+
+def markdown(text: object) -> str:
+    r"""Text for the middle of a line of a Markdown file, as GitHub and model hubs read it.
+
+    Example:
+        >>> print(markdown("a_b _c_ | <b>$5</b> p < 0.1"))
+        a_b \_c\_ \| &lt;b>\$5&lt;/b> p < 0.1
+    """
+
+    def escape(found: re.Match[str]) -> str:
+        return ENTITIES.get(found.group(), f"\\{found.group()}")
+
+    return GITHUB.sub(escape, printable(LINE_ENDS.sub(" ", str(text))))
+
+
+def markdown_line(line: str) -> str:
+    r"""A line of Markdown, escaped inside already, that must not begin a list, a quotation or a heading.
+
+    Example:
+        >>> print(markdown_line("1. of two"), markdown_line("- 3 points"), markdown_line("-3.1"))
+        1\. of two \- 3 points -3.1
+    """
+    return re.sub(r"^(\d*)([.)](?=\s|$)|[-+](?=[-+\s]|$)|>)", r"\1\\\2", line.strip())
+
+
+def markdown_code(text: object) -> str:
+    r"""Text in a Markdown file's typewriter letters, whatever it holds, in tables as well.
+
+    Example:
+        >>> print(markdown_code("x < y"), markdown_code("a`b|"))
+        `x < y` <code>a\`b\|</code>
+    """
+    line = one_line(text)
+    if line and not re.search(r"[`|\\]", line):
+        return f"`{line}`"
+    return f"<code>{markdown(line)}</code>"
+
+
+def plotly(text: object, longest: int | None = None) -> str:
+    """Text that plotly shows as it is, on one line; it reads a little HTML in names, titles and hover texts.
+
+    Args:
+        text: What to show.
+        longest: After so many letters it is cut.
+
+    Example:
+        >>> plotly("<b>good</b>  news", longest=8)
+        '&lt;b&gt;good&lt;…'
+    """
+    words = one_line(text)
+    if longest is not None and len(words) > longest:
+        words = words[:longest] + "…"
+    # Plotly knows &lt; &gt; &amp; but not &quot;.
+    return html.escape(words, quote=False)
+
+
+def csv_cell(value: Cell) -> Cell | str:
+    """A cell that no spreadsheet runs as a formula; numbers, also written ones, stay as they are.
+
+    Example:
+        >>> csv_cell("=1+1"), csv_cell("@user hello"), csv_cell("-0.5"), csv_cell(-0.5)
+        ("'=1+1", "'@user hello", '-0.5', -0.5)
+    """
+    if not isinstance(value, str) or not FORMULA.match(value) or NUMBER.fullmatch(value):
+        return value
+    return GUARD + value
+
+
+def from_csv_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Rows of a file as they were before `csv_cell`; a file in which a cell begins like a formula is not of ours.
+
+    Example:
+        >>> from_csv_rows([["text"], ["'=1+1"], ["'tis"]])
+        [['text'], ['=1+1'], ["'tis"]]
+        >>> from_csv_rows([["text"], ["'@home' is great"], ["@user no"]])
+        [['text'], ["'@home' is great"], ['@user no']]
+    """
+    guarded = False
+    for row in rows:
+        for cell in row:
+            found = FORMULA.match(cell)
+            if found and not found.group(1) and not NUMBER.fullmatch(cell):
+                return [list(row) for row in rows]
+            guarded = guarded or bool(found and found.group(1))
+    if not guarded:
+        return [list(row) for row in rows]
+    return [[cell[1:] if (m := FORMULA.match(cell)) and m.group(1) else cell for cell in row] for row in rows]
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    r"""A table as a CSV file that a spreadsheet shows and does not run.
+
+    Example:
+        >>> import pandas as pd
+        >>> csv_text(pd.DataFrame({"text": ["=1+1"], "score": [-0.5]}))
+        "text,score\r\n'=1+1,-0.5\r\n"
+    """
+    import pandas as pd
+
+    shown = table.copy()
+    for place in range(table.shape[1]):
+        column = table.iloc[:, place]
+        if not pd.api.types.is_numeric_dtype(column):
+            shown.isetitem(place, column.astype(object).map(csv_cell))
+    shown.columns = [csv_cell(column) for column in table.columns]
+    # With this end of lines a cell that holds either half of it is quoted: none begins a row of its own.
+    return str(shown.to_csv(index=False, lineterminator="\r\n"))
