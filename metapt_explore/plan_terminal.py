@@ -61,7 +61,7 @@ def plan_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool
             raise UserError(found.refused)
         if not as_json:
             print_findings(found, config, console)
-            say(console, "Loading the language model, and timing it …")
+            say(console, "Loading models, and timing them …")
         study = Study(config, opened, progress)
         cost = study.preview(found.texts, found.splits)
         cost.before_seconds = time.monotonic() - began - cost.spent

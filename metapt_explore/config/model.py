@@ -35,10 +35,13 @@ class ModelConfig(Strict):
         None,
         gt=0,
         le=100_000,
-        description="memory of one forward and backward pass; 1 on a CPU, 40 % of a GPU when absent",
+        description="memory of one forward and backward pass; when absent 1 on a CPU (5 % of a small machine's), "
+        "40 % of a GPU",
     )
     rows_per_pass: Count | None = Field(None, description="at most so many rows in a pass, whatever fits")
-    text_state_gib: float = Field(4.0, ge=0, le=100_000, description="memory for cached text states")
+    text_state_gib: float | None = Field(
+        None, ge=0, le=100_000, description="memory for cached text states; 4 (20 % of a small machine's) when absent"
+    )
     second_tier_gib: float = Field(
         8.0,
         ge=0,

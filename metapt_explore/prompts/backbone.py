@@ -19,7 +19,7 @@ from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.prompts.banks import Bank, Banks
 from metapt_explore.prompts.layout import Layout
-from metapt_explore.prompts.memory import PLAIN_FACTOR, SECOND_FACTOR, RowMemory, pass_budget
+from metapt_explore.prompts.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, pass_budget, text_state_bytes
 from metapt_explore.prompts.prototypes import Prototypes
 from metapt_explore.prompts.reader import Reader
 from metapt_explore.prompts.score_rows import over_rows
@@ -83,7 +83,7 @@ class Backbone(ABC):
         self.rows_limit: int | None = config.rows_per_pass
         self.on_notice: Callable[[str], None] = lambda message: None
         self.layout = self.layout_class(tokenizer, config, placement)
-        self._cache = make_cache(config.text_state_gib, config.second_tier_gib, self.device)
+        self._cache = make_cache(text_state_bytes(config.text_state_gib) / GIB, config.second_tier_gib, self.device)
 
     # -------------------------------------------------------------------- what a family has to say
 

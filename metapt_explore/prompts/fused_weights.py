@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor
 
 from metapt_explore.prompts.linear import FrozenLinear
+from metapt_explore.prompts.memory import machine_memory
 
 #: Models whose layer is: RMS norm, rotary attention with shared key heads, RMS norm, SiLU-gated MLP.
 FUSED_MODELS = ("llama", "mistral", "qwen2")
-#: Packed copies are made where they take less than this share of the memory that is free.
-PACK_SHARE = 0.25
+#: Packed copies are made where they take less than this share of the machine's memory.
+PACK_SHARE = 0.125
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def fused_layers(model: Any) -> list[LayerWeights]:
     dtype, device = base.norm.weight.dtype, base.norm.weight.device
     size = sum(p.numel() * p.element_size() for p in base.layers.parameters())
     copies = 3 if dtype == torch.float32 else 2
-    pack = device.type == "cpu" and copies * size < PACK_SHARE * psutil.virtual_memory().available
+    pack = device.type == "cpu" and copies * size < PACK_SHARE * machine_memory()
     layers = []
     for layer in base.layers:
         attention, mlp = layer.self_attn, layer.mlp

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 GIB = 2**30
 #: Default budget of a pass on a CPU: larger passes are no faster there.
 CPU_PASS_GIB = 1.0
+#: The same as a share of the machine's memory, for small ones.
+CPU_PASS_SHARE = 0.05
+#: Text states kept in memory by default.
+TEXT_STATE_GIB = 4.0
+#: The same as a share of the machine's memory, for small ones.
+TEXT_STATE_SHARE = 0.2
+#: Where Linux says how much memory a container may use.
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 #: Default budget of a pass on a GPU, as a share of its memory.
 GPU_PASS_SHARE = 0.4
 #: The model's own forward pass keeps about this many times what the hand-written one keeps.
@@ -101,13 +111,30 @@ def _inner(config: Any) -> int | None:
     return None
 
 
+def machine_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or its container's.
+
+    Not what is free at the moment: two runs on one machine must cut their passes alike.
+    """
+    total = int(psutil.virtual_memory().total)
+    try:
+        return min(total, int(CGROUP_LIMIT.read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # no such file, or "max"
+        return total
+
+
+def text_state_bytes(gib: float | None) -> float:
+    """Bytes for text states: what the config says, else a default for the machine."""
+    return min(TEXT_STATE_GIB * GIB, TEXT_STATE_SHARE * machine_memory()) if gib is None else gib * GIB
+
+
 def pass_budget(gib: float | None, device: torch.device) -> float:
     """Bytes of a pass: what the config says, else a default for the device."""
     if gib is not None:
         return gib * GIB
     if device.type == "cuda":
         return GPU_PASS_SHARE * torch.cuda.get_device_properties(device).total_memory
-    return CPU_PASS_GIB * GIB
+    return min(CPU_PASS_GIB * GIB, CPU_PASS_SHARE * machine_memory())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

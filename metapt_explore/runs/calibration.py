@@ -12,6 +12,7 @@ import torch
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
 from metapt_explore.prompts.backbone import SCORING_SHARE, Backbone
 from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.prompts.memory import text_state_bytes
 from metapt_explore.runs.cost import (
     TEXT_SHARE,
     UNKNOWN_TEST_ROWS,
@@ -31,6 +32,8 @@ from metapt_explore.texts.rows import TextInput
 REPEATS = 2
 #: Rows of a timed training pass, at most.
 MOST_ROWS = 64
+#: What training an encoder keeps for each of its weights: a gradient, two moments, and the best ones so far.
+TRAINED_COPIES = 4
 #: Texts that are embedded to time the sentence encoder.
 ENCODER_ROWS = 32
 #: Rows that are scored to time scoring.
@@ -65,13 +68,13 @@ def preview(
     works = count(study, tasks, tokens, backbone.placement, texts)
     if any(work.embedded for key, work in works.items() if key not in done):
         began = time.perf_counter()
-        embedded = encoder_speed(study.encoder, str(backbone.device))
+        embedded, _ = encoder_speed(study.encoder, str(backbone.device))
         speed = replace(speed, embedded=embedded, spent=speed.spent + time.perf_counter() - began)
     # States of texts that are only labelled are forgotten at once; baselines and probes keep none of their own.
     kept_nowhere = ("labels/", "views/", "baseline/")
     encoded = sum(work.encoded for key, work in works.items() if not key.startswith(kept_nowhere))
     memory = backbone.memory
-    states = min(study.model.text_state_gib * 2**30, encoded * memory.state_bytes_per_token)
+    states = min(text_state_bytes(study.model.text_state_gib), encoded * memory.state_bytes_per_token)
     reader = backbone.reader(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")
     # A bank keeps the template with the text, unless the prompt comes between them.
     longest = round(tokens) + (0 if backbone.keeps_states else len(reader.before) + len(reader.tail))
@@ -91,6 +94,30 @@ def preview(
     )
     cost.assumed_texts = assumed_texts(study, texts)
     return cost
+
+
+def preview_without_model(
+    study: StudyConfig, tasks: dict[str, TaskConfig], device: str, texts: TextCounts | None = None
+) -> Cost:
+    """Predicts what a study costs that never runs its language model, which then is not loaded.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        device: Where the sentence encoder runs.
+        texts: How many texts there are.
+    """
+    began = time.perf_counter()
+    works = count(study, tasks, texts=texts)
+    embedded, of_training = 0.0, 0.0
+    if any(work.embedded for work in works.values()):
+        embedded, of_weights = encoder_speed(study.encoder, device)
+        if any(baseline.kind == "setfit" for baseline in study.baselines):
+            of_training = TRAINED_COPIES * of_weights
+    base = memory_mib(torch.device(device))
+    speed = Speed(0.0, 0.0, 0.0, 0.0, 0.0, time.perf_counter() - began, base, embedded)
+    slack = HEAP_SLACK if device == "cpu" else 1.0
+    return predict(works, set(), speed, 0.0, slack * of_training, device, "float32")
 
 
 def _step_rows(study: StudyConfig) -> int:
@@ -181,8 +208,8 @@ def calibrate(
     return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)
 
 
-def encoder_speed(encoder: EncoderConfig, device: str) -> float:
-    """Seconds of a token through the sentence encoder, forward only."""
+def encoder_speed(encoder: EncoderConfig, device: str) -> tuple[float, float]:
+    """Seconds of a token through the sentence encoder, forward only; and MiB of its weights."""
     from metapt_explore.clusters.embed import load_encoder
 
     loaded = load_encoder(encoder, device)
@@ -194,7 +221,8 @@ def encoder_speed(encoder: EncoderConfig, device: str) -> float:
             start = time.perf_counter()
             loaded.pooled(rows).sum().item()
             seconds.append(time.perf_counter() - start)
-    return min(seconds[1:]) / sum(map(len, rows))
+    weights = sum(weight.nbytes for weight in loaded.model.parameters()) / MIB
+    return min(seconds[1:]) / sum(map(len, rows)), weights
 
 
 def _texts(backbone: Backbone, rows: int, tokens: int, pairs: bool) -> list[TextInput]:

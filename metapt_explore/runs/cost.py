@@ -63,6 +63,11 @@ class Work:
     encoded: int = 0
     embedded: int = 0
 
+    @property
+    def needs_model(self) -> bool:
+        """Whether any of it goes through the language model."""
+        return bool(self.trained or self.hessian or self.scored or self.encoded)
+
     def __add__(self, other: Work) -> Work:
         return Work(
             self.trained + other.trained,

@@ -23,7 +23,7 @@ from metapt_explore.runs.agreement_stage import agreement_recipe
 from metapt_explore.runs.artifact import Artifact
 from metapt_explore.runs.check import check_study
 from metapt_explore.runs.clustering_quality import clustering_quality
-from metapt_explore.runs.cost import Cost
+from metapt_explore.runs.cost import Cost, count
 from metapt_explore.runs.cut_texts import BEGINNING_ONLY, cut_shares
 from metapt_explore.runs.jobs import working_on
 from metapt_explore.runs.lens_stage import lens_recipe, prompts_to_see
@@ -190,10 +190,12 @@ class Study(StudyScores):
             texts: The pre-training texts; looked for in the workspace when absent.
             splits: The few-shot rows of tasks; likewise.
         """
-        from metapt_explore.runs.calibration import preview
+        from metapt_explore.runs.calibration import preview, preview_without_model
 
         texts = texts or data_stages.find_texts(self.config, self.tasks, self.workspace)
         counts = text_counts(texts, self.finished_splits() if splits is None else splits)
+        if not any(work.needs_model for work in count(self.config, self.tasks, None, self.placement, counts).values()):
+            return preview_without_model(self.config, self.tasks, self.model.device, counts)
         return preview(self.config, self.tasks, self.backbone, set(), text_tokens(self, texts), texts=counts)
 
     def run(self, init_seeds: Sequence[int] | None = None, until: Until = "all") -> pd.DataFrame:

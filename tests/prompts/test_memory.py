@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GPT2Config, LlamaConfig
 
-from metapt_explore.prompts.memory import CPU_PASS_GIB, GIB, RowMemory, is_out_of_memory, pass_budget
+from metapt_explore.prompts import memory
+from metapt_explore.prompts.memory import GIB, RowMemory, is_out_of_memory, pass_budget, text_state_bytes
 
 LLAMA = RowMemory.of(
     LlamaConfig(
@@ -69,9 +73,7 @@ def test_rows_grow_with_the_budget_and_shrink_with_length(
 
 
 def test_the_budget_of_a_pass() -> None:
-    """What the configuration says; a fixed size on a CPU, where larger passes are no faster."""
     assert pass_budget(0.25, torch.device("cpu")) == GIB / 4
-    assert pass_budget(None, torch.device("cpu")) == CPU_PASS_GIB * GIB
 
 
 @pytest.mark.parametrize(
@@ -88,3 +90,17 @@ def test_the_budget_of_a_pass() -> None:
 )
 def test_what_counts_as_memory_running_out(error: BaseException, expected: bool) -> None:
     assert is_out_of_memory(error) == expected
+
+
+def test_a_small_machine_gets_smaller_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An 8 GB laptop runs the tour; what the config says counts on any machine."""
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(memory, "CGROUP_LIMIT", tmp_path / "memory.max")
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(total=64 * GIB))
+    assert (pass_budget(None, cpu), text_state_bytes(None)) == (GIB, 4 * GIB)
+    # A container's limit counts as the machine's memory.
+    (tmp_path / "memory.max").write_text(f"{8 * GIB}\n", encoding="utf-8")
+    assert (pass_budget(None, cpu), text_state_bytes(None)) == pytest.approx((0.4 * GIB, 1.6 * GIB))
+    assert (pass_budget(2.0, cpu), text_state_bytes(3.0)) == (2 * GIB, 3 * GIB)
+    (tmp_path / "memory.max").write_text("max\n", encoding="utf-8")
+    assert memory.machine_memory() == 64 * GIB
