@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import TextIO
 
 import typer
 from rich import markup
@@ -49,9 +50,10 @@ def escape(text: object) -> str:
     return markup.escape(shown(text))
 
 
-def make_console() -> Console:
-    """A console that does not fold lines at 80 columns when written to a file."""
-    return Console(file=sys.stdout, emoji=False, width=None if sys.stdout.isatty() else 120)
+def make_console(stream: TextIO | None = None) -> Console:
+    """A console that does not fold lines at 80 columns when written to a file; standard output when absent."""
+    stream = stream or sys.stdout
+    return Console(file=stream, emoji=False, width=None if stream.isatty() else 120)
 
 
 def say(console: Console, line: str) -> None:

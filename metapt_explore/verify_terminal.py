@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from metapt_explore.console import make_console, say
+from metapt_explore.console import echo, escape, make_console, say
 from metapt_explore.errors import UserError
 from metapt_explore.runs.verify import Counts, Finding, verify
 from metapt_explore.runs.workspace import Workspace
@@ -38,7 +37,7 @@ def verify_in_terminal(workspace: Workspace, repair: bool, as_json: bool) -> boo
     if as_json:
         for place, finding in enumerate(findings):
             told = {"file": finding.where, "of": finding.of, "wrong": finding.what, "remedy": finding.remedy}
-            print(json.dumps({**told, "repaired": done.get(place)}, ensure_ascii=False))
+            echo(json.dumps({**told, "repaired": done.get(place)}, ensure_ascii=False))
         return not open_
     console = make_console()
     if findings:
@@ -63,7 +62,7 @@ def _look(workspace: Workspace, counts: Counts, with_bar: bool) -> list[Finding]
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Progress(*columns, console=make_console(sys.stderr), transient=True) as bars:
         bar = bars.add_task("artifacts", total=None)
         return list(verify(workspace, counts, lambda done, total: bars.update(bar, completed=done, total=total)))
 

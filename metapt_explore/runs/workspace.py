@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
 from metapt_explore.config import StudyConfig, TaskConfig, parse, read_yaml, to_yaml
+from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, nearest
 from metapt_explore.runs import study_files
 from metapt_explore.runs.artifact import Artifact, ArtifactWriter, Stage, making
@@ -268,7 +268,7 @@ class Workspace:
         if better is None and not file.exists():
             return config
         try:
-            stored = parse(StudyConfig, read_yaml(file) if better is None else yaml.safe_load(better), str(file))
+            stored = parse(StudyConfig, read_yaml(file) if better is None else parse_yaml(better.decode(), str(file)), str(file))
         except UserError:
             return config
         return stored if _only_more(config, stored) else config

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import tiny
 import torch
+from tampering import reseal
 
 from metapt_explore.baselines.linear import fit_on_dev
 from metapt_explore.baselines.linear_probe import mean_hidden_states
@@ -198,6 +199,7 @@ def test_test_labels_have_no_say(compared: Study, world: Path, tmp_path: Path) -
     test = rows["split"] == "test"
     rows.loc[test, "label"] = rows.loc[test, "label"].map({"negative": "positive", "positive": "negative"})
     rows.to_parquet(split.folder / "rows.parquet")
+    reseal(split.folder)
     scores = {"accuracy", "macro_f1", "test_loss", "start_accuracy", "start_loss"}
     for baseline in turned.config.baselines:
         before, after = compared.baseline(baseline.name, "mood"), turned.baseline(baseline.name, "mood")

@@ -10,6 +10,7 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from tampering import writer_in
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -23,7 +24,6 @@ from metapt_explore.pretraining.methods import make_learner
 from metapt_explore.prompts.causal import CausalBackbone
 from metapt_explore.prompts.gradients import Scorer
 from metapt_explore.prompts.models import load_backbone
-from metapt_explore.runs.artifact import ArtifactWriter
 
 LABELS = LabelsConfig(template="{text} Sentiment :", labels={"negative": "negative", "positive": "positive"})
 CONFIG = PretrainingConfig(steps=6, meta_batch_size=3, support_size=4, query_size=6, inner_lr=0.7, outer_lr=0.05)
@@ -240,7 +240,7 @@ def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBack
                 raise Cancelled
 
         learner = make_learner(setting)
-        return pretrain(learner, setting, start, backbone, TEXTS, reader, ArtifactWriter(folder), on_step)[0]
+        return pretrain(learner, setting, start, backbone, TEXTS, reader, writer_in(folder), on_step)[0]
 
     straight = run(tmp_path / "straight", None)
     calls = len(steps)
@@ -255,7 +255,7 @@ def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBack
         resumed = run(folder, None)
         assert steps[0] == reached > 0 or steps[0] == reached + 1, "it went on and did not begin again"
         assert all(torch.equal(straight[key], resumed[key]) for key in straight) and straight.keys() == resumed.keys()
-        a, b = ArtifactWriter(tmp_path / "straight").metrics, ArtifactWriter(folder).metrics
+        a, b = writer_in(tmp_path / "straight").metrics, writer_in(folder).metrics
         assert a.equals(b) and a["step"].nunique() == setting.steps
     assert not torch.equal(straight["prompt"], start)
 
@@ -270,7 +270,7 @@ def test_numbers_that_run_away_are_an_error_and_a_far_prompt_a_notice(backbone: 
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         learner = make_learner(setting)
-        pretrain(learner, setting, start, backbone, TEXTS, reader, ArtifactWriter(folder), lambda step: None)
+        pretrain(learner, setting, start, backbone, TEXTS, reader, writer_in(folder), lambda step: None)
 
     try:
         run(backbone.embedding[20:23].clone())
@@ -293,7 +293,7 @@ def test_training_lowers_the_loss(backbone: CausalBackbone, tmp_path: Path) -> N
     ]
     setting = setting_of("ppt", CONFIG.model_copy(update={"steps": 40}))
     reader = backbone.reader(LABELS, "test")
-    out = ArtifactWriter(tmp_path)
+    out = writer_in(tmp_path)
     start = backbone.embedding[20:23].clone()
     pretrain(make_learner(setting), setting, start, backbone, texts, reader, out, lambda step: None)
     losses = out.metrics["loss"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import tiny
 from rich.console import Console
+from tampering import reseal
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.reporting.notes import grounds_of, label_sentences, notes_of, one_task_sentences, unfinished
@@ -72,7 +73,7 @@ def test_what_is_missing_has_a_short_section_and_lines_in_the_terminal(finished:
     missing = [{"key": "fewshot/MetaPT/mood/0", "reason": "There is [no] memory."}]
     assert "What is missing" not in make_report(record).markdown()
     text = make_report(record, missing).markdown()
-    assert "## What is missing" in text and "- fewshot/MetaPT/mood/0: There is [no] memory." in text
+    assert "## What is missing" in text and "- fewshot/MetaPT/mood/0: There is \\[no] memory." in text
     empty = replace(record, results=record.results.iloc[:0])
     assert "fewshot/MetaPT/mood/0" in make_report(empty, missing).markdown()
     out = io.StringIO()
@@ -131,8 +132,10 @@ def test_a_study_on_one_file_of_k_rows_a_class_has_one_sample(world: Path, tmp_p
     summary = split.summary
     del summary["samples"]
     (split.folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    reseal(split.folder)
     assert split_samples(split) == facts
     (split.folder / "rows.parquet").unlink()
+    reseal(split.folder)
     assert split_samples(split) is None and said not in split_warnings(workspace, name)
     assert len(results_table(workspace, name)) == 10
 

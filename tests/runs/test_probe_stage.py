@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tiny
 import yaml
+from tampering import reseal
 from test_cli import call
 
 from metapt_explore.config import LabelsConfig, load_task
@@ -65,6 +66,7 @@ def test_a_training_row_that_is_a_test_row_is_left_out(world: Path, tmp_path: Pa
     leaked = rows.loc[rows["split"] == "train", "text"].iloc[0]
     rows.loc[rows.index[rows["split"] == "test"][0], "text"] = leaked.upper()
     rows.to_parquet(split.folder / "rows.parquet")
+    reseal(split.folder)
     found = training_rows(split, study.tasks["mood"], [1, 2])
     assert found.also_test == 1 and all(leaked not in texts for texts in found.texts.values())
     assert [len(texts) for texts in found.texts.values()] == [len(labels) for labels in found.labels.values()]
