@@ -9,6 +9,7 @@ import json
 import multiprocessing as mp
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -109,7 +110,14 @@ def _run(words: Sequence[str], counter: moments.Moments, count: Path | None = No
     os._exit(code if isinstance(code, int) else 1)
 
 
-def work(workspace: Path, roots: tuple[Path, ...], die_at: int | None, children_die_at: Sequence[int | None]) -> None:
+def work(
+    workspace: Path,
+    roots: tuple[Path, ...],
+    die_at: int | None = None,
+    children_die_at: Sequence[int | None] = (),
+    number: int = 0,
+    pretend: bool = False,
+) -> None:
     """A worker of the queue, killed at a moment, whose studies' processes are forked; ends when nothing is asked for.
 
     Args:
@@ -117,6 +125,8 @@ def work(workspace: Path, roots: tuple[Path, ...], die_at: int | None, children_
         roots: As `metapt` has them.
         die_at: The moment of its death.
         children_die_at: The moments of death of the processes that it starts, one after the other.
+        number: Which worker it is.
+        pretend: Whether its studies only pretend to compute (`pretend_to_compute`).
     """
     from metapt_explore.runs import worker
     from metapt_explore.runs.workspace import Workspace
@@ -132,13 +142,15 @@ def work(workspace: Path, roots: tuple[Path, ...], die_at: int | None, children_
         for stream in (1, 2):
             os.dup2(stdout.fileno(), stream)
         counter.count, counter.die_at = 0, dies
+        if pretend:
+            pretend_to_compute(workspace, Path(words[4]).parent.name)
         _only_one(workspace)
         _run(words[3:], counter)  # behind `python -m metapt_explore`
         raise AssertionError("unreachable")
 
     worker.subprocess = SimpleNamespace(Popen=popen, DEVNULL=None, STDOUT=None)  # type: ignore[assignment]
     worker.LOOK_EVERY = worker.LOOK_FOR_WORK = 0.02
-    worker.serve(Workspace(workspace), idle=0.0)
+    worker.serve(Workspace(workspace), number, idle=0.0)
 
 
 def _only_one(workspace: Path) -> None:
@@ -158,6 +170,50 @@ def _only_one(workspace: Path) -> None:
             return run(self, *arguments, **options)
 
     Study.run = alone  # type: ignore[method-assign]
+
+
+def pretend_to_compute(workspace: Path, name: str) -> None:
+    """Works on a study as `metapt run` does, and computes nothing twice; never returns.
+
+    It writes when each study was asked for into the file `order`, in the order in which they are begun.
+    """
+    from metapt_explore.errors import UserError
+    from metapt_explore.runs.files import read_json
+    from metapt_explore.runs.jobs import request_file, working_on
+    from metapt_explore.runs.workspace import Workspace
+
+    opened = Workspace(workspace)
+    computed = opened.study_folder(name) / "computed"
+    try:
+        with working_on(opened, name) as progress:
+            if not computed.exists():
+                request = read_json(request_file(opened, name))
+                with (workspace / "order").open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps([name, request["asked"]]) + "\n")
+                for step in range(20):
+                    progress.advance(step)
+                    time.sleep(0.001)
+                computed.touch(exist_ok=False)
+    except UserError:
+        os._exit(2)  # another process is at it
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def ask(workspace: Path, names: Sequence[str], threads: int) -> None:
+    """Asks for studies by several threads at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from pretended import study
+
+    from metapt_explore.runs import queue
+    from metapt_explore.runs.workspace import Workspace
+
+    os.environ["METAPT_WORKERS"] = "0"
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda name: queue.enqueue(Workspace(workspace), study(name)), names))
 
 
 class Forked:
