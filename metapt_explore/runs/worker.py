@@ -257,7 +257,7 @@ def _at_work(workspace: Workspace, name: str) -> bool:
 
 
 def _another_ended(state: Any) -> bool:
-    """Whether a job file that is not our process's tells of an end: `_start` wrote that it is starting, so it is new."""
+    """Whether a job file that is not of our process tells of an end; it is a new one, for `_start` wrote `starting`."""
     return isinstance(state, dict) and state.get("status") in jobs.ENDED
 
 

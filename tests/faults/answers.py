@@ -51,7 +51,7 @@ def _hash(file: Path) -> str:
 
 def _text_of(table: pd.DataFrame) -> str:
     """Every digit, in the table's order."""
-    return table.to_csv(index=False)
+    return str(table.to_csv(index=False))
 
 
 def different(found: dict[str, Any], right: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "runs")]
 
-import tally
+import tally  # noqa: E402
 
 _made = pytest.StashKey[Path]()
 

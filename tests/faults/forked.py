@@ -148,7 +148,7 @@ def work(
         _run(words[3:], counter)  # behind `python -m metapt_explore`
         raise AssertionError("unreachable")
 
-    worker.subprocess = SimpleNamespace(Popen=popen, DEVNULL=None, STDOUT=None)  # type: ignore[assignment]
+    worker.subprocess = SimpleNamespace(Popen=popen, DEVNULL=None, STDOUT=None)  # type: ignore
     worker.LOOK_EVERY = worker.LOOK_FOR_WORK = 0.02
     worker.serve(Workspace(workspace), number, idle=0.0)
 

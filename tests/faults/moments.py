@@ -106,5 +106,5 @@ def install(moments: Moments) -> None:
             moments.passed()
         return descriptor
 
-    io.open = builtins.open = opened  # type: ignore[assignment]
-    os.open = opened_low  # type: ignore[assignment]
+    io.open = builtins.open = opened
+    os.open = opened_low
