@@ -13,13 +13,15 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import moments
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext  # not there on Windows
 
 #: Loaded once, before any process is forked.
 LOADED = [

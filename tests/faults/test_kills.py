@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -116,6 +117,7 @@ def run_to_the_end(run: Run, right: Undisturbed, story: list[Any], kills: list[d
     assert_whole(run.workspace, NAME, right.answers, story)
     tried("kills, in the terminal", hit)
     tried("temporary files left behind", len(leftovers(run.workspace)))
+    shutil.rmtree(run.workspace.folder)  # a long run makes hundreds
     return hit
 
 
@@ -256,3 +258,4 @@ def test_killed_through_the_queue(undisturbed: Undisturbed, tmp_path: Path, shar
         tried("kills, through the queue", jobs_queue.kills)
         tried("jobs of the queue")
         wanted -= max(jobs_queue.kills, 1)
+        shutil.rmtree(tmp_path / str(number))
