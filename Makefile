@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 # Processes that run tests side by side: as many as there are cores.
 WORKERS ?= auto
 
+# `make soak` tries each property so many times as often as `make test` does.
+METAPT_SOAK ?= 20
+
 # Compiled modules are kept: tests start dozens of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup app test check docs ci
+.PHONY: setup app test soak check docs ci
 
 setup: $(VENV)/.setup-done
 
@@ -24,6 +27,10 @@ app: setup
 test: setup
 	$(BIN)/python -m pytest -p no:nbmake -n $(WORKERS) --dist worksteal
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks/
+
+# The fault harness for long: kills, damage, hostile input. Counts what it tried (docs/reliability.md).
+soak: setup
+	METAPT_SOAK=$(METAPT_SOAK) $(BIN)/python -m pytest -p no:nbmake -n $(WORKERS) --dist worksteal tests/faults
 
 check: setup
 	$(BIN)/ruff check .

@@ -75,7 +75,8 @@ def _work(workspace: Workspace, lock: FileLock, idle: float) -> None:
     while True:
         name = None
         try:
-            waiting = [name for name, request in queue.requests(workspace) if _is_free(request)]
+            with queue.queue_lock(workspace):  # or a request could be seen before one that was made earlier
+                waiting = [name for name, request in queue.requests(workspace) if _is_free(request)]
             name = next((name for name in waiting if put_off.get(name, 0.0) <= time.monotonic()), None)
             if name is not None:
                 supervise(workspace, name)
@@ -126,8 +127,8 @@ def supervise(workspace: Workspace, name: str) -> None:
         code, stopped = watched
         state = read_json(workspace.study_folder(name) / "job.json")
         ended = isinstance(state, dict) and "status" in state and jobs.ended_as_asked(state, request)
-        if not ended and not stopped and _at_work(workspace, name):
-            continue  # somebody else's process was quicker: ours waits until it has ended
+        if not ended and not stopped and (_at_work(workspace, name) or _another_ended(state)):
+            continue  # somebody else's process was quicker: ours begins when it has ended
         if not ended and not stopped and not has_room(workspace.folder / "queue"):
             # It could not even say why it ended. Nobody's fault, so it is no attempt that counts.
             log.info("%s: the disk is full; it goes on when there is room", name)
@@ -253,6 +254,11 @@ def _at_work(workspace: Workspace, name: str) -> bool:
             return False
         time.sleep(LOOK_EVERY / 2)
     return True
+
+
+def _another_ended(state: Any) -> bool:
+    """Whether a job file that is not of our process tells of an end; it is a new one, for `_start` wrote `starting`."""
+    return isinstance(state, dict) and state.get("status") in jobs.ENDED
 
 
 def _start(workspace: Workspace, name: str, request: dict[str, Any]) -> subprocess.Popen[bytes]:

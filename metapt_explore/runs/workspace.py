@@ -268,7 +268,9 @@ class Workspace:
         if better is None and not file.exists():
             return config
         try:
-            stored = parse(StudyConfig, read_yaml(file) if better is None else parse_yaml(better.decode(), str(file)), str(file))
+            stored = parse(
+                StudyConfig, read_yaml(file) if better is None else parse_yaml(better.decode(), str(file)), str(file)
+            )
         except UserError:
             return config
         return stored if _only_more(config, stored) else config

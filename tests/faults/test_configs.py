@@ -12,6 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from soak import examples
+from tally import tried
 from typer.testing import CliRunner
 
 from metapt_explore.cli import app
@@ -92,6 +93,7 @@ def one_sentence(error: UserError) -> None:
 @SETTINGS
 @given(file=files())
 def test_a_damaged_file_is_read_or_refused(file: tuple[bytes, bool], tmp_path: Path) -> None:
+    tried("inputs")
     content, is_task = file
     path = tmp_path / "f.yaml"
     path.write_bytes(content)
@@ -115,6 +117,7 @@ trees = st.recursive(
 @given(data=st.data())
 def test_a_tree_with_anything_in_any_place_is_read_or_refused(data: st.DataObject) -> None:
     """From Python and from pages there is no file in between."""
+    tried("inputs")
     tree = tiny.study_tree(Path("/w"))
     for _ in range(data.draw(st.integers(1, 3))):
         place: Any = tree
@@ -137,6 +140,7 @@ def test_a_tree_with_anything_in_any_place_is_read_or_refused(data: st.DataObjec
 @SETTINGS
 @given(text=st.text(max_size=60) | st.lists(st.sampled_from(NASTY), max_size=6).map(" ".join))
 def test_any_text_is_read_or_refused(text: str) -> None:
+    tried("inputs")
     try:
         parse_yaml(text, "f.yaml")
     except UserError as error:
@@ -151,6 +155,7 @@ def damaged() -> list[bytes]:
 
 @pytest.mark.parametrize("content", damaged(), ids=range(len(damaged())))
 def test_the_command_line_ends_in_a_sentence(content: bytes, tmp_path: Path) -> None:
+    tried("inputs")
     (tmp_path / "task.yaml").write_bytes(content)
     (tmp_path / "rows.csv").write_text("text,label\nsome text here,1\nother words there,0\n", encoding="utf-8")
     words = ["data", "check", str(tmp_path / "rows.csv"), "--task", str(tmp_path / "task.yaml")]

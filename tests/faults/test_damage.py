@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from soak import examples
+from tally import tried
 
 from metapt_explore.errors import UserError
 from metapt_explore.runs.accounts import method_accounts
@@ -119,6 +120,7 @@ def test_reading_a_damaged_workspace_gives_the_same_numbers_or_a_sentence(own: W
     for number, (file, damage) in enumerate(islice(cycle(every), number_of_cases)):
         path = own.folder / file
         content = path.read_bytes()
+        tried("damaged files")
         damage(path, random.Random(number))
         for name, read in ask.items():
             try:
@@ -136,6 +138,7 @@ def test_reading_a_damaged_workspace_gives_the_same_numbers_or_a_sentence(own: W
 
 @pytest.mark.parametrize("number", range(examples(30)))
 def test_a_damaged_workspace_that_is_run_again_gives_the_same_scores(own: Workspace, world: Path, number: int) -> None:
+    tried("damaged files")
     every = cases(own.folder)
     before = scores(results_table(own, "tiny"))
     listed = [entry["id"] for entry in own.index("tiny")]

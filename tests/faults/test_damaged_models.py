@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from soak import examples
+from tally import tried
 from transformers import T5EncoderModel
 
 from metapt_explore import setup_starter
@@ -123,6 +124,7 @@ places = st.floats(0, 1, exclude_max=True, allow_nan=False)
 def test_a_damaged_file_of_a_model(
     models: Path, tmp_path: Path, data: st.DataObject, kind: str, how: str, where: float
 ) -> None:
+    tried("inputs")
     folder = copy(models, kind, tmp_path / "damaged")
     name = data.draw(st.sampled_from(sorted(file.name for file in folder.iterdir())))
     damage(folder / name, how, where)
@@ -132,6 +134,7 @@ def test_a_damaged_file_of_a_model(
 @settings(few, max_examples=examples(40))
 @given(data=st.data(), kind=st.sampled_from((*KINDS, "gpt2", "bert")))
 def test_a_nasty_value_in_a_configuration(models: Path, tmp_path: Path, data: st.DataObject, kind: str) -> None:
+    tried("inputs")
     folder = copy(models, kind, tmp_path / "nasty")
     name = data.draw(st.sampled_from(("config.json", "config.json", "tokenizer_config.json", "tokenizer.json")))
     tree = json.loads((folder / name).read_text())
@@ -146,6 +149,7 @@ def test_a_nasty_value_in_a_configuration(models: Path, tmp_path: Path, data: st
 @given(data=st.data())
 def test_files_of_two_models(models: Path, tmp_path: Path, data: st.DataObject) -> None:
     """A file of one model in the folder of another; what loads is not made up in any part."""
+    tried("inputs")
     names = sorted(folder.name for folder in models.iterdir())
     one, two = data.draw(st.permutations(names))[:2]
     folder = copy(models, one, tmp_path / "mixed")
@@ -516,6 +520,7 @@ def test_a_prompt_longer_than_any_of_the_models_vectors(models: Path, tmp_path: 
 def test_a_damaged_file_of_a_prompt(
     models: Path, tmp_path: Path, data: st.DataObject, way: str, how: str, where: float
 ) -> None:
+    tried("inputs")
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     folder = exported(tmp_path / "out", models)
     name = data.draw(st.sampled_from(sorted(file.name for file in folder.iterdir())))

@@ -120,6 +120,7 @@ def is_a_sentence(said: str, path: Path) -> None:
 @settings(max_examples=examples(40), **QUIET)
 @given(seed=st.integers(0, 2**48))
 def test_a_damaged_table_is_read_or_refused(tmp_path: Path, kind: str, seed: int) -> None:
+    tried("inputs")
     dice = random.Random(seed)
     data = good(kind)
     path = tmp_path / f"table.{kind}"
@@ -130,6 +131,7 @@ def test_a_damaged_table_is_read_or_refused(tmp_path: Path, kind: str, seed: int
 @settings(max_examples=examples(40), **QUIET)
 @given(data=st.binary(max_size=300), kind=st.sampled_from(["csv", "tsv", "jsonl", "json", "parquet", "xlsx", "csv.gz"]))
 def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes, kind: str) -> None:
+    tried("inputs")
     path = tmp_path / f"table.{kind}"
     path.write_bytes(data)
     read_every_way(path)

@@ -22,6 +22,7 @@ from pages import handmade
 from pages.looking import PAGES, charts
 from soak import examples
 from streamlit.testing.v1 import AppTest
+from tally import tried
 
 from metapt_explore import setup_starter
 from metapt_explore.escaping import csv_text, from_csv_rows, markdown, markdown_line, one_line, printable
@@ -73,6 +74,7 @@ def tags(page: str) -> Tags:
 @given(hostile.names)
 @settings(max_examples=examples(200), **BOUNDED)
 def test_a_line_of_markdown_reads_as_the_name(name: str) -> None:
+    tried("inputs")
     parts = [part for part in tokens(f"- {markdown_line(markdown(name))}") if not part.block]
     assert {part.type for part in parts} <= {"text", "text_special", "inline"}
     said = "".join(part.content for part in parts)
@@ -92,6 +94,7 @@ def about(name: str) -> Document:
 @given(hostile.names)
 @settings(max_examples=examples(100), **BOUNDED)
 def test_a_document_has_the_marks_that_were_meant(name: str) -> None:
+    tried("inputs")
     plain, found = about("plain"), about(name)
     kinds = [Counter(part.type for part in tokens(document.markdown())) for document in (plain, found)]
     structure = [Counter({k: n for k, n in kind.items() if k.endswith("_open") or k in LIVE}) for kind in kinds]
@@ -104,6 +107,7 @@ def test_a_document_has_the_marks_that_were_meant(name: str) -> None:
 @given(hostile.names, hostile.names)
 @settings(max_examples=examples(2), **BOUNDED)
 def test_a_report(method: str, task: str) -> None:
+    tried("inputs")
     check_report([f"{method} {task}", method, task])
 
 
@@ -139,6 +143,7 @@ def check_report(given: list[str]) -> None:
 @given(hostile.names, hostile.names, hostile.names)
 @settings(max_examples=examples(60), **BOUNDED)
 def test_a_model_card(method: str, label: str, task: str) -> None:
+    tried("inputs")
     made = {"study": "s", "method": method, "task": task, "data_seed": 1, "init_seed": 0, "artifact": "fewshot-1"}
     facts = PromptFacts(
         model={"name": "google/flan-t5-base"}, model_hash="0" * 64, family="encoder_decoder", placement="encoder",
@@ -156,6 +161,7 @@ def test_a_model_card(method: str, label: str, task: str) -> None:
 @given(hostile.names, hostile.names)
 @settings(max_examples=examples(100), **BOUNDED)
 def test_no_cell_of_a_csv_runs_and_all_come_back(first: str, second: str) -> None:
+    tried("inputs")
     table = pd.DataFrame({first: [first, second, "=1+1"], "score": [-0.5, 1.0, None], "n": [-1, 2, 3]})
     rows = list(csv.reader(io.StringIO(csv_text(table), newline="")))
     for cell in [cell for row in rows for cell in row]:
@@ -213,6 +219,7 @@ def test_pages(page: str, start: int, tmp_path: Path, monkeypatch: pytest.Monkey
 @given(hostile.names)
 @settings(max_examples=examples(1), **BOUNDED)
 def test_pages_of_any_name(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    tried("inputs")
     workspace = hostile.study(tmp_path_factory.mktemp("any"), [name])
     with pytest.MonkeyPatch.context() as monkeypatch:
         for page in PAGES:

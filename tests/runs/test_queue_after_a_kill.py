@@ -10,10 +10,12 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import tiny
+from filelock import FileLock, Timeout
 from pretended import PRETEND, orphan, starts, status, study
 from waiting import LIMIT, wait
 
@@ -118,6 +120,45 @@ def test_somebody_elses_run_is_waited_for_and_never_killed(
     assert other.wait(LIMIT) == 0
     watch.join()
     assert starts(workspace, "one") == 2 and status(workspace, "one") == "done" and not queue.requests(workspace)
+
+
+#: Gives up because another process is at the study, which then ends before the worker looks.
+TOO_LATE = """
+import subprocess, sys
+subprocess.run([sys.executable, "-c", sys.argv[3], *sys.argv[1:3], "quick"], check=True)
+raise SystemExit(2)
+"""
+
+
+def test_somebody_elses_run_that_ends_as_ours_gives_up_is_no_failure(
+    workspace: Workspace, no_workers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def command(workspace: Workspace, name: str, request: dict[str, Any]) -> list[str]:
+        how = [TOO_LATE, str(workspace.folder), name, PRETEND]
+        return [sys.executable, "-c", *(how if not starts(workspace, name) else [PRETEND, *how[1:3], "quick"])]
+
+    monkeypatch.setattr(worker, "command", command)
+    queue.enqueue(workspace, study("one"))
+    worker.supervise(workspace, "one")
+    assert status(workspace, "one") == "done" and starts(workspace, "one") == 2
+    assert "error" not in jobs.job_state(workspace, "one") and not queue.requests(workspace)
+
+
+def test_a_worker_looks_for_work_while_nobody_can_ask(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it could see a request and not the one that was made just before it."""
+    looked: list[bool] = []
+
+    def requests(workspace: Workspace) -> list[tuple[str, dict[str, Any]]]:
+        try:
+            with FileLock(workspace.folder / "queue" / ".lock", timeout=0):
+                looked.append(False)
+        except Timeout:
+            looked.append(True)
+        return []
+
+    monkeypatch.setattr(queue, "requests", requests)
+    worker.serve(workspace, idle=0.0)
+    assert looked and all(looked)
 
 
 def test_a_request_that_is_taken_back_while_somebody_else_runs_the_study(
