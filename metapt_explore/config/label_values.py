@@ -32,7 +32,7 @@ def value_key(value: str) -> str:
     return value.rstrip("0").rstrip(".") if _DECIMAL.fullmatch(value) else value
 
 
-def class_of_values(labels: Mapping[str, Label], found: Iterable[str]) -> dict[str, str]:
+def class_of_values(labels: Mapping[str, Label], found: Iterable[object]) -> dict[str, str]:
     """The class of each value of the data; values of no class are left out.
 
     A value that is written as in the task is of that class. One that is written otherwise (1.0 for 1) is of the class
@@ -40,7 +40,7 @@ def class_of_values(labels: Mapping[str, Label], found: Iterable[str]) -> dict[s
 
     Args:
         labels: The classes of a task, by name.
-        found: Values of the label column.
+        found: Values of the label column. Rows without a label (None, and NaN in a table) are passed over.
 
     Example:
         >>> from metapt_explore.config import LabelsConfig
@@ -48,7 +48,7 @@ def class_of_values(labels: Mapping[str, Label], found: Iterable[str]) -> dict[s
         >>> class_of_values(labels.labels, ["0", "1.0", "2"])
         {'0': 'bad', '1.0': 'good'}
     """
-    values = sorted(set(found))
+    values = sorted({value for value in found if isinstance(value, str)})
     exact = {label.value: name for name, label in labels.items()}
     alike: dict[str, list[str]] = {}
     for name, label in labels.items():

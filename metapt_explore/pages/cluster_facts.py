@@ -114,7 +114,7 @@ def about(workspace: Workspace, study: str, view: View) -> None:
     tasks = workspace.artifact(entry["id"]) if entry and not view.edits else None
     usable: dict[str, Any] | None = None
     left_out: dict[int, str] = {}
-    if tasks is not None and tasks.status == "done":
+    if tasks is not None and shared.finished(tasks):
         with messages.guard(tasks.folder):
             left_out, usable = _left_out(tasks, view.points), tasks.summary
     rows = []

@@ -56,7 +56,7 @@ def _page(workspace: Workspace, name: str) -> None:
         cluster_facts.quality(artifact.summary, before, edited_from or "", bool(view and view.edits))
         for entry in shared.entries(workspace, name, "stability", clustering=chosen):
             stability = workspace.artifact(entry["id"])
-            if stability.status == "done":
+            if shared.finished(stability):
                 with messages.guard(stability.folder):
                     cluster_facts.stability(stability.summary, artifact.summary["clusters"])
     if view:

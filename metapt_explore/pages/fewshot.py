@@ -33,7 +33,7 @@ def _page(workspace: Workspace, name: str) -> None:
     _scores(workspace, name)
     for entry in shared.entries(workspace, name, "probe"):
         artifact = workspace.artifact(entry["id"])
-        if artifact.status == "done":
+        if shared.finished(artifact):
             with messages.guard(artifact.folder):
                 _probe(artifact)
 

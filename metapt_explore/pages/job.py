@@ -51,7 +51,7 @@ def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: l
         shared.ask(workspace, config, until, init_seeds)
         state["study"] = config.name
         # None where it only grew: then nothing of it is gone.
-        before = None if old in (None, file.read_bytes()) else where_kept(file.parent, old)
+        before = None if old is None or old == file.read_bytes() else where_kept(file.parent, old)
         if before is not None:
             left_out = f"Not in {named}, so no longer part of the study: {', '.join(gone)}. " if gone else ""
             note = (

@@ -23,7 +23,7 @@ def _page(workspace: Workspace, name: str) -> None:
     entry = next(iter(shared.entries(workspace, name, "lens")), None)
     artifact = workspace.artifact(entry["id"]) if entry else None
     _offer(workspace, name, artifact)
-    if artifact is not None and artifact.status == "done":
+    if artifact is not None and shared.finished(artifact):
         with messages.guard(artifact.folder):
             _vectors(drawing.table(artifact, "vectors"), [m.name for m in shared.study_config(workspace, name).methods])
             _alike(drawing.table(artifact, "likeness"))

@@ -103,7 +103,7 @@ def _agreements(workspace: Workspace, name: str) -> None:
     """Whether the gradients of tasks point the same way, where somebody asked."""
     for entry in shared.entries(workspace, name, "agreement"):
         artifact = workspace.artifact(entry["id"])
-        if artifact.status != "done":
+        if not shared.finished(artifact):
             continue
         with messages.guard(artifact.folder):
             at = f"the prompt of {entry['method']}" if entry.get("method") else "the start that all methods share"
@@ -264,7 +264,7 @@ def _done(workspace: Workspace, name: str, kind: str, method: MethodConfig) -> A
     """What the method's clustering became, where it is done."""
     entry = next(iter(shared.entries(workspace, name, kind, clustering=method.clustering)), None)
     artifact = workspace.artifact(entry["id"]) if entry else None
-    return artifact if artifact is not None and artifact.status == "done" else None
+    return artifact if artifact is not None and shared.finished(artifact) else None
 
 
 shared.show_page("Pre-training", _page)

@@ -261,6 +261,13 @@ def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any)
     ]
 
 
+def finished(artifact: Artifact) -> bool:
+    """Whether an artifact is done; a damaged one is named, with what to do, and never left out in silence."""
+    with messages.guard():
+        return artifact.finished
+    return False
+
+
 def first_prompt_missing(workspace: Workspace, name: str) -> None:
     """Says that there is no prompt yet, or that there will be none."""
     if study_config(workspace, name).methods:

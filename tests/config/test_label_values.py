@@ -42,6 +42,8 @@ def labels(*values: Any) -> LabelsConfig:
 )
 def test_a_value_is_found_however_it_is_written(values: Any, found: list[str], classes: dict[str, str]) -> None:
     assert class_of_values(labels(*values).labels, found) == classes
+    # A table has None or NaN where a row has no label.
+    assert class_of_values(labels(*values).labels, [None, *found, float("nan")]) == classes
 
 
 def test_what_matches_nothing_is_named() -> None:

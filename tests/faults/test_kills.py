@@ -123,7 +123,7 @@ def run_to_the_end(run: Run, right: Undisturbed, story: list[Any], kills: list[d
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_killed_at_any_file_change(undisturbed: Undisturbed, tmp_path: Path, share: int) -> None:
-    """Before and after each change, and half-way through each write; all of them in a long run."""
+    """Before and after each change, and half-way through each write; no moment twice, so that a long run tries all."""
     moments = list(range(1, undisturbed.moments + 1))
     random.Random(0).shuffle(moments)
     moments = moments[share::SHARES]

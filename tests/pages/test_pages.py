@@ -86,7 +86,13 @@ def test_a_study_file_is_started_by_its_path(
     show: Open, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until: asked.append(study.name) or True)
+
+    def start(workspace: Workspace, study: StudyConfig, until: str) -> bool:
+        asked.append(study.name)
+        workspace.save_study(study)
+        return True
+
+    monkeypatch.setattr(queue, "enqueue", start)
     at = show(tmp_path, "start")
     at.text_input(key="study_path").set_value(str(world / "tiny.yaml"))
     at.button(key="start_study").click().run()

@@ -94,7 +94,8 @@ def test_damage_is_laid_at_the_right_door(show: Open, of_clusters: Study, kind: 
     (made.folder / f"{kind}.parquet").write_bytes(b"PAR1")
     at = show(of_clusters.workspace.folder, page)
     told = said(at, "error")
-    assert not at.exception and f"Delete the folder {made.folder}" in told
+    assert not at.exception and f"{made.folder / f'{kind}.parquet'}" in told
+    assert "sets aside what is damaged" in told and "Delete the folder" not in told
     assert of_clusters.prompt("MetaPT").id not in told
     assert charts(at), "what is whole is still shown"
 
@@ -107,7 +108,8 @@ def test_damaged_labels_are_not_the_texts(show: Open, world: Path, tmp_path: Pat
     (labels.folder / "labels.parquet").write_bytes(b"PAR1")
     at = show(tmp_path, "clusters")
     told = said(at, "error")
-    assert not at.exception and f"Delete the folder {labels.folder}" in told and study.texts().id not in told
+    assert not at.exception and f"{labels.folder / 'labels.parquet'}" in told and study.texts().id not in told
+    assert "sets aside what is damaged" in told and "Delete the folder" not in told
     assert any("text" in frame.value for frame in at.dataframe), "the texts are shown without their labels"
 
 
