@@ -104,7 +104,9 @@ def test_a_study_file_is_started_by_its_path(
     Workspace(tmp_path).save_study(config.model_copy(update={"methods": [*config.methods, more]}))
     at.text_input(key="study_path").set_value(str(world / "tiny.yaml"))
     at.button(key="start_study").click().run()
-    assert "no longer part of the study: PT from labels. The study as it was is" in said(at, "info")
+    kept = Workspace(tmp_path).study_folder("tiny") / "study.before-1.yaml"
+    assert "no longer part of the study: PT from labels. The study as it was, " in said(at, "info")
+    assert f" is {kept};" in said(at, "info") and "PT from labels" in kept.read_text(encoding="utf-8")
     at.text_input(key="study_path").set_value("nowhere.yaml")
     at.button(key="start_study").click().run()
     assert "no longer part" not in said(at, "info")
