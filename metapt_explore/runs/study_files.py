@@ -15,7 +15,7 @@ from typing import Any
 from metapt_explore.runs.files import read_json, write_bytes, write_json
 
 #: Files of a study that are kept a second time.
-KEPT = ("study.yaml", "index.json", "tasks.json")
+KEPT = ("study.yaml", "index.json", "tasks.json", "cut_texts.json")
 #: What a study was before it became another one, beside its ``study.yaml``: ``study.before-1.yaml`` and so on.
 BEFORE = "study.before-{}.yaml"
 

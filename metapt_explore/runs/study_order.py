@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError
 from metapt_explore.runs.files import read_json
+from metapt_explore.runs.integrity import DamagedFile
 from metapt_explore.runs.workspace import Workspace
 
 
@@ -79,10 +79,17 @@ def place(listed: Sequence[Any]) -> Callable[[Any], tuple[int, float, str]]:
 
 
 def study_order(workspace: Workspace, study: str) -> StudyOrder:
-    """Reads the order of a study; of one whose file is lost or damaged nothing is known."""
-    with suppress(UserError):
+    """Reads the order of a study; of one that the workspace does not have nothing is known.
+
+    Raises:
+        DamagedFile: Where the study's file is damaged: in another order the table would be another one.
+    """
+    try:
         return order_of(workspace.study_config(study), read_json(workspace.study_folder(study) / "tasks.json"))
-    return StudyOrder()
+    except DamagedFile:
+        raise
+    except UserError:
+        return StudyOrder()
 
 
 def order_of(config: StudyConfig, tasks: Any = None) -> StudyOrder:

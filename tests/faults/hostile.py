@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pages import handmade
 
 from metapt_explore.config import StudyConfig
+from metapt_explore.config.names import HIDDEN, LONGEST_NAME
 from metapt_explore.runs.files import read_json, write_json, write_table
 from metapt_explore.runs.workspace import Workspace
 
@@ -68,14 +69,21 @@ def renamed(value: Any, to: dict[str, str]) -> Any:
     return to.get(value, value) if isinstance(value, str) else value
 
 
+def _named(given: str) -> str:
+    """The name as the settings take it: without control characters, nor blanks at its ends."""
+    return HIDDEN.sub(" ", given).strip()[:LONGEST_NAME].strip() or "blank"
+
+
 def study(folder: Path, given: Sequence[str]) -> Workspace:
     """The study written by hand, with these names (as many as there are) in place of its own, everywhere."""
     workspace = handmade.write(folder)
     _look_at_prompts(workspace)
     own = [*handmade.METHODS, "kmeans", "trec", "0: phone", "1: book", "phone", "book", "positive", "negative", "good"]
     to = {name: given[place % len(given)] for place, name in enumerate(own)}
+    # What the settings refuse in a name cannot come so far.
+    to |= {name: _named(to[name]) for name in (*handmade.METHODS, "kmeans")}
     if len(given) < 4:  # methods must be told apart
-        to |= {name: f"{given[0]} {place}" for place, name in enumerate(handmade.METHODS)}
+        to |= {name: f"{_named(given[0])[:60]} {place}" for place, name in enumerate(handmade.METHODS)}
     config = workspace.study_config(handmade.NAME).model_dump(mode="json", exclude_none=True)
     config = renamed(config, {name: to[name] for name in (*handmade.METHODS, "kmeans")})
     config["title"], index = given[0], read_json(workspace.study_folder(handmade.NAME) / "index.json")

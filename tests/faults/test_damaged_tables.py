@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from faults.soak import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from soak import examples
+from tally import tried
 
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.datacheck.check import check_file

@@ -16,6 +16,7 @@ from metapt_explore.reporting.report import make_report
 from metapt_explore.runs.cut_texts import FILE, cut_shares, read_cut_texts
 from metapt_explore.runs.record import Record, record_of
 from metapt_explore.runs.study import Study
+from metapt_explore.runs.study_files import copy_of
 from metapt_explore.runs.workspace import Workspace
 from metapt_explore.texts.rows import as_inputs
 
@@ -98,10 +99,14 @@ def test_report_and_record_name_it(world: Path, tmp_path: Path) -> None:
     assert "reads 9 tokens of a text (`model.max_text_tokens`)" in written
     assert f"{100 * shares[0].share:.1f} % of the pre-training texts" in written
     assert f"{100 * shares[1].share:.1f} % of mood" in written
-    # Of another limit the file says nothing, damaged neither.
+    # Of another limit the file says nothing, damaged neither; but there is a copy of it.
     assert read_cut_texts(study.workspace, of(world, 8)) == []
+    file = study.workspace.study_folder(config.name) / FILE
+    file.write_text("{", encoding="utf-8")
+    assert read_cut_texts(study.workspace, config) == shares
+    copy_of(file).unlink()
     for damage in ("[]", "{", '{"model": 1}', json.dumps({"model": {}, "shares": [1]})):
-        (study.workspace.study_folder(config.name) / FILE).write_text(damage, encoding="utf-8")
+        file.write_text(damage, encoding="utf-8")
         assert read_cut_texts(study.workspace, config) == []
 
 
