@@ -59,14 +59,17 @@ def show_jobs(workspace: Workspace, as_json: bool, wait: bool) -> bool:
         shown = Table(title=escape(str(workspace.folder)))
         for column in ("study", "status", "progress", "time left", "now"):
             shown.add_column(column)
+        full = say_full(workspace.folder)
         for row in table.to_dict(orient="records"):
             left = "" if pd.isna(row["seconds_left"]) else say_time(row["seconds_left"])
             told = row["status"] in ("failed", "incomplete", "running")
             now = row["error"] or row["stage"] if told else ""
+            if full and row["status"] in jobs.AT_IT:
+                now = "the disk is full, see below"
             status = f"waits, number {row['position']:.0f}" if row["status"] == "queued" else row["status"]
             shown.add_row(escape(row["study"]), status, f"{row['fraction']:.0%}", left, escape(now))
         make_console().print(shown)
-        if full := say_full(workspace.folder):
+        if full:
             say(make_console(), full)
     bad = set(table.loc[table["status"].isin(["failed", "incomplete"]), "study"])
     return not waited_for & bad

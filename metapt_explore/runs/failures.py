@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -46,7 +47,9 @@ class FailedPart:
     @property
     def sentence(self) -> str:
         """The reason, with the part's name in front where it does not name it itself."""
-        return self.reason if self.title.lower() in self.reason.lower() else f"{self.title}: {self.reason}"
+        named = re.search(r"'.+'", self.title)
+        known = named[0] in self.reason if named else self.title.lower() in self.reason.lower()
+        return self.reason if known else f"{self.title}: {self.reason}"
 
     @property
     def waiting(self) -> str:

@@ -16,7 +16,7 @@ import hostile
 import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from markdown_it import MarkdownIt
 from pages import handmade
 from pages.looking import PAGES, charts
@@ -162,6 +162,7 @@ def test_a_model_card(method: str, label: str, task: str) -> None:
 @settings(max_examples=examples(100), **BOUNDED)
 def test_no_cell_of_a_csv_runs_and_all_come_back(first: str, second: str) -> None:
     tried("inputs")
+    assume(first not in ("score", "n"))  # the other columns
     table = pd.DataFrame({first: [first, second, "=1+1"], "score": [-0.5, 1.0, None], "n": [-1, 2, 3]})
     rows = list(csv.reader(io.StringIO(csv_text(table), newline="")))
     for cell in [cell for row in rows for cell in row]:
