@@ -72,12 +72,12 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
             study.check_settings()
         except UserError as error:
             refused = str(error)
-        # A run without needs of the rest: what its stages say is what the real run would say.
+        # Stages behave as in a run: what they say here is what the run would say.
         study.failures = failures = Failures(aside.study_folder(config.name))
         for name in study.tasks:
             for shots in (None, *config.evaluation.more_shots):
                 failures.attempt(f"split/{name}", partial(study.split, name, shots))
-        texts = failures.attempt("texts", study.texts) if _needs_texts(config) else None
+        texts = failures.attempt("texts", study.texts)
         if texts is not None:
             _look_at_tasks(study, failures)
             for clustering in config.clusterings:
@@ -88,10 +88,6 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
         study.notice_cut_texts(cut)
         parts = say_failed(part.as_dict() for part in failures.parts)
         yield Findings(refused, parts, list(study.progress.state.notices), texts, study.finished_splits(), cut)
-
-
-def _needs_texts(config: StudyConfig) -> bool:
-    return config.pretrains or bool(config.clusterings)
 
 
 def _look_at_tasks(study: Study, failures: Failures) -> None:

@@ -35,6 +35,10 @@ def test_nothing_is_found_in_a_study_that_runs(world: Path, tmp_path: Path) -> N
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"texts": {"file": "/no/texts.csv"}}, "texts.csv"),
     ({"texts": {"columns": {"text": "review"}}}, "no column 'review'"),
+    (
+        {"texts": {"file": "/no/texts.csv"}, "clusterings": [], "methods": [{"name": "PT", "kind": "pt"}]},
+        "texts.csv",
+    ),
     ({"auxiliary_tasks": {"labels": {"angry": "bad", "happy": "good"}}}, "no label of the texts"),
     ({"auxiliary_tasks": {"min_size": 10_000}}, "min_size"),
     ({"evaluation": {"shots": 500}}, "shots"),
@@ -47,7 +51,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "sentence"), WRONG, ids=[said or "test_rows" for _, said in WRONG])
+@pytest.mark.parametrize(
+    ("changes", "sentence"), WRONG, ids=[f"{said or 'test_rows'}-{n}" for n, (_, said) in enumerate(WRONG)]
+)
 def test_what_would_fail_is_found_as_the_run_finds_it(
     world: Path, tmp_path: Path, changes: dict[str, Any], sentence: str
 ) -> None:
