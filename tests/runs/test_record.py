@@ -131,7 +131,8 @@ def test_watches_within_one_another() -> None:
     found = subprocess.run([sys.executable, "-c", WATCHES], capture_output=True, text=True, check=True).stdout
     (outer, inner), (both, same) = (map(float, line.split()) for line in found.splitlines())
     assert outer >= inner + 60
-    assert both == same > 120
+    # Two readings of one process, a moment apart: the system may have given it a page in between.
+    assert both > 120 and same > 120 and abs(both - same) < 8
 
 
 def test_a_model_on_the_cpu_beside_an_idle_gpu_takes_host_memory(monkeypatch: pytest.MonkeyPatch) -> None:
