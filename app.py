@@ -4,6 +4,6 @@ It reads the workspace folder ``$METAPT_WORKSPACE``, else ``./workspace``, and l
 (``.streamlit/config.toml``). An installed package opens the same pages with ``metapt app``.
 """
 
-from metapt_explore.frame import show
+from metapt_explore.dashboard.frame import show
 
 show()

@@ -2,7 +2,7 @@
 
     python benchmarks/encoder_decoder.py > encoder_decoder.jsonl
 
-The opponent is PEFT's prompt tuning with the prompt in front of the encoder only (`num_transformer_submodules=1`,
+The peft_reference is PEFT's prompt tuning with the prompt in front of the encoder only (`num_transformer_submodules=1`,
 its quicker layout), same weights, rows and dtype. Weights are random: speed does not depend on what they say.
 """
 
@@ -23,12 +23,12 @@ from torch import Tensor
 
 from metapt_explore.bench.measure import alternating, median_ratio, peak_mib
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
-from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.encoder_decoder import EncoderDecoderBackbone
-from metapt_explore.prompts.gradients import Batch, Scorer
-from metapt_explore.prompts.models import load_backbone
-from metapt_explore.prompts.text_state import pad_rows
-from metapt_explore.runs.manifest import manifest
+from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.encoder_decoder import EncoderDecoderBackbone
+from metapt_explore.models.gradients import Batch, PromptObjective
+from metapt_explore.models.kv_cache.text import pad_rows
+from metapt_explore.models.load import load_backbone
+from metapt_explore.storage.manifest import manifest
 
 LABELS = LabelsConfig.model_validate({"template": "{text} It was", "labels": {"bad": "bad", "good": "good"}})
 VOCABULARY = 32_128
@@ -84,7 +84,7 @@ def write_model(folder: Path) -> None:
     T5ForConditionalGeneration(config).save_pretrained(folder)
 
 
-class PeftOpponent:
+class PeftReference:
     """The same weights under PEFT prompt tuning."""
 
     def __init__(self, folder: Path, backbone: Backbone, prompt: Tensor, words: tuple[int, ...]) -> None:
@@ -115,7 +115,7 @@ def run_case(folder: Path, case: Case, dtype: str, device: str, repeats: int) ->
     )
     backbone = load_backbone(config, case.placement)
     assert isinstance(backbone, EncoderDecoderBackbone)
-    reader = backbone.reader(LABELS, "benchmark")
+    pattern = backbone.pattern(LABELS, "benchmark")
     generator = torch.Generator().manual_seed(0)
     lengths = torch.linspace(case.shortest, case.longest, case.rows).round().int().tolist()
     texts = [
@@ -123,19 +123,19 @@ def run_case(folder: Path, case: Case, dtype: str, device: str, repeats: int) ->
         for length in lengths
     ]
     prompt = backbone.embedding[200 : 200 + case.prompt_tokens].float()
-    opponent = PeftOpponent(folder, backbone, prompt, reader.words)
+    peft_reference = PeftReference(folder, backbone, prompt, pattern.words)
     # Theirs always reads the whole row in the encoder, with its own prompt in front.
-    padded = pad_rows([row for row, _ in backbone.layout.rows(texts, reader)], backbone.device)
+    padded = pad_rows([row for row, _ in backbone.layout.rows(texts, pattern)], backbone.device)
     labels = torch.arange(case.rows, device=backbone.device) % 2
     start = torch.tensor(backbone.decoder_start, device=backbone.device).expand(case.rows, -1)
-    scorer = Scorer(backbone, backbone.bank(texts, reader), reader)
+    objective = PromptObjective(backbone, backbone.bank(texts, pattern), pattern)
     batch = Batch(range(case.rows), [0] * case.rows, labels.tolist())
 
     def ours() -> object:
-        return scorer.losses_and_gradients(prompt[None], batch)
+        return objective.losses_and_gradients(prompt[None], batch)
 
     def theirs() -> object:
-        return opponent.step(padded.token_ids, padded.mask(), start, labels)
+        return peft_reference.step(padded.token_ids, padded.mask(), start, labels)
 
     mine, other = alternating(ours, theirs, repeats, backbone.device)
     return {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore.bench.run import as_line, run_bench, second_order_cost
-from metapt_explore.runs.manifest import manifest
+from metapt_explore.storage.manifest import manifest
 
 
 def main() -> None:
@@ -24,7 +24,9 @@ def main() -> None:
     parser.add_argument("--dtype", action="append", choices=["float32", "bfloat16"])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--full-head-only", action="store_true", help="leave the opponent with logits_to_keep=1 out")
+    parser.add_argument(
+        "--full-head-only", action="store_true", help="leave the peft_reference with logits_to_keep=1 out"
+    )
     parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
     arguments.results.parent.mkdir(parents=True, exist_ok=True)

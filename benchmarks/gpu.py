@@ -26,7 +26,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from metapt_explore.bench.cases import CASES, LABELS, Bench
 from metapt_explore.bench.measure import alternating
 from metapt_explore.bench.run import as_line, run_bench
-from metapt_explore.runs.manifest import manifest
+from metapt_explore.storage.manifest import manifest
 
 #: SmolLM2-135M, as its config.json has it.
 SHAPE: dict[str, Any] = {

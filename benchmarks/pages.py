@@ -30,12 +30,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from metapt_explore.runs import example_study
-from metapt_explore.runs.artifact import write_stage
-from metapt_explore.runs.files import read_json, write_bytes, write_json, write_table
-from metapt_explore.runs.integrity import FILES
-from metapt_explore.runs.manifest import manifest
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.storage.artifact import write_stage
+from metapt_explore.storage.files import read_json, write_bytes, write_json, write_table
+from metapt_explore.storage.integrity import FILES
+from metapt_explore.storage.manifest import manifest
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study import example as example_study
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["", "texts", "clusters", "pretraining", "fewshot", "compare", "lens", "take_away"]

@@ -14,12 +14,12 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 def table(file: Path) -> str:
-    """One row a case; the opponent's two heads side by side where both were measured."""
+    """One row a case; the peft_reference's two heads side by side where both were measured."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     cases: dict[str, dict[str, dict[str, Any]]] = {}
     for record in lines:
         if "ratio" in record:
-            cases.setdefault(record["case"], {})[record["opponent"]] = record
+            cases.setdefault(record["case"], {})[record["peft_reference"]] = record
     both = any(len(heads) == 2 for heads in cases.values())
     head = ["case", "against (a)", *(["against (b)"] if both else []), "target", "ceiling"]
     head += ["ours, rows/s", "PEFT (a), rows/s", "of peak", "target", "MiB", "PEFT (a), MiB"]

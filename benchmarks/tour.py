@@ -22,20 +22,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metapt_explore.bench.opponent import PeftOpponent
+from metapt_explore.bench.peft_reference import PeftReference
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.fewshot.tuning import choose
-from metapt_explore.pretraining.learner import Setting
+from metapt_explore.models.causal import CausalLayout
+from metapt_explore.models.from_pretrained import load_settings, load_tokenizer
+from metapt_explore.models.load import model_folder, resolve_device, resolve_dtype
+from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import CLIP_NORM
-from metapt_explore.pretraining.methods import make_learner
-from metapt_explore.prompts.causal import CausalLayout
-from metapt_explore.prompts.loading import load_settings, load_tokenizer
-from metapt_explore.prompts.models import model_folder, resolve_device, resolve_dtype
-from metapt_explore.prompts.reader import Reader
-from metapt_explore.prompts.starts import start_prompt
-from metapt_explore.runs.manifest import manifest
-from metapt_explore.runs.study import Study
+from metapt_explore.pretraining.registry import make_learner
+from metapt_explore.prompts.init import start_prompt
+from metapt_explore.storage.manifest import manifest
+from metapt_explore.study.study import Study
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 SCORING_ROWS = 64
 
@@ -51,18 +51,18 @@ class PlainLoops:
         width = load_settings(folder, config.model.name).hidden_size
         # PEFT puts the prompt in front of the text.
         self.layout = CausalLayout(self.tokenizer, config.model, "prefix")
-        reader = self.layout.reader(config.auxiliary_tasks, "study")
-        self.peft = PeftOpponent(
+        pattern = self.layout.pattern(config.auxiliary_tasks, "study")
+        self.peft = PeftReference(
             folder,
             resolve_dtype(config.model.dtype, device),
             torch.device(device),
             torch.zeros(config.prompt.length, width),
-            torch.tensor(reader.words),
+            torch.tensor(pattern.words),
             full_head=True,
         )
         self.embedding = self.peft.model.get_base_model().get_input_embeddings().weight
 
-    def scores(self, rows: Sequence[list[int]], reader: Reader, prompt: Tensor | None = None) -> Tensor:
+    def scores(self, rows: Sequence[list[int]], pattern: PatternVerbalizer, prompt: Tensor | None = None) -> Tensor:
         """Logits of the label words at each row's last token, from a batch padded on the right."""
         lengths = torch.tensor([len(row) for row in rows])
         ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
@@ -76,14 +76,14 @@ class PlainLoops:
         else:
             logits = torch.func.functional_call(model, {self.peft.name: prompt}, (), inputs).logits
         read = logits[torch.arange(len(rows)), self.config.prompt.length + lengths - 1]
-        return read[:, torch.tensor(reader.words)].float()
+        return read[:, torch.tensor(pattern.words)].float()
 
-    def tokens(self, texts: Sequence[str], reader: Reader) -> list[list[int]]:
+    def tokens(self, texts: Sequence[str], pattern: PatternVerbalizer) -> list[list[int]]:
         """Text and template of each row, prompt apart."""
         cut = self.tokenizer(
             list(texts), add_special_tokens=False, truncation=True, max_length=self.config.model.max_text_tokens
         )["input_ids"]
-        return [[*reader.before, *ids, *reader.tail] for ids in cut]
+        return [[*pattern.before, *ids, *pattern.tail] for ids in cut]
 
     def pretrain(self, name: str) -> Tensor:
         """One method's prompt."""
@@ -96,16 +96,16 @@ class PlainLoops:
         groups: dict[int, dict[str, list[int]]] = {}
         for (task, label), rows in study.auxiliary_tasks(method.clustering).table("tasks").groupby(["task", "label"]):
             groups.setdefault(int(task), {})[str(label)] = list(map(int, rows["row"]))
-        setting = Setting(groups, config.pretraining, method, config.seed, 0)
+        setting = PretrainingTask(groups, config.pretraining, method, config.seed, 0)
         learner = make_learner(setting)
-        reader = self.layout.reader(config.auxiliary_tasks, "study")
+        pattern = self.layout.pattern(config.auxiliary_tasks, "study")
         texts = list(frame["text"])
         prompt = torch.nn.Parameter(start.clone())
         optimiser = torch.optim.Adam([prompt], lr=config.pretraining.outer_lr)
 
         def loss(leaf: Tensor, rows: list[int], labels: list[int]) -> Tensor:
-            tokens = self.tokens([texts[row] for row in rows], reader)
-            return F.cross_entropy(self.scores(tokens, reader, leaf), torch.tensor(labels))
+            tokens = self.tokens([texts[row] for row in rows], pattern)
+            return F.cross_entropy(self.scores(tokens, pattern, leaf), torch.tensor(labels))
 
         for step in range(setting.steps):
             episode = learner.draw(step)
@@ -131,19 +131,19 @@ class PlainLoops:
     def fewshot(self, task: str, start: Tensor) -> Iterator[dict[str, Any]]:
         """Few-shot runs of one prompt on one task, one data seed and rate after another."""
         evaluation = self.config.evaluation
-        reader = self.layout.reader(self.study.tasks[task], task)
+        pattern = self.layout.pattern(self.study.tasks[task], task)
         table = self.study.split(task).table("rows")
         classes = {name: index for index, name in enumerate(self.study.tasks[task].labels)}
 
         def part(split: str, seed: int | None) -> tuple[list[list[int]], list[int]]:
             chosen = table[(table["split"] == split) & ((table["data_seed"] == seed) if seed is not None else True)]
-            return self.tokens(list(chosen["text"]), reader), [classes[label] for label in chosen["label"]]
+            return self.tokens(list(chosen["text"]), pattern), [classes[label] for label in chosen["label"]]
 
         @torch.no_grad()
         def read(prompt: Tensor, rows: list[list[int]], labels: list[int]) -> dict[str, float]:
             self.peft.set_prompt(prompt)
             parts = [rows[i : i + SCORING_ROWS] for i in range(0, len(rows), SCORING_ROWS)]
-            return measure(torch.cat([self.scores(some, reader) for some in parts]), labels)
+            return measure(torch.cat([self.scores(some, pattern) for some in parts]), labels)
 
         test = part("test", None)
         begin = read(start, *test)
@@ -161,7 +161,7 @@ class PlainLoops:
                     if step == evaluation.steps:
                         break
                     picked = np.random.default_rng((seed, step)).permutation(len(rows))[: evaluation.batch_size]
-                    scores = self.scores([rows[i] for i in picked], reader, prompt)
+                    scores = self.scores([rows[i] for i in picked], pattern, prompt)
                     value = F.cross_entropy(scores, torch.tensor([labels[i] for i in picked]))
                     (prompt.grad,) = torch.autograd.grad(value, prompt)
                     torch.nn.utils.clip_grad_norm_([prompt], CLIP_NORM)

@@ -11,9 +11,9 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from metapt_explore.cli import app
+from metapt_explore.cli.main import app
 from metapt_explore.config import Label, StudyConfig, TaskConfig
-from metapt_explore.config.start import StartConfig
+from metapt_explore.config.init import StartConfig
 
 #: Keys that are required of what is validated, and need not be written: shorter forms stand for them.
 SHORT_FORMS = {(Label, "value"): "the class's name", (StartConfig, "kind"): "by the other keys"}

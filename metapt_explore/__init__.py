@@ -15,15 +15,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from metapt_explore.cli.run import run, show_progress
     from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
     from metapt_explore.errors import UserError
-    from metapt_explore.run_terminal import run, show_progress
-    from metapt_explore.runs.find_lineage import lineage
-    from metapt_explore.runs.lineage import Lineage
-    from metapt_explore.runs.queue import cancel, enqueue, jobs_table
-    from metapt_explore.runs.results import caution, curves_table, results_table, summary_table
-    from metapt_explore.runs.study import Study
-    from metapt_explore.runs.workspace import Workspace
+    from metapt_explore.jobs.queue import cancel, enqueue, jobs_table
+    from metapt_explore.results.find_lineage import lineage
+    from metapt_explore.results.lineage import Lineage
+    from metapt_explore.results.tables import caution, curves_table, results_table, summary_table
+    from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.study import Study
 
 __version__ = "0.1.0"
 
@@ -37,19 +37,19 @@ _HOMES = {
     "load_study": "config",
     "load_task": "config",
     "UserError": "errors",
-    "run": "run_terminal",
-    "show_progress": "run_terminal",
-    "caution": "runs.results",
-    "Study": "runs.study",
-    "Workspace": "runs.workspace",
-    "Lineage": "runs.lineage",
-    "lineage": "runs.find_lineage",
-    "enqueue": "runs.queue",
-    "cancel": "runs.queue",
-    "jobs_table": "runs.queue",
-    "results_table": "runs.results",
-    "curves_table": "runs.results",
-    "summary_table": "runs.results",
+    "run": "cli.run",
+    "show_progress": "cli.run",
+    "caution": "results.tables",
+    "Study": "study.study",
+    "Workspace": "storage.workspace",
+    "Lineage": "results.lineage",
+    "lineage": "results.find_lineage",
+    "enqueue": "jobs.queue",
+    "cancel": "jobs.queue",
+    "jobs_table": "jobs.queue",
+    "results_table": "results.tables",
+    "curves_table": "results.tables",
+    "summary_table": "results.tables",
     "plots": "plots",
 }
 

@@ -1,5 +1,5 @@
 """`python -m metapt_explore` is `metapt`."""
 
-from metapt_explore.cli import main
+from metapt_explore.cli.main import main
 
 main()

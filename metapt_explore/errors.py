@@ -42,7 +42,7 @@ class TimeIsUp(Cancelled):
     """The time that the work was given is over; what was computed so far has been kept."""
 
 
-def nearest(name: str, valid: Iterable[object]) -> str:
+def did_you_mean(name: str, valid: Iterable[object]) -> str:
     """Says which valid name was probably meant.
 
     Args:
@@ -53,7 +53,7 @@ def nearest(name: str, valid: Iterable[object]) -> str:
         A sentence such as ``Did you mean 'kmeans'? Valid: hdbscan, kmeans.``
 
     Example:
-        >>> nearest("kmean", ["kmeans", "hdbscan"])
+        >>> did_you_mean("kmean", ["kmeans", "hdbscan"])
         "Did you mean 'kmeans'? Valid: hdbscan, kmeans."
     """
     names = sorted(str(candidate) for candidate in valid)

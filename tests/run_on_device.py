@@ -18,9 +18,9 @@ import torch
 from other_device import NAME, other_device
 
 from metapt_explore.config import StudyConfig, parse
-from metapt_explore.handover.classify import Classifier
-from metapt_explore.handover.export import Chosen, export_prompt
-from metapt_explore.runs.study import Study
+from metapt_explore.export.classify import Classifier
+from metapt_explore.export.export import Chosen, export_prompt
+from metapt_explore.study.study import Study
 
 SMALL = {"data_seeds": [1], "steps": 2, "curve_steps": [0, 2], "test_rows": 12}
 META = {"kind": "metapt", "clustering": "kmeans"}

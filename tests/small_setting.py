@@ -8,10 +8,10 @@ from typing import Any
 import tiny
 import torch
 
-from metapt_explore.baselines.setting import Setting
+from metapt_explore.baselines.inputs import BaselineInputs
 from metapt_explore.config import StudyConfig, TaskConfig, load_task, parse
 from metapt_explore.fewshot.scoring import Split
-from metapt_explore.prompts.models import load_backbone
+from metapt_explore.models.load import load_backbone
 
 
 def split(offset: int, rows: int) -> Split:
@@ -23,14 +23,14 @@ def split(offset: int, rows: int) -> Split:
     return Split(texts, [row % 2 for row in range(rows)])
 
 
-def setting_of(world: Path, kind: str, model: Path | None = None, **options: Any) -> Setting:
+def setting_of(world: Path, kind: str, model: Path | None = None, **options: Any) -> BaselineInputs:
     changes = {"model": {"name": str(model)}} if model else {}
     tree = tiny.study_tree(world, baselines=[{"name": "b", "kind": kind, **options}], **changes)
     study = parse(StudyConfig, tree, "test")
     task: TaskConfig = load_task(world / "mood.yaml")
     backbone = load_backbone(study.model) if kind != "setfit" else None
     train, dev = {s: split(s, 8) for s in (1, 2)}, {s: split(s + 100, 8) for s in (1, 2)}
-    return Setting(
+    return BaselineInputs(
         study,
         task,
         study.baseline("b").options_in(study.evaluation),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metapt_explore.runs import integrity
-from metapt_explore.runs.artifact import ArtifactWriter, write_stage
-from metapt_explore.runs.files import read_json
+from metapt_explore.storage import integrity
+from metapt_explore.storage.artifact import ArtifactWriter, write_stage
+from metapt_explore.storage.files import read_json
 
 
 def reseal(folder: Path) -> None:

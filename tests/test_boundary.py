@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from metapt_explore.boundary import end_well
+from metapt_explore.cli.boundary import end_well
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +53,7 @@ def test_an_end_is_one_sentence(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("metapt_explore.boundary._nobody_reads", lambda: None)
+    monkeypatch.setattr("metapt_explore.cli.boundary._nobody_reads", lambda: None)
     assert end_well(ending(error)) == code
     told = capfd.readouterr().err
     assert re.search(said, told) and "Traceback" not in told
@@ -99,11 +99,11 @@ def test_ctrl_c_is_a_sentence(world: Path, tmp_path: Path) -> None:
     """A study waits in a queue that nobody works on, and the command waits for it."""
     assert metapt("run", str(world / "tiny.yaml"), "--queue", "-w", str(tmp_path)).wait(300) == 0
     code = (
-        "import sys, metapt_explore.jobs_terminal as jobs\n"
+        "import sys, metapt_explore.cli.jobs as jobs\n"
         "def tell(seconds): print('waiting', flush=True); real(30)\n"
         "real, jobs.time.sleep = jobs.time.sleep, tell\n"
         f"sys.argv = ['metapt', 'jobs', '--wait', '-w', {str(tmp_path)!r}]\n"
-        "from metapt_explore.cli import main\nmain()"
+        "from metapt_explore.cli.main import main\nmain()"
     )
     waiting = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,

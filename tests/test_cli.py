@@ -12,10 +12,10 @@ import pytest
 import tiny
 import yaml
 
-from metapt_explore.cli import main
-from metapt_explore.runs.results import results_table
-from metapt_explore.runs.workspace import Workspace
-from metapt_explore.setup_starter import required_packages
+from metapt_explore.cli.main import main
+from metapt_explore.results.tables import results_table
+from metapt_explore.starter.setup import required_packages
+from metapt_explore.storage.workspace import Workspace
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -31,7 +31,7 @@ def test_help_imports_nothing_heavy() -> None:
     """What makes `metapt --help` slow would be an import of these."""
     code = (
         "import sys; sys.argv = ['metapt', '--help']\n"
-        "from metapt_explore.cli import main\n"
+        "from metapt_explore.cli.main import main\n"
         "try: main()\nexcept SystemExit: pass\n"
         "print([m for m in ('torch', 'transformers', 'pandas', 'sklearn', 'datasets') if m in sys.modules])"
     )

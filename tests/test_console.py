@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from metapt_explore.console import echo, escape, one_line, say, shown
-from metapt_explore.summary_terminal import print_summary
+from metapt_explore.cli.results import print_summary
+from metapt_explore.progress.console import echo, escape, one_line, say, shown
 
 PACKAGE = Path(__file__).parents[1] / "metapt_explore"
 #: A colour, a title of the window, a C1 control sequence, an order of letters turned around, a line that is drawn over.
@@ -72,6 +72,6 @@ def test_json_lines_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
 def test_commands_print_through_the_console_only() -> None:
     """One place shows foreign text; whoever prints past it brings the fault back."""
     past = re.compile(r"typer\.echo\(|(?<![\w.`>])print\(|from rich\.markup import|(?<!\w)Console\(")
-    files = [*PACKAGE.glob("*_terminal.py"), *PACKAGE.glob("cli*.py"), *(PACKAGE / "bench").glob("*.py")]
+    files = [*(PACKAGE / "cli").glob("*.py"), *(PACKAGE / "bench").glob("*.py")]
     examples = re.compile(r"^\s*>>> .*$", re.MULTILINE)
     assert [file.name for file in files if past.search(examples.sub("", file.read_text(encoding="utf-8")))] == []

@@ -18,7 +18,7 @@ from metapt_explore.config.task import TaskConfig
 
 ROOT = Path(__file__).parents[1]
 #: Pages are scripts, and __main__ runs the command line: importing them would start something.
-SCRIPTS = ("metapt_explore.pages", "metapt_explore.__main__")
+SCRIPTS = ("metapt_explore.dashboard.views", "metapt_explore.__main__")
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(metapt_explore.__path__, "metapt_explore.")
@@ -65,7 +65,7 @@ def test_the_table_of_the_study_in_the_readme_is_its_records() -> None:
     """Figures in the README are those of the record beside the study, to the last digit."""
     from metapt_explore.reporting.document import _markdown_table
     from metapt_explore.reporting.tables import score_table
-    from metapt_explore.runs.record import Record
+    from metapt_explore.results.record import Record
 
     record = Record.load(ROOT / "studies" / "amazon")
     scored = list(dict.fromkeys(record.results["method"]))
@@ -76,7 +76,7 @@ def test_the_table_of_the_study_in_the_readme_is_its_records() -> None:
 @pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*/record.json")), ids=lambda file: file.parent.name)
 def test_reports_of_recorded_studies_are_those_that_the_tool_makes(file: Path) -> None:
     from metapt_explore.reporting.report import make_report
-    from metapt_explore.runs.record import Record
+    from metapt_explore.results.record import Record
 
     report = make_report(Record.load(file.parent))
     assert report.markdown().strip() == (file.parent / "report.md").read_text(encoding="utf-8").strip()

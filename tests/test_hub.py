@@ -16,9 +16,9 @@ from huggingface_hub import constants
 from metapt_explore import hub
 from metapt_explore.config import ModelConfig
 from metapt_explore.errors import UserError
-from metapt_explore.prompts import models
-from metapt_explore.prompts.models import load_backbone, model_folder
-from metapt_explore.prompts.stored import find_adapter
+from metapt_explore.models import load as models
+from metapt_explore.models.load import load_backbone, model_folder
+from metapt_explore.prompts.load import find_adapter
 
 OLD, NEW = "a" * 40, "b" * 40
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from metapt_explore import run_notebook
-from metapt_explore.run_notebook import NotebookView, in_notebook
-from metapt_explore.runs.progress import Progress
+from metapt_explore.progress import notebook as run_notebook
+from metapt_explore.progress.notebook import NotebookView, in_notebook
+from metapt_explore.progress.state import Progress
 
 
 class Shell:

@@ -6,16 +6,16 @@ from typing import Any
 
 from torch import Tensor
 
+from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome
 from metapt_explore.baselines.model_tuning import tune_model
-from metapt_explore.baselines.setting import Outcome, Setting
 
 
-def full(setting: Setting) -> Outcome:
+def full(setting: BaselineInputs) -> BaselineOutcome:
     """Trains all weights; the initialisation seed orders the examples, for there is nothing to initialise."""
     return tune_model(setting, all_weights)
 
 
-def all_weights(model: Any, setting: Setting) -> list[Tensor]:
+def all_weights(model: Any, setting: BaselineInputs) -> list[Tensor]:
     """Every weight of a model, shared ones once."""
     model.requires_grad_(True)
     return list(model.parameters())

@@ -15,20 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metapt_explore.baselines.setting import Outcome, Scored, Setting
+from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.scoring import Split, measure
 from metapt_explore.fewshot.tuning import choose
-from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.model_checks import positions_of
-from metapt_explore.prompts.reader import Reader
-from metapt_explore.prompts.text_state import TokenBank
+from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.kv_cache.text import TokenBank
+from metapt_explore.models.model_checks import positions_of
 from metapt_explore.seeds import stream
 from metapt_explore.texts.rows import TextInput
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 
-def in_context(setting: Setting) -> Outcome:
+def in_context(setting: BaselineInputs) -> BaselineOutcome:
     """Scores rows behind examples; where several orders are asked for, dev chooses one.
 
     Examples and orders are drawn from the study's seed, the initialisation seed and the data seed.
@@ -37,28 +37,28 @@ def in_context(setting: Setting) -> Outcome:
         UserError: Where not even one example of each class fits, or the model does not hold so many tokens.
     """
     prefix = prefix_view(setting.backbone())
-    reader = prefix.reader(setting.task, setting.where, setting.whole_vocabulary)
+    pattern = prefix.pattern(setting.task, setting.where, setting.whole_vocabulary)
     how, nothing = setting.options["calibration"], content_free(setting)
-    outcome, orders = Outcome({}, verbalizer=reader.verbalizer), setting.options["orders"]
+    outcome, orders = BaselineOutcome({}, verbalizer=pattern.verbalizer), setting.options["orders"]
     setting.restore(outcome)
     for done, (seed, train) in enumerate(setting.train.items()):
         if seed in outcome.seeds:
             continue
         dev, records, prompts = setting.dev[seed], [], []
-        demonstrations = demonstration_tokens(prefix, reader, setting, train)
+        demonstrations = demonstration_tokens(prefix, pattern, setting, train)
         for order in range(orders):
             setting.on_units((done + order / (orders + 1)) / len(setting.train))
             chosen = draw(demonstrations, train.labels, setting, seed, order)
             tokens = [token for row in chosen for token in demonstrations[row]]
-            check_fits(prefix, reader, len(tokens), setting)
+            check_fits(prefix, pattern, len(tokens), setting)
             prompts.append([*prefix.layout.first, *tokens])
-            score = partial(behind, prefix, reader, prompts[-1], setting)
-            found = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, reader.verbalizer)
+            score = partial(behind, prefix, pattern, prompts[-1], setting)
+            found = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, pattern.verbalizer)
             shots = len(chosen) // len(set(train.labels))
             measured = {f"dev_{key}": value for key, value in found.items()}
             records.append({"step": order, "order": order, "shots_per_class": shots, **measured})
         choice = choose(records, setting.select_by)
-        score = partial(behind, prefix, reader, prompts[choice["order"]], setting)
+        score = partial(behind, prefix, pattern, prompts[choice["order"]], setting)
         scores = calibrated_scores(score, setting.test, how, nothing)
         what = {key: choice[key] for key in ("order", "shots_per_class")}
         outcome.seeds[seed] = Scored(scores, choice["dev_accuracy"], chosen=what)
@@ -77,20 +77,22 @@ def prefix_view(backbone: Backbone) -> Backbone:
     return view
 
 
-def demonstration_tokens(backbone: Backbone, reader: Reader, setting: Setting, train: Split) -> list[list[int]]:
+def demonstration_tokens(
+    backbone: Backbone, pattern: PatternVerbalizer, setting: BaselineInputs, train: Split
+) -> list[list[int]]:
     """Tokens of every training row with its class's first label word, and what stands behind it."""
     layout = backbone.layout
     first = len(layout.first)
     behind_word = layout.encode_behind(setting.options["separator"])
     found = []
-    for (ids, _), label in zip(layout.rows(train.texts, reader), train.labels, strict=True):
-        word = [term.token for term in reader.verbalizer.words[label][0]]
+    for (ids, _), label in zip(layout.rows(train.texts, pattern), train.labels, strict=True):
+        word = [term.token for term in pattern.verbalizer.words[label][0]]
         found.append([*ids[first:], *word, *behind_word])
     return found
 
 
 def draw(
-    demonstrations: Sequence[Sequence[int]], labels: Sequence[int], setting: Setting, seed: int, order: int
+    demonstrations: Sequence[Sequence[int]], labels: Sequence[int], setting: BaselineInputs, seed: int, order: int
 ) -> list[int]:
     """Training rows to show, in their order: as many of each class as fit, drawn and shuffled.
 
@@ -119,14 +121,14 @@ def draw(
     )
 
 
-def check_fits(backbone: Backbone, reader: Reader, tokens: int, setting: Setting) -> None:
+def check_fits(backbone: Backbone, pattern: PatternVerbalizer, tokens: int, setting: BaselineInputs) -> None:
     """Refuses examples that the model cannot hold beside the longest text.
 
     Raises:
         UserError: With the number of tokens that it holds.
     """
     settings = backbone.model.config.get_text_config()
-    longest = backbone.config.max_text_tokens + len(reader.before) + len(reader.tail) + len(backbone.layout.first) + 1
+    longest = backbone.config.max_text_tokens + len(pattern.before) + len(pattern.tail) + len(backbone.layout.first) + 1
     window = getattr(settings, "sliding_window", None) if getattr(settings, "use_sliding_window", True) else None
     limits = [limit for limit in (positions_of(settings), window) if limit]
     if limits and tokens + longest > min(limits):
@@ -139,12 +141,16 @@ def check_fits(backbone: Backbone, reader: Reader, tokens: int, setting: Setting
 
 @torch.no_grad()
 def behind(
-    backbone: Backbone, reader: Reader, prompt: Sequence[int], setting: Setting, texts: Sequence[TextInput]
+    backbone: Backbone,
+    pattern: PatternVerbalizer,
+    prompt: Sequence[int],
+    setting: BaselineInputs,
+    texts: Sequence[TextInput],
 ) -> Tensor:
     """Scores of texts behind the same tokens, `[rows, columns]`."""
     first = len(backbone.layout.first)
     # What the tokenizer puts in front of a text stands in front of the examples.
-    rows = [(ids[first:], position - first) for ids, position in backbone.layout.rows(texts, reader)]
+    rows = [(ids[first:], position - first) for ids, position in backbone.layout.rows(texts, pattern)]
     bank = TokenBank([ids for ids, _ in rows], backbone.device, [position for _, position in rows])
     # A pass holds the examples' keys and values once for each row.
     longest = len(prompt) + max(len(ids) for ids, _ in rows)
@@ -152,4 +158,4 @@ def behind(
     view = copy.copy(backbone)
     view.rows_limit = min(limit, backbone.rows_limit or limit)
     vectors = backbone.embedding[torch.tensor(list(prompt), device=backbone.device)]
-    return view.score_all(vectors[None].float(), bank, reader, setting.on_pass)[0]
+    return view.score_all(vectors[None].float(), bank, pattern, setting.on_pass)[0]

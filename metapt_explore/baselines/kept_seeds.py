@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from metapt_explore.baselines.setting import Outcome, Scored, Spent
-from metapt_explore.checkpoints import Record
+from metapt_explore.baselines.inputs import BaselineOutcome, Scored, Spent
+from metapt_explore.storage.checkpoint import CheckpointStore
 
 
 class KeptSeeds:
@@ -18,10 +18,10 @@ class KeptSeeds:
         record: Where it is kept.
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: CheckpointStore) -> None:
         self._record = record
 
-    def save(self, outcome: Outcome) -> None:
+    def save(self, outcome: BaselineOutcome) -> None:
         """Keeps what there is of an outcome."""
         tensors: dict[str, Tensor] = {}
         told: dict[str, dict[str, Any]] = {}
@@ -33,7 +33,7 @@ class KeptSeeds:
         meta = {"step": len(told), "seeds": told, "spent": asdict(outcome.spent), "curves": outcome.curves}
         self._record.save_checkpoint(tensors, meta)
 
-    def restore(self, outcome: Outcome) -> None:
+    def restore(self, outcome: BaselineOutcome) -> None:
         """Puts back what `save` kept, into the outcome of a baseline that has just begun."""
         found = self._record.load_checkpoint()
         if found is None:

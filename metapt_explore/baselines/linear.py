@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from metapt_explore.fewshot.linear_head import LinearHead
+from metapt_explore.fewshot.logistic_regression import LinearHead
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.fewshot.tuning import choose
 

@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored, Spent
 from metapt_explore.baselines.linear import fit_on_dev
-from metapt_explore.baselines.setting import Outcome, Scored, Setting, Spent
 from metapt_explore.clusters.embed import load_encoder
+from metapt_explore.fewshot.linear_probe import TextProbe
 from metapt_explore.fewshot.scoring import measure
-from metapt_explore.fewshot.text_probe import TextProbe
 from metapt_explore.fewshot.tuning import choose
-from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.text_views import mean_over_tokens, text_passes, text_views
+from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.hidden_states import mean_over_tokens, text_passes, text_views
 from metapt_explore.texts.rows import TextInput, written_out
 
 Features = Callable[[Sequence[TextInput]], np.ndarray]
 
 
-def linear_probe(setting: Setting) -> Outcome:
+def linear_probe(setting: BaselineInputs) -> BaselineOutcome:
     """Features of the study's sentence encoder or language model, and a classifier whose C dev chooses.
 
     Sentence embeddings are of length one. Hidden states are not of one scale: they are standardised by the training
@@ -32,7 +32,7 @@ def linear_probe(setting: Setting) -> Outcome:
         return _probe_of_views(setting)
     features = _features(setting)
     test = features(setting.test)
-    outcome = Outcome({}, Spent(forward_rows=len(setting.test)))
+    outcome = BaselineOutcome({}, Spent(forward_rows=len(setting.test)))
     for done, (seed, train) in enumerate(setting.train.items()):
         setting.on_units(0.5 + 0.5 * done / len(setting.train))
         dev = setting.dev[seed]
@@ -54,11 +54,11 @@ def linear_probe(setting: Setting) -> Outcome:
     return outcome
 
 
-def _probe_of_views(setting: Setting) -> Outcome:
+def _probe_of_views(setting: BaselineInputs) -> BaselineOutcome:
     """The probe that `read: words_and_probe` sets beside label words, alone."""
     backbone = setting.backbone()
     test = text_views(backbone, setting.test, setting.on_pass)
-    outcome = Outcome({}, Spent(forward_rows=len(setting.test)))
+    outcome = BaselineOutcome({}, Spent(forward_rows=len(setting.test)))
     for done, (seed, train) in enumerate(setting.train.items()):
         setting.on_units(0.5 + 0.5 * done / len(setting.train))
         dev = setting.dev[seed]
@@ -77,7 +77,7 @@ def _probe_of_views(setting: Setting) -> Outcome:
     return outcome
 
 
-def _features(setting: Setting) -> Features:
+def _features(setting: BaselineInputs) -> Features:
     if setting.options["of"] == "model":
         backbone = setting.backbone()
         return lambda texts: mean_hidden_states(backbone, written_out(texts), setting.on_pass)

@@ -9,19 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome
 from metapt_explore.baselines.model_tuning import tune_model
 from metapt_explore.baselines.registry import PEFT
-from metapt_explore.baselines.setting import Outcome, Setting
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import torch_stream
 
 
-def lora(setting: Setting) -> Outcome:
+def lora(setting: BaselineInputs) -> BaselineOutcome:
     """Trains the added matrices; the initialisation seed draws them and orders the examples."""
     return tune_model(setting, add_matrices)
 
 
-def add_matrices(model: Any, setting: Setting) -> list[Tensor]:
+def add_matrices(model: Any, setting: BaselineInputs) -> list[Tensor]:
     """Adds LoRA's matrices to a model, in fp32: A drawn as in the paper's code, B zero.
 
     Args:

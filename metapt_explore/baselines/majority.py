@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from metapt_explore.baselines.setting import Outcome, Scored, Setting
+from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.fewshot.scoring import measure
 
 
-def majority(setting: Setting) -> Outcome:
+def majority(setting: BaselineInputs) -> BaselineOutcome:
     """Predicts the commonest class of each data seed's training rows; of equally common ones the task's first.
 
     Its probabilities are the shares of the classes, with one more row of each so that none is zero.
@@ -22,4 +22,4 @@ def majority(setting: Setting) -> Outcome:
         dev = setting.dev[seed]
         accuracy = measure(logs.expand(len(dev.labels), -1), dev.labels)["accuracy"]
         found[seed] = Scored(logs.expand(len(setting.test), -1), accuracy)
-    return Outcome(found)
+    return BaselineOutcome(found)

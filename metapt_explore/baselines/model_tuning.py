@@ -16,20 +16,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.baselines.fine_tuning import Weights, train_best
-from metapt_explore.baselines.setting import Outcome, Scored, Setting
+from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free, unprompted
 from metapt_explore.fewshot.scoring import Split, measure
 from metapt_explore.fewshot.tuning_steps import epoch_rows
-from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.families import FAMILIES, family_of
-from metapt_explore.prompts.models import load_backbone, model_folder
-from metapt_explore.prompts.reader import Reader
+from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.families import FAMILIES, family_of
+from metapt_explore.models.load import load_backbone, model_folder
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 #: Chooses what of a model is trained.
-Prepare = Callable[[Any, Setting], list[Tensor]]
+Prepare = Callable[[Any, BaselineInputs], list[Tensor]]
 
 
-def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
+def tune_model(setting: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
     """Trains what `prepare` chooses on each data seed's examples; dev chooses learning rate and step.
 
     Args:
@@ -37,14 +37,14 @@ def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
         prepare: Given a model of this run's own; returns the weights to train, and may add some.
     """
     backbone = own_backbone(setting)
-    reader = backbone.reader(setting.task, setting.where, setting.whole_vocabulary)
+    pattern = backbone.pattern(setting.task, setting.where, setting.whole_vocabulary)
     weights = Weights(prepare(backbone.model, setting))
     options, verbalizer = setting.options, setting.study.verbalizer
-    score = partial(unprompted, backbone, reader, on_pass=setting.on_pass)
+    score = partial(unprompted, backbone, pattern, on_pass=setting.on_pass)
     nothing = content_free(setting)
     calibrate = partial(calibrated_scores, score, how=verbalizer.calibration, nothing=nothing)
     of_nothing = len(nothing) if verbalizer.calibration == "content_free" else 0
-    outcome = Outcome({}, verbalizer=reader.verbalizer)
+    outcome = BaselineOutcome({}, verbalizer=pattern.verbalizer)
     outcome.spent.trained_parameters = weights.size
     setting.restore(outcome)
     setting.on_units(len(outcome.seeds) / len(setting.train))
@@ -59,10 +59,10 @@ def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
 
         def gradient(step: int, seed: int = seed, train: Split = train) -> float:
             rows = epoch_rows(len(train.texts), options["batch_size"], setting.seeds, seed, step)
-            return add_gradient(backbone, reader, train, rows, setting.on_pass)
+            return add_gradient(backbone, pattern, train, rows, setting.on_pass)
 
         def score_dev(dev: Split = dev) -> dict[str, float]:
-            return measure(calibrate(dev.texts), dev.labels, reader.verbalizer)
+            return measure(calibrate(dev.texts), dev.labels, pattern.verbalizer)
 
         def on_step(taken: int, done: int = done) -> None:
             setting.on_units((done + taken / sum(rates_running)) / len(setting.train))
@@ -89,7 +89,7 @@ def tune_model(setting: Setting, prepare: Prepare) -> Outcome:
     return outcome
 
 
-def own_backbone(setting: Setting) -> Backbone:
+def own_backbone(setting: BaselineInputs) -> Backbone:
     """The study's model once more, with weights of its own, and rows that are run whole."""
     config = setting.study.model
     family = family_of(model_folder(config.name, config.revision), config)
@@ -101,13 +101,17 @@ def own_backbone(setting: Setting) -> Backbone:
 
 
 def add_gradient(
-    backbone: Backbone, reader: Reader, train: Split, rows: Sequence[int], on_pass: Callable[[], None] = lambda: None
+    backbone: Backbone,
+    pattern: PatternVerbalizer,
+    train: Split,
+    rows: Sequence[int],
+    on_pass: Callable[[], None] = lambda: None,
 ) -> float:
     """Adds the gradient of the mean cross-entropy over some rows to the weights that want one.
 
     Args:
         backbone: A model whose weights may want a gradient.
-        reader: Template and label words.
+        pattern: Template and label words.
         train: The rows.
         rows: Which of them.
         on_pass: Called after each pass; may raise to stop.
@@ -115,18 +119,18 @@ def add_gradient(
     Returns:
         The loss.
     """
-    bank = backbone.bank(train.texts, reader)
+    bank = backbone.bank(train.texts, pattern)
     longest = max(len(bank.token_ids[row]) for row in rows)
-    size = backbone.rows_within(reader, 0, longest)
+    size = backbone.rows_within(pattern, 0, longest)
     none = torch.zeros(1, 0, backbone.width, device=backbone.device)
     total = 0.0
     for first in range(0, len(rows), size):
         part = list(rows[first : first + size])
         groups = torch.zeros(len(part), dtype=torch.long, device=backbone.device)
         with torch.enable_grad():
-            scores = backbone.class_scores(none, groups, backbone.prepared(bank, part, reader, 0), reader)
+            scores = backbone.class_scores(none, groups, backbone.prepared(bank, part, pattern, 0), pattern)
             labels = torch.tensor([train.labels[row] for row in part], device=scores.device)
-            loss = F.cross_entropy(reader.verbalizer.for_loss(scores), labels, reduction="sum") / len(rows)
+            loss = F.cross_entropy(pattern.verbalizer.for_loss(scores), labels, reduction="sum") / len(rows)
         loss.backward()
         total += float(loss.detach())
         on_pass()

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from metapt_explore.baselines.fine_tuning import Weights, train_best
-from metapt_explore.baselines.setting import Outcome, Scored, Setting
+from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.clusters.embed import Encoder, load_encoder
-from metapt_explore.fewshot.linear_head import LinearHead
+from metapt_explore.fewshot.logistic_regression import LinearHead
 from metapt_explore.fewshot.scoring import Split, measure
-from metapt_explore.prompts.models import resolve_dtype
+from metapt_explore.models.load import resolve_dtype
 from metapt_explore.seeds import derived_seed, stream
 from metapt_explore.texts.rows import written_out
 
@@ -81,14 +81,14 @@ def pair_loss(first: Tensor, second: Tensor, same: Tensor) -> Tensor:
     return ((first * second).sum(dim=1) - same).square().mean()
 
 
-def setfit(setting: Setting) -> Outcome:
+def setfit(setting: BaselineInputs) -> BaselineOutcome:
     """Trains the study's sentence encoder on each data seed's examples, and a classifier on its embeddings."""
     encoder = load_encoder(setting.study.encoder, setting.device)
     encoder.model.requires_grad_(True)
     # The pooler is no part of the embedding.
     weights = Weights([value for name, value in encoder.model.named_parameters() if "pooler" not in name])
     options, classes = setting.options, len(setting.task.labels)
-    test, outcome = written_out(setting.test), Outcome({})
+    test, outcome = written_out(setting.test), BaselineOutcome({})
     setting.restore(outcome)
     start_of_test = encoder.embed(test)
     rates = options["learning_rates"]

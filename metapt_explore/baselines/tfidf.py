@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.linear import fit_on_dev
-from metapt_explore.baselines.setting import Outcome, Scored, Setting
 from metapt_explore.errors import UserError
 from metapt_explore.texts.rows import written_out
 from metapt_explore.texts.words import tokens
 
 
-def tfidf(setting: Setting) -> Outcome:
+def tfidf(setting: BaselineInputs) -> BaselineOutcome:
     """Fits on the training texts of each data seed, also the vocabulary and its weights; dev chooses C.
 
     Raises:
@@ -17,7 +17,7 @@ def tfidf(setting: Setting) -> Outcome:
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    found, outcome = {}, Outcome({})
+    found, outcome = {}, BaselineOutcome({})
     test_texts = written_out(setting.test)
     for done, (seed, train) in enumerate(setting.train.items()):
         setting.on_units(done / len(setting.train))

@@ -8,40 +8,45 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from metapt_explore.baselines.setting import Outcome, Scored, Setting, Spent
+from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored, Spent
 from metapt_explore.fewshot.scoring import measure
-from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.reader import Reader
-from metapt_explore.prompts.score_calibration import calibrated
+from metapt_explore.models.backbone import Backbone
 from metapt_explore.texts.rows import TextInput
+from metapt_explore.verbalizers.calibration import calibrated
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 Score = Callable[[Sequence[TextInput]], Tensor]
 
 
-def zero_shot(setting: Setting) -> Outcome:
+def zero_shot(setting: BaselineInputs) -> BaselineOutcome:
     """Scores dev and test as they are; the training rows have no say."""
     backbone = setting.backbone()
-    reader = backbone.reader(setting.task, setting.where, setting.whole_vocabulary)
-    score = partial(unprompted, backbone, reader, on_pass=setting.on_pass)
+    pattern = backbone.pattern(setting.task, setting.where, setting.whole_vocabulary)
+    score = partial(unprompted, backbone, pattern, on_pass=setting.on_pass)
     how, nothing = setting.options["calibration"], content_free(setting)
     test = calibrated_scores(score, setting.test, how, nothing)
     setting.on_units(0.5)
     found = {}
     for seed, dev in setting.dev.items():
-        accuracy = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, reader.verbalizer)["accuracy"]
+        accuracy = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, pattern.verbalizer)[
+            "accuracy"
+        ]
         found[seed] = Scored(test, accuracy)
     rows = len(setting.test) + sum(len(dev.texts) for dev in setting.dev.values())
     rows += len(nothing) * (1 + len(setting.dev)) if how == "content_free" else 0
-    return Outcome(found, Spent(forward_rows=rows), verbalizer=reader.verbalizer)
+    return BaselineOutcome(found, Spent(forward_rows=rows), verbalizer=pattern.verbalizer)
 
 
 @torch.no_grad()
 def unprompted(
-    backbone: Backbone, reader: Reader, texts: Sequence[TextInput], on_pass: Callable[[], None] = lambda: None
+    backbone: Backbone,
+    pattern: PatternVerbalizer,
+    texts: Sequence[TextInput],
+    on_pass: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Scores of texts without a prompt, `[rows, columns]`; unlike `Backbone.zero_shot` their states are kept."""
     none = torch.zeros(1, 0, backbone.width, device=backbone.device)
-    return backbone.score_all(none, backbone.bank(texts, reader), reader, on_pass)[0]
+    return backbone.score_all(none, backbone.bank(texts, pattern), pattern, on_pass)[0]
 
 
 def calibrated_scores(score: Score, texts: Sequence[TextInput], how: str, nothing: Sequence[TextInput]) -> Tensor:
@@ -59,7 +64,7 @@ def calibrated_scores(score: Score, texts: Sequence[TextInput], how: str, nothin
     return calibrated(scores, score(nothing)) if how == "content_free" else scores
 
 
-def content_free(setting: Setting) -> list[TextInput]:
+def content_free(setting: BaselineInputs) -> list[TextInput]:
     """The study's texts that say nothing, as pairs where the task has pairs."""
     texts = setting.study.verbalizer.content_free
     return [(text, text) for text in texts] if setting.task.pairs else list(texts)

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metapt_explore.bench.opponent import PeftOpponent
+from metapt_explore.bench.peft_reference import PeftReference
 from metapt_explore.config import LabelsConfig, MethodConfig, ModelConfig, Placement, PretrainingConfig
+from metapt_explore.models.backbone import Bank
+from metapt_explore.models.causal import CausalBackbone
+from metapt_explore.models.gradients import Batch, PromptObjective
+from metapt_explore.models.load import load_backbone, model_folder
 from metapt_explore.pretraining.episodes import Episode
-from metapt_explore.pretraining.learner import Setting
+from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.maml import MAML
-from metapt_explore.prompts.backbone import Bank
-from metapt_explore.prompts.causal import CausalBackbone
-from metapt_explore.prompts.gradients import Batch, Scorer
-from metapt_explore.prompts.models import load_backbone, model_folder
-from metapt_explore.prompts.reader import Reader
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 #: A template whose tail is two tokens for most vocabularies.
 LABELS = LabelsConfig.model_validate({"template": "{text} It was", "labels": {"bad": "bad", "good": "good"}})
@@ -31,7 +31,7 @@ class Case:
     Attributes:
         name: Short name, for `--only`.
         kind: ``step``, ``meta``, ``grid`` or ``score``.
-        placement: Of ours; the opponent always has the prompt first.
+        placement: Of ours; the peft_reference always has the prompt first.
         prompt_tokens: P.
         text_tokens: L.
         rows: B, rows of a step (of each task's support, and of its query, for ``meta``).
@@ -90,7 +90,7 @@ class Sides:
     Attributes:
         backbone: Ours.
         ours: Ours.
-        theirs: The opponent's, perhaps of fewer rows.
+        theirs: The peft_reference's, perhaps of fewer rows.
         ours_rows: Rows of one run of ours.
         theirs_rows: Rows of one run of theirs.
         tokens: Tokens that ours sends forward and backward through the layers in one run.
@@ -113,13 +113,13 @@ class Bench:
         model: Name of the language model.
         dtype: ``auto``, ``float32`` or ``bfloat16``.
         device: ``auto`` or a torch device.
-        full_head: The opponent's head (see `PeftOpponent`).
+        full_head: The peft_reference's head (see `PeftReference`).
     """
 
     def __init__(self, model: str = "smollm2-135m", dtype: str = "auto", device: str = "auto", full_head: bool = True):
         self.model, self.dtype_name, self.device_name, self.full_head = model, dtype, device, full_head
         self._backbones: dict[Placement, CausalBackbone] = {}
-        self._opponents: dict[int, PeftOpponent] = {}
+        self._opponents: dict[int, PeftReference] = {}
 
     def backbone(self, case: Case) -> CausalBackbone:
         """Ours, with texts cut to the case's length."""
@@ -133,13 +133,13 @@ class Bench:
         backbone.forget_texts()
         return backbone
 
-    def opponent(self, backbone: CausalBackbone, prompt: Tensor, reader: Reader) -> PeftOpponent:
+    def peft_reference(self, backbone: CausalBackbone, prompt: Tensor, pattern: PatternVerbalizer) -> PeftReference:
         """Theirs, with the same weights and prompt."""
         if len(prompt) not in self._opponents:
             self._opponents.clear()
-            words = torch.tensor(reader.words, device=backbone.device)
+            words = torch.tensor(pattern.words, device=backbone.device)
             folder = model_folder(self.model)
-            self._opponents[len(prompt)] = PeftOpponent(
+            self._opponents[len(prompt)] = PeftReference(
                 folder, backbone.dtype, backbone.device, prompt, words, self.full_head
             )
         return self._opponents[len(prompt)]
@@ -147,17 +147,17 @@ class Bench:
     def sides(self, case: Case) -> Sides:
         """The two ways of doing a case."""
         backbone = self.backbone(case)
-        reader = backbone.reader(LABELS, "benchmark")
+        pattern = backbone.pattern(LABELS, "benchmark")
         rows = case.rows * (2 * case.groups if case.kind == "meta" else case.groups if case.kind == "grid" else 1)
         texts = random_texts(backbone, rows, case.text_tokens)
         prompt = start_of(backbone, case.prompt_tokens)
-        bank = backbone.bank(texts, reader)
+        bank = backbone.bank(texts, pattern)
         ids = torch.tensor(
-            [list(row) + ([] if case.placement == "prefix" else list(reader.tail)) for row in bank.token_ids]
+            [list(row) + ([] if case.placement == "prefix" else list(pattern.tail)) for row in bank.token_ids]
         )
-        work = _Work(case, backbone, bank, reader, prompt, ids.to(backbone.device), texts)
+        work = _Work(case, backbone, bank, pattern, prompt, ids.to(backbone.device), texts)
         return {"step": _step, "meta": _meta, "grid": _grid, "score": _score}[case.kind](
-            work, self.opponent(backbone, prompt, reader)
+            work, self.peft_reference(backbone, prompt, pattern)
         )
 
 
@@ -166,7 +166,7 @@ class _Work:
     case: Case
     backbone: CausalBackbone
     bank: Bank
-    reader: Reader
+    pattern: PatternVerbalizer
     prompt: Tensor
     token_ids: Tensor
     texts: list[str]
@@ -177,14 +177,14 @@ class _Work:
     def fresh_bank(self) -> Bank:
         """A bank of the same texts that has encoded nothing."""
         self.backbone.forget_texts()
-        return self.backbone.bank(self.texts, self.reader)
+        return self.backbone.bank(self.texts, self.pattern)
 
     def tokens(self, rows: int, groups: int = 1) -> int:
         """Tokens of one forward and backward pass of ours."""
         case = self.case
         if case.placement == "prefix":
             return groups * case.prompt_tokens + rows * len(self.bank.token_ids[0])
-        return rows * (case.prompt_tokens + len(self.reader.tail))
+        return rows * (case.prompt_tokens + len(self.pattern.tail))
 
 
 def start_of(backbone: CausalBackbone, prompt_tokens: int) -> Tensor:
@@ -201,22 +201,22 @@ def random_texts(backbone: CausalBackbone, rows: int, tokens: int) -> list[str]:
     return [backbone.tokenizer.decode(row) for row in ids]
 
 
-def _step(work: _Work, opponent: PeftOpponent) -> Sides:
+def _step(work: _Work, peft_reference: PeftReference) -> Sides:
     rows = work.case.rows
     labels = work.labels(rows)
-    scorer = Scorer(work.backbone, work.bank, work.reader)
+    objective = PromptObjective(work.backbone, work.bank, work.pattern)
     batch = Batch(range(rows), [0] * rows, labels.tolist())
     return Sides(
         work.backbone,
-        lambda: scorer.losses_and_gradients(work.prompt[None], batch),
-        lambda: opponent.step(work.token_ids, labels),
+        lambda: objective.losses_and_gradients(work.prompt[None], batch),
+        lambda: peft_reference.step(work.token_ids, labels),
         rows,
         rows,
         work.tokens(rows),
     )
 
 
-def _meta(work: _Work, opponent: PeftOpponent) -> Sides:
+def _meta(work: _Work, peft_reference: PeftReference) -> Sides:
     case, rows = work.case, work.case.rows
     labels = work.labels(rows)
     parts = [list(range(i * rows, (i + 1) * rows)) for i in range(2 * case.groups)]
@@ -226,32 +226,32 @@ def _meta(work: _Work, opponent: PeftOpponent) -> Sides:
         meta_batch_size=case.groups, support_size=rows, query_size=rows, inner_lr=INNER_LR, steps=1
     )
     method = MethodConfig(name="bench", kind="metapt", clustering="bench")
-    learner = MAML(Setting({}, config, method, 0, 0))
-    scorer = Scorer(work.backbone, work.bank, work.reader)
-    scorer.losses = lambda prompts, batch: torch.zeros(len(prompts))  # type: ignore[method-assign]  # diagnostics
+    learner = MAML(PretrainingTask({}, config, method, 0, 0))
+    objective = PromptObjective(work.backbone, work.bank, work.pattern)
+    objective.losses = lambda prompts, batch: torch.zeros(len(prompts))  # type: ignore[method-assign]  # diagnostics
 
     def ours() -> object:
         if case.cold:
-            scorer.bank = work.fresh_bank()
-        return learner.gradient({"prompt": work.prompt}, episode, scorer)
+            objective.bank = work.fresh_bank()
+        return learner.gradient({"prompt": work.prompt}, episode, objective)
 
     sets = [(work.token_ids[part], labels) for part in parts]
     total = 2 * rows * case.groups
     return Sides(
         work.backbone,
         ours,
-        lambda: opponent.meta_step(sets[: case.groups], sets[case.groups :], INNER_LR),
+        lambda: peft_reference.meta_step(sets[: case.groups], sets[case.groups :], INNER_LR),
         total,
         total,
         work.tokens(total),
     )
 
 
-def _grid(work: _Work, opponent: PeftOpponent) -> Sides:
+def _grid(work: _Work, peft_reference: PeftReference) -> Sides:
     """A tuning step of every seed; theirs is one seed's step, as all seeds cost the same."""
     case, rows = work.case, work.case.rows
     labels = work.labels(rows)
-    scorer = Scorer(work.backbone, work.bank, work.reader)
+    objective = PromptObjective(work.backbone, work.bank, work.pattern)
     prompts = work.prompt.expand(case.groups, -1, -1)
     everyone = range(rows * case.groups)
     batch = Batch(everyone, [row // rows for row in everyone], labels.tolist() * case.groups)
@@ -259,12 +259,12 @@ def _grid(work: _Work, opponent: PeftOpponent) -> Sides:
 
     def in_turn() -> None:
         for part in single:
-            scorer.losses_and_gradients(work.prompt[None], part)
+            objective.losses_and_gradients(work.prompt[None], part)
 
     return Sides(
         work.backbone,
-        lambda: scorer.losses_and_gradients(prompts, batch),
-        lambda: opponent.step(work.token_ids[:rows], labels),
+        lambda: objective.losses_and_gradients(prompts, batch),
+        lambda: peft_reference.step(work.token_ids[:rows], labels),
         rows * case.groups,
         rows,
         work.tokens(rows * case.groups),
@@ -272,7 +272,7 @@ def _grid(work: _Work, opponent: PeftOpponent) -> Sides:
     )
 
 
-def _score(work: _Work, opponent: PeftOpponent) -> Sides:
+def _score(work: _Work, peft_reference: PeftReference) -> Sides:
     """Rows under several prompts, texts not yet encoded; theirs is a quarter of the rows under one prompt."""
     case = work.case
     prompts = work.prompt.expand(case.groups, -1, -1)
@@ -280,13 +280,13 @@ def _score(work: _Work, opponent: PeftOpponent) -> Sides:
 
     def theirs() -> Tensor:
         with torch.no_grad():
-            return opponent.scores(few)
+            return peft_reference.scores(few)
 
     # Forward only, and each text once: half of what a training pass over these tokens would do.
     encoded = case.rows * case.text_tokens
     return Sides(
         work.backbone,
-        lambda: work.backbone.score_all(prompts, work.fresh_bank(), work.reader),
+        lambda: work.backbone.score_all(prompts, work.fresh_bank(), work.pattern),
         theirs,
         case.rows * case.groups,
         len(few),

@@ -10,10 +10,10 @@ from typing import Any
 
 from metapt_explore.bench.cases import CASES, LABELS, Bench, Case, random_texts, start_of
 from metapt_explore.bench.measure import alternating, matmul_peak, median_ratio, peak_mib
-from metapt_explore.errors import UserError, nearest
-from metapt_explore.prompts.causal import CausalBackbone
-from metapt_explore.prompts.decoder import Decoder
-from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.models.causal import CausalBackbone
+from metapt_explore.models.decoders.base import Decoder
+from metapt_explore.models.gradients import Batch, PromptObjective
 
 #: Alternating turns of each side.
 REPEATS = 3
@@ -49,7 +49,7 @@ def run_case(bench: Bench, case: Case, repeats: int) -> dict[str, Any]:
         "theirs_peak_mib": peak_mib(sides.theirs, device),
         "ours_seconds": round(middle, 4),
         "theirs_seconds": round(statistics.median(theirs), 4),
-        "opponent": "full head" if bench.full_head else "logits_to_keep=1",
+        "peft_reference": "full head" if bench.full_head else "logits_to_keep=1",
         "dtype": str(backbone.dtype).removeprefix("torch."),
         "peak_gflops": round(peak / 1e9),
     }
@@ -81,13 +81,13 @@ def run_bench(
         model: The language model.
         dtype: ``auto``, ``float32`` or ``bfloat16``.
         device: ``auto`` or a torch device.
-        both_heads: Whether the opponent is also measured with `logits_to_keep=1`.
+        both_heads: Whether the peft_reference is also measured with `logits_to_keep=1`.
         repeats: Turns of each side.
     """
     known = {case.name: case for case in CASES}
     for name in names:
         if name not in known:
-            raise UserError(f"There is no benchmark '{name}'. {nearest(name, known)}")
+            raise UserError(f"There is no benchmark '{name}'. {did_you_mean(name, known)}")
     records = []
     for full_head in (True, False) if both_heads else (True,):
         bench = Bench(model, dtype, device, full_head)
@@ -108,20 +108,20 @@ def second_order_cost(dtype: str = "auto", device: str = "auto", model: str = "s
     case = next(case for case in CASES if case.name == "suffix-48")
     bench = Bench(model, dtype, device)
     backbone = bench.backbone(case)
-    reader = backbone.reader(LABELS, "benchmark")
-    bank = backbone.bank(random_texts(backbone, case.rows, case.text_tokens), reader)
-    scorer = Scorer(backbone, bank, reader)
+    pattern = backbone.pattern(LABELS, "benchmark")
+    bank = backbone.bank(random_texts(backbone, case.rows, case.text_tokens), pattern)
+    objective = PromptObjective(backbone, bank, pattern)
     prompts = start_of(backbone, case.prompt_tokens)[None]
     batch = Batch(range(case.rows), [0] * case.rows, [row % 2 for row in range(case.rows)])
     fast = backbone.fast
 
     def first(decoder: Decoder) -> None:
         backbone.fast = decoder
-        scorer.losses_and_gradients(prompts, batch)
+        objective.losses_and_gradients(prompts, batch)
         backbone.fast = fast
 
     def second() -> object:
-        return scorer.hessian_products(prompts, batch, prompts)
+        return objective.hessian_products(prompts, batch, prompts)
 
     found = {}
     for name, decoder in (("hessian_product", backbone.plain), ("hessian_product_against_fast", fast)):

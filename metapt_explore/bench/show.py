@@ -7,10 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from metapt_explore.console import say
+from metapt_explore.progress.console import say
 
 
-def say_case(record: dict[str, Any], console: Console) -> None:
+def format_case(record: dict[str, Any], console: Console) -> None:
     """One line for a case that was just measured."""
     line = f"{record['case']}: {record['ratio']:.2f} times PEFT, {record['peak_share']:.0%} of the matrix peak"
     say(console, line)
@@ -30,7 +30,7 @@ def print_bench(records: list[dict[str, Any]], console: Console) -> None:
         table.add_column(column, justify="right")
     for record in records:
         table.add_row(
-            f"{record['case']} ({record['opponent']})",
+            f"{record['case']} ({record['peft_reference']})",
             f"{record['ratio']:.2f}",
             _number(record["target"]),
             _number(record["ceiling"]),

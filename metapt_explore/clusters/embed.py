@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metapt_explore import hub
-from metapt_explore.checkpoints import KeptRows, Record
 from metapt_explore.config import EncoderConfig
 from metapt_explore.errors import UserError, first_line
+from metapt_explore.storage.checkpoint import CheckpointStore, KeptRows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metapt_explore.prompts.pooling import Pooling
+    from metapt_explore.models.pooling import Pooling
 
 #: Allowed difference between a text's embedding by itself and in a batch, as a share of the largest number.
 TOLERANCE = 1e-3
@@ -66,7 +66,7 @@ class Encoder:
         self,
         texts: Sequence[str],
         on_rows: Callable[[int], None] = lambda rows: None,
-        record: Record | None = None,
+        record: CheckpointStore | None = None,
     ) -> np.ndarray:
         """Embeds texts; see the function of that name."""
         import torch
@@ -115,11 +115,11 @@ def check_encoder_files(config: EncoderConfig) -> Path:
 
 def _checked(config: EncoderConfig) -> tuple[Path, Any, Any, Pooling]:
     """Folder, class that loads the model, tokenizer and pooling."""
-    from metapt_explore.prompts.families import FAMILIES
-    from metapt_explore.prompts.loading import check_model, load_settings, load_tokenizer, loading
-    from metapt_explore.prompts.model_checks import check_tokenizer, positions_of
-    from metapt_explore.prompts.models import encoder_class, model_folder
-    from metapt_explore.prompts.pooling import read_pooling
+    from metapt_explore.models.families import FAMILIES
+    from metapt_explore.models.from_pretrained import check_model, load_settings, load_tokenizer, loading
+    from metapt_explore.models.load import encoder_class, model_folder
+    from metapt_explore.models.model_checks import check_tokenizer, positions_of
+    from metapt_explore.models.pooling import read_pooling
 
     folder = model_folder(config.name, config.revision, hub.ENCODER)
     with loading(folder, config.name):
@@ -160,8 +160,8 @@ def load_encoder(config: EncoderConfig, device: str = "cpu") -> Encoder:
     """
     import torch
 
-    from metapt_explore.prompts.families import FAMILIES
-    from metapt_explore.prompts.loading import load_model, loading
+    from metapt_explore.models.families import FAMILIES
+    from metapt_explore.models.from_pretrained import load_model, loading
 
     folder, auto_class, tokenizer, pooling = _checked(config)
     title = FAMILIES["sentence"].title
@@ -215,7 +215,7 @@ def embed(
     config: EncoderConfig,
     device: str = "cpu",
     on_rows: Callable[[int], None] = lambda rows: None,
-    record: Record | None = None,
+    record: CheckpointStore | None = None,
 ) -> np.ndarray:
     """Embeds texts with a frozen sentence encoder.
 

@@ -96,7 +96,7 @@ def stability(labels: np.ndarray, rerun: Rerun, runs: int, seed: int, seeded: bo
         "clusters": clusters,
         "jaccard": float(sum(weighted) / sizes.sum()) if len(ids) else 0.0,
     }
-    return {**made, "sentence": say_stability(made)}
+    return {**made, "sentence": format_stability(made)}
 
 
 def verdict(jaccard: float) -> str:
@@ -111,7 +111,7 @@ def verdict(jaccard: float) -> str:
     return next(words for least, words in VERDICTS if jaccard >= least)
 
 
-def say_stability(found: dict[str, Any]) -> str:
+def format_stability(found: dict[str, Any]) -> str:
     """One sentence or two on what `stability` found."""
     clusters = list(found["clusters"].values())
     held = sum(cluster["jaccard"] >= 0.75 for cluster in clusters)

@@ -10,6 +10,7 @@ from metapt_explore.config.clustering import (
     TextsConfig,
 )
 from metapt_explore.config.evaluation import NOT_ON_TEST, TASK_SETS, EvaluationConfig
+from metapt_explore.config.init import StartConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.load import (
     EXAMPLES,
@@ -25,7 +26,6 @@ from metapt_explore.config.load import (
 )
 from metapt_explore.config.method import MethodConfig, PretrainingConfig, TuningConfig, tuning_terms
 from metapt_explore.config.model import EncoderConfig, Family, ModelConfig, Placement, PromptConfig, VerbalizerConfig
-from metapt_explore.config.start import StartConfig
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import (
     Columns,

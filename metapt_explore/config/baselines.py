@@ -11,7 +11,7 @@ from metapt_explore.config.evaluation import EvaluationConfig
 from metapt_explore.config.limits import MOST_SEARCHED, Count, Rate
 from metapt_explore.config.names import Name, Text
 from metapt_explore.config.task import Strict
-from metapt_explore.errors import nearest
+from metapt_explore.errors import did_you_mean
 
 BaselineKind = Literal["majority", "zero_shot", "in_context", "tfidf", "linear_probe", "setfit", "lora", "full"]
 
@@ -108,7 +108,7 @@ class BaselineConfig(Strict):
     def _short_form(cls, entry: Any) -> Any:
         if isinstance(entry, str):
             if entry not in get_args(BaselineKind):
-                raise ValueError(f"there is no baseline '{entry}'. {nearest(entry, get_args(BaselineKind))}")
+                raise ValueError(f"there is no baseline '{entry}'. {did_you_mean(entry, get_args(BaselineKind))}")
             return {"name": entry, "kind": entry}
         return entry
 

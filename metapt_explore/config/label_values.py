@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from metapt_explore.errors import UserError, nearest, shortened
+from metapt_explore.errors import UserError, did_you_mean, shortened
 
 if TYPE_CHECKING:
     from metapt_explore.config.task import Label
@@ -94,7 +94,7 @@ def check_values(labels: Mapping[str, Label], found: Iterable[str], where: str, 
     more = f" (nor those of {rest:,} more class{'es' * (rest > 1)})" if rest else ""
     listed = ", ".join(f"'{shortened(each)}'" for each in values[:SHOWN]) or "none"
     listed += f" and {len(values) - SHOWN:,} more" if len(values) > SHOWN else ""
-    close = nearest(value, values).partition("Valid:")[0] if values else ""
+    close = did_you_mean(value, values).partition("Valid:")[0] if values else ""
     raise UserError(
         f"{key}: no row of {where} has the label '{shortened(value)}' of the class '{shortened(name)}'{more}. Labels "
         f"there: {listed}. {close}Correct the class's `value` (in quotes), or take the class out."

@@ -13,12 +13,12 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from metapt_explore.config.init import StartConfig
 from metapt_explore.config.problems import check_plain, explain
 from metapt_explore.config.reading import read_yaml
-from metapt_explore.config.start import StartConfig
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import DATA_FOLDER, Strict, TaskConfig, in_data_folder
-from metapt_explore.errors import UserError, nearest, shortened
+from metapt_explore.errors import UserError, did_you_mean, shortened
 
 PACKAGE_FOLDER = Path(__file__).parents[1]
 EXAMPLES = PACKAGE_FOLDER / "examples"
@@ -70,7 +70,7 @@ def load_study(source: str | Path | dict[str, Any]) -> StudyConfig:
             path = EXAMPLES / f"{source}.yaml"
         elif not _is("folder", path):
             said = shortened(str(source))
-            raise UserError(f"There is no file or packaged example '{said}'. {nearest(str(source), examples)}")
+            raise UserError(f"There is no file or packaged example '{said}'. {did_you_mean(str(source), examples)}")
     return parse(StudyConfig, _absolute_study(read_yaml(path), path.parent), str(path))
 
 
@@ -99,7 +99,9 @@ def load_task(source: str | Path) -> TaskConfig:
         names = packaged_tasks()
         if str(source) not in names:
             said = shortened(str(source))
-            raise UserError(f"There is no packaged task '{said}'. {nearest(str(source), names)} A path ends in .yaml.")
+            raise UserError(
+                f"There is no packaged task '{said}'. {did_you_mean(str(source), names)} A path ends in .yaml."
+            )
         path = TASK_FILES / f"{source}.yaml"
     task = parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
     try:

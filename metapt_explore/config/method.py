@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from metapt_explore.config.init import StartConfig
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SEARCHED, MOST_VALUES, ClusterId, Count, Rate, Seed
 from metapt_explore.config.model import VerbalizerConfig
 from metapt_explore.config.names import Name, Text
-from metapt_explore.config.start import StartConfig
 from metapt_explore.config.task import Strict
 from metapt_explore.config.topics import TopicsConfig
 

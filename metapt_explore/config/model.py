@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from metapt_explore.config.init import StartConfig
 from metapt_explore.config.limits import MOST_SEARCHED, Count
 from metapt_explore.config.names import Text
-from metapt_explore.config.start import StartConfig
 from metapt_explore.config.task import Strict
 
 Placement = Literal["suffix", "prefix", "encoder", "decoder"]

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from metapt_explore.config.reading import MAX_DEPTH, MAX_ENTRIES, SURROGATE
-from metapt_explore.errors import UserError, nearest, shortened
+from metapt_explore.errors import UserError, did_you_mean, shortened
 
 #: Problems of a file that are told; the first ones say enough.
 MOST = 10
@@ -74,7 +74,7 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     key = ".".join(shortened(str(part)) for part in path)
     kind, given = problem["type"], problem["input"]
     if kind == "extra_forbidden":
-        return f"unknown key '{key}'. {nearest(str(path[-1]), _fields_at(model, path[:-1]))}"
+        return f"unknown key '{key}'. {did_you_mean(str(path[-1]), _fields_at(model, path[:-1]))}"
     if kind == "missing":
         return f"key '{key}' is missing."
     message = problem["msg"].removeprefix("Value error, ").removesuffix(".")

@@ -17,7 +17,7 @@ from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig
 from metapt_explore.config.names import FolderName, Text
 from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import UNNAMED, Strict, check_pairs, in_data_folder
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError, did_you_mean
 
 #: Lists that a study may leave out.
 LISTS = ("clusterings", "methods", "baselines")
@@ -151,7 +151,9 @@ class StudyConfig(Strict):
         if isinstance(labelling.cutoff, dict):
             for name in labelling.cutoff:
                 if name not in auxiliary.labels:
-                    raise ValueError(f"labelling.cutoff: no class '{name}'. {nearest(name, list(auxiliary.labels))}")
+                    raise ValueError(
+                        f"labelling.cutoff: no class '{name}'. {did_you_mean(name, list(auxiliary.labels))}"
+                    )
         if labelling.train is not None:
             check_pairs(auxiliary, labelling.train)
         return self
@@ -182,7 +184,7 @@ class StudyConfig(Strict):
                 raise ValueError(f"method '{method.name}': `topics` needs pretraining.meta_batch_size of two or more")
             for name in [*method.clusterings, *(method.topics.clusterings if method.topics else [])]:
                 if name not in known:
-                    raise ValueError(f"method '{method.name}': no clustering '{name}'. {nearest(name, known)}")
+                    raise ValueError(f"method '{method.name}': no clustering '{name}'. {did_you_mean(name, known)}")
         return self
 
     @property
@@ -232,4 +234,4 @@ def _by_name(entries: list[Named], name: str, kind: str) -> Named:
     for entry in entries:
         if entry.name == name:
             return entry
-    raise UserError(f"The study has no {kind} '{name}'. {nearest(name, [entry.name for entry in entries])}")
+    raise UserError(f"The study has no {kind} '{name}'. {did_you_mean(name, [entry.name for entry in entries])}")

@@ -1,1 +1,1 @@
-"""The script that `metapt app` starts; it lies apart from `pages/`, which Streamlit would take for pages of its own."""
+"""The script that `metapt app` starts; it lies apart from `views/`, which Streamlit would take for pages of its own."""

@@ -1,5 +1,5 @@
 """The dashboard of an installed package: what `app.py` is in the repository."""
 
-from metapt_explore.frame import show
+from metapt_explore.dashboard.frame import show
 
 show()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.datacheck.rows import Rows
-from metapt_explore.prompts.text_lengths import MANY, cut_share, say_cut
-from metapt_explore.runs.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
+from metapt_explore.models.text_lengths import MANY, cut_share, format_cut
+from metapt_explore.study.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
 from metapt_explore.texts.finding import Finding
 
 
@@ -25,5 +25,5 @@ def check_cut(rows: Rows, study: StudyConfig) -> list[Finding]:
     if cut is None or not cut.share:
         return []
     if cut.share > MANY:
-        return [Finding("warning", "cut", say_cut(cut), BEGINNING_ONLY)]
-    return [Finding("note", "cut", say_cut(cut))]
+        return [Finding("warning", "cut", format_cut(cut), BEGINNING_ONLY)]
+    return [Finding("note", "cut", format_cut(cut))]

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from metapt_explore.config import TaskConfig
 from metapt_explore.config.label_values import class_of_values, unmatched
 from metapt_explore.datacheck.rows import Rows
-from metapt_explore.errors import nearest
+from metapt_explore.errors import did_you_mean
 from metapt_explore.texts.finding import Finding, have
 from metapt_explore.texts.missing import missing_among
 from metapt_explore.texts.report import MANY_LABELS
@@ -74,7 +74,7 @@ def _of_task(rows: Rows, names: set[str], values: set[str], task: TaskConfig) ->
         where = tuple(sorted(line for name in unknown for line in rows.with_label(name)))
         listed = ", ".join(f"'{shown(name)}'" for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
         said = f"{have(len(where))} a label that the task '{task.name}' does not know: {listed}."
-        mend = f"{nearest(unknown[0], values)} Add the class to the task file, or mend the rows."
+        mend = f"{did_you_mean(unknown[0], values)} Add the class to the task file, or mend the rows."
         found.append(Finding("error", "unknown label", said, mend, where))
     absent = unmatched(task.labels, set(rows.places))
     if absent:

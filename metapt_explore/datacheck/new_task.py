@@ -12,9 +12,9 @@ from typing import Any
 from metapt_explore.config import Columns, TaskConfig, parse
 from metapt_explore.datacheck.check import Checked, check_file
 from metapt_explore.datacheck.labels import missing_labels
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.texts.finding import have, say_rows
+from metapt_explore.texts.finding import format_rows, have
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
 from metapt_explore.texts.report import MANY_LABELS
 from metapt_explore.texts.rows import written_out
@@ -113,7 +113,7 @@ def new_task(wanted: Wanted, out: Path, ask: Ask | None = None, tell: Tell | Non
 def _checked(file: Path, columns: Columns) -> Checked:
     checked = check_file(file, columns)
     if bad := [finding for finding in checked.findings if finding.level == "error"]:
-        where = f", {say_rows(bad[0].rows, checked.rows.raw.noun)}" if bad[0].rows else ""
+        where = f", {format_rows(bad[0].rows, checked.rows.raw.noun)}" if bad[0].rows else ""
         raise UserError(f"{file}{where}: {bad[0].said} `metapt data check {file}` says all that is wrong.")
     return checked
 
@@ -146,7 +146,7 @@ def _label_column(checked: Checked, ask: Ask | None) -> str:
         )
     answer = ask(f"Which column holds the label? ({', '.join(others)})", others[0]).strip()
     if answer not in others:
-        raise UserError(f"There is no column '{answer}'. {nearest(answer, others)}")
+        raise UserError(f"There is no column '{answer}'. {did_you_mean(answer, others)}")
     return answer
 
 
@@ -181,7 +181,7 @@ def _labels(checked: Checked, words: Mapping[str, str], without: set[str], ask: 
         )
     for value in words:
         if value not in counts:
-            raise UserError(f"--word {value}=…: no row has the label '{value}'. {nearest(value, counts)}")
+            raise UserError(f"--word {value}=…: no row has the label '{value}'. {did_you_mean(value, counts)}")
     guessed = guess_labels([label for label in checked.rows.labels if label.strip() not in without], keep_missing=True)
     by_value = {entry["value"].strip(): (name.strip(), entry["word"]) for name, entry in guessed.items()}
     often = Counter(word for _, word in by_value.values())

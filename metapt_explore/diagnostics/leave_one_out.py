@@ -140,7 +140,7 @@ def help_table(
     return pd.DataFrame(records, columns=COLUMNS)
 
 
-def say_help(table: pd.DataFrame, names: Mapping[int, str]) -> list[str]:
+def format_help(table: pd.DataFrame, names: Mapping[int, str]) -> list[str]:
     """Which cluster helps which task, a sentence for each task.
 
     Args:
@@ -149,7 +149,7 @@ def say_help(table: pd.DataFrame, names: Mapping[int, str]) -> list[str]:
 
     Example:
         >>> table = pd.DataFrame([[0, "t", 0.1, "helps"]], columns=["cluster", "task", "help", "verdict"])
-        >>> say_help(table, {0: "0: phones"})
+        >>> format_help(table, {0: "0: phones"})
         ['t: 0: phones helps (+10.0 points).']
     """
     sentences = []

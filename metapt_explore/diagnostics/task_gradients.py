@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metapt_explore.diagnostics.agreement import Kind, TaskGradients
-from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.models.gradients import Batch, PromptObjective
 
 #: Rows and their class indices.
 Half = tuple[list[int], list[int]]
@@ -89,7 +89,7 @@ def halved(labels: Sequence[int], first: int = 0) -> Draw:
 
 
 def gradients_of(
-    scorer: Scorer,
+    objective: PromptObjective,
     prompt: Tensor,
     tasks: Mapping[str, Sequence[Draw]],
     kind: Kind,
@@ -101,7 +101,7 @@ def gradients_of(
     All tasks' halves of one draw go through the model together, each a group with the same prompt.
 
     Args:
-        scorer: The backbone over the rows that draws point into, with the template and words that the tasks share.
+        objective: The backbone over the rows that draws point into, with the template and words that the tasks share.
         prompt: fp32, ``[prompt_tokens, width]``.
         tasks: Draws of each task by its name; all have the same number.
         kind: Auxiliary or downstream.
@@ -116,9 +116,9 @@ def gradients_of(
             [group for group, (_, (rows, _)) in enumerate(owners) for _ in rows],
             [label for _, (_, labels) in owners for label in labels],
         )
-        scorer.bank.prepare(batch.rows)
+        objective.bank.prepare(batch.rows)
         stacked = prompt.detach()[None].expand(len(owners), -1, -1).contiguous()
-        losses, gradients = scorer.losses_and_gradients(stacked, batch)
+        losses, gradients = objective.losses_and_gradients(stacked, batch)
         values = gradients.flatten(1).double().cpu().numpy()
         for name, draws in tasks.items():
             own = [group for group, (owner, _) in enumerate(owners) if owner == name]

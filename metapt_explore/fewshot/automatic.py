@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from metapt_explore.checkpoints import Record
 from metapt_explore.config import EvaluationConfig, LabelsConfig, VerbalizerConfig
+from metapt_explore.fewshot.automatic_words import with_automatic_words
 from metapt_explore.fewshot.scoring import Split
-from metapt_explore.fewshot.tuning import Outcome, tune
-from metapt_explore.prompts.automatic_words import with_automatic_words
-from metapt_explore.prompts.backbone import Backbone
+from metapt_explore.fewshot.tuning import TuningOutcome, tune
+from metapt_explore.models.backbone import Backbone
+from metapt_explore.storage.checkpoint import CheckpointStore
 
 
 def tune_with_automatic_words(
@@ -29,8 +29,8 @@ def tune_with_automatic_words(
     on_step: Callable[[int, dict[str, Any]], None],
     on_pass: Callable[[int], None],
     verbalizer: VerbalizerConfig,
-    record: Record | None = None,
-) -> Outcome:
+    record: CheckpointStore | None = None,
+) -> TuningOutcome:
     """As `tune`, one data seed after the other: each has words of its own, so they cannot share a batch.
 
     Args:
@@ -75,7 +75,7 @@ def tune_with_automatic_words(
         outcome = tune(
             start,
             backbone,
-            backbone.reader(chosen, where, verbalizer.decode == "whole_vocabulary"),
+            backbone.pattern(chosen, where, verbalizer.decode == "whole_vocabulary"),
             {seed: examples},
             {seed: dev[seed]},
             test,
@@ -86,7 +86,7 @@ def tune_with_automatic_words(
             verbalizer,
         )
         words = json.dumps({name: label.words for name, label in chosen.labels.items()}, ensure_ascii=False)
-        found = Outcome(
+        found = TuningOutcome(
             [*found.results, *({**result, "words": words} for result in outcome.results)],
             [*found.curves, *outcome.curves],
             {**found.prompts, **outcome.prompts},
@@ -98,17 +98,17 @@ def tune_with_automatic_words(
     return found
 
 
-def _keep(record: Record, found: Outcome, step: int) -> None:
+def _keep(record: CheckpointStore, found: TuningOutcome, step: int) -> None:
     told = {"results": found.results, "curves": found.curves, "step": step + 1}
     told |= {"passes": found.passes, "forward": found.forward}
     record.save_checkpoint({str(seed): prompt for seed, prompt in found.prompts.items()}, told)
 
 
-def _restored(record: Record | None) -> Outcome:
+def _restored(record: CheckpointStore | None) -> TuningOutcome:
     kept = record.load_checkpoint() if record is not None else None
     if kept is None:
-        return Outcome([], [], {}, 0, 0)
+        return TuningOutcome([], [], {}, 0, 0)
     prompts, told = kept
     # Results stand in the order in which seeds were finished.
     own = {int(result["data_seed"]): prompts[str(result["data_seed"])] for result in told["results"]}
-    return Outcome(told["results"], told["curves"], own, int(told["passes"]), int(told["forward"]))
+    return TuningOutcome(told["results"], told["curves"], own, int(told["passes"]), int(told["forward"]))

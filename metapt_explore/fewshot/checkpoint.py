@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from metapt_explore.checkpoints import Record
-from metapt_explore.pretraining.adam_state import adam_tensors, restore_adam
+from metapt_explore.pretraining.optimizer_state import adam_tensors, restore_adam
+from metapt_explore.storage.checkpoint import CheckpointStore
 
 #: Seconds of work that a killed process may lose. Whoever is asked to stop loses the pass that it is at.
 LEAST_SECONDS = 30.0
@@ -45,7 +45,7 @@ class TuningCheckpoint:
     """
 
     def __init__(
-        self, record: Record | None, prompts: Sequence[torch.nn.Parameter], optimiser: torch.optim.Adam
+        self, record: CheckpointStore | None, prompts: Sequence[torch.nn.Parameter], optimiser: torch.optim.Adam
     ) -> None:
         self._record, self._optimiser = record, optimiser
         self._prompts = {f"prompt.{cell}": prompt for cell, prompt in enumerate(prompts)}

@@ -52,7 +52,7 @@ class DevScores:
             scores = self.reading.scores(stacked, split, [self.train[seed]] * len(keys))
             for place, (step, cell) in enumerate(keys):
                 metrics = self.reading.measure(scores[place], split)
-                losses = row_losses(scores[place], split.labels, self.reading.reader.verbalizer)
+                losses = row_losses(scores[place], split.labels, self.reading.pattern.verbalizer)
                 for same in self._members(seed) if step == 0 else [cell]:
                     self._found[step, same], self._rows[step, same] = metrics, losses
 

@@ -74,7 +74,7 @@ def _share_in(dev: set[str] | None, train: set[str] | None) -> float:
 
 
 def sample_sentences(task: str, facts: Mapping[str, Any] | None) -> list[str]:
-    """What a reader of scores should know about the samples of a task.
+    """What a pattern of scores should know about the samples of a task.
 
     Args:
         task: Its name.

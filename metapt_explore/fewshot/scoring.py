@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.config import VerbalizerConfig
-from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.prototypes import Prototypes
-from metapt_explore.prompts.reader import Reader
-from metapt_explore.prompts.score_calibration import calibrated
-from metapt_explore.prompts.verbalizer import Verbalizer
+from metapt_explore.models.backbone import Backbone
 from metapt_explore.texts.rows import TextInput
+from metapt_explore.verbalizers.calibration import calibrated
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
+from metapt_explore.verbalizers.prototypes import Prototypes
+from metapt_explore.verbalizers.verbalizer import Verbalizer
 
 #: Weight of the label words where prototypes and words both have a say (MetaPrompter's lambda).
 WORDS_SHARE = {"prototypes": 0.0, "mixed": 0.5}
@@ -48,14 +48,14 @@ class ClassReading:
 
     Attributes:
         backbone: The frozen model.
-        reader: Template and label words of the task.
+        pattern: Template and label words of the task.
         config: Prototypes and calibration.
         on_pass: Called after each pass through the model; may raise to stop.
         forward: Counts what was scored so far.
     """
 
     backbone: Backbone
-    reader: Reader
+    pattern: PatternVerbalizer
     config: VerbalizerConfig = BY_WORDS
     on_pass: Callable[[], None] = lambda: None
     forward: RowCount = field(default_factory=RowCount)
@@ -86,7 +86,7 @@ class ClassReading:
 
     def measure(self, scores: Tensor, rows: Split) -> dict[str, float]:
         """See `measure`."""
-        return measure(scores, rows.labels, self.reader.verbalizer)
+        return measure(scores, rows.labels, self.pattern.verbalizer)
 
     def calibrated_accuracy(self, scores: Tensor, rows: Split) -> float:
         """Accuracy once the mean over the scored rows is taken off, which leaves no bias towards a class.
@@ -106,25 +106,25 @@ class ClassReading:
         return self.measure(calibrated(scores, scores), rows)["accuracy"]
 
     def _score(self, prompts: Tensor, texts: Sequence[TextInput], prototypes: Prototypes | None = None) -> Tensor:
-        bank = self.backbone.bank(texts, self.reader)
-        scores = self.backbone.score_all(prompts, bank, self.reader, self.on_pass, prototypes)
+        bank = self.backbone.bank(texts, self.pattern)
+        scores = self.backbone.score_all(prompts, bank, self.pattern, self.on_pass, prototypes)
         self.forward.rows += len(prompts) * len(texts)
         return scores
 
     def _content_free(self) -> list[TextInput]:
         texts = self.config.content_free
-        return [(text, text) for text in texts] if self.reader.template.slot("text_pair") else list(texts)
+        return [(text, text) for text in texts] if self.pattern.template.slot("text_pair") else list(texts)
 
     def _prototypes(self, prompts: Tensor, examples: Sequence[Split]) -> Prototypes:
         parts, first = [], 0
         for _, members in groupby(examples, key=id):
             own = list(members)
-            bank = self.backbone.bank(own[0].texts, self.reader)
+            bank = self.backbone.bank(own[0].texts, self.pattern)
             part = prompts[first : first + len(own)]
-            features = self.backbone.read_all(part, bank, self.reader, self.on_pass)
+            features = self.backbone.read_all(part, bank, self.pattern, self.on_pass)
             self.forward.rows += len(part) * len(own[0].texts)
             share = WORDS_SHARE[self.config.read]
-            parts.append(Prototypes(features, own[0].labels, len(self.reader.classes), share))
+            parts.append(Prototypes(features, own[0].labels, len(self.pattern.classes), share))
             first += len(own)
         return Prototypes.of_each(parts)
 

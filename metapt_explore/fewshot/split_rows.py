@@ -11,7 +11,7 @@ from datasets import Dataset, Features, Value
 
 from metapt_explore.config import SourceConfig, TaskConfig
 from metapt_explore.config.label_values import class_of_values
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.texts.missing import missing_among
 from metapt_explore.texts.normalise import comparison_key
 from metapt_explore.texts.rows import TextInput, duplicate_key
@@ -47,7 +47,7 @@ def read_rows(
         if value not in names:
             raise UserError(
                 f"Task '{task.name}': row {number} of {source.name} has the label '{shown(value)}', which the task "
-                f"file does not know. {nearest(value, [label.value for label in task.labels.values()])}"
+                f"file does not know. {did_you_mean(value, [label.value for label in task.labels.values()])}"
             )
         if not all(part.strip() for part in ([text] if isinstance(text, str) else text)):
             dropped["blank"] += 1

@@ -41,7 +41,7 @@ class Splits:
         dropped: Rows left out, by reason: ``blank``, ``unlabelled``, ``duplicate`` (a later copy)
             and ``conflicting`` (equal texts with different labels). Each file is counted once.
         checksums: SHA-256 of texts and labels, for ``test``, ``train/13``, ``dev/13`` and so on.
-        warnings: What a reader of scores should know about published splits, as sentences: rows
+        warnings: What a pattern of scores should know about published splits, as sentences: rows
             that stand in two splits, classes with fewer than K rows.
     """
 

@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metapt_explore.checkpoints import Record
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
 from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split, finite_or_last
 from metapt_explore.fewshot.some_rows import balanced_part
 from metapt_explore.fewshot.tuning_steps import TuningSteps
-from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.reader import Reader
+from metapt_explore.models.backbone import Backbone
+from metapt_explore.storage.checkpoint import CheckpointStore
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 #: Accuracy on test without any bias towards a class, among the scores of one prompt.
 CALIBRATED = "test_calibrated_accuracy"
@@ -33,7 +33,7 @@ TOGETHER = 8
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TuningOutcome:
     """What few-shot tuning of one prompt on one task gave.
 
     Attributes:
@@ -54,7 +54,7 @@ class Outcome:
 def tune(
     start: Tensor,
     backbone: Backbone,
-    reader: Reader,
+    pattern: PatternVerbalizer,
     train: Mapping[int, Split],
     dev: Mapping[int, Split],
     test: Split,
@@ -63,14 +63,14 @@ def tune(
     on_step: Callable[[int, dict[str, Any]], None],
     on_pass: Callable[[int], None] = lambda step: None,
     verbalizer: VerbalizerConfig = BY_WORDS,
-    record: Record | None = None,
-) -> Outcome:
+    record: CheckpointStore | None = None,
+) -> TuningOutcome:
     """Tunes one start on every data seed at every learning rate, and scores what dev chose on test.
 
     Args:
         start: The prompt to begin from, fp32 `[prompt_tokens, width]`.
         backbone: The frozen model.
-        reader: Template and label words of the task.
+        pattern: Template and label words of the task.
         train: The few-shot examples of each data seed.
         dev: As many held-out examples for choosing.
         test: Rows that nothing is chosen on.
@@ -78,10 +78,10 @@ def tune(
         order_seed: What orders the examples: study seed and initialisation seed, or an order that was asked for.
         on_step: Called after each tuning step with a record of the mean training loss.
         on_pass: Called with the finished steps after each pass through the model; may raise to stop.
-        verbalizer: How dev and test rows are read; tuning itself goes by the reader's label words.
+        verbalizer: How dev and test rows are read; tuning itself goes by the pattern's label words.
         record: Keeps a checkpoint; one that is found there is gone on from, to the same outcome.
     """
-    steps = TuningSteps(start, backbone, reader, train, dev, config, order_seed, on_step, on_pass, verbalizer, record)
+    steps = TuningSteps(start, backbone, pattern, train, dev, config, order_seed, on_step, on_pass, verbalizer, record)
     try:
         steps.run()
         return _outcome(steps, train, dev, test, config)
@@ -96,7 +96,7 @@ def _outcome(
     dev: Mapping[int, Split],
     test: Split,
     config: EvaluationConfig,
-) -> Outcome:
+) -> TuningOutcome:
     """What dev chose, and its scores on test."""
     seeds, cells, snapshots, reading = list(train), tuned.cells, tuned.progress.snapshots, tuned.reading
     of_dev_rows = reading.forward.rows
@@ -138,7 +138,7 @@ def _outcome(
         )
     forward += reading.forward.rows - before_soups
     prompts = {seed: prompt.cpu() for seed, prompt in kept.items()}
-    return Outcome(results, curves, prompts, round(tuned.progress.row_passes), forward)
+    return TuningOutcome(results, curves, prompts, round(tuned.progress.row_passes), forward)
 
 
 def _same_cell(record: dict[str, Any], choice: dict[str, Any]) -> bool:

@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metapt_explore.checkpoints import Record
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
 from metapt_explore.fewshot.checkpoint import TuningCheckpoint
 from metapt_explore.fewshot.dev_scores import DevScores
 from metapt_explore.fewshot.scoring import ClassReading, Split
+from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.loop import CLIP_NORM
-from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.gradients import Batch, Scorer
 from metapt_explore.prompts.health import HealthWatch
-from metapt_explore.prompts.reader import Reader
 from metapt_explore.seeds import stream
+from metapt_explore.storage.checkpoint import CheckpointStore
 from metapt_explore.texts.rows import TextInput
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 
 class TuningSteps:
@@ -29,7 +29,7 @@ class TuningSteps:
     Args:
         start: The prompt to begin from, fp32 `[prompt_tokens, width]`.
         backbone: The frozen model.
-        reader: Template and label words of the task.
+        pattern: Template and label words of the task.
         train: The few-shot examples of each data seed.
         dev: As many held-out examples, by which learning rates drop out.
         config: Learning rates, steps, batch size.
@@ -50,7 +50,7 @@ class TuningSteps:
         self,
         start: Tensor,
         backbone: Backbone,
-        reader: Reader,
+        pattern: PatternVerbalizer,
         train: Mapping[int, Split],
         dev: Mapping[int, Split],
         config: EvaluationConfig,
@@ -58,12 +58,12 @@ class TuningSteps:
         on_step: Callable[[int, dict[str, Any]], None],
         on_pass: Callable[[int], None],
         verbalizer: VerbalizerConfig,
-        record: Record | None,
+        record: CheckpointStore | None,
     ) -> None:
         self.cells = [(seed, rate) for seed in train for rate in config.learning_rates]
         self._start, self._train, self._config, self._order_seed = start, train, config, order_seed
         self._on_step, self._on_pass = on_step, on_pass
-        self._scorer, self._offsets = _training_rows(backbone, reader, train)
+        self._scorer, self._offsets = _training_rows(backbone, pattern, train)
         self._prompts = [torch.nn.Parameter(start.clone()) for _ in self.cells]
         groups = [{"params": [prompt], "lr": rate} for prompt, (_, rate) in zip(self._prompts, self.cells, strict=True)]
         self._optimiser = torch.optim.Adam(groups)
@@ -71,7 +71,7 @@ class TuningSteps:
         self._checkpoint = TuningCheckpoint(record, self._prompts, self._optimiser)
         self.progress = self._checkpoint.restore(self._stacked())
         self._between_steps = True
-        self.reading = ClassReading(backbone, reader, verbalizer, lambda: on_pass(self.progress.steps))
+        self.reading = ClassReading(backbone, pattern, verbalizer, lambda: on_pass(self.progress.steps))
         self.scored = DevScores(self.cells, self.reading, train, dev)
 
     def run(self) -> None:
@@ -127,14 +127,16 @@ class TuningSteps:
         return torch.stack([prompt.detach().clone() for prompt in self._prompts])
 
 
-def _training_rows(backbone: Backbone, reader: Reader, train: Mapping[int, Split]) -> tuple[Scorer, dict[int, int]]:
+def _training_rows(
+    backbone: Backbone, pattern: PatternVerbalizer, train: Mapping[int, Split]
+) -> tuple[PromptObjective, dict[int, int]]:
     """One bank over the examples of all data seeds, and where each seed's examples begin in it."""
     texts: list[TextInput] = []
     offsets = {}
     for seed, split in train.items():
         offsets[seed] = len(texts)
         texts += split.texts
-    return Scorer(backbone, backbone.bank(texts, reader), reader), offsets
+    return PromptObjective(backbone, backbone.bank(texts, pattern), pattern), offsets
 
 
 def _batch(

@@ -194,7 +194,7 @@ def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.F
     if crowded:
         beside = {"orientation": "v", "yref": "paper", "y": 1, "x": 1.02, "xanchor": "left"}
         figure.update_layout(height=480, legend=beside)
-    return _say_left_out(figure, left_out)
+    return _note_left_out(figure, left_out)
 
 
 def efficiency_curve(efficiency: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
@@ -228,7 +228,7 @@ def efficiency_curve(efficiency: pd.DataFrame, methods: Sequence[str]) -> go.Fig
     figure.update_xaxes(type="log", title_text="labelled examples a class (logarithmic)")
     figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
     figure.update_layout(height=400)
-    return _say_left_out(figure, left_out)
+    return _note_left_out(figure, left_out)
 
 
 def _on_common_tasks(table: pd.DataFrame, methods: Sequence[str], *keys: str) -> tuple[pd.DataFrame, list[str]]:
@@ -243,7 +243,7 @@ def _on_common_tasks(table: pd.DataFrame, methods: Sequence[str], *keys: str) ->
     return own[own["task"].isin(common)], left_out
 
 
-def _say_left_out(figure: go.Figure, tasks: list[str]) -> go.Figure:
+def _note_left_out(figure: go.Figure, tasks: list[str]) -> go.Figure:
     if tasks:
         names = ", ".join(plain(task, 20) for task in tasks)
         said = {"text": f"without {names}: not all methods have scores there yet", "font": {"size": 12}}

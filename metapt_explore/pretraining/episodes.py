@@ -26,7 +26,7 @@ class Episode:
             has rows enough.
         support_labels: Class index of each support row.
         query_labels: Class index of each query row.
-        readers: Which reader each task is read by; empty where there is one (`topics.py`).
+        patterns: Which pattern each task is read by; empty where there is one (`topics.py`).
     """
 
     tasks: list[int]
@@ -34,7 +34,7 @@ class Episode:
     query: list[list[int]]
     support_labels: list[list[int]]
     query_labels: list[list[int]]
-    readers: list[int] = field(default_factory=list)
+    patterns: list[int] = field(default_factory=list)
 
     @property
     def rows(self) -> list[int]:

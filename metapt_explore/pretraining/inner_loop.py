@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.episodes import Episode
-from metapt_explore.prompts.gradients import Batch, Scorer
 
 
 @dataclass(frozen=True)
-class Descent:
+class Adaptation:
     """What gradient descent from one start did on each task.
 
     Attributes:
@@ -31,7 +31,9 @@ class Descent:
         return self.prompts[-1]
 
 
-def descend(prompt: Tensor, rates: float | Tensor, batch: Batch, tasks: int, steps: int, scorer: Scorer) -> Descent:
+def adapt(
+    prompt: Tensor, rates: float | Tensor, batch: Batch, tasks: int, steps: int, objective: PromptObjective
+) -> Adaptation:
     """Takes `steps` gradient steps from one prompt on each task.
 
     Args:
@@ -40,31 +42,33 @@ def descend(prompt: Tensor, rates: float | Tensor, batch: Batch, tasks: int, ste
         batch: Rows of all tasks; task i is group i.
         tasks: Number of tasks.
         steps: Gradient steps.
-        scorer: The backbone over the rows.
+        objective: The backbone over the rows.
     """
     prompts, gradients, losses = [prompt.expand(tasks, -1, -1)], [], []
     for _ in range(steps):
-        loss, gradient = scorer.losses_and_gradients(prompts[-1], batch)
+        loss, gradient = objective.losses_and_gradients(prompts[-1], batch)
         losses.append(loss)
         gradients.append(gradient)
         prompts.append(prompts[-1] - rates * gradient)
-    return Descent(prompts, gradients, losses)
+    return Adaptation(prompts, gradients, losses)
 
 
-def stack(rows: list[list[int]], labels: list[list[int]], readers: Sequence[int] = ()) -> Batch:
-    """Lays the rows of several tasks behind one another; each task is one group, and may have a reader of its own."""
+def stack(rows: list[list[int]], labels: list[list[int]], patterns: Sequence[int] = ()) -> Batch:
+    """Lays the rows of several tasks behind one another; each task is one group, and may have a pattern of its own."""
     return Batch(
         [row for part in rows for row in part],
         [group for group, part in enumerate(rows) for _ in part],
         [label for part in labels for label in part],
-        [reader for reader, part in zip(readers, rows, strict=False) for _ in part],
+        [pattern for pattern, part in zip(patterns, rows, strict=False) for _ in part],
     )
 
 
 def support_and_query(episode: Episode) -> tuple[Batch, Batch]:
     """The rows of an episode's tasks, stacked."""
-    readers = episode.readers
-    return stack(episode.support, episode.support_labels, readers), stack(episode.query, episode.query_labels, readers)
+    patterns = episode.patterns
+    return stack(episode.support, episode.support_labels, patterns), stack(
+        episode.query, episode.query_labels, patterns
+    )
 
 
 def task_records(episode: Episode, before: Tensor, after: Tensor, query: Tensor) -> list[dict[str, float]]:

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from metapt_explore.config import MethodConfig, PretrainingConfig
+from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.pretraining.episodes import Episode, Tasks, draw_episode
 from metapt_explore.pretraining.topics import Topics
-from metapt_explore.prompts.gradients import Scorer
 
 
 class Learner(Protocol):
@@ -29,14 +29,14 @@ class Learner(Protocol):
         """What the outer loop learns, by name, at its start; `prompt` is one of them."""
 
     def gradient(
-        self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
+        self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         """Outer gradients, and one record for each task of the episode.
 
         Args:
             parameters: Current values; `prompt` is fp32, `[prompt_tokens, width]`.
-            episode: What `draw` returned, with rows counted in the scorer's bank.
-            scorer: The backbone over the rows.
+            episode: What `draw` returned, with rows counted in the objective's bank.
+            objective: The backbone over the rows.
 
         Returns:
             A gradient for each parameter, and records with the task's losses.
@@ -44,7 +44,7 @@ class Learner(Protocol):
 
 
 @dataclass(frozen=True)
-class Setting:
+class PretrainingTask:
     """What every method is given.
 
     Attributes:
@@ -89,7 +89,7 @@ class Setting:
 class TaskLearner:
     """What meta-learners share: an episode is a few tasks, the prompt is what is learned."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: PretrainingTask) -> None:
         self.setting = setting
 
     def draw(self, step: int) -> Episode:

@@ -10,22 +10,22 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from metapt_explore.checkpoints import Record
-from metapt_explore.pretraining.adam_state import adam_tensors, restore_adam
+from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.gradients import PromptObjective
+from metapt_explore.models.kv_cache.banks import Bank
 from metapt_explore.pretraining.episodes import Episode
-from metapt_explore.pretraining.learner import Learner, Setting
-from metapt_explore.prompts.backbone import Backbone
-from metapt_explore.prompts.banks import Bank
-from metapt_explore.prompts.gradients import Scorer
+from metapt_explore.pretraining.learner import Learner, PretrainingTask
+from metapt_explore.pretraining.optimizer_state import adam_tensors, restore_adam
 from metapt_explore.prompts.health import HealthWatch
-from metapt_explore.prompts.reader import Reader
+from metapt_explore.storage.checkpoint import CheckpointStore
 from metapt_explore.texts.rows import TextInput
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 #: Gradients of a few rows through a frozen model are heavy-tailed; PPT clips at the same norm.
 CLIP_NORM = 1.0
 
 
-class Attempt(Record, Protocol):
+class Attempt(CheckpointStore, Protocol):
     """Where the loop writes: an artifact that is being made."""
 
     def metric(self, record: dict[str, Any]) -> None:
@@ -34,14 +34,14 @@ class Attempt(Record, Protocol):
 
 def pretrain(
     learner: Learner,
-    setting: Setting,
+    setting: PretrainingTask,
     start: Tensor,
     backbone: Backbone,
     texts: Sequence[TextInput],
-    reader: Reader,
+    pattern: PatternVerbalizer,
     record: Attempt,
     on_step: Callable[[int], None],
-    topic_readers: Sequence[Reader] = (),
+    topic_readers: Sequence[PatternVerbalizer] = (),
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Pre-trains one prompt.
 
@@ -51,7 +51,7 @@ def pretrain(
         start: The prompt to begin from, fp32 `[prompt_tokens, width]`.
         backbone: The frozen model.
         texts: The texts that the tasks' rows point into.
-        reader: Template and label words.
+        pattern: Template and label words.
         record: Receives metrics and checkpoints; a checkpoint found there is gone on from.
         on_step: Called with the finished steps after each step and each pass through the model; may raise to
             stop, what is finished has then been kept.
@@ -65,29 +65,29 @@ def pretrain(
     kept = _kept_rows(episodes, setting)
     position = {row: index for index, row in enumerate(kept)}
     kept_texts = [texts[row] for row in kept]
-    bank = backbone.bank(kept_texts, reader)
+    bank = backbone.bank(kept_texts, pattern)
     others = [(backbone.bank(kept_texts, other), other) for other in topic_readers]
-    scorer = Scorer(backbone, bank, reader, others)
+    objective = PromptObjective(backbone, bank, pattern, others)
     health = HealthWatch(backbone.embedding, f"Pre-training of {setting.method.name}", backbone.on_notice)
 
     learned = {name: torch.nn.Parameter(value.clone()) for name, value in learner.parameters(start).items()}
     optimiser = torch.optim.Adam(list(learned.values()), lr=setting.outer_lr)
     late: dict[str, Tensor] = {}  # sums over the averaged steps
-    first = _restore(record, learned, optimiser, scorer, late)
+    first = _restore(record, learned, optimiser, objective, late)
     for step in range(first, setting.steps):
         episode = _in_bank(episodes[step], position)
-        counted = scorer.row_passes, scorer.diagnostic_rows
-        scorer.on_pass = partial(on_step, step)
+        counted = objective.row_passes, objective.diagnostic_rows
+        objective.on_pass = partial(on_step, step)
         try:
             for each, rows in _rows_by_bank(episode, [bank, *(other for other, _ in others)]):
                 each.prepare(rows)
             values = {name: value.detach() for name, value in learned.items()}
-            gradients, task_records = learner.gradient(values, episode, scorer)
+            gradients, task_records = learner.gradient(values, episode, objective)
         except BaseException:
             # Stopped between two passes: the step is done again from its beginning.
-            scorer.row_passes, scorer.diagnostic_rows = counted
+            objective.row_passes, objective.diagnostic_rows = counted
             if step > first:
-                _save(record, learned, optimiser, step, scorer, late)
+                _save(record, learned, optimiser, step, objective, late)
             raise
         losses = torch.tensor([task.get("query", task.get("loss", 0.0)) for task in task_records])
         ratio = health.look(values["prompt"], losses, step, "pretraining.outer_lr")
@@ -105,16 +105,16 @@ def pretrain(
             record.metric({"step": step, **task_record, "gradient_norm": norms["prompt"], "norm_ratio": ratio})
         finished = step + 1
         if finished % config.checkpoint_every == 0 or finished == setting.steps:
-            _save(record, learned, optimiser, finished, scorer, late)
+            _save(record, learned, optimiser, finished, objective, late)
         try:
             on_step(finished)
         except BaseException:
-            _save(record, learned, optimiser, finished, scorer, late)
+            _save(record, learned, optimiser, finished, objective, late)
             raise
     further = [other for other in dict.fromkeys(other for other, _ in others) if other is not bank]
     telemetry = {
-        "row_passes": scorer.row_passes,
-        "diagnostic_rows": scorer.diagnostic_rows,
+        "row_passes": objective.row_passes,
+        "diagnostic_rows": objective.diagnostic_rows,
         "encoded_rows": sum(each.counts.encoded for each in (bank, *further)),
         "states_cached": bank.cached,
         "state_hit_rate": bank.counts.hit_rate,
@@ -128,7 +128,7 @@ def pretrain(
     return {name: value.detach() for name, value in learned.items()}, telemetry
 
 
-def _kept_rows(episodes: list[Episode], setting: Setting) -> list[int]:
+def _kept_rows(episodes: list[Episode], setting: PretrainingTask) -> list[int]:
     """The rows of the bank: those that will be drawn, or all labelled rows where most will be.
 
     With all labelled rows the bank, and what it has encoded, is the same one for every method and
@@ -142,13 +142,13 @@ def _kept_rows(episodes: list[Episode], setting: Setting) -> list[int]:
 
 
 def _rows_by_bank(episode: Episode, banks: Sequence[Bank]) -> list[tuple[Bank, list[int]]]:
-    """Each bank with the rows of an episode that are read out of it; readers of one template's front share a bank."""
-    if not episode.readers:
+    """Each bank with the rows of an episode that are read out of it; patterns of one template's front share a bank."""
+    if not episode.patterns:
         return [(banks[0], episode.rows)]
     found: dict[Bank, list[int]] = {}
     for parts in (episode.support, episode.query):
-        for reader, part in zip(episode.readers, parts, strict=True):
-            found.setdefault(banks[reader], []).extend(part)
+        for pattern, part in zip(episode.patterns, parts, strict=True):
+            found.setdefault(banks[pattern], []).extend(part)
     return list(found.items())
 
 
@@ -162,24 +162,24 @@ def _in_bank(episode: Episode, position: dict[int, int]) -> Episode:
 
 
 def _save(
-    record: Record,
+    record: CheckpointStore,
     learned: dict[str, torch.nn.Parameter],
     optimiser: torch.optim.Adam,
     step: int,
-    scorer: Scorer,
+    objective: PromptObjective,
     late: dict[str, Tensor],
 ) -> None:
     tensors = adam_tensors(optimiser, learned)
     tensors |= {f"{name}.late": total for name, total in late.items()}
-    counts = {"row_passes": scorer.row_passes, "diagnostic_rows": scorer.diagnostic_rows}
+    counts = {"row_passes": objective.row_passes, "diagnostic_rows": objective.diagnostic_rows}
     record.save_checkpoint({key: value.cpu().contiguous() for key, value in tensors.items()}, {"step": step, **counts})
 
 
 def _restore(
-    record: Record,
+    record: CheckpointStore,
     learned: dict[str, torch.nn.Parameter],
     optimiser: torch.optim.Adam,
-    scorer: Scorer,
+    objective: PromptObjective,
     late: dict[str, Tensor],
 ) -> int:
     found = record.load_checkpoint()
@@ -190,5 +190,5 @@ def _restore(
     for name, value in learned.items():
         if f"{name}.late" in tensors:
             late[name] = tensors[f"{name}.late"].to(value.device)
-    scorer.row_passes, scorer.diagnostic_rows = meta["row_passes"], meta["diagnostic_rows"]
+    objective.row_passes, objective.diagnostic_rows = meta["row_passes"], meta["diagnostic_rows"]
     return int(meta["step"])

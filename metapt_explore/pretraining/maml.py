@@ -15,18 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.episodes import Episode
-from metapt_explore.pretraining.inner_loop import Descent, descend, support_and_query, task_records
-from metapt_explore.pretraining.learner import Setting, TaskLearner
+from metapt_explore.pretraining.inner_loop import Adaptation, adapt, support_and_query, task_records
+from metapt_explore.pretraining.learner import PretrainingTask, TaskLearner
 from metapt_explore.pretraining.task_weights import task_weights
-from metapt_explore.prompts.gradients import Batch, Scorer
 
 
 class MAML(TaskLearner):
     """All tasks of a meta-batch are adapted and scored together, each as one group of stacked prompts."""
 
     def gradient(
-        self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
+        self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         """Mean over tasks of the gradient of the query loss after the inner steps.
 
@@ -35,11 +35,11 @@ class MAML(TaskLearner):
         """
         support, query = support_and_query(episode)
         method, rate = self.setting.method, self.setting.inner_lr
-        path = descend(parameters["prompt"], rate, support, len(episode.tasks), method.inner_steps, scorer)
-        query_losses, outer = scorer.losses_and_gradients(path.adapted, query)
+        path = adapt(parameters["prompt"], rate, support, len(episode.tasks), method.inner_steps, objective)
+        query_losses, outer = objective.losses_and_gradients(path.adapted, query)
         if method.order == "exact":
-            outer = through_steps(outer, path, rate, support, scorer)
-        after = scorer.losses(path.adapted, support)
+            outer = through_steps(outer, path, rate, support, objective)
+        after = objective.losses(path.adapted, support)
         weights = task_weights(method.task_weights, query_losses, outer)
         if method.pooled_weight:
             outer = torch.lerp(outer, path.gradients[0], method.pooled_weight)
@@ -47,7 +47,9 @@ class MAML(TaskLearner):
         return {"prompt": mean}, task_records(episode, path.losses[0], after, query_losses)
 
 
-def through_steps(outer: Tensor, path: Descent, rates: float | Tensor, support: Batch, scorer: Scorer) -> Tensor:
+def through_steps(
+    outer: Tensor, path: Adaptation, rates: float | Tensor, support: Batch, objective: PromptObjective
+) -> Tensor:
     """Carries gradients at the adapted prompts back through the inner steps, exactly.
 
     A step `p' = p - rates * g(p)` has the derivative `I - diag(rates) H(p)`; each step therefore needs one
@@ -59,14 +61,14 @@ def through_steps(outer: Tensor, path: Descent, rates: float | Tensor, support: 
         path: The inner steps.
         rates: Inner learning rates.
         support: The rows they were taken on.
-        scorer: The backbone over the rows.
+        objective: The backbone over the rows.
 
     Returns:
         The gradient at the start of each task, the shape of `outer`.
     """
     for prompts in reversed(path.prompts[:-1]):
-        outer = outer - scorer.hessian_products(prompts, support, rates * outer)
+        outer = outer - objective.hessian_products(prompts, support, rates * outer)
     return outer
 
 
-__all__ = ["MAML", "Setting", "through_steps"]
+__all__ = ["MAML", "PretrainingTask", "through_steps"]

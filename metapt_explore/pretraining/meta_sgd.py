@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.episodes import Episode
-from metapt_explore.pretraining.inner_loop import descend, support_and_query, task_records
+from metapt_explore.pretraining.inner_loop import adapt, support_and_query, task_records
 from metapt_explore.pretraining.learner import TaskLearner
-from metapt_explore.prompts.gradients import Scorer
 
 
 class MetaSGD(TaskLearner):
@@ -27,19 +27,19 @@ class MetaSGD(TaskLearner):
         return {"prompt": start, "log_rates": torch.full_like(start, math.log(self.setting.inner_lr))}
 
     def gradient(
-        self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
+        self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         """Gradients of prompt and rates; with one inner step those of the rates are exact in either order."""
         support, query = support_and_query(episode)
         method, rates = self.setting.method, parameters["log_rates"].exp()
-        path = descend(parameters["prompt"], rates, support, len(episode.tasks), method.inner_steps, scorer)
-        query_losses, outer = scorer.losses_and_gradients(path.adapted, query)
+        path = adapt(parameters["prompt"], rates, support, len(episode.tasks), method.inner_steps, objective)
+        query_losses, outer = objective.losses_and_gradients(path.adapted, query)
         d_rates = torch.zeros_like(rates)
         for prompts, inner in zip(reversed(path.prompts[:-1]), reversed(path.gradients), strict=True):
             d_rates -= (inner * outer).mean(dim=0)
             if method.order == "exact":
-                outer = outer - scorer.hessian_products(prompts, support, rates * outer)
-        after = scorer.losses(path.adapted, support)
+                outer = outer - objective.hessian_products(prompts, support, rates * outer)
+        after = objective.losses(path.adapted, support)
         gradients = {"prompt": outer.mean(dim=0), "log_rates": rates * d_rates}
         records = task_records(episode, path.losses[0], after, query_losses)
         median = float(rates.median())

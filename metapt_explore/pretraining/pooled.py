@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.episodes import Episode, draw_episode
 from metapt_explore.pretraining.inner_loop import support_and_query
-from metapt_explore.pretraining.learner import Setting
-from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.pretraining.learner import PretrainingTask
 
 
 class Pooled:
@@ -19,13 +19,13 @@ class Pooled:
     A step has as many rows as a meta-step has in support and query together, so that pooled
     pre-training and meta-learning spend the same number of backbone passes and of updates.
 
-    Each row is in the pool once. Where clusters are the classes (`clusters/cluster_tasks.py`) a row has another word in
-    another task; an inner step can find out which is meant, but one prompt for all tasks cannot, and a pool that held
-    the row under every word would only teach it that all are equally likely. There a row keeps the word of the first
-    task that holds it, so that the pool is one task over all clusters that were drawn, each of them one word.
+    Each row is in the pool once. Where clusters are the classes, a row has another word in another task. An inner step
+    can find out which word is meant; one prompt for all tasks cannot, and a pool that held the row under every word
+    would only teach that all are equally likely. So a row keeps the word of the first task that holds it: the pool is
+    one task over all clusters that were drawn, each of them one word.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: PretrainingTask) -> None:
         self.setting = setting
         config = setting.config
         self._pool: dict[str, list[int]] = {}
@@ -59,11 +59,11 @@ class Pooled:
         return {"prompt": start}
 
     def gradient(
-        self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
+        self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         """Gradient of the mean loss over all rows of the step."""
         support, query = support_and_query(episode)
-        labels, readers = [*support.labels, *query.labels], [*support.readers, *query.readers]
-        batch = Batch(episode.rows, [0] * len(episode.rows), labels, readers)
-        losses, gradients = scorer.losses_and_gradients(parameters["prompt"][None], batch)
+        labels, patterns = [*support.labels, *query.labels], [*support.patterns, *query.patterns]
+        batch = Batch(episode.rows, [0] * len(episode.rows), labels, patterns)
+        losses, gradients = objective.losses_and_gradients(parameters["prompt"][None], batch)
         return {"prompt": gradients[0]}, [{"task": -1, "loss": float(losses[0])}]

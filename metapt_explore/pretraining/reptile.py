@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.episodes import Episode
-from metapt_explore.pretraining.inner_loop import descend, support_and_query, task_records
+from metapt_explore.pretraining.inner_loop import adapt, support_and_query, task_records
 from metapt_explore.pretraining.learner import TaskLearner
-from metapt_explore.prompts.gradients import Scorer
 
 
 class Reptile(TaskLearner):
@@ -21,14 +21,14 @@ class Reptile(TaskLearner):
     """
 
     def gradient(
-        self, parameters: Mapping[str, Tensor], episode: Episode, scorer: Scorer
+        self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         """Mean over tasks of the mean gradient along each task's descent."""
         support, query = support_and_query(episode)
         method, rate = self.setting.method, self.setting.inner_lr
-        path = descend(parameters["prompt"], rate, support, len(episode.tasks), method.inner_steps, scorer)
-        query_losses, last = scorer.losses_and_gradients(path.adapted, query)
+        path = adapt(parameters["prompt"], rate, support, len(episode.tasks), method.inner_steps, objective)
+        query_losses, last = objective.losses_and_gradients(path.adapted, query)
         end = path.adapted - rate * last
         direction = (path.prompts[0] - end) / (rate * (method.inner_steps + 1))
-        after = scorer.losses(path.adapted, support)
+        after = objective.losses(path.adapted, support)
         return {"prompt": direction.mean(dim=0)}, task_records(episode, path.losses[0], after, query_losses)

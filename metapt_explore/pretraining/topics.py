@@ -14,7 +14,7 @@ class Topics:
 
     Attributes:
         tasks: Task id -> cluster -> rows. Ids go on where those of the tasks of labels end; the i-th of them is read
-            by the i-th topic reader.
+            by the i-th topic pattern.
         share: Share of an outer step's tasks.
     """
 
@@ -51,5 +51,5 @@ class Topics:
             query=[*episode.query, *drawn.query],
             support_labels=[*episode.support_labels, *drawn.support_labels],
             query_labels=[*episode.query_labels, *drawn.query_labels],
-            readers=[*[0] * len(episode.tasks), *(1 + order.index(task) for task in drawn.tasks)],
+            patterns=[*[0] * len(episode.tasks), *(1 + order.index(task) for task in drawn.tasks)],
         )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metapt_explore.errors import UserError
-from metapt_explore.prompts.starts import COMMONEST
+from metapt_explore.prompts.init import COMMONEST
 
 #: How many times longer or shorter than a vocabulary vector a prompt vector may be before it is reported.
 LIMIT = 3.0

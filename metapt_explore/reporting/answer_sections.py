@@ -13,10 +13,10 @@ from metapt_explore.reporting.notes import missing_sentences, notes_of, unfinish
 from metapt_explore.reporting.numbers import interval, p_value, points
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
-from metapt_explore.runs.record import Record
+from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison
 from metapt_explore.statistics.holm import holm
-from metapt_explore.statistics.words import FEWEST, MOST_PAIRS, NAMES
+from metapt_explore.statistics.sentences import FEWEST, MOST_PAIRS, NAMES
 
 #: Comparisons whose figures are drawn; all are in the table.
 DRAWN = 6

@@ -8,13 +8,13 @@ import pandas as pd
 import yaml
 
 from metapt_explore.config import SEEDED
-from metapt_explore.prompts.text_lengths import MANY, CutShare
+from metapt_explore.models.text_lengths import MANY, CutShare
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.agreement_tables import agreement_by_cluster, agreement_table
 from metapt_explore.reporting.document import Bullets, Code, Document, Heading, Paragraph, Table
 from metapt_explore.reporting.notes import sample_notes
 from metapt_explore.reporting.score_sections import scored_rows
-from metapt_explore.runs.record import Record
+from metapt_explore.results.record import Record
 from metapt_explore.statistics import MethodAccount, fairness_flags
 
 #: Kinds of methods that tune a soft prompt.

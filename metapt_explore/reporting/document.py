@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.escaping import markdown, markdown_code, markdown_line, one_line, printable
-from metapt_explore.runs.files import write_bytes
+from metapt_explore.storage.files import write_bytes
 
 #: Of Unicode's private use: stand for the letters that mark something in a sentence.
 STAND_INS = str.maketrans({"*": "\ue02a", "`": "\ue060"})

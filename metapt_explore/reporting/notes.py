@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metapt_explore.fewshot.samples import sample_sentences
-from metapt_explore.runs.record import Record
+from metapt_explore.results.record import Record
 from metapt_explore.statistics.ground import TaskGround, chance_sentences, ground_of
 
 #: Clusterings of one cluster, whatever the texts are.

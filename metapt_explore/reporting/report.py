@@ -23,7 +23,7 @@ from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question, questions_of
 from metapt_explore.reporting.score_sections import add_efficiency, add_scores, add_starts, add_steadiness
-from metapt_explore.runs.record import Record
+from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison, compare
 from metapt_explore.statistics.units import paired_scores
 

@@ -13,7 +13,7 @@ from metapt_explore.reporting.document import Bullets, Document, Figure, Heading
 from metapt_explore.reporting.notes import grounds_of
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
-from metapt_explore.runs.record import Record
+from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison, compare, label_efficiency, variance_sources
 from metapt_explore.statistics.variance import REST, SOURCES, TOTAL
 

@@ -8,10 +8,10 @@ import pandas as pd
 
 from metapt_explore.reporting.notes import grounds_of
 from metapt_explore.reporting.over_seeds import over_seeds
-from metapt_explore.runs.record import scores_of
-from metapt_explore.runs.results import results_table
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.results.record import scores_of
+from metapt_explore.results.tables import results_table
 from metapt_explore.statistics.ground import TaskGround
+from metapt_explore.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, eq=False)

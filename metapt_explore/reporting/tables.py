@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.config import VerbalizerConfig
-from metapt_explore.runs.progress import say_time
+from metapt_explore.progress.state import format_time
 
 UNIT = ["init_seed", "data_seed"]
 FORWARD = "forward only, of a score"
@@ -67,8 +67,8 @@ def account_table(accounts: list[dict[str, Any]]) -> pd.DataFrame:
                 "tuning steps": a["tuning_steps"] or "–",
                 "learning rates": ", ".join(f"{rate:g}" for rate in a["learning_rates"] or []) or "–",
                 "parameters": _count(a["trained_parameters"]),
-                "pre-training": say_time(a["pretraining_seconds"]),
-                "tuning and scoring": say_time(a["seconds"]),
+                "pre-training": format_time(a["pretraining_seconds"]),
+                "tuning and scoring": format_time(a["seconds"]),
                 "peak memory": f"{a['peak_mib'] / 1024:.1f} GiB" if a.get("peak_mib") else "–",
             }
             for a in accounts

@@ -22,9 +22,9 @@ from metapt_explore.statistics.ground import (
 from metapt_explore.statistics.holm import holm
 from metapt_explore.statistics.power import pairs_needed
 from metapt_explore.statistics.resampling import Interval, SignFlip, bootstrap_mean, sign_flip_test
+from metapt_explore.statistics.sentences import Findings, Verdict, caveats, decide, settling_sentence, verdict_sentence
 from metapt_explore.statistics.spread import SpreadRatio, spread_ratios
 from metapt_explore.statistics.units import PairedScores, paired_scores
-from metapt_explore.statistics.words import Findings, Verdict, caveats, decide, settling_sentence, verdict_sentence
 
 
 @dataclass(frozen=True)

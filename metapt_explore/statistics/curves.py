@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.statistics.designs import MeanEstimate, mean_over_pairs
 from metapt_explore.statistics.units import check_scores, paired_scores, score_table
@@ -69,7 +69,7 @@ def start_curve(
     wanted = list(methods) if methods is not None else known
     for name in [*wanted, *([baseline] if baseline is not None else [])]:
         if name not in known:
-            raise UserError(f"The curves have no scores of method '{name}'. {nearest(name, known)}")
+            raise UserError(f"The curves have no scores of method '{name}'. {did_you_mean(name, known)}")
     tasks = [str(task) for task in dict.fromkeys(scored["task"])]
     records: list[dict[str, Any]] = []
     for method in wanted:
@@ -166,7 +166,7 @@ def label_efficiency(
     line = [(row["shots"], row["mean"]) for row in records if row["method"] == baseline and row["pairs"]]
     if not line:
         known = {row["method"] for row in records}
-        raise UserError(f"No results of baseline '{baseline}' on every task. {nearest(baseline, known)}")
+        raise UserError(f"No results of baseline '{baseline}' on every task. {did_you_mean(baseline, known)}")
     for row in records:
         row["baseline_shots"], row["note"] = _reached(line, row.get("mean"))
     order = list(dict.fromkeys(row["method"] for row in records))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.statistics.designs import EQUAL
 from metapt_explore.statistics.units import NO_INIT, check_scores, paired_scores, score_table
 
@@ -56,7 +56,7 @@ def overall_table(results: pd.DataFrame, baseline: str | None = None, metric: st
     check_scores(results, [metric])
     methods = list(dict.fromkeys(results["method"]))
     if baseline is not None and baseline not in methods:
-        raise UserError(f"The results have no method '{baseline}'. {nearest(baseline, methods)}")
+        raise UserError(f"The results have no method '{baseline}'. {did_you_mean(baseline, methods)}")
     tasks = [str(task) for task in dict.fromkeys(results["task"])]
     records: list[dict[str, Any]] = []
     for method in methods:

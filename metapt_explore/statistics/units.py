@@ -12,7 +12,7 @@ from typing import Literal
 
 import pandas as pd
 
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError, did_you_mean
 
 #: Stands for the initialisation seed of a method that has none (TF-IDF, majority class …).
 NO_INIT = -1
@@ -77,7 +77,7 @@ def score_table(results: pd.DataFrame, method: str, metric: str = "accuracy") ->
     check_scores(results, [metric])
     own = results[results["method"] == method]
     if own.empty:
-        raise UserError(f"The results have no method '{method}'. {nearest(method, results['method'].unique())}")
+        raise UserError(f"The results have no method '{method}'. {did_you_mean(method, results['method'].unique())}")
     own = with_plain_seeds(own, method).dropna(subset=[metric])
     cell = ["task", *UNIT, *(name for name in OTHER_SEEDS if name in own)]
     twice = own[own.duplicated(cell)]
@@ -100,7 +100,7 @@ def check_scores(results: pd.DataFrame, metrics: Sequence[str]) -> None:
     """
     for column in ("method", "task", *UNIT, *metrics):
         if column not in results:
-            raise UserError(f"The results have no column '{column}'. {nearest(column, results.columns)}")
+            raise UserError(f"The results have no column '{column}'. {did_you_mean(column, results.columns)}")
     for metric in metrics:
         if metric.endswith("loss"):
             raise UserError(f"'{metric}' is lower where it is better; compare scores such as accuracy or macro_f1.")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.statistics.units import NO_INIT, OTHER_SEEDS, UNIT, check_scores, with_plain_seeds
 
 #: What a seed column stands for.
@@ -60,7 +60,7 @@ def variance_sources(results: pd.DataFrame, method: str, metric: str = "accuracy
     check_scores(results, [metric])
     own = results[results["method"] == method]
     if own.empty:
-        raise UserError(f"The results have no method '{method}'. {nearest(method, results['method'].unique())}")
+        raise UserError(f"The results have no method '{method}'. {did_you_mean(method, results['method'].unique())}")
     own = with_plain_seeds(own, method).dropna(subset=[metric])
     if own.empty:
         raise UserError(f"Method '{method}' has no `{metric}`.")

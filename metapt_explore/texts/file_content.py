@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from metapt_explore.errors import UserError, nearest
+from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.texts.finding import Finding
 from metapt_explore.texts.shown import shown
 
@@ -103,7 +103,7 @@ def _nearest_file(path: Path) -> str:
         beside = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in (*KINDS, *PACKED)]
     except OSError:
         return ""
-    return f" {nearest(path.name, [shown(name) for name in beside[:1000]])}" if beside else ""
+    return f" {did_you_mean(path.name, [shown(name) for name in beside[:1000]])}" if beside else ""
 
 
 def _too_large(path: Path, what: str) -> UserError:

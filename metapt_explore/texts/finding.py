@@ -43,11 +43,11 @@ class Finding:
         return {**asdict(self), "rows": list(self.rows)}
 
 
-def say_rows(rows: Sequence[int], noun: str = "line") -> str:
+def format_rows(rows: Sequence[int], noun: str = "line") -> str:
     """Line numbers for a sentence, the first of them where there are many.
 
     Example:
-        >>> say_rows([3]), say_rows([3, 7]), say_rows(range(1, 14))
+        >>> format_rows([3]), format_rows([3, 7]), format_rows(range(1, 14))
         ('line 3', 'lines 3, 7', 'lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more')
     """
     shown = ", ".join(str(row) for row in rows[:SHOWN_ROWS])

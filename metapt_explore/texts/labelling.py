@@ -178,12 +178,12 @@ def agreement(found: Found, given: Sequence[str | None]) -> dict[str, Any] | Non
     }
 
 
-def say_labels(summary: dict[str, Any]) -> str:
+def format_labels(summary: dict[str, Any]) -> str:
     """What a labels stage found, in a sentence.
 
     Example:
         >>> counts = {"bad": {"found": 5, "kept": 3}, "good": {"found": 4, "kept": 4}}
-        >>> say_labels({"by": "zero_shot", "asked": 9, "classes": counts, "agreement": None})
+        >>> format_labels({"by": "zero_shot", "asked": 9, "classes": counts, "agreement": None})
         'Labels for 9 texts (zero_shot), kept of found: bad 3 of 5, good 4 of 4.'
     """
     kept = ", ".join(f"{name} {entry['kept']:,} of {entry['found']:,}" for name, entry in summary["classes"].items())

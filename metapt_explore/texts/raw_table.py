@@ -14,7 +14,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.texts.delimited import Grid, read_delimited
 from metapt_explore.texts.encodings import decode
 from metapt_explore.texts.file_content import SAY_KINDS, Content, read_content
-from metapt_explore.texts.finding import Finding, NoTable, say_rows
+from metapt_explore.texts.finding import Finding, NoTable, format_rows
 from metapt_explore.texts.first_lines import lines_of
 from metapt_explore.texts.json_rows import read_json
 from metapt_explore.texts.shown import shown
@@ -127,7 +127,7 @@ def _read(path: Path, content: Content, given: str) -> RawTable:
 
 
 def _with_place(finding: Finding, noun: str) -> str:
-    return f"{finding.said} ({say_rows(finding.rows, noun)})" if finding.rows else finding.said
+    return f"{finding.said} ({format_rows(finding.rows, noun)})" if finding.rows else finding.said
 
 
 def _holds_objects(text: str) -> bool:

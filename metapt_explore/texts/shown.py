@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from metapt_explore.errors import nearest
+from metapt_explore.errors import did_you_mean
 
 MOST_LETTERS = 60
 MOST_NAMES = 30
@@ -41,5 +41,5 @@ def nearest_column(name: str, columns: Iterable[object]) -> str:
     names = [str(column) for column in columns]
     if len(names) == 1 and not PLAIN_NAME.fullmatch(names[0]):
         return "It has one column, and that does not look like a table of texts."
-    said = nearest(name, [shown(column, 40) for column in names[:MOST_NAMES]])
+    said = did_you_mean(name, [shown(column, 40) for column in names[:MOST_NAMES]])
     return said if len(names) <= MOST_NAMES else f"{said[:-1]} and {len(names) - MOST_NAMES:,} more."

@@ -7,7 +7,7 @@ from typing import Any
 
 from metapt_explore.errors import UserError
 from metapt_explore.texts.file_content import PACKED, SUFFIXES, existing
-from metapt_explore.texts.finding import say_rows
+from metapt_explore.texts.finding import format_rows
 from metapt_explore.texts.raw_table import RawTable, read_raw
 
 __all__ = ["PACKED", "SUFFIXES", "Table", "existing", "read_sound", "read_table"]
@@ -36,7 +36,7 @@ def read_sound(path: Path) -> RawTable:
     raw = read_raw(path)
     for finding in raw.findings:
         if finding.level == "error":
-            where = f", {say_rows(finding.rows, raw.noun)}" if finding.rows else ""
+            where = f", {format_rows(finding.rows, raw.noun)}" if finding.rows else ""
             mend = finding.mend.replace(" FILE ", f" {path} ")
             more = "" if "metapt data check" in mend else f" `metapt data check {path}` says all that is wrong."
             raise UserError(f"{path}{where}: {finding.said} {mend}{more}")

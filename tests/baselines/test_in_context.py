@@ -18,11 +18,11 @@ def test_examples_in_front_equal_the_model_on_the_whole_text(world: Path) -> Non
     setting = setting_of(world, "in_context", max_prompt_tokens=60, separator=" w1 w2 ")
     prefix = prefix_view(setting.backbone())
     assert setting.backbone().placement == "suffix" and prefix.placement == "prefix"
-    reader = prefix.reader(setting.task, "test")
-    shown = demonstration_tokens(prefix, reader, setting, setting.train[1])
+    pattern = prefix.pattern(setting.task, "test")
+    shown = demonstration_tokens(prefix, pattern, setting, setting.train[1])
     rows = draw(shown, setting.train[1].labels, setting, 1, 0)
     prompt = [token for row in rows for token in shown[row]]
-    scores = behind(prefix, reader, prompt, setting, setting.test)
+    scores = behind(prefix, pattern, prompt, setting, setting.test)
 
     written = "".join(
         f"{setting.train[1].texts[row]} Sentiment : {('negative', 'positive')[setting.train[1].labels[row]]} w1 w2 "
@@ -32,7 +32,7 @@ def test_examples_in_front_equal_the_model_on_the_whole_text(world: Path) -> Non
     encode = prefix.layout.encode
     whole = [encode(f"{written}{text} Sentiment :") for text in setting.test]
     with torch.no_grad():
-        expected = plain_scores(model, whole, list(reader.words))
+        expected = plain_scores(model, whole, list(pattern.words))
     torch.testing.assert_close(scores, expected, atol=2e-4, rtol=1e-4)
 
 

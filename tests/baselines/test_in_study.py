@@ -19,13 +19,13 @@ from metapt_explore.baselines.in_context import in_context
 from metapt_explore.baselines.kept_seeds import KeptSeeds
 from metapt_explore.baselines.lora import lora
 from metapt_explore.config import StudyConfig, load_task, parse
+from metapt_explore.cost.count import count
 from metapt_explore.errors import Cancelled
-from metapt_explore.runs.cost import count
-from metapt_explore.runs.progress import Progress
-from metapt_explore.runs.queue import cancel
-from metapt_explore.runs.study import Study
-from metapt_explore.runs.work import estimate
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.jobs.queue import cancel
+from metapt_explore.progress.state import Progress
+from metapt_explore.progress.work import estimate
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
 
 
 def test_a_cancelled_run_goes_on_at_the_next_baseline(world: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_one_step_of_full_fine_tuning_by_hand(world: Path) -> None:
 
     model = AutoModelForCausalLM.from_pretrained(world / "lm", attn_implementation="eager", dtype=torch.float32)
     layout = setting.backbone().layout
-    words = list(setting.backbone().reader(setting.task, "test").words)
+    words = list(setting.backbone().pattern(setting.task, "test").words)
     rows = [layout.encode(f"{text} Sentiment :") for text in setting.train[1].texts]
     loss = F.cross_entropy(plain_scores(model, rows, words), torch.tensor(setting.train[1].labels))
     loss.backward()
@@ -73,7 +73,7 @@ def test_lora_adds_the_scaled_product_of_its_matrices(world: Path) -> None:
     """After a step the layers behave like frozen ones whose weight has grown by alpha / rank · B A."""
     setting = setting_of(world, "lora", learning_rates=[0.05], steps=2, rank=2, alpha=6.0, targets=["q_proj", "v_proj"])
     backbone = model_tuning.own_backbone(setting)
-    reader = backbone.reader(setting.task, "test")
+    pattern = backbone.pattern(setting.task, "test")
     matrices = add_matrices(backbone.model, setting)
     # Two layers, two targets, two matrices each: 2 × 32 and 2 × 32 for queries, 2 × 32 and 2 × 16 for values.
     assert [len(matrices), sum(each.numel() for each in matrices)] == [8, 2 * (4 * 32 + 2 * 32 + 2 * 16)]
@@ -81,7 +81,7 @@ def test_lora_adds_the_scaled_product_of_its_matrices(world: Path) -> None:
     weights = Weights(matrices)
     optimiser = torch.optim.AdamW(weights.masters, lr=0.05)
     for _ in range(2):
-        model_tuning.add_gradient(backbone, reader, setting.train[1], range(8))
+        model_tuning.add_gradient(backbone, pattern, setting.train[1], range(8))
         weights.take_gradients()
         optimiser.step()
         weights.publish()
@@ -96,8 +96,8 @@ def test_lora_adds_the_scaled_product_of_its_matrices(world: Path) -> None:
                 assert b.abs().sum() > 0
                 plain.get_submodule(start).weight += 3.0 * b @ a
         rows = [backbone.layout.encode(f"{text} Sentiment :") for text in setting.test]
-        expected = plain_scores(plain, rows, list(reader.words))
-    scores = model_tuning.unprompted(backbone, reader, setting.test)
+        expected = plain_scores(plain, rows, list(pattern.words))
+    scores = model_tuning.unprompted(backbone, pattern, setting.test)
     torch.testing.assert_close(scores, expected, atol=2e-4, rtol=1e-3)
 
 

@@ -64,7 +64,7 @@ def test_gradient_of_pairs_by_hand(world: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_setfit_learns_and_starts_from_the_encoder(world: Path) -> None:
-    from metapt_explore.fewshot.linear_head import LinearHead
+    from metapt_explore.fewshot.logistic_regression import LinearHead
 
     setting = setting_of(world, "setfit", learning_rates=[3e-3], pairs_per_text=20, checkpoints=2)
     setting = replace(setting, train={1: setting.train[1]}, dev={1: setting.dev[1]})

@@ -18,15 +18,15 @@ from metapt_explore.baselines.linear_probe import mean_hidden_states
 from metapt_explore.baselines.registry import check_baselines
 from metapt_explore.config import BaselineConfig, StudyConfig, parse, to_yaml
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.linear_head import NEVER, LinearHead
+from metapt_explore.fewshot.linear_probe import TextProbe
+from metapt_explore.fewshot.logistic_regression import NEVER, LinearHead
 from metapt_explore.fewshot.scoring import measure
-from metapt_explore.fewshot.text_probe import TextProbe
-from metapt_explore.prompts.models import load_backbone
-from metapt_explore.prompts.score_calibration import calibrated
-from metapt_explore.prompts.text_views import text_views
-from metapt_explore.runs.results import COLUMNS, results_table, summary_table
-from metapt_explore.runs.study import Study
+from metapt_explore.models.hidden_states import text_views
+from metapt_explore.models.load import load_backbone
+from metapt_explore.results.tables import COLUMNS, results_table, summary_table
+from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
+from metapt_explore.verbalizers.calibration import calibrated
 
 SIMPLE = [
     "majority",
@@ -71,11 +71,11 @@ def test_zero_shot_is_the_frozen_model(world: Path, tmp_path: Path, calibration:
     study = study_of(world, tmp_path, [{"name": "Z", "kind": "zero_shot", "calibration": calibration}])
     artifact = study.baseline("Z", "mood")
     model = study.backbone
-    reader = model.reader(study.tasks["mood"], "test")
+    pattern = model.pattern(study.tasks["mood"], "test")
     texts, labels = rows_of(study, "test")
-    scores = model.zero_shot(texts, reader)
+    scores = model.zero_shot(texts, pattern)
     if calibration != "none":
-        reference = scores if calibration == "batch_mean" else model.zero_shot(["N/A", "nothing", "..."], reader)
+        reference = scores if calibration == "batch_mean" else model.zero_shot(["N/A", "nothing", "..."], pattern)
         scores = calibrated(scores, reference)
     expected = measure(scores, labels)
     for _, row in artifact.table("results").iterrows():
@@ -263,7 +263,7 @@ def test_options_have_the_defaults_of_their_kind() -> None:
 
 
 def test_results_of_a_workspace_without_baselines_keep_their_types(world: Path, finished: Path) -> None:
-    from metapt_explore.runs.workspace import Workspace
+    from metapt_explore.storage.workspace import Workspace
 
     assert results_table(Workspace(finished), "tiny")["init_seed"].dtype == "int64"
 

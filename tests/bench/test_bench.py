@@ -11,10 +11,10 @@ import torch
 
 from metapt_explore.bench import measure
 from metapt_explore.bench.cases import CASES, LABELS, Bench, Case, random_texts, start_of
-from metapt_explore.bench.opponent import PeftOpponent
+from metapt_explore.bench.peft_reference import PeftReference
 from metapt_explore.bench.run import as_line, layer_weights, run_bench, run_case, second_order_cost
 from metapt_explore.errors import UserError
-from metapt_explore.prompts.gradients import Batch, Scorer
+from metapt_explore.models.gradients import Batch, PromptObjective
 
 #: fp32 through two layers.
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -52,13 +52,13 @@ def test_both_sides_of_a_prefix_step_give_one_gradient(bench: Bench) -> None:
 @pytest.mark.parametrize("full_head", [True, False])
 def test_both_heads_of_the_opponent_score_alike(full_head: bool, world: Path, bench: Bench) -> None:
     backbone = bench.backbone(small(CASES[0]))
-    reader = backbone.reader(LABELS, "test")
+    pattern = backbone.pattern(LABELS, "test")
     prompt = backbone.embedding[10:13].float()
-    words = torch.tensor(reader.words)
-    opponent = PeftOpponent(world / "lm", torch.float32, torch.device("cpu"), prompt, words, full_head)
+    words = torch.tensor(pattern.words)
+    peft_reference = PeftReference(world / "lm", torch.float32, torch.device("cpu"), prompt, words, full_head)
     ids = torch.arange(12, 36).view(4, 6)
     with torch.no_grad():
-        found = opponent.scores(ids)
+        found = peft_reference.scores(ids)
         embed = backbone.model.get_input_embeddings()
         backbone.model.set_attn_implementation("eager")
         whole = torch.cat([prompt.expand(4, -1, -1), embed(ids)], dim=1)
@@ -78,7 +78,7 @@ def test_the_opponents_meta_step_is_first_order_maml(bench: Bench) -> None:
 def test_texts_are_cut_to_the_length_that_the_case_names(bench: Bench) -> None:
     case = small(next(case for case in CASES if case.name == "suffix-48"))
     backbone = bench.backbone(case)
-    bank = backbone.bank(random_texts(backbone, 5, 8), backbone.reader(LABELS, "test"))
+    bank = backbone.bank(random_texts(backbone, 5, 8), backbone.pattern(LABELS, "test"))
     assert [len(row) for row in bank.token_ids] == [8] * 5
 
 
@@ -114,10 +114,10 @@ def test_groups_at_once_equal_groups_in_turn(bench: Bench) -> None:
     sides = bench.sides(case)
     losses, _ = sides.ours()
     backbone = sides.backbone
-    reader = backbone.reader(LABELS, "benchmark")
-    bank = backbone.bank(random_texts(backbone, 8, 8), reader)
-    scorer, prompt = Scorer(backbone, bank, reader), start_of(backbone, 3)
+    pattern = backbone.pattern(LABELS, "benchmark")
+    bank = backbone.bank(random_texts(backbone, 8, 8), pattern)
+    objective, prompt = PromptObjective(backbone, bank, pattern), start_of(backbone, 3)
     for group in range(2):
         batch = Batch(range(4 * group, 4 * group + 4), [0] * 4, [0, 1] * 2)
-        alone, _ = scorer.losses_and_gradients(prompt[None], batch)
+        alone, _ = objective.losses_and_gradients(prompt[None], batch)
         torch.testing.assert_close(losses[group], alone[0], **CLOSE)

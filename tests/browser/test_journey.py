@@ -216,8 +216,8 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
     """Upload, cluster, merge two clusters, launch, watch, cancel, resume, compare, take away; the same predictions."""
     from playwright.sync_api import expect, sync_playwright
 
-    from metapt_explore.handover.classify import Classifier
-    from metapt_explore.runs.workspace import Workspace
+    from metapt_explore.export.classify import Classifier
+    from metapt_explore.storage.workspace import Workspace
 
     points = "() => document.querySelector('.js-plotly-plot')?.data?.[0]?.y?.length ?? 0"
     with sync_playwright() as playwright:

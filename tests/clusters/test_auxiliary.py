@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metapt_explore.clusters.auxiliary import AuxiliaryTasks, auxiliary_tasks
+from metapt_explore.auxiliary_tasks.labels import AuxiliaryTasks, auxiliary_tasks
 from metapt_explore.config import AuxiliaryTasksConfig
 from metapt_explore.errors import UserError
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metapt_explore.clusters.auxiliary import auxiliary_tasks
-from metapt_explore.clusters.joined_tasks import join_tasks, task_offsets
+from metapt_explore.auxiliary_tasks.joined import join_tasks, task_offsets
+from metapt_explore.auxiliary_tasks.labels import auxiliary_tasks
+from metapt_explore.auxiliary_tasks.soft import shuffled_members, soft_members
 from metapt_explore.clusters.reduce import normalise
-from metapt_explore.clusters.soft import shuffled_members, soft_members
 from metapt_explore.config import AuxiliaryTasksConfig
 from metapt_explore.errors import UserError
 

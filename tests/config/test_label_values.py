@@ -11,13 +11,13 @@ import pytest
 import tiny
 from typer.testing import CliRunner
 
-from metapt_explore.cli import app
+from metapt_explore.cli.main import app
 from metapt_explore.config import LabelsConfig, StudyConfig, load_task, parse
 from metapt_explore.config.label_values import check_values, class_of_values, unmatched
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.runs.problems import looking
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.problems import looking
 
 WRONG = {"labels": {"negative": "bad", "positive": {"value": "postive", "word": "good"}}}
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import tiny
 
+from metapt_explore.cli.run import parse_seeds
 from metapt_explore.config import StudyConfig, TaskConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.run_terminal import parse_seeds
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.storage.workspace import Workspace
 
 
 def unbounded(schema: Any, where: str = "") -> Iterator[str]:

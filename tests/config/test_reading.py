@@ -13,7 +13,7 @@ import yaml
 from metapt_explore.config import load_study, load_task, read_yaml, to_yaml
 from metapt_explore.config.reading import MAX_BYTES, parse_yaml
 from metapt_explore.errors import UserError
-from metapt_explore.runs.record import Record
+from metapt_explore.results.record import Record
 
 PACKAGE = Path(__file__).parents[2] / "metapt_explore"
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from metapt_explore.cli import app
+from metapt_explore.cli.main import app
 from metapt_explore.config import Columns, SourceConfig, TaskConfig, parse
 from metapt_explore.datacheck.check import check_file, check_files
-from metapt_explore.datacheck.mend import write_mended
+from metapt_explore.datacheck.repair import write_mended
 from metapt_explore.errors import UserError
 from metapt_explore.texts.finding import Finding
 from metapt_explore.texts.raw_table import read_raw

@@ -9,7 +9,7 @@ import pytest
 
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.datacheck.check import check_file
-from metapt_explore.datacheck.mend import write_mended
+from metapt_explore.datacheck.repair import write_mended
 from metapt_explore.texts.sources import load_source
 
 TEXTS = [

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from metapt_explore.cli import app
+from metapt_explore.cli.main import app
 from metapt_explore.config import Columns, SourceConfig, TaskConfig, parse
 from metapt_explore.datacheck.check import check_file
-from metapt_explore.datacheck.mend import write_mended
+from metapt_explore.datacheck.repair import write_mended
 from metapt_explore.errors import UserError
 from metapt_explore.texts.sources import load_source
 

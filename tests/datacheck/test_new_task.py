@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from metapt_explore.cli import app, main
+from metapt_explore.cli.main import app, main
 from metapt_explore.config import Columns, TaskConfig, load_task, parse, readable_yaml
 from metapt_explore.datacheck.new_task import Ask, Wanted, most_shots, new_task
 from metapt_explore.errors import UserError
@@ -123,11 +123,11 @@ def test_the_command_writes_a_task_that_can_be_read(tmp_path: Path) -> None:
 
 
 def test_questions_are_answered_in_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import metapt_explore.cli_data as commands
+    import metapt_explore.cli.data_commands as commands
 
     file = rows(tmp_path / "a.csv", ["1", "5"])
     monkeypatch.setattr(commands.sys.stdin.__class__, "isatty", lambda self: True, raising=False)
-    from metapt_explore.task_terminal import new_task_in_terminal
+    from metapt_explore.cli.task import new_task_in_terminal
 
     answers = iter(["bad", "great"])
     monkeypatch.setattr("typer.prompt", lambda question, default=None, show_default=True: next(answers))

@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
-from metapt_explore.cli import main
+from metapt_explore.cli.main import main
 from metapt_explore.config import StudyConfig, parse, to_yaml
 from metapt_explore.diagnostics.agreement import TaskGradients, agreement_pairs, corrected_cosine, task_record
 from metapt_explore.diagnostics.task_gradients import balanced_draws, halved
 from metapt_explore.pretraining.episodes import read_tasks
-from metapt_explore.runs.study import Study
 from metapt_explore.seeds import stream
+from metapt_explore.study.study import Study
 
 
 def made(name: str, halves: Any, apart: bool = True) -> TaskGradients:

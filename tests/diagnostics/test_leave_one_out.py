@@ -11,14 +11,14 @@ import pytest
 import tiny
 from scipy import stats
 
-from metapt_explore.cli import main
+from metapt_explore.cli.main import main
 from metapt_explore.config import StudyConfig, load_study, parse, to_yaml
-from metapt_explore.diagnostics.leave_one_out import ALL_TASKS, help_table, leave_one_out, left_out, say_help
+from metapt_explore.diagnostics.leave_one_out import ALL_TASKS, format_help, help_table, leave_one_out, left_out
 from metapt_explore.errors import UserError
-from metapt_explore.runs.find_lineage import lineage
-from metapt_explore.runs.record import record_of
-from metapt_explore.runs.study import Study
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.results.find_lineage import lineage
+from metapt_explore.results.record import record_of
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
 
 METAPT: dict[str, Any] = {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}
 
@@ -175,7 +175,7 @@ def test_help_is_worked_out_by_hand() -> None:
     second = table.query("cluster == 1 and task == 't'").iloc[0]
     assert (second["wins"], second["ties"], second["losses"]) == (3, 0, 3) and second["verdict"] == "cannot tell"
     assert set(table["cluster"]) == {0, 1} and list(table["task"]) == ["t", ALL_TASKS] * 2
-    assert say_help(table, {0: "0: phones"})[0] == "t: 0: phones helps (+4.2 points)."
+    assert format_help(table, {0: "0: phones"})[0] == "t: 0: phones helps (+4.2 points)."
 
 
 def test_few_units_and_crossed_seeds_are_not_oversold() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from metapt_explore.runs.jobs import job_state
-from metapt_explore.runs.results import curves_table, results_table, summary_table
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.jobs.state import job_state
+from metapt_explore.results.tables import curves_table, results_table, summary_table
+from metapt_explore.storage.workspace import Workspace
 
 #: Files that hold times and memory, or say how a job stood.
 NOT_COMPARED = ("stage.json", "telemetry.parquet")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "runs")]
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "study")]
 
 import tally  # noqa: E402
 

@@ -30,10 +30,10 @@ LOADED = [
     "transformers.models.bert.modeling_bert",
     "sklearn.cluster",
     "pyarrow.parquet",
-    "metapt_explore.cli",
-    "metapt_explore.run_terminal",
-    "metapt_explore.runs.study",
-    "metapt_explore.runs.worker",
+    "metapt_explore.cli.main",
+    "metapt_explore.cli.run",
+    "metapt_explore.study.study",
+    "metapt_explore.jobs.worker",
     "metapt_explore.reporting.report",
 ]
 CAN_FORK = "forkserver" in mp.get_all_start_methods()
@@ -93,7 +93,7 @@ def _prepare(roots: tuple[Path, ...], die_at: int | None) -> moments.Moments:
 
 
 def _run(words: Sequence[str], counter: moments.Moments, count: Path | None = None) -> None:
-    from metapt_explore.cli import main
+    from metapt_explore.cli.main import main
 
     sys.argv = ["metapt", *words]
     code: Any = 1
@@ -130,8 +130,8 @@ def work(
         number: Which worker it is.
         pretend: Whether its studies only pretend to compute (`pretend_to_compute`).
     """
-    from metapt_explore.runs import worker
-    from metapt_explore.runs.workspace import Workspace
+    from metapt_explore.jobs import worker
+    from metapt_explore.storage.workspace import Workspace
 
     counter, deaths = _prepare(roots, die_at), iter(children_die_at)
 
@@ -159,7 +159,7 @@ def _only_one(workspace: Path) -> None:
     """Notes it in the file `twice` where two processes compute at once."""
     import fcntl
 
-    from metapt_explore.runs.study import Study
+    from metapt_explore.study.study import Study
 
     run = Study.run
 
@@ -180,9 +180,9 @@ def pretend_to_compute(workspace: Path, name: str) -> None:
     It writes when each study was asked for into the file `order`, in the order in which they are begun.
     """
     from metapt_explore.errors import UserError
-    from metapt_explore.runs.files import read_json
-    from metapt_explore.runs.jobs import request_file, working_on
-    from metapt_explore.runs.workspace import Workspace
+    from metapt_explore.jobs.state import request_file, working_on
+    from metapt_explore.storage.files import read_json
+    from metapt_explore.storage.workspace import Workspace
 
     opened = Workspace(workspace)
     computed = opened.study_folder(name) / "computed"
@@ -210,8 +210,8 @@ def ask(workspace: Path, names: Sequence[str], threads: int) -> None:
 
     from pretended import study
 
-    from metapt_explore.runs import queue
-    from metapt_explore.runs.workspace import Workspace
+    from metapt_explore.jobs import queue
+    from metapt_explore.storage.workspace import Workspace
 
     os.environ["METAPT_WORKERS"] = "0"
     with ThreadPoolExecutor(threads) as pool:

@@ -13,8 +13,8 @@ from pages import handmade
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.config.names import HIDDEN, LONGEST_NAME
-from metapt_explore.runs.files import read_json, write_json, write_table
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.storage.files import read_json, write_json, write_table
+from metapt_explore.storage.workspace import Workspace
 
 #: Sets a mark wherever a script of it runs.
 SCRIPT = "<img src=x onerror=window.hacked=1>"

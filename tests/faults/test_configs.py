@@ -15,7 +15,7 @@ from soak import examples
 from tally import tried
 from typer.testing import CliRunner
 
-from metapt_explore.cli import app
+from metapt_explore.cli.main import app
 from metapt_explore.config import EXAMPLES, TASK_FILES, StudyConfig, load_study, load_task, parse, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError

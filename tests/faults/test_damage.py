@@ -15,16 +15,16 @@ from soak import examples
 from tally import tried
 
 from metapt_explore.errors import UserError
-from metapt_explore.runs.accounts import method_accounts
-from metapt_explore.runs.clustering_quality import clustering_quality
-from metapt_explore.runs.find_lineage import lineage
-from metapt_explore.runs.overview import pipeline
-from metapt_explore.runs.record import record_of
-from metapt_explore.runs.results import curves_table, results_table
-from metapt_explore.runs.score_counts import finished_of
-from metapt_explore.runs.study import Study
-from metapt_explore.runs.verify import Counts, verify
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.results.budgets import method_accounts
+from metapt_explore.results.clustering_quality import clustering_quality
+from metapt_explore.results.find_lineage import lineage
+from metapt_explore.results.record import record_of
+from metapt_explore.results.tables import curves_table, results_table
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.overview import pipeline
+from metapt_explore.study.score_counts import finished_of
+from metapt_explore.study.study import Study
+from metapt_explore.study.verify import Counts, verify
 
 #: Telemetry: other when something is computed again.
 SECONDS = ["seconds", "pretraining_seconds"]
@@ -177,7 +177,7 @@ def _ids(artifacts: list[str]) -> Iterator[str]:
 
 def test_artifacts_without_checksums_are_accepted_and_said_to_be_unknown(own: Workspace) -> None:
     """As earlier versions wrote them."""
-    from metapt_explore.runs.files import read_json, write_json
+    from metapt_explore.storage.files import read_json, write_json
 
     for file in own.folder.glob("artifacts/*/stage.json"):
         stage = read_json(file)

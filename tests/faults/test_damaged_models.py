@@ -21,14 +21,14 @@ from soak import examples
 from tally import tried
 from transformers import T5EncoderModel
 
-from metapt_explore import setup_starter
 from metapt_explore.clusters.embed import check_encoder_files, load_encoder
 from metapt_explore.config import EncoderConfig, ModelConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.handover.classify import Classifier
-from metapt_explore.prompts.models import check_files, content_hash, load_backbone
-from metapt_explore.prompts.stored import find_adapter, find_tensor
-from metapt_explore.runs.study import Study
+from metapt_explore.export.classify import Classifier
+from metapt_explore.models.load import check_files, content_hash, load_backbone
+from metapt_explore.prompts.load import find_adapter, find_tensor
+from metapt_explore.starter import setup as setup_starter
+from metapt_explore.study.study import Study
 
 TEXTS = ["the camera is good", "my old book was really bad"]
 #: Values that no setting has, or that only some have.

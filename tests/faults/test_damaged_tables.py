@@ -19,7 +19,7 @@ from tally import tried
 
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.datacheck.check import check_file
-from metapt_explore.datacheck.mend import write_mended
+from metapt_explore.datacheck.repair import write_mended
 from metapt_explore.errors import UserError
 from metapt_explore.texts.sources import load_source
 

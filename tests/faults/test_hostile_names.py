@@ -24,13 +24,13 @@ from soak import examples
 from streamlit.testing.v1 import AppTest
 from tally import tried
 
-from metapt_explore import setup_starter
 from metapt_explore.escaping import csv_text, from_csv_rows, markdown, markdown_line, one_line, printable
-from metapt_explore.handover.card import model_card
-from metapt_explore.handover.facts import PromptFacts
+from metapt_explore.export.card import model_card
+from metapt_explore.export.facts import PromptFacts
 from metapt_explore.reporting.document import Bullets, Document, Heading, Paragraph, Table, quoted
 from metapt_explore.reporting.report import make_report
-from metapt_explore.runs.record import Record
+from metapt_explore.results.record import Record
+from metapt_explore.starter import setup as setup_starter
 
 ROOT = Path(__file__).parents[2]
 #: GitHub's Markdown, HTML in it included.
@@ -181,7 +181,7 @@ def opened(folder: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("METAPT_WORKSPACE", str(folder))
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     at.query_params["study"] = handmade.NAME
-    at.switch_page(f"metapt_explore/pages/{page}.py")
+    at.switch_page(f"metapt_explore/dashboard/views/{page}.py")
     return at.run()
 
 

@@ -20,10 +20,11 @@ from soak import examples
 from tally import tried
 from waiting import LIMIT, wait
 
-from metapt_explore.runs import jobs, queue
-from metapt_explore.runs.files import read_json
-from metapt_explore.runs.processes import is_alive, kill
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.jobs import queue
+from metapt_explore.jobs import state as jobs
+from metapt_explore.jobs.processes import is_alive, kill
+from metapt_explore.storage.files import read_json
+from metapt_explore.storage.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(not forked.CAN_FORK, reason=forked.WHY_NOT)
 

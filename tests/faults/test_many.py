@@ -13,8 +13,8 @@ import pytest
 from tally import tried
 from waiting import LIMIT, wait
 
-from metapt_explore.runs import queue
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.jobs import queue
+from metapt_explore.storage.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(not forked.CAN_FORK, reason=forked.WHY_NOT)
 

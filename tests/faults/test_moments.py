@@ -9,7 +9,7 @@ import forked
 import moments
 import pytest
 
-from metapt_explore.runs.files import read_json, write_json
+from metapt_explore.storage.files import read_json, write_json
 
 pytestmark = pytest.mark.skipif(not forked.CAN_FORK, reason=forked.WHY_NOT)
 

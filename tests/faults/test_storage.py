@@ -16,18 +16,18 @@ import pandas as pd
 import pytest
 import torch
 
-from metapt_explore.cli import main
+from metapt_explore.cli.main import main
 from metapt_explore.config import load_study
 from metapt_explore.config.clustering import ClusterEdit, ClusteringConfig
 from metapt_explore.errors import UserError
-from metapt_explore.runs import files, integrity
-from metapt_explore.runs.artifact import Stage, making, read_checkpoint
-from metapt_explore.runs.leftovers import sweep
-from metapt_explore.runs.progress import Progress
-from metapt_explore.runs.results import results_table
-from metapt_explore.runs.study import Study
-from metapt_explore.runs.study_files import copy_of
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.progress.state import Progress
+from metapt_explore.results.tables import results_table
+from metapt_explore.storage import files, integrity
+from metapt_explore.storage.artifact import Stage, making, read_checkpoint
+from metapt_explore.storage.leftovers import sweep
+from metapt_explore.storage.study_files import copy_of
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
 
 STAGE = Stage("prompt", "a prompt", 1, {"steps": 2})
 
@@ -292,7 +292,7 @@ def test_an_artifact_that_loses_a_file_while_it_is_made_is_not_done(tmp_path: Pa
 def test_something_that_deletes_all_the_time_is_said(
     own: Workspace, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metapt_explore.runs import lost
+    from metapt_explore.study import lost
 
     monkeypatch.setattr(lost, "_is_whole", lambda study, cell: "fewshot" not in cell.key)
     with pytest.raises(UserError, match="Something deletes artifacts"):

@@ -13,9 +13,9 @@ import yaml
 
 from metapt_explore.config import LabelsConfig, TaskConfig
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.probe import probe
-from metapt_explore.fewshot.probe_candidates import file_candidates, menu_candidates
-from metapt_explore.prompts.verbalizer import read_onwards
+from metapt_explore.fewshot.template_candidates import file_candidates, menu_candidates
+from metapt_explore.fewshot.template_ranking import probe
+from metapt_explore.verbalizers.verbalizer import read_onwards
 
 TEXTS = ["a", "b", "c", "d"]
 ROWS = {1: ["a", "b"], 2: ["c", "d"]}
@@ -28,15 +28,15 @@ class Stub:
     def __init__(self, logits: dict[str, list[list[float]]]) -> None:
         self.logits, self.seen = logits, []
 
-    def reader(self, labels: LabelsConfig, where: str, whole_vocabulary: bool) -> Any:
+    def pattern(self, labels: LabelsConfig, where: str, whole_vocabulary: bool) -> Any:
         if "unreadable" in labels.template:
             raise UserError(f"{where}: this model has no such word.")
         verbalizer = read_onwards({name: [(i,)] for i, name in enumerate(labels.labels)}, whole_vocabulary)
         return SimpleNamespace(verbalizer=verbalizer, template=labels.template)
 
-    def zero_shot(self, texts: list[str], reader: Any) -> torch.Tensor:
+    def zero_shot(self, texts: list[str], pattern: Any) -> torch.Tensor:
         self.seen += texts
-        rows = self.logits[reader.template.removeprefix("{text} ")]
+        rows = self.logits[pattern.template.removeprefix("{text} ")]
         return torch.tensor([rows[TEXTS.index(text)] for text in texts])
 
 

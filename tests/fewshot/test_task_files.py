@@ -15,7 +15,7 @@ from metapt_explore.config.load import _absolute_study
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.runs.study import Study
+from metapt_explore.study.study import Study
 
 CLASSES = {"sst-2": 2, "sst-5": 5, "mr": 2, "cr": 2, "subj": 2, "trec-6": 6, "agnews": 4}
 FOLDERS = {"trec-6": "trec"}

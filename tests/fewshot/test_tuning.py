@@ -19,11 +19,11 @@ from metapt_explore.fewshot import checkpoint
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.fewshot.some_rows import balanced_part
-from metapt_explore.fewshot.tuning import Outcome, _soups, choose, tune
+from metapt_explore.fewshot.tuning import TuningOutcome, _soups, choose, tune
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.fewshot.whole_curves import whole_curves
-from metapt_explore.prompts.causal import CausalBackbone
-from metapt_explore.prompts.models import load_backbone
+from metapt_explore.models.causal import CausalBackbone
+from metapt_explore.models.load import load_backbone
 
 LABELS = LabelsConfig(template="{text} Sentiment :", labels={"negative": "negative", "positive": "positive"})
 
@@ -42,13 +42,13 @@ def run(
     on_pass: Callable[..., None] = lambda step: None,
     record: KeptInMemory | None = None,
     **settings: Any,
-) -> Outcome:
+) -> TuningOutcome:
     sizes = {"steps": steps, "batch_size": 4, "curve_steps": [0, 2, steps]}
     config = EvaluationConfig(tasks=["x"], data_seeds=seeds, learning_rates=rates, **{**sizes, **settings})
-    reader = backbone.reader(LABELS, "test")
+    pattern = backbone.pattern(LABELS, "test")
     start = backbone.embedding[20:23].clone()
     train, dev = {s: split(s, 8) for s in seeds}, {s: split(s + 100, 8) for s in seeds}
-    return tune(start, backbone, reader, train, dev, split(500, 24), config, (0, 0), on_step, on_pass, record=record)
+    return tune(start, backbone, pattern, train, dev, split(500, 24), config, (0, 0), on_step, on_pass, record=record)
 
 
 def test_the_stacked_grid_equals_one_cell_at_a_time(backbone: CausalBackbone) -> None:
@@ -69,8 +69,8 @@ def test_the_stacked_grid_equals_one_cell_at_a_time(backbone: CausalBackbone) ->
 def test_the_kept_prompt_gives_the_reported_scores(backbone: CausalBackbone) -> None:
     outcome = run(backbone, [3], [0.05])
     test = split(500, 24)
-    reader = backbone.reader(LABELS, "test")
-    scores = backbone.score_all(outcome.prompts[3][None], backbone.bank(test.texts, reader), reader)[0]
+    pattern = backbone.pattern(LABELS, "test")
+    scores = backbone.score_all(outcome.prompts[3][None], backbone.bank(test.texts, pattern), pattern)[0]
     assert measure(scores, test.labels)["accuracy"] == outcome.results[0]["accuracy"]
     assert measure(scores, test.labels)["loss"] == pytest.approx(outcome.results[0]["test_loss"], rel=1e-5)
 
@@ -110,12 +110,12 @@ def test_curves_over_some_test_rows_leave_the_scores_as_they_are(backbone: Causa
     whole, some = run(backbone, [3, 8], [0.05, 0.1]), run(backbone, [3, 8], [0.05, 0.1], curve_rows=10)
     for a, b in zip(whole.results, some.results, strict=True):
         assert a == pytest.approx(b)
-    test, reader = split(500, 24), backbone.reader(LABELS, "test")
+    test, pattern = split(500, 24), backbone.pattern(LABELS, "test")
     few = balanced_part(test.labels, 10)
     assert sorted(test.labels[row] for row in few) == [0] * 5 + [1] * 5
     for seed, result in zip((3, 8), some.results, strict=True):
-        bank = backbone.bank([test.texts[row] for row in few], reader)
-        scores = backbone.score_all(some.prompts[seed][None], bank, reader)[0]
+        bank = backbone.bank([test.texts[row] for row in few], pattern)
+        scores = backbone.score_all(some.prompts[seed][None], bank, pattern)[0]
         rate, step = result["learning_rate"], result["step"]
         (drawn,) = [c for c in some.curves if (c["data_seed"], c["learning_rate"], c["step"]) == (seed, rate, step)]
         assert drawn["test_accuracy"] == measure(scores, [test.labels[row] for row in few])["accuracy"]
@@ -156,10 +156,10 @@ def test_a_curve_keeps_its_last_score_and_stands_on_the_same_rows() -> None:
 def test_calibrated_accuracies_by_hand(backbone: CausalBackbone) -> None:
     """Of the start and of the kept prompt: each class's probability over its mean on the scored rows."""
     outcome = run(backbone, [3], [0.05, 0.1], curve_rows=10)
-    test, reader = split(500, 24), backbone.reader(LABELS, "test")
+    test, pattern = split(500, 24), backbone.pattern(LABELS, "test")
     start = backbone.embedding[20:23].clone()
     for prompt, name in ((outcome.prompts[3], "calibrated_accuracy"), (start, "start_calibrated_accuracy")):
-        scores = backbone.score_all(prompt[None], backbone.bank(test.texts, reader), reader)[0].softmax(-1)
+        scores = backbone.score_all(prompt[None], backbone.bank(test.texts, pattern), pattern)[0].softmax(-1)
         right = (scores / scores.mean(0)).argmax(1) == torch.tensor(test.labels)
         assert outcome.results[0][name] == pytest.approx(float(right.float().mean()))
     assert not [name for record in outcome.curves for name in record if "calibrated" in name]
@@ -195,11 +195,11 @@ def test_one_standard_error_by_hand() -> None:
 
 def test_standard_errors_are_those_of_paired_rows(backbone: CausalBackbone) -> None:
     outcome = run(backbone, [3], [0.05, 0.1])
-    dev, reader = split(103, 8), backbone.reader(LABELS, "test")
+    dev, pattern = split(103, 8), backbone.pattern(LABELS, "test")
     start = backbone.embedding[20:23].clone()
 
     def losses(prompt: torch.Tensor) -> torch.Tensor:
-        scores = backbone.score_all(prompt[None], backbone.bank(dev.texts, reader), reader)[0]
+        scores = backbone.score_all(prompt[None], backbone.bank(dev.texts, pattern), pattern)[0]
         return F.cross_entropy(scores, torch.tensor(dev.labels), reduction="none")
 
     # The chosen prompt is the one with the lowest dev loss.
@@ -229,9 +229,9 @@ def test_a_soup_is_one_prompt_whose_scores_are_reported(backbone: CausalBackbone
     assert not torch.equal(plain.prompts[3], soup.prompts[3])
     keys = ("dev_loss", "learning_rate", "step")
     assert [[c[k] for k in keys] for c in plain.curves] == [[c[k] for k in keys] for c in soup.curves]
-    reader = backbone.reader(LABELS, "test")
+    pattern = backbone.pattern(LABELS, "test")
     for rows, key in ((split(500, 24), "accuracy"), (split(103, 8), "dev_accuracy")):
-        scores = backbone.score_all(soup.prompts[3][None], backbone.bank(rows.texts, reader), reader)[0]
+        scores = backbone.score_all(soup.prompts[3][None], backbone.bank(rows.texts, pattern), pattern)[0]
         assert measure(scores, rows.labels)["accuracy"] == soup.results[0][key]
 
 
@@ -255,7 +255,7 @@ def test_scores_by_hand() -> None:
 # ---------------------------------------------------------------------------------- stop, and go on
 
 
-def same(one: Outcome, other: Outcome) -> bool:
+def same(one: TuningOutcome, other: TuningOutcome) -> bool:
     assert (one.passes, one.forward) == (other.passes, other.forward)
     pd.testing.assert_frame_equal(pd.DataFrame(one.results), pd.DataFrame(other.results), check_exact=True)
     pd.testing.assert_frame_equal(pd.DataFrame(one.curves), pd.DataFrame(other.curves), check_exact=True)
@@ -340,7 +340,7 @@ def test_own_words_of_each_seed_are_chosen_once(backbone: CausalBackbone) -> Non
     config = EvaluationConfig(tasks=["x"], data_seeds=[3, 8, 9], learning_rates=[0.1], steps=2, batch_size=4)
     train, dev = {s: split(s, 8) for s in (3, 8, 9)}, {s: split(s + 100, 8) for s in (3, 8, 9)}
 
-    def tuned(on_step: StopAt, record: KeptInMemory | None) -> Outcome:
+    def tuned(on_step: StopAt, record: KeptInMemory | None) -> TuningOutcome:
         start, test = backbone.embedding[20:23].clone(), split(500, 24)
         how = VerbalizerConfig(read="automatic")
         rest = train, dev, test, config, (0, 0), on_step, StopAt(None), how, record

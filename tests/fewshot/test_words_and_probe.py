@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.text_probe import TextProbe
-from metapt_explore.fewshot.words_and_probe import (
+from metapt_explore.fewshot.linear_probe import TextProbe
+from metapt_explore.fewshot.probe_ensemble import (
     ALIKE,
     C_VALUES,
     Weights,

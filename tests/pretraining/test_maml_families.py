@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "prompts"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "models"))
 import tiny
 from plain_reference import FAMILIES, LABELS, Case, make_backbone, make_case, unmodified
 
 from metapt_explore.config import MethodConfig, Placement, PretrainingConfig
-from metapt_explore.pretraining.learner import Setting
-from metapt_explore.pretraining.methods import make_learner
+from metapt_explore.pretraining.learner import PretrainingTask
+from metapt_explore.pretraining.registry import make_learner
 
 ROWS = 16
 TASKS = {
@@ -72,7 +72,7 @@ def test_exact_maml_equals_finite_differences(family: str, placement: Placement,
     gradients = {}
     for order in ("first", "exact"):
         method = MethodConfig(name="m", kind="metapt", clustering="c", order=order, inner_steps=steps)
-        learner = make_learner(Setting(TASKS, config, method, 5, 0))
+        learner = make_learner(PretrainingTask(TASKS, config, method, 5, 0))
         episode = learner.draw(1)
         gradients[order] = learner.gradient({"prompt": case.prompts[0]}, episode, case.scorer())[0]["prompt"]
     value = objective(case, unmodified(folder), episode, steps, rate)

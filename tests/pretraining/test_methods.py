@@ -16,14 +16,14 @@ from transformers import AutoModelForCausalLM
 
 from metapt_explore.config import LabelsConfig, MethodConfig, ModelConfig, PretrainingConfig
 from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.models.causal import CausalBackbone
+from metapt_explore.models.gradients import PromptObjective
+from metapt_explore.models.load import load_backbone
 from metapt_explore.pretraining.budget import row_passes_per_step
 from metapt_explore.pretraining.episodes import Episode
-from metapt_explore.pretraining.learner import Setting
+from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import pretrain
-from metapt_explore.pretraining.methods import make_learner
-from metapt_explore.prompts.causal import CausalBackbone
-from metapt_explore.prompts.gradients import Scorer
-from metapt_explore.prompts.models import load_backbone
+from metapt_explore.pretraining.registry import make_learner
 
 LABELS = LabelsConfig(template="{text} Sentiment :", labels={"negative": "negative", "positive": "positive"})
 CONFIG = PretrainingConfig(steps=6, meta_batch_size=3, support_size=4, query_size=6, inner_lr=0.7, outer_lr=0.05)
@@ -48,10 +48,10 @@ LEARNERS = {
 }
 
 
-def setting_of(name: str, config: PretrainingConfig = CONFIG, init_seed: int = 0) -> Setting:
+def setting_of(name: str, config: PretrainingConfig = CONFIG, init_seed: int = 0) -> PretrainingTask:
     kind = "ppt" if name == "ppt" else "metapt"
     method = MethodConfig(name=name, kind=kind, clustering="c", **LEARNERS[name])
-    return Setting(TASKS, config, method, 5, init_seed)
+    return PretrainingTask(TASKS, config, method, 5, init_seed)
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +62,14 @@ def backbone(world: Path) -> CausalBackbone:
 def plain_loss_by(world: Path, backbone: CausalBackbone, labels_config: LabelsConfig) -> Any:
     """Mean loss of rows under a prompt: one row at a time through an unmodified model."""
     model = AutoModelForCausalLM.from_pretrained(world / "lm", attn_implementation="eager").eval().requires_grad_(False)
-    embed, reader = model.get_input_embeddings(), backbone.reader(labels_config, "test")
+    embed, pattern = model.get_input_embeddings(), backbone.pattern(labels_config, "test")
 
     def loss(prompt: Tensor, rows: list[int], labels: list[int]) -> Tensor:
         scores = []
         for row in rows:
             ids = torch.tensor(backbone.tokenizer(TEXTS[row], add_special_tokens=False)["input_ids"])
-            whole = torch.cat([embed(ids), prompt, embed(torch.tensor(reader.tail))])[None]
-            scores.append(model(inputs_embeds=whole).logits[0, -1][torch.tensor(reader.words)])
+            whole = torch.cat([embed(ids), prompt, embed(torch.tensor(pattern.tail))])[None]
+            scores.append(model(inputs_embeds=whole).logits[0, -1][torch.tensor(pattern.words)])
         return F.cross_entropy(torch.stack(scores), torch.tensor(labels))
 
     return loss
@@ -86,9 +86,9 @@ def gradient_of(loss: Any, prompt: Tensor, rows: list[int], labels: list[int]) -
     return value.detach(), torch.autograd.grad(value, prompt)[0]
 
 
-def scorer_of(backbone: CausalBackbone) -> Scorer:
-    reader = backbone.reader(LABELS, "test")
-    return Scorer(backbone, backbone.bank(TEXTS, reader), reader)
+def scorer_of(backbone: CausalBackbone) -> PromptObjective:
+    pattern = backbone.pattern(LABELS, "test")
+    return PromptObjective(backbone, backbone.bank(TEXTS, pattern), pattern)
 
 
 def outer_loss(
@@ -109,10 +109,10 @@ def outer_loss(
 @pytest.mark.parametrize("name", ["first-order", "first-order, three steps", "exact", "exact, three steps"])
 def test_maml_equals_the_written_out_algorithm(name: str, backbone: CausalBackbone, plain_loss: Any) -> None:
     setting = setting_of(name)
-    learner, scorer = make_learner(setting), scorer_of(backbone)
+    learner, objective = make_learner(setting), scorer_of(backbone)
     prompt = backbone.embedding[20:23].clone()
     episode = learner.draw(2)
-    gradients, records = learner.gradient({"prompt": prompt}, episode, scorer)
+    gradients, records = learner.gradient({"prompt": prompt}, episode, objective)
 
     steps, exact = setting.method.inner_steps, setting.method.order == "exact"
     leaf = prompt.clone().requires_grad_(True)
@@ -126,8 +126,8 @@ def test_maml_equals_the_written_out_algorithm(name: str, backbone: CausalBackbo
         before = plain_loss(prompt, episode.support[index], episode.support_labels[index])
         assert record["support_before"] == pytest.approx(float(before), rel=1e-4)
         assert abs(record["support_before"] - record["support_after"]) > 1e-4
-    assert scorer.row_passes == pytest.approx(row_passes_per_step(setting.method, CONFIG))
-    assert scorer.diagnostic_rows == 3 * 4
+    assert objective.row_passes == pytest.approx(row_passes_per_step(setting.method, CONFIG))
+    assert objective.diagnostic_rows == 3 * 4
 
 
 @pytest.mark.parametrize("steps", [1, 3])
@@ -164,13 +164,13 @@ def test_exact_maml_equals_finite_differences(steps: int, backbone: CausalBackbo
 @pytest.mark.parametrize("exact", [False, True])
 def test_meta_sgd_learns_its_rates(exact: bool, backbone: CausalBackbone, plain_loss: Any) -> None:
     setting = setting_of("meta-sgd, exact" if exact else "meta-sgd")
-    learner, scorer = make_learner(setting), scorer_of(backbone)
+    learner, objective = make_learner(setting), scorer_of(backbone)
     start = backbone.embedding[20:23].clone()
     parameters = learner.parameters(start)
     torch.testing.assert_close(parameters["log_rates"].exp(), torch.full_like(start, 0.7))
     parameters["log_rates"] += 0.3 * torch.randn(start.shape, generator=torch.Generator().manual_seed(1))
     episode = learner.draw(0)
-    gradients, _ = learner.gradient(parameters, episode, scorer)
+    gradients, _ = learner.gradient(parameters, episode, objective)
 
     leaf, log_rates = start.clone().requires_grad_(True), parameters["log_rates"].clone().requires_grad_(True)
     value = outer_loss(plain_loss, leaf, log_rates.exp(), episode, steps=2, exact=exact)
@@ -181,10 +181,10 @@ def test_meta_sgd_learns_its_rates(exact: bool, backbone: CausalBackbone, plain_
 
 
 def test_reptile_goes_where_the_tasks_end(backbone: CausalBackbone, plain_loss: Any) -> None:
-    learner, scorer = make_learner(setting_of("reptile")), scorer_of(backbone)
+    learner, objective = make_learner(setting_of("reptile")), scorer_of(backbone)
     prompt = backbone.embedding[20:23].clone()
     episode = learner.draw(1)
-    gradients, _ = learner.gradient({"prompt": prompt}, episode, scorer)
+    gradients, _ = learner.gradient({"prompt": prompt}, episode, objective)
     expected = torch.zeros_like(prompt)
     for index in range(3):
         end = prompt
@@ -198,15 +198,15 @@ def test_reptile_goes_where_the_tasks_end(backbone: CausalBackbone, plain_loss: 
 def test_pooled_equals_the_gradient_of_the_mean_loss(backbone: CausalBackbone, plain_loss: Any) -> None:
     learner = make_learner(setting_of("ppt"))
     prompt = backbone.embedding[20:23].clone()
-    scorer = scorer_of(backbone)
+    objective = scorer_of(backbone)
     episode = learner.draw(0)
-    gradients, records = learner.gradient({"prompt": prompt}, episode, scorer)
+    gradients, records = learner.gradient({"prompt": prompt}, episode, objective)
     labels = episode.support_labels[0] + episode.query_labels[0]
     loss, expected = gradient_of(plain_loss, prompt, episode.rows, labels)
     torch.testing.assert_close(gradients["prompt"], expected, **CLOSE)
     assert records == [{"task": -1, "loss": pytest.approx(float(loss), rel=1e-4)}]
     # Honesty: as many rows as a meta-step, balanced, from all tasks together.
-    assert scorer.row_passes == 3 * (4 + 6) and labels.count(0) == labels.count(1)
+    assert objective.row_passes == 3 * (4 + 6) and labels.count(0) == labels.count(1)
 
 
 def test_every_method_spends_the_same_passes() -> None:
@@ -224,7 +224,7 @@ def test_every_method_spends_the_same_passes() -> None:
 @pytest.mark.parametrize("name", list(LEARNERS))
 def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBackbone, tmp_path: Path) -> None:
     """Stopped after a step, and between two passes of a step; every learned tensor and metric is the same."""
-    reader = backbone.reader(LABELS, "test")
+    pattern = backbone.pattern(LABELS, "test")
     setting = setting_of(name, CONFIG.model_copy(update={"steps": 12}), init_seed=1)
     start = backbone.embedding[20:23].clone()
     steps: list[int] = []
@@ -240,7 +240,7 @@ def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBack
                 raise Cancelled
 
         learner = make_learner(setting)
-        return pretrain(learner, setting, start, backbone, TEXTS, reader, writer_in(folder), on_step)[0]
+        return pretrain(learner, setting, start, backbone, TEXTS, pattern, writer_in(folder), on_step)[0]
 
     straight = run(tmp_path / "straight", None)
     calls = len(steps)
@@ -261,7 +261,7 @@ def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBack
 
 
 def test_numbers_that_run_away_are_an_error_and_a_far_prompt_a_notice(backbone: CausalBackbone, tmp_path: Path) -> None:
-    reader = backbone.reader(LABELS, "test")
+    pattern = backbone.pattern(LABELS, "test")
     setting = setting_of("first-order")
     notices: list[str] = []
     backbone.on_notice = notices.append
@@ -270,7 +270,7 @@ def test_numbers_that_run_away_are_an_error_and_a_far_prompt_a_notice(backbone: 
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         learner = make_learner(setting)
-        pretrain(learner, setting, start, backbone, TEXTS, reader, writer_in(folder), lambda step: None)
+        pretrain(learner, setting, start, backbone, TEXTS, pattern, writer_in(folder), lambda step: None)
 
     try:
         run(backbone.embedding[20:23].clone())
@@ -292,10 +292,10 @@ def test_training_lowers_the_loss(backbone: CausalBackbone, tmp_path: Path) -> N
         for row in rows[name]
     ]
     setting = setting_of("ppt", CONFIG.model_copy(update={"steps": 40}))
-    reader = backbone.reader(LABELS, "test")
+    pattern = backbone.pattern(LABELS, "test")
     out = writer_in(tmp_path)
     start = backbone.embedding[20:23].clone()
-    pretrain(make_learner(setting), setting, start, backbone, texts, reader, out, lambda step: None)
+    pretrain(make_learner(setting), setting, start, backbone, texts, pattern, out, lambda step: None)
     losses = out.metrics["loss"]
     assert losses.tail(5).mean() < 0.7 * losses.head(5).mean()
 

@@ -13,18 +13,18 @@ from test_methods import CONFIG, TEXTS, backbone, gradient_of, plain_loss, score
 
 from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.errors import Cancelled
+from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.pretraining.budget import budget, tuning_of
-from metapt_explore.pretraining.learner import Setting
+from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import pretrain
-from metapt_explore.pretraining.methods import make_learner
+from metapt_explore.pretraining.registry import make_learner
 from metapt_explore.pretraining.task_weights import task_weights
-from metapt_explore.prompts.causal import CausalBackbone
-from metapt_explore.runs.artifact import ArtifactWriter
+from metapt_explore.storage.artifact import ArtifactWriter
 
 from test_methods import LABELS  # isort: skip
 
 
-def with_method(setting: Setting, **changes: Any) -> Setting:
+def with_method(setting: PretrainingTask, **changes: Any) -> PretrainingTask:
     return replace(setting, method=setting.method.model_copy(update=changes))
 
 
@@ -127,7 +127,7 @@ class Memory(ArtifactWriter):
         return self.kept
 
 
-def learn(backbone: CausalBackbone, setting: Setting, record: Memory, stop: int | None = None) -> Any:  # noqa: F811
+def learn(backbone: CausalBackbone, setting: PretrainingTask, record: Memory, stop: int | None = None) -> Any:  # noqa: F811
     seen: dict[int, torch.Tensor] = {}
 
     def on_step(done: int) -> None:
@@ -137,8 +137,8 @@ def learn(backbone: CausalBackbone, setting: Setting, record: Memory, stop: int 
         if done == stop:
             raise Cancelled
 
-    start, reader = backbone.embedding[20:23].clone(), backbone.reader(LABELS, "test")
-    learned, _ = pretrain(make_learner(setting), setting, start, backbone, TEXTS, reader, record, on_step)
+    start, pattern = backbone.embedding[20:23].clone(), backbone.pattern(LABELS, "test")
+    learned, _ = pretrain(make_learner(setting), setting, start, backbone, TEXTS, pattern, record, on_step)
     return learned["prompt"], list(seen.values())
 
 

@@ -13,42 +13,42 @@ import torch
 from test_methods import BENT, CLOSE, CONFIG, LABELS, TASKS, TEXTS, backbone, plain_loss_by, setting_of  # noqa: F401
 from torch import Tensor
 
-from metapt_explore.clusters.topic_words import choose_topic_words, topic_candidates
+from metapt_explore.auxiliary_tasks.topic_words import choose_topic_words, topic_candidates
 from metapt_explore.config import LabelsConfig, MethodConfig, StudyConfig, parse
 from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.models.causal import CausalBackbone
+from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.budget import row_passes_per_step
-from metapt_explore.pretraining.learner import Setting
+from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import pretrain
-from metapt_explore.pretraining.methods import make_learner
+from metapt_explore.pretraining.registry import make_learner
 from metapt_explore.pretraining.topics import Topics
-from metapt_explore.prompts.causal import CausalBackbone
-from metapt_explore.prompts.gradients import Scorer
 from metapt_explore.reporting.background_sections import terms_of
-from metapt_explore.runs.artifact import ArtifactWriter
-from metapt_explore.runs.find_lineage import lineage
-from metapt_explore.runs.record import record_of
-from metapt_explore.runs.study import Study
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.results.find_lineage import lineage
+from metapt_explore.results.record import record_of
 from metapt_explore.statistics import fairness_flags
+from metapt_explore.storage.artifact import ArtifactWriter
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
 
 TOPIC_LABELS = LabelsConfig(template="{text} Type :", labels={"0": "camera", "1": "book", "2": "music"})
 TOPICS = Topics({4: {str(c): list(range(27 * c, 27 * c + 26)) for c in range(3)}}, 0.34)
 
 
-def with_topics(name: str) -> Setting:
+def with_topics(name: str) -> PretrainingTask:
     return replace(setting_of(name), topics=TOPICS)
 
 
 @pytest.fixture(scope="module")
 def losses(world: Path, backbone: CausalBackbone) -> list[Any]:  # noqa: F811
-    """Mean loss of rows by the first and by the topic reader."""
+    """Mean loss of rows by the first and by the topic pattern."""
     return [plain_loss_by(world, backbone, labels) for labels in (LABELS, TOPIC_LABELS)]
 
 
-def scorer_of(backbone: CausalBackbone) -> Scorer:  # noqa: F811
-    reader, other = (backbone.reader(labels, "test") for labels in (LABELS, TOPIC_LABELS))
-    return Scorer(backbone, backbone.bank(TEXTS, reader), reader, [(backbone.bank(TEXTS, other), other)])
+def scorer_of(backbone: CausalBackbone) -> PromptObjective:  # noqa: F811
+    pattern, other = (backbone.pattern(labels, "test") for labels in (LABELS, TOPIC_LABELS))
+    return PromptObjective(backbone, backbone.bank(TEXTS, pattern), pattern, [(backbone.bank(TEXTS, other), other)])
 
 
 @pytest.mark.parametrize("name", ["first-order", "exact"])
@@ -58,38 +58,38 @@ def test_maml_over_both_kinds_equals_the_written_out_algorithm(
     losses: list[Any],
 ) -> None:
     setting = with_topics(name)
-    learner, scorer = make_learner(setting), scorer_of(backbone)
+    learner, objective = make_learner(setting), scorer_of(backbone)
     episode = learner.draw(1)
-    assert episode.readers == [0, 0, 1] and episode.tasks[2] == 4
+    assert episode.patterns == [0, 0, 1] and episode.tasks[2] == 4
     prompt = backbone.embedding[20:23].clone()
-    gradients, records = learner.gradient({"prompt": prompt}, episode, scorer)
+    gradients, records = learner.gradient({"prompt": prompt}, episode, objective)
 
     leaf = prompt.clone().requires_grad_(True)
     total = torch.zeros(())
-    for i, reader in enumerate(episode.readers):
-        loss = losses[reader]
+    for i, pattern in enumerate(episode.patterns):
+        loss = losses[pattern]
         support = loss(leaf, episode.support[i], episode.support_labels[i])
         (inner,) = torch.autograd.grad(support, leaf, create_graph=name == "exact", retain_graph=True)
         total = total + loss(leaf - 0.7 * inner, episode.query[i], episode.query_labels[i]) / 3
     (expected,) = torch.autograd.grad(total, leaf)
     torch.testing.assert_close(gradients["prompt"], expected, **(BENT if name == "exact" else CLOSE))
     assert sum(record["query"] for record in records) / 3 == pytest.approx(float(total.detach()), rel=1e-4)
-    assert scorer.row_passes == pytest.approx(row_passes_per_step(setting.method, CONFIG))
+    assert objective.row_passes == pytest.approx(row_passes_per_step(setting.method, CONFIG))
 
 
 def test_pooled_rows_of_both_kinds_count_equally(backbone: CausalBackbone, losses: list[Any]) -> None:  # noqa: F811
-    learner, scorer = make_learner(with_topics("ppt")), scorer_of(backbone)
+    learner, objective = make_learner(with_topics("ppt")), scorer_of(backbone)
     episode = learner.draw(3)
     prompt = backbone.embedding[20:23].clone()
-    gradients, _ = learner.gradient({"prompt": prompt}, episode, scorer)
+    gradients, _ = learner.gradient({"prompt": prompt}, episode, objective)
     leaf = prompt.clone().requires_grad_(True)
     total, rows = torch.zeros(()), 0
-    for i, reader in enumerate(episode.readers):
+    for i, pattern in enumerate(episode.patterns):
         for part, labels in ((episode.support, episode.support_labels), (episode.query, episode.query_labels)):
-            total = total + len(part[i]) * losses[reader](leaf, part[i], labels[i])
+            total = total + len(part[i]) * losses[pattern](leaf, part[i], labels[i])
             rows += len(part[i])
     # As many rows as a meta-step: 3 tasks × (4 + 6), a third of them of topics.
-    assert rows == 30 == scorer.row_passes and sum(map(len, (episode.support[1], episode.query[1]))) == 10
+    assert rows == 30 == objective.row_passes and sum(map(len, (episode.support[1], episode.query[1]))) == 10
     (expected,) = torch.autograd.grad(total / rows, leaf)
     torch.testing.assert_close(gradients["prompt"], expected, **CLOSE)
 
@@ -120,12 +120,12 @@ class Stop:
 
 def test_a_stopped_pretraining_goes_on_to_the_same_bits(backbone: CausalBackbone, tmp_path: Path) -> None:  # noqa: F811
     setting = with_topics("first-order")
-    readers = [backbone.reader(labels, "test") for labels in (LABELS, TOPIC_LABELS)]
+    patterns = [backbone.pattern(labels, "test") for labels in (LABELS, TOPIC_LABELS)]
     start = backbone.embedding[20:23].clone()
 
     def learn(folder: str, on_step: Any) -> Tensor:
         out = ArtifactWriter(tmp_path / folder)
-        rest = (setting, start, backbone, TEXTS, readers[0], out, on_step, readers[1:])
+        rest = (setting, start, backbone, TEXTS, patterns[0], out, on_step, patterns[1:])
         return pretrain(make_learner(setting), *rest)[0]["prompt"]
 
     (tmp_path / "whole").mkdir()

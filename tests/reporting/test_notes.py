@@ -13,14 +13,14 @@ import tiny
 from rich.console import Console
 from tampering import reseal
 
+from metapt_explore.cli.results import print_summary
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.reporting.notes import grounds_of, label_sentences, notes_of, one_task_sentences, unfinished
 from metapt_explore.reporting.report import answers, make_report, verdicts
-from metapt_explore.runs.record import Record, record_of, scores_of
-from metapt_explore.runs.results import results_table, split_samples, split_warnings, summary_table
-from metapt_explore.runs.study import Study
-from metapt_explore.runs.workspace import Workspace
-from metapt_explore.summary_terminal import print_summary
+from metapt_explore.results.record import Record, record_of, scores_of
+from metapt_explore.results.tables import results_table, split_samples, split_warnings, summary_table
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
 
 
 def study_of(*methods: dict[str, Any], **more: Any) -> dict[str, Any]:

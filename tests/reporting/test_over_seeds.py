@@ -18,9 +18,9 @@ from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import questions_of
 from metapt_explore.reporting.report import answers, make_report
-from metapt_explore.runs import prompt_stages
-from metapt_explore.runs.record import record_of
-from metapt_explore.runs.study import Study
+from metapt_explore.results.record import record_of
+from metapt_explore.stages import prompt as prompt_stages
+from metapt_explore.study.study import Study
 
 SWEPT: dict[str, Any] = {
     "clusterings": [

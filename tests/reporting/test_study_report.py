@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 import tiny
 
-from metapt_explore.cli import main
+from metapt_explore.cli.main import main
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.reporting.report import make_report, verdicts
 from metapt_explore.reporting.tables import score_table
-from metapt_explore.runs.record import Record, record_of
-from metapt_explore.runs.study import Study
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.results.record import Record, record_of
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
 
 SECTIONS = [
     "## The answer",

@@ -12,10 +12,10 @@ from metapt_explore.errors import UserError
 from metapt_explore.reporting.background_sections import terms_of
 from metapt_explore.reporting.questions import questions_of
 from metapt_explore.reporting.report import make_report
-from metapt_explore.runs.record import Record, record_of
-from metapt_explore.runs.study import Study
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.results.record import Record, record_of
 from metapt_explore.statistics import Flag, fairness_flags
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
 
 
 def flags_of(record: Record) -> list[Flag]:

@@ -12,8 +12,8 @@ from simulated import COLUMNS, simulated, table
 
 from metapt_explore.errors import UserError
 from metapt_explore.statistics import compare
+from metapt_explore.statistics.sentences import points
 from metapt_explore.statistics.units import paired_scores, score_table
-from metapt_explore.statistics.words import points
 
 RNG = np.random.default_rng
 

@@ -13,12 +13,12 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metapt_explore.clusters.cluster_tasks import cluster_tasks
+from metapt_explore.auxiliary_tasks.clusters import cluster_tasks
 from metapt_explore.config import AuxiliaryTasksConfig, LabellingConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.runs.cluster_stages import clusters_recipe
-from metapt_explore.runs.study import Study
-from metapt_explore.runs.workspace import Workspace
+from metapt_explore.stages.clusters import clusters_recipe
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
 from metapt_explore.texts.labelling import Found, agreement, classify, confident_labels
 
 SURE = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.05, 0.95], [0.2, 0.8]])

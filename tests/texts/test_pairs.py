@@ -13,7 +13,7 @@ import tiny
 from metapt_explore.config import Columns, SourceConfig, StudyConfig, TaskConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.runs.study import Study
+from metapt_explore.study.study import Study
 from metapt_explore.texts.decontaminate import decontaminate, decontaminate_rows
 from metapt_explore.texts.labelling import training_rows
 from metapt_explore.texts.report import data_report

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metapt_explore.config import StudyConfig, parse
-from metapt_explore.runs.study import Study
+from metapt_explore.study.study import Study
 from metapt_explore.texts.decontaminate import decontaminate
 from metapt_explore.texts.normalise import comparison_key, normalise
 from metapt_explore.texts.report import data_report

@@ -1,0 +1,1 @@
+"""Auxiliary tasks out of clusters: what pre-training tells apart."""

@@ -1,0 +1,133 @@
+"""What a baseline is given, and what it gives back.
+
+A baseline sees labels of train and dev rows and the test rows' texts only: their labels never reach it. It gives
+scores, and whoever called it measures them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from metapt_explore.config import StudyConfig, TaskConfig
+from metapt_explore.fewshot.scoring import Split
+from metapt_explore.models.backbone import Backbone
+from metapt_explore.texts.rows import TextInput
+from metapt_explore.verbalizers.verbalizer import Verbalizer
+
+
+@dataclass(frozen=True)
+class BaselineInputs:
+    """What a baseline works on.
+
+    Attributes:
+        study: Model, encoder, how classes are read, and by what dev chooses.
+        task: Template and classes.
+        options: Settings of the baseline's kind, see `BaselineConfig.options`.
+        init_seed: Initialisation seed; None for baselines without initialisation.
+        train: The few-shot examples of each data seed.
+        dev: As many held-out examples for choosing.
+        test: Texts of the test rows.
+        backbone: Loads the study's frozen language model, or gives the one that is loaded.
+        device: Where a sentence encoder runs.
+        on_units: Called with the finished share of the work, 0 to 1; may raise to stop.
+        on_pass: Called after each pass through a model; may raise to stop.
+        keep: Called with the outcome after each finished data seed, to keep it.
+        restore: Called with an outcome that is empty yet; puts in what was kept of an earlier attempt.
+    """
+
+    study: StudyConfig
+    task: TaskConfig
+    options: dict[str, Any]
+    init_seed: int | None
+    train: Mapping[int, Split]
+    dev: Mapping[int, Split]
+    test: Sequence[TextInput]
+    backbone: Callable[[], Backbone]
+    device: str = "cpu"
+    on_units: Callable[[float], None] = lambda share: None
+    on_pass: Callable[[], None] = lambda: None
+    keep: Callable[[BaselineOutcome], None] = lambda outcome: None
+    restore: Callable[[BaselineOutcome], None] = lambda outcome: None
+
+    @property
+    def select_by(self) -> str:
+        """Dev score that chooses, ``loss`` or ``accuracy``."""
+        by = self.study.evaluation.select_by
+        # "The least tuned" is a prompt's: where a baseline has another grid the lowest loss chooses.
+        return "loss" if by == "one_se" else by
+
+    @property
+    def where(self) -> str:
+        """What to call the task in messages."""
+        return f"task {self.task.name}"
+
+    @property
+    def whole_vocabulary(self) -> bool:
+        """Whether label words compete with every other token."""
+        return self.study.verbalizer.decode == "whole_vocabulary"
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """Study seed and initialisation seed."""
+        assert self.init_seed is not None
+        return self.study.seed, self.init_seed
+
+
+@dataclass
+class Scored:
+    """What a baseline says of the test rows after learning from one data seed.
+
+    Attributes:
+        scores: Logits of the test rows, fp32 `[rows, columns]`.
+        dev_accuracy: Of the choice.
+        start: Logits of the test rows before anything was trained, for baselines that have such a start.
+        chosen: What dev chose: ``learning_rate``, ``step``, ``c`` …
+    """
+
+    scores: Tensor
+    dev_accuracy: float
+    start: Tensor | None = None
+    chosen: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Spent:
+    """What a baseline cost, over all data seeds.
+
+    Attributes:
+        row_passes: Rows forward and backward.
+        forward_rows: Rows forward only.
+        trained_parameters: Numbers that one run trains.
+    """
+
+    row_passes: int = 0
+    forward_rows: int = 0
+    trained_parameters: int = 0
+
+
+@dataclass
+class BaselineOutcome:
+    """What a baseline gives.
+
+    Attributes:
+        seeds: Scores of each data seed.
+        spent: Its cost.
+        curves: Dev scores after each scored step, where it takes steps.
+        verbalizer: How scores are read, where more than label words competes.
+    """
+
+    seeds: dict[int, Scored]
+    spent: Spent = field(default_factory=Spent)
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    verbalizer: Verbalizer | None = None
+
+
+class Baseline(Protocol):
+    """A baseline is a function."""
+
+    def __call__(self, setting: BaselineInputs) -> BaselineOutcome:
+        """Learns from train, chooses on dev, scores test."""

@@ -1,0 +1,90 @@
+"""The peft_reference: what a user would write with PEFT's prompt tuning and plain loops.
+
+PEFT puts the prompt first and runs the whole sequence at every step. `full_head` reads the label words
+out of the logits of all positions, as `model(...).logits` gives them; without it `logits_to_keep=1` is
+passed, which a user has to know of.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metapt_explore.errors import UserError
+from metapt_explore.models.from_pretrained import load_model
+
+
+class PeftReference:
+    """A frozen model under PEFT prompt tuning, with fused (SDPA) attention.
+
+    Args:
+        folder: The model.
+        dtype: As ours.
+        device: As ours.
+        prompt: The soft prompt to begin from, fp32 `[prompt_tokens, width]`.
+        words: Token ids of the label words.
+        full_head: Whether logits of all positions are computed.
+    """
+
+    def __init__(
+        self, folder: Path, dtype: torch.dtype, device: torch.device, prompt: Tensor, words: Tensor, full_head: bool
+    ) -> None:
+        try:
+            from peft import PromptTuningConfig, TaskType, get_peft_model
+        except ImportError:
+            raise UserError("`metapt bench` compares with PEFT: pip install 'peft>=0.18'.") from None
+        from transformers import AutoModelForCausalLM
+
+        model = load_model(
+            AutoModelForCausalLM, "decoder-only", folder, str(folder), dtype=dtype, attn_implementation="sdpa"
+        )
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's
+        config = PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=len(prompt))
+        self.model: Any = get_peft_model(model.to(device), config).eval()
+        self.words, self.full_head = words, full_head
+        (self.name,) = [name for name, value in self.model.named_parameters() if value.requires_grad]
+        self.prompt: Tensor = dict(self.model.named_parameters())[self.name]
+        self.set_prompt(prompt)
+
+    @torch.no_grad()
+    def set_prompt(self, prompt: Tensor) -> None:
+        """Replaces the prompt."""
+        self.prompt.copy_(prompt)
+
+    def loss(self, token_ids: Tensor, labels: Tensor, prompt: Tensor | None = None) -> Tensor:
+        """Mean cross-entropy over the label words of rows `[rows, tokens]` of one length."""
+        return F.cross_entropy(self.scores(token_ids, prompt), labels)
+
+    def scores(self, token_ids: Tensor, prompt: Tensor | None = None) -> Tensor:
+        """Logits of the label words, `[rows, classes]`."""
+        inputs: dict[str, Any] = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
+        if not self.full_head:
+            inputs["logits_to_keep"] = 1
+        if prompt is None:
+            logits = self.model(**inputs).logits
+        else:
+            logits = torch.func.functional_call(self.model, {self.name: prompt}, (), inputs).logits
+        return logits[:, -1][:, self.words].float()
+
+    def step(self, token_ids: Tensor, labels: Tensor) -> Tensor:
+        """Gradient of one batch."""
+        (gradient,) = torch.autograd.grad(self.loss(token_ids, labels), self.prompt)
+        return gradient
+
+    def meta_step(
+        self, support: list[tuple[Tensor, Tensor]], query: list[tuple[Tensor, Tensor]], inner_lr: float
+    ) -> Tensor:
+        """First-order MAML as meta-learning libraries write it: clone, adapt, one task at a time."""
+        total = torch.zeros_like(self.prompt)
+        for (support_ids, support_labels), (query_ids, query_labels) in zip(support, query, strict=True):
+            clone = self.prompt.detach().clone().requires_grad_(True)
+            (inner,) = torch.autograd.grad(self.loss(support_ids, support_labels, clone), clone)
+            adapted = (clone - inner_lr * inner).detach().requires_grad_(True)
+            (outer,) = torch.autograd.grad(self.loss(query_ids, query_labels, adapted), adapted)
+            total += outer
+        return total / len(support)

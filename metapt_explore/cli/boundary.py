@@ -1,0 +1,142 @@
+"""The outermost edge of the command line: however a command ends, a person reads one sentence.
+
+A mistake of the user's, a refusal of the machine's (disk, memory, permission) and a fault of the program are told
+apart. The traceback of a fault goes into a file, never to the screen; `METAPT_DEBUG=1` shows it instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.cli.streams import prepare_streams
+from metapt_explore.errors import Cancelled, TimeIsUp, UserError, shortened
+from metapt_explore.progress.console import echo, one_line
+
+#: Exit codes, as `docs/study.md` lists them. 75 and 70 are EX_TEMPFAIL and EX_SOFTWARE of BSD.
+REFUSED, FAULT, LATER, STOPPED, UNREAD = 2, 70, 75, 130, 141
+
+KEPT = "Everything computed so far is kept; the same command goes on from there."
+#: What the machine refused, by its number.
+REFUSALS = {
+    getattr(errno, "EDQUOT", errno.ENOSPC): "The disk quota is used up",
+    errno.ENOSPC: "The disk is full",
+    errno.EROFS: "The disk is read-only",
+    errno.EACCES: "There is no permission",
+    errno.EPERM: "There is no permission",
+    errno.EMFILE: "Too many files are open",
+    errno.ENFILE: "Too many files are open on this machine",
+    errno.ENAMETOOLONG: "The name is too long",
+    errno.EIO: "The disk cannot be read or written (a hardware error)",
+    errno.ENOMEM: "There is not enough memory",
+}
+#: Refusals in the middle of work that has kept what it computed.
+MENDED_AND_RUN_AGAIN = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.ENOMEM, errno.EIO)
+
+
+class Unread(Exception):
+    """The program that read the output has ended."""
+
+
+def end_well(command: Callable[[], Any]) -> int:
+    """Runs a command and says how it ended.
+
+    Args:
+        command: The command line's application; it may raise anything.
+
+    Returns:
+        The exit code.
+    """
+    prepare_streams()
+    try:
+        code = _code_of(command)
+        sys.stdout.flush()
+        return code
+    except (Unread, BrokenPipeError):
+        _nobody_reads()
+        return _tell("Stopped: the program that read the output has ended.", UNREAD)
+    except TimeIsUp as error:
+        return _tell(f"{error} {KEPT}", LATER)
+    except (Cancelled, KeyboardInterrupt):
+        return _tell(f"Stopped. {KEPT}", STOPPED)
+    except UserError as error:
+        return _tell(f"Error: {error}", error.exit_code)
+    except Exception as error:
+        if os.environ.get("METAPT_DEBUG", "0") not in ("", "0"):
+            raise
+        sentence = refusal(error)
+        return _tell(f"Error: {sentence}", REFUSED) if sentence else _tell(f"Error: {fault(error)}", FAULT)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What the machine refused, as a sentence; None where it is no such error."""
+    if isinstance(error, MemoryError) or _out_of_memory(error):
+        return (
+            "There is not enough memory. Close other programs, or lower model.pass_memory_gib, model.text_state_gib "
+            f"or texts.limit in the study. {KEPT}"
+        )
+    if isinstance(error, UnicodeEncodeError):
+        written = error.object.encode("ascii", "backslashreplace").decode()
+        return f"this locale ({error.encoding}) cannot name '{shortened(written)}'; set PYTHONUTF8=1."
+    if not isinstance(error, OSError):
+        return None
+    said = REFUSALS.get(error.errno or 0)
+    if said is None:
+        return one_line(shortened(str(error), 300)) if error.errno is not None else None
+    where = f": {one_line(error.filename)}" if error.filename else ""
+    return f"{said}{where}." + (f" {KEPT}" if error.errno in MENDED_AND_RUN_AGAIN else "")
+
+
+def fault(error: BaseException) -> str:
+    """Keeps the traceback of a fault of the program in a file, and says so."""
+    said = one_line(shortened(f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0], 200))
+    kept = keep_traceback(error)
+    where = f"What happened is written to {kept}; please report it with that file." if kept else "Please report it."
+    return f"metapt itself has failed ({said}). {where} METAPT_DEBUG=1 prints it here instead. {KEPT}"
+
+
+def keep_traceback(error: BaseException) -> Path | None:
+    """Writes a traceback, and the command, into a file that only its owner reads; None where that is impossible."""
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    try:
+        handle, name = tempfile.mkstemp(prefix="metapt-fault-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(f"{' '.join(sys.argv)}\nPython {sys.version}\n\n{''.join(lines)}")
+        return Path(name)
+    except OSError:
+        return None
+
+
+def _code_of(command: Callable[[], Any]) -> int:
+    try:
+        command()
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        raise UserError(str(ended.code)) from None
+    return 0
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether torch has found no memory, on a GPU or for the processor; torch need not be there to tell."""
+    said = str(error)
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in said or "out of memory" in said
+
+
+def _tell(sentence: str, code: int) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        echo(sentence, err=True)
+    return code
+
+
+def _nobody_reads() -> None:
+    """What Python still holds for the closed pipe goes nowhere: it would complain at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,1 @@
+"""Rows, seconds and memory of a study, counted before it runs."""

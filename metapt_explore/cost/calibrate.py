@@ -1,0 +1,243 @@
+"""A few timed passes: how fast this machine runs this study's model, and what it needs in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import psutil
+import torch
+
+from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
+from metapt_explore.cost.count import (
+    TEXT_SHARE,
+    UNKNOWN_TEST_ROWS,
+    Cost,
+    Speed,
+    TextCounts,
+    Work,
+    assumed_texts,
+    count,
+    predict,
+    seeds_together,
+)
+from metapt_explore.models.backbone import SCORING_SHARE, Backbone
+from metapt_explore.models.gradients import Batch, PromptObjective
+from metapt_explore.models.memory import text_state_bytes
+from metapt_explore.texts.rows import TextInput
+
+#: Timed runs of each kind, after one to warm up. The quicker one counts: where memory is asked for the first time, even
+#: the second run of a shape took nearly twice as long as those that follow.
+REPEATS = 2
+#: Rows of a timed training pass, at most.
+MOST_ROWS = 64
+#: What training an encoder keeps for each of its weights: a gradient, two moments, and the best ones so far.
+TRAINED_COPIES = 4
+#: Texts that are embedded to time the sentence encoder.
+ENCODER_ROWS = 32
+#: Rows that are scored to time scoring.
+SCORED_ROWS = 16
+MIB = 2**20
+#: A CPU process holds more than it uses: freed blocks lie between kept ones.
+HEAP_SLACK = 1.5
+
+
+def preview(
+    study: StudyConfig,
+    tasks: dict[str, TaskConfig],
+    backbone: Backbone,
+    done: set[str],
+    text_tokens: float | None = None,
+    check: Callable[[], None] = lambda: None,
+    texts: TextCounts | None = None,
+) -> Cost:
+    """Calibrates, and predicts what the rest of a study costs.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        backbone: The loaded model.
+        done: Keys of the stages that are there already.
+        text_tokens: Mean tokens of a text, where it is known.
+        check: Called now and then; may raise to stop.
+        texts: How many pre-training texts there are, where it is known.
+    """
+    tokens = text_tokens or study.model.max_text_tokens * TEXT_SHARE
+    speed = calibrate(study, tasks, backbone, max(1, round(tokens)), check)
+    works = count(study, tasks, tokens, backbone.placement, texts)
+    if any(work.embedded for key, work in works.items() if key not in done):
+        began = time.perf_counter()
+        embedded, _ = encoder_speed(study.encoder, str(backbone.device))
+        speed = replace(speed, embedded=embedded, spent=speed.spent + time.perf_counter() - began)
+    # States of texts that are only labelled are forgotten at once; baselines and probes keep none of their own.
+    kept_nowhere = ("labels/", "views/", "baseline/")
+    encoded = sum(work.encoded for key, work in works.items() if not key.startswith(kept_nowhere))
+    memory = backbone.memory
+    states = min(text_state_bytes(study.model.text_state_gib), encoded * memory.state_bytes_per_token)
+    pattern = backbone.pattern(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")
+    # A bank keeps the template with the text, unless the prompt comes between them.
+    longest = round(tokens) + (0 if backbone.keeps_states else len(pattern.before) + len(pattern.tail))
+    exact = any(method.order == "exact" for method in study.methods)
+    row = backbone.row_bytes(pattern, study.prompt.length, longest, second_derivative=exact)
+    largest = max((_step_rows(study), _tuned_rows(study, tasks)))
+    together = backbone.prompts_together(1 + 2 * seeds_together(study))
+    scored = (study.evaluation.test_rows or UNKNOWN_TEST_ROWS) * backbone.row_bytes(
+        pattern, study.prompt.length, longest, together, scoring=True
+    )
+    of_pass = max(min(backbone.pass_bytes, largest * row), min(SCORING_SHARE * backbone.pass_bytes, scored))
+    dtype = str(backbone.dtype).removeprefix("torch.")
+    of_weights = getattr(getattr(backbone, "fast", None), "later_bytes", 0)
+    slack = HEAP_SLACK if backbone.device.type == "cpu" else 1.0
+    cost = predict(
+        works, done, speed, slack * states / MIB, slack * (of_pass + of_weights) / MIB, str(backbone.device), dtype
+    )
+    cost.assumed_texts = assumed_texts(study, texts)
+    return cost
+
+
+def preview_without_model(
+    study: StudyConfig, tasks: dict[str, TaskConfig], device: str, texts: TextCounts | None = None
+) -> Cost:
+    """Predicts what a study costs that never runs its language model, which then is not loaded.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        device: Where the sentence encoder runs.
+        texts: How many texts there are.
+    """
+    began = time.perf_counter()
+    works = count(study, tasks, texts=texts)
+    embedded, of_training = 0.0, 0.0
+    if any(work.embedded for work in works.values()):
+        embedded, of_weights = encoder_speed(study.encoder, device)
+        if any(baseline.kind == "setfit" for baseline in study.baselines):
+            of_training = TRAINED_COPIES * of_weights
+    base = memory_mib(torch.device(device))
+    speed = Speed(0.0, 0.0, 0.0, 0.0, 0.0, time.perf_counter() - began, base, embedded)
+    slack = HEAP_SLACK if device == "cpu" else 1.0
+    return predict(works, set(), speed, 0.0, slack * of_training, device, "float32")
+
+
+def _step_rows(study: StudyConfig) -> int:
+    """Rows that pre-training sends at once."""
+    pretraining = study.pretraining
+    if any(method.kind == "ppt" for method in study.methods):
+        return pretraining.meta_batch_size * (pretraining.support_size + pretraining.query_size)
+    return pretraining.meta_batch_size * max(pretraining.support_size, pretraining.query_size)
+
+
+def _tuned_rows(study: StudyConfig, tasks: dict[str, TaskConfig]) -> int:
+    """Rows of a few-shot step: every data seed and learning rate at once."""
+    evaluation = study.evaluation
+    shots = evaluation.shots * max(len(task.labels) for task in tasks.values())
+    cells = seeds_together(study) * len(evaluation.learning_rates)
+    return min(evaluation.batch_size, shots) * cells
+
+
+def calibrate(
+    study: StudyConfig,
+    tasks: dict[str, TaskConfig],
+    backbone: Backbone,
+    text_tokens: int,
+    check: Callable[[], None] = lambda: None,
+) -> Speed:
+    """Times passes of the study's shape over texts of random tokens.
+
+    Nothing that the study computes is touched: banks are made for this alone, and no random stream is drawn from.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        backbone: The loaded model.
+        text_tokens: Tokens of each text.
+        check: Called between timed runs; may raise to stop.
+    """
+    began = time.perf_counter()
+    base = memory_mib(backbone.device)
+    pattern = backbone.pattern(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")
+    length = study.prompt.length
+    prompt = backbone.embedding[:length].float()
+    pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)
+    # A row of a pass of some dozens is as fast as one of a larger pass.
+    pre_rows, tuned_rows = min(pre_rows, MOST_ROWS), min(tuned_rows, MOST_ROWS)
+    texts = _texts(backbone, max(pre_rows, tuned_rows, SCORED_ROWS), text_tokens, study.auxiliary_tasks.pairs)
+
+    def fresh() -> PromptObjective:
+        backbone.forget(texts, pattern)
+        return PromptObjective(backbone, backbone.bank(texts, pattern), pattern)
+
+    def timed(run: Callable[[], object]) -> float:
+        seconds = []
+        check()
+        run()
+        for _ in range(REPEATS):
+            check()
+            start = time.perf_counter()
+            run()
+            if backbone.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+    def batch(rows: int) -> Batch:
+        return Batch(range(rows), [0] * rows, [row % len(pattern.classes) for row in range(rows)])
+
+    objective = fresh()
+    encoded = 0.0
+    if backbone.keeps_states:
+        rows = range(min(32, len(texts)))
+        encoded = timed(lambda: fresh().bank.batch(rows)) / (len(rows) * text_tokens)
+        objective = fresh()
+    pretrained = any(method.kind != "pt" for method in study.methods)
+    tuned = timed(lambda: objective.losses_and_gradients(prompt[None], batch(tuned_rows))) / tuned_rows
+    trained = tuned
+    if pretrained and pre_rows != tuned_rows:
+        trained = timed(lambda: objective.losses_and_gradients(prompt[None], batch(pre_rows))) / pre_rows
+    hessian = 0.0
+    if any(method.order == "exact" for method in study.methods):
+        few = min(pre_rows, 16)
+        hessian = timed(lambda: objective.hessian_products(prompt[None], batch(few), prompt[None])) / few
+    prompts = prompt.expand(min(8, 1 + 2 * seeds_together(study)), -1, -1)
+    some = texts[:SCORED_ROWS]
+    bank = backbone.bank(some, pattern)
+    scored = timed(lambda: backbone.score_all(prompts, bank, pattern)) / (len(some) * len(prompts))
+    backbone.forget(texts, pattern)
+    backbone.forget(some, pattern)
+    return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)
+
+
+def encoder_speed(encoder: EncoderConfig, device: str) -> tuple[float, float]:
+    """Seconds of a token through the sentence encoder, forward only; and MiB of its weights."""
+    from metapt_explore.clusters.embed import load_encoder
+
+    loaded = load_encoder(encoder, device)
+    text = "a quiet film about two friends who talk all night and never quite say what they came to say"
+    rows = loaded.tokens([text] * ENCODER_ROWS)
+    seconds = []
+    with torch.no_grad():
+        for _ in range(1 + REPEATS):
+            start = time.perf_counter()
+            loaded.pooled(rows).sum().item()
+            seconds.append(time.perf_counter() - start)
+    weights = sum(weight.nbytes for weight in loaded.model.parameters()) / MIB
+    return min(seconds[1:]) / sum(map(len, rows)), weights
+
+
+def _texts(backbone: Backbone, rows: int, tokens: int, pairs: bool) -> list[TextInput]:
+    generator = torch.Generator().manual_seed(0)
+    vocabulary = backbone.embedding.shape[0]
+    ids = torch.randint(vocabulary // 20, min(vocabulary, 20_000), (rows, tokens), generator=generator)
+    texts = [backbone.tokenizer.decode(row) for row in ids]
+    return [(text[: len(text) // 2], text[len(text) // 2 :]) for text in texts] if pairs else list(texts)
+
+
+def memory_mib(device: torch.device) -> float:
+    """Memory in use now: of the process, or of the device for a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device) / MIB
+    return psutil.Process().memory_info().rss / MIB
+
+
+__all__ = ["Work", "calibrate", "memory_mib", "preview"]

@@ -1,0 +1,42 @@
+"""The dashboard's frame: page title, navigation, and which study is looked at.
+
+`streamlit run app.py` shows it in the repository, `metapt app` where the package is installed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from metapt_explore.dashboard.parts import job, messages, shared
+
+FOLDER = Path(__file__).parent / "views"
+
+#: File, title and address of each page, in the order of the story.
+PAGES = (
+    ("start", "Start", None),
+    ("texts", "Texts", "texts"),
+    ("clusters", "Clusters", "clusters"),
+    ("pretraining", "Pre-training", "pretraining"),
+    ("fewshot", "Few-shot", "fewshot"),
+    ("compare", "Compare", "compare"),
+    ("lens", "Prompt lens", "lens"),
+    ("take_away", "Take away", "take_away"),
+)
+
+
+def show() -> None:
+    """Draws the side bar and the page that was chosen."""
+    st.set_page_config(page_title="metapt_explore", layout="wide")
+    pages = [
+        st.Page(FOLDER / f"{name}.py", title=title, url_path=address, default=address is None)
+        for name, title, address in PAGES
+    ]
+    chosen = st.navigation(pages)
+    with st.sidebar, messages.guard():
+        workspace = shared.open_workspace()
+        shared.keep_workers(str(workspace.folder))
+        shared.pick_study(workspace)
+        job.badge(workspace)
+    chosen.run()

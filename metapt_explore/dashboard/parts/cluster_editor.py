@@ -1,0 +1,147 @@
+"""Editing clusters: each edit is shown at once on the whole page, and kept as a new clustering of the study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+from pydantic import ValidationError
+
+from metapt_explore.config import ClusterEdit
+from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.dashboard.parts.cluster_view import View, error_key, pending
+from metapt_explore.errors import UserError
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.extend import free_name, with_edited_clustering
+
+CHANGED = "edits_changed"
+
+
+def editor(workspace: Workspace, study: str, view: View) -> None:
+    """Buttons for what is chosen, the list of edits, and how to keep them."""
+    if not view.clusters:
+        st.info("There is no cluster to edit.")
+        return
+    names = {cluster: name for cluster, name in view.names.items() if cluster >= 0}
+    key = view.artifact.id
+    chosen = st.multiselect(
+        "Clusters",
+        list(names),
+        format_func=lambda cluster: names.get(cluster, str(cluster)),
+        key=f"chosen_{key}",
+        placeholder="Choose one or several",
+    )
+    merge, leave = st.columns(2)
+    merge.button(
+        "Merge",
+        key=f"merge_{key}",
+        disabled=len(chosen) < 2,
+        on_click=_add,
+        args=(view, "merge"),
+        width="stretch",
+        help="They become one cluster.",
+    )
+    leave.button(
+        "Leave out",
+        key=f"exclude_{key}",
+        disabled=not chosen or len(chosen) == len(names),
+        on_click=_add,
+        args=(view, "exclude"),
+        width="stretch",
+        help="Their texts are in no task.",
+    )
+    one = chosen[0] if len(chosen) == 1 else None
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    left.number_input("Parts", 2, 10, 2, key=f"parts_{key}", disabled=one is None)
+    right.button(
+        "Split",
+        key=f"split_{key}",
+        disabled=one is None,
+        on_click=_add,
+        args=(view, "split"),
+        width="stretch",
+        help="By k-means on the texts of this cluster alone.",
+    )
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    new_name = left.text_input("Name", key=f"name_{key}", disabled=one is None, placeholder="what it is about")
+    right.button(
+        "Rename",
+        key=f"rename_{key}",
+        disabled=one is None or not new_name.strip(),
+        on_click=_add,
+        args=(view, "rename"),
+        width="stretch",
+    )
+    _list(view)
+    if view.edits:
+        _keep(workspace, study, view)
+    if st.session_state.get(error_key(key)):
+        st.error(messages.plain(st.session_state[error_key(key)]))
+
+
+def _add(view: View, kind: str) -> None:
+    state, key = st.session_state, view.artifact.id
+    # What the form holds now; arguments would be what it held when it was last drawn.
+    chosen, parts, name = list(state[f"chosen_{key}"]), int(state[f"parts_{key}"]), str(state[f"name_{key}"])
+    state.pop(error_key(view.artifact.id), None)
+    what: dict[str, Any] = {kind: chosen}
+    if kind in ("split", "rename"):
+        if len(chosen) != 1:
+            return
+        what = {"split": chosen[0], "into": parts} if kind == "split" else {"rename": {chosen[0]: name.strip()}}
+    try:
+        pending(view.artifact).append(ClusterEdit.model_validate(what))
+    except ValidationError as error:
+        state[error_key(view.artifact.id)] = str(error.errors()[0]["msg"])
+    state[f"chosen_{view.artifact.id}"] = []
+    state[CHANGED] = True
+
+
+def _take_back(view: View, all_of_them: bool) -> None:
+    edits = pending(view.artifact)
+    del edits[0 if all_of_them else len(edits) - 1 :]
+    st.session_state[CHANGED] = True
+
+
+def _list(view: View) -> None:
+    if not view.edits:
+        st.caption(
+            "Nothing is edited. What you do here is shown on the map and among the texts at once; no file changes."
+        )
+        return
+    st.dataframe({"edits, one after the other": [str(edit) for edit in view.edits]}, key="edit_list", hide_index=True)
+    undo, discard = st.columns(2)
+    undo.button("Undo the last", key="undo", on_click=_take_back, args=(view, False), width="stretch")
+    discard.button("Discard all", key="discard", on_click=_take_back, args=(view, True), width="stretch")
+
+
+def _keep(workspace: Workspace, study: str, view: View) -> None:
+    config = shared.study_config(workspace, study)
+    taken = [clustering.name for clustering in config.clusterings]
+    own = view.artifact.id
+    st.text_input("Keep it as", value=free_name(f"{view.name} by hand", taken), key=f"keep_as_{own}")
+    st.checkbox("Pre-train MetaPT on it when the study runs", value=True, key=f"keep_method_{own}")
+    st.checkbox(
+        "Also on random groups of the same sizes",
+        key=f"keep_control_{own}",
+        help="The control: does the meaning of the groups matter, or would any groups do?",
+    )
+    st.button("Save as a new clustering", key="keep", type="primary", on_click=_save, args=(workspace, study, view))
+
+
+def _save(workspace: Workspace, study: str, view: View) -> None:
+    state = st.session_state
+    state.pop(error_key(view.artifact.id), None)
+    try:
+        config = shared.study_config(workspace, study)
+        own = view.artifact.id
+        name = str(state[f"keep_as_{own}"])
+        method, control = bool(state[f"keep_method_{own}"]), bool(state[f"keep_control_{own}"])
+        grown = with_edited_clustering(config, view.name, name, view.edits, method, control)
+        shared.ask(workspace, grown, "clusters")
+    except UserError as error:
+        state[error_key(view.artifact.id)] = str(error)
+        return
+    pending(view.artifact).clear()
+    state["clustering"] = name.strip()
+    state[CHANGED] = True

@@ -1,0 +1,256 @@
+"""What is known of a clustering: what clusters are about, quality, stability, and how it compares with others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from metapt_explore import plots
+from metapt_explore.clusters.compare import Comparison, compare_groupings
+from metapt_explore.config import StudyConfig
+from metapt_explore.config.sweep import COUNTED
+from metapt_explore.dashboard.parts import drawing, messages, shared
+from metapt_explore.dashboard.parts.cluster_view import View
+from metapt_explore.results.clustering_quality import clustering_quality
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.extend import with_sweep
+
+if TYPE_CHECKING:
+    pass
+
+#: Numbers of clusters that are offered.
+COUNTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+MEASURES = (
+    (
+        "Silhouette",
+        "silhouette",
+        2,
+        "−1 to 1, higher is better: how much nearer a text is to its own cluster than to the next; around 0 clusters "
+        "overlap.",
+    ),
+    (
+        "Davies–Bouldin",
+        "davies_bouldin",
+        2,
+        "From 0, lower is better: how wide clusters are against the distance between them.",
+    ),
+    (
+        "Calinski–Harabasz",
+        "calinski_harabasz",
+        1,
+        "Higher is better: spread between clusters against spread inside; compare it only on the same texts.",
+    ),
+    (
+        "DBCV",
+        "dbcv",
+        2,
+        "−1 to 1, higher is better: how dense clusters are against the thinnest place between them, whatever their "
+        "shape; with many dimensions it is mostly below 0.",
+    ),
+)
+
+
+def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name: str, unsaved: bool = False) -> None:
+    """Measures of a clustering, beside those of the one that it was edited from."""
+    found, old = summary["quality"], (before or {}).get("quality", {})
+    agreement = summary["agreement"]
+    st.subheader("Quality")
+    if unsaved:
+        st.info("As it was computed, without the edits that are not saved yet: they are measured when they are kept.")
+    shown = [
+        ("Clusters", str(found["n_clusters"]), None, "Groups that are no outliers."),
+        ("Outliers", f"{100 * found['outlier_share']:.1f} %", None, "Texts that belong to no cluster."),
+    ]
+    for label, key, digits, said in MEASURES:
+        value = found.get(key)
+        if value is None and key == "dbcv":
+            continue  # what was clustered before there was this measure has none
+        change = None if value is None or old.get(key) is None else round(value - old[key], digits)
+        shown.append((label, drawing.number(value, digits), change, said))
+    for column, (label, text, change, said) in zip(st.columns(len(shown)), shown, strict=True):
+        colour = "inverse" if label == "Davies–Bouldin" else "normal"
+        column.metric(label, text, delta=change, delta_color=colour, help=said)  # type: ignore[arg-type]
+    st.caption(
+        (f"Small figures: the change from {messages.plain(before_name)}. " if before else "")
+        + "All but DBCV favour round clusters: compare runs of one algorithm with them rather than two algorithms. "
+        "None says whether a clustering makes a better prompt: that stands below, where methods have learned from it."
+    )
+    if agreement:
+        left, right = st.columns(2)
+        left.metric("Adjusted Rand index", drawing.number(agreement["adjusted_rand_index"]))
+        right.metric("Adjusted mutual information", drawing.number(agreement["adjusted_mutual_information"]))
+        st.caption(
+            f"Agreement with the groups that the data name, over {agreement['rows']:,} texts: 1 is the same grouping, "
+            "about 0 what chance gives."
+        )
+
+
+def stability(summary: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    """How far a clustering comes back with other seeds and on parts of the texts."""
+    over_seeds = summary["over_seeds"]
+    shown = [("Stability", drawing.number(summary["jaccard"]))]
+    if over_seeds is not None:
+        shown.append(("Agreement over seeds", drawing.number(over_seeds["adjusted_rand_index"])))
+    for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(label, value)
+    st.caption(messages.plain(summary["sentence"]))
+    names = {str(cluster["cluster"]): cluster["name"] for cluster in found}
+    rows = [
+        {"cluster": names.get(key, key), "Jaccard similarity": round(of["jaccard"], 2), "verdict": of["verdict"]}
+        for key, of in summary["clusters"].items()
+    ]
+    with st.expander("Stability of each cluster", key="stability_box"):
+        st.dataframe(pd.DataFrame(rows), key="stability", hide_index=True)
+
+
+def about(workspace: Workspace, study: str, view: View) -> None:
+    """Keywords, sizes and labels of the clusters, and which of them became a task."""
+    st.subheader("What clusters are about")
+    entry = next(iter(shared.entries(workspace, study, "tasks", clustering=view.name)), None)
+    tasks = workspace.artifact(entry["id"]) if entry and not view.edits else None
+    usable: dict[str, Any] | None = None
+    left_out: dict[int, str] = {}
+    if tasks is not None and shared.finished(tasks):
+        with messages.guard(tasks.folder):
+            left_out, usable = _left_out(tasks, view.points), tasks.summary
+    rows = []
+    for cluster in view.clusters:
+        row = {
+            "cluster": cluster["name"],
+            "keywords": ", ".join(cluster["keywords"]),
+            "texts": cluster["rows"],
+            "strength": round(cluster["strength"], 2),
+        }
+        if usable:
+            reason = left_out.get(int(cluster["cluster"]))
+            row["auxiliary task"] = f"no: {reason}" if reason else "yes"
+        rows.append(row)
+    wide = {"auxiliary task": st.column_config.TextColumn(width="large")}
+    st.dataframe(pd.DataFrame(rows), key="keywords", hide_index=True, column_config=wide)
+    st.caption(
+        "Keywords are frequent in the cluster and rare in others. Strength (0 to 1) is how surely texts belong to "
+        "it, on average." + (f" {_used(usable)}" if usable else "")
+    )
+    counted = all("labels" in cluster for cluster in view.clusters) and not (usable and "not_drawn" in usable["counts"])
+    drawing.draw(
+        plots.cluster_sizes(view.clusters),
+        "sizes",
+        "The length of a bar is the number of texts"
+        + (
+            "; its parts are their labels. A cluster with nearly one label only makes a poor task: there is little to "
+            "tell apart."
+            if counted
+            else "."
+        ),
+    )
+
+
+def _left_out(tasks: Artifact, points: pd.DataFrame) -> dict[int, str]:
+    """Why a cluster is in no auxiliary task, by its number."""
+    summary = tasks.summary
+    reasons = {int(cluster): str(why) for cluster, why in summary["dropped"].items()}
+    if "not_drawn" in summary["counts"]:
+        of_row = points.set_index("row")["cluster"]
+        drawn = set(of_row.loc[drawing.table(tasks, "tasks")["row"].unique()])
+        reasons |= {int(c): "no task drew it" for c in set(of_row) - drawn - {-1} if int(c) not in reasons}
+    return reasons
+
+
+def _used(tasks: dict[str, Any]) -> str:
+    """What auxiliary tasks are made of, and what is left out."""
+    counts = tasks["counts"]
+    if "not_drawn" in counts:
+        asked = tasks.get("asked", tasks["tasks"])
+        fewer = f" (of {asked} asked for: more would repeat one)" if asked > tasks["tasks"] else ""
+        return (
+            f"{tasks['tasks']:,} auxiliary tasks{fewer} tell clusters apart and use {counts['used']:,} texts; labels "
+            f"are not looked at. Left out: {counts['outliers']:,} outliers, {counts['dropped_clusters']:,} in clusters "
+            f"too small, {counts['not_drawn']:,} in clusters that no task drew."
+        )
+    return (
+        f"{tasks['tasks']:,} auxiliary tasks use {counts['used']:,} labelled texts. Left out: "
+        f"{counts['unlabelled']:,} without a label, {counts['outliers']:,} outliers, "
+        f"{counts['dropped_clusters']:,} in clusters too small or too one-sided."
+    )
+
+
+def comparison(view: View, others: dict[str, Artifact], edited_from: str | None) -> None:
+    """Where the clusters of one clustering are in another; for unsaved edits, before and after."""
+    st.subheader("Beside another clustering")
+    choices = ([f"{view.name} before these edits"] if view.edits else []) + list(others)
+    if not choices:
+        st.caption("The study has no other finished clustering.")
+        return
+    first = choices.index(edited_from) if edited_from in choices and not view.edits else 0
+    other = st.selectbox("Compare with", choices, index=first, key=f"other_{view.artifact.id}")
+    artifact = view.artifact if view.edits and other == choices[0] else others[other]
+    with messages.guard(artifact.folder):
+        labels = drawing.table(artifact, "clusters")["cluster"].to_numpy()
+        named = {int(cluster["cluster"]): str(cluster["name"]) for cluster in artifact.summary["clusters"]}
+        found = _compare(view.points["cluster"].to_numpy(), labels)
+        left, middle, right = st.columns(3)
+        left.metric("Both, adjusted Rand index", drawing.number(found.adjusted_rand_index))
+        middle.metric("Both, adjusted mutual information", drawing.number(found.adjusted_mutual_information))
+        right.metric("Texts in a cluster of both", f"{found.rows:,}")
+        drawing.draw(
+            plots.contingency_map(found.table, view.names, named),
+            "contingency",
+            f"Rows: clusters of {messages.plain(view.name)}. Columns: clusters of {messages.plain(other)}. A number is "
+            "how many texts are in both; the colour is its share of the row. A dark cell alone in its row: the cluster "
+            "is inside that one. Both indices: 1 is the same grouping, about 0 what chance gives.",
+        )
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _compare(first: np.ndarray, second: np.ndarray) -> Comparison:
+    return compare_groupings(first, second)
+
+
+def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
+    """Asks for the same clustering with other numbers of clusters, and how stable clusterings are."""
+    clustering = config.clustering(chosen)
+    active = shared.job_state(workspace, config.name)["active"]
+    left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
+    counted = clustering.algorithm in COUNTED
+    counts = left.multiselect(
+        "Other numbers of clusters",
+        [count for count in COUNTS if count != clustering.n_clusters],
+        key=f"counts_{config.name}_{chosen}",
+        disabled=not counted,
+        placeholder="4, 16 …" if counted else "this clustering is not told how many",
+    )
+    if middle.button("Cluster so, too", key="sweep", disabled=active or not counts, width="stretch"):
+        shared.ask(workspace, with_sweep(config, chosen, counts), "clusters")
+        st.rerun()
+    if right.button(
+        "How stable?",
+        key="ask_stability",
+        disabled=active,
+        width="stretch",
+        help="Clusters all of it anew with other seeds and on parts of the texts: ten clusterings for each.",
+    ):
+        shared.ask(workspace, config, "stability")
+        st.rerun()
+
+
+def worth(workspace: Workspace, config: StudyConfig) -> None:
+    """Quality of all clusterings of the study beside what prompts gained with them."""
+    st.subheader("Quality, and what it was worth")
+    table = clustering_quality(workspace, config)
+    if len(table) < 2:
+        st.caption("With two finished clusterings or more (`n_clusters: [4, 8, 16]` makes several) they stand here.")
+        return
+    shown = table.rename(columns=lambda name: name.replace("_", " "))
+    numbers = shown.select_dtypes("number").columns
+    st.dataframe(shown.round({column: 3 for column in numbers}), key="clusterings", hide_index=True)
+    drawing.draw(
+        plots.quality_against_gain(table),
+        "worth",
+        "Every mark is a clustering: its quality across, and up what the method that learned from it gained downstream "
+        "over pooled pre-training (PPT). Marks that rise to the right: the measure tells which clusters make good "
+        "tasks. With a few clusterings that can be luck.",
+    )

@@ -1,0 +1,109 @@
+"""The map of clusters, and the texts of what is chosen on it: a lasso, a search, or a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from metapt_explore import plots
+from metapt_explore.dashboard.parts import drawing, messages
+from metapt_explore.dashboard.parts.cluster_view import View
+
+#: A browser shows no more texts than this.
+MOST_TEXTS = 500
+COLUMNS = ("text", "label", "confidence", "source", "group")
+
+
+def search_box(view: View) -> pd.Index:
+    """What is looked for, and the rows whose text holds it (letters of either case, as it stands)."""
+    wanted = st.text_input(
+        "Search the texts",
+        key="search",
+        persist_state="session",
+        bind="query-params",
+        placeholder="words as they stand in the text",
+        type="search",
+    )
+    if not wanted:
+        return pd.Index([])
+    found = view.written.index[view.written["text"].str.contains(wanted, case=False, regex=False)]
+    st.caption(f"{len(found):,} of {len(view.written):,} texts hold it; they have a ring on the map.")
+    return found
+
+
+def draw_map(view: View, found: pd.Index) -> list[int]:
+    """Draws the map and returns the rows that are chosen on it."""
+    figure = _figure(view, found)
+    event = drawing.draw(
+        figure,
+        f"map_{view.artifact.id}",
+        "Every point is a text. Draw a lasso or a box (top right) to read what is inside; click a name to hide a "
+        "cluster, double-click to see it alone. The map keeps two directions of many: clusters that lie over each "
+        "other here can still be apart.",
+        select=True,
+    )
+    return chosen_rows(event)
+
+
+def chosen_rows(event: Any) -> list[int]:
+    """Rows of the points that a figure says are chosen.
+
+    Example:
+        >>> chosen_rows({"selection": {"points": [{"customdata": 4}, {"customdata": [2]}, {"x": 1.0}]}})
+        [2, 4]
+    """
+    points = [point.get("customdata") for point in (event or {}).get("selection", {}).get("points", [])]
+    rows = [row[0] if isinstance(row, list) else row for row in points]
+    return sorted({int(row) for row in rows if row is not None})
+
+
+def _figure(view: View, found: pd.Index) -> go.Figure:
+    if view.edits or len(found):
+        return plots.cluster_map(view.points, view.written["text"], view.clusters, list(found))
+    file = view.artifact.folder / "clusters.parquet"
+    return _plain_figure(view.artifact.id, file.stat().st_mtime_ns, _view=view)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Drawing the map …")
+def _plain_figure(identifier: str, changed: int, *, _view: View) -> go.Figure:
+    """The map as it was computed; kept, because a large one takes a second to make."""
+    return plots.cluster_map(_view.points, _view.written["text"], _view.clusters)
+
+
+def read(study: str, view: View, chosen: list[int], found: pd.Index) -> None:
+    """Texts of the selection on the map, else of the search, else of a cluster."""
+    names = view.names
+    if chosen:
+        st.caption(f"{len(chosen):,} texts chosen on the map; double-click the map to let them go.")
+        members = view.points[view.points["row"].isin(chosen)]
+    elif len(found):
+        st.caption("What the search found.")
+        members = view.points[view.points["row"].isin(found)]
+    elif names:
+        # A key of its own for each grouping: numbers are the same in all, and a browser keeps the name of the last.
+        key = f"cluster_{study}_{view.artifact.id}"
+        cluster = st.selectbox("Cluster", list(names), format_func=lambda cluster: names[cluster], key=key)
+        members = view.points[view.points["cluster"] == cluster]
+    else:
+        return
+    members = members.sort_values("strength", ascending=False, kind="stable")
+    frame = table_of(view, members.head(MOST_TEXTS), bool(chosen) or bool(len(found)))
+    st.dataframe(frame, key="cluster_texts", hide_index=True, height=430)
+    cut = f"The {MOST_TEXTS} surest of {len(members):,} texts" if len(members) > MOST_TEXTS else "Texts"
+    st.caption(f"{cut}, surest first.")
+    if chosen or len(found):
+        shares = members["cluster"].map(names).value_counts()
+        st.caption(messages.plain("By cluster: " + ", ".join(f"{name} {count:,}" for name, count in shares.items())))
+
+
+def table_of(view: View, shown: pd.DataFrame, with_cluster: bool) -> pd.DataFrame:
+    """Texts with what is known of them; columns that hold nothing are left out."""
+    columns = [column for column in COLUMNS if column in view.written and view.written[column].notna().any()]
+    frame = view.written.loc[shown["row"], columns]
+    more: dict[str, Any] = {"strength": shown["strength"].round(3).to_numpy()}
+    if with_cluster:
+        more = {"cluster": shown["cluster"].map(view.names).to_numpy(), **more}
+    return frame.assign(**more)

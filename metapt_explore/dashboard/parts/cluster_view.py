@@ -1,0 +1,166 @@
+"""A clustering as the page shows it: as it was computed, or with edits that are not saved yet."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from metapt_explore.clusters.describe import describe
+from metapt_explore.clusters.edit import apply_edits, kmeans_cut
+from metapt_explore.clusters.label_counts import count_labels
+from metapt_explore.config import ClusterEdit, ClusteringConfig, StudyConfig
+from metapt_explore.config.label_values import class_of_values
+from metapt_explore.dashboard.parts import drawing, messages
+from metapt_explore.errors import UserError
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.texts.rows import texts_of
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What all parts of the page look at.
+
+    Attributes:
+        name: The clustering.
+        artifact: Its artifact.
+        points: Row, cluster, strength, x and y of each text.
+        clusters: What each cluster is, as in the artifact's summary.
+        written: The texts with their labels, by row.
+        edits: Edits that are not saved yet, already done in `points` and `clusters`.
+    """
+
+    name: str
+    artifact: Artifact
+    points: pd.DataFrame
+    clusters: list[dict[str, Any]]
+    written: pd.DataFrame
+    edits: tuple[ClusterEdit, ...]
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Names of the clusters by their ids; outliers are -1."""
+        named = {int(cluster["cluster"]): str(cluster["name"]) for cluster in self.clusters}
+        return {**named, -1: "outliers"} if (self.points["cluster"] < 0).any() else named
+
+
+def pending(artifact: Artifact) -> list[ClusterEdit]:
+    """Edits of a clustering that are not saved yet, of this browser's session; the list itself, to be changed."""
+    return st.session_state.setdefault("edits", {}).setdefault(artifact.id, [])
+
+
+def error_key(artifact_id: str) -> str:
+    """Where the session keeps what went wrong with the last edit of a clustering."""
+    return f"edit_error_{artifact_id}"
+
+
+def view_of(
+    config: StudyConfig, name: str, artifact: Artifact, written: pd.DataFrame, labels: pd.DataFrame | None
+) -> View:
+    """Reads a clustering; edits that cannot be done are forgotten, the last first, and the page says why.
+
+    Args:
+        config: The study.
+        name: The clustering.
+        artifact: Its artifact.
+        written: The texts, as `written_of` reads them.
+        labels: Labels that were found for them.
+    """
+    points = drawing.table(artifact, "clusters")
+    edits = pending(artifact)
+    while edits:
+        try:
+            edited, clusters = _edited(
+                str(artifact.folder), _stamp(artifact), [edit.model_dump_json() for edit in edits],
+                None if labels is None else _key_of(labels, config),
+                _points=points, _written=written, _config=config, _summary=artifact.summary,
+                _embeddings=artifact.stage.get("parents", {}).get("embeddings"),
+            )  # fmt: skip
+            return View(name, artifact, edited, clusters, written, tuple(edits))
+        except UserError as error:
+            edits.pop()
+            st.session_state[error_key(artifact.id)] = str(error)
+    found = _with_labels(artifact.summary["clusters"], points, labels)
+    return View(name, artifact, points, found, written, ())
+
+
+def _key_of(labels: pd.DataFrame, config: StudyConfig) -> str:
+    """Changes with the labels that were found: they are no part of a clustering's id."""
+    rows = pd.util.hash_pandas_object(labels[["class"]].astype(str), index=True).to_numpy().tobytes()
+    return hashlib.sha256(rows + "".join(config.auxiliary_tasks.labels).encode()).hexdigest()
+
+
+def _stamp(artifact: Artifact) -> int:
+    return (artifact.folder / "clusters.parquet").stat().st_mtime_ns
+
+
+def written_of(texts: Artifact, labels: pd.DataFrame | None) -> pd.DataFrame:
+    """The texts, pairs written as one, with the labels that were found in place of the data's own."""
+    rows = drawing.table(texts, "texts")
+    written = rows.assign(text=texts_of(rows)) if "text_pair" in rows else rows
+    if labels is None:
+        return written
+    return written.assign(label=labels["class"], confidence=labels["confidence"].round(3), source=labels["source"])
+
+
+def _with_labels(
+    found: list[dict[str, Any]], points: pd.DataFrame, labels: pd.DataFrame | None
+) -> list[dict[str, Any]]:
+    """Clusters with counts of the labels that were found; those of the data are counted in them already."""
+    if labels is None:
+        return found
+    counts = count_labels(points["cluster"].to_numpy(), labels["class"].tolist())
+    return [{**cluster, "labels": counts[int(cluster["cluster"])]} for cluster in found]
+
+
+@st.cache_data(max_entries=16, show_spinner="Editing …")
+def _edited(
+    folder: str,
+    changed: int,
+    edits: list[str],
+    found_labels: str | None,
+    *,
+    _points: pd.DataFrame,
+    _written: pd.DataFrame,
+    _config: StudyConfig,
+    _summary: dict[str, Any],
+    _embeddings: str | None,
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    dimensions = ClusteringConfig.model_fields["dimensions"].default
+    known = {c["cluster"]: c["given_name"] for c in _summary["clusters"] if c.get("given_name")}
+
+    def cut(rows: np.ndarray, into: int, place: int) -> np.ndarray:
+        # Read only where something is split.
+        embeddings = Artifact(Path(folder).parent / str(_embeddings))
+        vectors = _vectors(str(embeddings.file("embeddings.safetensors")))
+        return kmeans_cut(vectors, dimensions, _config.seed)(rows, into, place)
+
+    made = apply_edits(
+        _points["cluster"].to_numpy(), [ClusterEdit.model_validate_json(edit) for edit in edits], cut, known
+    )
+    labels, strength = made.labels, _points["strength"].to_numpy()
+    classes = None
+    if "labels" in (_summary["clusters"] or [{}])[0] or found_labels is not None:
+        # Labels that were found are names of classes already; those of the data are values that stand for one.
+        own = list(_written["label"])
+        by_value = class_of_values(_config.auxiliary_tasks.labels, filter(None, own))
+        classes = own if found_labels is not None else [by_value.get(value) for value in own]
+    clusters = describe(labels, strength, _written["text"].tolist(), made.names, classes)
+    return _points.assign(cluster=labels), clusters
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _vectors(path: str) -> np.ndarray:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        found: np.ndarray = load_file(path)["embeddings"]
+        return found
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read, and a split needs it: {messages.reason(error)}.") from None

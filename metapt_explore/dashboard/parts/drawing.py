@@ -1,0 +1,108 @@
+"""Tables read once, figures and numbers drawn the same way on every page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from pyarrow.lib import ArrowException
+
+from metapt_explore.dashboard.parts.messages import reason
+from metapt_explore.errors import UserError
+from metapt_explore.escaping import csv_text, file_name, unescaped
+from metapt_explore.plots import figure_table
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.texts.report import missing_labels
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _table(path: str, changed: int, size: int) -> pd.DataFrame:
+    return pd.read_parquet(path)
+
+
+def table(artifact: Artifact, name: str) -> pd.DataFrame:
+    """Reads a table of an artifact, once for each time it was written; it is shared, so nobody may change it."""
+    path = artifact.file(f"{name}.parquet")
+    found = path.stat()
+    try:
+        return _table(str(path), found.st_mtime_ns, found.st_size)
+    except (ArrowException, OSError) as error:
+        raise UserError(f"{path} cannot be read: {reason(error)}.") from error
+
+
+def draw(figure: go.Figure, key: str, caption: str, select: bool = False) -> Any:
+    """Draws a figure in the page's theme, with a caption that says how to read it.
+
+    Args:
+        figure: What to draw.
+        key: Its key on the page.
+        caption: How to read it.
+        select: Whether points can be chosen with a lasso or a box.
+
+    Returns:
+        What is chosen, where points can be.
+    """
+    figure.update_layout(template="streamlit")
+    options: dict[str, Any] = {"on_select": "rerun", "selection_mode": ("lasso", "box")} if select else {}
+    picture = {"format": "svg", "filename": file_name(key)}  # what the camera of the figure saves
+    config = {"displaylogo": False, "toImageButtonOptions": picture}
+    event = st.plotly_chart(figure, key=key, width="stretch", config=config, alt=unescaped(caption), **options)
+    st.caption(caption)
+    if figure.data:
+        st.download_button(
+            "Data of this figure",
+            data=lambda: csv_text(figure_table(figure)).encode(),
+            file_name=file_name(f"{key}.csv"),
+            mime="text/csv",
+            key=f"data_{key}",
+            type="tertiary",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    return event if select else None
+
+
+def data_report(report: dict[str, Any], own_labels: bool, key: str = "source_labels") -> None:
+    """What a source holds: rows, blanks, duplicates, lengths, labels, and what is odd.
+
+    Args:
+        report: Of `texts.report.data_report`.
+        own_labels: Whether auxiliary tasks need the data's own labels: else it is no fault if there are none.
+        key: Of the table of labels on the page.
+    """
+    words = report["words"]
+    columns = st.columns(4)
+    columns[0].metric("Rows", f"{report['rows']:,}")
+    columns[1].metric("Blank", f"{report['blank']:,}")
+    columns[2].metric("Duplicates", f"{report['duplicates']:,}")
+    columns[3].metric("Words, median (longest)", f"{words['median']:g} ({words['max']:g})")
+    labels = {**report["labels"], "(unlabelled)": report["unlabelled"]}
+    st.dataframe(
+        pd.DataFrame({"label": list(labels), "texts": list(labels.values())}),
+        key=key,
+        hide_index=True,
+        column_config=counted("texts"),
+    )
+    beside_the_point = [] if own_labels else missing_labels(report)
+    for warning in report["warnings"]:
+        if warning not in beside_the_point:
+            st.text(warning)
+
+
+def counted(*columns: str) -> dict[str, Any]:
+    """Columns of whole numbers, with their thousands apart as the reader's browser writes them."""
+    return {column: st.column_config.NumberColumn(column, format="localized") for column in columns}
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A number for people, a dash where there is none.
+
+    Example:
+        >>> number(0.1234), number(-0.001), number(None)
+        ('0.12', '0.00', '–')
+    """
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")

@@ -1,0 +1,297 @@
+"""The job of a study as pages show it: bar, time left, cancel, resume, and what it said when it failed."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore.config import EXAMPLES, StudyConfig, load_study, load_task
+from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.errors import UserError
+from metapt_explore.jobs import queue
+from metapt_explore.jobs import state as jobs
+from metapt_explore.progress.state import format_time
+from metapt_explore.storage.disk import format_full
+from metapt_explore.storage.study_files import where_kept
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.failures import format_failed
+from metapt_explore.study.preview import format_cost, read_cost
+from metapt_explore.study.run import Until
+from metapt_explore.study.score_counts import asked_scores, finished_scores
+
+LOG_LINES = 30
+
+
+def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: list[int] | None = None) -> None:
+    """Puts a study into the queue (a button's callback: what is to be said is kept for `show_start`).
+
+    Args:
+        workspace: The workspace.
+        source: A YAML file, which is taken as it is; or the name of a packaged example, which keeps what pages added.
+        until: How far.
+        init_seeds: Only these of its initialisation seeds; all when absent.
+    """
+    state = st.session_state
+    state["start_error"] = state["start_note"] = None
+    try:
+        named = source.strip()
+        if not named:
+            raise UserError("Write the path of a study file first, for example studies/mine.yaml.")
+        config = load_study(named)
+        if (EXAMPLES / f"{named}.yaml").exists():
+            config = workspace.grown_from(config)
+        for task in config.evaluation.tasks:
+            load_task(task)
+        gone = _left_out(workspace, config)
+        file = workspace.study_folder(config.name) / "study.yaml"
+        old = file.read_bytes() if file.exists() else None
+        shared.ask(workspace, config, until, init_seeds)
+        state["study"] = config.name
+        # None where it only grew: then nothing of it is gone.
+        before = None if old is None or old == file.read_bytes() else where_kept(file.parent, old)
+        if before is not None:
+            left_out = f"Not in {named}, so no longer part of the study: {', '.join(gone)}. " if gone else ""
+            note = (
+                f"{left_out}The study as it was, with what was changed by hand or on pages, is {before}; "
+                "what was computed of it is kept, and found again where it is asked for again."
+            )
+            state["start_note"] = config.name, note
+    except (UserError, OSError) as error:
+        state["start_error"] = str(error)
+
+
+def _left_out(workspace: Workspace, config: StudyConfig) -> list[str]:
+    """What the study of that name has in the workspace and has not in what is started: a page may have added it."""
+    try:
+        stored = workspace.study_config(config.name)
+    except UserError:
+        return []
+    parts = ("clusterings", "methods", "baselines")
+    wanted = {(part, entry.name) for part in parts for entry in getattr(config, part)}
+    return [entry.name for part in parts for entry in getattr(stored, part) if (part, entry.name) not in wanted]
+
+
+def show_start() -> None:
+    """Says why the last start did not work, or what it left out."""
+    if st.session_state.get("start_error"):
+        st.error(messages.plain(st.session_state["start_error"]))
+    study, note = st.session_state.get("start_note") or (None, "")
+    if note and study == st.session_state.get("study"):  # of another study it would be read as this one's
+        st.info(messages.plain(note))
+
+
+def _resume(workspace: Workspace, name: str) -> None:
+    """Asks again for what was stopped; where that is finished, for all."""
+    try:
+        shared.study_config(workspace, name)  # says what to do where its file is damaged
+    except UserError as error:
+        st.session_state["start_error"] = str(error)
+        return
+    state = jobs.own_state(workspace, name)
+    asked = {} if state["status"] in ("done", "partly") else state
+    source = str(workspace.study_folder(name) / "study.yaml")
+    start(workspace, source, asked.get("until") or "all", asked.get("init_seeds"))
+
+
+def progress_of(state: dict[str, Any]) -> float:
+    """The finished share of a job, 0 to 1."""
+    if state.get("status") == "done":
+        return 1.0
+    share = state.get("fraction")
+    return min(1.0, max(0.0, float(share))) if isinstance(share, int | float) and share == share else 0.0
+
+
+def overview(workspace: Workspace) -> pd.DataFrame:
+    """A row for each study of the workspace: status, progress and finished scores."""
+    rows = []
+    waiting = [name for name, _ in queue.requests(workspace)]
+    for name in shared.study_names(workspace):
+        state = shared.job_state(workspace, name)
+        status = str(state.get("status"))
+        row = {
+            "study": name,
+            "status": _place(waiting, name) if status == "queued" else shared.STATUS_WORDS.get(status, status),
+            "progress": f"{progress_of(state):.0%}",
+            "finished scores": "–",
+        }
+        try:
+            config = shared.study_config(workspace, name)
+            shared.entries(workspace, name)  # says what to do where the list is damaged
+            row["finished scores"] = f"{finished_scores(workspace, config)} of {asked_scores(config)}"
+        except UserError:
+            if status not in (*shared.ACTIVE, "failed", "stopped"):
+                row["status"] = "damaged"
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["study", "status", "progress", "finished scores"])
+
+
+def _place(waiting: list[str], name: str) -> str:
+    """How many jobs stand before a study in the queue, the one that runs among them."""
+    before = waiting.index(name) if name in waiting else 0
+    return f"waits ({before} before it)" if before else "waits for a worker"
+
+
+def finished_ids(workspace: Workspace, name: str, kind: str | None = None) -> list[str]:
+    """Ids of the study's artifacts that are done."""
+    listed = shared.entries(workspace, name, kind)
+    return [entry["id"] for entry in listed if workspace.artifact(entry["id"]).status == "done"]
+
+
+# ---------------------------------------------------------------------------------- what is drawn
+
+
+def table(workspace: Workspace) -> None:
+    """The overview, kept up to date while any study runs."""
+    active = any(shared.job_state(workspace, name)["active"] for name in shared.study_names(workspace))
+
+    def body() -> None:
+        with messages.guard():
+            st.dataframe(overview(workspace), key="studies", hide_index=True)
+
+    st.fragment(body, run_every=shared.POLL if active else None, key="overview")()
+
+
+def badge(workspace: Workspace) -> None:
+    """One line in the sidebar; draws the whole page anew when a stage is finished or the job ends."""
+    name = st.session_state.get("study")
+    if not name:
+        return
+    before = _signature(workspace, name)
+    active = before[0] in shared.ACTIVE
+
+    def line() -> None:
+        with messages.guard():
+            now = _signature(workspace, name)
+            if now != before:
+                st.rerun()
+            state = shared.job_state(workspace, name)
+            if state["active"]:
+                left = state.get("seconds_left")
+                note = f", {format_time(left)} left" if left is not None else ""
+                st.caption(messages.plain(f"{state['status']}: {progress_of(state):.0%}{note}"))
+            else:
+                st.caption(shared.STATUS_WORDS.get(state["status"], messages.plain(state["status"])))
+
+    st.fragment(line, run_every=shared.POLL if active else None, key="job_badge")()
+
+
+def _signature(workspace: Workspace, name: str) -> tuple[str, int]:
+    """Changes when there is something new to see."""
+    status = str(shared.job_state(workspace, name).get("status"))
+    try:
+        return status, len(finished_ids(workspace, name))
+    except UserError:
+        return status, -1
+
+
+def panel(workspace: Workspace, name: str) -> None:
+    """The job of a study: what it does, how far it is, and buttons to cancel or resume it."""
+    active = shared.job_state(workspace, name)["active"]
+
+    def body() -> None:
+        with messages.guard():
+            state = shared.job_state(workspace, name)
+            if state["active"] != active:
+                # The clock of this fragment is set where it is defined, so all of the page must run.
+                st.rerun()
+            _show(workspace, name, state)
+
+    # Also without a job it looks now and then: one may be started elsewhere, and a bad moment heals itself.
+    st.fragment(body, run_every=shared.POLL if active else shared.IDLE_POLL, key="job_panel")()
+
+
+def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
+    # Three places that never move: however much is said above, the buttons are drawn where they were, so that a
+    # page being redrawn never shows them twice.
+    said, buttons, more = st.container(), st.container(), st.container()
+    with said:
+        _say(workspace, name, state)
+    with buttons:
+        _buttons(workspace, name, state)
+    if str(state.get("status")) in ("failed", "stopped"):
+        with more:
+            _show_log(workspace, name)
+
+
+def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
+    status = str(state.get("status"))
+    share = progress_of(state)
+    if status == "queued":
+        waiting = [other for other, _ in queue.requests(workspace)]
+        st.info(messages.plain(f"In the queue: {_place(waiting, name)}. It begins by itself."))
+    elif status == "starting":
+        st.progress(0.0, text="The process is starting; this takes some seconds.")
+    elif status == "running":
+        stage, done, total = state.get("stage") or "getting ready", state.get("done"), state.get("total")
+        units = f" ({done} of {total})" if total else ""
+        st.progress(share, text=messages.plain(f"{stage}{units}"))
+        seconds = state.get("seconds_left")
+        left = "time left not known yet" if seconds is None else f"about {format_time(seconds)} left"
+        st.text(f"{share:.0%} of the study, {left}")
+    elif status == "done":
+        st.success("This study is finished: look at the other pages.")
+    elif status == "partly":
+        st.info("What was asked for is finished; Resume computes the rest of the study.")
+    elif status == "incomplete":
+        st.warning("The study is finished but for the parts that failed (below). Resume tries them again.")
+    elif status == "cancelled":
+        st.warning(f"Cancelled at {share:.0%}. What was computed is kept; Resume goes on from there.")
+    elif status == "stopped":
+        st.warning(
+            f"Interrupted at {share:.0%}: its process is gone. What was computed is kept; Resume goes on from there."
+        )
+    elif status == "failed":
+        why = "nothing of what was asked for could be computed." if state.get("failed") else state.get("error")
+        st.error(messages.plain(f"The job failed: {why or 'no reason was written'}"))
+    else:
+        st.info("No job has run this study here; Resume computes what is not there yet.")
+    if status != "done" and (full := format_full(workspace.folder)):
+        st.error(messages.plain(full))
+    for sentence in format_failed(state.get("failed") or []):
+        st.error(messages.plain(f"Failed: {sentence}"))
+    cost = read_cost(workspace, name)
+    if cost is not None:
+        st.caption(messages.plain(format_cost(cost)))
+    for notice in state.get("notices") or []:
+        st.warning(messages.plain(notice))
+
+
+def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
+    status = str(state.get("status"))
+    first, second, _ = st.columns([1, 1, 4])
+    asked_to_stop = jobs.is_cancelling(workspace, name)
+    first.button(
+        "Cancel",
+        key="cancel",
+        disabled=not state["active"] or asked_to_stop,
+        on_click=queue.cancel,
+        args=(workspace, name),
+        width="stretch",
+    )
+    second.button(
+        "Resume",
+        key="resume",
+        disabled=state["active"] or status == "done",
+        on_click=_resume,
+        args=(workspace, name),
+        width="stretch",
+    )
+    if asked_to_stop and state["active"]:
+        st.text("Asked to stop; what is computed is kept.")
+
+
+def _show_log(workspace: Workspace, name: str) -> None:
+    file = workspace.study_folder(name) / "log.txt"
+    if file.exists():
+        with st.expander("Last lines of the log", expanded=True, key="log"):
+            st.code(last_lines(file) or "(empty)", language=None, wrap_lines=True)
+
+
+def last_lines(file: Path) -> str:
+    """The end of a log."""
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        return "".join(deque(stream, LOG_LINES))

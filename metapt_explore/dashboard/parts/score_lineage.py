@@ -1,0 +1,92 @@
+"""From a score down to the prompt, the tasks, the clusters and the very texts behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.escaping import csv_text
+from metapt_explore.reporting.side_by_side import SideBySide
+from metapt_explore.results.find_lineage import lineage
+from metapt_explore.results.lineage import Lineage
+from metapt_explore.storage.workspace import Workspace
+
+UNIT = ["task", "data_seed", "init_seed"]
+#: A browser shows no more texts than this.
+MOST_TEXTS = 500
+
+
+def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second: tuple[str, str]) -> None:
+    """Every score of two methods side by side; the one that is chosen is traced back."""
+    st.subheader("From a score down to its texts")
+    table = _with_every_start(both).pivot_table(index=UNIT, columns="method", values="accuracy", dropna=False)
+    table = table.dropna(how="all")
+    table = (100 * table.reindex(columns=[both.first, both.second])).round(1).reset_index()
+    table["difference"] = (table[both.first] - table[both.second]).round(1)
+    event: Any = st.dataframe(
+        table, key="units", hide_index=True, on_select="rerun", selection_mode="single-row", height=280
+    )
+    st.caption("Accuracy in percent, a row for each task and pair of seeds. Choose a row to see what is behind it.")
+    chosen = (event or {}).get("selection", {}).get("rows", [])
+    row = table.iloc[chosen[0] if chosen and chosen[0] < len(table) else 0]
+    which = st.segmented_control(
+        "Of which method?",
+        [both.first, both.second],
+        default=both.first,
+        format_func=messages.plain,  # options are Markdown
+        key="lineage_of",
+        required=True,
+    )
+    study, method = first if which == both.first else second
+    if members := both.stands_for[0 if which == both.first else 1]:
+        st.info(
+            messages.plain(f"{method} stands for {', '.join(members)}: choose one of them above to trace its scores.")
+        )
+        return
+    if method not in [own.name for own in shared.study_config(workspace, study).methods]:
+        st.info("A baseline has no prompt, so there is nothing that was pre-trained behind it.")
+        return
+    if pd.isna(row["init_seed"]):
+        st.info("Choose a row with an initialisation seed.")
+        return
+    with messages.guard():
+        found = lineage(workspace, study, method, str(row["task"]), int(row["data_seed"]), int(row["init_seed"]))
+        _show(found)
+
+
+def _with_every_start(both: SideBySide) -> pd.DataFrame:
+    """Scores, with those of a method without initialisation beside every initialisation of the other."""
+    results = both.results
+    unseeded = results["init_seed"].isna()
+    if not unseeded.any() or unseeded.all():
+        return results
+    starts = results.loc[~unseeded, ["task", "data_seed", "init_seed"]].drop_duplicates()
+    repeated = results[unseeded].drop(columns="init_seed").merge(starts, on=["task", "data_seed"])
+    return pd.concat([results[~unseeded], repeated], ignore_index=True)
+
+
+def _show(found: Lineage) -> None:
+    st.code(str(found), language=None, wrap_lines=True)
+    st.caption("What was made of what, down to the source, with the versions and the commands that make it again.")
+    with st.expander("The labelled rows: train, dev and test", key="lineage_rows"), messages.guard():
+        st.dataframe(found.rows().head(MOST_TEXTS), key="lineage_rows_table", hide_index=True)
+    with st.expander("The texts that were pre-trained on, the most drawn first", key="lineage_texts"), messages.guard():
+        texts = found.texts()
+        if texts.empty:
+            st.caption("The prompt was not pre-trained: there is none.")
+            return
+        shown = texts.sort_values("drawn", ascending=False, kind="stable")
+        st.dataframe(shown.head(MOST_TEXTS), key="lineage_texts_table", hide_index=True)
+        drawn = int((texts["drawn"] > 0).sum())
+        st.caption(f"{drawn:,} of {len(texts):,} were drawn; the first {min(MOST_TEXTS, len(texts))} are shown.")
+        st.download_button(
+            "Download all as CSV",
+            data=lambda: csv_text(texts).encode(),
+            file_name="texts.csv",
+            mime="text/csv",
+            key="lineage_download",
+            on_click="ignore",
+        )

@@ -1,0 +1,313 @@
+"""What every page needs: the workspace, the chosen study, its job, and how far it is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.dashboard.parts import messages
+from metapt_explore.errors import UserError
+from metapt_explore.jobs import queue
+from metapt_explore.jobs import state as jobs
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.integrity import DamagedFile
+from metapt_explore.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from metapt_explore.study.run import Until
+
+#: Seconds between two looks at a job that runs.
+POLL = 1.5
+#: The same where no job runs.
+IDLE_POLL = 10.0
+ACTIVE = jobs.AT_IT
+STATUS_WORDS = {
+    "none": "no job",
+    "done": "finished",
+    "partly": "partly finished",
+    "incomplete": "finished, parts failed",
+    "queued": "waits for its turn",
+    "stopped": "interrupted",
+}
+#: What to do about a study's own file, which nothing can make again.
+MEND = (
+    "Mend that file, or put the study's YAML in its place, and run the study again: what was computed is found again."
+)
+
+#: In the session: the study that is to be chosen when the choice is drawn next.
+NEXT_STUDY = "next_study"
+#: In the session: the study that the address names and the workspace has not; and what the address last said.
+GONE, ADDRESS = "gone_study", "address_study"
+#: Letters of a name in an address that a message repeats.
+LONGEST_NAME = 80
+#: Seconds between two looks whether a worker that is needed is there.
+WATCH = 3.0
+
+log = logging.getLogger(__name__)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def keep_workers(folder: str) -> threading.Thread | None:
+    """Keeps workers alive while studies are asked for, as long as the dashboard's server runs, looked at or not.
+
+    ``METAPT_WORKERS=0`` in the environment leaves that to others.
+    """
+    if os.environ.get("METAPT_WORKERS") == "0":
+        return None
+
+    def watch() -> None:
+        while True:
+            try:
+                queue.ensure_workers(Workspace(folder))
+            except Exception:
+                log.exception("Looking after the workers of %s", folder)
+            time.sleep(WATCH)
+
+    thread = threading.Thread(target=watch, name="workers", daemon=True)
+    thread.start()
+    return thread
+
+
+def ask(workspace: Workspace, config: StudyConfig, until: Until, init_seeds: list[int] | None = None) -> None:
+    """Puts a study into the queue.
+
+    Raises:
+        UserError: Where a job of that study runs or waits, or a process works on it with other settings.
+    """
+    some: dict[str, Any] = {} if init_seeds is None else {"init_seeds": init_seeds}
+    if not queue.enqueue(workspace, config, until=until, **some):
+        raise UserError(
+            f"A job of the study '{config.name}' runs or waits for its turn: cancel it, or ask again when it has ended."
+        )
+
+
+def show_page(title: str, body: Callable[[Workspace, str], None]) -> None:
+    """A page's title and body; without a study the page says what to do next instead."""
+    st.title(title)
+    with messages.guard():
+        workspace = open_workspace()
+        if said_to_be_gone():
+            go_to_start()
+            return
+        name = st.session_state.get("study")
+        if not name:
+            st.info(f"There is no study in {messages.plain(workspace.folder)} yet.")
+            st.markdown(
+                "Start the tour on the **Start** page, or run `metapt run STUDY.yaml` in a terminal; "
+                "this page then shows what it computes, while it computes it."
+            )
+            go_to_start()
+            return
+        body(workspace, name)
+
+
+def page_file(name: str) -> str:
+    """Where a page is, whichever script the server was started with."""
+    return str(Path(__file__).parents[1] / "views" / f"{name}.py")
+
+
+def go_to_start() -> None:
+    """A link to the page where studies are started and gone on with."""
+    st.page_link(page_file("start"), label="Go to Start")
+
+
+def open_workspace() -> Workspace:
+    """The folder that ``METAPT_WORKSPACE`` names, else ``./workspace``."""
+    return Workspace()
+
+
+def study_names(workspace: Workspace) -> list[str]:
+    """Studies in alphabetical order, damaged ones among them."""
+    folders = workspace.study_folder("x").parent.glob("*")
+    marks = ("study.yaml", "job.json")
+    return sorted(folder.name for folder in folders if any((folder / mark).exists() for mark in marks))
+
+
+def look_at(study: str) -> None:
+    """Chooses a study for all pages, from the next time a page is drawn on."""
+    st.session_state[NEXT_STUDY] = study
+
+
+def pick_study(workspace: Workspace) -> None:
+    """The workspace's folder and the choice of the study, which stands in the address as ``study``.
+
+    The address decides whenever somebody changed it: a link, a bookmark, the browser's Back. A study that it names and
+    that is not there is said to be gone, and no other is shown in its place.
+    """
+    st.caption("Workspace")
+    st.code(str(workspace.folder), language=None, wrap_lines=True)
+    names = study_names(workspace)
+    state, address = st.session_state, st.query_params
+    linked = address.get("study") or None
+    wanted = state.pop(NEXT_STUDY, None) or (linked if linked != state.get(ADDRESS) else None)
+    wanted = wanted or state.get("study") or linked or state.get(GONE) or _latest(workspace, names)
+    if wanted in names or not (names or linked):
+        state.pop(GONE, None)
+        state["study"] = wanted if names else None
+    else:
+        state["study"], state[GONE] = None, wanted
+    if names:
+        st.selectbox("Study", names, index=None if GONE in state else 0, key="study", placeholder="Choose a study")
+    chosen = state["study"]
+    # Written on every run: going to another page empties the address. That of a study that is gone stays as it is.
+    if (chosen or state.get(GONE)) not in (None, linked):
+        address["study"] = chosen or state[GONE]
+    state[ADDRESS] = address.get("study") or None
+
+
+def said_to_be_gone() -> bool:
+    """Says that the study of the address is not there; whether it was said."""
+    name = st.session_state.get(GONE)
+    if name:
+        st.error(messages.plain(f"There is no study '{shorten(name)}' in this workspace (renamed or deleted?)."))
+    return bool(name)
+
+
+def shorten(name: str) -> str:
+    """What an address said, in no more letters than a message can hold."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+
+
+def choose(box: Any, label: str, options: Sequence[Any], key: str, first: int = 0) -> Any:
+    """A choice that stands in the address; what the address names and the study has not is said, never replaced.
+
+    Args:
+        box: Where it is drawn.
+        label: What is chosen.
+        options: What there is.
+        key: Of the choice, in the session and in the address.
+        first: Place of the option that is chosen where nobody chose.
+
+    Returns:
+        What is chosen; None where the address names something that is not there and nothing else was chosen yet.
+    """
+    state, linked = st.session_state, st.query_params.get(key) or None
+    if key in state and state[key] not in options:
+        # Chosen in this session, of another study: nobody's link.
+        linked = None if str(state[key]) == linked else linked
+        del state[key]
+    if linked is None or linked in map(str, options) or str(state.get(key)) == linked:
+        return box.selectbox(label, options, index=first, key=key, persist_state="session", bind="query-params")
+
+    def take() -> None:
+        state[key] = state[f"{key}_instead"]
+        del st.query_params[key]
+
+    st.error(
+        messages.plain(f"This study has no {label.lower()} '{shorten(linked)}' (renamed or deleted?). Choose another.")
+    )
+    box.selectbox(label, options, index=None, key=f"{key}_instead", placeholder="Choose one", on_change=take)
+    return None
+
+
+def _latest(workspace: Workspace, names: Sequence[str]) -> str | None:
+    """The study that was worked on last."""
+    return max(names, key=lambda name: _changed(workspace.study_folder(name)), default=None)
+
+
+def _changed(folder: Path) -> float:
+    times = [0.0]
+    for name in ("job.json", "index.json", "study.yaml"):
+        file = folder / name
+        if file.exists():
+            # A file of the future (the clock was set back) is not newer than all that come.
+            times.append(min(file.stat().st_mtime, time.time()))
+    return max(times)
+
+
+def study_config(workspace: Workspace, name: str) -> StudyConfig:
+    """The study's settings.
+
+    Raises:
+        UserError: Where they are missing or damaged, with what to do.
+    """
+    folder = workspace.study_folder(name)
+    try:
+        return workspace.study_config(name)
+    except (UserError, OSError) as error:
+        if isinstance(error, DamagedFile):
+            raise
+        if not (folder / "study.yaml").exists():
+            raise UserError(f"{folder / 'study.yaml'} is missing. {MEND}") from None
+        raise UserError(f"{error} {MEND}") from None
+
+
+def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
+    """How the study's job stands; ``active`` says whether it works now."""
+    state = jobs.job_state(workspace, name)
+    if state.get("status") == "stopped":
+        # It may have ended between the look at its file and the look at its lock.
+        state = jobs.job_state(workspace, name)
+    return {**state, "active": state.get("status") in ACTIVE}
+
+
+def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any) -> list[dict[str, Any]]:
+    """The study's artifacts of a kind, in the order of the pipeline.
+
+    Raises:
+        UserError: Where the list is damaged.
+    """
+    return [
+        entry
+        for entry in workspace.index(name)
+        if kind in (None, entry["kind"]) and all(entry.get(key) == value for key, value in of.items())
+    ]
+
+
+def finished(artifact: Artifact) -> bool:
+    """Whether an artifact is done; a damaged one is named, with what to do, and never left out in silence."""
+    with messages.guard():
+        return artifact.finished
+    return False
+
+
+def first_prompt_missing(workspace: Workspace, name: str) -> None:
+    """Says that there is no prompt yet, or that there will be none."""
+    if study_config(workspace, name).methods:
+        ready(workspace, name, None, "the first prompt")
+    else:
+        st.info("This study compares baselines only: it has no prompt. The Pre-training page adds a method.")
+
+
+def ready(
+    workspace: Workspace, name: str, entry: dict[str, Any] | None, what: str, job_shown: bool = False
+) -> Artifact | None:
+    """Returns an artifact that is done; otherwise says how it stands and what to do.
+
+    Args:
+        workspace: The workspace.
+        name: The study.
+        entry: The artifact's entry in the study's list, None where it has none yet.
+        what: What it is called in the message.
+        job_shown: Whether the page shows the study's job anyway: then what became of it is not said twice.
+    """
+    job = job_state(workspace, name)
+    active = job["active"]
+    artifact = workspace.artifact(entry["id"]) if entry else None
+    status = artifact.status if artifact else "missing"
+    if artifact and status == "done":
+        return artifact
+    if artifact and status == "damaged":
+        st.error(messages.plain(f"{artifact.damage or f'{artifact.folder} is damaged.'} ({what})"))
+    elif artifact and status == "failed":
+        why = artifact.stage.get("error", "no reason was written")
+        st.error(messages.plain(f"{what[0].upper()}{what[1:]} failed: {why}"))
+    elif active:
+        how = "waits for its turn" if job["status"] == "queued" else "is running"
+        st.info(messages.plain(f"{what[0].upper()}{what[1:]}: not there yet, the study {how}."))
+    else:
+        where = f" (its folder {artifact.folder} is gone)" if artifact and status == "missing" else ""
+        st.info(messages.plain(f"{what[0].upper()}{what[1:]}: not there yet{where}. Start or resume the study."))
+        if not job_shown:
+            if job.get("status") == "failed":
+                st.error(messages.plain(f"The job failed: {job.get('error', 'no reason was written')}"))
+            go_to_start()
+    return None

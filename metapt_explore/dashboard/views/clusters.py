@@ -1,0 +1,113 @@
+"""Clusters: a map to read and edit, what each cluster is about, how good the grouping is, and what it was worth."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore.dashboard.parts import cluster_editor, cluster_facts, cluster_reading, drawing, messages, shared
+from metapt_explore.dashboard.parts.cluster_view import View, view_of, written_of
+from metapt_explore.errors import UserError
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.texts.labelling import format_labels
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    first = next(iter(shared.entries(workspace, name, "texts")), None)
+    texts = shared.ready(workspace, name, first, "the pre-training texts")
+    if texts is None:
+        return
+    config = shared.study_config(workspace, name)
+    if not config.clusterings:
+        st.info("This study groups no texts: its prompts are learned on all of them together, or not pre-trained.")
+        return
+    listed = {entry["clustering"]: entry for entry in shared.entries(workspace, name, "clusters")}
+    known = [clustering.name for clustering in config.clusterings]
+    chosen = shared.choose(st, "Clustering", known, "clustering")
+    if chosen is None:
+        return
+    artifact = shared.ready(workspace, name, listed.get(chosen), f"the clustering {chosen}")
+    if artifact is None:
+        return  # while it is made
+    # Where the data changed under a study, its list may hold new texts beside clusters of the old ones.
+    parents = artifact.stage.get("parents", {})
+    texts = workspace.artifact(str(parents.get("texts", texts.id)))
+    done = {
+        other: found
+        for other, found in _done(workspace, listed).items()
+        if found.stage.get("parents", {}).get("texts", texts.id) == texts.id
+    }
+    edited_from = config.clustering(chosen).like if config.clustering(chosen).algorithm == "edited" else None
+    view, written = None, None
+    with messages.guard(artifact.folder):
+        labels = _found_labels(workspace, name)
+        with messages.guard(texts.folder):
+            written = written_of(texts, labels)
+        if written is not None:
+            view = view_of(config, chosen, artifact, written, labels)
+            _explore(workspace, name, view)
+            cluster_facts.about(workspace, name, view)
+    # What is wrong with the folder has been said by now; what is whole is shown all the same.
+    with messages.guard(artifact.folder) if view else suppress(UserError, *messages.DAMAGE):
+        before = done[edited_from].summary if edited_from in done else None
+        cluster_facts.quality(artifact.summary, before, edited_from or "", bool(view and view.edits))
+        for entry in shared.entries(workspace, name, "stability", clustering=chosen):
+            stability = workspace.artifact(entry["id"])
+            if shared.finished(stability):
+                with messages.guard(stability.folder):
+                    cluster_facts.stability(stability.summary, artifact.summary["clusters"])
+    if view:
+        others = {other: found for other, found in done.items() if other != chosen}
+        cluster_facts.comparison(view, others, edited_from)
+    with messages.guard():
+        cluster_facts.more(workspace, config, chosen)
+        cluster_facts.worth(workspace, config)
+
+
+def _done(workspace: Workspace, listed: dict[str, dict[str, str]]) -> dict[str, Artifact]:
+    """Finished clusterings by name."""
+    found = {name: workspace.artifact(entry["id"]) for name, entry in listed.items()}
+    return {name: artifact for name, artifact in found.items() if artifact.status == "done"}
+
+
+def _found_labels(workspace: Workspace, name: str) -> pd.DataFrame | None:
+    """Labels that were found for the texts, where the study looks for some."""
+    for entry in shared.entries(workspace, name, "labels"):
+        artifact = shared.ready(workspace, name, entry, "labels of the texts")
+        if artifact is not None:
+            with messages.guard(artifact.folder):
+                st.info(messages.plain(format_labels(artifact.summary)))
+                return drawing.table(artifact, "labels")[["class", "confidence", "source"]]
+    return None
+
+
+def _explore(workspace: Workspace, name: str, view: View) -> None:
+    """The map with what is chosen on it; a fragment, so that a lasso does not draw the whole page anew."""
+    st.subheader("Map")
+    if view.edits:
+        many = len(view.edits) > 1
+        st.warning(f"With {f'{len(view.edits)} edits that are' if many else 'an edit that is'} not saved yet.")
+
+    def body() -> None:
+        with messages.guard(view.artifact.folder):
+            if st.session_state.pop(cluster_editor.CHANGED, False):
+                st.rerun()
+            left, right = st.columns([3, 2])
+            with right:
+                found = cluster_reading.search_box(view)
+            with left:
+                chosen = cluster_reading.draw_map(view, found)
+            with right:
+                texts, edit = st.tabs(["Texts", "Edit"], key="map_side")
+                with texts:
+                    cluster_reading.read(name, view, chosen, found)
+                with edit:
+                    cluster_editor.editor(workspace, name, view)
+
+    st.fragment(body, key="map_and_texts")()
+
+
+shared.show_page("Clusters", _page)

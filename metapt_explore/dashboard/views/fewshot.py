@@ -1,0 +1,233 @@
+"""Few-shot: scores of every method, what the start was worth, and how far seeds lie apart."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore import plots
+from metapt_explore.config import NOT_ON_TEST, StudyConfig
+from metapt_explore.dashboard.parts import drawing, messages, shared
+from metapt_explore.errors import UserError
+from metapt_explore.escaping import csv_text, file_name
+from metapt_explore.results.tables import (
+    caution,
+    curves_table,
+    efficiency_table,
+    fewshot_entries,
+    results_table,
+    split_warnings,
+    summary_table,
+)
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.score_counts import asked_of, asked_scores, finished_of, finished_scores
+
+PERCENT = ("start", "mean", "std", "worst")
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    _scores(workspace, name)
+    for entry in shared.entries(workspace, name, "probe"):
+        artifact = workspace.artifact(entry["id"])
+        if shared.finished(artifact):
+            with messages.guard(artifact.folder):
+                _probe(artifact)
+
+
+def _scores(workspace: Workspace, name: str) -> None:
+    config = shared.study_config(workspace, name)
+    listed = shared.entries(workspace, name, "fewshot")
+    # What was evaluated on other data, or from another prompt, is not part of the table until it is made again.
+    current = {entry["id"] for entry in fewshot_entries(workspace, name)}
+    entries = [entry for entry in listed if entry["id"] in current]
+    scored, asked = finished_scores(workspace, config), asked_scores(config)
+    artifacts = [workspace.artifact(entry["id"]) for entry in entries]
+    finished = [artifact for artifact in artifacts if artifact.status == "done"]
+    for artifact, entry in zip(artifacts, entries, strict=True):
+        if artifact.status in ("damaged", "failed", "missing"):
+            shared.ready(workspace, name, entry, entry.get("title") or "a few-shot evaluation")
+    # A damaged table is named before all of them are read together.
+    read = 0
+    for artifact in finished:
+        with messages.guard(artifact.folder):
+            stage = artifact.stage
+            _ = stage["seconds"], stage["parents"]["prompt"]
+            for part in ("results", "curves"):
+                if drawing.table(artifact, part).empty:
+                    raise UserError(f"{artifact.folder} is damaged: {part}.parquet has no rows.")
+            read += 1
+    if read < len(finished):
+        return
+    if not finished and not scored:
+        shared.ready(workspace, name, None, "the first few-shot evaluation")
+        return
+    if scored < asked:
+        st.info(f"{scored} of {asked} scores are finished; the rest is added as it comes.")
+        _grid(workspace, name, config)
+    methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
+    with messages.guard():
+        results = results_table(workspace, name)
+        _summary(results, config.evaluation.scored_rows)
+        if config.evaluation.scored_on != "test":
+            st.info(NOT_ON_TEST)
+        for sentence in config.reading_sentences:
+            st.info(messages.plain(sentence))
+        warnings = split_warnings(workspace, name)
+        if warnings:
+            with st.expander(f"What is odd about the few-shot rows ({len(warnings)})", key="split_warnings"):
+                for warning in warnings:
+                    st.text(warning)
+        if finished:
+            _worth_of_the_start(workspace, name, config, methods)
+        st.subheader("Variance across seeds")
+        drawing.draw(
+            plots.seed_spread(*_spread(results, config, methods), config.evaluation.scored_rows),
+            "seed_spread",
+            "Every point is a pair of a data seed and an initialisation seed; the bar is the mean. Thin lines join the "
+            "same pair: if nearly all rise from one method to the next, the difference is steady; if they cross, "
+            "seeds decide more than the method. A tall column of points is a large variance.",
+        )
+        if config.evaluation.more_shots and config.methods:
+            st.subheader("With fewer and with more examples")
+            drawing.draw(
+                plots.efficiency_curve(efficiency_table(workspace, name), methods),
+                "efficiency",
+                "Mean accuracy by the number of labelled examples a class. How far to the left of another line the "
+                "same height is reached says how many labels a method saves.",
+            )
+        st.subheader("Cost against accuracy")
+        drawing.draw(
+            plots.cost_against_accuracy(results, methods),
+            "cost",
+            "Right: more seconds for one score, its share of pre-training among them (on the machines that computed "
+            "it, with whatever else they did). Up: better. The bar is a standard deviation over seeds. What lies above "
+            "and to the left of another is better and cheaper.",
+        )
+        if "words" in results:
+            _chosen_words(results)
+        _all(results, name)
+
+
+def _worth_of_the_start(workspace: Workspace, name: str, config: StudyConfig, methods: list[str]) -> None:
+    probed = [method.name for method in config.methods if config.reading_of(method).has_probe]
+    st.subheader("Worth of the start")
+    drawing.draw(
+        plots.start_curves(curves_table(workspace, name), methods, config.evaluation.scored_rows),
+        "start_curves",
+        "Mean accuracy after so many tuning steps, at the learning rate that dev chose; the band goes from "
+        "the worst to the best seed. Left end: the start, before any tuning. A line that begins higher had a "
+        "better start; lines that meet on the right say that tuning makes up for it."
+        + (f" Over {some} rows a task." if (some := config.evaluation.curve_rows) else "")
+        + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else ""),
+    )
+    if probed:
+        st.caption(messages.plain(f"Read beside a probe at the end only, and not drawn: {', '.join(probed)}."))
+
+
+def _spread(results: pd.DataFrame, config: StudyConfig, every: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """The scores whose spread is drawn, and of which rows: baselines far below press the methods' into a strip."""
+    names = [method.name for method in config.methods]
+    own = results[results["method"].isin(names)]
+    if own.empty or len(own) == len(results) or st.toggle("With the baselines", key="spread_of_baselines"):
+        return results, every
+    return own, names
+
+
+def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
+    """Which scores are there: the share that is finished, method by method and task by task, baselines last."""
+    asked = asked_of(config)
+
+    def body() -> None:
+        with messages.guard():
+            done = finished_of(workspace, name)
+            drawn = [str(entry["task"]) for entry in shared.entries(workspace, name, "split")]
+            tasks = list(dict.fromkeys([*drawn, *(task for _, task in done)]))
+            rows = [
+                {"method": title, **{task: done[title, task] / count for task in tasks}}
+                for title, count in asked.items()
+            ]
+            bars = {
+                task: st.column_config.ProgressColumn(task, format="percent", min_value=0, max_value=1)
+                for task in tasks
+            }
+            st.dataframe(pd.DataFrame(rows), key="grid", hide_index=True, column_config=bars)
+
+    active = shared.job_state(workspace, name)["active"]
+    st.fragment(body, run_every=shared.POLL if active else None, key="grid_box")()
+
+
+def _summary(results: pd.DataFrame, rows: str) -> None:
+    st.subheader(f"Accuracy on {rows}")
+    summary = summary_table(results)
+    for column in PERCENT:
+        summary[column] = (100 * summary[column]).round(1)
+    formats = {column: st.column_config.NumberColumn(f"{column} (%)", format="%.1f") for column in PERCENT}
+    st.dataframe(summary, key="summary", hide_index=True, column_config=formats)
+    st.caption(
+        "Start: before tuning. Mean, std (sample standard deviation, in points) and worst are over all pairs of a "
+        "data seed and an initialisation seed. Learning rate and step are chosen on dev, never on test."
+    )
+    st.warning(caution(results))
+
+
+def _probe(artifact: Artifact) -> None:
+    summary = artifact.summary
+    ranking, task = summary["ranking"], summary["task"]
+    figure, table = plots.probe_dots(ranking), pd.DataFrame([_probed(record) for record in ranking])
+    st.subheader(f"Templates and label words of {messages.plain(task)}")
+    drawing.draw(
+        figure,
+        f"probe_{task}",
+        "What the frozen model makes of the few-shot training rows without any prompt (`metapt probe`): the dot is the "
+        "mean over data seeds, the line goes from the worst to the best. Best first, by the loss of calibrated scores; "
+        "accuracy on so few rows is mostly ties and luck.",
+    )
+    st.dataframe(table, key=f"probe_table_{task}", hide_index=True)
+
+
+def _probed(record: dict[str, Any]) -> dict[str, Any]:
+    def percent(key: str) -> float | None:
+        return None if record.get(key) is None else round(100 * record[key], 1)
+
+    return {
+        "rank": record["rank"],
+        "template": record["template"],
+        "label words": " / ".join(", ".join(own) for own in record["words"].values()),
+        "loss, calibrated": None if record["reason"] else round(record["calibrated_loss"], 3),
+        "level with the best": record.get("level"),
+        "accuracy, calibrated (%)": percent("calibrated_accuracy"),
+        "accuracy (%)": percent("accuracy"),
+        "commonest prediction (%)": percent("commonest"),
+        "not readable because": record["reason"] or "",
+    }
+
+
+def _chosen_words(results: pd.DataFrame) -> None:
+    """Label words that data seeds chose on their few-shot rows, the same for all methods that are read so."""
+    st.subheader("Label words that were chosen")
+    rows = []
+    read = results.dropna(subset=["words"]).drop_duplicates(["task", "data_seed", "words"])
+    for row in read.to_dict(orient="records"):
+        said = {label: ", ".join(words) for label, words in json.loads(row["words"]).items()}
+        rows.append({"task": row["task"], "data seed": row["data_seed"], **said})
+    st.dataframe(pd.DataFrame(rows), key="chosen_words", hide_index=True)
+
+
+def _all(results: pd.DataFrame, name: str) -> None:
+    st.subheader("Every score")
+    st.dataframe(results, key="results", hide_index=True)
+    st.download_button(
+        "Download as CSV",
+        data=csv_text(results).encode(),
+        file_name=file_name(f"{name}-results.csv"),
+        mime="text/csv",
+        key="download",
+        on_click="ignore",
+    )
+
+
+shared.show_page("Few-shot", _page)

@@ -1,0 +1,154 @@
+"""Prompt lens: what prompts look like beside the vocabulary, how alike they are, and what they say of a sentence."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore import plots
+from metapt_explore.dashboard.parts import drawing, messages, shared
+from metapt_explore.dashboard.parts.inference_process import ask
+from metapt_explore.errors import UserError
+from metapt_explore.results.tables import fewshot_entries
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.workspace import Workspace
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    with messages.guard():
+        _try(workspace, name)
+    st.divider()
+    entry = next(iter(shared.entries(workspace, name, "lens")), None)
+    artifact = workspace.artifact(entry["id"]) if entry else None
+    _offer(workspace, name, artifact)
+    if artifact is not None and shared.finished(artifact):
+        with messages.guard(artifact.folder):
+            _vectors(drawing.table(artifact, "vectors"), [m.name for m in shared.study_config(workspace, name).methods])
+            _alike(drawing.table(artifact, "likeness"))
+
+
+def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
+    """The button that looks at the prompts, and whether what is shown is of all that are finished."""
+    st.subheader("Prompts beside the vocabulary")
+    done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
+    if not done:
+        shared.first_prompt_missing(workspace, name)
+        return
+    active = shared.job_state(workspace, name)["active"]
+    label = "Look at the prompts" if artifact is None or artifact.status != "done" else "Look again"
+    if st.button(label, key="look", disabled=active, help="Loads the model and compares vectors: half a minute."):
+        try:
+            shared.ask(workspace, shared.study_config(workspace, name), "lens")
+        except (UserError, OSError) as error:
+            st.error(messages.plain(error))
+            return
+        st.rerun()
+    job = shared.job_state(workspace, name)
+    if active:
+        st.info("A job of this study runs or waits; what it looks at is shown when it has ended.")
+    elif artifact is not None and artifact.status == "failed":
+        st.error(messages.plain(f"Looking failed: {artifact.stage.get('error', 'no reason was written')}"))
+    elif artifact is None and job.get("status") == "failed":
+        st.error(messages.plain(f"The job failed: {job.get('error', 'no reason was written')}"))
+    elif artifact is None:
+        st.caption("Nothing has been looked at yet. It computes no prompt and changes no score.")
+    elif artifact.status == "done":
+        seen = set(artifact.stage.get("parents", {}).values())
+        missing = [entry for entry in done if entry.get("method") and entry["id"] not in seen]
+        if missing:
+            st.info(f"{len(missing)} prompts have been finished since; look again to see them.")
+
+
+def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
+    pretrained = vectors[vectors["task"].isna()]
+    shown = shared.choose(st, "Prompt", list(dict.fromkeys(vectors["prompt"])), "lens_prompt")
+    if shown is None:
+        return
+    own = vectors[vectors["prompt"] == shown]
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "vector": own["vector"],
+                "nearest tokens": [" · ".join(repr(token)[1:-1] for token in json.loads(n)) for n in own["nearest"]],
+                "similarity": own["similarity"].round(3),
+                "length": own["norm_ratio"].round(2),
+                "drift": own["drift"].astype(float).round(3),
+                "cosine to start": own["cosine_to_start"].astype(float).round(3),
+            }
+        ),
+        key="vectors",
+        hide_index=True,
+    )
+    st.caption(
+        "Similarity: cosine with the nearest token; 1 is a token of the vocabulary, and the lower it is, the further a "
+        "vector lies from what the model has ever read. Length: against the mean of the vocabulary. Drift: how far it "
+        "went from its start (a tuned prompt: from its pre-training), in lengths of the start. Nearest tokens are a "
+        "hint, not a translation: prompts work by directions that no word has."
+    )
+    drawn = pretrained if shown in set(pretrained["prompt"]) else vectors[vectors["prompt"] == shown]
+    drawing.draw(
+        plots.prompt_health(drawn, methods),
+        "health",
+        "A point is a vector of a prompt. Right: further from its start. Up: longer than the vocabulary's vectors "
+        "are on average (dotted: as long; dashed: three times as long or as short, where prompts learn badly).",
+    )
+
+
+def _alike(likeness: pd.DataFrame) -> None:
+    st.subheader("How alike are prompts?")
+    moved = st.toggle(
+        "Compare the ways that they went from their start, not the prompts themselves", value=True, key="lens_moved"
+    )
+    drawing.draw(
+        plots.likeness_map(likeness, "moved" if moved else "cosine"),
+        "likeness",
+        "Cosine of two prompts, in their places. Prompts that began from one start are alike whatever they learned, so "
+        "the ways they went say more: blue, learning went the same way; white, in unrelated directions; vermilion, "
+        "opposite. Where starts differ there is no way to compare.",
+    )
+
+
+# ---------------------------------------------------------------------------------------- try it
+
+
+def _try(workspace: Workspace, name: str) -> None:
+    st.subheader("Try it")
+    scored = [e for e in fewshot_entries(workspace, name) if workspace.artifact(e["id"]).status == "done"]
+    if not scored:
+        st.caption("When a prompt has been tuned on a task, a sentence can be tried under it here.")
+        return
+    config = shared.study_config(workspace, name)
+    tasks = list(dict.fromkeys(entry["task"] for entry in scored))
+    first, second, third = st.columns(3)
+    task = first.selectbox("Task", tasks, key=f"try_task_{name}")
+    seeds = sorted({entry["init_seed"] for entry in scored if entry["task"] == task})
+    init_seed = second.selectbox("Initialisation seed", seeds, key=f"try_init_{name}")
+    data_seed = third.selectbox(
+        "Data seed", config.evaluation.data_seeds_of(int(init_seed or 0)), key=f"try_data_{name}"
+    )
+    sentence = st.text_input("A sentence", key="sentence", placeholder="what a film, I would see it again at once")
+    if not sentence.strip():
+        st.caption("It is read under the tuned prompt of every method; the first answer waits for the model to load.")
+        return
+    used = [e["id"] for e in scored if e["task"] == task and e["init_seed"] == init_seed]
+    with st.spinner("Reading …"):
+        seeds_of = int(init_seed or 0), int(data_seed or 0)
+        answer, left_out = ask(str(workspace.folder), name, str(task), *seeds_of, sentence, used)
+    readings = {method.name: config.reading_of(method) for method in config.methods}
+    by_rows = [name for name, reading in readings.items() if reading.read != "words" and not reading.has_probe]
+    for method, why in left_out.items():
+        st.warning(messages.plain(f"Not shown: {method}. {why}"))
+    if by_rows:
+        st.caption(messages.plain(f"Not shown: {', '.join(by_rows)}, whose classes are read by the few-shot rows."))
+    drawing.draw(
+        plots.class_shares(answer),
+        "answer",
+        "Probability of each class under each method's prompt, uncalibrated, of the label words against one another"
+        f"{', and beside them the probe' if any(reading.has_probe for reading in readings.values()) else ''}. "
+        "One sentence proves nothing about a method.",
+    )
+
+
+shared.show_page("Prompt lens", _page)

@@ -1,0 +1,270 @@
+"""Pre-training: what each auxiliary task's loss does, while it runs and afterwards."""
+
+from __future__ import annotations
+
+import time
+from math import log
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore import plots
+from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.dashboard.parts import drawing, messages, shared
+from metapt_explore.dashboard.parts.launch import launch
+from metapt_explore.errors import UserError
+from metapt_explore.pretraining.budget import outer_steps
+from metapt_explore.progress.state import format_time
+from metapt_explore.storage.artifact import Artifact, checkpoint_meta
+from metapt_explore.storage.workspace import Workspace
+
+CAPTION_META = (
+    "One panel an auxiliary task, the one with the highest last query losses first; an outer step draws only some "
+    "tasks. Dotted: loss on the support rows before the inner step. Dashed: on the same rows after it; its distance to "
+    "the dotted line is what one step of tuning gains. Solid: loss on other rows of the task after the inner step, "
+    "which "
+    "is what meta-learning lowers. Falling solid lines mean a better start. Points are episodes, which jump; with many "
+    "of them lines are running means of seven. "
+)
+CAPTION_POOLED = (
+    "Loss of the batch that each outer step draws from all texts together, label-balanced. Falling means that the "
+    "prompt learns the pooled task; batches differ, so neighbouring points jump. "
+)
+
+#: In the session: the method and seed that the page showed by itself, and those that it shows next. Who has chosen
+#: others looks at those undisturbed.
+FOLLOWED, FOLLOW_TO = "pretraining_followed", "pretraining_follow_to"
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    config = shared.study_config(workspace, name)
+    with messages.guard():
+        launch(workspace, name)
+    st.subheader("Losses, task by task")
+    pretrained = [method.name for method in config.methods if method.kind != "pt"]
+    if not pretrained:
+        st.info(
+            "No method of this study is pre-trained: PT tunes from its start at once."
+            if config.methods
+            else "This study compares baselines only: nothing is pre-trained. A method can be added above."
+        )
+        return
+    left, right = st.columns(2)
+    meta = [name for name in pretrained if config.method(name).kind == "metapt"]
+    active = shared.job_state(workspace, name)["active"]
+    seeds = config.evaluation.init_seeds
+    # What is being pre-trained right now is what one came to see.
+    first, seed_first = (active and _at_work(workspace, name, pretrained, seeds)) or ((meta or pretrained)[0], seeds[0])
+    state = st.session_state
+    follow = state.pop(FOLLOW_TO, None)
+    if follow and follow[0] in pretrained and follow[1] in seeds:  # another study may have been opened since
+        state["method"], state["init_seed"] = state[FOLLOWED] = follow
+    method = shared.choose(left, "Method", pretrained, "method", pretrained.index(first))
+    seed = shared.choose(right, "Initialisation seed", seeds, "init_seed", seeds.index(seed_first))
+    st.caption(
+        "PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training."
+        + (" The page follows the one that is at work, unless you choose another." if active else "")
+    )
+    if method is None or seed is None:
+        return
+    chosen = config.method(method)
+    if (method, seed) == (first, seed_first):
+        state[FOLLOWED] = (method, seed)
+
+    def curves() -> None:
+        with messages.guard():
+            if active and state.get(FOLLOWED) == (method, seed):
+                now = _at_work(workspace, name, pretrained, seeds)
+                if now and now != (method, seed):
+                    state[FOLLOW_TO] = now
+                    st.rerun()
+            entry = next(iter(shared.entries(workspace, name, "prompt", method=method, init_seed=seed)), None)
+            _curves(workspace, name, config, chosen, entry)
+
+    st.fragment(curves, run_every=shared.POLL if active else None, key="live_curves")()
+    with messages.guard():
+        _agreements(workspace, name)
+
+
+def _at_work(workspace: Workspace, name: str, methods: list[str], seeds: list[int]) -> tuple[str, int] | None:
+    """Method and initialisation seed of the prompt that is being pre-trained; None where none is.
+
+    What a killed process left behind says that it is running, too: the last one counts.
+    """
+    for entry in reversed(shared.entries(workspace, name, "prompt")):
+        listed = entry.get("method") in methods and entry.get("init_seed") in seeds
+        if listed and workspace.artifact(entry["id"]).status == "running":
+            return str(entry["method"]), int(entry["init_seed"])
+    return None
+
+
+def _agreements(workspace: Workspace, name: str) -> None:
+    """Whether the gradients of tasks point the same way, where somebody asked."""
+    for entry in shared.entries(workspace, name, "agreement"):
+        artifact = workspace.artifact(entry["id"])
+        if not shared.finished(artifact):
+            continue
+        with messages.guard(artifact.folder):
+            at = f"the prompt of {entry['method']}" if entry.get("method") else "the start that all methods share"
+            st.subheader("Do tasks agree?")
+            drawing.draw(
+                plots.agreement_map(drawing.table(artifact, "agreement"), artifact.summary["tasks"]),
+                f"agreement_{artifact.id}",
+                f"Cosine of the gradients of two tasks at {messages.plain(at)}, corrected for noise. Blue: they pull "
+                "the prompt the same way; vermilion: against one another. Auxiliary tasks that are blue among "
+                "themselves are nearly one task, and learning from them apart adds little to pooling them. Right of "
+                "the line: whether a step on an auxiliary task helps a downstream task.",
+            )
+
+
+def _curves(
+    workspace: Workspace, name: str, config: StudyConfig, method: MethodConfig, entry: dict[str, Any] | None
+) -> None:
+    what = f"the pre-training of {method.name}"
+    artifact = workspace.artifact(entry["id"]) if entry else None
+    status = artifact.status if artifact else "missing"
+    if artifact is None or status in ("missing", "damaged"):
+        shared.ready(workspace, name, entry, what, job_shown=True)
+        return
+    # In front of the prompt's guard: what is read here is not the prompt's.
+    names = _names(workspace, name, method)
+    with messages.guard(artifact.folder):
+        if status == "failed":
+            shared.ready(workspace, name, entry, what, job_shown=True)
+        elif status != "done" and not shared.job_state(workspace, name)["active"]:
+            status = "interrupted"
+            st.warning(
+                "This pre-training is not finished and no job is at it. Unless a notebook computes it right now: "
+                "Resume on the Start page goes on from its last checkpoint."
+            )
+            shared.go_to_start()
+        metrics = artifact.metrics
+        if method.topics is not None:
+            names |= _topic_names(workspace, artifact, method.topics.clusterings)
+        own = config.pretraining
+        rows = own.meta_batch_size * (own.support_size + own.query_size)
+        _numbers(artifact, status, metrics, outer_steps(method, own), rows)
+        if status == "done" and metrics.empty:
+            raise UserError(
+                f"{artifact.folder} is damaged: metrics.jsonl is missing or holds no line that can be read."
+            )
+        figure = plots.meta_loss(metrics, names)
+        caption = CAPTION_POOLED if method.kind == "ppt" else CAPTION_META
+        told = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
+        drawing.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topics else ""))
+
+
+def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int, rows: int) -> None:
+    summary, stage = artifact.summary, artifact.stage
+    finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
+    # Earlier attempts count: their seconds stand in the stage from its beginning.
+    # A clock that was set back since makes no time of less than nothing.
+    running = max(0.0, time.time() - stage["began"]) if status == "running" else 0.0
+    spent = float(stage.get("seconds", 0.0)) + running
+    if status == "interrupted":
+        # Whoever is killed cannot say how long it was at it; its last checkpoint can.
+        spent = max(spent, float(checkpoint_meta(artifact.folder).get("seconds", 0.0)))
+    shown = [
+        ("Status", "finished" if status == "done" else status),
+        ("Outer steps", f"{finished} of {steps}"),
+        ("Row passes", f"{summary['row_passes']:,}" if status == "done" else "…"),
+        ("Diagnostic rows", f"{summary['diagnostic_rows']:,}" if status == "done" else "…"),
+        ("Time", format_time(spent)),
+    ]
+    rate = _rows_a_second(artifact, status, finished, spent, rows)
+    if rate is not None:
+        shown.append(("Rows a second", f"{rate:.1f}"))
+    for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(label, value)
+    st.caption(
+        "A row pass is one text forward and backward through the language model; every pre-training method gets the "
+        "same number, so a method whose outer steps cost more takes fewer. Diagnostic rows went forward only, for "
+        f"these curves, and are counted apart.{_found(artifact) if status == 'done' else ''}"
+    )
+
+
+def _rows_a_second(artifact: Artifact, status: str, finished: int, spent: float, rows: int) -> float | None:
+    """Rows that were trained in a second; None before anything is known.
+
+    Args:
+        artifact: The pre-training.
+        status: How it stands.
+        finished: Outer steps.
+        spent: Seconds.
+        rows: Rows of an outer step of first order.
+    """
+    if status == "done":
+        telemetry = artifact.folder / "telemetry.parquet"
+        seconds = float(artifact.table("telemetry")["seconds"].iloc[0]) if telemetry.exists() else spent
+        return float(artifact.summary["row_passes"]) / seconds if seconds > 0 else None
+    return finished * rows / spent if finished > 1 and spent > 0 else None
+
+
+def _found(artifact: Artifact) -> str:
+    """How often a text's state was found instead of computed, where texts have states."""
+    if not (artifact.folder / "telemetry.parquet").exists():
+        return ""
+    rate = artifact.table("telemetry").iloc[0].get("state_hit_rate")
+    if rate is None or pd.isna(rate):
+        return ""
+    return f" {rate:.0%} of the text states that were asked for had been computed before."
+
+
+def guessing(config: StudyConfig) -> str:
+    """The loss of a guess, for comparison."""
+    if config.verbalizer.decode == "whole_vocabulary":
+        return "Label words compete with every token, so a guess between the labels costs more than its logarithm."
+    classes = len(config.auxiliary_tasks.labels)
+    return f"ln {classes} ≈ {log(classes):.2f} nats is guessing between {classes} labels."
+
+
+def _topic_names(workspace: Workspace, artifact: Artifact, clusterings: list[str]) -> dict[int, str]:
+    """Names of topic tasks, whose numbers go on where those of the tasks of labels end."""
+    sizes = workspace.artifact(artifact.stage["parents"]["tasks"]).summary.get("sizes", {})
+    first = max(map(int, sizes), default=-1) + 1
+    return {first + place: f"topics of {name}" for place, name in enumerate(clusterings)}
+
+
+def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
+    """Names of the clusters that are the method's tasks; without them panels show numbers."""
+    if len(method.clusterings) > 1:
+        entry = next(iter(shared.entries(workspace, name, "tasks", clustering=" + ".join(method.clusterings))), None)
+        named = workspace.artifact(entry["id"]).summary.get("names", {}) if entry else {}
+        return {int(task): str(said) for task, said in named.items()}
+    if shared.study_config(workspace, name).auxiliary_tasks.classes == "clusters":
+        return _cluster_words(workspace, name, method)
+    clusters = _done(workspace, name, "clusters", method)
+    if clusters is not None:
+        with messages.guard(clusters.folder):
+            return {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters.summary["clusters"]}
+    return {}
+
+
+def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
+    """What tasks tell apart whose classes are clusters: each word with the number of its cluster."""
+    artifacts = [_done(workspace, name, kind, method) for kind in ("tasks", "clusters")]
+    found = []
+    for artifact, columns in zip(artifacts, (["task", "label", "row"], ["row", "cluster"]), strict=True):
+        if artifact is None:
+            return {}
+        with messages.guard(artifact.folder):
+            found.append(drawing.table(artifact, artifact.stage["kind"])[columns])
+    if len(found) < 2:
+        return {}
+    tasks, clusters = found
+    of_row = clusters.set_index("row")["cluster"]
+    words: dict[int, list[str]] = {}
+    for task, label, row in tasks.drop_duplicates(["task", "label"]).itertuples(index=False):
+        words.setdefault(int(task), []).append(f"{label}: cluster {of_row[row]}")
+    return {task: ", ".join(said) for task, said in words.items()}
+
+
+def _done(workspace: Workspace, name: str, kind: str, method: MethodConfig) -> Artifact | None:
+    """What the method's clustering became, where it is done."""
+    entry = next(iter(shared.entries(workspace, name, kind, clustering=method.clustering)), None)
+    artifact = workspace.artifact(entry["id"]) if entry else None
+    return artifact if artifact is not None and shared.finished(artifact) else None
+
+
+shared.show_page("Pre-training", _page)

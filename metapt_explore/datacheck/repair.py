@@ -1,0 +1,176 @@
+"""Writes what can be read of a file anew, and reads it back: what --fix wrote passes the check, or is not written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.config import TaskConfig
+from metapt_explore.datacheck.check import check_file
+from metapt_explore.datacheck.labels import mended_labels
+from metapt_explore.datacheck.rows import NESTED, Rows, conflicting
+from metapt_explore.errors import UserError
+from metapt_explore.escaping import csv_cell
+from metapt_explore.storage.files import write_bytes
+from metapt_explore.texts.finding import Finding
+from metapt_explore.texts.header import SURROGATE
+from metapt_explore.texts.rows import cell_text, duplicate_key
+
+KINDS = {".csv": ",", ".tsv": "\t"}
+
+
+def write_mended(rows: Rows, out: Path, task: TaskConfig | None = None, keep_missing: bool = False) -> Counter[str]:
+    """Writes the rows that a study would use, with all their columns.
+
+    Left out are blank rows, rows whose text is a word such as "nan", later copies of a text, every row of a text that
+    has several labels, and rows whose text or label is a list or an object. Of labels that differ in spaces, case or
+    the way a number is written the commonest is written, and none for a word such as "nan"; nothing else is changed.
+    Rows that could not be read are not there to be written.
+
+    Args:
+        rows: The rows.
+        out: A CSV, TSV or JSONL file that does not exist.
+        task: A task whose data it is.
+        keep_missing: Whether words such as "nan" are texts and labels as others are.
+
+    Returns:
+        How many rows were ``written``, and left out as ``blank``, ``missing``, ``nested``, ``duplicate`` and
+        ``conflicting``; how many ``labels changed`` and ``labels blanked``.
+
+    Raises:
+        UserError: Where the file exists or is of another kind, or where what would be written does not pass the check.
+    """
+    suffix = out.suffix.lower()
+    if suffix not in (*KINDS, ".jsonl"):
+        raise UserError(f"--fix writes .csv, .tsv or .jsonl, not '{out.suffix}' ({out}).")
+    if out.exists() or out.is_symlink():
+        raise UserError(f"{out} exists: give --fix the name of a new file.")
+    labels = mended_labels(rows, task, keep_missing)
+    kept, counts = _kept(rows, labels, keep_missing)
+    if not kept:
+        left = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+        raise UserError(f"{rows.raw.path}: no row is left to write ({left}); {out} is not written.")
+    label = rows.raw.columns.index(rows.columns.label) if rows.columns.label else None
+    table = []
+    for place in kept:
+        cells = [_cell(cell, suffix) for cell in rows.raw.rows[place]]
+        if label is not None and labels[place] != cell_text(cells[label]):
+            counts["labels changed" if labels[place] else "labels blanked"] += bool(rows.labels[place].strip())
+            cells[label] = labels[place]
+        table.append(cells)
+    write_bytes(out, _checked_text(rows, suffix, table, out, task))
+    counts["written"] = len(kept)
+    return counts
+
+
+def _kept(rows: Rows, labels: Sequence[str], keep_missing: bool) -> tuple[list[int], Counter[str]]:
+    against = conflicting(rows, labels)
+    why = {place: _why_not(rows, place, against, keep_missing) for place in range(len(rows.texts))}
+    keys = {place: duplicate_key(rows.texts[place]) for place, reason in why.items() if reason is None}
+    # Of copies the first that has a label, or the first, where none has.
+    first: dict[str, int] = {}
+    for place, key in keys.items():
+        if key not in first or (not labels[first[key]] and labels[place]):
+            first[key] = place
+    counts: Counter[str] = Counter(reason for reason in why.values() if reason is not None)
+    kept = [place for place, key in keys.items() if first[key] == place]
+    if len(kept) < len(keys):
+        counts["duplicate"] = len(keys) - len(kept)
+    return kept, counts
+
+
+def _why_not(rows: Rows, place: int, against: set[int], keep_missing: bool) -> str | None:
+    """Why a row is left out, whatever the others are."""
+    roles = [rows.raw.columns.index(name) for name in rows.columns.model_dump().values() if name]
+    if any(isinstance(rows.raw.rows[place][role], NESTED) for role in roles):
+        return "nested"
+    if rows.blank(place):
+        return "blank"
+    if not keep_missing and rows.says_nothing(place):
+        return "missing"
+    return "conflicting" if place in against else None
+
+
+def _cell(cell: Any, suffix: str) -> Any:
+    """A cell as studies read it: whole numbers without a point, nothing where there is none, no half characters."""
+    if isinstance(cell, str):
+        return SURROGATE.sub("\ufffd", cell)
+    if suffix != ".jsonl":
+        return SURROGATE.sub("\ufffd", cell_text(cell))
+    if isinstance(cell, bytes):
+        return cell.decode("utf-8", errors="replace")
+    if isinstance(cell, NESTED):
+        return _nested(cell)
+    if not isinstance(cell, float):
+        return cell
+    if cell != cell:  # not a number: pandas' way to say that there is none
+        return None
+    if cell in (float("inf"), float("-inf")):  # no JSON number
+        return str(cell)
+    return int(cell) if cell.is_integer() else cell
+
+
+def _nested(cell: Any) -> Any:
+    """A list or an object of a column that is no text: as it is, where JSON can say it."""
+    try:
+        json.dumps(cell, allow_nan=False, default=str)
+    except (ValueError, TypeError, RecursionError):
+        return SURROGATE.sub("\ufffd", str(cell))
+    return cell
+
+
+# ------------------------------------------------------------------------------------ reading it back
+
+
+def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], out: Path, task: TaskConfig | None) -> bytes:
+    """The file's content, the first of two customs of quoting that reads back as what it is meant to say."""
+    problem = "it would not be read back as it was written"
+    with tempfile.TemporaryDirectory() as folder:
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
+            content = SURROGATE.sub("\ufffd", _as_text(suffix, rows.raw.columns, table, quoting)).encode("utf-8")
+            trial = Path(folder) / f"mended{quoting}{suffix}"
+            trial.write_bytes(content)
+            try:
+                again = check_file(trial, rows.columns, task)
+            except UserError as error:
+                problem = str(error).replace(str(trial), "what it wrote")
+                continue
+            bad = [finding for finding in again.findings if finding.level == "error"]
+            if not bad and _plain(again.rows.raw.columns, again.rows.raw.rows) == _plain(rows.raw.columns, table):
+                return content
+            problem = _say(bad[0]) if bad else problem
+    raise UserError(
+        f"{rows.raw.path}: --fix cannot mend all of it, and does not write {out}. Left would be: {problem} Mend that "
+        "by hand first, or write another kind of file (.csv, .jsonl)."
+    )
+
+
+def _say(finding: Finding) -> str:
+    return f"{finding.said} {finding.mend}"
+
+
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[list[str]]:
+    r"""Cells as texts; "\r\n" and "\n" are one end of a line."""
+    return [list(columns), *([_plain_cell(cell) for cell in cells] for cells in rows)]
+
+
+def _plain_cell(cell: Any) -> str:
+    return "…" if isinstance(cell, NESTED) else cell_text(cell).replace("\r\n", "\n")
+
+
+def _as_text(suffix: str, columns: tuple[str, ...], table: list[list[Any]], quoting: Any) -> str:
+    if suffix == ".jsonl":
+        lines = [json.dumps(dict(zip(columns, cells, strict=True)), ensure_ascii=False, default=str) for cells in table]
+        return "".join(f"{line}\n" for line in lines)
+    stream = io.StringIO()
+    # With "\r\n" as its end of lines the writer quotes whatever holds either; both are ends that every reader knows.
+    writer = csv.writer(stream, delimiter=KINDS[suffix], lineterminator="\r\n", quoting=quoting)
+    rows = [["" if cell is None else cell for cell in cells] for cells in [columns, *table]]
+    writer.writerows([[csv_cell(cell) for cell in row] for row in rows])
+    return stream.getvalue()

@@ -1,0 +1,184 @@
+"""The model card of an exported prompt: what it is, how to use it, how good it was, what it was made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.escaping import markdown, markdown_code, one_line
+from metapt_explore.export.facts import PROBE_FILE, PromptFacts
+from metapt_explore.export.loader import LOADER
+from metapt_explore.export.peft_format import STARTERS, base_model, on_hub
+
+CLASSIFY = """```bash
+metapt classify --prompt FOLDER < texts.txt        # a JSON object a line: label and probabilities
+```"""
+PEFT = {
+    "CAUSAL_LM": "AutoModelForCausalLM",
+    "SEQ_2_SEQ_LM": "AutoModelForSeq2SeqLM",
+    "FEATURE_EXTRACTION": "AutoModel",
+}
+#: What hubs call a metric, and what the record does.
+METRICS = {"accuracy": "accuracy", "f1": "macro_f1"}
+
+
+def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> str:
+    """Writes the card, with the head that hubs read.
+
+    Args:
+        facts: Of the prompt.
+        study: The study that made it.
+        with_adapter: Whether the folder holds a PEFT adapter, too.
+    """
+    made, name = facts.made_by, str(facts.model["name"])
+    # Hubs refuse a card whose base model is no name of theirs, and a path is nobody else's business.
+    base = base_model(name) if on_hub(name) else Path(name).name
+    head: dict[str, Any] = {
+        **({"base_model": base} if on_hub(name) else {}),
+        **({"library_name": "peft"} if with_adapter else {}),
+        "pipeline_tag": "text-classification",
+        "tags": ["prompt-tuning", "few-shot", "metapt"],
+        **_model_index(facts, f"{made['method']} for {base}"),
+    }
+    tuned = made["task"] is not None
+    what = (
+        f"tuned on {study.evaluation.shots} examples a class of {markdown_code(made['task'])} "
+        f"(data seed {made['data_seed']})"
+        if tuned
+        else "a start for few-shot prompt tuning, not tuned on any task"
+    )
+    lines = [
+        "---",
+        yaml.safe_dump(head, sort_keys=False).rstrip(),
+        "---",
+        "",
+        f"# Soft prompt of {markdown(one_line(made['method']))} for {markdown(one_line(base))}",
+        "",
+        f"{facts.tokens} vectors of {facts.width} numbers for a frozen language model, placement `{facts.placement}`; "
+        f"{what}.",
+        f"Pre-trained by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
+        f"seed {made['init_seed']}.",
+        "",
+        f"A text is read as {_template(facts.template)}; classes: {_classes(facts)}.",
+        "",
+        *_probe_lines(facts),
+        "## Use",
+        "",
+        CLASSIFY,
+        "",
+    ]
+    if with_adapter:
+        lines += [*_peft_lines(facts), ""]
+    if facts.token_ids is not None:
+        lines += [
+            "Without metapt_explore, with transformers alone (this is all there is to it):",
+            "",
+            f"```python\n{LOADER.strip()}\n```",
+            "",
+        ]
+    lines += ["## How good", "", *_scores(facts), "", "## Made with", "", *_made_with(facts)]
+    return "\n".join(lines) + "\n"
+
+
+def _model_index(facts: PromptFacts, title: str) -> dict[str, Any]:
+    """The score as hubs read it: of test rows, and reached without a probe, of which they know nothing."""
+    made = facts.made_by
+    if made.get("accuracy") is None or facts.scored_rows != "test" or facts.probe is not None:
+        return {}
+    metrics = [
+        {"type": of, "value": round(float(made[key]), 4)} for of, key in METRICS.items() if made.get(key) is not None
+    ]
+    result = {
+        "task": {"type": "text-classification"},
+        "dataset": {"name": f"{made['task']} (few-shot, data seed {made['data_seed']})", "type": made["task"]},
+        "metrics": metrics,
+    }
+    return {"model-index": [{"name": title, "results": [result]}]}
+
+
+def _template(template: str) -> str:
+    return markdown_code(template.replace("\n", "⏎"))
+
+
+def _classes(facts: PromptFacts) -> str:
+    said = []
+    for name, label in facts.labels.items():
+        words = label.get("words") or [label.get("description", "")]
+        said.append(f"{markdown(name)} ({', '.join(map(markdown_code, words))})")
+    return ", ".join(said)
+
+
+def _probe_lines(facts: PromptFacts) -> list[str]:
+    if facts.probe is None:
+        return []
+    words, probe = facts.probe["words"], facts.probe["probe"]
+    return [
+        f"Beside the label words a probe (logistic regression on the frozen model's states, `{PROBE_FILE}`) has a say: "
+        f"log-probabilities count {words:g} to {probe:g}. `metapt classify` reads both; whatever else is shown here "
+        "reads the words alone.",
+        "",
+    ]
+
+
+def _peft_lines(facts: PromptFacts) -> list[str]:
+    from metapt_explore.export.peft_format import TASK_TYPES
+
+    auto, name = PEFT[TASK_TYPES[facts.family, facts.placement]], str(facts.model["name"])
+    return [
+        "With PEFT:",
+        "",
+        "```python",
+        "from peft import PeftModel",
+        f"from transformers import {auto}",
+        "",
+        f'base = {auto}.from_pretrained("{base_model(name) if on_hub(name) else "MODEL"}")',
+        'model = PeftModel.from_pretrained(base, "FOLDER")',
+        "```",
+    ]
+
+
+def _scores(facts: PromptFacts) -> list[str]:
+    made = facts.made_by
+    if made.get("accuracy") is None:
+        return ["It has no score of its own: scores belong to prompts that were tuned on a task."]
+    return [
+        f"Accuracy {100 * made['accuracy']:.1f} % on the study's {facts.scored_rows} rows of "
+        f"{markdown_code(made['task'])} "
+        f"({100 * made['start_accuracy']:.1f} % before tuning), for this one pair of seeds. Other seeds give other "
+        "scores: see the study's report for their spread, and do not choose a prompt by its test score."
+        + (
+            f" These scores are calibrated (`{facts.calibration}`), which `metapt classify` does by default and the "
+            "lines above do not."
+            if facts.calibration != "none"
+            else ""
+        )
+        + (
+            " The score after tuning is of words and probe together, the one before of the words alone."
+            if facts.probe is not None
+            else ""
+        ),
+    ]
+
+
+def _made_with(facts: PromptFacts) -> list[str]:
+    versions = facts.manifest.get("versions", {})
+    said = ", ".join(f"{name} {number}" for name, number in versions.items())
+    lines = [
+        f"{markdown(said) or 'versions unknown'}; artifact {markdown_code(facts.made_by['artifact'])}; model files "
+        f"{markdown(facts.model_hash[:16])}."
+    ]
+    if facts.model["name"] in STARTERS:
+        lines.append(
+            f"The starter model {markdown_code(facts.model['name'])} comes out of a package, in which its weights are "
+            "rounded: with the hub's own weights predictions differ a little."
+        )
+    if not on_hub(str(facts.model["name"])):
+        lines.append(
+            "The model is a folder of the machine that made this. Before the prompt is pushed to a hub, write the "
+            "model's name there as `base_model` into the head of this card, as `base_model` and `model.name` into "
+            "`prompt.json`, and as `base_model_name_or_path` into `adapter_config.json` where there is one."
+        )
+    return lines

@@ -1,0 +1,258 @@
+"""Writes a prompt of a study into a folder of its own, ready to be used or pushed to a hub."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metapt_explore.config import LabelsConfig, StudyConfig, load_task
+from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.export.card import model_card
+from metapt_explore.export.facts import FACTS_FILE, PROBE_FILE, PROMPT_FILE, PromptFacts
+from metapt_explore.export.peft_format import base_model, has_layout, write_adapter
+from metapt_explore.prompts.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from metapt_explore.results.tables import fewshot_entries, tuned_by
+from metapt_explore.stages.kept_probe import kept_probe, kept_weights
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.files import write_bytes
+from metapt_explore.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metapt_explore.fewshot.linear_probe import TextProbe
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which prompt of a study.
+
+    Attributes:
+        study: The study.
+        method: The method.
+        task: The task that it was tuned on; None for the pre-trained prompt itself.
+        data_seed: Of the tuning; None for the pre-trained prompt.
+        init_seed: Of the pre-training.
+    """
+
+    study: str
+    method: str
+    task: str | None = None
+    data_seed: int | None = None
+    init_seed: int | None = None
+
+
+def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Path]:
+    """Writes a prompt with what is needed to use it.
+
+    ``prompt.safetensors`` (tensor ``prompt``), ``prompt.json`` (`PromptFacts`), ``README.md`` (a model card made from
+    the study's record), where PEFT has the layout ``adapter_config.json`` and ``adapter_model.safetensors``, and where
+    classes are read beside a probe ``probe.safetensors``.
+
+    Args:
+        workspace: Where the study was run.
+        chosen: Which prompt. Seeds that are left out are the study's first.
+        folder: Where to write; made where it is missing.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: Where the study has no such prompt, or it is not finished.
+
+    Example:
+        >>> chosen = Chosen("tour", "MetaPT", "subjectivity")
+        >>> export_prompt(Workspace("workspace"), chosen, Path("out"))  # doctest: +SKIP
+    """
+    from safetensors.torch import save_file
+
+    config = workspace.study_config(chosen.study)
+    method = config.method(chosen.method)
+    reading = config.reading_of(method)
+    if chosen.task is not None and reading.read != "words" and not reading.has_probe:
+        raise UserError(
+            f"'{chosen.method}' reads classes by {reading.read} of its few-shot rows "
+            "(verbalizer.read), which no prompt carries. Export a method that is read by words, or the pre-trained "
+            "prompt (without --task)."
+        )
+    chosen = _with_seeds(config, chosen)
+    evaluation, prompt, tensor = _find(workspace, config, chosen)
+    labels: LabelsConfig = config.auxiliary_tasks if chosen.task is None else _task(config, chosen.task)
+    if evaluation is not None:
+        _refuse_other_words(workspace, evaluation, labels, str(chosen.task))
+    facts = _facts(config, chosen, method.name, evaluation, prompt, tensor, labels)
+    probe = _probe(evaluation, chosen, facts)
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / FACTS_FILE).exists():
+        for file in (PROBE_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+            (folder / file).unlink(missing_ok=True)  # of a prompt that was exported here before
+    save_file({"prompt": tensor.contiguous()}, folder / PROMPT_FILE)
+    files = [folder / PROMPT_FILE, facts.save(folder)]
+    if probe is not None:
+        save_file(probe.tensors(), folder / PROBE_FILE)
+        files.append(folder / PROBE_FILE)
+    adapter = write_adapter(folder, facts, tensor) if has_layout(facts.family, facts.placement) else []
+    files += adapter
+    write_bytes(folder / "README.md", model_card(facts, config, bool(adapter)).encode())
+    return [*files, folder / "README.md"]
+
+
+def _with_seeds(config: StudyConfig, chosen: Chosen) -> Chosen:
+    init_seed = config.evaluation.init_seeds[0] if chosen.init_seed is None else chosen.init_seed
+    if init_seed not in config.evaluation.init_seeds:
+        raise UserError(f"Initialisation seed {init_seed} is none of the study's: {config.evaluation.init_seeds}.")
+    data_seed = chosen.data_seed
+    if chosen.task is None:
+        data_seed = None
+    elif data_seed is None:
+        data_seed = config.evaluation.data_seeds_of(init_seed)[0]
+    elif data_seed not in config.evaluation.data_seeds_of(init_seed):
+        raise UserError(
+            f"Data seed {data_seed} is none of those that go with initialisation seed {init_seed}: "
+            f"{config.evaluation.data_seeds_of(init_seed)}."
+        )
+    return Chosen(chosen.study, chosen.method, chosen.task, data_seed, init_seed)
+
+
+def _find(workspace: Workspace, config: StudyConfig, chosen: Chosen) -> tuple[Artifact | None, Artifact, Tensor]:
+    """The evaluation (of a tuned prompt), the pre-training, and the prompt itself."""
+    entries = [e for e in workspace.index(config.name) if e["kind"] == "prompt" and e["method"] == chosen.method]
+    entry = next((e for e in entries if e["init_seed"] == chosen.init_seed), None)
+    prompt = workspace.artifact(entry["id"]) if entry else None
+    where = f"'{chosen.method}', initialisation seed {chosen.init_seed}"
+    if prompt is None or not prompt.finished:
+        raise UserError(f"The prompt of {where} is not finished: run the study (`metapt run`).")
+    if chosen.task is None:
+        return None, prompt, prompt.tensors("prompt")["prompt"].float()
+    scored = [e for e in fewshot_entries(workspace, config.name) if e["method"] == chosen.method]
+    tasks = {e["task"] for e in scored}
+    if chosen.task not in tasks:
+        raise UserError(
+            f"'{chosen.method}' has no score on '{chosen.task}' yet. {did_you_mean(chosen.task, sorted(tasks))}"
+        )
+    found = next((e for e in scored if e["task"] == chosen.task and e["init_seed"] == chosen.init_seed), None)
+    evaluation = workspace.artifact(found["id"]) if found else None
+    if evaluation is None or not evaluation.finished:
+        raise UserError(f"The evaluation of {where} on '{chosen.task}' is not finished: run the study (`metapt run`).")
+    tensors = evaluation.tensors("prompts")
+    return evaluation, prompt, tensors[f"data_seed_{chosen.data_seed}"].float()
+
+
+def _task(config: StudyConfig, name: str) -> LabelsConfig:
+    for source in config.evaluation.tasks:
+        task = load_task(source)
+        if task.name == name:
+            return task
+    raise UserError(f"The study has no task '{name}'. {did_you_mean(name, config.evaluation.tasks)}")
+
+
+def _refuse_other_words(workspace: Workspace, evaluation: Artifact, labels: LabelsConfig, task: str) -> None:
+    from metapt_explore.verbalizers.pattern import words_key
+
+    tuned = (tuned_by(workspace, evaluation) or evaluation.stage)["config"]
+    if (tuned["template"], tuned["words"]) != (labels.template, json.loads(json.dumps(words_key(labels)))):
+        raise UserError(
+            f"The task '{task}' has another template or other words than those the prompt was tuned with: run the "
+            "study again, or put them back."
+        )
+
+
+def _facts(
+    config: StudyConfig,
+    chosen: Chosen,
+    method: str,
+    evaluation: Artifact | None,
+    prompt: Artifact,
+    tensor: Tensor,
+    labels: LabelsConfig,
+) -> PromptFacts:
+    from metapt_explore.study.model import StudyModel
+
+    model = StudyModel(config, lambda message: None)
+    scores: dict[str, Any] = {}
+    if evaluation is not None:
+        results = evaluation.table("results")
+        row = results[results["data_seed"] == chosen.data_seed].iloc[0]
+        keys = ("accuracy", "macro_f1", "start_accuracy", "learning_rate", "step")
+        scores = {key: _plain(row[key]) for key in keys if key in row}
+    decode = config.reading_of(config.method(method)).decode
+    written: dict[str, dict[str, Any]] = {
+        name: {"value": label.value, "words": label.words, "description": label.description}
+        for name, label in labels.labels.items()
+    }
+    own = {key: value for key, value in config.model.model_dump(mode="json").items() if key in MODEL_KEYS}
+    return PromptFacts(
+        model={key: value for key, value in own.items() if value is not None},
+        model_hash=str(prompt.stage["inputs"].get("model", model.identity["model"])),
+        family=model.family,
+        placement=model.placement,
+        tokens=int(tensor.shape[0]),
+        width=int(tensor.shape[1]),
+        template=labels.template,
+        labels={n: {k: v for k, v in entry.items() if v not in (None, [])} for n, entry in written.items()},
+        decode=decode,
+        token_ids=_token_ids(config, model, labels, decode),
+        made_by={
+            "study": config.name,
+            "method": method,
+            "task": chosen.task,
+            "data_seed": chosen.data_seed,
+            "init_seed": chosen.init_seed,
+            "artifact": (evaluation or prompt).id,
+            **scores,
+        },
+        base_model=base_model(str(own["name"])),
+        calibration=config.reading_of(config.method(method)).calibration if chosen.task else "none",
+        scored_rows=config.evaluation.scored_rows,
+        probe=_weights(evaluation, chosen),
+        manifest=prompt.stage.get("manifest", {}),
+    )
+
+
+def _weights(evaluation: Artifact | None, chosen: Chosen) -> dict[str, Any] | None:
+    if evaluation is None or chosen.data_seed is None:
+        return None
+    return kept_weights(evaluation, chosen.data_seed)
+
+
+def _probe(evaluation: Artifact | None, chosen: Chosen, facts: PromptFacts) -> TextProbe | None:
+    if evaluation is None or chosen.data_seed is None or facts.probe is None:
+        return None
+    return kept_probe(evaluation, chosen.data_seed, list(facts.labels), str(chosen.task))
+
+
+#: What of a model's settings travels with a prompt; memory and device are the user's own.
+MODEL_KEYS = ("name", "revision", "family", "sentinel", "max_text_tokens")
+
+
+def _plain(value: Any) -> Any:
+    import pandas as pd
+
+    return None if pd.isna(value) else value.item() if hasattr(value, "item") else value
+
+
+def _token_ids(config: StudyConfig, model: Any, labels: LabelsConfig, decode: str) -> dict[str, Any] | None:
+    """Template and words as tokens of a decoder-only model, where twenty lines can read classes with them."""
+    if model.family != "causal" or decode != "label_words" or "{text_pair}" in labels.template:
+        return None
+    from metapt_explore.models.from_pretrained import load_tokenizer
+    from metapt_explore.models.load import layout_class, model_folder
+
+    folder = model_folder(config.model.name, config.model.revision)
+    tokenizer = load_tokenizer(folder, config.model.name)
+    layout = layout_class(model.family)(tokenizer, config.model, model.placement)
+    pattern = layout.pattern(labels, "the exported prompt", False)
+    if not pattern.verbalizer.simple:
+        return None
+    slot = pattern.template.slot("text")
+    spaced = bool(slot and slot.spaced)
+    words = [[word[0].token for word in own] for own in pattern.verbalizer.words]
+    return {
+        "first": list(layout.first),
+        "before": list(pattern.before),
+        "in_front_of_text": layout.behind_space("") if spaced else "",
+        "tail": list(pattern.tail),
+        "words": dict(zip(pattern.classes, words, strict=True)),
+    }

@@ -1,0 +1,121 @@
+"""Reads classes by label words under a tuned prompt and, beside them, by a probe on the frozen model's states.
+
+Label words say what the model knew of the task before; a probe (logistic regression) says what the few rows tell of
+it. Their log-probabilities are added with weights that dev chooses: a logarithmic opinion pool (Genest and Zidek,
+Statistical Science, 1986).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from torch import Tensor
+
+from metapt_explore.fewshot.linear_probe import TextProbe
+from metapt_explore.fewshot.scoring import measure
+from metapt_explore.texts.rows import TextInput, duplicate_key
+
+#: Inverse strengths of the probe's penalty.
+C_VALUES = (0.001, 0.01, 0.1)
+#: Weights of the label words: the prompt always has a say.
+WORDS_WEIGHTS = (1.0, 0.5)
+#: Weights of the probe.
+PROBE_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
+#: Dev rows of each class, none of them a training row, without which nothing is weighed.
+LEAST_HELD_OUT = 2
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each opinion counts.
+
+    Attributes:
+        words: Weight of the label words' log-probabilities.
+        probe: Weight of the probe's.
+        c: Inverse strength of the probe's penalty.
+        weighed_on: Dev rows that chose; 0 where there were too few and both count alike.
+    """
+
+    words: float
+    probe: float
+    c: float
+    weighed_on: int
+
+
+#: What counts where dev cannot say: rows that were trained on are no witness.
+ALIKE = Weights(1.0, 1.0, 0.01, 0)
+
+
+def fit_probes(train: Tensor, labels: Sequence[int], classes: int, where: str) -> dict[float, TextProbe]:
+    """Fits a probe at every C.
+
+    Args:
+        train: Views of the training rows, `[views, rows, width]` (`text_views`).
+        labels: Their class indices.
+        classes: Number of classes.
+        where: What to call the rows in messages.
+
+    Raises:
+        UserError: Where the training rows are all of one class.
+    """
+    return {c: TextProbe.fit(train, labels, classes, c, where) for c in C_VALUES}
+
+
+def weigh(words: Tensor, probe: Mapping[float, Tensor], labels: Sequence[int], held_out: Sequence[int]) -> Weights:
+    """Chooses the weights with the lowest loss on dev rows; among equals the heavier words and the lighter probe.
+
+    Args:
+        words: Label words' scores of the dev rows, `[rows, classes]`.
+        probe: The probe's log-probabilities of the same rows at each C.
+        labels: Their class indices.
+        held_out: Places of the dev rows that are no training rows.
+
+    Returns:
+        The weights; `ALIKE` where a class has fewer than `LEAST_HELD_OUT` such rows.
+
+    Example:
+        >>> import torch
+        >>> sure = torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0], [0.0, 9.0]])
+        >>> unsure = {c: torch.zeros(4, 2) for c in C_VALUES}
+        >>> weigh(sure, unsure, [0, 0, 1, 1], range(4)).words
+        1.0
+    """
+    own = [labels[row] for row in held_out]
+    if any(own.count(label) < LEAST_HELD_OUT for label in range(words.shape[1])):
+        return ALIKE
+    rows = list(held_out)
+
+    def loss(weights: Weights) -> float:
+        return measure(pooled(words, probe[weights.c], weights)[rows], own)["loss"]
+
+    candidates = (Weights(w, p, c, len(rows)) for w, p, c in product(WORDS_WEIGHTS, PROBE_WEIGHTS, C_VALUES))
+    return min(candidates, key=loss)
+
+
+def pooled(words: Tensor, probe: Tensor, weights: Weights) -> Tensor:
+    """Both opinions together, as scores of the classes: `[rows, classes]`, fp32.
+
+    Args:
+        words: Label words' scores.
+        probe: The probe's log-probabilities of the same rows.
+        weights: How much each counts.
+
+    Example:
+        >>> import torch
+        >>> pooled(torch.zeros(1, 2), torch.tensor([[0.0, -2.0]]), Weights(1.0, 0.5, 0.01, 4)).argmax().item()
+        0
+    """
+    return weights.words * words.log_softmax(-1) + weights.probe * probe
+
+
+def held_out(dev: Sequence[TextInput], train: Sequence[TextInput]) -> list[int]:
+    """Places of the dev rows whose text is no training row's, however it is spelled.
+
+    Example:
+        >>> held_out(["A fine film.", "a dull film"], ["a fine film", "a third"])
+        [1]
+    """
+    known = set(map(duplicate_key, train))
+    return [place for place, text in enumerate(dev) if duplicate_key(text) not in known]

@@ -1,0 +1,1 @@
+"""Studies that wait and run: state, queue, worker, processes."""

@@ -1,0 +1,174 @@
+"""A job is one process that works on a study; the study's folder tells how it stands.
+
+Whoever runs a study (the queue's worker, a notebook, the command line) holds the study's lock and writes ``job.json``,
+so that all of them show the same. A job survives a closed browser and a restarted server; a killed one is noticed
+because its lock is free while its file still says ``running``. What waits for its turn: `queue`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.jobs.processes import is_alive
+from metapt_explore.progress.state import Progress, State
+from metapt_explore.storage.files import read_json, write_json
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.failures import FailedPart, format_failed
+
+#: Seconds between two writes of the job file.
+WRITE_EVERY = 0.5
+#: Seconds within which a process that was started takes the study's lock.
+STARTS_WITHIN = 30.0
+#: A study that nobody needs to ask for again.
+AT_IT = ("queued", "starting", "running")
+ENDED = ("done", "incomplete", "partly", "failed", "cancelled")
+
+
+def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
+    """How the job of a study stands.
+
+    Returns:
+        ``status`` (``none``, ``queued``, ``starting``, ``running``, ``done``, ``incomplete`` (some parts failed, see
+        ``failed``), ``partly`` (what was asked for is there, the study asks for more), ``failed``, ``cancelled`` or
+        ``stopped``: its process died), and what `Progress` knows (``stage``, ``fraction``, ``seconds_left`` …),
+        ``error`` where it failed.
+    """
+    state = own_state(workspace, name)
+    request = read_json(request_file(workspace, name))
+    if not isinstance(request, dict) or state["status"] in ("starting", "running"):
+        return state
+    if ended_as_asked(state, request):
+        return state  # The worker is just about to take the request away.
+    if is_alive(request.get("child")):
+        return {**state, "status": "starting"}  # It takes long to begin.
+    return {**state, "status": "queued"}
+
+
+def ended_as_asked(state: dict[str, Any], request: dict[str, Any]) -> bool:
+    """Whether the process that was started for a request has come to its end, by its own word.
+
+    What a terminal or a notebook did with the study meanwhile is no answer to the request.
+    """
+    child = request.get("child")
+    return state["status"] in ENDED and isinstance(child, dict) and state.get("pid") == child.get("pid")
+
+
+def own_state(workspace: Workspace, name: str) -> dict[str, Any]:
+    """What the process that works on a study, or did, says; and whether it is still there."""
+    found = read_json(workspace.study_folder(name) / "job.json")
+    if not isinstance(found, dict) or "status" not in found:
+        return {"status": "none"}
+    alive = workspace.is_locked(name)
+    if found["status"] == "running" and not alive:
+        # It may have ended between our two looks: then its last word is in the file by now.
+        latest = read_json(workspace.study_folder(name) / "job.json")
+        ended = isinstance(latest, dict) and latest.get("status", "running") != "running"
+        return latest if ended else {**found, "status": "stopped"}
+    # A job that was just started needs some seconds before it takes the lock.
+    late = not is_recent(found.get("began"), STARTS_WITHIN)
+    if found["status"] == "starting" and not alive and late:
+        return {**found, "status": "stopped"}
+    return found
+
+
+def missing_parts(workspace: Workspace, name: str) -> list[dict[str, str]]:
+    """The parts that failed when the study was last run, each with its name as ``key`` and its ``reason``."""
+    state = own_state(workspace, name)
+    told = state.get("failed") if state["status"] in ("incomplete", "failed") else None
+    parts = [FailedPart(**part) for part in told] if isinstance(told, list) else []
+    return [{"key": part.title, "reason": f"{part.reason}{part.waiting}"} for part in parts]
+
+
+def is_recent(when: Any, seconds: float) -> bool:
+    """Whether a time of day that another process wrote is at most so many seconds ago.
+
+    One that lies further in the future is not: the clock was set back since, and nobody knows how long ago it was.
+    """
+    return isinstance(when, int | float) and abs(time.time() - when) <= seconds
+
+
+def is_cancelling(workspace: Workspace, name: str) -> bool:
+    """Whether a study was asked to stop and has not stopped yet."""
+    return cancel_file(workspace, name).exists()
+
+
+def cancel_file(workspace: Workspace, name: str) -> Path:
+    """The file that asks a study's process to stop; it looks for it at every step."""
+    return workspace.study_folder(name) / "cancel"
+
+
+def request_file(workspace: Workspace, name: str) -> Path:
+    """The file that says that a study is asked for (see `queue`)."""
+    return workspace.study_folder(name) / "request.json"
+
+
+@contextmanager
+def working_on(
+    workspace: Workspace,
+    name: str,
+    listener: Callable[[State], None] = lambda state: None,
+    asked: Mapping[str, Any] | None = None,
+) -> Iterator[Progress]:
+    """Holds a study's lock, and keeps ``job.json`` up to date while the body runs.
+
+    Args:
+        workspace: The workspace.
+        name: The study.
+        listener: Also told of progress.
+        asked: How much of the study is wanted (``until``, ``init_seeds``), for whoever asks for it again.
+
+    Raises:
+        UserError: Where another process is working on the study.
+    """
+    folder = workspace.study_folder(name)
+    lock = workspace.study_lock(name)
+    try:
+        # Whoever looks whether the lock is free takes it for a moment: try for longer than that.
+        lock.acquire(timeout=2)
+    except Timeout:
+        raise UserError(f"Another process is already running the study '{name}' in {workspace.folder}.") from None
+    cancel = cancel_file(workspace, name)
+    before = read_json(folder / "job.json")
+    if not (isinstance(before, dict) and before.get("status") == "starting"):
+        # Left over from a process that was killed; a cancel of a job that is just starting counts.
+        cancel.unlink(missing_ok=True)
+    head = {**(asked or {}), "pid": os.getpid(), "began": time.time()}
+    last: dict[str, Any] = {"time": float("-inf"), "stage": ""}
+
+    def write(state: State, status: str, **more: Any) -> None:
+        write_json(folder / "job.json", {**head, "status": status, "updated": time.time(), **state.as_dict(), **more})
+
+    def on_state(state: State) -> None:
+        if time.monotonic() - last["time"] > WRITE_EVERY or state.stage != last["stage"]:
+            last["time"], last["stage"] = time.monotonic(), state.stage
+            write(state, "running")
+        listener(state)
+
+    progress = Progress(on_state, cancel.exists)
+    progress.holds_lock = True
+    write(progress.state, "running")
+    try:
+        yield progress
+    except (Cancelled, KeyboardInterrupt):
+        write(progress.state, "cancelled")
+        raise
+    except BaseException as error:
+        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        write(progress.state, "failed", error=message)
+        raise
+    else:
+        if progress.state.failed:
+            write(progress.state, "incomplete", error=" ".join(format_failed(progress.state.failed)))
+        else:
+            write(progress.state, "partly" if progress.left_out else "done")
+    finally:
+        cancel.unlink(missing_ok=True)
+        lock.release()

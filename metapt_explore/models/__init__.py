@@ -1,0 +1,1 @@
+"""Frozen language models: one file a family, and what they share."""

@@ -1,0 +1,388 @@
+"""A frozen language model under stacked soft prompts: what every family of models has in common.
+
+A family says how a row is laid out, what of it can be computed without the prompt, and how the model
+is run; this class keeps the rows, cuts passes to memory and reads classes. One file a family:
+`causal.py`, `encoder_decoder.py`, `masked.py`, `sentence.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from metapt_explore.config import LabelsConfig, ModelConfig, Placement
+from metapt_explore.errors import UserError
+from metapt_explore.models.kv_cache.banks import Bank, Banks
+from metapt_explore.models.kv_cache.text import KVBank, TextKV, TokenRows
+from metapt_explore.models.kv_cache.tiers import KVCache, States, make_cache
+from metapt_explore.models.layout import Layout
+from metapt_explore.models.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, pass_budget, text_state_bytes
+from metapt_explore.models.scoring import over_rows
+from metapt_explore.texts.rows import TextInput
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
+from metapt_explore.verbalizers.prototypes import Prototypes
+from metapt_explore.verbalizers.verbalizer import Head, Run
+
+#: Prompts that share one pass over a text when scores are read; more only enlarges the masked square.
+PROMPTS_PER_PASS = 8
+#: Scoring takes this share of a pass's memory: its rows are many, and smaller passes stay in the caches.
+SCORING_SHARE = 0.25
+
+Prepared = TextKV | TokenRows
+
+
+class Backbone(ABC):
+    """A frozen model that scores classes under stacked soft prompts.
+
+    Args:
+        model: A transformers model.
+        tokenizer: Its tokenizer.
+        config: Text length, and memory for passes and text states.
+        placement: Where the prompt stands; one of the family's.
+
+    Attributes:
+        layout: What stands where in a row.
+        embedding: What the model sees of each token, `[vocabulary, width]`.
+        on_notice: Called with what a user should know (a halved pass, a slower path).
+
+    Example:
+        >>> backbone = load_backbone(ModelConfig())            # doctest: +SKIP
+        >>> pattern = backbone.pattern(labels_config, "study")   # doctest: +SKIP
+        >>> bank = backbone.bank(["what a film"], pattern)      # doctest: +SKIP
+        >>> rows = backbone.prepared(bank, [0], pattern, prompt_tokens=8)  # doctest: +SKIP
+        >>> backbone.class_scores(prompts, torch.tensor([0]), rows, pattern)  # doctest: +SKIP
+    """
+
+    layout_class: ClassVar[type[Layout]]
+    #: Whether several prompts can be read over one text in one pass.
+    shares_text: bool = False
+    #: Whether a text is encoded once, without the prompt, and kept.
+    keeps_states: bool = False
+    #: Whether classes are read from words.
+    has_vocabulary: bool = True
+    #: How many times what the hand-written pass keeps for a gradient the model's own pass keeps.
+    plain_factor: float = PLAIN_FACTOR
+
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer, self.config, self.placement = tokenizer, config, placement
+        self._embed = self._input_embeddings()
+        scale = getattr(self._embed, "embed_scale", None)  # Gemma 3 and BART scale what they look up
+        weight: Tensor = self._embed.weight
+        self.embedding = weight if scale is None else weight * torch.as_tensor(scale).to(weight)
+        self.dtype, self.device = weight.dtype, weight.device
+        self.width = int(weight.shape[1])
+        self.head = self._head()
+        self.memory = RowMemory.of(model.config, self.dtype.itemsize)
+        self.pass_bytes = pass_budget(config.pass_memory_gib, self.device)
+        self.rows_limit: int | None = config.rows_per_pass
+        self.on_notice: Callable[[str], None] = lambda message: None
+        self.layout = self.layout_class(tokenizer, config, placement)
+        self._cache = make_cache(text_state_bytes(config.text_state_gib) / GIB, config.second_tier_gib, self.device)
+
+    # -------------------------------------------------------------------- what a family has to say
+
+    def _input_embeddings(self) -> Any:
+        """What the prompt stands beside."""
+        return self.model.get_input_embeddings()
+
+    @abstractmethod
+    def _head(self) -> Head:
+        """The model's output layer."""
+
+    @abstractmethod
+    def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
+        """Tokens that a step runs for each row besides those of its bank."""
+
+    @abstractmethod
+    def features(
+        self,
+        prompts: Tensor,
+        groups: Tensor,
+        rows: Prepared,
+        pattern: PatternVerbalizer,
+        run: Run,
+        second_derivative: bool = False,
+    ) -> Tensor:
+        """Hidden states that the output layer reads.
+
+        Args:
+            prompts: Stacked soft prompts, fp32, `[groups, prompt_tokens, width]`; prompts of 0 tokens are no prompt.
+            groups: Which prompt each row is read under, `[rows]`.
+            rows: The rows, from `prepared`.
+            pattern: Template and label words.
+            run: What is put behind the place of the answer, and where is read.
+            second_derivative: Whether the result will be differentiated twice (a slower path).
+
+        Returns:
+            `[rows, offsets of the run, width]`, differentiable in `prompts`.
+        """
+
+    @abstractmethod
+    def full_logits(
+        self, prompt: Tensor, token_ids: Sequence[int], position: int, pattern: PatternVerbalizer
+    ) -> Tensor:
+        """The vocabulary's logits for one row of a bank by the unmodified model's own full forward, `[vocabulary]`."""
+
+    def _encode(self, rows: Sequence[Sequence[int]]) -> States:
+        """What of rows does not depend on the prompt (families that keep text states)."""
+        raise NotImplementedError
+
+    @cached_property
+    def banks(self) -> Banks:
+        """The texts prepared so far."""
+        encode = self._encode if self.keeps_states else None
+        return Banks(self.layout, self.device, self._cache, encode, self._state_bytes)
+
+    @property
+    def plain_pass(self) -> bool:
+        """Whether steps run through transformers' own forward, which keeps more for the gradient."""
+        return True
+
+    # ------------------------------------------------------------------------------------ texts
+
+    def pattern(self, labels: LabelsConfig, where: str, whole_vocabulary: bool = False) -> PatternVerbalizer:
+        """Tokenises a template and label words; see `Layout.pattern`."""
+        return self.layout.pattern(labels, where, whole_vocabulary)
+
+    def bank(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> Bank:
+        """Prepares texts for scoring; nothing is encoded until a batch is asked for.
+
+        Texts are cut to `max_text_tokens` (of a pair the longer one first); the template is never cut. The same
+        texts give the same bank, so that methods that are scored on the same rows share their states.
+
+        Raises:
+            UserError: Where a text is blank.
+        """
+        return self.banks.of(texts, pattern)
+
+    def forget(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> None:
+        """Drops the bank of these texts and its states, where there is one."""
+        self.banks.forget(texts, pattern)
+
+    def forget_texts(self) -> None:
+        """Drops all banks and their states."""
+        self.banks.forget_all()
+
+    def _state_bytes(self) -> int:
+        """Memory of one token's state."""
+        return self.memory.state_bytes_per_token
+
+    def encoded(self, rows: Sequence[Sequence[int]], spare: int) -> TextKV:
+        """Text states of token ids, past every cache."""
+        bank = KVBank(rows, self._encode, self._state_bytes(), KVCache(0), 0)
+        return bank.batch(range(len(rows)), spare)
+
+    def prepared(
+        self, bank: Bank, rows: Sequence[int], pattern: PatternVerbalizer, prompt_tokens: int, prompts: int = 1
+    ) -> Prepared:
+        """Rows of a bank, ready for `class_scores` under prompts of that length."""
+        return bank.batch(rows, spare=prompts * self.spare(pattern, prompt_tokens))
+
+    def spare(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
+        """Columns that a pass needs in front of each text state."""
+        return 0
+
+    def _pass_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int, longest: int) -> tuple[int, int]:
+        """Tokens that a pass runs behind what is kept of a row (0 where it runs the row), and tokens of the row."""
+        return 0, prompt_tokens + longest + pattern.verbalizer.longest_insertion
+
+    # ----------------------------------------------------------------------------------- scores
+
+    def class_scores(
+        self,
+        prompts: Tensor,
+        groups: Tensor,
+        rows: Prepared,
+        pattern: PatternVerbalizer,
+        second_derivative: bool = False,
+    ) -> Tensor:
+        """Scores each row's classes under the prompt of the row's group.
+
+        Args:
+            prompts: Stacked soft prompts, fp32, `[groups, prompt_tokens, width]`.
+            groups: Which prompt each row is read under, `[rows]`.
+            rows: The rows, from `prepared`.
+            pattern: Template and label words.
+            second_derivative: Whether the result will be differentiated twice (a slower path).
+
+        Returns:
+            What the verbalizer makes of the label words' logits, fp32, `[rows, columns]`; differentiable in
+            `prompts`.
+        """
+        read = [
+            self.features(
+                prompts,
+                groups,
+                rows.copy() if place and isinstance(rows, TextKV) else rows,
+                pattern,
+                run,
+                second_derivative,
+            )
+            for place, run in enumerate(pattern.verbalizer.runs)
+        ]
+        return pattern.verbalizer.scores(read, pattern.head or self.head)
+
+    @torch.no_grad()
+    def zero_shot(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> Tensor:
+        """Scores texts without any prompt: template and label words only, `[rows, columns]`, fp32, on the CPU."""
+        none = torch.zeros(1, 0, self.width, device=self.device)
+        bank = self.bank(texts, pattern)
+        scores = self.score_all(none, bank, pattern)[0]
+        self.forget(texts, pattern)
+        return scores
+
+    @torch.no_grad()
+    def score_all(
+        self,
+        prompts: Tensor,
+        bank: Bank,
+        pattern: PatternVerbalizer,
+        on_pass: Callable[[], None] = lambda: None,
+        prototypes: Prototypes | None = None,
+    ) -> Tensor:
+        """Scores every row of a bank under every prompt.
+
+        Where the prompt follows the text, up to eight prompts share one pass over a text; else the rows of a pass
+        share their prompt.
+
+        Args:
+            prompts: `[groups, prompt_tokens, width]`.
+            bank: The rows.
+            pattern: Template and label words.
+            on_pass: Called after each pass through the model; may raise to stop.
+            prototypes: Class prototypes of each prompt, where they have a say.
+
+        Returns:
+            `[groups, rows, columns]`, fp32, on the CPU.
+        """
+        scores = torch.empty(len(prompts), len(bank), pattern.verbalizer.columns)
+
+        def read(first: int, part: Tensor, rows: list[int], hidden: list[Tensor]) -> None:
+            for place in range(len(part)):
+                found = pattern.verbalizer.scores([run[:, place] for run in hidden], pattern.head or self.head)
+                if prototypes is not None:
+                    found = prototypes.mixed(found, hidden[0][:, place, 0], first + place)
+                scores[first + place, rows] = found.cpu()
+
+        over_rows(self, prompts, bank, pattern, pattern.verbalizer.runs, read, on_pass)
+        return scores
+
+    @torch.no_grad()
+    def read_all(
+        self, prompts: Tensor, bank: Bank, pattern: PatternVerbalizer, on_pass: Callable[[], None] = lambda: None
+    ) -> Tensor:
+        """Hidden states at the place of the answer for every row under every prompt, `[groups, rows, width]`, fp32."""
+        parts: list[tuple[int, list[int], Tensor]] = []
+
+        def read(first: int, part: Tensor, rows: list[int], hidden: list[Tensor]) -> None:
+            parts.append((first, rows, hidden[0][:, :, 0].transpose(0, 1).float().cpu()))
+
+        over_rows(self, prompts, bank, pattern, (Run(),), read, on_pass)
+        # Not every model's hidden states are as wide as its embeddings (ALBERT, ELECTRA).
+        found = torch.empty(len(prompts), len(bank), parts[0][2].shape[-1])
+        for first, rows, hidden in parts:
+            found[first : first + len(hidden), rows] = hidden
+        return found
+
+    def features_of_all(self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, run: Run) -> Tensor:
+        """Features of each row under each of the prompts that share a pass, `[rows, prompts, offsets, width]`."""
+        count = len(rows.lengths)
+        groups = torch.zeros(count, dtype=torch.long, device=self.device)
+        return self.features(prompts, groups, rows, pattern, run)[:, None]
+
+    def prompts_together(self, groups: int) -> int:
+        """Prompts that share a pass when so many are scored: as many in each pass as in the others."""
+        passes = -(-groups // PROMPTS_PER_PASS) if self.shares_text else groups
+        return -(-groups // passes)
+
+    # ----------------------------------------------------------------------------------- memory
+
+    def rows_within(
+        self,
+        pattern: PatternVerbalizer,
+        prompt_tokens: int,
+        longest: int,
+        prompts: int = 1,
+        scoring: bool = False,
+        second_derivative: bool = False,
+    ) -> int:
+        """Rows of that length that a pass may hold, at least one.
+
+        Args:
+            pattern: Template and label words.
+            prompt_tokens: Length of the prompts.
+            longest: Tokens of the longest row, as it is kept in its bank.
+            prompts: Prompts that each row is read under at once.
+            scoring: Whether nothing is kept for a gradient.
+            second_derivative: Whether the result is differentiated twice.
+        """
+        budget = self.pass_bytes * (SCORING_SHARE if scoring else 1)
+        size = self.row_bytes(pattern, prompt_tokens, longest, prompts, scoring, second_derivative)
+        rows = max(1, int(budget / size))
+        if self.rows_limit is not None:
+            rows = min(rows, max(1, self.rows_limit // prompts))
+        return rows
+
+    def row_bytes(
+        self,
+        pattern: PatternVerbalizer,
+        prompt_tokens: int,
+        longest: int,
+        prompts: int = 1,
+        scoring: bool = False,
+        second_derivative: bool = False,
+    ) -> float:
+        """Memory of one row in a pass; arguments as for `rows_within`."""
+        new, text = self._pass_tokens(pattern, prompt_tokens, longest)
+        factor = self.plain_factor if not scoring and (self.plain_pass or second_derivative) else 1.0
+        factor *= SECOND_FACTOR if second_derivative else 1
+        size = self._row_memory().row_bytes(new * prompts, text, scoring, factor)
+        if not scoring:
+            size *= len(pattern.verbalizer.runs)  # each run is kept for the gradient
+        if not pattern.verbalizer.simple:
+            # Logits of the whole vocabulary, their softmax and its gradient.
+            size += 3 * 4 * len(self.embedding) * prompts * len(pattern.verbalizer.runs)
+        return size
+
+    def _row_memory(self) -> RowMemory:
+        """Sizes of the part of the model that a pass runs."""
+        return self.memory
+
+    def halve_passes(self, rows: int, prompts: int = 1) -> int:
+        """After memory ran out: passes are halved from now on, and the user is told.
+
+        Args:
+            rows: Rows of the pass that did not fit.
+            prompts: Prompts that each of them was read under.
+
+        Returns:
+            The new limit of rows, where each is read under one prompt.
+
+        Raises:
+            UserError: Where the pass had a single row.
+        """
+        if rows == 1:
+            raise UserError(
+                "Memory ran out with one row in a pass. Use a smaller model, a shorter prompt or "
+                "`model.max_text_tokens`, or `model.dtype: bfloat16`."
+            )
+        limit = (rows + 1) // 2
+        self.rows_limit = limit * prompts
+        self._cache.recent.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.on_notice(f"Memory ran out with {rows} rows in a pass; passes have at most {limit} rows from now on.")
+        return limit
+
+    # ---------------------------------------------------------------------------------- helpers
+
+    def _vectors(self, tokens: Sequence[int], rows: int) -> Tensor:
+        """Input embeddings of the same tokens for each of some rows, `[rows, tokens, width]`."""
+        ids = torch.tensor(list(tokens), dtype=torch.long, device=self.device)
+        return self._embed(ids).expand(rows, -1, -1)

@@ -1,0 +1,165 @@
+"""Decoder-only language models under stacked soft prompts, in both placements.
+
+`suffix` puts the text in front of the prompt, so that the text's keys and values do not depend on the
+prompt and are computed once (`KVBank`). A step then runs only the prompt and the template's tail
+through the model, at a cost that hardly depends on the length of the text. `prefix`, the classic
+layout, puts the prompt first; its keys and values are computed once for all rows of a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metapt_explore.config import ModelConfig, Placement
+from metapt_explore.errors import UserError
+from metapt_explore.models.backbone import Backbone, Prepared
+from metapt_explore.models.decoders import attention, fused_weights
+from metapt_explore.models.decoders.base import Decoder
+from metapt_explore.models.decoders.fused import FusedDecoder
+from metapt_explore.models.decoders.plain import PlainDecoder, pick
+from metapt_explore.models.heads import LinearHead
+from metapt_explore.models.kv_cache.text import TokenRows, pad_rows
+from metapt_explore.models.kv_cache.tiers import States
+from metapt_explore.models.layout import Layout
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
+from metapt_explore.verbalizers.template import Template
+from metapt_explore.verbalizers.verbalizer import Run, Verbalizer, Word, read_onwards
+
+
+class CausalLayout(Layout):
+    """Texts and template from left to right; the answer follows the end."""
+
+    def __init__(self, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
+        super().__init__(tokenizer, config, placement)
+        self.last = ()  # an end of text would stand in front of the answer
+
+    def check_template(self, written: str, template: Template, where: str) -> None:
+        """See `Layout`."""
+        mask = template.slot("mask")
+        if mask is not None and template.pieces[-1] != mask:
+            raise UserError(
+                f"{where}: the template holds {{mask}} before its end; a decoder-only model reads from left to right "
+                "and answers at the end. Leave {mask} out, or put it last."
+            )
+        if not template.tail:
+            raise UserError(
+                f"{where}: the template ends with {{text}}; add something after it, such as '\\nSentiment:', "
+                "where the label word is read."
+            )
+
+    def spaced(self, written: str) -> bool:
+        """See `Layout`."""
+        # A word follows the template with a space in front of it, unless the template says otherwise.
+        return written.endswith(" {mask}") if written.endswith("{mask}") else not written[-1:].isspace()
+
+    def verbalizer(self, words: dict[str, list[Word]], whole_vocabulary: bool) -> Verbalizer:
+        """See `Layout`."""
+        return read_onwards(words, whole_vocabulary)
+
+    def row(self, text: Sequence[int], pair: Sequence[int] | None, pattern: PatternVerbalizer) -> tuple[list[int], int]:
+        """See `Layout`."""
+        ids, _ = self.bank_key(pattern).row(text, pair, ())
+        return [*self.first, *ids], len(self.first) + len(ids) - 1
+
+    def bank_key(self, pattern: PatternVerbalizer) -> Template:
+        """See `Layout`. With `suffix`, what follows the texts is no part of what is kept of them."""
+        return pattern.template.until_last_text() if self.placement == "suffix" else pattern.template
+
+
+class CausalBackbone(Backbone):
+    """See `Backbone`; the answer follows the template's end.
+
+    Args:
+        model: A transformers causal language model, loaded with our attention function.
+        tokenizer: Its tokenizer.
+        config: Text length, and memory for passes and text states.
+        placement: Where the prompt stands, ``suffix`` or ``prefix``.
+
+    Attributes:
+        plain: Runs the model's own forward pass.
+        fast: Runs the hand-written pass where there is one for this model, else the same as `plain`.
+    """
+
+    layout_class = CausalLayout
+
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "suffix") -> None:
+        super().__init__(model, tokenizer, config, placement)
+        self.shares_text = self.keeps_states = placement == "suffix"
+        self.plain: Decoder = PlainDecoder(model)
+        self.fast: Decoder = FusedDecoder(model) if fused_weights.supports(model) else self.plain
+
+    def _head(self) -> LinearHead:
+        output = self.model.get_output_embeddings()
+        cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
+        return LinearHead(output.weight, getattr(output, "bias", None), cap=cap)
+
+    @property
+    def plain_pass(self) -> bool:
+        """See `Backbone`."""
+        return self.fast is self.plain
+
+    def _encode(self, rows: Sequence[Sequence[int]]) -> States:
+        keys, values = self.fast.encode(pad_rows(rows, self.device).token_ids)
+        return {"keys": keys, "values": values}
+
+    def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
+        """See `Backbone`."""
+        return prompt_tokens + len(pattern.tail) if self.placement == "suffix" else 0
+
+    def spare(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
+        new = self.new_tokens(pattern, prompt_tokens)
+        return new + pattern.verbalizer.longest_insertion if new else 0
+
+    def _pass_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int, longest: int) -> tuple[int, int]:
+        spare = self.spare(pattern, prompt_tokens)
+        return spare, longest + (0 if spare else pattern.verbalizer.longest_insertion)
+
+    # ----------------------------------------------------------------------------------- scores
+
+    def features(
+        self,
+        prompts: Tensor,
+        groups: Tensor,
+        rows: Prepared,
+        pattern: PatternVerbalizer,
+        run: Run,
+        second_derivative: bool = False,
+    ) -> Tensor:
+        """See `Backbone`."""
+        decoder = self.plain if second_derivative else self.fast
+        if isinstance(rows, TokenRows):
+            rows = rows.with_inserted(run.inserted)
+            if not prompts.shape[1]:
+                decoder = self.plain
+            hidden = decoder.after_prompt(prompts.to(self.dtype), self._embed(rows.token_ids), rows.lengths, groups)
+        else:
+            behind = self._vectors((*pattern.tail, *run.inserted), len(groups))
+            new = torch.cat([pick(prompts, groups).to(self.dtype), behind], dim=1)
+            hidden = decoder.after_text(new, rows, blocks=1)[:, 0]
+        return hidden[:, None]
+
+    def features_of_all(self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, run: Run) -> Tensor:
+        if isinstance(rows, TokenRows):
+            return super().features_of_all(prompts, rows, pattern, run)
+        blocks, count = len(prompts), len(rows.lengths)
+        behind = self._vectors((*pattern.tail, *run.inserted), blocks)
+        new = torch.cat([prompts.to(self.dtype), behind], dim=1).reshape(1, -1, self.width).expand(count, -1, -1)
+        return self.fast.after_text(new, rows, blocks)[:, :, None]
+
+    @torch.no_grad()
+    def full_logits(
+        self, prompt: Tensor, token_ids: Sequence[int], position: int, pattern: PatternVerbalizer
+    ) -> Tensor:
+        """See `Backbone`."""
+        text, tail = self._vectors(token_ids, 1)[0], self._vectors(pattern.tail, 1)[0]
+        vectors = prompt.to(self.dtype)
+        whole = torch.cat([text, vectors, tail] if self.placement == "suffix" else [vectors, text])[None]
+        self.model.set_attn_implementation("eager")
+        try:
+            return self.model(inputs_embeds=whole, use_cache=False).logits[0, -1].float()
+        finally:
+            self.model.set_attn_implementation(attention.NAME)

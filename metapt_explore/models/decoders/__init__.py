@@ -1,0 +1,1 @@
+"""Passes through decoder-only models: plain, and written by hand."""

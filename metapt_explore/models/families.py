@@ -1,0 +1,103 @@
+"""Which family a model belongs to, read from its configuration file, and where a family can put the prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from metapt_explore.config import Family, ModelConfig, Placement
+from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.models.model_files import read_settings
+
+
+@dataclass(frozen=True)
+class FamilyFacts:
+    """What can be said of a family without loading a model.
+
+    Attributes:
+        title: What users call it.
+        placements: Where it can put the prompt; the first is its default.
+        auto_class: The class of transformers that loads its models.
+    """
+
+    title: str
+    placements: tuple[Placement, ...]
+    auto_class: str
+
+
+FAMILIES: dict[Family, FamilyFacts] = {
+    "causal": FamilyFacts("decoder-only", ("suffix", "prefix"), "AutoModelForCausalLM"),
+    "encoder_decoder": FamilyFacts("encoder-decoder", ("encoder", "decoder"), "AutoModelForSeq2SeqLM"),
+    "masked": FamilyFacts("masked", ("prefix",), "AutoModelForMaskedLM"),
+    "sentence": FamilyFacts("sentence encoder", ("prefix",), "AutoModel"),
+}
+
+#: How names of architectures end, and what that says; the first that fits counts.
+_ENDINGS: tuple[tuple[str, Family], ...] = (
+    ("ForCausalLM", "causal"),
+    ("LMHeadModel", "causal"),
+    ("ForConditionalGeneration", "encoder_decoder"),
+    ("ForMaskedLM", "masked"),
+    ("ForPreTraining", "masked"),
+    ("EncoderModel", "sentence"),
+    ("Model", "sentence"),
+)
+
+
+def family_of(folder: Path, config: ModelConfig) -> Family:
+    """Finds out a model's family.
+
+    Args:
+        folder: The model's files.
+        config: `family` decides where it is given.
+
+    Raises:
+        UserError: Where the configuration cannot be read, or tells no family.
+    """
+    settings = read_settings(folder, config.name)
+    if config.family is not None:
+        return config.family
+    architectures = settings.get("architectures") or []
+    if not isinstance(architectures, list) or not all(isinstance(each, str) for each in architectures):
+        raise UserError(
+            f"The model '{config.name}': {folder / 'config.json'} is damaged; `architectures` must be a list of names."
+        )
+    for architecture in architectures:
+        # BartModel, T5WithLMHeadModel: named like others, and told by their configuration.
+        if settings.get("is_encoder_decoder") and not architecture.endswith("EncoderModel"):
+            return "encoder_decoder"
+        for ending, family in _ENDINGS:
+            if architecture.endswith(ending):
+                # Several multimodal decoders are called "for conditional generation" as well.
+                if family == "encoder_decoder" and not settings.get("is_encoder_decoder"):
+                    return "causal"
+                return family
+    if not architectures and settings.get("is_encoder_decoder"):
+        return "encoder_decoder"
+    found = f"its architecture is {', '.join(architectures)}" if architectures else "its configuration names none"
+    raise UserError(
+        f"Cannot tell what kind of model '{config.name}' is ({found}). Set model.family to one of "
+        f"{', '.join(FAMILIES)}."
+    )
+
+
+def placement_of(family: Family, asked: Placement | None, name: str) -> Placement:
+    """The placement that was asked for, or the family's own.
+
+    Raises:
+        UserError: Where the family cannot do it, with those that it can.
+
+    Example:
+        >>> placement_of("encoder_decoder", None, "t5")
+        'encoder'
+    """
+    facts = FAMILIES[family]
+    if asked is None:
+        return facts.placements[0]
+    if asked not in facts.placements:
+        can = " or ".join(f"`{placement}`" for placement in facts.placements)
+        raise UserError(
+            f"prompt.placement is `{asked}`, but '{name}' is a model of the family {facts.title}, which can do {can}. "
+            f"{did_you_mean(asked, facts.placements)}"
+        )
+    return asked

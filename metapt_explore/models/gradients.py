@@ -1,0 +1,210 @@
+"""Losses of stacked prompts and their gradients: the one place where the backbone is differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metapt_explore.config.passes import SECOND_ORDER_COST
+from metapt_explore.models.backbone import Backbone, Bank
+from metapt_explore.models.memory import is_out_of_memory
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
+
+#: With `prefix`, a pass is closed before a row that would leave more than this share of it padding …
+PADDING_SHARE = 0.2
+#: … once it has this many tokens, enough for full speed.
+BUCKET_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a bank, each with the group whose prompt it is read under and its class.
+
+    Attributes:
+        rows: Row indices into the bank.
+        groups: Group of each row.
+        labels: Class index of each row.
+        patterns: Which pattern each row is read by; empty: the first.
+    """
+
+    rows: Sequence[int]
+    groups: Sequence[int]
+    labels: Sequence[int]
+    patterns: Sequence[int] = ()
+
+
+class PromptObjective:
+    """A backbone with a bank and a pattern: losses and gradients for batches of the bank's rows.
+
+    Rows do not interact (evaluation mode, no dropout), so that the sum of the groups' mean losses
+    has each group's exact gradient, and a batch may be cut into passes anywhere. Passes hold rows of
+    like length, as many as the memory budget allows; where memory runs out all the same, passes are
+    halved from then on.
+
+    Args:
+        backbone: The frozen model.
+        bank: The texts.
+        pattern: Template and label words.
+        others: Further patterns with their banks of the same texts, where rows are read in different ways; rows of a
+            pass share their pattern.
+
+    Attributes:
+        row_passes: Rows sent forward and backward so far (what methods are compared by).
+        diagnostic_rows: Rows sent forward only, for diagnostics; counted apart.
+        passes: Passes through the model.
+        on_pass: Called after each pass; may raise to stop.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        bank: Bank,
+        pattern: PatternVerbalizer,
+        others: Sequence[tuple[Bank, PatternVerbalizer]] = (),
+    ) -> None:
+        self.backbone, self.bank, self.pattern = backbone, bank, pattern
+        self._read = [(bank, pattern), *others]
+        self.row_passes = 0.0
+        self.diagnostic_rows = 0
+        self.passes = 0
+        self.on_pass: Callable[[], None] = lambda: None
+
+    def losses_and_gradients(self, prompts: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Mean cross-entropy of each group, and its gradient.
+
+        Args:
+            prompts: fp32, `[groups, prompt_tokens, width]`.
+            batch: Rows of one or more groups.
+
+        Returns:
+            Losses `[groups]` (0 for a group without rows), and gradients of the shape of `prompts`.
+        """
+        self.row_passes += len(batch.rows)
+        prompts = prompts.detach().requires_grad_(True)
+        gradients = torch.zeros_like(prompts)
+        losses = torch.zeros(len(prompts), device=prompts.device)
+
+        def run(part: list[int]) -> None:
+            part_losses = self._part_losses(prompts, batch, part)
+            (gradient,) = torch.autograd.grad(part_losses.sum(), prompts)
+            gradients.add_(gradient)
+            losses.add_(part_losses.detach())
+
+        self._in_passes(prompts, batch, run)
+        return losses, gradients
+
+    @torch.no_grad()
+    def losses(self, prompts: Tensor, batch: Batch) -> Tensor:
+        """Mean cross-entropy of each group without a gradient, `[groups]`; counted as a diagnostic."""
+        self.diagnostic_rows += len(batch.rows)
+        losses = torch.zeros(len(prompts), device=prompts.device)
+        self._in_passes(prompts, batch, lambda part: losses.add_(self._part_losses(prompts, batch, part)))
+        return losses
+
+    def hessian_products(self, prompts: Tensor, batch: Batch, vectors: Tensor) -> Tensor:
+        """Product of each group's Hessian with a vector: the gradient of `<gradient, vector>`.
+
+        A row's second backward pass costs about as much again as its first pass; it is counted as one
+        more row pass, and as measured in the benchmarks (`docs/benchmarks.md`).
+
+        Args:
+            prompts: fp32, `[groups, prompt_tokens, width]`.
+            batch: Rows of one or more groups.
+            vectors: The shape of `prompts`.
+
+        Returns:
+            The products, the shape of `prompts`.
+        """
+        prompts = prompts.detach().requires_grad_(True)
+        products = torch.zeros_like(prompts)
+
+        def run(part: list[int]) -> None:
+            part_losses = self._part_losses(prompts, batch, part, second_derivative=True)
+            (gradient,) = torch.autograd.grad(part_losses.sum(), prompts, create_graph=True)
+            (product,) = torch.autograd.grad((gradient * vectors).sum(), prompts)
+            products.add_(product)
+
+        self.row_passes += SECOND_ORDER_COST * len(batch.rows)
+        self._in_passes(prompts, batch, run, second_derivative=True)
+        return products
+
+    # ----------------------------------------------------------------------------------- passes
+
+    def _in_passes(
+        self,
+        prompts: Tensor,
+        batch: Batch,
+        run: Callable[[list[int]], object],
+        second_derivative: bool = False,
+    ) -> None:
+        """Cuts a batch into passes and runs each; halves them where memory runs out."""
+        todo = self._cut(prompts, batch, second_derivative)
+        while todo:
+            part = todo.pop(0)
+            exhausted = False
+            try:
+                run(part)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                exhausted = True  # handled outside of `except`, where the error still holds the tensors
+            if exhausted:
+                limit = self.backbone.halve_passes(len(part))
+                todo = [rows[i : i + limit] for rows in [part, *todo] for i in range(0, len(rows), limit)]
+                continue
+            self.passes += 1
+            self.on_pass()
+
+    def _cut(self, prompts: Tensor, batch: Batch, second_derivative: bool) -> list[list[int]]:
+        """Positions of the batch in passes of like length, read alike."""
+        if not batch.patterns:
+            return self._cut_alike(prompts, batch, range(len(batch.rows)), 0, second_derivative)
+        parts: list[list[int]] = []
+        for pattern in sorted(set(batch.patterns)):
+            places = [place for place, own in enumerate(batch.patterns) if own == pattern]
+            parts += self._cut_alike(prompts, batch, places, pattern, second_derivative)
+        return parts
+
+    def _cut_alike(
+        self, prompts: Tensor, batch: Batch, places: Sequence[int], read_by: int, second_derivative: bool
+    ) -> list[list[int]]:
+        backbone, (bank, pattern) = self.backbone, self._read[read_by]
+        lengths = {place: len(bank.token_ids[batch.rows[place]]) for place in places}
+        order = sorted(places, key=lambda place: (lengths[place], place))
+        prompt_tokens = prompts.shape[1]
+        parts: list[list[int]] = []
+        part: list[int] = []
+        tokens = 0
+        for place in order:
+            longest = lengths[place]
+            limit = backbone.rows_within(pattern, prompt_tokens, longest, second_derivative=second_derivative)
+            padded = (len(part) + 1) * longest
+            wasteful = (
+                not backbone.keeps_states
+                and tokens >= BUCKET_TOKENS
+                and padded > (1 + PADDING_SHARE) * (tokens + longest)
+            )
+            if part and (len(part) >= limit or wasteful):
+                parts.append(part)
+                part, tokens = [], 0
+            part.append(place)
+            tokens += longest
+        return [*parts, part] if part else parts
+
+    def _part_losses(self, prompts: Tensor, batch: Batch, part: list[int], second_derivative: bool = False) -> Tensor:
+        """One pass's share of the groups' mean losses, `[groups]`."""
+        device = prompts.device
+        all_groups = torch.tensor(batch.groups, device=device)
+        rows_of_group = torch.bincount(all_groups, minlength=len(prompts)).clamp(min=1)
+        places = torch.tensor(part, device=device)
+        groups, labels = all_groups[places], torch.tensor(batch.labels, device=device)[places]
+        bank, pattern = self._read[batch.patterns[part[0]] if batch.patterns else 0]
+        rows = self.backbone.prepared(bank, [batch.rows[place] for place in part], pattern, prompts.shape[1])
+        scores = self.backbone.class_scores(prompts, groups, rows, pattern, second_derivative)
+        row_losses = F.cross_entropy(pattern.verbalizer.for_loss(scores), labels, reduction="none")
+        weighted = row_losses / rows_of_group[groups]
+        return torch.zeros(len(prompts), device=device).index_add(0, groups, weighted)

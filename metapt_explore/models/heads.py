@@ -1,0 +1,109 @@
+"""Output layers: from hidden states at the place of the answer to logits of words."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from metapt_explore.verbalizers.verbalizer import Head
+
+
+class LinearHead:
+    """A linear output layer, of which only the rows of the label words are used.
+
+    Args:
+        weight: `[vocabulary, width]`.
+        bias: `[vocabulary]`, or None.
+        scale: What hidden states are multiplied with first (T5).
+        cap: Where logits are bent by a hyperbolic tangent (Gemma 2), its limit.
+    """
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None = None, scale: float = 1.0, cap: float | None = None
+    ) -> None:
+        self.weight, self.bias, self.scale, self.cap = weight, bias, scale, cap
+
+    def words(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """See `Head`. In fp32: between two label words, bfloat16 logits would often be equal."""
+        logits = hidden.float() @ self.weight[tokens].float().T
+        return self._bent(logits, None if self.bias is None else self.bias[tokens].float())
+
+    def vocabulary(self, hidden: Tensor) -> Tensor:
+        """See `Head`. The product is taken in the model's dtype: a copy of the weights in fp32 is too large."""
+        logits = (hidden.to(self.weight.dtype) @ self.weight.T).float()
+        return self._bent(logits, None if self.bias is None else self.bias.float())
+
+    def _bent(self, logits: Tensor, bias: Tensor | None) -> Tensor:
+        if self.scale != 1.0:
+            logits = logits * self.scale
+        if bias is not None:
+            logits = logits + bias
+        return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
+
+
+class OwnHead:
+    """A model's own output layers, whatever they are, run on hidden states that are given.
+
+    The model is copied without its weights (they are shared), with a stand-in for the part below the head that
+    returns the given hidden states. It serves every masked model of transformers, at the cost of the full
+    vocabulary at one position.
+
+    Args:
+        model: A transformers model whose `base_model_prefix` names what lies below the head.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._given = _Given()
+        self._model = copy.copy(model)
+        self._model._modules = {**model._modules, model.base_model_prefix: self._given}
+
+    def words(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """See `Head`."""
+        return self.vocabulary(hidden)[:, tokens]
+
+    def vocabulary(self, hidden: Tensor) -> Tensor:
+        """See `Head`."""
+        self._given.hidden = hidden[:, None]
+        try:
+            ids = torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
+            logits: Tensor = self._model(input_ids=ids).logits
+        finally:
+            self._given.hidden = None
+        return logits[:, 0].float()
+
+
+class _Given(nn.Module):
+    """Stands for a base model: returns hidden states that were computed elsewhere."""
+
+    hidden: Tensor | None = None
+
+    def forward(self, *ignored: Any, **also_ignored: Any) -> Any:
+        from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
+
+        return BaseModelOutputWithPoolingAndCrossAttentions(last_hidden_state=self.hidden)
+
+
+class SimilarityHead:
+    """Similarity to described classes, in place of words: class `i` is "token" `i`.
+
+    Args:
+        descriptions: Unit vectors, `[classes, width]`.
+        scale: Factor of the cosine (the inverse of the temperature).
+    """
+
+    def __init__(self, descriptions: Tensor, scale: float) -> None:
+        self.descriptions, self.scale = descriptions, scale
+
+    def words(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """See `Head`; hidden states are unit vectors."""
+        return self.scale * (hidden.float() @ self.descriptions[tokens].T)
+
+    def vocabulary(self, hidden: Tensor) -> Tensor:
+        """See `Head`: the classes are all there is."""
+        return self.scale * (hidden.float() @ self.descriptions.T)
+
+
+__all__ = ["Head", "LinearHead", "OwnHead", "SimilarityHead"]

@@ -1,0 +1,122 @@
+"""Masked language models (BERT, RoBERTa …) under stacked soft prompts: the prompt in front, the answer at a mask.
+
+The prompt stands in front of everything, the first special token too: the layout of PEFT's prompt tuning.
+Attention looks both ways, so nothing of a text can be computed without the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metapt_explore.config import ModelConfig, Placement
+from metapt_explore.errors import UserError
+from metapt_explore.models.attention_backend import OwnAttention
+from metapt_explore.models.backbone import Backbone, Prepared
+from metapt_explore.models.decoders.plain import pick
+from metapt_explore.models.heads import OwnHead
+from metapt_explore.models.kv_cache.text import TokenRows
+from metapt_explore.models.layout import Layout
+from metapt_explore.models.memory import ENCODER_FACTOR
+from metapt_explore.verbalizers.pattern import PatternVerbalizer
+from metapt_explore.verbalizers.verbalizer import Head, Run, Verbalizer, Word, read_masks
+
+
+class MaskedLayout(Layout):
+    """The answer stands at ``{mask}``, or behind the template's end where that is not given."""
+
+    def __init__(self, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
+        super().__init__(tokenizer, config, placement)
+        if tokenizer.mask_token_id is None:
+            raise UserError(f"The tokenizer of '{config.name}' has no mask token.")
+        self._mask = int(tokenizer.mask_token_id)
+
+    def spaced(self, written: str) -> bool:
+        """See `Layout`."""
+        before, mask, _ = written.partition("{mask}")
+        return before.endswith(" ") if mask else not before[-1:].isspace()
+
+    def verbalizer(self, words: dict[str, list[Word]], whole_vocabulary: bool) -> Verbalizer:
+        """See `Layout`."""
+        return read_masks(words, self._mask, whole_vocabulary)
+
+    def row(self, text: Sequence[int], pair: Sequence[int] | None, pattern: PatternVerbalizer) -> tuple[list[int], int]:
+        """See `Layout`."""
+        ids, position = pattern.template.row(text, pair, (self._mask,))
+        if pattern.template.slot("mask") is None:
+            position = len(ids)
+            ids.append(self._mask)
+        return [*self.first, *ids, *self.last], len(self.first) + position
+
+
+class MaskedBackbone(Backbone):
+    """See `Backbone`; the answer is read at the mask.
+
+    Args:
+        model: A transformers masked language model.
+        tokenizer: Its tokenizer, which has a mask token.
+        config: Text length, and memory for passes.
+        placement: ``prefix``.
+    """
+
+    layout_class = MaskedLayout
+    plain_factor = ENCODER_FACTOR
+
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "prefix") -> None:
+        super().__init__(model, tokenizer, config, placement)
+        self.base = model.base_model
+        self._attention = OwnAttention(model)
+
+    def _head(self) -> Head:
+        return OwnHead(self.model)
+
+    def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
+        """See `Backbone`."""
+        return 0
+
+    def features(
+        self,
+        prompts: Tensor,
+        groups: Tensor,
+        rows: Prepared,
+        pattern: PatternVerbalizer,
+        run: Run,
+        second_derivative: bool = False,
+    ) -> Tensor:
+        """See `Backbone`."""
+        assert isinstance(rows, TokenRows)
+        rows = rows.with_inserted(run.inserted)
+        hidden = run_encoder(
+            self.base, self._attention, self._embed, prompts.to(self.dtype), groups, rows, second_derivative
+        )
+        first = rows.positions[:, None] + prompts.shape[1]
+        places = first + torch.tensor(run.offsets, device=first.device)
+        return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[2]))
+
+    @torch.no_grad()
+    def full_logits(
+        self, prompt: Tensor, token_ids: Sequence[int], position: int, pattern: PatternVerbalizer
+    ) -> Tensor:
+        """See `Backbone`."""
+        whole = torch.cat([prompt.to(self.dtype)[None], self._vectors(token_ids, 1)], dim=1)
+        return self.model(inputs_embeds=whole).logits[0, len(prompt) + position].float()
+
+
+def run_encoder(
+    base: Any,
+    attention: OwnAttention,
+    embed: Any,
+    prompts: Tensor,
+    groups: Tensor,
+    rows: TokenRows,
+    second_derivative: bool,
+) -> Tensor:
+    """Hidden states of a bidirectional encoder over prompts and rows, `[rows, prompt_tokens + tokens, width]`."""
+    own = pick(prompts, groups)
+    mask = torch.cat([rows.mask().new_ones(len(groups), own.shape[1]), rows.mask()], dim=1)
+    vectors = torch.cat([own, embed(rows.token_ids)], dim=1)
+    with attention.of_pass(second_derivative):
+        return base(inputs_embeds=vectors, attention_mask=mask).last_hidden_state

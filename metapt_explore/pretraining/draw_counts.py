@@ -1,0 +1,108 @@
+"""Which rows a pre-training drew, found out afterwards: draws depend on tasks, sizes and seeds, not on the model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.config import MethodConfig, PretrainingConfig
+from metapt_explore.pretraining.episodes import Episode, Tasks
+from metapt_explore.pretraining.learner import PretrainingTask
+from metapt_explore.pretraining.registry import make_learner
+from metapt_explore.pretraining.topics import Topics
+
+COLUMNS = ["task", "row", "support", "query", "drawn"]
+
+
+def recorded_setting(config: Mapping[str, Any], tasks: Tasks, topics: Topics | None = None) -> PretrainingTask:
+    """The setting of a pre-training out of what its artifact's ``stage.json`` says.
+
+    Args:
+        config: Configuration of a `prompt` stage that was pre-trained.
+        tasks: Its auxiliary tasks.
+        topics: Its topic tasks, where it has some.
+    """
+    sizes = {key: config[key] for key in PretrainingConfig.model_fields if key in config}
+    method = {key: config[key] for key in ("learner", "order", "inner_steps") if key in config}
+    clustering = "recorded" if config["kind"] == "metapt" else None
+    return PretrainingTask(
+        tasks,
+        PretrainingConfig(**sizes),
+        MethodConfig(name="recorded", kind=config["kind"], clustering=clustering, **method),
+        int(config["seed"]),
+        int(config["init_seed"]),
+        topics=topics,
+    )
+
+
+def episodes(setting: PretrainingTask, steps: int | None = None) -> Iterator[Episode]:
+    """The episodes of a pre-training, in their order; the first `steps` of them, or all."""
+    learner = make_learner(setting)
+    for step in range(setting.steps if steps is None else min(steps, setting.steps)):
+        yield learner.draw(step)
+
+
+def drawn_rows(setting: PretrainingTask, steps: int | None = None) -> pd.DataFrame:
+    """How often each row was drawn.
+
+    Args:
+        setting: Tasks, sizes, method and seeds.
+        steps: Outer steps that were taken, where that is not all.
+
+    Returns:
+        One line for each row of each task: task, row, support, query and drawn (their sum). Pooled pre-training makes
+        no difference between support and query: there they are missing. It draws a row that several tasks hold as
+        the first one's, and so it is counted.
+
+    Example:
+        >>> config = PretrainingConfig(steps=1, meta_batch_size=1, support_size=2, query_size=2)
+        >>> method = MethodConfig(name="MetaPT", kind="metapt", clustering="kmeans")
+        >>> drawn_rows(PretrainingTask({0: {"bad": [0, 1], "good": [2, 3]}}, config, method, 0, 0))["drawn"].tolist()
+        [1, 1, 1, 1]
+    """
+    pooled = setting.method.kind == "ppt"
+    of_topics = setting.topics.tasks if setting.topics is not None else {}
+    every = {**setting.tasks, **of_topics}
+    members = {task: [int(row) for rows in classes.values() for row in rows] for task, classes in every.items()}
+    home: dict[int, int] = {}
+    for task in sorted(setting.tasks):
+        for row in members[task]:
+            home.setdefault(row, task)
+    counts: dict[str, Counter[tuple[int, int]]] = {"support": Counter(), "query": Counter()}
+    for episode in episodes(setting, steps):
+        for part, sets in (("support", episode.support), ("query", episode.query)):
+            for task, rows in zip(episode.tasks, sets, strict=True):
+                whole = pooled and task not in of_topics
+                counts[part].update((home[row] if whole else task, row) for row in rows)
+    table = pd.DataFrame(
+        [
+            (task, row, counts["support"][task, row], counts["query"][task, row])
+            for task, rows in sorted(members.items())
+            for row in sorted(rows)
+        ],
+        columns=COLUMNS[:-1],
+    )
+    table["drawn"] = table["support"] + table["query"]
+    if pooled:
+        table["support"] = table["query"] = pd.array([pd.NA] * len(table), dtype="Int64")
+    return table
+
+
+def agrees_with(setting: PretrainingTask, metrics: pd.DataFrame) -> bool | None:
+    """Whether the draws name the tasks that the pre-training wrote down while it ran, step by step.
+
+    Args:
+        setting: Tasks, sizes, method and seeds.
+        metrics: The prompt's metrics.
+
+    Returns:
+        None where nothing was written down that would tell (pooled pre-training, no step yet).
+    """
+    if setting.method.kind == "ppt" or metrics.empty or "task" not in metrics:
+        return None
+    written = {int(str(step)): rows["task"].tolist() for step, rows in metrics.groupby("step", sort=False)}
+    drawn = [episode.tasks for episode in episodes(setting)]
+    return all(step < len(drawn) and drawn[step] == tasks for step, tasks in written.items())

@@ -1,0 +1,176 @@
+"""How far a study is, how long it will take, and whether it was asked to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from metapt_explore.errors import Cancelled, TimeIsUp
+from metapt_explore.progress.work import MODEL_STAGES
+
+#: Seconds of measured work from which its rate is believed.
+BELIEVED_AFTER = 2.0
+#: Share of the planned work after which what was measured before counts half: a machine is slow or busy for some hours
+#: (another job, a pause), and what comes is like the last part, not like the whole.
+HALVED_BY = 0.1
+
+
+@dataclass
+class State:
+    """What is known of a running study.
+
+    Attributes:
+        stage: Title of what runs now.
+        done: Units of it that are finished.
+        total: Its units.
+        notices: What a user should know (memory that ran out, a slower path, an unhealthy prompt).
+        predicted_seconds: What the rest of the study was predicted to take when its model had been loaded.
+        predicted_peak_mib: Predicted peak memory.
+        failed: Parts that failed, as `failures.FailedPart.as_dict` has them.
+        fraction: Share of the whole study's estimated work that is finished.
+        seconds_left: Estimate, None until there is a rate to go by.
+    """
+
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    fraction: float = 0.0
+    seconds_left: float | None = None
+    notices: list[str] = field(default_factory=list)
+    predicted_seconds: float | None = None
+    predicted_peak_mib: float | None = None
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+class Progress:
+    """Follows the stages of a study.
+
+    Work is estimated in tokens sent through the language model, which is nearly all of the cost. The
+    rate is measured while it runs, over stages with the language model that were really computed, the
+    last of them above all; until the first of them there is no estimate of the time left.
+
+    Args:
+        listener: Called with the state whenever something has moved.
+        should_stop: Asked at each unit; `Cancelled` is raised where it says yes.
+    """
+
+    def __init__(
+        self,
+        listener: Callable[[State], None] = lambda state: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.state = State()
+        #: Whether this process holds the study's lock (see `jobs.working_on`).
+        self.holds_lock = False
+        #: Whether some of the study was not asked for, and is not there yet.
+        self.left_out = False
+        #: When to stop by itself, by `time.monotonic`.
+        self.deadline: float | None = None
+        self.tell, self._should_stop = listener, should_stop
+        self._planned: dict[str, float] = {}
+        self._finished: set[str] = set()
+        self._current: str | None = None
+        self._computed_work = 0.0
+        self._computed_seconds = 0.0
+        self._began = 0.0
+        self._found: int | None = None
+        self._seconds_for_work: float | None = None
+
+    def plan(self, works: dict[str, float], in_seconds: bool = False) -> None:
+        """Sets the estimated work of each stage, by key; in seconds where this machine was measured."""
+        self._planned = dict(works)
+        self._seconds_for_work = 1.0 if in_seconds else None
+        self._computed_seconds = self._computed_work = 0.0
+
+    def predicted(self, seconds: float, peak_mib: float) -> None:
+        """Says what the rest of the study will cost."""
+        self.state.predicted_seconds, self.state.predicted_peak_mib = seconds, peak_mib
+        self._publish()
+
+    def leave_out(self, keys: Iterable[str]) -> None:
+        """Takes stages that will not be computed out of the planned work."""
+        for key in keys:
+            self._planned.pop(key, None)
+        self._publish()
+
+    def tell_failed(self, failed: list[dict[str, Any]]) -> None:
+        """Says which parts have failed so far."""
+        self.state.failed = failed
+        self._publish()
+
+    def begin(self, key: str, title: str, total: int) -> None:
+        """A stage starts to be computed."""
+        self._current, self._began, self._found = key, time.monotonic(), None
+        self.state.stage, self.state.done, self.state.total = title, 0, total
+        self._publish()
+
+    def advance(self, done: int) -> None:
+        """`done` units of the current stage are finished; what the first call says was there before it began."""
+        self._found = done if self._found is None else self._found
+        self.state.done = done
+        self._publish()
+        if self._should_stop():
+            raise Cancelled("The study was asked to stop.")
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise TimeIsUp("The time that the study was given is over.")
+
+    def notice(self, message: str) -> None:
+        """Says something that a user should know, once."""
+        if message not in self.state.notices:
+            self.state.notices.append(message)
+            self.tell(self.state)
+
+    def finish(self, key: str) -> None:
+        """A stage is there, computed now or found."""
+        if self._current == key:
+            if key.startswith(MODEL_STAGES):
+                work = self._planned.get(key, 0.0) - self._before()
+                kept = 0.5 ** (work / (HALVED_BY * (sum(self._planned.values()) or 1.0)))
+                self._computed_seconds = kept * self._computed_seconds + time.monotonic() - self._began
+                self._computed_work = kept * self._computed_work + work
+            self._current = None
+        self._finished.add(key)
+        self._publish()
+
+    def _before(self) -> float:
+        """Work of the current stage that an earlier attempt did: it took none of these seconds."""
+        if self._current is None or not self.state.total:
+            return 0.0
+        return self._planned.get(self._current, 0.0) * (self._found or 0) / self.state.total
+
+    def _publish(self) -> None:
+        total = sum(self._planned.values()) or 1.0
+        part = 0.0
+        if self._current is not None and self.state.total:
+            part = self._planned.get(self._current, 0.0) * self.state.done / self.state.total
+        finished = sum(self._planned.get(key, 0.0) for key in self._finished) + part
+        self.state.fraction = min(1.0, finished / total)
+        seconds, work = self._computed_seconds, self._computed_work
+        if self._current is not None and self._current.startswith(MODEL_STAGES):
+            seconds, work = seconds + time.monotonic() - self._began, work + part - self._before()
+        rate = seconds / work if work > 0 and seconds > BELIEVED_AFTER else self._seconds_for_work
+        self.state.seconds_left = None if rate is None else (total - finished) * rate
+        self.tell(self.state)
+
+
+def format_time(seconds: float | None) -> str:
+    """Writes a duration as people say it.
+
+    Example:
+        >>> format_time(75), format_time(None), format_time(4000)
+        ('1 min 15 s', '…', '1 h 06 min')
+    """
+    if seconds is None:
+        return "…"
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

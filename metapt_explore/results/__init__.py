@@ -1,0 +1,1 @@
+"""Tables of scores, records of studies, and where a score comes from."""

@@ -1,0 +1,139 @@
+"""What each method of a study spent and was given, from its artifacts: the facts that a fair comparison rests on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from metapt_explore.config import BaselineConfig, MethodConfig, StudyConfig
+from metapt_explore.pretraining.budget import tuning_of
+from metapt_explore.results.tables import tuned_by
+from metapt_explore.storage.workspace import Workspace
+
+
+def method_accounts(workspace: Workspace, study: StudyConfig) -> list[dict[str, Any]]:
+    """One account for each method of which something is finished.
+
+    Returns:
+        Records with ``method``, ``kind``, ``start`` (what the prompt began from), ``pretraining_row_passes`` (rows
+        forward and backward of one pre-training), ``tuning_row_passes`` (of one score's tuning, mean),
+        ``forward_rows`` (forward only, of one score, to choose and to score; None where they were not counted),
+        ``diagnostic_rows`` (apart from the budget), ``learning_rates``, ``tuning_steps``, ``reading``, ``selected_on``,
+        ``data_seeds``, ``tasks``, ``shots``, ``trained_parameters``, ``seconds`` (tuning and scoring, mean of a
+        score), ``pretraining_seconds`` (mean) and ``peak_mib`` (highest, None where it was not measured).
+    """
+    index = workspace.current_index(study.name)
+
+    def of(name: str) -> list[dict[str, Any]]:
+        return [entry for entry in index if entry.get("method") == name]
+
+    found = [_account(workspace, study, method, of(method.name)) for method in study.methods]
+    found += [_baseline_account(workspace, study, baseline, of(baseline.name)) for baseline in study.baselines]
+    return [account for account in found if account is not None]
+
+
+def _account(
+    workspace: Workspace, study: StudyConfig, method: MethodConfig, entries: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    prompts, scores, tasks = [], [], []
+    for entry in entries:
+        artifact = workspace.artifact(entry["id"])
+        if not artifact.finished:
+            continue
+        if entry["kind"] == "prompt":
+            prompts.append(artifact)
+        elif entry["kind"] == "fewshot":
+            scores.append(artifact)
+            tasks.append(entry["task"])
+    if not prompts or not scores:
+        return None
+    configs = [artifact.stage["config"] for artifact in scores]
+    cells = sum(len(config["data_seeds"]) for config in configs)
+    tuned = tuning_of(method, study)
+    tuning = [tuned_by(workspace, artifact) for artifact in scores]
+    stages = [*(artifact.stage for artifact in (*prompts, *scores)), *tuning]
+    peaks = [stage["peak_mib"] for stage in stages if stage.get("peak_mib") is not None]
+    width = next(iter(prompts[0].tensors("prompt").values())).shape[-1]
+    return {
+        "method": method.name,
+        "kind": method.kind,
+        "start": json.dumps(prompts[0].stage["config"]["start"], sort_keys=True),
+        "pretraining_row_passes": _mean([artifact.summary.get("row_passes", 0) for artifact in prompts]),
+        "diagnostic_rows": _mean([artifact.summary.get("diagnostic_rows", 0) for artifact in prompts]),
+        "tuning_row_passes": sum(artifact.summary.get("row_passes", 0) for artifact in scores) / max(cells, 1),
+        "forward_rows": _forward([artifact.summary for artifact in scores], cells),
+        # Of one rate that is never dropped: what is compared between methods.
+        "tuning_row_passes_of_a_rate": sum(artifact.summary.get("row_passes", 0) for artifact in scores)
+        / max(cells, 1)
+        * tuned.steps
+        / max(1, sum(tuned.rates_running)),
+        "learning_rates": sorted({rate for config in configs for rate in config["learning_rates"]}),
+        "tuning_steps": max(config["steps"] for config in configs),
+        "extra_tuning": method.extra_tuning,
+        "proximal": tuned.proximal,
+        "choice": tuned.select_by + (f", mean of the best {tuned.soup}" if tuned.soup > 1 else ""),
+        "auxiliary": _auxiliary(method),
+        "reading": study.reading_of(method).sentence or "By label words.",
+        "selected_on": "dev",
+        "data_seeds": sorted({seed for config in configs for seed in config["data_seeds"]}),
+        "init_seeds": sorted({config["init_seed"] for config in configs}),
+        "tasks": list(dict.fromkeys(tasks)),
+        "shots": study.evaluation.shots,
+        "trained_parameters": study.prompt.length * int(width)
+        + max(artifact.summary.get("probe_parameters", 0) for artifact in scores),
+        "seconds": sum(stage.get("seconds", 0.0) for stage in (*(a.stage for a in scores), *tuning)) / max(cells, 1),
+        "pretraining_seconds": _mean([artifact.stage.get("seconds", 0.0) for artifact in prompts]),
+        "peak_mib": max(peaks) if peaks else None,
+    }
+
+
+def _auxiliary(method: MethodConfig) -> str:
+    """What its auxiliary tasks tell apart."""
+    if method.topics is None:
+        return "one kind of task"
+    share = f"{100 * method.topics.share:.0f} %"
+    return f"{share} topics of {' + '.join(method.topics.clusterings)}"
+
+
+def _baseline_account(
+    workspace: Workspace, study: StudyConfig, baseline: BaselineConfig, entries: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """What a baseline spent; terms that it does not have (a start, a pre-training) are None or 0."""
+    made = [(entry, workspace.artifact(entry["id"])) for entry in entries if entry["kind"] == "baseline"]
+    made = [(entry, artifact) for entry, artifact in made if artifact.finished]
+    if not made:
+        return None
+    stages, summaries = [artifact.stage for _, artifact in made], [artifact.summary for _, artifact in made]
+    cells = sum(len(stage["config"]["data_seeds"]) for stage in stages)
+    peaks = [stage["peak_mib"] for stage in stages if stage.get("peak_mib") is not None]
+    inits = sorted({stage["config"]["init_seed"] for stage in stages if "init_seed" in stage["config"]})
+    rates = sorted({rate for stage in stages for rate in stage["config"].get("learning_rates") or ()})
+    return {
+        "method": baseline.name,
+        "kind": baseline.kind,
+        "pretraining_row_passes": 0.0,
+        "diagnostic_rows": 0.0,
+        "tuning_row_passes": sum(summary.get("row_passes") or 0 for summary in summaries) / max(cells, 1),
+        "forward_rows": _forward(summaries, cells),
+        "learning_rates": rates or None,
+        "tuning_steps": None,
+        "selected_on": "dev",
+        "data_seeds": sorted({seed for stage in stages for seed in stage["config"]["data_seeds"]}),
+        "init_seeds": inits or None,
+        "tasks": list(dict.fromkeys(entry["task"] for entry, _ in made)),
+        "shots": study.evaluation.shots,
+        "trained_parameters": max((summary.get("trained_parameters") or 0) for summary in summaries),
+        "seconds": sum(stage.get("seconds", 0.0) for stage in stages) / max(cells, 1),
+        "pretraining_seconds": 0.0,
+        "peak_mib": max(peaks) if peaks else None,
+    }
+
+
+def _forward(summaries: list[dict[str, Any]], cells: int) -> float | None:
+    """Rows forward only of a score; None where some evaluation did not count them."""
+    counted = [summary.get("forward_rows") for summary in summaries]
+    return None if None in counted else sum(filter(None, counted)) / max(cells, 1)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

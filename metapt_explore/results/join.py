@@ -1,0 +1,197 @@
+"""One record out of two of the same study, whose scores were computed on different days or machines.
+
+A study of hours may be run a few initialisation seeds at a time (`metapt run --init-seeds 0-4`), or be given further
+methods later, on machines whose workspaces never meet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.clusters.quality_table import method_gains, on_one_clustering
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.errors import UserError
+from metapt_explore.results.record import Record, asked_cells
+from metapt_explore.results.study_order import StudyOrder
+
+#: What makes a score another one.
+CELL = ["method", "task", "data_seed", "init_seed"]
+#: Lists of a study that may grow from one record to the next; an entry that both have must be the same.
+GROWING = ("clusterings", "methods", "baselines")
+#: Numbers of an account that are means over pre-trainings, or over scores.
+PER_PRETRAINING = ("pretraining_row_passes", "diagnostic_rows", "pretraining_seconds")
+PER_SCORE = ("tuning_row_passes", "tuning_row_passes_of_a_rate", "forward_rows", "seconds")
+
+
+def joined(older: Record, newer: Record) -> Record:
+    """Adds the scores of one record to those of another; where both have a score the newer's counts.
+
+    Args:
+        older: A record of the same study.
+        newer: Facts about texts, tasks and what both have are its.
+
+    Raises:
+        UserError: Where the records are not of the same study, or of other texts or splits.
+    """
+    study = _one_study(older, newer)
+    _same_data(older, newer)
+    listed = [entry["name"] for key in GROWING[1:] for entry in _entries(study, key)]
+    order = StudyOrder([task["name"] for task in newer.tasks], listed)
+    results = order.rows(_stacked(older.results, newer.results, CELL))
+    methods, baseline = on_one_clustering(study.get("methods", []))
+    gains = method_gains(results, methods, baseline).groupby("clustering")[["gain", "start_gain"]].mean()
+    # What a clustering gained is reckoned anew: of all scores, and by this version's rules.
+    unknown: dict[str, Any] = dict.fromkeys(("gain", "start_gain"))
+    known = {found["name"]: {**found, **unknown} for found in (*older.clusterings, *newer.clusterings)}
+    for name in gains.index:
+        known[name] = {**known[name], **{key: float(gains.loc[name, key]) for key in gains}}
+    return replace(
+        newer,
+        study=study,
+        results=results,
+        curves=order.rows(_stacked(older.curves, newer.curves, CELL)),
+        efficiency=_stacked(older.efficiency, newer.efficiency, [*CELL, "shots"]),
+        agreement=_stacked(older.agreement, newer.agreement, ["clustering", "at", "init_seed", "first", "second"]),
+        accounts=_accounts(older, newer, listed),
+        clusterings=[known[entry["name"]] for entry in study.get("clusterings", []) if entry["name"] in known],
+        manifest=_manifest(older, newer),
+        cells=asked_cells(parse(StudyConfig, study, "the joined record")),
+    )
+
+
+def refuse_to_lose(older: Record, newer: Record, folder: Path) -> None:
+    """Refuses to write a record in the place of one that has scores which it lacks.
+
+    Args:
+        older: The record in the folder.
+        newer: What would be written.
+        folder: Where.
+
+    Raises:
+        UserError: Where scores would be lost.
+    """
+    missing = int((~_keys(older.results, CELL).isin(_keys(newer.results, CELL))).sum())
+    if missing:
+        raise UserError(
+            f"The record in {folder} has {missing} scores that this one has not, and they would be lost: add them "
+            "together with --add, or write elsewhere with --out."
+        )
+
+
+def _one_study(older: Record, newer: Record) -> dict[str, Any]:
+    """The settings of both, with the clusterings, methods and baselines of either."""
+    old, new = older.study, dict(newer.study)
+    if _any_machine(old) == _any_machine(new):
+        new = {key: value for key, value in new.items() if key != "model"}
+        new |= {"model": old["model"]} if "model" in old else {}
+    changed = sorted(key for key in (old.keys() | new.keys()) - set(GROWING) if old.get(key) != new.get(key))
+    study = new
+    for key in GROWING:
+        before, now = ({entry["name"]: entry for entry in _entries(of, key)} for of in (old, new))
+        changed += [f"{key} ({name})" for name in before.keys() & now.keys() if before[name] != now[name]]
+        if before or now:
+            # Which test is primary goes by the order of the methods: that of whichever study names them all.
+            order = {**now, **before} if before.keys() <= now.keys() else {**before, **now}
+            study[key] = list(order.values())
+    if changed:
+        raise UserError(f"The record in the folder is of another study: {', '.join(changed)} differ. Write elsewhere.")
+    return study
+
+
+def _any_machine(study: Mapping[str, Any]) -> dict[str, Any]:
+    """How the model is read, but for where and in which number format: manifests say what that came to."""
+    return {key: value for key, value in study.get("model", {}).items() if key not in ("device", "dtype")}
+
+
+def _entries(study: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    return [{"name": entry, "kind": entry} if isinstance(entry, str) else entry for entry in study.get(key, [])]
+
+
+def _same_data(older: Record, newer: Record) -> None:
+    before, now = (_number_formats(record) for record in (older, newer))
+    if before and now and before != now:
+        raise UserError(
+            f"The record in the folder was computed in {' and '.join(before)}, these scores in {' and '.join(now)}; "
+            "rounding is no part of a comparison. Set `dtype` of `model` in the study and run it again, or write "
+            "elsewhere."
+        )
+    old, new = ({task["name"]: task["checksums"] for task in record.tasks} for record in (older, newer))
+    other = [name for name in old.keys() & new.keys() if old[name] != new[name]]
+    if other:
+        raise UserError(
+            f"The record in the folder has other few-shot rows of {', '.join(sorted(other))}: write elsewhere."
+        )
+    if older.texts.get("kept") != newer.texts.get("kept"):
+        raise UserError("The record in the folder was made with other pre-training texts: write elsewhere.")
+    sizes, sizes_now = ({c["name"]: c["sizes"] for c in record.clusterings} for record in (older, newer))
+    other = [name for name in sizes.keys() & sizes_now.keys() if sizes[name] != sizes_now[name]]
+    if other:
+        raise UserError(
+            f"The record in the folder has other clusters of {', '.join(sorted(other))} (another machine or version "
+            "may cluster differently): write elsewhere."
+        )
+
+
+def _number_formats(record: Record) -> list[str]:
+    manifests = [record.manifest, *record.manifest.get("others", [])]
+    return sorted({str(manifest["dtype"]) for manifest in manifests if manifest.get("dtype")})
+
+
+def _stacked(older: pd.DataFrame, newer: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
+    """The older rows whose cell the newer table does not have, and the newer ones."""
+    if older.empty or newer.empty:
+        return newer if older.empty else older
+
+    whole = pd.concat([older[~_keys(older, cell).isin(_keys(newer, cell))], newer], ignore_index=True)
+    seeds = [column for column in ("init_seed", "data_seed") if column in whole]
+    return whole.sort_values(seeds, kind="stable", ignore_index=True)
+
+
+def _keys(frame: pd.DataFrame, cell: list[str]) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(frame[cell].astype({"init_seed": "Int64"}).fillna({"init_seed": -1}))
+
+
+def _accounts(older: Record, newer: Record, order: list[str]) -> list[dict[str, Any]]:
+    before, now = ({account["method"]: account for account in record.accounts} for record in (older, newer))
+    both = {name: _account(before.get(name), account) for name, account in now.items()}
+    found = before | both
+    return [found[name] for name in order if name in found]
+
+
+def _account(old: Mapping[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """Means weighted by the seeds that they are over; of seeds that both have the newer's count."""
+    if old is None:
+        return new
+    known = set(new["init_seeds"] or [])
+    weights = [len([seed for seed in old["init_seeds"] or [] if seed not in known]), len(known) or 1]
+
+    def mean(key: str) -> float:
+        return float(sum(w * a[key] for w, a in zip(weights, (old, new), strict=True)) / sum(weights))
+
+    means = (key for key in (*PER_PRETRAINING, *PER_SCORE) if None not in (old.get(key), new.get(key)))
+    together: dict[str, Any] = {key: mean(key) for key in means}
+    # Rows that only one of them counted are of a part of the scores.
+    together |= {"forward_rows": together.get("forward_rows")}
+    for key in ("init_seeds", "data_seeds"):
+        together[key] = sorted({*(old[key] or []), *(new[key] or [])}) or None
+    together["tasks"] = list(dict.fromkeys([*old["tasks"], *new["tasks"]]))
+    peaks = [account["peak_mib"] for account in (old, new) if account["peak_mib"] is not None]
+    return {**new, **together, "peak_mib": max(peaks) if peaks else None}
+
+
+def _manifest(older: Record, newer: Record) -> dict[str, Any]:
+    """The newer's, with the others beside it."""
+
+    def alone(manifest: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in manifest.items() if key != "others"}
+
+    manifests = [newer.manifest, older.manifest, *newer.manifest.get("others", []), *older.manifest.get("others", [])]
+    different = {json.dumps(alone(found), sort_keys=True): alone(found) for found in manifests if found}
+    first, *others = different.values() if different else [{}]
+    return {**first, **({"others": others} if others else {})}

@@ -1,0 +1,316 @@
+"""What is kept of a study: scores, curves, costs, facts about data and clusters; never a text.
+
+A record is a folder of its own (`studies/<name>/` in this repository): ``record.json``, ``results.parquet``,
+``curves.parquet`` and ``study.yaml``. Reports are made of records, whether they come out of a workspace or of such a
+folder, so that a published study can be looked at without computing anything.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
+from metapt_explore.config.reading import parse_yaml, read_yaml
+from metapt_explore.errors import UserError
+from metapt_explore.fewshot.overlaps import task_overlaps
+from metapt_explore.results.budgets import method_accounts
+from metapt_explore.results.clustering_quality import clustering_quality
+from metapt_explore.results.tables import (
+    curves_table,
+    efficiency_table,
+    ordered_index,
+    results_table,
+    split_samples,
+)
+from metapt_explore.storage.files import read_json, write_bytes, write_json, write_table
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.cut_texts import read_cut_texts
+
+#: Columns that a record's results have first, in this order.
+FIRST = ["method", "task", "data_seed", "init_seed", "accuracy", "macro_f1", "start_accuracy", "seconds"]
+#: What of a workspace means nothing elsewhere.
+LOCAL = ["study", "artifact"]
+#: Tables that not every record has.
+MORE_TABLES = ("efficiency", "agreement")
+
+
+@dataclass
+class Record:
+    """A study as it can be published.
+
+    Attributes:
+        name: The study's name.
+        title: Its title.
+        study: Its settings as plain values, where they are not the defaults; of files only the names.
+        results: One row for each score, see `results_table`.
+        curves: Scores after each scored number of tuning steps, see `curves_table`.
+        accounts: What each method spent and was given, see `method_accounts`.
+        clusterings: Algorithm, sizes, quality and number of tasks of each clustering.
+        texts: How many pre-training texts were kept, what became of the others, and how many the model cuts (``cut``).
+        tasks: Title, classes, sizes, checksums, warnings, facts about samples and how many texts are cut, for each
+            downstream task.
+        manifest: Versions and hardware.
+        cells: Scores that the study asks for.
+        overlaps: Texts that tasks, or splits of a task, have in common, see `task_overlaps`.
+        efficiency: Scores by the number of examples per class, where the study asks for more than one.
+        agreement: Cosines of tasks' gradients, where somebody asked for them (`metapt agreement`).
+        labels: How labels of the pre-training texts were found (`labelling`), where the data's own were not all.
+    """
+
+    name: str
+    title: str
+    study: dict[str, Any]
+    results: pd.DataFrame
+    curves: pd.DataFrame
+    accounts: list[dict[str, Any]] = field(default_factory=list)
+    clusterings: list[dict[str, Any]] = field(default_factory=list)
+    texts: dict[str, Any] = field(default_factory=dict)
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    manifest: dict[str, Any] = field(default_factory=dict)
+    cells: int = 0
+    overlaps: list[dict[str, Any]] = field(default_factory=list)
+    efficiency: pd.DataFrame = field(default_factory=pd.DataFrame)
+    agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
+    labels: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods in the order of the study."""
+        return [method["name"] for method in self.study.get("methods", [])]
+
+    def save(self, folder: Path) -> None:
+        """Writes the record; an older one in the folder is replaced."""
+        results = self.results.drop(columns=LOCAL, errors="ignore")
+        rest = [column for column in results if column not in FIRST]
+        write_table(folder / "results.parquet", results[[*FIRST, *rest]])
+        write_table(folder / "curves.parquet", self.curves)
+        for name in MORE_TABLES:
+            table: pd.DataFrame = getattr(self, name)
+            if len(table):
+                write_table(folder / f"{name}.parquet", table.drop(columns=LOCAL, errors="ignore"))
+            else:
+                (folder / f"{name}.parquet").unlink(missing_ok=True)
+        write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
+        facts = (
+            "name",
+            "title",
+            "accounts",
+            "clusterings",
+            "texts",
+            "tasks",
+            "manifest",
+            "cells",
+            "overlaps",
+            "labels",
+        )
+        write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
+
+    @classmethod
+    def load(cls, folder: Path) -> Record:
+        """Reads a record.
+
+        Raises:
+            UserError: Where the folder holds none, or a file of it is damaged.
+        """
+        facts = read_json(folder / "record.json")
+        if not isinstance(facts, dict):
+            raise UserError(f"{folder} holds no record of a study: record.json is missing or damaged.")
+        try:
+            study = read_yaml(folder / "study.yaml")
+            results, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("results", "curves"))
+            more = {
+                name: pd.read_parquet(file) if (file := folder / f"{name}.parquet").exists() else pd.DataFrame()
+                for name in MORE_TABLES
+            }
+            return cls(study=study, results=results, curves=curves, **more, **facts)
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"The record in {folder} is damaged: {error}") from None
+
+
+def scores_of(workspace: Workspace, name: str) -> Record:
+    """The scores of a study and the facts that its verdicts need, without reading a prompt.
+
+    Raises:
+        UserError: Where the workspace has no such study.
+    """
+    config = workspace.study_config(name)
+    study = _portable(parse_yaml(to_yaml(config, brief=True), name))
+    index = ordered_index(workspace, name)
+    done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
+    return Record(
+        name,
+        config.title,
+        study,
+        results_table(workspace, name),
+        pd.DataFrame(),
+        clusterings=_task_counts(workspace, config, done),
+        tasks=[
+            {"name": entry["task"], "samples": split_samples(workspace.artifact(entry["id"]))}
+            for entry in done
+            if entry["kind"] == "split"
+        ],
+        cells=asked_cells(config),
+        labels=_labels(workspace, done),
+    )
+
+
+def record_of(workspace: Workspace, name: str) -> Record:
+    """Collects what a workspace knows of a study, finished or not.
+
+    Raises:
+        UserError: Where the workspace has no such study.
+    """
+    config = workspace.study_config(name)
+    index = ordered_index(workspace, name)
+    done = [entry for entry in index if workspace.artifact(entry["id"]).finished]
+    texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
+    stages = [workspace.artifact(e["id"]).stage for e in done if e["kind"] in ("fewshot", "baseline")]
+    # A baseline that does not run the language model is no part of this, but where there is nothing else.
+    manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
+    manifests = manifests or [stage["manifest"] for stage in stages]
+    cut = {share.of: share.as_dict() for share in read_cut_texts(workspace, config)}
+    tasks = _tasks(workspace, config, done)
+    return Record(
+        name=name,
+        title=config.title,
+        study=_portable(parse_yaml(to_yaml(config, brief=True), name)),
+        results=results_table(workspace, name),
+        curves=curves_table(workspace, name),
+        accounts=method_accounts(workspace, config),
+        clusterings=_clusterings(workspace, config, done),
+        texts={key: texts[key] for key in ("kept", "dropped", "held_out_rows", "leaks_by_task") if key in texts}
+        | ({"cut": cut[None]} if None in cut else {}),
+        tasks=[{**task, **({"cut": cut[task["name"]]} if task["name"] in cut else {})} for task in tasks],
+        manifest=_one_manifest(manifests),
+        cells=asked_cells(config),
+        overlaps=task_overlaps(
+            {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
+        ).to_dict(orient="records"),
+        efficiency=efficiency_table(workspace, name)
+        if config.evaluation.more_shots and config.methods
+        else pd.DataFrame(),
+        agreement=_agreement(workspace, done),
+        labels=_labels(workspace, done),
+    )
+
+
+def _labels(workspace: Workspace, done: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the stage that looks for labels found; empty where none did."""
+    return next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "labels"), {})
+
+
+def _task_counts(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each clustering its name, and the number of its auxiliary tasks."""
+    counts = {
+        entry["clustering"]: workspace.artifact(entry["id"]).summary.get("tasks")
+        for entry in done
+        if entry["kind"] == "tasks" and isinstance(entry.get("clustering"), str)
+    }
+    return [{"name": clustering.name, "tasks": counts.get(clustering.name)} for clustering in config.clusterings]
+
+
+def _agreement(workspace: Workspace, done: list[dict[str, Any]]) -> pd.DataFrame:
+    """Cosines of gradients, with the clustering whose tasks they are of and where they were taken."""
+    frames = []
+    for entry in done:
+        if entry["kind"] == "agreement":
+            clustering = entry["clustering"]
+            called = clustering if isinstance(clustering, str) else " + ".join(clustering)
+            of = {"clustering": called, "at": entry.get("method", "the common start"), "init_seed": entry["init_seed"]}
+            frames.append(workspace.artifact(entry["id"]).table("agreement").drop(columns="draws").assign(**of))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def asked_cells(config: StudyConfig) -> int:
+    """Scores that a study asks for; a baseline without initialisation has one for each data seed."""
+    evaluation = config.evaluation
+    units = len(config.methods) * len(evaluation.pairs)
+    units += sum(len(evaluation.pairs if b.seeded else evaluation.data_seeds) for b in config.baselines)
+    return units * len(evaluation.tasks)
+
+
+def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    # Quality beside what methods gained with it, NaN where there is nothing.
+    beside = clustering_quality(workspace, config).set_index("clustering")
+    for clustering in config.clusterings:
+        of = {e["kind"]: workspace.artifact(e["id"]).summary for e in done if e.get("clustering") == clustering.name}
+        clusters, tasks = of.get("clusters", {}), of.get("tasks", {})
+        found.append(
+            {
+                "name": clustering.name,
+                "algorithm": clustering.algorithm,
+                "n_clusters": len(clusters.get("clusters", [])),
+                "sizes": [cluster["rows"] for cluster in clusters.get("clusters", [])],
+                "names": [cluster["name"] for cluster in clusters.get("clusters", [])],
+                "outliers": clusters.get("outliers"),
+                "quality": {k: v for k, v in (clusters.get("quality") or {}).items() if k != "sizes"},
+                "agreement": clusters.get("agreement"),
+                "tasks": tasks.get("tasks"),
+                **{
+                    key: None
+                    if clustering.name not in beside.index or pd.isna(value := beside[key][clustering.name])
+                    else float(value)
+                    for key in ("stability", "label_information", "gain", "start_gain")
+                },
+            }
+        )
+    return found
+
+
+def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known: dict[str, TaskConfig] = {}
+    for source in config.evaluation.tasks:
+        # The file may have gone since; what was computed from it is still here.
+        with suppress(UserError):
+            loaded = load_task(source)
+            known[loaded.name] = loaded
+    found = []
+    for entry in done:
+        if entry["kind"] != "split":
+            continue
+        artifact = workspace.artifact(entry["id"])
+        task, summary = known.get(entry["task"]), artifact.summary
+        found.append(
+            {
+                "name": entry["task"],
+                "title": task.title if task else "",
+                "sentiment": task.sentiment if task else None,
+                "template": task.template if task else None,
+                "words": {name: label.words for name, label in task.labels.items()} if task else {},
+                "classes": list(artifact.stage["config"]["labels"]),
+                "shots": artifact.stage["config"]["shots"],
+                **{key: summary.get(key) for key in ("sizes", "warnings", "checksums")},
+                "samples": split_samples(artifact),
+            }
+        )
+    return found
+
+
+def _portable(tree: Any) -> Any:
+    """The same settings without this machine's folders: of each absolute path the name only."""
+    if isinstance(tree, dict):
+        return {key: _portable(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_portable(value) for value in tree]
+    if isinstance(tree, str) and "\n" not in tree and Path(tree).is_absolute():
+        parts = Path(tree).parts
+        return "/".join(parts[-3:]) if "{seed}" in tree else parts[-1]
+    return tree
+
+
+def _one_manifest(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """The manifest of most scores, with a note where not all were made under the same."""
+    if not manifests:
+        return {}
+    written = [json.dumps(manifest, sort_keys=True) for manifest in manifests]
+    most = max(dict.fromkeys(written), key=written.count)
+    others = len(written) - written.count(most)
+    return {**json.loads(most), **({"artifacts_made_otherwise": others} if others else {})}

@@ -1,0 +1,234 @@
+"""Tables out of a study's artifacts; reads files only and imports nothing heavy."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metapt_explore.errors import UserError
+from metapt_explore.fewshot.samples import sample_facts, sample_sentences
+from metapt_explore.results.study_order import study_order
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.integrity import damaged
+from metapt_explore.storage.workspace import Workspace
+
+COLUMNS = [
+    "study",
+    "method",
+    "task",
+    "data_seed",
+    "init_seed",
+    "accuracy",
+    "macro_f1",
+    "start_accuracy",
+    "dev_accuracy",
+    "learning_rate",
+    "step",
+    "test_loss",
+    "start_loss",
+    "calibrated_accuracy",
+    "start_calibrated_accuracy",
+    "seconds",
+    "pretraining_seconds",
+    "artifact",
+]
+
+
+#: What a study's list calls scores at `evaluation.more_shots`.
+OTHER_SHOTS = "fewshot at other shots"
+
+
+def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
+    """One row for each method, task, data seed and initialisation seed that is finished, in the order of the study.
+
+    `seconds` is tuning and scoring (a data seed's equal share of the batch it was computed in);
+    `pretraining_seconds` is the whole pre-training behind the prompt, with encoding the texts where no
+    method before it had. Both are telemetry. Baselines have no pre-training, and those without initialisation no
+    `init_seed`.
+    """
+    entries = [entry for entry in ordered_index(workspace, study) if entry["kind"] in ("fewshot", "baseline")]
+    return _results(workspace, study, entries)
+
+
+def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) -> pd.DataFrame:
+    frames, heads = [], []
+    for entry in entries:
+        artifact = workspace.artifact(entry["id"])
+        if not artifact.finished:
+            continue
+        frame, stage = artifact.table("results"), artifact.stage
+        prompt = _stage_behind(workspace, artifact, "prompt")
+        seconds = stage["seconds"] + tuned_by(workspace, artifact).get("seconds", 0.0)
+        frames.append(frame)
+        heads.append(
+            {
+                "study": study,
+                "method": entry["method"],
+                "task": entry["task"],
+                "init_seed": entry.get("init_seed", pd.NA),
+                "seconds": round(seconds / len(frame), 2),
+                "pretraining_seconds": round(prompt.get("seconds", 0.0), 2),
+                "artifact": entry["id"],
+            }
+        )
+    table = _stacked(frames, heads)
+    # Where data seeds chose their label words, what they chose. Scores that are older than a column have none.
+    return table.reindex(columns=[*COLUMNS, *(["words"] if "words" in table else [])])
+
+
+def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.DataFrame:
+    """Tables below one another, each row with the head of its table.
+
+    Columns are set once: set in each of hundreds of small tables they take longer than reading.
+    """
+    if not frames:
+        return pd.DataFrame()
+    table = pd.concat(frames, ignore_index=True)
+    places = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    own = pd.DataFrame(heads).iloc[places].reset_index(drop=True)
+    if own["init_seed"].isna().any():
+        own["init_seed"] = own["init_seed"].astype("Int64")
+    return table.assign(**{str(column): own[column] for column in own})
+
+
+def tuned_by(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
+    """The head of the evaluation whose prompts this one reads once more (`probe_reading.py`); empty for others."""
+    return _stage_behind(workspace, artifact, "tuned")
+
+
+def _stage_behind(workspace: Workspace, artifact: Artifact, role: str) -> dict[str, Any]:
+    """The head of what a score was made from; empty where it was made from no such thing.
+
+    Raises:
+        UserError: Where it is damaged or gone: its seconds belong to the score.
+    """
+    parent = artifact.stage.get("parents", {}).get(role)
+    if parent is None:
+        return {}
+    behind = workspace.artifact(parent)
+    if behind.status == "missing":
+        raise damaged(behind.folder, f"is gone, and {artifact.id} was made from it")
+    return behind.stage if behind.finished else {}
+
+
+def fewshot_entries(workspace: Workspace, study: str) -> list[dict[str, Any]]:
+    """The few-shot evaluations in a study's list that answer what is asked now (see `Workspace.current_index`)."""
+    return [entry for entry in ordered_index(workspace, study) if entry["kind"] == "fewshot"]
+
+
+def ordered_index(workspace: Workspace, study: str) -> list[dict[str, Any]]:
+    """`Workspace.current_index` in the order of the study, whatever was computed first."""
+    return study_order(workspace, study).entries(workspace.current_index(study))
+
+
+def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
+    """Scores by the number of labelled examples per class: those of `evaluation.shots` and of `more_shots`.
+
+    Returns:
+        The columns of `results_table` and ``shots``.
+    """
+    config = workspace.study_config(study)
+    main = results_table(workspace, study)
+    frames = [main.assign(shots=config.evaluation.shots)] if len(main) else []
+    for shots in config.evaluation.more_shots:
+        entries = [e for e in ordered_index(workspace, study) if e["kind"] == OTHER_SHOTS and e.get("shots") == shots]
+        found = _results(workspace, study, entries)
+        if len(found):
+            frames.append(found.assign(shots=shots))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*COLUMNS, "shots"])
+
+
+def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:
+    """Dev and test scores after each scored number of tuning steps.
+
+    Test scores exist for the learning rate that dev chose; other rates have none.
+    """
+    frames, heads = [], []
+    for entry in fewshot_entries(workspace, study):
+        artifact = workspace.artifact(entry["id"])
+        if artifact.finished:
+            frames.append(artifact.table("curves"))
+            heads.append({key: entry[key] for key in ("method", "task", "init_seed")})
+    return _stacked(frames, heads)
+
+
+def summary_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean, standard deviation and worst of accuracy over seeds, for each task and method.
+
+    Args:
+        results: What `results_table` returned.
+
+    Returns:
+        Columns task, method, start, mean, std, worst (accuracies in 0..1) and seeds; std is the sample
+        standard deviation, absent for one seed. Methods and tasks keep the order of the study.
+    """
+    records: list[dict[str, Any]] = []
+    for (task, method), cells in results.groupby(["task", "method"], sort=False):
+        records.append(
+            {
+                "task": task,
+                "method": method,
+                "start": cells["start_accuracy"].mean(),
+                "mean": cells["accuracy"].mean(),
+                "std": cells["accuracy"].std(ddof=1),
+                "worst": cells["accuracy"].min(),
+                "seeds": len(cells),
+            }
+        )
+    return pd.DataFrame(records, columns=["task", "method", "start", "mean", "std", "worst", "seeds"])
+
+
+def split_warnings(workspace: Workspace, study: str) -> list[str]:
+    """What is odd about the few-shot rows: samples that are the same, a text that stands in both train and test …"""
+    found: list[str] = []
+    for entry in study_order(workspace, study).entries(workspace.index(study)):
+        if entry["kind"] == "split":
+            artifact = workspace.artifact(entry["id"])
+            found += sample_sentences(entry["task"], split_samples(artifact))
+            found += [str(line) for line in artifact.summary.get("warnings", [])]
+    return found
+
+
+def split_samples(split: Artifact) -> dict[str, Any] | None:
+    """What samples of data seeds share, see `sample_facts`; None where it cannot be known."""
+    found = split.summary.get("samples")
+    if isinstance(found, dict):
+        return found
+    # A split of a version that did not count; its rows may have been left out of an example.
+    with suppress(UserError, OSError, KeyError, ValueError):
+        return sample_facts(split.table("rows"))
+    return None
+
+
+def caution(results: pd.DataFrame) -> str:
+    """Says how little a few seeds prove.
+
+    Example:
+        >>> caution(pd.DataFrame({"data_seed": [1, 2, 3], "init_seed": [0, 0, 0]}))[:38]
+        '3 data seeds × 1 initialisation seed: '
+    """
+    # Baselines without initialisation are in no pair.
+    pairs = results.dropna(subset=["init_seed"])[["data_seed", "init_seed"]].drop_duplicates()
+    data_seeds, init_seeds = results["data_seed"].nunique(), pairs["init_seed"].nunique()
+    counted = (
+        f"{data_seeds} data seed{'s' * (data_seeds != 1)} × {init_seeds} initialisation seed{'s' * (init_seeds != 1)}"
+    )
+    if pairs.empty:
+        # Baselines that draw nothing but their rows.
+        counted = f"{data_seeds} data seed{'s' * (data_seeds != 1)}"
+        if data_seeds >= 10:
+            return f"{counted}: compare means together with their spread, and seed by seed."
+        return (
+            f"{counted}: this proves nothing. Differences of a few points can turn round with other few-shot samples."
+        )
+    if len(pairs) < data_seeds * init_seeds:
+        counted = f"{len(pairs)} pairs of a data seed and an initialisation seed"
+    if len(pairs) >= 10 and init_seeds >= 3:
+        return f"{counted}: compare means together with their spread, and method with method seed by seed."
+    return (
+        f"{counted}: this proves nothing. Differences of a few points can turn round with other seeds; "
+        "a statement needs ten or more pairs of seeds, each initialisation seed a new pre-training."
+    )

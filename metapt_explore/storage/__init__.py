@@ -1,0 +1,1 @@
+"""Files, artifacts and the workspace: what a study leaves on disk."""

@@ -1,0 +1,378 @@
+"""An artifact is a folder, and the folder is the truth.
+
+``stage.json`` holds the configuration, the parents, versions, hardware, the status, and checksums of all files
+(`integrity`); ``metrics.jsonl`` is what live curves read; tables are Parquet, tensors safetensors; ``checkpoint/``
+exists while the stage runs. The status ``done`` is written last. What is read here is what was written, or a
+`UserError` says which file is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from metapt_explore.errors import UserError
+from metapt_explore.storage import integrity
+from metapt_explore.storage.files import read_json, read_lines, read_table, write_bytes, write_json, write_table
+from metapt_explore.storage.peak_memory import PeakWatch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A question: what would be computed, from what.
+
+    Its id hashes everything the answer depends on, so that the same question is never computed
+    twice and a changed one never gets an old answer.
+
+    Attributes:
+        kind: ``texts``, ``clusters``, ``prompt`` …
+        title: What people call it; not part of the id.
+        version: Raised whenever the stage's behaviour changes.
+        config: Settings as plain values.
+        parents: Ids of the artifacts it reads.
+        inputs: Content hashes of what comes from outside (files, models), dtype, threads.
+    """
+
+    kind: str
+    title: str
+    version: int
+    config: dict[str, Any]
+    parents: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """``kind-`` and 16 hexadecimal digits."""
+        question = [self.kind, self.version, self.config, self.parents, self.inputs]
+        digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+        return f"{self.kind}-{digest[:16]}"
+
+
+class Artifact:
+    """Reads an artifact folder.
+
+    Args:
+        folder: The folder; it may be missing, running, done or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def id(self) -> str:
+        """The stage's id, which is the folder's name."""
+        return self.folder.name
+
+    @property
+    def stage(self) -> dict[str, Any]:
+        """What ``stage.json`` holds; empty where it is missing or damaged."""
+        return integrity.read_stage(self.folder)
+
+    @property
+    def status(self) -> str:
+        """``missing``, ``running``, ``done``, ``failed``, ``cancelled`` or ``damaged``; looks at sizes only."""
+        stage = self.stage
+        if not stage:
+            return "damaged" if integrity.has_content(self.folder) else "missing"
+        status = str(stage.get("status", "damaged"))
+        return "damaged" if status == "done" and integrity.lost(self.folder, stage) else status
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is done.
+
+        Raises:
+            UserError: Where it is damaged: nobody may take that for "not there yet" and go on without it.
+        """
+        status = self.status
+        if status == "damaged":
+            raise self.damage or integrity.damaged(self.folder / integrity.STAGE, "is damaged")
+        return status == "done"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is done, holds all that it should (an example leaves texts out), and is what was written.
+
+        Reads each file once for each time that it was written.
+        """
+        stage = self.stage
+        return stage.get("status") == "done" and not stage.get("without_texts") and self.damage is None
+
+    @property
+    def damage(self) -> UserError | None:
+        """What is wrong with it, with what to do; None where it is missing, unfinished or what was written."""
+        stage = self.stage
+        try:
+            integrity.check_file(self.folder, stage, integrity.STAGE)
+        except integrity.DamagedFile as error:
+            return error
+        if stage.get("status") != "done":
+            return None
+        found = integrity.damage(self.folder, stage)
+        return None if found is None else integrity.damaged(self.folder / found[0], found[1], stage.get("title"))
+
+    def file(self, name: str) -> Path:
+        """Path of one of its files, once its content is what was written.
+
+        Raises:
+            UserError: Where it is not.
+        """
+        integrity.check_file(self.folder, self.stage, name)
+        return self.folder / name
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Scores and counts: equal when the same study runs twice."""
+        found = read_json(self.file("summary.json"))
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """The metrics so far, a row a line."""
+        return pd.DataFrame(read_lines(self.file("metrics.jsonl")))
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Reads ``name.parquet``."""
+        with self._opened(f"{name}.parquet") as path:
+            return read_table(path)
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Reads ``name.safetensors``."""
+        from safetensors.torch import load_file
+
+        with self._opened(f"{name}.safetensors") as path:
+            return load_file(path)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[Path]:
+        """A file to read by a library, which may make anything of one that is damaged and has no checksum."""
+        path = self.file(name)
+        try:
+            yield path
+        except FileNotFoundError:
+            raise integrity.damaged(path, "is missing", self.stage.get("title")) from None
+        except Exception as error:
+            what = f"is damaged: {integrity.reason(error)}"
+            raise integrity.damaged(path, what, self.stage.get("title")) from error
+
+
+class ArtifactWriter(Artifact):
+    """An artifact that is being made.
+
+    Args:
+        folder: The folder.
+        elapsed: Seconds that it took so far, earlier attempts among them.
+    """
+
+    def __init__(self, folder: Path, elapsed: Callable[[], float] = lambda: 0.0) -> None:
+        super().__init__(folder)
+        self._elapsed = elapsed
+        self._written: dict[str, dict[str, Any]] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that it took so far, over all attempts."""
+        return self._elapsed()
+
+    def metric(self, record: dict[str, Any]) -> None:
+        """Appends one line to ``metrics.jsonl``."""
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Writes ``name.parquet``."""
+        file = self.folder / f"{name}.parquet"
+        write_table(file, table)
+        self._written[file.name] = integrity.sum_of_file(file)
+
+    def write_tensors(self, name: str, tensors: dict[str, Tensor], meta: dict[str, str] | None = None) -> None:
+        """Writes ``name.safetensors``."""
+        from safetensors.torch import save
+
+        content = save(_plain(tensors), metadata=meta)
+        write_bytes(self.folder / f"{name}.safetensors", content)
+        self._written[f"{name}.safetensors"] = integrity.sum_of(content)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Writes ``summary.json``."""
+        file = self.folder / "summary.json"
+        write_json(file, summary)
+        self._written[file.name] = integrity.sum_of_file(file)
+
+    def sums(self) -> dict[str, dict[str, Any]]:
+        """Sizes and checksums of its files as they were written.
+
+        Raises:
+            UserError: Where one that was written is not there any more.
+        """
+        gone = [name for name in self._written if not (self.folder / name).is_file()]
+        if gone:
+            raise integrity.damaged(self.folder / gone[0], "was deleted while it was being made")
+        names = integrity.payloads(self.folder)
+        return {name: self._written.get(name) or integrity.sum_of_file(self.folder / name) for name in names}
+
+    def save_checkpoint(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+        """Replaces the checkpoint; tensors and their step are one file, so they cannot disagree."""
+        plain = _plain(tensors)
+        lines = integrity.sum_of_file(self._lines) if self._lines.exists() else None
+        told = json.dumps({**meta, "seconds": self._elapsed(), "metrics": lines})
+        from safetensors.torch import save
+
+        content = save(plain, metadata={"meta": told, "checksum": _checksum(plain, told)})
+        write_bytes(_checkpoint(self.folder), content)
+
+    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Returns the checkpoint and drops metrics that were written after it; None where there is none, or a damaged
+        one, from which nothing may go on.
+        """
+        found = read_checkpoint(self.folder)
+        if found is None or not self._has_lines_of(found[1]):
+            shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+            self._lines.unlink(missing_ok=True)
+            return None
+        tensors, meta = found
+        kept = [line for line in read_lines(self._lines) if line.get("step", 0) < meta["step"]]
+        write_bytes(self._lines, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        return tensors, meta
+
+    @property
+    def _lines(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def _has_lines_of(self, meta: dict[str, Any]) -> bool:
+        """Whether the metrics begin with those that a checkpoint was written behind."""
+        expected = meta.get("metrics")
+        if expected is None:
+            return True
+        there = self._lines.read_bytes() if self._lines.exists() else b""
+        return integrity.sum_of(there[: expected["bytes"]]) == expected
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as files hold them: in main memory, each one's numbers in a row of its own."""
+    import torch
+
+    return {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
+
+
+def _checkpoint(folder: Path) -> Path:
+    return folder / "checkpoint" / "state.safetensors"
+
+
+def _checksum(tensors: dict[str, Tensor], told: str) -> str:
+    """Of a checkpoint's tensors, with their names, types and shapes, and of what it says beside them."""
+    import torch
+
+    total = hashlib.sha256(told.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """A checkpoint's tensors, and what it says beside them; None where there is none or it is not what was written.
+
+    One of an earlier version has no checksum, and is taken as it is.
+    """
+    from safetensors import safe_open
+
+    if not _checkpoint(folder).exists():
+        return None
+    try:
+        with safe_open(_checkpoint(folder), framework="pt") as stored:
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+            said = stored.metadata()
+        meta: dict[str, Any] = json.loads(said["meta"])
+        whole = said.get("checksum") in (None, _checksum(tensors, said["meta"]))
+        return (tensors, meta) if whole and "step" in meta else None
+    except Exception:  # whatever the library makes of a damaged file
+        return None
+
+
+def checkpoint_meta(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says beside its tensors; empty where there is none. Reads the head of the file only."""
+    if not _checkpoint(folder).exists():
+        return {}
+    from safetensors import safe_open
+
+    try:
+        with safe_open(_checkpoint(folder), framework="pt") as stored:
+            meta: dict[str, Any] = json.loads(stored.metadata()["meta"])
+            return {**meta, "seconds": seconds_of(meta)}
+    except Exception:  # whatever the library makes of a damaged file
+        return {}
+
+
+def seconds_of(told: dict[str, Any]) -> float:
+    """Seconds that a stage or a checkpoint says it took; 0 where that is no duration."""
+    seconds = told.get("seconds")
+    return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < float("inf") else 0.0
+
+
+def write_stage(folder: Path, stage: dict[str, Any]) -> None:
+    """Writes ``stage.json`` with its checksum."""
+    write_json(folder / integrity.STAGE, integrity.sealed(stage))
+
+
+@contextmanager
+def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[ArtifactWriter]:
+    """Makes an artifact: marks it running, and done, cancelled or failed at the end.
+
+    What an interrupted attempt left (checkpoint, metrics) stays for the next one.
+    """
+    from metapt_explore.errors import Cancelled
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # When it began is a time of day; how long it took is none: clocks are set.
+    start = time.monotonic()
+    head: dict[str, Any] = {
+        "id": stage.id,
+        "kind": stage.kind,
+        "title": stage.title,
+        "version": stage.version,
+        "config": stage.config,
+        "parents": stage.parents,
+        "inputs": stage.inputs,
+        "manifest": manifest,
+        "began": time.time(),
+    }
+    # Of an attempt that was killed the seconds up to its last checkpoint are known.
+    spent = max(seconds_of(integrity.read_stage(folder)), seconds_of(checkpoint_meta(folder)))
+
+    def elapsed() -> float:
+        """Seconds add up over attempts."""
+        return spent + time.monotonic() - start
+
+    def mark(status: str, **more: Any) -> None:
+        write_stage(folder, {**head, "status": status, "seconds": elapsed(), **more})
+
+    mark("running")
+    watch = PeakWatch().start()
+    writer = ArtifactWriter(folder, elapsed)
+    try:
+        yield writer
+        files = writer.sums()
+    except (Cancelled, KeyboardInterrupt):
+        mark("cancelled")
+        raise
+    except BaseException as error:
+        mark("failed", error=str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        watch.stop()
+    mark("done", peak_mib=round(watch.peak, 1), files=files)
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)

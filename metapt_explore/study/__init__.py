@@ -1,0 +1,1 @@
+"""A study: its pipeline, its run, and what looks at it."""

@@ -1,0 +1,71 @@
+"""What would fail late in a study, found early."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig
+from metapt_explore.errors import UserError
+from metapt_explore.stages.prompt_init import distinct_starts, embedding_width, find_start
+from metapt_explore.storage.workspace import Workspace
+
+
+def check_study(
+    study: StudyConfig,
+    tasks: dict[str, TaskConfig],
+    family: Family,
+    placement: Placement,
+    workspace: Workspace,
+    inputs: dict[str, Any],
+) -> None:
+    """Checks models, templates, label words, starts and a classifier's rows; loads no weights.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        family: The language model's.
+        placement: Where the prompt stands.
+        workspace: Where a start may lie.
+        inputs: What the language model's answers depend on; `model` is its content hash.
+
+    Raises:
+        UserError: Naming what is wrong.
+    """
+    from metapt_explore.baselines.registry import check_baselines
+    from metapt_explore.clusters.embed import check_encoder_files
+    from metapt_explore.models.load import check_files, layout_class, resolve_device
+    from metapt_explore.models.model_checks import check_rows_fit
+    from metapt_explore.texts.sources import source_fingerprint
+
+    check_baselines(study, family)
+    model = study.model
+    resolve_device(model.device)
+    check_encoder_files(study.encoder)
+    files = check_files(model)
+    layout = layout_class(family)(files.tokenizer, model, placement)
+    whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
+    if family == "sentence" and any(study.reading_of(method).read == "automatic" for method in study.methods):
+        raise UserError(
+            f"verbalizer.read is `automatic`, but the sentence encoder '{model.name}' has no words to choose from; "
+            "describe the classes, or use `prototypes`."
+        )
+    settings = files.settings.get_text_config()
+    for where, labels in {
+        "auxiliary_tasks": study.auxiliary_tasks,
+        **{f"task {n}": t for n, t in tasks.items()},
+    }.items():
+        pattern = layout.pattern(labels, where, whole_vocabulary)
+        check_rows_fit(pattern, layout, settings, study.prompt.length, where)
+    for method in study.methods:
+        if method.topics is not None:
+            # Its words are only known when there are clusters; those of the labels stand for them.
+            asked = study.auxiliary_tasks.model_copy(update={"template": method.topics.template})
+            where = f"method '{method.name}': topics"
+            check_rows_fit(layout.pattern(asked, where, False), layout, settings, study.prompt.length, where)
+    if study.labelling is not None and study.labelling.train is not None:
+        source_fingerprint(study.labelling.train)
+    for method in distinct_starts(study):
+        stored = find_start(study, method, workspace, inputs["model"]).stored
+        if stored is not None:
+            stored.check_fits(study.prompt.length, embedding_width(settings))
+            stored.read()

@@ -1,0 +1,151 @@
+"""A finished study inside the package: the tour, as it was run once, to look at before anything is computed.
+
+It holds scores, curves, prompts, clusters and manifests, and no text: pre-training texts are put back from the starter
+package where it is installed, by their place in the source; for all others a sentence stands.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+
+from metapt_explore.config import EXAMPLES, to_yaml
+from metapt_explore.errors import UserError
+from metapt_explore.storage.artifact import Artifact, write_stage
+from metapt_explore.storage.files import write_bytes, write_json, write_table
+from metapt_explore.storage.integrity import FILES, STAGE, payloads, sealed, sum_of, sum_of_file
+from metapt_explore.storage.study_files import write_kept, write_kept_json
+from metapt_explore.storage.workspace import Workspace
+
+NAME = "tour-example"
+ARCHIVE = EXAMPLES / "tour-example.zip"
+#: What stands for a text whose package is not installed.
+MISSING = "(this text comes with the starter packages: metapt setup)"
+#: Columns that hold texts.
+TEXT_COLUMNS = ("text", "text_pair", "held_out_text")
+#: Artifacts of which only the question is kept: large, and only of use with the texts.
+WITHOUT_TENSORS = ("embeddings", "views")
+
+
+def pack_example(workspace: Workspace, study: str, file: Path = ARCHIVE) -> int:
+    """Packs a finished study without its texts; returns the size in bytes.
+
+    Args:
+        workspace: Where it was run.
+        study: Its name.
+        file: The archive to write.
+    """
+    config = workspace.study_config(study).model_copy(update={"name": NAME})
+    index = workspace.index(study)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        folder = f"studies/{NAME}"
+        archive.writestr(f"{folder}/study.yaml", to_yaml(config))
+        archive.writestr(f"{folder}/index.json", json.dumps(index))
+        for identifier in dict.fromkeys(str(entry["id"]) for entry in index):
+            artifact = workspace.artifact(identifier)
+            if not artifact.finished:
+                raise UserError(f"The artifact {artifact.id} is not finished ({artifact.status}): run the study first.")
+            names = [
+                name
+                for name in payloads(artifact.folder)
+                if not (artifact.id.startswith(WITHOUT_TENSORS) and name.endswith(".safetensors"))
+            ]
+            contents = {name: _without_texts(artifact.file(name)) for name in names}
+            stage = {**artifact.stage, FILES: {name: sum_of(content) for name, content in contents.items()}}
+            for name, content in contents.items():
+                archive.writestr(f"artifacts/{artifact.id}/{name}", content)
+            archive.writestr(f"artifacts/{artifact.id}/{STAGE}", json.dumps(sealed(stage), indent=2))
+    write_bytes(file, packed.getvalue())
+    return len(packed.getvalue())
+
+
+def _without_texts(path: Path) -> bytes:
+    if path.suffix != ".parquet":
+        return path.read_bytes()
+    table = pd.read_parquet(path)
+    for column in TEXT_COLUMNS:
+        if column in table:
+            table[column] = ""
+    out = io.BytesIO()
+    table.to_parquet(out, index=False, compression="zstd")
+    return out.getvalue()
+
+
+def open_example(workspace: Workspace) -> str:
+    """Puts the example into a workspace, unless it is there, and returns its name.
+
+    Raises:
+        UserError: Where this installation has no example.
+    """
+    if (workspace.study_folder(NAME) / "study.yaml").exists():
+        return NAME
+    if not ARCHIVE.exists():
+        raise UserError("This installation holds no example study; `metapt tour` makes one.")
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        for name in names:
+            target = (workspace.folder / name).resolve()
+            if not target.is_relative_to(workspace.folder):
+                raise UserError(f"{ARCHIVE} is damaged: it holds {name}.")
+            # What the workspace has computed itself stays.
+            if name.startswith("artifacts/") and target.parent.exists() and target.exists():
+                continue
+            if not name.endswith("index.json") and not name.endswith("study.yaml"):
+                write_bytes(target, archive.read(name))
+        # Last, so that no page finds a study whose artifacts are not there yet.
+        index = json.loads(archive.read(f"studies/{NAME}/index.json"))
+        for entry in index:
+            _put_texts_back(workspace.artifact(entry["id"]), entry["kind"])
+        folder = workspace.study_folder(NAME)
+        write_kept_json(folder / "index.json", index)
+        write_json(folder / "job.json", {"status": "done", "fraction": 1.0, "began": 0.0, "updated": 0.0})
+        write_kept(folder / "study.yaml", archive.read(f"studies/{NAME}/study.yaml"))
+    return NAME
+
+
+def _put_texts_back(artifact: Artifact, kind: str) -> None:
+    """Fills in texts by their place in the source, where the source is on this machine.
+
+    What stays without its texts or tensors says so (`Artifact.is_whole`), so that a study that needs it, the tour
+    itself
+    among them, makes it anew instead of learning from sentences that stand for texts.
+    """
+    if kind in WITHOUT_TENSORS and not (artifact.folder / f"{kind}.safetensors").exists():
+        _mark(artifact)
+    if kind not in ("texts", "split"):
+        return
+    name = "texts" if kind == "texts" else "rows"
+    table = artifact.table(name)
+    if "text" not in table or (table["text"] != "").any():
+        return
+    source = _source_texts() if name == "texts" else None
+    if source is None or "source_row" not in table:
+        table["text"] = MISSING
+        _mark(artifact)
+    else:
+        table["text"] = [source[row] if 0 <= row < len(source) else MISSING for row in table["source_row"]]
+    file = artifact.folder / f"{name}.parquet"
+    write_table(file, table)
+    stage = artifact.stage
+    if FILES in stage:
+        write_stage(artifact.folder, {**stage, FILES: {**stage[FILES], file.name: sum_of_file(file)}})
+
+
+def _mark(artifact: Artifact) -> None:
+    write_stage(artifact.folder, {**artifact.stage, "without_texts": True})
+
+
+def _source_texts() -> list[str] | None:
+    """Texts of the tour's source, where it is on this machine."""
+    from metapt_explore.config import load_study
+    from metapt_explore.texts.sources import load_source
+
+    try:
+        return list(load_source(load_study("tour").texts)["text"])
+    except UserError:
+        return None

@@ -1,0 +1,257 @@
+"""What failed in a run, and what waits for it: the failure of one part does not stop the others.
+
+A part is a stage (a clustering, a prompt, a score) or what must be known before a stage can be named, such as a file
+of texts. `metapt run` tries failed parts again, so nothing of this is kept beyond a run but the list in ``job.json``.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from metapt_explore.errors import Cancelled, UserError
+
+T = TypeVar("T")
+
+#: Where the tracebacks of unexpected errors are written, in the study's folder.
+FAULTS = "faults.log"
+#: Scores that a sentence names at most.
+SHOWN = 6
+#: A full or read-only disk fails every part alike, so the whole run stops.
+NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@dataclass
+class FailedPart:
+    """One part that could not be computed.
+
+    Attributes:
+        key: What progress calls it, such as ``clusters/hdbscan``.
+        title: What people call it.
+        reason: A sentence.
+        needed_by: Keys of prompts and scores that cannot be computed without it.
+    """
+
+    key: str
+    title: str
+    reason: str
+    needed_by: list[str] = field(default_factory=list)
+
+    @property
+    def sentence(self) -> str:
+        """The reason, with the part's name in front where it does not name it itself."""
+        named = re.search(r"'.+'", self.title)
+        known = named[0] in self.reason if named else self.title.lower() in self.reason.lower()
+        return self.reason if known else f"{self.title}: {self.reason}"
+
+    @property
+    def waiting(self) -> str:
+        """Which scores are not computed without it, as a sentence; empty where there are none."""
+        scores = [_score_of(key) for key in self.needed_by]
+        waiting = list(dict.fromkeys(score for score in scores if score))
+        if not waiting:
+            return ""
+        more = f" and {len(waiting) - SHOWN} more" if len(waiting) > SHOWN else ""
+        return f" Not computed without it: {', '.join(waiting[:SHOWN])}{more}."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+class PartFailed(UserError):
+    """A part of a study failed, or needs one that did.
+
+    Args:
+        part: The part that failed.
+    """
+
+    exit_code = 1
+
+    def __init__(self, part: FailedPart) -> None:
+        super().__init__(part.sentence)
+        self.part = part
+
+
+class Failures:
+    """The failed parts of a run.
+
+    Args:
+        folder: The study's folder, for tracebacks of unexpected errors.
+        on_change: Called with all failed parts whenever there is a new one.
+    """
+
+    def __init__(self, folder: Path, on_change: Callable[[list[FailedPart]], None] = lambda parts: None) -> None:
+        self.parts: list[FailedPart] = []
+        self._by_id: dict[str, FailedPart] = {}
+        self._folder, self._on_change = folder, on_change
+
+    def attempt(self, key: str, make: Callable[[], T]) -> T | None:
+        """Runs `make`; where it fails, notes why and returns None.
+
+        Args:
+            key: What progress calls the part that `make` computes.
+            make: Computes it.
+
+        Raises:
+            Cancelled: Where the run was asked to stop.
+            OSError: Where nothing can be written any more.
+        """
+        try:
+            return make()
+        except PartFailed as error:
+            self._needs(error.part, key)
+        except Exception as error:
+            self.add(key, title_of(key), error)
+        return None
+
+    def refuse(self, identifier: str) -> None:
+        """Raises where the stage of that id has failed in this run: it is not computed twice.
+
+        Raises:
+            PartFailed: With the reason of then.
+        """
+        if identifier in self._by_id:
+            raise PartFailed(self._by_id[identifier])
+
+    def add(self, key: str, title: str, error: Exception, identifier: str | None = None) -> FailedPart:
+        """Notes that a part failed.
+
+        Args:
+            key: What progress calls it.
+            title: What people call it.
+            error: What happened.
+            identifier: The stage's id, where it has one.
+
+        Raises:
+            Cancelled: `error` itself, where the run was asked to stop.
+            OSError: `error` itself, where nothing can be written any more.
+        """
+        if isinstance(error, Cancelled) or stops_everything(error):
+            raise error
+        part = FailedPart(key, title, self._explain(error))
+        # One file that is gone is one failure, whoever asks for it.
+        known = next((other for other in self.parts if other.reason == part.reason), None)
+        if identifier is None and known is not None:
+            self._needs(known, key)
+            return known
+        self.parts.append(part)
+        if identifier is not None:
+            self._by_id[identifier] = part
+        self._on_change(self.parts)
+        return part
+
+    def _needs(self, part: FailedPart, key: str) -> None:
+        if key != part.key and key not in part.needed_by:
+            part.needed_by.append(key)
+            self._on_change(self.parts)
+
+    @property
+    def keys(self) -> set[str]:
+        """Keys of everything that is not computed in this run."""
+        return {key for part in self.parts for key in (part.key, *part.needed_by)}
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, UserError):
+            return str(error)
+        if ran_out_of_memory(error):
+            _free_memory()
+            return (
+                "memory ran out. Close other programs, or lower model.pass_memory_gib, model.max_text_tokens or the "
+                "batch sizes, and run the study again."
+            )
+        if isinstance(error, OSError):
+            return f"{error}."
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / FAULTS).open("a", encoding="utf-8") as stream:
+            stream.write("".join(traceback.format_exception(error)) + "\n")
+        return (
+            f"an unexpected error, {type(error).__name__}: {str(error)[:300]}. This is a fault of the program; the "
+            f"details are in {self._folder / FAULTS}."
+        )
+
+
+def stops_everything(error: BaseException) -> bool:
+    """Whether an error means that nothing can be written any more (a full disk, a read-only one)."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in NO_PLACE:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the machine or of a GPU ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    if "torch" not in sys.modules:
+        return False
+    from metapt_explore.models.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def format_failed(failed: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each failed part, with how many scores wait for it.
+
+    Args:
+        failed: The parts, as `FailedPart.as_dict` has them.
+
+    Example:
+        >>> format_failed([{"title": "clusters 'fine'", "reason": "No cluster was found.", "key": "clusters/fine",
+        ...              "needed_by": ["prompt/MetaPT/0", "fewshot/MetaPT/mood/0"]}])
+        ["clusters 'fine': No cluster was found. Not computed without it: MetaPT on mood."]
+    """
+    parts = [FailedPart(**part) for part in failed]
+    return [f"{part.sentence}{part.waiting}" for part in parts]
+
+
+def _score_of(key: str) -> str | None:
+    """Method and task of a score's key; None for what is no score."""
+    kind, _, rest = key.partition("/")
+    if kind == "fewshot":
+        method, _, task = rest.rpartition("/")[0].rpartition("/")
+        return f"{method} on {task}"
+    if kind == "baseline":
+        baseline, task = rest.split("/")[1:3]
+        return f"{baseline} on {task}"
+    return None
+
+
+def title_of(key: str) -> str:
+    """What people call a part, from its key.
+
+    Example:
+        >>> title_of("clusters/hdbscan"), title_of("fewshot/MetaPT/mood/0"), title_of("texts")
+        ("clusters 'hdbscan'", 'score of MetaPT on mood, initialisation seed 0', 'texts')
+    """
+    kind, _, rest = key.partition("/")
+    name, _, seed = rest.rpartition("/")
+    match kind:
+        case "prompt":
+            return f"prompt of {name}, initialisation seed {seed}"
+        case "fewshot" | "tuning":
+            method, _, task = name.rpartition("/")
+            return f"score of {method} on {task}, initialisation seed {seed}"
+        case "baseline":
+            baseline, task = rest.split("/")[1:3]  # behind what it runs on, see `baseline_key`
+            return f"baseline {baseline} on {task}"
+        case "split":
+            return f"few-shot rows of {rest}"
+        case _:
+            return f"{kind} '{rest}'" if rest else kind

@@ -1,0 +1,126 @@
+"""The language model of a study: its family, where the prompt stands, and what answers depend on."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from metapt_explore.config import Family, Placement, StudyConfig
+from metapt_explore.models.backbone import Backbone
+
+#: How rows of models that are not decoder-only are laid out and read; those of decoder-only models never changed.
+READING = 2
+
+#: Models that some study of this process holds: a notebook's second study does not load what its first has.
+_IN_MEMORY: WeakValueDictionary[tuple[str, str, int, str], Backbone] = WeakValueDictionary()
+#: What was said while each was loaded.
+_SAID: WeakKeyDictionary[Backbone, list[str]] = WeakKeyDictionary()
+#: Which study asked for it last.
+_HELD_BY: WeakKeyDictionary[Backbone, weakref.ref[StudyModel]] = WeakKeyDictionary()
+
+
+class StudyModel:
+    """What a study knows of its language model; read, and loaded, when it is first asked for.
+
+    Args:
+        config: The study.
+        notice: Told what a user should know while the model is loaded.
+    """
+
+    def __init__(self, config: StudyConfig, notice: Callable[[str], None]) -> None:
+        self._config, self._notice = config, notice
+        self._backbone: Backbone | None = None
+
+    @cached_property
+    def family(self) -> Family:
+        """The model's family, read from its files."""
+        from metapt_explore.models.families import family_of
+        from metapt_explore.models.load import model_folder
+
+        model = self._config.model
+        return family_of(model_folder(model.name, model.revision), model)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where the prompt stands: what the study says, else the family's first."""
+        from metapt_explore.models.families import placement_of
+
+        return placement_of(self.family, self._config.prompt.placement, self._config.model.name)
+
+    @property
+    def backbone(self) -> Backbone:
+        """The frozen language model; the same one for studies of one process that ask for it alike.
+
+        Whoever asks has it to itself: with another study's passes and texts in it a study would be cut otherwise, and
+        count otherwise, than in a process of its own.
+        """
+        if self._backbone is None:
+            self._backbone = self._load()
+        backbone = self._backbone
+        holder = _HELD_BY.get(backbone)
+        if holder is None or holder() is not self:
+            _HELD_BY[backbone] = weakref.ref(self)
+            backbone.rows_limit = self._config.model.rows_per_pass
+            backbone.forget_texts()
+            backbone.on_notice = self._notice
+        return backbone
+
+    def _load(self) -> Backbone:
+        from metapt_explore.models.load import load_backbone
+
+        length = self._config.prompt.length
+        asked = self._config.model.model_dump_json(), self.placement, length, str(self.identity["model"])
+        found = _IN_MEMORY.get(asked)
+        if found is None:
+            said: list[str] = []
+            found = load_backbone(self._config.model, self.placement, said.append, length)
+            _IN_MEMORY[asked], _SAID[found] = found, said
+        for message in _SAID[found]:
+            self._notice(message)
+        return found
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._backbone is not None
+
+    @cached_property
+    def device(self) -> str:
+        """Where it runs."""
+        from metapt_explore.models.load import resolve_device
+
+        return resolve_device(self._config.model.device)
+
+    @property
+    def _pooling(self) -> str | None:
+        """How a sentence encoder pools, where that is not the mean: its file is not among those that are hashed."""
+        from metapt_explore.models.load import model_folder
+        from metapt_explore.models.pooling import read_pooling
+
+        model = self._config.model
+        if self.family != "sentence":
+            return None
+        return read_pooling(model_folder(model.name, model.revision), model.name).unusual.get("pooling")
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What the answer of a stage with the language model depends on."""
+        from metapt_explore.models.load import content_hash, model_folder, resolve_dtype
+
+        model = self._config.model
+        return {
+            "model": content_hash(model_folder(model.name, model.revision)),
+            "dtype": str(resolve_dtype(model.dtype, self.device)).removeprefix("torch."),
+            "device": self.device.split(":")[0],
+            "max_text_tokens": model.max_text_tokens,
+            "rows_per_pass": model.rows_per_pass,
+            "pass_memory_gib": model.pass_memory_gib,
+            # How its files are read, where that is not left to them.
+            **{key: value for key in ("family", "sentinel") if (value := getattr(model, key)) is not None},
+            # Raised whenever rows of these families are laid out or read in another way than before.
+            **({"reading": READING} if self.family != "causal" else {}),
+            **({"pooling": pooling} if (pooling := self._pooling) else {}),
+        }

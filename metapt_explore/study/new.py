@@ -1,0 +1,198 @@
+"""A new study on somebody's own texts, out of a few choices."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.config import SourceConfig, StudyConfig, parse
+from metapt_explore.config.sweep import COUNTED
+from metapt_explore.errors import UserError
+from metapt_explore.storage.files import write_bytes
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.texts.file_content import PACKED, kind_of_name
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is computed, and what that can show.
+
+    Attributes:
+        name: What it is called.
+        said: What it costs and shows, in a sentence.
+        pretraining: Settings of pre-training.
+        evaluation: Settings of the few-shot comparison.
+    """
+
+    name: str
+    said: str
+    pretraining: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+
+
+SCALES = (
+    Scale(
+        "a look",
+        "Minutes on a laptop: one pre-training a method, three data seeds. Shows how things work and proves nothing.",
+        {"steps": 16, "meta_batch_size": 4, "support_size": 8, "query_size": 8},
+        {
+            "shots": 8, "data_seeds": [13, 21, 42], "init_seeds": [0], "learning_rates": [0.003], "steps": 12,
+            "batch_size": 8, "curve_steps": [0, 4, 12], "test_rows": 150,
+        },
+    ),
+    Scale(
+        "a first answer",
+        "Five pairs of seeds, the fewest that a verdict takes. Large differences show. `Predict the cost`: how long.",
+        {"steps": 60, "meta_batch_size": 4, "support_size": 8, "query_size": 8},
+        {
+            "shots": 16, "data_seeds": [13, 21, 42, 87, 100], "init_seeds": [0, 1, 2, 3, 4], "pairing": "paired",
+            "learning_rates": [0.001, 0.004, 0.016, 0.064], "halving_steps": [5, 10], "steps": 30, "batch_size": 16,
+            "curve_steps": [0, 2, 5, 10, 20, 30], "test_rows": 400, "curve_rows": 60,
+        },
+    ),
+    Scale(
+        "a statement",
+        "Hours on two cores: ten pairs of seeds, each with its own pre-training. Differences of a few points need it.",
+        {"steps": 60, "meta_batch_size": 4, "support_size": 8, "query_size": 8},
+        {
+            "shots": 16, "data_seeds": [13, 21, 42, 87, 100], "init_seeds": list(range(10)), "pairing": "paired",
+            "learning_rates": [0.001, 0.004, 0.016, 0.064], "halving_steps": [5, 10], "steps": 30, "batch_size": 16,
+            "curve_steps": [0, 2, 5, 10, 20, 30], "test_rows": 400, "curve_rows": 60,
+        },
+    ),
+)  # fmt: skip
+
+
+def keep_upload(workspace: Workspace, name: str, content: bytes) -> Path:
+    """Keeps an uploaded file in the workspace, under a name that holds the hash of its content.
+
+    Args:
+        workspace: The workspace.
+        name: The file's name where it came from.
+        content: Its bytes.
+
+    Example:
+        >>> keep_upload(Workspace("workspace"), "my texts.csv", b"text")  # doctest: +SKIP
+        PosixPath('workspace/uploads/my-texts-982d9e3e.csv')
+    """
+    given = Path(name)
+    # What lies in a packed file is told by the suffix before the last.
+    packed = given.suffix.lower() in PACKED and kind_of_name(given.name) is not None
+    suffix = "".join(given.suffixes[-2:]) if packed else given.suffix
+    stem = re.sub(r"[^\w.-]+", "-", given.name.removesuffix(suffix)).strip("-.") or "texts"
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    file = workspace.folder / "uploads" / f"{stem}-{digest}{suffix.lower()}"
+    if not file.exists():
+        write_bytes(file, content)
+    return file
+
+
+def study_name(wanted: str, workspace: Workspace) -> str:
+    """A name that a study may have and no study of the workspace has.
+
+    Example:
+        >>> study_name("My reviews (2024).csv", Workspace("nowhere"))
+        'My-reviews-2024-.csv'
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", wanted).lstrip("-_.") or "study"
+    number, name = 1, plain
+    while (workspace.study_folder(name) / "study.yaml").exists():
+        number += 1
+        name = f"{plain}-{number}"
+    return name
+
+
+def new_study(
+    name: str,
+    source: SourceConfig,
+    labels: Mapping[str, Mapping[str, str]],
+    tasks: Sequence[str],
+    scale: Scale = SCALES[0],
+    *,
+    template: str = "{text}\nSentiment:",
+    labelled: bool = True,
+    algorithms: Sequence[str] = ("kmeans",),
+    control: bool = True,
+    n_clusters: int = 8,
+    probe: bool = False,
+    baselines: Sequence[str] = (),
+    more_shots: Sequence[int] = (),
+    limit: int | None = 2000,
+    model: str = "smollm2-135m",
+    encoder: str = "minilm",
+    shots: int | None = None,
+) -> StudyConfig:
+    """A study that compares PT, PPT and MetaPT on each clustering, with random groups of the same sizes as control.
+
+    Args:
+        name: What the study is called.
+        source: Where the texts come from, with its columns.
+        labels: Class name to the ``value`` in the data and the ``word`` that stands for it.
+        tasks: Downstream tasks.
+        scale: How much is computed.
+        template: How a text is read in pre-training.
+        labelled: Whether the texts have labels; else the language model labels them (zero-shot).
+        algorithms: How texts are grouped (`ClusteringConfig.algorithm`), each in a clustering of its own.
+        control: Whether MetaPT also learns on random groups, of the sizes of the first clustering.
+        n_clusters: Clusters, for algorithms that are told how many.
+        probe: Whether the prompts of PT, PPT and MetaPT on the first clustering are also read beside a probe.
+        baselines: Kinds of baselines (`BaselineConfig.kind`).
+        more_shots: Other numbers of labelled examples a class to score at.
+        limit: Texts to keep, sampled; all when None.
+        model: Language model.
+        encoder: Sentence encoder whose embeddings are clustered.
+        shots: Labelled examples a class; those of the scale when None.
+
+    Raises:
+        UserError: Where the choices do not make a study; it says which.
+    """
+    if not algorithms:
+        raise UserError("Choose how texts are grouped: without a clustering there are no tasks for MetaPT.")
+    counted = {"n_clusters": n_clusters}
+    clusterings = [{"name": of, "algorithm": of, **(counted if of in COUNTED else {})} for of in algorithms]
+    if control:
+        clusterings.append({"name": "random", "algorithm": "random_groups", "like": algorithms[0]})
+    methods: list[dict[str, Any]] = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
+    methods += _on_clusters(algorithms, control)
+    if probe:
+        verbalizer = {"read": "words_and_probe"}
+        methods += [{**own, "name": f"{own['name']} and probe", "verbalizer": verbalizer} for own in methods[:3]]
+    tree: dict[str, Any] = {
+        "name": name,
+        "model": {"name": model, "max_text_tokens": 40},
+        "encoder": {"name": encoder},
+        "texts": {
+            **source.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
+            **({"limit": limit} if limit else {}),
+        },
+        "clusterings": clusterings,
+        # Support and query take so many rows; small files would have no task with the usual bounds.
+        "auxiliary_tasks": {
+            "template": template,
+            "labels": {key: dict(entry) for key, entry in labels.items()},
+            "min_size": 16,
+            "min_per_label": 8,
+        },
+        "prompt": {"length": 8, "start": "vocabulary"},
+        "pretraining": {**scale.pretraining, "inner_lr": 0.03, "outer_lr": 0.01},
+        "methods": methods,
+        "baselines": list(baselines),
+        "evaluation": {"tasks": list(tasks), **scale.evaluation, **({"shots": shots} if shots else {})},
+    }
+    if more_shots:
+        tree["evaluation"]["more_shots"] = list(more_shots)
+    if not labelled:
+        tree["labelling"] = {"by": "zero_shot"}
+    return parse(StudyConfig, tree, f"the study '{name}'")
+
+
+def _on_clusters(algorithms: Sequence[str], control: bool) -> list[dict[str, str]]:
+    """MetaPT on each clustering; the only one is called just that."""
+    named = {of: "MetaPT" if len(algorithms) == 1 else f"MetaPT {of.replace('_', ' ')}" for of in algorithms}
+    if control:
+        named["random"] = "MetaPT random groups"
+    return [{"name": name, "kind": "metapt", "clustering": of} for of, name in named.items()]

@@ -1,0 +1,131 @@
+"""The cost preview of a running study: predicted before the language model's first stage, settled at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metapt_explore.cost.count import Cost, TextCounts
+from metapt_explore.progress.state import format_time
+from metapt_explore.progress.work import MODEL_STAGES, estimate
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.files import read_json, write_json
+from metapt_explore.storage.peak_memory import PeakWatch
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.texts.rows import texts_of
+
+if TYPE_CHECKING:
+    from metapt_explore.study.study import Study
+
+#: Tokens through the language model from which a calibration of some seconds is worth its time.
+WORTH_TOKENS = 40_000
+
+
+class Preview:
+    """Predicts what a study still costs, tells its progress, and notes what it really cost.
+
+    Args:
+        study: The study; its data stages are made.
+        done: Keys of stages that are there already.
+        init_seeds: The initialisation seeds that this run works on.
+        read: The pre-training texts; None where they could not be read.
+    """
+
+    def __init__(self, study: Study, done: set[str], init_seeds: Sequence[int], read: Artifact | None) -> None:
+        self.study = study
+        self.cost: Cost | None = None
+        texts = text_counts(read, study.finished_splits())
+        evaluation = study.config.evaluation.model_copy(update={"init_seeds": list(init_seeds)})
+        config = study.config.model_copy(update={"evaluation": evaluation})
+        left_out = study.failures.keys if study.failures else set()
+        works = estimate(config, study.tasks, study.placement, texts)
+        works = {key: work for key, work in works.items() if key not in left_out}
+        done = {*done, "embeddings", "labels/classifier"}  # made before, or not at all
+        study.progress.plan(works)
+        rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
+        if sum(rest.values()) < WORTH_TOKENS:
+            # What an earlier run cost is not what this one costs.
+            self._file.unlink(missing_ok=True)
+            return
+        from metapt_explore.cost.calibrate import preview
+
+        study.progress.begin("", "measuring this machine with the language model", 1)
+
+        def check() -> None:
+            study.progress.advance(0)
+
+        self.cost = cost = preview(config, study.tasks, study.backbone, done, text_tokens(study, read), check, texts)
+        # Data stages keep their share, so that the bar does not jump.
+        model_work = sum(work for key, work in works.items() if key.startswith(MODEL_STAGES))
+        whole = max(1.0, cost.seconds)
+        seconds = {key: work * whole / model_work for key, work in works.items()}
+        seconds |= {key: stage["seconds"] for key, stage in cost.stages.items() if key not in done}
+        study.progress.plan(seconds, in_seconds=True)
+        study.progress.predicted(cost.seconds, cost.peak_mib)
+        self._save()
+        self._watch = PeakWatch().start()
+        self._began = time.monotonic()
+
+    def settle(self) -> None:
+        """Puts the real cost beside the predicted one; the study has run to its end."""
+        if self.cost is None:
+            return
+        self.cost.real_seconds = time.monotonic() - self._began
+        self.cost.real_peak_mib = self._watch.stop()
+        self._save()
+
+    def _save(self) -> None:
+        if self.cost is not None:
+            write_json(self._file, self.cost.as_dict())
+
+    @property
+    def _file(self) -> Path:
+        return self.study.workspace.study_folder(self.study.config.name) / "cost.json"
+
+
+def text_counts(texts: Artifact | None, splits: Mapping[str, Artifact]) -> TextCounts:
+    """Counts the pre-training texts, where they are read, and the test rows of tasks."""
+    tests = {name: int(split.summary["sizes"]["test"]) for name, split in splits.items()}
+    if texts is None:
+        return TextCounts(tests=tests)
+    labels = texts.table("texts")["label"]
+    return TextCounts(len(labels), int(labels.isna().sum()), tests)
+
+
+def text_tokens(study: Study, read: Artifact | None, sample: int = 200) -> float | None:
+    """Mean tokens of the study's texts, as they are cut; None where there are no texts."""
+    if read is None:
+        return None
+    texts = texts_of(read.table("texts").head(sample))
+    tokenizer, longest = study.backbone.tokenizer, study.config.model.max_text_tokens
+    cut = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=longest)["input_ids"]
+    return sum(map(len, cut)) / max(1, len(cut))
+
+
+def read_cost(workspace: Workspace, name: str) -> Cost | None:
+    """The cost of a study's last run, or None where it was too short to be worth predicting."""
+    found = read_json(workspace.study_folder(name) / "cost.json")
+    try:
+        return Cost(**found) if isinstance(found, dict) else None
+    except TypeError:
+        return None
+
+
+def format_cost(cost: Cost) -> str:
+    """Predicted, and real where it has run, in one line.
+
+    Example:
+        >>> format_cost(Cost({}, 250.0, 2048.0, "cpu", "float32", 4.0, 271.0, 1900.0))
+        'Predicted 4 min 10 s, took 4 min 31 s (+8 %); peak memory predicted 2.0 GiB, was 1.9 GiB.'
+    """
+    if cost.real_seconds is None or cost.real_peak_mib is None:
+        return f"Predicted: {format_time(cost.seconds)}, peak memory {cost.peak_mib / 1024:.1f} GiB."
+    off = cost.real_seconds / max(cost.seconds, 1e-9) - 1
+    return (
+        f"Predicted {format_time(cost.seconds)}, took {format_time(cost.real_seconds)} ({off:+.0%}); ".replace(
+            "%)", " %)"
+        )
+        + f"peak memory predicted {cost.peak_mib / 1024:.1f} GiB, was {cost.real_peak_mib / 1024:.1f} GiB."
+    )

@@ -1,0 +1,116 @@
+"""Everything that `metapt run` would stumble over and that can be known in seconds: for `metapt check` and `plan`.
+
+The texts and the few-shot rows are read for real, into a scratch folder, so that whatever the run would say of them is
+said here. No model is loaded and nothing is written into the workspace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from metapt_explore.config import ClusteringConfig, StudyConfig
+from metapt_explore.errors import UserError
+from metapt_explore.models.text_lengths import CutShare
+from metapt_explore.progress.state import Progress
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.scratch import scratch
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.failures import Failures, format_failed
+
+if TYPE_CHECKING:
+    from metapt_explore.study.study import Study
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found before anything is computed.
+
+    Attributes:
+        refused: Why the study would not start at all; empty where it would.
+        parts: A sentence for each part that would fail; the rest would be computed.
+        notices: What a user should know and that stops nothing.
+        texts: The pre-training texts that were read; None where that failed. Valid as long as `looking` lasts.
+        splits: The few-shot rows of tasks that were read; as long.
+        cut: How many texts are cut at `model.max_text_tokens`.
+    """
+
+    refused: str
+    parts: list[str]
+    notices: list[str]
+    texts: Artifact | None
+    splits: dict[str, Artifact]
+    cut: list[CutShare]
+
+    @property
+    def problems(self) -> list[str]:
+        """All that would stop something."""
+        return [self.refused, *self.parts] if self.refused else self.parts
+
+
+@contextmanager
+def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None = None) -> Iterator[Findings]:
+    """Reads texts and tasks of a study and says what is wrong with them.
+
+    Args:
+        config: The study.
+        workspace: Where finished parts of it may lie; nothing is written there.
+        progress: Told what is being read.
+
+    Raises:
+        UserError: Where a task file cannot be read, which leaves no study to look at.
+    """
+    from metapt_explore.study.study import Study
+
+    with scratch(workspace) as aside:
+        study = Study(config, aside, progress)
+        refused = ""
+        try:
+            study.check_settings()
+        except UserError as error:
+            refused = str(error)
+        # Stages behave as in a run: what they say here is what the run would say.
+        study.failures = failures = Failures(aside.study_folder(config.name))
+        for name in study.tasks:
+            for shots in (None, *config.evaluation.more_shots):
+                failures.attempt(f"split/{name}", partial(study.split, name, shots))
+        texts = failures.attempt("texts", study.texts)
+        if texts is not None:
+            _look_at_tasks(study, failures)
+            for clustering in config.clusterings:
+                problem = too_few(clustering, texts)
+                if problem:
+                    failures.add(f"clusters/{clustering.name}", f"clusters '{clustering.name}'", UserError(problem))
+        cut = [] if refused else study.cut_texts()
+        study.notice_cut_texts(cut)
+        parts = format_failed(part.as_dict() for part in failures.parts)
+        yield Findings(refused, parts, list(study.progress.state.notices), texts, study.finished_splits(), cut)
+
+
+def _look_at_tasks(study: Study, failures: Failures) -> None:
+    """One pool of all labelled texts: where it makes no auxiliary task, no clustering of them does."""
+    config = study.config
+    if config.pretrains and config.labelling is None and config.auxiliary_tasks.classes != "clusters":
+        failures.attempt("tasks/pool", lambda: study.auxiliary_tasks(None))
+
+
+def too_few(clustering: ClusteringConfig, texts: Artifact) -> str:
+    """Why a clustering cannot work on so many texts; empty where nothing speaks against it.
+
+    The algorithms refuse the same, after the texts have been embedded.
+    """
+    rows = int(texts.summary["kept"])
+    name = f"Clustering '{clustering.name}'"
+    if clustering.algorithm in ("kmeans", "minibatch_kmeans", "lda") and clustering.n_clusters > rows:
+        return f"{name}: {rows} texts cannot make {clustering.n_clusters} clusters. Lower n_clusters or use more texts."
+    if clustering.algorithm == "hdbscan" and clustering.min_cluster_size > rows:
+        return (
+            f"{name}: {rows} texts hold no cluster of {clustering.min_cluster_size} rows. Lower min_cluster_size or "
+            "use more texts."
+        )
+    if clustering.algorithm == "known_groups" and not texts.table("texts")["group"].notna().any():
+        return f"{name}: known_groups needs the group of each text; `texts.columns.group` must name its column."
+    return ""

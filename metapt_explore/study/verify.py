@@ -1,0 +1,205 @@
+"""``metapt verify``: looks through a whole workspace for damage, and sets aside or mends what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from metapt_explore.errors import UserError
+from metapt_explore.storage import integrity, study_files
+from metapt_explore.storage.artifact import Artifact, Stage, read_checkpoint
+from metapt_explore.storage.files import read_json
+from metapt_explore.storage.leftovers import leftovers, sweep
+from metapt_explore.storage.locks import is_held
+from metapt_explore.storage.set_aside import set_aside
+from metapt_explore.storage.workspace import Workspace
+
+RUN_AGAIN = "run the study again: it is computed anew"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong in a workspace.
+
+    Attributes:
+        where: The file, below the workspace's folder.
+        of: What people call the part of a study that it belongs to.
+        what: What is wrong with it.
+        remedy: What to do.
+        repair: Sets it aside or mends it, and says what it did; None where only the user can.
+        is_damage: Whether something was lost; leftovers are none.
+    """
+
+    where: str
+    of: str
+    what: str
+    remedy: str
+    repair: Callable[[], str] | None = None
+    is_damage: bool = True
+
+
+@dataclass
+class Counts:
+    """What was looked at.
+
+    Attributes:
+        artifacts: Finished artifacts whose checksums were compared.
+        files: Their files.
+        unknown: Finished artifacts of an earlier version, without checksums: their files can be opened, no more.
+        unfinished: Artifacts that are being made, or were stopped.
+        studies: Studies.
+    """
+
+    artifacts: int = 0
+    files: int = 0
+    unknown: int = 0
+    unfinished: int = 0
+    studies: int = 0
+
+
+def verify(
+    workspace: Workspace, counts: Counts, on_artifact: Callable[[int, int], None] = lambda done, total: None
+) -> Iterator[Finding]:
+    """Looks at every artifact, study and leftover; reads all files anew and writes nothing.
+
+    Args:
+        workspace: The workspace.
+        counts: Filled in on the way.
+        on_artifact: Called with the number of artifacts so far, and of all.
+    """
+    seen: set[str] = set()
+    for finding in _findings(workspace, counts, on_artifact):
+        if finding.where not in seen:  # many things are made from one
+            seen.add(finding.where)
+            yield finding
+
+
+def _findings(workspace: Workspace, counts: Counts, on_artifact: Callable[[int, int], None]) -> Iterator[Finding]:
+    folder = workspace.folder / "artifacts"
+    folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    named = _titles(workspace)
+    for place, path in enumerate(folders):
+        on_artifact(place, len(folders))
+        yield from _look_at_artifact(workspace, path, counts, named)
+    on_artifact(len(folders), len(folders))
+    studies = workspace.folder / "studies"
+    for path in sorted(studies.iterdir()) if studies.is_dir() else []:
+        if path.is_dir():
+            counts.studies += 1
+            yield from _look_at_study(workspace, path)
+    left = list(leftovers(workspace.folder, deep=True))
+    if left:
+        yield Finding(
+            f"{len(left)} temporary file{'s' * (len(left) != 1)}",
+            "",
+            f"left by a process that was killed while it wrote, such as {_below(workspace, left[0])}",
+            "nothing; --repair removes them",
+            lambda: f"{sweep(workspace.folder, deep=True)} removed",
+            is_damage=False,
+        )
+
+
+def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named: dict[str, str]) -> Iterator[Finding]:
+    if not integrity.has_content(folder) or is_held(folder / ".lock"):
+        counts.unfinished += is_held(folder / ".lock")
+        return
+    artifact = Artifact(folder)
+    stage = artifact.stage
+    title = str(stage.get("title") or named.get(folder.name, ""))
+
+    def finding(name: str, what: str) -> Finding:
+        def repair() -> str:
+            return _set_aside(workspace, folder)
+
+        return Finding(f"artifacts/{folder.name}/{name}", title, what, RUN_AGAIN, repair)
+
+    if not stage:
+        there = (folder / integrity.STAGE).exists()
+        yield finding(integrity.STAGE, "is damaged" if there else "is missing")
+    elif stage.get("status") != "done":
+        counts.unfinished += 1
+        if (folder / "checkpoint" / "state.safetensors").exists() and read_checkpoint(folder) is None:
+            yield finding("checkpoint/state.safetensors", "is damaged, so the part begins again")
+    else:
+        found = integrity.damage(folder, stage, anew=True)
+        if found is not None:
+            yield finding(*found)
+        elif not _answers_its_id(folder.name, stage):
+            yield finding(integrity.STAGE, "answers another question than the one that its folder is named by")
+        elif integrity.FILES in stage:
+            counts.artifacts += 1
+            counts.files += len(stage[integrity.FILES])
+        else:
+            counts.unknown += 1
+        for role, parent in stage.get("parents", {}).items():
+            if workspace.artifact(str(parent)).status == "missing":
+                what = f"is gone, and {title or folder.name} was made from it"
+                yield Finding(f"artifacts/{parent}", named.get(str(parent), str(role)), what, RUN_AGAIN)
+
+
+def _answers_its_id(identifier: str, stage: dict[str, Any]) -> bool:
+    if not {"kind", "version", "config", "parents", "inputs"} <= set(stage):
+        return True  # written by hand, or of an earlier version
+    parts = (stage[key] for key in ("version", "config", "parents", "inputs"))
+    return Stage(str(stage["kind"]), "", *parts).id == identifier
+
+
+def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Finding]:
+    for name in study_files.KEPT:
+        file = folder / name
+        if study_files.undamaged(file) is not None:
+            what = "is damaged, or was changed by one letter" if file.exists() else "is missing"
+
+            def put_back(file: Path = file) -> str:
+                study_files.mend(file, workspace.damaged)
+                return "what was written is put back"
+
+            yield Finding(_below(workspace, file), folder.name, what, "--repair puts back what was written", put_back)
+        elif name.endswith(".json") and file.exists() and read_json(file) is None:
+
+            def move(file: Path = file) -> str:
+                return f"set aside as {_below(workspace, study_files.move_aside(file, workspace.damaged))}"
+
+            yield Finding(_below(workspace, file), folder.name, "is damaged", "run the study again", move)
+    try:
+        workspace.study_config(folder.name)
+        index = workspace.index(folder.name)
+    except integrity.DamagedFile:
+        return  # found above
+    except (UserError, OSError) as error:
+        if (folder / "study.yaml").exists():
+            yield Finding(_below(workspace, folder / "study.yaml"), folder.name, f"cannot be read: {error}", "mend it")
+        return
+    state = read_json(folder / "job.json")
+    if isinstance(state, dict) and state.get("status") == "done":
+        for entry in index:
+            if workspace.artifact(entry["id"]).status == "missing":
+                title = str(entry.get("title", ""))
+                yield Finding(f"artifacts/{entry['id']}", title, "is gone", f"run '{folder.name}' again")
+
+
+def _set_aside(workspace: Workspace, folder: Path) -> str:
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return f"set aside as {_below(workspace, set_aside(folder, workspace.damaged))}"
+    except Timeout:
+        return "left as it is: a process is working on it"
+
+
+def _titles(workspace: Workspace) -> dict[str, str]:
+    """What the studies' lists call artifacts, by id."""
+    found: dict[str, str] = {}
+    for name in workspace.study_names():
+        try:
+            found |= {entry["id"]: str(entry.get("title", "")) for entry in workspace.index(name)}
+        except UserError:
+            continue
+    return found
+
+
+def _below(workspace: Workspace, path: Path) -> str:
+    return path.relative_to(workspace.folder).as_posix()

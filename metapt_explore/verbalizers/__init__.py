@@ -1,0 +1,1 @@
+"""From texts to templates, and from label words to classes."""

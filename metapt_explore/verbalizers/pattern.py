@@ -1,0 +1,147 @@
+"""Template and label words as the tokens of one model: how a text is put to it, and how a class is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from metapt_explore.config import LabelsConfig
+from metapt_explore.errors import UserError
+from metapt_explore.verbalizers.template import Template
+from metapt_explore.verbalizers.verbalizer import Head, Verbalizer, Word
+
+
+@dataclass(frozen=True)
+class PatternVerbalizer:
+    """A tokenised template with its verbalizer.
+
+    Attributes:
+        template: Tokens and the slots between them.
+        verbalizer: Label words of each class.
+        classes: Class names, in the order of the verbalizer.
+        head: What reads classes instead of the model's output layer, for models that have none.
+    """
+
+    template: Template
+    verbalizer: Verbalizer
+    classes: tuple[str, ...]
+    head: Head | None = None
+
+    def class_index(self, name: str) -> int:
+        """Position of a class name."""
+        return self.classes.index(name)
+
+    @property
+    def before(self) -> tuple[int, ...]:
+        """Tokens in front of the text."""
+        return self.template.before
+
+    @property
+    def tail(self) -> tuple[int, ...]:
+        """Tokens behind the last text."""
+        return self.template.tail
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """First token of each class's first word."""
+        return tuple(own[0][0].token for own in self.verbalizer.words)
+
+
+def label_tokens(
+    labels: LabelsConfig, encode: Callable[[str], list[int]], where: str, whole_vocabulary: bool
+) -> dict[str, list[Word]]:
+    """Tokenises the label words of each class.
+
+    Args:
+        labels: Template and labels, from a study or a task file.
+        encode: Token ids of a word where it stands, with the space in front of it if there is one.
+        where: What to call the configuration in messages.
+        whole_vocabulary: Whether words compete with every other token, which only words of one token can.
+
+    Raises:
+        UserError: Where a class has no label word, or two classes share one.
+    """
+    found: dict[str, list[Word]] = {}
+    owner: dict[Word, str] = {}
+    for name, label in labels.labels.items():
+        if not label.words:
+            raise UserError(f"{where}: class '{name}' has no label word; give it one (`word:` or `words:`).")
+        found[name] = []
+        for word in label.words:
+            tokens = tuple(encode(word))
+            if not tokens:
+                raise UserError(f"{where}: label word '{word}' of class '{name}' is no token of this model.")
+            if whole_vocabulary and len(tokens) > 1:
+                raise UserError(
+                    f"{where}: label word '{word}' of class '{name}' is {len(tokens)} tokens for this model; with "
+                    "`decode: whole_vocabulary` a label word must be one token."
+                )
+            if tokens in owner:
+                raise UserError(
+                    f"{where}: classes '{owner[tokens]}' and '{name}' have the same label word token."
+                    if owner[tokens] != name
+                    else f"{where}: class '{name}' has the label word '{word}' twice (as tokens of this model)."
+                )
+            owner[tokens] = name
+            found[name].append(tokens)
+    return found
+
+
+def encoder_of(tokenizer: Any) -> Callable[[str], list[int]]:
+    """Token ids of a text, without special tokens."""
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+    return encode
+
+
+def space_writer(tokenizer: Any) -> Callable[[str], str]:
+    """How a text is written that follows a space.
+
+    Some tokenizers of the SentencePiece kind put a space in front of every text themselves (Llama 2): " good" would be
+    two spaces to them.
+    """
+    encode = encoder_of(tokenizer)
+    bare, spaced = encode("a"), encode(" a")
+    first = str(tokenizer.convert_ids_to_tokens(bare[0])) if bare else ""
+    twice = first.startswith("▁") and len(spaced) > len(bare)
+    return (lambda text: text) if twice else (lambda text: f" {text}")
+
+
+def encoder_behind(tokenizer: Any) -> Callable[[str], list[int]]:
+    """Token ids of a text that follows something.
+
+    SentencePiece puts a space in front of what it is given; in the middle of a row that space was never written.
+    """
+    encode = encoder_of(tokenizer)
+    before = encode("a")
+    if not before or not str(tokenizer.convert_ids_to_tokens(before[0])).startswith("▁"):
+        return encode
+
+    def encode_behind(text: str) -> list[int]:
+        ids = encode(f"a{text}")
+        return ids[len(before) :] if ids[: len(before)] == before else encode(text)
+
+    return encode_behind
+
+
+def special_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What a tokenizer itself puts in front of a text and behind it, as ([CLS], [SEP])."""
+    bare = encoder_of(tokenizer)("a")
+    whole = list(tokenizer("a")["input_ids"])
+    for first in range(len(whole) - len(bare) + 1):
+        if bare and whole[first : first + len(bare)] == bare:
+            return tuple(whole[:first]), tuple(whole[first + len(bare) :])
+    return (), ()
+
+
+def words_key(labels: LabelsConfig) -> Mapping[str, Any]:
+    """What a stage's id holds of label words: the word of each class, or all there is to it."""
+    return {
+        name: label.words[0]
+        if len(label.words) == 1 and label.description is None
+        else {"words": label.words, "description": label.description}
+        for name, label in labels.labels.items()
+    }

@@ -1,0 +1,51 @@
+"""The Few-shot page of a paired study with baselines, some of which have no initialisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import tiny
+from looking import charts, said
+from streamlit.testing.v1 import AppTest
+
+from metapt_explore.config import BaselineConfig, StudyConfig, parse
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
+
+Open = Callable[..., AppTest]
+
+
+def drawn(at: AppTest) -> set[str]:
+    """Names in the legend of the spread over seeds."""
+    spread = next(chart for chart in charts(at) if any("initialisation seed" in str(t) for t in chart["data"]))
+    return {trace["name"] for trace in spread["data"] if trace.get("showlegend") and trace.get("name")}
+
+
+def test_paired_seeds_and_baselines(world: Path, tmp_path: Path, show: Open) -> None:
+    methods = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
+    evaluation = {"data_seeds": [1, 2], "init_seeds": [0, 1, 2], "pairing": "paired", "more_shots": [2]}
+    changes = {"methods": methods, "evaluation": evaluation, "baselines": ["majority", "tfidf"]}
+    Study(parse(StudyConfig, tiny.study_tree(world, **changes), "test"), tmp_path).run()
+    at = show(tmp_path, "fewshot")
+    assert not at.exception and not said(at, "error")
+    assert said(at, "warning").startswith("3 pairs of a data seed and an initialisation seed: this proves nothing")
+    table = at.dataframe[0].value
+    assert {"PT", "PPT", "majority", "tfidf"} <= set(table["method"])
+    assert set(table.loc[table["method"] == "PPT", "seeds"]) == {3}
+    assert len(charts(at)) >= 2
+    # Baselines may lie far below: they are drawn where they are asked for.
+    assert drawn(at) == {"PT", "PPT"}
+    assert drawn(at.toggle(key="spread_of_baselines").set_value(True).run()) == {"PT", "PPT", "majority", "tfidf"}
+    assert not show(tmp_path, "start").exception
+    # A baseline more: the grid shows what is there of each, a baseline without initialisation counting once.
+    workspace = Workspace(tmp_path)
+    config = workspace.study_config("tiny")
+    zero_shot = BaselineConfig(name="zero_shot", kind="zero_shot")
+    workspace.save_study(config.model_copy(update={"baselines": [*config.baselines, zero_shot]}))
+    at = show(tmp_path, "fewshot")
+    # Two methods at two numbers of examples, three seeds and two tasks; two baselines.
+    assert "28 of 30 scores are finished" in said(at, "info")
+    grid = next(frame.value for frame in at.dataframe if len(frame.value) == 7).set_index("method")
+    assert grid.loc["zero_shot"].tolist() == [0, 0] and grid.drop("zero_shot").eq(1).all(axis=None)
+    assert list(grid.index) == ["PT", "PPT", "PT, 2 examples", "PPT, 2 examples", "majority", "tfidf", "zero_shot"]

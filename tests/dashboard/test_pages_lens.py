@@ -1,0 +1,72 @@
+"""The Prompt lens page: vectors, likeness, and sentences under every prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import handmade
+import pytest
+from looking import charts, said
+from streamlit.testing.v1 import AppTest
+from waiting import LIMIT
+
+from metapt_explore.config import load_study
+from metapt_explore.dashboard.parts import inference_process as trying
+from metapt_explore.errors import UserError
+from metapt_explore.export.classify import Classifier
+from metapt_explore.export.export import Chosen, export_prompt
+from metapt_explore.jobs import queue
+from metapt_explore.results.tables import fewshot_entries
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
+
+Open = Callable[..., AppTest]
+
+
+def test_before_anybody_has_looked(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "ensure_workers", lambda workspace: 0)
+    at = show(demo.folder, "lens")
+    assert not at.exception and not at.error and "Nothing has been looked at yet" in said(at, "caption")
+    at.button(key="look").click().run()
+    ((name, request),) = queue.requests(demo)
+    assert (name, request["until"]) == (handmade.NAME, "lens")
+    assert at.button(key="look").disabled and "runs or waits" in said(at, "info")
+
+
+def test_vectors_and_likeness(show: Open, copied: Workspace, world: Path) -> None:
+    Study(load_study(world / "tiny.yaml"), copied).lens()
+    at = show(copied.folder, "lens")
+    assert not at.exception and not at.error
+    vectors = next(frame.value for frame in at.dataframe if "nearest tokens" in frame.value)
+    assert vectors["vector"].tolist() == [0, 1, 2]
+    health, alike = charts(at)
+    assert {trace["name"] for trace in health["data"]} == {"PT", "PPT", "MetaPT"}
+    names = alike["layout"]["xaxis"]["ticktext"]
+    assert "MetaPT, seed 0" in names and "MetaPT on mood" in names
+    at.selectbox(key="lens_prompt").set_value("MetaPT on mood").run()
+    assert not at.exception and not at.error
+
+
+def test_a_sentence_is_read_under_every_prompt(show: Open, copied: Workspace, tmp_path: Path) -> None:
+    at = show(copied.folder, "lens")
+    at.text_input(key="sentence").set_value("a good book").run(timeout=LIMIT)
+    try:
+        assert not at.exception and not at.error
+        bars = charts(at)[0]["data"]
+        assert [bar["name"] for bar in bars] == ["negative", "positive"]
+        assert bars[0]["y"] == ["PT", "PPT", "MetaPT"]
+        export_prompt(copied, Chosen("tiny", "MetaPT", "mood", 1, 0), tmp_path / "out")
+        (alone,) = Classifier(tmp_path / "out", dtype="float32").classify(["a good book"])
+        assert bars[1]["x"][2] == pytest.approx(100 * alone.probabilities["positive"], abs=1e-3)
+        # The same process answers the next one; another choice takes its place.
+        before = trying._current[0].process.pid
+        used = [e["id"] for e in fewshot_entries(copied, "tiny") if e["task"] == "mood"]
+        answer, _ = trying.ask(str(copied.folder), "tiny", "mood", 0, 1, "bad <b>pan</b>", used)
+        assert trying._current[0].process.pid == before and set(answer) == {"PT", "PPT", "MetaPT"}
+        with pytest.raises(UserError, match=r"No prompt .* was tuned on 'mood'"):
+            trying.ask(str(copied.folder), "tiny", "mood", 0, 77, "anything")
+    finally:
+        for reader in trying._current:
+            reader.close()
+        trying._current.clear()

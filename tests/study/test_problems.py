@@ -1,0 +1,107 @@
+"""`metapt check` and `plan` find what `run` would stumble over, and write nothing into the workspace."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tiny import study_tree
+from typer.testing import CliRunner
+
+from metapt_explore.cli.main import app
+from metapt_explore.config import StudyConfig
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.problems import looking
+from metapt_explore.study.study import Study
+
+KMEANS = {"name": "kmeans", "algorithm": "kmeans", "n_clusters": 4, "dimensions": 8}
+
+
+def problems(world: Path, workspace: Path, **changes: Any) -> list[str]:
+    config = StudyConfig.model_validate(study_tree(world, **changes))
+    with looking(config, Workspace(workspace)) as found:
+        return found.problems
+
+
+def test_nothing_is_found_in_a_study_that_runs(world: Path, tmp_path: Path) -> None:
+    assert problems(world, tmp_path / "ws") == []
+    assert not (tmp_path / "ws").exists()
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"texts": {"file": "/no/texts.csv"}}, "texts.csv"),
+    ({"texts": {"columns": {"text": "review"}}}, "no column 'review'"),
+    (
+        {"texts": {"file": "/no/texts.csv"}, "clusterings": [], "methods": [{"name": "PT", "kind": "pt"}]},
+        "texts.csv",
+    ),
+    ({"auxiliary_tasks": {"labels": {"angry": "bad", "happy": "good"}}}, "no label of the texts"),
+    ({"auxiliary_tasks": {"min_size": 10_000}}, "min_size"),
+    ({"evaluation": {"shots": 500}}, "shots"),
+    ({"evaluation": {"more_shots": [500]}}, "500"),
+    ({"evaluation": {"test_rows": 100_000}}, ""),
+    ({"clusterings": [KMEANS, {"name": "many", "algorithm": "kmeans", "n_clusters": 1000}]}, "'many'"),
+    ({"clusterings": [KMEANS, {"name": "d", "algorithm": "hdbscan", "min_cluster_size": 1000}]}, "min_cluster_size"),
+    ({"texts": {"columns": {"group": None}}}, "texts.columns.group"),
+    ({"prompt": {"length": 3, "placement": "encoder"}}, "suffix"),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"), WRONG, ids=[f"{said or 'test_rows'}-{n}" for n, (_, said) in enumerate(WRONG)]
+)
+def test_what_would_fail_is_found_as_the_run_finds_it(
+    world: Path, tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    tree = study_tree(world)
+    if "columns" in changes.get("texts", {}):
+        changes = {"texts": {"columns": {**tree["texts"]["columns"], **changes["texts"]["columns"]}}}
+    found = problems(world, tmp_path / "looked", **changes)
+    config = StudyConfig.model_validate(study_tree(world, **changes))
+    study = Study(config, tmp_path / "ran")
+    try:
+        study.run()
+        failed = [part.reason for part in study.failed]
+    except Exception as error:
+        failed = [str(error)]
+    assert bool(found) == bool(failed), (found, failed)
+    assert sentence in " ".join(found)
+
+
+def test_a_seed_without_a_file_is_found(world: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(world, folder)
+    task = yaml.safe_load((folder / "mood.yaml").read_text(encoding="utf-8"))
+    rows = (folder / "mood.jsonl").read_text(encoding="utf-8").splitlines()
+    (folder / "test.jsonl").write_text("\n".join(rows[:20]), encoding="utf-8")
+    (folder / "train-1.jsonl").write_text("\n".join(rows[20:60]), encoding="utf-8")
+    columns = {"text": "text", "label": "label"}
+    task["splits"] = {
+        "train": {"file": "train-{seed}.jsonl", "columns": columns},
+        "dev": {"file": "train-{seed}.jsonl", "columns": columns},
+        "test": {"file": "test.jsonl", "columns": columns},
+    }
+    del task["data"]
+    (folder / "mood.yaml").write_text(yaml.safe_dump(task), encoding="utf-8")
+    found = problems(folder, tmp_path / "ws")
+    assert any("train-2.jsonl" in sentence for sentence in found), found
+
+
+def test_the_command_says_it_and_exits_with_1(world: Path, tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    tree = study_tree(world, auxiliary_tasks={"min_size": 10_000})
+    file.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    told = CliRunner().invoke(app, ["check", str(file), "--workspace", str(tmp_path / "ws")])
+    assert told.exit_code == 1
+    assert "Would fail:" in told.output
+    assert "MetaPT" not in told.output.split("Would fail:")[0]
+    as_json = CliRunner().invoke(app, ["check", str(file), "--workspace", str(tmp_path / "ws"), "--json"])
+    assert "min_size" in json.loads(as_json.stdout)["problems"][0]
+    plan = CliRunner().invoke(app, ["plan", str(file), "--workspace", str(tmp_path / "ws"), "--json"])
+    assert plan.exit_code == 1
+    assert "min_size" in json.loads(plan.stdout)["problems"][0]
+    assert not (tmp_path / "ws").exists()
