@@ -39,7 +39,7 @@ def labels_of(study: Study) -> Artifact:
 
 
 def write_rows(path: Path, rows: list[dict[str, str]]) -> Path:
-    with path.open("w", newline="") as stream:
+    with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -47,7 +47,7 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> Path:
 
 
 def own_rows(world: Path) -> list[dict[str, str]]:
-    with (world / "texts.csv").open() as stream:
+    with (world / "texts.csv").open(encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
