@@ -134,9 +134,9 @@ LOGITS = {"a": [2.0, 0.0], "b": [1.0, 0.0], "N/A": [3.0, 0.0], "-": [1.0, 0.0]}
 class Saying:
     """Stands for the language model: fixed logits of each text."""
 
-    def reader(self, *of: Any) -> None: ...
+    def pattern(self, *of: Any) -> None: ...
 
-    def zero_shot(self, texts: list[str], reader: None) -> torch.Tensor:
+    def zero_shot(self, texts: list[str], pattern: None) -> torch.Tensor:
         return torch.tensor([LOGITS[text] for text in texts])
 
 
