@@ -27,8 +27,9 @@ from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.fewshot.tuning import choose
 from metapt_explore.models.causal import CausalLayout
-from metapt_explore.models.from_pretrained import load_settings, load_tokenizer
-from metapt_explore.models.load import model_folder, resolve_device, resolve_dtype
+from metapt_explore.models.device import resolve_device, resolve_dtype
+from metapt_explore.models.folder import model_folder
+from metapt_explore.models.hf_load import load_settings, load_tokenizer
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.pretraining.registry import make_learner

@@ -23,6 +23,7 @@ from metapt_explore.fewshot.tuning import choose
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.kv_cache.text import TokenBank
 from metapt_explore.models.model_checks import positions_of
+from metapt_explore.models.scoring import score_all
 from metapt_explore.seeds import stream
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
@@ -158,4 +159,4 @@ def behind(
     view = copy.copy(backbone)
     view.rows_limit = min(limit, backbone.rows_limit or limit)
     vectors = backbone.embedding[torch.tensor(list(prompt), device=backbone.device)]
-    return view.score_all(vectors[None].float(), bank, pattern, setting.on_pass)[0]
+    return score_all(view, vectors[None].float(), bank, pattern=pattern, on_pass=setting.on_pass)[0]

@@ -22,7 +22,8 @@ from metapt_explore.fewshot.scoring import Split, measure
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.families import FAMILIES, family_of
-from metapt_explore.models.load import load_backbone, model_folder
+from metapt_explore.models.folder import model_folder
+from metapt_explore.models.load import load_backbone
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 #: Chooses what of a model is trained.

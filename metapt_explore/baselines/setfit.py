@@ -17,7 +17,7 @@ from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Sco
 from metapt_explore.clusters.embed import Encoder, load_encoder
 from metapt_explore.fewshot.logistic_regression import LinearHead
 from metapt_explore.fewshot.scoring import Split, measure
-from metapt_explore.models.load import resolve_dtype
+from metapt_explore.models.device import resolve_dtype
 from metapt_explore.seeds import derived_seed, stream
 from metapt_explore.texts.rows import written_out
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored, Spent
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.scoring import calibrated, score_all
 from metapt_explore.texts.rows import TextInput
-from metapt_explore.verbalizers.calibration import calibrated
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 Score = Callable[[Sequence[TextInput]], Tensor]
@@ -46,7 +46,7 @@ def unprompted(
 ) -> Tensor:
     """Scores of texts without a prompt, `[rows, columns]`; unlike `Backbone.zero_shot` their states are kept."""
     none = torch.zeros(1, 0, backbone.width, device=backbone.device)
-    return backbone.score_all(none, backbone.bank(texts, pattern), pattern, on_pass)[0]
+    return score_all(backbone, none, backbone.bank(texts, pattern), pattern=pattern, on_pass=on_pass)[0]
 
 
 def calibrated_scores(score: Score, texts: Sequence[TextInput], how: str, nothing: Sequence[TextInput]) -> Tensor:

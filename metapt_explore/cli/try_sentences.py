@@ -45,6 +45,8 @@ def answer_sentences(
     """
     import torch
 
+    from metapt_explore.models.scoring import score_all
+
     own = study_of(Workspace(workspace), study)
     prompts, left_out = _tuned(own, task, init_seed, data_seed)
     if not prompts and left_out:
@@ -66,7 +68,7 @@ def answer_sentences(
         if not str(text).strip():
             echo(json.dumps({}))
             continue
-        scores = backbone.score_all(stacked, backbone.bank([text], pattern), pattern)[:, 0]
+        scores = score_all(backbone, stacked, backbone.bank([text], pattern), pattern=pattern)[:, 0]
         words = pattern.verbalizer.for_loss(scores)[:, : len(pattern.classes)]
         shares = _beside_probes(words, prompts, text, backbone).softmax(-1).tolist()
         answer = {

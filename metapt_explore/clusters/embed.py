@@ -116,8 +116,9 @@ def check_encoder_files(config: EncoderConfig) -> Path:
 def _checked(config: EncoderConfig) -> tuple[Path, Any, Any, Pooling]:
     """Folder, class that loads the model, tokenizer and pooling."""
     from metapt_explore.models.families import FAMILIES
-    from metapt_explore.models.from_pretrained import check_model, load_settings, load_tokenizer, loading
-    from metapt_explore.models.load import encoder_class, model_folder
+    from metapt_explore.models.folder import model_folder
+    from metapt_explore.models.hf_load import check_model, load_settings, load_tokenizer, loading
+    from metapt_explore.models.load import encoder_class
     from metapt_explore.models.model_checks import check_tokenizer, positions_of
     from metapt_explore.models.pooling import read_pooling
 
@@ -161,7 +162,7 @@ def load_encoder(config: EncoderConfig, device: str = "cpu") -> Encoder:
     import torch
 
     from metapt_explore.models.families import FAMILIES
-    from metapt_explore.models.from_pretrained import load_model, loading
+    from metapt_explore.models.hf_load import load_model, loading
 
     folder, auto_class, tokenizer, pooling = _checked(config)
     title = FAMILIES["sentence"].title

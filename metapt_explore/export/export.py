@@ -237,8 +237,9 @@ def _token_ids(config: StudyConfig, model: Any, labels: LabelsConfig, decode: st
     """Template and words as tokens of a decoder-only model, where twenty lines can read classes with them."""
     if model.family != "causal" or decode != "label_words" or "{text_pair}" in labels.template:
         return None
-    from metapt_explore.models.from_pretrained import load_tokenizer
-    from metapt_explore.models.load import layout_class, model_folder
+    from metapt_explore.models.folder import model_folder
+    from metapt_explore.models.hf_load import load_tokenizer
+    from metapt_explore.models.load import layout_class
 
     folder = model_folder(config.model.name, config.model.revision)
     tokenizer = load_tokenizer(folder, config.model.name)

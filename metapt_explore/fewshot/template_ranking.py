@@ -17,6 +17,7 @@ import torch
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.scoring import zero_shot
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
@@ -88,7 +89,7 @@ def probe(
         except UserError as error:
             record["reason"] = str(error).removeprefix(f"{_WHERE}: ")
         else:
-            scores = backbone.zero_shot(texts, pattern).double()
+            scores = zero_shot(backbone, texts, pattern).double()
             measured, losses[number] = _measured(scores, pattern, places, distinct)
             record |= measured
         records.append(record)

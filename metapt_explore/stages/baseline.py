@@ -72,7 +72,8 @@ def baseline_recipe(
     if baseline.runs == "model":
         inputs = dict(model)
     elif baseline.runs == "encoder":
-        from metapt_explore.models.load import content_hash, model_folder, resolve_dtype
+        from metapt_explore.models.device import resolve_dtype
+        from metapt_explore.models.folder import content_hash, model_folder
         from metapt_explore.models.pooling import read_pooling
 
         folder = model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)

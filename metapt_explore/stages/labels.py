@@ -146,7 +146,7 @@ def _zero_shot(
     """Probabilities of the classes by the language model without a prompt, `[rows, classes]`."""
     import torch
 
-    from metapt_explore.verbalizers.calibration import calibrated
+    from metapt_explore.models.scoring import calibrated, zero_shot
 
     pattern = backbone.pattern(study.auxiliary_tasks, "auxiliary_tasks")
     found = kept.restore()
@@ -154,7 +154,7 @@ def _zero_shot(
     for first in range(sum(map(len, parts)), len(texts), CHUNK):
         try:
             on_units(first)
-            parts.append(backbone.zero_shot(texts[first : first + CHUNK], pattern))
+            parts.append(zero_shot(backbone, texts[first : first + CHUNK], pattern))
         except BaseException:
             if parts:
                 kept.save(torch.cat(parts))
@@ -167,7 +167,7 @@ def _zero_shot(
         nothing: list[TextInput] = list(labelling.content_free)
         if study.auxiliary_tasks.pairs:
             nothing = [(text, text) for text in labelling.content_free]
-        scores = calibrated(scores, backbone.zero_shot(nothing, pattern))
+        scores = calibrated(scores, zero_shot(backbone, nothing, pattern))
     return scores.softmax(-1).double().numpy()
 
 

@@ -23,10 +23,10 @@ from metapt_explore.fewshot.logistic_regression import NEVER, LinearHead
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.models.hidden_states import text_views
 from metapt_explore.models.load import load_backbone
+from metapt_explore.models.scoring import calibrated, zero_shot
 from metapt_explore.results.tables import COLUMNS, results_table, summary_table
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
-from metapt_explore.verbalizers.calibration import calibrated
 
 SIMPLE = [
     "majority",
@@ -73,9 +73,9 @@ def test_zero_shot_is_the_frozen_model(world: Path, tmp_path: Path, calibration:
     model = study.backbone
     pattern = model.pattern(study.tasks["mood"], "test")
     texts, labels = rows_of(study, "test")
-    scores = model.zero_shot(texts, pattern)
+    scores = zero_shot(model, texts, pattern)
     if calibration != "none":
-        reference = scores if calibration == "batch_mean" else model.zero_shot(["N/A", "nothing", "..."], pattern)
+        reference = scores if calibration == "batch_mean" else zero_shot(model, ["N/A", "nothing", "..."], pattern)
         scores = calibrated(scores, reference)
     expected = measure(scores, labels)
     for _, row in artifact.table("results").iterrows():

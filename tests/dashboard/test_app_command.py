@@ -20,7 +20,7 @@ from waiting import LIMIT, wait
 
 from metapt_explore.cli.main import app
 from metapt_explore.cli.main import app as app_terminal
-from metapt_explore.starter import setup as setup_starter
+from metapt_explore.models import setup as setup_starter
 
 
 def asks_for_a_page(port: int, host: str, origin: str | None = None) -> int:

@@ -60,7 +60,7 @@ def test_one_click_starts_the_tour(show: Open, tmp_path: Path, monkeypatch: pyte
 def test_without_the_starter_the_tour_button_is_off_and_the_command_shown(
     show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metapt_explore.starter import setup as setup_starter
+    from metapt_explore.models import setup as setup_starter
 
     opened = show(tmp_path, "start")
     assert not opened.button(key="start_tour").disabled

@@ -25,9 +25,10 @@ from metapt_explore.clusters.embed import check_encoder_files, load_encoder
 from metapt_explore.config import EncoderConfig, ModelConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.export.classify import Classifier
-from metapt_explore.models.load import check_files, content_hash, load_backbone
+from metapt_explore.models import setup as setup_starter
+from metapt_explore.models.folder import content_hash
+from metapt_explore.models.load import check_files, load_backbone
 from metapt_explore.prompts.load import find_adapter, find_tensor
-from metapt_explore.starter import setup as setup_starter
 from metapt_explore.study.study import Study
 
 TEXTS = ["the camera is good", "my old book was really bad"]

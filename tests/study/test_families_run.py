@@ -222,7 +222,7 @@ def test_a_peft_adapter_of_each_family_is_a_start(kind: str, world: Path, models
 def test_the_packaged_sentence_encoder_for_real(world: Path, tmp_path: Path) -> None:
     """The tour with MiniLM, shortened, and beside a task of single texts one of pairs."""
     from metapt_explore.config import load_study
-    from metapt_explore.starter.setup import is_set_up
+    from metapt_explore.models.setup import is_set_up
 
     if not is_set_up():
         pytest.skip("the starter models are not there; run `metapt setup`")
