@@ -134,12 +134,12 @@ def test_peft_says_the_same(studies: dict[str, tuple[Study, Path]], layout: str)
     study, folder = studies[layout]
     texts, _ = test_rows_of(study)
     backbone = study.backbone
-    reader = backbone.pattern(study.tasks["mood"], "mood")
+    pattern = backbone.pattern(study.tasks["mood"], "mood")
     auto = AutoModelForCausalLM if backbone.placement == "prefix" else AutoModelForSeq2SeqLM
     model = PeftModel.from_pretrained(auto.from_pretrained(study.config.model.name), folder).eval()
-    words = [[word[0].token for word in own] for own in reader.verbalizer.words]
+    words = [[word[0].token for word in own] for own in pattern.verbalizer.words]
     ours = list(Classifier(folder, dtype="float32").classify(texts))
-    for (ids, position), prediction in zip(backbone.layout.rows(texts, reader), ours, strict=True):
+    for (ids, position), prediction in zip(backbone.layout.rows(texts, pattern), ours, strict=True):
         given = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
         if backbone.placement == "prefix":
             logits = model(**given).logits[0, -1]

@@ -53,7 +53,7 @@ def test_gradients_equal_full_forwards(
     way: tuple[str, Placement, str], case: Case, unmodified_of: UnmodifiedOf
 ) -> None:
     """Losses of three groups in one pass, and the gradient of each group's prompt."""
-    losses, gradients = case.scorer().losses_and_gradients(case.prompts, case.batch)
+    losses, gradients = case.objective().losses_and_gradients(case.prompts, case.batch)
     plain = case.prompts.clone().requires_grad_(True)
     expected = case.plain_losses(unmodified_of(way[0]), plain)
     (expected_gradients,) = torch.autograd.grad(expected.sum(), plain)
@@ -61,7 +61,7 @@ def test_gradients_equal_full_forwards(
     assert expected_gradients.flatten(1).norm(dim=1).min() > 1e-3
     assert_near(losses, expected.detach())
     assert_near(gradients, expected_gradients)
-    assert_near(case.scorer().losses(case.prompts, case.batch), losses)
+    assert_near(case.objective().losses(case.prompts, case.batch), losses)
 
 
 @pytest.mark.parametrize("way", WAYS, ids="-".join)

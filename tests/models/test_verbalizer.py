@@ -95,7 +95,7 @@ def test_several_words_of_several_tokens(case: tuple[str, Case], unmodified_of: 
     counts = torch.bincount(torch.tensor(case_.batch.groups), minlength=2).clamp(min=1)
     (expected,) = torch.autograd.grad((row_losses / counts[case_.batch.groups]).sum(), prompts)
     assert expected.norm() > 1e-3
-    _, gradients = case_.scorer().losses_and_gradients(case_.prompts, case_.batch)
+    _, gradients = case_.objective().losses_and_gradients(case_.prompts, case_.batch)
     assert_near(gradients, expected, share=1e-4)
 
 

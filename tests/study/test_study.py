@@ -349,12 +349,12 @@ def test_studies_of_one_process_share_their_model_as_long_as_one_holds_it(world:
 def test_a_study_has_the_shared_model_to_itself(world: Path, tmp_path: Path) -> None:
     one, other = (Study(config_of(world, name=name), tmp_path, Progress()) for name in ("one", "other"))
     backbone = one.backbone
-    reader = backbone.pattern(one.config.auxiliary_tasks, "test")
-    bank = backbone.bank(["so good"], reader)
+    pattern = backbone.pattern(one.config.auxiliary_tasks, "test")
+    bank = backbone.bank(["so good"], pattern)
     backbone.halve_passes(4)
     backbone.on_notice("said to one")
     assert other.backbone is backbone and backbone.rows_limit == other.config.model.rows_per_pass
-    assert backbone.bank(["so good"], reader) is not bank, "another study's texts are not there"
+    assert backbone.bank(["so good"], pattern) is not bank, "another study's texts are not there"
     backbone.on_notice("said to the other")
     assert one.backbone is backbone
     backbone.on_notice("said to one again")
