@@ -96,8 +96,8 @@ class PlainLoops:
         groups: dict[int, dict[str, list[int]]] = {}
         for (task, label), rows in study.auxiliary_tasks(method.clustering).table("tasks").groupby(["task", "label"]):
             groups.setdefault(int(task), {})[str(label)] = list(map(int, rows["row"]))
-        setting = PretrainingTask(groups, config.pretraining, method, config.seed, 0)
-        learner = make_learner(setting)
+        pretraining_task = PretrainingTask(groups, config.pretraining, method, config.seed, 0)
+        learner = make_learner(pretraining_task)
         pattern = self.layout.pattern(config.auxiliary_tasks, "study")
         texts = list(frame["text"])
         prompt = torch.nn.Parameter(start.clone())
@@ -107,7 +107,7 @@ class PlainLoops:
             tokens = self.tokens([texts[row] for row in rows], pattern)
             return F.cross_entropy(self.scores(tokens, pattern, leaf), torch.tensor(labels))
 
-        for step in range(setting.steps):
+        for step in range(pretraining_task.steps):
             episode = learner.draw(step)
             total = torch.zeros_like(start)
             for index in range(len(episode.tasks)):

@@ -14,7 +14,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.stages.texts import OnUnits, Recipe, held_out_rows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
-from metapt_explore.storage.checkpoint import KeptRows
+from metapt_explore.storage.checkpoint import RowsCheckpoint
 from metapt_explore.texts.labelling import LEAKED, agreement, classify, confident_labels, training_rows
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key, written_out
 from metapt_explore.verbalizers.pattern import words_key
@@ -93,7 +93,7 @@ def labels_recipe(
         if not todo:
             probabilities = np.zeros((0, len(auxiliary.labels)))
         elif embeddings is None:
-            probabilities = _zero_shot(study, labelling, as_inputs(chosen), backbone(), on_units, KeptRows(out))
+            probabilities = _zero_shot(study, labelling, as_inputs(chosen), backbone(), on_units, RowsCheckpoint(out))
         else:
             vectors = embeddings.tensors("embeddings")["embeddings"].numpy()[todo]
             held_out = list(held_out_rows(splits)["text"])
@@ -141,7 +141,7 @@ def _zero_shot(
     texts: list[TextInput],
     backbone: Backbone,
     on_units: OnUnits,
-    kept: KeptRows,
+    kept: RowsCheckpoint,
 ) -> np.ndarray:
     """Probabilities of the classes by the language model without a prompt, `[rows, classes]`."""
     import torch

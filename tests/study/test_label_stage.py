@@ -21,7 +21,7 @@ from metapt_explore.progress.state import Progress
 from metapt_explore.stages.clusters import clusters_recipe, tasks_recipe
 from metapt_explore.stages.labels import _zero_shot
 from metapt_explore.storage.artifact import Artifact, Stage
-from metapt_explore.storage.checkpoint import KeptRows
+from metapt_explore.storage.checkpoint import RowsCheckpoint
 from metapt_explore.study.study import Study
 from metapt_explore.texts.labelling import format_labels, training_rows
 
@@ -144,7 +144,7 @@ class Saying:
 def test_calibration_by_hand(world: Path, calibration: str) -> None:
     labelling = LabellingConfig(by="zero_shot", calibration=calibration, content_free=["N/A", "-"])
     units: list[int] = []
-    found = _zero_shot(config_of(world), labelling, ["a", "b"], Saying(), units.append, KeptRows(None))  # type: ignore[arg-type]
+    found = _zero_shot(config_of(world), labelling, ["a", "b"], Saying(), units.append, RowsCheckpoint(None))  # type: ignore[arg-type]
     share = {name: np.exp(logits) / np.exp(logits).sum() for name, logits in LOGITS.items()}
     reference = {"none": [], "batch_mean": ["a", "b"], "content_free": ["N/A", "-"]}[calibration]
     prior = np.mean([share[name] for name in reference], axis=0) if reference else np.ones(2)
