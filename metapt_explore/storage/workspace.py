@@ -80,7 +80,7 @@ class Workspace:
             UserError: Where no finished artifact of the kind begins so, or several do.
 
         Example:
-            >>> Workspace("workspace").find("prompt", "3fa9c2", "prompt.start").id     # doctest: +SKIP
+            >>> Workspace("workspace").find("prompt", "3fa9c2", "prompt.init").id     # doctest: +SKIP
             'prompt-3fa9c2d41b7e8f60'
         """
         wanted = f"{kind}-{beginning.removeprefix(f'{kind}-')}"

@@ -118,7 +118,7 @@ def test_the_cost_of_another_run_is_not_shown(own: Study, monkeypatch: pytest.Mo
 def test_what_pages_added_is_kept_when_an_example_is_started_again(own: Study) -> None:
     workspace, small = own.workspace, own.config
     grown = small.model_copy(
-        update={"methods": [*small.methods, MethodConfig(name="labels", kind="pt", start="labels")]}
+        update={"methods": [*small.methods, MethodConfig(name="labels", kind="pt", init="labels")]}
     )
     assert workspace.grown_from(small) == small
     workspace.save_study(grown)
