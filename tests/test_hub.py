@@ -87,10 +87,10 @@ def put(cache: Path, name: str, commits: dict[str, str | None], marker: str = "c
         snapshot = folder / "snapshots" / commit
         snapshot.mkdir(parents=True)
         (folder / "blobs").mkdir(exist_ok=True)
-        (snapshot / marker).write_text("{}")
+        (snapshot / marker).write_text("{}", encoding="utf-8")
         if ref is not None:
             (folder / "refs").mkdir(exist_ok=True)
-            (folder / "refs" / ref).write_text(commit)
+            (folder / "refs" / ref).write_text(commit, encoding="utf-8")
 
 
 def said(name: str, revision: str | None = None, kind: hub.Kind = hub.MODEL) -> str:

@@ -13,7 +13,7 @@ from metapt_explore.config.label_values import class_of_values
 from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.stages.texts import OnUnits, Recipe, held_out_rows
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.storage.checkpoint import KeptRows
 from metapt_explore.texts.labelling import LEAKED, agreement, classify, confident_labels, training_rows
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key, written_out
@@ -79,7 +79,7 @@ def labels_recipe(
         parents["embeddings"] = embeddings.id
         parents |= {f"split of {name}": split.id for name, split in sorted(splits.items())}
         inputs = {"train": source_fingerprint(labelling.train)}
-    stage = Stage("labels", "labels of the pre-training texts", 2, config, parents, inputs)
+    stage = Question("labels", "labels of the pre-training texts", 2, config, parents, inputs)
 
     def compute(out: ArtifactWriter) -> None:
         rows = texts.table("texts")

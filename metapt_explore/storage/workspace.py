@@ -29,7 +29,7 @@ from metapt_explore.config import StudyConfig, TaskConfig, parse, read_yaml, to_
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.storage import study_files
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage, making
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question, making
 from metapt_explore.storage.files import read_json
 from metapt_explore.storage.integrity import REMEDY, DamagedFile
 from metapt_explore.storage.leftovers import sweep
@@ -108,7 +108,7 @@ class Workspace:
 
     def make(
         self,
-        stage: Stage,
+        stage: Question,
         compute: Callable[[ArtifactWriter], None],
         while_waiting: Callable[[], None] = lambda: None,
         on_notice: Callable[[str], None] = log.warning,

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from metapt_explore.errors import UserError
 from metapt_explore.storage import integrity, study_files
-from metapt_explore.storage.artifact import Artifact, Stage, read_checkpoint
+from metapt_explore.storage.artifact import Artifact, Question, read_checkpoint
 from metapt_explore.storage.files import read_json
 from metapt_explore.storage.leftovers import leftovers, sweep
 from metapt_explore.storage.locks import is_held
@@ -145,7 +145,7 @@ def _answers_its_id(identifier: str, stage: dict[str, Any]) -> bool:
     if not {"kind", "version", "config", "parents", "inputs"} <= set(stage):
         return True  # written by hand, or of an earlier version
     parts = (stage[key] for key in ("version", "config", "parents", "inputs"))
-    return Stage(str(stage["kind"]), "", *parts).id == identifier
+    return Question(str(stage["kind"]), "", *parts).id == identifier
 
 
 def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Finding]:

@@ -61,7 +61,7 @@ def test_both_names_at_once_are_refused() -> None:
 
 def test_a_file_is_named_and_a_notice_comes_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text(yaml.safe_dump(tiny.study_tree(tmp_path, prompt={"start": "labels"})))
+    file.write_text(yaml.safe_dump(tiny.study_tree(tmp_path, prompt={"start": "labels"})), encoding="utf-8")
     with caplog.at_level(logging.WARNING, renamed.__name__):
         assert load_study(file) == load_study(file)
     assert caplog.messages == [f"{file}: {NOTICES[0]}"]

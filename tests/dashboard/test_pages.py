@@ -252,7 +252,8 @@ def test_the_chosen_study_stays_on_every_page(show: Open, demo: Workspace) -> No
     other = demo.study_folder("other")
     write_json(other / "index.json", [])
     (other / "study.yaml").write_text(
-        (demo.study_folder("demo") / "study.yaml").read_text().replace("name: demo", "name: other", 1)
+        (demo.study_folder("demo") / "study.yaml").read_text(encoding="utf-8").replace("name: demo", "name: other", 1),
+        encoding="utf-8",
     )
     at = show(demo.folder, "start", study="other")
     assert at.selectbox(key="study").value == "other"
@@ -275,7 +276,9 @@ def test_pages_do_not_import_torch(demo: Workspace) -> None:
         "print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
     )
     environment = {**os.environ, "METAPT_WORKSPACE": str(demo.folder)}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, encoding="utf-8"
+    )
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
 
 
@@ -293,7 +296,7 @@ def test_a_probe_is_shown_when_there_is_one(show: Open, copied: Workspace, world
 
 def test_a_damaged_probe_does_not_hide_the_scores(show: Open, copied: Workspace, world: Path) -> None:
     artifact = Study(world / "tiny.yaml", copied).probe("mood")
-    (artifact.folder / "summary.json").write_text("{}")
+    (artifact.folder / "summary.json").write_text("{}", encoding="utf-8")
     at = show(copied.folder, "fewshot")
     assert not at.exception and artifact.id in said(at, "error")
     assert at.dataframe[0].value["mean"].notna().all()

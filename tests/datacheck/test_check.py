@@ -108,7 +108,7 @@ def test_a_repeated_column_and_lines_of_json(tmp_path: Path) -> None:
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty.csv").write_text(" \n")
+    (tmp_path / "empty.csv").write_text(" \n", encoding="utf-8")
     with pytest.raises(UserError, match="is empty"):
         check_file(tmp_path / "empty.csv")
     with pytest.raises(UserError, match="suffix"):
@@ -206,7 +206,9 @@ def test_what_is_mended_is_read_as_it_was(
 ) -> None:
     folder = tmp_path_factory.mktemp("mend")
     file = folder / "a.jsonl"
-    file.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
+    file.write_text(
+        "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows), encoding="utf-8"
+    )
     checked = check_file(file, LABELLED)
     if not any(text.strip() for text, _ in rows):
         return

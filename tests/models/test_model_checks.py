@@ -52,7 +52,7 @@ def test_a_model_that_scales_elsewhere_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_families_by_their_files(settings: dict[str, Any], family: str, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(settings))
+    (tmp_path / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     assert family_of(tmp_path, ModelConfig(name="x")) == family
 
 

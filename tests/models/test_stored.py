@@ -114,7 +114,7 @@ def test_an_adapter_that_peft_wrote(tmp_path: Path, make: Any, task: str, rows: 
 def adapter(folder: Path, **changes: Any) -> Path:
     settings = {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3, "token_dim": 2, "num_transformer_submodules": 1}
     folder.mkdir(exist_ok=True)
-    (folder / "adapter_config.json").write_text(json.dumps({**settings, **changes}))
+    (folder / "adapter_config.json").write_text(json.dumps({**settings, **changes}), encoding="utf-8")
     save_file({"prompt_embeddings": ROWS}, folder / "adapter_model.safetensors")
     return folder
 
@@ -130,7 +130,7 @@ def test_adapters_that_are_refused(tmp_path: Path) -> None:
     refused("of the type LORA; only PROMPT_TUNING", adapter(tmp_path / "a", peft_type="LORA"))
     refused("must give token_dim as a whole number", adapter(tmp_path / "a", token_dim=None))
     refused(r"has the shape \[3, 2\]; adapter_config.json says \[4, 2\]", adapter(tmp_path / "a", num_virtual_tokens=4))
-    (adapter(tmp_path / "b") / "adapter_config.json").write_text("{")
+    (adapter(tmp_path / "b") / "adapter_config.json").write_text("{", encoding="utf-8")
     refused("cannot be read as JSON", tmp_path / "b")
     pickled = adapter(tmp_path / "c")
     (pickled / "adapter_model.safetensors").unlink()

@@ -179,7 +179,7 @@ def test_a_damaged_cost_file_is_no_cost(world: Path, tmp_path: Path) -> None:
     folder = workspace.study_folder("tiny")
     folder.mkdir(parents=True)
     for text in ("{", "[]", '{"seconds": 1}'):
-        (folder / "cost.json").write_text(text)
+        (folder / "cost.json").write_text(text, encoding="utf-8")
         assert read_cost(workspace, "tiny") is None
 
 
@@ -202,7 +202,7 @@ def test_the_plan_command_looks_into_the_workspace(world: Path, finished: Path, 
     start = next(e["id"] for e in Workspace(finished).index("tiny") if e["kind"] == "prompt")
     tree = tiny.study_tree(world, name="further", prompt={"length": 3, "init": {"artifact": start}})
     file = tmp_path / "further.yaml"
-    file.write_text(json.dumps(tree))
+    file.write_text(json.dumps(tree), encoding="utf-8")
     runner = CliRunner()
     found = runner.invoke(app, ["plan", str(file), "--json", "--workspace", str(finished)])
     assert found.exit_code == 0, found.output

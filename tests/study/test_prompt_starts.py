@@ -111,7 +111,7 @@ def test_a_peft_adapter_is_a_start(world: Path, tmp_path: Path) -> None:
     rows = torch.linspace(-1, 1, 3 * 32).reshape(3, 32)
     (tmp_path / "adapter").mkdir()
     settings = {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3, "token_dim": 32}
-    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings))
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings), encoding="utf-8")
     save_file({"prompt_embeddings": rows}, tmp_path / "adapter" / "adapter_model.safetensors")
     prompt = starting(world, tmp_path / "w", {"peft": str(tmp_path / "adapter")}).prompt("PT")
     assert torch.equal(prompt.tensors("prompt")["prompt"], rows)
