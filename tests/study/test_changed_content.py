@@ -93,7 +93,7 @@ def test_cells_of_old_data_are_not_in_the_table(own: Study) -> None:
 
 
 def test_of_two_answers_to_one_question_the_newest_counts(own: Study) -> None:
-    """As a list mended by hand may hold them."""
+    """As a list repaired by hand may hold them."""
     file = own.workspace.study_folder("tiny") / "index.json"
     index = read_json(file)
     old = next(entry for entry in index if entry["kind"] == "fewshot")
