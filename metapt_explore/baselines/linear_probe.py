@@ -28,7 +28,7 @@ def linear_probe(inputs: BaselineInputs) -> BaselineOutcome:
     """
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-    if inputs.options["of"] == "views":
+    if inputs.options["of"] == "hidden_states":
         return _probe_of_views(inputs)
     features = _features(inputs)
     test = features(inputs.test)
@@ -55,7 +55,7 @@ def linear_probe(inputs: BaselineInputs) -> BaselineOutcome:
 
 
 def _probe_of_views(inputs: BaselineInputs) -> BaselineOutcome:
-    """The probe that `read: words_and_probe` sets beside label words, alone."""
+    """The probe that `read: probe_ensemble` sets beside label words, alone."""
     backbone = inputs.backbone()
     test = text_views(backbone, inputs.test, inputs.on_pass)
     outcome = BaselineOutcome({}, Spent(forward_rows=len(inputs.test)))

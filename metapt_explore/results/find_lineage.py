@@ -11,7 +11,7 @@ from metapt_explore.results.lineage import Lineage, Node
 from metapt_explore.results.lineage_facts import fact
 from metapt_explore.results.tables import OTHER_SHOTS
 from metapt_explore.stages.topics import recorded_topics
-from metapt_explore.storage.artifact import Stage
+from metapt_explore.storage.artifact import Question
 from metapt_explore.storage.workspace import Workspace
 
 
@@ -102,7 +102,7 @@ def _collect(workspace: Workspace, root: str, entry: dict[str, Any]) -> dict[str
         parents = stage.get("parents", {})
         intact = None
         if "config" in stage:
-            question = Stage(kind, "", stage.get("version", 0), stage["config"], parents, stage.get("inputs", {}))
+            question = Question(kind, "", stage.get("version", 0), stage["config"], parents, stage.get("inputs", {}))
             intact = question.id == identifier
         found[identifier] = Node(
             id=identifier,

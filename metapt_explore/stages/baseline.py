@@ -14,7 +14,7 @@ from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
 from metapt_explore.fewshot.scoring import Split, measure
 from metapt_explore.stages.prompt import LoadBackbone
 from metapt_explore.stages.texts import OnUnits, Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.texts.rows import as_inputs
 from metapt_explore.verbalizers.pattern import words_key
 
@@ -82,7 +82,7 @@ def baseline_recipe(
             inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
     seed_part = "" if init_seed is None else f", initialisation seed {init_seed}"
     title = f"baseline {baseline.name} on {task.name}{seed_part}"
-    stage = Stage("baseline", title, 1, config, {"split": split.id}, inputs)
+    stage = Question("baseline", title, 1, config, {"split": split.id}, inputs)
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.storage.peak_memory import PeakWatch

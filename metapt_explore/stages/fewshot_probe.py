@@ -19,14 +19,14 @@ from metapt_explore.stages.fewshot_rows import FewShotRows
 from metapt_explore.stages.hidden_states import KeptViews
 from metapt_explore.stages.prompt import LoadBackbone
 from metapt_explore.stages.texts import OnUnits, Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 
 #: Raised whenever the probe, its weights or how they are chosen change.
 READING = 1
 
 
 def probe_recipe(
-    words: Stage,
+    words: Question,
     tuned: Artifact,
     verbalizer: VerbalizerConfig,
     task: TaskConfig,
@@ -56,7 +56,7 @@ def probe_recipe(
     """
     config = {**words.config, "verbalizer": verbalizer.model_dump(mode="json", exclude_defaults=True)}
     parents = {**words.parents, "tuned": tuned.id, "views": views.id}
-    stage = Stage(words.kind, words.title, words.version, {**config, "reading": READING}, parents, words.inputs)
+    stage = Question(words.kind, words.title, words.version, {**config, "reading": READING}, parents, words.inputs)
 
     def compute(out: ArtifactWriter) -> None:
         prompts, results = tuned.tensors("prompts"), tuned.table("results")

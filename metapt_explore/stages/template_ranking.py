@@ -10,7 +10,7 @@ from metapt_explore.config import LabelsConfig, Placement, StudyConfig, TaskConf
 from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.stages.texts import OnUnits, Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key
 from metapt_explore.verbalizers.pattern import words_key
 
@@ -34,7 +34,7 @@ def probe_recipe(
     }
     if whole_vocabulary:
         config["decode"] = study.verbalizer.decode
-    stage = Stage("probe", f"templates and label words of {task.name}", 1, config, {"split": split.id}, model)
+    stage = Question("probe", f"templates and label words of {task.name}", 1, config, {"split": split.id}, model)
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.fewshot.template_ranking import rank_templates

@@ -148,7 +148,7 @@ def task(**changes: Any) -> TaskConfig:
 
 def write(folder: Path, tree: Any) -> Path:
     file = folder / "candidates.yaml"
-    file.write_text(yaml.safe_dump(tree))
+    file.write_text(yaml.safe_dump(tree), encoding="utf-8")
     return file
 
 

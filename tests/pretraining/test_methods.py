@@ -251,7 +251,9 @@ def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBack
         reached = steps[-1]
         # What a killed writer may leave behind: a torn line, and lines after the checkpoint.
         metrics = folder / "metrics.jsonl"
-        metrics.write_text(metrics.read_text() + '{"step": 11, "task": 0}\n{"step": 11, "ta')
+        metrics.write_text(
+            metrics.read_text(encoding="utf-8") + '{"step": 11, "task": 0}\n{"step": 11, "ta', encoding="utf-8"
+        )
         resumed = run(folder, None)
         assert steps[0] == reached > 0 or steps[0] == reached + 1, "it went on and did not begin again"
         assert all(torch.equal(straight[key], resumed[key]) for key in straight) and straight.keys() == resumed.keys()
@@ -276,7 +278,7 @@ def test_numbers_that_run_away_are_an_error_and_a_far_prompt_a_notice(backbone: 
         run(backbone.embedding[20:23].clone())
         assert notices == []
         run(10 * backbone.embedding[20:23].clone())
-        assert len(notices) == 1 and "prompt.start" in notices[0]
+        assert len(notices) == 1 and "prompt.init" in notices[0]
         with pytest.raises(UserError, match=r"pretraining\.outer_lr"):
             run(torch.full((3, backbone.width), float("nan")))
     finally:

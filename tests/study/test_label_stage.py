@@ -20,10 +20,10 @@ from metapt_explore.pretraining.pooled import Pooled
 from metapt_explore.progress.state import Progress
 from metapt_explore.stages.clusters import clusters_recipe, tasks_recipe
 from metapt_explore.stages.labels import _zero_shot
-from metapt_explore.storage.artifact import Artifact, Stage
+from metapt_explore.storage.artifact import Artifact, Question
 from metapt_explore.storage.checkpoint import RowsCheckpoint
 from metapt_explore.study.study import Study
-from metapt_explore.texts.labelling import format_labels, training_rows
+from metapt_explore.texts.labelling import classifier_rows, format_labels
 
 COLUMNS = {"text": "text", "label": "label"}
 
@@ -39,7 +39,7 @@ def labels_of(study: Study) -> Artifact:
 
 
 def write_rows(path: Path, rows: list[dict[str, str]]) -> Path:
-    with path.open("w", newline="") as stream:
+    with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -47,7 +47,7 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> Path:
 
 
 def own_rows(world: Path) -> list[dict[str, str]]:
-    with (world / "texts.csv").open() as stream:
+    with (world / "texts.csv").open(encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -58,7 +58,7 @@ def test_training_rows_by_hand() -> None:
     held_out = ["the camera was really good and solid", "Dull!"]
     texts = ["a good lens", "A good lens!", "dull", "my camera was really good and solid", "", "a lens", "poor zoom"]
     classes = ["+", "-", "-", "+", "+", None, "-"]
-    found = training_rows(texts, classes, held_out, near_duplicate=0.5)
+    found = classifier_rows(texts, classes, held_out, near_duplicate=0.5)
     # 4 of the 6 triples that the two camera sentences have together are in both.
     assert found.kept == [0, 6]
     leaked = "equals or nearly equals a dev or test row"
@@ -163,7 +163,7 @@ def test_ids_without_labelling_have_not_changed(world: Path, tmp_path: Path) -> 
     labels = {"negative": "negative", "positive": "positive"}
     tasks = {"labels": labels, "min_size": 8, "min_per_label": 4}
     parents = {"texts": "texts-0", "clusters": "clusters-0"}
-    assert tasks_recipe(study, texts, clusters)[0].id == Stage("tasks", "", 1, tasks, parents).id
+    assert tasks_recipe(study, texts, clusters)[0].id == Question("tasks", "", 1, tasks, parents).id
     kmeans = {
         "algorithm": "kmeans",
         "n_clusters": 4,
@@ -175,7 +175,7 @@ def test_ids_without_labelling_have_not_changed(world: Path, tmp_path: Path) -> 
     }
     parents = {"texts": "texts-0", "embeddings": "embeddings-0"}
     recipe = clusters_recipe(study, "kmeans", texts, vectors, None)
-    assert recipe[0].id == Stage("clusters", "", 1, kmeans, parents).id
+    assert recipe[0].id == Question("clusters", "", 1, kmeans, parents).id
 
 
 def test_everything_behind_labels_depends_on_them(world: Path, tmp_path: Path) -> None:
