@@ -32,7 +32,7 @@ from metapt_explore.models.load import model_folder, resolve_device, resolve_dty
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.pretraining.registry import make_learner
-from metapt_explore.prompts.init import start_prompt
+from metapt_explore.prompts.init import initial_prompt
 from metapt_explore.storage.manifest import manifest
 from metapt_explore.study.study import Study
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
@@ -88,7 +88,7 @@ class PlainLoops:
     def pretrain(self, name: str) -> Tensor:
         """One method's prompt."""
         config, study = self.config, self.study
-        start = start_prompt(config.prompt.start, config.prompt.length, self.embedding, config.seed, 0)
+        start = initial_prompt(config.prompt.init, config.prompt.length, self.embedding, config.seed, 0)
         method = config.method(name)
         if method.kind == "pt":
             return start

@@ -153,8 +153,8 @@ def test_what_is_available_here_is_named(closed: str, cache: Path, tmp_path: Pat
     assert f"Available here: starter models: minilm, smollm2-135m; {cached} a model's folder." in said("nobody/nothing")
     encoder = said("nobody/nothing", kind=hub.ENCODER)
     assert "Cannot load the encoder" in encoder and f"starter encoders: minilm; {cached} an encoder's" in encoder
-    with pytest.raises(UserError, match=r"prompt.start: Cannot load the PEFT adapter .* cache: some/adapter\. Or give"):
-        find_adapter("nobody/nothing", "prompt.start")
+    with pytest.raises(UserError, match=r"prompt.init: Cannot load the PEFT adapter .* cache: some/adapter\. Or give"):
+        find_adapter("nobody/nothing", "prompt.init")
     assert "Did you mean 'smollm2-135m'?" in said("smolm2-135m")
 
 

@@ -28,7 +28,7 @@ def linear_probe(setting: BaselineInputs) -> BaselineOutcome:
     """
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-    if setting.options["of"] == "views":
+    if setting.options["of"] == "hidden_states":
         return _probe_of_views(setting)
     features = _features(setting)
     test = features(setting.test)
@@ -55,7 +55,7 @@ def linear_probe(setting: BaselineInputs) -> BaselineOutcome:
 
 
 def _probe_of_views(setting: BaselineInputs) -> BaselineOutcome:
-    """The probe that `read: words_and_probe` sets beside label words, alone."""
+    """The probe that `read: probe_ensemble` sets beside label words, alone."""
     backbone = setting.backbone()
     test = text_views(backbone, setting.test, setting.on_pass)
     outcome = BaselineOutcome({}, Spent(forward_rows=len(setting.test)))

@@ -15,7 +15,7 @@ from metapt_explore.models.backbone import Backbone
 from metapt_explore.stages.texts import OnUnits, Recipe, held_out_rows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.storage.checkpoint import KeptRows
-from metapt_explore.texts.labelling import LEAKED, agreement, classify, confident_labels, training_rows
+from metapt_explore.texts.labelling import LEAKED, agreement, classifier_rows, classify, confident_labels
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key, written_out
 from metapt_explore.verbalizers.pattern import words_key
 
@@ -202,7 +202,7 @@ def _classifier(
             f"labelling.train: no label of {labelling.train.name} ({found}) is a class of auxiliary_tasks.labels "
             f"by name or value ({', '.join(known)})."
         )
-    chosen = training_rows(written, names, held_out, study.texts.near_duplicate)
+    chosen = classifier_rows(written, names, held_out, study.texts.near_duplicate)
     usable = [written[row] for row in chosen.kept]
     classes = [name for row in chosen.kept if (name := names[row]) is not None]
     where = labelling.train.name

@@ -20,7 +20,7 @@ from metapt_explore.pretraining.registry import make_learner
 from metapt_explore.prompts.health import norm_ratio
 from metapt_explore.stages.fewshot_rows import FewShotRows
 from metapt_explore.stages.labels import row_classes
-from metapt_explore.stages.prompt_init import FoundStart
+from metapt_explore.stages.prompt_init import FoundInit
 from metapt_explore.stages.texts import OnUnits, Recipe
 from metapt_explore.stages.topics import make_topics, topic_labels, topic_parents, topic_settings
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
@@ -40,7 +40,7 @@ def prompt_recipe(
     texts: Artifact | None,
     tasks: Artifact | None,
     labels: Artifact | None,
-    found: FoundStart,
+    found: FoundInit,
     model: dict[str, Any],
     placement: Placement,
     backbone: LoadBackbone,
@@ -88,7 +88,7 @@ def prompt_recipe(
     def compute(out: ArtifactWriter) -> None:
         before, loaded = out.seconds, backbone()
         start = found.make(study, init_seed, loaded)
-        summary: dict[str, Any] = {"start": found.start.kind}
+        summary: dict[str, Any] = {"start": found.init.kind}
         learned = {"prompt": start}
         if texts is not None and tasks is not None:
             began = time.monotonic()

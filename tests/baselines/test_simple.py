@@ -34,7 +34,7 @@ SIMPLE = [
     "tfidf",
     "linear_probe",
     {"name": "probe of LM", "kind": "linear_probe", "of": "model"},
-    {"name": "probe alone", "kind": "linear_probe", "of": "views"},
+    {"name": "probe alone", "kind": "linear_probe", "of": "hidden_states"},
 ]
 ALL = [
     *SIMPLE,

@@ -159,7 +159,7 @@ def test_an_adapter_is_there_where_peft_has_the_layout_and_comes_in_again(
     key = (study.family, study.placement)
     assert (folder / "adapter_config.json").exists() == (key in TASK_TYPES)
     if key in TASK_TYPES:
-        tensor = find_adapter(str(folder), "prompt.start").read()
+        tensor = find_adapter(str(folder), "prompt.init").read()
         assert torch.equal(tensor, study.fewshot("MetaPT", "mood").tensors("prompts")["data_seed_2"])
     head = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---")[1])
     assert ("library_name" in head) == (key in TASK_TYPES)
@@ -177,7 +177,7 @@ def test_the_pretrained_prompt_itself(studies: dict[str, tuple[Study, Path]], tm
     assert "not tuned on any task" in (tmp_path / "start" / "README.md").read_text(encoding="utf-8")
     tree = tiny.study_tree(
         Path(study.config.texts.file or "").parent,
-        prompt={"start": {"file": str(tmp_path / "start" / "prompt.safetensors")}},
+        prompt={"init": {"file": str(tmp_path / "start" / "prompt.safetensors")}},
         model={"name": study.config.model.name},
     )
     again = Study(parse(StudyConfig, tree, "test"), tmp_path / "again")
@@ -217,7 +217,7 @@ def test_prompts_that_are_read_by_examples_are_not_exported(world: Path, tmp_pat
 def test_a_probe_goes_with_the_prompt(kind: str, world: Path, tmp_path: Path) -> None:
     model = tiny.make_language_model(tmp_path / kind, kind)
     tree = tiny.study_tree(
-        world, model={"name": str(model)}, verbalizer={"read": "words_and_probe"}, evaluation={**SMALL, "shots": 8}
+        world, model={"name": str(model)}, verbalizer={"read": "probe_ensemble"}, evaluation={**SMALL, "shots": 8}
     )
     study = Study(parse(StudyConfig, tree, "test"), tmp_path / "w")
     evaluation = study.fewshot("PT", "mood")

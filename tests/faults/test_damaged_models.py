@@ -414,8 +414,8 @@ def test_a_study_is_refused_before_anything_is_computed(world: Path, tmp_path: P
     with pytest.raises(UserError, match="lack weights that a sentence encoder model has"):
         study(encoder={"name": str(encoder)}).check()
     save_file({"prompt": torch.zeros(3, 32)}, tmp_path / "zeros.safetensors")
-    with pytest.raises(UserError, match=r"prompt\.start: .*zeros\.safetensors holds zeros only"):
-        study(prompt={"start": {"file": str(tmp_path / "zeros.safetensors")}}).check()
+    with pytest.raises(UserError, match=r"prompt\.init: .*zeros\.safetensors holds zeros only"):
+        study(prompt={"init": {"file": str(tmp_path / "zeros.safetensors")}}).check()
 
 
 # ------------------------------------------------------------------------------------------ prompts
@@ -455,9 +455,9 @@ def read_prompt(folder: Path, way: str) -> Any:
     if way == "classify":
         return list(Classifier(folder, dtype="float32", device="cpu").classify(TEXTS))
     if way == "file":
-        found = find_tensor(folder / "prompt.safetensors", None, "prompt.start")
+        found = find_tensor(folder / "prompt.safetensors", None, "prompt.init")
     else:
-        found = find_adapter(str(folder), "prompt.start")
+        found = find_adapter(str(folder), "prompt.init")
     found.check_fits(3, 32)
     return found.read()
 
@@ -516,7 +516,7 @@ def test_a_prompt_longer_than_any_of_the_models_vectors(models: Path, tmp_path: 
     """What is absurd depends on the model: in numbers it may still be one."""
     folder = exported(tmp_path / "out", models)
     save_file({"prompt": 2e5 * PROMPT}, folder / "prompt.safetensors")
-    found = find_tensor(folder / "prompt.safetensors", None, "prompt.start")
+    found = find_tensor(folder / "prompt.safetensors", None, "prompt.init")
     with pytest.raises(UserError, match="times that of the model's longest token vector"):
         found.read(torch.randn(10, 32))
 

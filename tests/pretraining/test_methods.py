@@ -278,7 +278,7 @@ def test_numbers_that_run_away_are_an_error_and_a_far_prompt_a_notice(backbone: 
         run(backbone.embedding[20:23].clone())
         assert notices == []
         run(10 * backbone.embedding[20:23].clone())
-        assert len(notices) == 1 and "prompt.start" in notices[0]
+        assert len(notices) == 1 and "prompt.init" in notices[0]
         with pytest.raises(UserError, match=r"pretraining\.outer_lr"):
             run(torch.full((3, backbone.width), float("nan")))
     finally:

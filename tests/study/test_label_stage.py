@@ -23,7 +23,7 @@ from metapt_explore.stages.labels import _zero_shot
 from metapt_explore.storage.artifact import Artifact, Question
 from metapt_explore.storage.checkpoint import KeptRows
 from metapt_explore.study.study import Study
-from metapt_explore.texts.labelling import format_labels, training_rows
+from metapt_explore.texts.labelling import classifier_rows, format_labels
 
 COLUMNS = {"text": "text", "label": "label"}
 
@@ -58,7 +58,7 @@ def test_training_rows_by_hand() -> None:
     held_out = ["the camera was really good and solid", "Dull!"]
     texts = ["a good lens", "A good lens!", "dull", "my camera was really good and solid", "", "a lens", "poor zoom"]
     classes = ["+", "-", "-", "+", "+", None, "-"]
-    found = training_rows(texts, classes, held_out, near_duplicate=0.5)
+    found = classifier_rows(texts, classes, held_out, near_duplicate=0.5)
     # 4 of the 6 triples that the two camera sentences have together are in both.
     assert found.kept == [0, 6]
     leaked = "equals or nearly equals a dev or test row"

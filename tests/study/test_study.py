@@ -237,7 +237,7 @@ def test_two_processes_do_not_run_one_study(world: Path, tmp_path: Path) -> None
 
 
 def test_a_failed_stage_keeps_what_was_computed(world: Path, tmp_path: Path) -> None:
-    """The error is in the artifact and the job; earlier artifacts are used again after it is mended."""
+    """The error is in the artifact and the job; earlier artifacts are used again after it is repaired."""
     config = config_of(world, auxiliary_tasks={"min_size": 10_000})
     workspace = Workspace(tmp_path)
     with working_on(workspace, "tiny") as progress:
