@@ -108,6 +108,7 @@ def test_ctrl_c_is_a_sentence(world: Path, tmp_path: Path) -> None:
     waiting = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         env={**os.environ, "METAPT_WORKERS": "0"},
+        encoding="utf-8",
     )  # fmt: skip
     assert waiting.stdout is not None and waiting.stdout.readline() == "waiting\n"
     waiting.send_signal(signal.SIGINT)
@@ -127,7 +128,7 @@ def test_a_reader_that_leaves_is_a_sentence() -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no full device")
 def test_a_full_disk_behind_the_output_is_a_sentence() -> None:
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = metapt("starters", stdout=full)
     _, told = done.communicate(timeout=300)
     assert done.returncode == 2 and told.startswith("Error: The disk is full") and "Traceback" not in told

@@ -35,7 +35,7 @@ def test_help_imports_nothing_heavy() -> None:
         "try: main()\nexcept SystemExit: pass\n"
         "print([m for m in ('torch', 'transformers', 'pandas', 'sklearn', 'datasets') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
     assert done.stdout.strip().endswith("[]")
     assert "tour" in done.stdout
 
@@ -61,7 +61,7 @@ def test_run_prints_the_table_and_what_it_does_not_prove(
 
 def write(folder: Path, tree: dict[str, object]) -> Path:
     file = folder / "study.yaml"
-    file.write_text(yaml.safe_dump(tree))
+    file.write_text(yaml.safe_dump(tree), encoding="utf-8")
     return file
 
 
@@ -140,8 +140,10 @@ def test_a_study_of_which_nothing_could_be_computed(
 def test_a_label_without_a_word_is_named(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mood.jsonl").write_text((world / "mood.jsonl").read_text() + '{"text": "so so", "label": 2}\n')
-    (tmp_path / "mood.yaml").write_text((world / "mood.yaml").read_text())
+    (tmp_path / "mood.jsonl").write_text(
+        (world / "mood.jsonl").read_text(encoding="utf-8") + '{"text": "so so", "label": 2}\n', encoding="utf-8"
+    )
+    (tmp_path / "mood.yaml").write_text((world / "mood.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     tree = tiny.study_tree(world, evaluation={"tasks": [str(tmp_path / "mood.yaml")]})
     assert call(monkeypatch, "run", write(tmp_path, tree), "--workspace", tmp_path / "ws") == 1
     error = capsys.readouterr().err
@@ -157,7 +159,7 @@ def test_results_of_an_empty_workspace(
 
 def test_requirements_data_lists_what_setup_installs() -> None:
     file = Path(__file__).parents[1] / "requirements-data.txt"
-    assert sorted(line for line in file.read_text().splitlines() if line) == required_packages()
+    assert sorted(line for line in file.read_text(encoding="utf-8").splitlines() if line) == required_packages()
 
 
 def test_the_queue_on_the_command_line(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +168,7 @@ def test_the_queue_on_the_command_line(world: Path, tmp_path: Path, monkeypatch:
 
     def metapt(*words: str, code: int = 0) -> str:
         command = [sys.executable, "-m", "metapt_explore", *words, "--workspace", str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
 

@@ -12,7 +12,7 @@ import yaml
 from metapt_explore.config import (
     EXAMPLES,
     EvaluationConfig,
-    StartConfig,
+    InitConfig,
     StudyConfig,
     load_study,
     load_task,
@@ -34,7 +34,7 @@ def refused(match: str, **changes: Any) -> None:
 @pytest.mark.parametrize("name", sorted(file.stem for file in EXAMPLES.glob("*.yaml")))
 def test_examples_are_valid_and_survive_a_round_trip(name: str, tmp_path: Path) -> None:
     config = load_study(name)
-    (tmp_path / "copy.yaml").write_text(to_yaml(config))
+    (tmp_path / "copy.yaml").write_text(to_yaml(config), encoding="utf-8")
     assert load_study(tmp_path / "copy.yaml") == config
     for task in config.evaluation.tasks:
         assert load_task(task).name == task
@@ -50,15 +50,17 @@ def test_packaged_tasks_are_valid(name: str) -> None:
 def test_a_null_that_means_something_survives(tmp_path: Path) -> None:
     """`test_rows: null` is all rows; leaving it out would be 400."""
     config = parse(StudyConfig, tiny.study_tree(WORLD, evaluation={"test_rows": None}), "study.yaml")
-    (tmp_path / "copy.yaml").write_text(to_yaml(config))
+    (tmp_path / "copy.yaml").write_text(to_yaml(config), encoding="utf-8")
     assert load_study(tmp_path / "copy.yaml") == config
     assert load_study(tmp_path / "copy.yaml").evaluation.test_rows is None
 
 
 def test_model_folders_are_relative_to_the_yaml_file(tmp_path: Path) -> None:
     (tmp_path / "lm").mkdir()
-    (tmp_path / "lm" / "config.json").write_text("{}")
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tiny.study_tree(WORLD, model={"name": "./lm"})))
+    (tmp_path / "lm" / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(
+        yaml.safe_dump(tiny.study_tree(WORLD, model={"name": "./lm"})), encoding="utf-8"
+    )
     assert load_study(tmp_path / "study.yaml").model.name == str(tmp_path / "lm")
 
 
@@ -86,7 +88,7 @@ def test_contradictions_are_refused() -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "task.yaml").write_text("name: x")
+    (tmp_path / "task.yaml").write_text("name: x", encoding="utf-8")
     with pytest.raises(UserError, match=r"mood\.yaml cannot be read: Not a directory"):
         load_task(tmp_path / "task.yaml" / "mood.yaml")
     with pytest.raises(UserError, match=r"There is no file .*missing\.yaml"):
@@ -94,10 +96,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no file or packaged example 'tuor'\. Did you mean 'tour'"):
         load_study("tuor")
     broken = tmp_path / "broken.yaml"
-    broken.write_text("name: [1, 2\nseed: 3")
+    broken.write_text("name: [1, 2\nseed: 3", encoding="utf-8")
     with pytest.raises(UserError, match=r"not valid YAML.*line"):
         load_study(broken)
-    broken.write_text("just words")
+    broken.write_text("just words", encoding="utf-8")
     with pytest.raises(UserError, match="expected a mapping"):
         load_study(broken)
     with pytest.raises(UserError, match=r"no packaged task 'trek'\. Did you mean 'trec'"):
@@ -108,7 +110,7 @@ def test_files_are_relative_to_the_yaml_file(tmp_path: Path) -> None:
     tree = tiny.study_tree(tmp_path)
     tree["texts"]["file"] = "data/texts.csv"
     tree["evaluation"]["tasks"] = ["tasks/mood.yaml"]
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     config = load_study(tmp_path / "study.yaml")
     assert config.texts.file == str(tmp_path / "data" / "texts.csv")
     assert config.evaluation.tasks == [str(tmp_path / "tasks" / "mood.yaml")]
@@ -128,51 +130,51 @@ STARTS = [
 
 @pytest.mark.parametrize("start", STARTS, ids=str)
 def test_starts_survive_a_round_trip_as_they_were_written(start: Any, tmp_path: Path) -> None:
-    methods = [{"name": "PT", "kind": "pt", "start": start}]
-    config = parse(StudyConfig, tiny.study_tree(WORLD, prompt={"start": start}, methods=methods), "study.yaml")
+    methods = [{"name": "PT", "kind": "pt", "init": start}]
+    config = parse(StudyConfig, tiny.study_tree(WORLD, prompt={"init": start}, methods=methods), "study.yaml")
     written = yaml.safe_load(to_yaml(config))
-    assert written["prompt"]["start"] == written["methods"][0]["start"] == start
-    (tmp_path / "copy.yaml").write_text(to_yaml(config))
+    assert written["prompt"]["init"] == written["methods"][0]["init"] == start
+    (tmp_path / "copy.yaml").write_text(to_yaml(config), encoding="utf-8")
     assert load_study(tmp_path / "copy.yaml") == config
-    assert config.prompt.start == StartConfig.model_validate(start) == config.methods[0].start
+    assert config.prompt.init == InitConfig.model_validate(start) == config.methods[0].init
 
 
 def test_a_study_without_a_start_samples_the_vocabulary() -> None:
     config = parse(StudyConfig, tiny.study_tree(WORLD), "study.yaml")
-    assert config.prompt.start == StartConfig(kind="vocabulary")
-    assert yaml.safe_load(to_yaml(config))["prompt"]["start"] == "vocabulary"
+    assert config.prompt.init == InitConfig(kind="vocabulary")
+    assert yaml.safe_load(to_yaml(config))["prompt"]["init"] == "vocabulary"
 
 
 def test_starts_that_are_refused() -> None:
     def start(match: str, value: Any) -> None:
-        refused(r"study\.yaml: prompt\.start(\.\w+)?: " + match, prompt={"start": value})
+        refused(r"study\.yaml: prompt\.init(\.\w+)?: " + match, prompt={"init": value})
 
-    start(r"there is no start 'vocab'\. Did you mean 'vocabulary'\?.*text, vocabulary\.$", "vocab")
+    start(r"there is no init 'vocab'\. Did you mean 'vocabulary'\?.*text, vocabulary\.$", "vocab")
     start(r"unknown key 'fiel'\. Did you mean 'file'\?", {"fiel": "x.safetensors"})
     start(r"give exactly one of text, file, peft and artifact \(found text and peft\)", {"text": "a", "peft": "b"})
     start(r"give exactly one of .*\(found none of them\)", {"tensor": "prompt"})
     start("`tensor` goes with `file`, and only with it", {"text": "a", "tensor": "prompt"})
-    start("'file' needs to be told which: write `start: {file: ...}`", "file")
-    start("'labels' has no settings: write `start: labels`", {"labels": True})
+    start("'file' needs to be told which: write `init: {file: ...}`", "file")
+    start("'labels' has no settings: write `init: labels`", {"labels": True})
     start("'random' has no settings .found text.", {"kind": "random", "text": "a"})
     start("is blank", {"text": "  "})
     start("YAML reads this id as a number: put it in quotes", {"artifact": 123456})
     start("give a name .random, vocabulary, labels. or a mapping", ["random"])
-    refused("`start` belongs to pt", methods=[{"name": "P", "kind": "ppt", "start": {"text": "a"}}])
+    refused("`init` belongs to pt", methods=[{"name": "P", "kind": "ppt", "init": {"text": "a"}}])
 
 
 def test_starts_are_relative_to_the_yaml_file(tmp_path: Path) -> None:
     """A `peft` that is no folder there may be a hub name and stays as it is."""
     (tmp_path / "adapters" / "mine").mkdir(parents=True)
     methods = [
-        {"name": "A", "kind": "pt", "start": {"peft": "adapters/mine"}},
-        {"name": "B", "kind": "pt", "start": {"peft": "somebody/adapter"}},
+        {"name": "A", "kind": "pt", "init": {"peft": "adapters/mine"}},
+        {"name": "B", "kind": "pt", "init": {"peft": "somebody/adapter"}},
     ]
-    tree = tiny.study_tree(WORLD, prompt={"start": {"file": "my.safetensors"}}, methods=methods)
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    tree = tiny.study_tree(WORLD, prompt={"init": {"file": "my.safetensors"}}, methods=methods)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     config = load_study(tmp_path / "study.yaml")
-    assert config.prompt.start.file == str(tmp_path / "my.safetensors")
-    adapters = [method.start.peft for method in config.methods if method.start is not None]
+    assert config.prompt.init.file == str(tmp_path / "my.safetensors")
+    adapters = [method.init.peft for method in config.methods if method.init is not None]
     assert adapters == [str(tmp_path / "adapters" / "mine"), "somebody/adapter"]
 
 
@@ -192,7 +194,7 @@ def test_streams_are_named_and_fixed() -> None:
 @pytest.mark.parametrize("name", ["tour", "tour_small", "tour_minilm"])
 def test_a_brief_study_is_the_same_study(name: str, tmp_path: Path) -> None:
     config = load_study(name)
-    (tmp_path / "brief.yaml").write_text(to_yaml(config, brief=True))
+    (tmp_path / "brief.yaml").write_text(to_yaml(config, brief=True), encoding="utf-8")
     assert load_study(tmp_path / "brief.yaml") == config
     assert len(to_yaml(config, brief=True)) < len(to_yaml(config)) / 2
 
@@ -210,7 +212,8 @@ def test_learning_rates_by_default_are_halved_within_reach(tmp_path: Path) -> No
         evaluation = EvaluationConfig(tasks=["trec"], **changes)  # type: ignore[arg-type]
         for brief in (True, False):
             (tmp_path / "study.yaml").write_text(
-                to_yaml(config.model_copy(update={"evaluation": evaluation}), brief=brief)
+                to_yaml(config.model_copy(update={"evaluation": evaluation}), brief=brief),
+                encoding="utf-8",
             )
             assert load_study(tmp_path / "study.yaml").evaluation == evaluation
 
@@ -222,12 +225,12 @@ def test_a_class_may_be_called_file_and_a_path_may_begin_at_home(
     labels = {"file": "document", "peft": {"word": "adapter"}}
     task = {"name": "kinds", "labels": labels, "data": {"file": "~/rows.csv", "columns": {"label": "label"}}}
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "kinds.yaml").write_text(yaml.safe_dump(task))
+    (tmp_path / "home" / "kinds.yaml").write_text(yaml.safe_dump(task), encoding="utf-8")
     found = load_task(tmp_path / "home" / "kinds.yaml")
     assert [label.words for label in found.labels.values()] == [["document"], ["adapter"]]
     assert found.data is not None and found.data.file == str(tmp_path / "home" / "rows.csv")
     tree = tiny.study_tree(WORLD, evaluation={"tasks": ["~/kinds.yaml"]}, auxiliary_tasks={"labels": labels})
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     study = load_study(tmp_path / "study.yaml")
     assert study.evaluation.tasks == [str(tmp_path / "home" / "kinds.yaml")]
     assert study.auxiliary_tasks.labels["file"].words == ["document"]

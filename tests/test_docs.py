@@ -35,7 +35,7 @@ def test_examples_in_docstrings(name: str) -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda file: file.name)
 def test_notebooks_are_committed_without_outputs(file: Path) -> None:
-    notebook = json.loads(file.read_text())
+    notebook = json.loads(file.read_text(encoding="utf-8"))
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
@@ -45,14 +45,14 @@ def test_notebooks_are_committed_without_outputs(file: Path) -> None:
 def test_the_studies_in_the_readme_are_valid() -> None:
     import yaml
 
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     study, task = (yaml.safe_load(block) for block in blocks)
     assert parse(StudyConfig, study, "README study").methods[-2].clustering == "random"
     assert list(parse(TaskConfig, task, "README task").labels) == ["negative", "positive"]
 
 
 def test_files_and_defaults_named_in_the_readme() -> None:
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     for link in re.findall(r"\]\(((?!http)[^)]+)\)", text):
         assert (ROOT / link).exists(), link
     defaults = StudyConfig.model_fields["pretraining"].default
@@ -70,7 +70,7 @@ def test_the_table_of_the_study_in_the_readme_is_its_records() -> None:
     record = Record.load(ROOT / "studies" / "amazon")
     scored = list(dict.fromkeys(record.results["method"]))
     methods = [m for m in record.methods if m in scored] + [m for m in scored if m not in record.methods]
-    assert _markdown_table(score_table(record.results, methods)) in (ROOT / "README.md").read_text()
+    assert _markdown_table(score_table(record.results, methods)) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*/record.json")), ids=lambda file: file.parent.name)

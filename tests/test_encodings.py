@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
     [
-        *(file for part in ("metapt_explore", "benchmarks", "docs") for file in (ROOT / part).rglob("*.py")),
+        *(file for part in ("metapt_explore", "benchmarks", "docs", "tests") for file in (ROOT / part).rglob("*.py")),
         ROOT / "app.py",
     ]
 )

@@ -88,10 +88,10 @@ def put(cache: Path, name: str, commits: dict[str, str | None], marker: str = "c
         snapshot = folder / "snapshots" / commit
         snapshot.mkdir(parents=True)
         (folder / "blobs").mkdir(exist_ok=True)
-        (snapshot / marker).write_text("{}")
+        (snapshot / marker).write_text("{}", encoding="utf-8")
         if ref is not None:
             (folder / "refs").mkdir(exist_ok=True)
-            (folder / "refs" / ref).write_text(commit)
+            (folder / "refs" / ref).write_text(commit, encoding="utf-8")
 
 
 def said(name: str, revision: str | None = None, kind: hub.Kind = hub.MODEL) -> str:
@@ -154,8 +154,8 @@ def test_what_is_available_here_is_named(closed: str, cache: Path, tmp_path: Pat
     assert f"Available here: starter models: minilm, smollm2-135m; {cached} a model's folder." in said("nobody/nothing")
     encoder = said("nobody/nothing", kind=hub.ENCODER)
     assert "Cannot load the encoder" in encoder and f"starter encoders: minilm; {cached} an encoder's" in encoder
-    with pytest.raises(UserError, match=r"prompt.start: Cannot load the PEFT adapter .* cache: some/adapter\. Or give"):
-        find_adapter("nobody/nothing", "prompt.start")
+    with pytest.raises(UserError, match=r"prompt.init: Cannot load the PEFT adapter .* cache: some/adapter\. Or give"):
+        find_adapter("nobody/nothing", "prompt.init")
     assert "Did you mean 'smollm2-135m'?" in said("smolm2-135m")
 
 

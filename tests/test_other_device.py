@@ -31,7 +31,9 @@ def told(request: pytest.FixtureRequest, world: Path, tmp_path_factory: pytest.T
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
-    done = subprocess.run([*command, request.param], capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        [*command, request.param], capture_output=True, text=True, env=environment, check=False, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr[-5000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return {**found, "asked": request.param}

@@ -14,7 +14,9 @@ pytest.importorskip("sphinx", reason="the site's generator is not installed (`pi
 
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", str(tmp_path / "trees"), "-b", "html"]
-    done = subprocess.run([*command, str(ROOT / "docs"), str(tmp_path / "site")], capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, str(ROOT / "docs"), str(tmp_path / "site")], capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     study = (tmp_path / "site" / "_generated" / "study-file.html").read_text(encoding="utf-8")
     assert "halving_steps" in study and "successive halving" in study

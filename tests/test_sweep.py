@@ -64,7 +64,7 @@ def test_the_yaml_of_a_swept_study_is_plain_and_reads_back_equal(tmp_path: Path)
     found = study()
     text = to_yaml(found)
     assert "kmeans-4" in text and not re.search(r"n_clusters:\s*\n?\s*[-\[]", text)
-    (tmp_path / "s.yaml").write_text(text)
+    (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
     again = load_study(tmp_path / "s.yaml")
     assert again == found and to_yaml(again) == text
     assert load_study(yaml.safe_load(text)) == found
@@ -72,7 +72,7 @@ def test_the_yaml_of_a_swept_study_is_plain_and_reads_back_equal(tmp_path: Path)
 
 def test_a_file_may_hold_a_sweep(tmp_path: Path) -> None:
     tree = tiny.study_tree(tmp_path, clusterings=CLUSTERINGS, methods=METHODS)
-    (tmp_path / "s.yaml").write_text(yaml.safe_dump(tree))
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     assert [c.name for c in load_study(tmp_path / "s.yaml").clusterings][:2] == ["kmeans-2", "kmeans-4"]
     assert tree["clusterings"][0]["n_clusters"] == [2, 4]  # the caller's tree is left alone
 

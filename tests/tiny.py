@@ -277,12 +277,12 @@ def write_texts(folder: Path) -> None:
         for topic, words in TOPICS.items()
         for label in FEELINGS
     ]
-    with (folder / "texts.csv").open("w", newline="") as stream:
+    with (folder / "texts.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, ["text", "label", "topic"])
         writer.writeheader()
         writer.writerows(rows)
     for name, classes in (("mood", FEELINGS), ("question", QUESTIONS)):
-        with (folder / f"{name}.jsonl").open("w") as stream:
+        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as stream:
             for _ in range(30):
                 for index, label in enumerate(classes):
                     text = sentence(rng, TOPICS[rng.choice(list(TOPICS))], classes[label])
@@ -294,7 +294,7 @@ def write_texts(folder: Path) -> None:
             "template": "{text} Sentiment :" if name == "mood" else "{text} Type :",
             "labels": {label: {"value": str(i), "word": label} for i, label in enumerate(classes)},
         }
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(task, sort_keys=False))
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(task, sort_keys=False), encoding="utf-8")
 
 
 def write_pairs(folder: Path) -> None:
@@ -310,7 +310,7 @@ def write_pairs(folder: Path) -> None:
         texts = [sentence(rng, TOPICS[topic], rng.choice(list(FEELINGS.values()))) for topic in (first, second)]
         rows.append({"one": texts[0], "two": texts[1], "label": ("no", "yes")[number % 2], "topic": first})
     for name, part in (("pairs.csv", rows[:80]), ("same.csv", rows[80:])):
-        with (folder / name).open("w", newline="") as stream:
+        with (folder / name).open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, list(rows[0]))
             writer.writeheader()
             writer.writerows(part)
@@ -321,7 +321,7 @@ def write_pairs(folder: Path) -> None:
         "template": "{text} and {text_pair} Type :",
         "labels": {"no": "bad", "yes": "good"},
     }
-    (folder / "same.yaml").write_text(yaml.safe_dump(task, sort_keys=False))
+    (folder / "same.yaml").write_text(yaml.safe_dump(task, sort_keys=False), encoding="utf-8")
 
 
 PAIR_COLUMNS = {"text": "one", "text_pair": "two", "label": "label"}
@@ -389,5 +389,5 @@ def make_world(folder: Path) -> Path:
     write_texts(folder)
     write_pairs(folder)
     study = folder / "tiny.yaml"
-    study.write_text(yaml.safe_dump(study_tree(folder), sort_keys=False))
+    study.write_text(yaml.safe_dump(study_tree(folder), sort_keys=False), encoding="utf-8")
     return study

@@ -12,7 +12,7 @@ import numpy as np
 from metapt_explore import hub
 from metapt_explore.config import EncoderConfig
 from metapt_explore.errors import UserError, first_line
-from metapt_explore.storage.checkpoint import CheckpointStore, KeptRows
+from metapt_explore.storage.checkpoint import CheckpointStore, RowsCheckpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +75,7 @@ class Encoder:
         # Texts of like length stand together, so that little padding is computed.
         order = sorted(range(len(texts)), key=lambda row: (len(tokens[row]), row))
         out = np.zeros((len(texts), self.width), dtype=np.float32)
-        kept = KeptRows(record)
+        kept = RowsCheckpoint(record)
         found = kept.restore()
         done = 0 if found is None else len(found)
         if found is not None:

@@ -151,12 +151,12 @@ def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:
     import torch
     from safetensors.torch import load_file
 
-    from metapt_explore.fewshot.linear_probe import TextProbe
-    from metapt_explore.fewshot.probe_ensemble import Weights
+    from metapt_explore.fewshot.linear_probe import LinearProbe
+    from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
 
     file = folder / PROBE_FILE
     with library_errors(lambda reason: f"{file} is missing or damaged ({reason}); `metapt export` writes it."):
-        weights, probe = Weights(**facts.probe), TextProbe.of_tensors(load_file(file))
+        weights, probe = EnsembleWeights(**facts.probe), LinearProbe.of_tensors(load_file(file))
         views, classes, width = probe.coefficients.shape
         shapes = {"mean": (views, width), "scale": (views, width), "intercepts": (views, classes)}
         if classes != len(facts.labels) or any(getattr(probe, key).shape != shape for key, shape in shapes.items()):

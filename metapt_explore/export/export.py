@@ -22,7 +22,7 @@ from metapt_explore.storage.workspace import Workspace
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metapt_explore.fewshot.linear_probe import TextProbe
+    from metapt_explore.fewshot.linear_probe import LinearProbe
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _weights(evaluation: Artifact | None, chosen: Chosen) -> dict[str, Any] | No
     return kept_weights(evaluation, chosen.data_seed)
 
 
-def _probe(evaluation: Artifact | None, chosen: Chosen, facts: PromptFacts) -> TextProbe | None:
+def _probe(evaluation: Artifact | None, chosen: Chosen, facts: PromptFacts) -> LinearProbe | None:
     if evaluation is None or chosen.data_seed is None or facts.probe is None:
         return None
     return kept_probe(evaluation, chosen.data_seed, list(facts.labels), str(chosen.task))

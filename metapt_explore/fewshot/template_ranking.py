@@ -29,7 +29,7 @@ Row = tuple[TextInput, int]
 Record = dict[str, Any]
 
 
-def probe(
+def rank_templates(
     backbone: Backbone,
     candidates: Sequence[LabelsConfig],
     rows: Mapping[int, Sequence[TextInput]],
@@ -69,7 +69,7 @@ def probe(
           it cannot be told apart from the best (``behind`` within two of its standard errors).
 
     Example:
-        >>> records = probe(backbone, menu_candidates(task, "causal"), texts, labels)  # doctest: +SKIP
+        >>> records = rank_templates(backbone, menu_candidates(task, "causal"), texts, labels)  # doctest: +SKIP
         >>> records[0]["template"]  # doctest: +SKIP
         '{text} It was'
     """

@@ -155,7 +155,7 @@ def _load_backbone(
 
     settings = load_settings(folder, config.name)
     family = family_of(folder, config)
-    # What depends on sizes alone comes first, because it can be mended in the study.
+    # What depends on sizes alone comes first, because it can be repaired in the study.
     placement = placement_of(family, placement, config.name)
     check_length(settings.get_text_config(), config, prompt_tokens, windows=family == "causal")
     device = resolve_device(config.device)

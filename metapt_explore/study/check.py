@@ -6,7 +6,7 @@ from typing import Any
 
 from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
-from metapt_explore.stages.prompt_init import distinct_starts, embedding_width, find_start
+from metapt_explore.stages.prompt_init import distinct_inits, embedding_width, find_init
 from metapt_explore.storage.workspace import Workspace
 
 
@@ -65,8 +65,8 @@ def check_study(
             check_rows_fit(layout.pattern(asked, where, False), layout, settings, study.prompt.length, where)
     if study.labelling is not None and study.labelling.train is not None:
         source_fingerprint(study.labelling.train)
-    for method in distinct_starts(study):
-        stored = find_start(study, method, workspace, inputs["model"]).stored
+    for method in distinct_inits(study):
+        stored = find_init(study, method, workspace, inputs["model"]).stored
         if stored is not None:
             stored.check_fits(study.prompt.length, embedding_width(settings))
             stored.read()

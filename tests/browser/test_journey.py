@@ -73,7 +73,7 @@ def address(tmp_path: Path) -> Iterator[str]:
         # Workers outlive the server by design.
         for told in (tmp_path / "workspace" / "queue").glob("worker-*.json"):
             with contextlib.suppress(OSError, KeyError):
-                os.kill(json.loads(told.read_text())["pid"], signal.SIGTERM)
+                os.kill(json.loads(told.read_text(encoding="utf-8"))["pid"], signal.SIGTERM)
 
 
 def is_up(url: str) -> bool:
@@ -89,8 +89,8 @@ def wait_for_job(tmp_path: Path) -> None:
     """Until the folder says that the job is on its way (pages come and go, the folder is the truth)."""
     job = tmp_path / "workspace" / "studies" / "tiny" / "job.json"
     wait(
-        lambda: json.loads(job.read_text())["status"] in ("starting", "running"),
-        lambda: f"Resume was clicked, and the job stays {job.read_text()}",
+        lambda: json.loads(job.read_text(encoding="utf-8"))["status"] in ("starting", "running"),
+        lambda: f"Resume was clicked, and the job stays {job.read_text(encoding='utf-8')}",
     )
 
 
@@ -100,10 +100,12 @@ def held(tmp_path: Path, points: int = 40) -> Iterator[None]:
     workspace = tmp_path / "workspace"
 
     def jobs() -> list[dict[str, Any]]:
-        return [json.loads(file.read_text()) for file in workspace.glob("studies/*/job.json")]
+        return [json.loads(file.read_text(encoding="utf-8")) for file in workspace.glob("studies/*/job.json")]
 
     def running() -> list[int]:
-        curves = [file.read_text().count("\n") for file in workspace.glob("artifacts/prompt-*/metrics.jsonl")]
+        curves = [
+            file.read_text(encoding="utf-8").count("\n") for file in workspace.glob("artifacts/prompt-*/metrics.jsonl")
+        ]
         return [job["pid"] for job in jobs() if max(curves, default=0) >= points and job["status"] == "running"]
 
     found: list[int] = []
@@ -161,7 +163,7 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
     # Long enough that a person, or this test, can look on; one pre-trained method, so one curve to follow.
     tree = tiny.study_tree(world, pretraining={"steps": 2500, "checkpoint_every": 50})
     tree["methods"] = [{"name": "PT", "kind": "pt"}, {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}]
-    study.write_text(yaml.safe_dump(tree, sort_keys=False))
+    study.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
     # The chart is drawn anew now and then: a look in between finds none.
     points = "() => document.querySelector('.js-plotly-plot')?.data?.[0]?.y?.length ?? 0"
     with sync_playwright() as playwright:

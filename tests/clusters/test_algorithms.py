@@ -196,5 +196,5 @@ def test_importing_the_modules_stays_light() -> None:
     modules = ", ".join(f"metapt_explore.clusters.{name}" for name in names)
     heavy = "{'sklearn', 'hdbscan', 'scipy', 'torch', 'transformers'} & set(sys.modules)"
     command = [sys.executable, "-c", f"import sys, {modules}; print({heavy})"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE_FOLDER.parent)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE_FOLDER.parent, encoding="utf-8")
     assert done.stdout.strip() == "set()", done.stderr

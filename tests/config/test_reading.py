@@ -135,8 +135,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "record.json").write_text("{}")
-    (tmp_path / "study.yaml").write_text("a: 1\na: 2")
+    (tmp_path / "record.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "study.yaml").write_text("a: 1\na: 2", encoding="utf-8")
     with pytest.raises(UserError, match="stands twice"):
         Record.load(tmp_path)
 

@@ -73,7 +73,9 @@ class Writer:
         for name, table in (tables or {}).items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
         if metrics is not None:
-            (folder / "metrics.jsonl").write_text(pd.DataFrame(metrics).to_json(orient="records", lines=True))
+            (folder / "metrics.jsonl").write_text(
+                pd.DataFrame(metrics).to_json(orient="records", lines=True), encoding="utf-8"
+            )
         title = f"{kind} {' '.join(map(str, of.values()))}".strip()
         self.workspace.add_to_index(NAME, {"kind": kind, "id": identifier, "title": title, **of})
         return identifier
@@ -200,14 +202,14 @@ def make_running(workspace: Workspace, study: str, lines: int, method: str = "Me
     kept = index[: index.index(prompt) + 1]
     write_json(workspace.study_folder(study) / "index.json", kept)
     folder = workspace.artifact(prompt["id"]).folder
-    stage = json.loads((folder / "stage.json").read_text())
+    stage = json.loads((folder / "stage.json").read_text(encoding="utf-8"))
     write_stage(folder, {**stage, "status": "running"})
     (folder / "summary.json").unlink()
     metrics = folder / "metrics.jsonl"
-    whole = metrics.read_text().splitlines(keepends=True)
-    (folder / "later").write_text("".join(whole[lines:]))
+    whole = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "later").write_text("".join(whole[lines:]), encoding="utf-8")
     # The writer may be in the middle of a line.
-    metrics.write_text("".join(whole[:lines]) + whole[lines][:10])
+    metrics.write_text("".join(whole[:lines]) + whole[lines][:10], encoding="utf-8")
     state = {"stage": "prompt of MetaPT", "done": 1, "total": 3, "fraction": 0.25, "seconds_left": 75.0}
     write_json(workspace.study_folder(study) / "job.json", {"status": "running", "pid": 1, "began": 0.0, **state})
     return folder

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import handmade
 import pytest
+import tiny
+import yaml
 from looking import PAGES, TITLES, charts, decoded, metrics, said
 from streamlit.testing.v1 import AppTest
 from waiting import LIMIT
@@ -100,7 +102,7 @@ def test_a_study_file_is_started_by_its_path(
     assert "no longer part" not in said(at, "info")
     # A file is taken as it is: who added a method on a page hears that the file has it not, and where it is.
     config = load_study(world / "tiny.yaml")
-    more = MethodConfig(name="PT from labels", kind="pt", start="labels")
+    more = MethodConfig(name="PT from labels", kind="pt", init="labels")
     Workspace(tmp_path).save_study(config.model_copy(update={"methods": [*config.methods, more]}))
     at.text_input(key="study_path").set_value(str(world / "tiny.yaml"))
     at.button(key="start_study").click().run()
@@ -110,6 +112,19 @@ def test_a_study_file_is_started_by_its_path(
     at.text_input(key="study_path").set_value("nowhere.yaml")
     at.button(key="start_study").click().run()
     assert "no longer part" not in said(at, "info")
+
+
+def test_an_old_name_in_a_study_file_is_told_once(
+    show: Open, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until: workspace.save_study(study) is None)
+    file = tmp_path / "older.yaml"
+    file.write_text(yaml.safe_dump(tiny.study_tree(world, prompt={"length": 3, "start": "labels"})), encoding="utf-8")
+    at = show(tmp_path / "w", "start")
+    at.text_input(key="study_path").set_value(str(file))
+    at.button(key="start_study").click().run()
+    assert not at.error and said(at, "info").count("is now called") == 1
+    assert Workspace(tmp_path / "w").study_config("tiny").prompt.init.kind == "labels"
 
 
 # -------------------------------------------------------------------------------------- finished
@@ -237,7 +252,8 @@ def test_the_chosen_study_stays_on_every_page(show: Open, demo: Workspace) -> No
     other = demo.study_folder("other")
     write_json(other / "index.json", [])
     (other / "study.yaml").write_text(
-        (demo.study_folder("demo") / "study.yaml").read_text().replace("name: demo", "name: other", 1)
+        (demo.study_folder("demo") / "study.yaml").read_text(encoding="utf-8").replace("name: demo", "name: other", 1),
+        encoding="utf-8",
     )
     at = show(demo.folder, "start", study="other")
     assert at.selectbox(key="study").value == "other"
@@ -260,7 +276,9 @@ def test_pages_do_not_import_torch(demo: Workspace) -> None:
         "print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
     )
     environment = {**os.environ, "METAPT_WORKSPACE": str(demo.folder)}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, encoding="utf-8"
+    )
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
 
 
@@ -278,7 +296,7 @@ def test_a_probe_is_shown_when_there_is_one(show: Open, copied: Workspace, world
 
 def test_a_damaged_probe_does_not_hide_the_scores(show: Open, copied: Workspace, world: Path) -> None:
     artifact = Study(world / "tiny.yaml", copied).probe("mood")
-    (artifact.folder / "summary.json").write_text("{}")
+    (artifact.folder / "summary.json").write_text("{}", encoding="utf-8")
     at = show(copied.folder, "fewshot")
     assert not at.exception and artifact.id in said(at, "error")
     assert at.dataframe[0].value["mean"].notna().all()

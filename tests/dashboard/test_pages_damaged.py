@@ -26,13 +26,13 @@ def cut(path: Path) -> None:
 
 
 def scribble(path: Path) -> None:
-    path.write_text('{"half": ')
+    path.write_text('{"half": ', encoding="utf-8")
 
 
 DAMAGES = [
     (f"{artifact('texts')}/stage.json", scribble, "clusters"),
     (f"{artifact('clusters')}/stage.json", scribble, "clusters"),
-    (f"{artifact('clusters')}/stage.json", lambda path: path.write_text("[]"), "clusters"),
+    (f"{artifact('clusters')}/stage.json", lambda path: path.write_text("[]", encoding="utf-8"), "clusters"),
     (f"{artifact('clusters')}/summary.json", scribble, "clusters"),
     (f"{artifact('clusters')}/summary.json", Path.unlink, "clusters"),
     (f"{artifact('clusters')}/clusters.parquet", Path.unlink, "clusters"),
@@ -40,22 +40,26 @@ DAMAGES = [
     (f"{artifact('texts')}/texts.parquet", cut, "clusters"),
     (f"{artifact('texts')}/stage.json", scribble, "texts"),
     (f"{artifact('texts')}/leaks.parquet", cut, "texts"),
-    (f"{artifact('texts')}/summary.json", lambda path: path.write_text('{"kept": "x"}'), "texts"),
+    (f"{artifact('texts')}/summary.json", lambda path: path.write_text('{"kept": "x"}', encoding="utf-8"), "texts"),
     ("studies/demo/index.json", scribble, "texts"),
     (f"{artifact('prompt', 2)}/stage.json", scribble, "pretraining"),
     (f"{artifact('prompt', 2)}/summary.json", scribble, "pretraining"),
     (f"{artifact('prompt', 2)}/metrics.jsonl", Path.unlink, "pretraining"),
-    (f"{artifact('prompt', 2)}/metrics.jsonl", lambda path: path.write_text("17\n18\n"), "pretraining"),
+    (
+        f"{artifact('prompt', 2)}/metrics.jsonl",
+        lambda path: path.write_text("17\n18\n", encoding="utf-8"),
+        "pretraining",
+    ),
     (f"{artifact('fewshot', 2)}/stage.json", scribble, "fewshot"),
     (f"{artifact('fewshot', 2)}/results.parquet", cut, "fewshot"),
     (f"{artifact('fewshot', 2)}/results.parquet", Path.unlink, "fewshot"),
     (f"{artifact('fewshot', 2)}/curves.parquet", cut, "fewshot"),
     ("studies/demo/index.json", scribble, "start"),
     ("studies/demo/index.json", scribble, "clusters"),
-    ("studies/demo/index.json", lambda path: path.write_text('[{"x": 1}, 3]'), "fewshot"),
+    ("studies/demo/index.json", lambda path: path.write_text('[{"x": 1}, 3]', encoding="utf-8"), "fewshot"),
     ("studies/demo/index.json", scribble, "pretraining"),
     ("studies/demo/study.yaml", scribble, "start"),
-    ("studies/demo/study.yaml", lambda path: path.write_text("name: demo\nmethodz: []"), "clusters"),
+    ("studies/demo/study.yaml", lambda path: path.write_text("name: demo\nmethodz: []", encoding="utf-8"), "clusters"),
     ("studies/demo/study.yaml", scribble, "pretraining"),
     ("studies/demo/study.yaml", lambda path: path.write_bytes(b"\xff\xfe\x00"), "fewshot"),
 ]
@@ -77,7 +81,7 @@ def test_damage_is_named_with_what_to_do(
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("damage", [scribble, Path.unlink, lambda path: path.write_text("")])
+@pytest.mark.parametrize("damage", [scribble, Path.unlink, lambda path: path.write_text("", encoding="utf-8")])
 def test_a_damaged_list_is_read_from_its_copy(
     show: Open, demo: Workspace, damage: Callable[[Path], object], page: str
 ) -> None:
@@ -145,7 +149,7 @@ def test_a_deleted_artifact_is_said_to_be_gone(show: Open, demo: Workspace) -> N
 
 def test_a_score_whose_prompt_is_unknown_is_explained(show: Open, demo: Workspace) -> None:
     file = demo.folder / artifact("fewshot", 2) / "stage.json"
-    write_json(file, {**json.loads(file.read_text()), "parents": {}})
+    write_json(file, {**json.loads(file.read_text(encoding="utf-8")), "parents": {}})
     at = show(demo.folder, "fewshot")
     assert not at.exception
     assert str(file.parent) in said(at, "error") and "'prompt' is missing" in said(at, "error")
@@ -160,6 +164,6 @@ def test_a_failed_stage_says_why(show: Open, demo: Workspace) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_workspace_that_is_a_file_is_explained(show: Open, tmp_path: Path, page: str) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     at = show(tmp_path / "file", page)
     assert not at.exception and "is a file; give a folder" in said(at, "error")

@@ -123,7 +123,9 @@ def test_groupings_baselines_and_examples_are_chosen(
 
 def test_no_group_column_no_known_groups(show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]) -> None:
     file = tmp_path / "plain.csv"
-    file.write_text("text,label\n" + "".join(f"a line of text number {n},{n % 2}\n" for n in range(40)))
+    file.write_text(
+        "text,label\n" + "".join(f"a line of text number {n},{n % 2}\n" for n in range(40)), encoding="utf-8"
+    )
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(str(file)).run()
     assert "the group column" not in at.multiselect(key="new_algorithms_None").options
@@ -146,7 +148,7 @@ def test_a_study_that_is_at_work_is_not_asked_for_twice(
 
 def test_texts_without_labels_get_some(show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]) -> None:
     file = tmp_path / "lines.jsonl"
-    file.write_text("".join(f'{{"text": "a line of text, number {n}"}}\n' for n in range(9)))
+    file.write_text("".join(f'{{"text": "a line of text, number {n}"}}\n' for n in range(9)), encoding="utf-8")
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(str(file)).run()
     assert "the language model gives them some" in said(at, "caption")
@@ -161,7 +163,7 @@ def test_texts_without_labels_get_some(show: Open, tmp_path: Path, asked: list[t
 def test_a_file_that_cannot_be_read_says_where(show: Open, tmp_path: Path, content: str | None, told: str) -> None:
     file = tmp_path / "bad.csv"
     if content is not None:
-        file.write_text(content)
+        file.write_text(content, encoding="utf-8")
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(str(file)).run()
     assert not at.exception and told in said(at, "error")

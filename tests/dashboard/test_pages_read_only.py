@@ -74,7 +74,7 @@ def read_only() -> Iterator[Callable[[Path], list[str]]]:
 def test_the_disk_refuses(read_only: Callable[[Path], list[str]], tmp_path: Path) -> None:
     tried = read_only(tmp_path)
     with pytest.raises(OSError, match="Read-only"):
-        (tmp_path / "file").write_text("x")
+        (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(OSError, match="Read-only"):
         (tmp_path / "folder").mkdir()
     assert len(tried) == 2

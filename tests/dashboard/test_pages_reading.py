@@ -76,7 +76,8 @@ def test_tasks_of_clusters_say_which_cluster_a_word_stands_for(pairs: Path, show
         folder
         for folder in pairs.glob("artifacts/clusters-*/clusters.parquet")
         if pd.read_parquet(folder)["cluster"].nunique() == 4
-        and folder.parent.name in json.loads((tasks.parent / "stage.json").read_text())["parents"].values()
+        and folder.parent.name
+        in json.loads((tasks.parent / "stage.json").read_text(encoding="utf-8"))["parents"].values()
     )
     titles = {note["text"] for note in charts(at)[0]["layout"]["annotations"]}
     of_row, expected = pd.read_parquet(clusters)["cluster"], set()

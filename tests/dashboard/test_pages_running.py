@@ -48,8 +48,8 @@ def test_curves_grow_while_the_job_runs(show: Open, demo: Workspace, running: An
     assert not at.exception and not at.error
     assert metrics(at)["Status"] == "running" and metrics(at)["Outer steps"] == "2 of 3"
     assert decoded(charts(at)[0]["data"][2]["y"]) == pytest.approx([0.7, 0.6])
-    with (folder / "metrics.jsonl").open("a") as stream:
-        stream.write("\n" + (folder / "later").read_text())
+    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write("\n" + (folder / "later").read_text(encoding="utf-8"))
     at.run()
     assert metrics(at)["Outer steps"] == "3 of 3"
     assert decoded(charts(at)[0]["data"][2]["y"]) == pytest.approx([0.7, 0.6, 0.5])
@@ -68,7 +68,9 @@ def test_the_page_follows_what_is_at_work_until_another_is_chosen(show: Open, de
     assert at.selectbox(key="method").value == "MetaPT"
     finish = demo.artifact(next(e["id"] for e in demo.index("demo") if e.get("method") == "MetaPT")).folder
     handmade.make_running(demo, "demo", 1, "PPT")
-    write_json(finish / "stage.json", {**json.loads((finish / "stage.json").read_text()), "status": "failed"})
+    write_json(
+        finish / "stage.json", {**json.loads((finish / "stage.json").read_text(encoding="utf-8")), "status": "failed"}
+    )
     at.run()
     assert not at.exception and at.selectbox(key="method").value == "PPT"
     at.selectbox(key="method").set_value("MetaPT").run()
@@ -108,7 +110,7 @@ def test_a_killed_job_can_be_resumed(show: Open, demo: Workspace, monkeypatch: p
 def test_a_failed_job_shows_its_reason_and_the_end_of_its_log(show: Open, demo: Workspace) -> None:
     folder = demo.study_folder("demo")
     write_json(folder / "job.json", {"status": "failed", "error": "no label *here*", "fraction": 0.1})
-    (folder / "log.txt").write_text("".join(f"line {n} <b>\n" for n in range(100)))
+    (folder / "log.txt").write_text("".join(f"line {n} <b>\n" for n in range(100)), encoding="utf-8")
     at = show(demo.folder, "start")
     assert not at.exception
     assert "The job failed: no label *here*" in said(at, "error")
@@ -121,7 +123,7 @@ def test_notices_and_the_predicted_cost_are_shown(show: Open, demo: Workspace, r
     """As text: a notice may hold names with markup."""
     running(demo, "demo", 2)
     folder = demo.study_folder("demo")
-    state = json.loads((folder / "job.json").read_text())
+    state = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     write_json(folder / "job.json", {**state, "notices": ["Memory ran out with 64 rows in a pass of *MetaPT*."]})
     cost = Cost({}, 250.0, 2048.0, "cpu", "float32", 4.0)
     write_json(folder / "cost.json", cost.as_dict())

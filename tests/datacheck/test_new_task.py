@@ -18,7 +18,7 @@ from metapt_explore.fewshot.splits import make_splits
 
 def rows(path: Path, labels: list[str], each: int = 12, header: str = "review,stars") -> Path:
     lines = [f"this is text number {n} of {label},{label}" for n in range(each) for label in labels]
-    path.write_text("\n".join([header, *lines]) + "\n")
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     return path
 
 
@@ -142,7 +142,7 @@ def test_rows_of_train_and_test_in_files_of_their_own(tmp_path: Path) -> None:
             for n in range(each)
             for word in ("good", "bad")
         ]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     (tmp_path / "tasks").mkdir()
     run = CliRunner().invoke(
         app,
@@ -176,7 +176,7 @@ def test_a_wrong_option_is_one_sentence(
 def test_a_file_that_is_sorted_by_class_is_guessed(tmp_path: Path) -> None:
     file = tmp_path / "sorted.csv"
     lines = [f"this is text number {n},{int(n >= 9000)}" for n in range(12000)]
-    file.write_text("\n".join(["text,label", *lines]))
+    file.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
     assert set(made(Wanted(file), tmp_path / "t.yaml").labels) == {"negative", "positive"}
 
 
@@ -199,7 +199,7 @@ def test_many_classes_are_a_task_where_their_column_is_named(tmp_path: Path) -> 
 
 def test_a_label_of_blank_rows_only_is_asked_for_all_the_same(tmp_path: Path) -> None:
     file = rows(tmp_path / "a.csv", ["1", "5"])
-    with file.open("a") as stream:
+    with file.open("a", encoding="utf-8") as stream:
         stream.write(",3\n")
     answers = {"1": "bad", "3": "fair", "5": "great"}
     assert len(made(Wanted(file), tmp_path / "t.yaml", lambda question, _: answers[question.split("'")[1]]).labels) == 3
@@ -235,4 +235,4 @@ def test_the_command_says_what_it_leaves_out(tmp_path: Path) -> None:
     assert run.exit_code == 0 and "no class is made of it" in run.output and "NaN:" not in run.output
     file = rows(tmp_path / "b.csv", ["good", "bad", "NaN"])
     run = CliRunner().invoke(app, ["task", "new", str(file), "--yes", "--keep-missing"])
-    assert run.exit_code == 0 and "NaN:" in (tmp_path / "b.yaml").read_text()
+    assert run.exit_code == 0 and "NaN:" in (tmp_path / "b.yaml").read_text(encoding="utf-8")

@@ -229,7 +229,7 @@ def test_the_command_prints_cosines_and_what_they_cost(
     world: Path, study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "study.yaml"
-    file.write_text(to_yaml(study.config))
+    file.write_text(to_yaml(study.config), encoding="utf-8")
 
     def call(*words: str) -> str:
         workspace = ["--workspace", str(study.workspace.folder)]

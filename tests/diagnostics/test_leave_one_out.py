@@ -141,7 +141,7 @@ def test_the_expanded_study_is_one_that_can_be_read_back(tmp_path: Path) -> None
     rest = {"name", "title", "methods"}
     assert found.model_dump(exclude=rest) == tour.model_dump(exclude=rest)
     file = tmp_path / "study.yaml"
-    file.write_text(to_yaml(found))
+    file.write_text(to_yaml(found), encoding="utf-8")
     assert load_study(file) == found
     assert left_out(found, "MetaPT") == {0: "MetaPT without 0", 2: "MetaPT without 2", 5: "MetaPT without 5"}
     with pytest.raises(UserError, match="'PT' has no `clustering`"):

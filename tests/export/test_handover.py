@@ -95,7 +95,7 @@ def test_twenty_lines_without_this_package_say_the_same(studies: dict[str, tuple
     texts, _ = test_rows_of(study)
     code = LOADER.replace("FOLDER", str(folder))
     assert len([line for line in code.splitlines() if line.strip()]) <= 24
-    card = (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text(encoding="utf-8")
     assert LOADER.strip() in card
     space: dict[str, Any] = {}
     exec(code, space)
@@ -108,7 +108,7 @@ def test_the_card_is_one_that_a_hub_reads(studies: dict[str, tuple[Study, Path]]
     from huggingface_hub import ModelCard
 
     study, folder = studies["llama-prefix"]
-    card = ModelCard((folder / "README.md").read_text())
+    card = ModelCard((folder / "README.md").read_text(encoding="utf-8"))
     row = study.fewshot("MetaPT", "mood").table("results").set_index("data_seed").loc[2]
     assert card.data.eval_results is not None
     scores = {found.metric_type: found.metric_value for found in card.data.eval_results}
@@ -159,9 +159,9 @@ def test_an_adapter_is_there_where_peft_has_the_layout_and_comes_in_again(
     key = (study.family, study.placement)
     assert (folder / "adapter_config.json").exists() == (key in TASK_TYPES)
     if key in TASK_TYPES:
-        tensor = find_adapter(str(folder), "prompt.start").read()
+        tensor = find_adapter(str(folder), "prompt.init").read()
         assert torch.equal(tensor, study.fewshot("MetaPT", "mood").tensors("prompts")["data_seed_2"])
-    head = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
+    head = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---")[1])
     assert ("library_name" in head) == (key in TASK_TYPES)
 
 
@@ -174,10 +174,10 @@ def test_the_pretrained_prompt_itself(studies: dict[str, tuple[Study, Path]], tm
     assert [file.name for file in files] == ["prompt.safetensors", "prompt.json", "README.md"]
     facts = PromptFacts.load(tmp_path / "start")
     assert facts.made_by["task"] is None and facts.template == study.config.auxiliary_tasks.template
-    assert "not tuned on any task" in (tmp_path / "start" / "README.md").read_text()
+    assert "not tuned on any task" in (tmp_path / "start" / "README.md").read_text(encoding="utf-8")
     tree = tiny.study_tree(
         Path(study.config.texts.file or "").parent,
-        prompt={"start": {"file": str(tmp_path / "start" / "prompt.safetensors")}},
+        prompt={"init": {"file": str(tmp_path / "start" / "prompt.safetensors")}},
         model={"name": study.config.model.name},
     )
     again = Study(parse(StudyConfig, tree, "test"), tmp_path / "again")
@@ -217,7 +217,7 @@ def test_prompts_that_are_read_by_examples_are_not_exported(world: Path, tmp_pat
 def test_a_probe_goes_with_the_prompt(kind: str, world: Path, tmp_path: Path) -> None:
     model = tiny.make_language_model(tmp_path / kind, kind)
     tree = tiny.study_tree(
-        world, model={"name": str(model)}, verbalizer={"read": "words_and_probe"}, evaluation={**SMALL, "shots": 8}
+        world, model={"name": str(model)}, verbalizer={"read": "probe_ensemble"}, evaluation={**SMALL, "shots": 8}
     )
     study = Study(parse(StudyConfig, tree, "test"), tmp_path / "w")
     evaluation = study.fewshot("PT", "mood")
@@ -229,18 +229,18 @@ def test_a_probe_goes_with_the_prompt(kind: str, world: Path, tmp_path: Path) ->
         found = list(Classifier(folder, dtype="float32").classify(texts, batch=5))
         loss = -sum(torch.tensor(p.probabilities[label]).log() for p, label in zip(found, labels, strict=True))
         assert float(loss) / len(labels) == pytest.approx(record["test_loss"], abs=1e-5)
-        assert "of words and probe together" in (folder / "README.md").read_text()
+        assert "of words and probe together" in (folder / "README.md").read_text(encoding="utf-8")
     # A task file that lists its classes the other way round since: the probe's turn with them.
     task = Path(study.config.evaluation.tasks[0])
-    before = task.read_text()
+    before = task.read_text(encoding="utf-8")
     try:
         turned = yaml.safe_load(before)
         turned["labels"] = dict(reversed(turned["labels"].items()))
-        task.write_text(yaml.safe_dump(turned, sort_keys=False))
+        task.write_text(yaml.safe_dump(turned, sort_keys=False), encoding="utf-8")
         export_prompt(study.workspace, Chosen("tiny", "PT", "mood", 2), tmp_path / "turned")
         again = [p.probabilities for p in Classifier(tmp_path / "turned", dtype="float32").classify(texts, batch=5)]
     finally:
-        task.write_text(before)
+        task.write_text(before, encoding="utf-8")
     assert list(again[0]) == list(reversed(found[0].probabilities))
     assert again == [pytest.approx(p.probabilities, abs=1e-6) for p in found]
     # The probe had a say.
@@ -294,7 +294,7 @@ def test_a_folder_that_is_none_and_a_model_that_has_changed(
     with pytest.raises(UserError, match="holds no prompt"):
         Classifier(tmp_path)
     _, folder = studies["llama-suffix"]
-    facts = json.loads((folder / "prompt.json").read_text())
+    facts = json.loads((folder / "prompt.json").read_text(encoding="utf-8"))
     for name in ("prompt.safetensors",):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     write_json(tmp_path / "prompt.json", {**facts, "format": 9})
@@ -314,12 +314,14 @@ def test_the_commands(studies: dict[str, tuple[Study, Path]], tmp_path: Path) ->
     done = subprocess.run(
         [*words, "export", "tiny", *chosen, "--workspace", str(study.workspace.folder)],
         capture_output=True, text=True, check=True,
+        encoding="utf-8",
     )  # fmt: skip
     assert done.stdout.splitlines()[0] == str(out / "prompt.safetensors")
-    assert (out / "prompt.json").read_text() == (folder / "prompt.json").read_text()
+    assert (out / "prompt.json").read_text(encoding="utf-8") == (folder / "prompt.json").read_text(encoding="utf-8")
     told = subprocess.run(
         [*words, "classify", "--prompt", str(out), "--labels-only"],
         input="a good book\n", capture_output=True, text=True, check=True,
+        encoding="utf-8",
     )  # fmt: skip
     assert told.stdout.strip() in ("negative", "positive")
 
@@ -336,15 +338,15 @@ def test_another_template_than_the_prompt_was_tuned_with_is_refused(
     out = tmp_path / "out"
     out.mkdir()
     for name in ("prompt.json", "adapter_config.json", "adapter_model.safetensors", "probe.safetensors", "mine.txt"):
-        (out / name).write_text("{}")
+        (out / name).write_text("{}", encoding="utf-8")
     export_prompt(study.workspace, Chosen("tiny", "PT", "mood", 1), out)
     assert {file.name for file in out.iterdir()} == {"prompt.json", "prompt.safetensors", "README.md", "mine.txt"}
     file = Path(study.config.evaluation.tasks[0])
-    before = file.read_text()
-    file.write_text(yaml.safe_dump({**yaml.safe_load(before), "template": "{text} Mood :"}))
+    before = file.read_text(encoding="utf-8")
+    file.write_text(yaml.safe_dump({**yaml.safe_load(before), "template": "{text} Mood :"}), encoding="utf-8")
     with pytest.raises(UserError, match="another template or other words than those the prompt was tuned with"):
         export_prompt(study.workspace, Chosen("tiny", "PT", "mood", 1), out)
-    file.write_text(before)
+    file.write_text(before, encoding="utf-8")
     export_prompt(study.workspace, Chosen("tiny", "PT", "mood", 1), out)
 
 

@@ -138,11 +138,11 @@ def test_a_nasty_value_in_a_configuration(models: Path, tmp_path: Path, data: st
     tried("inputs")
     folder = copy(models, kind, tmp_path / "nasty")
     name = data.draw(st.sampled_from(("config.json", "config.json", "tokenizer_config.json", "tokenizer.json")))
-    tree = json.loads((folder / name).read_text())
+    tree = json.loads((folder / name).read_text(encoding="utf-8"))
     extra = ["auto_map", "quantization_config", "num_labels", "architectures", "is_encoder_decoder", "text_config"]
     key = data.draw(st.sampled_from([*sorted(tree), *extra]))
     tree[key] = data.draw(st.sampled_from(NASTY))
-    (folder / name).write_text(json.dumps(tree))
+    (folder / name).write_text(json.dumps(tree), encoding="utf-8")
     refused_or_right(folder, kind)
 
 
@@ -191,8 +191,8 @@ def lacks_weights(folder: Path) -> None:
 
 def change(**settings: Any) -> Callable[[Path], None]:
     def changed(folder: Path) -> None:
-        tree = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps({**tree, **settings}))
+        tree = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        (folder / "config.json").write_text(json.dumps({**tree, **settings}), encoding="utf-8")
 
     return changed
 
@@ -223,7 +223,9 @@ def shards(folder: Path, lost: str) -> None:
     for file, names in parts.items():
         save_file({name: held[name] for name in names}, folder / file, {"format": "pt"})
     places = {name: file for file, names in parts.items() for name in names}
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": places}), encoding="utf-8"
+    )
     if lost == "index":
         (folder / "model.safetensors.index.json").unlink()
     elif lost == "shard":
@@ -254,7 +256,7 @@ def large_tokenizer(folder: Path) -> None:
     tree = json.loads(words.backend_tokenizer.to_str())
     tree["model"]["vocab"] |= {f"more{place}": len(words) + place for place in range(50)}
     no_tokenizer(folder)
-    (folder / "more.json").write_text(json.dumps(tree))
+    (folder / "more.json").write_text(json.dumps(tree), encoding="utf-8")
     PreTrainedTokenizerFast(tokenizer_file=str(folder / "more.json"), unk_token="[UNK]").save_pretrained(folder)
 
 
@@ -355,8 +357,10 @@ def test_names_that_are_no_folder(models: Path, kind: str, name: str) -> None:
 def test_models_of_other_families_as_encoders(models: Path, kind: str, tmp_path: Path) -> None:
     """Each text's embedding is the mean over its tokens, whatever stands beside it; no pad token is needed."""
     folder = copy(models, kind, tmp_path / kind)
-    words = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps({**words, "pad_token": None, "padding_side": "left"}))
+    words = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({**words, "pad_token": None, "padding_side": "left"}), encoding="utf-8"
+    )
     encoder = load_encoder(EncoderConfig(name=str(folder), max_tokens=16))
     together = encoder.embed(TEXTS)
     for row, text in enumerate(TEXTS):
@@ -411,8 +415,8 @@ def test_a_study_is_refused_before_anything_is_computed(world: Path, tmp_path: P
     with pytest.raises(UserError, match="lack weights that a sentence encoder model has"):
         study(encoder={"name": str(encoder)}).check()
     save_file({"prompt": torch.zeros(3, 32)}, tmp_path / "zeros.safetensors")
-    with pytest.raises(UserError, match=r"prompt\.start: .*zeros\.safetensors holds zeros only"):
-        study(prompt={"start": {"file": str(tmp_path / "zeros.safetensors")}}).check()
+    with pytest.raises(UserError, match=r"prompt\.init: .*zeros\.safetensors holds zeros only"):
+        study(prompt={"init": {"file": str(tmp_path / "zeros.safetensors")}}).check()
 
 
 # ------------------------------------------------------------------------------------------ prompts
@@ -439,9 +443,11 @@ def exported(folder: Path, models: Path) -> Path:
         "made_by": {},
         "format": 1,
     }
-    (folder / "prompt.json").write_text(json.dumps(facts))
+    (folder / "prompt.json").write_text(json.dumps(facts), encoding="utf-8")
     adapter = {"peft_type": "PROMPT_TUNING", "task_type": "CAUSAL_LM", "num_virtual_tokens": 3, "token_dim": 32}
-    (folder / "adapter_config.json").write_text(json.dumps({**adapter, "num_transformer_submodules": 1}))
+    (folder / "adapter_config.json").write_text(
+        json.dumps({**adapter, "num_transformer_submodules": 1}), encoding="utf-8"
+    )
     return folder
 
 
@@ -450,9 +456,9 @@ def read_prompt(folder: Path, way: str) -> Any:
     if way == "classify":
         return list(Classifier(folder, dtype="float32", device="cpu").classify(TEXTS))
     if way == "file":
-        found = find_tensor(folder / "prompt.safetensors", None, "prompt.start")
+        found = find_tensor(folder / "prompt.safetensors", None, "prompt.init")
     else:
-        found = find_adapter(str(folder), "prompt.start")
+        found = find_adapter(str(folder), "prompt.init")
     found.check_fits(3, 32)
     return found.read()
 
@@ -511,7 +517,7 @@ def test_a_prompt_longer_than_any_of_the_models_vectors(models: Path, tmp_path: 
     """What is absurd depends on the model: in numbers it may still be one."""
     folder = exported(tmp_path / "out", models)
     save_file({"prompt": 2e5 * PROMPT}, folder / "prompt.safetensors")
-    found = find_tensor(folder / "prompt.safetensors", None, "prompt.start")
+    found = find_tensor(folder / "prompt.safetensors", None, "prompt.init")
     with pytest.raises(UserError, match="times that of the model's longest token vector"):
         found.read(torch.randn(10, 32))
 
@@ -528,9 +534,9 @@ def test_a_damaged_file_of_a_prompt(
     if how != "nasty":
         damage(folder / name, how, where)
     elif name.endswith(".json"):
-        tree = json.loads((folder / name).read_text())
+        tree = json.loads((folder / name).read_text(encoding="utf-8"))
         tree[data.draw(st.sampled_from(sorted(tree)))] = data.draw(st.sampled_from(NASTY))
-        (folder / name).write_text(json.dumps(tree))
+        (folder / name).write_text(json.dumps(tree), encoding="utf-8")
     try:
         read_prompt(folder, way)
     except UserError as error:

@@ -23,13 +23,13 @@ from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
 from metapt_explore.results.tables import results_table
 from metapt_explore.storage import files, integrity
-from metapt_explore.storage.artifact import Stage, making, read_checkpoint
+from metapt_explore.storage.artifact import Question, making, read_checkpoint
 from metapt_explore.storage.leftovers import sweep
 from metapt_explore.storage.study_files import copy_of
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
 
-STAGE = Stage("prompt", "a prompt", 1, {"steps": 2})
+STAGE = Question("prompt", "a prompt", 1, {"steps": 2})
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_metrics_that_are_damaged_behind_a_checkpoint_make_the_stage_begin_again
         found = out.load_checkpoint()
         assert found is not None and out.metrics["loss"].tolist() == [1.5]
         lines = tmp_path / "metrics.jsonl"
-        lines.write_text(lines.read_text().replace("1.5", "9.5"))
+        lines.write_text(lines.read_text(encoding="utf-8").replace("1.5", "9.5"), encoding="utf-8")
         assert out.load_checkpoint() is None
         assert out.metrics.empty
 
@@ -131,7 +131,7 @@ def dead_process() -> int:
 def test_only_files_of_dead_processes_are_swept(tmp_path: Path) -> None:
     names = [f".a.json.{dead_process()}.1.tmp", f".b.json.{os.getpid()}.1.tmp", "notes.tmp", ".c.tmp"]
     for name in names:
-        (tmp_path / name).write_text("half")
+        (tmp_path / name).write_text("half", encoding="utf-8")
     assert sweep(tmp_path) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
 
@@ -143,7 +143,7 @@ def test_leftovers_are_swept_by_a_run_and_by_verify(
     in_study, elsewhere = own.study_folder("tiny") / name, own.folder / "queue" / name
     elsewhere.parent.mkdir(exist_ok=True)
     for file in (in_study, elsewhere):
-        file.write_text("half")
+        file.write_text("half", encoding="utf-8")
     Study(world / "tiny.yaml", own).run()
     assert not in_study.exists() and elsewhere.exists()
     assert metapt("verify", "-w", own.folder) == 0, "a leftover is no damage"
@@ -191,7 +191,7 @@ def test_verify_names_what_is_damaged_and_repair_sets_it_aside(
 
 def read_names(before: pd.DataFrame, own: Workspace, identifier: str) -> list[str]:
     """Names of an artifact's files, from the one that was made in its place or from its list."""
-    return list(json.loads((own.damaged / f"{identifier}-1" / "stage.json").read_text())["files"])
+    return list(json.loads((own.damaged / f"{identifier}-1" / "stage.json").read_text(encoding="utf-8"))["files"])
 
 
 def test_a_run_says_what_it_set_aside(own: Workspace, world: Path) -> None:
@@ -247,7 +247,9 @@ def test_hand_edits_survive_any_number_of_other_studies_of_the_name(own: Workspa
 def test_an_edit_by_hand_counts_and_damage_does_not(own: Workspace) -> None:
     file = own.study_folder("tiny") / "study.yaml"
     whole = file.read_text(encoding="utf-8")
-    file.write_text(whole + "title: tried by hand\n" if "title:" not in whole else whole + "# by hand\n")
+    file.write_text(
+        whole + "title: tried by hand\n" if "title:" not in whole else whole + "# by hand\n", encoding="utf-8"
+    )
     assert own.study_config("tiny").name == "tiny"
     for damaged in (whole[: len(whole) // 2], whole.replace("e", "u", 1), ""):
         file.write_text(damaged, encoding="utf-8")

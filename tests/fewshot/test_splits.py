@@ -22,7 +22,9 @@ COLUMNS = {"label": "label"}
 
 def write(path: Path, rows: list[tuple[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
+    path.write_text(
+        "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows), encoding="utf-8"
+    )
     return path
 
 

@@ -54,7 +54,7 @@ def test_with_a_data_folder_its_files_are_read(tmp_path: Path, monkeypatch: pyte
             file = tmp_path / "fewshot" / "trec" / seed / f"{part}.jsonl"
             file.parent.mkdir(parents=True, exist_ok=True)
             rows = [{"text": f"{part} question {label} {i}", "label": label} for label in range(6) for i in range(3)]
-            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     task = load_task("trec-6")
     assert task.instead_of is None and task.labels["human"].value == "3"
     splits = make_splits(task, 2, [13], None, seed=0)

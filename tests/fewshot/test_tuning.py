@@ -11,20 +11,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 from kept import KeptInMemory, StopAt
-from small_setting import split
+from small_inputs import split
 
 from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig, VerbalizerConfig
 from metapt_explore.errors import Cancelled
 from metapt_explore.fewshot import checkpoint
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
+from metapt_explore.fewshot.samples import balanced_part
 from metapt_explore.fewshot.scoring import measure
-from metapt_explore.fewshot.some_rows import balanced_part
 from metapt_explore.fewshot.tuning import TuningOutcome, _soups, choose, tune
 from metapt_explore.fewshot.tuning_steps import epoch_rows
-from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.load import load_backbone
 from metapt_explore.models.scoring import score_all
+from metapt_explore.statistics.curves import whole_curves
 
 LABELS = LabelsConfig(template="{text} Sentiment :", labels={"negative": "negative", "positive": "positive"})
 

@@ -29,10 +29,14 @@ def with_files(source: Path, folder: Path, pooling: dict[str, Any], *more: str, 
     shutil.copytree(source, folder)
     kinds = ["Transformer", "Pooling", *more]
     modules = [{"path": f"{i}_{kind}" if i else "", "type": TYPE + kind} for i, kind in enumerate(kinds)]
-    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
     (folder / "1_Pooling").mkdir()
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 24, **pooling}))
-    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": longest, "do_lower_case": False}))
+    (folder / "1_Pooling" / "config.json").write_text(
+        json.dumps({"word_embedding_dimension": 24, **pooling}), encoding="utf-8"
+    )
+    (folder / "sentence_bert_config.json").write_text(
+        json.dumps({"max_seq_length": longest, "do_lower_case": False}), encoding="utf-8"
+    )
     return folder
 
 
@@ -101,10 +105,10 @@ def test_what_cannot_be_computed_is_refused(world: Path, tmp_path: Path) -> None
     dense = with_files(world / "encoder", tmp_path / "dense", switches("cls"), "Dense")
     with pytest.raises(UserError, match=r"'.*dense' has a step that cannot be computed here \(Dense"):
         embed(TEXTS, EncoderConfig(name=str(dense)))
-    (both / "modules.json").write_text("{")
+    (both / "modules.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"modules\.json cannot be read"):
         read_pooling(both, "both")
-    (both / "modules.json").write_text('{"0": 1}')
+    (both / "modules.json").write_text('{"0": 1}', encoding="utf-8")
     with pytest.raises(UserError, match="is damaged; a list"):
         read_pooling(both, "both")
 

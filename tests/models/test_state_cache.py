@@ -204,7 +204,7 @@ def test_a_full_disk_only_ends_the_keeping(
         usage = shutil.disk_usage(states_folder.parent)
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     elif sign == "no folder":
-        states_folder.write_text("a file is in the way")
+        states_folder.write_text("a file is in the way", encoding="utf-8")
     else:
         error: Exception = OSError(28, "No space left on device")
         if sign.endswith("safetensors"):

@@ -39,5 +39,8 @@ def test_html_escapes_everything_that_is_not_ours() -> None:
 
 def test_written_files(tmp_path: Path) -> None:
     markdown, page = document().write(tmp_path)
-    assert markdown.read_text() == document().markdown() and page.read_text() == document().html()
+    assert (
+        markdown.read_text(encoding="utf-8") == document().markdown()
+        and page.read_text(encoding="utf-8") == document().html()
+    )
     assert (tmp_path / "figures" / "points.svg").exists()

@@ -37,14 +37,14 @@ SECTIONS = [
 def test_every_section_is_there_in_both_forms(finished: Path, tmp_path: Path) -> None:
     record = record_of(Workspace(finished), "tiny")
     markdown, page = make_report(record).write(tmp_path)
-    lines = markdown.read_text().splitlines()
+    lines = markdown.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("## ")] == SECTIONS
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"seeds", "differences", "pairs", "starts"}
     for heading in SECTIONS:
-        assert f"<h2>{heading.removeprefix('## ')}</h2>" in page.read_text()
+        assert f"<h2>{heading.removeprefix('## ')}</h2>" in page.read_text(encoding="utf-8")
     # A random model learns nothing that 20 test rows could show, and it says so.
-    assert "Nothing learned: MetaPT (" in markdown.read_text()
-    assert "No method learned anything of 'mood'" in markdown.read_text()
+    assert "Nothing learned: MetaPT (" in markdown.read_text(encoding="utf-8")
+    assert "No method learned anything of 'mood'" in markdown.read_text(encoding="utf-8")
 
 
 def test_a_record_gives_the_same_report(finished: Path, tmp_path: Path) -> None:
@@ -83,10 +83,10 @@ def test_the_command(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     files = command("tiny", "--workspace", str(finished), "--out", str(tmp_path / "kept"), "--record")
     assert [file.name for file in files] == ["report.md", "report.html"] and all(file.exists() for file in files)
-    before = files[0].read_text()
+    before = files[0].read_text(encoding="utf-8")
     files[0].unlink()
     command(str(tmp_path / "kept"))
-    assert files[0].read_text() == before
+    assert files[0].read_text(encoding="utf-8") == before
 
 
 def test_shuffled_labels_make_no_difference(world: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def status(workspace: Workspace, name: str) -> str:
 
 def starts(workspace: Workspace, name: str) -> int:
     file = workspace.study_folder(name) / "starts"
-    return len(file.read_text()) if file.exists() else 0
+    return len(file.read_text(encoding="utf-8")) if file.exists() else 0
 
 
 def orphan(workspace: Workspace, name: str) -> subprocess.Popen[bytes]:

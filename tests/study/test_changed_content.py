@@ -37,7 +37,7 @@ def again(study: Study) -> Study:
 
 def change_task(study: Study, **changes: object) -> None:
     file = Path(study.config.evaluation.tasks[0])
-    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **changes}))
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
 
 
 def test_a_changed_task_file_begins_a_new_table(own: Study) -> None:
@@ -79,7 +79,7 @@ def test_cells_of_old_data_are_not_in_the_table(own: Study) -> None:
     """A task's rows change: its cells leave the table as soon as the new split is there, and come back one by one."""
     before = own.results()
     file = Path(own.config.evaluation.tasks[0]).parent / "mood.jsonl"
-    file.write_text("".join(reversed(file.read_text().splitlines(keepends=True))))
+    file.write_text("".join(reversed(file.read_text(encoding="utf-8").splitlines(keepends=True))), encoding="utf-8")
     changed = again(own)
     changed.split("mood")
     assert set(changed.results()["task"]) == {"question"} == set(curves_table(own.workspace, "tiny")["task"])
@@ -93,7 +93,7 @@ def test_cells_of_old_data_are_not_in_the_table(own: Study) -> None:
 
 
 def test_of_two_answers_to_one_question_the_newest_counts(own: Study) -> None:
-    """As a list mended by hand may hold them."""
+    """As a list repaired by hand may hold them."""
     file = own.workspace.study_folder("tiny") / "index.json"
     index = read_json(file)
     old = next(entry for entry in index if entry["kind"] == "fewshot")
@@ -118,7 +118,7 @@ def test_the_cost_of_another_run_is_not_shown(own: Study, monkeypatch: pytest.Mo
 def test_what_pages_added_is_kept_when_an_example_is_started_again(own: Study) -> None:
     workspace, small = own.workspace, own.config
     grown = small.model_copy(
-        update={"methods": [*small.methods, MethodConfig(name="labels", kind="pt", start="labels")]}
+        update={"methods": [*small.methods, MethodConfig(name="labels", kind="pt", init="labels")]}
     )
     assert workspace.grown_from(small) == small
     workspace.save_study(grown)
@@ -129,7 +129,7 @@ def test_what_pages_added_is_kept_when_an_example_is_started_again(own: Study) -
     # Who writes another study in its place finds the old one beside it.
     workspace.save_study(other)
     kept = workspace.study_folder(small.name) / "study.before-1.yaml"
-    assert parse(StudyConfig, yaml.safe_load(kept.read_text()), "kept") == grown
+    assert parse(StudyConfig, yaml.safe_load(kept.read_text(encoding="utf-8")), "kept") == grown
 
 
 def test_a_job_says_how_much_was_asked_for(own: Study) -> None:
@@ -141,14 +141,14 @@ def test_a_job_says_how_much_was_asked_for(own: Study) -> None:
 
 def test_a_method_taken_out_of_the_workspaces_own_file_leaves_its_tables(own: Study) -> None:
     file = own.workspace.study_folder("tiny") / "study.yaml"
-    whole = file.read_text()
+    whole = file.read_text(encoding="utf-8")
     tree = yaml.safe_load(whole)
     assert tree["methods"].pop()["name"] == "PPT"
-    file.write_text(yaml.safe_dump(tree))
+    file.write_text(yaml.safe_dump(tree), encoding="utf-8")
     assert set(Study(own.workspace.study_config("tiny"), own.workspace).run()["method"]) == {"PT"}
     # Asked for again it is found, not computed.
     artifacts = own.workspace.folder / "artifacts"
     before = sorted(path.name for path in artifacts.iterdir())
-    file.write_text(whole)
+    file.write_text(whole, encoding="utf-8")
     assert set(Study(own.workspace.study_config("tiny"), own.workspace).run()["method"]) == {"PT", "PPT"}
     assert sorted(path.name for path in artifacts.iterdir()) == before

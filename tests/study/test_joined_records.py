@@ -107,7 +107,7 @@ def test_methods_that_came_later_are_added(
     assert [account["method"] for account in both.accounts] == ["PPT", "MetaPT", "PT", "tfidf"]
     # 3 methods × 3 pairs and the baseline on 2 data seeds, on 2 tasks; PT lacks a pair.
     assert both.cells == (3 * 3 + 2) * 2 and len(both.results) == both.cells - 2
-    changed = {**records["whole"].study, "methods": [{"name": "PT", "kind": "pt", "start": "random"}]}
+    changed = {**records["whole"].study, "methods": [{"name": "PT", "kind": "pt", "init": "random"}]}
     with pytest.raises(UserError, match=r"methods \(PT\) differ"):
         joined(replace(records["whole"], study=changed), record_of(Workspace(tmp_path), "tiny"))
 
@@ -177,7 +177,7 @@ def test_on_the_command_line(
     tree: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "tiny.yaml"
-    file.write_text(yaml.safe_dump({**tree, "baselines": []}))
+    file.write_text(yaml.safe_dump({**tree, "baselines": []}), encoding="utf-8")
 
     def metapt(*words: str) -> object:
         monkeypatch.setattr(sys, "argv", ["metapt", *words])
@@ -191,7 +191,7 @@ def test_on_the_command_line(
         assert metapt("report", "tiny", "-w", workspace, "--record", "--add", "--out", str(tmp_path / "record")) == 0
     found = Record.load(tmp_path / "record")
     assert len(found.results) == found.cells == 12
-    assert "not finished" not in (tmp_path / "record" / "report.md").read_text()
+    assert "not finished" not in (tmp_path / "record" / "report.md").read_text(encoding="utf-8")
     assert metapt("report", "tiny", "-w", str(tmp_path / "a"), "--record", "--out", str(tmp_path / "record")) == 2
     assert "would be lost" in capsys.readouterr().err and len(Record.load(tmp_path / "record").results) == 12
     assert metapt("run", str(file), "--workspace", str(tmp_path / "a"), "--init-seeds", "5-") == 2

@@ -21,10 +21,10 @@ from metapt_explore.pretraining.pooled import Pooled
 from metapt_explore.progress.state import Progress
 from metapt_explore.stages.clusters import clusters_recipe, tasks_recipe
 from metapt_explore.stages.labels import _zero_shot
-from metapt_explore.storage.artifact import Artifact, Stage
-from metapt_explore.storage.checkpoint import KeptRows
+from metapt_explore.storage.artifact import Artifact, Question
+from metapt_explore.storage.checkpoint import RowsCheckpoint
 from metapt_explore.study.study import Study
-from metapt_explore.texts.labelling import format_labels, training_rows
+from metapt_explore.texts.labelling import classifier_rows, format_labels
 
 COLUMNS = {"text": "text", "label": "label"}
 
@@ -40,7 +40,7 @@ def labels_of(study: Study) -> Artifact:
 
 
 def write_rows(path: Path, rows: list[dict[str, str]]) -> Path:
-    with path.open("w", newline="") as stream:
+    with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -48,7 +48,7 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> Path:
 
 
 def own_rows(world: Path) -> list[dict[str, str]]:
-    with (world / "texts.csv").open() as stream:
+    with (world / "texts.csv").open(encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -59,7 +59,7 @@ def test_training_rows_by_hand() -> None:
     held_out = ["the camera was really good and solid", "Dull!"]
     texts = ["a good lens", "A good lens!", "dull", "my camera was really good and solid", "", "a lens", "poor zoom"]
     classes = ["+", "-", "-", "+", "+", None, "-"]
-    found = training_rows(texts, classes, held_out, near_duplicate=0.5)
+    found = classifier_rows(texts, classes, held_out, near_duplicate=0.5)
     # 4 of the 6 triples that the two camera sentences have together are in both.
     assert found.kept == [0, 6]
     leaked = "equals or nearly equals a dev or test row"
@@ -146,7 +146,7 @@ def test_calibration_by_hand(world: Path, calibration: str, monkeypatch: pytest.
     monkeypatch.setattr(scoring, "zero_shot", given)
     labelling = LabellingConfig(by="zero_shot", calibration=calibration, content_free=["N/A", "-"])
     units: list[int] = []
-    found = _zero_shot(config_of(world), labelling, ["a", "b"], NoModel(), units.append, KeptRows(None))  # type: ignore[arg-type]
+    found = _zero_shot(config_of(world), labelling, ["a", "b"], NoModel(), units.append, RowsCheckpoint(None))  # type: ignore[arg-type]
     share = {name: np.exp(logits) / np.exp(logits).sum() for name, logits in LOGITS.items()}
     reference = {"none": [], "batch_mean": ["a", "b"], "content_free": ["N/A", "-"]}[calibration]
     prior = np.mean([share[name] for name in reference], axis=0) if reference else np.ones(2)
@@ -165,7 +165,7 @@ def test_ids_without_labelling_have_not_changed(world: Path, tmp_path: Path) -> 
     labels = {"negative": "negative", "positive": "positive"}
     tasks = {"labels": labels, "min_size": 8, "min_per_label": 4}
     parents = {"texts": "texts-0", "clusters": "clusters-0"}
-    assert tasks_recipe(study, texts, clusters)[0].id == Stage("tasks", "", 1, tasks, parents).id
+    assert tasks_recipe(study, texts, clusters)[0].id == Question("tasks", "", 1, tasks, parents).id
     kmeans = {
         "algorithm": "kmeans",
         "n_clusters": 4,
@@ -177,7 +177,7 @@ def test_ids_without_labelling_have_not_changed(world: Path, tmp_path: Path) -> 
     }
     parents = {"texts": "texts-0", "embeddings": "embeddings-0"}
     recipe = clusters_recipe(study, "kmeans", texts, vectors, None)
-    assert recipe[0].id == Stage("clusters", "", 1, kmeans, parents).id
+    assert recipe[0].id == Question("clusters", "", 1, kmeans, parents).id
 
 
 def test_everything_behind_labels_depends_on_them(world: Path, tmp_path: Path) -> None:

@@ -87,9 +87,11 @@ def test_on_the_command_line(
 ) -> None:
     words = [{"negative": "bad", "positive": "good"}, {"negative": "so awful", "positive": ["great", "lovely"]}]
     file = tmp_path / "candidates.yaml"
-    file.write_text(yaml.safe_dump({"templates": ["{text} it was", "{text}\nis {mask} :"], "words": words}))
+    file.write_text(
+        yaml.safe_dump({"templates": ["{text} it was", "{text}\nis {mask} :"], "words": words}), encoding="utf-8"
+    )
     tree = tiny.study_tree(world)
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     asked = ("probe", tmp_path / "study.yaml", "mood", "--candidates", file, "--workspace", tmp_path / "ws")
     assert call(monkeypatch, *asked) == 0
     out = capsys.readouterr().out
@@ -124,7 +126,7 @@ def test_mistakes_on_the_command_line(
 def test_words_that_cannot_compete_with_the_vocabulary_are_listed(world: Path, tmp_path: Path) -> None:
     words = [{"negative": each, "positive": "good"} for each in ("so bad", "bad")]
     file = tmp_path / "candidates.yaml"
-    file.write_text(yaml.safe_dump({"words": words}))
+    file.write_text(yaml.safe_dump({"words": words}), encoding="utf-8")
     tree = {**tiny.study_tree(world), "verbalizer": {"decode": "whole_vocabulary"}}
     ranking = Study(tree, tmp_path / "ws").probe("mood", file).summary["ranking"]
     assert ranking[0]["reason"] is None and ranking[0]["words"]["negative"] == ["bad"]

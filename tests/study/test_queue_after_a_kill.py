@@ -243,7 +243,7 @@ worker.serve(Workspace(sys.argv[1]), idle=float(sys.argv[3]))
 
 def serve(workspace: Workspace, tmp_path: Path, idle: float) -> subprocess.Popen[bytes]:
     """A worker process whose studies only pretend."""
-    (tmp_path / "pretend.py").write_text(PRETEND)
+    (tmp_path / "pretend.py").write_text(PRETEND, encoding="utf-8")
     return subprocess.Popen(
         [sys.executable, "-c", SERVE, str(workspace.folder), str(tmp_path / "pretend.py"), str(idle)]
     )

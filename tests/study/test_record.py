@@ -128,7 +128,9 @@ def test_watches_within_one_another() -> None:
 
     In a process of its own: this one may keep freed memory, as the engine asks the system's allocator to.
     """
-    found = subprocess.run([sys.executable, "-c", WATCHES], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(
+        [sys.executable, "-c", WATCHES], capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
     (outer, inner), (both, same) = (map(float, line.split()) for line in found.splitlines())
     assert outer >= inner + 60
     # Two readings of one process, a moment apart: the system may have given it a page in between.

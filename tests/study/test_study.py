@@ -123,8 +123,8 @@ def test_texts_that_equal_test_rows_are_dropped(world: Path, tmp_path: Path) -> 
     study = Study(world / "tiny.yaml", tmp_path / "a")
     rows = study.split("mood").table("rows")
     leaked = rows[rows["split"] == "test"]["text"].iloc[0]
-    content = (world / "texts.csv").read_text()
-    (folder / "texts.csv").write_text(content + f"{leaked.upper()}!,positive,book\n")
+    content = (world / "texts.csv").read_text(encoding="utf-8")
+    (folder / "texts.csv").write_text(content + f"{leaked.upper()}!,positive,book\n", encoding="utf-8")
     config = config_of(world, texts={"file": str(folder / "texts.csv")})
     texts = Study(config, tmp_path / "b").texts()
     assert texts.summary["leaks_by_task"] == {"mood": 1}
@@ -167,7 +167,7 @@ def test_killed_and_run_again_gives_the_same_scores(world: Path, finished: Path,
     file = tmp_path / "study.yaml"
     from metapt_explore.config import to_yaml
 
-    file.write_text(to_yaml(config))
+    file.write_text(to_yaml(config), encoding="utf-8")
     workspace = Workspace(tmp_path / "killed")
     command = [sys.executable, "-c", KILLED, "run", str(file), "--workspace", str(workspace.folder)]
     killed = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
@@ -237,7 +237,7 @@ def test_two_processes_do_not_run_one_study(world: Path, tmp_path: Path) -> None
 
 
 def test_a_failed_stage_keeps_what_was_computed(world: Path, tmp_path: Path) -> None:
-    """The error is in the artifact and the job; earlier artifacts are used again after it is mended."""
+    """The error is in the artifact and the job; earlier artifacts are used again after it is repaired."""
     config = config_of(world, auxiliary_tasks={"min_size": 10_000})
     workspace = Workspace(tmp_path)
     with working_on(workspace, "tiny") as progress:

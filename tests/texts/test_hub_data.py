@@ -25,15 +25,17 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(hub_data, "installed_sets", lambda: ["trec", "vader"])
     for commit, words in ((OLD, ["old text"]), (NEW, ["new text", "more"])):
         file = tmp_path / f"{commit}.csv"
-        file.write_text("text\n" + "".join(f"{line}\n" for line in words))
+        file.write_text("text\n" + "".join(f"{line}\n" for line in words), encoding="utf-8")
         datasets.load_dataset("csv", data_files=str(file), split="train", cache_dir=str(tmp_path / "made"))
         made = next((tmp_path / "made" / "csv").glob("*/*/*/dataset_info.json")).parent
         place = tmp_path / "datasets" / "some___set" / "default" / "0.0.0" / commit
         place.parent.mkdir(parents=True, exist_ok=True)
         for arrow in made.glob("csv-*.arrow"):
             arrow.rename(made / arrow.name.replace("csv-", "set-"))
-        info = (made / "dataset_info.json").read_text()
-        (made / "dataset_info.json").write_text(info.replace('"dataset_name": "csv"', '"dataset_name": "set"'))
+        info = (made / "dataset_info.json").read_text(encoding="utf-8")
+        (made / "dataset_info.json").write_text(
+            info.replace('"dataset_name": "csv"', '"dataset_name": "set"'), encoding="utf-8"
+        )
         made.rename(place)
         snapshot = tmp_path / "hub" / "datasets--some--Set" / "snapshots" / commit
         snapshot.mkdir(parents=True)
@@ -41,8 +43,8 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     refs = tmp_path / "hub" / "datasets--some--Set" / "refs"
     refs.mkdir()
     (tmp_path / "hub" / "datasets--some--Set" / "blobs").mkdir()
-    (refs / "main").write_text(NEW)
-    (refs / "v1").write_text(OLD)
+    (refs / "main").write_text(NEW, encoding="utf-8")
+    (refs / "v1").write_text(OLD, encoding="utf-8")
     return tmp_path / "datasets"
 
 

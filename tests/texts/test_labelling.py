@@ -125,9 +125,9 @@ def study_of(world: Path, workspace: Path, **changes: Any) -> Study:
 def half_labelled(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny texts with every second label left out."""
     path = tmp_path_factory.mktemp("half") / "half.csv"
-    with (world / "texts.csv").open() as stream:
+    with (world / "texts.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    with path.open("w", newline="") as stream:
+    with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows({**row, "label": row["label"] if number % 4 < 2 else ""} for number, row in enumerate(rows))
@@ -167,8 +167,8 @@ def test_unlabelled_texts_get_labels(by: str, world: Path, half_labelled: Path, 
 
 
 def test_all_labels_anew_tells_how_good_they_are(world: Path, tmp_path: Path) -> None:
-    written = (world / "texts.csv").read_text().splitlines(keepends=True)
-    (tmp_path / "some.csv").write_text("".join(written[:61]))  # the header and 60 rows
+    written = (world / "texts.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "some.csv").write_text("".join(written[:61]), encoding="utf-8")  # the header and 60 rows
     train = {"file": str(tmp_path / "some.csv"), **CLASSIFIER["train"]}
     study = study_of(world, tmp_path, labelling={"by": "classifier", "which": "all", "train": train})
     labels = study.labels()

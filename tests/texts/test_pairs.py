@@ -15,7 +15,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.fewshot.splits import make_splits
 from metapt_explore.study.study import Study
 from metapt_explore.texts.decontaminate import decontaminate, decontaminate_rows
-from metapt_explore.texts.labelling import training_rows
+from metapt_explore.texts.labelling import classifier_rows
 from metapt_explore.texts.report import data_report
 from metapt_explore.texts.rows import TextInput, as_inputs, texts_of
 from metapt_explore.texts.sources import load_source
@@ -24,7 +24,7 @@ COLUMNS = {"text": "premise", "text_pair": "hypothesis", "label": "label"}
 
 
 def write(path: Path, rows: list[tuple[str, str, str]]) -> SourceConfig:
-    with path.open("w", newline="") as stream:
+    with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerows([("premise", "hypothesis", "label"), *rows])
     return SourceConfig(file=str(path), columns=Columns(**COLUMNS))
@@ -107,7 +107,9 @@ def test_pretraining_texts_that_give_a_pair_away_are_dropped(world: Path, tmp_pa
     pairs = [(premise(i), f"short w{i}", ("no", "yes")[i % 2]) for i in range(40)]
     source = write(tmp_path / "held.csv", pairs)
     task = {"name": "held", "template": "{text} {text_pair} :", "labels": {"no": "bad", "yes": "good"}}
-    (tmp_path / "held.yaml").write_text(json.dumps({**task, "data": {"file": source.file, "columns": COLUMNS}}))
+    (tmp_path / "held.yaml").write_text(
+        json.dumps({**task, "data": {"file": source.file, "columns": COLUMNS}}), encoding="utf-8"
+    )
     tree = tiny.study_tree(
         world,
         texts={"file": str(tmp_path / "texts.csv"), "columns": {"text": "text", "label": "label"}},
@@ -118,7 +120,7 @@ def test_pretraining_texts_that_give_a_pair_away_are_dropped(world: Path, tmp_pa
     held, trained = (rows[(rows["split"] == "train") == train].iloc[0] for train in (False, True))
     kept = ["so " + held["text_pair"], trained["text"], "this album was a song", "my book of photo"]
     leaks = [held["text"], f"{held['text']} {held['text_pair']}", f"so the {held['text']} was good"]
-    with (tmp_path / "texts.csv").open("w", newline="") as stream:
+    with (tmp_path / "texts.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([["text", "label"], *([text, "positive"] for text in [*kept, *leaks])])
     texts = study.texts()
     assert set(texts.table("texts")["text"]) == set(kept)
@@ -170,7 +172,7 @@ def test_a_swapped_pair_is_a_duplicate_but_no_contradiction(tmp_path: Path) -> N
 
 def test_a_classifier_learns_from_no_swapped_test_pair() -> None:
     rows: list[TextInput] = [("a lens", "a zoom"), ("A zoom!", "a lens"), ("It is wet.", "It rains."), ("b", "c")]
-    found = training_rows(rows, ["+", "+", "-", "-"], ["It rains.\nIt is wet."], 0.7)
+    found = classifier_rows(rows, ["+", "+", "-", "-"], ["It rains.\nIt is wet."], 0.7)
     assert found.kept == [0, 3]
     assert found.dropped == {"duplicate": 1, "equals or nearly equals a dev or test row": 1}
 

@@ -44,7 +44,10 @@ def test_every_suffix_gives_the_same_rows(tmp_path: Path, suffix: str) -> None:
         frame().to_parquet(path)
     elif suffix == "jsonl":
         rows = [{"text": r["text"], "label": r["label"], "shop": r["group"]} for r in EXPECTED]
-        path.write_text("\n".join(json.dumps({**row, "label": row["label"] and int(row["label"])}) for row in rows))
+        path.write_text(
+            "\n".join(json.dumps({**row, "label": row["label"] and int(row["label"])}) for row in rows),
+            encoding="utf-8",
+        )
     else:
         table = frame().astype({"label": "Int64"})
         table.to_csv(path, index=False, sep="," if suffix == "csv" else "\t")

@@ -114,28 +114,29 @@ def test_words_and_classes_of_task_files_are_distinct() -> None:
 
 def test_readers_on_small_files(tmp_path: Path) -> None:
     ratings = 'id\tsentiment\ttext\r\n1\t-0.5\t"bad &amp; ugly\r\n2\t0.49\tso so\r\n3\t3\tnull\r\n'
-    (tmp_path / "v").write_text(ratings, newline="")
+    (tmp_path / "v").write_text(ratings, newline="", encoding="utf-8")
     assert read("vader", [tmp_path / "v"] * 4)[:3] == [
         ('"bad & ugly', "negative", "amazon"),
         ("so so", None, "amazon"),
         ("null", "positive", "amazon"),
     ]
-    (tmp_path / "q").write_text("NUM:date When ?\nHUM:ind Who ?\nNUM:date When ?\n")
+    (tmp_path / "q").write_text("NUM:date When ?\nHUM:ind Who ?\nNUM:date When ?\n", encoding="utf-8")
     assert read("trec", [tmp_path / "q"]) == [("When ?", "number", "NUM:date"), ("Who ?", "human", "HUM:ind")]
     (tmp_path / "t").write_text(
-        "sentiment,confidence,text\nnegative,1,@United late\npositive,,new Apple car by google car\nneutral,1,hello\n"
+        "sentiment,confidence,text\nnegative,1,@United late\npositive,,new Apple car by google car\nneutral,1,hello\n",
+        encoding="utf-8",
     )
     assert read("airline", [tmp_path / "t"]) == [("@United late", "negative", "united")]
     assert [row[1:] for row in read("tweets", [tmp_path / "t"])] == [("positive", "self_driving"), ("neutral", "other")]
-    (tmp_path / "r").write_text("text,label,source\na<br /><br />b,1,imdb\nc,0,rotten_tomatoes\n")
+    (tmp_path / "r").write_text("text,label,source\na<br /><br />b,1,imdb\nc,0,rotten_tomatoes\n", encoding="utf-8")
     assert read("imdb", [tmp_path / "r"]) == [("a b", "positive", None)]
     assert read("rotten_tomatoes", [tmp_path / "r"]) == [("c", "negative", None)]
-    (tmp_path / "s").write_text(",spam,text\n0,0,hi there\n1,1,win now\n")
+    (tmp_path / "s").write_text(",spam,text\n0,0,hi there\n1,1,win now\n", encoding="utf-8")
     assert read("sms_spam", [tmp_path / "s"]) == [("hi there", "ham", None), ("win now", "spam", None)]
     sample = {"input": [{"content": "rule"}, {"content": "man bites dog"}], "ideal": "1"}
-    (tmp_path / "h").write_text(json.dumps(sample) + "\n")
+    (tmp_path / "h").write_text(json.dumps(sample) + "\n", encoding="utf-8")
     assert read("satire", [tmp_path / "h"]) == [("man bites dog", "satire", None)]
-    (tmp_path / "n").write_text("Category\tText\nd\tstring\nclass\t\nsci.med\ta post\n")
+    (tmp_path / "n").write_text("Category\tText\nd\tstring\nclass\t\nsci.med\ta post\n", encoding="utf-8")
     assert read("newsgroups", [tmp_path / "n"]) == [("a post", "sci", "sci.med")]
     plot = "She went to the old town. Then he met her brother there! Ok."
     lines = f'category,text,movie_name\nplot,"{plot}",m\nfresh,A film to see more than once,m\n'
