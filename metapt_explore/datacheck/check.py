@@ -64,7 +64,7 @@ def check_file(path: Path, given: Columns | None = None, task: TaskConfig | None
         UserError: Where there is nothing to look at, or no such column.
 
     Example:
-        >>> check_file(Path("reviews.csv")).findings[0].said  # doctest: +SKIP
+        >>> check_file(Path("reviews.csv")).findings[0].message  # doctest: +SKIP
         '3 rows have no text; studies leave such rows out and count them.'
     """
     raw = read_raw(path, encoding)

@@ -114,7 +114,7 @@ def _checked(file: Path, columns: Columns) -> Checked:
     checked = check_file(file, columns)
     if bad := [finding for finding in checked.findings if finding.level == "error"]:
         where = f", {format_rows(bad[0].rows, checked.rows.raw.noun)}" if bad[0].rows else ""
-        raise UserError(f"{file}{where}: {bad[0].said} `metapt data check {file}` says all that is wrong.")
+        raise UserError(f"{file}{where}: {bad[0].message} `metapt data check {file}` says all that is wrong.")
     return checked
 
 

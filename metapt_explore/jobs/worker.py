@@ -266,7 +266,7 @@ def _another_ended(state: Any) -> bool:
 def _start(workspace: Workspace, name: str, request: dict[str, Any]) -> subprocess.Popen[bytes]:
     folder = workspace.study_folder(name)
     with suppress(UserError):  # the process says what is wrong
-        workspace.study_config(name)  # mends a damaged file from its copy
+        workspace.study_config(name)  # repairs a damaged file from its copy
     before = read_json(folder / "job.json")
     fraction = before.get("fraction", 0.0) if isinstance(before, dict) else 0.0
     # Written before the process exists: from its first moment on, only the process itself writes here.

@@ -11,7 +11,7 @@ from metapt_explore.results.lineage import Lineage, Node
 from metapt_explore.results.lineage_facts import fact
 from metapt_explore.results.tables import OTHER_SHOTS
 from metapt_explore.stages.topics import recorded_topics
-from metapt_explore.storage.artifact import Stage
+from metapt_explore.storage.artifact import Question
 from metapt_explore.storage.workspace import Workspace
 
 
@@ -102,7 +102,7 @@ def _collect(workspace: Workspace, root: str, entry: dict[str, Any]) -> dict[str
         parents = stage.get("parents", {})
         intact = None
         if "config" in stage:
-            question = Stage(kind, "", stage.get("version", 0), stage["config"], parents, stage.get("inputs", {}))
+            question = Question(kind, "", stage.get("version", 0), stage["config"], parents, stage.get("inputs", {}))
             intact = question.id == identifier
         found[identifier] = Node(
             id=identifier,
@@ -140,14 +140,14 @@ def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
     tasks = workspace.artifact(prompt.parents.get("tasks", "none"))
     there = all(nodes[i].status == "done" for role, i in prompt.parents.items() if role.startswith("topics"))
     if tasks.status == "done" and there and prompt.config.get("kind") == "metapt":
-        from metapt_explore.pretraining.draw_counts import agrees_with, recorded_setting
+        from metapt_explore.pretraining.draw_counts import agrees_with, recorded_task
         from metapt_explore.pretraining.episodes import read_tasks
 
         found = read_tasks(tasks.table("tasks"), list(prompt.config["words"]))
-        setting = recorded_setting(
+        pretraining_task = recorded_task(
             prompt.config, found, recorded_topics(workspace, prompt.config, prompt.parents, found)
         )
-        if agrees_with(setting, workspace.artifact(prompt.id).metrics) is False:
+        if agrees_with(pretraining_task, workspace.artifact(prompt.id).metrics) is False:
             yield (
                 "How often a text was drawn is not what pre-training wrote down: another version of this package made "
                 f"{prompt.id}."

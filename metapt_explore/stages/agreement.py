@@ -11,7 +11,7 @@ from metapt_explore.config import LabelsConfig, Placement, StudyConfig, TaskConf
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.stages.template_ranking import training_rows
 from metapt_explore.stages.texts import OnUnits, Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.texts.rows import TextInput, as_inputs
 from metapt_explore.verbalizers.pattern import words_key
 
@@ -61,7 +61,7 @@ def agreement_recipe(
         config["decode"] = study.verbalizer.decode
     parents = {"texts": texts.id, "tasks": tasks.id, "prompt": prompt.id}
     parents |= {f"split of {name}": split.id for name, split in splits.items()}
-    stage = Stage("agreement", "agreement of gradients", 1, config, parents, model)
+    stage = Question("agreement", "agreement of gradients", 1, config, parents, model)
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.diagnostics.agreement import agreement_pairs, task_record

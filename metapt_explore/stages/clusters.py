@@ -14,7 +14,7 @@ from metapt_explore.config.label_values import check_values
 from metapt_explore.errors import UserError
 from metapt_explore.stages.labels import row_classes
 from metapt_explore.stages.texts import Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.texts.rows import texts_of
 
 
@@ -44,7 +44,7 @@ def clusters_recipe(
     parents = {"texts": texts.id, "embeddings": embeddings.id}
     if like is not None:
         parents["like"] = like.id
-    stage = Stage("clusters", f"clusters '{name}'", 1, config, parents)
+    stage = Question("clusters", f"clusters '{name}'", 1, config, parents)
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.clusters.algorithms import cluster
@@ -105,7 +105,7 @@ def tasks_recipe(
         parents["clusters"] = clusters.id
     if found_labels is not None:
         parents["labels"] = found_labels.id
-    stage = Stage("tasks", "auxiliary tasks", 1, config, parents)
+    stage = Question("tasks", "auxiliary tasks", 1, config, parents)
 
     def compute(out: ArtifactWriter) -> None:
         classes = labelled_classes(study, texts, found_labels)
@@ -157,7 +157,7 @@ def _cluster_tasks_recipe(study: StudyConfig, texts: Artifact, clusters: Artifac
         "seed": study.seed,
     }
     # Version 2: no task is drawn twice.
-    stage = Stage("tasks", "auxiliary tasks", 2, config, {"texts": texts.id, "clusters": clusters.id})
+    stage = Question("tasks", "auxiliary tasks", 2, config, {"texts": texts.id, "clusters": clusters.id})
 
     def compute(out: ArtifactWriter) -> None:
         labels = clusters.table("clusters")["cluster"].to_numpy()

@@ -12,21 +12,21 @@ import torch
 from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, TaskConfig, VerbalizerConfig
-from metapt_explore.fewshot.linear_probe import TextProbe
-from metapt_explore.fewshot.probe_ensemble import Weights, fit_probes, held_out, pooled, weigh
+from metapt_explore.fewshot.linear_probe import LinearProbe
+from metapt_explore.fewshot.probe_ensemble import EnsembleWeights, fit_probes, held_out, pooled, weigh
 from metapt_explore.fewshot.scoring import ClassReading, Split, measure
 from metapt_explore.stages.fewshot_rows import FewShotRows
 from metapt_explore.stages.hidden_states import KeptViews
 from metapt_explore.stages.prompt import LoadBackbone
 from metapt_explore.stages.texts import OnUnits, Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 
 #: Raised whenever the probe, its weights or how they are chosen change.
 READING = 1
 
 
 def probe_recipe(
-    words: Stage,
+    words: Question,
     tuned: Artifact,
     verbalizer: VerbalizerConfig,
     task: TaskConfig,
@@ -56,7 +56,7 @@ def probe_recipe(
     """
     config = {**words.config, "verbalizer": verbalizer.model_dump(mode="json", exclude_defaults=True)}
     parents = {**words.parents, "tuned": tuned.id, "views": views.id}
-    stage = Stage(words.kind, words.title, words.version, {**config, "reading": READING}, parents, words.inputs)
+    stage = Question(words.kind, words.title, words.version, {**config, "reading": READING}, parents, words.inputs)
 
     def compute(out: ArtifactWriter) -> None:
         prompts, results = tuned.tensors("prompts"), tuned.table("results")
@@ -92,8 +92,8 @@ def probe_recipe(
 class _Reading:
     """One data seed's probe beside its label words."""
 
-    probe: TextProbe
-    weights: Weights
+    probe: LinearProbe
+    weights: EnsembleWeights
     scores: dict[str, Any]
 
 
@@ -139,5 +139,5 @@ def _read(
     return found, reading.forward.rows
 
 
-def _measured(words: Tensor, probe: Tensor, weights: Weights, rows: Split) -> dict[str, float]:
+def _measured(words: Tensor, probe: Tensor, weights: EnsembleWeights, rows: Split) -> dict[str, float]:
     return measure(pooled(words, probe, weights), rows.labels)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.stages.texts import OnUnits, Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.texts.rows import TextInput, as_inputs
 
 #: Units that the share of finished texts is told in.
@@ -29,7 +29,7 @@ def views_recipe(
         backbone: Loads it.
         on_units: Called with the finished units, of `UNITS`.
     """
-    stage = Stage("views", f"frozen states of {task}", 1, {}, {"split": split.id}, model)
+    stage = Question("views", f"frozen states of {task}", 1, {}, {"split": split.id}, model)
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.models.hidden_states import ROWS, text_views

@@ -16,7 +16,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.seeds import stream
 from metapt_explore.stages.clusters import labelled_classes, write_tasks
 from metapt_explore.stages.texts import Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def joined_tasks_recipe(
         if copied:
             config["seed"] = study.seed
             parents |= copied
-    stage = Stage("tasks", "auxiliary tasks", 1, config, parents)
+    stage = Question("tasks", "auxiliary tasks", 1, config, parents)
 
     def compute(out: ArtifactWriter) -> None:
         names = list(auxiliary.labels)

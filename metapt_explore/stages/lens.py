@@ -12,7 +12,7 @@ import pandas as pd
 from metapt_explore.errors import UserError
 from metapt_explore.results.tables import fewshot_entries
 from metapt_explore.stages.texts import Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def lens_recipe(seen: list[Seen], model: dict[str, Any], backbone: Callable[[], 
     parents = {f"prompt {place}": prompt.artifact.id for place, prompt in enumerate(seen)}
     config = {"top": TOP, "data_seeds": [prompt.data_seed for prompt in seen], "names": [p.name for p in seen]}
     inputs: dict[str, Any] = {key: model[key] for key in ("model", "dtype") if key in model}
-    stage = Stage("lens", "prompts beside the vocabulary", 1, config, parents, inputs)
+    stage = Question("lens", "prompts beside the vocabulary", 1, config, parents, inputs)
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.prompts.lens import describe_vectors, likeness

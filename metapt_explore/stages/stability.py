@@ -8,7 +8,7 @@ import numpy as np
 
 from metapt_explore.config import SEEDED, StudyConfig
 from metapt_explore.stages.texts import Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.texts.rows import texts_of
 
 
@@ -39,7 +39,7 @@ def stability_recipe(
     if like is not None:
         parents["like"] = like.id
     config = {"runs": runs, "seed": study.seed}
-    stage = Stage("stability", f"stability of clusters '{name}'", 1, config, parents)
+    stage = Question("stability", f"stability of clusters '{name}'", 1, config, parents)
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.clusters.algorithms import cluster

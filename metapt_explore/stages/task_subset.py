@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metapt_explore.errors import UserError
 from metapt_explore.stages.texts import Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 
 
 def chosen_tasks_recipe(tasks: Artifact, clustering: str, without: list[int], only: list[int], where: str) -> Recipe:
@@ -36,7 +36,7 @@ def chosen_tasks_recipe(tasks: Artifact, clustering: str, without: list[int], on
     if not kept:
         raise UserError(f"{where}: `without` leaves out every auxiliary task of '{clustering}'.")
     title = f"auxiliary tasks {key} {', '.join(map(str, sorted(named)))}"
-    stage = Stage("tasks", title, 1, {key: sorted(set(named))}, {"tasks": tasks.id})
+    stage = Question("tasks", title, 1, {key: sorted(set(named))}, {"tasks": tasks.id})
 
     def compute(out: ArtifactWriter) -> None:
         # How many memberships soft clusters have is of all of them.

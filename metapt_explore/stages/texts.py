@@ -14,7 +14,7 @@ import pandas as pd
 from metapt_explore import hub
 from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.texts.decontaminate import is_telling
 from metapt_explore.texts.normalise import normalise
@@ -24,7 +24,7 @@ from metapt_explore.texts.words import count_words
 #: How pairs of texts are compared; single texts never were in another way.
 PAIRS = "in either order, and each text by itself"
 
-Recipe = tuple[Stage, Callable[[ArtifactWriter], None]]
+Recipe = tuple[Question, Callable[[ArtifactWriter], None]]
 OnUnits = Callable[[int], None]
 
 
@@ -47,7 +47,7 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
                 raise UserError(f"Task '{task.name}': {error} {hint}") from None
     config = split_config(study, task)
     # Version 2: invisible characters, vowel points and the Turkish i no longer keep equal texts apart.
-    stage = Stage("split", f"few-shot splits of {task.name}", 2, config, {}, {"sources": inputs})
+    stage = Question("split", f"few-shot splits of {task.name}", 2, config, {}, {"sources": inputs})
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.fewshot.samples import sample_facts
@@ -130,7 +130,7 @@ def texts_recipe(study: StudyConfig, splits: dict[str, Artifact]) -> Recipe:
     config, parents = texts_config(study), text_parents(splits)
     # The version is raised whenever what this stage writes changes. Version 2: words and near copies in scripts without
     # spaces. What further on depends on how words are cut (keywords, topics) has these texts among its parents.
-    stage = Stage("texts", "pre-training texts", 2, config, parents, {"source": source_fingerprint(texts)})
+    stage = Question("texts", "pre-training texts", 2, config, parents, {"source": source_fingerprint(texts)})
 
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.seeds import stream
@@ -243,7 +243,7 @@ def _counts(reason: pd.Series) -> dict[str, int]:
 
 def embeddings_recipe(study: StudyConfig, texts: Artifact, device: str, on_units: OnUnits) -> Recipe:
     """Sentence embeddings of the texts."""
-    from metapt_explore.models.load import content_hash, model_folder
+    from metapt_explore.models.folder import content_hash, model_folder
     from metapt_explore.models.pooling import read_pooling
 
     folder = model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)
@@ -254,7 +254,7 @@ def embeddings_recipe(study: StudyConfig, texts: Artifact, device: str, on_units
         **pooling.unusual,
     }
     inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
-    stage = Stage("embeddings", "embeddings", 1, config, {"texts": texts.id}, inputs)
+    stage = Question("embeddings", "embeddings", 1, config, {"texts": texts.id}, inputs)
 
     def compute(out: ArtifactWriter) -> None:
         import torch

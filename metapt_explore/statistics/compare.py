@@ -22,7 +22,7 @@ from metapt_explore.statistics.ground import (
 from metapt_explore.statistics.holm import holm
 from metapt_explore.statistics.power import pairs_needed
 from metapt_explore.statistics.resampling import Interval, SignFlip, bootstrap_mean, sign_flip_test
-from metapt_explore.statistics.sentences import Findings, Verdict, caveats, decide, settling_sentence, verdict_sentence
+from metapt_explore.statistics.sentences import Evidence, Verdict, caveats, decide, settling_sentence, verdict_sentence
 from metapt_explore.statistics.spread import SpreadRatio, spread_ratios
 from metapt_explore.statistics.units import PairedScores, paired_scores
 
@@ -223,7 +223,7 @@ def compare(
         bootstrap = Interval(None, None, "none: all pairs say the same")
     needed = _needed(estimate)
     wins, ties, losses = _wins(differences)
-    findings = Findings(
+    findings = Evidence(
         method=method,
         baseline=baseline,
         metric=metric,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Question:
     """A question: what would be computed, from what.
 
     Its id hashes everything the answer depends on, so that the same question is never computed
@@ -270,7 +270,7 @@ def write_stage(folder: Path, stage: dict[str, Any]) -> None:
 
 
 @contextmanager
-def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[ArtifactWriter]:
+def making(folder: Path, question: Question, manifest: dict[str, Any]) -> Iterator[ArtifactWriter]:
     """Makes an artifact: marks it running, and done, cancelled or failed at the end.
 
     What an interrupted attempt left (checkpoint, metrics) stays for the next one.
@@ -281,13 +281,13 @@ def making(folder: Path, stage: Stage, manifest: dict[str, Any]) -> Iterator[Art
     # When it began is a time of day; how long it took is none: clocks are set.
     start = time.monotonic()
     head: dict[str, Any] = {
-        "id": stage.id,
-        "kind": stage.kind,
-        "title": stage.title,
-        "version": stage.version,
-        "config": stage.config,
-        "parents": stage.parents,
-        "inputs": stage.inputs,
+        "id": question.id,
+        "kind": question.kind,
+        "title": question.title,
+        "version": question.version,
+        "config": question.config,
+        "parents": question.parents,
+        "inputs": question.inputs,
         "manifest": manifest,
         "began": time.time(),
     }

@@ -23,7 +23,7 @@ class CheckpointStore(Protocol):
         """Returns the checkpoint, or None."""
 
 
-class KeptRows:
+class RowsCheckpoint:
     """Rows of a long table that are computed one after the other.
 
     Args:

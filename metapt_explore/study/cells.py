@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from metapt_explore.cost.baselines import baseline_cells, baseline_key
 from metapt_explore.stages.texts import Recipe
-from metapt_explore.storage.artifact import Artifact, Stage
+from metapt_explore.storage.artifact import Artifact, Question
 
 if TYPE_CHECKING:
     from metapt_explore.study.scores import StudyScores
@@ -28,7 +28,7 @@ class Cell:
     """
 
     key: str
-    stage: Stage
+    stage: Question
     make: Callable[[], Artifact]
     prompt: str | None = None
 
@@ -80,7 +80,7 @@ def fewshot_key(method: str, task: str, init_seed: int, shots: int | None = None
     return f"fewshot/{method}/{called}/{init_seed}"
 
 
-def stage_of(study: StudyScores, key: str, recipe: Callable[[], Recipe]) -> Stage | None:
+def stage_of(study: StudyScores, key: str, recipe: Callable[[], Recipe]) -> Question | None:
     """The question of a part; None where a run goes on and something that the part needs has failed in it."""
     made = recipe() if study.failures is None else study.failures.attempt(key, recipe)
     return None if made is None else made[0]

@@ -26,7 +26,7 @@ from metapt_explore.stages import texts as data_stages
 from metapt_explore.stages.labels import labels_recipe
 from metapt_explore.stages.task_subset import chosen_tasks_recipe
 from metapt_explore.stages.texts import Recipe
-from metapt_explore.storage.artifact import Artifact, Stage
+from metapt_explore.storage.artifact import Artifact, Question
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import Failures, PartFailed
 from metapt_explore.study.model import StudyModel
@@ -267,7 +267,7 @@ class StudyPipeline:
             if before is not None:
                 self.progress.notice(f"Another study was called '{self.config.name}' here; it is kept as {before}.")
 
-    def _enter(self, stage: Stage, kind: str | None = None, **of: Any) -> Artifact:
+    def _enter(self, stage: Question, kind: str | None = None, **of: Any) -> Artifact:
         """Puts an artifact on the study's list; nothing is computed."""
         self.save()
         self.workspace.add_to_index(

@@ -15,10 +15,10 @@ from metapt_explore.stages.baseline import UNITS, baseline_recipe
 from metapt_explore.stages.fewshot_probe import probe_recipe
 from metapt_explore.stages.hidden_states import UNITS as VIEWS_UNITS
 from metapt_explore.stages.hidden_states import views_key, views_recipe
-from metapt_explore.stages.prompt_init import find_start
+from metapt_explore.stages.prompt_init import find_init
 from metapt_explore.stages.texts import Recipe
 from metapt_explore.stages.topics import check_topics
-from metapt_explore.storage.artifact import Artifact, Stage
+from metapt_explore.storage.artifact import Artifact, Question
 from metapt_explore.study.cells import fewshot_key, stage_of
 from metapt_explore.study.pipeline import StudyPipeline
 
@@ -47,7 +47,7 @@ class StudyScores(StudyPipeline):
             self.texts() if pretrained else None,
             self.tasks_of(method) if pretrained else None,
             self.labels() if pretrained else None,
-            find_start(self.config, method, self.workspace, self.model.identity["model"]),
+            find_init(self.config, method, self.workspace, self.model.identity["model"]),
             self.model.identity,
             self.placement,
             self._load,
@@ -138,7 +138,7 @@ class StudyScores(StudyPipeline):
 
     def finished_parts(self) -> set[str]:
         """Keys of what is there already for methods that are read beside a probe: views of texts, and tuned prompts."""
-        found: dict[str, Stage | None] = {}
+        found: dict[str, Question | None] = {}
         for method in [method for method in self.config.methods if self._probes(method.name)]:
             for name, task in self.tasks.items():
                 for shots in (None, *self.config.evaluation.more_shots):

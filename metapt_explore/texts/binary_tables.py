@@ -99,8 +99,8 @@ def read_workbook(data: bytes, found: list[Finding]) -> Grid:
     if place:
         above = tuple(line for line, _ in records[:place])
         said = f"The table begins in row {records[place][0]}; what stands above it is a title, as it seems."
-        mend = "Take it out, or let `metapt data check FILE --fix OUT.csv` do it."
-        found.append(Finding("error", "first lines", said, mend, above))
+        advice = "Take it out, or let `metapt data check FILE --fix OUT.csv` do it."
+        found.append(Finding("error", "first lines", said, advice, above))
     width = max(len(cells) for _, cells in records)
     line, header = records[place]
     rows = [_to_width(cells, width) for _, cells in records[place + 1 :]]

@@ -24,8 +24,8 @@ class Finding:
     Attributes:
         level: How bad it is.
         kind: A short name, such as ``encoding`` or ``blank``.
-        said: What is the matter, in a sentence.
-        mend: What to do, in a sentence; empty for a note.
+        message: What is wrong, in a sentence.
+        advice: What to do, in a sentence; empty for a note.
         rows: Where: lines of a text file as an editor counts them; rows of Parquet and JSON from 1, those of a workbook
             as it counts them.
         quote: How the file reads there, for whoever asked about this file; never part of an error.
@@ -33,8 +33,8 @@ class Finding:
 
     level: Level
     kind: str
-    said: str
-    mend: str = ""
+    message: str
+    advice: str = ""
     rows: tuple[int, ...] = ()
     quote: str = ""
 

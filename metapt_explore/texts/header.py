@@ -79,8 +79,8 @@ def _rename_doubled(names: list[str], empty: set[int], line: tuple[int, ...], fo
         times = "twice" if len(others) == 1 else f"{len(others) + 1} times"
         said = f"The column '{shown(name, 40)}' stands {times} in the header."
         to = ", ".join(f"'{shown(other, 45)}'" for other in others[:5])
-        mend = f"Give each another name; `metapt data check FILE --fix OUT.csv` calls the later ones {to}."
-        found.append(Finding("error", "header", said, mend, line))
+        advice = f"Give each another name; `metapt data check FILE --fix OUT.csv` calls the later ones {to}."
+        found.append(Finding("error", "header", said, advice, line))
 
 
 def _filled(cell: object) -> bool:

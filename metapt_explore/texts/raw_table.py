@@ -127,7 +127,7 @@ def _read(path: Path, content: Content, given: str) -> RawTable:
 
 
 def _with_place(finding: Finding, noun: str) -> str:
-    return f"{finding.said} ({format_rows(finding.rows, noun)})" if finding.rows else finding.said
+    return f"{finding.message} ({format_rows(finding.rows, noun)})" if finding.rows else finding.message
 
 
 def _holds_objects(text: str) -> bool:

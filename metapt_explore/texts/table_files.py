@@ -37,7 +37,7 @@ def read_sound(path: Path) -> RawTable:
     for finding in raw.findings:
         if finding.level == "error":
             where = f", {format_rows(finding.rows, raw.noun)}" if finding.rows else ""
-            mend = finding.mend.replace(" FILE ", f" {path} ")
-            more = "" if "metapt data check" in mend else f" `metapt data check {path}` says all that is wrong."
-            raise UserError(f"{path}{where}: {finding.said} {mend}{more}")
+            advice = finding.advice.replace(" FILE ", f" {path} ")
+            more = "" if "metapt data check" in advice else f" `metapt data check {path}` says all that is wrong."
+            raise UserError(f"{path}{where}: {finding.message} {advice}{more}")
     return raw

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from metapt_explore.errors import UserError
 from metapt_explore.results.record import record_of
 from metapt_explore.results.tables import results_table
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import example as example_study
 from metapt_explore.study.overview import pipeline
@@ -82,7 +82,7 @@ def test_the_example_is_a_real_run_with_its_manifest(tmp_path: Path) -> None:
     assert record.manifest["versions"]["torch"] and record.manifest["cpu"]
     for entry in workspace.index(example_study.NAME):
         stage = workspace.artifact(entry["id"]).stage
-        question = Stage(stage["kind"], "", stage["version"], stage["config"], stage["parents"], stage["inputs"])
+        question = Question(stage["kind"], "", stage["version"], stage["config"], stage["parents"], stage["inputs"])
         assert question.id == entry["id"], "its id is the hash of what it says"
 
 
@@ -129,7 +129,7 @@ def test_what_the_example_leaves_out_is_made_anew_where_it_is_needed(tmp_path: P
         assert artifact.is_whole == (entry["kind"] not in ("split", "embeddings") and _has_texts(artifact, entry))
     split = next(e for e in workspace.index(name) if e["kind"] == "split")
     stage = workspace.artifact(split["id"]).stage
-    asked = Stage(stage["kind"], "", stage["version"], stage["config"], stage["parents"], stage["inputs"])
+    asked = Question(stage["kind"], "", stage["version"], stage["config"], stage["parents"], stage["inputs"])
     made = []
 
     def compute(out: ArtifactWriter) -> None:

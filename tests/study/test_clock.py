@@ -11,7 +11,7 @@ import pytest
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
-from metapt_explore.storage.artifact import Stage, making
+from metapt_explore.storage.artifact import Question, making
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import job_file
@@ -44,7 +44,7 @@ def study(world: Path) -> StudyConfig:
 
 
 def test_an_artifact_takes_no_less_than_no_time(tmp_path: Path, backward: BackwardClock) -> None:
-    stage = Stage(kind="texts", title="texts", version=1, config={})
+    stage = Question(kind="texts", title="texts", version=1, config={})
     with making(tmp_path / "artifact", stage, {}) as writer:
         assert 0 <= writer.seconds < HOUR
     assert 0 <= read_json(tmp_path / "artifact" / "stage.json")["seconds"] < HOUR

@@ -87,7 +87,7 @@ def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, .
             name: [SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in cells]
             for name, cells in raw.table.items()
         }
-        return table, tuple(finding.said for finding in raw.findings)
+        return table, tuple(finding.message for finding in raw.findings)
     if found.starter is not None:
         frame = read_starter(found.starter)
         return {str(name): frame[name].tolist() for name in frame.columns}, ()
