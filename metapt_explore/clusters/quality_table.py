@@ -74,7 +74,7 @@ def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, s
 
     Example:
         >>> ppt, meta = {"name": "PPT", "kind": "ppt"}, {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}
-        >>> on_one_clustering([ppt, meta, {**meta, "name": "probed", "verbalizer": {"read": "words_and_probe"}}])
+        >>> on_one_clustering([ppt, meta, {**meta, "name": "probed", "verbalizer": {"read": "probe_ensemble"}}])
         ({'MetaPT': 'kmeans'}, 'PPT')
     """
     pooled = next((m for m in methods if m["kind"] == "ppt" and not m.get("clustering")), None)

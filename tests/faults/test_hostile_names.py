@@ -27,10 +27,10 @@ from tally import tried
 from metapt_explore.escaping import csv_text, from_csv_rows, markdown, markdown_line, one_line, printable
 from metapt_explore.export.card import model_card
 from metapt_explore.export.facts import PromptFacts
+from metapt_explore.models import setup as setup_starter
 from metapt_explore.reporting.document import Bullets, Document, Heading, Paragraph, Table, quoted
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.record import Record
-from metapt_explore.starter import setup as setup_starter
 
 ROOT = Path(__file__).parents[2]
 #: GitHub's Markdown, HTML in it included.
