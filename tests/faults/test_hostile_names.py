@@ -24,7 +24,7 @@ from soak import examples
 from streamlit.testing.v1 import AppTest
 from tally import tried
 
-from metapt_explore.escaping import csv_text, from_csv_rows, markdown, markdown_line, one_line, printable
+from metapt_explore.escaping import csv_text, from_csv_rows, markdown, markdown_line, one_line
 from metapt_explore.export.card import model_card
 from metapt_explore.export.facts import PromptFacts
 from metapt_explore.models import setup as setup_starter
