@@ -82,7 +82,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sentence": ("sentence", {"prompt": {"placement": "prefix"}, "methods": TWO}),
     "mixed": ("llama", {"verbalizer": {"read": "mixed"}, "methods": TWO[:1]}),
     "automatic": ("llama", {"verbalizer": {"read": "automatic", "automatic_words": 2}, "methods": TWO[:1]}),
-    "words and probe": ("llama", {"verbalizer": {"read": "words_and_probe"}, "methods": TWO[:1]}),
+    "words and probe": ("llama", {"verbalizer": {"read": "probe_ensemble"}, "methods": TWO[:1]}),
     "whole vocabulary": ("llama", {"verbalizer": {"decode": "whole_vocabulary"}, "methods": TWO[:1]}),
 }
 

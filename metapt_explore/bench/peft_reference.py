@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.errors import UserError
-from metapt_explore.models.from_pretrained import load_model
+from metapt_explore.models.hf_load import load_model
 
 
 class PeftReference:

@@ -25,6 +25,7 @@ from metapt_explore.cost.count import (
 from metapt_explore.models.backbone import SCORING_SHARE, Backbone
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.models.memory import text_state_bytes
+from metapt_explore.models.scoring import score_all
 from metapt_explore.texts.rows import TextInput
 
 #: Timed runs of each kind, after one to warm up. The quicker one counts: where memory is asked for the first time, even
@@ -202,7 +203,7 @@ def calibrate(
     prompts = prompt.expand(min(8, 1 + 2 * seeds_together(study)), -1, -1)
     some = texts[:SCORED_ROWS]
     bank = backbone.bank(some, pattern)
-    scored = timed(lambda: backbone.score_all(prompts, bank, pattern)) / (len(some) * len(prompts))
+    scored = timed(lambda: score_all(backbone, prompts, bank, pattern=pattern)) / (len(some) * len(prompts))
     backbone.forget(texts, pattern)
     backbone.forget(some, pattern)
     return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)

@@ -10,10 +10,9 @@ from metapt_explore.config import TaskConfig
 from metapt_explore.config.label_values import class_of_values, unmatched
 from metapt_explore.datacheck.rows import Rows
 from metapt_explore.errors import did_you_mean
-from metapt_explore.texts.finding import Finding, have
-from metapt_explore.texts.missing import missing_among
+from metapt_explore.texts.messages import Finding, have, shown
 from metapt_explore.texts.report import MANY_LABELS
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.rows import missing_among
 
 #: More labels are not compared with one another.
 MOST_SPELLINGS = 1000
@@ -31,8 +30,8 @@ def check_labels(rows: Rows, task: TaskConfig | None) -> list[Finding]:
     unlabelled = rows.at(lambda place: not rows.labels[place].strip())
     if unlabelled:
         said = f"{have(len(unlabelled))} no label; auxiliary tasks and downstream tasks leave them out."
-        mend = "Nothing need be done; `labelling` in a study can find labels for pre-training texts."
-        found.append(Finding("warning", "unlabelled", said, mend, unlabelled))
+        advice = "Nothing need be done; `labelling` in a study can find labels for pre-training texts."
+        found.append(Finding("warning", "unlabelled", said, advice, unlabelled))
     padded = rows.at(lambda place: rows.labels[place].strip() not in ("", rows.labels[place]))
     if padded:
         said = f"{have(len(padded))} a space before or behind the label, which makes it another label."
@@ -42,8 +41,8 @@ def check_labels(rows: Rows, task: TaskConfig | None) -> list[Finding]:
     for word in sorted(missing):
         where = rows.with_label(word)
         said = f"{have(len(where))} the label '{word}', which usually means that there is none."
-        mend = "--fix leaves it out, `metapt task new` makes no class of it; with --keep-missing both take it as one."
-        found.append(Finding("warning", "missing words", said, mend, where))
+        advice = "--fix leaves it out, `metapt task new` makes no class of it; with --keep-missing both take it as one."
+        found.append(Finding("warning", "missing words", said, advice, where))
     names = set(rows.places) - {""} - missing
     if len(names) <= MOST_SPELLINGS:
         found += _spellings(rows, names)
@@ -74,14 +73,14 @@ def _of_task(rows: Rows, names: set[str], values: set[str], task: TaskConfig) ->
         where = tuple(sorted(line for name in unknown for line in rows.with_label(name)))
         listed = ", ".join(f"'{shown(name)}'" for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
         said = f"{have(len(where))} a label that the task '{task.name}' does not know: {listed}."
-        mend = f"{did_you_mean(unknown[0], values)} Add the class to the task file, or mend the rows."
-        found.append(Finding("error", "unknown label", said, mend, where))
+        advice = f"{did_you_mean(unknown[0], values)} Add the class to the task file, or correct the rows."
+        found.append(Finding("error", "unknown label", said, advice, where))
     absent = unmatched(task.labels, set(rows.places))
     if absent:
         listed = ", ".join(f"'{name}' (value '{value}')" for name, value in absent.items())
         said = f"No row has the class {listed} of the task '{task.name}'."
-        mend = "Correct its value, give rows of it, or take it out of the task."
-        found.append(Finding("error", "class without rows", said, mend))
+        advice = "Correct its value, give rows of it, or take it out of the task."
+        found.append(Finding("error", "class without rows", said, advice))
     return found
 
 
@@ -108,7 +107,7 @@ def _alike(names: Collection[str]) -> list[set[str]]:
     return [same for same in alike.values() if len(same) > 1]
 
 
-def mended_labels(rows: Rows, task: TaskConfig | None = None, keep_missing: bool = False) -> list[str]:
+def repaired_labels(rows: Rows, task: TaskConfig | None = None, keep_missing: bool = False) -> list[str]:
     """The label of each row as --fix writes it: "" where there is none.
 
     Args:

@@ -14,11 +14,10 @@ from metapt_explore.datacheck.check import Checked, check_file
 from metapt_explore.datacheck.labels import missing_labels
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.texts.finding import format_rows, have
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
+from metapt_explore.texts.messages import format_rows, have, nearest_column, shown
 from metapt_explore.texts.report import MANY_LABELS
 from metapt_explore.texts.rows import written_out
-from metapt_explore.texts.shown import nearest_column, shown
 
 #: Examples a class that are tried, most first.
 TRIED_SHOTS = (16, 8, 4, 2, 1)
@@ -114,7 +113,7 @@ def _checked(file: Path, columns: Columns) -> Checked:
     checked = check_file(file, columns)
     if bad := [finding for finding in checked.findings if finding.level == "error"]:
         where = f", {format_rows(bad[0].rows, checked.rows.raw.noun)}" if bad[0].rows else ""
-        raise UserError(f"{file}{where}: {bad[0].said} `metapt data check {file}` says all that is wrong.")
+        raise UserError(f"{file}{where}: {bad[0].message} `metapt data check {file}` says all that is wrong.")
     return checked
 
 

@@ -13,19 +13,19 @@ from typing import Any
 
 from metapt_explore.config import TaskConfig
 from metapt_explore.datacheck.check import check_file
-from metapt_explore.datacheck.labels import mended_labels
+from metapt_explore.datacheck.labels import repaired_labels
 from metapt_explore.datacheck.rows import NESTED, Rows, conflicting
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_cell
 from metapt_explore.storage.files import write_bytes
-from metapt_explore.texts.finding import Finding
 from metapt_explore.texts.header import SURROGATE
+from metapt_explore.texts.messages import Finding
 from metapt_explore.texts.rows import cell_text, duplicate_key
 
 KINDS = {".csv": ",", ".tsv": "\t"}
 
 
-def write_mended(rows: Rows, out: Path, task: TaskConfig | None = None, keep_missing: bool = False) -> Counter[str]:
+def write_repaired(rows: Rows, out: Path, task: TaskConfig | None = None, keep_missing: bool = False) -> Counter[str]:
     """Writes the rows that a study would use, with all their columns.
 
     Left out are blank rows, rows whose text is a word such as "nan", later copies of a text, every row of a text that
@@ -51,7 +51,7 @@ def write_mended(rows: Rows, out: Path, task: TaskConfig | None = None, keep_mis
         raise UserError(f"--fix writes .csv, .tsv or .jsonl, not '{out.suffix}' ({out}).")
     if out.exists() or out.is_symlink():
         raise UserError(f"{out} exists: give --fix the name of a new file.")
-    labels = mended_labels(rows, task, keep_missing)
+    labels = repaired_labels(rows, task, keep_missing)
     kept, counts = _kept(rows, labels, keep_missing)
     if not kept:
         left = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
@@ -134,7 +134,7 @@ def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], out: Path, ta
     with tempfile.TemporaryDirectory() as folder:
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
             content = SURROGATE.sub("\ufffd", _as_text(suffix, rows.raw.columns, table, quoting)).encode("utf-8")
-            trial = Path(folder) / f"mended{quoting}{suffix}"
+            trial = Path(folder) / f"repaired{quoting}{suffix}"
             trial.write_bytes(content)
             try:
                 again = check_file(trial, rows.columns, task)
@@ -146,13 +146,13 @@ def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], out: Path, ta
                 return content
             problem = _say(bad[0]) if bad else problem
     raise UserError(
-        f"{rows.raw.path}: --fix cannot mend all of it, and does not write {out}. Left would be: {problem} Mend that "
-        "by hand first, or write another kind of file (.csv, .jsonl)."
+        f"{rows.raw.path}: --fix cannot repair all of it, and does not write {out}. Left would be: {problem} "
+        "Repair that by hand first, or write another kind of file (.csv, .jsonl)."
     )
 
 
 def _say(finding: Finding) -> str:
-    return f"{finding.said} {finding.mend}"
+    return f"{finding.message} {finding.advice}"
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[list[str]]:

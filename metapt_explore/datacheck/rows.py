@@ -10,14 +10,12 @@ from typing import Any
 from metapt_explore.config import Columns
 from metapt_explore.errors import UserError
 from metapt_explore.texts.decontaminate import decontaminate_rows, is_telling
-from metapt_explore.texts.finding import Finding, Level, have
 from metapt_explore.texts.header import SURROGATE
-from metapt_explore.texts.missing import reads_as_missing
+from metapt_explore.texts.messages import Finding, Level, have, nearest_column, shown
 from metapt_explore.texts.normalise import comparison_key, normalise
-from metapt_explore.texts.raw_table import RawTable
 from metapt_explore.texts.report import SHORT_TEXT
-from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, written_out
-from metapt_explore.texts.shown import nearest_column, shown
+from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, reads_as_missing, written_out
+from metapt_explore.texts.table_files import RawTable
 from metapt_explore.texts.words import count_words
 
 #: UTF-8 that somebody has read as Latin-1 or Windows-1252, such as "Ã©" or "â€™". Not where a quotation mark or a space
@@ -100,8 +98,8 @@ def _values(rows: Rows) -> list[Finding]:
         nested = rows.at(lambda place, cells=table[name]: isinstance(cells[place], NESTED))  # type: ignore[misc]
         if nested:
             said = f"{have(len(nested))} a list, an object or bytes in '{name}', where a text or a number is expected."
-            mend = "Write what is meant as a text of its own; --fix leaves such rows out."
-            found.append(Finding("error", "nested", said, mend, nested))
+            advice = "Write what is meant as a text of its own; --fix leaves such rows out."
+            found.append(Finding("error", "nested", said, advice, nested))
         half = rows.at(lambda place, cells=table[name]: _half(cells[place]))  # type: ignore[misc]
         if half:
             said = f"{have(len(half))} half a character in '{name}' (an emoji that was cut)."
@@ -117,9 +115,9 @@ def _texts(rows: Rows) -> list[Finding]:
     written = written_out(rows.texts)
     found: list[Finding] = []
 
-    def tell(level: Level, kind: str, where: tuple[int, ...], said: str, mend: str = "") -> None:
+    def tell(level: Level, kind: str, where: tuple[int, ...], said: str, advice: str = "") -> None:
         if where:
-            found.append(Finding(level, kind, said, mend, where))
+            found.append(Finding(level, kind, said, advice, where))
 
     blank = rows.at(rows.blank)
     of = "one of its two texts" if rows.columns.text_pair else "text"
@@ -165,12 +163,12 @@ def _copies(rows: Rows) -> list[Finding]:
     found = []
     if copies:
         said = f"{have(len(copies))} the text of an earlier one (but for case and punctuation)."
-        mend = "Nothing need be done: a task's copies are left out; --fix writes the first of each."
-        found.append(Finding("warning", "duplicate", said, mend, _sorted(rows, copies)))
+        advice = "Nothing need be done: a task's copies are left out; --fix writes the first of each."
+        found.append(Finding("warning", "duplicate", said, advice, _sorted(rows, copies)))
     if conflicts:
         said = f"{have(len(conflicts))} a text that stands elsewhere with another label."
-        mend = "Decide for one label; a study's tasks leave all of them out, and so does --fix."
-        found.append(Finding("warning", "conflicting labels", said, mend, _sorted(rows, conflicts)))
+        advice = "Decide for one label; a study's tasks leave all of them out, and so does --fix."
+        found.append(Finding("warning", "conflicting labels", said, advice, _sorted(rows, conflicts)))
     return found
 
 
@@ -213,8 +211,8 @@ def check_parts(parts: Mapping[str, Rows]) -> list[Finding]:
             if shared:
                 where = tuple(sorted(keys[other][key] for key in shared))
                 said = f"{have(len(shared), 'text')} a place in both {name} and {other} (lines are those of {other})."
-                mend = f"Take them out of {other}: a score on rows that were learned from says nothing."
-                found.append(Finding("error", "overlap", said, mend, where))
+                advice = f"Take them out of {other}: a score on rows that were learned from says nothing."
+                found.append(Finding("error", "overlap", said, advice, where))
     for other in names[1:]:
         for one, two, level in ((other, names[0], "error"), (names[0], other, "warning")):
             missing = sorted(set(parts[one].places) - set(parts[two].places) - {""})
@@ -222,8 +220,8 @@ def check_parts(parts: Mapping[str, Rows]) -> list[Finding]:
                 lines = _sorted(parts[one], [place for label in missing for place in parts[one].places[label]])
                 listed = ", ".join(f"'{shown(label)}'" for label in missing[:5]) + (" …" if len(missing) > 5 else "")
                 said = f"{have(len(lines))} a label in {one} that {two} has not: {listed}."
-                mend = f"Give {two} rows of it, or take the class out of both."
-                found.append(Finding(level, "unseen label", said, mend, lines))  # type: ignore[arg-type]
+                advice = f"Give {two} rows of it, or take the class out of both."
+                found.append(Finding(level, "unseen label", said, advice, lines))  # type: ignore[arg-type]
     return found
 
 

@@ -59,7 +59,8 @@ class Classifier:
         device: str = "auto",
         dtype: str = "auto",
     ) -> None:
-        from metapt_explore.models.load import content_hash, load_backbone, model_folder
+        from metapt_explore.models.folder import content_hash, model_folder
+        from metapt_explore.models.load import load_backbone
         from metapt_explore.prompts.load import find_tensor
 
         self.facts = PromptFacts.load(folder)
@@ -113,7 +114,7 @@ class Classifier:
             yield Prediction(max(shares, key=lambda name: shares[name]), shares)
 
     def _probabilities(self, rows: list[TextInput]) -> list[list[float]]:
-        from metapt_explore.verbalizers.calibration import calibrated
+        from metapt_explore.models.scoring import calibrated
 
         scores = self._scores(rows)
         if self.calibration == "batch_mean":
@@ -130,8 +131,10 @@ class Classifier:
         return shares
 
     def _scores(self, rows: list[TextInput]) -> Any:
+        from metapt_explore.models.scoring import score_all
+
         bank = self.backbone.bank(rows, self.pattern)
-        scores = self.backbone.score_all(self.prompt[None], bank, self.pattern)[0]
+        scores = score_all(self.backbone, self.prompt[None], bank, pattern=self.pattern)[0]
         self.backbone.forget(rows, self.pattern)  # a stream has no end
         if self._probe is None:
             return scores
@@ -148,12 +151,12 @@ def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:
     import torch
     from safetensors.torch import load_file
 
-    from metapt_explore.fewshot.linear_probe import TextProbe
-    from metapt_explore.fewshot.probe_ensemble import Weights
+    from metapt_explore.fewshot.linear_probe import LinearProbe
+    from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
 
     file = folder / PROBE_FILE
     with library_errors(lambda reason: f"{file} is missing or damaged ({reason}); `metapt export` writes it."):
-        weights, probe = Weights(**facts.probe), TextProbe.of_tensors(load_file(file))
+        weights, probe = EnsembleWeights(**facts.probe), LinearProbe.of_tensors(load_file(file))
         views, classes, width = probe.coefficients.shape
         shapes = {"mean": (views, width), "scale": (views, width), "intercepts": (views, classes)}
         if classes != len(facts.labels) or any(getattr(probe, key).shape != shape for key, shape in shapes.items()):

@@ -22,7 +22,7 @@ from metapt_explore.storage.workspace import Workspace
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metapt_explore.fewshot.linear_probe import TextProbe
+    from metapt_explore.fewshot.linear_probe import LinearProbe
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _weights(evaluation: Artifact | None, chosen: Chosen) -> dict[str, Any] | No
     return kept_weights(evaluation, chosen.data_seed)
 
 
-def _probe(evaluation: Artifact | None, chosen: Chosen, facts: PromptFacts) -> TextProbe | None:
+def _probe(evaluation: Artifact | None, chosen: Chosen, facts: PromptFacts) -> LinearProbe | None:
     if evaluation is None or chosen.data_seed is None or facts.probe is None:
         return None
     return kept_probe(evaluation, chosen.data_seed, list(facts.labels), str(chosen.task))
@@ -237,8 +237,9 @@ def _token_ids(config: StudyConfig, model: Any, labels: LabelsConfig, decode: st
     """Template and words as tokens of a decoder-only model, where twenty lines can read classes with them."""
     if model.family != "causal" or decode != "label_words" or "{text_pair}" in labels.template:
         return None
-    from metapt_explore.models.from_pretrained import load_tokenizer
-    from metapt_explore.models.load import layout_class, model_folder
+    from metapt_explore.models.folder import model_folder
+    from metapt_explore.models.hf_load import load_tokenizer
+    from metapt_explore.models.load import layout_class
 
     folder = model_folder(config.model.name, config.model.revision)
     tokenizer = load_tokenizer(folder, config.model.name)

@@ -14,6 +14,7 @@ from torch import Tensor
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.scoring import answer_states
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import space_writer
 
@@ -54,7 +55,7 @@ def with_automatic_words(
     bank = backbone.bank(texts, pattern)
     none = torch.zeros(1, 0, backbone.width, device=backbone.device)
     with torch.no_grad():
-        hidden = backbone.read_all(none, bank, pattern)[0]
+        hidden = answer_states(backbone, none, bank, pattern=pattern)[0]
         logs = torch.cat(
             [backbone.head.vocabulary(part.to(backbone.device, backbone.dtype)).cpu() for part in hidden.split(8)]
         )

@@ -22,10 +22,8 @@ from metapt_explore.models.kv_cache.text import KVBank, TextKV, TokenRows
 from metapt_explore.models.kv_cache.tiers import KVCache, States, make_cache
 from metapt_explore.models.layout import Layout
 from metapt_explore.models.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, pass_budget, text_state_bytes
-from metapt_explore.models.scoring import over_rows
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
-from metapt_explore.verbalizers.prototypes import Prototypes
 from metapt_explore.verbalizers.verbalizer import Head, Run
 
 #: Prompts that share one pass over a text when scores are read; more only enlarges the masked square.
@@ -227,68 +225,6 @@ class Backbone(ABC):
             for place, run in enumerate(pattern.verbalizer.runs)
         ]
         return pattern.verbalizer.scores(read, pattern.head or self.head)
-
-    @torch.no_grad()
-    def zero_shot(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> Tensor:
-        """Scores texts without any prompt: template and label words only, `[rows, columns]`, fp32, on the CPU."""
-        none = torch.zeros(1, 0, self.width, device=self.device)
-        bank = self.bank(texts, pattern)
-        scores = self.score_all(none, bank, pattern)[0]
-        self.forget(texts, pattern)
-        return scores
-
-    @torch.no_grad()
-    def score_all(
-        self,
-        prompts: Tensor,
-        bank: Bank,
-        pattern: PatternVerbalizer,
-        on_pass: Callable[[], None] = lambda: None,
-        prototypes: Prototypes | None = None,
-    ) -> Tensor:
-        """Scores every row of a bank under every prompt.
-
-        Where the prompt follows the text, up to eight prompts share one pass over a text; else the rows of a pass
-        share their prompt.
-
-        Args:
-            prompts: `[groups, prompt_tokens, width]`.
-            bank: The rows.
-            pattern: Template and label words.
-            on_pass: Called after each pass through the model; may raise to stop.
-            prototypes: Class prototypes of each prompt, where they have a say.
-
-        Returns:
-            `[groups, rows, columns]`, fp32, on the CPU.
-        """
-        scores = torch.empty(len(prompts), len(bank), pattern.verbalizer.columns)
-
-        def read(first: int, part: Tensor, rows: list[int], hidden: list[Tensor]) -> None:
-            for place in range(len(part)):
-                found = pattern.verbalizer.scores([run[:, place] for run in hidden], pattern.head or self.head)
-                if prototypes is not None:
-                    found = prototypes.mixed(found, hidden[0][:, place, 0], first + place)
-                scores[first + place, rows] = found.cpu()
-
-        over_rows(self, prompts, bank, pattern, pattern.verbalizer.runs, read, on_pass)
-        return scores
-
-    @torch.no_grad()
-    def read_all(
-        self, prompts: Tensor, bank: Bank, pattern: PatternVerbalizer, on_pass: Callable[[], None] = lambda: None
-    ) -> Tensor:
-        """Hidden states at the place of the answer for every row under every prompt, `[groups, rows, width]`, fp32."""
-        parts: list[tuple[int, list[int], Tensor]] = []
-
-        def read(first: int, part: Tensor, rows: list[int], hidden: list[Tensor]) -> None:
-            parts.append((first, rows, hidden[0][:, :, 0].transpose(0, 1).float().cpu()))
-
-        over_rows(self, prompts, bank, pattern, (Run(),), read, on_pass)
-        # Not every model's hidden states are as wide as its embeddings (ALBERT, ELECTRA).
-        found = torch.empty(len(prompts), len(bank), parts[0][2].shape[-1])
-        for first, rows, hidden in parts:
-            found[first : first + len(hidden), rows] = hidden
-        return found
 
     def features_of_all(self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, run: Run) -> Tensor:
         """Features of each row under each of the prompts that share a pass, `[rows, prompts, offsets, width]`."""

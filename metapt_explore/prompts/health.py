@@ -78,6 +78,6 @@ class HealthWatch:
             far = f"more than {LIMIT:g} times as long as" if ratio > 1 else f"less than 1/{LIMIT:g} as long as"
             self._notice(
                 f"{self._what}: the prompt's vectors become {far} the vocabulary's. Prompts far off that scale learn "
-                f"badly: use `prompt.start: vocabulary`, or a lower `{rate}`."
+                f"badly: use `prompt.init: vocabulary`, or a lower `{rate}`."
             )
         return ratio

@@ -39,7 +39,7 @@ class StoredPrompt:
     """A prompt that was found in a file and not yet read.
 
     Attributes:
-        where: The key that asked for it, for messages (``prompt.start``).
+        where: The key that asked for it, for messages (``prompt.init``).
         file: The safetensors file.
         tensor: The tensor's name.
         shape: The tensor's shape, which begins with the prompt's rows.
@@ -136,7 +136,7 @@ def find_tensor(file: str | Path, tensor: str | None, where: str) -> StoredPromp
         UserError: Where there is no such file or tensor, or the file is not safetensors.
 
     Example:
-        >>> find_tensor("mine.safetensors", None, "prompt.start").shape    # doctest: +SKIP
+        >>> find_tensor("mine.safetensors", None, "prompt.init").shape    # doctest: +SKIP
         (8, 576)
     """
     try:
@@ -185,7 +185,7 @@ def find_adapter(name: str, where: str) -> StoredPrompt:
             files contradict each other.
 
     Example:
-        >>> find_adapter("adapters/mine", "prompt.start").length    # doctest: +SKIP
+        >>> find_adapter("adapters/mine", "prompt.init").length    # doctest: +SKIP
         20
     """
     folder = _adapter_folder(name, where)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from metapt_explore.escaping import one_line
-from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.plots.style import BLUE, GREY, VERMILION, method_colors
 from metapt_explore.reporting.document import unquoted
+from metapt_explore.statistics.curves import whole_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

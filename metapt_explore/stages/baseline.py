@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore import hub
-from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome
-from metapt_explore.baselines.kept_seeds import KeptSeeds
+from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, OutcomeCheckpoint
 from metapt_explore.baselines.registry import run_of
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
 from metapt_explore.fewshot.scoring import Split, measure
@@ -72,7 +71,8 @@ def baseline_recipe(
     if baseline.runs == "model":
         inputs = dict(model)
     elif baseline.runs == "encoder":
-        from metapt_explore.models.load import content_hash, model_folder, resolve_dtype
+        from metapt_explore.models.device import resolve_dtype
+        from metapt_explore.models.folder import content_hash, model_folder
         from metapt_explore.models.pooling import read_pooling
 
         folder = model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)
@@ -102,10 +102,10 @@ def baseline_recipe(
             done = int(share * UNITS)
             on_units(done)
 
-        kept = KeptSeeds(out)
+        kept = OutcomeCheckpoint(out)
         train, dev = ({seed: part(name, seed) for seed in data_seeds} for name in ("train", "dev"))
         test = part("test")
-        setting = BaselineInputs(
+        baseline_inputs = BaselineInputs(
             study,
             task,
             options,
@@ -122,7 +122,7 @@ def baseline_recipe(
         )
         before, began = out.seconds, time.monotonic()
         with PeakWatch() as watch:
-            outcome: BaselineOutcome = run_of(baseline.kind)(setting)
+            outcome: BaselineOutcome = run_of(baseline.kind)(baseline_inputs)
         write_outcome(out, outcome, test, RUNS[baseline.runs])
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))

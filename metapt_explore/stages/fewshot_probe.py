@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, TaskConfig, VerbalizerConfig
-from metapt_explore.fewshot.linear_probe import TextProbe
-from metapt_explore.fewshot.probe_ensemble import Weights, fit_probes, held_out, pooled, weigh
+from metapt_explore.fewshot.linear_probe import LinearProbe
+from metapt_explore.fewshot.probe_ensemble import EnsembleWeights, fit_probes, held_out, pooled, weigh
 from metapt_explore.fewshot.scoring import ClassReading, Split, measure
 from metapt_explore.stages.fewshot_rows import FewShotRows
 from metapt_explore.stages.hidden_states import KeptViews
@@ -92,8 +92,8 @@ def probe_recipe(
 class _Reading:
     """One data seed's probe beside its label words."""
 
-    probe: TextProbe
-    weights: Weights
+    probe: LinearProbe
+    weights: EnsembleWeights
     scores: dict[str, Any]
 
 
@@ -139,5 +139,5 @@ def _read(
     return found, reading.forward.rows
 
 
-def _measured(words: Tensor, probe: Tensor, weights: Weights, rows: Split) -> dict[str, float]:
+def _measured(words: Tensor, probe: Tensor, weights: EnsembleWeights, rows: Split) -> dict[str, float]:
     return measure(pooled(words, probe, weights), rows.labels)

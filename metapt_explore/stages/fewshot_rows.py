@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from metapt_explore.config import EvaluationConfig, TaskConfig
+from metapt_explore.fewshot.samples import other_seeds_rows
 from metapt_explore.fewshot.scoring import Split
-from metapt_explore.fewshot.some_rows import other_seeds_rows
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.texts.rows import as_inputs
 

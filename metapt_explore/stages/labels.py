@@ -14,8 +14,8 @@ from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.stages.texts import OnUnits, Recipe, held_out_rows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
-from metapt_explore.storage.checkpoint import KeptRows
-from metapt_explore.texts.labelling import LEAKED, agreement, classify, confident_labels, training_rows
+from metapt_explore.storage.checkpoint import RowsCheckpoint
+from metapt_explore.texts.labelling import LEAKED, agreement, classifier_rows, classify, confident_labels
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key, written_out
 from metapt_explore.verbalizers.pattern import words_key
 
@@ -93,7 +93,7 @@ def labels_recipe(
         if not todo:
             probabilities = np.zeros((0, len(auxiliary.labels)))
         elif embeddings is None:
-            probabilities = _zero_shot(study, labelling, as_inputs(chosen), backbone(), on_units, KeptRows(out))
+            probabilities = _zero_shot(study, labelling, as_inputs(chosen), backbone(), on_units, RowsCheckpoint(out))
         else:
             vectors = embeddings.tensors("embeddings")["embeddings"].numpy()[todo]
             held_out = list(held_out_rows(splits)["text"])
@@ -141,12 +141,12 @@ def _zero_shot(
     texts: list[TextInput],
     backbone: Backbone,
     on_units: OnUnits,
-    kept: KeptRows,
+    kept: RowsCheckpoint,
 ) -> np.ndarray:
     """Probabilities of the classes by the language model without a prompt, `[rows, classes]`."""
     import torch
 
-    from metapt_explore.verbalizers.calibration import calibrated
+    from metapt_explore.models.scoring import calibrated, zero_shot
 
     pattern = backbone.pattern(study.auxiliary_tasks, "auxiliary_tasks")
     found = kept.restore()
@@ -154,7 +154,7 @@ def _zero_shot(
     for first in range(sum(map(len, parts)), len(texts), CHUNK):
         try:
             on_units(first)
-            parts.append(backbone.zero_shot(texts[first : first + CHUNK], pattern))
+            parts.append(zero_shot(backbone, texts[first : first + CHUNK], pattern))
         except BaseException:
             if parts:
                 kept.save(torch.cat(parts))
@@ -167,7 +167,7 @@ def _zero_shot(
         nothing: list[TextInput] = list(labelling.content_free)
         if study.auxiliary_tasks.pairs:
             nothing = [(text, text) for text in labelling.content_free]
-        scores = calibrated(scores, backbone.zero_shot(nothing, pattern))
+        scores = calibrated(scores, zero_shot(backbone, nothing, pattern))
     return scores.softmax(-1).double().numpy()
 
 
@@ -202,7 +202,7 @@ def _classifier(
             f"labelling.train: no label of {labelling.train.name} ({found}) is a class of auxiliary_tasks.labels "
             f"by name or value ({', '.join(known)})."
         )
-    chosen = training_rows(written, names, held_out, study.texts.near_duplicate)
+    chosen = classifier_rows(written, names, held_out, study.texts.near_duplicate)
     usable = [written[row] for row in chosen.kept]
     classes = [name for row in chosen.kept if (name := names[row]) is not None]
     where = labelling.train.name

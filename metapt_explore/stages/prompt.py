@@ -20,7 +20,7 @@ from metapt_explore.pretraining.registry import make_learner
 from metapt_explore.prompts.health import norm_ratio
 from metapt_explore.stages.fewshot_rows import FewShotRows
 from metapt_explore.stages.labels import row_classes
-from metapt_explore.stages.prompt_init import FoundStart
+from metapt_explore.stages.prompt_init import FoundInit
 from metapt_explore.stages.texts import OnUnits, Recipe
 from metapt_explore.stages.topics import make_topics, topic_labels, topic_parents, topic_settings
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
@@ -40,7 +40,7 @@ def prompt_recipe(
     texts: Artifact | None,
     tasks: Artifact | None,
     labels: Artifact | None,
-    found: FoundStart,
+    found: FoundInit,
     model: dict[str, Any],
     placement: Placement,
     backbone: LoadBackbone,
@@ -88,7 +88,7 @@ def prompt_recipe(
     def compute(out: ArtifactWriter) -> None:
         before, loaded = out.seconds, backbone()
         start = found.make(study, init_seed, loaded)
-        summary: dict[str, Any] = {"start": found.start.kind}
+        summary: dict[str, Any] = {"start": found.init.kind}
         learned = {"prompt": start}
         if texts is not None and tasks is not None:
             began = time.monotonic()
@@ -101,20 +101,24 @@ def prompt_recipe(
             if study.auxiliary_tasks.classes == "labels":
                 labelled = [row for row, name in enumerate(row_classes(study, texts, labels)) if name]
             pattern = loaded.pattern(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
-            of_topics, topic_readers = None, []
+            of_topics, topic_patterns = None, []
             if method.topics is not None:
                 template = method.topics.template
                 of_topics = make_topics(topics, config["topics"], task_rows)
                 words = topic_labels(topics, of_topics, template, loaded.layout.word_encoder(template))
-                topic_readers = [loaded.pattern(each, "topics", whole_vocabulary) for each in words]
+                topic_patterns = [loaded.pattern(each, "topics", whole_vocabulary) for each in words]
                 summary["topic_words"] = [[label.word for label in each.labels.values()] for each in words]
-            setting = PretrainingTask(task_rows, study.pretraining, method, study.seed, init_seed, labelled, of_topics)
-            learner = make_learner(setting)
-            learned, telemetry = pretrain(learner, setting, start, loaded, rows, pattern, out, on_units, topic_readers)
+            pretraining_task = PretrainingTask(
+                task_rows, study.pretraining, method, study.seed, init_seed, labelled, of_topics
+            )
+            learner = make_learner(pretraining_task)
+            learned, telemetry = pretrain(
+                learner, pretraining_task, start, loaded, rows, pattern, out, on_units, topic_patterns
+            )
             summary |= {
                 "row_passes": round(telemetry["row_passes"]),
                 "diagnostic_rows": telemetry["diagnostic_rows"],
-                "outer_steps": setting.steps,
+                "outer_steps": pretraining_task.steps,
             }
             out.write_table("telemetry", pd.DataFrame([{**telemetry, "seconds": before + time.monotonic() - began}]))
         meta: dict[str, str] = {"placement": placement, "model": study.model.name, "method": method.name}

@@ -37,10 +37,10 @@ def probe_recipe(
     stage = Question("probe", f"templates and label words of {task.name}", 1, config, {"split": split.id}, model)
 
     def compute(out: ArtifactWriter) -> None:
-        from metapt_explore.fewshot.template_ranking import probe
+        from metapt_explore.fewshot.template_ranking import rank_templates
 
         found = training_rows(split, task, study.evaluation.data_seeds)
-        records = probe(backbone(), candidates, found.texts, found.labels, whole_vocabulary, on_units)
+        records = rank_templates(backbone(), candidates, found.texts, found.labels, whole_vocabulary, on_units)
         rows = {row for own in found.texts.values() for row in own}
         counts = {"rows": len(rows), "also_dev": found.also_dev, "dropped_as_test": found.also_test}
         out.write_summary({"task": task.name, **counts, "ranking": records})
@@ -49,7 +49,7 @@ def probe_recipe(
 
 
 @dataclass(frozen=True)
-class TrainingRows:
+class SeedTrainingRows:
     """Training rows of each data seed.
 
     Attributes:
@@ -65,7 +65,7 @@ class TrainingRows:
     also_test: int
 
 
-def training_rows(split: Artifact, task: TaskConfig, data_seeds: Sequence[int]) -> TrainingRows:
+def training_rows(split: Artifact, task: TaskConfig, data_seeds: Sequence[int]) -> SeedTrainingRows:
     """Reads the training rows out of few-shot splits; a row that is a test row as well is left out.
 
     Raises:
@@ -85,4 +85,4 @@ def training_rows(split: Artifact, task: TaskConfig, data_seeds: Sequence[int]) 
         texts[seed] = as_inputs(own.drop(columns="key"))
         labels[seed] = [classes[label] for label in own["label"]]
     shared = keys["train"] & keys["test"]
-    return TrainingRows(texts, labels, len((keys["train"] - shared) & keys["dev"]), len(shared))
+    return SeedTrainingRows(texts, labels, len((keys["train"] - shared) & keys["dev"]), len(shared))

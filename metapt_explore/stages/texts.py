@@ -243,7 +243,7 @@ def _counts(reason: pd.Series) -> dict[str, int]:
 
 def embeddings_recipe(study: StudyConfig, texts: Artifact, device: str, on_units: OnUnits) -> Recipe:
     """Sentence embeddings of the texts."""
-    from metapt_explore.models.load import content_hash, model_folder
+    from metapt_explore.models.folder import content_hash, model_folder
     from metapt_explore.models.pooling import read_pooling
 
     folder = model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)

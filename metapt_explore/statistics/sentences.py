@@ -3,75 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from metapt_explore.fewshot.samples import listed
-from metapt_explore.statistics.designs import MeanEstimate
-from metapt_explore.statistics.ground import Guess
 from metapt_explore.statistics.resampling import SignFlip
-
-Verdict = Literal["helped", "hurt", "no difference", "nothing learned", "cannot tell"]
-
-#: Fewer independent seeds than this decide nothing.
-FEWEST = 5
-#: Samples that share more of their rows decide nothing: J of them are worth J / (1 + (J − 1) ρ) independent ones (the
-#: design effect of Kish 1965), which is less than 1 / ρ: above a fifth no number of them is worth five.
-MOST_SHARED = 1 / FEWEST
-#: From so large a share on it is said that the interval is wider for it.
-SAID_SHARED = 0.01
-#: Up to so many needed pairs are named.
-MOST_PAIRS = 1000
-#: Fewer than this carry a caveat.
-ENOUGH = 10
-
-NAMES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "start_accuracy": "accuracy before tuning",
-    "calibrated_accuracy": "calibrated accuracy",
-    "start_calibrated_accuracy": "calibrated accuracy before tuning",
-}
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What the verdict and its sentences are made of; see `Comparison`.
-
-    Attributes:
-        means: Of the method and of the baseline.
-        counts: Pairs that are won, level and lost.
-        merged: Data seeds that count as one, since they have the same rows.
-        guess: What guessing scores.
-        differing: Independent units in which the two are not level.
-    """
-
-    method: str
-    baseline: str
-    metric: str
-    confidence: float
-    margin: float
-    tasks: list[str]
-    pairs: int
-    estimate: MeanEstimate
-    idle: str
-    means: tuple[float, float]
-    counts: tuple[int, int, int]
-    left_out: tuple[str, ...] = ()
-    shared: float = 0.0
-    merged: Sequence[Sequence[int]] = ()
-    guess: Guess | None = None
-    differing: int = FEWEST
-
-    @property
-    def at_chance(self) -> bool:
-        """Whether neither method is above guessing."""
-        return self.guess is not None and max(self.means) <= self.guess.highest
-
-    @property
-    def name(self) -> str:
-        """The score in words."""
-        return NAMES.get(self.metric, self.metric)
+from metapt_explore.statistics.verdict import (
+    MAX_NAMED_PAIRS,
+    MAX_SHARED_ROWS,
+    MIN_SEEDS_FOR_VERDICT,
+    NAMED_SHARED_ROWS,
+    SEEDS_FOR_FIRM_VERDICT,
+    Evidence,
+    Verdict,
+)
 
 
 def points(share: float) -> str:
@@ -87,36 +30,12 @@ def points(share: float) -> str:
     return f"{text} point" if text in ("1", "-1") else f"{text} points"
 
 
-def decide(found: Findings) -> Verdict:
-    """The verdict.
-
-    In this order: neither method is above guessing: nothing learned; fewer than five independent seeds, samples that
-    share more than a fifth of their rows, or pairs that all say the same: cannot tell; the interval lies within ±
-    margin: no difference (that matters, even where it is surely not 0); the interval lies above 0: helped; below 0:
-    hurt; else cannot tell. Helped and hurt take five independent seeds in which the two are not level.
-    """
-    estimate = found.estimate
-    if found.at_chance:
-        return "nothing learned"
-    if estimate.low is None or estimate.high is None or estimate.design.independent < FEWEST:
-        return "cannot tell"
-    if found.shared > MOST_SHARED:
-        return "cannot tell"
-    if -found.margin < estimate.low and estimate.high < found.margin:
-        return "no difference"
-    if found.differing < FEWEST:
-        return "cannot tell"
-    if estimate.low > 0:
-        return "helped"
-    return "hurt" if estimate.high < 0 else "cannot tell"
-
-
-def verdict_sentence(found: Findings, verdict: Verdict) -> str:
+def verdict_sentence(found: Evidence, verdict: Verdict) -> str:
     """The verdict with its figures, and what is missing."""
     return " ".join(filter(None, [_verdict(found, verdict), _incomplete(found)]))
 
 
-def _verdict(found: Findings, verdict: Verdict) -> str:
+def _verdict(found: Evidence, verdict: Verdict) -> str:
     estimate = found.estimate
     gap = abs(estimate.mean)
     where = f"{found.name} over {_number(len(found.tasks), 'task')}"
@@ -150,14 +69,14 @@ def _verdict(found: Findings, verdict: Verdict) -> str:
         )
         return f"No difference of {points(found.margin)} or more: {said} ({interval}).{sure}"
     few = estimate.design.independent
-    if few < FEWEST:
+    if few < MIN_SEEDS_FOR_VERDICT:
         return f"Cannot tell: {said} ({interval}), but {_seeds(found)} {'decides' if few == 1 else 'decide'} nothing."
-    if found.shared > MOST_SHARED:
+    if found.shared > MAX_SHARED_ROWS:
         return (
             f"Cannot tell: {said} ({interval}), but the samples of the data seeds share {100 * found.shared:.0f} % of "
             "their rows."
         )
-    if found.differing < FEWEST and (estimate.low > 0 or estimate.high < 0):
+    if found.differing < MIN_SEEDS_FOR_VERDICT and (estimate.low > 0 or estimate.high < 0):
         return (
             f"Cannot tell: {said} ({interval}), but they differ under {found.differing} independent seeds only and are "
             "level under the others."
@@ -165,14 +84,14 @@ def _verdict(found: Findings, verdict: Verdict) -> str:
     return f"Cannot tell: {said}, and both no difference and one that matters fit ({interval})."
 
 
-def _incomplete(found: Findings) -> str:
+def _incomplete(found: Evidence) -> str:
     """Says plainly that the comparison is one of a part of the scores."""
     if not found.left_out:
         return ""
     return f"Not all scores are there; only what both methods have is compared: {' '.join(found.left_out)}"
 
 
-def settling_sentence(found: Findings, verdict: Verdict, observed: int | None, one_point: int | None) -> str:
+def settling_sentence(found: Evidence, verdict: Verdict, observed: int | None, one_point: int | None) -> str:
     """What would settle it, or what settled it."""
     estimate = found.estimate
     if verdict == "nothing learned":
@@ -182,18 +101,19 @@ def settling_sentence(found: Findings, verdict: Verdict, observed: int | None, o
         )
     if estimate.no_spread:
         return "More seeds may not settle it: see whether the two methods compute the same thing."
-    if verdict == "cannot tell" and found.shared > MOST_SHARED and estimate.design.independent >= FEWEST:
+    few = estimate.design.independent < MIN_SEEDS_FOR_VERDICT
+    if verdict == "cannot tell" and found.shared > MAX_SHARED_ROWS and not few:
         return "It takes samples that have few rows in common: more labelled rows to draw from, or fewer shots."
-    few = estimate.design.independent < FEWEST
     if verdict in ("helped", "hurt"):
-        if estimate.design.independent < ENOUGH:
-            return f"Settled at this level, on few seeds; with {ENOUGH} or more of each it would stand firmer."
+        if estimate.design.independent < SEEDS_FOR_FIRM_VERDICT:
+            more = f"with {SEEDS_FOR_FIRM_VERDICT} or more of each it would stand firmer"
+            return f"Settled at this level, on few seeds; {more}."
         return "Settled at this level; other texts, models and tasks are another question."
     if verdict == "no difference":
         return f"Settled within {points(found.margin)} either way; a smaller margin would take more pairs of seeds."
     first = ""
     if few:
-        first = f"It takes at least {FEWEST} {_scarce(found)} before anything can be said"
+        first = f"It takes at least {MIN_SEEDS_FOR_VERDICT} {_scarce(found)} before anything can be said"
         if observed is None and one_point is None:
             return f"{first}; how many more is unknown, as the spread is."
         first += ". "
@@ -212,7 +132,7 @@ def settling_sentence(found: Findings, verdict: Verdict, observed: int | None, o
     return f"{first}Four times out of five it takes {', and '.join(parts)}.{own}"
 
 
-def caveats(found: Findings, flips: SignFlip, broadcast: str | None, at_chance: Sequence[str] = ()) -> list[str]:
+def caveats(found: Evidence, flips: SignFlip, broadcast: str | None, at_chance: Sequence[str] = ()) -> list[str]:
     """What to keep in mind, in plain words.
 
     Args:
@@ -227,7 +147,7 @@ def caveats(found: Findings, flips: SignFlip, broadcast: str | None, at_chance: 
             f"Data seeds {listed([str(seed) for seed in group])} have the same training rows and count as one few-shot "
             "sample."
         )
-    if found.shared >= SAID_SHARED and design.data_seeds > 1:
+    if found.shared >= NAMED_SHARED_ROWS and design.data_seeds > 1:
         said.append(
             f"The few-shot samples of two data seeds share {100 * found.shared:.0f} % of their training rows (mean "
             "over tasks): test and interval take account of it, permutation and bootstrap do not."
@@ -239,10 +159,10 @@ def caveats(found: Findings, flips: SignFlip, broadcast: str | None, at_chance: 
         )
     if found.idle:
         said.append(found.idle)
-    if 1 < design.independent < ENOUGH:
+    if 1 < design.independent < SEEDS_FOR_FIRM_VERDICT:
         said.append(
             f"Only {_seeds(found)}: the interval trusts that differences are about normally distributed, which so few "
-            f"cannot show. Take {ENOUGH} or more."
+            f"cannot show. Take {SEEDS_FOR_FIRM_VERDICT} or more."
         )
     if design.kind == "crossed":
         said.append(
@@ -288,7 +208,7 @@ def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _scarce(found: Findings) -> str:
+def _scarce(found: Evidence) -> str:
     """The kind of seed there are fewest of."""
     design = found.estimate.design
     if design.kind == "paired":
@@ -298,24 +218,24 @@ def _scarce(found: Findings) -> str:
     return "data seeds"
 
 
-def _seeds(found: Findings) -> str:
+def _seeds(found: Evidence) -> str:
     count = found.estimate.design.independent
     return f"{count} {_scarce(found)}" if count != 1 else _single(found)
 
 
-def _single(found: Findings) -> str:
+def _single(found: Evidence) -> str:
     return {"pairs of seeds": "1 pair of seeds", "initialisation seeds": "1 initialisation seed"}.get(
         _scarce(found), "1 data seed"
     )
 
 
-def _pairs_for(found: Findings, needed: int) -> str:
+def _pairs_for(found: Evidence, needed: int) -> str:
     """Pairs in all, and how many more where pairs are independent, so that they can be counted.
 
     More than anyone will compute is said as such: the exact number would look like knowledge.
     """
-    if needed > MOST_PAIRS:
-        return f"over {MOST_PAIRS:,} pairs"
+    if needed > MAX_NAMED_PAIRS:
+        return f"over {MAX_NAMED_PAIRS:,} pairs"
     if found.estimate.design.kind != "paired":
         return f"about {needed} pairs"
     more = needed - found.pairs

@@ -13,7 +13,7 @@ from metapt_explore.statistics.resampling import bootstrap_weights
 from metapt_explore.statistics.units import NO_INIT, PairedScores
 
 #: With fewer levels of a seed a bootstrap of standard deviations is no more than decoration.
-FEWEST = 5
+MIN_SEEDS_FOR_SPREAD = 5
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def spread_ratios(
     """
     own, other = scores.method, scores.baseline
     design = seed_design(own.index)
-    weights = (
-        bootstrap_weights(design, resamples, np.random.default_rng(seed)) if design.independent >= FEWEST else None
-    )
+    weights = None
+    if design.independent >= MIN_SEEDS_FOR_SPREAD:
+        weights = bootstrap_weights(design, resamples, np.random.default_rng(seed))
     logs: list[float | None] = []
     drawn: list[NDArray[np.float64] | None] = []
     deviations: list[tuple[float, float] | None] = []

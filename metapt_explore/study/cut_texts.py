@@ -56,8 +56,8 @@ def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
         UserError: Where the model cannot be found or has no tokenizer.
     """
     from metapt_explore.models.families import family_of
-    from metapt_explore.models.from_pretrained import load_tokenizer
-    from metapt_explore.models.load import model_folder
+    from metapt_explore.models.folder import model_folder
+    from metapt_explore.models.hf_load import load_tokenizer
     from metapt_explore.models.pooling import read_pooling
 
     model = study.model

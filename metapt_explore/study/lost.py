@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROUNDS = 3
 
 
-def mend_lost(
+def repair_lost(
     study: Study,
     init_seeds: Collection[int],
     scores: bool = True,

@@ -10,13 +10,14 @@ import pandas as pd
 from metapt_explore.config import MethodConfig
 from metapt_explore.cost.baselines import baseline_key
 from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.progress.work import MODEL_STAGES, estimate
 from metapt_explore.stages.topics import check_topics
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.study.cells import cells, fewshot_key, finished_cells, prompt_key
 from metapt_explore.study.cut_texts import write_cut_texts
-from metapt_explore.study.failures import FailedPart, Failures, PartFailed, stops_everything
-from metapt_explore.study.lost import mend_lost
+from metapt_explore.study.failures import Failures, PartFailed, stops_everything
+from metapt_explore.study.lost import repair_lost
 from metapt_explore.study.preview import Preview
 from metapt_explore.study.score_counts import asked_scores, finished_scores
 
@@ -105,7 +106,7 @@ def _make_parts(study: Study, failures: Failures, init_seeds: list[int], until: 
     if until == "plan":
         return preview is not None
     made = _prompts_and_scores(study, failures, init_seeds, until)
-    mend_lost(study, init_seeds, until != "prompts", failures.keys, failures.attempt)
+    repair_lost(study, init_seeds, until != "prompts", failures.keys, failures.attempt)
     others = left_out if until == "all" else study.config.evaluation.init_seeds
     finished = {cell.key for cell in finished_cells(study, others)}
     study.progress.left_out = any(cell.key not in finished for cell in cells(study, others))
@@ -148,7 +149,7 @@ def _anything_left(study: Study) -> bool:
     try:
         return finished_scores(study.workspace, study.config) < asked_scores(study.config)
     except UserError:
-        return True  # The list is damaged; running is what mends it.
+        return True  # The list is damaged; running is what repairs it.
 
 
 def _clusters_and_tasks(study: Study, failures: Failures) -> int:

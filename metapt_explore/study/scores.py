@@ -15,7 +15,7 @@ from metapt_explore.stages.baseline import UNITS, baseline_recipe
 from metapt_explore.stages.fewshot_probe import probe_recipe
 from metapt_explore.stages.hidden_states import UNITS as VIEWS_UNITS
 from metapt_explore.stages.hidden_states import views_key, views_recipe
-from metapt_explore.stages.prompt_init import find_start
+from metapt_explore.stages.prompt_init import find_init
 from metapt_explore.stages.texts import Recipe
 from metapt_explore.stages.topics import check_topics
 from metapt_explore.storage.artifact import Artifact, Question
@@ -47,7 +47,7 @@ class StudyScores(StudyPipeline):
             self.texts() if pretrained else None,
             self.tasks_of(method) if pretrained else None,
             self.labels() if pretrained else None,
-            find_start(self.config, method, self.workspace, self.model.identity["model"]),
+            find_init(self.config, method, self.workspace, self.model.identity["model"]),
             self.model.identity,
             self.placement,
             self._load,

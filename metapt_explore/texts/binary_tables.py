@@ -10,10 +10,9 @@ import pyarrow.parquet
 
 from metapt_explore.texts.delimited import Grid
 from metapt_explore.texts.file_content import GIB, MOST_BYTES
-from metapt_explore.texts.finding import Finding, NoTable
 from metapt_explore.texts.first_lines import MOST_TITLE_LINES, PROBED_LINES, is_customary
 from metapt_explore.texts.header import name_columns
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, NoTable, shown
 
 #: Cells up to which a table is read; one of nothing but nulls takes no bytes.
 MOST_CELLS = 200_000_000
@@ -99,8 +98,8 @@ def read_workbook(data: bytes, found: list[Finding]) -> Grid:
     if place:
         above = tuple(line for line, _ in records[:place])
         said = f"The table begins in row {records[place][0]}; what stands above it is a title, as it seems."
-        mend = "Take it out, or let `metapt data check FILE --fix OUT.csv` do it."
-        found.append(Finding("error", "first lines", said, mend, above))
+        advice = "Take it out, or let `metapt data check FILE --fix OUT.csv` do it."
+        found.append(Finding("error", "first lines", said, advice, above))
     width = max(len(cells) for _, cells in records)
     line, header = records[place]
     rows = [_to_width(cells, width) for _, cells in records[place + 1 :]]

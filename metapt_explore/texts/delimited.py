@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from metapt_explore.escaping import from_csv_rows
-from metapt_explore.texts.finding import Finding, NoTable, have
 from metapt_explore.texts.first_lines import find_start, hide_returns, long_fields, show_returns
 from metapt_explore.texts.header import Row, name_columns
+from metapt_explore.texts.messages import Finding, NoTable, have
 
 #: So many bad rows are looked for; a file with more is another kind of file.
 MOST_BAD_ROWS = 200
@@ -48,8 +48,8 @@ def read_delimited(lines: list[str], expected: str, found: list[Finding]) -> tup
         said = f"{have(len(broken))} a quotation mark that does not close, or text behind a closing one."
         if len(broken) >= MOST_BAD_ROWS:
             said += " No row behind them was read."
-        mend = 'Write a quotation mark inside a text twice (""), and quote the whole text.'
-        found.append(Finding("error", "quotation marks", said, mend, tuple(broken)))
+        advice = 'Write a quotation mark inside a text twice (""), and quote the whole text.'
+        found.append(Finding("error", "quotation marks", said, advice, tuple(broken)))
     (line, header, _), *rest = records
     whole = _even_rows(rest, len(header), start.separator, found)
     header, *cells = from_csv_rows([header, *(fields for _, fields in whole)])
@@ -78,8 +78,8 @@ def _even_rows(
     if uneven:
         counts = ", ".join(str(count) for count in sorted(set(uneven.values()))[:5])
         said = f"{have(len(uneven))} {counts} fields; the header names {width} column{'s' if width != 1 else ''}."
-        mend = "Quote texts that hold the separator or a line break."
-        found.append(Finding("error", "fields", said, mend, tuple(uneven)))
+        advice = "Quote texts that hold the separator or a line break."
+        found.append(Finding("error", "fields", said, advice, tuple(uneven)))
     if trailing:
         said = f"{have(len(trailing))} empty fields behind the last column; they are passed over."
         found.append(Finding("note", "empty fields", said, "", tuple(trailing)))

@@ -7,8 +7,7 @@ import re
 
 import chardet
 
-from metapt_explore.texts.finding import Finding, NoTable, have
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, NoTable, have, shown
 
 #: Byte order marks, those that begin another one first.
 MARKS = (
@@ -24,7 +23,7 @@ LOOKED_AT = 200_000
 #: A share of NUL bytes that no text has.
 TOO_MANY_NULS = 0.1
 #: Bytes beyond ASCII, and confidence, from which a rare encoding is believed where few letters are beyond ASCII.
-ENOUGH_BYTES, ENOUGH_CONFIDENCE = 8, 0.1
+MIN_HIGH_BYTES, MIN_CONFIDENCE = 8, 0.1
 #: A share of letters beyond ASCII that only other scripts have.
 OTHER_SCRIPT = 0.4
 
@@ -136,7 +135,7 @@ def _told(beyond: bytes) -> str:
     encoding, confidence = told["encoding"], told["confidence"]
     high = sum(byte >= 0x80 for byte in looked)
     letters = high + sum(chr(byte).isalpha() for byte in looked if byte < 0x80)
-    enough = high >= ENOUGH_BYTES and (confidence >= ENOUGH_CONFIDENCE or high > OTHER_SCRIPT * letters)
+    enough = high >= MIN_HIGH_BYTES and (confidence >= MIN_CONFIDENCE or high > OTHER_SCRIPT * letters)
     if not encoding or encoding.lower() in ("windows-1252", "iso-8859-1", "ascii", "utf-8") or not enough:
         return _western(beyond)
     return codecs.lookup(encoding).name

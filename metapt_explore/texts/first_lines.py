@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from metapt_explore.texts.finding import Finding
 from metapt_explore.texts.guess import NAMES
+from metapt_explore.texts.messages import Finding
 
 #: Separators that files have, whatever their suffix says.
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
@@ -86,9 +86,9 @@ def _choose(lines: Sequence[str], first: int, expected: str, separators: Sequenc
     assert place is not None
     if mark != expected:
         said = f"Fields are separated by {_say(mark)}; studies expect {_say(expected)} in such a file."
-        mend = "Let `metapt data check FILE --fix OUT.csv` write it anew"
-        mend += ", or call it .tsv." if mark == "\t" else "."
-        found.append(Finding("error", "separator", said, mend))
+        advice = "Let `metapt data check FILE --fix OUT.csv` write it anew"
+        advice += ", or call it .tsv." if mark == "\t" else "."
+        found.append(Finding("error", "separator", said, advice))
     _tell_skipped(lines, first, place, found)
     return Start(place, mark)
 
@@ -99,8 +99,8 @@ def _tell_skipped(lines: Sequence[str], first: int, header: int, found: list[Fin
         comments = all(lines[place].lstrip().startswith("#") for place in skipped)
         what = "comment" if comments else "title"
         said = f"The table begins in line {header + 1}; what stands above it is a {what}, as it seems."
-        mend = "Take it out, or let `metapt data check FILE --fix OUT.csv` do it."
-        found.append(Finding("error", "first lines", said, mend, tuple(place + 1 for place in skipped)))
+        advice = "Take it out, or let `metapt data check FILE --fix OUT.csv` do it."
+        found.append(Finding("error", "first lines", said, advice, tuple(place + 1 for place in skipped)))
 
 
 # ---------------------------------------------------------------------------------------- the header

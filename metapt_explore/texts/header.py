@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from metapt_explore.texts.finding import Finding
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, shown
 
 #: What nobody sees around a name: spaces, byte order marks, characters without width, control characters.
 UNSEEN = re.compile(r"^[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]+|[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]+$")
@@ -79,8 +78,8 @@ def _rename_doubled(names: list[str], empty: set[int], line: tuple[int, ...], fo
         times = "twice" if len(others) == 1 else f"{len(others) + 1} times"
         said = f"The column '{shown(name, 40)}' stands {times} in the header."
         to = ", ".join(f"'{shown(other, 45)}'" for other in others[:5])
-        mend = f"Give each another name; `metapt data check FILE --fix OUT.csv` calls the later ones {to}."
-        found.append(Finding("error", "header", said, mend, line))
+        advice = f"Give each another name; `metapt data check FILE --fix OUT.csv` calls the later ones {to}."
+        found.append(Finding("error", "header", said, advice, line))
 
 
 def _filled(cell: object) -> bool:

@@ -64,7 +64,7 @@ def confident_labels(probabilities: np.ndarray, names: Sequence[str], config: La
 
 
 @dataclass(frozen=True)
-class TrainingRows:
+class ClassifierRows:
     """What a classifier may learn from.
 
     Attributes:
@@ -76,9 +76,9 @@ class TrainingRows:
     dropped: dict[str, int]
 
 
-def training_rows(
+def classifier_rows(
     texts: Sequence[TextInput], classes: Sequence[str | None], held_out: Sequence[str], near_duplicate: float
-) -> TrainingRows:
+) -> ClassifierRows:
     """Chooses the labelled texts that a classifier may learn from.
 
     Labels of dev and test rows must not reach pre-training by way of the classifier, so what equals or nearly equals
@@ -92,8 +92,8 @@ def training_rows(
         near_duplicate: See `decontaminate`.
 
     Example:
-        >>> training_rows(["A fine film!", "a fine film", "dull", " "], ["+", "+", "-", "-"], ["Dull."], 0.7)
-        TrainingRows(kept=[0], dropped={'duplicate': 1, 'equals or nearly equals a dev or test row': 1, 'blank': 1})
+        >>> classifier_rows(["A fine film!", "a fine film", "dull", " "], ["+", "+", "-", "-"], ["Dull."], 0.7)
+        ClassifierRows(kept=[0], dropped={'duplicate': 1, 'equals or nearly equals a dev or test row': 1, 'blank': 1})
     """
     from metapt_explore.texts.decontaminate import decontaminate_rows
 
@@ -111,7 +111,7 @@ def training_rows(
             seen.add(key)
         else:
             dropped[reason] = dropped.get(reason, 0) + 1
-    return TrainingRows(kept, dropped)
+    return ClassifierRows(kept, dropped)
 
 
 def classify(

@@ -134,12 +134,12 @@ def test_peft_says_the_same(studies: dict[str, tuple[Study, Path]], layout: str)
     study, folder = studies[layout]
     texts, _ = test_rows_of(study)
     backbone = study.backbone
-    reader = backbone.pattern(study.tasks["mood"], "mood")
+    pattern = backbone.pattern(study.tasks["mood"], "mood")
     auto = AutoModelForCausalLM if backbone.placement == "prefix" else AutoModelForSeq2SeqLM
     model = PeftModel.from_pretrained(auto.from_pretrained(study.config.model.name), folder).eval()
-    words = [[word[0].token for word in own] for own in reader.verbalizer.words]
+    words = [[word[0].token for word in own] for own in pattern.verbalizer.words]
     ours = list(Classifier(folder, dtype="float32").classify(texts))
-    for (ids, position), prediction in zip(backbone.layout.rows(texts, reader), ours, strict=True):
+    for (ids, position), prediction in zip(backbone.layout.rows(texts, pattern), ours, strict=True):
         given = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
         if backbone.placement == "prefix":
             logits = model(**given).logits[0, -1]
@@ -159,7 +159,7 @@ def test_an_adapter_is_there_where_peft_has_the_layout_and_comes_in_again(
     key = (study.family, study.placement)
     assert (folder / "adapter_config.json").exists() == (key in TASK_TYPES)
     if key in TASK_TYPES:
-        tensor = find_adapter(str(folder), "prompt.start").read()
+        tensor = find_adapter(str(folder), "prompt.init").read()
         assert torch.equal(tensor, study.fewshot("MetaPT", "mood").tensors("prompts")["data_seed_2"])
     head = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---")[1])
     assert ("library_name" in head) == (key in TASK_TYPES)
@@ -177,7 +177,7 @@ def test_the_pretrained_prompt_itself(studies: dict[str, tuple[Study, Path]], tm
     assert "not tuned on any task" in (tmp_path / "start" / "README.md").read_text(encoding="utf-8")
     tree = tiny.study_tree(
         Path(study.config.texts.file or "").parent,
-        prompt={"start": {"file": str(tmp_path / "start" / "prompt.safetensors")}},
+        prompt={"init": {"file": str(tmp_path / "start" / "prompt.safetensors")}},
         model={"name": study.config.model.name},
     )
     again = Study(parse(StudyConfig, tree, "test"), tmp_path / "again")
@@ -217,7 +217,7 @@ def test_prompts_that_are_read_by_examples_are_not_exported(world: Path, tmp_pat
 def test_a_probe_goes_with_the_prompt(kind: str, world: Path, tmp_path: Path) -> None:
     model = tiny.make_language_model(tmp_path / kind, kind)
     tree = tiny.study_tree(
-        world, model={"name": str(model)}, verbalizer={"read": "words_and_probe"}, evaluation={**SMALL, "shots": 8}
+        world, model={"name": str(model)}, verbalizer={"read": "probe_ensemble"}, evaluation={**SMALL, "shots": 8}
     )
     study = Study(parse(StudyConfig, tree, "test"), tmp_path / "w")
     evaluation = study.fewshot("PT", "mood")

@@ -145,9 +145,9 @@ def test_gradients_are_equal_with_states_from_disk(backbone_of: BackboneOf) -> N
         case = make_case(backbone_of("llama", text_state_gib=memory, second_tier_gib=1.0), [1], groups=2, rows=8)
         case.texts = TEXTS
         case.batch = Batch([0, 69, 40, 1, 68, 41, 2, 67], case.batch.groups, case.batch.labels)
-        scorer = case.scorer()
-        scorer.losses_and_gradients(case.prompts, case.batch)
-        found.append(scorer.losses_and_gradients(case.prompts, Batch([5, 66, 50], [0, 1, 1], [0, 1, 0])))
+        objective = case.objective()
+        objective.losses_and_gradients(case.prompts, case.batch)
+        found.append(objective.losses_and_gradients(case.prompts, Batch([5, 66, 50], [0, 1, 1], [0, 1, 0])))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
@@ -277,10 +277,10 @@ def test_without_a_cache_passes_of_an_episode_share_its_states(backbone_of: Back
     """Cutting a batch into passes does not encode a row twice."""
     backbone = backbone_of("llama", text_state_gib=0.0, second_tier_gib=0.0, rows_per_pass=2)
     case = make_case(backbone, [5, 1, 12, 3], groups=2, rows=10)
-    scorer = case.scorer()
-    scorer.bank.prepare(case.batch.rows)
-    scorer.losses_and_gradients(case.prompts, case.batch)
-    assert scorer.passes == 5 and scorer.bank.counts.encoded == len(set(case.batch.rows))
+    objective = case.objective()
+    objective.bank.prepare(case.batch.rows)
+    objective.losses_and_gradients(case.prompts, case.batch)
+    assert objective.passes == 5 and objective.bank.counts.encoded == len(set(case.batch.rows))
 
 
 def test_states_that_no_tier_could_hold_are_not_kept(backbone_of: BackboneOf, states_folder: Path) -> None:

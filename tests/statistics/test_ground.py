@@ -11,7 +11,7 @@ from simulated import simulated, table
 
 from metapt_explore.statistics import Comparison, compare
 from metapt_explore.statistics.ground import TaskGround, chance_sentences, guess_of, one_seed_each
-from metapt_explore.statistics.sentences import MOST_SHARED
+from metapt_explore.statistics.verdict import MAX_SHARED_ROWS
 
 SEEDS = tuple(range(100, 112))
 
@@ -60,7 +60,7 @@ def test_a_sample_is_the_same_only_where_it_is_on_every_task() -> None:
 def test_samples_that_share_more_than_a_fifth_decide_nothing(share: float, told: bool) -> None:
     results = simulated(np.random.default_rng(1), gain=0.3)
     found = compared(results, {"mr": ground(share), "subj": ground(share)})
-    assert found.shared_rows == pytest.approx(share) and (share > MOST_SHARED) == told
+    assert found.shared_rows == pytest.approx(share) and (share > MAX_SHARED_ROWS) == told
     assert found.verdict == ("cannot tell" if told else "helped")
     assert (f"share {100 * share:.0f} % of their rows." in found.sentence) == told
     assert ("more labelled rows to draw from" in found.to_settle) == told

@@ -25,7 +25,7 @@ from metapt_explore.stages.fewshot_rows import FewShotRows
 from metapt_explore.study.run import finished_keys
 from metapt_explore.study.study import Study
 
-PROBED = {"name": "PT and probe", "kind": "pt", "verbalizer": {"read": "words_and_probe"}}
+PROBED = {"name": "PT and probe", "kind": "pt", "verbalizer": {"read": "probe_ensemble"}}
 BOTH = [{"name": "PT", "kind": "pt"}, PROBED]
 
 
@@ -180,7 +180,7 @@ def test_reports_say_how_classes_were_read(both: Study) -> None:
 def test_a_clustering_gains_nothing_by_the_probe(world: Path, tmp_path: Path) -> None:
     """What a method gains over PPT is put down to its clusters where nothing else sets it apart."""
     meta = {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}
-    probed = {**meta, "name": "MetaPT and probe", "verbalizer": {"read": "words_and_probe"}}
+    probed = {**meta, "name": "MetaPT and probe", "verbalizer": {"read": "probe_ensemble"}}
     study = study_of(world, tmp_path / "w", [{"name": "PPT", "kind": "ppt"}, meta, probed])
     study.run()
     table = study.clustering_quality().set_index("clustering")
@@ -202,6 +202,6 @@ def test_it_goes_with_plain_label_words_only() -> None:
         with pytest.raises(UserError, match="label words"):
             parse(
                 StudyConfig,
-                tiny.study_tree(Path("/nowhere"), verbalizer={"read": "words_and_probe", **other}),
+                tiny.study_tree(Path("/nowhere"), verbalizer={"read": "probe_ensemble", **other}),
                 "test",
             )

@@ -20,6 +20,8 @@ import psutil
 import torch
 from torch import Tensor
 
+from metapt_explore.paths import cache_folder
+
 States = dict[str, Tensor]
 
 
@@ -238,8 +240,6 @@ def make_cache(memory_gib: float, second_gib: float, device: torch.device) -> KV
         second_gib: Host memory where the device is a GPU, else disk.
         device: Where the model runs.
     """
-    from metapt_explore.models.load import home
-
     budget = second_gib * 2**30
-    behind: Tier = HostTier(budget, device) if device.type != "cpu" else DiskTier(budget, home() / "states")
+    behind: Tier = HostTier(budget, device) if device.type != "cpu" else DiskTier(budget, cache_folder() / "states")
     return KVCache(memory_gib * 2**30, behind if budget > 0 else None)

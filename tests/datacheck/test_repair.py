@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from metapt_explore.cli.main import app
 from metapt_explore.config import Columns, SourceConfig, TaskConfig, parse
 from metapt_explore.datacheck.check import check_file
-from metapt_explore.datacheck.repair import write_mended
+from metapt_explore.datacheck.repair import write_repaired
 from metapt_explore.errors import UserError
 from metapt_explore.texts.sources import load_source
 
@@ -93,19 +93,19 @@ def json_rows(draw: st.DrawFn) -> bytes:
 def test_what_is_mended_passes_the_check(
     tmp_path: Path, data: bytes, suffix: str, out: str, keep_missing: bool
 ) -> None:
-    file, mended = tmp_path / f"nasty{suffix}", tmp_path / f"mended{out}"
+    file, repaired = tmp_path / f"nasty{suffix}", tmp_path / f"repaired{out}"
     file.write_bytes(data)
-    mended.unlink(missing_ok=True)
+    repaired.unlink(missing_ok=True)
     try:
         rows = check_file(file).rows
-        counts = write_mended(rows, mended, keep_missing=keep_missing)
+        counts = write_repaired(rows, repaired, keep_missing=keep_missing)
     except UserError as error:
-        assert str(file) in str(error) and not mended.exists()
+        assert str(file) in str(error) and not repaired.exists()
         return
-    again = check_file(mended, rows.columns)
+    again = check_file(repaired, rows.columns)
     assert not [finding for finding in again.findings if finding.level == "error"]
     assert len(again.rows.texts) == counts["written"]
-    read = load_source(SourceConfig(file=str(mended), columns=rows.columns))
+    read = load_source(SourceConfig(file=str(repaired), columns=rows.columns))
     assert read["text"] == again.rows.texts, "the check and a study read one thing"
 
 
@@ -119,16 +119,16 @@ def test_words_for_nothing_are_blanked_or_dropped_and_said(tmp_path: Path) -> No
         tmp_path / "a.csv", "text,label", "a fine film,good", "a dull film,bad", "so so,NaN", "nan,good", "and more,n/a"
     )
     checked = check_file(file, LABELLED)
-    found = [(f.said.split(",")[0], f.rows) for f in checked.findings if f.kind == "missing words"]
+    found = [(f.message.split(",")[0], f.rows) for f in checked.findings if f.kind == "missing words"]
     assert found == [
         ("1 row has a word such as 'nan' or '-' for a text", (5,)),
         ("1 row has the label 'NaN'", (4,)),
         ("1 row has the label 'n/a'", (6,)),
     ]
-    assert write_mended(checked.rows, tmp_path / "b.csv") == {"written": 4, "missing": 1, "labels blanked": 2}
+    assert write_repaired(checked.rows, tmp_path / "b.csv") == {"written": 4, "missing": 1, "labels blanked": 2}
     again = check_file(tmp_path / "b.csv", LABELLED)
     assert again.rows.labels == ["good", "bad", "", ""] and not [f for f in again.findings if f.kind == "missing words"]
-    assert write_mended(checked.rows, tmp_path / "c.csv", keep_missing=True) == {"written": 5}
+    assert write_repaired(checked.rows, tmp_path / "c.csv", keep_missing=True) == {"written": 5}
     run = CliRunner().invoke(app, ["data", "check", str(file), "--label", "label", "--fix", str(tmp_path / "d.csv")])
     assert "4 rows written. Left out: 1 missing" in run.output and "Labels blanked: 2" in run.output
 
@@ -144,7 +144,7 @@ def test_a_task_may_have_a_class_of_such_a_word(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", "text,label", "a fine film,pro", "a dull film,none")
     checked = check_file(file, LABELLED, task)
     assert not checked.findings
-    assert write_mended(checked.rows, tmp_path / "b.csv", task) == {"written": 2}
+    assert write_repaired(checked.rows, tmp_path / "b.csv", task) == {"written": 2}
 
 
 def test_labels_that_are_one_are_written_as_one(tmp_path: Path) -> None:
@@ -153,13 +153,13 @@ def test_labels_that_are_one_are_written_as_one(tmp_path: Path) -> None:
     )
     checked = check_file(numbers, LABELLED)
     assert [(f.kind, f.level) for f in checked.findings] == [("label number", "error")]
-    write_mended(checked.rows, tmp_path / "b.csv")
+    write_repaired(checked.rows, tmp_path / "b.csv")
     assert set(check_file(tmp_path / "b.csv", LABELLED).labels) <= {"1.0", "1", "0"}
     assert len(check_file(tmp_path / "b.csv", LABELLED).labels) == 2
     case = write(tmp_path / "c.csv", "text,label", "a fine film,Good", "a dull film,bad", "more of it,good")
     tree = {"name": "mood", "labels": {"Good": "great", "bad": "awful"}, "data": {"file": "x.csv"}}
     checked = check_file(case, LABELLED, parse(TaskConfig, tree, "mood.yaml"))
-    counts = write_mended(checked.rows, tmp_path / "d.csv", parse(TaskConfig, tree, "mood.yaml"))
+    counts = write_repaired(checked.rows, tmp_path / "d.csv", parse(TaskConfig, tree, "mood.yaml"))
     assert counts == {"written": 3, "labels changed": 1}
     assert check_file(tmp_path / "d.csv", LABELLED).labels == {"Good": 2, "bad": 1}, "as the task writes it"
 
@@ -168,9 +168,9 @@ def test_what_cannot_be_mended_is_said_and_nothing_written(tmp_path: Path) -> No
     tree = {"name": "mood", "labels": {"good": "great", "bad": "awful"}, "data": {"file": "x.csv"}}
     task = parse(TaskConfig, tree, "mood.yaml")
     file = write(tmp_path / "a.csv", "text,label", "a fine film,good", "a dull film,bda")
-    with pytest.raises(UserError, match=r"cannot mend all of it.*does not know: 'bda'"):
-        write_mended(check_file(file, LABELLED, task).rows, tmp_path / "b.csv", task)
+    with pytest.raises(UserError, match=r"cannot repair all of it.*does not know: 'bda'"):
+        write_repaired(check_file(file, LABELLED, task).rows, tmp_path / "b.csv", task)
     empty = write(tmp_path / "c.csv", "text,label", "nan,good", ",bad")
     with pytest.raises(UserError, match=r"no row is left to write \(1 missing, 1 blank\)"):
-        write_mended(check_file(empty, LABELLED).rows, tmp_path / "b.csv")
+        write_repaired(check_file(empty, LABELLED).rows, tmp_path / "b.csv")
     assert not (tmp_path / "b.csv").exists()

@@ -1,4 +1,4 @@
-"""A baseline's setting with tiny models, and small splits of moods, for tests of baselines and of tuning."""
+"""A baseline's inputs with tiny models, and small splits of moods, for tests of baselines and of tuning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def split(offset: int, rows: int) -> Split:
     return Split(texts, [row % 2 for row in range(rows)])
 
 
-def setting_of(world: Path, kind: str, model: Path | None = None, **options: Any) -> BaselineInputs:
+def inputs_of(world: Path, kind: str, model: Path | None = None, **options: Any) -> BaselineInputs:
     changes = {"model": {"name": str(model)}} if model else {}
     tree = tiny.study_tree(world, baselines=[{"name": "b", "kind": kind, **options}], **changes)
     study = parse(StudyConfig, tree, "test")

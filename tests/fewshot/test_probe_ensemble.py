@@ -13,11 +13,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.linear_probe import TextProbe
+from metapt_explore.fewshot.linear_probe import LinearProbe
 from metapt_explore.fewshot.probe_ensemble import (
     ALIKE,
     C_VALUES,
-    Weights,
+    EnsembleWeights,
     fit_probes,
     held_out,
     pooled,
@@ -36,7 +36,7 @@ def at_every_c(scores: torch.Tensor) -> dict[float, torch.Tensor]:
 
 def test_pooled_by_hand() -> None:
     words, probe = torch.tensor([[math.log(3.0), 0.0]]), torch.tensor([[math.log(0.2), math.log(0.8)]])
-    found = pooled(words, probe, Weights(0.5, 2.0, 0.01, 4))[0].tolist()
+    found = pooled(words, probe, EnsembleWeights(0.5, 2.0, 0.01, 4))[0].tolist()
     assert found == pytest.approx([0.5 * math.log(0.75) + 2 * math.log(0.2), 0.5 * math.log(0.25) + 2 * math.log(0.8)])
 
 
@@ -56,7 +56,7 @@ def test_who_is_right_is_listened_to() -> None:
 
 
 def test_a_probe_that_adds_nothing_is_left_out() -> None:
-    assert weigh(SURE, at_every_c(NOTHING), LABELS, range(4)) == Weights(1.0, 0.0, C_VALUES[0], 4)
+    assert weigh(SURE, at_every_c(NOTHING), LABELS, range(4)) == EnsembleWeights(1.0, 0.0, C_VALUES[0], 4)
 
 
 def test_the_penalty_is_chosen_with_the_weights() -> None:
@@ -104,12 +104,12 @@ def test_a_probe_is_the_same_out_of_its_tensors(classes: int) -> None:
     numbers = np.random.default_rng(1)
     labels = [0, 1] * 5
     views = torch.from_numpy(numbers.normal(size=(1, 10, 4))).float()
-    probe = TextProbe.fit(views, labels, classes, 0.1, "here")
+    probe = LinearProbe.fit(views, labels, classes, 0.1, "here")
     scaled = StandardScaler().fit_transform(views[0].double())
     expected = LogisticRegression(C=0.1, max_iter=2_000).fit(scaled, labels).predict_log_proba(scaled)
     np.testing.assert_allclose(probe.scores(views)[:, :2].numpy(), expected, atol=1e-4)
     if classes == 3:
         assert probe.scores(views)[:, 2].tolist() == pytest.approx([math.log(1e-6)] * 10)
-    again = TextProbe.of_tensors(probe.tensors("data_seed_1."), "data_seed_1.")
+    again = LinearProbe.of_tensors(probe.tensors("data_seed_1."), "data_seed_1.")
     assert again.scores(views).equal(probe.scores(views))
     assert probe.parameters == (5 if classes == 2 else 15)
