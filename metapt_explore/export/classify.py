@@ -139,9 +139,9 @@ class Classifier:
         if self._probe is None:
             return scores
         from metapt_explore.fewshot.probe_ensemble import pooled
-        from metapt_explore.models.hidden_states import text_views
+        from metapt_explore.models.hidden_states import text_hidden_states
 
-        return pooled(scores, self._probe.scores(text_views(self.backbone, rows)), self._weights)
+        return pooled(scores, self._probe.scores(text_hidden_states(self.backbone, rows)), self._weights)
 
 
 def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:

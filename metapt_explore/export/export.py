@@ -251,9 +251,9 @@ def _token_ids(config: StudyConfig, model: Any, labels: LabelsConfig, decode: st
     spaced = bool(slot and slot.spaced)
     words = [[word[0].token for word in own] for own in pattern.verbalizer.words]
     return {
-        "first": list(layout.first),
+        "first": list(layout.special_before),
         "before": list(pattern.before),
-        "in_front_of_text": layout.behind_space("") if spaced else "",
+        "in_front_of_text": layout.after_space("") if spaced else "",
         "tail": list(pattern.tail),
         "words": dict(zip(pattern.classes, words, strict=True)),
     }

@@ -19,9 +19,9 @@ from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.models.kv_cache.banks import Bank, Banks
 from metapt_explore.models.kv_cache.text import KVBank, TextKV, TokenRows
-from metapt_explore.models.kv_cache.tiers import KVCache, States, make_cache
+from metapt_explore.models.kv_cache.tiers import KVCache, KVTensors, make_cache
 from metapt_explore.models.layout import Layout
-from metapt_explore.models.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, pass_budget, text_state_bytes
+from metapt_explore.models.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, kv_cache_bytes, pass_budget
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.verbalizer import Head, Run
@@ -60,7 +60,7 @@ class Backbone(ABC):
     #: Whether several prompts can be read over one text in one pass.
     shares_text: bool = False
     #: Whether a text is encoded once, without the prompt, and kept.
-    keeps_states: bool = False
+    caches_texts: bool = False
     #: Whether classes are read from words.
     has_vocabulary: bool = True
     #: How many times what the hand-written pass keeps for a gradient the model's own pass keeps.
@@ -81,7 +81,7 @@ class Backbone(ABC):
         self.rows_limit: int | None = config.rows_per_pass
         self.on_notice: Callable[[str], None] = lambda message: None
         self.layout = self.layout_class(tokenizer, config, placement)
-        self._cache = make_cache(text_state_bytes(config.text_state_gib) / GIB, config.second_tier_gib, self.device)
+        self._cache = make_cache(kv_cache_bytes(config.text_state_gib) / GIB, config.second_tier_gib, self.device)
 
     # -------------------------------------------------------------------- what a family has to say
 
@@ -127,15 +127,15 @@ class Backbone(ABC):
     ) -> Tensor:
         """The vocabulary's logits for one row of a bank by the unmodified model's own full forward, `[vocabulary]`."""
 
-    def _encode(self, rows: Sequence[Sequence[int]]) -> States:
+    def _encode(self, rows: Sequence[Sequence[int]]) -> KVTensors:
         """What of rows does not depend on the prompt (families that keep text states)."""
         raise NotImplementedError
 
     @cached_property
     def banks(self) -> Banks:
         """The texts prepared so far."""
-        encode = self._encode if self.keeps_states else None
-        return Banks(self.layout, self.device, self._cache, encode, self._state_bytes)
+        encode = self._encode if self.caches_texts else None
+        return Banks(self.layout, self.device, self._cache, encode, self._kv_bytes_per_token)
 
     @property
     def plain_pass(self) -> bool:
@@ -167,13 +167,13 @@ class Backbone(ABC):
         """Drops all banks and their states."""
         self.banks.forget_all()
 
-    def _state_bytes(self) -> int:
+    def _kv_bytes_per_token(self) -> int:
         """Memory of one token's state."""
-        return self.memory.state_bytes_per_token
+        return self.memory.kv_bytes_per_token
 
     def encoded(self, rows: Sequence[Sequence[int]], spare: int) -> TextKV:
         """Text states of token ids, past every cache."""
-        bank = KVBank(rows, self._encode, self._state_bytes(), KVCache(0), 0)
+        bank = KVBank(rows, self._encode, self._kv_bytes_per_token(), KVCache(0), 0)
         return bank.batch(range(len(rows)), spare)
 
     def prepared(
@@ -226,7 +226,7 @@ class Backbone(ABC):
         ]
         return pattern.verbalizer.scores(read, pattern.head or self.head)
 
-    def features_of_all(self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, run: Run) -> Tensor:
+    def features_of_each_prompt(self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, run: Run) -> Tensor:
         """Features of each row under each of the prompts that share a pass, `[rows, prompts, offsets, width]`."""
         count = len(rows.lengths)
         groups = torch.zeros(count, dtype=torch.long, device=self.device)

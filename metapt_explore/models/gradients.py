@@ -184,7 +184,7 @@ class PromptObjective:
             limit = backbone.rows_within(pattern, prompt_tokens, longest, second_derivative=second_derivative)
             padded = (len(part) + 1) * longest
             wasteful = (
-                not backbone.keeps_states
+                not backbone.caches_texts
                 and tokens >= BUCKET_TOKENS
                 and padded > (1 + PADDING_SHARE) * (tokens + longest)
             )

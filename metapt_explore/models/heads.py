@@ -44,7 +44,7 @@ class LinearHead:
         return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
 
 
-class OwnHead:
+class ModelHead:
     """A model's own output layers, whatever they are, run on hidden states that are given.
 
     The model is copied without its weights (they are shared), with a stand-in for the part below the head that
@@ -106,4 +106,4 @@ class SimilarityHead:
         return self.scale * (hidden.float() @ self.descriptions.T)
 
 
-__all__ = ["Head", "LinearHead", "OwnHead", "SimilarityHead"]
+__all__ = ["Head", "LinearHead", "ModelHead", "SimilarityHead"]

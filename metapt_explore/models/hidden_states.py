@@ -36,7 +36,7 @@ def text_passes(
     """
     layout, model = backbone.layout, backbone.model
     base = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
-    tokens = [[*layout.first, *ids, *layout.last] for ids in layout.bare_tokens(texts)]
+    tokens = [[*layout.special_before, *ids, *layout.special_after] for ids in layout.bare_tokens(texts)]
     order = sorted(range(len(tokens)), key=lambda row: (len(tokens[row]), row))
     # A decoder-only model never looks at the padding behind a text.
     causal = isinstance(backbone, CausalBackbone)
@@ -55,7 +55,9 @@ def mean_over_tokens(hidden: Tensor, rows: TokenRows) -> Tensor:
 
 
 @torch.no_grad()
-def text_views(backbone: Backbone, texts: Sequence[TextInput], on_pass: Callable[[], None] = lambda: None) -> Tensor:
+def text_hidden_states(
+    backbone: Backbone, texts: Sequence[TextInput], on_pass: Callable[[], None] = lambda: None
+) -> Tensor:
     """Views of a text half-way up a frozen model: the mean over its tokens, and what its last token has read.
 
     The upper layers turn to the next word. Only a decoder-only model's last token has read all of the text; of other

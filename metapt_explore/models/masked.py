@@ -14,10 +14,10 @@ from torch import Tensor
 
 from metapt_explore.config import ModelConfig, Placement
 from metapt_explore.errors import UserError
-from metapt_explore.models.attention_backend import OwnAttention
+from metapt_explore.models.attention_backend import AttentionBackend
 from metapt_explore.models.backbone import Backbone, Prepared
 from metapt_explore.models.decoders.plain import pick
-from metapt_explore.models.heads import OwnHead
+from metapt_explore.models.heads import ModelHead
 from metapt_explore.models.kv_cache.text import TokenRows
 from metapt_explore.models.layout import Layout
 from metapt_explore.models.memory import ENCODER_FACTOR
@@ -49,7 +49,7 @@ class MaskedLayout(Layout):
         if pattern.template.slot("mask") is None:
             position = len(ids)
             ids.append(self._mask)
-        return [*self.first, *ids, *self.last], len(self.first) + position
+        return [*self.special_before, *ids, *self.special_after], len(self.special_before) + position
 
 
 class MaskedBackbone(Backbone):
@@ -68,10 +68,10 @@ class MaskedBackbone(Backbone):
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "prefix") -> None:
         super().__init__(model, tokenizer, config, placement)
         self.base = model.base_model
-        self._attention = OwnAttention(model)
+        self._attention = AttentionBackend(model)
 
     def _head(self) -> Head:
-        return OwnHead(self.model)
+        return ModelHead(self.model)
 
     def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
         """See `Backbone`."""
@@ -107,7 +107,7 @@ class MaskedBackbone(Backbone):
 
 def run_encoder(
     base: Any,
-    attention: OwnAttention,
+    attention: AttentionBackend,
     embed: Any,
     prompts: Tensor,
     groups: Tensor,
@@ -118,5 +118,5 @@ def run_encoder(
     own = pick(prompts, groups)
     mask = torch.cat([rows.mask().new_ones(len(groups), own.shape[1]), rows.mask()], dim=1)
     vectors = torch.cat([own, embed(rows.token_ids)], dim=1)
-    with attention.of_pass(second_derivative):
+    with attention.for_pass(second_derivative):
         return base(inputs_embeds=vectors, attention_mask=mask).last_hidden_state

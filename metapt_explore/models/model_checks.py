@@ -83,7 +83,7 @@ def check_rows_fit(pattern: PatternVerbalizer, layout: Layout, settings: Any, pr
     if positions is None:
         return
     template = sum(len(piece) for piece in pattern.template.pieces if not isinstance(piece, Slot))
-    others = len(layout.first) + len(layout.last) + 1 + pattern.verbalizer.longest_insertion
+    others = len(layout.special_before) + len(layout.special_after) + 1 + pattern.verbalizer.longest_insertion
     most = positions - template - others - prompt_tokens
     if layout.config.max_text_tokens > most:
         raise UserError(

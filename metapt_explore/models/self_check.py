@@ -97,7 +97,7 @@ def _scores(
     leaf = prompt[None].clone().requires_grad_(True)
     token_ids = [ids for ids, _ in rows]
     prepared: Prepared
-    if backbone.keeps_states:
+    if backbone.caches_texts:
         prepared = backbone.encoded(token_ids, spare=backbone.spare(pattern, len(prompt)))
     else:
         positions = [position for _, position in rows]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
-from metapt_explore.models.attention_backend import OwnAttention
+from metapt_explore.models.attention_backend import AttentionBackend
 from metapt_explore.models.backbone import Backbone, Prepared
 from metapt_explore.models.heads import SimilarityHead
 from metapt_explore.models.kv_cache.text import TokenRows, pad_rows
@@ -51,7 +51,7 @@ class SentenceLayout(Layout):
                 f"{where}: `decode: whole_vocabulary` needs a model with an output layer; the sentence encoder "
                 f"'{self.config.name}' compares texts with descriptions."
             )
-        template = tokenise(labels.template, self.encode, self.encode_behind)
+        template = tokenise(labels.template, self.encode, self.encode_continuation)
         self.check_template(labels.template, template, where)
         numbers = iter(range(sum(len(own) for own in _descriptions(labels).values())))
         words = tuple(tuple((Term(0, 0, next(numbers)),) for _ in own) for own in _descriptions(labels).values())
@@ -64,7 +64,7 @@ class SentenceLayout(Layout):
     def row(self, text: Sequence[int], pair: Sequence[int] | None, pattern: PatternVerbalizer) -> tuple[list[int], int]:
         """See `Layout`."""
         ids, _ = pattern.template.row(text, pair, ())
-        whole = [*self.first, *ids, *self.last]
+        whole = [*self.special_before, *ids, *self.special_after]
         return whole, len(whole) - 1
 
 
@@ -91,7 +91,7 @@ class SentenceBackbone(Backbone):
 
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "prefix") -> None:
         super().__init__(model, tokenizer, config, placement)
-        self._attention = OwnAttention(model)
+        self._attention = AttentionBackend(model)
 
     def _head(self) -> Head:
         return SimilarityHead(torch.empty(0, self.width, device=self.device), SCALE)  # each pattern brings its own
@@ -106,7 +106,9 @@ class SentenceBackbone(Backbone):
     def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
         """Unit embeddings of texts without prompt and template, fp32, `[texts, width]`."""
         layout = self.layout
-        rows = pad_rows([[*layout.first, *ids, *layout.last] for ids in layout.tokens(texts)], self.device)
+        rows = pad_rows(
+            [[*layout.special_before, *ids, *layout.special_after] for ids in layout.tokens(texts)], self.device
+        )
         none = torch.zeros(1, 0, self.width, device=self.device, dtype=self.dtype)
         groups = torch.zeros(len(texts), dtype=torch.long, device=self.device)
         return self._unit(run_encoder(self.model, self._attention, self._embed, none, groups, rows, False), rows.mask())
