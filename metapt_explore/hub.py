@@ -93,6 +93,7 @@ def _probe(endpoint: str) -> bool:
 def snapshot(
     name: str,
     kind: RepoKind,
+    *,
     patterns: Sequence[str],
     starters: Callable[[], Iterable[str]],
     revision: str | None = None,
@@ -123,7 +124,7 @@ def snapshot(
     try:
         validate_repo_id(name)
     except HFValidationError:
-        raise unavailable(name, kind, "it is neither a folder nor a valid hub name", starters()) from None
+        raise unavailable(name, kind, why="it is neither a folder nor a valid hub name", starters=starters()) from None
     key = (constants.ENDPOINT, constants.HF_HUB_CACHE, kind.repo_type, name, revision, *patterns)
     if (known := _found.get(key)) is not None and known.is_dir():
         return known
@@ -141,12 +142,12 @@ def snapshot(
     except LocalEntryNotFoundError as error:
         why = offline or f"the hub stopped answering ({_first_line(error.__cause__ or error)})"
         why = f"there is no such folder, {why}, and {_cached_state(name, kind, revision)}"
-        raise unavailable(name, kind, why, starters()) from None
+        raise unavailable(name, kind, why=why, starters=starters()) from None
     except Exception as error:  # the client's errors have no common class
-        raise unavailable(name, kind, error_reason(error, name, revision), starters()) from None
+        raise unavailable(name, kind, why=error_reason(error, name, revision), starters=starters()) from None
     if kind.marker is not None and not (found / kind.marker).exists():
         why = f"{offline}, and its copy in the hub's cache" if offline else "its repository"
-        raise unavailable(name, kind, f"{why} has no {kind.marker}", starters())
+        raise unavailable(name, kind, why=f"{why} has no {kind.marker}", starters=starters())
     _found[key] = found
     return found
 
@@ -174,6 +175,7 @@ def error_reason(error: Exception, name: str, revision: str | None) -> str:
 def unavailable(
     name: str,
     kind: RepoKind,
+    *,
     why: str,
     starters: Iterable[str],
     usable: Callable[[CachedRepoInfo], bool] | None = None,

@@ -38,7 +38,7 @@ def in_context(inputs: BaselineInputs) -> BaselineOutcome:
         UserError: Where not even one example of each class fits, or the model does not hold so many tokens.
     """
     prefix = prefix_view(inputs.backbone())
-    pattern = prefix.pattern(inputs.task, inputs.where, inputs.whole_vocabulary)
+    pattern = prefix.pattern(inputs.task, inputs.where, whole_vocabulary=inputs.whole_vocabulary)
     how, nothing = inputs.options["calibration"], content_free(inputs)
     outcome, orders = BaselineOutcome({}, verbalizer=pattern.verbalizer), inputs.options["orders"]
     inputs.restore(outcome)

@@ -97,6 +97,6 @@ def mean_hidden_states(
         on_pass: Called after each pass; may raise to stop.
     """
     parts: dict[int, np.ndarray] = {}
-    for chosen, output, rows in text_passes(backbone, texts, on_pass):
+    for chosen, output, rows in text_passes(backbone, texts, on_pass=on_pass):
         parts |= dict(zip(chosen, mean_over_tokens(output.last_hidden_state, rows).cpu().numpy(), strict=True))
     return np.stack([parts[row] for row in range(len(texts))])

@@ -76,7 +76,9 @@ def preview(
     encoded = sum(work.encoded for key, work in works.items() if not key.startswith(kept_nowhere))
     memory = backbone.memory
     states = min(kv_cache_bytes(study.model.text_state_gib), encoded * memory.kv_bytes_per_token)
-    pattern = backbone.pattern(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")
+    pattern = backbone.pattern(
+        study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=study.verbalizer.decode == "whole_vocabulary"
+    )
     # A bank keeps the template with the text, unless the prompt comes between them.
     longest = round(tokens) + (0 if backbone.caches_texts else len(pattern.before) + len(pattern.tail))
     exact = any(method.order == "exact" for method in study.methods)
@@ -84,7 +86,7 @@ def preview(
     largest = max((_step_rows(study), _tuned_rows(study, tasks)))
     together = backbone.prompts_together(1 + 2 * seeds_together(study))
     scored = (study.evaluation.test_rows or UNKNOWN_TEST_ROWS) * backbone.row_bytes(
-        pattern, study.prompt.length, longest, together, scoring=True
+        pattern, study.prompt.length, longest, prompts=together, scoring=True
     )
     of_pass = max(min(backbone.pass_bytes, largest * row), min(SCORING_SHARE * backbone.pass_bytes, scored))
     dtype = str(backbone.dtype).removeprefix("torch.")
@@ -157,7 +159,9 @@ def calibrate(
     """
     began = time.perf_counter()
     base = memory_mib(backbone.device)
-    pattern = backbone.pattern(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")
+    pattern = backbone.pattern(
+        study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=study.verbalizer.decode == "whole_vocabulary"
+    )
     length = study.prompt.length
     prompt = backbone.embedding[:length].float()
     pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)

@@ -78,7 +78,7 @@ def left_out(study: StudyConfig, method: str) -> dict[int, str]:
 
 
 def help_table(
-    results: pd.DataFrame, method: str, without: Mapping[int, str], metric: str = "accuracy"
+    results: pd.DataFrame, method: str, without: Mapping[int, str], *, metric: str = "accuracy"
 ) -> pd.DataFrame:
     """How much each cluster helps each task.
 

@@ -72,11 +72,15 @@ class Classifier:
         stored = find_tensor(folder / PROMPT_FILE, "prompt", "prompt")
         stored.check_fits(self.facts.tokens, self.facts.width)
         stored.read()  # before the model is loaded, which takes longer
-        self.backbone = load_backbone(config, self.facts.placement, self.notes.append, self.facts.tokens)
+        self.backbone = load_backbone(
+            config, self.facts.placement, on_notice=self.notes.append, prompt_tokens=self.facts.tokens
+        )
         stored.check_fits(self.facts.tokens, self.backbone.width)
         self.prompt = stored.read(self.backbone.embedding).to(self.backbone.device)
         labels = self.facts.labels_config
-        self.pattern = self.backbone.pattern(labels, str(folder), self.facts.decode == "whole_vocabulary")
+        self.pattern = self.backbone.pattern(
+            labels, str(folder), whole_vocabulary=self.facts.decode == "whole_vocabulary"
+        )
         self.classes = list(labels.labels)
         calibration = calibration or cast(Calibration, self.facts.calibration)
         if self.facts.decode == "whole_vocabulary" and calibration != "none":

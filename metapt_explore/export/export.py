@@ -244,7 +244,7 @@ def _token_ids(config: StudyConfig, model: Any, labels: LabelsConfig, decode: st
     folder = model_folder(config.model.name, config.model.revision)
     tokenizer = load_tokenizer(folder, config.model.name)
     layout = layout_class(model.family)(tokenizer, config.model, model.placement)
-    pattern = layout.pattern(labels, "the exported prompt", False)
+    pattern = layout.pattern(labels, "the exported prompt", whole_vocabulary=False)
     if not pattern.verbalizer.simple:
         return None
     slot = pattern.template.slot("text")

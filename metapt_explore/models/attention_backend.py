@@ -28,7 +28,7 @@ class AttentionBackend:
         self._loaded = self._current = str(model.config._attn_implementation)
 
     @contextmanager
-    def for_pass(self, second_derivative: bool) -> Iterator[None]:
+    def for_pass(self, *, second_derivative: bool) -> Iterator[None]:
         """Wraps a forward pass.
 
         Args:

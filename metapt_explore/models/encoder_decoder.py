@@ -63,9 +63,9 @@ class EncoderDecoderLayout(Layout):
         """See `Layout`: the answer begins the output."""
         return False
 
-    def verbalizer(self, words: dict[str, list[Word]], whole_vocabulary: bool) -> Verbalizer:
+    def verbalizer(self, words: dict[str, list[Word]], *, whole_vocabulary: bool) -> Verbalizer:
         """See `Layout`."""
-        return read_onwards(words, whole_vocabulary)
+        return read_onwards(words, whole_vocabulary=whole_vocabulary)
 
     def row(self, text: Sequence[int], pair: Sequence[int] | None, pattern: PatternVerbalizer) -> tuple[list[int], int]:
         """See `Layout`."""
@@ -88,8 +88,8 @@ class EncoderDecoderBackbone(Backbone):
 
     layout_class = EncoderDecoderLayout
 
-    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "encoder") -> None:
-        super().__init__(model, tokenizer, config, placement)
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement = "encoder") -> None:
+        super().__init__(model, tokenizer, config, placement=placement)
         self.caches_texts = placement == "decoder"
         self.plain_factor = PLAIN_FACTOR if self.caches_texts else ENCODER_FACTOR
         self._attention = AttentionBackend(model)
@@ -121,7 +121,7 @@ class EncoderDecoderBackbone(Backbone):
             scaled = settings.model_type in ("t5", "umt5") and settings.tie_word_embeddings
         bias = getattr(self.model, "final_logits_bias", None)
         weight = self.model.get_output_embeddings().weight
-        return LinearHead(weight, None if bias is None else bias[0], settings.d_model**-0.5 if scaled else 1.0)
+        return LinearHead(weight, None if bias is None else bias[0], scale=settings.d_model**-0.5 if scaled else 1.0)
 
     def _encode(self, rows: Sequence[Sequence[int]]) -> KVTensors:
         from transformers import DynamicCache, EncoderDecoderCache
@@ -168,6 +168,7 @@ class EncoderDecoderBackbone(Backbone):
         prompts: Tensor,
         groups: Tensor,
         rows: Prepared,
+        *,
         pattern: PatternVerbalizer,
         run: Run,
         second_derivative: bool = False,
@@ -175,7 +176,7 @@ class EncoderDecoderBackbone(Backbone):
         """See `Backbone`."""
         own = pick(prompts, groups).to(self.dtype)
         written = self._vectors((*self.decoder_start, *run.inserted), len(groups))
-        with self._attention.for_pass(second_derivative):
+        with self._attention.for_pass(second_derivative=second_derivative):
             if isinstance(rows, TokenRows):
                 mask = torch.cat([rows.mask().new_ones(len(groups), own.shape[1]), rows.mask()], dim=1)
                 vectors = torch.cat([own, self._embed(rows.token_ids)], dim=1)
@@ -208,7 +209,7 @@ class EncoderDecoderBackbone(Backbone):
 
     @torch.no_grad()
     def full_logits(
-        self, prompt: Tensor, token_ids: Sequence[int], position: int, pattern: PatternVerbalizer
+        self, prompt: Tensor, token_ids: Sequence[int], position: int, *, pattern: PatternVerbalizer
     ) -> Tensor:
         """See `Backbone`."""
         own, text, written = (

@@ -44,7 +44,7 @@ def model_folder(name: str, revision: str | None = None, kind: hub.RepoKind = hu
     if name.startswith((".", "/", "~")) or folder.is_absolute():
         raise UserError(f"There is no {kind.title} folder {folder}.")
     wanted = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
-    return hub.snapshot(name, kind, wanted, lambda: _set_up(kind), revision)
+    return hub.snapshot(name, kind, patterns=wanted, starters=lambda: _set_up(kind), revision=revision)
 
 
 def _set_up(kind: hub.RepoKind) -> list[str]:

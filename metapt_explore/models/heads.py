@@ -22,7 +22,7 @@ class LinearHead:
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None = None, scale: float = 1.0, cap: float | None = None
+        self, weight: Tensor, bias: Tensor | None = None, *, scale: float = 1.0, cap: float | None = None
     ) -> None:
         self.weight, self.bias, self.scale, self.cap = weight, bias, scale, cap
 

@@ -45,7 +45,7 @@ class Layout(ABC):
         """Token ids of a row as it is kept in a bank, and the position where its answer is read."""
 
     @abstractmethod
-    def verbalizer(self, words: dict[str, list[Word]], whole_vocabulary: bool) -> Verbalizer:
+    def verbalizer(self, words: dict[str, list[Word]], *, whole_vocabulary: bool) -> Verbalizer:
         """The verbalizer of tokenised label words."""
 
     def spaced(self, written: str) -> bool:
@@ -63,7 +63,7 @@ class Layout(ABC):
 
     # ---------------------------------------------------------------------------------- the same for all
 
-    def pattern(self, labels: LabelsConfig, where: str, whole_vocabulary: bool = False) -> PatternVerbalizer:
+    def pattern(self, labels: LabelsConfig, where: str, *, whole_vocabulary: bool = False) -> PatternVerbalizer:
         """Tokenises a template and label words.
 
         Args:
@@ -76,8 +76,10 @@ class Layout(ABC):
         """
         template = tokenise(labels.template, self.encode, self.encode_continuation)
         self.check_template(labels.template, template, where)
-        words = label_tokens(labels, self.word_encoder(labels.template), where, whole_vocabulary)
-        return PatternVerbalizer(template, self.verbalizer(words, whole_vocabulary), tuple(labels.labels))
+        words = label_tokens(labels, self.word_encoder(labels.template), where, whole_vocabulary=whole_vocabulary)
+        return PatternVerbalizer(
+            template, self.verbalizer(words, whole_vocabulary=whole_vocabulary), tuple(labels.labels)
+        )
 
     def word_encoder(self, written: str) -> Callable[[str], list[int]]:
         """Token ids of a label word where it stands in a template."""
@@ -95,7 +97,7 @@ class Layout(ABC):
                 raise UserError(f"Text {index} is blank; blank texts must be dropped before scoring.")
         return rows
 
-    def tokens(self, texts: Sequence[str], spaced: bool = False) -> list[list[int]]:
+    def tokens(self, texts: Sequence[str], *, spaced: bool = False) -> list[list[int]]:
         """Token ids of texts without special tokens, cut to `max_text_tokens`."""
         if not texts:
             return []
@@ -121,7 +123,9 @@ class Layout(ABC):
 
     def _cut(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> list[tuple[list[int], list[int] | None]]:
         slot, pair_slot = pattern.template.slot("text"), pattern.template.slot("text_pair")
-        firsts = self.tokens([text if isinstance(text, str) else text[0] for text in texts], bool(slot and slot.spaced))
+        firsts = self.tokens(
+            [text if isinstance(text, str) else text[0] for text in texts], spaced=bool(slot and slot.spaced)
+        )
         if pair_slot is None:
             return [(ids, None) for ids in firsts]
         for index, text in enumerate(texts):
@@ -130,5 +134,5 @@ class Layout(ABC):
                     f"Text {index} has no second text, but the template holds {{text_pair}}; name its column in "
                     "`columns: {text_pair: ...}`."
                 )
-        seconds = self.tokens([text[1] for text in texts], pair_slot.spaced)
+        seconds = self.tokens([text[1] for text in texts], spaced=pair_slot.spaced)
         return [self._cut_pair(*pair) for pair in zip(firsts, seconds, strict=True)]

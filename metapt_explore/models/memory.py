@@ -81,7 +81,7 @@ class RowMemory:
         """Keys and values of one token in all layers."""
         return 2 * self.layers * self.kv_heads * self.head_dim * self.itemsize
 
-    def row_bytes(self, new_tokens: int, text_tokens: int, scoring: bool = False, factor: float = 1) -> float:
+    def row_bytes(self, new_tokens: int, text_tokens: int, *, scoring: bool = False, factor: float = 1) -> float:
         """Memory of one row in a pass.
 
         Args:
@@ -96,10 +96,10 @@ class RowMemory:
         return kept * factor + self.kv_bytes_per_token * seen
 
     def rows_within(
-        self, budget: float, new_tokens: int, text_tokens: int, scoring: bool = False, factor: float = 1
+        self, budget: float, new_tokens: int, text_tokens: int, *, scoring: bool = False, factor: float = 1
     ) -> int:
         """Rows that fit a budget; at least one."""
-        return max(1, int(budget / self.row_bytes(new_tokens, text_tokens, scoring, factor)))
+        return max(1, int(budget / self.row_bytes(new_tokens, text_tokens, scoring=scoring, factor=factor)))
 
 
 def _inner(config: Any) -> int | None:

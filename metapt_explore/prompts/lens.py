@@ -1,4 +1,4 @@
-"""What prompt vectors look like beside the vocabulary: nearest tokens, length, distance, drift, similarities of prompts."""
+"""Prompt vectors beside the vocabulary: nearest tokens, lengths, drift from the start, and prompts with one another."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def nearest_tokens(vectors: Tensor, embedding: Tensor, top: int = 6) -> tuple[Te
 
 
 def describe_vectors(
-    prompt: Tensor, start: Tensor | None, embedding: Tensor, token: Callable[[int], str], top: int = 6
+    prompt: Tensor, start: Tensor | None, embedding: Tensor, *, token: Callable[[int], str], top: int = 6
 ) -> list[dict[str, Any]]:
     """Describes each vector of a prompt.
 

@@ -112,7 +112,7 @@ def lens_recipe(seen: list[Seen], model: dict[str, Any], backbone: Callable[[], 
             prompts[prompt.name] = tensor
             if start is not None:
                 starts[prompt.name] = start.to(vocabulary.device)
-            for row in describe_vectors(tensor, starts.get(prompt.name), vocabulary, token, TOP):
+            for row in describe_vectors(tensor, starts.get(prompt.name), vocabulary, token=token, top=TOP):
                 about = {"prompt": prompt.name, "method": prompt.method, "init_seed": prompt.init_seed}
                 rows.append({**about, "task": prompt.task, **row, "nearest": json.dumps(row["nearest"])})
         out.write_table("vectors", pd.DataFrame(rows))

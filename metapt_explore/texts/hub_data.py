@@ -77,7 +77,11 @@ def _explained(source: SourceConfig, error: Exception, offline: str | None) -> U
     # A copy that is there and cannot be read has its own reason (an unknown subset or split, another revision).
     why = f"its copy in the cache: {reason.rstrip('.')}" if held else "its cache on this machine holds no copy"
     return hub.unavailable(
-        source.hub, hub.DATA_SET, f"{offline}, and {why}", installed_sets(), lambda repo: _folder(repo.repo_id).is_dir()
+        source.hub,
+        hub.DATA_SET,
+        why=f"{offline}, and {why}",
+        starters=installed_sets(),
+        usable=lambda repo: _folder(repo.repo_id).is_dir(),
     )
 
 

@@ -49,7 +49,7 @@ class PatternVerbalizer:
 
 
 def label_tokens(
-    labels: LabelsConfig, encode: Callable[[str], list[int]], where: str, whole_vocabulary: bool
+    labels: LabelsConfig, encode: Callable[[str], list[int]], where: str, *, whole_vocabulary: bool
 ) -> dict[str, list[Word]]:
     """Tokenises the label words of each class.
 

@@ -31,7 +31,9 @@ class Stub:
     def pattern(self, labels: LabelsConfig, where: str, whole_vocabulary: bool) -> Any:
         if "unreadable" in labels.template:
             raise UserError(f"{where}: this model has no such word.")
-        verbalizer = read_onwards({name: [(i,)] for i, name in enumerate(labels.labels)}, whole_vocabulary)
+        verbalizer = read_onwards(
+            {name: [(i,)] for i, name in enumerate(labels.labels)}, whole_vocabulary=whole_vocabulary
+        )
         return SimpleNamespace(verbalizer=verbalizer, template=labels.template)
 
     def zero_shot(self, texts: list[str], pattern: Any) -> torch.Tensor:

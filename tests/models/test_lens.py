@@ -33,14 +33,14 @@ def test_nearest_tokens_whatever_the_chunks(monkeypatch: pytest.MonkeyPatch, chu
 
 def test_vectors_by_hand() -> None:
     prompt, start = torch.tensor([[2.0, 0.0], [0.0, 4.0]]), torch.tensor([[2.0, 0.0], [3.0, 0.0]])
-    first, second = describe_vectors(prompt, start, VOCABULARY, lambda number: f"t{number}", top=1)
+    first, second = describe_vectors(prompt, start, VOCABULARY, token=lambda number: f"t{number}", top=1)
     usual = (2 + 1 + 1 + math.sqrt(18)) / 4
     assert first["nearest"] == ["t0"] and first["similarity"] == pytest.approx(1.0)
     assert first["drift"] == 0.0 and first["cosine_to_start"] == pytest.approx(1.0)
     assert second["nearest"] == ["t1"] and second["norm_ratio"] == pytest.approx(4 / usual)
     # From (3, 0) to (0, 4) are 5, in lengths of the start 5 / 3.
     assert second["drift"] == pytest.approx(5 / 3) and second["cosine_to_start"] == pytest.approx(0.0)
-    assert describe_vectors(prompt, None, VOCABULARY, str, top=1)[0]["drift"] is None
+    assert describe_vectors(prompt, None, VOCABULARY, token=str, top=1)[0]["drift"] is None
 
 
 def test_likeness_of_prompts_and_of_their_ways() -> None:
@@ -85,9 +85,11 @@ def test_prompts_of_a_study_that_outgrow_the_vocabulary_are_said_once() -> None:
     for step, factor in ((17, 3.5), (20, 4.0)):
         watch = HealthWatch(torch.ones(10, 4), "Few-shot tuning", said.append)
         for later in range(2):
-            watch.check(torch.full((2, 4), factor), torch.zeros(1), step + later, "evaluation.learning_rates: 0.064")
+            watch.check(
+                torch.full((2, 4), factor), torch.zeros(1), step=step + later, rate="evaluation.learning_rates: 0.064"
+            )
     HealthWatch(torch.ones(10, 4), "Few-shot tuning", said.append).check(
-        torch.full((2, 4), 0.1), torch.zeros(1), 0, "evaluation.learning_rates: 0.064"
+        torch.full((2, 4), 0.1), torch.zeros(1), step=0, rate="evaluation.learning_rates: 0.064"
     )
     large, same, small = said
     assert large == same and "more than 3 times" in large and "less than 1/3" in small

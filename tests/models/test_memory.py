@@ -55,8 +55,8 @@ def test_a_row_by_hand() -> None:
 @given(budget=st.floats(1, 1e12), new_tokens=st.integers(0, 100), text_tokens=tokens, scoring=st.booleans())
 def test_rows_within_a_budget(budget: float, new_tokens: int, text_tokens: int, scoring: bool) -> None:
     """At least one; otherwise as many as fit, and no more."""
-    rows = LLAMA.rows_within(budget, new_tokens, text_tokens, scoring)
-    row = LLAMA.row_bytes(new_tokens, text_tokens, scoring)
+    rows = LLAMA.rows_within(budget, new_tokens, text_tokens, scoring=scoring)
+    row = LLAMA.row_bytes(new_tokens, text_tokens, scoring=scoring)
     assert rows >= 1 and (rows == 1 or rows * row <= budget) and (rows + 1) * row > budget * (1 - 1e-9)
 
 

@@ -264,7 +264,7 @@ def test_without_a_cache_an_episode_is_encoded_once(backbone_of: BackboneOf, sta
     for rows in ([69, 3], [40], [10, 3, 3], [3, 69, 40, 3, 10]):
         states = [a_bank.batch(rows, spare=backbone.new_tokens(pattern, 3)) for a_bank in (bank, cached)]
         groups = torch.zeros(len(rows), dtype=torch.long)
-        ours, theirs = (backbone.class_scores(prompts, groups, state, pattern) for state in states)
+        ours, theirs = (backbone.class_scores(prompts, groups, state, pattern=pattern) for state in states)
         assert_near(ours, theirs)
     bank.prepare([40, 10])
     assert bank.counts.encoded == 4, "rows of the episode are not encoded again"

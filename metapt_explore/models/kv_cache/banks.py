@@ -35,6 +35,7 @@ class Banks:
         layout: Layout,
         device: torch.device,
         cache: KVCache,
+        *,
         encode: Encode | None,
         state_bytes: Callable[[], int],
     ) -> None:
@@ -58,7 +59,13 @@ class Banks:
         bank: Bank
         if self._encode is not None:
             self.numbered += 1
-            bank = KVBank(token_ids, self._encode, self._kv_bytes_per_token(), self._cache, self.numbered)
+            bank = KVBank(
+                token_ids,
+                self._encode,
+                bytes_per_token=self._kv_bytes_per_token(),
+                cache=self._cache,
+                number=self.numbered,
+            )
         else:
             bank = TokenBank(token_ids, self._device, [position for _, position in rows])
         self._known[key] = bank

@@ -100,7 +100,7 @@ class KVBank:
     """
 
     def __init__(
-        self, token_ids: Sequence[Sequence[int]], encode: Encode, bytes_per_token: int, cache: KVCache, number: int
+        self, token_ids: Sequence[Sequence[int]], encode: Encode, *, bytes_per_token: int, cache: KVCache, number: int
     ) -> None:
         self.token_ids, self.number = token_ids, number
         self.counts = CacheCounts()
