@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from metapt_explore.config import Columns, load_study, load_task
-from metapt_explore.datacheck.check import Checked, check_files
-from metapt_explore.datacheck.cut import check_cut
+from metapt_explore.datacheck.check import Checked, check_cut, check_files
 from metapt_explore.datacheck.repair import write_repaired
 from metapt_explore.errors import UserError
 from metapt_explore.progress.console import echo, escape, make_console, say
-from metapt_explore.texts.finding import Finding, format_rows, worst
 from metapt_explore.texts.header import SURROGATE
-from metapt_explore.texts.shown import shown as shown_text
+from metapt_explore.texts.messages import Finding, format_rows, worst
+from metapt_explore.texts.messages import shown as shown_text
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 MOST_LABELS = 12

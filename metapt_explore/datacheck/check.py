@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metapt_explore.config import Columns, TaskConfig
+from metapt_explore.config import Columns, StudyConfig, TaskConfig
 from metapt_explore.datacheck.labels import check_labels
 from metapt_explore.datacheck.rows import Rows, check_overlap, check_parts, check_rows
-from metapt_explore.texts.finding import Finding
+from metapt_explore.models.text_lengths import MANY, cut_share, format_cut
+from metapt_explore.study.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
 from metapt_explore.texts.guess import guess_columns
-from metapt_explore.texts.raw_table import RawTable, read_raw
+from metapt_explore.texts.messages import Finding
+from metapt_explore.texts.table_files import RawTable, read_raw
 
 
 @dataclass(frozen=True)
@@ -120,3 +122,23 @@ def check_files(
         for each in checked:
             together += check_overlap(each.rows, others)
     return checked, together
+
+
+def check_cut(rows: Rows, study: StudyConfig) -> list[Finding]:
+    """The share of texts that are cut; a warning where it is large. The study's model is not loaded, its tokenizer is.
+
+    Args:
+        rows: The rows.
+        study: A study that will read them.
+
+    Raises:
+        UserError: Where the study's model has no tokenizer here.
+    """
+    tokenizer, limit = tokenizer_and_limit(study)
+    texts = [text for place, text in enumerate(rows.texts) if not rows.blank(place)]
+    cut = cut_share(texts, tokenizer, limit, of=rows.raw.path.name)
+    if cut is None or not cut.share:
+        return []
+    if cut.share > MANY:
+        return [Finding("warning", "cut", format_cut(cut), BEGINNING_ONLY)]
+    return [Finding("note", "cut", format_cut(cut))]

@@ -10,10 +10,9 @@ from metapt_explore.config import TaskConfig
 from metapt_explore.config.label_values import class_of_values, unmatched
 from metapt_explore.datacheck.rows import Rows
 from metapt_explore.errors import did_you_mean
-from metapt_explore.texts.finding import Finding, have
-from metapt_explore.texts.missing import missing_among
+from metapt_explore.texts.messages import Finding, have, shown
 from metapt_explore.texts.report import MANY_LABELS
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.rows import missing_among
 
 #: More labels are not compared with one another.
 MOST_SPELLINGS = 1000

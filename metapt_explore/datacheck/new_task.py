@@ -14,11 +14,10 @@ from metapt_explore.datacheck.check import Checked, check_file
 from metapt_explore.datacheck.labels import missing_labels
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.texts.finding import format_rows, have
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
+from metapt_explore.texts.messages import format_rows, have, nearest_column, shown
 from metapt_explore.texts.report import MANY_LABELS
 from metapt_explore.texts.rows import written_out
-from metapt_explore.texts.shown import nearest_column, shown
 
 #: Examples a class that are tried, most first.
 TRIED_SHOTS = (16, 8, 4, 2, 1)

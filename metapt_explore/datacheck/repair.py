@@ -18,8 +18,8 @@ from metapt_explore.datacheck.rows import NESTED, Rows, conflicting
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_cell
 from metapt_explore.storage.files import write_bytes
-from metapt_explore.texts.finding import Finding
 from metapt_explore.texts.header import SURROGATE
+from metapt_explore.texts.messages import Finding
 from metapt_explore.texts.rows import cell_text, duplicate_key
 
 KINDS = {".csv": ",", ".tsv": "\t"}

@@ -10,14 +10,12 @@ from typing import Any
 from metapt_explore.config import Columns
 from metapt_explore.errors import UserError
 from metapt_explore.texts.decontaminate import decontaminate_rows, is_telling
-from metapt_explore.texts.finding import Finding, Level, have
 from metapt_explore.texts.header import SURROGATE
-from metapt_explore.texts.missing import reads_as_missing
+from metapt_explore.texts.messages import Finding, Level, have, nearest_column, shown
 from metapt_explore.texts.normalise import comparison_key, normalise
-from metapt_explore.texts.raw_table import RawTable
 from metapt_explore.texts.report import SHORT_TEXT
-from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, written_out
-from metapt_explore.texts.shown import nearest_column, shown
+from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, reads_as_missing, written_out
+from metapt_explore.texts.table_files import RawTable
 from metapt_explore.texts.words import count_words
 
 #: UTF-8 that somebody has read as Latin-1 or Windows-1252, such as "Ã©" or "â€™". Not where a quotation mark or a space

@@ -17,7 +17,7 @@ from metapt_explore.config import StudyConfig, parse, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.statistics.designs import mean_over_pairs
-from metapt_explore.statistics.holm import holm
+from metapt_explore.statistics.significance import holm
 from metapt_explore.statistics.units import paired_scores
 
 #: What the mean over tasks is called in a table of help.

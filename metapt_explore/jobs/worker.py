@@ -25,6 +25,7 @@ from metapt_explore.jobs.processes import identity, is_alive, kill
 from metapt_explore.storage.disk import has_room
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.job_file import cancel_file
 
 #: Seconds between two looks at the process.
 LOOK_EVERY = 0.1
@@ -206,7 +207,7 @@ def _finish(
 
 
 def _forget(workspace: Workspace, name: str) -> None:
-    jobs.cancel_file(workspace, name).unlink(missing_ok=True)
+    cancel_file(workspace, name).unlink(missing_ok=True)
     jobs.request_file(workspace, name).unlink(missing_ok=True)
 
 

@@ -30,11 +30,9 @@ from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.storage import study_files
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question, making
-from metapt_explore.storage.files import read_json
-from metapt_explore.storage.integrity import REMEDY, DamagedFile
-from metapt_explore.storage.leftovers import sweep
-from metapt_explore.storage.locks import is_held
-from metapt_explore.storage.set_aside import set_aside
+from metapt_explore.storage.disk import is_held
+from metapt_explore.storage.files import read_json, sweep
+from metapt_explore.storage.integrity import REMEDY, DamagedFile, set_aside
 
 DEFAULT = "workspace"
 #: What tells the entries of a study's list apart.

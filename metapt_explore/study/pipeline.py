@@ -17,6 +17,7 @@ from metapt_explore.config import (
 )
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.progress.state import Progress
 from metapt_explore.progress.work import MODEL_STAGES, estimate
 from metapt_explore.stages import clusters as cluster_stages
@@ -27,7 +28,7 @@ from metapt_explore.stages.task_subset import chosen_tasks_recipe
 from metapt_explore.stages.texts import Recipe
 from metapt_explore.storage.artifact import Artifact, Question
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.failures import FailedPart, Failures, PartFailed
+from metapt_explore.study.failures import Failures, PartFailed
 from metapt_explore.study.model import StudyModel
 
 

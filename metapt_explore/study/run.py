@@ -10,12 +10,13 @@ import pandas as pd
 from metapt_explore.config import MethodConfig
 from metapt_explore.cost.baselines import baseline_key
 from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.progress.work import MODEL_STAGES, estimate
 from metapt_explore.stages.topics import check_topics
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.study.cells import cells, fewshot_key, finished_cells, prompt_key
 from metapt_explore.study.cut_texts import write_cut_texts
-from metapt_explore.study.failures import FailedPart, Failures, PartFailed, stops_everything
+from metapt_explore.study.failures import Failures, PartFailed, stops_everything
 from metapt_explore.study.lost import repair_lost
 from metapt_explore.study.preview import Preview
 from metapt_explore.study.score_counts import asked_scores, finished_scores

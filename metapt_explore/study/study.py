@@ -18,7 +18,6 @@ import pandas as pd
 from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.cost.count import Cost, count
 from metapt_explore.errors import UserError
-from metapt_explore.jobs.state import working_on
 from metapt_explore.models.text_lengths import MANY, CutShare, format_cut
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.tables import results_table
@@ -30,6 +29,7 @@ from metapt_explore.stages.template_ranking import probe_recipe
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.study.check import check_study
 from metapt_explore.study.cut_texts import BEGINNING_ONLY, cut_shares
+from metapt_explore.study.job_file import working_on
 from metapt_explore.study.preview import text_counts, text_tokens
 from metapt_explore.study.run import Until, run_all
 from metapt_explore.study.scores import StudyScores

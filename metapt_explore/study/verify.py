@@ -11,11 +11,11 @@ from filelock import FileLock, Timeout
 
 from metapt_explore.errors import UserError
 from metapt_explore.storage import integrity, study_files
-from metapt_explore.storage.artifact import Artifact, Question, read_checkpoint
-from metapt_explore.storage.files import read_json
-from metapt_explore.storage.leftovers import leftovers, sweep
-from metapt_explore.storage.locks import is_held
-from metapt_explore.storage.set_aside import set_aside
+from metapt_explore.storage.artifact import Artifact, Question
+from metapt_explore.storage.checkpoint import read_checkpoint
+from metapt_explore.storage.disk import is_held
+from metapt_explore.storage.files import leftovers, read_json, sweep
+from metapt_explore.storage.integrity import set_aside
 from metapt_explore.storage.workspace import Workspace
 
 RUN_AGAIN = "run the study again: it is computed anew"

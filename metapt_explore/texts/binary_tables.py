@@ -10,10 +10,9 @@ import pyarrow.parquet
 
 from metapt_explore.texts.delimited import Grid
 from metapt_explore.texts.file_content import GIB, MOST_BYTES
-from metapt_explore.texts.finding import Finding, NoTable
 from metapt_explore.texts.first_lines import MOST_TITLE_LINES, PROBED_LINES, is_customary
 from metapt_explore.texts.header import name_columns
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, NoTable, shown
 
 #: Cells up to which a table is read; one of nothing but nulls takes no bytes.
 MOST_CELLS = 200_000_000

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from metapt_explore.texts.normalise import normalise
+from metapt_explore.texts.normalise import has_unspaced, normalise
 from metapt_explore.texts.rows import TextInput, written_out
-from metapt_explore.texts.scripts import has_unspaced
 
 CHUNK = 1000
 """Texts per sparse product; bounds its memory, whatever the number of texts."""

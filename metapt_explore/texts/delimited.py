@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from metapt_explore.escaping import from_csv_rows
-from metapt_explore.texts.finding import Finding, NoTable, have
 from metapt_explore.texts.first_lines import find_start, hide_returns, long_fields, show_returns
 from metapt_explore.texts.header import Row, name_columns
+from metapt_explore.texts.messages import Finding, NoTable, have
 
 #: So many bad rows are looked for; a file with more is another kind of file.
 MOST_BAD_ROWS = 200

@@ -7,8 +7,7 @@ import re
 
 import chardet
 
-from metapt_explore.texts.finding import Finding, NoTable, have
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, NoTable, have, shown
 
 #: Byte order marks, those that begin another one first.
 MARKS = (

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.texts.finding import Finding
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, shown
 
 #: What a table is called by its suffix.
 KINDS = {

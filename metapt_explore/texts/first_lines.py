@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from metapt_explore.texts.finding import Finding
 from metapt_explore.texts.guess import NAMES
+from metapt_explore.texts.messages import Finding
 
 #: Separators that files have, whatever their suffix says.
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}

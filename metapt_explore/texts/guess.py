@@ -8,9 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from metapt_explore.config import Columns
-from metapt_explore.texts.missing import missing_among
-from metapt_explore.texts.rows import cell_text
-from metapt_explore.texts.scripts import UNSPACED, has_unspaced
+from metapt_explore.texts.normalise import UNSPACED, has_unspaced
+from metapt_explore.texts.rows import cell_text, missing_among
 from metapt_explore.texts.words import count_words, plain_words
 
 #: What columns are often called, the most telling name first.

@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from metapt_explore.texts.finding import Finding
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, shown
 
 #: What nobody sees around a name: spaces, byte order marks, characters without width, control characters.
 UNSEEN = re.compile(r"^[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]+|[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]+$")

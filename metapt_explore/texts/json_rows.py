@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from metapt_explore.texts.delimited import Grid
-from metapt_explore.texts.finding import Finding, NoTable, have
 from metapt_explore.texts.first_lines import lines_of
 from metapt_explore.texts.header import name_columns
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, NoTable, have, shown
 
 ONE_ROW = 'A row is written {"text": "…", "label": "…"}.'
 

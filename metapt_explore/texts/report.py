@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metapt_explore.texts.missing import missing_among
 from metapt_explore.texts.normalise import comparison_key
+from metapt_explore.texts.rows import missing_among
 from metapt_explore.texts.words import count_words
 
 if TYPE_CHECKING:

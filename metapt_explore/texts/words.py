@@ -13,8 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import regex
 
-from metapt_explore.texts.normalise import normalise
-from metapt_explore.texts.scripts import TOKEN, UNSPACED, UNSPACED_RUN, WORD, find_emoji, has_unspaced
+from metapt_explore.texts.normalise import TOKEN, UNSPACED, UNSPACED_RUN, WORD, find_emoji, has_unspaced, normalise
 
 # Two letters or more, with their marks; a word that holds a digit or "_" is none.
 _LETTERS = regex.compile(r"(?<![\w\p{N}])\p{L}\p{M}*(?:\p{L}\p{M}*)+(?![\w\p{N}])")

@@ -11,7 +11,7 @@ from simulated import simulated, table
 
 from metapt_explore.statistics import Comparison, compare
 from metapt_explore.statistics.ground import TaskGround, chance_sentences, guess_of, one_seed_each
-from metapt_explore.statistics.sentences import MAX_SHARED_ROWS
+from metapt_explore.statistics.verdict import MAX_SHARED_ROWS
 
 SEEDS = tuple(range(100, 112))
 
