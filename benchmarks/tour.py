@@ -105,7 +105,7 @@ class PlainLoops:
         optimiser = torch.optim.Adam([prompt], lr=config.pretraining.outer_lr)
 
         def loss(leaf: Tensor, rows: list[int], labels: list[int]) -> Tensor:
-            tokens = self.tokens([texts[row] for row in rows], spaced=pattern)
+            tokens = self.tokens([texts[row] for row in rows], pattern)
             return F.cross_entropy(self.scores(tokens, pattern, leaf), torch.tensor(labels))
 
         for step in range(pretraining_task.steps):
@@ -138,7 +138,7 @@ class PlainLoops:
 
         def part(split: str, seed: int | None) -> tuple[list[list[int]], list[int]]:
             chosen = table[(table["split"] == split) & ((table["data_seed"] == seed) if seed is not None else True)]
-            return self.tokens(list(chosen["text"]), spaced=pattern), [classes[label] for label in chosen["label"]]
+            return self.tokens(list(chosen["text"]), pattern), [classes[label] for label in chosen["label"]]
 
         @torch.no_grad()
         def read(prompt: Tensor, rows: list[list[int]], labels: list[int]) -> dict[str, float]:
