@@ -244,16 +244,16 @@ def _token_ids(config: StudyConfig, model: Any, labels: LabelsConfig, decode: st
     folder = model_folder(config.model.name, config.model.revision)
     tokenizer = load_tokenizer(folder, config.model.name)
     layout = layout_class(model.family)(tokenizer, config.model, model.placement)
-    pattern = layout.pattern(labels, "the exported prompt", False)
+    pattern = layout.pattern(labels, "the exported prompt", whole_vocabulary=False)
     if not pattern.verbalizer.simple:
         return None
     slot = pattern.template.slot("text")
     spaced = bool(slot and slot.spaced)
     words = [[word[0].token for word in own] for own in pattern.verbalizer.words]
     return {
-        "first": list(layout.first),
+        "first": list(layout.special_before),
         "before": list(pattern.before),
-        "in_front_of_text": layout.behind_space("") if spaced else "",
+        "in_front_of_text": layout.after_space("") if spaced else "",
         "tail": list(pattern.tail),
         "words": dict(zip(pattern.classes, words, strict=True)),
     }
