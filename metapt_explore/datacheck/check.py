@@ -139,7 +139,7 @@ def check_cut(rows: Rows, study: StudyConfig) -> list[Finding]:
     """
     tokenizer, limit = tokenizer_and_limit(study)
     texts = [text for row, text in enumerate(rows.texts) if not rows.blank(row)]
-    cut = cut_share(texts, tokenizer, limit, rows.raw.path.name)
+    cut = cut_share(texts, tokenizer, limit, of=rows.raw.path.name)
     if cut is None or not cut.share:
         return []
     if cut.share > MANY:

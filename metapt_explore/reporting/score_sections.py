@@ -160,7 +160,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
         return
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
         drawn = [method for method in methods if method in set(record.curves.dropna(subset="test_accuracy")["method"])]
-        picture = figures.start_curves(record.curves, drawn)
+        picture = figures.tuning_curves(record.curves, drawn)
         rows, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
         text = (
             "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."

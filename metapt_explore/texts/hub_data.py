@@ -67,7 +67,7 @@ def _read_now(source: SourceConfig) -> Dataset:
 
 def _explained(source: SourceConfig, error: Exception, offline: str | None) -> UserError:
     assert source.hub is not None
-    reason = hub.refusal(error, source.hub, source.revision).removeprefix("the hub says: ")
+    reason = hub.error_reason(error, source.hub, source.revision).removeprefix("the hub says: ")
     if offline is None:
         return UserError(
             f"The hub data set '{source.hub}' (split '{source.split}') could not be loaded: {reason.rstrip('.')}. "
@@ -76,8 +76,12 @@ def _explained(source: SourceConfig, error: Exception, offline: str | None) -> U
     held = _folder(source.hub).is_dir()
     # A copy that is there and cannot be read has its own reason (an unknown subset or split, another revision).
     why = f"its copy in the cache: {reason.rstrip('.')}" if held else "its cache on this machine holds no copy"
-    return hub.missing(
-        source.hub, hub.DATA_SET, f"{offline}, and {why}", installed_sets(), lambda repo: _folder(repo.repo_id).is_dir()
+    return hub.unavailable(
+        source.hub,
+        hub.DATA_SET,
+        why=f"{offline}, and {why}",
+        starters=installed_sets(),
+        usable=lambda repo: _folder(repo.repo_id).is_dir(),
     )
 
 
@@ -141,7 +145,7 @@ def _check_commit(source: SourceConfig, loaded: Dataset) -> None:
 @contextmanager
 def _cache_only_when_unreachable() -> Iterator[str | None]:
     """Lets the data sets library use its cache only while the hub is not asked; gives the reason."""
-    offline = hub.not_asked()
+    offline = hub.offline_reason()
     if offline is None:
         yield None
         return
