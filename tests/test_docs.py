@@ -58,7 +58,7 @@ def test_the_readme_is_short_and_shows_the_dashboard_first() -> None:
 
 
 def test_the_readme_names_the_starter_model_as_what_it_is() -> None:
-    from metapt_explore.starter.setup import MODEL_PACKAGE
+    from metapt_explore.models.setup import MODEL_PACKAGE
 
     assert MODEL_PACKAGE[2].endswith("SmolLM2-135M-Instruct.Q4_1.gguf")
     for page in ("README.md", "docs/findings.md", "docs/quickstart.md"):
