@@ -46,7 +46,7 @@ def check_in_terminal(
     if fix is not None and len(files) > 1:
         raise UserError("--fix writes one file anew: check one at a time.")
     whose = load_task(task) if task else None
-    checked, together = check_files(files, columns, whose, against, encoding)
+    checked, together = check_files(files, columns, task=whose, against=against, encoding=encoding)
     if study is not None:
         config = load_study(study)
         checked = [replace(each, findings=(*each.findings, *check_cut(each.rows, config))) for each in checked]
@@ -63,7 +63,7 @@ def check_in_terminal(
             make_console().print("[bold]Together[/bold]")
             _print_findings(together, "line")
     if fix is not None:
-        counts = write_repaired(checked[0].rows, fix, whose, keep_missing)
+        counts = write_repaired(checked[0].rows, fix, whose, keep_missing=keep_missing)
         echo(f"{fix}: {_format_written(counts, checked[0])}", err=as_json)
     return worst([*(f for each in checked for f in each.findings), *together]) != "error"
 

@@ -119,11 +119,11 @@ def _beside_probes(words: Tensor, prompts: list[_Tuned], text: str, backbone: Ba
     import torch
 
     from metapt_explore.fewshot.probe_ensemble import pooled
-    from metapt_explore.models.hidden_states import text_views
+    from metapt_explore.models.hidden_states import text_hidden_states
 
     if all(prompt.beside is None for prompt in prompts):
         return words
-    views = text_views(backbone, [text])
+    views = text_hidden_states(backbone, [text])
     read = []
     for own, prompt in zip(words.cpu().split(1), prompts, strict=True):
         if prompt.beside is not None:

@@ -14,7 +14,7 @@ from metapt_explore.statistics.ground import TaskGround, chance_sentences, groun
 def grounds_of(record: Record) -> dict[str, TaskGround]:
     """What `statistics.compare` has to know of each task: shared rows, and what guessing scores."""
     on_test = record.study["evaluation"].get("scored_on", "test") == "test"
-    return {task["name"]: ground_of(task.get("samples"), on_test) for task in record.tasks}
+    return {task["name"]: ground_of(task.get("samples"), on_test=on_test) for task in record.tasks}
 
 
 def notes_of(record: Record) -> list[str]:
