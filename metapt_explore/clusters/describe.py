@@ -13,7 +13,7 @@ from metapt_explore.clusters.names import cluster_name, keywords
 
 def describe(
     labels: np.ndarray,
-    strength: np.ndarray,
+    membership: np.ndarray,
     texts: Sequence[str],
     given_names: Mapping[int, str] | None = None,
     classes: Sequence[str | None] | None = None,
@@ -22,18 +22,18 @@ def describe(
 
     Args:
         labels: ``[rows]`` cluster ids, -1 for outliers.
-        strength: ``[rows]`` how firmly a row belongs to its cluster.
+        membership: ``[rows]`` how firmly a row belongs to its cluster.
         texts: One text a row.
         given_names: What clusters are called that have a name of their own; others are called after their keywords.
         classes: Label of each row, None where it has none; not counted when absent.
 
     Returns:
         For each cluster ``cluster``, ``name``, ``given_name`` (where it has one), ``rows``, ``keywords``, ``labels``
-        (label to number, where `classes` are given) and ``strength`` (mean).
+        (label to number, where `classes` are given) and ``membership`` (mean).
 
     Example:
         >>> found = describe(np.array([0, 0]), np.array([0.5, 1.0]), ["a phone", "the phone"], {0: "phones"})
-        >>> found[0]["name"], found[0]["rows"], found[0]["strength"]
+        >>> found[0]["name"], found[0]["rows"], found[0]["membership"]
         ('0: phones', 2, 0.75)
     """
     words = keywords(texts, labels)
@@ -50,7 +50,7 @@ def describe(
                 "rows": int(members.sum()),
                 "keywords": words.get(cluster, []),
                 **({"labels": labels_of[cluster]} if classes is not None else {}),
-                "strength": float(np.mean(strength[members])),
+                "membership": float(np.mean(membership[members])),
             }
         )
     return clusters

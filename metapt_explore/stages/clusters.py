@@ -62,14 +62,14 @@ def clusters_recipe(
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
         classes = row_classes(study, texts, None) if counted else None
-        clusters = describe(grouping.labels, grouping.strength, texts_of(rows), grouping.names, classes)
+        clusters = describe(grouping.labels, grouping.membership, texts_of(rows), grouping.names, classes)
         out.write_table(
             "clusters",
             pd.DataFrame(
                 {
                     "row": np.arange(len(rows)),
                     "cluster": grouping.labels,
-                    "strength": grouping.strength,
+                    "membership": grouping.membership,
                     "x": position[:, 0],
                     "y": position[:, 1],
                 }
