@@ -49,9 +49,8 @@ def clusters_recipe(
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.clusters.algorithms import cluster
         from metapt_explore.clusters.describe import describe
-        from metapt_explore.clusters.map import project
         from metapt_explore.clusters.quality import agreement, cluster_quality
-        from metapt_explore.clusters.reduce import reduce_embeddings
+        from metapt_explore.clusters.reduce import project, reduce_embeddings
 
         rows = texts.table("texts")
         vectors = embeddings.tensors("embeddings")["embeddings"].numpy()

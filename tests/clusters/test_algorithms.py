@@ -195,7 +195,7 @@ def test_a_seed_where_nothing_is_drawn_is_refused(algorithm: str) -> None:
 
 
 def test_importing_the_modules_stays_light() -> None:
-    names = ("algorithms", "topics", "quality", "names", "map")
+    names = ("algorithms", "topics", "quality", "names", "reduce")
     modules = ", ".join(
         [*(f"metapt_explore.clusters.{name}" for name in names), "metapt_explore.auxiliary_tasks.labels"]
     )

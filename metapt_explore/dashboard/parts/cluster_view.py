@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.clusters.describe import describe
+from metapt_explore.clusters.describe import count_labels, describe
 from metapt_explore.clusters.edit import apply_edits, kmeans_cut
-from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.config import ClusterEdit, ClusteringConfig, StudyConfig
 from metapt_explore.config.label_values import class_of_values
 from metapt_explore.dashboard.parts import drawing, messages
