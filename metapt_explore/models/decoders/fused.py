@@ -150,7 +150,8 @@ class FusedDecoder:
         run = FusedPass(self.layers, self.shape, segments, keep=keep)
         hidden: Tensor
         if keep:
-            hidden = self._final_norm(FusedFunction.apply(x, run))  # type: ignore[no-untyped-call]
+            apply: Any = FusedFunction.apply
+            hidden = self._final_norm(apply(x, run))
             return hidden
         with torch.no_grad():
             hidden = self._final_norm(run.forward(x))
