@@ -182,7 +182,7 @@ def _probe(artifact: Artifact) -> None:
     drawing.draw(
         figure,
         f"probe_{task}",
-        "What the frozen model makes of the few-shot training rows without any prompt (`metapt probe`): the dot is the "
+        "What the frozen model makes of the few-shot training rows without any prompt (`metapt rank-templates`): the dot is the "
         "mean over data seeds, the line goes from the worst to the best. Best first, by the loss of calibrated scores; "
         "accuracy on so few rows is mostly ties and luck.",
     )
