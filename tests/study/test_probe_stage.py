@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import tiny
 import yaml
-from tampering import reseal
 from command_line import call
+from tampering import reseal
 
 from metapt_explore.config import LabelsConfig, load_task
 from metapt_explore.fewshot import template_ranking
