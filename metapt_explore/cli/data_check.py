@@ -18,7 +18,7 @@ from metapt_explore.progress.console import echo, escape, make_console, say
 if TYPE_CHECKING:
     from metapt_explore.config import TaskConfig
     from metapt_explore.datacheck.check import Checked
-    from metapt_explore.texts.finding import Finding
+    from metapt_explore.texts.messages import Finding
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 MAX_LABELS = 12
@@ -80,15 +80,14 @@ def check_in_terminal(files: list[Path], reading: FileOptions, options: CheckOpt
         UserError: Where there is nothing to look at, or several files are to be repaired into one.
     """
     from metapt_explore.config import Columns, load_study, load_task
-    from metapt_explore.datacheck.check import check_files
-    from metapt_explore.datacheck.cut import check_cut
-    from metapt_explore.texts.finding import worst
+    from metapt_explore.datacheck.check import check_cut, check_files
+    from metapt_explore.texts.messages import worst
 
     if options.fix is not None and len(files) > 1:
         raise UserError("--fix writes one file anew: check one at a time.")
     task = load_task(options.task) if options.task else None
     columns = Columns(text=reading.text or "", text_pair=reading.text_pair, label=reading.label, group=reading.group)
-    checked, together = check_files(files, columns, task, options.against, reading.encoding)
+    checked, together = check_files(files, columns, task=task, against=options.against, encoding=reading.encoding)
     if options.study is not None:
         config = load_study(options.study)
         checked = [replace(each, findings=(*each.findings, *check_cut(each.rows, config))) for each in checked]
@@ -118,7 +117,7 @@ def _print_json(checked: Sequence[Checked], together: Sequence[Finding]) -> None
 def _write_fixed(checked: Checked, task: TaskConfig | None, file: Path, *, keep_missing: bool, to_stderr: bool) -> None:
     from metapt_explore.datacheck.repair import write_repaired
 
-    counts = write_repaired(checked.rows, file, task, keep_missing)
+    counts = write_repaired(checked.rows, file, task, keep_missing=keep_missing)
     echo(f"{file}: {_format_written(counts, checked)}", err=to_stderr)
 
 
@@ -130,7 +129,7 @@ def _format_written(counts: Counter[str], checked: Checked) -> str:
 
 
 def _print_file(checked: Checked) -> None:
-    from metapt_explore.texts.shown import shown
+    from metapt_explore.texts.messages import shown
 
     console, raw = make_console(), checked.rows.raw
     console.print(f"[bold]{escape(str(raw.path))}[/bold]")
@@ -153,7 +152,7 @@ def _print_file(checked: Checked) -> None:
 
 
 def _print_findings(findings: Sequence[Finding], noun: str) -> None:
-    from metapt_explore.texts.finding import format_rows
+    from metapt_explore.texts.messages import format_rows
 
     console = make_console()
     for finding in findings:

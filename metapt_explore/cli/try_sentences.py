@@ -133,11 +133,11 @@ def _with_probes(word_scores: Tensor, prompts: list[_TunedPrompt], text: str, *,
     import torch
 
     from metapt_explore.fewshot.probe_ensemble import pooled
-    from metapt_explore.models.hidden_states import text_views
+    from metapt_explore.models.hidden_states import text_hidden_states
 
     if all(prompt.probe is None for prompt in prompts):
         return word_scores
-    states = text_views(backbone, [text])
+    states = text_hidden_states(backbone, [text])
     rows = []
     for row, prompt in zip(word_scores.cpu().split(1), prompts, strict=True):
         if prompt.probe is None:

@@ -26,7 +26,7 @@ PAIR = ["data_seed", "init_seed"]
 ASLANT, UPRIGHT, FEW = (40, 4), (90, 7), 6
 
 
-def start_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, rows: str = "test") -> go.Figure:
+def tuning_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, rows: str = "test") -> go.Figure:
     """Draws mean test accuracy after 0, 1, 2 … tuning steps, with a band from worst to best seed.
 
     Each data seed counts at the learning rate that its dev split chose; other rates have no test score.

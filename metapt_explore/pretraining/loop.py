@@ -67,7 +67,7 @@ def pretrain(
     kept_texts = [texts[row] for row in kept]
     bank = backbone.bank(kept_texts, pattern)
     others = [(backbone.bank(kept_texts, other), other) for other in topic_patterns]
-    objective = PromptObjective(backbone, bank, pattern, others)
+    objective = PromptObjective(backbone, bank, pattern, others=others)
     health = HealthWatch(backbone.embedding, f"Pre-training of {pretraining_task.method.name}", backbone.on_notice)
 
     learned = {name: torch.nn.Parameter(value.clone()) for name, value in learner.parameters(start).items()}
@@ -90,14 +90,14 @@ def pretrain(
                 _save(record, learned, optimiser, step, objective, late)
             raise
         losses = torch.tensor([task.get("query", task.get("loss", 0.0)) for task in task_records])
-        ratio = health.look(values["prompt"], losses, step, "pretraining.outer_lr")
+        ratio = health.check(values["prompt"], losses, step=step, rate="pretraining.outer_lr")
         norms = {}
         for name, value in learned.items():
             value.grad = gradients[name].clone()
             norms[name] = float(torch.nn.utils.clip_grad_norm_([value], CLIP_NORM))
         optimiser.step()
         # The next step would see it; the last has none.
-        health.refuse_infinite(learned["prompt"].detach(), losses, step + 1, "pretraining.outer_lr")
+        health.check_finite(learned["prompt"].detach(), losses, step=step + 1, rate="pretraining.outer_lr")
         if step >= pretraining_task.first_averaged:
             for name, value in learned.items():
                 late[name] = late[name] + value.detach() if name in late else value.detach().clone()

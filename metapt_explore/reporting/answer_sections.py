@@ -15,8 +15,8 @@ from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison
-from metapt_explore.statistics.holm import holm
-from metapt_explore.statistics.sentences import MAX_NAMED_PAIRS, METRIC_NAMES, MIN_SEEDS_FOR_VERDICT
+from metapt_explore.statistics.significance import holm
+from metapt_explore.statistics.verdict import MAX_NAMED_PAIRS, METRIC_NAMES, MIN_SEEDS_FOR_VERDICT
 
 #: Comparisons whose figures are drawn; all are in the table.
 DRAWN = 6

@@ -109,7 +109,7 @@ def seed_points(results: pd.DataFrame, methods: Sequence[str], column: str = "ac
     return _svg(figure)
 
 
-def start_curves(curves: pd.DataFrame, methods: Sequence[str]) -> str:
+def tuning_curves(curves: pd.DataFrame, methods: Sequence[str]) -> str:
     """Draws mean test accuracy after 0, 1, 2 … tuning steps for each task, with half a standard error around it.
 
     Args:

@@ -16,9 +16,9 @@ from metapt_explore.config import Columns, SourceConfig, TaskConfig, parse
 from metapt_explore.datacheck.check import check_file, check_files
 from metapt_explore.datacheck.repair import write_repaired
 from metapt_explore.errors import UserError
-from metapt_explore.texts.finding import Finding
-from metapt_explore.texts.raw_table import read_raw
+from metapt_explore.texts.messages import Finding
 from metapt_explore.texts.sources import load_source
+from metapt_explore.texts.table_files import read_raw
 
 LABELLED = Columns(text="text", label="label")
 

@@ -15,7 +15,7 @@ from metapt_explore.cli.try_sentences import answer_sentences
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.export.classify import Classifier
-from metapt_explore.export.export import Chosen, export_prompt
+from metapt_explore.export.export import PromptChoice, export_prompt
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.record import record_of
@@ -148,7 +148,7 @@ def test_a_sentence_is_tried_with_the_probe_beside(
     said, *answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert said["methods"] == ["PT", "PT and probe"]
     for method in said["methods"]:
-        export_prompt(both.workspace, Chosen("tiny", method, "mood", 1, 0), tmp_path / method)
+        export_prompt(both.workspace, PromptChoice("tiny", method, "mood", 1, 0), tmp_path / method)
         alone = [
             prediction.probabilities for prediction in Classifier(tmp_path / method, dtype="float32").classify(texts)
         ]
