@@ -64,7 +64,7 @@ def tour(workspace: WorkspaceOption = None) -> None:
     from metapt_explore.config import load_study
     from metapt_explore.storage.workspace import Workspace
 
-    if not run_in_terminal(Workspace(workspace).grown_from(load_study("tour")), workspace):
+    if not run_in_terminal(Workspace(workspace).extension_of(load_study("tour")), workspace):
         raise typer.Exit(PARTS_FAILED)
 
 
