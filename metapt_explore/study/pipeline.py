@@ -10,6 +10,7 @@ from metapt_explore.config import (
     Family,
     MethodConfig,
     Placement,
+    RandomGroups,
     StudyConfig,
     TaskConfig,
     load_study,
@@ -157,7 +158,7 @@ class StudyPipeline:
 
     def clusters(self, name: str) -> Artifact:
         """The clustering of that name."""
-        like_name = self.config.clustering(name).like
+        like_name = self.config.clustering(name).source
         like = self.clusters(like_name) if like_name else None
         recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like)
         return self._make(f"clusters/{name}", recipe, 1, clustering=name)
@@ -179,7 +180,7 @@ class StudyPipeline:
     def _copied(self, name: str) -> Artifact | None:
         """Random groups: the clustering whose sizes they copy, in the end."""
         clustering = self.config.clustering(name)
-        if clustering.algorithm != "random_groups" or clustering.like is None:
+        if not isinstance(clustering, RandomGroups):
             return None
         return self._copied(clustering.like) or self.clusters(clustering.like)
 
