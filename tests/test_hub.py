@@ -94,7 +94,7 @@ def put(cache: Path, name: str, commits: dict[str, str | None], marker: str = "c
             (folder / "refs" / ref).write_text(commit, encoding="utf-8")
 
 
-def said(name: str, revision: str | None = None, kind: hub.Kind = hub.MODEL) -> str:
+def said(name: str, revision: str | None = None, kind: hub.RepoKind = hub.MODEL) -> str:
     with pytest.raises(UserError) as caught:
         model_folder(name, revision, kind)
     return str(caught.value)

@@ -38,7 +38,7 @@ def in_context(inputs: BaselineInputs) -> BaselineOutcome:
         UserError: Where not even one example of each class fits, or the model does not hold so many tokens.
     """
     prefix = prefix_view(inputs.backbone())
-    pattern = prefix.pattern(inputs.task, inputs.where, inputs.whole_vocabulary)
+    pattern = prefix.pattern(inputs.task, inputs.where, whole_vocabulary=inputs.whole_vocabulary)
     how, nothing = inputs.options["calibration"], content_free(inputs)
     outcome, orders = BaselineOutcome({}, verbalizer=pattern.verbalizer), inputs.options["orders"]
     inputs.restore(outcome)
@@ -53,7 +53,7 @@ def in_context(inputs: BaselineInputs) -> BaselineOutcome:
             chosen = draw(demonstrations, train.labels, inputs, seed, order)
             tokens = [token for row in chosen for token in demonstrations[row]]
             check_fits(prefix, pattern, len(tokens), inputs)
-            prompts.append([*prefix.layout.first, *tokens])
+            prompts.append([*prefix.layout.special_before, *tokens])
             score = partial(behind, prefix, pattern, prompts[-1], inputs)
             found = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, pattern.verbalizer)
             shots = len(chosen) // len(set(train.labels))
@@ -74,7 +74,7 @@ def prefix_view(backbone: Backbone) -> Backbone:
     """The same decoder-only model with the prompt in front of the text, whatever the study's placement."""
     view: Any = copy.copy(backbone)
     view.__dict__.pop("banks", None)
-    view.placement, view.shares_text, view.keeps_states = "prefix", False, False
+    view.placement, view.shares_text, view.caches_texts = "prefix", False, False
     view.layout = backbone.layout_class(backbone.tokenizer, backbone.config, "prefix")
     return view
 
@@ -84,8 +84,8 @@ def demonstration_tokens(
 ) -> list[list[int]]:
     """Tokens of every training row with its class's first label word, and what stands behind it."""
     layout = backbone.layout
-    first = len(layout.first)
-    behind_word = layout.encode_behind(inputs.options["separator"])
+    first = len(layout.special_before)
+    behind_word = layout.encode_continuation(inputs.options["separator"])
     found = []
     for (ids, _), label in zip(layout.rows(train.texts, pattern), train.labels, strict=True):
         word = [term.token for term in pattern.verbalizer.words[label][0]]
@@ -130,7 +130,13 @@ def check_fits(backbone: Backbone, pattern: PatternVerbalizer, tokens: int, inpu
         UserError: With the number of tokens that it holds.
     """
     settings = backbone.model.config.get_text_config()
-    longest = backbone.config.max_text_tokens + len(pattern.before) + len(pattern.tail) + len(backbone.layout.first) + 1
+    longest = (
+        backbone.config.max_text_tokens
+        + len(pattern.before)
+        + len(pattern.tail)
+        + len(backbone.layout.special_before)
+        + 1
+    )
     window = getattr(settings, "sliding_window", None) if getattr(settings, "use_sliding_window", True) else None
     limits = [limit for limit in (positions_of(settings), window) if limit]
     if limits and tokens + longest > min(limits):
@@ -150,13 +156,13 @@ def behind(
     texts: Sequence[TextInput],
 ) -> Tensor:
     """Scores of texts behind the same tokens, `[rows, columns]`."""
-    first = len(backbone.layout.first)
+    first = len(backbone.layout.special_before)
     # What the tokenizer puts in front of a text stands in front of the examples.
     rows = [(ids[first:], position - first) for ids, position in backbone.layout.rows(texts, pattern)]
     bank = TokenBank([ids for ids, _ in rows], backbone.device, [position for _, position in rows])
     # A pass holds the examples' keys and values once for each row.
     longest = len(prompt) + max(len(ids) for ids, _ in rows)
-    limit = max(1, int(backbone.pass_bytes / (longest * backbone.memory.state_bytes_per_token)))
+    limit = max(1, int(backbone.pass_bytes / (longest * backbone.memory.kv_bytes_per_token)))
     view = copy.copy(backbone)
     view.rows_limit = min(limit, backbone.rows_limit or limit)
     vectors = backbone.embedding[torch.tensor(list(prompt), device=backbone.device)]

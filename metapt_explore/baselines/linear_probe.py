@@ -14,7 +14,7 @@ from metapt_explore.fewshot.logistic_regression import fit_on_dev
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.fewshot.selection import choose
 from metapt_explore.models.backbone import Backbone
-from metapt_explore.models.hidden_states import mean_over_tokens, text_passes, text_views
+from metapt_explore.models.hidden_states import mean_over_tokens, text_hidden_states, text_passes
 from metapt_explore.texts.rows import TextInput, written_out
 
 Features = Callable[[Sequence[TextInput]], np.ndarray]
@@ -57,12 +57,12 @@ def linear_probe(inputs: BaselineInputs) -> BaselineOutcome:
 def _probe_of_views(inputs: BaselineInputs) -> BaselineOutcome:
     """The probe that `read: probe_ensemble` sets beside label words, alone."""
     backbone = inputs.backbone()
-    test = text_views(backbone, inputs.test, inputs.on_pass)
+    test = text_hidden_states(backbone, inputs.test, inputs.on_pass)
     outcome = BaselineOutcome({}, Spent(forward_rows=len(inputs.test)))
     for done, (seed, train) in enumerate(inputs.train.items()):
         inputs.on_units(0.5 + 0.5 * done / len(inputs.train))
         dev = inputs.dev[seed]
-        of_train, of_dev = (text_views(backbone, part.texts, inputs.on_pass) for part in (train, dev))
+        of_train, of_dev = (text_hidden_states(backbone, part.texts, inputs.on_pass) for part in (train, dev))
         records, probes = [], {}
         for place, c in enumerate(sorted(inputs.options["c_values"])):
             where = f"{inputs.where}, data seed {seed}"
@@ -97,6 +97,6 @@ def mean_hidden_states(
         on_pass: Called after each pass; may raise to stop.
     """
     parts: dict[int, np.ndarray] = {}
-    for chosen, output, rows in text_passes(backbone, texts, on_pass):
+    for chosen, output, rows in text_passes(backbone, texts, on_pass=on_pass):
         parts |= dict(zip(chosen, mean_over_tokens(output.last_hidden_state, rows).cpu().numpy(), strict=True))
     return np.stack([parts[row] for row in range(len(texts))])

@@ -38,7 +38,7 @@ def tune_model(inputs: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
         prepare: Given a model of this run's own; returns the weights to train, and may add some.
     """
     backbone = own_backbone(inputs)
-    pattern = backbone.pattern(inputs.task, inputs.where, inputs.whole_vocabulary)
+    pattern = backbone.pattern(inputs.task, inputs.where, whole_vocabulary=inputs.whole_vocabulary)
     weights = TrainedWeights(prepare(backbone.model, inputs))
     options, verbalizer = inputs.options, inputs.study.verbalizer
     score = partial(unprompted, backbone, pattern, on_pass=inputs.on_pass)
@@ -95,7 +95,7 @@ def own_backbone(inputs: BaselineInputs) -> Backbone:
     config = inputs.study.model
     family = family_of(model_folder(config.name, config.revision), config)
     placement = "prefix" if family == "causal" else FAMILIES[family].placements[0]
-    backbone: Any = load_backbone(config, placement, inputs.backbone().on_notice, 0)
+    backbone: Any = load_backbone(config, placement, on_notice=inputs.backbone().on_notice, prompt_tokens=0)
     if family == "causal":
         backbone.fast = backbone.plain  # the hand-written pass has a copy of the weights as they were
     return backbone
@@ -129,7 +129,9 @@ def add_gradient(
         part = list(rows[first : first + size])
         groups = torch.zeros(len(part), dtype=torch.long, device=backbone.device)
         with torch.enable_grad():
-            scores = backbone.class_scores(none, groups, backbone.prepared(bank, part, pattern, 0), pattern)
+            scores = backbone.class_scores(
+                none, groups, backbone.prepared(bank, part, pattern, prompt_tokens=0), pattern=pattern
+            )
             labels = torch.tensor([train.labels[row] for row in part], device=scores.device)
             loss = F.cross_entropy(pattern.verbalizer.for_loss(scores), labels, reduction="sum") / len(rows)
         loss.backward()

@@ -21,7 +21,7 @@ Score = Callable[[Sequence[TextInput]], Tensor]
 def zero_shot(inputs: BaselineInputs) -> BaselineOutcome:
     """Scores dev and test as they are; the training rows have no say."""
     backbone = inputs.backbone()
-    pattern = backbone.pattern(inputs.task, inputs.where, inputs.whole_vocabulary)
+    pattern = backbone.pattern(inputs.task, inputs.where, whole_vocabulary=inputs.whole_vocabulary)
     score = partial(unprompted, backbone, pattern, on_pass=inputs.on_pass)
     how, nothing = inputs.options["calibration"], content_free(inputs)
     test = calibrated_scores(score, inputs.test, how, nothing)

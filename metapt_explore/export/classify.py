@@ -72,11 +72,15 @@ class Classifier:
         stored = find_tensor(folder / PROMPT_FILE, "prompt", "prompt")
         stored.check_fits(self.facts.tokens, self.facts.width)
         stored.read()  # before the model is loaded, which takes longer
-        self.backbone = load_backbone(config, self.facts.placement, self.notes.append, self.facts.tokens)
+        self.backbone = load_backbone(
+            config, self.facts.placement, on_notice=self.notes.append, prompt_tokens=self.facts.tokens
+        )
         stored.check_fits(self.facts.tokens, self.backbone.width)
         self.prompt = stored.read(self.backbone.embedding).to(self.backbone.device)
         labels = self.facts.labels_config
-        self.pattern = self.backbone.pattern(labels, str(folder), self.facts.decode == "whole_vocabulary")
+        self.pattern = self.backbone.pattern(
+            labels, str(folder), whole_vocabulary=self.facts.decode == "whole_vocabulary"
+        )
         self.classes = list(labels.labels)
         calibration = calibration or cast(Calibration, self.facts.calibration)
         if self.facts.decode == "whole_vocabulary" and calibration != "none":
@@ -139,9 +143,9 @@ class Classifier:
         if self._probe is None:
             return scores
         from metapt_explore.fewshot.probe_ensemble import pooled
-        from metapt_explore.models.hidden_states import text_views
+        from metapt_explore.models.hidden_states import text_hidden_states
 
-        return pooled(scores, self._probe.scores(text_views(self.backbone, rows)), self._weights)
+        return pooled(scores, self._probe.scores(text_hidden_states(self.backbone, rows)), self._weights)
 
 
 def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:

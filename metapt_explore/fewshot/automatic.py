@@ -54,7 +54,7 @@ def tune_with_automatic_words(
             FewShotData({seed: train}, {seed: data.dev[seed]}, data.scored),
             plan,
             backbone=backbone,
-            pattern=backbone.pattern(chosen, where, whole_vocabulary),
+            pattern=backbone.pattern(chosen, where, whole_vocabulary=whole_vocabulary),
             callbacks=_of_seed(callbacks, seed, steps_before=index * plan.config.steps, seeds=len(data.train)),
         )
         words = json.dumps({name: label.words for name, label in chosen.labels.items()}, ensure_ascii=False)

@@ -83,8 +83,8 @@ def word_tokens(tokenizer: object, spaced: bool, vocabulary: int) -> dict[int, s
     ]
     if not likely:
         return {}
-    behind_space = space_writer(tokenizer)
-    texts = [behind_space(text) if spaced else text for _, text in likely]
+    after_space = space_writer(tokenizer)
+    texts = [after_space(text) if spaced else text for _, text in likely]
     back = tokenizer(texts, add_special_tokens=False)["input_ids"]  # type: ignore[operator]
     return {token: text for (token, text), ids in zip(likely, back, strict=True) if list(ids) == [token]}
 

@@ -52,7 +52,7 @@ def fit_probes(train: Tensor, labels: Sequence[int], classes: int, where: str) -
     """Fits a probe at every C.
 
     Args:
-        train: Views of the training rows, `[views, rows, width]` (`text_views`).
+        train: Views of the training rows, `[views, rows, width]` (`text_hidden_states`).
         labels: Their class indices.
         classes: Number of classes.
         where: What to call the rows in messages.

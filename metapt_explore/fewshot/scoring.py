@@ -156,7 +156,7 @@ class ClassReading:
             features = answer_states(self.backbone, part, bank, pattern=self.pattern, on_pass=self.on_pass)
             self.forward.rows += len(part) * len(own[0].texts)
             share = WORDS_SHARE[self.config.read]
-            parts.append(Prototypes(features, own[0].labels, len(self.pattern.classes), share))
+            parts.append(Prototypes(features, own[0].labels, len(self.pattern.classes), words_share=share))
             first += len(own)
         return Prototypes.of_each(parts)
 

@@ -85,7 +85,7 @@ def rank_templates(
             "reason": None,
         }
         try:
-            pattern = backbone.pattern(candidate, _WHERE, whole_vocabulary)
+            pattern = backbone.pattern(candidate, _WHERE, whole_vocabulary=whole_vocabulary)
         except UserError as error:
             record["reason"] = str(error).removeprefix(f"{_WHERE}: ")
         else:

@@ -103,7 +103,7 @@ class TuningSteps:
         prompts = state.prompts(running)
         losses, gradients = self._objective.losses_and_gradients(prompts, batch)
         for prompt, loss, (_, rate) in zip(prompts, losses, cells, strict=True):
-            self._health.look(prompt, loss, step - 1, f"evaluation.learning_rates: {rate:g}")
+            self._health.check(prompt, loss, step=step - 1, rate=f"evaluation.learning_rates: {rate:g}")
         state.apply_to(running, gradients)
         if config.proximal:
             for cell, (_, rate) in zip(running, cells, strict=True):

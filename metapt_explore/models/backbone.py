@@ -19,9 +19,9 @@ from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.models.kv_cache.banks import Bank, Banks
 from metapt_explore.models.kv_cache.text import KVBank, TextKV, TokenRows
-from metapt_explore.models.kv_cache.tiers import KVCache, States, make_cache
+from metapt_explore.models.kv_cache.tiers import KVCache, KVTensors, make_cache
 from metapt_explore.models.layout import Layout
-from metapt_explore.models.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, pass_budget, text_state_bytes
+from metapt_explore.models.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, kv_cache_bytes, pass_budget
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.verbalizer import Head, Run
@@ -60,13 +60,13 @@ class Backbone(ABC):
     #: Whether several prompts can be read over one text in one pass.
     shares_text: bool = False
     #: Whether a text is encoded once, without the prompt, and kept.
-    keeps_states: bool = False
+    caches_texts: bool = False
     #: Whether classes are read from words.
     has_vocabulary: bool = True
     #: How many times what the hand-written pass keeps for a gradient the model's own pass keeps.
     plain_factor: float = PLAIN_FACTOR
 
-    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement) -> None:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer, self.config, self.placement = tokenizer, config, placement
         self._embed = self._input_embeddings()
@@ -81,7 +81,7 @@ class Backbone(ABC):
         self.rows_limit: int | None = config.rows_per_pass
         self.on_notice: Callable[[str], None] = lambda message: None
         self.layout = self.layout_class(tokenizer, config, placement)
-        self._cache = make_cache(text_state_bytes(config.text_state_gib) / GIB, config.second_tier_gib, self.device)
+        self._cache = make_cache(kv_cache_bytes(config.text_state_gib) / GIB, config.second_tier_gib, self.device)
 
     # -------------------------------------------------------------------- what a family has to say
 
@@ -103,6 +103,7 @@ class Backbone(ABC):
         prompts: Tensor,
         groups: Tensor,
         rows: Prepared,
+        *,
         pattern: PatternVerbalizer,
         run: Run,
         second_derivative: bool = False,
@@ -123,19 +124,19 @@ class Backbone(ABC):
 
     @abstractmethod
     def full_logits(
-        self, prompt: Tensor, token_ids: Sequence[int], position: int, pattern: PatternVerbalizer
+        self, prompt: Tensor, token_ids: Sequence[int], position: int, *, pattern: PatternVerbalizer
     ) -> Tensor:
         """The vocabulary's logits for one row of a bank by the unmodified model's own full forward, `[vocabulary]`."""
 
-    def _encode(self, rows: Sequence[Sequence[int]]) -> States:
+    def _encode(self, rows: Sequence[Sequence[int]]) -> KVTensors:
         """What of rows does not depend on the prompt (families that keep text states)."""
         raise NotImplementedError
 
     @cached_property
     def banks(self) -> Banks:
         """The texts prepared so far."""
-        encode = self._encode if self.keeps_states else None
-        return Banks(self.layout, self.device, self._cache, encode, self._state_bytes)
+        encode = self._encode if self.caches_texts else None
+        return Banks(self.layout, self.device, self._cache, encode=encode, state_bytes=self._kv_bytes_per_token)
 
     @property
     def plain_pass(self) -> bool:
@@ -144,9 +145,9 @@ class Backbone(ABC):
 
     # ------------------------------------------------------------------------------------ texts
 
-    def pattern(self, labels: LabelsConfig, where: str, whole_vocabulary: bool = False) -> PatternVerbalizer:
+    def pattern(self, labels: LabelsConfig, where: str, *, whole_vocabulary: bool = False) -> PatternVerbalizer:
         """Tokenises a template and label words; see `Layout.pattern`."""
-        return self.layout.pattern(labels, where, whole_vocabulary)
+        return self.layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
 
     def bank(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> Bank:
         """Prepares texts for scoring; nothing is encoded until a batch is asked for.
@@ -167,17 +168,17 @@ class Backbone(ABC):
         """Drops all banks and their states."""
         self.banks.forget_all()
 
-    def _state_bytes(self) -> int:
+    def _kv_bytes_per_token(self) -> int:
         """Memory of one token's state."""
-        return self.memory.state_bytes_per_token
+        return self.memory.kv_bytes_per_token
 
     def encoded(self, rows: Sequence[Sequence[int]], spare: int) -> TextKV:
         """Text states of token ids, past every cache."""
-        bank = KVBank(rows, self._encode, self._state_bytes(), KVCache(0), 0)
+        bank = KVBank(rows, self._encode, bytes_per_token=self._kv_bytes_per_token(), cache=KVCache(0), number=0)
         return bank.batch(range(len(rows)), spare)
 
     def prepared(
-        self, bank: Bank, rows: Sequence[int], pattern: PatternVerbalizer, prompt_tokens: int, prompts: int = 1
+        self, bank: Bank, rows: Sequence[int], pattern: PatternVerbalizer, *, prompt_tokens: int, prompts: int = 1
     ) -> Prepared:
         """Rows of a bank, ready for `class_scores` under prompts of that length."""
         return bank.batch(rows, spare=prompts * self.spare(pattern, prompt_tokens))
@@ -197,6 +198,7 @@ class Backbone(ABC):
         prompts: Tensor,
         groups: Tensor,
         rows: Prepared,
+        *,
         pattern: PatternVerbalizer,
         second_derivative: bool = False,
     ) -> Tensor:
@@ -218,19 +220,21 @@ class Backbone(ABC):
                 prompts,
                 groups,
                 rows.copy() if place and isinstance(rows, TextKV) else rows,
-                pattern,
-                run,
-                second_derivative,
+                pattern=pattern,
+                run=run,
+                second_derivative=second_derivative,
             )
             for place, run in enumerate(pattern.verbalizer.runs)
         ]
         return pattern.verbalizer.scores(read, pattern.head or self.head)
 
-    def features_of_all(self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, run: Run) -> Tensor:
+    def features_of_each_prompt(
+        self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, *, run: Run
+    ) -> Tensor:
         """Features of each row under each of the prompts that share a pass, `[rows, prompts, offsets, width]`."""
         count = len(rows.lengths)
         groups = torch.zeros(count, dtype=torch.long, device=self.device)
-        return self.features(prompts, groups, rows, pattern, run)[:, None]
+        return self.features(prompts, groups, rows, pattern=pattern, run=run)[:, None]
 
     def prompts_together(self, groups: int) -> int:
         """Prompts that share a pass when so many are scored: as many in each pass as in the others."""
@@ -244,6 +248,7 @@ class Backbone(ABC):
         pattern: PatternVerbalizer,
         prompt_tokens: int,
         longest: int,
+        *,
         prompts: int = 1,
         scoring: bool = False,
         second_derivative: bool = False,
@@ -259,7 +264,9 @@ class Backbone(ABC):
             second_derivative: Whether the result is differentiated twice.
         """
         budget = self.pass_bytes * (SCORING_SHARE if scoring else 1)
-        size = self.row_bytes(pattern, prompt_tokens, longest, prompts, scoring, second_derivative)
+        size = self.row_bytes(
+            pattern, prompt_tokens, longest, prompts=prompts, scoring=scoring, second_derivative=second_derivative
+        )
         rows = max(1, int(budget / size))
         if self.rows_limit is not None:
             rows = min(rows, max(1, self.rows_limit // prompts))
@@ -270,6 +277,7 @@ class Backbone(ABC):
         pattern: PatternVerbalizer,
         prompt_tokens: int,
         longest: int,
+        *,
         prompts: int = 1,
         scoring: bool = False,
         second_derivative: bool = False,
@@ -278,7 +286,7 @@ class Backbone(ABC):
         new, text = self._pass_tokens(pattern, prompt_tokens, longest)
         factor = self.plain_factor if not scoring and (self.plain_pass or second_derivative) else 1.0
         factor *= SECOND_FACTOR if second_derivative else 1
-        size = self._row_memory().row_bytes(new * prompts, text, scoring, factor)
+        size = self._row_memory().row_bytes(new * prompts, text, scoring=scoring, factor=factor)
         if not scoring:
             size *= len(pattern.verbalizer.runs)  # each run is kept for the gradient
         if not pattern.verbalizer.simple:

@@ -14,7 +14,7 @@ from metapt_explore.paths import cache_folder
 from metapt_explore.starter.models import STARTER_ENCODERS, STARTER_MODELS, has_starter, starter_folder
 
 
-def model_folder(name: str, revision: str | None = None, kind: hub.Kind = hub.MODEL) -> Path:
+def model_folder(name: str, revision: str | None = None, kind: hub.RepoKind = hub.MODEL) -> Path:
     """Finds the folder with a model's files, downloading from the hub where the name is a hub name.
 
     Args:
@@ -44,10 +44,10 @@ def model_folder(name: str, revision: str | None = None, kind: hub.Kind = hub.MO
     if name.startswith((".", "/", "~")) or folder.is_absolute():
         raise UserError(f"There is no {kind.title} folder {folder}.")
     wanted = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
-    return hub.snapshot(name, kind, wanted, lambda: _set_up(kind), revision)
+    return hub.snapshot(name, kind, patterns=wanted, starters=lambda: _set_up(kind), revision=revision)
 
 
-def _set_up(kind: hub.Kind) -> list[str]:
+def _set_up(kind: hub.RepoKind) -> list[str]:
     """Starter models that are on this machine; every encoder is also a model, but not the other way round."""
     names = STARTER_ENCODERS if kind is hub.ENCODER else STARTER_MODELS
     return [name for name in names if has_starter(name)]

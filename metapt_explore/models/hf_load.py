@@ -104,7 +104,7 @@ def _tokenizer_class(folder: Path, name: str) -> Any:
     return settings.get("tokenizer_class") if isinstance(settings, dict) else None
 
 
-def check_model(auto_class: Any, title: str, folder: Path, name: str, **options: Any) -> Any:
+def check_model(auto_class: Any, title: str, folder: Path, *, name: str, **options: Any) -> Any:
     """Checks that a model's configuration and weights fit each other; no weight is read, which takes milliseconds.
 
     Args:
@@ -129,12 +129,12 @@ def check_model(auto_class: Any, title: str, folder: Path, name: str, **options:
     model, report = load_pretrained(auto_class, folder, name, use_safetensors=True, **lenient, **options)
     with loading(folder, name):
         check_shapes(report["mismatched_keys"], folder, name)
-        check_complete(report["missing_keys"], folder, name, title)
-        check_nothing_left(report["unexpected_keys"], model, folder, name)
+        check_complete(report["missing_keys"], folder, name, title=title)
+        check_nothing_left(report["unexpected_keys"], model, folder, name=name)
     return model
 
 
-def load_model(auto_class: Any, title: str, folder: Path, name: str, **options: Any) -> Any:
+def load_model(auto_class: Any, title: str, folder: Path, *, name: str, **options: Any) -> Any:
     """Loads a model: see `check_model` for arguments and checks; its numbers must be finite as well.
 
     Returns:
@@ -145,7 +145,7 @@ def load_model(auto_class: Any, title: str, folder: Path, name: str, **options: 
     """
     from metapt_explore.models.model_checks import check_numbers
 
-    check_model(auto_class, title, folder, name, **options)
+    check_model(auto_class, title, folder, name=name, **options)
     model = load_pretrained(auto_class, folder, name, use_safetensors=True, **options)  # never a pickle
     with loading(folder, name):
         check_numbers(model, folder, name)

@@ -73,9 +73,9 @@ def check_files(config: ModelConfig) -> CheckedFiles:
     tokenizer = load_tokenizer(folder, config.name)
     with _own_attention(config.name):
         auto_class = _auto_class(family, settings)
-        model = check_model(auto_class, FAMILIES[family].title, folder, config.name, **_options(family))
+        model = check_model(auto_class, FAMILIES[family].title, folder, name=config.name, **_options(family))
     with loading(folder, config.name):
-        check_tokenizer(tokenizer, model, folder, config.name)
+        check_tokenizer(tokenizer, model, folder, name=config.name)
     return CheckedFiles(folder, family, settings, tokenizer)
 
 
@@ -123,6 +123,7 @@ def _own_attention(name: str) -> Iterator[None]:
 def load_backbone(
     config: ModelConfig,
     placement: Placement | None = None,
+    *,
     on_notice: Callable[[str], None] = lambda message: None,
     prompt_tokens: int = 16,
 ) -> Backbone:
@@ -139,12 +140,13 @@ def load_backbone(
     """
     folder = model_folder(config.name, config.revision)
     with loading(folder, config.name):
-        return _load_backbone(folder, config, placement, on_notice, prompt_tokens)
+        return _load_backbone(folder, config, placement=placement, on_notice=on_notice, prompt_tokens=prompt_tokens)
 
 
 def _load_backbone(
     folder: Path,
     config: ModelConfig,
+    *,
     placement: Placement | None,
     on_notice: Callable[[str], None],
     prompt_tokens: int,
@@ -157,7 +159,7 @@ def _load_backbone(
     family = family_of(folder, config)
     # What depends on sizes alone comes first, because it can be repaired in the study.
     placement = placement_of(family, placement, config.name)
-    check_length(settings.get_text_config(), config, prompt_tokens, windows=family == "causal")
+    check_length(settings.get_text_config(), config, prompt_tokens=prompt_tokens, windows=family == "causal")
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
     if device == "cpu":
@@ -168,11 +170,11 @@ def _load_backbone(
         on_notice(f"Texts are cut to {longest} tokens: '{config.name}' was made for no more (max_seq_length).")
         config = config.model_copy(update={"max_text_tokens": longest})
     auto_class = _auto_class(family, settings)
-    model = load_model(auto_class, FAMILIES[family].title, folder, config.name, dtype=dtype, **_options(family))
+    model = load_model(auto_class, FAMILIES[family].title, folder, name=config.name, dtype=dtype, **_options(family))
     check_scale(settings, model, config)
     model = model.to(device)
     try:
-        backbone = _backbone_class(family)(model, files.tokenizer, config, placement)
+        backbone = _backbone_class(family)(model, files.tokenizer, config, placement=placement)
     except AttributeError as error:  # no attention heads, no input embeddings …
         message = f"The model '{config.name}' cannot be used with the {placement} placement ({error})."
         raise UserError(message) from error

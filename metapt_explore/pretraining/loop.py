@@ -66,10 +66,10 @@ def pretrain(
             episode, values = episodes.draw(step), state.values()
             gradients, records = learner.gradient(values, episode, objective)
             losses = torch.tensor([outer_loss(record) for record in records])
-            ratio = health.look(values["prompt"], losses, step, RATE)
+            ratio = health.check(values["prompt"], losses, step=step, rate=RATE)
             norms = state.apply(gradients)
             # The next step would see it; the last has none.
-            health.refuse_infinite(state.values()["prompt"], losses, step + 1, RATE)
+            health.check_finite(state.values()["prompt"], losses, step=step + 1, rate=RATE)
             norm = float(norms["prompt"])
             for record in records:
                 callbacks.metric({"step": step, **record, "gradient_norm": norm, "norm_ratio": ratio})

@@ -88,10 +88,10 @@ def agreement_recipe(
             apart: list[str],
         ) -> list[Any]:
             nonlocal passes
-            pattern = loaded.pattern(labels, where, whole_vocabulary)
+            pattern = loaded.pattern(labels, where, whole_vocabulary=whole_vocabulary)
             objective = PromptObjective(loaded, loaded.bank(inputs, pattern), pattern)
             objective.on_pass = lambda: on_units(done)
-            found = gradients_of(objective, vectors, draws, kind, apart, on_draw)
+            found = gradients_of(objective, vectors, tasks=draws, kind=kind, apart=apart, on_draw=on_draw)
             passes += objective.row_passes
             return found
 
@@ -101,7 +101,7 @@ def agreement_recipe(
         numbers = {names.get(number, f"task {number}"): number for number in rows_of}
         for name, number in numbers.items():
             classes, rng = rows_of[number], stream(study.seed, "agreement", number)
-            drawn[name], apart[name] = balanced_draws(classes, settings.rows, settings.draws, rng)
+            drawn[name], apart[name] = balanced_draws(classes, settings.rows, draws=settings.draws, rng=rng)
         kept = sorted({row for draws in drawn.values() for draw in draws for rows, _ in draw for row in rows})
         place = {row: index for index, row in enumerate(kept)}
         inputs = as_inputs(texts.table("texts"))

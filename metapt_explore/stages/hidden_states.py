@@ -32,7 +32,7 @@ def views_recipe(
     stage = Question("views", f"frozen states of {task}", 1, {}, {"split": split.id}, model)
 
     def compute(out: ArtifactWriter) -> None:
-        from metapt_explore.models.hidden_states import ROWS, text_views
+        from metapt_explore.models.hidden_states import ROWS, text_hidden_states
 
         texts = unique(as_inputs(split.table("rows")))
         done = 0
@@ -42,7 +42,7 @@ def views_recipe(
             done = min(len(texts), done + ROWS)
             on_units(UNITS * done // len(texts))
 
-        views = text_views(backbone(), texts, on_pass)
+        views = text_hidden_states(backbone(), texts, on_pass)
         out.write_tensors("views", {"views": views})
         out.write_summary({"texts": len(texts), "views": len(views), "width": views.shape[-1]})
 

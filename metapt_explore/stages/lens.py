@@ -77,7 +77,7 @@ def prompts_to_see(workspace: Workspace, study: str) -> list[Seen]:
 
 
 def lens_recipe(seen: list[Seen], model: dict[str, Any], backbone: Callable[[], Backbone]) -> Recipe:
-    """Nearest tokens, lengths, drift and likeness of prompts.
+    """Nearest tokens, lengths, drift and similarities of prompts.
 
     Args:
         seen: The prompts.
@@ -90,7 +90,7 @@ def lens_recipe(seen: list[Seen], model: dict[str, Any], backbone: Callable[[], 
     stage = Question("lens", "prompts beside the vocabulary", 1, config, parents, inputs)
 
     def compute(out: ArtifactWriter) -> None:
-        from metapt_explore.prompts.lens import describe_vectors, likeness
+        from metapt_explore.prompts.lens import describe_vectors, similarities
 
         loaded = backbone()
         vocabulary = loaded.embedding.detach()
@@ -112,11 +112,11 @@ def lens_recipe(seen: list[Seen], model: dict[str, Any], backbone: Callable[[], 
             prompts[prompt.name] = tensor
             if start is not None:
                 starts[prompt.name] = start.to(vocabulary.device)
-            for row in describe_vectors(tensor, starts.get(prompt.name), vocabulary, token, TOP):
+            for row in describe_vectors(tensor, starts.get(prompt.name), vocabulary, token=token, top=TOP):
                 about = {"prompt": prompt.name, "method": prompt.method, "init_seed": prompt.init_seed}
                 rows.append({**about, "task": prompt.task, **row, "nearest": json.dumps(row["nearest"])})
         out.write_table("vectors", pd.DataFrame(rows))
-        out.write_table("likeness", pd.DataFrame(likeness(prompts, starts)))
+        out.write_table("similarities", pd.DataFrame(similarities(prompts, starts)))
         out.write_summary({"prompts": len(seen), "vocabulary": len(vocabulary), "width": int(vocabulary.shape[1])})
 
     return stage, compute

@@ -105,13 +105,13 @@ def prompt_recipe(
             labelled = sorted(set(map(int, table["row"])))
             if study.auxiliary_tasks.classes == "labels":
                 labelled = [row for row, name in enumerate(row_classes(study, texts, labels)) if name]
-            pattern = loaded.pattern(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary)
+            pattern = loaded.pattern(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=whole_vocabulary)
             of_topics, topic_patterns = None, []
             if method.topics is not None:
                 template = method.topics.template
                 of_topics = make_topics(topics, config["topics"], task_rows)
                 words = topic_labels(topics, of_topics, template, loaded.layout.word_encoder(template))
-                topic_patterns = [loaded.pattern(each, "topics", whole_vocabulary) for each in words]
+                topic_patterns = [loaded.pattern(each, "topics", whole_vocabulary=whole_vocabulary) for each in words]
                 summary["topic_words"] = [[label.word for label in each.labels.values()] for each in words]
             pretraining_task = PretrainingTask(
                 task_rows, study.pretraining, method, study.seed, init_seed, labelled, of_topics
@@ -197,7 +197,7 @@ def fewshot_recipe(
                 start, data, plan, backbone=loaded, labels=task, where=where, callbacks=callbacks
             )
         else:
-            pattern = loaded.pattern(task, where, verbalizer.decode == "whole_vocabulary")
+            pattern = loaded.pattern(task, where, whole_vocabulary=verbalizer.decode == "whole_vocabulary")
             outcome = tune(start, data, plan, backbone=loaded, pattern=pattern, callbacks=callbacks)
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))

@@ -55,14 +55,20 @@ def check_study(
         "auxiliary_tasks": study.auxiliary_tasks,
         **{f"task {n}": t for n, t in tasks.items()},
     }.items():
-        pattern = layout.pattern(labels, where, whole_vocabulary)
-        check_rows_fit(pattern, layout, settings, study.prompt.length, where)
+        pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
+        check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length, where=where)
     for method in study.methods:
         if method.topics is not None:
             # Its words are only known when there are clusters; those of the labels stand for them.
             asked = study.auxiliary_tasks.model_copy(update={"template": method.topics.template})
             where = f"method '{method.name}': topics"
-            check_rows_fit(layout.pattern(asked, where, False), layout, settings, study.prompt.length, where)
+            check_rows_fit(
+                layout.pattern(asked, where, whole_vocabulary=False),
+                layout,
+                settings,
+                prompt_tokens=study.prompt.length,
+                where=where,
+            )
     if study.labelling is not None and study.labelling.train is not None:
         source_fingerprint(study.labelling.train)
     for method in distinct_inits(study):

@@ -45,7 +45,7 @@ def cut_shares(study: StudyConfig, tasks: Mapping[str, TaskConfig], workspace: W
         else:
             rows = _source_texts([study.texts])
         found.append(cut_share(rows, tokenizer, limit))
-    found += [cut_share(_task_texts(study, task, workspace), tokenizer, limit, name) for name, task in tasks.items()]
+    found += [cut_share(_task_texts(study, task, workspace), tokenizer, limit, of=name) for name, task in tasks.items()]
     return [cut for cut in found if cut is not None]
 
 

@@ -76,7 +76,7 @@ class StudyModel:
         found = _IN_MEMORY.get(asked)
         if found is None:
             said: list[str] = []
-            found = load_backbone(self._config.model, self.placement, said.append, length)
+            found = load_backbone(self._config.model, self.placement, on_notice=said.append, prompt_tokens=length)
             _IN_MEMORY[asked], _SAID[found] = found, said
         for message in _SAID[found]:
             self._notice(message)

@@ -20,7 +20,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.fewshot.linear_probe import LinearProbe
 from metapt_explore.fewshot.logistic_regression import NEVER, LogisticRegressionHead, fit_on_dev
 from metapt_explore.fewshot.scoring import measure
-from metapt_explore.models.hidden_states import text_views
+from metapt_explore.models.hidden_states import text_hidden_states
 from metapt_explore.models.load import load_backbone
 from metapt_explore.models.scoring import calibrated, zero_shot
 from metapt_explore.results.tables import COLUMNS, results_table, summary_table
@@ -129,7 +129,7 @@ def test_mean_hidden_states_do_not_see_padding(kind: str, tmp_path: Path) -> Non
     together = mean_hidden_states(model, texts)
     alone = np.concatenate([mean_hidden_states(model, [text]) for text in texts])
     np.testing.assert_allclose(together, alone, atol=2e-5)
-    ids = [*model.layout.first, *model.layout.tokens([texts[0]])[0], *model.layout.last]
+    ids = [*model.layout.special_before, *model.layout.tokens([texts[0]])[0], *model.layout.special_after]
     base = model.model.get_encoder() if kind == "t5" else model.model.base_model
     with torch.no_grad():
         hidden = base(input_ids=torch.tensor([ids])).last_hidden_state[0]
@@ -146,12 +146,12 @@ def compared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
 def test_the_probe_alone_is_the_one_beside_words(compared: Study) -> None:
     artifact = compared.baseline("probe alone", "mood")
     rows, classes = compared.split("mood").table("rows"), list(compared.tasks["mood"].labels)
-    test = text_views(compared.backbone, as_inputs(rows[rows["split"] == "test"]))
+    test = text_hidden_states(compared.backbone, as_inputs(rows[rows["split"] == "test"]))
     predictions = artifact.table("predictions")
     for record in artifact.table("results").to_dict(orient="records"):
         train = rows[(rows["split"] == "train") & (rows["data_seed"] == record["data_seed"])]
         labels = [classes.index(label) for label in train["label"]]
-        views = text_views(compared.backbone, as_inputs(train))
+        views = text_hidden_states(compared.backbone, as_inputs(train))
         probe = LinearProbe.fit(views, labels, len(classes), record["c"], "here")
         own = predictions[predictions["data_seed"] == record["data_seed"]]
         assert probe.scores(test).argmax(1).tolist() == own["predicted"].tolist()

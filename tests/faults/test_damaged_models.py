@@ -396,8 +396,8 @@ def test_setup_replaces_a_starter_that_was_cut_short(
         setup_starter._place(
             "minilm",
             "encoder",
-            lambda built: shutil.copytree(models / "encoder", built, dirs_exist_ok=True),
-            said.append,
+            build=lambda built: shutil.copytree(models / "encoder", built, dirs_exist_ok=True),
+            say=said.append,
         )
     assert len(said) == 1, "what is whole is left alone"
     check_encoder_files(EncoderConfig(name="minilm"))

@@ -13,6 +13,7 @@ import yaml
 
 from metapt_explore.config import LabelsConfig, TaskConfig
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot import template_ranking
 from metapt_explore.fewshot.template_candidates import file_candidates, menu_candidates
 from metapt_explore.fewshot.template_ranking import rank_templates
 from metapt_explore.verbalizers.verbalizer import read_onwards
@@ -31,13 +32,20 @@ class Stub:
     def pattern(self, labels: LabelsConfig, where: str, whole_vocabulary: bool) -> Any:
         if "unreadable" in labels.template:
             raise UserError(f"{where}: this model has no such word.")
-        verbalizer = read_onwards({name: [(i,)] for i, name in enumerate(labels.labels)}, whole_vocabulary)
+        verbalizer = read_onwards(
+            {name: [(i,)] for i, name in enumerate(labels.labels)}, whole_vocabulary=whole_vocabulary
+        )
         return SimpleNamespace(verbalizer=verbalizer, template=labels.template)
 
     def zero_shot(self, texts: list[str], pattern: Any) -> torch.Tensor:
         self.seen += texts
         rows = self.logits[pattern.template.removeprefix("{text} ")]
         return torch.tensor([rows[TEXTS.index(text)] for text in texts])
+
+
+@pytest.fixture(autouse=True)
+def given_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_ranking, "zero_shot", Stub.zero_shot)
 
 
 def candidates(*templates: str) -> list[LabelsConfig]:

@@ -84,10 +84,10 @@ def test_a_long_template_is_refused_before_anything_runs() -> None:
     template = "{text} " + " ".join(["it"] * 30)
     pattern = layout.pattern(LabelsConfig(template=template, labels={"a": "bad", "b": "very good"}), "test")
     settings = SimpleNamespace(max_position_embeddings=58, model_type="bert", pad_token_id=0)
-    check_rows_fit(pattern, layout, settings, 4, "test")
+    check_rows_fit(pattern, layout, settings, prompt_tokens=4, where="test")
     settings.max_position_embeddings = 57
     with pytest.raises(UserError, match=r"test: the template's 30 tokens.*to at most 19"):
-        check_rows_fit(pattern, layout, settings, 4, "test")
+        check_rows_fit(pattern, layout, settings, prompt_tokens=4, where="test")
     # RoBERTa counts from behind its padding token.
     assert positions_of(SimpleNamespace(max_position_embeddings=514, model_type="roberta", pad_token_id=1)) == 512
 

@@ -140,7 +140,7 @@ def sharing(backbone_of: BackboneOf) -> tuple[Case, TextKV]:
 
 def run(case: Case, state: TextKV, prompts: torch.Tensor) -> torch.Tensor:
     groups = torch.tensor(case.batch.groups)
-    return case.backbone.class_scores(prompts, groups, state, case.pattern)
+    return case.backbone.class_scores(prompts, groups, state, pattern=case.pattern)
 
 
 def test_a_pass_over_text_states_that_another_pass_wrote_into_raises(sharing: tuple[Case, TextKV]) -> None:

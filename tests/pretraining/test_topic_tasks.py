@@ -50,7 +50,9 @@ def losses(world: Path, backbone: CausalBackbone) -> list[Any]:  # noqa: F811
 
 def objective_of(backbone: CausalBackbone) -> PromptObjective:  # noqa: F811
     pattern, other = (backbone.pattern(labels, "test") for labels in (LABELS, TOPIC_LABELS))
-    return PromptObjective(backbone, backbone.bank(TEXTS, pattern), pattern, [(backbone.bank(TEXTS, other), other)])
+    return PromptObjective(
+        backbone, backbone.bank(TEXTS, pattern), pattern, others=[(backbone.bank(TEXTS, other), other)]
+    )
 
 
 @pytest.mark.parametrize("name", ["first-order", "exact"])

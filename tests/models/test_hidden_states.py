@@ -9,7 +9,7 @@ import tiny
 import torch
 
 from metapt_explore.config import ModelConfig
-from metapt_explore.models.hidden_states import ROWS, text_views
+from metapt_explore.models.hidden_states import ROWS, text_hidden_states
 from metapt_explore.models.load import load_backbone
 from metapt_explore.texts.rows import TextInput
 
@@ -21,13 +21,13 @@ def test_each_text_alone_gives_the_same(kind: str, views: int, tmp_path: Path) -
     folder = tiny.make_language_model(tmp_path / kind, kind)
     backbone = load_backbone(ModelConfig(name=str(folder), dtype="float32", device="cpu"))
     passes: list[int] = []
-    found = text_views(backbone, TEXTS, lambda: passes.append(1))
+    found = text_hidden_states(backbone, TEXTS, lambda: passes.append(1))
     assert found.shape[:2] == (views, len(TEXTS))
     assert len(passes) == 2
     base = backbone.model.get_encoder() if kind == "t5" else backbone.model.base_model
     layout = backbone.layout
     for place in (0, 1, 2, len(TEXTS) - 1):
-        ids = [*layout.first, *layout.tokens([str(TEXTS[place])])[0], *layout.last]
+        ids = [*layout.special_before, *layout.tokens([str(TEXTS[place])])[0], *layout.special_after]
         with torch.no_grad():
             hidden = base(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states
         middle = hidden[max(1, (len(hidden) - 1) // 2)][0]
@@ -46,5 +46,5 @@ def test_of_a_pair_the_longer_text_is_cut_first(tmp_path: Path) -> None:
         [*words[: 6 - len(behind)], *behind],
         backbone.layout.tokens([short])[0],
     ]
-    one, other = text_views(backbone, [(long, "good book"), (long, "bad camera")]).unbind(1)
+    one, other = text_hidden_states(backbone, [(long, "good book"), (long, "bad camera")]).unbind(1)
     assert not one.equal(other)

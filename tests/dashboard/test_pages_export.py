@@ -1,4 +1,4 @@
-"""The Take away page: a prompt that classifies, the report, the study."""
+"""The Export page: a prompt that classifies, the report, the study."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Open = Callable[..., AppTest]
 
 
 def test_a_prompt_is_packed_and_classifies(show: Open, copied: Workspace, tmp_path: Path) -> None:
-    at = show(copied.folder, "take_away")
+    at = show(copied.folder, "export")
     assert not at.exception and not at.error
     assert at.selectbox(key="away_method_tiny").value == "MetaPT"
     at.button(key="make_export").click().run(timeout=LIMIT)
@@ -38,7 +38,7 @@ def test_a_prompt_is_packed_and_classifies(show: Open, copied: Workspace, tmp_pa
 
 
 def test_the_report_is_written(show: Open, copied: Workspace) -> None:
-    at = show(copied.folder, "take_away")
+    at = show(copied.folder, "export")
     at.button(key="make_report").click().run(timeout=LIMIT)
     assert not at.exception and not at.error
     ((files, _),) = at.session_state["reports"].values()
@@ -47,7 +47,7 @@ def test_the_report_is_written(show: Open, copied: Workspace) -> None:
 
 def test_what_cannot_be_exported_says_why(show: Open, demo: Workspace) -> None:
     """The prompts written by hand hold no tensor."""
-    at = show(demo.folder, "take_away")
+    at = show(demo.folder, "export")
     at.button(key="make_export").click().run(timeout=LIMIT)
     assert not at.exception and "Error" in said(at, "error")
 
@@ -58,6 +58,6 @@ def test_before_the_first_prompt(show: Open, demo: Workspace, running: Callable[
     running(demo, handmade.NAME, 2)
     kept = [entry for entry in demo.index(handmade.NAME) if entry["kind"] not in ("prompt", "fewshot")]
     write_json(demo.study_folder(handmade.NAME) / "index.json", kept)
-    at = show(demo.folder, "take_away")
+    at = show(demo.folder, "export")
     assert not at.exception and "the study is running" in said(at, "info")
     assert "first score is finished" in said(at, "caption")

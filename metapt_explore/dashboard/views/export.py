@@ -1,4 +1,4 @@
-"""Take away: a prompt, the report, and the study itself, each with the lines that use it."""
+"""Export: a prompt, the report, and the study itself, each with the lines that use it."""
 
 from __future__ import annotations
 
@@ -192,4 +192,4 @@ def _study(workspace: Workspace, name: str) -> None:
         st.code(file.read_text(encoding="utf-8"), language="yaml", wrap_lines=True)
 
 
-shared.show_page("Take away", _page)
+shared.show_page("Export", _page)
