@@ -34,7 +34,7 @@ class Checked:
     @property
     def labels(self) -> dict[str, int]:
         """Count of each label, the commonest first."""
-        counts = {label: len(places) for label, places in self.rows.places.items() if label}
+        counts = {label: len(rows) for label, rows in self.rows.by_label.items() if label}
         return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,7 +52,9 @@ class Checked:
         }
 
 
-def check_file(path: Path, given: Columns | None = None, task: TaskConfig | None = None, encoding: str = "") -> Checked:
+def check_file(
+    path: Path, given: Columns | None = None, task: TaskConfig | None = None, *, encoding: str = ""
+) -> Checked:
     """Checks one file.
 
     Args:
@@ -84,8 +86,8 @@ def _columns(raw: RawTable, given: Columns | None) -> tuple[Columns, tuple[str, 
     table = raw.table
     named = {} if given is None else {role: name for role, name in given.model_dump().items() if name}
     rest = {name: values for name, values in table.items() if name not in named.values()}
-    found = guess_columns(rest) if rest else Columns()
-    guesses = {role: name for role, name in found.model_dump().items() if name and role not in named}
+    guess = guess_columns(rest) if rest else Columns()
+    guesses = {role: name for role, name in guess.model_dump().items() if name and role not in named}
     if "text" in guesses and guesses["text"] not in table:
         del guesses["text"]
     return Columns(**{**guesses, **named}), tuple(guesses)
@@ -94,6 +96,7 @@ def _columns(raw: RawTable, given: Columns | None) -> tuple[Columns, tuple[str, 
 def check_files(
     paths: Sequence[Path],
     given: Columns | None = None,
+    *,
     task: TaskConfig | None = None,
     against: Path | None = None,
     encoding: str = "",
@@ -110,18 +113,18 @@ def check_files(
     Returns:
         Each file's own findings, and those of all together.
     """
-    checked = [check_file(path, given, task, encoding) for path in paths]
-    together: list[Finding] = []
+    checked = [check_file(path, given, task, encoding=encoding) for path in paths]
+    joint_findings: list[Finding] = []
     if len(checked) > 1:
         stems = [path.stem for path in paths]
         names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
-        together += check_parts(dict(zip(names, (each.rows for each in checked), strict=True)))
+        joint_findings += check_parts(dict(zip(names, (each.rows for each in checked), strict=True)))
     if against is not None:
         raw = read_raw(against)
         others = Rows(raw, _columns(raw, None)[0])
         for each in checked:
-            together += check_overlap(each.rows, others)
-    return checked, together
+            joint_findings += check_overlap(each.rows, others)
+    return checked, joint_findings
 
 
 def check_cut(rows: Rows, study: StudyConfig) -> list[Finding]:
@@ -135,7 +138,7 @@ def check_cut(rows: Rows, study: StudyConfig) -> list[Finding]:
         UserError: Where the study's model has no tokenizer here.
     """
     tokenizer, limit = tokenizer_and_limit(study)
-    texts = [text for place, text in enumerate(rows.texts) if not rows.blank(place)]
+    texts = [text for row, text in enumerate(rows.texts) if not rows.blank(row)]
     cut = cut_share(texts, tokenizer, limit, of=rows.raw.path.name)
     if cut is None or not cut.share:
         return []

@@ -108,7 +108,7 @@ def help_table(
     for cluster, name in sorted(without.items()):
         if method not in scored or name not in scored:
             continue
-        scores = paired_scores(results, method, name, metric).complete
+        scores = paired_scores(results, method, name, metric=metric).complete
         by_task = scores.method - scores.baseline
         columns = {str(task): by_task[task] for task in by_task}
         for task, differences in {**columns, ALL_TASKS: by_task.mean(axis=1)}.items():

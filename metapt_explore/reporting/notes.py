@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metapt_explore.config import ClusteringConfig, OnePool
 from metapt_explore.fewshot.samples import sample_sentences
 from metapt_explore.results.record import Record
 from metapt_explore.statistics.ground import TaskGround, chance_sentences, ground_of
-
-#: Clusterings of one cluster, whatever the texts are.
-WHOLE = "one_pool"
 
 
 def grounds_of(record: Record) -> dict[str, TaskGround]:
     """What `statistics.compare` has to know of each task: shared rows, and what guessing scores."""
     on_test = record.study["evaluation"].get("scored_on", "test") == "test"
-    return {task["name"]: ground_of(task.get("samples"), on_test) for task in record.tasks}
+    return {task["name"]: ground_of(task.get("samples"), on_test=on_test) for task in record.tasks}
 
 
 def notes_of(record: Record) -> list[str]:
@@ -62,7 +60,8 @@ def one_task_sentences(study: Mapping[str, Any], clusterings: Sequence[Mapping[s
     auxiliary = study.get("auxiliary_tasks") or {}
     by_clusters = auxiliary.get("classes", "labels") == "clusters"
     for clustering in study.get("clusterings", []):
-        one = auxiliary.get("n_tasks") == 1 if by_clusters else clustering["algorithm"] == WHOLE
+        is_pool = ClusteringConfig.facts(clustering["algorithm"]) is OnePool
+        one = auxiliary.get("n_tasks") == 1 if by_clusters else is_pool
         counts[clustering["name"]] = 1 if one else None
     counts |= {found["name"]: int(found["tasks"]) for found in clusterings if found.get("tasks") is not None}
     said = []

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.errors import UserError
+from metapt_explore.plots.series import whole_units
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
 from metapt_explore.reporting.notes import grounds_of
@@ -44,7 +45,7 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
         + (" Learning rate and step were chosen on dev." if tuned else "")
     )
     document.add(Table(tables.score_table(results, methods), caption))
-    document.add(Figure("seeds", figures.seed_points(results, methods), "Every score is a point; the bar is the mean."))
+    document.add(Figure("seeds", figures.seed_spread(results, methods), "Every score is a point; the bar is the mean."))
 
 
 def _is_tuned(record: Record) -> bool:
@@ -81,14 +82,14 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
     if len(alike) < len(found):
         text = "Of methods whose score of a pair is a mean over several draws there is no ratio: a mean varies less."
         document.add(Paragraph(text))
-    whole_pairs = figures.whole_units(record.results)
+    whole_pairs = whole_units(record.results)
     if whole_pairs[record.results["method"].isin(record.methods)].any():
         caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
         # Baselines, some of them far below, would press the methods' spread, which is the question, into a strip.
         own = [name for name in methods if name in record.methods]
         if len(own) < len(methods):
             caption += " Baselines are in the table of scores."
-        document.add(Figure("pairs", figures.paired_lines(record.results, own), caption))
+        document.add(Figure("pairs", figures.paired_means(record.results, own), caption))
     replaced = [name for names in joined.stands_for.values() for name in names]
     methods = [*joined.stands_for, *(method for method in methods if method not in replaced)]
     methods = [method for method in methods if method in set(joined.results["method"])]
@@ -135,7 +136,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
     pairs = [(same.get(q.method, q.method), same.get(q.baseline, q.baseline)) for q in asked if q.primary]
     primary = [pair for pair in pairs if len(set(pair)) == 2 and set(pair) <= set(joined["method"])]
     for method, baseline in primary if tuned else ():
-        document.add(Paragraph(compare(joined, method, baseline, "start_accuracy", grounds=grounds).sentence))
+        document.add(Paragraph(compare(joined, method, baseline, metric="start_accuracy", grounds=grounds).sentence))
     column = "start_calibrated_accuracy"
     calibrated = _on_common_pairs(record.results, own, column) if column in record.results else pd.DataFrame()
     if len(calibrated):
@@ -150,7 +151,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
         joined = over_seeds(calibrated, record.study).results
         for method, baseline in primary:
             with suppress(UserError):  # not all scores may have it
-                document.add(Paragraph(compare(joined, method, baseline, column, grounds=grounds).sentence))
+                document.add(Paragraph(compare(joined, method, baseline, metric=column, grounds=grounds).sentence))
         text = "After tuning, calibrated likewise: what a few-shot user who may look at all texts at once would see."
         # Of a method that is read beside a probe only the start is label words alone.
         by_words = [m for m in own if calibrated.loc[calibrated["method"] == m, "calibrated_accuracy"].notna().any()]
@@ -160,7 +161,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
         return
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
         drawn = [method for method in methods if method in set(record.curves.dropna(subset="test_accuracy")["method"])]
-        picture = figures.start_curves(record.curves, drawn)
+        picture = figures.tuning_curves(record.curves, drawn)
         rows, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
         text = (
             "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."

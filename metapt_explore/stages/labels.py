@@ -202,7 +202,7 @@ def _classifier(
             f"labelling.train: no label of {labelling.train.name} ({found}) is a class of auxiliary_tasks.labels "
             f"by name or value ({', '.join(known)})."
         )
-    chosen = classifier_rows(written, names, held_out, study.texts.near_duplicate)
+    chosen = classifier_rows(written, names, held_out, near_duplicate=study.texts.near_duplicate)
     usable = [written[row] for row in chosen.kept]
     classes = [name for row in chosen.kept if (name := names[row]) is not None]
     where = labelling.train.name

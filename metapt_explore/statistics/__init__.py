@@ -8,6 +8,7 @@ from metapt_explore.statistics.compare import compare
 from metapt_explore.statistics.comparison import Comparison, PairsNeeded, TaskDifference
 from metapt_explore.statistics.curves import label_efficiency, start_curve
 from metapt_explore.statistics.fairness import Flag, MethodAccount, fairness_flags
+from metapt_explore.statistics.resampling import Precision
 from metapt_explore.statistics.significance import paired_power, pairs_needed
 from metapt_explore.statistics.spread import SpreadRatio, WorstSeed, spread_ratios
 from metapt_explore.statistics.summary import overall_table, task_matrix
@@ -18,6 +19,7 @@ __all__ = [
     "Flag",
     "MethodAccount",
     "PairsNeeded",
+    "Precision",
     "SpreadRatio",
     "TaskDifference",
     "WorstSeed",

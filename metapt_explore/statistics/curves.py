@@ -53,8 +53,8 @@ def whole_curves(curves: pd.DataFrame, metric: str = "test_accuracy") -> pd.Data
     wide = curves.dropna(subset=[metric]).pivot_table(index=unit, columns="step", values=metric, sort=False)
     # Methods that tune for longer (`extra_tuning`) have steps of their own.
     frames = [
-        own.dropna(axis="columns", how="all").sort_index(axis="columns").ffill(axis="columns").stack()
-        for _, own in wide.groupby(level="method", sort=False)
+        wide_of_method.dropna(axis="columns", how="all").sort_index(axis="columns").ffill(axis="columns").stack()
+        for _, wide_of_method in wide.groupby(level="method", sort=False)
     ]
     return pd.concat(frames).rename(metric).reset_index() if frames else pd.DataFrame(columns=[*unit, "step"])
 
@@ -63,6 +63,7 @@ def start_curve(
     curves: pd.DataFrame,
     baseline: str | None = None,
     methods: Sequence[str] | None = None,
+    *,
     metric: str = "test_accuracy",
     confidence: float = 0.95,
 ) -> pd.DataFrame:
@@ -73,7 +74,7 @@ def start_curve(
     itself, not for the whole curve at once.
 
     Args:
-        curves: What `runs.results.curves_table` returned.
+        curves: What `curves_table` returned.
         baseline: The method whose curve is subtracted, pair by pair; no differences when absent.
         methods: Those to look at, in this order; all when absent.
         metric: The score; 0..1.
@@ -106,39 +107,43 @@ def start_curve(
     for method in wanted:
         own_steps = sorted(set(scored.loc[scored["method"] == method, "step"]))
         for step in own_steps:
-            at = scored[scored["step"] == step]
-            record = {"method": method, "step": int(step), **_mean(at, method, metric, tasks, confidence)}
-            if baseline is not None and method != baseline and (at["method"] == baseline).any():
-                found = _difference(at, method, baseline, metric, tasks, confidence)
-                if found is not None:
+            at_step = scored[scored["step"] == step]
+            record = {
+                "method": method,
+                "step": int(step),
+                **_mean(at_step, method, metric, tasks=tasks, confidence=confidence),
+            }
+            if baseline is not None and method != baseline and (at_step["method"] == baseline).any():
+                difference = _difference(at_step, method, baseline, metric=metric, tasks=tasks, confidence=confidence)
+                if difference is not None:
                     record |= {
-                        "difference": found.mean,
-                        "difference_low": found.low,
-                        "difference_high": found.high,
+                        "difference": difference.mean,
+                        "difference_low": difference.low,
+                        "difference_high": difference.high,
                     }
             records.append(record)
     return _numbers(pd.DataFrame(records, columns=CURVE_COLUMNS), CURVE_COLUMNS[3:])
 
 
-def _mean(rows: pd.DataFrame, method: str, metric: str, tasks: list[str], confidence: float) -> dict[str, Any]:
+def _mean(rows: pd.DataFrame, method: str, metric: str, *, tasks: list[str], confidence: float) -> dict[str, Any]:
     whole = score_table(rows, method, metric).reindex(columns=tasks).dropna()
     if whole.empty:
         return {"pairs": 0}
-    found = mean_over_pairs(whole.mean(axis=1), confidence)
-    low, high = found.low, found.high
+    estimate = mean_over_pairs(whole.mean(axis=1), confidence)
+    low, high = estimate.low, estimate.high
     return {
         "pairs": len(whole),
-        "mean": found.mean,
+        "mean": estimate.mean,
         "low": None if low is None else max(low, 0.0),
         "high": None if high is None else min(high, 1.0),
     }
 
 
 def _difference(
-    rows: pd.DataFrame, method: str, baseline: str, metric: str, tasks: list[str], confidence: float
+    rows: pd.DataFrame, method: str, baseline: str, *, metric: str, tasks: list[str], confidence: float
 ) -> MeanEstimate | None:
     try:
-        pairs = paired_scores(rows, method, baseline, metric).complete
+        pairs = paired_scores(rows, method, baseline, metric=metric).complete
     except UserError:
         # They share no pair of seeds at this step.
         return None
@@ -151,6 +156,7 @@ def _difference(
 def label_efficiency(
     results_by_shots: Mapping[int, pd.DataFrame],
     baseline: str,
+    *,
     metric: str = "accuracy",
     confidence: float = 0.95,
 ) -> pd.DataFrame:
@@ -186,14 +192,14 @@ def label_efficiency(
     ordered = dict(sorted(results_by_shots.items()))
     shared = [set(table["task"].astype(str)) for table in ordered.values()]
     first = next(iter(ordered.values()))
-    tasks = [task for task in dict.fromkeys(first["task"].astype(str)) if all(task in found for found in shared)]
+    tasks = [task for task in dict.fromkeys(first["task"].astype(str)) if all(task in names for names in shared)]
     if not tasks:
         raise UserError("The results for different shots share no task; there is nothing to lay side by side.")
     records: list[dict[str, Any]] = []
     for shots, table in ordered.items():
         for method in dict.fromkeys(table["method"]):
-            found = _mean(table, method, metric, tasks, confidence)
-            records.append({"method": method, "shots": shots, **found})
+            mean = _mean(table, method, metric, tasks=tasks, confidence=confidence)
+            records.append({"method": method, "shots": shots, **mean})
     line = [(row["shots"], row["mean"]) for row in records if row["method"] == baseline and row["pairs"]]
     if not line:
         known = {row["method"] for row in records}

@@ -27,16 +27,16 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         >>> holm([0.01, 0.04, 0.03, None])
         [0.03, 0.06, 0.06, None]
     """
-    order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    order = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     least = 0.0
-    for rank, (p, place) in enumerate(order):
+    for rank, (p, index) in enumerate(order):
         least = max(least, min(1.0, p * (len(order) - rank)))
-        corrected[place] = least
+        corrected[index] = least
     return corrected
 
 
-def paired_power(pairs: int, difference: float, deviation: float, level: float = 0.05) -> float:
+def paired_power(pairs: int, difference: float, deviation: float, *, level: float = 0.05) -> float:
     """Chance that a two-sided paired t test over so many pairs sees a difference (Cohen 1988, noncentral t).
 
     Args:
@@ -56,7 +56,7 @@ def paired_power(pairs: int, difference: float, deviation: float, level: float =
     return 1.0 if math.isnan(power) else power
 
 
-def pairs_needed(difference: float, deviation: float, power: float = 0.8, level: float = 0.05) -> int | None:
+def pairs_needed(difference: float, deviation: float, *, power: float = 0.8, level: float = 0.05) -> int | None:
     """Fewest independent pairs whose paired t test sees a difference with the wanted power.
 
     Args:
@@ -77,11 +77,11 @@ def pairs_needed(difference: float, deviation: float, power: float = 0.8, level:
     if deviation == 0:
         return 2
     low, high = 2, MAX_PAIRS
-    if paired_power(high, difference, deviation, level) < power:
+    if paired_power(high, difference, deviation, level=level) < power:
         return None
     while low < high:
         middle = (low + high) // 2
-        if paired_power(middle, difference, deviation, level) >= power:
+        if paired_power(middle, difference, deviation, level=level) >= power:
             high = middle
         else:
             low = middle + 1

@@ -72,7 +72,7 @@ class Evidence:
         return METRIC_NAMES.get(self.metric, self.metric)
 
 
-def decide(found: Evidence) -> Verdict:
+def decide(evidence: Evidence) -> Verdict:
     """The verdict.
 
     In this order: neither method is above guessing: nothing learned; fewer than five independent seeds, samples that
@@ -80,16 +80,16 @@ def decide(found: Evidence) -> Verdict:
     margin: no difference (that matters, even where it is surely not 0); the interval lies above 0: helped; below 0:
     hurt; else cannot tell. Helped and hurt take five independent seeds in which the two are not level.
     """
-    estimate = found.estimate
-    if found.at_chance:
+    estimate = evidence.estimate
+    if evidence.at_chance:
         return "nothing learned"
     if estimate.low is None or estimate.high is None or estimate.design.independent < MIN_SEEDS_FOR_VERDICT:
         return "cannot tell"
-    if found.shared > MAX_SHARED_ROWS:
+    if evidence.shared > MAX_SHARED_ROWS:
         return "cannot tell"
-    if -found.margin < estimate.low and estimate.high < found.margin:
+    if -evidence.margin < estimate.low and estimate.high < evidence.margin:
         return "no difference"
-    if found.differing < MIN_SEEDS_FOR_VERDICT:
+    if evidence.differing < MIN_SEEDS_FOR_VERDICT:
         return "cannot tell"
     if estimate.low > 0:
         return "helped"

@@ -105,11 +105,15 @@ def _pinned(source: SourceConfig) -> Dataset:
         raise ValueError(f"revision '{source.revision}'{subset} is not in it (revisions: {', '.join(held) or 'none'})")
     if len(copies) > 1:
         raise ValueError(f"set `subset` to one of {', '.join(copy.parts[-3] for copy in copies)}")
-    subset, version, found = copies[0].parts[-3:]
+    subset, version, fingerprint = copies[0].parts[-3:]
     from datasets.packaged_modules.cache.cache import Cache
 
     builder: Any = Cache(
-        dataset_name=source.hub.split("/")[-1], config_name=subset, version=version, hash=found, repo_id=source.hub
+        dataset_name=source.hub.split("/")[-1],
+        config_name=subset,
+        version=version,
+        hash=fingerprint,
+        repo_id=source.hub,
     )
     builder.download_and_prepare()
     return builder.as_dataset(split=source.split)
@@ -130,11 +134,11 @@ def _check_commit(source: SourceConfig, loaded: Dataset) -> None:
     files = loaded.cache_files
     if source.revision is None or not files:
         return
-    found, wanted = Path(files[0]["filename"]).parent.name, _commit(source)
-    if wanted is not None and _COMMIT.fullmatch(found) and found != wanted:
+    read_commit, wanted_commit = Path(files[0]["filename"]).parent.name, _commit(source)
+    if wanted_commit is not None and _COMMIT.fullmatch(read_commit) and read_commit != wanted_commit:
         raise UserError(
             f"The hub data set '{source.hub}': revision '{source.revision}' could not be read, only a copy of "
-            f"{found[:12]} in the cache. Try again when the hub answers."
+            f"{read_commit[:12]} in the cache. Try again when the hub answers."
         )
 
 

@@ -105,5 +105,5 @@ def nearest_column(name: str, columns: Iterable[object]) -> str:
     names = [str(column) for column in columns]
     if len(names) == 1 and not PLAIN_NAME.fullmatch(names[0]):
         return "It has one column, and that does not look like a table of texts."
-    said = did_you_mean(name, [shown(column, 40) for column in names[:MOST_NAMES]])
-    return said if len(names) <= MOST_NAMES else f"{said[:-1]} and {len(names) - MOST_NAMES:,} more."
+    suggestion = did_you_mean(name, [shown(column, 40) for column in names[:MOST_NAMES]])
+    return suggestion if len(names) <= MOST_NAMES else f"{suggestion[:-1]} and {len(names) - MOST_NAMES:,} more."

@@ -50,9 +50,9 @@ class _WordCharacters(dict[int, str]):
     def __missing__(self, code: int) -> str:
         character = chr(code)
         # Marks are kept because vowels are marks in many scripts.
-        kept = character if unicodedata.category(character)[0] in "LNM" else " "
-        self[code] = kept
-        return kept
+        replacement = character if unicodedata.category(character)[0] in "LNM" else " "
+        self[code] = replacement
+        return replacement
 
 
 _TABLE = _WordCharacters({ord("'"): ""})
@@ -144,4 +144,4 @@ def find_emoji(text: str) -> list[str]:
     """
     if text.isascii():
         return []
-    return [found.rstrip("\ufe0e\ufe0f") for found in EMOJI.findall(text)]
+    return [emoji.rstrip("\ufe0e\ufe0f") for emoji in EMOJI.findall(text)]

@@ -90,14 +90,14 @@ def starter_files(name: str) -> list[Path]:
 
 def installed_sets() -> list[str]:
     """Returns the names of the starter sets whose files are on this machine."""
-    found = []
+    installed = []
     for name in _SETS:
         try:
             starter_files(name)
         except UserError:
             continue
-        found.append(name)
-    return found
+        installed.append(name)
+    return installed
 
 
 def read_starter(name: str) -> pd.DataFrame:

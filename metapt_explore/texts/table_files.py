@@ -51,7 +51,7 @@ class RawTable:
     @property
     def table(self) -> dict[str, list[Any]]:
         """Column name to values."""
-        return {name: [row[place] for row in self.rows] for place, name in enumerate(self.columns)}
+        return {name: [row[index] for row in self.rows] for index, name in enumerate(self.columns)}
 
 
 def read_raw(path: Path, encoding: str = "") -> RawTable:
@@ -94,8 +94,8 @@ def _reason(error: Exception) -> str:
     return f"{shown(bare, 100)} ({type(error).__name__})" if bare else type(error).__name__
 
 
-def _read(path: Path, content: Content, given: str) -> RawTable:
-    found = list(content.findings)
+def _read(path: Path, content: Content, given_encoding: str) -> RawTable:
+    findings = list(content.findings)
     encoding = separator = ""
     noun = "row"
     grid: Grid
@@ -103,28 +103,28 @@ def _read(path: Path, content: Content, given: str) -> RawTable:
         from metapt_explore.texts import binary_tables
 
         read = binary_tables.read_parquet if content.kind == "parquet" else binary_tables.read_workbook
-        grid = read(content.take(), found)
+        grid = read(content.take(), findings)
     else:
-        text, encoding = decode(content.take(), found, given)
+        text, encoding = decode(content.take(), findings, given_encoding)
         if not text.strip():
             raise UserError(f"{path} is empty.")
         if content.kind in ("json", "jsonl") or _holds_objects(text):
             if content.kind not in ("json", "jsonl"):
-                said = "The file holds JSON, whatever its name says; it is read as that."
-                found.append(Finding("note", "another kind", said))
-            grid, noun = read_json(text, content.kind == "json", found)
+                message = "The file holds JSON, whatever its name says; it is read as that."
+                findings.append(Finding("note", "another kind", message))
+            grid, noun = read_json(text, whole=content.kind == "json", findings=findings)
         else:
             lines_of_text = lines_of(text)
             del text
-            grid, separator = read_delimited(lines_of_text, "\t" if content.kind == "tsv" else ",", found)
+            grid, separator = read_delimited(lines_of_text, "\t" if content.kind == "tsv" else ",", findings)
             noun = "line"
     columns, rows, lines = grid
     if len(columns) > MOST_COLUMNS:
         raise UserError(f"{path} has {len(columns):,} columns; a table of at most {MOST_COLUMNS:,} is read.")
     if not rows or not columns:
-        why = next((f" {_with_place(finding, noun)}" for finding in found if finding.level == "error"), "")
+        why = next((f" {_with_place(finding, noun)}" for finding in findings if finding.level == "error"), "")
         raise UserError(f"{path} holds no rows that can be read.{why}")
-    return RawTable(path, columns, rows, lines, encoding, separator, tuple(found), noun)
+    return RawTable(path, columns, rows, lines, encoding, separator, tuple(findings), noun)
 
 
 def _with_place(finding: Finding, noun: str) -> str:
