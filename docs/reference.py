@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.config import Label, StudyConfig, TaskConfig
 from metapt_explore.config.init import InitConfig
 from metapt_explore.config.kinds import Kind
@@ -126,7 +126,7 @@ def _cell(text: str) -> str:
 
 def commands_page() -> str:
     """Every command with its arguments and options."""
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(metapt)
     parts = ["# Commands\n\n`metapt COMMAND --help` says the same in a terminal.\n"]
     for path, command in _commands(root, ["metapt"]):
         parts.append(_command(path, command))

@@ -87,7 +87,7 @@ def topic_labels(
     """
     found = []
     for artifact, task in zip(clusters, sorted(topics.tasks), strict=True):
-        named = ClusteringConfig.facts(artifact.stage["config"].get("algorithm")).needs_groups
+        named = ClusteringConfig.facts(artifact.stage["config"].get("algorithm", "")).needs_groups
         candidates = topic_candidates(artifact.summary["clusters"], named)
         own = {int(cluster): candidates.get(int(cluster), []) for cluster in topics.tasks[task]}
         words = choose_topic_words(own, tokens)

@@ -232,7 +232,12 @@ class StudyPipeline:
                 if key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement", "lens"):
                     self._load_model()
                 self.progress.begin(key, stage.title, units)
-                artifact = self.workspace.make(stage, compute, lambda: self.progress.advance(0), self.progress.notice)
+                artifact = self.workspace.make(
+                    stage,
+                    compute,
+                    while_waiting=lambda: self.progress.advance(0),
+                    on_notice=self.progress.notice,
+                )
             except Exception as error:
                 if self.failures is None or isinstance(error, PartFailed):
                     raise
@@ -263,7 +268,9 @@ class StudyPipeline:
             UserError: Where another process is running a study of that name with other settings.
         """
         if not self._saved:
-            before = self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
+            before = self.workspace.save_study(
+                self.config, holds_lock=self.progress.holds_lock, tasks=self.tasks.values()
+            )
             self._saved = True
             if before is not None:
                 self.progress.notice(f"Another study was called '{self.config.name}' here; it is kept as {before}.")

@@ -17,8 +17,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.models.text_lengths import CutShare
 from metapt_explore.progress.state import Progress
 from metapt_explore.storage.artifact import Artifact
-from metapt_explore.storage.scratch import scratch
-from metapt_explore.storage.workspace import Workspace
+from metapt_explore.storage.workspace import Workspace, scratch
 from metapt_explore.study.failures import Failures, format_failed
 
 if TYPE_CHECKING:
