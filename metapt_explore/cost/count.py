@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
+from metapt_explore.config import MetaPTMethod, MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
 from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS, baseline_tokens, encoder_tokens
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
 
@@ -179,7 +179,7 @@ def count(
             key = f"prompt/{method.name}/{init_seed}"
             # Methods that are tuned or read otherwise share their pre-training.
             same = method.model_dump_json(exclude={"name", "tuning", "verbalizer"}), init_seed
-            if method.kind == "pt" or same in pretrained:
+            if not method.pretrained or same in pretrained:
                 works[key] = Work()
             else:
                 pretrained.add(same)
@@ -248,10 +248,10 @@ def _episode(method: MethodConfig, study: StudyConfig) -> Work:
         study.pretraining.support_size,
         study.pretraining.query_size,
     )
-    if method.kind != "metapt":
+    if not isinstance(method, MetaPTMethod):
         return Work(trained=tasks * (support + query))
     inner = tasks * method.inner_steps * support
-    return Work(inner + tasks * query, inner if method.order == "exact" else 0, tasks * support)
+    return Work(inner + tasks * query, inner if method.second_order else 0, tasks * support)
 
 
 def _fewshot_rows(study: StudyConfig, task: TaskConfig) -> int:

@@ -9,7 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
+from metapt_explore.config import (
+    MetaPTMethod,
+    MethodConfig,
+    Placement,
+    PretrainedMethod,
+    StudyConfig,
+    TaskConfig,
+    VerbalizerConfig,
+)
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
 from metapt_explore.fewshot.scoring import FewShotData
 from metapt_explore.fewshot.tuning import tune
@@ -71,19 +79,19 @@ def prompt_recipe(
             config["decode"] = study.verbalizer.decode
         # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
         config.pop("inner_lr")
-        if method.kind == "metapt":
+        if isinstance(method, MetaPTMethod):
             config |= {
                 "learner": method.learner,
-                "order": method.order,
+                "order": "exact" if method.second_order else "first",
                 "inner_steps": method.inner_steps,
                 "inner_lr": method.inner_lr or study.pretraining.inner_lr,
                 "outer_steps": outer_steps(method, study.pretraining),
             }
         # Settings that came later: prompts that were made before them keep their ids.
-        if method.outer_lr is not None:
+        if isinstance(method, PretrainedMethod) and method.outer_lr is not None:
             config["outer_lr"] = method.outer_lr
         config |= {key: getattr(method, key) for key in RECIPE_KEYS if method.is_set(key)}
-        if method.kind == "ppt" and study.auxiliary_tasks.classes == "clusters":
+        if not method.meta_learned and study.auxiliary_tasks.classes == "clusters":
             config["pool"] = "word of the first task"
         config |= topic_settings(method)
         parents |= {"texts": texts.id, "tasks": tasks.id, **topic_parents(topics)}
@@ -95,7 +103,7 @@ def prompt_recipe(
         start = found.make(study, init_seed, loaded)
         summary: dict[str, Any] = {"start": found.init.kind}
         learned = {"prompt": start}
-        if texts is not None and tasks is not None:
+        if isinstance(method, PretrainedMethod) and texts is not None and tasks is not None:
             began = time.monotonic()
             table = tasks.table("tasks")
             task_rows = read_tasks(table, list(study.auxiliary_tasks.labels))
@@ -107,8 +115,8 @@ def prompt_recipe(
                 labelled = [row for row, name in enumerate(row_classes(study, texts, labels)) if name]
             pattern = loaded.pattern(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=whole_vocabulary)
             of_topics, topic_patterns = None, []
-            if method.topics is not None:
-                template = method.topics.template
+            if method.topic_tasks is not None:
+                template = method.topic_tasks.template
                 of_topics = make_topics(topics, config["topics"], task_rows)
                 words = topic_labels(topics, of_topics, template, loaded.layout.word_encoder(template))
                 topic_patterns = [loaded.pattern(each, "topics", whole_vocabulary=whole_vocabulary) for each in words]

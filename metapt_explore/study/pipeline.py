@@ -10,6 +10,7 @@ from metapt_explore.config import (
     Family,
     MethodConfig,
     Placement,
+    PretrainedMethod,
     RandomGroups,
     StudyConfig,
     TaskConfig,
@@ -186,8 +187,8 @@ class StudyPipeline:
 
     def tasks_of(self, method: MethodConfig) -> Artifact:
         """The auxiliary tasks that a method learns from: those of its clustering, or some of them."""
-        tasks = self.auxiliary_tasks(method.clustering)
-        if not (method.without or method.only):
+        tasks = self.auxiliary_tasks(method.clusterings)
+        if not isinstance(method, PretrainedMethod) or not (method.without or method.only):
             return tasks
         called = " + ".join(method.clusterings)
         recipe = chosen_tasks_recipe(tasks, called, method.without, method.only, f"method '{method.name}'")
@@ -200,9 +201,10 @@ class StudyPipeline:
         told = self.auxiliary_tasks(clustering).summary.get("names")
         if told is not None:
             return {int(task): str(name) for task, name in told.items()}
-        if not isinstance(clustering, str) or self.config.auxiliary_tasks.classes == "clusters":
+        names = [clustering] if isinstance(clustering, str) else list(clustering or [])
+        if len(names) != 1 or self.config.auxiliary_tasks.classes == "clusters":
             return {}
-        clusters = self.clusters(clustering).summary["clusters"]
+        clusters = self.clusters(names[0]).summary["clusters"]
         return {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters}
 
     @property

@@ -160,7 +160,7 @@ def _clusters_and_tasks(study: Study, failures: Failures) -> int:
     for clustering in study.config.clusterings:
         made += failures.attempt(f"clusters/{clustering.name}", partial(study.clusters, clustering.name)) is not None
     for method in study.config.methods:
-        if method.kind != "pt":
+        if method.pretrained:
             failures.attempt(f"tasks/{method.name}", partial(_tasks_of, study, method))
     return made
 
@@ -168,8 +168,8 @@ def _clusters_and_tasks(study: Study, failures: Failures) -> int:
 def _tasks_of(study: Study, method: MethodConfig) -> Artifact:
     """The auxiliary tasks of a method. Clusters that are too small are found before anything is pre-trained."""
     tasks = study.tasks_of(method)
-    if method.topics is not None:
-        check_topics(method, [study.clusters(name) for name in method.topics.clusterings], tasks)
+    if method.topic_tasks is not None:
+        check_topics(method, [study.clusters(name) for name in method.topic_tasks.clusterings], tasks)
     return tasks
 
 

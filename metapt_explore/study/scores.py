@@ -30,16 +30,16 @@ class StudyScores(StudyPipeline):
         """The prompt of a method for one initialisation seed (the first of the study when absent)."""
         init_seed = self._seed(init_seed)
         chosen = self.config.method(method)
-        steps = outer_steps(chosen, self.config.pretraining) if chosen.kind != "pt" else 1
-        if chosen.topics is not None:
-            clusterings = [self.clusters(name) for name in chosen.topics.clusterings]
+        steps = outer_steps(chosen, self.config.pretraining) if chosen.pretrained else 1
+        if chosen.topic_tasks is not None:
+            clusterings = [self.clusters(name) for name in chosen.topic_tasks.clusterings]
             check_topics(chosen, clusterings, self.tasks_of(chosen))
         recipe = self.prompt_recipe(chosen, init_seed)
         return self._make(f"prompt/{method}/{init_seed}", recipe, steps, method=method, init_seed=init_seed)
 
     def prompt_recipe(self, method: MethodConfig, init_seed: int) -> Recipe:
         """The question of `prompt`, and how it is answered."""
-        pretrained = method.kind != "pt"
+        pretrained = method.pretrained
         return prompt_stages.prompt_recipe(
             self.config,
             method,
@@ -52,7 +52,7 @@ class StudyScores(StudyPipeline):
             self.placement,
             self._load,
             self._advance,
-            [self.clusters(name) for name in method.topics.clusterings] if method.topics else [],
+            [self.clusters(name) for name in method.topic_tasks.clusterings] if method.topic_tasks else [],
         )
 
     def fewshot(self, method: str, task: str, init_seed: int | None = None, shots: int | None = None) -> Artifact:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import EditedClustering, MethodConfig, StudyConfig
+from metapt_explore.config import EditedClustering, PTMethod, StudyConfig
 from metapt_explore.cost.count import Cost, count
 from metapt_explore.errors import UserError
 from metapt_explore.models.text_lengths import MANY, CutShare, format_cut
@@ -131,12 +131,12 @@ class Study(StudyScores):
         init_seed = self._seed(init_seed)
         if clustering is None:
             methods = [self.config.method(method)] if method else []
-            methods += [other for other in self.config.methods if other.kind == "metapt"]
+            methods += [other for other in self.config.methods if other.meta_learned]
             self.check_agreement()
-            clustering = next((m.clustering for m in methods if m.clustering), self.config.clusterings[0].name)
+            clustering = next((m.clusterings for m in methods if m.clusterings), [self.config.clusterings[0].name])
         if method is None:
             # The prompt of PT where the study has one: its id is the same.
-            recipe = self.prompt_recipe(MethodConfig(name="the common start", kind="pt"), init_seed)
+            recipe = self.prompt_recipe(PTMethod(name="the common start", kind="pt"), init_seed)
             prompt = self._make(f"prompt/start/{init_seed}", recipe, 1, kind="common start", init_seed=init_seed)
         else:
             prompt = self.prompt(method, init_seed)
