@@ -69,8 +69,8 @@ def world(made_once: Made) -> Path:
 def finished(world: Path, made_once: Made) -> Path:
     """A workspace in which the tiny study is finished; copy it before changing it."""
     from metapt_explore.config import load_study
-    from metapt_explore.jobs.state import working_on
     from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.job_file import working_on
     from metapt_explore.study.study import Study
 
     def run(folder: Path) -> None:

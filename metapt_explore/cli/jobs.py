@@ -21,7 +21,7 @@ from metapt_explore.storage.files import json_line
 from metapt_explore.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 #: Seconds between two looks while waiting.
 LOOK_EVERY = 1.0

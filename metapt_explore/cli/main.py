@@ -162,7 +162,7 @@ def probe(
     view = None if as_json else TerminalView(console)
     try:
         opened = Study(study, workspace, Progress(view.show) if view else None)
-        found = opened.probe(task, candidates)
+        found = opened.rank_templates(task, candidates)
     except KeyboardInterrupt:
         raise Cancelled from None
     finally:

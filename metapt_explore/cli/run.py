@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
@@ -15,17 +15,17 @@ from metapt_explore.cli.results import labels_line, print_summary, spent_times, 
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.config.limits import LARGEST_SEED, MOST_VALUES
 from metapt_explore.errors import Cancelled, UserError, did_you_mean, shortened
-from metapt_explore.jobs.state import working_on
 from metapt_explore.progress.console import make_console, say
 from metapt_explore.progress.notebook import NotebookView, in_notebook
 from metapt_explore.progress.state import Progress, State, format_time
 from metapt_explore.results.tables import caution, split_warnings, summary_table
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import FailedPart, format_failed
+from metapt_explore.study.job_file import working_on
 from metapt_explore.study.preview import format_cost, read_cost
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
     from metapt_explore.study.study import Study
 
 
@@ -166,7 +166,7 @@ def parse_until(written: str) -> Until:
 
     if written not in UNTIL:
         raise UserError(f"--until is {', '.join(UNTIL)}; '{written}' is none of them. {did_you_mean(written, UNTIL)}")
-    return cast("Until", written)
+    return written
 
 
 def run_in_terminal(

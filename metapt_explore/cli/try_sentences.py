@@ -12,7 +12,7 @@ from metapt_explore.cli.lens import study_of
 from metapt_explore.errors import UserError
 from metapt_explore.progress.console import echo
 from metapt_explore.results.tables import fewshot_entries
-from metapt_explore.stages.kept_probe import kept_probe, kept_weights
+from metapt_explore.stages.fewshot_probe import kept_probe, kept_weights
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
 

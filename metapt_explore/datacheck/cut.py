@@ -5,7 +5,7 @@ from __future__ import annotations
 from metapt_explore.config import StudyConfig
 from metapt_explore.datacheck.rows import Rows
 from metapt_explore.models.text_lengths import MANY, cut_share, format_cut
-from metapt_explore.study.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
+from metapt_explore.results.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
 from metapt_explore.texts.finding import Finding
 
 

@@ -36,7 +36,7 @@ from metapt_explore.storage.files import read_json, write_bytes, write_json
 from metapt_explore.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 #: Seconds from a worker's beginning before which no other takes its place.
 BREATH = 3.0

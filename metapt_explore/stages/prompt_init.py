@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import MethodConfig, StartConfig, StudyConfig
 from metapt_explore.errors import UserError
-from metapt_explore.models.backbone import Backbone
 from metapt_explore.prompts.init import label_words, start_prompt
 from metapt_explore.prompts.load import StoredPrompt, find_adapter, find_tensor
+from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metapt_explore.models.backbone import Backbone
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class FoundStart:
         start: What was asked for.
         config: What stands for it in the stage's configuration.
         inputs: Content hash of a file.
-        parents: Id of an artifact.
+        parents: An artifact.
         words: Label words (labels).
         stored: The prompt's place (file, peft, artifact).
     """
@@ -32,7 +35,7 @@ class FoundStart:
     start: StartConfig
     config: Any
     inputs: dict[str, str] = field(default_factory=dict)
-    parents: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, Artifact] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     stored: StoredPrompt | None = None
 
@@ -81,7 +84,6 @@ def find_start(study: StudyConfig, method: MethodConfig, workspace: Workspace, m
         return FoundStart(start, "peft", {"start": stored.content}, stored=stored)
     if start.artifact is not None:
         return _from_artifact(start, start.artifact, where, workspace, model)
-    # The plain name of random and vocabulary is older than the menu: artifacts of that time stay valid.
     return FoundStart(start, start.short)
 
 
@@ -93,7 +95,7 @@ def _from_artifact(start: StartConfig, identifier: str, where: str, workspace: W
             f"{where}: the prompt {artifact.id} was made for the model '{_model_of(stored)}', whose files are not "
             "those of the study's model; a prompt means something to its own model only."
         )
-    return FoundStart(start, "artifact", parents={"start": artifact.id}, stored=stored)
+    return FoundStart(start, "artifact", parents={"start": artifact}, stored=stored)
 
 
 def _model_of(stored: StoredPrompt) -> str:

@@ -11,10 +11,11 @@ from streamlit.testing.v1 import AppTest
 from tiny import study_tree
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.jobs.state import missing_parts, working_on
+from metapt_explore.jobs.state import missing_parts
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.record import record_of
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.job_file import working_on
 from metapt_explore.study.study import Study
 
 Open = Callable[..., AppTest]

@@ -180,9 +180,10 @@ def pretend_to_compute(workspace: Path, name: str) -> None:
     It writes when each study was asked for into the file `order`, in the order in which they are begun.
     """
     from metapt_explore.errors import UserError
-    from metapt_explore.jobs.state import request_file, working_on
+    from metapt_explore.jobs.state import request_file
     from metapt_explore.storage.files import read_json
     from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.job_file import working_on
 
     opened = Workspace(workspace)
     computed = opened.study_folder(name) / "computed"

@@ -16,7 +16,7 @@ from metapt_explore.storage.workspace import Workspace
 PRETEND = """
 import os, signal, sys, time
 from pathlib import Path
-from metapt_explore.jobs.state import working_on
+from metapt_explore.study.job_file import working_on
 from metapt_explore.storage.workspace import Workspace
 workspace, name, how = Workspace(sys.argv[1]), sys.argv[2], sys.argv[3]
 folder = workspace.study_folder(name)

@@ -12,11 +12,11 @@ import yaml
 from metapt_explore.config import MethodConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
-from metapt_explore.jobs.state import working_on
 from metapt_explore.results.tables import curves_table, results_table
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import preview as preview_module
+from metapt_explore.study.job_file import working_on
 from metapt_explore.study.preview import read_cost
 from metapt_explore.study.study import Study
 

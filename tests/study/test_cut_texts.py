@@ -13,10 +13,10 @@ from metapt_explore.cli.main import app
 from metapt_explore.config import ModelConfig, StudyConfig, parse
 from metapt_explore.models.text_lengths import SAMPLE, CutShare, cut_share, format_cut
 from metapt_explore.reporting.report import make_report
+from metapt_explore.results.cut_texts import FILE, cut_shares, read_cut_texts
 from metapt_explore.results.record import Record, record_of
 from metapt_explore.storage.study_files import copy_of
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.cut_texts import FILE, cut_shares, read_cut_texts
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_read_quickly_is_left_out(world: Path, tmp_path: Path, mo
     tasks = Study(study, tmp_path).tasks
     gone = study.model_copy(update={"texts": study.texts.model_copy(update={"file": str(tmp_path / "none.csv")})})
     assert [cut.of for cut in cut_shares(gone, tasks, Workspace(tmp_path))] == ["mood", "question"]
-    monkeypatch.setattr("metapt_explore.study.cut_texts.MOST_BYTES", 10)
+    monkeypatch.setattr("metapt_explore.results.cut_texts.MOST_BYTES", 10)
     assert cut_shares(study, tasks, Workspace(tmp_path)) == []
 
 

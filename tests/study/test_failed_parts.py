@@ -20,13 +20,14 @@ from typer.testing import CliRunner
 from metapt_explore.cli.main import app
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import Cancelled, UserError
-from metapt_explore.jobs.state import job_state, working_on
+from metapt_explore.jobs.state import job_state
 from metapt_explore.pretraining.maml import MAML
 from metapt_explore.pretraining.pooled import Pooled
 from metapt_explore.results.tables import results_table
 from metapt_explore.storage.files import read_json
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import Failures, PartFailed, format_failed
+from metapt_explore.study.job_file import working_on
 from metapt_explore.study.study import Study
 
 NOTHING_FOUND = {"name": "none", "algorithm": "hdbscan", "min_cluster_size": 100, "dimensions": 8}

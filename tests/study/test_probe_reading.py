@@ -21,7 +21,7 @@ from metapt_explore.reporting.report import make_report
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.record import record_of
 from metapt_explore.stages import prompt as prompt_stages
-from metapt_explore.stages.fewshot_rows import FewShotRows
+from metapt_explore.stages.split import FewShotRows
 from metapt_explore.study.run import finished_keys
 from metapt_explore.study.study import Study
 

@@ -10,8 +10,8 @@ import pytest
 from metapt_explore.config import StudyConfig
 from metapt_explore.storage.files import write_json
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.overview import asked_of, asked_scores, finished_of, finished_scores
 from metapt_explore.study.run import _anything_left
-from metapt_explore.study.score_counts import asked_of, asked_scores, finished_of, finished_scores
 from metapt_explore.study.study import Study
 
 TREE: dict[str, Any] = {

@@ -18,11 +18,12 @@ import torch
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.jobs.queue import cancel
-from metapt_explore.jobs.state import job_state, working_on
+from metapt_explore.jobs.state import job_state
 from metapt_explore.progress.state import Progress
 from metapt_explore.results.tables import COLUMNS, curves_table, summary_table
 from metapt_explore.storage.files import read_json
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.job_file import working_on
 from metapt_explore.study.study import Study
 
 SCORES = [column for column in COLUMNS if column not in ("study", "seconds", "pretraining_seconds", "artifact")]
