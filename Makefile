@@ -13,7 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup app test soak check docs ci
 
-setup: $(VENV)/.setup-done
+# With NO_SETUP=1 nothing is installed: BIN names the folder of a Python that has it all.
+setup: $(if $(NO_SETUP),,$(VENV)/.setup-done)
 
 $(VENV)/.setup-done: requirements.txt requirements-data.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,16 +26,18 @@ app: setup
 	$(BIN)/streamlit run app.py
 
 test: setup
-	$(BIN)/python -m pytest -p no:nbmake -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -p no:nbmake -n $(WORKERS) --dist worksteal --cov --cov-report=term
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks/
 
 # The fault harness for long: kills, damage, hostile input. Counts what it tried (docs/reliability.md).
 soak: setup
 	METAPT_SOAK=$(METAPT_SOAK) $(BIN)/python -m pytest -p no:nbmake -n $(WORKERS) --dist worksteal tests/faults
 
+# The hooks of .pre-commit-config.yaml, over everything.
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	git ls-files -z | xargs -0 $(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

@@ -38,7 +38,7 @@ from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import example as example_study
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["", "texts", "clusters", "pretraining", "fewshot", "compare", "lens", "take_away"]
+PAGES = ["", "texts", "clusters", "pretraining", "fewshot", "compare", "lens", "export"]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

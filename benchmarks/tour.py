@@ -27,12 +27,13 @@ from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.fewshot.tuning import choose
 from metapt_explore.models.causal import CausalLayout
-from metapt_explore.models.from_pretrained import load_settings, load_tokenizer
-from metapt_explore.models.load import model_folder, resolve_device, resolve_dtype
+from metapt_explore.models.device import resolve_device, resolve_dtype
+from metapt_explore.models.folder import model_folder
+from metapt_explore.models.hf_load import load_settings, load_tokenizer
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.pretraining.registry import make_learner
-from metapt_explore.prompts.init import start_prompt
+from metapt_explore.prompts.init import initial_prompt
 from metapt_explore.storage.manifest import manifest
 from metapt_explore.study.study import Study
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
@@ -88,7 +89,7 @@ class PlainLoops:
     def pretrain(self, name: str) -> Tensor:
         """One method's prompt."""
         config, study = self.config, self.study
-        start = start_prompt(config.prompt.start, config.prompt.length, self.embedding, config.seed, 0)
+        start = initial_prompt(config.prompt.init, config.prompt.length, self.embedding, config.seed, 0)
         method = config.method(name)
         if method.kind == "pt":
             return start
@@ -96,8 +97,8 @@ class PlainLoops:
         groups: dict[int, dict[str, list[int]]] = {}
         for (task, label), rows in study.auxiliary_tasks(method.clustering).table("tasks").groupby(["task", "label"]):
             groups.setdefault(int(task), {})[str(label)] = list(map(int, rows["row"]))
-        setting = PretrainingTask(groups, config.pretraining, method, config.seed, 0)
-        learner = make_learner(setting)
+        pretraining_task = PretrainingTask(groups, config.pretraining, method, config.seed, 0)
+        learner = make_learner(pretraining_task)
         pattern = self.layout.pattern(config.auxiliary_tasks, "study")
         texts = list(frame["text"])
         prompt = torch.nn.Parameter(start.clone())
@@ -107,7 +108,7 @@ class PlainLoops:
             tokens = self.tokens([texts[row] for row in rows], pattern)
             return F.cross_entropy(self.scores(tokens, pattern, leaf), torch.tensor(labels))
 
-        for step in range(setting.steps):
+        for step in range(pretraining_task.steps):
             episode = learner.draw(step)
             total = torch.zeros_like(start)
             for index in range(len(episode.tasks)):

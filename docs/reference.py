@@ -13,10 +13,10 @@ from pydantic.fields import FieldInfo
 
 from metapt_explore.cli.main import app
 from metapt_explore.config import Label, StudyConfig, TaskConfig
-from metapt_explore.config.init import StartConfig
+from metapt_explore.config.init import InitConfig
 
 #: Keys that are required of what is validated, and need not be written: shorter forms stand for them.
-SHORT_FORMS = {(Label, "value"): "the class's name", (StartConfig, "kind"): "by the other keys"}
+SHORT_FORMS = {(Label, "value"): "the class's name", (InitConfig, "kind"): "by the other keys"}
 PLAIN = {str: "text", int: "whole number", float: "number", bool: "true, false"}
 
 

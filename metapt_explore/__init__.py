@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from metapt_explore.cli.run import run, show_progress
+    from metapt_explore.api import run, show_progress
     from metapt_explore.config import StudyConfig, TaskConfig, load_study, load_task
     from metapt_explore.errors import UserError
     from metapt_explore.jobs.queue import cancel, enqueue, jobs_table
@@ -37,8 +37,8 @@ _HOMES = {
     "load_study": "config",
     "load_task": "config",
     "UserError": "errors",
-    "run": "cli.run",
-    "show_progress": "cli.run",
+    "run": "api",
+    "show_progress": "api",
     "caution": "results.tables",
     "Study": "study.study",
     "Workspace": "storage.workspace",

@@ -29,7 +29,7 @@ SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Kind:
+class RepoKind:
     """What a name on the hub may stand for.
 
     Attributes:
@@ -45,17 +45,17 @@ class Kind:
     instead: str
 
 
-MODEL = Kind("model", "model", "config.json", "Or give a model's folder.")
-ENCODER = Kind("encoder", "model", "config.json", "Or give an encoder's folder.")
-DATA_SET = Kind("data set", "dataset", None, "Or use `file:` with a local file.")
-ADAPTER = Kind("PEFT adapter", "model", "adapter_config.json", "Or give the adapter's folder.")
+MODEL = RepoKind("model", "model", "config.json", "Or give a model's folder.")
+ENCODER = RepoKind("encoder", "model", "config.json", "Or give an encoder's folder.")
+DATA_SET = RepoKind("data set", "dataset", None, "Or use `file:` with a local file.")
+ADAPTER = RepoKind("PEFT adapter", "model", "adapter_config.json", "Or give the adapter's folder.")
 
 _probed: dict[str, tuple[float, bool]] = {}
 #: Where the files of a name and revision were found.
 _found: dict[tuple[str | None, ...], Path] = {}
 
 
-def not_asked() -> str | None:
+def offline_reason() -> str | None:
     """Why the hub is not asked, or None where it answers.
 
     Returns within about `PROBE_SECONDS`; with ``HF_HUB_OFFLINE`` at once and without an attempt.
@@ -92,7 +92,8 @@ def _probe(endpoint: str) -> bool:
 
 def snapshot(
     name: str,
-    kind: Kind,
+    kind: RepoKind,
+    *,
     patterns: Sequence[str],
     starters: Callable[[], Iterable[str]],
     revision: str | None = None,
@@ -123,11 +124,11 @@ def snapshot(
     try:
         validate_repo_id(name)
     except HFValidationError:
-        raise missing(name, kind, "it is neither a folder nor a valid hub name", starters()) from None
+        raise unavailable(name, kind, why="it is neither a folder nor a valid hub name", starters=starters()) from None
     key = (constants.ENDPOINT, constants.HF_HUB_CACHE, kind.repo_type, name, revision, *patterns)
     if (known := _found.get(key)) is not None and known.is_dir():
         return known
-    offline = not_asked()
+    offline = offline_reason()
     try:
         found = Path(
             snapshot_download(
@@ -141,17 +142,17 @@ def snapshot(
     except LocalEntryNotFoundError as error:
         why = offline or f"the hub stopped answering ({_first_line(error.__cause__ or error)})"
         why = f"there is no such folder, {why}, and {_cached_state(name, kind, revision)}"
-        raise missing(name, kind, why, starters()) from None
+        raise unavailable(name, kind, why=why, starters=starters()) from None
     except Exception as error:  # the client's errors have no common class
-        raise missing(name, kind, refusal(error, name, revision), starters()) from None
+        raise unavailable(name, kind, why=error_reason(error, name, revision), starters=starters()) from None
     if kind.marker is not None and not (found / kind.marker).exists():
         why = f"{offline}, and its copy in the hub's cache" if offline else "its repository"
-        raise missing(name, kind, f"{why} has no {kind.marker}", starters())
+        raise unavailable(name, kind, why=f"{why} has no {kind.marker}", starters=starters())
     _found[key] = found
     return found
 
 
-def refusal(error: Exception, name: str, revision: str | None) -> str:
+def error_reason(error: Exception, name: str, revision: str | None) -> str:
     """What the hub said about a name, in words.
 
     Args:
@@ -171,9 +172,10 @@ def refusal(error: Exception, name: str, revision: str | None) -> str:
     return f"the hub says: {_first_line(error)}"
 
 
-def missing(
+def unavailable(
     name: str,
-    kind: Kind,
+    kind: RepoKind,
+    *,
     why: str,
     starters: Iterable[str],
     usable: Callable[[CachedRepoInfo], bool] | None = None,
@@ -206,7 +208,7 @@ def _some(names: list[str]) -> str:
     return f"{', '.join(names[:SHOWN])}{more}"
 
 
-def cached_repositories(kind: Kind, usable: Callable[[CachedRepoInfo], bool] | None = None) -> list[CachedRepoInfo]:
+def cached_repositories(kind: RepoKind, usable: Callable[[CachedRepoInfo], bool] | None = None) -> list[CachedRepoInfo]:
     """Repositories of a kind in the hub's local cache, by name.
 
     Args:
@@ -228,7 +230,7 @@ def cached_repositories(kind: Kind, usable: Callable[[CachedRepoInfo], bool] | N
     return sorted(found, key=lambda repo: repo.repo_id)
 
 
-def _cached_state(name: str, kind: Kind, revision: str | None) -> str:
+def _cached_state(name: str, kind: RepoKind, revision: str | None) -> str:
     """What the cache holds of a repository whose wanted revision it has not, in words."""
     repo = next((repo for repo in cached_repositories(kind, lambda repo: repo.repo_id == name)), None)
     if repo is None:

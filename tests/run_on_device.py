@@ -19,7 +19,7 @@ from other_device import NAME, other_device
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.export.classify import Classifier
-from metapt_explore.export.export import Chosen, export_prompt
+from metapt_explore.export.export import PromptChoice, export_prompt
 from metapt_explore.study.study import Study
 
 SMALL = {"data_seeds": [1], "steps": 2, "curve_steps": [0, 2], "test_rows": 12}
@@ -82,7 +82,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sentence": ("sentence", {"prompt": {"placement": "prefix"}, "methods": TWO}),
     "mixed": ("llama", {"verbalizer": {"read": "mixed"}, "methods": TWO[:1]}),
     "automatic": ("llama", {"verbalizer": {"read": "automatic", "automatic_words": 2}, "methods": TWO[:1]}),
-    "words and probe": ("llama", {"verbalizer": {"read": "words_and_probe"}, "methods": TWO[:1]}),
+    "words and probe": ("llama", {"verbalizer": {"read": "probe_ensemble"}, "methods": TWO[:1]}),
     "whole vocabulary": ("llama", {"verbalizer": {"decode": "whole_vocabulary"}, "methods": TWO[:1]}),
 }
 
@@ -103,14 +103,14 @@ def run(case: str, world: Path, workspace: Path, device: str) -> dict[str, Any]:
         found["agreement"] = study.agreement().table("agreement")["cosine"].abs().mean()
         found["lens"] = study.lens().table("vectors")["norm_ratio"].mean()
         found["probe"] = max(entry["accuracy"] for entry in study.probe("mood").summary["ranking"])
-        export_prompt(study.workspace, Chosen(study.config.name, "exact", "mood", 1), workspace / "away")
+        export_prompt(study.workspace, PromptChoice(study.config.name, "exact", "mood", 1), workspace / "away")
         classified = list(
             Classifier(workspace / "away", device=device, dtype="float32").classify(["the camera is bad", "so good"])
         )
         found["taken away"] = sum(entry.probabilities["negative"] for entry in classified)
     if case == "words and probe":
         away = workspace / "away"
-        export_prompt(study.workspace, Chosen(study.config.name, study.config.methods[0].name, "mood", 1), away)
+        export_prompt(study.workspace, PromptChoice(study.config.name, study.config.methods[0].name, "mood", 1), away)
         found["taken away"] = next(
             Classifier(away, device=device, dtype="float32").classify(["so good"])
         ).probabilities["negative"]

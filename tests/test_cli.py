@@ -13,8 +13,8 @@ import tiny
 import yaml
 
 from metapt_explore.cli.main import main
+from metapt_explore.models.setup import required_packages
 from metapt_explore.results.tables import results_table
-from metapt_explore.starter.setup import required_packages
 from metapt_explore.storage.workspace import Workspace
 
 

@@ -12,7 +12,7 @@ import yaml
 from metapt_explore.config import (
     EXAMPLES,
     EvaluationConfig,
-    StartConfig,
+    InitConfig,
     StudyConfig,
     load_study,
     load_task,
@@ -130,51 +130,51 @@ STARTS = [
 
 @pytest.mark.parametrize("start", STARTS, ids=str)
 def test_starts_survive_a_round_trip_as_they_were_written(start: Any, tmp_path: Path) -> None:
-    methods = [{"name": "PT", "kind": "pt", "start": start}]
-    config = parse(StudyConfig, tiny.study_tree(WORLD, prompt={"start": start}, methods=methods), "study.yaml")
+    methods = [{"name": "PT", "kind": "pt", "init": start}]
+    config = parse(StudyConfig, tiny.study_tree(WORLD, prompt={"init": start}, methods=methods), "study.yaml")
     written = yaml.safe_load(to_yaml(config))
-    assert written["prompt"]["start"] == written["methods"][0]["start"] == start
+    assert written["prompt"]["init"] == written["methods"][0]["init"] == start
     (tmp_path / "copy.yaml").write_text(to_yaml(config), encoding="utf-8")
     assert load_study(tmp_path / "copy.yaml") == config
-    assert config.prompt.start == StartConfig.model_validate(start) == config.methods[0].start
+    assert config.prompt.init == InitConfig.model_validate(start) == config.methods[0].init
 
 
 def test_a_study_without_a_start_samples_the_vocabulary() -> None:
     config = parse(StudyConfig, tiny.study_tree(WORLD), "study.yaml")
-    assert config.prompt.start == StartConfig(kind="vocabulary")
-    assert yaml.safe_load(to_yaml(config))["prompt"]["start"] == "vocabulary"
+    assert config.prompt.init == InitConfig(kind="vocabulary")
+    assert yaml.safe_load(to_yaml(config))["prompt"]["init"] == "vocabulary"
 
 
 def test_starts_that_are_refused() -> None:
     def start(match: str, value: Any) -> None:
-        refused(r"study\.yaml: prompt\.start(\.\w+)?: " + match, prompt={"start": value})
+        refused(r"study\.yaml: prompt\.init(\.\w+)?: " + match, prompt={"init": value})
 
-    start(r"there is no start 'vocab'\. Did you mean 'vocabulary'\?.*text, vocabulary\.$", "vocab")
+    start(r"there is no init 'vocab'\. Did you mean 'vocabulary'\?.*text, vocabulary\.$", "vocab")
     start(r"unknown key 'fiel'\. Did you mean 'file'\?", {"fiel": "x.safetensors"})
     start(r"give exactly one of text, file, peft and artifact \(found text and peft\)", {"text": "a", "peft": "b"})
     start(r"give exactly one of .*\(found none of them\)", {"tensor": "prompt"})
     start("`tensor` goes with `file`, and only with it", {"text": "a", "tensor": "prompt"})
-    start("'file' needs to be told which: write `start: {file: ...}`", "file")
-    start("'labels' has no settings: write `start: labels`", {"labels": True})
+    start("'file' needs to be told which: write `init: {file: ...}`", "file")
+    start("'labels' has no settings: write `init: labels`", {"labels": True})
     start("'random' has no settings .found text.", {"kind": "random", "text": "a"})
     start("is blank", {"text": "  "})
     start("YAML reads this id as a number: put it in quotes", {"artifact": 123456})
     start("give a name .random, vocabulary, labels. or a mapping", ["random"])
-    refused("`start` belongs to pt", methods=[{"name": "P", "kind": "ppt", "start": {"text": "a"}}])
+    refused("`init` belongs to pt", methods=[{"name": "P", "kind": "ppt", "init": {"text": "a"}}])
 
 
 def test_starts_are_relative_to_the_yaml_file(tmp_path: Path) -> None:
     """A `peft` that is no folder there may be a hub name and stays as it is."""
     (tmp_path / "adapters" / "mine").mkdir(parents=True)
     methods = [
-        {"name": "A", "kind": "pt", "start": {"peft": "adapters/mine"}},
-        {"name": "B", "kind": "pt", "start": {"peft": "somebody/adapter"}},
+        {"name": "A", "kind": "pt", "init": {"peft": "adapters/mine"}},
+        {"name": "B", "kind": "pt", "init": {"peft": "somebody/adapter"}},
     ]
-    tree = tiny.study_tree(WORLD, prompt={"start": {"file": "my.safetensors"}}, methods=methods)
+    tree = tiny.study_tree(WORLD, prompt={"init": {"file": "my.safetensors"}}, methods=methods)
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     config = load_study(tmp_path / "study.yaml")
-    assert config.prompt.start.file == str(tmp_path / "my.safetensors")
-    adapters = [method.start.peft for method in config.methods if method.start is not None]
+    assert config.prompt.init.file == str(tmp_path / "my.safetensors")
+    adapters = [method.init.peft for method in config.methods if method.init is not None]
     assert adapters == [str(tmp_path / "adapters" / "mine"), "somebody/adapter"]
 
 

@@ -42,35 +42,84 @@ def test_notebooks_are_committed_without_outputs(file: Path) -> None:
             assert not cell["outputs"] and cell["execution_count"] is None
 
 
-def test_the_studies_in_the_readme_are_valid() -> None:
+def test_the_studies_in_the_quickstart_are_valid() -> None:
     import yaml
 
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8"), re.S)
     study, task = (yaml.safe_load(block) for block in blocks)
-    assert parse(StudyConfig, study, "README study").methods[-2].clustering == "random"
-    assert list(parse(TaskConfig, task, "README task").labels) == ["negative", "positive"]
+    assert parse(StudyConfig, study, "quickstart's study").methods[-2].clustering == "random"
+    assert list(parse(TaskConfig, task, "quickstart's task").labels) == ["negative", "positive"]
 
 
-def test_files_and_defaults_named_in_the_readme() -> None:
+def test_the_readme_is_short_and_shows_the_dashboard_first() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(((?!http)[^)]+)\)", text):
-        assert (ROOT / link).exists(), link
+    assert len(text.split()) <= 1500
+    assert text.index("](docs/images/") < text.index("\n## ")
+
+
+def test_the_readme_names_the_starter_model_as_what_it_is() -> None:
+    from metapt_explore.models.setup import MODEL_PACKAGE
+
+    assert MODEL_PACKAGE[2].endswith("SmolLM2-135M-Instruct.Q4_1.gguf")
+    for page in ("README.md", "docs/findings.md", "docs/quickstart.md"):
+        text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+        assert "SmolLM2-135M-Instruct" in text and "rounded to 4 bits" in text, page
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))])
+def test_links_lead_to_files(page: str) -> None:
+    for link in re.findall(r"\]\(((?!http|#)[^)]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+        file = link.partition("#")[0]
+        assert "_generated/" in file or ((ROOT / page).parent / file).exists(), link
+
+
+def test_defaults_named_in_the_quickstart() -> None:
+    text = " ".join((ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8").split())
     defaults = StudyConfig.model_fields["pretraining"].default
     assert f"{defaults.steps} outer steps of {defaults.meta_batch_size} tasks" in text
-    assert f"({defaults.support_size} support + {defaults.query_size} query)" in " ".join(text.split())
-    assert load_study("tour").evaluation.shots == 8 and "eight examples per class" in text
+    assert f"({defaults.support_size} support + {defaults.query_size} query)" in text
+    assert load_study("tour").evaluation.shots == 8 and "eight examples a class" in text
 
 
-def test_the_table_of_the_study_in_the_readme_is_its_records() -> None:
-    """Figures in the README are those of the record beside the study, to the last digit."""
+@pytest.mark.parametrize("study", ["amazon", "starter"])
+def test_score_tables_in_the_findings_are_the_records(study: str) -> None:
+    """To the last digit."""
     from metapt_explore.reporting.document import _markdown_table
     from metapt_explore.reporting.tables import score_table
     from metapt_explore.results.record import Record
 
-    record = Record.load(ROOT / "studies" / "amazon")
+    record = Record.load(ROOT / "studies" / study)
     scored = list(dict.fromkeys(record.results["method"]))
     methods = [m for m in record.methods if m in scored] + [m for m in scored if m not in record.methods]
-    assert _markdown_table(score_table(record.results, methods)) in (ROOT / "README.md").read_text(encoding="utf-8")
+    table = _markdown_table(score_table(record.results, methods))
+    assert table in (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+
+
+#: The columns of the table of findings, by the methods compared: which record each is taken from.
+SOURCES = {"PPT and probe": ("amazon", "starter-probe"), "LoRA": ("tested", None), "MetaPT far": ("tested", None)}
+
+
+def signed(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/findings.md"])
+def test_the_table_of_findings_is_computed_from_the_records(page: str) -> None:
+    import pandas as pd
+
+    from metapt_explore.statistics.compare import compare
+
+    rows = re.findall(r"^\| [^|]+\? \| (.+?) − (.+?) \| (.+?) \| (.+?) \|", (ROOT / page).read_text("utf-8"), re.M)
+    assert len(rows) >= 5
+    for method, other, *cells in rows:
+        for study, cell in zip(SOURCES.get(method, ("amazon", "starter")), cells, strict=True):
+            if cell == "not run":
+                continue
+            result = compare(pd.read_parquet(ROOT / "studies" / f"{study}" / "results.parquet"), method, other)
+            assert cell == f"{signed(result.difference)} ({signed(result.low)} to {signed(result.high)})", (
+                method,
+                other,
+            )
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*/record.json")), ids=lambda file: file.parent.name)

@@ -16,9 +16,10 @@ from huggingface_hub import constants
 from metapt_explore import hub
 from metapt_explore.config import ModelConfig
 from metapt_explore.errors import UserError
-from metapt_explore.models import load as models
-from metapt_explore.models.load import load_backbone, model_folder
+from metapt_explore.models.folder import model_folder
+from metapt_explore.models.load import load_backbone
 from metapt_explore.prompts.load import find_adapter
+from metapt_explore.starter.models import STARTER_MODELS, starter_folder
 
 OLD, NEW = "a" * 40, "b" * 40
 
@@ -93,7 +94,7 @@ def put(cache: Path, name: str, commits: dict[str, str | None], marker: str = "c
             (folder / "refs" / ref).write_text(commit, encoding="utf-8")
 
 
-def said(name: str, revision: str | None = None, kind: hub.Kind = hub.MODEL) -> str:
+def said(name: str, revision: str | None = None, kind: hub.RepoKind = hub.MODEL) -> str:
     with pytest.raises(UserError) as caught:
         model_folder(name, revision, kind)
     return str(caught.value)
@@ -141,9 +142,9 @@ def test_offline_means_no_attempt(closed: str, monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_available_here_is_named(closed: str, cache: Path, tmp_path: Path) -> None:
     empty = said("nobody/nothing")
     assert "No model is available here by name yet. `metapt setup` brings the starters." in empty
-    for name in models.STARTER_MODELS:
-        models.starter_folder(name).mkdir(parents=True)
-        (models.starter_folder(name) / "config.json").touch()
+    for name in STARTER_MODELS:
+        starter_folder(name).mkdir(parents=True)
+        (starter_folder(name) / "config.json").touch()
     for index in range(10):
         put(cache, f"some/model-{index}", {OLD: "main"})
     put(cache, "some/adapter", {OLD: "main"}, "adapter_config.json")
@@ -153,8 +154,8 @@ def test_what_is_available_here_is_named(closed: str, cache: Path, tmp_path: Pat
     assert f"Available here: starter models: minilm, smollm2-135m; {cached} a model's folder." in said("nobody/nothing")
     encoder = said("nobody/nothing", kind=hub.ENCODER)
     assert "Cannot load the encoder" in encoder and f"starter encoders: minilm; {cached} an encoder's" in encoder
-    with pytest.raises(UserError, match=r"prompt.start: Cannot load the PEFT adapter .* cache: some/adapter\. Or give"):
-        find_adapter("nobody/nothing", "prompt.start")
+    with pytest.raises(UserError, match=r"prompt.init: Cannot load the PEFT adapter .* cache: some/adapter\. Or give"):
+        find_adapter("nobody/nothing", "prompt.init")
     assert "Did you mean 'smollm2-135m'?" in said("smolm2-135m")
 
 

@@ -149,7 +149,7 @@ def curves() -> pd.DataFrame:
 
 
 def test_start_curves_draw_mean_and_range_over_seeds() -> None:
-    figure = plots.start_curves(curves())
+    figure = plots.tuning_curves(curves())
     assert titles(figure) == ["trec", "&lt;b&gt;mr&lt;/b&gt;"]
     assert len(figure.data) == 8  # a band and a line for each of two methods on two tasks
     line = traces(figure, mode="lines+markers", name="PT")[0]
@@ -192,7 +192,7 @@ def test_a_method_has_the_same_colour_in_every_figure_even_while_others_are_miss
     table = results().replace({"method": {"MetaPT": "other"}})
     figure = plots.seed_spread(table, methods)
     assert traces(figure, name="other")[0]["marker"]["color"] == colors["other"]
-    line = traces(plots.start_curves(curves(), methods), name="PT", mode="lines+markers")[0]
+    line = traces(plots.tuning_curves(curves(), methods), name="PT", mode="lines+markers")[0]
     assert line["line"]["color"] == colors["PT"]
     many = ["PT", "PPT", "MetaPT", *(f"recipe {number}" for number in range(18))]
     assert len(set(plots.method_colors(many).values())) == 21
@@ -204,7 +204,7 @@ def test_a_method_has_the_same_colour_in_every_figure_even_while_others_are_miss
         plots.cluster_map(points(0), pd.Series([], dtype=str), []),
         plots.cluster_sizes([]),
         plots.meta_loss(pd.DataFrame(), {}),
-        plots.start_curves(pd.DataFrame()),
+        plots.tuning_curves(pd.DataFrame()),
         plots.seed_spread(pd.DataFrame()),
     ],
 )
@@ -219,7 +219,7 @@ def test_nothing_to_draw_is_said(figure: go.Figure) -> None:
         plots.cluster_map(points(6), pd.Series(list("abcdef")), CLUSTERS),
         plots.cluster_sizes(CLUSTERS),
         plots.meta_loss(meta_lines(3), {}),
-        plots.start_curves(curves()),
+        plots.tuning_curves(curves()),
         plots.seed_spread(results()),
     ],
 )

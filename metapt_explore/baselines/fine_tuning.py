@@ -18,7 +18,7 @@ from metapt_explore.pretraining.loop import CLIP_NORM
 Record = dict[str, Any]
 
 
-class Weights:
+class TrainedWeights:
     """Weights that are trained, with fp32 masters where the model holds them in fewer bits.
 
     A step of 1e-5 is smaller than the distance between two bfloat16 numbers of a weight's size: added to them it would
@@ -85,7 +85,7 @@ class Weights:
 
 
 def train_best(
-    weights: Weights,
+    weights: TrainedWeights,
     rates: Sequence[float],
     scored_steps: Sequence[int],
     gradient: Callable[[int], float],
@@ -181,7 +181,9 @@ class _Run:
         self.parked = None
         self.optimiser.state.clear()
 
-    def step(self, weights: Weights, gradient: Callable[[int], float], step: int, factor: float, where: str) -> float:
+    def step(
+        self, weights: TrainedWeights, gradient: Callable[[int], float], step: int, factor: float, where: str
+    ) -> float:
         """Takes a step, and returns the loss before it."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * factor

@@ -10,12 +10,12 @@ from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome
 from metapt_explore.baselines.model_tuning import tune_model
 
 
-def full(setting: BaselineInputs) -> BaselineOutcome:
+def full(inputs: BaselineInputs) -> BaselineOutcome:
     """Trains all weights; the initialisation seed orders the examples, for there is nothing to initialise."""
-    return tune_model(setting, all_weights)
+    return tune_model(inputs, all_weights)
 
 
-def all_weights(model: Any, setting: BaselineInputs) -> list[Tensor]:
+def all_weights(model: Any, inputs: BaselineInputs) -> list[Tensor]:
     """Every weight of a model, shared ones once."""
     model.requires_grad_(True)
     return list(model.parameters())

@@ -23,12 +23,13 @@ from metapt_explore.fewshot.tuning import choose
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.kv_cache.text import TokenBank
 from metapt_explore.models.model_checks import positions_of
+from metapt_explore.models.scoring import score_all
 from metapt_explore.seeds import stream
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 
-def in_context(setting: BaselineInputs) -> BaselineOutcome:
+def in_context(inputs: BaselineInputs) -> BaselineOutcome:
     """Scores rows behind examples; where several orders are asked for, dev chooses one.
 
     Examples and orders are drawn from the study's seed, the initialisation seed and the data seed.
@@ -36,35 +37,35 @@ def in_context(setting: BaselineInputs) -> BaselineOutcome:
     Raises:
         UserError: Where not even one example of each class fits, or the model does not hold so many tokens.
     """
-    prefix = prefix_view(setting.backbone())
-    pattern = prefix.pattern(setting.task, setting.where, setting.whole_vocabulary)
-    how, nothing = setting.options["calibration"], content_free(setting)
-    outcome, orders = BaselineOutcome({}, verbalizer=pattern.verbalizer), setting.options["orders"]
-    setting.restore(outcome)
-    for done, (seed, train) in enumerate(setting.train.items()):
+    prefix = prefix_view(inputs.backbone())
+    pattern = prefix.pattern(inputs.task, inputs.where, whole_vocabulary=inputs.whole_vocabulary)
+    how, nothing = inputs.options["calibration"], content_free(inputs)
+    outcome, orders = BaselineOutcome({}, verbalizer=pattern.verbalizer), inputs.options["orders"]
+    inputs.restore(outcome)
+    for done, (seed, train) in enumerate(inputs.train.items()):
         if seed in outcome.seeds:
             continue
-        dev, records, prompts = setting.dev[seed], [], []
-        demonstrations = demonstration_tokens(prefix, pattern, setting, train)
+        dev, records, prompts = inputs.dev[seed], [], []
+        demonstrations = demonstration_tokens(prefix, pattern, inputs, train)
         for order in range(orders):
-            setting.on_units((done + order / (orders + 1)) / len(setting.train))
-            chosen = draw(demonstrations, train.labels, setting, seed, order)
+            inputs.on_units((done + order / (orders + 1)) / len(inputs.train))
+            chosen = draw(demonstrations, train.labels, inputs, seed, order)
             tokens = [token for row in chosen for token in demonstrations[row]]
-            check_fits(prefix, pattern, len(tokens), setting)
-            prompts.append([*prefix.layout.first, *tokens])
-            score = partial(behind, prefix, pattern, prompts[-1], setting)
+            check_fits(prefix, pattern, len(tokens), inputs)
+            prompts.append([*prefix.layout.special_before, *tokens])
+            score = partial(behind, prefix, pattern, prompts[-1], inputs)
             found = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, pattern.verbalizer)
             shots = len(chosen) // len(set(train.labels))
             measured = {f"dev_{key}": value for key, value in found.items()}
             records.append({"step": order, "order": order, "shots_per_class": shots, **measured})
-        choice = choose(records, setting.select_by)
-        score = partial(behind, prefix, pattern, prompts[choice["order"]], setting)
-        scores = calibrated_scores(score, setting.test, how, nothing)
+        choice = choose(records, inputs.select_by)
+        score = partial(behind, prefix, pattern, prompts[choice["order"]], inputs)
+        scores = calibrated_scores(score, inputs.test, how, nothing)
         what = {key: choice[key] for key in ("order", "shots_per_class")}
         outcome.seeds[seed] = Scored(scores, choice["dev_accuracy"], chosen=what)
         free = len(nothing) * (orders + 1) if how == "content_free" else 0
-        outcome.spent.forward_rows += orders * len(dev.texts) + len(setting.test) + free
-        setting.keep(outcome)
+        outcome.spent.forward_rows += orders * len(dev.texts) + len(inputs.test) + free
+        inputs.keep(outcome)
     return outcome
 
 
@@ -72,18 +73,18 @@ def prefix_view(backbone: Backbone) -> Backbone:
     """The same decoder-only model with the prompt in front of the text, whatever the study's placement."""
     view: Any = copy.copy(backbone)
     view.__dict__.pop("banks", None)
-    view.placement, view.shares_text, view.keeps_states = "prefix", False, False
+    view.placement, view.shares_text, view.caches_texts = "prefix", False, False
     view.layout = backbone.layout_class(backbone.tokenizer, backbone.config, "prefix")
     return view
 
 
 def demonstration_tokens(
-    backbone: Backbone, pattern: PatternVerbalizer, setting: BaselineInputs, train: Split
+    backbone: Backbone, pattern: PatternVerbalizer, inputs: BaselineInputs, train: Split
 ) -> list[list[int]]:
     """Tokens of every training row with its class's first label word, and what stands behind it."""
     layout = backbone.layout
-    first = len(layout.first)
-    behind_word = layout.encode_behind(setting.options["separator"])
+    first = len(layout.special_before)
+    behind_word = layout.encode_continuation(inputs.options["separator"])
     found = []
     for (ids, _), label in zip(layout.rows(train.texts, pattern), train.labels, strict=True):
         word = [term.token for term in pattern.verbalizer.words[label][0]]
@@ -92,48 +93,54 @@ def demonstration_tokens(
 
 
 def draw(
-    demonstrations: Sequence[Sequence[int]], labels: Sequence[int], setting: BaselineInputs, seed: int, order: int
+    demonstrations: Sequence[Sequence[int]], labels: Sequence[int], inputs: BaselineInputs, seed: int, order: int
 ) -> list[int]:
     """Training rows to show, in their order: as many of each class as fit, drawn and shuffled.
 
     Args:
         demonstrations: Tokens of each training row.
         labels: Class index of each.
-        setting: `max_prompt_tokens`, `shots_per_class` and seeds.
+        inputs: `max_prompt_tokens`, `shots_per_class` and seeds.
         seed: Data seed.
         order: Which of the orders.
 
     Raises:
         UserError: Where one example of each class does not fit.
     """
-    generator = stream(setting.seeds[0], "in_context", setting.seeds[1], seed, order)
+    generator = stream(inputs.seeds[0], "in_context", inputs.seeds[1], seed, order)
     shuffled = [int(row) for row in generator.permutation(len(labels))]
     by_class = [[row for row in shuffled if labels[row] == label] for label in sorted(set(labels))]
     most = min(len(rows) for rows in by_class)
-    room = setting.options["max_prompt_tokens"]
-    for shots in range(min(most, setting.options["shots_per_class"] or most), 0, -1):
+    room = inputs.options["max_prompt_tokens"]
+    for shots in range(min(most, inputs.options["shots_per_class"] or most), 0, -1):
         shown = {row for rows in by_class for row in rows[:shots]}
         if sum(len(demonstrations[row]) for row in shown) <= room:
             return [row for row in shuffled if row in shown]
     raise UserError(
-        f"{setting.where}: one example of each class is longer than max_prompt_tokens ({room}) of the baseline "
+        f"{inputs.where}: one example of each class is longer than max_prompt_tokens ({room}) of the baseline "
         "`in_context`; raise it, or lower model.max_text_tokens."
     )
 
 
-def check_fits(backbone: Backbone, pattern: PatternVerbalizer, tokens: int, setting: BaselineInputs) -> None:
+def check_fits(backbone: Backbone, pattern: PatternVerbalizer, tokens: int, inputs: BaselineInputs) -> None:
     """Refuses examples that the model cannot hold beside the longest text.
 
     Raises:
         UserError: With the number of tokens that it holds.
     """
     settings = backbone.model.config.get_text_config()
-    longest = backbone.config.max_text_tokens + len(pattern.before) + len(pattern.tail) + len(backbone.layout.first) + 1
+    longest = (
+        backbone.config.max_text_tokens
+        + len(pattern.before)
+        + len(pattern.tail)
+        + len(backbone.layout.special_before)
+        + 1
+    )
     window = getattr(settings, "sliding_window", None) if getattr(settings, "use_sliding_window", True) else None
     limits = [limit for limit in (positions_of(settings), window) if limit]
     if limits and tokens + longest > min(limits):
         raise UserError(
-            f"{setting.where}: examples of {tokens} tokens and texts of {longest} are more than "
+            f"{inputs.where}: examples of {tokens} tokens and texts of {longest} are more than "
             f"'{backbone.config.name}' holds ({min(limits)}); set max_prompt_tokens of the baseline `in_context` to at "
             f"most {min(limits) - longest}."
         )
@@ -144,18 +151,18 @@ def behind(
     backbone: Backbone,
     pattern: PatternVerbalizer,
     prompt: Sequence[int],
-    setting: BaselineInputs,
+    inputs: BaselineInputs,
     texts: Sequence[TextInput],
 ) -> Tensor:
     """Scores of texts behind the same tokens, `[rows, columns]`."""
-    first = len(backbone.layout.first)
+    first = len(backbone.layout.special_before)
     # What the tokenizer puts in front of a text stands in front of the examples.
     rows = [(ids[first:], position - first) for ids, position in backbone.layout.rows(texts, pattern)]
     bank = TokenBank([ids for ids, _ in rows], backbone.device, [position for _, position in rows])
     # A pass holds the examples' keys and values once for each row.
     longest = len(prompt) + max(len(ids) for ids, _ in rows)
-    limit = max(1, int(backbone.pass_bytes / (longest * backbone.memory.state_bytes_per_token)))
+    limit = max(1, int(backbone.pass_bytes / (longest * backbone.memory.kv_bytes_per_token)))
     view = copy.copy(backbone)
     view.rows_limit = min(limit, backbone.rows_limit or limit)
     vectors = backbone.embedding[torch.tensor(list(prompt), device=backbone.device)]
-    return view.score_all(vectors[None].float(), bank, pattern, setting.on_pass)[0]
+    return score_all(view, vectors[None].float(), bank, pattern=pattern, on_pass=inputs.on_pass)[0]

@@ -7,7 +7,7 @@ scores, and whoever called it measures them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.fewshot.scoring import Split
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.storage.checkpoint import CheckpointStore
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.verbalizer import Verbalizer
 
@@ -129,5 +130,39 @@ class BaselineOutcome:
 class Baseline(Protocol):
     """A baseline is a function."""
 
-    def __call__(self, setting: BaselineInputs) -> BaselineOutcome:
+    def __call__(self, inputs: BaselineInputs) -> BaselineOutcome:
         """Learns from train, chooses on dev, scores test."""
+
+
+class OutcomeCheckpoint:
+    """A checkpoint of a baseline after each data seed.
+
+    Args:
+        record: Where it is kept.
+    """
+
+    def __init__(self, record: CheckpointStore) -> None:
+        self._record = record
+
+    def save(self, outcome: BaselineOutcome) -> None:
+        """Keeps what there is of an outcome."""
+        tensors: dict[str, Tensor] = {}
+        told: dict[str, dict[str, Any]] = {}
+        for seed, scored in outcome.seeds.items():
+            tensors[f"scores.{seed}"] = scored.scores
+            if scored.start is not None:
+                tensors[f"start.{seed}"] = scored.start
+            told[str(seed)] = {"dev_accuracy": scored.dev_accuracy, "chosen": scored.chosen}
+        meta = {"step": len(told), "seeds": told, "spent": asdict(outcome.spent), "curves": outcome.curves}
+        self._record.save_checkpoint(tensors, meta)
+
+    def restore(self, outcome: BaselineOutcome) -> None:
+        """Puts back what `save` kept, into the outcome of a baseline that has just begun."""
+        found = self._record.load_checkpoint()
+        if found is None:
+            return
+        tensors, meta = found
+        for seed, told in meta["seeds"].items():
+            scores, start = tensors[f"scores.{seed}"], tensors.get(f"start.{seed}")
+            outcome.seeds[int(seed)] = Scored(scores, told["dev_accuracy"], start, told["chosen"])
+        outcome.spent, outcome.curves = Spent(**meta["spent"]), list(meta["curves"])

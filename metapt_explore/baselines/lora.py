@@ -16,17 +16,17 @@ from metapt_explore.errors import UserError
 from metapt_explore.seeds import torch_stream
 
 
-def lora(setting: BaselineInputs) -> BaselineOutcome:
+def lora(inputs: BaselineInputs) -> BaselineOutcome:
     """Trains the added matrices; the initialisation seed draws them and orders the examples."""
-    return tune_model(setting, add_matrices)
+    return tune_model(inputs, add_matrices)
 
 
-def add_matrices(model: Any, setting: BaselineInputs) -> list[Tensor]:
+def add_matrices(model: Any, inputs: BaselineInputs) -> list[Tensor]:
     """Adds LoRA's matrices to a model, in fp32: A drawn as in the paper's code, B zero.
 
     Args:
         model: A transformers model; it is changed.
-        setting: `rank`, `alpha` and `targets`, and the seeds.
+        inputs: `rank`, `alpha` and `targets`, and the seeds.
 
     Returns:
         The matrices.
@@ -38,7 +38,7 @@ def add_matrices(model: Any, setting: BaselineInputs) -> list[Tensor]:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
         raise UserError(f"The baseline `lora` needs PEFT: pip install '{PEFT}' (or metapt-explore[lora]).") from None
-    options = setting.options
+    options = inputs.options
     config = LoraConfig(
         r=options["rank"], lora_alpha=options["alpha"], target_modules=options["targets"], lora_dropout=0.0
     )
@@ -58,7 +58,7 @@ def add_matrices(model: Any, setting: BaselineInputs) -> list[Tensor]:
                 "The baseline `lora`: embeddings and output layer cannot be among its `targets`; name layers between "
                 f"them, such as [{', '.join(_linear_names(model)[:4])}]."
             )
-    generator = torch_stream(setting.seeds[0], "lora", setting.seeds[1])
+    generator = torch_stream(inputs.seeds[0], "lora", inputs.seeds[1])
     added = []
     for name, parameter in sorted(model.named_parameters()):
         if "lora_" not in name:

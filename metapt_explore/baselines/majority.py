@@ -9,17 +9,17 @@ from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Sco
 from metapt_explore.fewshot.scoring import measure
 
 
-def majority(setting: BaselineInputs) -> BaselineOutcome:
+def majority(inputs: BaselineInputs) -> BaselineOutcome:
     """Predicts the commonest class of each data seed's training rows; of equally common ones the task's first.
 
     Its probabilities are the shares of the classes, with one more row of each so that none is zero.
     """
-    classes = len(setting.task.labels)
+    classes = len(inputs.task.labels)
     found = {}
-    for seed, train in setting.train.items():
+    for seed, train in inputs.train.items():
         counts = np.bincount(train.labels, minlength=classes) + 1.0
         logs = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
-        dev = setting.dev[seed]
+        dev = inputs.dev[seed]
         accuracy = measure(logs.expand(len(dev.labels), -1), dev.labels)["accuracy"]
-        found[seed] = Scored(logs.expand(len(setting.test), -1), accuracy)
+        found[seed] = Scored(logs.expand(len(inputs.test), -1), accuracy)
     return BaselineOutcome(found)

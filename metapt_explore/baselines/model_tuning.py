@@ -15,86 +15,87 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metapt_explore.baselines.fine_tuning import Weights, train_best
+from metapt_explore.baselines.fine_tuning import TrainedWeights, train_best
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free, unprompted
 from metapt_explore.fewshot.scoring import Split, measure
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.families import FAMILIES, family_of
-from metapt_explore.models.load import load_backbone, model_folder
+from metapt_explore.models.folder import model_folder
+from metapt_explore.models.load import load_backbone
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 #: Chooses what of a model is trained.
 Prepare = Callable[[Any, BaselineInputs], list[Tensor]]
 
 
-def tune_model(setting: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
+def tune_model(inputs: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
     """Trains what `prepare` chooses on each data seed's examples; dev chooses learning rate and step.
 
     Args:
-        setting: Template, rows, options and seeds.
+        inputs: Template, rows, options and seeds.
         prepare: Given a model of this run's own; returns the weights to train, and may add some.
     """
-    backbone = own_backbone(setting)
-    pattern = backbone.pattern(setting.task, setting.where, setting.whole_vocabulary)
-    weights = Weights(prepare(backbone.model, setting))
-    options, verbalizer = setting.options, setting.study.verbalizer
-    score = partial(unprompted, backbone, pattern, on_pass=setting.on_pass)
-    nothing = content_free(setting)
+    backbone = own_backbone(inputs)
+    pattern = backbone.pattern(inputs.task, inputs.where, whole_vocabulary=inputs.whole_vocabulary)
+    weights = TrainedWeights(prepare(backbone.model, inputs))
+    options, verbalizer = inputs.options, inputs.study.verbalizer
+    score = partial(unprompted, backbone, pattern, on_pass=inputs.on_pass)
+    nothing = content_free(inputs)
     calibrate = partial(calibrated_scores, score, how=verbalizer.calibration, nothing=nothing)
     of_nothing = len(nothing) if verbalizer.calibration == "content_free" else 0
     outcome = BaselineOutcome({}, verbalizer=pattern.verbalizer)
     outcome.spent.trained_parameters = weights.size
-    setting.restore(outcome)
-    setting.on_units(len(outcome.seeds) / len(setting.train))
-    start = calibrate(setting.test)
-    schedule = setting.study.evaluation.of_baseline(options)
+    inputs.restore(outcome)
+    inputs.on_units(len(outcome.seeds) / len(inputs.train))
+    start = calibrate(inputs.test)
+    schedule = inputs.study.evaluation.of_baseline(options)
     scored, rates_running = schedule.scored_steps, schedule.rates_running
     scorings = 1 + sum(rates_running[step - 1] for step in scored if step)
-    for done, (seed, train) in enumerate(setting.train.items()):
+    for done, (seed, train) in enumerate(inputs.train.items()):
         if seed in outcome.seeds:
             continue
-        dev = setting.dev[seed]
+        dev = inputs.dev[seed]
 
         def gradient(step: int, seed: int = seed, train: Split = train) -> float:
-            rows = epoch_rows(len(train.texts), options["batch_size"], setting.seeds, seed, step)
-            return add_gradient(backbone, pattern, train, rows, setting.on_pass)
+            rows = epoch_rows(len(train.texts), options["batch_size"], inputs.seeds, seed, step)
+            return add_gradient(backbone, pattern, train, rows, inputs.on_pass)
 
         def score_dev(dev: Split = dev) -> dict[str, float]:
             return measure(calibrate(dev.texts), dev.labels, pattern.verbalizer)
 
         def on_step(taken: int, done: int = done) -> None:
-            setting.on_units((done + taken / sum(rates_running)) / len(setting.train))
+            inputs.on_units((done + taken / sum(rates_running)) / len(inputs.train))
 
-        where = f"{setting.where}, data seed {seed}"
+        where = f"{inputs.where}, data seed {seed}"
         best, curves = train_best(
             weights,
             schedule.learning_rates,
             scored,
             gradient,
             score_dev,
-            setting.select_by,
+            inputs.select_by,
             where,
             on_step=on_step,
             halving_steps=schedule.halving_steps,
         )
         chosen = {"learning_rate": best["learning_rate"], "step": best["step"]}
-        outcome.seeds[seed] = Scored(calibrate(setting.test), best["dev_accuracy"], start, chosen)
+        outcome.seeds[seed] = Scored(calibrate(inputs.test), best["dev_accuracy"], start, chosen)
         outcome.curves += [{"data_seed": seed, **record} for record in curves]
         outcome.spent.row_passes += sum(rates_running) * min(options["batch_size"], len(train.texts))
-        outcome.spent.forward_rows += len(setting.test) + scorings * len(dev.texts) + (scorings + 1) * of_nothing
-        setting.keep(outcome)
-    outcome.spent.forward_rows += len(setting.test) + of_nothing
+        outcome.spent.forward_rows += len(inputs.test) + scorings * len(dev.texts) + (scorings + 1) * of_nothing
+        inputs.keep(outcome)
+    outcome.spent.forward_rows += len(inputs.test) + of_nothing
     return outcome
 
 
-def own_backbone(setting: BaselineInputs) -> Backbone:
+def own_backbone(inputs: BaselineInputs) -> Backbone:
     """The study's model once more, with weights of its own, and rows that are run whole."""
-    config = setting.study.model
+    config = inputs.study.model
     family = family_of(model_folder(config.name, config.revision), config)
     placement = "prefix" if family == "causal" else FAMILIES[family].placements[0]
-    backbone: Any = load_backbone(config, placement, setting.backbone().on_notice, 0)
+    backbone: Any = load_backbone(config, placement, on_notice=inputs.backbone().on_notice, prompt_tokens=0)
     if family == "causal":
         backbone.fast = backbone.plain  # the hand-written pass has a copy of the weights as they were
     return backbone
@@ -128,7 +129,9 @@ def add_gradient(
         part = list(rows[first : first + size])
         groups = torch.zeros(len(part), dtype=torch.long, device=backbone.device)
         with torch.enable_grad():
-            scores = backbone.class_scores(none, groups, backbone.prepared(bank, part, pattern, 0), pattern)
+            scores = backbone.class_scores(
+                none, groups, backbone.prepared(bank, part, pattern, prompt_tokens=0), pattern=pattern
+            )
             labels = torch.tensor([train.labels[row] for row in part], device=scores.device)
             loss = F.cross_entropy(pattern.verbalizer.for_loss(scores), labels, reduction="sum") / len(rows)
         loss.backward()

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metapt_explore.baselines.fine_tuning import Weights, train_best
+from metapt_explore.baselines.fine_tuning import TrainedWeights, train_best
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.clusters.embed import Encoder, load_encoder
-from metapt_explore.fewshot.logistic_regression import LinearHead
+from metapt_explore.fewshot.logistic_regression import LogisticRegressionHead
 from metapt_explore.fewshot.scoring import Split, measure
-from metapt_explore.models.load import resolve_dtype
+from metapt_explore.models.device import resolve_dtype
 from metapt_explore.seeds import derived_seed, stream
 from metapt_explore.texts.rows import written_out
 
@@ -81,44 +81,44 @@ def pair_loss(first: Tensor, second: Tensor, same: Tensor) -> Tensor:
     return ((first * second).sum(dim=1) - same).square().mean()
 
 
-def setfit(setting: BaselineInputs) -> BaselineOutcome:
+def setfit(inputs: BaselineInputs) -> BaselineOutcome:
     """Trains the study's sentence encoder on each data seed's examples, and a classifier on its embeddings."""
-    encoder = load_encoder(setting.study.encoder, setting.device)
+    encoder = load_encoder(inputs.study.encoder, inputs.device)
     encoder.model.requires_grad_(True)
     # The pooler is no part of the embedding.
-    weights = Weights([value for name, value in encoder.model.named_parameters() if "pooler" not in name])
-    options, classes = setting.options, len(setting.task.labels)
-    test, outcome = written_out(setting.test), BaselineOutcome({})
-    setting.restore(outcome)
+    weights = TrainedWeights([value for name, value in encoder.model.named_parameters() if "pooler" not in name])
+    options, classes = inputs.options, len(inputs.task.labels)
+    test, outcome = written_out(inputs.test), BaselineOutcome({})
+    inputs.restore(outcome)
     start_of_test = encoder.embed(test)
     rates = options["learning_rates"]
-    for done, (seed, train) in enumerate(setting.train.items()):
+    for done, (seed, train) in enumerate(inputs.train.items()):
         if seed in outcome.seeds:
             continue
-        dev, texts, where = setting.dev[seed], written_out(train.texts), f"{setting.where}, data seed {seed}"
+        dev, texts, where = inputs.dev[seed], written_out(train.texts), f"{inputs.where}, data seed {seed}"
         dev_texts = written_out(dev.texts)
         tokens = encoder.tokens(texts)
-        pairs = draw_pairs(train.labels, options["pairs_per_text"], setting.seeds, seed)
+        pairs = draw_pairs(train.labels, options["pairs_per_text"], inputs.seeds, seed)
         steps = -(-len(pairs.same) // options["batch_size"])
         parts = range(options["checkpoints"] + 1)
         scored = sorted({round(steps * part / options["checkpoints"]) for part in parts})
 
-        def head(texts: list[str] = texts, train: Split = train, where: str = where) -> LinearHead:
-            return LinearHead(encoder.embed(texts), train.labels, classes, HEAD_C, where)
+        def head(texts: list[str] = texts, train: Split = train, where: str = where) -> LogisticRegressionHead:
+            return LogisticRegressionHead(encoder.embed(texts), train.labels, classes, HEAD_C, where)
 
         def score_dev(
-            head: Callable[[], LinearHead] = head, texts: list[str] = dev_texts, dev: Split = dev
+            head: Callable[[], LogisticRegressionHead] = head, texts: list[str] = dev_texts, dev: Split = dev
         ) -> dict[str, float]:
             return measure(head().scores(encoder.embed(texts)), dev.labels)
 
         def gradient(step: int, tokens: list[list[int]] = tokens, pairs: Pairs = pairs, seed: int = seed) -> float:
             batch = slice((step - 1) * options["batch_size"], step * options["batch_size"])
             drawn = Pairs(pairs.first[batch], pairs.second[batch], pairs.same[batch])
-            dropout = derived_seed(setting.seeds[0], "setfit", setting.seeds[1], seed, step)
+            dropout = derived_seed(inputs.seeds[0], "setfit", inputs.seeds[1], seed, step)
             return add_gradient(encoder, tokens, drawn, dropout)
 
         def on_step(taken: int, done: int = done, steps: int = steps) -> None:
-            setting.on_units((done + taken / (len(rates) * steps)) / len(setting.train))
+            inputs.on_units((done + taken / (len(rates) * steps)) / len(inputs.train))
 
         weights.reset()
         begin = head().scores(start_of_test)
@@ -128,7 +128,7 @@ def setfit(setting: BaselineInputs) -> BaselineOutcome:
             scored,
             gradient,
             score_dev,
-            setting.select_by,
+            inputs.select_by,
             where,
             lambda step, steps=steps: warmed_up(step, steps),  # type: ignore[misc]
             on_step,
@@ -141,7 +141,7 @@ def setfit(setting: BaselineInputs) -> BaselineOutcome:
         outcome.spent.row_passes += 2 * len(pairs.same) * len(rates)
         outcome.spent.forward_rows += len(test) + scorings * len(dev_texts) + (scorings + 2) * len(texts)
         outcome.spent.trained_parameters = weights.size + last.parameters
-        setting.keep(outcome)
+        inputs.keep(outcome)
     outcome.spent.forward_rows += len(test)
     return outcome
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
-from metapt_explore.baselines.linear import fit_on_dev
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.logistic_regression import fit_on_dev
 from metapt_explore.texts.rows import written_out
 from metapt_explore.texts.words import tokens
 
 
-def tfidf(setting: BaselineInputs) -> BaselineOutcome:
+def tfidf(inputs: BaselineInputs) -> BaselineOutcome:
     """Fits on the training texts of each data seed, also the vocabulary and its weights; dev chooses C.
 
     Raises:
@@ -18,11 +18,11 @@ def tfidf(setting: BaselineInputs) -> BaselineOutcome:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     found, outcome = {}, BaselineOutcome({})
-    test_texts = written_out(setting.test)
-    for done, (seed, train) in enumerate(setting.train.items()):
-        setting.on_units(done / len(setting.train))
-        dev = setting.dev[seed]
-        where = f"{setting.where}, data seed {seed}"
+    test_texts = written_out(inputs.test)
+    for done, (seed, train) in enumerate(inputs.train.items()):
+        inputs.on_units(done / len(inputs.train))
+        dev = inputs.dev[seed]
+        where = f"{inputs.where}, data seed {seed}"
         # One-letter words count: "I", and most of some languages. So do emoji, and pairs of characters where a script
         # has no spaces.
         words = TfidfVectorizer(ngram_range=(1, 2), tokenizer=tokens, token_pattern=None, sublinear_tf=True)
@@ -35,9 +35,9 @@ def tfidf(setting: BaselineInputs) -> BaselineOutcome:
             train.labels,
             words.transform(written_out(dev.texts)),
             dev.labels,
-            len(setting.task.labels),
-            setting.options["c_values"],
-            setting.select_by,
+            len(inputs.task.labels),
+            inputs.options["c_values"],
+            inputs.select_by,
             where,
         )
         scores = head.scores(words.transform(test_texts))

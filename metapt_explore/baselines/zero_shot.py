@@ -11,29 +11,29 @@ from torch import Tensor
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored, Spent
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.scoring import calibrated, score_all
 from metapt_explore.texts.rows import TextInput
-from metapt_explore.verbalizers.calibration import calibrated
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 Score = Callable[[Sequence[TextInput]], Tensor]
 
 
-def zero_shot(setting: BaselineInputs) -> BaselineOutcome:
+def zero_shot(inputs: BaselineInputs) -> BaselineOutcome:
     """Scores dev and test as they are; the training rows have no say."""
-    backbone = setting.backbone()
-    pattern = backbone.pattern(setting.task, setting.where, setting.whole_vocabulary)
-    score = partial(unprompted, backbone, pattern, on_pass=setting.on_pass)
-    how, nothing = setting.options["calibration"], content_free(setting)
-    test = calibrated_scores(score, setting.test, how, nothing)
-    setting.on_units(0.5)
+    backbone = inputs.backbone()
+    pattern = backbone.pattern(inputs.task, inputs.where, whole_vocabulary=inputs.whole_vocabulary)
+    score = partial(unprompted, backbone, pattern, on_pass=inputs.on_pass)
+    how, nothing = inputs.options["calibration"], content_free(inputs)
+    test = calibrated_scores(score, inputs.test, how, nothing)
+    inputs.on_units(0.5)
     found = {}
-    for seed, dev in setting.dev.items():
+    for seed, dev in inputs.dev.items():
         accuracy = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, pattern.verbalizer)[
             "accuracy"
         ]
         found[seed] = Scored(test, accuracy)
-    rows = len(setting.test) + sum(len(dev.texts) for dev in setting.dev.values())
-    rows += len(nothing) * (1 + len(setting.dev)) if how == "content_free" else 0
+    rows = len(inputs.test) + sum(len(dev.texts) for dev in inputs.dev.values())
+    rows += len(nothing) * (1 + len(inputs.dev)) if how == "content_free" else 0
     return BaselineOutcome(found, Spent(forward_rows=rows), verbalizer=pattern.verbalizer)
 
 
@@ -46,7 +46,7 @@ def unprompted(
 ) -> Tensor:
     """Scores of texts without a prompt, `[rows, columns]`; unlike `Backbone.zero_shot` their states are kept."""
     none = torch.zeros(1, 0, backbone.width, device=backbone.device)
-    return backbone.score_all(none, backbone.bank(texts, pattern), pattern, on_pass)[0]
+    return score_all(backbone, none, backbone.bank(texts, pattern), pattern=pattern, on_pass=on_pass)[0]
 
 
 def calibrated_scores(score: Score, texts: Sequence[TextInput], how: str, nothing: Sequence[TextInput]) -> Tensor:
@@ -64,7 +64,7 @@ def calibrated_scores(score: Score, texts: Sequence[TextInput], how: str, nothin
     return calibrated(scores, score(nothing)) if how == "content_free" else scores
 
 
-def content_free(setting: BaselineInputs) -> list[TextInput]:
+def content_free(inputs: BaselineInputs) -> list[TextInput]:
     """The study's texts that say nothing, as pairs where the task has pairs."""
-    texts = setting.study.verbalizer.content_free
-    return [(text, text) for text in texts] if setting.task.pairs else list(texts)
+    texts = inputs.study.verbalizer.content_free
+    return [(text, text) for text in texts] if inputs.task.pairs else list(texts)

@@ -12,8 +12,10 @@ from metapt_explore.bench.peft_reference import PeftReference
 from metapt_explore.config import LabelsConfig, MethodConfig, ModelConfig, Placement, PretrainingConfig
 from metapt_explore.models.backbone import Bank
 from metapt_explore.models.causal import CausalBackbone
+from metapt_explore.models.folder import model_folder
 from metapt_explore.models.gradients import Batch, PromptObjective
-from metapt_explore.models.load import load_backbone, model_folder
+from metapt_explore.models.load import load_backbone
+from metapt_explore.models.scoring import score_all
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.maml import MAML
@@ -286,7 +288,7 @@ def _score(work: _Work, peft_reference: PeftReference) -> Sides:
     encoded = case.rows * case.text_tokens
     return Sides(
         work.backbone,
-        lambda: work.backbone.score_all(prompts, work.fresh_bank(), work.pattern),
+        lambda: score_all(work.backbone, prompts, work.fresh_bank(), pattern=work.pattern),
         theirs,
         case.rows * case.groups,
         len(few),

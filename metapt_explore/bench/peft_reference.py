@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.errors import UserError
-from metapt_explore.models.from_pretrained import load_model
+from metapt_explore.models.hf_load import load_model
 
 
 class PeftReference:
@@ -41,7 +41,7 @@ class PeftReference:
         from transformers import AutoModelForCausalLM
 
         model = load_model(
-            AutoModelForCausalLM, "decoder-only", folder, str(folder), dtype=dtype, attn_implementation="sdpa"
+            AutoModelForCausalLM, "decoder-only", folder, name=str(folder), dtype=dtype, attn_implementation="sdpa"
         )
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's
         config = PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=len(prompt))

@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from metapt_explore.cli.run import TerminalView
 from metapt_explore.errors import Cancelled
 from metapt_explore.progress.console import echo, escape, make_console, say
 from metapt_explore.progress.state import Progress
+from metapt_explore.progress.terminal import TerminalView
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.study.study import Study
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-#: Apart from `pages/`: beside a folder of that name Streamlit shows its files until the frame has run once.
+#: Beside a folder `pages/` Streamlit would show its files until the frame has run once; hence `views/`.
 SCRIPT = Path(__file__).parents[1] / "dashboard" / "main.py"
 #: What `.streamlit/config.toml` says in the repository.
 SETTINGS = {

@@ -38,7 +38,7 @@ REFUSALS = {
     errno.ENOMEM: "There is not enough memory",
 }
 #: Refusals in the middle of work that has kept what it computed.
-MENDED_AND_RUN_AGAIN = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.ENOMEM, errno.EIO)
+RETRYABLE_ERRNOS = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.ENOMEM, errno.EIO)
 
 
 class Unread(Exception):
@@ -91,7 +91,7 @@ def refusal(error: BaseException) -> str | None:
     if said is None:
         return one_line(shortened(str(error), 300)) if error.errno is not None else None
     where = f": {one_line(error.filename)}" if error.filename else ""
-    return f"{said}{where}." + (f" {KEPT}" if error.errno in MENDED_AND_RUN_AGAIN else "")
+    return f"{said}{where}." + (f" {KEPT}" if error.errno in RETRYABLE_ERRNOS else "")
 
 
 def fault(error: BaseException) -> str:

@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from metapt_explore.config import Columns, load_study, load_task
-from metapt_explore.datacheck.check import Checked, check_files
-from metapt_explore.datacheck.cut import check_cut
-from metapt_explore.datacheck.repair import write_mended
+from metapt_explore.datacheck.check import Checked, check_cut, check_files
+from metapt_explore.datacheck.repair import write_repaired
 from metapt_explore.errors import UserError
 from metapt_explore.progress.console import echo, escape, make_console, say
-from metapt_explore.texts.finding import Finding, format_rows, worst
 from metapt_explore.texts.header import SURROGATE
-from metapt_explore.texts.shown import shown as shown_text
+from metapt_explore.texts.messages import Finding, format_rows, worst
+from metapt_explore.texts.messages import shown as shown_text
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 MOST_LABELS = 12
@@ -36,18 +35,18 @@ def check_in_terminal(
     keep_missing: bool = False,
     encoding: str = "",
 ) -> bool:
-    """Prints everything that was found, and mends the file where that is asked for.
+    """Prints everything that was found, and repairs the file where that is asked for.
 
     Returns:
         Whether a study could read the files as they are: nothing found is an error.
 
     Raises:
-        UserError: Where there is nothing to look at, or several files are to be mended into one.
+        UserError: Where there is nothing to look at, or several files are to be repaired into one.
     """
     if fix is not None and len(files) > 1:
         raise UserError("--fix writes one file anew: check one at a time.")
     whose = load_task(task) if task else None
-    checked, together = check_files(files, columns, whose, against, encoding)
+    checked, together = check_files(files, columns, task=whose, against=against, encoding=encoding)
     if study is not None:
         config = load_study(study)
         checked = [replace(each, findings=(*each.findings, *check_cut(each.rows, config))) for each in checked]
@@ -64,7 +63,7 @@ def check_in_terminal(
             make_console().print("[bold]Together[/bold]")
             _print_findings(together, "line")
     if fix is not None:
-        counts = write_mended(checked[0].rows, fix, whose, keep_missing)
+        counts = write_repaired(checked[0].rows, fix, whose, keep_missing=keep_missing)
         echo(f"{fix}: {_format_written(counts, checked[0])}", err=as_json)
     return worst([*(f for each in checked for f in each.findings), *together]) != "error"
 
@@ -101,7 +100,7 @@ def _print_findings(findings: tuple[Finding, ...] | list[Finding], noun: str) ->
     console = make_console()
     for finding in findings:
         where = f" ({format_rows(finding.rows, noun)})" if finding.rows else ""
-        mend = f"\n      {finding.mend}" if finding.mend else ""
+        advice = f"\n      {finding.advice}" if finding.advice else ""
         quote = f" {finding.quote}" if finding.quote else ""
         level = f"[{COLOURS[finding.level]}]{finding.level:>8}[/]"
-        console.print(f"{level}  {escape(finding.said + quote + where + mend)}", highlight=False, soft_wrap=True)
+        console.print(f"{level}  {escape(finding.message + quote + where + advice)}", highlight=False, soft_wrap=True)

@@ -47,7 +47,7 @@ def check(
         str, typer.Option(help="How the file's text is written, such as shift_jis (default: told from its bytes).")
     ] = "",
 ) -> None:
-    """Say what is wrong with files, row by row, and how to mend it. Exit code 1: a study could not read them so."""
+    """Say what is wrong with files, row by row, and how to repair it. Exit code 1: a study could not read them so."""
     from metapt_explore.cli.data import check_in_terminal
     from metapt_explore.config import Columns
 

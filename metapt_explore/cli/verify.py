@@ -12,7 +12,7 @@ from rich.table import Table
 from metapt_explore.errors import UserError
 from metapt_explore.progress.console import echo, escape, make_console, say
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.verify import Counts, Finding, verify
+from metapt_explore.study.verify import Counts, Damage, verify
 
 COLUMNS = ("file", "of", "what is wrong", "what to do")
 
@@ -22,11 +22,11 @@ def verify_in_terminal(workspace: Workspace, repair: bool, as_json: bool) -> boo
 
     Args:
         workspace: The workspace.
-        repair: Whether to mend what can be mended.
+        repair: Whether to repair what can be repaired.
         as_json: Whether to print one JSON object for each finding instead.
 
     Returns:
-        Whether nothing is damaged, or everything that was has been mended or set aside.
+        Whether nothing is damaged, or everything that was has been repaired or set aside.
     """
     if not workspace.folder.is_dir():
         raise UserError(f"There is no workspace {workspace.folder}.")
@@ -51,12 +51,12 @@ def verify_in_terminal(workspace: Workspace, repair: bool, as_json: bool) -> boo
     else:
         say(
             console,
-            f"{damaged} damaged or lost. `metapt verify --repair` sets aside what is damaged and mends the rest.",
+            f"{damaged} damaged or lost. `metapt verify --repair` sets aside what is damaged and repairs the rest.",
         )
     return not open_
 
 
-def _look(workspace: Workspace, counts: Counts, with_bar: bool) -> list[Finding]:
+def _look(workspace: Workspace, counts: Counts, with_bar: bool) -> list[Damage]:
     if not with_bar:
         return list(verify(workspace, counts))
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -67,7 +67,7 @@ def _look(workspace: Workspace, counts: Counts, with_bar: bool) -> list[Finding]
         return list(verify(workspace, counts, lambda done, total: bars.update(bar, completed=done, total=total)))
 
 
-def _table(folder: Path, findings: list[Finding], done: dict[int, str]) -> Table:
+def _table(folder: Path, findings: list[Damage], done: dict[int, str]) -> Table:
     table = Table(title=escape(str(folder)))
     for column in COLUMNS:
         table.add_column(column, overflow="fold")

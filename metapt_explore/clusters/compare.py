@@ -11,7 +11,7 @@ from metapt_explore.clusters.quality import agreement
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class GroupingAgreement:
     """Two groupings side by side.
 
     Attributes:
@@ -27,7 +27,7 @@ class Comparison:
     table: pd.DataFrame
 
 
-def compare_groupings(first: np.ndarray, second: np.ndarray) -> Comparison:
+def compare_groupings(first: np.ndarray, second: np.ndarray) -> GroupingAgreement:
     """Compares two groupings of the same rows.
 
     Args:
@@ -49,5 +49,5 @@ def compare_groupings(first: np.ndarray, second: np.ndarray) -> Comparison:
     table = pd.crosstab(np.maximum(first, -1), np.maximum(second, -1))
     found = agreement(first, [None if cluster < 0 else str(cluster) for cluster in second])
     if found is None:
-        return Comparison(None, None, 0, table)
-    return Comparison(found["adjusted_rand_index"], found["adjusted_mutual_information"], int(both.sum()), table)
+        return GroupingAgreement(None, None, 0, table)
+    return GroupingAgreement(found["adjusted_rand_index"], found["adjusted_mutual_information"], int(both.sum()), table)

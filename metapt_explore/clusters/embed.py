@@ -12,7 +12,7 @@ import numpy as np
 from metapt_explore import hub
 from metapt_explore.config import EncoderConfig
 from metapt_explore.errors import UserError, first_line
-from metapt_explore.storage.checkpoint import CheckpointStore, KeptRows
+from metapt_explore.storage.checkpoint import CheckpointStore, RowsCheckpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +75,7 @@ class Encoder:
         # Texts of like length stand together, so that little padding is computed.
         order = sorted(range(len(texts)), key=lambda row: (len(tokens[row]), row))
         out = np.zeros((len(texts), self.width), dtype=np.float32)
-        kept = KeptRows(record)
+        kept = RowsCheckpoint(record)
         found = kept.restore()
         done = 0 if found is None else len(found)
         if found is not None:
@@ -116,8 +116,9 @@ def check_encoder_files(config: EncoderConfig) -> Path:
 def _checked(config: EncoderConfig) -> tuple[Path, Any, Any, Pooling]:
     """Folder, class that loads the model, tokenizer and pooling."""
     from metapt_explore.models.families import FAMILIES
-    from metapt_explore.models.from_pretrained import check_model, load_settings, load_tokenizer, loading
-    from metapt_explore.models.load import encoder_class, model_folder
+    from metapt_explore.models.folder import model_folder
+    from metapt_explore.models.hf_load import check_model, load_settings, load_tokenizer, loading
+    from metapt_explore.models.load import encoder_class
     from metapt_explore.models.model_checks import check_tokenizer, positions_of
     from metapt_explore.models.pooling import read_pooling
 
@@ -127,8 +128,10 @@ def _checked(config: EncoderConfig) -> tuple[Path, Any, Any, Pooling]:
         pooling = read_pooling(folder, config.name)
         tokenizer = load_tokenizer(folder, config.name)
         auto_class = encoder_class(settings)
-        model = check_model(auto_class, FAMILIES["sentence"].title, folder, config.name, attn_implementation="sdpa")
-        check_tokenizer(tokenizer, model, folder, config.name)
+        model = check_model(
+            auto_class, FAMILIES["sentence"].title, folder, name=config.name, attn_implementation="sdpa"
+        )
+        check_tokenizer(tokenizer, model, folder, name=config.name)
         positions = positions_of(settings.get_text_config())
         if positions is not None and pooling.tokens(config.max_tokens) > positions:
             raise UserError(f"encoder.max_tokens is {config.max_tokens}, but '{config.name}' holds {positions} tokens.")
@@ -161,11 +164,11 @@ def load_encoder(config: EncoderConfig, device: str = "cpu") -> Encoder:
     import torch
 
     from metapt_explore.models.families import FAMILIES
-    from metapt_explore.models.from_pretrained import load_model, loading
+    from metapt_explore.models.hf_load import load_model, loading
 
     folder, auto_class, tokenizer, pooling = _checked(config)
     title = FAMILIES["sentence"].title
-    model = load_model(auto_class, title, folder, config.name, dtype=torch.float32, attn_implementation="sdpa")
+    model = load_model(auto_class, title, folder, name=config.name, dtype=torch.float32, attn_implementation="sdpa")
     with loading(folder, config.name):
         if model.config.is_encoder_decoder and hasattr(model, "decoder"):
             model = model.get_encoder()

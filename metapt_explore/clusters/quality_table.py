@@ -11,7 +11,7 @@ import pandas as pd
 from metapt_explore.config import tuning_terms
 
 #: Fewer clusterings than this say nothing about a correlation.
-FEWEST = 5
+MIN_CLUSTERINGS = 5
 #: Measures that are put beside the gain, and whether more is better.
 MEASURES = {
     "silhouette": True,
@@ -74,7 +74,7 @@ def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, s
 
     Example:
         >>> ppt, meta = {"name": "PPT", "kind": "ppt"}, {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}
-        >>> on_one_clustering([ppt, meta, {**meta, "name": "probed", "verbalizer": {"read": "words_and_probe"}}])
+        >>> on_one_clustering([ppt, meta, {**meta, "name": "probed", "verbalizer": {"read": "probe_ensemble"}}])
         ({'MetaPT': 'kmeans'}, 'PPT')
     """
     pooled = next((m for m in methods if m["kind"] == "ppt" and not m.get("clustering")), None)
@@ -189,6 +189,6 @@ def quality_correlations(table: pd.DataFrame, gain: str = "gain") -> pd.DataFram
         known = len(both) >= 3 and bool((both.nunique() > 1).all())
         ranks = both.rank()
         found = float(np.corrcoef(ranks[measure], ranks[gain])[0, 1]) if known else np.nan
-        caveat = f"only {len(both)} clusterings: says next to nothing" if len(both) < FEWEST else ""
+        caveat = f"only {len(both)} clusterings: says next to nothing" if len(both) < MIN_CLUSTERINGS else ""
         records.append([measure, higher, round(found, 12), len(both), caveat])
     return pd.DataFrame(records, columns=["measure", "higher_is_better", "spearman", "clusterings", "caveat"])

@@ -10,7 +10,7 @@ from metapt_explore.config.clustering import (
     TextsConfig,
 )
 from metapt_explore.config.evaluation import NOT_ON_TEST, TASK_SETS, EvaluationConfig
-from metapt_explore.config.init import StartConfig
+from metapt_explore.config.init import InitConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.load import (
     EXAMPLES,
@@ -53,6 +53,7 @@ __all__ = [
     "EncoderConfig",
     "EvaluationConfig",
     "Family",
+    "InitConfig",
     "Label",
     "LabellingConfig",
     "LabelsConfig",
@@ -63,7 +64,6 @@ __all__ = [
     "PromptConfig",
     "PublishedSplits",
     "SourceConfig",
-    "StartConfig",
     "Strict",
     "StudyConfig",
     "TaskConfig",

@@ -75,10 +75,10 @@ class BaselineConfig(Strict):
         max_length=MOST_SEARCHED,
         description="tfidf, linear_probe: C of the logistic regression, chosen on dev",
     )
-    of: Literal["encoder", "model", "views"] | None = Field(
+    of: Literal["encoder", "model", "hidden_states"] | None = Field(
         None,
         description="linear_probe: the study's sentence encoder, mean last hidden states of its language model, or its "
-        "states half-way up (the probe of `read: words_and_probe`, alone)",
+        "states half-way up (the probe of `read: probe_ensemble`, alone)",
     )
     pairs_per_text: int | None = Field(
         None,

@@ -19,23 +19,23 @@ PLAIN: tuple[str, ...] = get_args(Plain)
 SOURCES: tuple[str, ...] = get_args(Source)
 
 
-class StartConfig(Strict):
+class InitConfig(Strict):
     """Where a soft prompt begins.
 
-    In YAML it is a name (``start: random``, ``vocabulary`` or ``labels``) or a mapping with one source,
+    In YAML it is a name (``init: random``, ``vocabulary`` or ``labels``) or a mapping with one source,
     from which `kind` follows:
 
-    - ``start: {text: "Is this review good or bad?"}``
-    - ``start: {file: mine.safetensors, tensor: prompt}``
-    - ``start: {peft: adapters/mine}``
-    - ``start: {artifact: 3fa9c2}``
+    - ``init: {text: "Is this review good or bad?"}``
+    - ``init: {file: mine.safetensors, tensor: prompt}``
+    - ``init: {peft: adapters/mine}``
+    - ``init: {artifact: 3fa9c2}``
 
     Example:
-        >>> StartConfig.model_validate("labels").kind, StartConfig.model_validate({"text": "good or bad"}).kind
+        >>> InitConfig.model_validate("labels").kind, InitConfig.model_validate({"text": "good or bad"}).kind
         ('labels', 'text')
     """
 
-    kind: Literal[Plain, Source] = Field(description="what it is made of; written short, as `start: labels`")
+    kind: Literal[Plain, Source] = Field(description="what it is made of; written short, as `init: labels`")
     text: Text | None = Field(None, description="its tokens' embeddings, repeated or cut to the prompt's length")
     file: Text | None = Field(None, description="a .safetensors file with a tensor [length, width]")
     tensor: Text | None = Field(
@@ -47,19 +47,19 @@ class StartConfig(Strict):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, given: Any) -> Any:
-        if isinstance(given, StartConfig):
+        if isinstance(given, InitConfig):
             return given
         if isinstance(given, str):
             if given in SOURCES:
-                raise ValueError(f"'{given}' needs to be told which: write `start: {{{given}: ...}}`")
+                raise ValueError(f"'{given}' needs to be told which: write `init: {{{given}: ...}}`")
             if given not in PLAIN:
-                raise ValueError(f"there is no start '{given}'. {did_you_mean(given, [*PLAIN, *SOURCES])}")
+                raise ValueError(f"there is no init '{given}'. {did_you_mean(given, [*PLAIN, *SOURCES])}")
             return {"kind": given}
         if not isinstance(given, dict):
             raise ValueError(f"give a name ({', '.join(PLAIN)}) or a mapping such as {{text: ...}}")
         for key in given:
             if key in PLAIN:
-                raise ValueError(f"'{key}' has no settings: write `start: {key}`")
+                raise ValueError(f"'{key}' has no settings: write `init: {key}`")
             if key not in cls.model_fields:
                 raise ValueError(f"unknown key '{key}'. {did_you_mean(str(key), [*SOURCES, 'tensor'])}")
         if "kind" in given:
@@ -85,10 +85,10 @@ class StartConfig(Strict):
         return value
 
     @model_validator(mode="after")
-    def _one_source(self) -> StartConfig:
+    def _one_source(self) -> InitConfig:
         found = [key for key in SOURCES if getattr(self, key) is not None]
         if self.kind in PLAIN and found:
-            raise ValueError(f"'{self.kind}' has no settings (found {' and '.join(found)}): write `start: {self.kind}`")
+            raise ValueError(f"'{self.kind}' has no settings (found {' and '.join(found)}): write `init: {self.kind}`")
         if self.kind in SOURCES and found != [self.kind]:
             raise ValueError(_exactly_one(found))
         if self.tensor is not None and self.kind != "file":
@@ -100,7 +100,7 @@ class StartConfig(Strict):
         """The form it has in YAML.
 
         Example:
-            >>> StartConfig(kind="vocabulary").short, StartConfig(kind="text", text="good or bad").short
+            >>> InitConfig(kind="vocabulary").short, InitConfig(kind="text", text="good or bad").short
             ('vocabulary', {'text': 'good or bad'})
         """
         if self.kind in PLAIN:

@@ -7,15 +7,17 @@ the folder of that file.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from metapt_explore.config.init import StartConfig
+from metapt_explore.config.init import InitConfig
 from metapt_explore.config.problems import check_plain, explain
 from metapt_explore.config.reading import read_yaml
+from metapt_explore.config.renamed import tell_once, with_new_names
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import DATA_FOLDER, Strict, TaskConfig, in_data_folder
 from metapt_explore.errors import UserError, did_you_mean, shortened
@@ -39,6 +41,8 @@ def parse(model: type[Config], tree: Any, where: str) -> Config:
         UserError: With a line for each wrong key; an unknown key names the nearest valid one.
     """
     check_plain(tree, where)
+    if issubclass(model, StudyConfig):
+        tree, _ = with_new_names(tree)
     try:
         return model.model_validate(tree)
     except ValidationError as error:
@@ -47,11 +51,12 @@ def parse(model: type[Config], tree: Any, where: str) -> Config:
         raise UserError(f"{where}: a value is too large or too deep ({type(error).__name__}).") from None
 
 
-def load_study(source: str | Path | dict[str, Any]) -> StudyConfig:
+def load_study(source: str | Path | dict[str, Any], *, on_notice: Callable[[str], None] = tell_once) -> StudyConfig:
     """Reads a study.
 
     Args:
         source: A YAML file, the name of a packaged example such as ``tour``, or a dictionary.
+        on_notice: Called with a sentence for each old name that has a new one (`renamed.py`).
 
     Raises:
         UserError: Where the file, a key or a value is wrong.
@@ -61,8 +66,7 @@ def load_study(source: str | Path | dict[str, Any]) -> StudyConfig:
         'tour'
     """
     if isinstance(source, dict):
-        check_plain(source, "study")
-        return parse(StudyConfig, _absolute_study(source, Path.cwd()), "study")
+        return _checked(source, Path.cwd(), "study", on_notice)
     path = Path(source)
     if not path.suffix and (_is("folder", path) or not _is("there", path)):
         examples = [file.stem for file in EXAMPLES.glob("*.yaml")]
@@ -71,7 +75,17 @@ def load_study(source: str | Path | dict[str, Any]) -> StudyConfig:
         elif not _is("folder", path):
             said = shortened(str(source))
             raise UserError(f"There is no file or packaged example '{said}'. {did_you_mean(str(source), examples)}")
-    return parse(StudyConfig, _absolute_study(read_yaml(path), path.parent), str(path))
+    return _checked(read_yaml(path), path.parent, str(path), on_notice)
+
+
+def _checked(tree: Any, folder: Path, where: str, on_notice: Callable[[str], None]) -> StudyConfig:
+    """Validates a study as its user wrote it."""
+    check_plain(tree, where)
+    tree, notices = with_new_names(tree)
+    study = parse(StudyConfig, _absolute_study(tree, folder), where)
+    for notice in notices:
+        on_notice(f"{where}: {notice}")
+    return study
 
 
 def _is(what: Literal["there", "folder"], path: Path) -> bool:
@@ -198,7 +212,7 @@ def readable_yaml(tree: dict[str, Any]) -> str:
 
 def _plain(value: Any, brief: bool = False) -> Any:
     """Plain values; a None stays where leaving it out would mean something else."""
-    if isinstance(value, StartConfig):
+    if isinstance(value, InitConfig):
         return value.short
     if isinstance(value, BaseModel):
         fields, always = type(value).model_fields, getattr(value, "always_written", ())

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from metapt_explore.config.init import StartConfig
+from metapt_explore.config.init import InitConfig
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SEARCHED, MOST_VALUES, ClusterId, Count, Rate, Seed
 from metapt_explore.config.model import VerbalizerConfig
 from metapt_explore.config.names import Name, Text
@@ -92,7 +92,7 @@ class MethodConfig(Strict):
     only: list[ClusterId] = Field(
         default=[], max_length=MOST_VALUES, description="clusters that its tasks are made of; all when absent"
     )
-    start: StartConfig | None = Field(None, description="overrides prompt.start (pt only)")
+    init: InitConfig | None = Field(None, description="overrides prompt.init (pt only)")
     extra_tuning: bool = Field(
         False,
         description="pt: tunes on for as many rows as the others spend on pre-training; dev still chooses the step",
@@ -160,8 +160,8 @@ class MethodConfig(Strict):
             raise ValueError("give `without` or `only`, not both")
         if self.kind != "pt" and self.extra_tuning:
             raise ValueError("`extra_tuning` belongs to pt: the other methods spend these rows on pre-training")
-        if self.kind != "pt" and self.start is not None:
-            raise ValueError("`start` belongs to pt; pre-trained methods all begin from prompt.start")
+        if self.kind != "pt" and self.init is not None:
+            raise ValueError("`init` belongs to pt; pre-trained methods all begin from prompt.init")
         refused = {"pt": PRETRAINED_ONLY, "ppt": (), "metapt": ()}[self.kind]
         if self.kind != "metapt":
             refused = ("learner", "order", "inner_steps", "inner_lr", "pooled_weight", "task_weights", *refused)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from metapt_explore.config.init import StartConfig
+from metapt_explore.config.init import InitConfig
 from metapt_explore.config.limits import MOST_SEARCHED, Count
 from metapt_explore.config.names import Text
 from metapt_explore.config.task import Strict
@@ -68,8 +68,8 @@ class PromptConfig(Strict):
         description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout); encoder, "
         "decoder: in front of that part's tokens; the first that the model's family can do when absent",
     )
-    start: StartConfig = Field(
-        StartConfig(kind="vocabulary"),
+    init: InitConfig = Field(
+        InitConfig(kind="vocabulary"),
         description="random, vocabulary, labels, {text: ...}, {file: ...}, {peft: ...} or {artifact: ...}",
     )
 
@@ -82,7 +82,7 @@ class VerbalizerConfig(Strict):
         description="what label words compete with: one another, or every token (as in PPT's code; another word is a "
         "wrong answer)",
     )
-    read: Literal["words", "prototypes", "mixed", "automatic", "words_and_probe"] = Field(
+    read: Literal["words", "prototypes", "mixed", "automatic", "probe_ensemble"] = Field(
         "words",
         description="downstream: label words; class prototypes of the few-shot rows; half of each; label words chosen "
         "from the few-shot rows; label words and, beside them, a probe of the frozen model, weighed on dev",
@@ -100,7 +100,7 @@ class VerbalizerConfig(Strict):
     @property
     def has_probe(self) -> bool:
         """Whether a probe of the frozen model has a say beside the label words."""
-        return self.read == "words_and_probe"
+        return self.read == "probe_ensemble"
 
     @property
     def sentence(self) -> str:
@@ -115,7 +115,7 @@ class VerbalizerConfig(Strict):
             "prototypes": "Classes are read by prototypes of the few-shot rows.",
             "mixed": "Classes are read half by label words, half by prototypes of the few-shot rows.",
             "automatic": f"Each data seed chose {self.automatic_words} label word(s) a class on its few-shot rows.",
-            "words_and_probe": "Classes are read by label words and, beside them, by a probe of the frozen model, "
+            "probe_ensemble": "Classes are read by label words and, beside them, by a probe of the frozen model, "
             "weighed on dev.",
             "batch_mean": "Calibrated by the mean over the scored rows, which looks at all of their texts (not at "
             "their labels).",
@@ -129,6 +129,6 @@ class VerbalizerConfig(Strict):
             self.read not in ("words", "automatic") or self.calibration != "none"
         ):
             raise ValueError("`decode: whole_vocabulary` goes with label words and without calibration")
-        if self.calibration != "none" and self.read in ("prototypes", "mixed", "words_and_probe"):
+        if self.calibration != "none" and self.read in ("prototypes", "mixed", "probe_ensemble"):
             raise ValueError(f"`calibration` goes with label words, not with `read: {self.read}`")
         return self

@@ -80,7 +80,7 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
     wanted = EXPECTED.get(kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from_float"))
     if wanted is not None:
-        message = f"{wanted} is expected, found {_said(given)}{_mend(wanted, given)}"
+        message = f"{wanted} is expected, found {_said(given)}{_advice(wanted, given)}"
     elif kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
         if kind == "less_than_equal":
             message = f"the limit is {problem['ctx']['le']:,}"
@@ -114,7 +114,7 @@ def _digits(value: float) -> str:
         return "a number of thousands of digits"
 
 
-def _mend(wanted: str, given: Any) -> str:
+def _advice(wanted: str, given: Any) -> str:
     if wanted == "a text" and isinstance(given, bool | int | float):
         return ": put it in quotes"
     if wanted == "a text" and given is None:

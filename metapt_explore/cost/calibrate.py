@@ -23,7 +23,8 @@ from metapt_explore.cost.count import (
 )
 from metapt_explore.models.backbone import SCORING_SHARE, Backbone
 from metapt_explore.models.gradients import Batch, PromptObjective
-from metapt_explore.models.memory import text_state_bytes
+from metapt_explore.models.memory import kv_cache_bytes
+from metapt_explore.models.scoring import score_all
 from metapt_explore.texts.rows import TextInput
 
 #: Timed runs of each kind, after one to warm up. The quicker one counts: where memory is asked for the first time, even
@@ -70,16 +71,18 @@ def preview(
         embedded, _ = encoder_speed(study.encoder, str(backbone.device))
         speed = replace(speed, embedded=embedded, spent=speed.spent + time.perf_counter() - began)
     memory = backbone.memory
-    states = min(text_state_bytes(study.model.text_state_gib), reckoning.kept_tokens * memory.state_bytes_per_token)
-    pattern = backbone.pattern(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")
+    states = min(kv_cache_bytes(study.model.text_state_gib), reckoning.kept_tokens * memory.kv_bytes_per_token)
+    pattern = backbone.pattern(
+        study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=study.verbalizer.decode == "whole_vocabulary"
+    )
     # A bank keeps the template with the text, unless the prompt comes between them.
-    longest = round(tokens) + (0 if backbone.keeps_states else len(pattern.before) + len(pattern.tail))
+    longest = round(tokens) + (0 if backbone.caches_texts else len(pattern.before) + len(pattern.tail))
     exact = any(method.order == "exact" for method in study.methods)
     row = backbone.row_bytes(pattern, study.prompt.length, longest, second_derivative=exact)
     largest = max((_step_rows(study), _tuned_rows(study, tasks)))
     together = backbone.prompts_together(1 + 2 * seeds_together(study))
     scored = (study.evaluation.test_rows or UNKNOWN_TEST_ROWS) * backbone.row_bytes(
-        pattern, study.prompt.length, longest, together, scoring=True
+        pattern, study.prompt.length, longest, prompts=together, scoring=True
     )
     of_pass = max(min(backbone.pass_bytes, largest * row), min(SCORING_SHARE * backbone.pass_bytes, scored))
     dtype = str(backbone.dtype).removeprefix("torch.")
@@ -149,7 +152,9 @@ def calibrate(
     """
     began = time.perf_counter()
     base = memory_mib(backbone.device)
-    pattern = backbone.pattern(study.auxiliary_tasks, "auxiliary_tasks", study.verbalizer.decode == "whole_vocabulary")
+    pattern = backbone.pattern(
+        study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=study.verbalizer.decode == "whole_vocabulary"
+    )
     length = study.prompt.length
     prompt = backbone.embedding[:length].float()
     pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)
@@ -179,7 +184,7 @@ def calibrate(
 
     objective = fresh()
     encoded = 0.0
-    if backbone.keeps_states:
+    if backbone.caches_texts:
         rows = range(min(32, len(texts)))
         encoded = timed(lambda: fresh().bank.batch(rows)) / (len(rows) * text_tokens)
         objective = fresh()
@@ -195,7 +200,7 @@ def calibrate(
     prompts = prompt.expand(min(8, 1 + 2 * seeds_together(study)), -1, -1)
     some = texts[:SCORED_ROWS]
     bank = backbone.bank(some, pattern)
-    scored = timed(lambda: backbone.score_all(prompts, bank, pattern)) / (len(some) * len(prompts))
+    scored = timed(lambda: score_all(backbone, prompts, bank, pattern=pattern)) / (len(some) * len(prompts))
     backbone.forget(texts, pattern)
     backbone.forget(some, pattern)
     return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)

@@ -22,7 +22,7 @@ PAGES = (
     ("fewshot", "Few-shot", "fewshot"),
     ("compare", "Compare", "compare"),
     ("lens", "Prompt lens", "lens"),
-    ("take_away", "Take away", "take_away"),
+    ("export", "Export", "export"),
 )
 
 

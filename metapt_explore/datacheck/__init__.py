@@ -1,1 +1,1 @@
-"""What is wrong with somebody's file, row by row, and how to mend it."""
+"""What is wrong with somebody's file, row by row, and how to repair it."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metapt_explore.config import Columns, TaskConfig
+from metapt_explore.config import Columns, StudyConfig, TaskConfig
 from metapt_explore.datacheck.labels import check_labels
 from metapt_explore.datacheck.rows import Rows, check_overlap, check_parts, check_rows
-from metapt_explore.texts.finding import Finding
+from metapt_explore.models.text_lengths import MANY, cut_share, format_cut
+from metapt_explore.results.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
 from metapt_explore.texts.guess import guess_columns
-from metapt_explore.texts.raw_table import RawTable, read_raw
+from metapt_explore.texts.messages import Finding
+from metapt_explore.texts.table_files import RawTable, read_raw
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Checked:
     @property
     def labels(self) -> dict[str, int]:
         """Count of each label, the commonest first."""
-        counts = {label: len(places) for label, places in self.rows.places.items() if label}
+        counts = {label: len(rows) for label, rows in self.rows.by_label.items() if label}
         return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
     def as_dict(self) -> dict[str, Any]:
@@ -50,7 +52,9 @@ class Checked:
         }
 
 
-def check_file(path: Path, given: Columns | None = None, task: TaskConfig | None = None, encoding: str = "") -> Checked:
+def check_file(
+    path: Path, given: Columns | None = None, task: TaskConfig | None = None, *, encoding: str = ""
+) -> Checked:
     """Checks one file.
 
     Args:
@@ -64,7 +68,7 @@ def check_file(path: Path, given: Columns | None = None, task: TaskConfig | None
         UserError: Where there is nothing to look at, or no such column.
 
     Example:
-        >>> check_file(Path("reviews.csv")).findings[0].said  # doctest: +SKIP
+        >>> check_file(Path("reviews.csv")).findings[0].message  # doctest: +SKIP
         '3 rows have no text; studies leave such rows out and count them.'
     """
     raw = read_raw(path, encoding)
@@ -82,8 +86,8 @@ def _columns(raw: RawTable, given: Columns | None) -> tuple[Columns, tuple[str, 
     table = raw.table
     named = {} if given is None else {role: name for role, name in given.model_dump().items() if name}
     rest = {name: values for name, values in table.items() if name not in named.values()}
-    found = guess_columns(rest) if rest else Columns()
-    guesses = {role: name for role, name in found.model_dump().items() if name and role not in named}
+    guess = guess_columns(rest) if rest else Columns()
+    guesses = {role: name for role, name in guess.model_dump().items() if name and role not in named}
     if "text" in guesses and guesses["text"] not in table:
         del guesses["text"]
     return Columns(**{**guesses, **named}), tuple(guesses)
@@ -92,6 +96,7 @@ def _columns(raw: RawTable, given: Columns | None) -> tuple[Columns, tuple[str, 
 def check_files(
     paths: Sequence[Path],
     given: Columns | None = None,
+    *,
     task: TaskConfig | None = None,
     against: Path | None = None,
     encoding: str = "",
@@ -108,15 +113,35 @@ def check_files(
     Returns:
         Each file's own findings, and those of all together.
     """
-    checked = [check_file(path, given, task, encoding) for path in paths]
-    together: list[Finding] = []
+    checked = [check_file(path, given, task, encoding=encoding) for path in paths]
+    joint_findings: list[Finding] = []
     if len(checked) > 1:
         stems = [path.stem for path in paths]
         names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
-        together += check_parts(dict(zip(names, (each.rows for each in checked), strict=True)))
+        joint_findings += check_parts(dict(zip(names, (each.rows for each in checked), strict=True)))
     if against is not None:
         raw = read_raw(against)
         others = Rows(raw, _columns(raw, None)[0])
         for each in checked:
-            together += check_overlap(each.rows, others)
-    return checked, together
+            joint_findings += check_overlap(each.rows, others)
+    return checked, joint_findings
+
+
+def check_cut(rows: Rows, study: StudyConfig) -> list[Finding]:
+    """The share of texts that are cut; a warning where it is large. The study's model is not loaded, its tokenizer is.
+
+    Args:
+        rows: The rows.
+        study: A study that will read them.
+
+    Raises:
+        UserError: Where the study's model has no tokenizer here.
+    """
+    tokenizer, limit = tokenizer_and_limit(study)
+    texts = [text for row, text in enumerate(rows.texts) if not rows.blank(row)]
+    cut = cut_share(texts, tokenizer, limit, of=rows.raw.path.name)
+    if cut is None or not cut.share:
+        return []
+    if cut.share > MANY:
+        return [Finding("warning", "cut", format_cut(cut), BEGINNING_ONLY)]
+    return [Finding("note", "cut", format_cut(cut))]

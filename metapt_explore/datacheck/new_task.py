@@ -14,11 +14,10 @@ from metapt_explore.datacheck.check import Checked, check_file
 from metapt_explore.datacheck.labels import missing_labels
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.texts.finding import format_rows, have
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
+from metapt_explore.texts.messages import format_rows, have, nearest_column, shown
 from metapt_explore.texts.report import MANY_LABELS
 from metapt_explore.texts.rows import written_out
-from metapt_explore.texts.shown import nearest_column, shown
 
 #: Examples a class that are tried, most first.
 TRIED_SHOTS = (16, 8, 4, 2, 1)
@@ -57,7 +56,7 @@ class Wanted:
     keep_missing: bool = False
 
 
-def new_task(wanted: Wanted, out: Path, ask: Ask | None = None, tell: Tell | None = None) -> dict[str, Any]:
+def new_task(wanted: Wanted, out: Path, *, ask: Ask | None = None, tell: Tell | None = None) -> dict[str, Any]:
     r"""Makes a task of a file of rows; nothing is written.
 
     Args:
@@ -89,7 +88,7 @@ def new_task(wanted: Wanted, out: Path, ask: Ask | None = None, tell: Tell | Non
         if unknown := sorted(set(other.labels) - set(checked.labels) - missing_labels(other.rows)):
             label = shown(unknown[0])
             raise UserError(f"{part} has the label '{label}', of which {wanted.file} has no row to learn from.")
-    labels = _labels(checked, wanted.words, _no_classes(checked, wanted, ask, tell), ask)
+    labels = _labels(checked, wanted.words, _no_classes(checked, wanted, ask=ask, tell=tell), ask=ask)
     sentiment = set(labels) == {"negative", "positive"}
     template = wanted.template or guess_template(columns, labels)
     tree: dict[str, Any] = {
@@ -114,7 +113,7 @@ def _checked(file: Path, columns: Columns) -> Checked:
     checked = check_file(file, columns)
     if bad := [finding for finding in checked.findings if finding.level == "error"]:
         where = f", {format_rows(bad[0].rows, checked.rows.raw.noun)}" if bad[0].rows else ""
-        raise UserError(f"{file}{where}: {bad[0].said} `metapt data check {file}` says all that is wrong.")
+        raise UserError(f"{file}{where}: {bad[0].message} `metapt data check {file}` says all that is wrong.")
     return checked
 
 
@@ -150,23 +149,25 @@ def _label_column(checked: Checked, ask: Ask | None) -> str:
     return answer
 
 
-def _no_classes(checked: Checked, wanted: Wanted, ask: Ask | None, tell: Tell | None) -> set[str]:
+def _no_classes(checked: Checked, wanted: Wanted, *, ask: Ask | None, tell: Tell | None) -> set[str]:
     """Labels such as "nan" that nobody wants to be classes: their rows are left out."""
-    found = set()
+    no_classes = set()
     for label in sorted(missing_labels(checked.rows) - set(wanted.words)):
-        many = checked.labels[label]
-        said = f"{have(many)} the label '{label}', which usually means that there is none"
+        rows = checked.labels[label]
+        message = f"{have(rows)} the label '{label}', which usually means that there is none"
         if wanted.keep_missing:
             continue
-        if ask is not None and ask(f"{said}. Make a class of it? (yes or no)", "no").strip().lower() in ("y", "yes"):
+        if ask is not None and ask(f"{message}. Make a class of it? (yes or no)", "no").strip().lower() in ("y", "yes"):
             continue
-        found.add(label)
+        no_classes.add(label)
         if tell is not None:
-            tell(f"{said}: no class is made of it, and a task leaves such rows out. --keep-missing makes it a class.")
-    return found
+            tell(
+                f"{message}: no class is made of it, and a task leaves such rows out. --keep-missing makes it a class."
+            )
+    return no_classes
 
 
-def _labels(checked: Checked, words: Mapping[str, str], without: set[str], ask: Ask | None) -> dict[str, Any]:
+def _labels(checked: Checked, words: Mapping[str, str], without: set[str], *, ask: Ask | None) -> dict[str, Any]:
     """Class name to value and word, as a task file writes it."""
     path = checked.rows.raw.path
     counts = {label: count for label, count in checked.labels.items() if label not in without}
@@ -184,21 +185,21 @@ def _labels(checked: Checked, words: Mapping[str, str], without: set[str], ask: 
             raise UserError(f"--word {value}=…: no row has the label '{value}'. {did_you_mean(value, counts)}")
     guessed = guess_labels([label for label in checked.rows.labels if label.strip() not in without], keep_missing=True)
     by_value = {entry["value"].strip(): (name.strip(), entry["word"]) for name, entry in guessed.items()}
-    often = Counter(word for _, word in by_value.values())
-    found: dict[str, Any] = {}
+    word_counts = Counter(word for _, word in by_value.values())
+    labels: dict[str, Any] = {}
     for value in counts:
         name, word = by_value[value]
         if value in words:
             word = words[value]
-        elif not can_be_said(word) or often[word] > 1:
+        elif not can_be_said(word) or word_counts[word] > 1:
             # A number is no word to say, and two classes cannot share one.
             word = _word(checked, value, ask)
         if not can_be_said(name):
             name = word
-        if name in found:
+        if name in labels:
             raise UserError(f"Two labels would be called '{name}': give each another word with --word VALUE=WORD.")
-        found[name] = word if name == value else {"value": value, "word": word}
-    return found
+        labels[name] = word if name == value else {"value": value, "word": word}
+    return labels
 
 
 def _word(checked: Checked, value: str, ask: Ask | None) -> str:
@@ -208,8 +209,8 @@ def _word(checked: Checked, value: str, ask: Ask | None) -> str:
             "that the model would write behind such a text."
         )
     rows = checked.rows
-    place = next((i for i in rows.places[value] if not rows.blank(i)), rows.places[value][0])
-    text = " ".join(written_out([rows.texts[place]])[0].split())[:EXAMPLE_LETTERS]
+    row = next((i for i in rows.by_label[value] if not rows.blank(i)), rows.by_label[value][0])
+    text = " ".join(written_out([rows.texts[row]])[0].split())[:EXAMPLE_LETTERS]
     answer = ask(f"Which word stands for the label '{value}'? It is the label of: {text}", "").strip()
     if not answer:
         raise UserError(f"The label '{value}' has no word for the model to say.")

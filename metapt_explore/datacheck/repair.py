@@ -13,19 +13,21 @@ from typing import Any
 
 from metapt_explore.config import TaskConfig
 from metapt_explore.datacheck.check import check_file
-from metapt_explore.datacheck.labels import mended_labels
+from metapt_explore.datacheck.labels import repaired_labels
 from metapt_explore.datacheck.rows import NESTED, Rows, conflicting
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_cell
 from metapt_explore.storage.files import write_bytes
-from metapt_explore.texts.finding import Finding
 from metapt_explore.texts.header import SURROGATE
+from metapt_explore.texts.messages import Finding
 from metapt_explore.texts.rows import cell_text, duplicate_key
 
 KINDS = {".csv": ",", ".tsv": "\t"}
 
 
-def write_mended(rows: Rows, out: Path, task: TaskConfig | None = None, keep_missing: bool = False) -> Counter[str]:
+def write_repaired(
+    rows: Rows, out: Path, task: TaskConfig | None = None, *, keep_missing: bool = False
+) -> Counter[str]:
     """Writes the rows that a study would use, with all their columns.
 
     Left out are blank rows, rows whose text is a word such as "nan", later copies of a text, every row of a text that
@@ -51,50 +53,50 @@ def write_mended(rows: Rows, out: Path, task: TaskConfig | None = None, keep_mis
         raise UserError(f"--fix writes .csv, .tsv or .jsonl, not '{out.suffix}' ({out}).")
     if out.exists() or out.is_symlink():
         raise UserError(f"{out} exists: give --fix the name of a new file.")
-    labels = mended_labels(rows, task, keep_missing)
-    kept, counts = _kept(rows, labels, keep_missing)
-    if not kept:
+    labels = repaired_labels(rows, task, keep_missing=keep_missing)
+    written_rows, counts = _rows_to_write(rows, labels, keep_missing=keep_missing)
+    if not written_rows:
         left = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
         raise UserError(f"{rows.raw.path}: no row is left to write ({left}); {out} is not written.")
     label = rows.raw.columns.index(rows.columns.label) if rows.columns.label else None
     table = []
-    for place in kept:
-        cells = [_cell(cell, suffix) for cell in rows.raw.rows[place]]
-        if label is not None and labels[place] != cell_text(cells[label]):
-            counts["labels changed" if labels[place] else "labels blanked"] += bool(rows.labels[place].strip())
-            cells[label] = labels[place]
+    for row in written_rows:
+        cells = [_cell(cell, suffix) for cell in rows.raw.rows[row]]
+        if label is not None and labels[row] != cell_text(cells[label]):
+            counts["labels changed" if labels[row] else "labels blanked"] += bool(rows.labels[row].strip())
+            cells[label] = labels[row]
         table.append(cells)
-    write_bytes(out, _checked_text(rows, suffix, table, out, task))
-    counts["written"] = len(kept)
+    write_bytes(out, _checked_text(rows, suffix, table, out=out, task=task))
+    counts["written"] = len(written_rows)
     return counts
 
 
-def _kept(rows: Rows, labels: Sequence[str], keep_missing: bool) -> tuple[list[int], Counter[str]]:
+def _rows_to_write(rows: Rows, labels: Sequence[str], *, keep_missing: bool) -> tuple[list[int], Counter[str]]:
     against = conflicting(rows, labels)
-    why = {place: _why_not(rows, place, against, keep_missing) for place in range(len(rows.texts))}
-    keys = {place: duplicate_key(rows.texts[place]) for place, reason in why.items() if reason is None}
+    reasons = {row: _reason_left_out(rows, row, against, keep_missing=keep_missing) for row in range(len(rows.texts))}
+    keys = {row: duplicate_key(rows.texts[row]) for row, reason in reasons.items() if reason is None}
     # Of copies the first that has a label, or the first, where none has.
     first: dict[str, int] = {}
-    for place, key in keys.items():
-        if key not in first or (not labels[first[key]] and labels[place]):
-            first[key] = place
-    counts: Counter[str] = Counter(reason for reason in why.values() if reason is not None)
-    kept = [place for place, key in keys.items() if first[key] == place]
-    if len(kept) < len(keys):
-        counts["duplicate"] = len(keys) - len(kept)
-    return kept, counts
+    for row, key in keys.items():
+        if key not in first or (not labels[first[key]] and labels[row]):
+            first[key] = row
+    counts: Counter[str] = Counter(reason for reason in reasons.values() if reason is not None)
+    written_rows = [row for row, key in keys.items() if first[key] == row]
+    if len(written_rows) < len(keys):
+        counts["duplicate"] = len(keys) - len(written_rows)
+    return written_rows, counts
 
 
-def _why_not(rows: Rows, place: int, against: set[int], keep_missing: bool) -> str | None:
+def _reason_left_out(rows: Rows, row: int, conflicts: set[int], *, keep_missing: bool) -> str | None:
     """Why a row is left out, whatever the others are."""
     roles = [rows.raw.columns.index(name) for name in rows.columns.model_dump().values() if name]
-    if any(isinstance(rows.raw.rows[place][role], NESTED) for role in roles):
+    if any(isinstance(rows.raw.rows[row][role], NESTED) for role in roles):
         return "nested"
-    if rows.blank(place):
+    if rows.blank(row):
         return "blank"
-    if not keep_missing and rows.says_nothing(place):
+    if not keep_missing and rows.says_nothing(row):
         return "missing"
-    return "conflicting" if place in against else None
+    return "conflicting" if row in conflicts else None
 
 
 def _cell(cell: Any, suffix: str) -> Any:
@@ -128,13 +130,15 @@ def _nested(cell: Any) -> Any:
 # ------------------------------------------------------------------------------------ reading it back
 
 
-def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], out: Path, task: TaskConfig | None) -> bytes:
+def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], *, out: Path, task: TaskConfig | None) -> bytes:
     """The file's content, the first of two customs of quoting that reads back as what it is meant to say."""
     problem = "it would not be read back as it was written"
     with tempfile.TemporaryDirectory() as folder:
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
-            content = SURROGATE.sub("\ufffd", _as_text(suffix, rows.raw.columns, table, quoting)).encode("utf-8")
-            trial = Path(folder) / f"mended{quoting}{suffix}"
+            content = SURROGATE.sub("\ufffd", _as_text(suffix, rows.raw.columns, table, quoting=quoting)).encode(
+                "utf-8"
+            )
+            trial = Path(folder) / f"repaired{quoting}{suffix}"
             trial.write_bytes(content)
             try:
                 again = check_file(trial, rows.columns, task)
@@ -144,15 +148,15 @@ def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], out: Path, ta
             bad = [finding for finding in again.findings if finding.level == "error"]
             if not bad and _plain(again.rows.raw.columns, again.rows.raw.rows) == _plain(rows.raw.columns, table):
                 return content
-            problem = _say(bad[0]) if bad else problem
+            problem = _with_advice(bad[0]) if bad else problem
     raise UserError(
-        f"{rows.raw.path}: --fix cannot mend all of it, and does not write {out}. Left would be: {problem} Mend that "
-        "by hand first, or write another kind of file (.csv, .jsonl)."
+        f"{rows.raw.path}: --fix cannot repair all of it, and does not write {out}. Left would be: {problem} "
+        "Repair that by hand first, or write another kind of file (.csv, .jsonl)."
     )
 
 
-def _say(finding: Finding) -> str:
-    return f"{finding.said} {finding.mend}"
+def _with_advice(finding: Finding) -> str:
+    return f"{finding.message} {finding.advice}"
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[list[str]]:
@@ -164,7 +168,7 @@ def _plain_cell(cell: Any) -> str:
     return "…" if isinstance(cell, NESTED) else cell_text(cell).replace("\r\n", "\n")
 
 
-def _as_text(suffix: str, columns: tuple[str, ...], table: list[list[Any]], quoting: Any) -> str:
+def _as_text(suffix: str, columns: tuple[str, ...], table: list[list[Any]], *, quoting: Any) -> str:
     if suffix == ".jsonl":
         lines = [json.dumps(dict(zip(columns, cells, strict=True)), ensure_ascii=False, default=str) for cells in table]
         return "".join(f"{line}\n" for line in lines)

@@ -10,14 +10,12 @@ from typing import Any
 from metapt_explore.config import Columns
 from metapt_explore.errors import UserError
 from metapt_explore.texts.decontaminate import decontaminate_rows, is_telling
-from metapt_explore.texts.finding import Finding, Level, have
 from metapt_explore.texts.header import SURROGATE
-from metapt_explore.texts.missing import reads_as_missing
+from metapt_explore.texts.messages import Finding, Level, have, nearest_column, shown
 from metapt_explore.texts.normalise import comparison_key, normalise
-from metapt_explore.texts.raw_table import RawTable
 from metapt_explore.texts.report import SHORT_TEXT
-from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, written_out
-from metapt_explore.texts.shown import nearest_column, shown
+from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, reads_as_missing, written_out
+from metapt_explore.texts.table_files import RawTable
 from metapt_explore.texts.words import count_words
 
 #: UTF-8 that somebody has read as Latin-1 or Windows-1252, such as "Ã©" or "â€™". Not where a quotation mark or a space
@@ -65,26 +63,26 @@ class Rows:
             self.texts = list(zip(first, (cell_text(value) for value in table[columns.text_pair]), strict=True))
         self.labels = [cell_text(value) for value in table[columns.label]] if columns.label else [""] * len(first)
         self.lines = raw.lines
-        self.places: dict[str, list[int]] = defaultdict(list)
-        for place, label in enumerate(self.labels):
-            self.places[label.strip()].append(place)
+        self.by_label: dict[str, list[int]] = defaultdict(list)
+        for row, label in enumerate(self.labels):
+            self.by_label[label.strip()].append(row)
 
     def with_label(self, label: str) -> tuple[int, ...]:
         """Lines of the rows of a label."""
-        return tuple(self.lines[place] for place in self.places.get(label, ()))
+        return tuple(self.lines[row] for row in self.by_label.get(label, ()))
 
-    def at(self, which: Callable[[int], bool]) -> tuple[int, ...]:
+    def at(self, holds: Callable[[int], bool]) -> tuple[int, ...]:
         """Lines of the rows for whose place something holds."""
-        return tuple(line for place, line in enumerate(self.lines) if which(place))
+        return tuple(line for row, line in enumerate(self.lines) if holds(row))
 
-    def blank(self, place: int) -> bool:
+    def blank(self, row: int) -> bool:
         """Whether a row has no text, or half a pair."""
-        text = self.texts[place]
+        text = self.texts[row]
         return not all(part.strip() for part in ([text] if isinstance(text, str) else text))
 
-    def says_nothing(self, place: int) -> bool:
+    def says_nothing(self, row: int) -> bool:
         """Whether the text of a row, or half a pair, is a word such as "nan"."""
-        text = self.texts[place]
+        text = self.texts[row]
         return any(reads_as_missing(part) for part in ([text] if isinstance(text, str) else text))
 
 
@@ -95,18 +93,22 @@ def check_rows(rows: Rows) -> list[Finding]:
 
 def _values(rows: Rows) -> list[Finding]:
     """Cells that hold no text, which only JSON and Parquet can."""
-    table, found = rows.raw.table, []
+    table, findings = rows.raw.table, []
     for name in filter(None, rows.columns.model_dump().values()):
         nested = rows.at(lambda place, cells=table[name]: isinstance(cells[place], NESTED))  # type: ignore[misc]
         if nested:
-            said = f"{have(len(nested))} a list, an object or bytes in '{name}', where a text or a number is expected."
-            mend = "Write what is meant as a text of its own; --fix leaves such rows out."
-            found.append(Finding("error", "nested", said, mend, nested))
+            message = (
+                f"{have(len(nested))} a list, an object or bytes in '{name}', where a text or a number is expected."
+            )
+            advice = "Write what is meant as a text of its own; --fix leaves such rows out."
+            findings.append(Finding("error", "nested", message, advice, nested))
         half = rows.at(lambda place, cells=table[name]: _half(cells[place]))  # type: ignore[misc]
         if half:
-            said = f"{have(len(half))} half a character in '{name}' (an emoji that was cut)."
-            found.append(Finding("error", "half characters", said, "Cut texts elsewhere; --fix replaces it.", half))
-    return found
+            message = f"{have(len(half))} half a character in '{name}' (an emoji that was cut)."
+            findings.append(
+                Finding("error", "half characters", message, "Cut texts elsewhere; --fix replaces it.", half)
+            )
+    return findings
 
 
 def _half(cell: Any) -> bool:
@@ -115,81 +117,81 @@ def _half(cell: Any) -> bool:
 
 def _texts(rows: Rows) -> list[Finding]:
     written = written_out(rows.texts)
-    found: list[Finding] = []
+    findings: list[Finding] = []
 
-    def tell(level: Level, kind: str, where: tuple[int, ...], said: str, mend: str = "") -> None:
+    def add(level: Level, kind: str, where: tuple[int, ...], message: str, advice: str = "") -> None:
         if where:
-            found.append(Finding(level, kind, said, mend, where))
+            findings.append(Finding(level, kind, message, advice, where))
 
     blank = rows.at(rows.blank)
-    of = "one of its two texts" if rows.columns.text_pair else "text"
-    tell("warning", "blank", blank, f"{have(len(blank))} no {of}; studies leave such rows out and count them.",
+    missing_text = "one of its two texts" if rows.columns.text_pair else "text"
+    add("warning", "blank", blank, f"{have(len(blank))} no {missing_text}; studies leave such rows out and count them.",
          "Nothing need be done; more of them than expected may mean another text column (--text).")  # fmt: skip
     empty = rows.at(rows.says_nothing)
-    tell("warning", "missing words", empty, f"{have(len(empty))} a word such as 'nan' or '-' for a text, which usually "
+    add("warning", "missing words", empty, f"{have(len(empty))} a word such as 'nan' or '-' for a text, which usually "
          "means that there is none.",
          "Studies read it as a text; --fix leaves such rows out (--keep-missing keeps them).")  # fmt: skip
-    control = rows.at(lambda place: CONTROL.search(written[place]) is not None)
-    tell("warning", "control characters", control, f"{have(len(control))} control characters in the text.",
+    control = rows.at(lambda row: CONTROL.search(written[row]) is not None)
+    add("warning", "control characters", control, f"{have(len(control))} control characters in the text.",
          "Take them out where the file was made; a model reads them as text.")  # fmt: skip
-    lost = rows.at(lambda place: "\ufffd" in written[place])
-    tell("warning", "lost characters", lost, f"{have(len(lost))} the character '\ufffd': letters were lost before.",
+    lost = rows.at(lambda row: "\ufffd" in written[row])
+    add("warning", "lost characters", lost, f"{have(len(lost))} the character '\ufffd': letters were lost before.",
          "Export the file anew from where its text is whole.")  # fmt: skip
-    twice = rows.at(lambda place: TWICE_DECODED.search(written[place]) is not None)
-    tell("warning", "encoding", twice, f"{have(len(twice))} letters such as 'Ã©': UTF-8 that was read as Latin-1 once.",
+    twice = rows.at(lambda row: TWICE_DECODED.search(written[row]) is not None)
+    add("warning", "encoding", twice, f"{have(len(twice))} letters such as 'Ã©': UTF-8 that was read as Latin-1 once.",
          "Export the file anew, as UTF-8 throughout.")  # fmt: skip
-    markup = rows.at(lambda place: MARKUP.search(written[place]) is not None)
+    markup = rows.at(lambda row: MARKUP.search(written[row]) is not None)
     if len(markup) > SOME * len(written):
-        tell("warning", "markup", markup, f"{have(len(markup))} HTML in the text.",
+        add("warning", "markup", markup, f"{have(len(markup))} HTML in the text.",
              "Clusters form around markup, too: take it out, or mean it.")  # fmt: skip
-    filled = [place for place in range(len(written)) if not rows.blank(place)]
-    words = {place: count_words(written[place]) for place in filled}
-    short = rows.at(lambda place: words.get(place, SHORT_TEXT) < SHORT_TEXT)
-    tell("note", "short", short, f"{have(len(short))} fewer than {SHORT_TEXT} words; pre-training leaves them out.")
-    long = rows.at(lambda place: words.get(place, 0) > VERY_LONG)
-    tell("warning", "long", long, f"{have(len(long))} more than {VERY_LONG:,} words: several texts in one?",
+    filled = [row for row in range(len(written)) if not rows.blank(row)]
+    words = {row: count_words(written[row]) for row in filled}
+    short = rows.at(lambda row: words.get(row, SHORT_TEXT) < SHORT_TEXT)
+    add("note", "short", short, f"{have(len(short))} fewer than {SHORT_TEXT} words; pre-training leaves them out.")
+    long = rows.at(lambda row: words.get(row, 0) > VERY_LONG)
+    add("warning", "long", long, f"{have(len(long))} more than {VERY_LONG:,} words: several texts in one?",
          "Models read the beginning only (`model.max_text_tokens`).")  # fmt: skip
-    return found
+    return findings
 
 
 def _copies(rows: Rows) -> list[Finding]:
-    against = conflicting(rows, rows.labels)
+    in_conflict = conflicting(rows, rows.labels)
     conflicts, copies, seen = [], [], set()
-    for place, text in enumerate(rows.texts):
-        if place in against:
-            conflicts.append(place)
-        elif not rows.blank(place):
+    for row, text in enumerate(rows.texts):
+        if row in in_conflict:
+            conflicts.append(row)
+        elif not rows.blank(row):
             if (key := duplicate_key(text)) in seen:
-                copies.append(place)
+                copies.append(row)
             seen.add(key)
-    found = []
+    findings = []
     if copies:
-        said = f"{have(len(copies))} the text of an earlier one (but for case and punctuation)."
-        mend = "Nothing need be done: a task's copies are left out; --fix writes the first of each."
-        found.append(Finding("warning", "duplicate", said, mend, _sorted(rows, copies)))
+        message = f"{have(len(copies))} the text of an earlier one (but for case and punctuation)."
+        advice = "Nothing need be done: a task's copies are left out; --fix writes the first of each."
+        findings.append(Finding("warning", "duplicate", message, advice, _sorted(rows, copies)))
     if conflicts:
-        said = f"{have(len(conflicts))} a text that stands elsewhere with another label."
-        mend = "Decide for one label; a study's tasks leave all of them out, and so does --fix."
-        found.append(Finding("warning", "conflicting labels", said, mend, _sorted(rows, conflicts)))
-    return found
+        message = f"{have(len(conflicts))} a text that stands elsewhere with another label."
+        advice = "Decide for one label; a study's tasks leave all of them out, and so does --fix."
+        findings.append(Finding("warning", "conflicting labels", message, advice, _sorted(rows, conflicts)))
+    return findings
 
 
-def conflicting(rows: Rows, given: Sequence[str]) -> set[int]:
+def conflicting(rows: Rows, labels: Sequence[str]) -> set[int]:
     """Places of rows whose text stands elsewhere with another one of the given labels.
 
     A pair and the same in the other order do not disagree: what follows from what depends on the order.
     """
-    places = defaultdict(list)
-    for place, text in enumerate(rows.texts):
-        if not rows.blank(place):
+    rows_by_key = defaultdict(list)
+    for row, text in enumerate(rows.texts):
+        if not rows.blank(row):
             parts = [text] if isinstance(text, str) else text
-            places["\n".join(map(comparison_key, parts))].append(place)
-    labels = ({given[place].strip() for place in same} - {""} for same in places.values())
-    return {place for same, found in zip(places.values(), labels, strict=True) if len(found) > 1 for place in same}
+            rows_by_key["\n".join(map(comparison_key, parts))].append(row)
+    label_sets = ({labels[row].strip() for row in same} - {""} for same in rows_by_key.values())
+    return {row for same, names in zip(rows_by_key.values(), label_sets, strict=True) if len(names) > 1 for row in same}
 
 
-def _sorted(rows: Rows, places: Sequence[int]) -> tuple[int, ...]:
-    return tuple(rows.lines[place] for place in sorted(places))
+def _sorted(rows: Rows, indices: Sequence[int]) -> tuple[int, ...]:
+    return tuple(rows.lines[row] for row in sorted(indices))
 
 
 # --------------------------------------------------------------------------------- several files
@@ -201,30 +203,32 @@ def check_parts(parts: Mapping[str, Rows]) -> list[Finding]:
     Args:
         parts: Rows by the part's name, the first being what is learned from.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     names = list(parts)
     keys = {
         name: {duplicate_key(text): rows.lines[i] for i, text in enumerate(rows.texts) if not rows.blank(i)}
         for name, rows in parts.items()
     }
-    for place, name in enumerate(names):
-        for other in names[place + 1 :]:
+    for index, name in enumerate(names):
+        for other in names[index + 1 :]:
             shared = [key for key in keys[other] if key in keys[name]]
             if shared:
                 where = tuple(sorted(keys[other][key] for key in shared))
-                said = f"{have(len(shared), 'text')} a place in both {name} and {other} (lines are those of {other})."
-                mend = f"Take them out of {other}: a score on rows that were learned from says nothing."
-                found.append(Finding("error", "overlap", said, mend, where))
+                message = (
+                    f"{have(len(shared), 'text')} a place in both {name} and {other} (lines are those of {other})."
+                )
+                advice = f"Take them out of {other}: a score on rows that were learned from says nothing."
+                findings.append(Finding("error", "overlap", message, advice, where))
     for other in names[1:]:
         for one, two, level in ((other, names[0], "error"), (names[0], other, "warning")):
-            missing = sorted(set(parts[one].places) - set(parts[two].places) - {""})
+            missing = sorted(set(parts[one].by_label) - set(parts[two].by_label) - {""})
             if missing:
-                lines = _sorted(parts[one], [place for label in missing for place in parts[one].places[label]])
+                lines = _sorted(parts[one], [index for label in missing for index in parts[one].by_label[label]])
                 listed = ", ".join(f"'{shown(label)}'" for label in missing[:5]) + (" …" if len(missing) > 5 else "")
-                said = f"{have(len(lines))} a label in {one} that {two} has not: {listed}."
-                mend = f"Give {two} rows of it, or take the class out of both."
-                found.append(Finding(level, "unseen label", said, mend, lines))  # type: ignore[arg-type]
-    return found
+                message = f"{have(len(lines))} a label in {one} that {two} has not: {listed}."
+                advice = f"Give {two} rows of it, or take the class out of both."
+                findings.append(Finding(level, "unseen label", message, advice, lines))  # type: ignore[arg-type]
+    return findings
 
 
 def check_overlap(rows: Rows, others: Rows) -> list[Finding]:
@@ -234,23 +238,23 @@ def check_overlap(rows: Rows, others: Rows) -> list[Finding]:
         rows: The rows.
         others: Texts that were, or will be, learned from.
     """
-    whole = written_out(rows.texts)
-    held, lines = list(whole), list(rows.lines)
+    written = written_out(rows.texts)
+    held_out, lines = list(written), list(rows.lines)
     if rows.columns.text_pair is not None:
         # As studies do: a text that is long enough to be known again gives half of the row away.
         for text, line in zip(rows.texts, rows.lines, strict=True):
             telling = [part for part in text if is_telling(normalise(part))]
-            held += telling
+            held_out += telling
             lines += [line] * len(telling)
-    verdicts = decontaminate_rows(others.texts, held, NEAR)
+    verdicts = decontaminate_rows(others.texts, held_out, NEAR)
     pairs = [(int(match), reason) for match, reason in zip(verdicts.match, verdicts.reason, strict=True) if reason]
     if not pairs:
         return []
     equal = sum(reason == "equal" for _, reason in pairs)
     where = tuple(sorted({lines[match] for match, _ in pairs}))
-    said = (
+    message = (
         f"{have(len(pairs), 'text')} of {others.raw.path.name} a likeness here: {equal:,} equal, "
         f"{len(pairs) - equal:,} nearly equal. Where they are dev or test rows of a study's task, the study drops such "
         "texts from pre-training before anything is learned."
     )
-    return [Finding("note", "overlap with pre-training", said, "", where)]
+    return [Finding("note", "overlap with pre-training", message, "", where)]

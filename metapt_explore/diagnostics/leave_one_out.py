@@ -17,13 +17,13 @@ from metapt_explore.config import StudyConfig, parse, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.statistics.designs import mean_over_pairs
-from metapt_explore.statistics.holm import holm
+from metapt_explore.statistics.significance import holm
 from metapt_explore.statistics.units import paired_scores
 
 #: What the mean over tasks is called in a table of help.
 ALL_TASKS = "all tasks"
 #: Fewer independent seeds than this show nothing, whatever their interval (as in `statistics/compare.py`).
-LEAST = 5
+MIN_SEEDS_FOR_VERDICT = 5
 COLUMNS = ["cluster", "task", "help", "low", "high", "p", "p_holm", "wins", "ties", "losses", "units", "verdict"]
 
 
@@ -78,7 +78,7 @@ def left_out(study: StudyConfig, method: str) -> dict[int, str]:
 
 
 def help_table(
-    results: pd.DataFrame, method: str, without: Mapping[int, str], metric: str = "accuracy"
+    results: pd.DataFrame, method: str, without: Mapping[int, str], *, metric: str = "accuracy"
 ) -> pd.DataFrame:
     """How much each cluster helps each task.
 
@@ -108,7 +108,7 @@ def help_table(
     for cluster, name in sorted(without.items()):
         if method not in scored or name not in scored:
             continue
-        scores = paired_scores(results, method, name, metric).complete
+        scores = paired_scores(results, method, name, metric=metric).complete
         by_task = scores.method - scores.baseline
         columns = {str(task): by_task[task] for task in by_task}
         for task, differences in {**columns, ALL_TASKS: by_task.mean(axis=1)}.items():
@@ -135,7 +135,7 @@ def help_table(
         family = [record for record in records if (record["task"] == ALL_TASKS) == means]
         for record, p in zip(family, holm([record["p"] for record in family]), strict=True):
             record["p_holm"] = p
-            sure = p is not None and p < 0.05 and record["independent"] >= LEAST
+            sure = p is not None and p < 0.05 and record["independent"] >= MIN_SEEDS_FOR_VERDICT
             record["verdict"] = ("helps" if record["help"] > 0 else "hurts") if sure else "cannot tell"
     return pd.DataFrame(records, columns=COLUMNS)
 

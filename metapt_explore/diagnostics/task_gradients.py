@@ -18,7 +18,7 @@ Draw = list[Half]
 
 
 def balanced_draws(
-    classes: Mapping[str, Sequence[int]], rows: int, draws: int, rng: np.random.Generator
+    classes: Mapping[str, Sequence[int]], rows: int, *, draws: int, rng: np.random.Generator
 ) -> tuple[list[Draw], int]:
     """Draws label-balanced sets of rows, each in two halves that share no row.
 
@@ -91,6 +91,7 @@ def halved(labels: Sequence[int], first: int = 0) -> Draw:
 def gradients_of(
     objective: PromptObjective,
     prompt: Tensor,
+    *,
     tasks: Mapping[str, Sequence[Draw]],
     kind: Kind,
     apart: Collection[str] = (),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.escaping import markdown, markdown_code, one_line
 from metapt_explore.export.facts import PROBE_FILE, PromptFacts
 from metapt_explore.export.loader import LOADER
-from metapt_explore.export.peft_format import STARTERS, base_model, on_hub
+from metapt_explore.export.peft_format import STARTERS, TASK_TYPES, base_model, on_hub
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCardData
 
 CLASSIFY = """```bash
 metapt classify --prompt FOLDER < texts.txt        # a JSON object a line: label and probabilities
@@ -36,13 +37,6 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
     made, name = facts.made_by, str(facts.model["name"])
     # Hubs refuse a card whose base model is no name of theirs, and a path is nobody else's business.
     base = base_model(name) if on_hub(name) else Path(name).name
-    head: dict[str, Any] = {
-        **({"base_model": base} if on_hub(name) else {}),
-        **({"library_name": "peft"} if with_adapter else {}),
-        "pipeline_tag": "text-classification",
-        "tags": ["prompt-tuning", "few-shot", "metapt"],
-        **_model_index(facts, f"{made['method']} for {base}"),
-    }
     tuned = made["task"] is not None
     what = (
         f"tuned on {study.evaluation.shots} examples a class of {markdown_code(made['task'])} "
@@ -51,10 +45,6 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
         else "a start for few-shot prompt tuning, not tuned on any task"
     )
     lines = [
-        "---",
-        yaml.safe_dump(head, sort_keys=False).rstrip(),
-        "---",
-        "",
         f"# Soft prompt of {markdown(one_line(made['method']))} for {markdown(one_line(base))}",
         "",
         f"{facts.tokens} vectors of {facts.width} numbers for a frozen language model, placement `{facts.placement}`; "
@@ -80,23 +70,43 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
             "",
         ]
     lines += ["## How good", "", *_scores(facts), "", "## Made with", "", *_made_with(facts)]
-    return "\n".join(lines) + "\n"
+    head = _head(facts, base, with_adapter)
+    return f"---\n{head.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"
 
 
-def _model_index(facts: PromptFacts, title: str) -> dict[str, Any]:
-    """The score as hubs read it: of test rows, and reached without a probe, of which they know nothing."""
+def _head(facts: PromptFacts, base: str, with_adapter: bool) -> ModelCardData:
+    """The card's head, which hubs read."""
+    from huggingface_hub import ModelCardData
+
+    results = _results(facts)
+    return ModelCardData(
+        base_model=base if on_hub(str(facts.model["name"])) else None,
+        library_name="peft" if with_adapter else None,
+        pipeline_tag="text-classification",
+        tags=["prompt-tuning", "few-shot", "metapt"],
+        model_name=f"{facts.made_by['method']} for {base}" if results else None,
+        eval_results=results or None,
+    )
+
+
+def _results(facts: PromptFacts) -> list[EvalResult]:
+    """The scores as hubs read them: on test rows, and of label words alone; hubs know nothing of a probe."""
+    from huggingface_hub import EvalResult
+
     made = facts.made_by
     if made.get("accuracy") is None or facts.scored_rows != "test" or facts.probe is not None:
-        return {}
-    metrics = [
-        {"type": of, "value": round(float(made[key]), 4)} for of, key in METRICS.items() if made.get(key) is not None
+        return []
+    return [
+        EvalResult(
+            task_type="text-classification",
+            dataset_name=f"{made['task']} (few-shot, data seed {made['data_seed']})",
+            dataset_type=str(made["task"]),
+            metric_type=metric,
+            metric_value=round(float(made[column]), 4),
+        )
+        for metric, column in METRICS.items()
+        if made.get(column) is not None
     ]
-    result = {
-        "task": {"type": "text-classification"},
-        "dataset": {"name": f"{made['task']} (few-shot, data seed {made['data_seed']})", "type": made["task"]},
-        "metrics": metrics,
-    }
-    return {"model-index": [{"name": title, "results": [result]}]}
 
 
 def _template(template: str) -> str:
@@ -124,8 +134,6 @@ def _probe_lines(facts: PromptFacts) -> list[str]:
 
 
 def _peft_lines(facts: PromptFacts) -> list[str]:
-    from metapt_explore.export.peft_format import TASK_TYPES
-
     auto, name = PEFT[TASK_TYPES[facts.family, facts.placement]], str(facts.model["name"])
     return [
         "With PEFT:",

@@ -59,7 +59,8 @@ class Classifier:
         device: str = "auto",
         dtype: str = "auto",
     ) -> None:
-        from metapt_explore.models.load import content_hash, load_backbone, model_folder
+        from metapt_explore.models.folder import content_hash, model_folder
+        from metapt_explore.models.load import load_backbone
         from metapt_explore.prompts.load import find_tensor
 
         self.facts = PromptFacts.load(folder)
@@ -71,11 +72,15 @@ class Classifier:
         stored = find_tensor(folder / PROMPT_FILE, "prompt", "prompt")
         stored.check_fits(self.facts.tokens, self.facts.width)
         stored.read()  # before the model is loaded, which takes longer
-        self.backbone = load_backbone(config, self.facts.placement, self.notes.append, self.facts.tokens)
+        self.backbone = load_backbone(
+            config, self.facts.placement, on_notice=self.notes.append, prompt_tokens=self.facts.tokens
+        )
         stored.check_fits(self.facts.tokens, self.backbone.width)
         self.prompt = stored.read(self.backbone.embedding).to(self.backbone.device)
         labels = self.facts.labels_config
-        self.pattern = self.backbone.pattern(labels, str(folder), self.facts.decode == "whole_vocabulary")
+        self.pattern = self.backbone.pattern(
+            labels, str(folder), whole_vocabulary=self.facts.decode == "whole_vocabulary"
+        )
         self.classes = list(labels.labels)
         calibration = calibration or cast(Calibration, self.facts.calibration)
         if self.facts.decode == "whole_vocabulary" and calibration != "none":
@@ -113,7 +118,7 @@ class Classifier:
             yield Prediction(max(shares, key=lambda name: shares[name]), shares)
 
     def _probabilities(self, rows: list[TextInput]) -> list[list[float]]:
-        from metapt_explore.verbalizers.calibration import calibrated
+        from metapt_explore.models.scoring import calibrated
 
         scores = self._scores(rows)
         if self.calibration == "batch_mean":
@@ -130,15 +135,17 @@ class Classifier:
         return shares
 
     def _scores(self, rows: list[TextInput]) -> Any:
+        from metapt_explore.models.scoring import score_all
+
         bank = self.backbone.bank(rows, self.pattern)
-        scores = self.backbone.score_all(self.prompt[None], bank, self.pattern)[0]
+        scores = score_all(self.backbone, self.prompt[None], bank, pattern=self.pattern)[0]
         self.backbone.forget(rows, self.pattern)  # a stream has no end
         if self._probe is None:
             return scores
         from metapt_explore.fewshot.probe_ensemble import pooled
-        from metapt_explore.models.hidden_states import text_views
+        from metapt_explore.models.hidden_states import text_hidden_states
 
-        return pooled(scores, self._probe.scores(text_views(self.backbone, rows)), self._weights)
+        return pooled(scores, self._probe.scores(text_hidden_states(self.backbone, rows)), self._weights)
 
 
 def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:
@@ -148,12 +155,12 @@ def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:
     import torch
     from safetensors.torch import load_file
 
-    from metapt_explore.fewshot.linear_probe import TextProbe
-    from metapt_explore.fewshot.probe_ensemble import Weights
+    from metapt_explore.fewshot.linear_probe import LinearProbe
+    from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
 
     file = folder / PROBE_FILE
     with library_errors(lambda reason: f"{file} is missing or damaged ({reason}); `metapt export` writes it."):
-        weights, probe = Weights(**facts.probe), TextProbe.of_tensors(load_file(file))
+        weights, probe = EnsembleWeights(**facts.probe), LinearProbe.of_tensors(load_file(file))
         views, classes, width = probe.coefficients.shape
         shapes = {"mean": (views, width), "scale": (views, width), "intercepts": (views, classes)}
         if classes != len(facts.labels) or any(getattr(probe, key).shape != shape for key, shape in shapes.items()):

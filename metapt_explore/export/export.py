@@ -22,11 +22,11 @@ from metapt_explore.storage.workspace import Workspace
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metapt_explore.fewshot.linear_probe import TextProbe
+    from metapt_explore.fewshot.linear_probe import LinearProbe
 
 
 @dataclass(frozen=True)
-class Chosen:
+class PromptChoice:
     """Which prompt of a study.
 
     Attributes:
@@ -44,7 +44,7 @@ class Chosen:
     init_seed: int | None = None
 
 
-def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Path]:
+def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> list[Path]:
     """Writes a prompt with what is needed to use it.
 
     ``prompt.safetensors`` (tensor ``prompt``), ``prompt.json`` (`PromptFacts`), ``README.md`` (a model card made from
@@ -63,7 +63,7 @@ def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Pa
         UserError: Where the study has no such prompt, or it is not finished.
 
     Example:
-        >>> chosen = Chosen("tour", "MetaPT", "subjectivity")
+        >>> chosen = PromptChoice("tour", "MetaPT", "subjectivity")
         >>> export_prompt(Workspace("workspace"), chosen, Path("out"))  # doctest: +SKIP
     """
     from safetensors.torch import save_file
@@ -99,7 +99,7 @@ def export_prompt(workspace: Workspace, chosen: Chosen, folder: Path) -> list[Pa
     return [*files, folder / "README.md"]
 
 
-def _with_seeds(config: StudyConfig, chosen: Chosen) -> Chosen:
+def _with_seeds(config: StudyConfig, chosen: PromptChoice) -> PromptChoice:
     init_seed = config.evaluation.init_seeds[0] if chosen.init_seed is None else chosen.init_seed
     if init_seed not in config.evaluation.init_seeds:
         raise UserError(f"Initialisation seed {init_seed} is none of the study's: {config.evaluation.init_seeds}.")
@@ -113,10 +113,10 @@ def _with_seeds(config: StudyConfig, chosen: Chosen) -> Chosen:
             f"Data seed {data_seed} is none of those that go with initialisation seed {init_seed}: "
             f"{config.evaluation.data_seeds_of(init_seed)}."
         )
-    return Chosen(chosen.study, chosen.method, chosen.task, data_seed, init_seed)
+    return PromptChoice(chosen.study, chosen.method, chosen.task, data_seed, init_seed)
 
 
-def _find(workspace: Workspace, config: StudyConfig, chosen: Chosen) -> tuple[Artifact | None, Artifact, Tensor]:
+def _find(workspace: Workspace, config: StudyConfig, chosen: PromptChoice) -> tuple[Artifact | None, Artifact, Tensor]:
     """The evaluation (of a tuned prompt), the pre-training, and the prompt itself."""
     entries = [e for e in workspace.index(config.name) if e["kind"] == "prompt" and e["method"] == chosen.method]
     entry = next((e for e in entries if e["init_seed"] == chosen.init_seed), None)
@@ -161,7 +161,7 @@ def _refuse_other_words(workspace: Workspace, evaluation: Artifact, labels: Labe
 
 def _facts(
     config: StudyConfig,
-    chosen: Chosen,
+    chosen: PromptChoice,
     method: str,
     evaluation: Artifact | None,
     prompt: Artifact,
@@ -211,13 +211,13 @@ def _facts(
     )
 
 
-def _weights(evaluation: Artifact | None, chosen: Chosen) -> dict[str, Any] | None:
+def _weights(evaluation: Artifact | None, chosen: PromptChoice) -> dict[str, Any] | None:
     if evaluation is None or chosen.data_seed is None:
         return None
     return kept_weights(evaluation, chosen.data_seed)
 
 
-def _probe(evaluation: Artifact | None, chosen: Chosen, facts: PromptFacts) -> TextProbe | None:
+def _probe(evaluation: Artifact | None, chosen: PromptChoice, facts: PromptFacts) -> LinearProbe | None:
     if evaluation is None or chosen.data_seed is None or facts.probe is None:
         return None
     return kept_probe(evaluation, chosen.data_seed, list(facts.labels), str(chosen.task))
@@ -237,22 +237,23 @@ def _token_ids(config: StudyConfig, model: Any, labels: LabelsConfig, decode: st
     """Template and words as tokens of a decoder-only model, where twenty lines can read classes with them."""
     if model.family != "causal" or decode != "label_words" or "{text_pair}" in labels.template:
         return None
-    from metapt_explore.models.from_pretrained import load_tokenizer
-    from metapt_explore.models.load import layout_class, model_folder
+    from metapt_explore.models.folder import model_folder
+    from metapt_explore.models.hf_load import load_tokenizer
+    from metapt_explore.models.load import layout_class
 
     folder = model_folder(config.model.name, config.model.revision)
     tokenizer = load_tokenizer(folder, config.model.name)
     layout = layout_class(model.family)(tokenizer, config.model, model.placement)
-    pattern = layout.pattern(labels, "the exported prompt", False)
+    pattern = layout.pattern(labels, "the exported prompt", whole_vocabulary=False)
     if not pattern.verbalizer.simple:
         return None
     slot = pattern.template.slot("text")
     spaced = bool(slot and slot.spaced)
     words = [[word[0].token for word in own] for own in pattern.verbalizer.words]
     return {
-        "first": list(layout.first),
+        "first": list(layout.special_before),
         "before": list(pattern.before),
-        "in_front_of_text": layout.behind_space("") if spaced else "",
+        "in_front_of_text": layout.after_space("") if spaced else "",
         "tail": list(pattern.tail),
         "words": dict(zip(pattern.classes, words, strict=True)),
     }

@@ -75,7 +75,7 @@ def tune_with_automatic_words(
         outcome = tune(
             start,
             backbone,
-            backbone.pattern(chosen, where, verbalizer.decode == "whole_vocabulary"),
+            backbone.pattern(chosen, where, whole_vocabulary=verbalizer.decode == "whole_vocabulary"),
             {seed: examples},
             {seed: dev[seed]},
             test,

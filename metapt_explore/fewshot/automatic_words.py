@@ -14,6 +14,7 @@ from torch import Tensor
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.scoring import answer_states
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import space_writer
 
@@ -54,7 +55,7 @@ def with_automatic_words(
     bank = backbone.bank(texts, pattern)
     none = torch.zeros(1, 0, backbone.width, device=backbone.device)
     with torch.no_grad():
-        hidden = backbone.read_all(none, bank, pattern)[0]
+        hidden = answer_states(backbone, none, bank, pattern=pattern)[0]
         logs = torch.cat(
             [backbone.head.vocabulary(part.to(backbone.device, backbone.dtype)).cpu() for part in hidden.split(8)]
         )
@@ -85,8 +86,8 @@ def word_tokens(tokenizer: object, spaced: bool, vocabulary: int) -> dict[int, s
     ]
     if not likely:
         return {}
-    behind_space = space_writer(tokenizer)
-    texts = [behind_space(text) if spaced else text for _, text in likely]
+    after_space = space_writer(tokenizer)
+    texts = [after_space(text) if spaced else text for _, text in likely]
     back = tokenizer(texts, add_special_tokens=False)["input_ids"]  # type: ignore[operator]
     return {token: text for (token, text), ids in zip(likely, back, strict=True) if list(ids) == [token]}
 

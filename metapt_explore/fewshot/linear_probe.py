@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metapt_explore.fewshot.logistic_regression import NEVER, LinearHead
+from metapt_explore.fewshot.logistic_regression import NEVER, LogisticRegressionHead
 
 #: Logit of a class that has no training row.
 _NO_ROW = -1e4
 
 
 @dataclass(frozen=True)
-class TextProbe:
+class LinearProbe:
     """Classes of a text from its views (`models/hidden_states.py`), all fp32 on the CPU.
 
     Attributes:
@@ -33,7 +33,7 @@ class TextProbe:
     intercepts: Tensor
 
     @classmethod
-    def fit(cls, views: Tensor, labels: Sequence[int], classes: int, c: float, where: str) -> TextProbe:
+    def fit(cls, views: Tensor, labels: Sequence[int], classes: int, c: float, where: str) -> LinearProbe:
         """Fits a logistic regression to each view, on features standardised by these rows.
 
         Args:
@@ -52,7 +52,7 @@ class TextProbe:
         features = [view.double().numpy() for view in views]
         scalers = [StandardScaler().fit(own) for own in features]
         heads = [
-            LinearHead(scaler.transform(own), labels, classes, c, where)
+            LogisticRegressionHead(scaler.transform(own), labels, classes, c, where)
             for scaler, own in zip(scalers, features, strict=True)
         ]
         coefficients = torch.zeros(len(views), classes, views.shape[-1])
@@ -86,6 +86,6 @@ class TextProbe:
         return {f"{prefix}{field.name}": getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Tensor], prefix: str = "") -> TextProbe:
+    def of_tensors(cls, tensors: Mapping[str, Tensor], prefix: str = "") -> LinearProbe:
         """The probe whose `tensors` these are."""
         return cls(**{field.name: tensors[f"{prefix}{field.name}"] for field in fields(cls)})

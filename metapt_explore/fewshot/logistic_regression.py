@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.scoring import measure
+from metapt_explore.fewshot.tuning import choose
 
 #: Probability of a class that has no training row.
 NEVER = 1e-6
 
 
-class LinearHead:
+class LogisticRegressionHead:
     """Logistic regression from features to the classes of a task.
 
     Args:
@@ -47,3 +49,27 @@ class LinearHead:
         found = np.full((features.shape[0], self.classes), NEVER)
         found[:, self.model.classes_] = self.model.predict_proba(features)
         return torch.from_numpy(np.log(found.clip(min=NEVER))).float()
+
+
+def fit_on_dev(
+    train: Any,
+    labels: Sequence[int],
+    dev: Any,
+    dev_labels: list[int],
+    classes: int,
+    c_values: Sequence[float],
+    select_by: str,
+    where: str,
+) -> tuple[LogisticRegressionHead, dict[str, Any]]:
+    """Fits one classifier for each C and keeps the one that dev chooses; of equals the most strongly regularised.
+
+    Returns:
+        The classifier, and its ``c``, ``dev_accuracy`` and ``dev_loss``.
+    """
+    records, heads = [], {}
+    for place, c in enumerate(sorted(c_values)):
+        heads[c] = LogisticRegressionHead(train, labels, classes, c, where)
+        measured = measure(heads[c].scores(dev), dev_labels)
+        records.append({"c": c, "step": place, **{f"dev_{key}": value for key, value in measured.items()}})
+    chosen = choose(records, select_by)
+    return heads[chosen["c"]], {key: chosen[key] for key in ("c", "dev_accuracy", "dev_loss")}

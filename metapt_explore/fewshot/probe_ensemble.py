@@ -13,7 +13,7 @@ from itertools import product
 
 from torch import Tensor
 
-from metapt_explore.fewshot.linear_probe import TextProbe
+from metapt_explore.fewshot.linear_probe import LinearProbe
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.texts.rows import TextInput, duplicate_key
 
@@ -28,7 +28,7 @@ LEAST_HELD_OUT = 2
 
 
 @dataclass(frozen=True)
-class Weights:
+class EnsembleWeights:
     """How much each opinion counts.
 
     Attributes:
@@ -45,14 +45,14 @@ class Weights:
 
 
 #: What counts where dev cannot say: rows that were trained on are no witness.
-ALIKE = Weights(1.0, 1.0, 0.01, 0)
+ALIKE = EnsembleWeights(1.0, 1.0, 0.01, 0)
 
 
-def fit_probes(train: Tensor, labels: Sequence[int], classes: int, where: str) -> dict[float, TextProbe]:
+def fit_probes(train: Tensor, labels: Sequence[int], classes: int, where: str) -> dict[float, LinearProbe]:
     """Fits a probe at every C.
 
     Args:
-        train: Views of the training rows, `[views, rows, width]` (`text_views`).
+        train: Views of the training rows, `[views, rows, width]` (`text_hidden_states`).
         labels: Their class indices.
         classes: Number of classes.
         where: What to call the rows in messages.
@@ -60,10 +60,12 @@ def fit_probes(train: Tensor, labels: Sequence[int], classes: int, where: str) -
     Raises:
         UserError: Where the training rows are all of one class.
     """
-    return {c: TextProbe.fit(train, labels, classes, c, where) for c in C_VALUES}
+    return {c: LinearProbe.fit(train, labels, classes, c, where) for c in C_VALUES}
 
 
-def weigh(words: Tensor, probe: Mapping[float, Tensor], labels: Sequence[int], held_out: Sequence[int]) -> Weights:
+def weigh(
+    words: Tensor, probe: Mapping[float, Tensor], labels: Sequence[int], held_out: Sequence[int]
+) -> EnsembleWeights:
     """Chooses the weights with the lowest loss on dev rows; among equals the heavier words and the lighter probe.
 
     Args:
@@ -87,14 +89,14 @@ def weigh(words: Tensor, probe: Mapping[float, Tensor], labels: Sequence[int], h
         return ALIKE
     rows = list(held_out)
 
-    def loss(weights: Weights) -> float:
+    def loss(weights: EnsembleWeights) -> float:
         return measure(pooled(words, probe[weights.c], weights)[rows], own)["loss"]
 
-    candidates = (Weights(w, p, c, len(rows)) for w, p, c in product(WORDS_WEIGHTS, PROBE_WEIGHTS, C_VALUES))
+    candidates = (EnsembleWeights(w, p, c, len(rows)) for w, p, c in product(WORDS_WEIGHTS, PROBE_WEIGHTS, C_VALUES))
     return min(candidates, key=loss)
 
 
-def pooled(words: Tensor, probe: Tensor, weights: Weights) -> Tensor:
+def pooled(words: Tensor, probe: Tensor, weights: EnsembleWeights) -> Tensor:
     """Both opinions together, as scores of the classes: `[rows, classes]`, fp32.
 
     Args:
@@ -104,7 +106,7 @@ def pooled(words: Tensor, probe: Tensor, weights: Weights) -> Tensor:
 
     Example:
         >>> import torch
-        >>> pooled(torch.zeros(1, 2), torch.tensor([[0.0, -2.0]]), Weights(1.0, 0.5, 0.01, 4)).argmax().item()
+        >>> pooled(torch.zeros(1, 2), torch.tensor([[0.0, -2.0]]), EnsembleWeights(1.0, 0.5, 0.01, 4)).argmax().item()
         0
     """
     return weights.words * words.log_softmax(-1) + weights.probe * probe

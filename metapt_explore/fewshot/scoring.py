@@ -14,8 +14,8 @@ from torch import Tensor
 
 from metapt_explore.config import VerbalizerConfig
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.scoring import answer_states, calibrated, score_all
 from metapt_explore.texts.rows import TextInput
-from metapt_explore.verbalizers.calibration import calibrated
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.prototypes import Prototypes
 from metapt_explore.verbalizers.verbalizer import Verbalizer
@@ -107,7 +107,9 @@ class ClassReading:
 
     def _score(self, prompts: Tensor, texts: Sequence[TextInput], prototypes: Prototypes | None = None) -> Tensor:
         bank = self.backbone.bank(texts, self.pattern)
-        scores = self.backbone.score_all(prompts, bank, self.pattern, self.on_pass, prototypes)
+        scores = score_all(
+            self.backbone, prompts, bank, pattern=self.pattern, on_pass=self.on_pass, prototypes=prototypes
+        )
         self.forward.rows += len(prompts) * len(texts)
         return scores
 
@@ -121,10 +123,10 @@ class ClassReading:
             own = list(members)
             bank = self.backbone.bank(own[0].texts, self.pattern)
             part = prompts[first : first + len(own)]
-            features = self.backbone.read_all(part, bank, self.pattern, self.on_pass)
+            features = answer_states(self.backbone, part, bank, pattern=self.pattern, on_pass=self.on_pass)
             self.forward.rows += len(part) * len(own[0].texts)
             share = WORDS_SHARE[self.config.read]
-            parts.append(Prototypes(features, own[0].labels, len(self.pattern.classes), share))
+            parts.append(Prototypes(features, own[0].labels, len(self.pattern.classes), words_share=share))
             first += len(own)
         return Prototypes.of_each(parts)
 

@@ -12,10 +12,9 @@ from datasets import Dataset, Features, Value
 from metapt_explore.config import SourceConfig, TaskConfig
 from metapt_explore.config.label_values import class_of_values
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.texts.missing import missing_among
+from metapt_explore.texts.messages import shown
 from metapt_explore.texts.normalise import comparison_key
-from metapt_explore.texts.rows import TextInput, duplicate_key
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.rows import TextInput, duplicate_key, missing_among
 from metapt_explore.texts.sources import load_source
 
 Row = tuple[TextInput, str]

@@ -12,7 +12,7 @@ from metapt_explore.config import Family, LabelsConfig, TaskConfig, read_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.verbalizers.pattern import words_key
 
-MENU = Path(__file__).with_name("probe_templates.yaml")
+MENU = Path(__file__).with_name("template_menu.yaml")
 
 Words = dict[str, list[str]]
 

@@ -17,6 +17,7 @@ import torch
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.scoring import zero_shot
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
@@ -28,7 +29,7 @@ Row = tuple[TextInput, int]
 Record = dict[str, Any]
 
 
-def probe(
+def rank_templates(
     backbone: Backbone,
     candidates: Sequence[LabelsConfig],
     rows: Mapping[int, Sequence[TextInput]],
@@ -68,7 +69,7 @@ def probe(
           it cannot be told apart from the best (``behind`` within two of its standard errors).
 
     Example:
-        >>> records = probe(backbone, menu_candidates(task, "causal"), texts, labels)  # doctest: +SKIP
+        >>> records = rank_templates(backbone, menu_candidates(task, "causal"), texts, labels)  # doctest: +SKIP
         >>> records[0]["template"]  # doctest: +SKIP
         '{text} It was'
     """
@@ -84,11 +85,11 @@ def probe(
             "reason": None,
         }
         try:
-            pattern = backbone.pattern(candidate, _WHERE, whole_vocabulary)
+            pattern = backbone.pattern(candidate, _WHERE, whole_vocabulary=whole_vocabulary)
         except UserError as error:
             record["reason"] = str(error).removeprefix(f"{_WHERE}: ")
         else:
-            scores = backbone.zero_shot(texts, pattern).double()
+            scores = zero_shot(backbone, texts, pattern).double()
             measured, losses[number] = _measured(scores, pattern, places, distinct)
             record |= measured
         records.append(record)

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
+from metapt_explore.fewshot.samples import balanced_part
 from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, Split, finite_or_last
-from metapt_explore.fewshot.some_rows import balanced_part
 from metapt_explore.fewshot.tuning_steps import TuningSteps
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.storage.checkpoint import CheckpointStore

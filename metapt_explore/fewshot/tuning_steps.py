@@ -107,7 +107,9 @@ class TuningSteps:
         stacked = torch.stack([self._prompts[cell].detach() for cell in running])
         losses, gradients = self._scorer.losses_and_gradients(stacked, batch)
         for place, (_, rate) in enumerate(tuned):
-            self._health.look(stacked[place], losses[place], step - 1, f"evaluation.learning_rates: {rate:g}")
+            self._health.check(
+                stacked[place], losses[place], step=step - 1, rate=f"evaluation.learning_rates: {rate:g}"
+            )
         self._between_steps = False
         self._optimiser.zero_grad()  # a prompt without a gradient is left where it is
         for cell, gradient in zip(running, gradients, strict=True):

@@ -34,6 +34,7 @@ from metapt_explore.jobs.gpus import worker_devices
 from metapt_explore.jobs.processes import is_alive
 from metapt_explore.storage.files import read_json, write_bytes, write_json
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.job_file import cancel_file
 
 if TYPE_CHECKING:
     from metapt_explore.stages.registry import Until
@@ -84,7 +85,7 @@ def enqueue(
             _refuse_another(workspace, study, init_seeds, until)
             return False
         workspace.save_study(study)
-        jobs.cancel_file(workspace, study.name).unlink(missing_ok=True)
+        cancel_file(workspace, study.name).unlink(missing_ok=True)
         request = {
             "asked": _later_than_all(workspace),
             "init_seeds": None if init_seeds is None else list(init_seeds),
@@ -132,11 +133,11 @@ def cancel(workspace: Workspace, name: str) -> None:
         request = read_json(jobs.request_file(workspace, name))
         state = jobs.job_state(workspace, name)
         if isinstance(request, dict) and is_alive(request.get("child")):
-            write_bytes(jobs.cancel_file(workspace, name), b"")  # its worker sees to it
+            write_bytes(cancel_file(workspace, name), b"")  # its worker sees to it
             return
         jobs.request_file(workspace, name).unlink(missing_ok=True)
         if state["status"] in ("starting", "running"):  # in a terminal or a notebook
-            write_bytes(jobs.cancel_file(workspace, name), b"")
+            write_bytes(cancel_file(workspace, name), b"")
         elif isinstance(request, dict):
             last = {**state, "status": "cancelled", "updated": time.time()}
             write_json(workspace.study_folder(name) / "job.json", last)

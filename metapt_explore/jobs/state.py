@@ -1,9 +1,4 @@
-"""A job is one process that works on a study; the study's folder tells how it stands.
-
-Whoever runs a study (the queue's worker, a notebook, the command line) holds the study's lock and writes ``job.json``,
-so that all of them show the same. A job survives a closed browser and a restarted server; a killed one is noticed
-because its lock is free while its file still says ``running``. What waits for its turn: `queue`.
-"""
+"""How the job of a study stands: from its ``job.json`` (`study.job_file`), its ``request.json`` and its lock."""
 
 from __future__ import annotations
 
@@ -12,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore.jobs.processes import is_alive
+from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.storage.files import read_json
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.failures import FailedPart
 from metapt_explore.study.job_file import cancel_file
 
 #: Seconds within which a process that was started takes the study's lock.

@@ -25,6 +25,7 @@ from metapt_explore.jobs.processes import identity, is_alive, kill
 from metapt_explore.storage.disk import has_room
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.job_file import cancel_file
 
 #: Seconds between two looks at the process.
 LOOK_EVERY = 0.1
@@ -206,7 +207,7 @@ def _finish(
 
 
 def _forget(workspace: Workspace, name: str) -> None:
-    jobs.cancel_file(workspace, name).unlink(missing_ok=True)
+    cancel_file(workspace, name).unlink(missing_ok=True)
     jobs.request_file(workspace, name).unlink(missing_ok=True)
 
 
@@ -265,7 +266,7 @@ def _another_ended(state: Any) -> bool:
 def _start(workspace: Workspace, name: str, request: dict[str, Any]) -> subprocess.Popen[bytes]:
     folder = workspace.study_folder(name)
     with suppress(UserError):  # the process says what is wrong
-        workspace.study_config(name)  # mends a damaged file from its copy
+        workspace.study_config(name)  # repairs a damaged file from its copy
     before = read_json(folder / "job.json")
     fraction = before.get("fraction", 0.0) if isinstance(before, dict) else 0.0
     # Written before the process exists: from its first moment on, only the process itself writes here.

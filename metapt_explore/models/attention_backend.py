@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 EAGER, FUSED = "eager", "sdpa"
 
 
-class OwnAttention:
+class AttentionBackend:
     """Picks the attention function of each pass.
 
     Fused attention is transformers' default. On a CPU its backward pass in bfloat16 is slow (it also makes gradients of
@@ -28,7 +28,7 @@ class OwnAttention:
         self._loaded = self._current = str(model.config._attn_implementation)
 
     @contextmanager
-    def of_pass(self, second_derivative: bool) -> Iterator[None]:
+    def for_pass(self, *, second_derivative: bool) -> Iterator[None]:
         """Wraps a forward pass.
 
         Args:

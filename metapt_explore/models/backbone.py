@@ -19,13 +19,11 @@ from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.models.kv_cache.banks import Bank, Banks
 from metapt_explore.models.kv_cache.text import KVBank, TextKV, TokenRows
-from metapt_explore.models.kv_cache.tiers import KVCache, States, make_cache
+from metapt_explore.models.kv_cache.tiers import KVCache, KVTensors, make_cache
 from metapt_explore.models.layout import Layout
-from metapt_explore.models.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, pass_budget, text_state_bytes
-from metapt_explore.models.scoring import over_rows
+from metapt_explore.models.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, kv_cache_bytes, pass_budget
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
-from metapt_explore.verbalizers.prototypes import Prototypes
 from metapt_explore.verbalizers.verbalizer import Head, Run
 
 #: Prompts that share one pass over a text when scores are read; more only enlarges the masked square.
@@ -62,13 +60,13 @@ class Backbone(ABC):
     #: Whether several prompts can be read over one text in one pass.
     shares_text: bool = False
     #: Whether a text is encoded once, without the prompt, and kept.
-    keeps_states: bool = False
+    caches_texts: bool = False
     #: Whether classes are read from words.
     has_vocabulary: bool = True
     #: How many times what the hand-written pass keeps for a gradient the model's own pass keeps.
     plain_factor: float = PLAIN_FACTOR
 
-    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement) -> None:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer, self.config, self.placement = tokenizer, config, placement
         self._embed = self._input_embeddings()
@@ -83,7 +81,7 @@ class Backbone(ABC):
         self.rows_limit: int | None = config.rows_per_pass
         self.on_notice: Callable[[str], None] = lambda message: None
         self.layout = self.layout_class(tokenizer, config, placement)
-        self._cache = make_cache(text_state_bytes(config.text_state_gib) / GIB, config.second_tier_gib, self.device)
+        self._cache = make_cache(kv_cache_bytes(config.text_state_gib) / GIB, config.second_tier_gib, self.device)
 
     # -------------------------------------------------------------------- what a family has to say
 
@@ -105,6 +103,7 @@ class Backbone(ABC):
         prompts: Tensor,
         groups: Tensor,
         rows: Prepared,
+        *,
         pattern: PatternVerbalizer,
         run: Run,
         second_derivative: bool = False,
@@ -125,19 +124,19 @@ class Backbone(ABC):
 
     @abstractmethod
     def full_logits(
-        self, prompt: Tensor, token_ids: Sequence[int], position: int, pattern: PatternVerbalizer
+        self, prompt: Tensor, token_ids: Sequence[int], position: int, *, pattern: PatternVerbalizer
     ) -> Tensor:
         """The vocabulary's logits for one row of a bank by the unmodified model's own full forward, `[vocabulary]`."""
 
-    def _encode(self, rows: Sequence[Sequence[int]]) -> States:
+    def _encode(self, rows: Sequence[Sequence[int]]) -> KVTensors:
         """What of rows does not depend on the prompt (families that keep text states)."""
         raise NotImplementedError
 
     @cached_property
     def banks(self) -> Banks:
         """The texts prepared so far."""
-        encode = self._encode if self.keeps_states else None
-        return Banks(self.layout, self.device, self._cache, encode, self._state_bytes)
+        encode = self._encode if self.caches_texts else None
+        return Banks(self.layout, self.device, self._cache, encode=encode, state_bytes=self._kv_bytes_per_token)
 
     @property
     def plain_pass(self) -> bool:
@@ -146,9 +145,9 @@ class Backbone(ABC):
 
     # ------------------------------------------------------------------------------------ texts
 
-    def pattern(self, labels: LabelsConfig, where: str, whole_vocabulary: bool = False) -> PatternVerbalizer:
+    def pattern(self, labels: LabelsConfig, where: str, *, whole_vocabulary: bool = False) -> PatternVerbalizer:
         """Tokenises a template and label words; see `Layout.pattern`."""
-        return self.layout.pattern(labels, where, whole_vocabulary)
+        return self.layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
 
     def bank(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> Bank:
         """Prepares texts for scoring; nothing is encoded until a batch is asked for.
@@ -169,17 +168,17 @@ class Backbone(ABC):
         """Drops all banks and their states."""
         self.banks.forget_all()
 
-    def _state_bytes(self) -> int:
+    def _kv_bytes_per_token(self) -> int:
         """Memory of one token's state."""
-        return self.memory.state_bytes_per_token
+        return self.memory.kv_bytes_per_token
 
     def encoded(self, rows: Sequence[Sequence[int]], spare: int) -> TextKV:
         """Text states of token ids, past every cache."""
-        bank = KVBank(rows, self._encode, self._state_bytes(), KVCache(0), 0)
+        bank = KVBank(rows, self._encode, bytes_per_token=self._kv_bytes_per_token(), cache=KVCache(0), number=0)
         return bank.batch(range(len(rows)), spare)
 
     def prepared(
-        self, bank: Bank, rows: Sequence[int], pattern: PatternVerbalizer, prompt_tokens: int, prompts: int = 1
+        self, bank: Bank, rows: Sequence[int], pattern: PatternVerbalizer, *, prompt_tokens: int, prompts: int = 1
     ) -> Prepared:
         """Rows of a bank, ready for `class_scores` under prompts of that length."""
         return bank.batch(rows, spare=prompts * self.spare(pattern, prompt_tokens))
@@ -199,6 +198,7 @@ class Backbone(ABC):
         prompts: Tensor,
         groups: Tensor,
         rows: Prepared,
+        *,
         pattern: PatternVerbalizer,
         second_derivative: bool = False,
     ) -> Tensor:
@@ -220,81 +220,21 @@ class Backbone(ABC):
                 prompts,
                 groups,
                 rows.copy() if place and isinstance(rows, TextKV) else rows,
-                pattern,
-                run,
-                second_derivative,
+                pattern=pattern,
+                run=run,
+                second_derivative=second_derivative,
             )
             for place, run in enumerate(pattern.verbalizer.runs)
         ]
         return pattern.verbalizer.scores(read, pattern.head or self.head)
 
-    @torch.no_grad()
-    def zero_shot(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> Tensor:
-        """Scores texts without any prompt: template and label words only, `[rows, columns]`, fp32, on the CPU."""
-        none = torch.zeros(1, 0, self.width, device=self.device)
-        bank = self.bank(texts, pattern)
-        scores = self.score_all(none, bank, pattern)[0]
-        self.forget(texts, pattern)
-        return scores
-
-    @torch.no_grad()
-    def score_all(
-        self,
-        prompts: Tensor,
-        bank: Bank,
-        pattern: PatternVerbalizer,
-        on_pass: Callable[[], None] = lambda: None,
-        prototypes: Prototypes | None = None,
+    def features_of_each_prompt(
+        self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, *, run: Run
     ) -> Tensor:
-        """Scores every row of a bank under every prompt.
-
-        Where the prompt follows the text, up to eight prompts share one pass over a text; else the rows of a pass
-        share their prompt.
-
-        Args:
-            prompts: `[groups, prompt_tokens, width]`.
-            bank: The rows.
-            pattern: Template and label words.
-            on_pass: Called after each pass through the model; may raise to stop.
-            prototypes: Class prototypes of each prompt, where they have a say.
-
-        Returns:
-            `[groups, rows, columns]`, fp32, on the CPU.
-        """
-        scores = torch.empty(len(prompts), len(bank), pattern.verbalizer.columns)
-
-        def read(first: int, part: Tensor, rows: list[int], hidden: list[Tensor]) -> None:
-            for place in range(len(part)):
-                found = pattern.verbalizer.scores([run[:, place] for run in hidden], pattern.head or self.head)
-                if prototypes is not None:
-                    found = prototypes.mixed(found, hidden[0][:, place, 0], first + place)
-                scores[first + place, rows] = found.cpu()
-
-        over_rows(self, prompts, bank, pattern, pattern.verbalizer.runs, read, on_pass)
-        return scores
-
-    @torch.no_grad()
-    def read_all(
-        self, prompts: Tensor, bank: Bank, pattern: PatternVerbalizer, on_pass: Callable[[], None] = lambda: None
-    ) -> Tensor:
-        """Hidden states at the place of the answer for every row under every prompt, `[groups, rows, width]`, fp32."""
-        parts: list[tuple[int, list[int], Tensor]] = []
-
-        def read(first: int, part: Tensor, rows: list[int], hidden: list[Tensor]) -> None:
-            parts.append((first, rows, hidden[0][:, :, 0].transpose(0, 1).float().cpu()))
-
-        over_rows(self, prompts, bank, pattern, (Run(),), read, on_pass)
-        # Not every model's hidden states are as wide as its embeddings (ALBERT, ELECTRA).
-        found = torch.empty(len(prompts), len(bank), parts[0][2].shape[-1])
-        for first, rows, hidden in parts:
-            found[first : first + len(hidden), rows] = hidden
-        return found
-
-    def features_of_all(self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, run: Run) -> Tensor:
         """Features of each row under each of the prompts that share a pass, `[rows, prompts, offsets, width]`."""
         count = len(rows.lengths)
         groups = torch.zeros(count, dtype=torch.long, device=self.device)
-        return self.features(prompts, groups, rows, pattern, run)[:, None]
+        return self.features(prompts, groups, rows, pattern=pattern, run=run)[:, None]
 
     def prompts_together(self, groups: int) -> int:
         """Prompts that share a pass when so many are scored: as many in each pass as in the others."""
@@ -308,6 +248,7 @@ class Backbone(ABC):
         pattern: PatternVerbalizer,
         prompt_tokens: int,
         longest: int,
+        *,
         prompts: int = 1,
         scoring: bool = False,
         second_derivative: bool = False,
@@ -323,7 +264,9 @@ class Backbone(ABC):
             second_derivative: Whether the result is differentiated twice.
         """
         budget = self.pass_bytes * (SCORING_SHARE if scoring else 1)
-        size = self.row_bytes(pattern, prompt_tokens, longest, prompts, scoring, second_derivative)
+        size = self.row_bytes(
+            pattern, prompt_tokens, longest, prompts=prompts, scoring=scoring, second_derivative=second_derivative
+        )
         rows = max(1, int(budget / size))
         if self.rows_limit is not None:
             rows = min(rows, max(1, self.rows_limit // prompts))
@@ -334,6 +277,7 @@ class Backbone(ABC):
         pattern: PatternVerbalizer,
         prompt_tokens: int,
         longest: int,
+        *,
         prompts: int = 1,
         scoring: bool = False,
         second_derivative: bool = False,
@@ -342,7 +286,7 @@ class Backbone(ABC):
         new, text = self._pass_tokens(pattern, prompt_tokens, longest)
         factor = self.plain_factor if not scoring and (self.plain_pass or second_derivative) else 1.0
         factor *= SECOND_FACTOR if second_derivative else 1
-        size = self._row_memory().row_bytes(new * prompts, text, scoring, factor)
+        size = self._row_memory().row_bytes(new * prompts, text, scoring=scoring, factor=factor)
         if not scoring:
             size *= len(pattern.verbalizer.runs)  # each run is kept for the gradient
         if not pattern.verbalizer.simple:

@@ -23,7 +23,7 @@ from metapt_explore.models.decoders.fused import FusedDecoder
 from metapt_explore.models.decoders.plain import PlainDecoder, pick
 from metapt_explore.models.heads import LinearHead
 from metapt_explore.models.kv_cache.text import TokenRows, pad_rows
-from metapt_explore.models.kv_cache.tiers import States
+from metapt_explore.models.kv_cache.tiers import KVTensors
 from metapt_explore.models.layout import Layout
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.template import Template
@@ -35,7 +35,7 @@ class CausalLayout(Layout):
 
     def __init__(self, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
         super().__init__(tokenizer, config, placement)
-        self.last = ()  # an end of text would stand in front of the answer
+        self.special_after = ()  # an end of text would stand in front of the answer
 
     def check_template(self, written: str, template: Template, where: str) -> None:
         """See `Layout`."""
@@ -56,14 +56,14 @@ class CausalLayout(Layout):
         # A word follows the template with a space in front of it, unless the template says otherwise.
         return written.endswith(" {mask}") if written.endswith("{mask}") else not written[-1:].isspace()
 
-    def verbalizer(self, words: dict[str, list[Word]], whole_vocabulary: bool) -> Verbalizer:
+    def verbalizer(self, words: dict[str, list[Word]], *, whole_vocabulary: bool) -> Verbalizer:
         """See `Layout`."""
-        return read_onwards(words, whole_vocabulary)
+        return read_onwards(words, whole_vocabulary=whole_vocabulary)
 
     def row(self, text: Sequence[int], pair: Sequence[int] | None, pattern: PatternVerbalizer) -> tuple[list[int], int]:
         """See `Layout`."""
         ids, _ = self.bank_key(pattern).row(text, pair, ())
-        return [*self.first, *ids], len(self.first) + len(ids) - 1
+        return [*self.special_before, *ids], len(self.special_before) + len(ids) - 1
 
     def bank_key(self, pattern: PatternVerbalizer) -> Template:
         """See `Layout`. With `suffix`, what follows the texts is no part of what is kept of them."""
@@ -86,9 +86,9 @@ class CausalBackbone(Backbone):
 
     layout_class = CausalLayout
 
-    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "suffix") -> None:
-        super().__init__(model, tokenizer, config, placement)
-        self.shares_text = self.keeps_states = placement == "suffix"
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement = "suffix") -> None:
+        super().__init__(model, tokenizer, config, placement=placement)
+        self.shares_text = self.caches_texts = placement == "suffix"
         self.plain: Decoder = PlainDecoder(model)
         self.fast: Decoder = FusedDecoder(model) if fused_weights.supports(model) else self.plain
 
@@ -102,7 +102,7 @@ class CausalBackbone(Backbone):
         """See `Backbone`."""
         return self.fast is self.plain
 
-    def _encode(self, rows: Sequence[Sequence[int]]) -> States:
+    def _encode(self, rows: Sequence[Sequence[int]]) -> KVTensors:
         keys, values = self.fast.encode(pad_rows(rows, self.device).token_ids)
         return {"keys": keys, "values": values}
 
@@ -125,6 +125,7 @@ class CausalBackbone(Backbone):
         prompts: Tensor,
         groups: Tensor,
         rows: Prepared,
+        *,
         pattern: PatternVerbalizer,
         run: Run,
         second_derivative: bool = False,
@@ -135,16 +136,20 @@ class CausalBackbone(Backbone):
             rows = rows.with_inserted(run.inserted)
             if not prompts.shape[1]:
                 decoder = self.plain
-            hidden = decoder.after_prompt(prompts.to(self.dtype), self._embed(rows.token_ids), rows.lengths, groups)
+            hidden = decoder.after_prompt(
+                prompts.to(self.dtype), self._embed(rows.token_ids), rows.lengths, groups=groups
+            )
         else:
             behind = self._vectors((*pattern.tail, *run.inserted), len(groups))
             new = torch.cat([pick(prompts, groups).to(self.dtype), behind], dim=1)
             hidden = decoder.after_text(new, rows, blocks=1)[:, 0]
         return hidden[:, None]
 
-    def features_of_all(self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, run: Run) -> Tensor:
+    def features_of_each_prompt(
+        self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, *, run: Run
+    ) -> Tensor:
         if isinstance(rows, TokenRows):
-            return super().features_of_all(prompts, rows, pattern, run)
+            return super().features_of_each_prompt(prompts, rows, pattern, run=run)
         blocks, count = len(prompts), len(rows.lengths)
         behind = self._vectors((*pattern.tail, *run.inserted), blocks)
         new = torch.cat([prompts.to(self.dtype), behind], dim=1).reshape(1, -1, self.width).expand(count, -1, -1)
@@ -152,7 +157,7 @@ class CausalBackbone(Backbone):
 
     @torch.no_grad()
     def full_logits(
-        self, prompt: Tensor, token_ids: Sequence[int], position: int, pattern: PatternVerbalizer
+        self, prompt: Tensor, token_ids: Sequence[int], position: int, *, pattern: PatternVerbalizer
     ) -> Tensor:
         """See `Backbone`."""
         text, tail = self._vectors(token_ids, 1)[0], self._vectors(pattern.tail, 1)[0]

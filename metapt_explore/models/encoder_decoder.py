@@ -17,12 +17,12 @@ from torch import Tensor
 
 from metapt_explore.config import ModelConfig, Placement
 from metapt_explore.errors import UserError
-from metapt_explore.models.attention_backend import OwnAttention
+from metapt_explore.models.attention_backend import AttentionBackend
 from metapt_explore.models.backbone import Backbone, Prepared
 from metapt_explore.models.decoders.plain import pick
 from metapt_explore.models.heads import LinearHead
 from metapt_explore.models.kv_cache.text import TextKV, TokenRows, pad_rows
-from metapt_explore.models.kv_cache.tiers import States
+from metapt_explore.models.kv_cache.tiers import KVTensors
 from metapt_explore.models.layout import Layout
 from metapt_explore.models.memory import ENCODER_FACTOR, PLAIN_FACTOR, RowMemory
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
@@ -63,16 +63,16 @@ class EncoderDecoderLayout(Layout):
         """See `Layout`: the answer begins the output."""
         return False
 
-    def verbalizer(self, words: dict[str, list[Word]], whole_vocabulary: bool) -> Verbalizer:
+    def verbalizer(self, words: dict[str, list[Word]], *, whole_vocabulary: bool) -> Verbalizer:
         """See `Layout`."""
-        return read_onwards(words, whole_vocabulary)
+        return read_onwards(words, whole_vocabulary=whole_vocabulary)
 
     def row(self, text: Sequence[int], pair: Sequence[int] | None, pattern: PatternVerbalizer) -> tuple[list[int], int]:
         """See `Layout`."""
         ids, _ = pattern.template.row(text, pair, self._mask)
         if pattern.template.slot("mask") is None:
             ids += self.sentinel
-        whole = [*self.first, *ids, *self.last]
+        whole = [*self.special_before, *ids, *self.special_after]
         return whole, len(whole) - 1
 
 
@@ -88,11 +88,11 @@ class EncoderDecoderBackbone(Backbone):
 
     layout_class = EncoderDecoderLayout
 
-    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "encoder") -> None:
-        super().__init__(model, tokenizer, config, placement)
-        self.keeps_states = placement == "decoder"
-        self.plain_factor = PLAIN_FACTOR if self.keeps_states else ENCODER_FACTOR
-        self._attention = OwnAttention(model)
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement = "encoder") -> None:
+        super().__init__(model, tokenizer, config, placement=placement)
+        self.caches_texts = placement == "decoder"
+        self.plain_factor = PLAIN_FACTOR if self.caches_texts else ENCODER_FACTOR
+        self._attention = AttentionBackend(model)
         self._encoder, self._decoder = model.get_encoder(), model.get_decoder()
         self._decoder_memory = RowMemory.of_decoder(model.config, self.dtype.itemsize)
         assert isinstance(self.layout, EncoderDecoderLayout)
@@ -121,15 +121,15 @@ class EncoderDecoderBackbone(Backbone):
             scaled = settings.model_type in ("t5", "umt5") and settings.tie_word_embeddings
         bias = getattr(self.model, "final_logits_bias", None)
         weight = self.model.get_output_embeddings().weight
-        return LinearHead(weight, None if bias is None else bias[0], settings.d_model**-0.5 if scaled else 1.0)
+        return LinearHead(weight, None if bias is None else bias[0], scale=settings.d_model**-0.5 if scaled else 1.0)
 
-    def _encode(self, rows: Sequence[Sequence[int]]) -> States:
+    def _encode(self, rows: Sequence[Sequence[int]]) -> KVTensors:
         from transformers import DynamicCache, EncoderDecoderCache
 
         padded = pad_rows(rows, self.device)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         # Its attention must not depend on what ran before: states of a resumed run are the same bits.
-        with torch.no_grad(), self._attention.of_pass(second_derivative=False):
+        with torch.no_grad(), self._attention.for_pass(second_derivative=False):
             encoded = self._encoder(input_ids=padded.token_ids, attention_mask=padded.mask()).last_hidden_state
             # One token through the decoder makes every layer's cross-attention keys and values.
             first = torch.full((len(rows), 1), self.decoder_start[0], device=self.device)
@@ -146,8 +146,8 @@ class EncoderDecoderBackbone(Backbone):
             "values": torch.stack([layer.values for layer in layers]),
         }
 
-    def _state_bytes(self) -> int:
-        return self._decoder_memory.state_bytes_per_token
+    def _kv_bytes_per_token(self) -> int:
+        return self._decoder_memory.kv_bytes_per_token
 
     def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
         """See `Backbone`."""
@@ -168,6 +168,7 @@ class EncoderDecoderBackbone(Backbone):
         prompts: Tensor,
         groups: Tensor,
         rows: Prepared,
+        *,
         pattern: PatternVerbalizer,
         run: Run,
         second_derivative: bool = False,
@@ -175,7 +176,7 @@ class EncoderDecoderBackbone(Backbone):
         """See `Backbone`."""
         own = pick(prompts, groups).to(self.dtype)
         written = self._vectors((*self.decoder_start, *run.inserted), len(groups))
-        with self._attention.of_pass(second_derivative):
+        with self._attention.for_pass(second_derivative=second_derivative):
             if isinstance(rows, TokenRows):
                 mask = torch.cat([rows.mask().new_ones(len(groups), own.shape[1]), rows.mask()], dim=1)
                 vectors = torch.cat([own, self._embed(rows.token_ids)], dim=1)
@@ -208,7 +209,7 @@ class EncoderDecoderBackbone(Backbone):
 
     @torch.no_grad()
     def full_logits(
-        self, prompt: Tensor, token_ids: Sequence[int], position: int, pattern: PatternVerbalizer
+        self, prompt: Tensor, token_ids: Sequence[int], position: int, *, pattern: PatternVerbalizer
     ) -> Tensor:
         """See `Backbone`."""
         own, text, written = (

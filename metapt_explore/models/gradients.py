@@ -64,6 +64,7 @@ class PromptObjective:
         backbone: Backbone,
         bank: Bank,
         pattern: PatternVerbalizer,
+        *,
         others: Sequence[tuple[Bank, PatternVerbalizer]] = (),
     ) -> None:
         self.backbone, self.bank, self.pattern = backbone, bank, pattern
@@ -139,10 +140,11 @@ class PromptObjective:
         prompts: Tensor,
         batch: Batch,
         run: Callable[[list[int]], object],
+        *,
         second_derivative: bool = False,
     ) -> None:
         """Cuts a batch into passes and runs each; halves them where memory runs out."""
-        todo = self._cut(prompts, batch, second_derivative)
+        todo = self._cut(prompts, batch, second_derivative=second_derivative)
         while todo:
             part = todo.pop(0)
             exhausted = False
@@ -159,18 +161,22 @@ class PromptObjective:
             self.passes += 1
             self.on_pass()
 
-    def _cut(self, prompts: Tensor, batch: Batch, second_derivative: bool) -> list[list[int]]:
+    def _cut(self, prompts: Tensor, batch: Batch, *, second_derivative: bool) -> list[list[int]]:
         """Positions of the batch in passes of like length, read alike."""
         if not batch.patterns:
-            return self._cut_alike(prompts, batch, range(len(batch.rows)), 0, second_derivative)
+            return self._cut_alike(
+                prompts, batch, places=range(len(batch.rows)), read_by=0, second_derivative=second_derivative
+            )
         parts: list[list[int]] = []
         for pattern in sorted(set(batch.patterns)):
             places = [place for place, own in enumerate(batch.patterns) if own == pattern]
-            parts += self._cut_alike(prompts, batch, places, pattern, second_derivative)
+            parts += self._cut_alike(
+                prompts, batch, places=places, read_by=pattern, second_derivative=second_derivative
+            )
         return parts
 
     def _cut_alike(
-        self, prompts: Tensor, batch: Batch, places: Sequence[int], read_by: int, second_derivative: bool
+        self, prompts: Tensor, batch: Batch, *, places: Sequence[int], read_by: int, second_derivative: bool
     ) -> list[list[int]]:
         backbone, (bank, pattern) = self.backbone, self._read[read_by]
         lengths = {place: len(bank.token_ids[batch.rows[place]]) for place in places}
@@ -184,7 +190,7 @@ class PromptObjective:
             limit = backbone.rows_within(pattern, prompt_tokens, longest, second_derivative=second_derivative)
             padded = (len(part) + 1) * longest
             wasteful = (
-                not backbone.keeps_states
+                not backbone.caches_texts
                 and tokens >= BUCKET_TOKENS
                 and padded > (1 + PADDING_SHARE) * (tokens + longest)
             )
@@ -195,7 +201,9 @@ class PromptObjective:
             tokens += longest
         return [*parts, part] if part else parts
 
-    def _part_losses(self, prompts: Tensor, batch: Batch, part: list[int], second_derivative: bool = False) -> Tensor:
+    def _part_losses(
+        self, prompts: Tensor, batch: Batch, part: list[int], *, second_derivative: bool = False
+    ) -> Tensor:
         """One pass's share of the groups' mean losses, `[groups]`."""
         device = prompts.device
         all_groups = torch.tensor(batch.groups, device=device)
@@ -203,8 +211,10 @@ class PromptObjective:
         places = torch.tensor(part, device=device)
         groups, labels = all_groups[places], torch.tensor(batch.labels, device=device)[places]
         bank, pattern = self._read[batch.patterns[part[0]] if batch.patterns else 0]
-        rows = self.backbone.prepared(bank, [batch.rows[place] for place in part], pattern, prompts.shape[1])
-        scores = self.backbone.class_scores(prompts, groups, rows, pattern, second_derivative)
+        rows = self.backbone.prepared(
+            bank, [batch.rows[place] for place in part], pattern, prompt_tokens=prompts.shape[1]
+        )
+        scores = self.backbone.class_scores(prompts, groups, rows, pattern=pattern, second_derivative=second_derivative)
         row_losses = F.cross_entropy(pattern.verbalizer.for_loss(scores), labels, reduction="none")
         weighted = row_losses / rows_of_group[groups]
         return torch.zeros(len(prompts), device=device).index_add(0, groups, weighted)

@@ -22,7 +22,7 @@ class LinearHead:
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None = None, scale: float = 1.0, cap: float | None = None
+        self, weight: Tensor, bias: Tensor | None = None, *, scale: float = 1.0, cap: float | None = None
     ) -> None:
         self.weight, self.bias, self.scale, self.cap = weight, bias, scale, cap
 
@@ -44,7 +44,7 @@ class LinearHead:
         return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
 
 
-class OwnHead:
+class ModelHead:
     """A model's own output layers, whatever they are, run on hidden states that are given.
 
     The model is copied without its weights (they are shared), with a stand-in for the part below the head that
@@ -106,4 +106,4 @@ class SimilarityHead:
         return self.scale * (hidden.float() @ self.descriptions.T)
 
 
-__all__ = ["Head", "LinearHead", "OwnHead", "SimilarityHead"]
+__all__ = ["Head", "LinearHead", "ModelHead", "SimilarityHead"]

@@ -1,4 +1,4 @@
-"""What a frozen model makes of a text, without prompt and template: its hidden states, gathered over the tokens."""
+"""Hidden states of texts in a frozen model, without prompt and template, pooled over the tokens."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ ROWS = 16
 def text_passes(
     backbone: Backbone,
     texts: Sequence[TextInput],
+    *,
     on_pass: Callable[[], None] = lambda: None,
     every_layer: bool = False,
 ) -> Iterator[tuple[list[int], Any, TokenRows]]:
@@ -36,7 +37,7 @@ def text_passes(
     """
     layout, model = backbone.layout, backbone.model
     base = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
-    tokens = [[*layout.first, *ids, *layout.last] for ids in layout.bare_tokens(texts)]
+    tokens = [[*layout.special_before, *ids, *layout.special_after] for ids in layout.bare_tokens(texts)]
     order = sorted(range(len(tokens)), key=lambda row: (len(tokens[row]), row))
     # A decoder-only model never looks at the padding behind a text.
     causal = isinstance(backbone, CausalBackbone)
@@ -55,11 +56,13 @@ def mean_over_tokens(hidden: Tensor, rows: TokenRows) -> Tensor:
 
 
 @torch.no_grad()
-def text_views(backbone: Backbone, texts: Sequence[TextInput], on_pass: Callable[[], None] = lambda: None) -> Tensor:
-    """Views of a text half-way up a frozen model: the mean over its tokens, and what its last token has read.
+def text_hidden_states(
+    backbone: Backbone, texts: Sequence[TextInput], on_pass: Callable[[], None] = lambda: None
+) -> Tensor:
+    """Hidden states of texts from the middle layer of a frozen model: the mean over tokens, and the last token's.
 
-    The upper layers turn to the next word. Only a decoder-only model's last token has read all of the text; of other
-    models there is the mean alone.
+    The upper layers turn to the next word. Only a decoder-only model's last token has read all of the text; other
+    models give the mean alone.
 
     Args:
         backbone: The model.
@@ -67,18 +70,18 @@ def text_views(backbone: Backbone, texts: Sequence[TextInput], on_pass: Callable
         on_pass: Called after each pass; may raise to stop.
 
     Returns:
-        fp32 on the CPU, `[views, texts, width]`.
+        fp32 on the CPU, `[poolings, texts, width]`.
     """
     parts: list[tuple[list[int], Tensor]] = []
-    for chosen, output, rows in text_passes(backbone, texts, on_pass, every_layer=True):
+    for chosen, output, rows in text_passes(backbone, texts, on_pass=on_pass, every_layer=True):
         hidden = output.hidden_states
         middle = hidden[max(1, (len(hidden) - 1) // 2)]
-        views = [mean_over_tokens(middle, rows)]
+        pooled = [mean_over_tokens(middle, rows)]
         if isinstance(backbone, CausalBackbone):
             last = rows.lengths - 1
-            views.append(middle[torch.arange(len(chosen), device=last.device), last].float())
-        parts.append((chosen, torch.stack(views).cpu()))
-    found = torch.empty(len(parts[0][1]), len(texts), parts[0][1].shape[-1])
-    for chosen, own in parts:
-        found[:, chosen] = own
-    return found
+            pooled.append(middle[torch.arange(len(chosen), device=last.device), last].float())
+        parts.append((chosen, torch.stack(pooled).cpu()))
+    states = torch.empty(len(parts[0][1]), len(texts), parts[0][1].shape[-1])
+    for chosen, pooled_states in parts:
+        states[:, chosen] = pooled_states
+    return states

@@ -11,11 +11,11 @@ from metapt_explore.errors import UserError
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import (
     PatternVerbalizer,
-    encoder_behind,
-    encoder_of,
+    continuation_encoder,
     label_tokens,
     space_writer,
     special_tokens,
+    token_encoder,
 )
 from metapt_explore.verbalizers.template import Template, tokenise
 from metapt_explore.verbalizers.verbalizer import Verbalizer, Word
@@ -32,11 +32,11 @@ class Layout(ABC):
 
     def __init__(self, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
         self.tokenizer, self.config, self.placement = tokenizer, config, placement
-        self.encode = encoder_of(tokenizer)
-        self.encode_behind = encoder_behind(tokenizer)
-        self.behind_space = space_writer(tokenizer)
+        self.encode = token_encoder(tokenizer)
+        self.encode_continuation = continuation_encoder(tokenizer)
+        self.after_space = space_writer(tokenizer)
         #: What the tokenizer itself puts in front of a text and behind it.
-        self.first, self.last = special_tokens(tokenizer)
+        self.special_before, self.special_after = special_tokens(tokenizer)
 
     # -------------------------------------------------------------------- what a family has to say
 
@@ -45,7 +45,7 @@ class Layout(ABC):
         """Token ids of a row as it is kept in a bank, and the position where its answer is read."""
 
     @abstractmethod
-    def verbalizer(self, words: dict[str, list[Word]], whole_vocabulary: bool) -> Verbalizer:
+    def verbalizer(self, words: dict[str, list[Word]], *, whole_vocabulary: bool) -> Verbalizer:
         """The verbalizer of tokenised label words."""
 
     def spaced(self, written: str) -> bool:
@@ -63,7 +63,7 @@ class Layout(ABC):
 
     # ---------------------------------------------------------------------------------- the same for all
 
-    def pattern(self, labels: LabelsConfig, where: str, whole_vocabulary: bool = False) -> PatternVerbalizer:
+    def pattern(self, labels: LabelsConfig, where: str, *, whole_vocabulary: bool = False) -> PatternVerbalizer:
         """Tokenises a template and label words.
 
         Args:
@@ -74,14 +74,16 @@ class Layout(ABC):
         Raises:
             UserError: Where the template or a label word does not fit this model.
         """
-        template = tokenise(labels.template, self.encode, self.encode_behind)
+        template = tokenise(labels.template, self.encode, self.encode_continuation)
         self.check_template(labels.template, template, where)
-        words = label_tokens(labels, self.word_encoder(labels.template), where, whole_vocabulary)
-        return PatternVerbalizer(template, self.verbalizer(words, whole_vocabulary), tuple(labels.labels))
+        words = label_tokens(labels, self.word_encoder(labels.template), where, whole_vocabulary=whole_vocabulary)
+        return PatternVerbalizer(
+            template, self.verbalizer(words, whole_vocabulary=whole_vocabulary), tuple(labels.labels)
+        )
 
     def word_encoder(self, written: str) -> Callable[[str], list[int]]:
         """Token ids of a label word where it stands in a template."""
-        return (lambda word: self.encode(self.behind_space(word))) if self.spaced(written) else self.encode
+        return (lambda word: self.encode(self.after_space(word))) if self.spaced(written) else self.encode
 
     def rows(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> list[tuple[list[int], int]]:
         """Lays out texts, cut to `max_text_tokens`; of a pair the longer one is cut first, the template never is.
@@ -95,11 +97,11 @@ class Layout(ABC):
                 raise UserError(f"Text {index} is blank; blank texts must be dropped before scoring.")
         return rows
 
-    def tokens(self, texts: Sequence[str], spaced: bool = False) -> list[list[int]]:
+    def tokens(self, texts: Sequence[str], *, spaced: bool = False) -> list[list[int]]:
         """Token ids of texts without special tokens, cut to `max_text_tokens`."""
         if not texts:
             return []
-        written = [self.behind_space(text) for text in texts] if spaced else list(texts)
+        written = [self.after_space(text) for text in texts] if spaced else list(texts)
         longest = self.config.max_text_tokens
         cut = self.tokenizer(written, add_special_tokens=False, truncation=True, max_length=longest)
         return list(cut["input_ids"])
@@ -121,7 +123,9 @@ class Layout(ABC):
 
     def _cut(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> list[tuple[list[int], list[int] | None]]:
         slot, pair_slot = pattern.template.slot("text"), pattern.template.slot("text_pair")
-        firsts = self.tokens([text if isinstance(text, str) else text[0] for text in texts], bool(slot and slot.spaced))
+        firsts = self.tokens(
+            [text if isinstance(text, str) else text[0] for text in texts], spaced=bool(slot and slot.spaced)
+        )
         if pair_slot is None:
             return [(ids, None) for ids in firsts]
         for index, text in enumerate(texts):
@@ -130,5 +134,5 @@ class Layout(ABC):
                     f"Text {index} has no second text, but the template holds {{text_pair}}; name its column in "
                     "`columns: {text_pair: ...}`."
                 )
-        seconds = self.tokens([text[1] for text in texts], pair_slot.spaced)
+        seconds = self.tokens([text[1] for text in texts], spaced=pair_slot.spaced)
         return [self._cut_pair(*pair) for pair in zip(firsts, seconds, strict=True)]

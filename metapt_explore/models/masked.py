@@ -14,10 +14,10 @@ from torch import Tensor
 
 from metapt_explore.config import ModelConfig, Placement
 from metapt_explore.errors import UserError
-from metapt_explore.models.attention_backend import OwnAttention
+from metapt_explore.models.attention_backend import AttentionBackend
 from metapt_explore.models.backbone import Backbone, Prepared
 from metapt_explore.models.decoders.plain import pick
-from metapt_explore.models.heads import OwnHead
+from metapt_explore.models.heads import ModelHead
 from metapt_explore.models.kv_cache.text import TokenRows
 from metapt_explore.models.layout import Layout
 from metapt_explore.models.memory import ENCODER_FACTOR
@@ -39,9 +39,9 @@ class MaskedLayout(Layout):
         before, mask, _ = written.partition("{mask}")
         return before.endswith(" ") if mask else not before[-1:].isspace()
 
-    def verbalizer(self, words: dict[str, list[Word]], whole_vocabulary: bool) -> Verbalizer:
+    def verbalizer(self, words: dict[str, list[Word]], *, whole_vocabulary: bool) -> Verbalizer:
         """See `Layout`."""
-        return read_masks(words, self._mask, whole_vocabulary)
+        return read_masks(words, self._mask, whole_vocabulary=whole_vocabulary)
 
     def row(self, text: Sequence[int], pair: Sequence[int] | None, pattern: PatternVerbalizer) -> tuple[list[int], int]:
         """See `Layout`."""
@@ -49,7 +49,7 @@ class MaskedLayout(Layout):
         if pattern.template.slot("mask") is None:
             position = len(ids)
             ids.append(self._mask)
-        return [*self.first, *ids, *self.last], len(self.first) + position
+        return [*self.special_before, *ids, *self.special_after], len(self.special_before) + position
 
 
 class MaskedBackbone(Backbone):
@@ -65,13 +65,13 @@ class MaskedBackbone(Backbone):
     layout_class = MaskedLayout
     plain_factor = ENCODER_FACTOR
 
-    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "prefix") -> None:
-        super().__init__(model, tokenizer, config, placement)
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement = "prefix") -> None:
+        super().__init__(model, tokenizer, config, placement=placement)
         self.base = model.base_model
-        self._attention = OwnAttention(model)
+        self._attention = AttentionBackend(model)
 
     def _head(self) -> Head:
-        return OwnHead(self.model)
+        return ModelHead(self.model)
 
     def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
         """See `Backbone`."""
@@ -82,6 +82,7 @@ class MaskedBackbone(Backbone):
         prompts: Tensor,
         groups: Tensor,
         rows: Prepared,
+        *,
         pattern: PatternVerbalizer,
         run: Run,
         second_derivative: bool = False,
@@ -90,7 +91,13 @@ class MaskedBackbone(Backbone):
         assert isinstance(rows, TokenRows)
         rows = rows.with_inserted(run.inserted)
         hidden = run_encoder(
-            self.base, self._attention, self._embed, prompts.to(self.dtype), groups, rows, second_derivative
+            self.base,
+            self._attention,
+            self._embed,
+            prompts=prompts.to(self.dtype),
+            groups=groups,
+            rows=rows,
+            second_derivative=second_derivative,
         )
         first = rows.positions[:, None] + prompts.shape[1]
         places = first + torch.tensor(run.offsets, device=first.device)
@@ -98,7 +105,7 @@ class MaskedBackbone(Backbone):
 
     @torch.no_grad()
     def full_logits(
-        self, prompt: Tensor, token_ids: Sequence[int], position: int, pattern: PatternVerbalizer
+        self, prompt: Tensor, token_ids: Sequence[int], position: int, *, pattern: PatternVerbalizer
     ) -> Tensor:
         """See `Backbone`."""
         whole = torch.cat([prompt.to(self.dtype)[None], self._vectors(token_ids, 1)], dim=1)
@@ -107,8 +114,9 @@ class MaskedBackbone(Backbone):
 
 def run_encoder(
     base: Any,
-    attention: OwnAttention,
+    attention: AttentionBackend,
     embed: Any,
+    *,
     prompts: Tensor,
     groups: Tensor,
     rows: TokenRows,
@@ -118,5 +126,5 @@ def run_encoder(
     own = pick(prompts, groups)
     mask = torch.cat([rows.mask().new_ones(len(groups), own.shape[1]), rows.mask()], dim=1)
     vectors = torch.cat([own, embed(rows.token_ids)], dim=1)
-    with attention.of_pass(second_derivative):
+    with attention.for_pass(second_derivative=second_derivative):
         return base(inputs_embeds=vectors, attention_mask=mask).last_hidden_state

@@ -77,11 +77,11 @@ class RowMemory:
         return replace(whole, layers=layers, heads=heads, kv_heads=heads)
 
     @property
-    def state_bytes_per_token(self) -> int:
+    def kv_bytes_per_token(self) -> int:
         """Keys and values of one token in all layers."""
         return 2 * self.layers * self.kv_heads * self.head_dim * self.itemsize
 
-    def row_bytes(self, new_tokens: int, text_tokens: int, scoring: bool = False, factor: float = 1) -> float:
+    def row_bytes(self, new_tokens: int, text_tokens: int, *, scoring: bool = False, factor: float = 1) -> float:
         """Memory of one row in a pass.
 
         Args:
@@ -93,13 +93,13 @@ class RowMemory:
         run, seen = new_tokens or text_tokens, new_tokens + text_tokens
         token = 2 * self.width + 3 * self.inner + self.heads * (self.head_dim + seen)
         kept = token * self.itemsize * run * (4 if scoring else self.layers)
-        return kept * factor + self.state_bytes_per_token * seen
+        return kept * factor + self.kv_bytes_per_token * seen
 
     def rows_within(
-        self, budget: float, new_tokens: int, text_tokens: int, scoring: bool = False, factor: float = 1
+        self, budget: float, new_tokens: int, text_tokens: int, *, scoring: bool = False, factor: float = 1
     ) -> int:
         """Rows that fit a budget; at least one."""
-        return max(1, int(budget / self.row_bytes(new_tokens, text_tokens, scoring, factor)))
+        return max(1, int(budget / self.row_bytes(new_tokens, text_tokens, scoring=scoring, factor=factor)))
 
 
 def _inner(config: Any) -> int | None:
@@ -123,7 +123,7 @@ def machine_memory() -> int:
         return total
 
 
-def text_state_bytes(gib: float | None) -> float:
+def kv_cache_bytes(gib: float | None) -> float:
     """Bytes for text states: what the config says, else a default for the machine."""
     return min(TEXT_STATE_GIB * GIB, TEXT_STATE_SHARE * machine_memory()) if gib is None else gib * GIB
 

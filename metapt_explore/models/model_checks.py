@@ -39,7 +39,7 @@ def positions_of(settings: Any) -> int | None:
     return positions
 
 
-def check_length(settings: Any, config: ModelConfig, prompt_tokens: int, windows: bool) -> None:
+def check_length(settings: Any, config: ModelConfig, *, prompt_tokens: int, windows: bool) -> None:
     """Refuses texts that the model cannot hold, and attention windows that a text would not fit.
 
     Args:
@@ -69,7 +69,9 @@ def check_length(settings: Any, config: ModelConfig, prompt_tokens: int, windows
         )
 
 
-def check_rows_fit(pattern: PatternVerbalizer, layout: Layout, settings: Any, prompt_tokens: int, where: str) -> None:
+def check_rows_fit(
+    pattern: PatternVerbalizer, layout: Layout, settings: Any, *, prompt_tokens: int, where: str
+) -> None:
     """Refuses a template that is too long for the model beside the longest text and the prompt.
 
     Args:
@@ -83,7 +85,7 @@ def check_rows_fit(pattern: PatternVerbalizer, layout: Layout, settings: Any, pr
     if positions is None:
         return
     template = sum(len(piece) for piece in pattern.template.pieces if not isinstance(piece, Slot))
-    others = len(layout.first) + len(layout.last) + 1 + pattern.verbalizer.longest_insertion
+    others = len(layout.special_before) + len(layout.special_after) + 1 + pattern.verbalizer.longest_insertion
     most = positions - template - others - prompt_tokens
     if layout.config.max_text_tokens > most:
         raise UserError(
@@ -93,7 +95,7 @@ def check_rows_fit(pattern: PatternVerbalizer, layout: Layout, settings: Any, pr
         )
 
 
-def check_complete(missing: Iterable[str], folder: Path, name: str, title: str) -> None:
+def check_complete(missing: Iterable[str], folder: Path, name: str, *, title: str) -> None:
     """Refuses a model of which transformers makes up weights that the files do not hold.
 
     Args:
@@ -131,7 +133,7 @@ def check_shapes(mismatched: Iterable[Any], folder: Path, name: str) -> None:
         )
 
 
-def check_nothing_left(unexpected: Iterable[str], model: Any, folder: Path, name: str) -> None:
+def check_nothing_left(unexpected: Iterable[str], model: Any, folder: Path, *, name: str) -> None:
     """Refuses files with weights inside the model's layers that the configuration has no place for.
 
     A head that is not used may be left over, as may buffers that older files hold. A further layer, a bias that a layer
@@ -195,7 +197,7 @@ def check_numbers(model: Any, folder: Path, name: str) -> None:
         )
 
 
-def check_tokenizer(tokenizer: Any, model: Any, folder: Path, name: str) -> None:
+def check_tokenizer(tokenizer: Any, model: Any, folder: Path, *, name: str) -> None:
     """Refuses the tokenizer of another model: its tokens are not those that the model has vectors for.
 
     Args:

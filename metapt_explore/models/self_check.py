@@ -46,9 +46,9 @@ def check_exact(backbone: Backbone) -> None:
     try:
         pattern = _reader(backbone, (2 % vocabulary, 9 % vocabulary))
         rows = [backbone.layout.row(ids, None, pattern) for ids in texts]
-        full = torch.stack([backbone.full_logits(prompt, ids, position, pattern) for ids, position in rows])
+        full = torch.stack([backbone.full_logits(prompt, ids, position, pattern=pattern) for ids, position in rows])
         expected = full[:, [own[0][0].token for own in pattern.verbalizer.words]]
-        ours, gradient = _scores(backbone, prompt, rows, pattern)
+        ours, gradient = _scores(backbone, prompt, rows, pattern=pattern)
     except KeyError as error:
         raise UserError(
             f"The model '{name}' cannot be used: its attention cannot be replaced ({error} is not known to it)."
@@ -65,7 +65,7 @@ def check_exact(backbone: Backbone) -> None:
         return
     backbone.fast = fast  # type: ignore[attr-defined]
     try:
-        fast_scores, fast_gradient = _scores(backbone, prompt, rows, pattern)
+        fast_scores, fast_gradient = _scores(backbone, prompt, rows, pattern=pattern)
         gradient_difference = float((fast_gradient - gradient).norm() / gradient.norm().clamp(min=1e-12))
         exact = _apart(fast_scores, expected) <= tolerance and gradient_difference < 3 * tolerance
     except (TypeError, AttributeError, IndexError, RuntimeError, ValueError):
@@ -91,19 +91,19 @@ def _apart(scores: Tensor, expected: Tensor) -> float:
 
 
 def _scores(
-    backbone: Backbone, prompt: Tensor, rows: Sequence[tuple[list[int], int]], pattern: PatternVerbalizer
+    backbone: Backbone, prompt: Tensor, rows: Sequence[tuple[list[int], int]], *, pattern: PatternVerbalizer
 ) -> tuple[Tensor, Tensor]:
     """Scores through the shortcuts, and the prompt's gradient of a loss."""
     leaf = prompt[None].clone().requires_grad_(True)
     token_ids = [ids for ids, _ in rows]
     prepared: Prepared
-    if backbone.keeps_states:
+    if backbone.caches_texts:
         prepared = backbone.encoded(token_ids, spare=backbone.spare(pattern, len(prompt)))
     else:
         positions = [position for _, position in rows]
         prepared = TokenBank(token_ids, backbone.device, positions).batch(range(len(rows)))
     groups = torch.zeros(len(rows), dtype=torch.long, device=backbone.device)
-    scores = backbone.class_scores(leaf, groups, prepared, pattern)
+    scores = backbone.class_scores(leaf, groups, prepared, pattern=pattern)
     loss = F.cross_entropy(scores, torch.tensor([0, 1], device=backbone.device))
     (gradient,) = torch.autograd.grad(loss, leaf)
     return scores.detach(), gradient

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
-from metapt_explore.models.attention_backend import OwnAttention
+from metapt_explore.models.attention_backend import AttentionBackend
 from metapt_explore.models.backbone import Backbone, Prepared
 from metapt_explore.models.heads import SimilarityHead
 from metapt_explore.models.kv_cache.text import TokenRows, pad_rows
@@ -44,27 +44,27 @@ class SentenceLayout(Layout):
                 "put there; leave it out and describe the classes (`description:`)."
             )
 
-    def pattern(self, labels: LabelsConfig, where: str, whole_vocabulary: bool = False) -> PatternVerbalizer:
+    def pattern(self, labels: LabelsConfig, where: str, *, whole_vocabulary: bool = False) -> PatternVerbalizer:
         """See `Layout`; the pattern needs a head (`SentenceBackbone.pattern`)."""
         if whole_vocabulary:
             raise UserError(
                 f"{where}: `decode: whole_vocabulary` needs a model with an output layer; the sentence encoder "
                 f"'{self.config.name}' compares texts with descriptions."
             )
-        template = tokenise(labels.template, self.encode, self.encode_behind)
+        template = tokenise(labels.template, self.encode, self.encode_continuation)
         self.check_template(labels.template, template, where)
         numbers = iter(range(sum(len(own) for own in _descriptions(labels).values())))
         words = tuple(tuple((Term(0, 0, next(numbers)),) for _ in own) for own in _descriptions(labels).values())
         return PatternVerbalizer(template, Verbalizer((Run(),), words), tuple(labels.labels))
 
-    def verbalizer(self, words: dict[str, list[Word]], whole_vocabulary: bool) -> Verbalizer:
+    def verbalizer(self, words: dict[str, list[Word]], *, whole_vocabulary: bool) -> Verbalizer:
         """See `Layout`."""
         raise NotImplementedError("classes of a sentence encoder are not words")
 
     def row(self, text: Sequence[int], pair: Sequence[int] | None, pattern: PatternVerbalizer) -> tuple[list[int], int]:
         """See `Layout`."""
         ids, _ = pattern.template.row(text, pair, ())
-        whole = [*self.first, *ids, *self.last]
+        whole = [*self.special_before, *ids, *self.special_after]
         return whole, len(whole) - 1
 
 
@@ -89,16 +89,16 @@ class SentenceBackbone(Backbone):
     has_vocabulary = False
     plain_factor = ENCODER_FACTOR
 
-    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, placement: Placement = "prefix") -> None:
-        super().__init__(model, tokenizer, config, placement)
-        self._attention = OwnAttention(model)
+    def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement = "prefix") -> None:
+        super().__init__(model, tokenizer, config, placement=placement)
+        self._attention = AttentionBackend(model)
 
     def _head(self) -> Head:
         return SimilarityHead(torch.empty(0, self.width, device=self.device), SCALE)  # each pattern brings its own
 
-    def pattern(self, labels: LabelsConfig, where: str, whole_vocabulary: bool = False) -> PatternVerbalizer:
+    def pattern(self, labels: LabelsConfig, where: str, *, whole_vocabulary: bool = False) -> PatternVerbalizer:
         """See `Backbone`; classes are described by `description`, else by their label words."""
-        pattern = self.layout.pattern(labels, where, whole_vocabulary)
+        pattern = self.layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
         every = [text for own in _descriptions(labels).values() for text in own]
         return replace(pattern, head=SimilarityHead(self.sentence_vectors(every), SCALE))
 
@@ -106,10 +106,23 @@ class SentenceBackbone(Backbone):
     def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
         """Unit embeddings of texts without prompt and template, fp32, `[texts, width]`."""
         layout = self.layout
-        rows = pad_rows([[*layout.first, *ids, *layout.last] for ids in layout.tokens(texts)], self.device)
+        rows = pad_rows(
+            [[*layout.special_before, *ids, *layout.special_after] for ids in layout.tokens(texts)], self.device
+        )
         none = torch.zeros(1, 0, self.width, device=self.device, dtype=self.dtype)
         groups = torch.zeros(len(texts), dtype=torch.long, device=self.device)
-        return self._unit(run_encoder(self.model, self._attention, self._embed, none, groups, rows, False), rows.mask())
+        return self._unit(
+            run_encoder(
+                self.model,
+                self._attention,
+                self._embed,
+                prompts=none,
+                groups=groups,
+                rows=rows,
+                second_derivative=False,
+            ),
+            rows.mask(),
+        )
 
     def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
         """See `Backbone`."""
@@ -120,6 +133,7 @@ class SentenceBackbone(Backbone):
         prompts: Tensor,
         groups: Tensor,
         rows: Prepared,
+        *,
         pattern: PatternVerbalizer,
         run: Run,
         second_derivative: bool = False,
@@ -127,13 +141,19 @@ class SentenceBackbone(Backbone):
         """See `Backbone`; the one feature of a row is its unit embedding."""
         assert isinstance(rows, TokenRows)
         hidden = run_encoder(
-            self.model, self._attention, self._embed, prompts.to(self.dtype), groups, rows, second_derivative
+            self.model,
+            self._attention,
+            self._embed,
+            prompts=prompts.to(self.dtype),
+            groups=groups,
+            rows=rows,
+            second_derivative=second_derivative,
         )
         return self._unit(hidden[:, prompts.shape[1] :], rows.mask())[:, None]
 
     @torch.no_grad()
     def full_logits(
-        self, prompt: Tensor, token_ids: Sequence[int], position: int, pattern: PatternVerbalizer
+        self, prompt: Tensor, token_ids: Sequence[int], position: int, *, pattern: PatternVerbalizer
     ) -> Tensor:
         """See `Backbone`."""
         whole = torch.cat([prompt.to(self.dtype)[None], self._vectors(token_ids, 1)], dim=1)

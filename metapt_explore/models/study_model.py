@@ -38,7 +38,7 @@ class StudyModel:
     def family(self) -> Family:
         """The model's family, read from its files."""
         from metapt_explore.models.families import family_of
-        from metapt_explore.models.load import model_folder
+        from metapt_explore.models.folder import model_folder
 
         model = self._config.model
         return family_of(model_folder(model.name, model.revision), model)
@@ -76,7 +76,7 @@ class StudyModel:
         found = _IN_MEMORY.get(asked)
         if found is None:
             said: list[str] = []
-            found = load_backbone(self._config.model, self.placement, said.append, length)
+            found = load_backbone(self._config.model, self.placement, on_notice=said.append, prompt_tokens=length)
             _IN_MEMORY[asked], _SAID[found] = found, said
         for message in _SAID[found]:
             self._notice(message)
@@ -90,14 +90,14 @@ class StudyModel:
     @cached_property
     def device(self) -> str:
         """Where it runs."""
-        from metapt_explore.models.load import resolve_device
+        from metapt_explore.models.device import resolve_device
 
         return resolve_device(self._config.model.device)
 
     @property
     def _pooling(self) -> str | None:
         """How a sentence encoder pools, where that is not the mean: its file is not among those that are hashed."""
-        from metapt_explore.models.load import model_folder
+        from metapt_explore.models.folder import model_folder
         from metapt_explore.models.pooling import read_pooling
 
         model = self._config.model
@@ -108,7 +108,8 @@ class StudyModel:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What the answer of a stage with the language model depends on."""
-        from metapt_explore.models.load import content_hash, model_folder, resolve_dtype
+        from metapt_explore.models.device import resolve_dtype
+        from metapt_explore.models.folder import content_hash, model_folder
 
         model = self._config.model
         return {

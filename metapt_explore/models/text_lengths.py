@@ -51,7 +51,7 @@ def token_counts(texts: Sequence[TextInput], tokenizer: Any) -> np.ndarray:
     return np.array([sum(next(counts) for _ in of_text) for of_text in parts], dtype=np.int64)
 
 
-def cut_share(texts: Sequence[TextInput], tokenizer: Any, limit: int, of: str | None = None) -> CutShare | None:
+def cut_share(texts: Sequence[TextInput], tokenizer: Any, limit: int, *, of: str | None = None) -> CutShare | None:
     """Measures how many texts are cut; None where there are no texts.
 
     Args:

@@ -21,7 +21,7 @@ from metapt_explore.plots.lens import class_shares, likeness_map, prompt_health
 from metapt_explore.plots.losses import meta_loss
 from metapt_explore.plots.probe import probe_dots
 from metapt_explore.plots.quality import quality_against_gain
-from metapt_explore.plots.scores import seed_spread, start_curves
+from metapt_explore.plots.scores import seed_spread, tuning_curves
 from metapt_explore.plots.style import figure_table, method_colors
 from metapt_explore.plots.why import agreement_map, help_map
 
@@ -44,6 +44,6 @@ __all__ = [
     "prompt_health",
     "quality_against_gain",
     "seed_spread",
-    "start_curves",
+    "tuning_curves",
     "variance_bars",
 ]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.plots.style import (
     GREY,
     axis_titles,
@@ -19,6 +18,7 @@ from metapt_explore.plots.style import (
     plain,
     see_through,
 )
+from metapt_explore.statistics.curves import whole_curves
 
 PAIR = ["data_seed", "init_seed"]
 #: Angle of tick labels that do not fit side by side, and the pixels that a letter of them reaches down: up to so many
@@ -26,7 +26,7 @@ PAIR = ["data_seed", "init_seed"]
 ASLANT, UPRIGHT, FEW = (40, 4), (90, 7), 6
 
 
-def start_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, rows: str = "test") -> go.Figure:
+def tuning_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, rows: str = "test") -> go.Figure:
     """Draws mean test accuracy after 0, 1, 2 … tuning steps, with a band from worst to best seed.
 
     Each data seed counts at the learning rate that its dev split chose; other rates have no test score.

@@ -17,8 +17,8 @@ from metapt_explore.pretraining.topics import Topics
 COLUMNS = ["task", "row", "support", "query", "drawn"]
 
 
-def recorded_setting(config: Mapping[str, Any], tasks: Tasks, topics: Topics | None = None) -> PretrainingTask:
-    """The setting of a pre-training out of what its artifact's ``stage.json`` says.
+def recorded_task(config: Mapping[str, Any], tasks: Tasks, topics: Topics | None = None) -> PretrainingTask:
+    """The task of a pre-training, read from its artifact's ``stage.json``.
 
     Args:
         config: Configuration of a `prompt` stage that was pre-trained.
@@ -38,18 +38,18 @@ def recorded_setting(config: Mapping[str, Any], tasks: Tasks, topics: Topics | N
     )
 
 
-def episodes(setting: PretrainingTask, steps: int | None = None) -> Iterator[Episode]:
+def episodes(pretraining_task: PretrainingTask, steps: int | None = None) -> Iterator[Episode]:
     """The episodes of a pre-training, in their order; the first `steps` of them, or all."""
-    learner = make_learner(setting)
-    for step in range(setting.steps if steps is None else min(steps, setting.steps)):
+    learner = make_learner(pretraining_task)
+    for step in range(pretraining_task.steps if steps is None else min(steps, pretraining_task.steps)):
         yield learner.draw(step)
 
 
-def drawn_rows(setting: PretrainingTask, steps: int | None = None) -> pd.DataFrame:
+def draw_counts(pretraining_task: PretrainingTask, steps: int | None = None) -> pd.DataFrame:
     """How often each row was drawn.
 
     Args:
-        setting: Tasks, sizes, method and seeds.
+        pretraining_task: Tasks, sizes, method and seeds.
         steps: Outer steps that were taken, where that is not all.
 
     Returns:
@@ -60,19 +60,19 @@ def drawn_rows(setting: PretrainingTask, steps: int | None = None) -> pd.DataFra
     Example:
         >>> config = PretrainingConfig(steps=1, meta_batch_size=1, support_size=2, query_size=2)
         >>> method = MethodConfig(name="MetaPT", kind="metapt", clustering="kmeans")
-        >>> drawn_rows(PretrainingTask({0: {"bad": [0, 1], "good": [2, 3]}}, config, method, 0, 0))["drawn"].tolist()
+        >>> draw_counts(PretrainingTask({0: {"bad": [0, 1], "good": [2, 3]}}, config, method, 0, 0))["drawn"].tolist()
         [1, 1, 1, 1]
     """
-    pooled = setting.method.kind == "ppt"
-    of_topics = setting.topics.tasks if setting.topics is not None else {}
-    every = {**setting.tasks, **of_topics}
+    pooled = pretraining_task.method.kind == "ppt"
+    of_topics = pretraining_task.topics.tasks if pretraining_task.topics is not None else {}
+    every = {**pretraining_task.tasks, **of_topics}
     members = {task: [int(row) for rows in classes.values() for row in rows] for task, classes in every.items()}
     home: dict[int, int] = {}
-    for task in sorted(setting.tasks):
+    for task in sorted(pretraining_task.tasks):
         for row in members[task]:
             home.setdefault(row, task)
     counts: dict[str, Counter[tuple[int, int]]] = {"support": Counter(), "query": Counter()}
-    for episode in episodes(setting, steps):
+    for episode in episodes(pretraining_task, steps):
         for part, sets in (("support", episode.support), ("query", episode.query)):
             for task, rows in zip(episode.tasks, sets, strict=True):
                 whole = pooled and task not in of_topics
@@ -91,18 +91,18 @@ def drawn_rows(setting: PretrainingTask, steps: int | None = None) -> pd.DataFra
     return table
 
 
-def agrees_with(setting: PretrainingTask, metrics: pd.DataFrame) -> bool | None:
+def agrees_with(pretraining_task: PretrainingTask, metrics: pd.DataFrame) -> bool | None:
     """Whether the draws name the tasks that the pre-training wrote down while it ran, step by step.
 
     Args:
-        setting: Tasks, sizes, method and seeds.
+        pretraining_task: Tasks, sizes, method and seeds.
         metrics: The prompt's metrics.
 
     Returns:
         None where nothing was written down that would tell (pooled pre-training, no step yet).
     """
-    if setting.method.kind == "ppt" or metrics.empty or "task" not in metrics:
+    if pretraining_task.method.kind == "ppt" or metrics.empty or "task" not in metrics:
         return None
     written = {int(str(step)): rows["task"].tolist() for step, rows in metrics.groupby("step", sort=False)}
-    drawn = [episode.tasks for episode in episodes(setting)]
+    drawn = [episode.tasks for episode in episodes(pretraining_task)]
     return all(step < len(drawn) and drawn[step] == tasks for step, tasks in written.items())

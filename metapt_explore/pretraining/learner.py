@@ -89,17 +89,21 @@ class PretrainingTask:
 class TaskLearner:
     """What meta-learners share: an episode is a few tasks, the prompt is what is learned."""
 
-    def __init__(self, setting: PretrainingTask) -> None:
-        self.setting = setting
+    def __init__(self, pretraining_task: PretrainingTask) -> None:
+        self.pretraining_task = pretraining_task
 
     def draw(self, step: int) -> Episode:
         """Draws tasks, support and query rows."""
-        setting = self.setting
-        config, seeds, topics = setting.config, (setting.seed, setting.init_seed, step), setting.topics
+        pretraining_task = self.pretraining_task
+        config, seeds, topics = (
+            pretraining_task.config,
+            (pretraining_task.seed, pretraining_task.init_seed, step),
+            pretraining_task.topics,
+        )
         if topics is None:
-            return draw_episode(setting.tasks, config, *seeds)
+            return draw_episode(pretraining_task.tasks, config, *seeds)
         others = config.meta_batch_size - topics.slots(config.meta_batch_size)
-        episode = draw_episode(setting.tasks, config.model_copy(update={"meta_batch_size": others}), *seeds)
+        episode = draw_episode(pretraining_task.tasks, config.model_copy(update={"meta_batch_size": others}), *seeds)
         return topics.added_to(episode, config, *seeds)
 
     def parameters(self, start: Tensor) -> dict[str, Tensor]:

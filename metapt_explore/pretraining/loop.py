@@ -34,20 +34,20 @@ class Attempt(CheckpointStore, Protocol):
 
 def pretrain(
     learner: Learner,
-    setting: PretrainingTask,
+    pretraining_task: PretrainingTask,
     start: Tensor,
     backbone: Backbone,
     texts: Sequence[TextInput],
     pattern: PatternVerbalizer,
     record: Attempt,
     on_step: Callable[[int], None],
-    topic_readers: Sequence[PatternVerbalizer] = (),
+    topic_patterns: Sequence[PatternVerbalizer] = (),
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Pre-trains one prompt.
 
     Args:
         learner: The method.
-        setting: Tasks, sizes and seeds.
+        pretraining_task: Tasks, sizes and seeds.
         start: The prompt to begin from, fp32 `[prompt_tokens, width]`.
         backbone: The frozen model.
         texts: The texts that the tasks' rows point into.
@@ -55,26 +55,26 @@ def pretrain(
         record: Receives metrics and checkpoints; a checkpoint found there is gone on from.
         on_step: Called with the finished steps after each step and each pass through the model; may raise to
             stop, what is finished has then been kept.
-        topic_readers: Template and words of each topic task, where the setting has some.
+        topic_patterns: Template and words of each topic task, where there are some.
 
     Returns:
         What was learned by name, `prompt` among it, and telemetry (row passes, diagnostic rows, states found).
     """
-    config = setting.config
-    episodes = [learner.draw(step) for step in range(setting.steps)]
-    kept = _kept_rows(episodes, setting)
+    config = pretraining_task.config
+    episodes = [learner.draw(step) for step in range(pretraining_task.steps)]
+    kept = _bank_rows(episodes, pretraining_task)
     position = {row: index for index, row in enumerate(kept)}
     kept_texts = [texts[row] for row in kept]
     bank = backbone.bank(kept_texts, pattern)
-    others = [(backbone.bank(kept_texts, other), other) for other in topic_readers]
-    objective = PromptObjective(backbone, bank, pattern, others)
-    health = HealthWatch(backbone.embedding, f"Pre-training of {setting.method.name}", backbone.on_notice)
+    others = [(backbone.bank(kept_texts, other), other) for other in topic_patterns]
+    objective = PromptObjective(backbone, bank, pattern, others=others)
+    health = HealthWatch(backbone.embedding, f"Pre-training of {pretraining_task.method.name}", backbone.on_notice)
 
     learned = {name: torch.nn.Parameter(value.clone()) for name, value in learner.parameters(start).items()}
-    optimiser = torch.optim.Adam(list(learned.values()), lr=setting.outer_lr)
+    optimiser = torch.optim.Adam(list(learned.values()), lr=pretraining_task.outer_lr)
     late: dict[str, Tensor] = {}  # sums over the averaged steps
     first = _restore(record, learned, optimiser, objective, late)
-    for step in range(first, setting.steps):
+    for step in range(first, pretraining_task.steps):
         episode = _in_bank(episodes[step], position)
         counted = objective.row_passes, objective.diagnostic_rows
         objective.on_pass = partial(on_step, step)
@@ -90,21 +90,21 @@ def pretrain(
                 _save(record, learned, optimiser, step, objective, late)
             raise
         losses = torch.tensor([task.get("query", task.get("loss", 0.0)) for task in task_records])
-        ratio = health.look(values["prompt"], losses, step, "pretraining.outer_lr")
+        ratio = health.check(values["prompt"], losses, step=step, rate="pretraining.outer_lr")
         norms = {}
         for name, value in learned.items():
             value.grad = gradients[name].clone()
             norms[name] = float(torch.nn.utils.clip_grad_norm_([value], CLIP_NORM))
         optimiser.step()
         # The next step would see it; the last has none.
-        health.refuse_infinite(learned["prompt"].detach(), losses, step + 1, "pretraining.outer_lr")
-        if step >= setting.first_averaged:
+        health.check_finite(learned["prompt"].detach(), losses, step=step + 1, rate="pretraining.outer_lr")
+        if step >= pretraining_task.first_averaged:
             for name, value in learned.items():
                 late[name] = late[name] + value.detach() if name in late else value.detach().clone()
         for task_record in task_records:
             record.metric({"step": step, **task_record, "gradient_norm": norms["prompt"], "norm_ratio": ratio})
         finished = step + 1
-        if finished % config.checkpoint_every == 0 or finished == setting.steps:
+        if finished % config.checkpoint_every == 0 or finished == pretraining_task.steps:
             _save(record, learned, optimiser, finished, objective, late)
         try:
             on_step(finished)
@@ -122,22 +122,24 @@ def pretrain(
         "state_hits_second": sum(each.counts.second for each in (bank, *further)),
         "states_mib": round(sum(each.needed_bytes for each in (bank, *further)) / 2**20, 1),
     }
-    averaged = setting.steps - setting.first_averaged
+    averaged = pretraining_task.steps - pretraining_task.first_averaged
     if averaged:
         return {name: total / averaged for name, total in late.items()}, telemetry
     return {name: value.detach() for name, value in learned.items()}, telemetry
 
 
-def _kept_rows(episodes: list[Episode], setting: PretrainingTask) -> list[int]:
+def _bank_rows(episodes: list[Episode], pretraining_task: PretrainingTask) -> list[int]:
     """The rows of the bank: those that will be drawn, or all labelled rows where most will be.
 
     With all labelled rows the bank, and what it has encoded, is the same one for every method and
     initialisation seed over these texts.
     """
     drawn = {row for episode in episodes for row in episode.rows}
-    usable = set(setting.labelled_rows)
-    if setting.topics is not None:
-        usable |= {row for classes in setting.topics.tasks.values() for rows in classes.values() for row in rows}
+    usable = set(pretraining_task.labelled_rows)
+    if pretraining_task.topics is not None:
+        usable |= {
+            row for classes in pretraining_task.topics.tasks.values() for rows in classes.values() for row in rows
+        }
     return sorted(usable if drawn <= usable and 2 * len(drawn) > len(usable) else drawn)
 
 

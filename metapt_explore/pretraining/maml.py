@@ -19,7 +19,6 @@ from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.inner_loop import Adaptation, adapt, support_and_query, task_records
 from metapt_explore.pretraining.learner import PretrainingTask, TaskLearner
-from metapt_explore.pretraining.task_weights import task_weights
 
 
 class MAML(TaskLearner):
@@ -34,7 +33,7 @@ class MAML(TaskLearner):
         on the same rows and known already, has that share in it.
         """
         support, query = support_and_query(episode)
-        method, rate = self.setting.method, self.setting.inner_lr
+        method, rate = self.pretraining_task.method, self.pretraining_task.inner_lr
         path = adapt(parameters["prompt"], rate, support, len(episode.tasks), method.inner_steps, objective)
         query_losses, outer = objective.losses_and_gradients(path.adapted, query)
         if method.order == "exact":
@@ -71,4 +70,33 @@ def through_steps(
     return outer
 
 
-__all__ = ["MAML", "PretrainingTask", "through_steps"]
+def task_weights(by: str, query_losses: Tensor, gradients: Tensor) -> Tensor | None:
+    """Weights of the tasks of an episode, which sum to 1; None where all count equally.
+
+    Args:
+        by: ``equal``; ``loss``: in proportion to the query loss, so that hard tasks count more; ``agreement``: in
+            proportion to the cosine of a task's gradient with the mean of the others' directions, where that is
+            positive, so that a task that pulls elsewhere counts less (in the spirit of gradient surgery, Yu et al.,
+            NeurIPS 2020, arXiv 2001.06782). Equal where nothing tells them apart.
+        query_losses: `[tasks]`.
+        gradients: Outer gradient of each task, `[tasks, prompt_tokens, width]`.
+
+    Returns:
+        `[tasks]`, or None: a plain mean.
+
+    Example:
+        >>> task_weights("loss", torch.tensor([1.0, 3.0]), torch.zeros(2, 1, 4)).tolist()
+        [0.25, 0.75]
+    """
+    if by == "equal":
+        return None
+    weights = query_losses.clamp(min=0.0)
+    if by == "agreement":
+        directions = torch.nn.functional.normalize(gradients.flatten(1), dim=1)
+        others = directions.sum(dim=0) - directions
+        weights = torch.nn.functional.cosine_similarity(directions, others, dim=1).clamp(min=0.0)
+    total = weights.sum()
+    return weights / total if total > 0 else None
+
+
+__all__ = ["MAML", "PretrainingTask", "task_weights", "through_steps"]

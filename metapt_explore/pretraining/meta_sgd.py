@@ -24,14 +24,14 @@ class MetaSGD(TaskLearner):
 
     def parameters(self, start: Tensor) -> dict[str, Tensor]:
         """The prompt, and the logarithm of its inner rates, which begin at `inner_lr`."""
-        return {"prompt": start, "log_rates": torch.full_like(start, math.log(self.setting.inner_lr))}
+        return {"prompt": start, "log_rates": torch.full_like(start, math.log(self.pretraining_task.inner_lr))}
 
     def gradient(
         self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         """Gradients of prompt and rates; with one inner step those of the rates are exact in either order."""
         support, query = support_and_query(episode)
-        method, rates = self.setting.method, parameters["log_rates"].exp()
+        method, rates = self.pretraining_task.method, parameters["log_rates"].exp()
         path = adapt(parameters["prompt"], rates, support, len(episode.tasks), method.inner_steps, objective)
         query_losses, outer = objective.losses_and_gradients(path.adapted, query)
         d_rates = torch.zeros_like(rates)

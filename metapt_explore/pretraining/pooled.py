@@ -25,19 +25,19 @@ class Pooled:
     one task over all clusters that were drawn, each of them one word.
     """
 
-    def __init__(self, setting: PretrainingTask) -> None:
-        self.setting = setting
-        config = setting.config
+    def __init__(self, pretraining_task: PretrainingTask) -> None:
+        self.pretraining_task = pretraining_task
+        config = pretraining_task.config
         self._pool: dict[str, list[int]] = {}
         pooled: set[int] = set()
-        for task in sorted(setting.tasks):
-            for name, rows in setting.tasks[task].items():
+        for task in sorted(pretraining_task.tasks):
+            for name, rows in pretraining_task.tasks[task].items():
                 new = [int(row) for row in rows if int(row) not in pooled]
                 self._pool.setdefault(name, []).extend(new)
                 pooled.update(new)
         # One "task", the pool, with the rows of a whole meta-step: half as support, half as query.
         slots = config.meta_batch_size
-        slots -= setting.topics.slots(slots) if setting.topics is not None else 0
+        slots -= pretraining_task.topics.slots(slots) if pretraining_task.topics is not None else 0
         self._config = config.model_copy(
             update={
                 "meta_batch_size": 1,
@@ -48,11 +48,13 @@ class Pooled:
 
     def draw(self, step: int) -> Episode:
         """Draws a balanced batch from the pool, and topic tasks beside it where the method has some."""
-        setting = self.setting
-        episode = draw_episode({0: self._pool}, self._config, setting.seed, setting.init_seed, step)
-        if setting.topics is None:
+        pretraining_task = self.pretraining_task
+        episode = draw_episode({0: self._pool}, self._config, pretraining_task.seed, pretraining_task.init_seed, step)
+        if pretraining_task.topics is None:
             return episode
-        return setting.topics.added_to(episode, setting.config, setting.seed, setting.init_seed, step)
+        return pretraining_task.topics.added_to(
+            episode, pretraining_task.config, pretraining_task.seed, pretraining_task.init_seed, step
+        )
 
     def parameters(self, start: Tensor) -> dict[str, Tensor]:
         """The prompt."""

@@ -14,6 +14,10 @@ from metapt_explore.pretraining.reptile import Reptile
 META_LEARNERS: dict[str, Callable[[PretrainingTask], Learner]] = {"maml": MAML, "meta_sgd": MetaSGD, "reptile": Reptile}
 
 
-def make_learner(setting: PretrainingTask) -> Learner:
+def make_learner(pretraining_task: PretrainingTask) -> Learner:
     """Makes the learner of a study's method."""
-    return Pooled(setting) if setting.method.kind == "ppt" else META_LEARNERS[setting.method.learner](setting)
+    return (
+        Pooled(pretraining_task)
+        if pretraining_task.method.kind == "ppt"
+        else META_LEARNERS[pretraining_task.method.learner](pretraining_task)
+    )

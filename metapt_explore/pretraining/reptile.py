@@ -25,7 +25,7 @@ class Reptile(TaskLearner):
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         """Mean over tasks of the mean gradient along each task's descent."""
         support, query = support_and_query(episode)
-        method, rate = self.setting.method, self.setting.inner_lr
+        method, rate = self.pretraining_task.method, self.pretraining_task.inner_lr
         path = adapt(parameters["prompt"], rate, support, len(episode.tasks), method.inner_steps, objective)
         query_losses, last = objective.losses_and_gradients(path.adapted, query)
         end = path.adapted - rate * last

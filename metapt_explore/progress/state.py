@@ -65,7 +65,7 @@ class Progress:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.state = State()
-        #: Whether this process holds the study's lock (see `jobs.working_on`).
+        #: Whether this process holds the study's lock (see `study.job_file.working_on`).
         self.holds_lock = False
         #: Whether some of the study was not asked for, and is not there yet.
         self.left_out = False

@@ -47,7 +47,7 @@ class HealthWatch:
         self._what, self._notice = what, notice
         self._said = False
 
-    def refuse_infinite(self, prompt: Tensor, loss: Tensor, step: int, rate: str) -> None:
+    def check_finite(self, prompt: Tensor, loss: Tensor, *, step: int, rate: str) -> None:
         """Raises a UserError where a number of the prompt or its loss is not finite; arguments as of `look`."""
         if not (torch.isfinite(prompt).all() and torch.isfinite(loss).all()):
             raise UserError(
@@ -55,7 +55,7 @@ class HealthWatch:
                 "does `model.dtype: float32`."
             )
 
-    def look(self, prompt: Tensor, loss: Tensor, step: int, rate: str) -> float:
+    def check(self, prompt: Tensor, loss: Tensor, *, step: int, rate: str) -> float:
         """Checks a prompt and its loss.
 
         Args:
@@ -70,7 +70,7 @@ class HealthWatch:
         Raises:
             UserError: Where a number of the prompt or its loss is not finite.
         """
-        self.refuse_infinite(prompt, loss, step, rate)
+        self.check_finite(prompt, loss, step=step, rate=rate)
         ratio = float(prompt.float().norm(dim=-1).median() / self._typical)
         if not self._said and not 1 / LIMIT <= ratio <= LIMIT:
             self._said = True
@@ -78,6 +78,6 @@ class HealthWatch:
             far = f"more than {LIMIT:g} times as long as" if ratio > 1 else f"less than 1/{LIMIT:g} as long as"
             self._notice(
                 f"{self._what}: the prompt's vectors become {far} the vocabulary's. Prompts far off that scale learn "
-                f"badly: use `prompt.start: vocabulary`, or a lower `{rate}`."
+                f"badly: use `prompt.init: vocabulary`, or a lower `{rate}`."
             )
         return ratio

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metapt_explore.config import LabelsConfig, StartConfig
+from metapt_explore.config import InitConfig, LabelsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import torch_stream
 
@@ -32,8 +32,8 @@ def label_words(labels: LabelsConfig) -> list[str]:
     return [f"{space}{label.word}" for label in labels.labels.values()]
 
 
-def start_prompt(
-    start: StartConfig,
+def initial_prompt(
+    init: InitConfig,
     length: int,
     embedding: Tensor,
     seed: int,
@@ -66,7 +66,7 @@ def start_prompt(
     sampled vocabulary, class labels); the text start repeats and cuts as PEFT's ``prompt_tuning_init="TEXT"``.
 
     Args:
-        start: Which start.
+        init: Which start.
         length: Prompt tokens.
         embedding: The model's input embeddings, `[vocabulary, width]`.
         seed: The study seed.
@@ -83,25 +83,25 @@ def start_prompt(
         UserError: Where a text or word has no tokens, or the stored prompt has another shape.
 
     Example:
-        >>> start_prompt(StartConfig(kind="vocabulary"), 4, torch.eye(8), seed=0, init_seed=0).shape
+        >>> initial_prompt(InitConfig(kind="vocabulary"), 4, torch.eye(8), seed=0, init_seed=0).shape
         torch.Size([4, 8])
     """
-    generator = torch_stream(seed, "prompt_start", start.kind, init_seed)
-    if start.kind == "random":
+    generator = torch_stream(seed, "prompt_start", init.kind, init_seed)
+    if init.kind == "random":
         noise = torch.randn(length, embedding.shape[1], generator=generator).to(embedding.device)
         values = embedding.float()
         return noise * values.std() + values.mean()
-    if start.kind == "vocabulary":
+    if init.kind == "vocabulary":
         return _sampled(length, embedding, generator, tokenizer)
-    if start.kind == "labels":
+    if init.kind == "labels":
         words = _words(label_words, length, embedding, tokenizer, on_notice)
         return torch.cat([words, _sampled(length - len(words), embedding, generator, tokenizer)])
-    if start.kind == "text":
-        return _text(start.text or "", length, embedding, tokenizer, on_notice)
+    if init.kind == "text":
+        return _text(init.text or "", length, embedding, tokenizer, on_notice)
     expected = (length, embedding.shape[1])
     if given is None or tuple(given.shape) != expected:
         found = "nothing" if given is None else list(given.shape)
-        raise UserError(f"The start '{start.kind}' must be a tensor {list(expected)}; found {found}.")
+        raise UserError(f"The start '{init.kind}' must be a tensor {list(expected)}; found {found}.")
     return given.to(embedding.device, torch.float32, copy=True)
 
 

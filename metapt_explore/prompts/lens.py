@@ -1,4 +1,4 @@
-"""What prompt vectors look like beside the vocabulary: nearest tokens, length, distance, drift, likeness of prompts."""
+"""Prompt vectors beside the vocabulary: nearest tokens, lengths, drift from the start, and prompts with one another."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def nearest_tokens(vectors: Tensor, embedding: Tensor, top: int = 6) -> tuple[Te
 
 
 def describe_vectors(
-    prompt: Tensor, start: Tensor | None, embedding: Tensor, token: Callable[[int], str], top: int = 6
+    prompt: Tensor, start: Tensor | None, embedding: Tensor, *, token: Callable[[int], str], top: int = 6
 ) -> list[dict[str, Any]]:
     """Describes each vector of a prompt.
 
@@ -79,7 +79,7 @@ def describe_vectors(
     return rows
 
 
-def likeness(prompts: Mapping[str, Tensor], starts: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+def similarities(prompts: Mapping[str, Tensor], starts: Mapping[str, Tensor]) -> list[dict[str, Any]]:
     """How alike prompts are, and whether they went the same way.
 
     Args:
@@ -92,7 +92,7 @@ def likeness(prompts: Mapping[str, Tensor], starts: Mapping[str, Tensor]) -> lis
         was added to the start; None where starts differ or a prompt did not move).
 
     Example:
-        >>> likeness({"a": torch.eye(2), "b": torch.eye(2)}, {})[0]["cosine"]
+        >>> similarities({"a": torch.eye(2), "b": torch.eye(2)}, {})[0]["cosine"]
         1.0
     """
     names = list(prompts)

@@ -39,7 +39,7 @@ class StoredPrompt:
     """A prompt that was found in a file and not yet read.
 
     Attributes:
-        where: The key that asked for it, for messages (``prompt.start``).
+        where: The key that asked for it, for messages (``prompt.init``).
         file: The safetensors file.
         tensor: The tensor's name.
         shape: The tensor's shape, which begins with the prompt's rows.
@@ -136,7 +136,7 @@ def find_tensor(file: str | Path, tensor: str | None, where: str) -> StoredPromp
         UserError: Where there is no such file or tensor, or the file is not safetensors.
 
     Example:
-        >>> find_tensor("mine.safetensors", None, "prompt.start").shape    # doctest: +SKIP
+        >>> find_tensor("mine.safetensors", None, "prompt.init").shape    # doctest: +SKIP
         (8, 576)
     """
     try:
@@ -185,7 +185,7 @@ def find_adapter(name: str, where: str) -> StoredPrompt:
             files contradict each other.
 
     Example:
-        >>> find_adapter("adapters/mine", "prompt.start").length    # doctest: +SKIP
+        >>> find_adapter("adapters/mine", "prompt.init").length    # doctest: +SKIP
         20
     """
     folder = _adapter_folder(name, where)
@@ -205,10 +205,13 @@ def find_adapter(name: str, where: str) -> StoredPrompt:
             )
         raise UserError(f"{where}: {folder} holds no {ADAPTER_WEIGHTS}.")
     found = find_tensor(weights, ADAPTER_TENSOR, where)
-    length, width = _whole(settings, "num_virtual_tokens", config, where), _whole(settings, "token_dim", config, where)
+    length, width = (
+        _whole(settings, "num_virtual_tokens", config=config, where=where),
+        _whole(settings, "token_dim", config=config, where=where),
+    )
     if settings.get("num_transformer_submodules") is None:  # as PEFT fills it in when it meets the model
         settings["num_transformer_submodules"] = 2 if settings.get("task_type") == "SEQ_2_SEQ_LM" else 1
-    parts = _whole(settings, "num_transformer_submodules", config, where)
+    parts = _whole(settings, "num_transformer_submodules", config=config, where=where)
     if found.shape != (length * parts, width):
         raise UserError(
             f"{where}: tensor '{ADAPTER_TENSOR}' of {weights} has the shape {list(found.shape)}; {config.name} says "
@@ -234,7 +237,7 @@ def _adapter_folder(name: str, where: str) -> Path:
 
 @cache  # one answer a process: stages of one study must not begin from two versions of an adapter
 def _from_hub(name: str) -> Path:
-    return hub.snapshot(name, hub.ADAPTER, (ADAPTER_CONFIG, ADAPTER_WEIGHTS), lambda: ())
+    return hub.snapshot(name, hub.ADAPTER, patterns=(ADAPTER_CONFIG, ADAPTER_WEIGHTS), starters=lambda: ())
 
 
 def _adapter_settings(config: Path, where: str) -> dict[str, Any]:
@@ -246,7 +249,7 @@ def _adapter_settings(config: Path, where: str) -> dict[str, Any]:
     return settings
 
 
-def _whole(settings: dict[str, Any], key: str, config: Path, where: str) -> int:
+def _whole(settings: dict[str, Any], key: str, *, config: Path, where: str) -> int:
     number = settings.get(key)
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_SIZE:
         found = repr(number)[:40] if isinstance(number, str | int | float | None) else type(number).__name__

@@ -15,8 +15,8 @@ from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import Question
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison
-from metapt_explore.statistics.holm import holm
-from metapt_explore.statistics.sentences import FEWEST, MOST_PAIRS, NAMES
+from metapt_explore.statistics.significance import holm
+from metapt_explore.statistics.verdict import MAX_NAMED_PAIRS, METRIC_NAMES, MIN_SEEDS_FOR_VERDICT
 
 #: Comparisons whose figures are drawn; all are in the table.
 DRAWN = 6
@@ -44,7 +44,7 @@ def add_answer(document: Document, record: Record, asked: list[Question], found:
     if others:
         corrected = holm([answer.p for _, answer in others])
         tested = sum(p is not None for p in corrected)
-        undecided = [answer for _, answer in others if answer.independent < FEWEST]
+        undecided = [answer for _, answer in others if answer.independent < MIN_SEEDS_FOR_VERDICT]
         short = undecided if len(undecided) >= SAID_TOGETHER else []
         said = [
             f"**{question.text}** {_told(answer, p, tested)}"
@@ -95,11 +95,11 @@ def _too_few(undecided: list[Comparison]) -> str:
             if answer.baseline == baseline
         ]
         sides.append(f"against {baseline}: {', '.join(gaps)}")
-    score = NAMES.get(undecided[0].metric, undecided[0].metric)
+    score = METRIC_NAMES.get(undecided[0].metric, undecided[0].metric)
     return (
         f"**Too few seeds to say anything**, in points of {score} (in brackets the independent seeds; it takes at "
-        f"least {FEWEST}): {'; '.join(sides)}. Each has its row under *Tests*; those that have a p-value count in the "
-        "correction."
+        f"least {MIN_SEEDS_FOR_VERDICT}): {'; '.join(sides)}. Each has its row under *Tests*; those that "
+        "have a p-value count in the correction."
     )
 
 
@@ -206,4 +206,4 @@ def _needed(pairs: int | None) -> int | str:
     """More than anyone will compute is said as such: the exact number would look like knowledge."""
     if pairs is None:
         return "–"
-    return pairs if pairs <= MOST_PAIRS else f"over {MOST_PAIRS:,}"
+    return pairs if pairs <= MAX_NAMED_PAIRS else f"over {MAX_NAMED_PAIRS:,}"

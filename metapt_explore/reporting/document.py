@@ -8,17 +8,22 @@ put them back, so that no sentence has to escape a name.
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from metapt_explore.escaping import markdown, markdown_code, markdown_line, one_line, printable
 from metapt_explore.storage.files import write_bytes
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_inline import StateInline
 
 #: Of Unicode's private use: stand for the letters that mark something in a sentence.
 STAND_INS = str.maketrans({"*": "\ue02a", "`": "\ue060"})
@@ -206,22 +211,34 @@ def _markdown_line(text: str) -> str:
 # ---------------------------------------------------------------------------------------------- HTML
 
 
+@functools.cache
+def _renderer() -> MarkdownIt:
+    """Reads what `_markdown` writes: no HTML but the tags of ``<code>``, and tables that may be wider than the page."""
+    from markdown_it import MarkdownIt
+
+    renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
+    renderer.inline.ruler.before("entity", "typewriter", _typewriter)
+    renderer.renderer.rules["table_open"] = lambda *_: "<div class=wide><table>"  # type: ignore[attr-defined]
+    renderer.renderer.rules["table_close"] = lambda *_: "</table></div>"  # type: ignore[attr-defined]
+    return renderer
+
+
+def _typewriter(state: StateInline, silent: bool) -> bool:
+    """The tags that `markdown_code` writes round letters which backticks cannot hold."""
+    for tag, kind, nesting in (("<code>", "code_open", 1), ("</code>", "code_close", -1)):
+        if state.src.startswith(tag, state.pos):
+            if not silent:
+                state.push(kind, "code", nesting)  # type: ignore[arg-type]
+            state.pos += len(tag)
+            return True
+    return False
+
+
 def _html(block: Block) -> str:
     match block:
-        case Heading(text, level):
-            return f"<h{level}>{_inline(text)}</h{level}>"
-        case Paragraph(text, note):
-            return f"<p{' class=note' if note else ''}>{_inline(text)}</p>"
-        case Bullets(items):
-            return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in items) + "</ul>"
         case Table(rows, caption):
-            head = "".join(f"<th>{_inline(str(column))}</th>" for column in rows.columns)
-            body = "".join(
-                "<tr>" + "".join(f"<td>{_inline(_cell(value))}</td>" for value in row) + "</tr>"
-                for row in rows.itertuples(index=False)
-            )
             below = f"<p class=caption>{_inline(caption)}</p>" if caption else ""
-            return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{below}"
+            return f"{_renderer().render(_markdown_table(rows))}{below}"
         case Figure(_, svg, caption):
             # As an image, nothing inside the picture can act on the page.
             data = base64.b64encode(svg.encode()).decode()
@@ -230,18 +247,17 @@ def _html(block: Block) -> str:
                 f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
                 f"<figcaption>{_inline(caption)}</figcaption></figure>"
             )
-        case Code(text):
-            return f"<pre>{html.escape(printable(text))}</pre>"
+        case _:
+            return str(_renderer().render(_markdown(block))).rstrip()
+
+
+def _inline(text: str) -> str:
+    """A sentence as HTML, without a paragraph round it."""
+    return str(_renderer().renderInline(_markdown_line(text)))
 
 
 def _cell(value: object) -> str:
     return "–" if value is None or (isinstance(value, float) and pd.isna(value)) else str(value)
-
-
-def _inline(text: str) -> str:
-    """A sentence with its marks as tags and everything else escaped."""
-    parts = ((kind, html.escape(printable(said))) for kind, said in _spans(text))
-    return "".join(said if kind == "text" else f"<{kind}>{said}</{kind}>" for kind, said in parts)
 
 
 def _plain(text: str) -> str:
@@ -264,7 +280,7 @@ body { font: 16px/1.55 system-ui, sans-serif; color: #1b1f24; background: #fff; 
 main { max-width: 60rem; margin: 0 auto; padding: 2rem 1rem 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; }
 h2 { margin-top: 2.4rem; border-top: 1px solid #d8dee4; padding-top: 1.2rem; }
-p.note { background: #f4f6f8; border-left: 4px solid #0072b2; padding: .7rem 1rem; }
+blockquote { background: #f4f6f8; border-left: 4px solid #0072b2; margin: 1rem 0; padding: .1rem 1rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .82rem; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .4rem; text-align: right; border-bottom: 1px solid #e4e8ec; white-space: nowrap; }
@@ -275,4 +291,5 @@ figure { margin: 1.4rem 0; }
 figure img { max-width: 100%; height: auto; }
 pre, code { font-family: ui-monospace, monospace; background: #f4f6f8; }
 pre { padding: .8rem 1rem; overflow-x: auto; }
+pre code { background: none; }
 """

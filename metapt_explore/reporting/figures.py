@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from metapt_explore.escaping import one_line
-from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.plots.style import BLUE, GREY, VERMILION, method_colors
 from metapt_explore.reporting.document import unquoted
+from metapt_explore.statistics.curves import whole_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +109,7 @@ def seed_points(results: pd.DataFrame, methods: Sequence[str], column: str = "ac
     return _svg(figure)
 
 
-def start_curves(curves: pd.DataFrame, methods: Sequence[str]) -> str:
+def tuning_curves(curves: pd.DataFrame, methods: Sequence[str]) -> str:
     """Draws mean test accuracy after 0, 1, 2 … tuning steps for each task, with half a standard error around it.
 
     Args:

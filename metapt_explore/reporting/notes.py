@@ -16,7 +16,7 @@ WHOLE = "one_pool"
 def grounds_of(record: Record) -> dict[str, TaskGround]:
     """What `statistics.compare` has to know of each task: shared rows, and what guessing scores."""
     on_test = record.study["evaluation"].get("scored_on", "test") == "test"
-    return {task["name"]: ground_of(task.get("samples"), on_test) for task in record.tasks}
+    return {task["name"]: ground_of(task.get("samples"), on_test=on_test) for task in record.tasks}
 
 
 def notes_of(record: Record) -> list[str]:

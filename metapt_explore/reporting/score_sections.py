@@ -135,7 +135,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
     pairs = [(same.get(q.method, q.method), same.get(q.baseline, q.baseline)) for q in asked if q.primary]
     primary = [pair for pair in pairs if len(set(pair)) == 2 and set(pair) <= set(joined["method"])]
     for method, baseline in primary if tuned else ():
-        document.add(Paragraph(compare(joined, method, baseline, "start_accuracy", grounds=grounds).sentence))
+        document.add(Paragraph(compare(joined, method, baseline, metric="start_accuracy", grounds=grounds).sentence))
     column = "start_calibrated_accuracy"
     calibrated = _on_common_pairs(record.results, own, column) if column in record.results else pd.DataFrame()
     if len(calibrated):
@@ -150,7 +150,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
         joined = over_seeds(calibrated, record.study).results
         for method, baseline in primary:
             with suppress(UserError):  # not all scores may have it
-                document.add(Paragraph(compare(joined, method, baseline, column, grounds=grounds).sentence))
+                document.add(Paragraph(compare(joined, method, baseline, metric=column, grounds=grounds).sentence))
         text = "After tuning, calibrated likewise: what a few-shot user who may look at all texts at once would see."
         # Of a method that is read beside a probe only the start is label words alone.
         by_words = [m for m in own if calibrated.loc[calibrated["method"] == m, "calibrated_accuracy"].notna().any()]
@@ -160,7 +160,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
         return
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
         drawn = [method for method in methods if method in set(record.curves.dropna(subset="test_accuracy")["method"])]
-        picture = figures.start_curves(record.curves, drawn)
+        picture = figures.tuning_curves(record.curves, drawn)
         rows, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
         text = (
             "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."

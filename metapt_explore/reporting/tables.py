@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.config import VerbalizerConfig
+from metapt_explore.config.renamed import with_new_names
 from metapt_explore.progress.state import format_time
 
 UNIT = ["init_seed", "data_seed"]
@@ -86,10 +87,11 @@ def read_twice(study: Mapping[str, Any], methods: list[str]) -> dict[str, str]:
         methods: Methods that are spoken of.
 
     Example:
-        >>> probed = {"name": "PT and probe", "kind": "pt", "verbalizer": {"read": "words_and_probe"}}
+        >>> probed = {"name": "PT and probe", "kind": "pt", "verbalizer": {"read": "probe_ensemble"}}
         >>> read_twice({"methods": [{"name": "PT", "kind": "pt"}, probed]}, ["PT", "PT and probe"])
         {'PT and probe': 'PT'}
     """
+    study, _ = with_new_names(study)  # a record may be older than the names
 
     def reading(method: Mapping[str, Any]) -> VerbalizerConfig:
         return VerbalizerConfig(**(method.get("verbalizer") or study.get("verbalizer") or {}))

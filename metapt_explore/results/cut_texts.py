@@ -44,7 +44,7 @@ def cut_shares(pipeline: Pipeline) -> list[CutShare]:
         shares.append(cut_share(_source_texts([study.texts]) if rows is None else rows, tokenizer, limit))
     for name, task in pipeline.tasks.items():
         rows = _rows_of(Split(pipeline, task), "rows")
-        shares.append(cut_share(_task_texts(study, task) if rows is None else rows, tokenizer, limit, name))
+        shares.append(cut_share(_task_texts(study, task) if rows is None else rows, tokenizer, limit, of=name))
     return [cut for cut in shares if cut is not None]
 
 
@@ -63,8 +63,8 @@ def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
         UserError: Where the model cannot be found or has no tokenizer.
     """
     from metapt_explore.models.families import family_of
-    from metapt_explore.models.from_pretrained import load_tokenizer
-    from metapt_explore.models.load import model_folder
+    from metapt_explore.models.folder import model_folder
+    from metapt_explore.models.hf_load import load_tokenizer
     from metapt_explore.models.pooling import read_pooling
 
     model = study.model

@@ -140,14 +140,14 @@ def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
     tasks = workspace.artifact(prompt.parents.get("tasks", "none"))
     there = all(nodes[i].status == "done" for role, i in prompt.parents.items() if role.startswith("topics"))
     if tasks.status == "done" and there and prompt.config.get("kind") == "metapt":
-        from metapt_explore.pretraining.draw_counts import agrees_with, recorded_setting
+        from metapt_explore.pretraining.draw_counts import agrees_with, recorded_task
         from metapt_explore.pretraining.episodes import read_tasks
 
         found = read_tasks(tasks.table("tasks"), list(prompt.config["words"]))
-        setting = recorded_setting(
+        pretraining_task = recorded_task(
             prompt.config, found, recorded_topics(workspace, prompt.config, prompt.parents, found)
         )
-        if agrees_with(setting, workspace.artifact(prompt.id).metrics) is False:
+        if agrees_with(pretraining_task, workspace.artifact(prompt.id).metrics) is False:
             yield (
                 "How often a text was drawn is not what pre-training wrote down: another version of this package made "
                 f"{prompt.id}."

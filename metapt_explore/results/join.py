@@ -16,6 +16,7 @@ import pandas as pd
 
 from metapt_explore.clusters.quality_table import method_gains, on_one_clustering
 from metapt_explore.config import StudyConfig, parse
+from metapt_explore.config.renamed import with_new_names
 from metapt_explore.errors import UserError
 from metapt_explore.results.record import Record, asked_cells
 from metapt_explore.results.study_order import StudyOrder
@@ -86,7 +87,7 @@ def refuse_to_lose(older: Record, newer: Record, folder: Path) -> None:
 
 def _one_study(older: Record, newer: Record) -> dict[str, Any]:
     """The settings of both, with the clusterings, methods and baselines of either."""
-    old, new = older.study, dict(newer.study)
+    old, new = (with_new_names(dict(record.study))[0] for record in (older, newer))
     if _any_machine(old) == _any_machine(new):
         new = {key: value for key, value in new.items() if key != "model"}
         new |= {"model": old["model"]} if "model" in old else {}

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.some_rows import other_seeds_rows
+from metapt_explore.fewshot.samples import other_seeds_rows
 from metapt_explore.stages.topics import recorded_topics, topic_rows
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
@@ -205,13 +205,13 @@ class Lineage:
 
     def _with_counts(self, prompt: Node, tasks: pd.DataFrame) -> pd.DataFrame:
         """Rows of every task, with their class there and how often each was drawn."""
-        from metapt_explore.pretraining.draw_counts import drawn_rows, recorded_setting
+        from metapt_explore.pretraining.draw_counts import draw_counts, recorded_task
         from metapt_explore.pretraining.episodes import read_tasks
 
         of_labels = read_tasks(tasks, list(prompt.config["words"]))
         topics = recorded_topics(self.workspace, prompt.config, prompt.parents, of_labels)
         every = tasks if topics is None else pd.concat([tasks, topic_rows(topics)], ignore_index=True)
-        drawn = drawn_rows(recorded_setting(prompt.config, of_labels, topics))
+        drawn = draw_counts(recorded_task(prompt.config, of_labels, topics))
         return every.rename(columns={"label": "class"}).merge(drawn, on=["task", "row"])
 
     def _artifact(self, identifier: str) -> Artifact:

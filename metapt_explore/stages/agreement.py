@@ -151,10 +151,10 @@ class Agreement(Stage):
             apart: list[str],
         ) -> list[Any]:
             nonlocal passes
-            pattern = loaded.pattern(labels, where, whole_vocabulary)
+            pattern = loaded.pattern(labels, where, whole_vocabulary=whole_vocabulary)
             objective = PromptObjective(loaded, loaded.bank(inputs, pattern), pattern)
             objective.on_pass = lambda: self.advance(done)
-            gradients = gradients_of(objective, vectors, draws, kind, apart, on_draw)
+            gradients = gradients_of(objective, vectors, tasks=draws, kind=kind, apart=apart, on_draw=on_draw)
             passes += objective.row_passes
             return gradients
 
@@ -165,7 +165,7 @@ class Agreement(Stage):
         numbers = {names.get(number, f"task {number}"): number for number in rows_of}
         for name, number in numbers.items():
             rng = stream(study.seed, "agreement", number)
-            draws_of[name], apart[name] = balanced_draws(rows_of[number], settings.rows, settings.draws, rng)
+            draws_of[name], apart[name] = balanced_draws(rows_of[number], settings.rows, draws=settings.draws, rng=rng)
         used = sorted({row for draws in draws_of.values() for draw in draws for rows, _ in draw for row in rows})
         place = {row: index for index, row in enumerate(used)}
         inputs = as_inputs(self.parent("texts").table("texts"))

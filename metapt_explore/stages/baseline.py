@@ -119,7 +119,7 @@ class Baseline(Stage):
                 config["calibration"] = verbalizer.calibration
                 config["scored_steps"] = evaluation.of_baseline(options).scored_steps
         if baseline.runs == "encoder":
-            from metapt_explore.models.load import model_folder
+            from metapt_explore.models.folder import model_folder
             from metapt_explore.models.pooling import read_pooling
 
             encoder = study.encoder
@@ -132,7 +132,8 @@ class Baseline(Stage):
         """The model that it runs."""
         if self.baseline.runs != "encoder":
             return super().inputs()
-        from metapt_explore.models.load import content_hash, model_folder, resolve_dtype
+        from metapt_explore.models.device import resolve_dtype
+        from metapt_explore.models.folder import content_hash, model_folder
 
         encoder, device = self.study.encoder, self.pipeline.model.device
         folder = model_folder(encoder.name, encoder.revision, hub.ENCODER)
@@ -143,8 +144,7 @@ class Baseline(Stage):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Runs the baseline and measures what it says of the test rows."""
-        from metapt_explore.baselines.inputs import BaselineInputs
-        from metapt_explore.baselines.kept_seeds import KeptSeeds
+        from metapt_explore.baselines.inputs import BaselineInputs, OutcomeCheckpoint
         from metapt_explore.baselines.registry import run_of
         from metapt_explore.fewshot.scoring import Split as Rows
         from metapt_explore.storage.peak_memory import PeakWatch
@@ -163,10 +163,10 @@ class Baseline(Stage):
             done = int(share * self.units)
             self.advance(done)
 
-        kept = KeptSeeds(out)
+        kept = OutcomeCheckpoint(out)
         train, dev = ({seed: part(name, seed) for seed in self._data_seeds} for name in ("train", "dev"))
         test = part("test")
-        setting = BaselineInputs(
+        baseline_inputs = BaselineInputs(
             self.study,
             self.task,
             self._options,
@@ -183,7 +183,7 @@ class Baseline(Stage):
         )
         before, began = out.seconds, time.monotonic()
         with PeakWatch() as watch:
-            outcome = run_of(self.baseline.kind)(setting)
+            outcome = run_of(self.baseline.kind)(baseline_inputs)
         write_outcome(out, outcome, test, RUNS[self.baseline.runs])
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))

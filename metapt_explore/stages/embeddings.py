@@ -40,7 +40,7 @@ class Embeddings(Stage):
 
     def config(self) -> dict[str, Any]:
         """How texts are embedded."""
-        from metapt_explore.models.load import model_folder
+        from metapt_explore.models.folder import model_folder
         from metapt_explore.models.pooling import read_pooling
 
         encoder = self.study.encoder
@@ -50,7 +50,7 @@ class Embeddings(Stage):
 
     def inputs(self) -> dict[str, Any]:
         """The encoder's files, and where it runs."""
-        from metapt_explore.models.load import content_hash, model_folder
+        from metapt_explore.models.folder import content_hash, model_folder
 
         encoder = self.study.encoder
         folder = model_folder(encoder.name, encoder.revision, hub.ENCODER)

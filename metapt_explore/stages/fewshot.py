@@ -166,7 +166,7 @@ class FewShot(Stage):
         if verbalizer.read == "automatic":
             outcome = tune_with_automatic_words(start, loaded, self.task, where, *rest)
         else:
-            pattern = loaded.pattern(self.task, where, verbalizer.decode == "whole_vocabulary")
+            pattern = loaded.pattern(self.task, where, whole_vocabulary=verbalizer.decode == "whole_vocabulary")
             outcome = tune(start, loaded, pattern, *rest)
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))

@@ -25,8 +25,8 @@ from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metapt_explore.fewshot.linear_probe import TextProbe
-    from metapt_explore.fewshot.probe_ensemble import Weights
+    from metapt_explore.fewshot.linear_probe import LinearProbe
+    from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
 
 
 class FewShotProbe(FewShot):
@@ -135,18 +135,18 @@ class FewShotProbe(FewShot):
 class _Reading:
     """One data seed's probe beside its label words."""
 
-    probe: TextProbe
-    weights: Weights
+    probe: LinearProbe
+    weights: EnsembleWeights
     scores: dict[str, Any]
 
 
 def kept_weights(evaluation: Artifact, data_seed: int) -> dict[str, Any] | None:
-    """How much label words and probe count at a data seed (`Weights`); None where words alone were read."""
+    """How much label words and probe count at a data seed (`EnsembleWeights`); None where words alone were read."""
     weights: dict[str, Any] | None = evaluation.summary.get("weights", {}).get(f"data_seed_{data_seed}")
     return weights
 
 
-def kept_probe(evaluation: Artifact, data_seed: int, classes: Sequence[str], task: str) -> TextProbe:
+def kept_probe(evaluation: Artifact, data_seed: int, classes: Sequence[str], task: str) -> LinearProbe:
     """The probe of a data seed, with its classes in this order: a task file may have been rearranged since.
 
     Args:
@@ -158,11 +158,11 @@ def kept_probe(evaluation: Artifact, data_seed: int, classes: Sequence[str], tas
     Raises:
         UserError: Where the task has other classes now.
     """
-    from metapt_explore.fewshot.linear_probe import TextProbe
+    from metapt_explore.fewshot.linear_probe import LinearProbe
 
     known = evaluation.summary["classes"]
     if sorted(known) != sorted(classes):
         raise UserError(f"The task '{task}' had the classes {known}, and has {list(classes)} now: run the study again.")
-    probe = TextProbe.of_tensors(evaluation.tensors("probes"), f"data_seed_{data_seed}.")
+    probe = LinearProbe.of_tensors(evaluation.tensors("probes"), f"data_seed_{data_seed}.")
     order = [known.index(name) for name in classes]
     return replace(probe, coefficients=probe.coefficients[:, order], intercepts=probe.intercepts[:, order])

@@ -82,7 +82,7 @@ class HiddenStates(Stage):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Sends each text through the model."""
-        from metapt_explore.models.hidden_states import ROWS, text_views
+        from metapt_explore.models.hidden_states import ROWS, text_hidden_states
 
         texts = unique(as_inputs(self.parent("split").table("rows")))
         done = 0
@@ -92,7 +92,7 @@ class HiddenStates(Stage):
             done = min(len(texts), done + ROWS)
             self.advance(self.units * done // len(texts))
 
-        states = text_views(self.backbone(), texts, on_pass)
+        states = text_hidden_states(self.backbone(), texts, on_pass)
         out.write_tensors("hidden_states", {"hidden_states": states})
         out.write_summary({"texts": len(texts), "views": len(states), "width": states.shape[-1]})
 

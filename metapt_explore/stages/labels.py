@@ -18,8 +18,8 @@ from metapt_explore.stages.base import Needs, Pipeline, Stage
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.texts import Texts, held_out_rows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.checkpoint import KeptRows
-from metapt_explore.texts.labelling import LEAKED, agreement, classify, confident_labels, training_rows
+from metapt_explore.storage.checkpoint import RowsCheckpoint
+from metapt_explore.texts.labelling import LEAKED, agreement, classifier_rows, classify, confident_labels
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key, written_out
 from metapt_explore.verbalizers.pattern import words_key
 
@@ -122,7 +122,7 @@ class Labels(Stage):
         if not todo:
             probabilities = np.zeros((0, len(names)))
         elif labelling.by == "zero_shot":
-            probabilities = self.zero_shot(as_inputs(chosen), self.backbone(), KeptRows(out))
+            probabilities = self.zero_shot(as_inputs(chosen), self.backbone(), RowsCheckpoint(out))
         else:
             learned = self._classifier(todo)
             probabilities, trained_on = learned.probabilities, learned.trained_on
@@ -159,11 +159,11 @@ class Labels(Stage):
         }
         out.write_summary(summary)
 
-    def zero_shot(self, texts: list[TextInput], backbone: Backbone, kept: KeptRows) -> np.ndarray:
+    def zero_shot(self, texts: list[TextInput], backbone: Backbone, kept: RowsCheckpoint) -> np.ndarray:
         """Probabilities of the classes by the language model without a prompt, `[rows, classes]`."""
         import torch
 
-        from metapt_explore.verbalizers.calibration import calibrated
+        from metapt_explore.models.scoring import calibrated, zero_shot
 
         labelling, auxiliary = self.labelling, self.study.auxiliary_tasks
         pattern = backbone.pattern(auxiliary, "auxiliary_tasks")
@@ -172,7 +172,7 @@ class Labels(Stage):
         for first in range(sum(map(len, parts)), len(texts), CHUNK):
             try:
                 self.advance(first)
-                parts.append(backbone.zero_shot(texts[first : first + CHUNK], pattern))
+                parts.append(zero_shot(backbone, texts[first : first + CHUNK], pattern))
             except BaseException:
                 if parts:
                     kept.save(torch.cat(parts))
@@ -185,7 +185,7 @@ class Labels(Stage):
             nothing: list[TextInput] = list(labelling.content_free)
             if auxiliary.pairs:
                 nothing = [(text, text) for text in labelling.content_free]
-            scores = calibrated(scores, backbone.zero_shot(nothing, pattern))
+            scores = calibrated(scores, zero_shot(backbone, nothing, pattern))
         return scores.softmax(-1).double().numpy()
 
     def _classifier(self, todo: list[int]) -> Learned:
@@ -210,7 +210,7 @@ class Labels(Stage):
                 f"labelling.train: no label of {labelling.train.name} ({listed}) is a class of auxiliary_tasks.labels "
                 f"by name or value ({', '.join(known)})."
             )
-        chosen = training_rows(written, names, held_out, self.study.texts.near_duplicate)
+        chosen = classifier_rows(written, names, held_out, near_duplicate=self.study.texts.near_duplicate)
         usable = [written[row] for row in chosen.kept]
         classes = [name for row in chosen.kept if (name := names[row]) is not None]
         where = labelling.train.name

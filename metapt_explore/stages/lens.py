@@ -80,7 +80,7 @@ def prompts_to_see(pipeline: Pipeline) -> list[Seen]:
 
 @dataclass(frozen=True, eq=False)
 class Lens(Stage):
-    """Nearest tokens, lengths, drift and likeness of the finished prompts; pre-trains nothing."""
+    """Nearest tokens, lengths, drift and similarities of the finished prompts; pre-trains nothing."""
 
     kind = "lens"
     needs = "model"
@@ -118,7 +118,7 @@ class Lens(Stage):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Compares the prompts with the vocabulary and with one another."""
-        from metapt_explore.prompts.lens import describe_vectors, likeness
+        from metapt_explore.prompts.lens import describe_vectors, similarities
 
         loaded, seen = self.backbone(), self.seen
         vocabulary = loaded.embedding.detach()
@@ -140,9 +140,9 @@ class Lens(Stage):
             prompts[prompt.name] = tensor
             if start is not None:
                 starts[prompt.name] = start.to(vocabulary.device)
-            for row in describe_vectors(tensor, starts.get(prompt.name), vocabulary, token, TOP):
+            for row in describe_vectors(tensor, starts.get(prompt.name), vocabulary, token=token, top=TOP):
                 about = {"prompt": prompt.name, "method": prompt.method, "init_seed": prompt.init_seed}
                 rows.append({**about, "task": prompt.task, **row, "nearest": json.dumps(row["nearest"])})
         out.write_table("vectors", pd.DataFrame(rows))
-        out.write_table("likeness", pd.DataFrame(likeness(prompts, starts)))
+        out.write_table("similarities", pd.DataFrame(similarities(prompts, starts)))
         out.write_summary({"prompts": len(seen), "vocabulary": len(vocabulary), "width": int(vocabulary.shape[1])})

@@ -16,7 +16,7 @@ from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.stages.base import Listed, Pipeline, Stage, Step
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.labels import Labels, row_classes
-from metapt_explore.stages.prompt_init import FoundStart, find_start
+from metapt_explore.stages.prompt_init import FoundInit, find_init
 from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.stages.topics import check_topics, make_topics, topic_labels, topic_parents, topic_settings
@@ -76,9 +76,9 @@ class Prompt(Stage):
         return {"method": self.method.name, "init_seed": self.init_seed}
 
     @cached_property
-    def start(self) -> FoundStart:
+    def init(self) -> FoundInit:
         """What it begins from."""
-        return find_start(self.study, self.method, self.pipeline.workspace, self.pipeline.model.identity["model"])
+        return find_init(self.study, self.method, self.pipeline.workspace, self.pipeline.model.identity["model"])
 
     @property
     def topics(self) -> list[Clusters]:
@@ -89,7 +89,7 @@ class Prompt(Stage):
     @cached_property
     def parents(self) -> Mapping[str, Stage | Artifact]:
         """What its start lies in; of a pre-trained one texts, labels, tasks and topics."""
-        parents: dict[str, Stage | Artifact] = dict(self.start.parents)
+        parents: dict[str, Stage | Artifact] = dict(self.init.parents)
         if not self.is_pretrained:
             return parents
         parents |= {"texts": Texts(self.pipeline), "tasks": tasks_of(self.pipeline, self.method)}
@@ -106,7 +106,7 @@ class Prompt(Stage):
             "seed": study.seed,
             "length": study.prompt.length,
             "placement": self.pipeline.model.placement,
-            "start": self.start.config,
+            "start": self.init.config,
         }
         if not self.is_pretrained:
             return config
@@ -134,7 +134,7 @@ class Prompt(Stage):
 
     def inputs(self) -> dict[str, Any]:
         """The model, and a file that the prompt begins from."""
-        return {**super().inputs(), **self.start.inputs}
+        return {**super().inputs(), **self.init.inputs}
 
     @property
     def units(self) -> int:
@@ -151,8 +151,8 @@ class Prompt(Stage):
         from metapt_explore.prompts.health import norm_ratio
 
         loaded = self.backbone()
-        start = self.start.make(self.study, self.init_seed, loaded)
-        summary: dict[str, Any] = {"start": self.start.start.kind}
+        start = self.init.make(self.study, self.init_seed, loaded)
+        summary: dict[str, Any] = {"start": self.init.init.kind}
         learned = {"prompt": start}
         if self.is_pretrained:
             learned, told = self._pretrain(start, loaded, out)
@@ -184,22 +184,26 @@ class Prompt(Stage):
         if auxiliary.classes == "labels":
             classes = row_classes(study, texts, self.maybe_parent("labels"))
             labelled = [row for row, name in enumerate(classes) if name]
-        pattern = loaded.pattern(auxiliary, "auxiliary_tasks", whole_vocabulary)
+        pattern = loaded.pattern(auxiliary, "auxiliary_tasks", whole_vocabulary=whole_vocabulary)
         summary: dict[str, Any] = {}
-        topics, topic_readers = None, []
+        topics, topic_patterns = None, []
         if method.topics is not None:
             template, clusters = method.topics.template, [made.artifact for made in self.topics]
             topics = make_topics(clusters, topic_settings(method)["topics"], task_rows)
             words = topic_labels(clusters, topics, template, loaded.layout.word_encoder(template))
-            topic_readers = [loaded.pattern(each, "topics", whole_vocabulary) for each in words]
+            topic_patterns = [loaded.pattern(each, "topics", whole_vocabulary=whole_vocabulary) for each in words]
             summary["topic_words"] = [[label.word for label in each.labels.values()] for each in words]
-        setting = PretrainingTask(task_rows, study.pretraining, method, study.seed, self.init_seed, labelled, topics)
-        learner = make_learner(setting)
-        learned, telemetry = pretrain(learner, setting, start, loaded, rows, pattern, out, self.advance, topic_readers)
+        pretraining_task = PretrainingTask(
+            task_rows, study.pretraining, method, study.seed, self.init_seed, labelled, topics
+        )
+        learner = make_learner(pretraining_task)
+        learned, telemetry = pretrain(
+            learner, pretraining_task, start, loaded, rows, pattern, out, self.advance, topic_patterns
+        )
         summary |= {
             "row_passes": round(telemetry["row_passes"]),
             "diagnostic_rows": telemetry["diagnostic_rows"],
-            "outer_steps": setting.steps,
+            "outer_steps": pretraining_task.steps,
         }
         out.write_table("telemetry", pd.DataFrame([{**telemetry, "seconds": before + time.monotonic() - began}]))
         return learned, summary

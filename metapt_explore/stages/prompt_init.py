@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from metapt_explore.config import MethodConfig, StartConfig, StudyConfig
+from torch import Tensor
+
+from metapt_explore.config import InitConfig, MethodConfig, StudyConfig
 from metapt_explore.errors import UserError
-from metapt_explore.prompts.init import label_words, start_prompt
+from metapt_explore.models.backbone import Backbone
+from metapt_explore.prompts.init import initial_prompt, label_words
 from metapt_explore.prompts.load import StoredPrompt, find_adapter, find_tensor
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from metapt_explore.models.backbone import Backbone
-
 
 @dataclass(frozen=True)
-class FoundStart:
+class FoundInit:
     """A start with everything that its numbers depend on besides seeds, length and model.
 
     Attributes:
-        start: What was asked for.
+        init: What was asked for.
         config: What stands for it in the stage's configuration.
         inputs: Content hash of a file.
         parents: An artifact.
@@ -32,7 +30,7 @@ class FoundStart:
         stored: The prompt's place (file, peft, artifact).
     """
 
-    start: StartConfig
+    init: InitConfig
     config: Any
     inputs: dict[str, str] = field(default_factory=dict)
     parents: dict[str, Artifact] = field(default_factory=dict)
@@ -45,8 +43,8 @@ class FoundStart:
         if self.stored is not None:
             self.stored.check_fits(study.prompt.length, backbone.width)
             given = self.stored.read(backbone.embedding)
-        return start_prompt(
-            self.start,
+        return initial_prompt(
+            self.init,
             study.prompt.length,
             backbone.embedding,
             study.seed,
@@ -58,7 +56,7 @@ class FoundStart:
         )
 
 
-def find_start(study: StudyConfig, method: MethodConfig, workspace: Workspace, model: str) -> FoundStart:
+def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, model: str) -> FoundInit:
     """Finds what a method's start is made of; nothing is computed.
 
     Args:
@@ -70,24 +68,24 @@ def find_start(study: StudyConfig, method: MethodConfig, workspace: Workspace, m
     Raises:
         UserError: Where a file, adapter or artifact cannot be found, or an artifact belongs to another model.
     """
-    start = method.start or study.prompt.start
-    where = f"start of method '{method.name}'" if method.start else "prompt.start"
-    if start.kind == "labels":
+    init = method.init or study.prompt.init
+    where = f"init of method '{method.name}'" if method.init else "prompt.init"
+    if init.kind == "labels":
         words = label_words(study.auxiliary_tasks)
-        return FoundStart(start, {"labels": words}, words=tuple(words))
-    if start.file is not None:
-        stored = find_tensor(start.file, start.tensor, where)
+        return FoundInit(init, {"labels": words}, words=tuple(words))
+    if init.file is not None:
+        stored = find_tensor(init.file, init.tensor, where)
         # The name as it was found: the same tensor is the same question, whether or not it was named.
-        return FoundStart(start, {"file": stored.tensor}, {"start": stored.content}, stored=stored)
-    if start.peft is not None:
-        stored = find_adapter(start.peft, where)
-        return FoundStart(start, "peft", {"start": stored.content}, stored=stored)
-    if start.artifact is not None:
-        return _from_artifact(start, start.artifact, where, workspace, model)
-    return FoundStart(start, start.short)
+        return FoundInit(init, {"file": stored.tensor}, {"start": stored.content}, stored=stored)
+    if init.peft is not None:
+        stored = find_adapter(init.peft, where)
+        return FoundInit(init, "peft", {"start": stored.content}, stored=stored)
+    if init.artifact is not None:
+        return _from_artifact(init, init.artifact, where, workspace, model)
+    return FoundInit(init, init.short)
 
 
-def _from_artifact(start: StartConfig, identifier: str, where: str, workspace: Workspace, model: str) -> FoundStart:
+def _from_artifact(init: InitConfig, identifier: str, where: str, workspace: Workspace, model: str) -> FoundInit:
     artifact = workspace.find("prompt", identifier, where)
     stored = find_tensor(artifact.file("prompt.safetensors"), "prompt", where)
     if artifact.stage.get("inputs", {}).get("model") != model:
@@ -95,7 +93,7 @@ def _from_artifact(start: StartConfig, identifier: str, where: str, workspace: W
             f"{where}: the prompt {artifact.id} was made for the model '{_model_of(stored)}', whose files are not "
             "those of the study's model; a prompt means something to its own model only."
         )
-    return FoundStart(start, "artifact", parents={"start": artifact}, stored=stored)
+    return FoundInit(init, "artifact", parents={"start": artifact}, stored=stored)
 
 
 def _model_of(stored: StoredPrompt) -> str:
@@ -105,13 +103,13 @@ def _model_of(stored: StoredPrompt) -> str:
         return str((opened.metadata() or {}).get("model", "unknown"))
 
 
-def distinct_starts(study: StudyConfig) -> Iterator[MethodConfig]:
+def distinct_inits(study: StudyConfig) -> Iterator[MethodConfig]:
     """One method for each start that the study really uses."""
-    seen: list[StartConfig] = []
+    seen: list[InitConfig] = []
     for method in study.methods:
-        start = method.start or study.prompt.start
-        if start not in seen:
-            seen.append(start)
+        init = method.init or study.prompt.init
+        if init not in seen:
+            seen.append(init)
             yield method
 
 

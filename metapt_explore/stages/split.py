@@ -10,7 +10,7 @@ import pandas as pd
 
 from metapt_explore.config import EvaluationConfig, TaskConfig
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.some_rows import other_seeds_rows
+from metapt_explore.fewshot.samples import other_seeds_rows
 from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.index import Subject

@@ -88,10 +88,10 @@ class TemplateRanking(Stage):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Reads the rows with each candidate."""
-        from metapt_explore.fewshot.template_ranking import probe
+        from metapt_explore.fewshot.template_ranking import rank_templates
 
         found = training_rows(self.parent("split"), self.task, self.study.evaluation.data_seeds)
-        records = probe(
+        records = rank_templates(
             self.backbone(), self.candidates, found.texts, found.labels, self._whole_vocabulary, self.advance
         )
         rows = {row for texts in found.texts.values() for row in texts}

@@ -4,10 +4,12 @@ Pure functions from tables to tables and dataclasses; nothing here reads a file 
 quantity is and how to read it: docs/statistics.md.
 """
 
-from metapt_explore.statistics.compare import Comparison, PairsNeeded, TaskDifference, compare
+from metapt_explore.statistics.compare import compare
+from metapt_explore.statistics.comparison import Comparison, PairsNeeded, TaskDifference
 from metapt_explore.statistics.curves import label_efficiency, start_curve
 from metapt_explore.statistics.fairness import Flag, MethodAccount, fairness_flags
-from metapt_explore.statistics.power import paired_power, pairs_needed
+from metapt_explore.statistics.resampling import Precision
+from metapt_explore.statistics.significance import paired_power, pairs_needed
 from metapt_explore.statistics.spread import SpreadRatio, WorstSeed, spread_ratios
 from metapt_explore.statistics.summary import overall_table, task_matrix
 from metapt_explore.statistics.variance import variance_sources
@@ -17,6 +19,7 @@ __all__ = [
     "Flag",
     "MethodAccount",
     "PairsNeeded",
+    "Precision",
     "SpreadRatio",
     "TaskDifference",
     "WorstSeed",

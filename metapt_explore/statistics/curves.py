@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.statistics.designs import MeanEstimate, mean_over_pairs
 from metapt_explore.statistics.units import check_scores, paired_scores, score_table
 
@@ -28,10 +27,43 @@ CURVE_COLUMNS = [
 EFFICIENCY_COLUMNS = ["method", "shots", "pairs", "mean", "low", "high", "baseline_shots", "note"]
 
 
+def whole_curves(curves: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
+    """Scores after each scored step, every pair of seeds at every step.
+
+    A chosen learning rate that dropped out on the way (`evaluation.halving_steps`) has no later scores; it keeps its
+    last one, as the prompt that was kept does, so that means at all steps are over the same pairs.
+
+    Args:
+        curves: What `curves_table` returned; rows without a test score are of learning rates that were not chosen.
+        metric: The score.
+
+    Returns:
+        Columns method, task, init_seed, data_seed, step and the metric.
+
+    Example:
+        >>> unit = {"method": "PT", "task": "trec", "init_seed": 0}
+        >>> scores = [(13, 0, 0.2), (13, 5, 0.4), (21, 0, 0.1), (21, 5, 0.3), (21, 10, 0.5)]
+        >>> curves = pd.DataFrame([{**unit, "data_seed": d, "step": s, "test_accuracy": a} for d, s, a in scores])
+        >>> whole_curves(curves)["test_accuracy"].tolist()
+        [0.2, 0.4, 0.4, 0.1, 0.3, 0.5]
+    """
+    unit = ["method", "task", "init_seed", "data_seed"]
+    if metric not in curves:
+        return pd.DataFrame(columns=[*unit, "step", metric])
+    wide = curves.dropna(subset=[metric]).pivot_table(index=unit, columns="step", values=metric, sort=False)
+    # Methods that tune for longer (`extra_tuning`) have steps of their own.
+    frames = [
+        wide_of_method.dropna(axis="columns", how="all").sort_index(axis="columns").ffill(axis="columns").stack()
+        for _, wide_of_method in wide.groupby(level="method", sort=False)
+    ]
+    return pd.concat(frames).rename(metric).reset_index() if frames else pd.DataFrame(columns=[*unit, "step"])
+
+
 def start_curve(
     curves: pd.DataFrame,
     baseline: str | None = None,
     methods: Sequence[str] | None = None,
+    *,
     metric: str = "test_accuracy",
     confidence: float = 0.95,
 ) -> pd.DataFrame:
@@ -42,7 +74,7 @@ def start_curve(
     itself, not for the whole curve at once.
 
     Args:
-        curves: What `runs.results.curves_table` returned.
+        curves: What `curves_table` returned.
         baseline: The method whose curve is subtracted, pair by pair; no differences when absent.
         methods: Those to look at, in this order; all when absent.
         metric: The score; 0..1.
@@ -75,39 +107,43 @@ def start_curve(
     for method in wanted:
         own_steps = sorted(set(scored.loc[scored["method"] == method, "step"]))
         for step in own_steps:
-            at = scored[scored["step"] == step]
-            record = {"method": method, "step": int(step), **_mean(at, method, metric, tasks, confidence)}
-            if baseline is not None and method != baseline and (at["method"] == baseline).any():
-                found = _difference(at, method, baseline, metric, tasks, confidence)
-                if found is not None:
+            at_step = scored[scored["step"] == step]
+            record = {
+                "method": method,
+                "step": int(step),
+                **_mean(at_step, method, metric, tasks=tasks, confidence=confidence),
+            }
+            if baseline is not None and method != baseline and (at_step["method"] == baseline).any():
+                difference = _difference(at_step, method, baseline, metric=metric, tasks=tasks, confidence=confidence)
+                if difference is not None:
                     record |= {
-                        "difference": found.mean,
-                        "difference_low": found.low,
-                        "difference_high": found.high,
+                        "difference": difference.mean,
+                        "difference_low": difference.low,
+                        "difference_high": difference.high,
                     }
             records.append(record)
     return _numbers(pd.DataFrame(records, columns=CURVE_COLUMNS), CURVE_COLUMNS[3:])
 
 
-def _mean(rows: pd.DataFrame, method: str, metric: str, tasks: list[str], confidence: float) -> dict[str, Any]:
+def _mean(rows: pd.DataFrame, method: str, metric: str, *, tasks: list[str], confidence: float) -> dict[str, Any]:
     whole = score_table(rows, method, metric).reindex(columns=tasks).dropna()
     if whole.empty:
         return {"pairs": 0}
-    found = mean_over_pairs(whole.mean(axis=1), confidence)
-    low, high = found.low, found.high
+    estimate = mean_over_pairs(whole.mean(axis=1), confidence)
+    low, high = estimate.low, estimate.high
     return {
         "pairs": len(whole),
-        "mean": found.mean,
+        "mean": estimate.mean,
         "low": None if low is None else max(low, 0.0),
         "high": None if high is None else min(high, 1.0),
     }
 
 
 def _difference(
-    rows: pd.DataFrame, method: str, baseline: str, metric: str, tasks: list[str], confidence: float
+    rows: pd.DataFrame, method: str, baseline: str, *, metric: str, tasks: list[str], confidence: float
 ) -> MeanEstimate | None:
     try:
-        pairs = paired_scores(rows, method, baseline, metric).complete
+        pairs = paired_scores(rows, method, baseline, metric=metric).complete
     except UserError:
         # They share no pair of seeds at this step.
         return None
@@ -120,6 +156,7 @@ def _difference(
 def label_efficiency(
     results_by_shots: Mapping[int, pd.DataFrame],
     baseline: str,
+    *,
     metric: str = "accuracy",
     confidence: float = 0.95,
 ) -> pd.DataFrame:
@@ -155,14 +192,14 @@ def label_efficiency(
     ordered = dict(sorted(results_by_shots.items()))
     shared = [set(table["task"].astype(str)) for table in ordered.values()]
     first = next(iter(ordered.values()))
-    tasks = [task for task in dict.fromkeys(first["task"].astype(str)) if all(task in found for found in shared)]
+    tasks = [task for task in dict.fromkeys(first["task"].astype(str)) if all(task in names for names in shared)]
     if not tasks:
         raise UserError("The results for different shots share no task; there is nothing to lay side by side.")
     records: list[dict[str, Any]] = []
     for shots, table in ordered.items():
         for method in dict.fromkeys(table["method"]):
-            found = _mean(table, method, metric, tasks, confidence)
-            records.append({"method": method, "shots": shots, **found})
+            mean = _mean(table, method, metric, tasks=tasks, confidence=confidence)
+            records.append({"method": method, "shots": shots, **mean})
     line = [(row["shots"], row["mean"]) for row in records if row["method"] == baseline and row["pairs"]]
     if not line:
         known = {row["method"] for row in records}

@@ -144,16 +144,16 @@ def without_idle_seeds(values: pd.Series) -> tuple[pd.Series, SeedDesign, str]:
         by_init = values.groupby(level="init_seed")
         if _all_repeat(by_init, design) and _all_equal(by_init):
             return (
-                (kept := _one_each(by_init.mean(), "init_seed")),
-                _idle(seed_design(kept.index), data_seeds=0),
+                (means := _one_each(by_init.mean(), "init_seed")),
+                _idle(seed_design(means.index), data_seeds=0),
                 "Data seeds make no difference to it: each initialisation seed counts once.",
             )
     if design.kind in ("crossed", "mixed"):
         by_data = values.groupby(level="data_seed")
         if _all_repeat(by_data, design) and _all_equal(by_data):
             return (
-                (kept := _one_each(by_data.mean(), "data_seed")),
-                _idle(seed_design(kept.index), init_seeds=0),
+                (means := _one_each(by_data.mean(), "data_seed")),
+                _idle(seed_design(means.index), init_seeds=0),
                 "Initialisation seeds make no difference to it: each data seed counts once.",
             )
     return values, design, ""
@@ -186,7 +186,7 @@ def _idle(design: SeedDesign, init_seeds: int | None = None, data_seeds: int | N
 
 
 def mean_over_pairs(
-    values: pd.Series, confidence: float = 0.95, resolution: float = EQUAL, shared: float = 0.0
+    values: pd.Series, confidence: float = 0.95, *, resolution: float = EQUAL, shared: float = 0.0
 ) -> MeanEstimate:
     """The mean over pairs of seeds, its t interval and its p against 0, whatever seeds the pairs share.
 

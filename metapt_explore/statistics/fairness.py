@@ -109,52 +109,66 @@ def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -
     extra = _with_extra_tuning(prompts, tolerance)
     ordinary = [account for account in prompts if account not in extra]
     flags: list[Flag | None] = [
-        _differ(pretrained, "start", lambda a: a.start, "Pre-training began from different starts", _text),
+        _differ(pretrained, "start", lambda a: a.start, problem="Pre-training began from different starts", show=_text),
         _apart(
             pretrained,
             "passes",
             lambda a: a.pretraining_row_passes,
-            "Pre-training spent different numbers of row passes",
-            tolerance,
+            problem="Pre-training spent different numbers of row passes",
+            tolerance=tolerance,
         ),
         _differ(
-            prompts, "rates", lambda a: tuple(sorted(set(a.learning_rates))), "Tuning tried different rates", _list
+            prompts,
+            "rates",
+            lambda a: tuple(sorted(set(a.learning_rates))),
+            problem="Tuning tried different rates",
+            show=_list,
         ),
         _differ(
             [a for a in pretrained if a.auxiliary],
             "auxiliary",
             lambda a: a.auxiliary,
-            "Pre-training saw different kinds of tasks",
-            _text,
+            problem="Pre-training saw different kinds of tasks",
+            show=_text,
         ),
         _differ(
             [a for a in prompts if a.choice],
             "choice",
             lambda a: a.choice,
-            "Rate and step were chosen by different dev scores",
-            _text,
+            problem="Rate and step were chosen by different dev scores",
+            show=_text,
         ),
         _differ(
             [a for a in prompts if a.reading],
             "reading",
             lambda a: a.reading.rstrip("."),
-            "Classes were read differently",
-            _text,
+            problem="Classes were read differently",
+            show=_text,
         ),
-        _differ(prompts, "pull", lambda a: a.proximal, "Tuning was pulled back to the start differently", _text),
-        _differ(ordinary, "steps", lambda a: a.tuning_steps, "Tuning took different numbers of steps", _text),
+        _differ(
+            prompts, "pull", lambda a: a.proximal, problem="Tuning was pulled back to the start differently", show=_text
+        ),
+        _differ(
+            ordinary, "steps", lambda a: a.tuning_steps, problem="Tuning took different numbers of steps", show=_text
+        ),
         _apart(
-            ordinary, "tuning", lambda a: a.tuning_row_passes, "Tuning spent different numbers of row passes", tolerance
+            ordinary,
+            "tuning",
+            lambda a: a.tuning_row_passes,
+            problem="Tuning spent different numbers of row passes",
+            tolerance=tolerance,
         ),
-        _differ(prompts, "inits", lambda a: tuple(sorted(a.init_seeds)), "Initialisation seeds differ", _list),
-        _differ(accounts, "data seeds", lambda a: tuple(sorted(a.data_seeds)), "Data seeds differ", _list),
-        _differ(accounts, "tasks", lambda a: tuple(sorted(a.tasks)), "Tasks differ", _list),
-        _differ(accounts, "shots", lambda a: a.shots, "Shots per class differ", _text),
+        _differ(
+            prompts, "inits", lambda a: tuple(sorted(a.init_seeds)), problem="Initialisation seeds differ", show=_list
+        ),
+        _differ(accounts, "data seeds", lambda a: tuple(sorted(a.data_seeds)), problem="Data seeds differ", show=_list),
+        _differ(accounts, "tasks", lambda a: tuple(sorted(a.tasks)), problem="Tasks differ", show=_list),
+        _differ(accounts, "shots", lambda a: a.shots, problem="Shots per class differ", show=_text),
     ]
     flags += [_selection(account) for account in accounts]
     flags += _notes(prompts, pretrained, extra)
-    found = [flag for flag in flags if flag is not None]
-    return sorted(found, key=lambda flag: flag.severity != "unequal")
+    raised = [flag for flag in flags if flag is not None]
+    return sorted(raised, key=lambda flag: flag.severity != "unequal")
 
 
 def _with_extra_tuning(prompts: Sequence[MethodAccount], tolerance: float) -> list[MethodAccount]:
@@ -171,10 +185,10 @@ def _notes(
     prompts: Sequence[MethodAccount], pretrained: Sequence[MethodAccount], extra: Sequence[MethodAccount]
 ) -> list[Flag | None]:
     plain = [account for account in prompts if not account.pretrained and account not in extra]
-    found: list[Flag | None] = []
+    notes: list[Flag | None] = []
     if plain and pretrained and not extra:
         most = max(account.pretraining_row_passes for account in pretrained)
-        found.append(
+        notes.append(
             Flag(
                 "note",
                 "budget",
@@ -186,7 +200,7 @@ def _notes(
     starts = {account.start for account in pretrained}
     other = [account for account in prompts if not account.pretrained and account.start not in starts]
     if pretrained and other:
-        found.append(
+        notes.append(
             Flag(
                 "note",
                 "start",
@@ -199,11 +213,11 @@ def _notes(
         sized,
         "size",
         lambda a: a.trained_parameters,
-        "What was trained differs in size",
-        _text,
+        problem="What was trained differs in size",
+        show=_text,
     )
-    found.append(Flag("note", "size", unequal.methods, unequal.sentence) if unequal else None)
-    return found
+    notes.append(Flag("note", "size", unequal.methods, unequal.sentence) if unequal else None)
+    return notes
 
 
 def _selection(account: MethodAccount) -> Flag | None:
@@ -222,7 +236,8 @@ def _differ(
     accounts: Sequence[MethodAccount],
     rule: str,
     value: Callable[[MethodAccount], Hashable],
-    said: str,
+    *,
+    problem: str,
     show: Callable[[Hashable], str],
 ) -> Flag | None:
     """Flags values that are not all the same; says who has which."""
@@ -231,15 +246,16 @@ def _differ(
         groups.setdefault(value(account), []).append(account)
     if len(groups) < 2:
         return None
-    listed = "; ".join(f"{_joined(members)}: {show(found)}" for found, members in groups.items())
-    return Flag("unequal", rule, _names(accounts), f"{said}: {listed}.")
+    listed = "; ".join(f"{_joined(members)}: {show(shared)}" for shared, members in groups.items())
+    return Flag("unequal", rule, _names(accounts), f"{problem}: {listed}.")
 
 
 def _apart(
     accounts: Sequence[MethodAccount],
     rule: str,
     value: Callable[[MethodAccount], float],
-    said: str,
+    *,
+    problem: str,
     tolerance: float,
 ) -> Flag | None:
     """Flags numbers that differ by more than the tolerance, as a share of the largest."""
@@ -247,7 +263,7 @@ def _apart(
     if not numbers or max(numbers) - min(numbers) <= tolerance * max(numbers):
         return None
     listed = "; ".join(f"{account.method}: {number:,.0f}" for account, number in zip(accounts, numbers, strict=True))
-    return Flag("unequal", rule, _names(accounts), f"{said}: {listed}.")
+    return Flag("unequal", rule, _names(accounts), f"{problem}: {listed}.")
 
 
 def _names(accounts: Sequence[MethodAccount]) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class TaskGround:
 Grounds = Mapping[str, TaskGround]
 
 
-def ground_of(samples: Mapping[str, Any] | None, on_test: bool = True) -> TaskGround:
+def ground_of(samples: Mapping[str, Any] | None, *, on_test: bool = True) -> TaskGround:
     """Reads the facts of a task.
 
     Args:
@@ -93,23 +93,23 @@ def one_seed_each(grounds: Grounds, tasks: Sequence[str]) -> dict[int, int]:
         groups = same_samples(grounds.get(task, TaskGround()).shared or ())
         pairs = {(a, b) for group in groups for a in group for b in group if a < b}
         same = pairs if same is None else same & pairs
-    stands: dict[int, int] = {}
+    merged_seeds: dict[int, int] = {}
     for first, other in sorted(same or ()):
-        stands[other] = min(stands.get(other, first), first)
-    return stands
+        merged_seeds[other] = min(merged_seeds.get(other, first), first)
+    return merged_seeds
 
 
-def as_one_sample(scores: pd.DataFrame, stands: Mapping[int, int]) -> pd.DataFrame:
+def as_one_sample(scores: pd.DataFrame, merged_seeds: Mapping[int, int]) -> pd.DataFrame:
     """Scores of data seeds that have the same rows, averaged: they are draws of one sample.
 
     Args:
         scores: Rows are pairs (index levels init_seed, data_seed).
-        stands: What `one_seed_each` returned.
+        merged_seeds: What `one_seed_each` returned.
     """
-    if not any(seed in stands for seed in scores.index.get_level_values("data_seed")):
+    if not any(seed in merged_seeds for seed in scores.index.get_level_values("data_seed")):
         return scores
-    kept = [(init, stands.get(data, data)) for init, data in scores.index]
-    index = pd.MultiIndex.from_tuples(kept, names=scores.index.names)
+    pairs = [(init, merged_seeds.get(data, data)) for init, data in scores.index]
+    index = pd.MultiIndex.from_tuples(pairs, names=scores.index.names)
     return scores.set_axis(index).groupby(level=["init_seed", "data_seed"]).mean()
 
 
@@ -143,12 +143,12 @@ def guess_of(grounds: Grounds, tasks: Sequence[str], metric: str) -> Guess | Non
     """
     if metric not in ACCURACIES or not tasks:
         return None
-    found = [grounds.get(task, TaskGround()) for task in tasks]
-    levels = [ground.chance for ground in found if ground.chance is not None and ground.test_rows]
-    if len(levels) < len(found):
+    known = [grounds.get(task, TaskGround()) for task in tasks]
+    levels = [ground.chance for ground in known if ground.chance is not None and ground.test_rows]
+    if len(levels) < len(known):
         return None
     level = sum(levels) / len(levels)
-    error = math.sqrt(sum(ground.error**2 for ground in found)) / len(found)
+    error = math.sqrt(sum(ground.error**2 for ground in known)) / len(known)
     return Guess(level, level + BEYOND_CHANCE * error)
 
 
@@ -165,14 +165,14 @@ def chance_sentences(results: pd.DataFrame, grounds: Grounds) -> list[str]:
         No method learned anything of 'mood': naming its most frequent class scores 50.0 %, and up to 58.2 % is luck \
 with 100 test rows; the best method has 52.0 %.
     """
-    found = []
-    for task, own in results.groupby("task", sort=False):
+    sentences = []
+    for task, rows in results.groupby("task", sort=False):
         ground = grounds.get(str(task), TaskGround())
-        highest, means = ground.highest_guess, own.groupby("method")["accuracy"].mean()
+        highest, means = ground.highest_guess, rows.groupby("method")["accuracy"].mean()
         if highest is not None and ground.chance is not None and len(means) and float(means.max()) <= highest:
-            found.append(
+            sentences.append(
                 f"No method learned anything of '{task}': naming its most frequent class scores "
                 f"{100 * ground.chance:.1f} %, and up to {100 * highest:.1f} % is luck with {ground.test_rows} test "
                 f"rows; the best method has {100 * float(means.max()):.1f} %."
             )
-    return found
+    return sentences

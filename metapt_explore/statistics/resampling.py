@@ -13,6 +13,21 @@ from metapt_explore.statistics.designs import EQUAL, SeedDesign, without_idle_se
 
 
 @dataclass(frozen=True)
+class Precision:
+    """How intervals and permutation tests are made.
+
+    Attributes:
+        confidence: Of all intervals, such as 0.95.
+        resamples: Bootstrap samples and permutations.
+        seed: Of both: equal input, equal output.
+    """
+
+    confidence: float = 0.95
+    resamples: int = 10_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Interval:
     """A bootstrap interval: its ends, None where it cannot be had, and how it was made."""
 
@@ -67,7 +82,7 @@ def bootstrap_weights(design: SeedDesign, resamples: int, rng: np.random.Generat
     return weights[weights.sum(axis=1) > 0]
 
 
-def bootstrap_mean(values: pd.Series, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0) -> Interval:
+def bootstrap_mean(values: pd.Series, confidence: float = 0.95, *, resamples: int = 10_000, seed: int = 0) -> Interval:
     """Bootstrap interval of the mean over pairs.
 
     BCa (Efron 1987; `scipy.stats.bootstrap`) for pairs that share no seed, percentiles where BCa has no answer
@@ -88,7 +103,7 @@ def bootstrap_mean(values: pd.Series, confidence: float = 0.95, resamples: int =
     rng = np.random.default_rng(seed)
     if len(_clusters(design)) == 1 and len(np.unique(_clusters(design)[0])) == len(numbers):
         with np.errstate(all="ignore"):
-            found = stats.bootstrap(
+            interval = stats.bootstrap(
                 (numbers,),
                 np.mean,
                 n_resamples=resamples,
@@ -96,8 +111,8 @@ def bootstrap_mean(values: pd.Series, confidence: float = 0.95, resamples: int =
                 method="BCa",
                 rng=rng,
             ).confidence_interval
-        if np.isfinite(found.low) and np.isfinite(found.high):
-            return Interval(float(found.low), float(found.high), "BCa")
+        if np.isfinite(interval.low) and np.isfinite(interval.high):
+            return Interval(float(interval.low), float(interval.high), "BCa")
     weights = bootstrap_weights(design, resamples, rng)
     means = weights @ numbers / weights.sum(axis=1)
     tail = (1 - confidence) / 2
@@ -106,7 +121,7 @@ def bootstrap_mean(values: pd.Series, confidence: float = 0.95, resamples: int =
     return Interval(float(low), float(high), kind)
 
 
-def sign_flip_test(values: pd.Series, resamples: int = 10_000, seed: int = 0) -> SignFlip:
+def sign_flip_test(values: pd.Series, *, resamples: int = 10_000, seed: int = 0) -> SignFlip:
     """Tests "differences are as likely positive as negative" by flipping their signs (Fisher 1935).
 
     Where pairs share a seed, its pairs are flipped together. Where both seeds are shared the test is made along
@@ -122,7 +137,7 @@ def sign_flip_test(values: pd.Series, resamples: int = 10_000, seed: int = 0) ->
     numbers = values.to_numpy(dtype=float)
     if len(numbers) < 2:
         return SignFlip(None, len(numbers), True, None)
-    found = []
+    tests = []
     for levels in _clusters(design):
         sums = np.bincount(levels, weights=numbers)
         exact = 2.0 ** len(sums) <= resamples
@@ -137,5 +152,5 @@ def sign_flip_test(values: pd.Series, resamples: int = 10_000, seed: int = 0) ->
                 rng=np.random.default_rng(seed),
             ).pvalue
         )
-        found.append(SignFlip(p, len(sums), exact, smallest))
-    return max(found, key=lambda test: test.p or 0.0)
+        tests.append(SignFlip(p, len(sums), exact, smallest))
+    return max(tests, key=lambda test: test.p or 0.0)

@@ -3,75 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from metapt_explore.fewshot.samples import listed
-from metapt_explore.statistics.designs import MeanEstimate
-from metapt_explore.statistics.ground import Guess
 from metapt_explore.statistics.resampling import SignFlip
-
-Verdict = Literal["helped", "hurt", "no difference", "nothing learned", "cannot tell"]
-
-#: Fewer independent seeds than this decide nothing.
-FEWEST = 5
-#: Samples that share more of their rows decide nothing: J of them are worth J / (1 + (J − 1) ρ) independent ones (the
-#: design effect of Kish 1965), which is less than 1 / ρ: above a fifth no number of them is worth five.
-MOST_SHARED = 1 / FEWEST
-#: From so large a share on it is said that the interval is wider for it.
-SAID_SHARED = 0.01
-#: Up to so many needed pairs are named.
-MOST_PAIRS = 1000
-#: Fewer than this carry a caveat.
-ENOUGH = 10
-
-NAMES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "start_accuracy": "accuracy before tuning",
-    "calibrated_accuracy": "calibrated accuracy",
-    "start_calibrated_accuracy": "calibrated accuracy before tuning",
-}
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What the verdict and its sentences are made of; see `Comparison`.
-
-    Attributes:
-        means: Of the method and of the baseline.
-        counts: Pairs that are won, level and lost.
-        merged: Data seeds that count as one, since they have the same rows.
-        guess: What guessing scores.
-        differing: Independent units in which the two are not level.
-    """
-
-    method: str
-    baseline: str
-    metric: str
-    confidence: float
-    margin: float
-    tasks: list[str]
-    pairs: int
-    estimate: MeanEstimate
-    idle: str
-    means: tuple[float, float]
-    counts: tuple[int, int, int]
-    left_out: tuple[str, ...] = ()
-    shared: float = 0.0
-    merged: Sequence[Sequence[int]] = ()
-    guess: Guess | None = None
-    differing: int = FEWEST
-
-    @property
-    def at_chance(self) -> bool:
-        """Whether neither method is above guessing."""
-        return self.guess is not None and max(self.means) <= self.guess.highest
-
-    @property
-    def name(self) -> str:
-        """The score in words."""
-        return NAMES.get(self.metric, self.metric)
+from metapt_explore.statistics.verdict import (
+    MAX_NAMED_PAIRS,
+    MAX_SHARED_ROWS,
+    MIN_SEEDS_FOR_VERDICT,
+    NAMED_SHARED_ROWS,
+    SEEDS_FOR_FIRM_VERDICT,
+    Evidence,
+    Verdict,
+)
 
 
 def points(share: float) -> str:
@@ -87,94 +30,76 @@ def points(share: float) -> str:
     return f"{text} point" if text in ("1", "-1") else f"{text} points"
 
 
-def decide(found: Findings) -> Verdict:
-    """The verdict.
-
-    In this order: neither method is above guessing: nothing learned; fewer than five independent seeds, samples that
-    share more than a fifth of their rows, or pairs that all say the same: cannot tell; the interval lies within ±
-    margin: no difference (that matters, even where it is surely not 0); the interval lies above 0: helped; below 0:
-    hurt; else cannot tell. Helped and hurt take five independent seeds in which the two are not level.
-    """
-    estimate = found.estimate
-    if found.at_chance:
-        return "nothing learned"
-    if estimate.low is None or estimate.high is None or estimate.design.independent < FEWEST:
-        return "cannot tell"
-    if found.shared > MOST_SHARED:
-        return "cannot tell"
-    if -found.margin < estimate.low and estimate.high < found.margin:
-        return "no difference"
-    if found.differing < FEWEST:
-        return "cannot tell"
-    if estimate.low > 0:
-        return "helped"
-    return "hurt" if estimate.high < 0 else "cannot tell"
-
-
-def verdict_sentence(found: Findings, verdict: Verdict) -> str:
+def verdict_sentence(evidence: Evidence, verdict: Verdict) -> str:
     """The verdict with its figures, and what is missing."""
-    return " ".join(filter(None, [_verdict(found, verdict), _incomplete(found)]))
+    return " ".join(filter(None, [_verdict(evidence, verdict), _incomplete(evidence)]))
 
 
-def _verdict(found: Findings, verdict: Verdict) -> str:
-    estimate = found.estimate
+def _verdict(evidence: Evidence, verdict: Verdict) -> str:
+    estimate = evidence.estimate
     gap = abs(estimate.mean)
-    where = f"{found.name} over {_number(len(found.tasks), 'task')}"
+    where = f"{evidence.name} over {_number(len(evidence.tasks), 'task')}"
     if gap < 5e-6:
-        said = f"{found.method} and {found.baseline} are level in {where}"
+        gap_words = f"{evidence.method} and {evidence.baseline} are level in {where}"
     else:
         side = "ahead of" if estimate.mean > 0 else "behind"
-        said = f"{found.method} is {points(gap)} {side} {found.baseline} in {where}"
-    wins, ties, losses = found.counts
-    tail = f"ahead in {wins} of {_number(found.pairs, 'pair')} of seeds, level in {ties}, behind in {losses}"
-    if verdict == "nothing learned" and found.guess is not None:
-        own, other = (f"{100 * mean:.1f} %" for mean in found.means)
+        gap_words = f"{evidence.method} is {points(gap)} {side} {evidence.baseline} in {where}"
+    wins, ties, losses = evidence.counts
+    tail = f"ahead in {wins} of {_number(evidence.pairs, 'pair')} of seeds, level in {ties}, behind in {losses}"
+    if verdict == "nothing learned" and evidence.guess is not None:
+        method, baseline = (
+            f"{name} ({100 * mean:.1f} %)"
+            for name, mean in zip((evidence.method, evidence.baseline), evidence.means, strict=True)
+        )
         return (
-            f"Nothing learned: {found.method} ({own}) and {found.baseline} ({other}) are no better than guessing in "
-            f"{where}. Naming the most frequent class scores {100 * found.guess.level:.1f} %, and up to "
-            f"{100 * found.guess.highest:.1f} % is luck with so few test rows ({tail})."
+            f"Nothing learned: {method} and {baseline} are no better than guessing in {where}. Naming the most "
+            f"frequent class scores {100 * evidence.guess.level:.1f} %, and up to "
+            f"{100 * evidence.guess.highest:.1f} % is luck with so few test rows ({tail})."
         )
     if estimate.no_spread:
-        return f"Cannot tell: {said}, but the seeds show no spread ({tail}), and without one nothing can be tested."
+        return (
+            f"Cannot tell: {gap_words}, but the seeds show no spread ({tail}), and without one nothing can be tested."
+        )
     if estimate.low is None or estimate.high is None or estimate.p is None:
-        return f"Cannot tell: {said}, but that is {_seeds(found)}, which has no spread to judge it by."
+        return f"Cannot tell: {gap_words}, but that is {_seeds(evidence)}, which has no spread to judge it by."
     interval = (
-        f"{100 * found.confidence:g} % interval {100 * estimate.low:+.1f} to {100 * estimate.high:+.1f}, "
+        f"{100 * evidence.confidence:g} % interval {100 * estimate.low:+.1f} to {100 * estimate.high:+.1f}, "
         f"p {_p(estimate.p)}; {tail}"
     )
     if verdict in ("helped", "hurt"):
-        return f"{verdict.capitalize()}: {said} ({interval})."
+        return f"{verdict.capitalize()}: {gap_words} ({interval})."
     if verdict == "no difference":
         sure = (
             " A difference is there, but a smaller one than matters." if estimate.low > 0 or estimate.high < 0 else ""
         )
-        return f"No difference of {points(found.margin)} or more: {said} ({interval}).{sure}"
-    few = estimate.design.independent
-    if few < FEWEST:
-        return f"Cannot tell: {said} ({interval}), but {_seeds(found)} {'decides' if few == 1 else 'decide'} nothing."
-    if found.shared > MOST_SHARED:
+        return f"No difference of {points(evidence.margin)} or more: {gap_words} ({interval}).{sure}"
+    independent = estimate.design.independent
+    if independent < MIN_SEEDS_FOR_VERDICT:
+        verb = "decides" if independent == 1 else "decide"
+        return f"Cannot tell: {gap_words} ({interval}), but {_seeds(evidence)} {verb} nothing."
+    if evidence.shared > MAX_SHARED_ROWS:
         return (
-            f"Cannot tell: {said} ({interval}), but the samples of the data seeds share {100 * found.shared:.0f} % of "
-            "their rows."
+            f"Cannot tell: {gap_words} ({interval}), but the samples of the data seeds share "
+            f"{100 * evidence.shared:.0f} % of their rows."
         )
-    if found.differing < FEWEST and (estimate.low > 0 or estimate.high < 0):
+    if evidence.differing < MIN_SEEDS_FOR_VERDICT and (estimate.low > 0 or estimate.high < 0):
         return (
-            f"Cannot tell: {said} ({interval}), but they differ under {found.differing} independent seeds only and are "
-            "level under the others."
+            f"Cannot tell: {gap_words} ({interval}), but they differ under {evidence.differing} independent seeds only "
+            "and are level under the others."
         )
-    return f"Cannot tell: {said}, and both no difference and one that matters fit ({interval})."
+    return f"Cannot tell: {gap_words}, and both no difference and one that matters fit ({interval})."
 
 
-def _incomplete(found: Findings) -> str:
+def _incomplete(evidence: Evidence) -> str:
     """Says plainly that the comparison is one of a part of the scores."""
-    if not found.left_out:
+    if not evidence.left_out:
         return ""
-    return f"Not all scores are there; only what both methods have is compared: {' '.join(found.left_out)}"
+    return f"Not all scores are there; only what both methods have is compared: {' '.join(evidence.left_out)}"
 
 
-def settling_sentence(found: Findings, verdict: Verdict, observed: int | None, one_point: int | None) -> str:
+def settling_sentence(evidence: Evidence, verdict: Verdict, *, observed: int | None, one_point: int | None) -> str:
     """What would settle it, or what settled it."""
-    estimate = found.estimate
+    estimate = evidence.estimate
     if verdict == "nothing learned":
         return (
             "More seeds do not settle it: what guesses cannot be compared. See whether texts, words and tuning (steps, "
@@ -182,102 +107,103 @@ def settling_sentence(found: Findings, verdict: Verdict, observed: int | None, o
         )
     if estimate.no_spread:
         return "More seeds may not settle it: see whether the two methods compute the same thing."
-    if verdict == "cannot tell" and found.shared > MOST_SHARED and estimate.design.independent >= FEWEST:
+    few = estimate.design.independent < MIN_SEEDS_FOR_VERDICT
+    if verdict == "cannot tell" and evidence.shared > MAX_SHARED_ROWS and not few:
         return "It takes samples that have few rows in common: more labelled rows to draw from, or fewer shots."
-    few = estimate.design.independent < FEWEST
     if verdict in ("helped", "hurt"):
-        if estimate.design.independent < ENOUGH:
-            return f"Settled at this level, on few seeds; with {ENOUGH} or more of each it would stand firmer."
+        if estimate.design.independent < SEEDS_FOR_FIRM_VERDICT:
+            more = f"with {SEEDS_FOR_FIRM_VERDICT} or more of each it would stand firmer"
+            return f"Settled at this level, on few seeds; {more}."
         return "Settled at this level; other texts, models and tasks are another question."
     if verdict == "no difference":
-        return f"Settled within {points(found.margin)} either way; a smaller margin would take more pairs of seeds."
+        return f"Settled within {points(evidence.margin)} either way; a smaller margin would take more pairs of seeds."
     first = ""
     if few:
-        first = f"It takes at least {FEWEST} {_scarce(found)} before anything can be said"
+        first = f"It takes at least {MIN_SEEDS_FOR_VERDICT} {_scarce(evidence)} before anything can be said"
         if observed is None and one_point is None:
             return f"{first}; how many more is unknown, as the spread is."
         first += ". "
     parts = []
     if observed is not None:
         parts.append(
-            f"{_pairs_for(found, observed)} to see a difference as large as this one ({points(abs(estimate.mean))})"
+            f"{_pairs_for(evidence, observed)} to see a difference as large as this one ({points(abs(estimate.mean))})"
         )
     if one_point is not None and one_point != observed:
-        parts.append(f"{_pairs_for(found, one_point)} to see one of 1 point")
+        parts.append(f"{_pairs_for(evidence, one_point)} to see one of 1 point")
     if not parts:
         return f"{first}No number of pairs within reach would show so small a difference."
-    own = "" if estimate.design.kind == "paired" else " Count pairs that share no seed."
+    note = "" if estimate.design.kind == "paired" else " Count pairs that share no seed."
     if estimate.design.independent == 1:
-        own += f" What other {_scarce(found)} would add to the spread is not known and not in these numbers."
-    return f"{first}Four times out of five it takes {', and '.join(parts)}.{own}"
+        note += f" What other {_scarce(evidence)} would add to the spread is not known and not in these numbers."
+    return f"{first}Four times out of five it takes {', and '.join(parts)}.{note}"
 
 
-def caveats(found: Findings, flips: SignFlip, broadcast: str | None, at_chance: Sequence[str] = ()) -> list[str]:
+def caveats(evidence: Evidence, *, flips: SignFlip, broadcast: str | None, at_chance: Sequence[str] = ()) -> list[str]:
     """What to keep in mind, in plain words.
 
     Args:
-        found: What was found.
+        evidence: What was found.
         flips: The permutation test.
         broadcast: The method that has no initialisation seed while the other has.
         at_chance: Tasks on which neither method is above guessing.
     """
-    design, said = found.estimate.design, []
-    for group in found.merged:
-        said.append(
+    design, sentences = evidence.estimate.design, []
+    for group in evidence.merged:
+        sentences.append(
             f"Data seeds {listed([str(seed) for seed in group])} have the same training rows and count as one few-shot "
             "sample."
         )
-    if found.shared >= SAID_SHARED and design.data_seeds > 1:
-        said.append(
-            f"The few-shot samples of two data seeds share {100 * found.shared:.0f} % of their training rows (mean "
+    if evidence.shared >= NAMED_SHARED_ROWS and design.data_seeds > 1:
+        sentences.append(
+            f"The few-shot samples of two data seeds share {100 * evidence.shared:.0f} % of their training rows (mean "
             "over tasks): test and interval take account of it, permutation and bootstrap do not."
         )
-    if at_chance and not found.at_chance:
-        said.append(
+    if at_chance and not evidence.at_chance:
+        sentences.append(
             f"Neither method is above guessing on {listed(list(at_chance))}: nothing can be said of a difference "
             "there, and it makes the mean over tasks smaller."
         )
-    if found.idle:
-        said.append(found.idle)
-    if 1 < design.independent < ENOUGH:
-        said.append(
-            f"Only {_seeds(found)}: the interval trusts that differences are about normally distributed, which so few "
-            f"cannot show. Take {ENOUGH} or more."
+    if evidence.idle:
+        sentences.append(evidence.idle)
+    if 1 < design.independent < SEEDS_FOR_FIRM_VERDICT:
+        sentences.append(
+            f"Only {_seeds(evidence)}: the interval trusts that differences are about normally distributed, which so "
+            f"few cannot show. Take {SEEDS_FOR_FIRM_VERDICT} or more."
         )
     if design.kind == "crossed":
-        said.append(
+        sentences.append(
             f"{design.init_seeds} initialisation seeds × {design.data_seeds} data seeds make {design.pairs} pairs, but "
             "pairs that share a seed are not independent; test and interval take account of it."
         )
     if design.kind == "mixed":
-        said.append(
+        sentences.append(
             f"{design.pairs} pairs are made of {design.init_seeds} initialisation seeds and {design.data_seeds} data "
             "seeds: some seeds stand in several pairs, which are not independent; test and interval count whole seeds."
         )
     if design.init_seeds == 1:
-        said.append(
+        sentences.append(
             "One initialisation seed: the figures are about this one start and pre-training, not about the method."
         )
     if design.data_seeds == 1:
-        said.append("One data seed: the figures are about this one few-shot sample.")
+        sentences.append("One data seed: the figures are about this one few-shot sample.")
     if broadcast is not None:
-        said.append(
+        sentences.append(
             f"{broadcast} has no initialisation seed: its score of a data seed stands against every initialisation of "
             "the other."
         )
-    if flips.smallest is not None and flips.smallest > 1 - found.confidence:
-        said.append(
+    if flips.smallest is not None and flips.smallest > 1 - evidence.confidence:
+        sentences.append(
             f"The permutation test flips {flips.units} units and cannot give a p below {flips.smallest:.2g}, whatever "
             "the data."
         )
-    elif flips.p is not None and found.estimate.p is not None and not found.at_chance:
-        level = 1 - found.confidence
-        if (flips.p < level) != (found.estimate.p < level):
-            said.append(
-                f"The t test (p {_p(found.estimate.p)}) and the permutation test (p {_p(flips.p)}) fall on different "
-                f"sides of {level:.2g}: the result is a close call."
+    elif flips.p is not None and evidence.estimate.p is not None and not evidence.at_chance:
+        level = 1 - evidence.confidence
+        if (flips.p < level) != (evidence.estimate.p < level):
+            sentences.append(
+                f"The t test (p {_p(evidence.estimate.p)}) and the permutation test (p {_p(flips.p)}) fall on "
+                f"different sides of {level:.2g}: the result is a close call."
             )
-    return said
+    return sentences
 
 
 def _p(p: float) -> str:
@@ -288,9 +214,9 @@ def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _scarce(found: Findings) -> str:
+def _scarce(evidence: Evidence) -> str:
     """The kind of seed there are fewest of."""
-    design = found.estimate.design
+    design = evidence.estimate.design
     if design.kind == "paired":
         return "pairs of seeds"
     if design.init_seeds and (not design.data_seeds or design.init_seeds <= design.data_seeds):
@@ -298,25 +224,25 @@ def _scarce(found: Findings) -> str:
     return "data seeds"
 
 
-def _seeds(found: Findings) -> str:
-    count = found.estimate.design.independent
-    return f"{count} {_scarce(found)}" if count != 1 else _single(found)
+def _seeds(evidence: Evidence) -> str:
+    count = evidence.estimate.design.independent
+    return f"{count} {_scarce(evidence)}" if count != 1 else _single(evidence)
 
 
-def _single(found: Findings) -> str:
+def _single(evidence: Evidence) -> str:
     return {"pairs of seeds": "1 pair of seeds", "initialisation seeds": "1 initialisation seed"}.get(
-        _scarce(found), "1 data seed"
+        _scarce(evidence), "1 data seed"
     )
 
 
-def _pairs_for(found: Findings, needed: int) -> str:
+def _pairs_for(evidence: Evidence, needed: int) -> str:
     """Pairs in all, and how many more where pairs are independent, so that they can be counted.
 
     More than anyone will compute is said as such: the exact number would look like knowledge.
     """
-    if needed > MOST_PAIRS:
-        return f"over {MOST_PAIRS:,} pairs"
-    if found.estimate.design.kind != "paired":
+    if needed > MAX_NAMED_PAIRS:
+        return f"over {MAX_NAMED_PAIRS:,} pairs"
+    if evidence.estimate.design.kind != "paired":
         return f"about {needed} pairs"
-    more = needed - found.pairs
+    more = needed - evidence.pairs
     return f"about {needed} pairs ({more} more)" if more > 0 else f"about {needed} pairs (they are there)"

@@ -13,7 +13,7 @@ from metapt_explore.statistics.resampling import bootstrap_weights
 from metapt_explore.statistics.units import NO_INIT, PairedScores
 
 #: With fewer levels of a seed a bootstrap of standard deviations is no more than decoration.
-FEWEST = 5
+MIN_SEEDS_FOR_SPREAD = 5
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SpreadRatio:
 
 
 def spread_ratios(
-    scores: PairedScores, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+    scores: PairedScores, *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> list[SpreadRatio]:
     """Ratios of standard deviations over seeds, all tasks first and then each task.
 
@@ -65,48 +65,59 @@ def spread_ratios(
         resamples: Bootstrap samples.
         seed: Of the resampling.
     """
-    own, other = scores.method, scores.baseline
-    design = seed_design(own.index)
-    weights = (
-        bootstrap_weights(design, resamples, np.random.default_rng(seed)) if design.independent >= FEWEST else None
-    )
+    method_scores, baseline_scores = scores.method, scores.baseline
+    design = seed_design(method_scores.index)
+    weights = None
+    if design.independent >= MIN_SEEDS_FOR_SPREAD:
+        weights = bootstrap_weights(design, resamples, np.random.default_rng(seed))
     logs: list[float | None] = []
     drawn: list[NDArray[np.float64] | None] = []
     deviations: list[tuple[float, float] | None] = []
     for task in scores.tasks:
-        a, b = own[task].to_numpy(dtype=float), other[task].to_numpy(dtype=float)
+        a, b = method_scores[task].to_numpy(dtype=float), baseline_scores[task].to_numpy(dtype=float)
         pair = (float(a.std(ddof=1)), float(b.std(ddof=1))) if len(a) > 1 else None
         deviations.append(pair)
         logs.append(float(np.log(pair[0] / pair[1])) if pair is not None and min(pair) > EQUAL else None)
         drawn.append(_drawn_logs(weights, a, b) if weights is not None and logs[-1] is not None else None)
 
     def worst(first: pd.Series, second: pd.Series) -> tuple[WorstSeed, WorstSeed]:
-        return _worst(first, scores.broadcast == "method"), _worst(second, scores.broadcast == "baseline")
+        return _worst(first, without_init=scores.broadcast == "method"), _worst(
+            second, without_init=scores.broadcast == "baseline"
+        )
 
-    found = []
+    ratios = []
     known = [pair for pair in deviations if pair is not None]
     means = (float(np.mean([a for a, _ in known])), float(np.mean([b for _, b in known]))) if known else None
     whole = all(log is not None for log in logs)
     together = [values for values in drawn if values is not None]
     with np.errstate(invalid="ignore"):  # samples without a deviation are infinite either way; `_ratio` leaves them out
         of_all = np.mean(together, axis=0) if whole and len(together) == len(logs) else None
-    found.append(
+    ratios.append(
         _ratio(
             None,
-            means,
-            float(np.mean([log for log in logs if log is not None])) if whole else None,
-            of_all,
-            confidence,
-            worst(own.mean(axis=1), other.mean(axis=1)),
+            deviations=means,
+            log=float(np.mean([log for log in logs if log is not None])) if whole else None,
+            drawn=of_all,
+            confidence=confidence,
+            worst=worst(method_scores.mean(axis=1), baseline_scores.mean(axis=1)),
         )
     )
     for task, pair, log, values in zip(scores.tasks, deviations, logs, drawn, strict=True):
-        found.append(_ratio(task, pair, log, values, confidence, worst(own[task], other[task])))
-    return found
+        ratios.append(
+            _ratio(
+                task,
+                deviations=pair,
+                log=log,
+                drawn=values,
+                confidence=confidence,
+                worst=worst(method_scores[task], baseline_scores[task]),
+            )
+        )
+    return ratios
 
 
 def _drawn_logs(
-    weights: NDArray[np.float64], own: NDArray[np.float64], other: NDArray[np.float64]
+    weights: NDArray[np.float64], method_scores: NDArray[np.float64], baseline_scores: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Log ratio of standard deviations in each bootstrap sample; not finite where a deviation is 0."""
     total = weights.sum(axis=1)
@@ -115,7 +126,7 @@ def _drawn_logs(
         centred = values - values.mean()
         return np.maximum(weights @ centred**2 / total - (weights @ centred / total) ** 2, 0.0)
 
-    top, bottom = variance(own), variance(other)
+    top, bottom = variance(method_scores), variance(baseline_scores)
     top[top < EQUAL**2] = 0.0
     bottom[bottom < EQUAL**2] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -124,6 +135,7 @@ def _drawn_logs(
 
 def _ratio(
     task: str | None,
+    *,
     deviations: tuple[float, float] | None,
     log: float | None,
     drawn: NDArray[np.float64] | None,
@@ -148,6 +160,6 @@ def _ratio(
     )
 
 
-def _worst(scores: pd.Series, without_init: bool) -> WorstSeed:
+def _worst(scores: pd.Series, *, without_init: bool) -> WorstSeed:
     init, data = scores.index[int(scores.to_numpy().argmin())]
     return WorstSeed(float(scores.min()), None if without_init or init == NO_INIT else int(init), int(data))

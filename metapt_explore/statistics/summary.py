@@ -83,17 +83,17 @@ def overall_table(results: pd.DataFrame, baseline: str | None = None, metric: st
                 start = score_table(results, method, "start_accuracy").reindex(columns=tasks).dropna()
                 record["start"] = float(start.mean(axis=1).mean()) if len(start) else None
         if baseline is not None and method != baseline:
-            record |= _wins(results, method, baseline, metric)
+            record |= _wins(results, method, baseline, metric=metric)
         records.append(record)
-    found = pd.DataFrame(records, columns=COLUMNS)
+    overall = pd.DataFrame(records, columns=COLUMNS)
     for column in ("worst_init_seed", "worst_data_seed", "wins", "ties", "losses"):
-        found[column] = found[column].astype("Int64")
-    return found
+        overall[column] = overall[column].astype("Int64")
+    return overall
 
 
-def _wins(results: pd.DataFrame, method: str, baseline: str, metric: str) -> dict[str, int | None]:
+def _wins(results: pd.DataFrame, method: str, baseline: str, *, metric: str) -> dict[str, int | None]:
     try:
-        scores = paired_scores(results, method, baseline, metric).complete
+        scores = paired_scores(results, method, baseline, metric=metric).complete
     except UserError:
         # They share no pair of seeds or no task: nothing can be counted.
         return {"wins": None, "ties": None, "losses": None}

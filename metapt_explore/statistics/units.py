@@ -57,7 +57,7 @@ def score_table(results: pd.DataFrame, method: str, metric: str = "accuracy") ->
     """Scores of one method, a row for each pair of seeds and a column for each task.
 
     Args:
-        results: What `runs.results.results_table` returned; an absent init_seed means none.
+        results: What `results_table` returned; an absent init_seed means none.
         method: A name in the column `method`.
         metric: A column of scores in 0..1, higher is better.
 
@@ -75,12 +75,12 @@ def score_table(results: pd.DataFrame, method: str, metric: str = "accuracy") ->
         np.float64(0.6)
     """
     check_scores(results, [metric])
-    own = results[results["method"] == method]
-    if own.empty:
+    rows = results[results["method"] == method]
+    if rows.empty:
         raise UserError(f"The results have no method '{method}'. {did_you_mean(method, results['method'].unique())}")
-    own = with_plain_seeds(own, method).dropna(subset=[metric])
-    cell = ["task", *UNIT, *(name for name in OTHER_SEEDS if name in own)]
-    twice = own[own.duplicated(cell)]
+    rows = with_plain_seeds(rows, method).dropna(subset=[metric])
+    cell = ["task", *UNIT, *(name for name in OTHER_SEEDS if name in rows)]
+    twice = rows[rows.duplicated(cell)]
     if len(twice):
         first = twice.iloc[0]
         raise UserError(
@@ -88,8 +88,8 @@ def score_table(results: pd.DataFrame, method: str, metric: str = "accuracy") ->
             f"{first['init_seed']} stands twice in the results; keep one row of it."
         )
     tasks = list(dict.fromkeys(results.loc[results["method"] == method, "task"].astype(str)))
-    own = own.assign(task=own["task"].astype(str))
-    return own.pivot_table(index=UNIT, columns="task", values=metric, aggfunc="mean").reindex(columns=tasks)
+    rows = rows.assign(task=rows["task"].astype(str))
+    return rows.pivot_table(index=UNIT, columns="task", values=metric, aggfunc="mean").reindex(columns=tasks)
 
 
 def check_scores(results: pd.DataFrame, metrics: Sequence[str]) -> None:
@@ -124,7 +124,7 @@ def with_plain_seeds(rows: pd.DataFrame, method: str) -> pd.DataFrame:
     return rows.assign(init_seed=init.astype(int), data_seed=rows["data_seed"].astype(int))
 
 
-def paired_scores(results: pd.DataFrame, method: str, baseline: str, metric: str = "accuracy") -> PairedScores:
+def paired_scores(results: pd.DataFrame, method: str, baseline: str, *, metric: str = "accuracy") -> PairedScores:
     """Puts two methods' scores of the same pair of seeds beside one another.
 
     Args:
@@ -138,28 +138,41 @@ def paired_scores(results: pd.DataFrame, method: str, baseline: str, metric: str
     """
     if method == baseline:
         raise UserError(f"'{method}' cannot be compared with itself; choose another baseline.")
-    own, other = score_table(results, method, metric), score_table(results, baseline, metric)
+    method_scores, baseline_scores = score_table(results, method, metric), score_table(results, baseline, metric)
     has_init = {
         name: not (table.index.get_level_values(0) == NO_INIT).all()
-        for name, table in ((method, own), (baseline, other))
+        for name, table in ((method, method_scores), (baseline, baseline_scores))
     }
     broadcast: Literal["method", "baseline"] | None = None
     if has_init[method] != has_init[baseline]:
         broadcast = "baseline" if has_init[method] else "method"
-        own, other = (own, _spread(other, own)) if has_init[method] else (_spread(own, other), other)
-    tasks = [task for task in own.columns if task in other.columns]
+        method_scores, baseline_scores = (
+            (method_scores, _spread(baseline_scores, method_scores))
+            if has_init[method]
+            else (_spread(method_scores, baseline_scores), baseline_scores)
+        )
+    tasks = [task for task in method_scores.columns if task in baseline_scores.columns]
     if not tasks:
         raise UserError(f"'{method}' and '{baseline}' share no task; there is nothing to compare.")
-    left_out = [f"Task '{task}' is left out: only '{method}' has it." for task in own.columns if task not in tasks]
-    left_out += [f"Task '{task}' is left out: only '{baseline}' has it." for task in other.columns if task not in tasks]
-    pairs = own.index.union(other.index)
-    own, other = own.reindex(pairs)[tasks], other.reindex(pairs)[tasks]
-    left_out += _gaps({method: own, baseline: other})
-    there = own.notna() & other.notna()
-    some = there.any(axis=1)
-    if not some.any():
+    left_out = [
+        f"Task '{task}' is left out: only '{method}' has it." for task in method_scores.columns if task not in tasks
+    ]
+    left_out += [
+        f"Task '{task}' is left out: only '{baseline}' has it." for task in baseline_scores.columns if task not in tasks
+    ]
+    pairs = method_scores.index.union(baseline_scores.index)
+    method_scores, baseline_scores = method_scores.reindex(pairs)[tasks], baseline_scores.reindex(pairs)[tasks]
+    left_out += _gaps({method: method_scores, baseline: baseline_scores})
+    both_scored = method_scores.notna() & baseline_scores.notna()
+    any_task = both_scored.any(axis=1)
+    if not any_task.any():
         raise UserError(f"'{method}' and '{baseline}' share no pair of seeds; there is nothing to compare.")
-    return PairedScores(own.where(there)[some], other.where(there)[some], tuple(left_out), broadcast)
+    return PairedScores(
+        method_scores.where(both_scored)[any_task],
+        baseline_scores.where(both_scored)[any_task],
+        tuple(left_out),
+        broadcast,
+    )
 
 
 def _spread(plain: pd.DataFrame, model: pd.DataFrame) -> pd.DataFrame:
@@ -174,17 +187,17 @@ def _spread(plain: pd.DataFrame, model: pd.DataFrame) -> pd.DataFrame:
 
 def _gaps(tables: dict[str, pd.DataFrame]) -> list[str]:
     """One sentence for each method and task that lacks scores of some pairs."""
-    found = []
+    sentences = []
     for name, table in tables.items():
         absent = table.isna()
         nothing = int(absent.all(axis=1).sum())
         if nothing:
-            found.append(f"{nothing} of {len(table)} pairs of seeds are left out: '{name}' has no score of them.")
+            sentences.append(f"{nothing} of {len(table)} pairs of seeds are left out: '{name}' has no score of them.")
         for task in table.columns:
             gaps = int((absent[task] & ~absent.all(axis=1)).sum())
             if gaps:
-                found.append(
+                sentences.append(
                     f"{gaps} of {len(table)} pairs of seeds are left out of the mean over tasks: '{name}' has no score "
                     f"on '{task}'."
                 )
-    return found
+    return sentences

@@ -58,41 +58,43 @@ def variance_sources(results: pd.DataFrame, method: str, metric: str = "accuracy
         (0.0707, 0.0141)
     """
     check_scores(results, [metric])
-    own = results[results["method"] == method]
-    if own.empty:
+    scores = results[results["method"] == method]
+    if scores.empty:
         raise UserError(f"The results have no method '{method}'. {did_you_mean(method, results['method'].unique())}")
-    own = with_plain_seeds(own, method).dropna(subset=[metric])
-    if own.empty:
+    scores = with_plain_seeds(scores, method).dropna(subset=[metric])
+    if scores.empty:
         raise UserError(f"Method '{method}' has no `{metric}`.")
-    factors = [name for name in ("data_seed", "init_seed", *OTHER_SEEDS) if name in own and own[name].notna().any()]
-    if (own["init_seed"] == NO_INIT).all():
+    factors = [
+        name for name in ("data_seed", "init_seed", *OTHER_SEEDS) if name in scores and scores[name].notna().any()
+    ]
+    if (scores["init_seed"] == NO_INIT).all():
         factors.remove("init_seed")
-    if own.duplicated(["task", *UNIT, *(name for name in factors if name not in UNIT)]).any():
+    if scores.duplicated(["task", *UNIT, *(name for name in factors if name not in UNIT)]).any():
         raise UserError(f"Method '{method}' has two scores for the same task and seeds; keep one row of each.")
     records: list[dict[str, Any]] = []
     estimates: list[dict[str, float]] = []
-    tasks = list(dict.fromkeys(own["task"]))
-    levels = {name: int(own[name].nunique()) for name in factors}
+    tasks = list(dict.fromkeys(scores["task"]))
+    levels = {name: int(scores[name].nunique()) for name in factors}
     reasons: dict[str, str] = {}
     for task in tasks:
-        rows = own[own["task"] == task]
+        rows = scores[scores["task"] == task]
         split, note, reason = _split(rows, factors, metric)
         counts = {name: int(rows[name].nunique()) for name in factors}
         if split is None:
             reasons = reasons or reason
-            records += _unknown(str(task), factors, counts, reason, rows[metric])
+            records += _unknown(str(task), factors, counts, reasons=reason, scores=rows[metric])
         else:
             estimates.append(split)
-            records += _known(str(task), factors, counts, split, note)
+            records += _known(str(task), factors, counts, split=split, note=note)
     if estimates:
         mean = {name: float(np.mean([split[name] for split in estimates])) for name in estimates[0]}
         skipped = len(tasks) - len(estimates)
         note = f"mean of {len(estimates)} tasks' estimates"
         note += f"; {skipped} tasks could not be split" if skipped else ""
-        records += _known(POOLED, factors, levels, mean, note)
+        records += _known(POOLED, factors, levels, split=mean, note=note)
     elif tasks:
-        within = own[metric] - own.groupby("task")[metric].transform("mean")
-        records += _unknown(POOLED, factors, levels, reasons, within, degrees=len(own) - len(tasks))
+        within = scores[metric] - scores.groupby("task")[metric].transform("mean")
+        records += _unknown(POOLED, factors, levels, reasons=reasons, scores=within, degrees=len(scores) - len(tasks))
     table = pd.DataFrame(records, columns=COLUMNS)
     for column in ("variance", "deviation", "share"):
         table[column] = table[column].astype(object).where(table[column].notna(), None)
@@ -108,36 +110,36 @@ def _split(rows: pd.DataFrame, factors: list[str], metric: str) -> tuple[dict[st
         for name in varying:
             reasons[name] = f"only one {' and one '.join(single)}: not told from the rest"
         return None, "", reasons
-    kept = _complete(rows, factors)
-    if kept.empty:
+    complete = _complete(rows, factors)
+    if complete.empty:
         reason = f"{' and '.join(factors)} change together: which of them it is cannot be told"
         if len(factors) == 1:
             reason = f"{factors[0]} is the only seed: not told from the rest"
         return None, "", dict.fromkeys(factors, reason)
-    note = f"{len(rows) - len(kept)} scores left out for a complete grid" if len(kept) < len(rows) else ""
-    sorted_rows = kept.sort_values(factors)
-    shape = [kept[name].nunique() for name in factors]
+    note = f"{len(rows) - len(complete)} scores left out for a complete grid" if len(complete) < len(rows) else ""
+    sorted_rows = complete.sort_values(factors)
+    shape = [complete[name].nunique() for name in factors]
     return _moments(sorted_rows[metric].to_numpy(dtype=float).reshape(shape), factors), note, {}
 
 
 def _complete(rows: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     """A complete grid with two levels of each factor or more, dropping the emptiest level first; else empty."""
-    kept = rows
+    grid = rows
     while len(factors) > 1:
-        counts = {name: kept[name].value_counts() for name in factors}
+        counts = {name: grid[name].value_counts() for name in factors}
         if any(len(count) < 2 for count in counts.values()):
             break
         cells = int(np.prod([len(count) for count in counts.values()]))
-        if len(kept) == cells:
-            return kept
+        if len(grid) == cells:
+            return grid
         # How full a level is, of what it could hold; ties go to the later seed, so that runs agree.
         fullness = [
             (int(count.loc[level]) * len(count) / cells, factors.index(name), level)
             for name, count in counts.items()
             for level in sorted(count.index, reverse=True)
         ]
-        _, place, level = min(fullness, key=lambda found: found[0])
-        kept = kept[kept[factors[place]] != level]
+        _, factor_index, level = min(fullness, key=lambda entry: entry[0])
+        grid = grid[grid[factors[factor_index]] != level]
     return rows.iloc[:0]
 
 
@@ -158,13 +160,13 @@ def _moments(grid: NDArray[np.float64], factors: list[str]) -> dict[str, float]:
     for subset in sorted(subsets, key=len, reverse=True):
         above = sum(_repeats(grid, other) * value for other, value in components.items() if subset < other)
         components[subset] = (mean_squares[subset] - above) / _repeats(grid, subset)
-    found = {name: components[frozenset([axis])] for axis, name in enumerate(factors)}
+    parts = {name: components[frozenset([axis])] for axis, name in enumerate(factors)}
     both = frozenset(axis for axis, name in enumerate(factors) if name in (NESTED, WITHIN))
     nested = both if len(both) == 2 else frozenset[int]()
     if nested:
-        found[NESTED] += components[nested]
-    found[REST] = sum(value for subset, value in components.items() if len(subset) > 1 and subset != nested)
-    return found
+        parts[NESTED] += components[nested]
+    parts[REST] = sum(value for subset, value in components.items() if len(subset) > 1 and subset != nested)
+    return parts
 
 
 def _repeats(grid: NDArray[np.float64], subset: frozenset[int]) -> float:
@@ -172,7 +174,7 @@ def _repeats(grid: NDArray[np.float64], subset: frozenset[int]) -> float:
 
 
 def _known(
-    task: str, factors: list[str], levels: dict[str, int], split: dict[str, float], note: str
+    task: str, factors: list[str], levels: dict[str, int], *, split: dict[str, float], note: str
 ) -> list[dict[str, Any]]:
     total = sum(max(value, 0.0) for value in split.values())
     records = []
@@ -182,9 +184,16 @@ def _known(
         if split[name] < 0:
             remarks.append(f"estimate {split[name]:.2g} is negative, set to 0")
         records.append(
-            _record(task, name, levels.get(name), value, value / total if total > 0 else None, "; ".join(remarks))
+            _record(
+                task,
+                name,
+                levels.get(name),
+                variance=value,
+                share=value / total if total > 0 else None,
+                note="; ".join(remarks),
+            )
         )
-    records.append(_record(task, TOTAL, None, total, 1.0 if total > 0 else None, note))
+    records.append(_record(task, TOTAL, None, variance=total, share=1.0 if total > 0 else None, note=note))
     return records
 
 
@@ -192,21 +201,24 @@ def _unknown(
     task: str,
     factors: list[str],
     levels: dict[str, int],
+    *,
     reasons: dict[str, str],
     scores: pd.Series,
     degrees: int | None = None,
 ) -> list[dict[str, Any]]:
     """No split: each source with the reason; the total is there as long as there are two scores."""
-    records = [_record(task, name, levels[name], None, None, reasons.get(name, "")) for name in factors]
-    records.append(_record(task, REST, None, None, None, "not told from the seeds"))
+    records = [
+        _record(task, name, levels[name], variance=None, share=None, note=reasons.get(name, "")) for name in factors
+    ]
+    records.append(_record(task, REST, None, variance=None, share=None, note="not told from the seeds"))
     df = len(scores) - 1 if degrees is None else degrees
     total = float(((scores - scores.mean()) ** 2).sum() / df) if df > 0 else None
-    records.append(_record(task, TOTAL, None, total, None, "variance over all rows"))
+    records.append(_record(task, TOTAL, None, variance=total, share=None, note="variance over all rows"))
     return records
 
 
 def _record(
-    task: str, name: str, levels: int | None, variance: float | None, share: float | None, note: str
+    task: str, name: str, levels: int | None, *, variance: float | None, share: float | None, note: str
 ) -> dict[str, Any]:
     return {
         "task": task,

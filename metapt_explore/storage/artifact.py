@@ -22,6 +22,14 @@ import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.storage import integrity
+from metapt_explore.storage.checkpoint import (
+    checkpoint_content,
+    checkpoint_file,
+    checkpoint_meta,
+    plain_tensors,
+    read_checkpoint,
+    seconds_of,
+)
 from metapt_explore.storage.files import read_json, read_lines, read_table, write_bytes, write_json, write_table
 from metapt_explore.storage.peak_memory import PeakWatch
 
@@ -201,7 +209,7 @@ class ArtifactWriter(Artifact):
         """Writes ``name.safetensors``."""
         from safetensors.torch import save
 
-        content = save(_plain(tensors), metadata=meta)
+        content = save(plain_tensors(tensors), metadata=meta)
         write_bytes(self.folder / f"{name}.safetensors", content)
         self._written[f"{name}.safetensors"] = integrity.sum_of(content)
 
@@ -225,13 +233,9 @@ class ArtifactWriter(Artifact):
 
     def save_checkpoint(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         """Replaces the checkpoint; tensors and their step are one file, so they cannot disagree."""
-        plain = _plain(tensors)
         lines = integrity.sum_of_file(self._lines) if self._lines.exists() else None
-        told = json.dumps({**meta, "seconds": self._elapsed(), "metrics": lines})
-        from safetensors.torch import save
-
-        content = save(plain, metadata={"meta": told, "checksum": _checksum(plain, told)})
-        write_bytes(_checkpoint(self.folder), content)
+        content = checkpoint_content(tensors, {**meta, "seconds": self._elapsed(), "metrics": lines})
+        write_bytes(checkpoint_file(self.folder), content)
 
     def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Returns the checkpoint and drops metrics that were written after it; None where there is none, or a damaged
@@ -258,69 +262,6 @@ class ArtifactWriter(Artifact):
             return True
         there = self._lines.read_bytes() if self._lines.exists() else b""
         return integrity.sum_of(there[: expected["bytes"]]) == expected
-
-
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as files hold them: in main memory, each one's numbers in a row of its own."""
-    import torch
-
-    return {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
-
-
-def _checkpoint(folder: Path) -> Path:
-    return folder / "checkpoint" / "state.safetensors"
-
-
-def _checksum(tensors: dict[str, Tensor], told: str) -> str:
-    """Of a checkpoint's tensors, with their names, types and shapes, and of what it says beside them."""
-    import torch
-
-    total = hashlib.sha256(told.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
-
-
-def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """A checkpoint's tensors, and what it says beside them; None where there is none or it is not what was written.
-
-    One of an earlier version has no checksum, and is taken as it is.
-    """
-    from safetensors import safe_open
-
-    if not _checkpoint(folder).exists():
-        return None
-    try:
-        with safe_open(_checkpoint(folder), framework="pt") as stored:
-            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
-            said = stored.metadata()
-        meta: dict[str, Any] = json.loads(said["meta"])
-        whole = said.get("checksum") in (None, _checksum(tensors, said["meta"]))
-        return (tensors, meta) if whole and "step" in meta else None
-    except Exception:  # whatever the library makes of a damaged file
-        return None
-
-
-def checkpoint_meta(folder: Path) -> dict[str, Any]:
-    """What a checkpoint says beside its tensors; empty where there is none. Reads the head of the file only."""
-    if not _checkpoint(folder).exists():
-        return {}
-    from safetensors import safe_open
-
-    try:
-        with safe_open(_checkpoint(folder), framework="pt") as stored:
-            meta: dict[str, Any] = json.loads(stored.metadata()["meta"])
-            return {**meta, "seconds": seconds_of(meta)}
-    except Exception:  # whatever the library makes of a damaged file
-        return {}
-
-
-def seconds_of(told: dict[str, Any]) -> float:
-    """Seconds that a stage or a checkpoint says it took; 0 where that is no duration."""
-    seconds = told.get("seconds")
-    return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < float("inf") else 0.0
 
 
 def write_stage(folder: Path, stage: dict[str, Any]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ class CheckpointStore(Protocol):
         """Returns the checkpoint, or None."""
 
 
-class KeptRows:
+class RowsCheckpoint:
     """Rows of a long table that are computed one after the other.
 
     Args:
@@ -46,3 +49,72 @@ class KeptRows:
         """As `save`, where the last time is a while ago."""
         if self._record is not None and time.monotonic() - self._at >= self._least_seconds:
             self.save(rows())
+
+
+def plain_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as files hold them: in main memory, each one's numbers in a row of its own."""
+    import torch
+
+    return {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
+
+
+def checkpoint_file(folder: Path) -> Path:
+    """The checkpoint of the artifact in a folder: tensors and their step in one file, so they cannot disagree."""
+    return folder / "checkpoint" / "state.safetensors"
+
+
+def checkpoint_content(tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
+    """A checkpoint as a file holds it: safetensors, with `meta` and a checksum over both in its head."""
+    from safetensors.torch import save
+
+    plain, meta_json = plain_tensors(tensors), json.dumps(meta)
+    return save(plain, metadata={"meta": meta_json, "checksum": _checkpoint_sum(plain, meta_json)})
+
+
+def _checkpoint_sum(tensors: dict[str, Tensor], meta_json: str) -> str:
+    """SHA-256 over a checkpoint's tensors (names, types, shapes, numbers) and its `meta`."""
+    import torch
+
+    total = hashlib.sha256(meta_json.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """A checkpoint's tensors and `meta`; None where there is none or it is not what was written."""
+    from safetensors import safe_open
+
+    if not checkpoint_file(folder).exists():
+        return None
+    try:
+        with safe_open(checkpoint_file(folder), framework="pt") as stored:
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+            head = stored.metadata()
+        meta: dict[str, Any] = json.loads(head["meta"])
+        whole = head.get("checksum") == _checkpoint_sum(tensors, head["meta"])
+        return (tensors, meta) if whole and "step" in meta else None
+    except Exception:  # whatever the library makes of a damaged file
+        return None
+
+
+def checkpoint_meta(folder: Path) -> dict[str, Any]:
+    """A checkpoint's `meta`; empty where there is none. Reads the head of the file only."""
+    if not checkpoint_file(folder).exists():
+        return {}
+    from safetensors import safe_open
+
+    try:
+        with safe_open(checkpoint_file(folder), framework="pt") as stored:
+            meta: dict[str, Any] = json.loads(stored.metadata()["meta"])
+            return {**meta, "seconds": seconds_of(meta)}
+    except Exception:  # whatever the library makes of a damaged file
+        return {}
+
+
+def seconds_of(told: dict[str, Any]) -> float:
+    """Seconds that a stage or a checkpoint says it took; 0 where that is no duration."""
+    seconds = told.get("seconds")
+    return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < float("inf") else 0.0

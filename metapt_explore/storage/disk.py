@@ -1,4 +1,4 @@
-"""Whether the disk of a workspace has room, and what to say where it has none."""
+"""What can be asked of a disk without changing it: is there room, does a process hold a lock."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 #: Bytes that are written to find out whether there is room.
 PROBE = 64 * 1024
@@ -47,3 +49,35 @@ def format_full(folder: Path) -> str:
     if not os.access(folder, os.W_OK):
         return f"{folder} cannot be written: its disk or your account only reads."
     return ""
+
+
+def is_held(file: Path) -> bool:
+    """Whether a process holds the lock of that file; False where nobody ever did.
+
+    Looking needs no right to write: a workspace may lie on a disk that is read only.
+    """
+    if not file.exists():
+        return False
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return _is_held_by_trying(file)
+    try:
+        with file.open("rb") as stream:
+            # What `filelock` takes is an exclusive lock of this kind; ours is shared and gone at once.
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a file that we may not read, or a file system without locks
+    return False
+
+
+def _is_held_by_trying(file: Path) -> bool:
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False

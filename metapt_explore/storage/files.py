@@ -1,20 +1,24 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one; finding what a killed writer left."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 
 #: Bytes up to which a table stays in memory.
 SMALL = 32 * 1024
+#: Names that `in_place_of` gives: the file's name, the process and its thread.
+TEMPORARY = re.compile(r"\..+\.(\d+)\.\d+\.tmp")
 
 
 @contextmanager
@@ -99,3 +103,43 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             continue
     return records
+
+
+def leftovers(folder: Path, deep: bool = False, everything: bool = False) -> Iterator[Path]:
+    """Temporary files in a folder that nobody writes any more.
+
+    Args:
+        folder: The folder.
+        deep: Whether folders in it are looked through, too.
+        everything: Whether the caller knows that nobody else writes here, so that all of them are meant.
+    """
+    if not folder.is_dir():
+        return
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            if deep:
+                yield from leftovers(Path(entry.path), deep, everything)
+            continue
+        found = TEMPORARY.fullmatch(entry.name)
+        if found is None:
+            continue
+        with suppress(FileNotFoundError):
+            if everything or not _is_writing(int(found[1]), entry.stat().st_mtime):
+                yield Path(entry.path)
+
+
+def sweep(folder: Path, deep: bool = False, everything: bool = False) -> int:
+    """Removes them, and says how many there were."""
+    count = 0
+    for file in leftovers(folder, deep, everything):
+        file.unlink(missing_ok=True)
+        count += 1
+    return count
+
+
+def _is_writing(pid: int, changed: float) -> bool:
+    """Whether the process that began a file is there still: one that began later only has its number."""
+    with suppress(psutil.Error, OverflowError):
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= changed + 1
+    return False

@@ -1,4 +1,4 @@
-"""The files of a study's folder: what is written into them is kept a second time, so that damage is found and mended.
+"""The files of a study's folder: what is written into them is kept a second time, so that damage is found and repaired.
 
 A study's ``study.yaml``, ``index.json`` and ``tasks.json`` may be edited by hand, so that a checksum alone would call
 an edit damage. Beside each of them lies a hidden copy with a checksum of its own. A file that is empty, cut off or one
@@ -82,7 +82,7 @@ def read_kept_json(file: Path) -> Any:
     return read_json(file) if better is None else json.loads(better)
 
 
-def mend(file: Path, aside: Path) -> bool:
+def repair(file: Path, aside: Path) -> bool:
     """Puts back what was written into a damaged file; says whether that was needed.
 
     Args:

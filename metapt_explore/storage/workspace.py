@@ -30,11 +30,9 @@ from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.storage import study_files
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question, making
-from metapt_explore.storage.files import read_json
-from metapt_explore.storage.integrity import REMEDY, DamagedFile
-from metapt_explore.storage.leftovers import sweep
-from metapt_explore.storage.locks import is_held
-from metapt_explore.storage.set_aside import set_aside
+from metapt_explore.storage.disk import is_held
+from metapt_explore.storage.files import read_json, sweep
+from metapt_explore.storage.integrity import REMEDY, DamagedFile, set_aside
 
 DEFAULT = "workspace"
 #: What tells the entries of a study's list apart.
@@ -80,7 +78,7 @@ class Workspace:
             UserError: Where no finished artifact of the kind begins so, or several do.
 
         Example:
-            >>> Workspace("workspace").find("prompt", "3fa9c2", "prompt.start").id     # doctest: +SKIP
+            >>> Workspace("workspace").find("prompt", "3fa9c2", "prompt.init").id     # doctest: +SKIP
             'prompt-3fa9c2d41b7e8f60'
         """
         wanted = f"{kind}-{beginning.removeprefix(f'{kind}-')}"
@@ -204,7 +202,7 @@ class Workspace:
         for name in study_files.KEPT:
             # An edit by one letter that is what is asked for now is no damage.
             if not (file.name == name and file.exists() and file.read_bytes() == new.encode()):
-                study_files.mend(folder / name, self.damaged)
+                study_files.repair(folder / name, self.damaged)
         same = file.exists() and file.read_text(encoding="utf-8") == new
         if holds_lock or not self.is_locked(config.name):
             self._forget_methods(config)
@@ -335,7 +333,7 @@ class Workspace:
             try:
                 old = self.index(name)
             except UserError:
-                old = []  # Running the study is what mends a damaged list.
+                old = []  # Running the study is what repairs a damaged list.
             if entry not in old:
                 new = [other for other in old if not same(other)]
                 study_files.write_kept_json(folder / "index.json", [*new, entry])

@@ -6,7 +6,7 @@ from typing import Any
 
 from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
-from metapt_explore.stages.prompt_init import distinct_starts, embedding_width, find_start
+from metapt_explore.stages.prompt_init import distinct_inits, embedding_width, find_init
 from metapt_explore.storage.workspace import Workspace
 
 
@@ -33,7 +33,8 @@ def check_study(
     """
     from metapt_explore.baselines.registry import check_baselines
     from metapt_explore.clusters.embed import check_encoder_files
-    from metapt_explore.models.load import check_files, layout_class, resolve_device
+    from metapt_explore.models.device import resolve_device
+    from metapt_explore.models.load import check_files, layout_class
     from metapt_explore.models.model_checks import check_rows_fit
     from metapt_explore.texts.sources import source_fingerprint
 
@@ -54,18 +55,24 @@ def check_study(
         "auxiliary_tasks": study.auxiliary_tasks,
         **{f"task {n}": t for n, t in tasks.items()},
     }.items():
-        pattern = layout.pattern(labels, where, whole_vocabulary)
-        check_rows_fit(pattern, layout, settings, study.prompt.length, where)
+        pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
+        check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length, where=where)
     for method in study.methods:
         if method.topics is not None:
             # Its words are only known when there are clusters; those of the labels stand for them.
             asked = study.auxiliary_tasks.model_copy(update={"template": method.topics.template})
             where = f"method '{method.name}': topics"
-            check_rows_fit(layout.pattern(asked, where, False), layout, settings, study.prompt.length, where)
+            check_rows_fit(
+                layout.pattern(asked, where, whole_vocabulary=False),
+                layout,
+                settings,
+                prompt_tokens=study.prompt.length,
+                where=where,
+            )
     if study.labelling is not None and study.labelling.train is not None:
         source_fingerprint(study.labelling.train)
-    for method in distinct_starts(study):
-        stored = find_start(study, method, workspace, inputs["model"]).stored
+    for method in distinct_inits(study):
+        stored = find_init(study, method, workspace, inputs["model"]).stored
         if stored is not None:
             stored.check_fits(study.prompt.length, embedding_width(settings))
             stored.read()

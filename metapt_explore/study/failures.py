@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import errno
 import gc
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.progress.failed_part import FailedPart
 
 T = TypeVar("T")
 
 #: Where the tracebacks of unexpected errors are written, in the study's folder.
 FAULTS = "faults.log"
-#: Scores that a sentence names at most.
-SHOWN = 6
 #: A full or read-only disk fails every part alike, so the whole run stops.
 NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -60,45 +58,6 @@ class Named:
     key: str
     title: str
     score: str = ""
-
-
-@dataclass
-class FailedPart:
-    """One part that could not be computed.
-
-    Attributes:
-        key: What progress calls it, such as ``clusters/hdbscan``.
-        title: What people call it.
-        reason: A sentence.
-        needed_by: Keys of prompts and scores that cannot be computed without it.
-        scores: Scores among them, such as ``MetaPT on mood``.
-    """
-
-    key: str
-    title: str
-    reason: str
-    needed_by: list[str] = field(default_factory=list)
-    scores: list[str] = field(default_factory=list)
-
-    @property
-    def sentence(self) -> str:
-        """The reason, with the part's name in front where it does not name it itself."""
-        named = re.search(r"'.+'", self.title)
-        known = named[0] in self.reason if named else self.title.lower() in self.reason.lower()
-        return self.reason if known else f"{self.title}: {self.reason}"
-
-    @property
-    def waiting(self) -> str:
-        """Which scores are not computed without it, as a sentence; empty where there are none."""
-        waiting = list(dict.fromkeys(self.scores))
-        if not waiting:
-            return ""
-        more = f" and {len(waiting) - SHOWN} more" if len(waiting) > SHOWN else ""
-        return f" Not computed without it: {', '.join(waiting[:SHOWN])}{more}."
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 class PartFailed(UserError):

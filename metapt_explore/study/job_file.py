@@ -1,4 +1,8 @@
-"""``job.json``: the one process that works on a study holds its lock and says there how far it is."""
+"""``job.json`` in a study's folder: how the process that works on the study stands.
+
+Whoever runs a study (the queue's worker, a notebook, the command line) holds the study's lock and keeps this file up to
+date, so that all of them show the same. A killed process is noticed: its lock is free, its file still says ``running``.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,8 @@ from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
 
-#: Seconds between two writes of the job file.
-WRITE_EVERY = 0.5
+#: Seconds between two writes.
+WRITE_EVERY_S = 0.5
 
 
 def cancel_file(workspace: Workspace, name: str) -> Path:
@@ -63,7 +67,7 @@ def working_on(
         write_json(folder / "job.json", {**head, "status": status, "updated": time.time(), **state.as_dict(), **more})
 
     def on_state(state: State) -> None:
-        if time.monotonic() - last["time"] > WRITE_EVERY or state.stage != last["stage"]:
+        if time.monotonic() - last["time"] > WRITE_EVERY_S or state.stage != last["stage"]:
             last["time"], last["stage"] = time.monotonic(), state.stage
             write(state, "running")
         listener(state)

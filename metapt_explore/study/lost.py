@@ -14,7 +14,7 @@ from metapt_explore.study.pipeline import StudyPipeline
 ROUNDS = 3
 
 
-def remake_lost(
+def repair_lost(
     pipeline: StudyPipeline, asked: Callable[[], Sequence[Stage]], failures: Failures | None = None
 ) -> None:
     """Makes again what was deleted or damaged while the study ran; called when all has been made once.

@@ -159,7 +159,7 @@ def new_study(
     methods: list[dict[str, Any]] = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
     methods += _on_clusters(algorithms, control)
     if probe:
-        verbalizer = {"read": "words_and_probe"}
+        verbalizer = {"read": "probe_ensemble"}
         methods += [{**own, "name": f"{own['name']} and probe", "verbalizer": verbalizer} for own in methods[:3]]
     tree: dict[str, Any] = {
         "name": name,
@@ -177,7 +177,7 @@ def new_study(
             "min_size": 16,
             "min_per_label": 8,
         },
-        "prompt": {"length": 8, "start": "vocabulary"},
+        "prompt": {"length": 8, "init": "vocabulary"},
         "pretraining": {**scale.pretraining, "inner_lr": 0.03, "outer_lr": 0.01},
         "methods": methods,
         "baselines": list(baselines),

@@ -11,13 +11,14 @@ from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig, lo
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.study_model import StudyModel
+from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.progress.state import Progress
 from metapt_explore.stages.base import Stage
 from metapt_explore.stages.registry import shares
 from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, Question
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.failures import FailedPart, Failures, Named, PartFailed
+from metapt_explore.study.failures import Failures, Named, PartFailed
 
 
 class StudyPipeline:

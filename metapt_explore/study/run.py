@@ -10,6 +10,7 @@ import pandas as pd
 
 from metapt_explore.cost.count import Reckoning
 from metapt_explore.errors import Cancelled, UserError, did_you_mean
+from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.results.cut_texts import write_cut_texts
 from metapt_explore.stages.base import PARTS, Part, Stage
 from metapt_explore.stages.clusters import Clusters
@@ -18,8 +19,8 @@ from metapt_explore.stages.registry import REQUESTS, UNTIL, Until, asked, needs_
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
-from metapt_explore.study.failures import FailedPart, Failures, Named, PartFailed, stops_everything
-from metapt_explore.study.lost import remake_lost
+from metapt_explore.study.failures import Failures, Named, PartFailed, stops_everything
+from metapt_explore.study.lost import repair_lost
 from metapt_explore.study.overview import asked_scores, finished_scores
 from metapt_explore.study.preview import Preview
 
@@ -105,7 +106,7 @@ def _make_parts(study: Study, failures: Failures, init_seeds: Sequence[int], unt
         return preview is not None
     made = _make_prompts_and_scores(study, failures, init_seeds, with_scores=until == "all")
     parts = SCORED if until == "all" else SCORED[:1]
-    remake_lost(study, lambda: list(asked(study, init_seeds, parts)), failures)
+    repair_lost(study, lambda: list(asked(study, init_seeds, parts)), failures)
     others = study.config.evaluation.init_seeds
     if until == "all":
         others = [seed for seed in others if seed not in init_seeds]

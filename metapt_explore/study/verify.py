@@ -1,4 +1,4 @@
-"""``metapt verify``: looks through a whole workspace for damage, and sets aside or mends what it finds."""
+"""``metapt verify``: looks through a whole workspace for damage, and sets aside or repairs what it finds."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from filelock import FileLock, Timeout
 
 from metapt_explore.errors import UserError
 from metapt_explore.storage import integrity, study_files
-from metapt_explore.storage.artifact import Artifact, Question, read_checkpoint
-from metapt_explore.storage.files import read_json
-from metapt_explore.storage.leftovers import leftovers, sweep
-from metapt_explore.storage.locks import is_held
-from metapt_explore.storage.set_aside import set_aside
+from metapt_explore.storage.artifact import Artifact, Question
+from metapt_explore.storage.checkpoint import read_checkpoint
+from metapt_explore.storage.disk import is_held
+from metapt_explore.storage.files import leftovers, read_json, sweep
+from metapt_explore.storage.integrity import set_aside
 from metapt_explore.storage.workspace import Workspace
 
 RUN_AGAIN = "run the study again: it is computed anew"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Damage:
     """One thing that is wrong in a workspace.
 
     Attributes:
@@ -30,7 +30,7 @@ class Finding:
         of: What people call the part of a study that it belongs to.
         what: What is wrong with it.
         remedy: What to do.
-        repair: Sets it aside or mends it, and says what it did; None where only the user can.
+        repair: Sets it aside or repairs it, and says what it did; None where only the user can.
         is_damage: Whether something was lost; leftovers are none.
     """
 
@@ -63,7 +63,7 @@ class Counts:
 
 def verify(
     workspace: Workspace, counts: Counts, on_artifact: Callable[[int, int], None] = lambda done, total: None
-) -> Iterator[Finding]:
+) -> Iterator[Damage]:
     """Looks at every artifact, study and leftover; reads all files anew and writes nothing.
 
     Args:
@@ -78,7 +78,7 @@ def verify(
             yield finding
 
 
-def _findings(workspace: Workspace, counts: Counts, on_artifact: Callable[[int, int], None]) -> Iterator[Finding]:
+def _findings(workspace: Workspace, counts: Counts, on_artifact: Callable[[int, int], None]) -> Iterator[Damage]:
     folder = workspace.folder / "artifacts"
     folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     named = _titles(workspace)
@@ -93,7 +93,7 @@ def _findings(workspace: Workspace, counts: Counts, on_artifact: Callable[[int, 
             yield from _look_at_study(workspace, path)
     left = list(leftovers(workspace.folder, deep=True))
     if left:
-        yield Finding(
+        yield Damage(
             f"{len(left)} temporary file{'s' * (len(left) != 1)}",
             "",
             f"left by a process that was killed while it wrote, such as {_below(workspace, left[0])}",
@@ -103,7 +103,7 @@ def _findings(workspace: Workspace, counts: Counts, on_artifact: Callable[[int, 
         )
 
 
-def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named: dict[str, str]) -> Iterator[Finding]:
+def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named: dict[str, str]) -> Iterator[Damage]:
     if not integrity.has_content(folder) or is_held(folder / ".lock"):
         counts.unfinished += is_held(folder / ".lock")
         return
@@ -111,11 +111,11 @@ def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named:
     stage = artifact.stage
     title = str(stage.get("title") or named.get(folder.name, ""))
 
-    def finding(name: str, what: str) -> Finding:
+    def finding(name: str, what: str) -> Damage:
         def repair() -> str:
             return _set_aside(workspace, folder)
 
-        return Finding(f"artifacts/{folder.name}/{name}", title, what, RUN_AGAIN, repair)
+        return Damage(f"artifacts/{folder.name}/{name}", title, what, RUN_AGAIN, repair)
 
     if not stage:
         there = (folder / integrity.STAGE).exists()
@@ -138,7 +138,7 @@ def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named:
         for role, parent in stage.get("parents", {}).items():
             if workspace.artifact(str(parent)).status == "missing":
                 what = f"is gone, and {title or folder.name} was made from it"
-                yield Finding(f"artifacts/{parent}", named.get(str(parent), str(role)), what, RUN_AGAIN)
+                yield Damage(f"artifacts/{parent}", named.get(str(parent), str(role)), what, RUN_AGAIN)
 
 
 def _answers_its_id(identifier: str, stage: dict[str, Any]) -> bool:
@@ -148,23 +148,23 @@ def _answers_its_id(identifier: str, stage: dict[str, Any]) -> bool:
     return Question(str(stage["kind"]), "", *parts).id == identifier
 
 
-def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Finding]:
+def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Damage]:
     for name in study_files.KEPT:
         file = folder / name
         if study_files.undamaged(file) is not None:
             what = "is damaged, or was changed by one letter" if file.exists() else "is missing"
 
             def put_back(file: Path = file) -> str:
-                study_files.mend(file, workspace.damaged)
+                study_files.repair(file, workspace.damaged)
                 return "what was written is put back"
 
-            yield Finding(_below(workspace, file), folder.name, what, "--repair puts back what was written", put_back)
+            yield Damage(_below(workspace, file), folder.name, what, "--repair puts back what was written", put_back)
         elif name.endswith(".json") and file.exists() and read_json(file) is None:
 
             def move(file: Path = file) -> str:
                 return f"set aside as {_below(workspace, study_files.move_aside(file, workspace.damaged))}"
 
-            yield Finding(_below(workspace, file), folder.name, "is damaged", "run the study again", move)
+            yield Damage(_below(workspace, file), folder.name, "is damaged", "run the study again", move)
     try:
         workspace.study_config(folder.name)
         index = workspace.index(folder.name)
@@ -172,14 +172,14 @@ def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Finding]:
         return  # found above
     except (UserError, OSError) as error:
         if (folder / "study.yaml").exists():
-            yield Finding(_below(workspace, folder / "study.yaml"), folder.name, f"cannot be read: {error}", "mend it")
+            yield Damage(_below(workspace, folder / "study.yaml"), folder.name, f"cannot be read: {error}", "repair it")
         return
     state = read_json(folder / "job.json")
     if isinstance(state, dict) and state.get("status") == "done":
         for entry in index:
             if workspace.artifact(entry["id"]).status == "missing":
                 title = str(entry.get("title", ""))
-                yield Finding(f"artifacts/{entry['id']}", title, "is gone", f"run '{folder.name}' again")
+                yield Damage(f"artifacts/{entry['id']}", title, "is gone", f"run '{folder.name}' again")
 
 
 def _set_aside(workspace: Workspace, folder: Path) -> str:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from metapt_explore.texts.normalise import normalise
+from metapt_explore.texts.normalise import has_unspaced, normalise
 from metapt_explore.texts.rows import TextInput, written_out
-from metapt_explore.texts.scripts import has_unspaced
 
 CHUNK = 1000
 """Texts per sparse product; bounds its memory, whatever the number of texts."""
@@ -79,7 +78,7 @@ def decontaminate(texts: list[str], held_out: list[str], threshold: float) -> De
     reason = np.full(len(texts), "", dtype="U5")
     match = np.full(len(texts), -1, dtype=np.int64)
     overlap = np.zeros(len(texts), dtype=np.float64)
-    found = Decontamination(reason, match, overlap)
+    verdicts = Decontamination(reason, match, overlap)
 
     held_words = [normalise(row) for row in held_out]
     first_row: dict[str, int] = {}
@@ -102,8 +101,8 @@ def decontaminate(texts: list[str], held_out: list[str], threshold: float) -> De
         shared = (triples @ held_columns).tocoo()
         row, column = shared.coords
         sizes_of_pairs = sizes[row], held_sizes[column]
-        _judge_pairs(found, start + row, column, shared.data, *sizes_of_pairs, telling[column], threshold)
-    return found
+        _judge_pairs(verdicts, start + row, column, shared.data, *sizes_of_pairs, telling[column], threshold)
+    return verdicts
 
 
 def decontaminate_rows(rows: Sequence[TextInput], held_out: list[str], threshold: float) -> Decontamination:
@@ -127,8 +126,8 @@ def decontaminate_rows(rows: Sequence[TextInput], held_out: list[str], threshold
         return decontaminate(written_out(rows), held_out, threshold)
     pairs = [(row, "") if isinstance(row, str) else row for row in rows]
     ways = [[f"{first}\n{second}", f"{second}\n{first}", first, second] for first, second in pairs]
-    found = decontaminate([text for way in ways for text in way], held_out, threshold)
-    reason, match, overlap = (values.reshape(-1, 4) for values in (found.reason, found.match, found.overlap))
+    verdicts = decontaminate([text for way in ways for text in way], held_out, threshold)
+    reason, match, overlap = (values.reshape(-1, 4) for values in (verdicts.reason, verdicts.match, verdicts.overlap))
     worst = np.where(reason == "equal", 2, np.where(reason == "near", 1, 0))
     # Overlaps lie between 0 and 1, so that a verdict counts before them.
     chosen = (2 * worst + overlap).argmax(axis=1)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from metapt_explore.escaping import from_csv_rows
-from metapt_explore.texts.finding import Finding, NoTable, have
 from metapt_explore.texts.first_lines import find_start, hide_returns, long_fields, show_returns
 from metapt_explore.texts.header import Row, name_columns
+from metapt_explore.texts.messages import Finding, NoTable, have
 
 #: So many bad rows are looked for; a file with more is another kind of file.
 MOST_BAD_ROWS = 200
@@ -22,13 +22,13 @@ Record = tuple[int, list[str], int]
 Grid = tuple[tuple[str, ...], tuple[Row, ...], tuple[int, ...]]
 
 
-def read_delimited(lines: list[str], expected: str, found: list[Finding]) -> tuple[Grid, str]:
+def read_delimited(lines: list[str], expected: str, findings: list[Finding]) -> tuple[Grid, str]:
     """Takes a text apart, line by line.
 
     Args:
         lines: Of the whole file, with their ends.
         expected: The separator that the file's suffix says.
-        found: What is wrong is added to it.
+        findings: What is wrong is added to it.
 
     Returns:
         The table, and what separates its fields.
@@ -37,31 +37,31 @@ def read_delimited(lines: list[str], expected: str, found: list[Finding]) -> tup
         NoTable: Where there is not even a header.
     """
     lines, mark = hide_returns(lines)
-    start = find_start(lines, expected, found)
+    start = find_start(lines, expected, findings)
     with long_fields():
-        records, broken = _records(lines, start.line, start.separator, mark)
+        records, broken = _records(lines, start.line, start.separator, mark=mark)
         if start.separator == "\t" and any('"' in line for line in lines):
-            records, broken = _without_quoting(lines, start.line, mark, records, broken)
+            records, broken = _without_quoting(lines, start.line, mark, records=records, broken=broken)
     if not records:
         raise NoTable("it holds no row that can be read; is it a text file with a header?")
     if broken:
-        said = f"{have(len(broken))} a quotation mark that does not close, or text behind a closing one."
+        message = f"{have(len(broken))} a quotation mark that does not close, or text behind a closing one."
         if len(broken) >= MOST_BAD_ROWS:
-            said += " No row behind them was read."
-        mend = 'Write a quotation mark inside a text twice (""), and quote the whole text.'
-        found.append(Finding("error", "quotation marks", said, mend, tuple(broken)))
+            message += " No row behind them was read."
+        advice = 'Write a quotation mark inside a text twice (""), and quote the whole text.'
+        findings.append(Finding("error", "quotation marks", message, advice, tuple(broken)))
     (line, header, _), *rest = records
-    whole = _even_rows(rest, len(header), start.separator, found)
-    header, *cells = from_csv_rows([header, *(fields for _, fields in whole)])
-    names, rows = name_columns(header, cells, (line,), found)
-    return (names, rows, tuple(line for line, _ in whole)), start.separator
+    even_rows = _even_rows(rest, len(header), start.separator, findings=findings)
+    header, *cells = from_csv_rows([header, *(fields for _, fields in even_rows)])
+    names, rows = name_columns(header, cells, (line,), findings=findings)
+    return (names, rows, tuple(line for line, _ in even_rows)), start.separator
 
 
 def _even_rows(
-    records: Sequence[Record], width: int, separator: str, found: list[Finding]
+    records: Sequence[Record], width: int, separator: str, *, findings: list[Finding]
 ) -> list[tuple[int, list[str]]]:
     """Rows that have the header's fields, each with its line."""
-    whole: list[tuple[int, list[str]]] = []
+    even_rows: list[tuple[int, list[str]]] = []
     uneven: dict[int, int] = {}
     trailing, long = [], []
     for line, fields, end in records:
@@ -71,33 +71,33 @@ def _even_rows(
         if len(fields) != width:
             uneven[line] = len(fields)
             continue
-        whole.append((line, fields))
+        even_rows.append((line, fields))
         swallowed = separator == "\t" and any("\n" in field and "\t" in field for field in fields)
         if end - line >= MOST_LINES or swallowed:
             long.append(line)
     if uneven:
         counts = ", ".join(str(count) for count in sorted(set(uneven.values()))[:5])
-        said = f"{have(len(uneven))} {counts} fields; the header names {width} column{'s' if width != 1 else ''}."
-        mend = "Quote texts that hold the separator or a line break."
-        found.append(Finding("error", "fields", said, mend, tuple(uneven)))
+        message = f"{have(len(uneven))} {counts} fields; the header names {width} column{'s' if width != 1 else ''}."
+        advice = "Quote texts that hold the separator or a line break."
+        findings.append(Finding("error", "fields", message, advice, tuple(uneven)))
     if trailing:
-        said = f"{have(len(trailing))} empty fields behind the last column; they are passed over."
-        found.append(Finding("note", "empty fields", said, "", tuple(trailing)))
+        message = f"{have(len(trailing))} empty fields behind the last column; they are passed over."
+        findings.append(Finding("note", "empty fields", message, "", tuple(trailing)))
     if long:
-        said = f"{have(len(long))} very many lines, or a tab, between quotation marks: one may be missing."
-        found.append(Finding("warning", "long rows", said, "Look at these rows in an editor.", tuple(long)))
-    return whole
+        message = f"{have(len(long))} very many lines, or a tab, between quotation marks: one may be missing."
+        findings.append(Finding("warning", "long rows", message, "Look at these rows in an editor.", tuple(long)))
+    return even_rows
 
 
 def _without_quoting(
-    lines: list[str], start: int, mark: str, records: list[Record], broken: list[int]
+    lines: list[str], start: int, mark: str, *, records: list[Record], broken: list[int]
 ) -> tuple[list[Record], list[int]]:
     """Of the two customs for TSV, quoted as CSV is or no quoting at all (a '"' is a character), the one that fits.
 
     Where every line is a row as it stands, a '"' at the beginning of one text and at the end of a later one must not
     make one row of both.
     """
-    plain, none = _records(lines, start, "\t", mark, csv.QUOTE_NONE)
+    plain, none = _records(lines, start, "\t", mark=mark, quoting=csv.QUOTE_NONE)
     if none or not _even(plain):
         return records, broken
     return (plain, []) if broken or not _even(records) or len(plain) > len(records) else (records, broken)
@@ -108,7 +108,7 @@ def _even(records: Sequence[Record]) -> bool:
 
 
 def _records(
-    lines: list[str], start: int, separator: str, mark: str, quoting: Any = csv.QUOTE_MINIMAL
+    lines: list[str], start: int, separator: str, *, mark: str, quoting: Any = csv.QUOTE_MINIMAL
 ) -> tuple[list[Record], list[int]]:
     """Rows with their first and last line; and first lines of those that cannot be read, each left at its own line."""
     records: list[Record] = []

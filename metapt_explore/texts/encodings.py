@@ -7,8 +7,7 @@ import re
 
 import chardet
 
-from metapt_explore.texts.finding import Finding, NoTable, have
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, NoTable, have, shown
 
 #: Byte order marks, those that begin another one first.
 MARKS = (
@@ -17,60 +16,60 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-SAVE = "Save it as UTF-8, or let `metapt data check FILE --fix OUT.csv` do it."
-OTHERWISE = " Where that is wrong, say `--encoding`."
+SAVE_AS_UTF8 = "Save it as UTF-8, or let `metapt data check FILE --fix OUT.csv` do it."
+OR_SAY_ENCODING = " Where that is wrong, say `--encoding`."
 #: Bytes that are looked at to tell an encoding.
-LOOKED_AT = 200_000
+SAMPLE_BYTES = 200_000
 #: A share of NUL bytes that no text has.
 TOO_MANY_NULS = 0.1
 #: Bytes beyond ASCII, and confidence, from which a rare encoding is believed where few letters are beyond ASCII.
-ENOUGH_BYTES, ENOUGH_CONFIDENCE = 8, 0.1
+MIN_HIGH_BYTES, MIN_CONFIDENCE = 8, 0.1
 #: A share of letters beyond ASCII that only other scripts have.
 OTHER_SCRIPT = 0.4
 
 
-def decode(content: bytes, found: list[Finding], given: str = "") -> tuple[str, str]:
+def decode(content: bytes, findings: list[Finding], given: str = "") -> tuple[str, str]:
     """The text, and the name of its encoding.
 
     Args:
         content: The file's bytes.
-        found: What is wrong is added to it.
+        findings: What is wrong is added to it.
         given: An encoding that the user names; told from the bytes where empty.
 
     Raises:
         NoTable: Where the bytes are no text, or no encoding has the given name.
     """
     if given:
-        return _as_given(content, found, given)
+        return _as_given(content, findings, given)
     for mark, encoding in MARKS:
         if content.startswith(mark):
-            return _wide(content, encoding, found)
+            return _wide(content, encoding, findings)
     marks = 0
     while content.startswith(codecs.BOM_UTF8):
         content, marks = content[len(codecs.BOM_UTF8) :], marks + 1
     if marks:
         many = "a byte order mark" if marks == 1 else f"{marks} byte order marks"
-        said = f"The file begins with {many} (as spreadsheets write it); it is read without."
-        found.append(Finding("note", "byte order mark", said))
-    if b"\x00" in content[:LOOKED_AT]:
-        start = content[: LOOKED_AT - LOOKED_AT % 4]
+        message = f"The file begins with {many} (as spreadsheets write it); it is read without."
+        findings.append(Finding("note", "byte order mark", message))
+    if b"\x00" in content[:SAMPLE_BYTES]:
+        start = content[: SAMPLE_BYTES - SAMPLE_BYTES % 4]
         encoding = chardet.detect(start)["encoding"] or ""
         if encoding.lower().startswith(("utf-16", "utf-32")):
-            return _wide(content, encoding.lower(), found)
+            return _wide(content, encoding.lower(), findings)
         if start.count(0) > TOO_MANY_NULS * len(start):
             raise NoTable("it holds NUL bytes as no text does")
-    elif b"\x1b$" in content[:LOOKED_AT]:
+    elif b"\x1b$" in content[:SAMPLE_BYTES]:
         # ISO 2022, which switches between alphabets by codes of plain ASCII.
         named = (chardet.detect(content)["encoding"] or "").lower()
         if named.startswith(("iso-2022", "iso2022")):
-            return _wide(content, named, found)
+            return _wide(content, named, findings)
     try:
         return content.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
-        return _by_lines(content, found)
+        return _by_lines(content, findings)
 
 
-def _as_given(content: bytes, found: list[Finding], given: str) -> tuple[str, str]:
+def _as_given(content: bytes, findings: list[Finding], given: str) -> tuple[str, str]:
     try:
         codec = codecs.lookup(given)
         text, _ = codec.decode(content, "replace")
@@ -81,40 +80,42 @@ def _as_given(content: bytes, found: list[Finding], given: str) -> tuple[str, st
     if not isinstance(text, str):
         raise NoTable(f"'{shown(given)}' is no encoding of text; cp1252, shift_jis and gb18030 are")
     if codec.name != "utf-8":
-        found.append(Finding("error", "encoding", f"The file is not UTF-8 but {codec.name}, as you say.", SAVE))
+        findings.append(
+            Finding("error", "encoding", f"The file is not UTF-8 but {codec.name}, as you say.", SAVE_AS_UTF8)
+        )
     return text.lstrip("\ufeff"), codec.name
 
 
-def _wide(content: bytes, encoding: str, found: list[Finding]) -> tuple[str, str]:
+def _wide(content: bytes, encoding: str, findings: list[Finding]) -> tuple[str, str]:
     name = encoding.upper().replace("-LE", "").replace("-BE", "")
-    found.append(Finding("error", "encoding", f"The file is {name}; studies read UTF-8.", SAVE))
+    findings.append(Finding("error", "encoding", f"The file is {name}; studies read UTF-8.", SAVE_AS_UTF8))
     return content.decode(encoding, errors="replace").lstrip("\ufeff"), encoding
 
 
-def _by_lines(content: bytes, found: list[Finding]) -> tuple[str, str]:
+def _by_lines(content: bytes, findings: list[Finding]) -> tuple[str, str]:
     """Bytes that are not UTF-8, all of them or some lines."""
     lines = content.split(b"\n")
-    bad = [number for number, line in enumerate(lines, 1) if not _is_utf8(line)]
-    good = sum(not line.isascii() for line in lines) - len(bad)
-    beyond = b"\n".join(lines[number - 1] for number in bad)
+    bad_lines = [number for number, line in enumerate(lines, 1) if not _is_utf8(line)]
+    good_lines = sum(not line.isascii() for line in lines) - len(bad_lines)
+    not_utf8 = b"\n".join(lines[number - 1] for number in bad_lines)
     # A few lines of another origin, or a character that was cut: the rest is what it says it is.
-    few = good > len(bad)
-    encoding = _western(beyond) if few else _told(beyond)
-    first = lines[bad[0] - 1].decode(encoding, errors="replace").strip()
-    place = re.search(r"[^\x00-\x7f]", first)
-    start = max(0, (place.start() if place else 0) - 15)
-    quote = f"As {encoding} line {bad[0]} reads '…{shown(first[start : start + 30])}…'. Is that right?"
-    quote += "" if encoding in ("latin-1", "cp1252") else OTHERWISE
-    if few:
-        said = f"{have(len(bad), 'line')} bytes that are not UTF-8, as the rest of the file is."
-        found.append(Finding("error", "encoding", said, SAVE, tuple(bad), quote))
-        strange = set(bad)
+    mostly_utf8 = good_lines > len(bad_lines)
+    encoding = _western(not_utf8) if mostly_utf8 else _guess_encoding(not_utf8)
+    first = lines[bad_lines[0] - 1].decode(encoding, errors="replace").strip()
+    first_beyond = re.search(r"[^\x00-\x7f]", first)
+    start = max(0, (first_beyond.start() if first_beyond else 0) - 15)
+    quote = f"As {encoding} line {bad_lines[0]} reads '…{shown(first[start : start + 30])}…'. Is that right?"
+    quote += "" if encoding in ("latin-1", "cp1252") else OR_SAY_ENCODING
+    if mostly_utf8:
+        message = f"{have(len(bad_lines), 'line')} bytes that are not UTF-8, as the rest of the file is."
+        findings.append(Finding("error", "encoding", message, SAVE_AS_UTF8, tuple(bad_lines), quote))
+        strange = set(bad_lines)
         text = "\n".join(
             line.decode(encoding if number in strange else "utf-8", errors="replace")
             for number, line in enumerate(lines, 1)
         )
         return text, f"utf-8 and {encoding}"
-    found.append(Finding("error", "encoding", "The file is not UTF-8.", SAVE, tuple(bad), quote))
+    findings.append(Finding("error", "encoding", "The file is not UTF-8.", SAVE_AS_UTF8, tuple(bad_lines), quote))
     return content.decode(encoding, errors="replace"), encoding
 
 
@@ -126,19 +127,19 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _told(beyond: bytes) -> str:
+def _guess_encoding(not_utf8: bytes) -> str:
     """The encoding of lines that are not UTF-8, by their letters.
 
     A Western one, unless there is enough to tell: of three accents alone no library knows Latvian from French.
     """
-    looked = beyond[:LOOKED_AT]
-    told = chardet.detect(looked)
-    encoding, confidence = told["encoding"], told["confidence"]
-    high = sum(byte >= 0x80 for byte in looked)
-    letters = high + sum(chr(byte).isalpha() for byte in looked if byte < 0x80)
-    enough = high >= ENOUGH_BYTES and (confidence >= ENOUGH_CONFIDENCE or high > OTHER_SCRIPT * letters)
+    sample = not_utf8[:SAMPLE_BYTES]
+    guess = chardet.detect(sample)
+    encoding, confidence = guess["encoding"], guess["confidence"]
+    high = sum(byte >= 0x80 for byte in sample)
+    letters = high + sum(chr(byte).isalpha() for byte in sample if byte < 0x80)
+    enough = high >= MIN_HIGH_BYTES and (confidence >= MIN_CONFIDENCE or high > OTHER_SCRIPT * letters)
     if not encoding or encoding.lower() in ("windows-1252", "iso-8859-1", "ascii", "utf-8") or not enough:
-        return _western(beyond)
+        return _western(not_utf8)
     return codecs.lookup(encoding).name
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.texts.finding import Finding
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, shown
 
 #: What a table is called by its suffix.
 KINDS = {
@@ -82,19 +81,19 @@ def existing(path: Path) -> Path:
             it is too large.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         # The name may lead through a file, a loop of links or a folder that is closed: not one that lacks a file.
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             raise UserError(f"There is no file {shown(path, 300)}.{_nearest_file(path)}") from None
         reason = error.strerror if isinstance(error, OSError) else "its name holds a character that no name can"
         raise UserError(f"{shown(path, 300)} cannot be opened: {reason}.") from None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise UserError(f"{path} is a folder; a file ({SAY_SUFFIXES}) is expected.")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{path} is a device, a pipe or a socket; an ordinary file is expected.")
-    if found.st_size > MOST_BYTES:
-        raise _too_large(path, f"has {found.st_size / GIB:.1f} GiB")
+    if status.st_size > MOST_BYTES:
+        raise _too_large(path, f"has {status.st_size / GIB:.1f} GiB")
     return path
 
 
@@ -141,24 +140,24 @@ def read_content(path: Path) -> Content:
         data = stream.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise _too_large(path, "grows while it is read")
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for _ in range(3):  # a packed file inside a packed one, and no deeper
         if data.startswith(b"\x1f\x8b"):
             if path.suffix.lower() != ".gz":
-                found.append(Finding("note", "packed", "The file is packed with gzip; it is read unpacked."))
+                findings.append(Finding("note", "packed", "The file is packed with gzip; it is read unpacked."))
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
                 data = _unpacked(path, packed, len(data))
         elif data.startswith(b"PK\x03\x04") and not _is_workbook(path, data):
-            data, kind = _out_of_zip(path, data, kind, found)
+            data, kind = _out_of_zip(path, data, kind, findings=findings)
         else:
             break
     if not data:
         raise UserError(f"{path} is empty.")
     real = _real_kind(path, data, kind)
     if kind is not None and real != kind:
-        said = f"The file is {SAY_KINDS[real]}, whatever its name says; it is read as that."
-        found.append(Finding("note", "another kind", said))
-    return Content(real, data, tuple(found))
+        message = f"The file is {SAY_KINDS[real]}, whatever its name says; it is read as that."
+        findings.append(Finding("note", "another kind", message))
+    return Content(real, data, tuple(findings))
 
 
 def _real_kind(path: Path, data: bytes, kind: str | None) -> str:
@@ -167,9 +166,9 @@ def _real_kind(path: Path, data: bytes, kind: str | None) -> str:
         return "xlsx"
     if data.startswith(b"PAR1"):
         return "parquet"
-    for first, said in OTHER_KINDS:
+    for first, reason in OTHER_KINDS:
         if re.match(first, data[:200]):
-            raise UserError(f"{path} is {said}.")
+            raise UserError(f"{path} is {reason}.")
     if kind in ("parquet", "xlsx"):
         raise UserError(
             f"{path} is not {SAY_KINDS[kind]}. If it is text, give it the suffix of its kind, such as .csv."
@@ -212,7 +211,7 @@ def _is_workbook(path: Path, data: bytes) -> bool:
     return any(name.startswith("xl/") for name in names)
 
 
-def _out_of_zip(path: Path, data: bytes, kind: str | None, found: list[Finding]) -> tuple[bytes, str | None]:
+def _out_of_zip(path: Path, data: bytes, kind: str | None, *, findings: list[Finding]) -> tuple[bytes, str | None]:
     """The one table of an archive, and what its name says that it is."""
     files = [
         member
@@ -226,7 +225,7 @@ def _out_of_zip(path: Path, data: bytes, kind: str | None, found: list[Finding])
         raise UserError(f"{path} is a zip archive that holds {holds}; one is expected. Unpack it and name the file.")
     if tables[0].flag_bits & 1:
         raise UserError(f"{path} is a zip archive with a password; unpack it first.")
-    found.append(Finding("note", "packed", f"The file is a zip archive; '{names}' in it is read."))
+    findings.append(Finding("note", "packed", f"The file is a zip archive; '{names}' in it is read."))
     with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open(tables[0]) as packed:
         return _unpacked(path, packed, len(data)), kind_of_name(tables[0].filename) or kind
 

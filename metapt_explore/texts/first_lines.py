@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from metapt_explore.texts.finding import Finding
-from metapt_explore.texts.guess import NAMES
+from metapt_explore.texts.guess import CUSTOMARY_NAMES
+from metapt_explore.texts.messages import Finding
 
 #: Separators that files have, whatever their suffix says.
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
@@ -28,7 +28,7 @@ PRIVATE_USE = range(0xE00D, 0xF8FF)
 #: A carriage return that does not end a line.
 INNER_RETURN = re.compile(r"\r(?!\r*(?:\n|\Z))")
 SEP_LINE = re.compile(r'\s*"?\s*sep=(\\t|[^\w"\s]|\t)\s*"?[,;|\t\s]*', re.IGNORECASE)
-CUSTOMARY = frozenset(name for names in NAMES.values() for name in names)
+CUSTOMARY_WORDS = frozenset(name for names in CUSTOMARY_NAMES.values() for name in names)
 #: A longer cell is no name of a column.
 LONGEST_NAME = 60
 
@@ -46,61 +46,63 @@ class Start:
     separator: str
 
 
-def find_start(lines: Sequence[str], expected: str, found: list[Finding]) -> Start:
+def find_start(lines: Sequence[str], expected: str, findings: list[Finding]) -> Start:
     """Finds the header and the separator.
 
     Args:
         lines: The file's lines, as `hide_returns` leaves them.
         expected: The separator that the file's suffix says.
-        found: What is odd is added to it.
+        findings: What is odd is added to it.
     """
-    first = next((place for place, line in enumerate(lines) if line.strip(BLANK)), 0)
+    first = next((index for index, line in enumerate(lines) if line.strip(BLANK)), 0)
     if first:
         many = "The first line is" if first == 1 else f"The first {first} lines are"
-        found.append(Finding("note", "first lines", f"{many} blank; the table begins below."))
+        findings.append(Finding("note", "first lines", f"{many} blank; the table begins below."))
     declared = SEP_LINE.fullmatch(lines[first].strip("\r\n\ufeff")) if lines else None
     if declared is not None and first + 1 < len(lines):
         mark = "\t" if declared.group(1) == "\\t" else declared.group(1)
-        said = f"Line {first + 1} says that fields are separated by {_say(mark)}; the table begins below it."
-        found.append(Finding("note", "sep line", said, "", (first + 1,)))
-        return _choose(lines, first + 1, mark, (mark, *SEPARATORS), found)
-    return _choose(lines, first, expected, (expected, *SEPARATORS), found)
+        message = f"Line {first + 1} says that fields are separated by {_say(mark)}; the table begins below it."
+        findings.append(Finding("note", "sep line", message, "", (first + 1,)))
+        return _choose(lines, first + 1, mark, separators=(mark, *SEPARATORS), findings=findings)
+    return _choose(lines, first, expected, separators=(expected, *SEPARATORS), findings=findings)
 
 
 def _say(mark: str) -> str:
     return SEPARATORS.get(mark, f"'{mark}'")
 
 
-def _choose(lines: Sequence[str], first: int, expected: str, separators: Sequence[str], found: list[Finding]) -> Start:
+def _choose(
+    lines: Sequence[str], first: int, expected: str, *, separators: Sequence[str], findings: list[Finding]
+) -> Start:
     """What is expected, unless only something else makes a table of the first rows; of a header in line one first."""
     starts = {mark: _header(lines, first, mark) for mark in dict.fromkeys(separators)}
     fitting = sorted(
-        (place > first, rank, mark) for rank, (mark, place) in enumerate(starts.items()) if place is not None
+        (header > first, rank, mark) for rank, (mark, header) in enumerate(starts.items()) if header is not None
     )
     if not fitting:
         alone = _below_comments(lines, first)
-        _tell_skipped(lines, first, alone, found)
+        _tell_skipped(lines, first, alone, findings=findings)
         return Start(alone, expected)
     _, _, mark = fitting[0]
-    place = starts[mark]
-    assert place is not None
+    header = starts[mark]
+    assert header is not None
     if mark != expected:
-        said = f"Fields are separated by {_say(mark)}; studies expect {_say(expected)} in such a file."
-        mend = "Let `metapt data check FILE --fix OUT.csv` write it anew"
-        mend += ", or call it .tsv." if mark == "\t" else "."
-        found.append(Finding("error", "separator", said, mend))
-    _tell_skipped(lines, first, place, found)
-    return Start(place, mark)
+        message = f"Fields are separated by {_say(mark)}; studies expect {_say(expected)} in such a file."
+        advice = "Let `metapt data check FILE --fix OUT.csv` write it anew"
+        advice += ", or call it .tsv." if mark == "\t" else "."
+        findings.append(Finding("error", "separator", message, advice))
+    _tell_skipped(lines, first, header, findings=findings)
+    return Start(header, mark)
 
 
-def _tell_skipped(lines: Sequence[str], first: int, header: int, found: list[Finding]) -> None:
-    skipped = [place for place in range(first, header) if lines[place].strip(BLANK)]
+def _tell_skipped(lines: Sequence[str], first: int, header: int, *, findings: list[Finding]) -> None:
+    skipped = [index for index in range(first, header) if lines[index].strip(BLANK)]
     if skipped:
-        comments = all(lines[place].lstrip().startswith("#") for place in skipped)
+        comments = all(lines[index].lstrip().startswith("#") for index in skipped)
         what = "comment" if comments else "title"
-        said = f"The table begins in line {header + 1}; what stands above it is a {what}, as it seems."
-        mend = "Take it out, or let `metapt data check FILE --fix OUT.csv` do it."
-        found.append(Finding("error", "first lines", said, mend, tuple(place + 1 for place in skipped)))
+        message = f"The table begins in line {header + 1}; what stands above it is a {what}, as it seems."
+        advice = "Take it out, or let `metapt data check FILE --fix OUT.csv` do it."
+        findings.append(Finding("error", "first lines", message, advice, tuple(index + 1 for index in skipped)))
 
 
 # ---------------------------------------------------------------------------------------- the header
@@ -114,12 +116,12 @@ def _header(lines: Sequence[str], first: int, separator: str) -> int | None:
     (line, top), below = records[0], records[1:]
     if _fits(top, below) and not _is_title(top, below[0][1] if below else []) and not _is_comment(top, below):
         return line
-    for place in range(1, min(len(records) - 1, MOST_TITLE_LINES)):
-        line, fields = records[place]
-        above = [cells for _, cells in records[:place]]
+    for index in range(1, min(len(records) - 1, MOST_TITLE_LINES)):
+        line, fields = records[index]
+        above = [cells for _, cells in records[:index]]
         comments = all(cells[0].lstrip().startswith("#") for cells in above)
         titles = all(sum(bool(cell.strip()) for cell in cells) <= 1 or _is_prose(cells) for cells in above)
-        below = records[place + 1 :]
+        below = records[index + 1 :]
         names = _could_be_names(fields) and not fields[0].lstrip().startswith("#")
         if (comments or titles) and names and _fits(fields, below) and _telling(fields, below):
             return line
@@ -152,7 +154,7 @@ def _as_wide(cells: list[str], width: int) -> bool:
 
 def is_customary(cells: Iterable[str]) -> bool:
     """Whether one of them is a name that columns of texts, labels or groups often have."""
-    return any(re.sub(r"[^a-z]", "", cell.lower()) in CUSTOMARY for cell in cells)
+    return any(re.sub(r"[^a-z]", "", cell.lower()) in CUSTOMARY_WORDS for cell in cells)
 
 
 def _could_be_names(cells: Sequence[str]) -> bool:
@@ -194,7 +196,7 @@ def _below_comments(lines: Sequence[str], first: int) -> int:
     below = next(
         (p for p in range(first, len(lines)) if lines[p].strip() and not lines[p].lstrip().startswith("#")), first
     )
-    return below if below > first and lines[below].strip().lower() in NAMES["text"] else first
+    return below if below > first and lines[below].strip().lower() in CUSTOMARY_NAMES["text"] else first
 
 
 # ------------------------------------------------------------------------------------------ lines

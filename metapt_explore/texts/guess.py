@@ -8,26 +8,25 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from metapt_explore.config import Columns
-from metapt_explore.texts.missing import missing_among
-from metapt_explore.texts.rows import cell_text
-from metapt_explore.texts.scripts import UNSPACED, has_unspaced
+from metapt_explore.texts.normalise import UNSPACED, has_unspaced
+from metapt_explore.texts.rows import cell_text, missing_among
 from metapt_explore.texts.words import count_words, plain_words
 
 #: What columns are often called, the most telling name first.
-NAMES = {
+CUSTOMARY_NAMES = {
     "text": ("text", "sentence", "review", "content", "body", "comment", "message", "document", "tweet", "title"),
     "label": ("label", "sentiment", "class", "target", "polarity", "category", "rating", "stars", "score", "y"),
     "group": ("group", "domain", "department", "topic", "category", "source", "product", "section", "genre"),
 }
 #: Names of label columns that say nothing of what the label is.
-SAYS_NOTHING = ("label", "labels", "class", "target", "y", "gold", "category")
-ABOUT_SENTIMENT = ("sentiment", "polarity", "stars", "rating", "score")
-MOST_LABELS = 20
-MOST_GROUPS = 500
+UNINFORMATIVE_LABEL_NAMES = ("label", "labels", "class", "target", "y", "gold", "category")
+SENTIMENT_LABEL_NAMES = ("sentiment", "polarity", "stars", "rating", "score")
+MAX_LABELS = 20
+MAX_GROUPS = 500
 #: Characters of a script without spaces that are more than a word.
-SEVERAL = 5
+MIN_CHARACTERS_OF_TEXT = 5
 #: Rows that are looked at.
-LOOKED_AT = 5000
+SAMPLED_ROWS = 5000
 #: What customary values of sentiment stand for.
 SENTIMENT = {
     "negative": ("0", "-1", "neg", "negative", "n", "bad", "false"),
@@ -51,7 +50,7 @@ def guess_columns(table: Mapping[str, Sequence[Any]]) -> Columns:
     """
     looked = {
         # From all over the file: one that is sorted by class has a single label at its beginning.
-        name: [value for value in values[:: max(1, len(values) // LOOKED_AT)] if value not in (None, "")]
+        name: [value for value in values[:: max(1, len(values) // SAMPLED_ROWS)] if value not in (None, "")]
         for name, values in table.items()
     }
     length = {
@@ -64,16 +63,16 @@ def guess_columns(table: Mapping[str, Sequence[Any]]) -> Columns:
     texts = [name for name in looked if words[name]] or list(looked)
     if not texts:
         return Columns()
-    named = [name for name in texts if _named(name, "text") < len(NAMES["text"])]
+    named = [name for name in texts if _name_rank(name, "text") < len(CUSTOMARY_NAMES["text"])]
     longest = max(texts, key=lambda name: length[name])
     if named:
-        best = min(named, key=lambda name: _named(name, "text"))
+        best = min(named, key=lambda name: _name_rank(name, "text"))
         text = best if not looked[best] or length[best] >= length[longest] / 4 else longest
     else:
         text = longest
     others = [name for name in looked if name != text]
-    label = _repeating(looked, others, "label", MOST_LABELS)
-    group = _repeating(looked, [name for name in others if name != label], "group", MOST_GROUPS, only_named=True)
+    label = _repeating(looked, others, "label", most=MAX_LABELS)
+    group = _repeating(looked, [name for name in others if name != label], "group", most=MAX_GROUPS, only_named=True)
     return Columns(text=text, label=label, group=group)
 
 
@@ -84,34 +83,34 @@ def _length(value: str) -> int:
 
 def _several_words(value: str) -> bool:
     """Whether a value holds a space, or enough characters of a script that has none."""
-    return " " in value.strip() or (has_unspaced(value) and count_words(value) >= SEVERAL)
+    return " " in value.strip() or (has_unspaced(value) and count_words(value) >= MIN_CHARACTERS_OF_TEXT)
 
 
-def _named(column: str, role: str) -> int:
+def _name_rank(column: str, role: str) -> int:
     """Place of a column's name among the customary ones; their number where it is none of them."""
     plain = re.sub(r"[^a-z]", "", column.lower())
-    exact = [place for place, name in enumerate(NAMES[role]) if plain == name]
-    part = [place for place, name in enumerate(NAMES[role]) if len(name) > 2 and name in plain]
-    return min(exact or part or [len(NAMES[role])])
+    exact = [rank for rank, name in enumerate(CUSTOMARY_NAMES[role]) if plain == name]
+    part = [rank for rank, name in enumerate(CUSTOMARY_NAMES[role]) if len(name) > 2 and name in plain]
+    return min(exact or part or [len(CUSTOMARY_NAMES[role])])
 
 
 def _repeating(
-    looked: Mapping[str, Sequence[Any]], columns: Sequence[str], role: str, most: int, only_named: bool = False
+    looked: Mapping[str, Sequence[Any]], columns: Sequence[str], role: str, *, most: int, only_named: bool = False
 ) -> str | None:
     """The column of values that come again and again that is most likely the role's."""
-    found = []
+    candidates = []
     for name in columns:
         different = len({str(value) for value in looked[name]})
         if not 2 <= different <= most or different > max(2, len(looked[name]) // 2):
             continue
-        place = _named(name, role)
-        if only_named and place == len(NAMES[role]):
+        rank = _name_rank(name, role)
+        if only_named and rank == len(CUSTOMARY_NAMES[role]):
             continue
-        found.append((place, different, name))
-    return min(found)[2] if found else None
+        candidates.append((rank, different, name))
+    return min(candidates)[2] if candidates else None
 
 
-def guess_labels(values: Sequence[Any], keep_missing: bool = False) -> dict[str, dict[str, str]]:
+def guess_labels(values: Sequence[Any], *, keep_missing: bool = False) -> dict[str, dict[str, str]]:
     """Guesses class names and label words of a label column.
 
     Args:
@@ -133,11 +132,11 @@ def guess_labels(values: Sequence[Any], keep_missing: bool = False) -> dict[str,
     meant = [meanings.get(value.lower()) for value in ordered]
     if len(ordered) == 2 and set(meant) == set(SENTIMENT):
         return {str(name): {"value": value, "word": str(name)} for name, value in zip(meant, ordered, strict=True)}
-    found: dict[str, dict[str, str]] = {}
+    labels: dict[str, dict[str, str]] = {}
     for value in ordered:
         word = plain_words(value).lower() or value
-        found[value] = {"value": value, "word": word.split()[0] if word.split() else value}
-    return found
+        labels[value] = {"value": value, "word": word.split()[0] if word.split() else value}
+    return labels
 
 
 def guess_template(columns: Columns, classes: Collection[str]) -> str:
@@ -152,10 +151,10 @@ def guess_template(columns: Columns, classes: Collection[str]) -> str:
         '{text}\nNews topic:'
     """
     label = plain_words(columns.label or "")
-    if set(classes) == set(SENTIMENT) or label.lower() in ABOUT_SENTIMENT:
+    if set(classes) == set(SENTIMENT) or label.lower() in SENTIMENT_LABEL_NAMES:
         asked = "Sentiment"
     else:
-        asked = "Topic" if label.lower() in SAYS_NOTHING or not label else label.capitalize()
+        asked = "Topic" if label.lower() in UNINFORMATIVE_LABEL_NAMES or not label else label.capitalize()
     text = "{text}\n{text_pair}" if columns.text_pair else "{text}"
     return f"{text}\n{asked}:"
 

@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from metapt_explore.texts.finding import Finding
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, shown
 
 #: What nobody sees around a name: spaces, byte order marks, characters without width, control characters.
 UNSEEN = re.compile(r"^[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]+|[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]+$")
@@ -28,7 +27,7 @@ def clean_name(name: object) -> str:
 
 
 def name_columns(
-    header: Sequence[object], rows: Sequence[Sequence[Any]], line: tuple[int, ...], found: list[Finding]
+    header: Sequence[object], rows: Sequence[Sequence[Any]], line: tuple[int, ...], *, findings: list[Finding]
 ) -> tuple[tuple[str, ...], tuple[Row, ...]]:
     """Gives each column a name of its own, and leaves out those that have neither a name nor a value.
 
@@ -36,66 +35,68 @@ def name_columns(
         header: Names as they stand in the file.
         rows: Cells of each row, as many as names.
         line: Where the header stands.
-        found: What is said of them is added to it.
+        findings: What is said of them is added to it.
 
     Returns:
         The names, and the rows under them.
     """
     names = [clean_name(name) for name in header]
-    empty = [place for place, name in enumerate(names) if not name and not any(_filled(row[place]) for row in rows)]
+    empty = [index for index, name in enumerate(names) if not name and not any(_filled(row[index]) for row in rows)]
     if empty:
-        said = f"{_columns(empty)} neither a name nor a value; it is as if they were not there."
-        found.append(Finding("note", "empty columns", said, "", line))
-    nameless = [place for place, name in enumerate(names) if not name and place not in set(empty)]
-    for place in nameless:
-        names[place] = _free(f"column_{place + 1}", names)
+        message = f"{_columns(empty)} neither a name nor a value; it is as if they were not there."
+        findings.append(Finding("note", "empty columns", message, "", line))
+    nameless = [index for index, name in enumerate(names) if not name and index not in set(empty)]
+    for index in nameless:
+        names[index] = _free(f"column_{index + 1}", names)
     if nameless:
-        called = ", ".join(f"'{names[place]}'" for place in nameless[:5]) + (" …" if len(nameless) > 5 else "")
-        said = f"{_columns(nameless)} values but no name: called {called}."
-        found.append(Finding("note", "nameless columns", said, "", line))
+        called = ", ".join(f"'{names[index]}'" for index in nameless[:5]) + (" …" if len(nameless) > 5 else "")
+        message = f"{_columns(nameless)} values but no name: called {called}."
+        findings.append(Finding("note", "nameless columns", message, "", line))
     padded = [str(old) for old, new in zip(header, names, strict=True) if old is not None and new and str(old) != new]
     if padded := [name for name in padded if clean_name(name)]:
         named = ", ".join(f"'{shown(name, 40)}'" for name in padded[:5]) + (" …" if len(padded) > 5 else "")
-        said = f"Names of columns have spaces or unseen characters around them ({named}); they are read without."
-        found.append(Finding("note", "padded names", said, "", line))
-    _rename_doubled(names, set(empty), line, found)
-    kept = [place for place in range(len(names)) if place not in set(empty)]
-    if len(kept) == len(names):
+        message = f"Names of columns have spaces or unseen characters around them ({named}); they are read without."
+        findings.append(Finding("note", "padded names", message, "", line))
+    _rename_doubled(names, set(empty), line, findings=findings)
+    filled_columns = [index for index in range(len(names)) if index not in set(empty)]
+    if len(filled_columns) == len(names):
         return tuple(names), tuple(row if isinstance(row, tuple) else tuple(row) for row in rows)
-    return tuple(names[place] for place in kept), tuple(tuple(row[place] for place in kept) for row in rows)
+    return tuple(names[index] for index in filled_columns), tuple(
+        tuple(row[index] for index in filled_columns) for row in rows
+    )
 
 
-def _rename_doubled(names: list[str], empty: set[int], line: tuple[int, ...], found: list[Finding]) -> None:
+def _rename_doubled(names: list[str], empty: set[int], line: tuple[int, ...], *, findings: list[Finding]) -> None:
     seen: set[str] = set()
     called: dict[str, list[str]] = {}
-    for place, name in enumerate(names):
-        if place in empty:
+    for index, name in enumerate(names):
+        if index in empty:
             continue
         if name in seen:
-            names[place] = _free(f"{name}_2", names)
-            called.setdefault(name, []).append(names[place])
-        seen.add(names[place])
+            names[index] = _free(f"{name}_2", names)
+            called.setdefault(name, []).append(names[index])
+        seen.add(names[index])
     for name, others in list(called.items())[:10]:
         times = "twice" if len(others) == 1 else f"{len(others) + 1} times"
-        said = f"The column '{shown(name, 40)}' stands {times} in the header."
+        message = f"The column '{shown(name, 40)}' stands {times} in the header."
         to = ", ".join(f"'{shown(other, 45)}'" for other in others[:5])
-        mend = f"Give each another name; `metapt data check FILE --fix OUT.csv` calls the later ones {to}."
-        found.append(Finding("error", "header", said, mend, line))
+        advice = f"Give each another name; `metapt data check FILE --fix OUT.csv` calls the later ones {to}."
+        findings.append(Finding("error", "header", message, advice, line))
 
 
 def _filled(cell: object) -> bool:
     return cell is not None and (not isinstance(cell, str) or bool(cell.strip()))
 
 
-def _columns(places: Sequence[int]) -> str:
+def _columns(indices: Sequence[int]) -> str:
     """The beginning of a sentence about some columns.
 
     Example:
         >>> _columns([2]), _columns([2, 3])
         ('Column 3 has', 'Columns 3, 4 have')
     """
-    shown_places = ", ".join(str(place + 1) for place in places[:10]) + (" …" if len(places) > 10 else "")
-    return f"Column {shown_places} has" if len(places) == 1 else f"Columns {shown_places} have"
+    shown_places = ", ".join(str(index + 1) for index in indices[:10]) + (" …" if len(indices) > 10 else "")
+    return f"Column {shown_places} has" if len(indices) == 1 else f"Columns {shown_places} have"
 
 
 def _free(wanted: str, names: Sequence[str]) -> str:

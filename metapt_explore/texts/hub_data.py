@@ -17,7 +17,7 @@ from datasets.naming import camelcase_to_snakecase
 from metapt_explore import hub
 from metapt_explore.config import SourceConfig
 from metapt_explore.errors import UserError
-from metapt_explore.starter.texts import installed_sets
+from metapt_explore.texts.starter_sets import installed_sets
 
 _OFFLINE_SWITCH = threading.Lock()
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -67,7 +67,7 @@ def _read_now(source: SourceConfig) -> Dataset:
 
 def _explained(source: SourceConfig, error: Exception, offline: str | None) -> UserError:
     assert source.hub is not None
-    reason = hub.refusal(error, source.hub, source.revision).removeprefix("the hub says: ")
+    reason = hub.error_reason(error, source.hub, source.revision).removeprefix("the hub says: ")
     if offline is None:
         return UserError(
             f"The hub data set '{source.hub}' (split '{source.split}') could not be loaded: {reason.rstrip('.')}. "
@@ -76,8 +76,12 @@ def _explained(source: SourceConfig, error: Exception, offline: str | None) -> U
     held = _folder(source.hub).is_dir()
     # A copy that is there and cannot be read has its own reason (an unknown subset or split, another revision).
     why = f"its copy in the cache: {reason.rstrip('.')}" if held else "its cache on this machine holds no copy"
-    return hub.missing(
-        source.hub, hub.DATA_SET, f"{offline}, and {why}", installed_sets(), lambda repo: _folder(repo.repo_id).is_dir()
+    return hub.unavailable(
+        source.hub,
+        hub.DATA_SET,
+        why=f"{offline}, and {why}",
+        starters=installed_sets(),
+        usable=lambda repo: _folder(repo.repo_id).is_dir(),
     )
 
 
@@ -101,11 +105,15 @@ def _pinned(source: SourceConfig) -> Dataset:
         raise ValueError(f"revision '{source.revision}'{subset} is not in it (revisions: {', '.join(held) or 'none'})")
     if len(copies) > 1:
         raise ValueError(f"set `subset` to one of {', '.join(copy.parts[-3] for copy in copies)}")
-    subset, version, found = copies[0].parts[-3:]
+    subset, version, fingerprint = copies[0].parts[-3:]
     from datasets.packaged_modules.cache.cache import Cache
 
     builder: Any = Cache(
-        dataset_name=source.hub.split("/")[-1], config_name=subset, version=version, hash=found, repo_id=source.hub
+        dataset_name=source.hub.split("/")[-1],
+        config_name=subset,
+        version=version,
+        hash=fingerprint,
+        repo_id=source.hub,
     )
     builder.download_and_prepare()
     return builder.as_dataset(split=source.split)
@@ -126,18 +134,18 @@ def _check_commit(source: SourceConfig, loaded: Dataset) -> None:
     files = loaded.cache_files
     if source.revision is None or not files:
         return
-    found, wanted = Path(files[0]["filename"]).parent.name, _commit(source)
-    if wanted is not None and _COMMIT.fullmatch(found) and found != wanted:
+    read_commit, wanted_commit = Path(files[0]["filename"]).parent.name, _commit(source)
+    if wanted_commit is not None and _COMMIT.fullmatch(read_commit) and read_commit != wanted_commit:
         raise UserError(
             f"The hub data set '{source.hub}': revision '{source.revision}' could not be read, only a copy of "
-            f"{found[:12]} in the cache. Try again when the hub answers."
+            f"{read_commit[:12]} in the cache. Try again when the hub answers."
         )
 
 
 @contextmanager
 def _cache_only_when_unreachable() -> Iterator[str | None]:
     """Lets the data sets library use its cache only while the hub is not asked; gives the reason."""
-    offline = hub.not_asked()
+    offline = hub.offline_reason()
     if offline is None:
         yield None
         return

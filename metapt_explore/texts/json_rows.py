@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from metapt_explore.texts.delimited import Grid
-from metapt_explore.texts.finding import Finding, NoTable, have
 from metapt_explore.texts.first_lines import lines_of
 from metapt_explore.texts.header import name_columns
-from metapt_explore.texts.shown import shown
+from metapt_explore.texts.messages import Finding, NoTable, have, shown
 
 ONE_ROW = 'A row is written {"text": "…", "label": "…"}.'
 
@@ -32,13 +31,13 @@ class _Refused(ValueError):
         self.place = place
 
 
-def read_json(text: str, whole: bool, found: list[Finding]) -> tuple[Grid, str]:
+def read_json(text: str, *, whole: bool, findings: list[Finding]) -> tuple[Grid, str]:
     """Reads JSON rows, whichever of its two customs the file follows.
 
     Args:
         text: Of the file.
         whole: Whether its suffix says that the file is one piece of JSON.
-        found: What is wrong is added to it.
+        findings: What is wrong is added to it.
 
     Returns:
         The table, and what its rows are counted by: "line" or "row".
@@ -57,16 +56,16 @@ def read_json(text: str, whole: bool, found: list[Finding]) -> tuple[Grid, str]:
         if whole and not _is_row(lines_of(text.lstrip())[0]):
             raise NoTable(f"it is no JSON that can be read: {reason or 'it holds nothing'}")
         if whole:
-            said = "Each line is a JSON object of its own, as in a .jsonl file; it is read so."
-            found.append(Finding("note", "JSON lines", said))
-        return _lines(lines_of(text), found), "line"
+            message = "Each line is a JSON object of its own, as in a .jsonl file; it is read so."
+            findings.append(Finding("note", "JSON lines", message))
+        return _lines(lines_of(text), findings), "line"
     if not whole and isinstance(tree, list) and not any(isinstance(row, dict) for row in tree):
-        return _lines(lines_of(text), found), "line"
+        return _lines(lines_of(text), findings), "line"
     if not whole:
-        found.append(
+        findings.append(
             Finding("note", "JSON list", "The file is one list of objects, as in a .json file; it is read so.")
         )
-    return _rows(_list_in(tree, found), found), "row"
+    return _rows(_list_in(tree, findings), findings), "row"
 
 
 def _is_row(line: str) -> bool:
@@ -76,7 +75,7 @@ def _is_row(line: str) -> bool:
         return False
 
 
-def _list_in(tree: Any, found: list[Finding]) -> list[Any]:
+def _list_in(tree: Any, findings: list[Finding]) -> list[Any]:
     """The rows of one piece of JSON."""
     if isinstance(tree, _Twice):
         raise NoTable(f"the key '{shown(tree.key)}' stands twice in an object")
@@ -86,7 +85,7 @@ def _list_in(tree: Any, found: list[Finding]) -> list[Any]:
         lists = {name: value for name, value in tree.items() if isinstance(value, list)}
         if len(lists) == 1 and all(isinstance(row, dict) for row in next(iter(lists.values()))):
             name, rows = next(iter(lists.items()))
-            found.append(
+            findings.append(
                 Finding("note", "JSON list", f"The rows are those of '{shown(name, 40)}' in the file's object.")
             )
             return list(rows)
@@ -94,7 +93,7 @@ def _list_in(tree: Any, found: list[Finding]) -> list[Any]:
         columns = {name: _column(value) for name, value in tree.items()}
         lengths = {None if values is None else len(values) for values in columns.values()}
         if len(lengths) == 1 and None not in lengths:
-            found.append(Finding("note", "JSON columns", "The file holds its table by columns; it is read so."))
+            findings.append(Finding("note", "JSON columns", "The file holds its table by columns; it is read so."))
             return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     raise NoTable(f"a list of objects is expected, or an object that holds one. {ONE_ROW}")
 
@@ -105,16 +104,16 @@ def _column(value: Any) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _lines(lines: Sequence[str], found: list[Finding]) -> Grid:
+def _lines(lines: Sequence[str], findings: list[Finding]) -> Grid:
     pieces = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    return _grid(pieces, _load, "line", found)
+    return _grid(pieces, _load, "line", findings=findings)
 
 
-def _rows(rows: Sequence[Any], found: list[Finding]) -> Grid:
-    return _grid(list(enumerate(rows, 1)), lambda row: row, "row", found)
+def _rows(rows: Sequence[Any], findings: list[Finding]) -> Grid:
+    return _grid(list(enumerate(rows, 1)), lambda row: row, "row", findings=findings)
 
 
-def _grid(pieces: Sequence[tuple[int, Any]], load: Callable[[Any], Any], noun: str, found: list[Finding]) -> Grid:
+def _grid(pieces: Sequence[tuple[int, Any]], load: Callable[[Any], Any], noun: str, *, findings: list[Finding]) -> Grid:
     """A table of those pieces that are objects; the others are said, by what is the matter with them."""
     objects: list[tuple[int, dict[str, Any]]] = []
     refused: dict[str, list[int]] = defaultdict(list)
@@ -125,10 +124,10 @@ def _grid(pieces: Sequence[tuple[int, Any]], load: Callable[[Any], Any], noun: s
             reason = str(error) if str(error) in refused or len(refused) < MOST_REASONS else "no JSON that can be read"
             refused[reason].append(number)
     for reason, numbers in refused.items():
-        found.append(Finding("error", "JSON", f"{have(len(numbers), noun)} {reason}.", ONE_ROW, tuple(numbers)))
+        findings.append(Finding("error", "JSON", f"{have(len(numbers), noun)} {reason}.", ONE_ROW, tuple(numbers)))
     names = tuple(dict.fromkeys(name for _, row in objects for name in row))
     cells = [tuple(row.get(name) for name in names) for _, row in objects]
-    columns, rows = name_columns(names, cells, (), found)
+    columns, rows = name_columns(names, cells, (), findings=findings)
     return columns, rows, tuple(number for number, _ in objects)
 
 

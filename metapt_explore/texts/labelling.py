@@ -53,18 +53,18 @@ def confident_labels(probabilities: np.ndarray, names: Sequence[str], config: La
     """
     best = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(best)), best]
-    kept = confidence >= np.array([config.cutoff_of(name) for name in names])[best]
+    confident = confidence >= np.array([config.cutoff_of(name) for name in names])[best]
     if config.most_per_class is not None:
         for index in range(len(names)):
-            own = np.flatnonzero(kept & (best == index))
+            rows_of_class = np.flatnonzero(confident & (best == index))
             # The most confident first; of equals the earlier row.
-            order = own[np.argsort(-confidence[own], kind="stable")]
-            kept[order[config.most_per_class :]] = False
-    return Found([names[index] for index in best], confidence, kept)
+            order = rows_of_class[np.argsort(-confidence[rows_of_class], kind="stable")]
+            confident[order[config.most_per_class :]] = False
+    return Found([names[index] for index in best], confidence, confident)
 
 
 @dataclass(frozen=True)
-class TrainingRows:
+class ClassifierRows:
     """What a classifier may learn from.
 
     Attributes:
@@ -76,9 +76,9 @@ class TrainingRows:
     dropped: dict[str, int]
 
 
-def training_rows(
-    texts: Sequence[TextInput], classes: Sequence[str | None], held_out: Sequence[str], near_duplicate: float
-) -> TrainingRows:
+def classifier_rows(
+    texts: Sequence[TextInput], classes: Sequence[str | None], held_out: Sequence[str], *, near_duplicate: float
+) -> ClassifierRows:
     """Chooses the labelled texts that a classifier may learn from.
 
     Labels of dev and test rows must not reach pre-training by way of the classifier, so what equals or nearly equals
@@ -92,8 +92,8 @@ def training_rows(
         near_duplicate: See `decontaminate`.
 
     Example:
-        >>> training_rows(["A fine film!", "a fine film", "dull", " "], ["+", "+", "-", "-"], ["Dull."], 0.7)
-        TrainingRows(kept=[0], dropped={'duplicate': 1, 'equals or nearly equals a dev or test row': 1, 'blank': 1})
+        >>> classifier_rows(["A fine film!", "a fine film", "dull", " "], ["+", "+", "-", "-"], ["Dull."], 0.7)
+        ClassifierRows(kept=[0], dropped={'duplicate': 1, 'equals or nearly equals a dev or test row': 1, 'blank': 1})
     """
     from metapt_explore.texts.decontaminate import decontaminate_rows
 
@@ -111,7 +111,7 @@ def training_rows(
             seen.add(key)
         else:
             dropped[reason] = dropped.get(reason, 0) + 1
-    return TrainingRows(kept, dropped)
+    return ClassifierRows(kept, dropped)
 
 
 def classify(
@@ -150,28 +150,30 @@ def classify(
     return probabilities[:, [list(model.classes_).index(name) for name in names]], accuracy
 
 
-def agreement(found: Found, given: Sequence[str | None]) -> dict[str, Any] | None:
+def agreement(labels: Found, given: Sequence[str | None]) -> dict[str, Any] | None:
     """How often found labels are those of the data; None where the data have none.
 
     Args:
-        found: Labels found.
+        labels: Labels found.
         given: The data's own label of each row, where it has one.
 
     Returns:
         ``rows`` that have both, ``accuracy`` over them, ``kept_rows`` and ``kept_accuracy`` over those kept, and
         ``recall`` of each class.
     """
-    pairs = [(own, truth, kept) for own, truth, kept in zip(found.classes, given, found.kept, strict=True) if truth]
+    pairs = [
+        (label, truth, kept) for label, truth, kept in zip(labels.classes, given, labels.kept, strict=True) if truth
+    ]
     if not pairs:
         return None
-    kept_pairs = [own == truth for own, truth, kept in pairs if kept]
+    kept_pairs = [label == truth for label, truth, kept in pairs if kept]
     recall = {}
     for name in sorted({truth for _, truth, _ in pairs}):
-        of_class = [own == truth for own, truth, _ in pairs if truth == name]
+        of_class = [label == truth for label, truth, _ in pairs if truth == name]
         recall[name] = float(np.mean(of_class))
     return {
         "rows": len(pairs),
-        "accuracy": float(np.mean([own == truth for own, truth, _ in pairs])),
+        "accuracy": float(np.mean([label == truth for label, truth, _ in pairs])),
         "kept_rows": len(kept_pairs),
         "kept_accuracy": float(np.mean(kept_pairs)) if kept_pairs else None,
         "recall": recall,
@@ -192,12 +194,16 @@ def format_labels(summary: dict[str, Any]) -> str:
         sentence += f" The classifier is right on {summary['held_out_accuracy']:.0%} of held-out training rows."
     if leaked := summary.get("train", {}).get("dropped", {}).get(LEAKED):
         sentence += f" {leaked:,} training rows that equal or nearly equal a dev or test row were left out."
-    told = summary["agreement"]
-    if told is not None:
-        recall = ", ".join(f"{name} {share:.0%}" for name, share in told["recall"].items())
-        sentence += f" They are the data's own labels for {told['accuracy']:.0%} of {told['rows']:,} texts ({recall})"
-        kept_rows = told["kept_rows"]
-        sentence += f", {told['kept_accuracy']:.0%} of the {kept_rows:,} kept." if kept_rows else ", none of them kept."
+    agreement = summary["agreement"]
+    if agreement is not None:
+        recall = ", ".join(f"{name} {share:.0%}" for name, share in agreement["recall"].items())
+        sentence += (
+            f" They are the data's own labels for {agreement['accuracy']:.0%} of {agreement['rows']:,} texts ({recall})"
+        )
+        kept_rows = agreement["kept_rows"]
+        sentence += (
+            f", {agreement['kept_accuracy']:.0%} of the {kept_rows:,} kept." if kept_rows else ", none of them kept."
+        )
     trained_on = summary.get("train", {}).get("also_asked")
     if trained_on and summary.get("compared"):
         sentence += f" {trained_on:,} texts that the classifier was trained on are not compared."

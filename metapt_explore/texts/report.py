@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metapt_explore.texts.missing import missing_among
 from metapt_explore.texts.normalise import comparison_key
+from metapt_explore.texts.rows import missing_among
 from metapt_explore.texts.words import count_words
 
 if TYPE_CHECKING:
@@ -83,25 +83,27 @@ def _largest_first(counts: Counter[Any]) -> dict[str, int]:
 def _warnings(report: dict[str, Any], short: int) -> list[str]:
     rows = max(report["rows"], 1)
     labels = report["labels"]
-    found = []
+    warnings = []
     if report["blank"]:
-        found.append(f"Rows without text: {report['blank']}; they will be dropped.")
+        warnings.append(f"Rows without text: {report['blank']}; they will be dropped.")
     if report["duplicates"] > 0.01 * rows:
-        found.append(f"Rows that repeat an earlier one: {report['duplicates']} ({report['duplicates'] / rows:.0%}).")
+        warnings.append(f"Rows that repeat an earlier one: {report['duplicates']} ({report['duplicates'] / rows:.0%}).")
     if short:
-        found.append(f"Rows of fewer than {SHORT_TEXT} words: {short}.")
-    found += missing_labels(report)
+        warnings.append(f"Rows of fewer than {SHORT_TEXT} words: {short}.")
+    warnings += missing_labels(report)
     if words := sorted(missing_among(set(labels))):
         listed = ", ".join(f"'{word}' ({labels[word]} rows)" for word in words)
-        found.append(f"Labels that usually mean that there is none: {listed}. `metapt data check` says where they are.")
+        warnings.append(
+            f"Labels that usually mean that there is none: {listed}. `metapt data check` says where they are."
+        )
     if len(labels) > MANY_LABELS:
-        found.append(f"There are {len(labels)} different labels; is the label column the right one?")
+        warnings.append(f"There are {len(labels)} different labels; is the label column the right one?")
     if report["label_balance"] is not None and report["label_balance"] < 0.2:
         largest, smallest = next(iter(labels)), list(labels)[-1]
-        found.append(
+        warnings.append(
             f"Labels are uneven: '{smallest}' occurs {labels[smallest]} times, '{largest}' {labels[largest]} times."
         )
-    return found
+    return warnings
 
 
 def missing_labels(report: dict[str, Any]) -> list[str]:
@@ -111,12 +113,12 @@ def missing_labels(report: dict[str, Any]) -> list[str]:
         report: Of `data_report`; ``rows``, ``labels`` and ``unlabelled`` are read.
     """
     rows, labels = max(report["rows"], 1), report["labels"]
-    found = []
+    warnings = []
     if not labels:
-        found.append("No row has a label: clusters can be found, but no auxiliary task can be made of them.")
+        warnings.append("No row has a label: clusters can be found, but no auxiliary task can be made of them.")
     elif report["unlabelled"] > 0.1 * rows:
         share = report["unlabelled"] / rows
-        found.append(f"Rows without a label: {report['unlabelled']} ({share:.0%}); auxiliary tasks leave them out.")
+        warnings.append(f"Rows without a label: {report['unlabelled']} ({share:.0%}); auxiliary tasks leave them out.")
     if len(labels) == 1:
-        found.append(f"There is only one label, '{next(iter(labels))}'; a task needs two.")
-    return found
+        warnings.append(f"There is only one label, '{next(iter(labels))}'; a task needs two.")
+    return warnings

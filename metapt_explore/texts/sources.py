@@ -19,12 +19,13 @@ from datasets import Dataset, Features, Value
 
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.errors import UserError
-from metapt_explore.starter.texts import read_starter, starter_files
+from metapt_explore.texts.file_content import existing
 from metapt_explore.texts.header import SURROGATE, clean_name
 from metapt_explore.texts.hub_data import read_hub as _read_hub
+from metapt_explore.texts.messages import nearest_column
 from metapt_explore.texts.rows import cell_text
-from metapt_explore.texts.shown import nearest_column
-from metapt_explore.texts.table_files import Table, existing, read_table
+from metapt_explore.texts.starter_sets import read_starter, starter_files
+from metapt_explore.texts.table_files import Table, read_table
 
 ROLES = ("text", "text_pair", "label", "group")
 
@@ -131,18 +132,18 @@ def _select(table: Table, columns: Columns, where: str) -> Dataset:
     for role in ("text", "text_pair"):
         name = getattr(columns, role)
         if name is not None:
-            chosen[role] = [_as_text(value, where, name, row) or "" for row, value in enumerate(table[name], 1)]
+            chosen[role] = [_as_text(value, where, name, row=row) or "" for row, value in enumerate(table[name], 1)]
     for role in ("label", "group"):
         name = getattr(columns, role)
         if name is None:
             chosen[role] = [None] * len(chosen["text"])
         else:
-            values = (_as_text(value, where, name, row) for row, value in enumerate(table[name], 1))
+            values = (_as_text(value, where, name, row=row) for row, value in enumerate(table[name], 1))
             chosen[role] = [value if value and value.strip() else None for value in values]
     return Dataset.from_dict(chosen, features=Features({role: Value("string") for role in chosen}))
 
 
-def _as_text(value: Any, where: str, column: str, row: int) -> str | None:
+def _as_text(value: Any, where: str, column: str, *, row: int) -> str | None:
     if isinstance(value, str) and SURROGATE.search(value):
         raise UserError(
             f"{where}, row {row}: column '{column}' holds half a character (an emoji that was cut). "

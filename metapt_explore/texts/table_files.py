@@ -1,18 +1,142 @@
-"""Files of rows as a study reads them: whatever is wrong with one is an error, with its name and row."""
+"""The one place where a file of rows is read, as far as it can be read, and what is wrong with it is said.
+
+Studies (`table_files.read_table`) refuse a file in which something is wrong; `metapt data check` says all of it.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from metapt_explore.errors import UserError
-from metapt_explore.texts.file_content import PACKED, SUFFIXES, existing
-from metapt_explore.texts.finding import format_rows
-from metapt_explore.texts.raw_table import RawTable, read_raw
+from metapt_explore.texts.delimited import Grid, read_delimited
+from metapt_explore.texts.encodings import decode
+from metapt_explore.texts.file_content import SAY_KINDS, Content, read_content
+from metapt_explore.texts.first_lines import lines_of
+from metapt_explore.texts.json_rows import read_json
+from metapt_explore.texts.messages import Finding, NoTable, format_rows, shown
 
-__all__ = ["PACKED", "SUFFIXES", "Table", "existing", "read_sound", "read_table"]
+#: A file of more columns is another kind of file.
+MOST_COLUMNS = 20_000
 
 Table = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """What could be read of a file.
+
+    Attributes:
+        path: The file.
+        columns: Names of the columns, each its own.
+        rows: Cells of each row that could be read.
+        lines: Where each of them begins.
+        encoding: How its bytes are read; empty where it is no text.
+        separator: What stands between fields; empty where that is not a matter.
+        findings: What is wrong with the file itself.
+        noun: What `lines` counts: "line", or "row" in files that have no lines.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    lines: tuple[int, ...]
+    encoding: str
+    separator: str
+    findings: tuple[Finding, ...]
+    noun: str
+
+    @property
+    def table(self) -> dict[str, list[Any]]:
+        """Column name to values."""
+        return {name: [row[index] for row in self.rows] for index, name in enumerate(self.columns)}
+
+
+def read_raw(path: Path, encoding: str = "") -> RawTable:
+    """Reads a file of rows as far as it goes.
+
+    Args:
+        path: CSV, TSV, JSON, JSONL, Parquet or an Excel workbook, also packed; its first bytes say which, and where
+            they do not, its suffix.
+        encoding: How its text is written; told from its bytes where empty.
+
+    Raises:
+        UserError: Where there is nothing to look at: no such file, another kind of file, or one without rows. Whatever
+            a library has against it is said in a sentence.
+    """
+    kind = ""
+    try:
+        content = read_content(path)
+        kind = content.kind
+        return _read(path, content, encoding)
+    except UserError:
+        raise
+    except NoTable as error:
+        raise UserError(f"{path}: {str(error).rstrip('.')}.") from None
+    except ModuleNotFoundError:
+        raise  # our own installation, not the file
+    except Exception as error:
+        # Libraries raise what they like for a file that is damaged; all of it means that one cannot be read.
+        what = SAY_KINDS.get(kind, "a file")
+        raise UserError(f"{path} cannot be read as {what}: {_reason(error)}. Is it whole? Write it anew.") from None
+
+
+def _reason(error: Exception) -> str:
+    """A library's message without what it quotes: that may be a line of a file that was never meant to be shown."""
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    if isinstance(error, OSError) and error.strerror:
+        return shown(error.strerror)
+    first = (str(error).splitlines() or [""])[0]
+    bare = re.sub(r"['\"`].*", "", first).strip(" .:(b")
+    return f"{shown(bare, 100)} ({type(error).__name__})" if bare else type(error).__name__
+
+
+def _read(path: Path, content: Content, given_encoding: str) -> RawTable:
+    findings = list(content.findings)
+    encoding = separator = ""
+    noun = "row"
+    grid: Grid
+    if content.kind in ("parquet", "xlsx"):
+        from metapt_explore.texts import binary_tables
+
+        read = binary_tables.read_parquet if content.kind == "parquet" else binary_tables.read_workbook
+        grid = read(content.take(), findings)
+    else:
+        text, encoding = decode(content.take(), findings, given_encoding)
+        if not text.strip():
+            raise UserError(f"{path} is empty.")
+        if content.kind in ("json", "jsonl") or _holds_objects(text):
+            if content.kind not in ("json", "jsonl"):
+                message = "The file holds JSON, whatever its name says; it is read as that."
+                findings.append(Finding("note", "another kind", message))
+            grid, noun = read_json(text, whole=content.kind == "json", findings=findings)
+        else:
+            lines_of_text = lines_of(text)
+            del text
+            grid, separator = read_delimited(lines_of_text, "\t" if content.kind == "tsv" else ",", findings)
+            noun = "line"
+    columns, rows, lines = grid
+    if len(columns) > MOST_COLUMNS:
+        raise UserError(f"{path} has {len(columns):,} columns; a table of at most {MOST_COLUMNS:,} is read.")
+    if not rows or not columns:
+        why = next((f" {_with_place(finding, noun)}" for finding in findings if finding.level == "error"), "")
+        raise UserError(f"{path} holds no rows that can be read.{why}")
+    return RawTable(path, columns, rows, lines, encoding, separator, tuple(findings), noun)
+
+
+def _with_place(finding: Finding, noun: str) -> str:
+    return f"{finding.message} ({format_rows(finding.rows, noun)})" if finding.rows else finding.message
+
+
+def _holds_objects(text: str) -> bool:
+    """Whether a text that is called CSV is JSON: its first line begins an object or a list of objects."""
+    return re.match(r'\s*(?:\[\s*)?\{\s*"(?:[^"\\]|\\.)*"\s*:', text) is not None
+
+
+# ------------------------------------------------------------------------------ as studies read
 
 
 def read_table(path: Path) -> Table:
@@ -37,7 +161,7 @@ def read_sound(path: Path) -> RawTable:
     for finding in raw.findings:
         if finding.level == "error":
             where = f", {format_rows(finding.rows, raw.noun)}" if finding.rows else ""
-            mend = finding.mend.replace(" FILE ", f" {path} ")
-            more = "" if "metapt data check" in mend else f" `metapt data check {path}` says all that is wrong."
-            raise UserError(f"{path}{where}: {finding.said} {mend}{more}")
+            advice = finding.advice.replace(" FILE ", f" {path} ")
+            more = "" if "metapt data check" in advice else f" `metapt data check {path}` says all that is wrong."
+            raise UserError(f"{path}{where}: {finding.message} {advice}{more}")
     return raw

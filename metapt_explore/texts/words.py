@@ -13,8 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import regex
 
-from metapt_explore.texts.normalise import normalise
-from metapt_explore.texts.scripts import TOKEN, UNSPACED, UNSPACED_RUN, WORD, find_emoji, has_unspaced
+from metapt_explore.texts.normalise import TOKEN, UNSPACED, UNSPACED_RUN, WORD, find_emoji, has_unspaced, normalise
 
 # Two letters or more, with their marks; a word that holds a digit or "_" is none.
 _LETTERS = regex.compile(r"(?<![\w\p{N}])\p{L}\p{M}*(?:\p{L}\p{M}*)+(?![\w\p{N}])")
@@ -63,7 +62,7 @@ def plain_words(text: str) -> str:
         >>> plain_words("news_topic (हिन्दी)")
         'news topic हिन्दी'
     """
-    return " ".join(word for found in WORD.findall(text) for word in found.split("_") if word)
+    return " ".join(word for run in WORD.findall(text) for word in run.split("_") if word)
 
 
 def is_word(text: str) -> bool:
@@ -101,12 +100,12 @@ class Lexicon:
         text = _folded(text)
         if not has_unspaced(text):
             return _LETTERS.findall(text)
-        found: list[str] = []
+        words: list[str] = []
         last = 0
         for run in UNSPACED_RUN.finditer(text):
-            found += [*_LETTERS.findall(text[last : run.start()]), *self._cut_run(run.group())]
+            words += [*_LETTERS.findall(text[last : run.start()]), *self._cut_run(run.group())]
             last = run.end()
-        return [*found, *_LETTERS.findall(text[last:])]
+        return [*words, *_LETTERS.findall(text[last:])]
 
     def _cut_run(self, run: str) -> list[str]:
         characters = UNSPACED.findall(run)
@@ -120,13 +119,13 @@ class Lexicon:
                     value, size = best[end - longer] + longer * math.log(variety), longer
             best.append(value)
             sizes.append(size)
-        found: list[str] = []
+        words: list[str] = []
         end = len(characters)
         while end:
             if sizes[end] > 1:
-                found.append("".join(characters[end - sizes[end] : end]))
+                words.append("".join(characters[end - sizes[end] : end]))
             end -= sizes[end]
-        return found[::-1]
+        return words[::-1]
 
 
 def _runs(texts: Sequence[str]) -> list[list[str]]:

@@ -49,7 +49,7 @@ class PatternVerbalizer:
 
 
 def label_tokens(
-    labels: LabelsConfig, encode: Callable[[str], list[int]], where: str, whole_vocabulary: bool
+    labels: LabelsConfig, encode: Callable[[str], list[int]], where: str, *, whole_vocabulary: bool
 ) -> dict[str, list[Word]]:
     """Tokenises the label words of each class.
 
@@ -88,7 +88,7 @@ def label_tokens(
     return found
 
 
-def encoder_of(tokenizer: Any) -> Callable[[str], list[int]]:
+def token_encoder(tokenizer: Any) -> Callable[[str], list[int]]:
     """Token ids of a text, without special tokens."""
 
     def encode(text: str) -> list[int]:
@@ -103,33 +103,33 @@ def space_writer(tokenizer: Any) -> Callable[[str], str]:
     Some tokenizers of the SentencePiece kind put a space in front of every text themselves (Llama 2): " good" would be
     two spaces to them.
     """
-    encode = encoder_of(tokenizer)
+    encode = token_encoder(tokenizer)
     bare, spaced = encode("a"), encode(" a")
     first = str(tokenizer.convert_ids_to_tokens(bare[0])) if bare else ""
     twice = first.startswith("▁") and len(spaced) > len(bare)
     return (lambda text: text) if twice else (lambda text: f" {text}")
 
 
-def encoder_behind(tokenizer: Any) -> Callable[[str], list[int]]:
+def continuation_encoder(tokenizer: Any) -> Callable[[str], list[int]]:
     """Token ids of a text that follows something.
 
     SentencePiece puts a space in front of what it is given; in the middle of a row that space was never written.
     """
-    encode = encoder_of(tokenizer)
+    encode = token_encoder(tokenizer)
     before = encode("a")
     if not before or not str(tokenizer.convert_ids_to_tokens(before[0])).startswith("▁"):
         return encode
 
-    def encode_behind(text: str) -> list[int]:
+    def encode_continuation(text: str) -> list[int]:
         ids = encode(f"a{text}")
         return ids[len(before) :] if ids[: len(before)] == before else encode(text)
 
-    return encode_behind
+    return encode_continuation
 
 
 def special_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What a tokenizer itself puts in front of a text and behind it, as ([CLS], [SEP])."""
-    bare = encoder_of(tokenizer)("a")
+    bare = token_encoder(tokenizer)("a")
     whole = list(tokenizer("a")["input_ids"])
     for first in range(len(whole) - len(bare) + 1):
         if bare and whole[first : first + len(bare)] == bare:

@@ -34,7 +34,7 @@ class Prototypes:
         0
     """
 
-    def __init__(self, features: Tensor, labels: Sequence[int], classes: int, words_share: float) -> None:
+    def __init__(self, features: Tensor, labels: Sequence[int], classes: int, *, words_share: float) -> None:
         member = F.one_hot(torch.tensor(list(labels)), classes).float().to(features.device)
         means = torch.einsum("gew,ec->gcw", F.normalize(features.float(), dim=-1), member / member.sum(0))
         self._means = F.normalize(means, dim=-1)

@@ -93,15 +93,15 @@ class Template:
         return Template(self.pieces[: texts[-1] + 1])
 
 
-def tokenise(template: str, encode: Encode, encode_behind: Encode | None = None) -> Template:
+def tokenise(template: str, encode: Encode, encode_continuation: Encode | None = None) -> Template:
     """Cuts a template at its slots and tokenises what lies between.
 
     Args:
         template: Text with ``{text}``, and perhaps ``{text_pair}`` and ``{mask}``.
         encode: Token ids of a text without special tokens.
-        encode_behind: The same for what follows something; as `encode` when absent.
+        encode_continuation: The same for what follows something; as `encode` when absent.
     """
-    behind = encode_behind or encode
+    behind = encode_continuation or encode
     parts = _SLOTS.split(template)
     pieces: list[Piece] = []
     spaced = False

@@ -146,7 +146,7 @@ class Verbalizer:
         return scores[..., self.classes + 1 :] if self.whole_vocabulary else scores
 
 
-def read_onwards(words: Mapping[str, Sequence[Word]], whole_vocabulary: bool = False) -> Verbalizer:
+def read_onwards(words: Mapping[str, Sequence[Word]], *, whole_vocabulary: bool = False) -> Verbalizer:
     """A verbalizer of a model that writes from left to right: each token follows the ones before it.
 
     Args:
@@ -165,10 +165,10 @@ def read_onwards(words: Mapping[str, Sequence[Word]], whole_vocabulary: bool = F
     terms = {
         word: tuple(Term(beginnings[word[:end]], 0, token) for end, token in enumerate(word)) for word in _all(words)
     }
-    return _of(tuple(Run(beginning) for beginning in beginnings), terms, words, whole_vocabulary)
+    return _of(tuple(Run(beginning) for beginning in beginnings), terms, words, whole_vocabulary=whole_vocabulary)
 
 
-def read_masks(words: Mapping[str, Sequence[Word]], mask: Token, whole_vocabulary: bool = False) -> Verbalizer:
+def read_masks(words: Mapping[str, Sequence[Word]], mask: Token, *, whole_vocabulary: bool = False) -> Verbalizer:
     """A verbalizer of a masked model: a word of n tokens is read at n masks.
 
     Args:
@@ -182,7 +182,7 @@ def read_masks(words: Mapping[str, Sequence[Word]], mask: Token, whole_vocabular
         word: tuple(Term(lengths.index(len(word)), place, token) for place, token in enumerate(word))
         for word in _all(words)
     }
-    return _of(runs, terms, words, whole_vocabulary)
+    return _of(runs, terms, words, whole_vocabulary=whole_vocabulary)
 
 
 def _all(words: Mapping[str, Sequence[Word]]) -> list[Word]:
@@ -193,6 +193,7 @@ def _of(
     runs: tuple[Run, ...],
     terms: Mapping[Word, tuple[Term, ...]],
     words: Mapping[str, Sequence[Word]],
+    *,
     whole_vocabulary: bool,
 ) -> Verbalizer:
     return Verbalizer(runs, tuple(tuple(terms[word] for word in own) for own in words.values()), whole_vocabulary)

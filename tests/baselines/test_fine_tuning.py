@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metapt_explore.baselines.fine_tuning import Weights, train_best
+from metapt_explore.baselines.fine_tuning import TrainedWeights, train_best
 from metapt_explore.errors import UserError
 
 
 def test_small_steps_are_not_lost_in_bfloat16() -> None:
     weight = torch.nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
-    weights = Weights([weight])
+    weights = TrainedWeights([weight])
     for _ in range(100):
         weight.grad = torch.ones_like(weight)
         weights.take_gradients()
@@ -34,14 +34,14 @@ def test_the_best_weights_on_dev_are_put_back() -> None:
     def score_dev() -> dict[str, float]:
         return {"accuracy": 0.5, "loss": float((weight.detach() - 0.2).abs())}
 
-    best, curves = train_best(Weights([weight]), [0.1, 0.2], [0, 1, 2, 3], gradient, score_dev, "loss", "here")
+    best, curves = train_best(TrainedWeights([weight]), [0.1, 0.2], [0, 1, 2, 3], gradient, score_dev, "loss", "here")
     assert (best["learning_rate"], best["step"]) == (0.2, 1) or (best["learning_rate"], best["step"]) == (0.1, 2)
     assert float(weight.detach()) == pytest.approx(0.2, abs=1e-5) and len(curves) == 8
-    best, _ = train_best(Weights([weight]), [0.1], [0, 1], gradient, score_dev, "accuracy", "here")
+    best, _ = train_best(TrainedWeights([weight]), [0.1], [0, 1], gradient, score_dev, "accuracy", "here")
     assert best["step"] == 0, "the weights began at the minimum"
 
     with pytest.raises(UserError, match=r"not a number any more at step 1 with learning rate 0\.1"):
-        train_best(Weights([weight]), [0.1], [0, 1], lambda step: float("nan"), score_dev, "loss", "here")
+        train_best(TrainedWeights([weight]), [0.1], [0, 1], lambda step: float("nan"), score_dev, "loss", "here")
 
 
 def test_the_worse_half_of_the_rates_drops_out() -> None:
@@ -56,7 +56,7 @@ def test_the_worse_half_of_the_rates_drops_out() -> None:
         return {"accuracy": 0.5, "loss": float((weight.detach() - 0.95).abs())}
 
     best, curves = train_best(
-        Weights([weight]),
+        TrainedWeights([weight]),
         [0.1, 0.2, 0.5, 0.8],
         [0, 1, 2, 3],
         gradient,
@@ -87,7 +87,7 @@ def test_a_rate_that_waited_goes_on_as_if_it_had_not(dtype: torch.dtype) -> None
         return {"accuracy": 0.5, "loss": float(weight.detach().float().norm())}
 
     def trained(halving_steps: list[int]) -> list[dict[str, float]]:
-        weights = Weights([weight])
+        weights = TrainedWeights([weight])
         weights.reset()
         rates, scored = [0.01, 0.03, 0.1], [0, 2, 4, 8]
         curves = train_best(weights, rates, scored, gradient, score_dev, "loss", "here", halving_steps=halving_steps)[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_setting import plain_scores, setting_of, split
+from small_inputs import inputs_of, plain_scores, split
 from transformers import AutoModelForCausalLM
 
 from metapt_explore.baselines.in_context import behind, demonstration_tokens, draw, in_context, prefix_view
@@ -15,43 +15,43 @@ from metapt_explore.errors import UserError
 
 
 def test_examples_in_front_equal_the_model_on_the_whole_text(world: Path) -> None:
-    setting = setting_of(world, "in_context", max_prompt_tokens=60, separator=" w1 w2 ")
-    prefix = prefix_view(setting.backbone())
-    assert setting.backbone().placement == "suffix" and prefix.placement == "prefix"
-    pattern = prefix.pattern(setting.task, "test")
-    shown = demonstration_tokens(prefix, pattern, setting, setting.train[1])
-    rows = draw(shown, setting.train[1].labels, setting, 1, 0)
+    inputs = inputs_of(world, "in_context", max_prompt_tokens=60, separator=" w1 w2 ")
+    prefix = prefix_view(inputs.backbone())
+    assert inputs.backbone().placement == "suffix" and prefix.placement == "prefix"
+    pattern = prefix.pattern(inputs.task, "test")
+    shown = demonstration_tokens(prefix, pattern, inputs, inputs.train[1])
+    rows = draw(shown, inputs.train[1].labels, inputs, 1, 0)
     prompt = [token for row in rows for token in shown[row]]
-    scores = behind(prefix, pattern, prompt, setting, setting.test)
+    scores = behind(prefix, pattern, prompt, inputs, inputs.test)
 
     written = "".join(
-        f"{setting.train[1].texts[row]} Sentiment : {('negative', 'positive')[setting.train[1].labels[row]]} w1 w2 "
+        f"{inputs.train[1].texts[row]} Sentiment : {('negative', 'positive')[inputs.train[1].labels[row]]} w1 w2 "
         for row in rows
     )
     model = AutoModelForCausalLM.from_pretrained(world / "lm", attn_implementation="eager")
     encode = prefix.layout.encode
-    whole = [encode(f"{written}{text} Sentiment :") for text in setting.test]
+    whole = [encode(f"{written}{text} Sentiment :") for text in inputs.test]
     with torch.no_grad():
         expected = plain_scores(model, whole, list(pattern.words))
     torch.testing.assert_close(scores, expected, atol=2e-4, rtol=1e-4)
 
 
 def test_as_many_balanced_examples_as_fit(world: Path) -> None:
-    setting = setting_of(world, "in_context", max_prompt_tokens=60)
+    inputs = inputs_of(world, "in_context", max_prompt_tokens=60)
     tokens, labels = [[0] * 10] * 9, [0, 1, 0, 1, 0, 1, 0, 1, 1]
-    rows = draw(tokens, labels, setting, 1, 0)
+    rows = draw(tokens, labels, inputs, 1, 0)
     assert sorted(labels[row] for row in rows) == [0, 0, 0, 1, 1, 1]
-    assert rows == draw(tokens, labels, setting, 1, 0) != draw(tokens, labels, setting, 1, 1)
-    assert rows != draw(tokens, labels, replace(setting, init_seed=1), 1, 0)
-    two = replace(setting, options={**setting.options, "shots_per_class": 2})
+    assert rows == draw(tokens, labels, inputs, 1, 0) != draw(tokens, labels, inputs, 1, 1)
+    assert rows != draw(tokens, labels, replace(inputs, init_seed=1), 1, 0)
+    two = replace(inputs, options={**inputs.options, "shots_per_class": 2})
     assert len(draw(tokens, labels, two, 1, 0)) == 4
     with pytest.raises(UserError, match="longer than max_prompt_tokens"):
-        draw([[0] * 31] * 9, labels, setting, 1, 0)
+        draw([[0] * 31] * 9, labels, inputs, 1, 0)
 
 
 def test_dev_chooses_the_order_of_examples(world: Path) -> None:
-    several = in_context(setting_of(world, "in_context", max_prompt_tokens=60, orders=3))
-    one = in_context(setting_of(world, "in_context", max_prompt_tokens=60))
+    several = in_context(inputs_of(world, "in_context", max_prompt_tokens=60, orders=3))
+    one = in_context(inputs_of(world, "in_context", max_prompt_tokens=60))
     assert several.spent.forward_rows == 2 * (3 * 8 + 12) and one.spent.forward_rows == 2 * (8 + 12)
     assert {scored.chosen["order"] for scored in one.seeds.values()} == {0}
     for seed, scored in several.seeds.items():
@@ -60,7 +60,7 @@ def test_dev_chooses_the_order_of_examples(world: Path) -> None:
 
 
 def test_examples_that_the_model_cannot_hold_are_refused(world: Path) -> None:
-    setting = setting_of(world, "in_context", max_prompt_tokens=500)
-    setting = replace(setting, train={1: split(1, 40)}, dev={1: split(101, 4)})
+    inputs = inputs_of(world, "in_context", max_prompt_tokens=500)
+    inputs = replace(inputs, train={1: split(1, 40)}, dev={1: split(101, 4)})
     with pytest.raises(UserError, match=r"more than .* holds \(128\); set max_prompt_tokens"):
-        in_context(setting)
+        in_context(inputs)

@@ -11,19 +11,19 @@ import pytest
 import tiny
 import torch
 from kept import KeptInMemory, StopAt
-from small_setting import setting_of
+from metapt_explore.progress.work import estimate
+from small_inputs import inputs_of
 
 from metapt_explore.baselines import setfit
 from metapt_explore.baselines.full import full
 from metapt_explore.baselines.in_context import in_context
-from metapt_explore.baselines.kept_seeds import KeptSeeds
+from metapt_explore.baselines.inputs import OutcomeCheckpoint
 from metapt_explore.baselines.lora import lora
 from metapt_explore.config import StudyConfig, load_task, parse
 from metapt_explore.cost.count import count
 from metapt_explore.errors import Cancelled
 from metapt_explore.jobs.queue import cancel
 from metapt_explore.progress.state import Progress
-from metapt_explore.progress.work import estimate
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
 
@@ -54,11 +54,11 @@ def test_finished_data_seeds_are_kept(kind: str, world: Path) -> None:
     """Stopped during the second of two data seeds: the first is not trained again, and the same comes out."""
     how = {"setfit": setfit.setfit, "lora": lora, "full": full, "in_context": in_context}[kind]
     options = {"orders": 2} if kind == "in_context" else {}
-    setting, counted = setting_of(world, kind, **options), StopAt(None)
-    whole = how(replace(setting, on_units=counted))
+    inputs, counted = inputs_of(world, kind, **options), StopAt(None)
+    whole = how(replace(inputs, on_units=counted))
     told_at_first = counted.calls % 2  # where it stands, before any of two equal parts
-    kept = KeptSeeds(KeptInMemory())
-    attempt = replace(setting, keep=kept.save, restore=kept.restore)
+    kept = OutcomeCheckpoint(KeptInMemory())
+    attempt = replace(inputs, keep=kept.save, restore=kept.restore)
     with pytest.raises(Cancelled):
         how(replace(attempt, on_units=StopAt(counted.calls // 2 + 1 + told_at_first)))
     rest = StopAt(None)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from small_setting import setting_of, split
+from small_inputs import inputs_of, split
 
 from metapt_explore.baselines import setfit
-from metapt_explore.baselines.fine_tuning import Weights, train_best
+from metapt_explore.baselines.fine_tuning import TrainedWeights, train_best
 from metapt_explore.clusters.embed import load_encoder
 from metapt_explore.config import EncoderConfig
 
@@ -64,27 +64,27 @@ def test_gradient_of_pairs_by_hand(world: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_setfit_learns_and_starts_from_the_encoder(world: Path) -> None:
-    from metapt_explore.fewshot.logistic_regression import LinearHead
+    from metapt_explore.fewshot.logistic_regression import LogisticRegressionHead
 
-    setting = setting_of(world, "setfit", learning_rates=[3e-3], pairs_per_text=20, checkpoints=2)
-    setting = replace(setting, train={1: setting.train[1]}, dev={1: setting.dev[1]})
-    outcome = setfit.setfit(setting)
+    inputs = inputs_of(world, "setfit", learning_rates=[3e-3], pairs_per_text=20, checkpoints=2)
+    inputs = replace(inputs, train={1: inputs.train[1]}, dev={1: inputs.dev[1]})
+    outcome = setfit.setfit(inputs)
     assert [record["step"] for record in outcome.curves] == [0, 10, 20]
     assert outcome.spent.row_passes == 2 * 8 * 2 * 20
-    encoder = load_encoder(setting.study.encoder)
-    head = LinearHead(encoder.embed(list(setting.train[1].texts)), setting.train[1].labels, 2, 1.0, "rows")
+    encoder = load_encoder(inputs.study.encoder)
+    head = LogisticRegressionHead(encoder.embed(list(inputs.train[1].texts)), inputs.train[1].labels, 2, 1.0, "rows")
     assert outcome.seeds[1].start is not None
-    torch.testing.assert_close(outcome.seeds[1].start, head.scores(encoder.embed(list(setting.test))))
-    again = setfit.setfit(setting)
+    torch.testing.assert_close(outcome.seeds[1].start, head.scores(encoder.embed(list(inputs.test))))
+    again = setfit.setfit(inputs)
     assert torch.equal(again.seeds[1].scores, outcome.seeds[1].scores), "dropout comes from the seeds"
-    other = setfit.setfit(replace(setting, init_seed=5))
+    other = setfit.setfit(replace(inputs, init_seed=5))
     assert not torch.equal(other.seeds[1].scores, outcome.seeds[1].scores) or other.curves != outcome.curves
 
 
 def test_training_moves_pairs_of_one_class_together(world: Path) -> None:
     encoder = load_encoder(EncoderConfig(name=str(world / "encoder")))
     encoder.model.requires_grad_(True)
-    weights = Weights([value for name, value in encoder.model.named_parameters() if "pooler" not in name])
+    weights = TrainedWeights([value for name, value in encoder.model.named_parameters() if "pooler" not in name])
     train = split(1, 8)
     pairs, tokens = setfit.draw_pairs(train.labels, 8, (0, 0), 1), encoder.tokens([str(text) for text in train.texts])
 

@@ -13,20 +13,19 @@ import tiny
 import torch
 from tampering import reseal
 
-from metapt_explore.baselines.linear import fit_on_dev
 from metapt_explore.baselines.linear_probe import mean_hidden_states
 from metapt_explore.baselines.registry import check_baselines
 from metapt_explore.config import BaselineConfig, StudyConfig, parse, to_yaml
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.linear_probe import TextProbe
-from metapt_explore.fewshot.logistic_regression import NEVER, LinearHead
+from metapt_explore.fewshot.linear_probe import LinearProbe
+from metapt_explore.fewshot.logistic_regression import NEVER, LogisticRegressionHead, fit_on_dev
 from metapt_explore.fewshot.scoring import measure
-from metapt_explore.models.hidden_states import text_views
+from metapt_explore.models.hidden_states import text_hidden_states
 from metapt_explore.models.load import load_backbone
+from metapt_explore.models.scoring import calibrated, zero_shot
 from metapt_explore.results.tables import COLUMNS, results_table, summary_table
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
-from metapt_explore.verbalizers.calibration import calibrated
 
 SIMPLE = [
     "majority",
@@ -34,7 +33,7 @@ SIMPLE = [
     "tfidf",
     "linear_probe",
     {"name": "probe of LM", "kind": "linear_probe", "of": "model"},
-    {"name": "probe alone", "kind": "linear_probe", "of": "views"},
+    {"name": "probe alone", "kind": "linear_probe", "of": "hidden_states"},
 ]
 ALL = [
     *SIMPLE,
@@ -73,9 +72,9 @@ def test_zero_shot_is_the_frozen_model(world: Path, tmp_path: Path, calibration:
     model = study.backbone
     pattern = model.pattern(study.tasks["mood"], "test")
     texts, labels = rows_of(study, "test")
-    scores = model.zero_shot(texts, pattern)
+    scores = zero_shot(model, texts, pattern)
     if calibration != "none":
-        reference = scores if calibration == "batch_mean" else model.zero_shot(["N/A", "nothing", "..."], pattern)
+        reference = scores if calibration == "batch_mean" else zero_shot(model, ["N/A", "nothing", "..."], pattern)
         scores = calibrated(scores, reference)
     expected = measure(scores, labels)
     for _, row in artifact.table("results").iterrows():
@@ -89,16 +88,19 @@ def test_dev_chooses_c_and_equals_take_the_smallest() -> None:
     train, dev = generator.normal(size=(12, 3)), generator.normal(size=(40, 3))
     labels, dev_labels = [int(row[0] > 0) for row in train], [int(row[0] > 0) for row in dev]
     head, choice = fit_on_dev(train, labels, dev, dev_labels, 2, [10.0, 0.01, 1.0], "loss", "rows")
-    losses = {c: measure(LinearHead(train, labels, 2, c, "rows").scores(dev), dev_labels) for c in (0.01, 1.0, 10.0)}
+    losses = {
+        c: measure(LogisticRegressionHead(train, labels, 2, c, "rows").scores(dev), dev_labels)
+        for c in (0.01, 1.0, 10.0)
+    }
     assert choice["c"] == min(losses, key=lambda c: losses[c]["loss"]) == head.model.C
     flat = fit_on_dev(train, labels, np.zeros((4, 3)), [0, 1, 0, 1], 2, [10.0, 0.01], "accuracy", "rows")[1]
     assert flat["dev_accuracy"] == 0.5 and flat["c"] in (0.01, 10.0)
     with pytest.raises(UserError, match="all of one class"):
-        LinearHead(train, [1] * 12, 2, 1.0, "rows")
+        LogisticRegressionHead(train, [1] * 12, 2, 1.0, "rows")
 
 
 def test_a_class_without_training_rows_is_hardly_ever_said() -> None:
-    head = LinearHead(np.eye(2), [0, 2], 3, 1.0, "rows")
+    head = LogisticRegressionHead(np.eye(2), [0, 2], 3, 1.0, "rows")
     scores = head.scores(np.eye(2))
     assert scores[:, 1].tolist() == pytest.approx([np.log(NEVER)] * 2) and scores.argmax(1).tolist() == [0, 2]
     assert head.parameters == 3
@@ -127,7 +129,7 @@ def test_mean_hidden_states_do_not_see_padding(kind: str, tmp_path: Path) -> Non
     together = mean_hidden_states(model, texts)
     alone = np.concatenate([mean_hidden_states(model, [text]) for text in texts])
     np.testing.assert_allclose(together, alone, atol=2e-5)
-    ids = [*model.layout.first, *model.layout.tokens([texts[0]])[0], *model.layout.last]
+    ids = [*model.layout.special_before, *model.layout.tokens([texts[0]])[0], *model.layout.special_after]
     base = model.model.get_encoder() if kind == "t5" else model.model.base_model
     with torch.no_grad():
         hidden = base(input_ids=torch.tensor([ids])).last_hidden_state[0]
@@ -144,13 +146,13 @@ def compared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
 def test_the_probe_alone_is_the_one_beside_words(compared: Study) -> None:
     artifact = compared.baseline("probe alone", "mood")
     rows, classes = compared.split("mood").table("rows"), list(compared.tasks["mood"].labels)
-    test = text_views(compared.backbone, as_inputs(rows[rows["split"] == "test"]))
+    test = text_hidden_states(compared.backbone, as_inputs(rows[rows["split"] == "test"]))
     predictions = artifact.table("predictions")
     for record in artifact.table("results").to_dict(orient="records"):
         train = rows[(rows["split"] == "train") & (rows["data_seed"] == record["data_seed"])]
         labels = [classes.index(label) for label in train["label"]]
-        views = text_views(compared.backbone, as_inputs(train))
-        probe = TextProbe.fit(views, labels, len(classes), record["c"], "here")
+        views = text_hidden_states(compared.backbone, as_inputs(train))
+        probe = LinearProbe.fit(views, labels, len(classes), record["c"], "here")
         own = predictions[predictions["data_seed"] == record["data_seed"]]
         assert probe.scores(test).argmax(1).tolist() == own["predicted"].tolist()
 

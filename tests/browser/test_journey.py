@@ -281,7 +281,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         open_page(page, "Compare")
         expect(page.get_by_text("Does MetaPT beat pooled pre-training?").first).to_be_visible()
         expect(page.get_by_text("MetaPT kmeans by hand − PPT").first).to_be_attached()
-        open_page(page, "Take away")
+        open_page(page, "Export")
         page.get_by_role("button", name="Make the folder").click()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download (ZIP)").click()
@@ -326,7 +326,7 @@ def test_hostile_names_and_addresses(tmp_path: Path, address: str) -> None:
             "fewshot": "Every score",
             "compare": "Where the variance comes from",
             "lens": "How alike are prompts?",
-            "take_away": "Look at it",
+            "export": "Look at it",
         }
         for name, text in last.items():
             page.goto(f"{address}/{name}?study=demo")

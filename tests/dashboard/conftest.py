@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from waiting import LIMIT
 
-from metapt_explore.starter import setup as setup_starter
+from metapt_explore.models import setup as setup_starter
 from metapt_explore.storage.workspace import Workspace
 
 APP = Path(__file__).parents[2] / "app.py"

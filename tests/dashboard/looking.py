@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
-PAGES = ["start", "texts", "clusters", "pretraining", "fewshot", "compare", "lens", "take_away"]
-TITLES = ["metapt_explore", "Texts", "Clusters", "Pre-training", "Few-shot", "Compare", "Prompt lens", "Take away"]
+PAGES = ["start", "texts", "clusters", "pretraining", "fewshot", "compare", "lens", "export"]
+TITLES = ["metapt_explore", "Texts", "Clusters", "Pre-training", "Few-shot", "Compare", "Prompt lens", "Export"]
 
 
 def said(at: AppTest, *kinds: str) -> str:

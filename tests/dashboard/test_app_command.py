@@ -18,9 +18,9 @@ from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 from waiting import LIMIT, wait
 
+from metapt_explore.cli import app as app_terminal
 from metapt_explore.cli.main import app
-from metapt_explore.cli.main import app as app_terminal
-from metapt_explore.starter import setup as setup_starter
+from metapt_explore.models import setup as setup_starter
 
 
 def asks_for_a_page(port: int, host: str, origin: str | None = None) -> int:
@@ -106,7 +106,7 @@ def test_no_pages_of_streamlits_own_lie_beside_the_script() -> None:
     """Streamlit would show them alone, without the frame, to whoever opens another address first."""
     assert not (app_terminal.SCRIPT.parent / "pages").exists()
     # The script's folder stands first on the path of modules: nothing there may be called as others are.
-    assert {file.name for file in app_terminal.SCRIPT.parent.glob("*.py")} == {"__init__.py", "main.py"}
+    assert {file.name for file in app_terminal.SCRIPT.parent.glob("*.py")} == {"__init__.py", "frame.py", "main.py"}
 
 
 def test_settings_are_those_of_the_repository() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import handmade
 import pytest
+import tiny
+import yaml
 from looking import PAGES, TITLES, charts, decoded, metrics, said
 from streamlit.testing.v1 import AppTest
 from waiting import LIMIT
@@ -60,7 +62,7 @@ def test_one_click_starts_the_tour(show: Open, tmp_path: Path, monkeypatch: pyte
 def test_without_the_starter_the_tour_button_is_off_and_the_command_shown(
     show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metapt_explore.starter import setup as setup_starter
+    from metapt_explore.models import setup as setup_starter
 
     opened = show(tmp_path, "start")
     assert not opened.button(key="start_tour").disabled
@@ -100,7 +102,7 @@ def test_a_study_file_is_started_by_its_path(
     assert "no longer part" not in said(at, "info")
     # A file is taken as it is: who added a method on a page hears that the file has it not, and where it is.
     config = load_study(world / "tiny.yaml")
-    more = MethodConfig(name="PT from labels", kind="pt", start="labels")
+    more = MethodConfig(name="PT from labels", kind="pt", init="labels")
     Workspace(tmp_path).save_study(config.model_copy(update={"methods": [*config.methods, more]}))
     at.text_input(key="study_path").set_value(str(world / "tiny.yaml"))
     at.button(key="start_study").click().run()
@@ -110,6 +112,19 @@ def test_a_study_file_is_started_by_its_path(
     at.text_input(key="study_path").set_value("nowhere.yaml")
     at.button(key="start_study").click().run()
     assert "no longer part" not in said(at, "info")
+
+
+def test_an_old_name_in_a_study_file_is_told_once(
+    show: Open, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until: workspace.save_study(study) is None)
+    file = tmp_path / "older.yaml"
+    file.write_text(yaml.safe_dump(tiny.study_tree(world, prompt={"length": 3, "start": "labels"})), encoding="utf-8")
+    at = show(tmp_path / "w", "start")
+    at.text_input(key="study_path").set_value(str(file))
+    at.button(key="start_study").click().run()
+    assert not at.error and said(at, "info").count("is now called") == 1
+    assert Workspace(tmp_path / "w").study_config("tiny").prompt.init.kind == "labels"
 
 
 # -------------------------------------------------------------------------------------- finished

@@ -15,7 +15,7 @@ from metapt_explore.config import load_study
 from metapt_explore.dashboard.parts import inference_process as trying
 from metapt_explore.errors import UserError
 from metapt_explore.export.classify import Classifier
-from metapt_explore.export.export import Chosen, export_prompt
+from metapt_explore.export.export import PromptChoice, export_prompt
 from metapt_explore.jobs import queue
 from metapt_explore.results.tables import fewshot_entries
 from metapt_explore.storage.workspace import Workspace
@@ -56,7 +56,7 @@ def test_a_sentence_is_read_under_every_prompt(show: Open, copied: Workspace, tm
         bars = charts(at)[0]["data"]
         assert [bar["name"] for bar in bars] == ["negative", "positive"]
         assert bars[0]["y"] == ["PT", "PPT", "MetaPT"]
-        export_prompt(copied, Chosen("tiny", "MetaPT", "mood", 1, 0), tmp_path / "out")
+        export_prompt(copied, PromptChoice("tiny", "MetaPT", "mood", 1, 0), tmp_path / "out")
         (alone,) = Classifier(tmp_path / "out", dtype="float32").classify(["a good book"])
         assert bars[1]["x"][2] == pytest.approx(100 * alone.probabilities["positive"], abs=1e-3)
         # The same process answers the next one; another choice takes its place.

@@ -14,7 +14,7 @@ from looking import PAGES, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.results.tables import results_table
-from metapt_explore.storage.locks import is_held
+from metapt_explore.storage.disk import is_held
 from metapt_explore.storage.workspace import Workspace
 
 Open = Callable[..., AppTest]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import tiny
 from looking import PAGES, charts, said
+from metapt_explore.progress.work import estimate
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.progress.work import estimate
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.record import record_of
 from metapt_explore.storage.workspace import Workspace
@@ -85,7 +85,7 @@ def test_a_study_of_baselines_alone(world: Path, tmp_path: Path, show: Open) -> 
     assert len(lines) == 2 and all("initialisation" not in trace["hovertemplate"] for trace in lines)
     assert "baselines only" in said(show(tmp_path, "lens"), "info")
     assert "2 data seeds: this proves nothing" in said(show(tmp_path, "fewshot"), "warning")
-    assert "make_report" in {button.key for button in show(tmp_path, "take_away").button}
+    assert "make_report" in {button.key for button in show(tmp_path, "export").button}
     with pytest.raises(UserError, match="'tfidf' is a baseline"):
         config.method("tfidf")
     # A prompt that is added later keeps them, in sight too.

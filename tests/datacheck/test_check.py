@@ -1,4 +1,4 @@
-"""What is wrong with a file is found, all of it, with its lines; and what can be mended is."""
+"""What is wrong with a file is found, all of it, with its lines; and what can be repaired is."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from metapt_explore.cli.main import app
 from metapt_explore.config import Columns, SourceConfig, TaskConfig, parse
 from metapt_explore.datacheck.check import check_file, check_files
-from metapt_explore.datacheck.repair import write_mended
+from metapt_explore.datacheck.repair import write_repaired
 from metapt_explore.errors import UserError
-from metapt_explore.texts.finding import Finding
-from metapt_explore.texts.raw_table import read_raw
+from metapt_explore.texts.messages import Finding
 from metapt_explore.texts.sources import load_source
+from metapt_explore.texts.table_files import read_raw
 
 LABELLED = Columns(text="text", label="label")
 
@@ -71,7 +71,7 @@ def test_utf_16_and_byte_order_marks(tmp_path: Path) -> None:
 def test_another_separator_is_seen(tmp_path: Path, mark: str, word: str) -> None:
     file = write(tmp_path / "a.csv", f"text{mark}label", f"words, with commas{mark}0", f"more, and more words{mark}1")
     checked = check_file(file, LABELLED)
-    assert word in checked.findings[0].said and checked.rows.labels == ["0", "1"]
+    assert word in checked.findings[0].message and checked.rows.labels == ["0", "1"]
 
 
 def test_rows_that_cannot_be_read_are_all_found(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_labels_of_a_task(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", "text,label", "words and words,good", "words or words,bda", "more words still,bad")
     found = check_file(file, LABELLED, task).findings
     assert kinds(found) == {"unknown label": ("error", (3,)), "class without rows": ("error", ())}
-    assert "Did you mean 'bad'" in found[0].mend and "'so'" in found[1].said
+    assert "Did you mean 'bad'" in found[0].advice and "'so'" in found[1].message
 
 
 def test_pairs_need_both_texts(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_files_that_belong_together(tmp_path: Path) -> None:
     assert together[0].kind == "overlap with pre-training" and together[0].rows == (2, 3)
 
 
-# ------------------------------------------------------------------------------------------ mending
+# ------------------------------------------------------------------------------------------ repairing
 
 
 CELLS = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\r"), min_size=1, max_size=30)
@@ -204,7 +204,7 @@ CELLS = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_character
 def test_what_is_mended_is_read_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], suffix: str
 ) -> None:
-    folder = tmp_path_factory.mktemp("mend")
+    folder = tmp_path_factory.mktemp("repair")
     file = folder / "a.jsonl"
     file.write_text(
         "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows), encoding="utf-8"
@@ -213,7 +213,7 @@ def test_what_is_mended_is_read_as_it_was(
     if not any(text.strip() for text, _ in rows):
         return
     try:
-        counts = write_mended(checked.rows, folder / f"out{suffix}", keep_missing=True)
+        counts = write_repaired(checked.rows, folder / f"out{suffix}", keep_missing=True)
     except UserError as error:
         assert "no row is left" in str(error) and not (folder / f"out{suffix}").exists()
         return
@@ -240,12 +240,12 @@ def test_mending_keeps_the_first_labelled_copy_and_never_overwrites(tmp_path: Pa
     )
     rows = check_file(file, LABELLED).rows
     out = tmp_path / "out.csv"
-    assert write_mended(rows, out) == {"written": 1, "duplicate": 1, "conflicting": 2, "blank": 1}
+    assert write_repaired(rows, out) == {"written": 1, "duplicate": 1, "conflicting": 2, "blank": 1}
     assert out.read_bytes() == b"id,text,label\r\n2,a fine film,1\r\n"
     with pytest.raises(UserError, match="exists"):
-        write_mended(rows, out)
+        write_repaired(rows, out)
     with pytest.raises(UserError, match=r"\.csv, \.tsv or \.jsonl"):
-        write_mended(rows, tmp_path / "out.parquet")
+        write_repaired(rows, tmp_path / "out.parquet")
 
 
 # ------------------------------------------------------------------------------------------ the command
@@ -306,7 +306,7 @@ def test_pairs_in_either_order_do_not_disagree(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", "a,b,y", "it rains today,it is wet,yes", "it is wet,it rains today,maybe")
     checked = check_file(file, columns)
     assert kinds(checked.findings) == {"duplicate": ("warning", (3,))}
-    assert write_mended(checked.rows, tmp_path / "out.csv") == {"written": 1, "duplicate": 1}
+    assert write_repaired(checked.rows, tmp_path / "out.csv") == {"written": 1, "duplicate": 1}
 
 
 def test_numbers_are_written_as_studies_read_them(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_numbers_are_written_as_studies_read_them(tmp_path: Path) -> None:
     pd.DataFrame({"text": ["a b c", "d e f", "g h i"], "label": [1.0, None, 0.0]}).to_parquet(file)
     rows = check_file(file, LABELLED).rows
     for suffix in (".csv", ".jsonl"):
-        write_mended(rows, tmp_path / f"out{suffix}")
+        write_repaired(rows, tmp_path / f"out{suffix}")
         read = load_source(SourceConfig(file=str(tmp_path / f"out{suffix}"), columns=LABELLED))
         assert read["label"] == ["1", None, "0"]
 
@@ -327,7 +327,7 @@ def test_cells_that_hold_no_text(tmp_path: Path) -> None:
     cut = write(tmp_path / "b.jsonl", half)
     with pytest.raises(UserError, match=r"row 1.*half a character"):
         load_source(SourceConfig(file=str(cut), columns=LABELLED))
-    write_mended(check_file(cut, LABELLED).rows, tmp_path / "c.jsonl")
+    write_repaired(check_file(cut, LABELLED).rows, tmp_path / "c.jsonl")
     assert load_source(SourceConfig(file=str(tmp_path / "c.jsonl"), columns=LABELLED))["text"] == ["great \ufffd film"]
 
 

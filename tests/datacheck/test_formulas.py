@@ -1,4 +1,4 @@
-"""A mended CSV runs nothing in a spreadsheet, and is read as the texts that were given."""
+"""A repaired CSV runs nothing in a spreadsheet, and is read as the texts that were given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.datacheck.check import check_file
-from metapt_explore.datacheck.repair import write_mended
+from metapt_explore.datacheck.repair import write_repaired
 from metapt_explore.texts.sources import load_source
 
 TEXTS = [
@@ -25,17 +25,17 @@ COLUMNS = Columns(text="text", label="=label")
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 def test_texts_that_begin_like_formulas_come_back(tmp_path: Path, suffix: str) -> None:
-    given, mended = tmp_path / "given.csv", tmp_path / f"mended{suffix}"
+    given, repaired = tmp_path / "given.csv", tmp_path / f"repaired{suffix}"
     with given.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([["text", "=label"], *([text, "+-"[i % 2]] for i, text in enumerate(TEXTS))])
     checked = check_file(given, COLUMNS)
     assert checked.rows.texts == TEXTS
-    write_mended(checked.rows, mended)
-    with mended.open(encoding="utf-8", newline="") as stream:
+    write_repaired(checked.rows, repaired)
+    with repaired.open(encoding="utf-8", newline="") as stream:
         cells = [cell for row in csv.reader(stream, delimiter="," if suffix == ".csv" else "\t") for cell in row]
     assert {cell for cell in cells if cell[:1] in "=+-@"} == {"-5"}, "a number is no formula"
-    read = load_source(SourceConfig(file=str(mended), columns=COLUMNS))
-    assert list(read["text"]) == TEXTS == check_file(mended, COLUMNS).rows.texts
+    read = load_source(SourceConfig(file=str(repaired), columns=COLUMNS))
+    assert list(read["text"]) == TEXTS == check_file(repaired, COLUMNS).rows.texts
     assert list(read["label"]) == ["+-"[i % 2] for i in range(len(TEXTS))]
 
 

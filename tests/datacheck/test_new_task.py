@@ -24,7 +24,7 @@ def rows(path: Path, labels: list[str], each: int = 12, header: str = "review,st
 
 def made(wanted: Wanted, out: Path, ask: Ask | None = None) -> TaskConfig:
     """The task, through the text of its file."""
-    tree = new_task(wanted, out, ask)
+    tree = new_task(wanted, out, ask=ask)
     assert yaml.safe_load(readable_yaml(tree)) == tree
     return parse(TaskConfig, tree, str(out))
 
@@ -208,7 +208,7 @@ def test_a_label_of_blank_rows_only_is_asked_for_all_the_same(tmp_path: Path) ->
 def test_a_word_for_nothing_is_a_class_only_where_it_is_asked_for(tmp_path: Path) -> None:
     file = rows(tmp_path / "a.csv", ["good", "bad", "NaN"])
     told: list[str] = []
-    tree = new_task(Wanted(file), tmp_path / "t.yaml", None, told.append)
+    tree = new_task(Wanted(file), tmp_path / "t.yaml", ask=None, tell=told.append)
     assert list(tree["labels"]) == ["negative", "positive"] and "12 rows have the label 'NaN'" in told[0]
     task = parse(TaskConfig, tree, str(tmp_path / "t.yaml"))
     task = task.model_copy(update={"data": task.data.model_copy(update={"file": str(file)})})  # type: ignore[union-attr]
@@ -222,7 +222,7 @@ def test_a_word_for_nothing_is_a_class_only_where_it_is_asked_for(tmp_path: Path
         asked.append(question)
         return "yes"
 
-    assert "NaN" in new_task(Wanted(file), tmp_path / "t.yaml", ask)["labels"]
+    assert "NaN" in new_task(Wanted(file), tmp_path / "t.yaml", ask=ask)["labels"]
     assert len(asked) == 1 and "Make a class of it?" in asked[0]
     alone = rows(tmp_path / "b.csv", ["toxic", "none"])
     with pytest.raises(UserError, match=r"needs two labels; .* has 1 besides none \(--keep-missing"):

@@ -101,8 +101,11 @@ def test_draws_are_balanced_halves_that_share_no_row() -> None:
     kept = [row for draw in draws[:apart] for half, _ in draw for row in half]
     assert len(set(kept)) == len(kept)
     # Too few rows for the draw that is asked for: smaller, not unbalanced; a single row cannot be halved.
-    assert balanced_draws({"a": [0, 1, 2], "b": [3, 4]}, 32, 1, np.random.default_rng(0))[0][0][0][1] == [0, 1]
-    assert len(balanced_draws({"a": [0, 1, 2], "b": [3]}, 32, 1, np.random.default_rng(0))[0][0]) == 1
+    assert balanced_draws({"a": [0, 1, 2], "b": [3, 4]}, 32, draws=1, rng=np.random.default_rng(0))[0][0][0][1] == [
+        0,
+        1,
+    ]
+    assert len(balanced_draws({"a": [0, 1, 2], "b": [3]}, 32, draws=1, rng=np.random.default_rng(0))[0][0]) == 1
 
 
 def test_few_shot_rows_are_halved_class_by_class() -> None:
@@ -155,7 +158,7 @@ def test_agreement_equals_autograd_through_an_unmodified_model(world: Path, stud
     names = {cluster["cluster"]: cluster["name"] for cluster in study.clusters("kmeans").summary["clusters"]}
     expected = []
     for number, classes in tasks.items():
-        draws, apart = balanced_draws(classes, 8, 3, stream(7, "agreement", number))
+        draws, apart = balanced_draws(classes, 8, draws=3, rng=stream(7, "agreement", number))
         halves = [
             [reference.gradient(prompt, auxiliary, [texts[row] for row in rows], labels) for rows, labels in draw]
             for draw in draws

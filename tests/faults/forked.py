@@ -32,6 +32,7 @@ LOADED = [
     "pyarrow.parquet",
     "metapt_explore.cli.main",
     "metapt_explore.cli.run",
+    "metapt_explore.api",
     "metapt_explore.study.study",
     "metapt_explore.jobs.worker",
     "metapt_explore.reporting.report",

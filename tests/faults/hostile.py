@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from dashboard import handmade
 from hypothesis import strategies as st
-from pages import handmade
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.config.names import HIDDEN, LONGEST_NAME

@@ -25,9 +25,10 @@ from metapt_explore.clusters.embed import check_encoder_files, load_encoder
 from metapt_explore.config import EncoderConfig, ModelConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.export.classify import Classifier
-from metapt_explore.models.load import check_files, content_hash, load_backbone
+from metapt_explore.models import setup as setup_starter
+from metapt_explore.models.folder import content_hash
+from metapt_explore.models.load import check_files, load_backbone
 from metapt_explore.prompts.load import find_adapter, find_tensor
-from metapt_explore.starter import setup as setup_starter
 from metapt_explore.study.study import Study
 
 TEXTS = ["the camera is good", "my old book was really bad"]
@@ -395,8 +396,8 @@ def test_setup_replaces_a_starter_that_was_cut_short(
         setup_starter._place(
             "minilm",
             "encoder",
-            lambda built: shutil.copytree(models / "encoder", built, dirs_exist_ok=True),
-            said.append,
+            build=lambda built: shutil.copytree(models / "encoder", built, dirs_exist_ok=True),
+            say=said.append,
         )
     assert len(said) == 1, "what is whole is left alone"
     check_encoder_files(EncoderConfig(name="minilm"))
@@ -414,8 +415,8 @@ def test_a_study_is_refused_before_anything_is_computed(world: Path, tmp_path: P
     with pytest.raises(UserError, match="lack weights that a sentence encoder model has"):
         study(encoder={"name": str(encoder)}).check()
     save_file({"prompt": torch.zeros(3, 32)}, tmp_path / "zeros.safetensors")
-    with pytest.raises(UserError, match=r"prompt\.start: .*zeros\.safetensors holds zeros only"):
-        study(prompt={"start": {"file": str(tmp_path / "zeros.safetensors")}}).check()
+    with pytest.raises(UserError, match=r"prompt\.init: .*zeros\.safetensors holds zeros only"):
+        study(prompt={"init": {"file": str(tmp_path / "zeros.safetensors")}}).check()
 
 
 # ------------------------------------------------------------------------------------------ prompts
@@ -455,9 +456,9 @@ def read_prompt(folder: Path, way: str) -> Any:
     if way == "classify":
         return list(Classifier(folder, dtype="float32", device="cpu").classify(TEXTS))
     if way == "file":
-        found = find_tensor(folder / "prompt.safetensors", None, "prompt.start")
+        found = find_tensor(folder / "prompt.safetensors", None, "prompt.init")
     else:
-        found = find_adapter(str(folder), "prompt.start")
+        found = find_adapter(str(folder), "prompt.init")
     found.check_fits(3, 32)
     return found.read()
 
@@ -516,7 +517,7 @@ def test_a_prompt_longer_than_any_of_the_models_vectors(models: Path, tmp_path: 
     """What is absurd depends on the model: in numbers it may still be one."""
     folder = exported(tmp_path / "out", models)
     save_file({"prompt": 2e5 * PROMPT}, folder / "prompt.safetensors")
-    found = find_tensor(folder / "prompt.safetensors", None, "prompt.start")
+    found = find_tensor(folder / "prompt.safetensors", None, "prompt.init")
     with pytest.raises(UserError, match="times that of the model's longest token vector"):
         found.read(torch.randn(10, 32))
 

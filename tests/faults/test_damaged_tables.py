@@ -19,7 +19,7 @@ from tally import tried
 
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.datacheck.check import check_file
-from metapt_explore.datacheck.repair import write_mended
+from metapt_explore.datacheck.repair import write_repaired
 from metapt_explore.errors import UserError
 from metapt_explore.texts.sources import load_source
 
@@ -96,9 +96,9 @@ def read_every_way(path: Path) -> None:
     columns = Columns(text="text", label="label")
     try:
         checked = check_file(path)
-        out = path.with_name("mended.jsonl")
+        out = path.with_name("repaired.jsonl")
         out.unlink(missing_ok=True)
-        write_mended(checked.rows, out)
+        write_repaired(checked.rows, out)
         again = check_file(out, checked.rows.columns)
         assert not [finding for finding in again.findings if finding.level == "error"]
     except UserError as error:

@@ -23,8 +23,9 @@ from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
 from metapt_explore.results.tables import results_table
 from metapt_explore.storage import files, integrity
-from metapt_explore.storage.artifact import Question, making, read_checkpoint
-from metapt_explore.storage.leftovers import sweep
+from metapt_explore.storage.artifact import Question, making
+from metapt_explore.storage.checkpoint import read_checkpoint
+from metapt_explore.storage.files import sweep
 from metapt_explore.storage.study_files import copy_of
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study

@@ -11,19 +11,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 from kept import KeptInMemory, StopAt
-from small_setting import split
+from small_inputs import split
 
 from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig, VerbalizerConfig
 from metapt_explore.errors import Cancelled
 from metapt_explore.fewshot import checkpoint
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
+from metapt_explore.fewshot.samples import balanced_part
 from metapt_explore.fewshot.scoring import measure
-from metapt_explore.fewshot.some_rows import balanced_part
 from metapt_explore.fewshot.tuning import TuningOutcome, _soups, choose, tune
 from metapt_explore.fewshot.tuning_steps import epoch_rows
-from metapt_explore.fewshot.whole_curves import whole_curves
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.load import load_backbone
+from metapt_explore.models.scoring import score_all
+from metapt_explore.statistics.curves import whole_curves
 
 LABELS = LabelsConfig(template="{text} Sentiment :", labels={"negative": "negative", "positive": "positive"})
 
@@ -70,7 +71,7 @@ def test_the_kept_prompt_gives_the_reported_scores(backbone: CausalBackbone) -> 
     outcome = run(backbone, [3], [0.05])
     test = split(500, 24)
     pattern = backbone.pattern(LABELS, "test")
-    scores = backbone.score_all(outcome.prompts[3][None], backbone.bank(test.texts, pattern), pattern)[0]
+    scores = score_all(backbone, outcome.prompts[3][None], backbone.bank(test.texts, pattern), pattern=pattern)[0]
     assert measure(scores, test.labels)["accuracy"] == outcome.results[0]["accuracy"]
     assert measure(scores, test.labels)["loss"] == pytest.approx(outcome.results[0]["test_loss"], rel=1e-5)
 
@@ -115,7 +116,7 @@ def test_curves_over_some_test_rows_leave_the_scores_as_they_are(backbone: Causa
     assert sorted(test.labels[row] for row in few) == [0] * 5 + [1] * 5
     for seed, result in zip((3, 8), some.results, strict=True):
         bank = backbone.bank([test.texts[row] for row in few], pattern)
-        scores = backbone.score_all(some.prompts[seed][None], bank, pattern)[0]
+        scores = score_all(backbone, some.prompts[seed][None], bank, pattern=pattern)[0]
         rate, step = result["learning_rate"], result["step"]
         (drawn,) = [c for c in some.curves if (c["data_seed"], c["learning_rate"], c["step"]) == (seed, rate, step)]
         assert drawn["test_accuracy"] == measure(scores, [test.labels[row] for row in few])["accuracy"]
@@ -159,7 +160,7 @@ def test_calibrated_accuracies_by_hand(backbone: CausalBackbone) -> None:
     test, pattern = split(500, 24), backbone.pattern(LABELS, "test")
     start = backbone.embedding[20:23].clone()
     for prompt, name in ((outcome.prompts[3], "calibrated_accuracy"), (start, "start_calibrated_accuracy")):
-        scores = backbone.score_all(prompt[None], backbone.bank(test.texts, pattern), pattern)[0].softmax(-1)
+        scores = score_all(backbone, prompt[None], backbone.bank(test.texts, pattern), pattern=pattern)[0].softmax(-1)
         right = (scores / scores.mean(0)).argmax(1) == torch.tensor(test.labels)
         assert outcome.results[0][name] == pytest.approx(float(right.float().mean()))
     assert not [name for record in outcome.curves for name in record if "calibrated" in name]
@@ -199,7 +200,7 @@ def test_standard_errors_are_those_of_paired_rows(backbone: CausalBackbone) -> N
     start = backbone.embedding[20:23].clone()
 
     def losses(prompt: torch.Tensor) -> torch.Tensor:
-        scores = backbone.score_all(prompt[None], backbone.bank(dev.texts, pattern), pattern)[0]
+        scores = score_all(backbone, prompt[None], backbone.bank(dev.texts, pattern), pattern=pattern)[0]
         return F.cross_entropy(scores, torch.tensor(dev.labels), reduction="none")
 
     # The chosen prompt is the one with the lowest dev loss.
@@ -231,7 +232,7 @@ def test_a_soup_is_one_prompt_whose_scores_are_reported(backbone: CausalBackbone
     assert [[c[k] for k in keys] for c in plain.curves] == [[c[k] for k in keys] for c in soup.curves]
     pattern = backbone.pattern(LABELS, "test")
     for rows, key in ((split(500, 24), "accuracy"), (split(103, 8), "dev_accuracy")):
-        scores = backbone.score_all(soup.prompts[3][None], backbone.bank(rows.texts, pattern), pattern)[0]
+        scores = score_all(backbone, soup.prompts[3][None], backbone.bank(rows.texts, pattern), pattern=pattern)[0]
         assert measure(scores, rows.labels)["accuracy"] == soup.results[0][key]
 
 

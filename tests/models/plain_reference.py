@@ -111,8 +111,8 @@ def make_backbone(
     words = tiny.tokenizer({"sentence": "sentence", "causal": "llama"}.get(kind, model.config.model_type))
     if kind != "causal":
         placement = placement if placement in FACTS[kind].placements else FACTS[kind].placements[0]
-        return _backbone_class(kind)(model, words, settings, placement)
-    backbone = CausalBackbone(model, words, settings, placement)
+        return _backbone_class(kind)(model, words, settings, placement=placement)
+    backbone = CausalBackbone(model, words, settings, placement=placement)
     if decoder == "plain":
         backbone.fast = backbone.plain
     return backbone
@@ -166,12 +166,12 @@ class Case:
     def prepared(self) -> Prepared:
         """The batch's rows, ready for `class_scores`."""
         bank = self.backbone.bank(self.texts, self.pattern)
-        return self.backbone.prepared(bank, self.batch.rows, self.pattern, self.prompts.shape[1])
+        return self.backbone.prepared(bank, self.batch.rows, self.pattern, prompt_tokens=self.prompts.shape[1])
 
     def class_scores(self) -> Tensor:
         """Scores of the batch by the engine."""
         groups = torch.tensor(self.batch.groups)
-        return self.backbone.class_scores(self.prompts, groups, self.prepared(), self.pattern)
+        return self.backbone.class_scores(self.prompts, groups, self.prepared(), pattern=self.pattern)
 
     def plain_scores(self, model: Any, prompt: Tensor, text: str) -> Tensor:
         """Scores of one text under one prompt by an unmodified model, full sequence and full head."""

@@ -14,6 +14,7 @@ from metapt_explore.config import LabelsConfig, ModelConfig
 from metapt_explore.models.families import FAMILIES, family_of
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.models.load import load_backbone
+from metapt_explore.models.scoring import answer_states
 
 LABELS = LabelsConfig(template="{text} Type :", labels={"a": "bad", "b": ["good", "very solid"]})
 SIZES = {
@@ -83,4 +84,4 @@ def test_it_loads_in_every_placement_and_has_gradients(name: str, settings: dict
         _, gradients = objective.losses_and_gradients(prompts, batch)
         assert gradients.isfinite().all() and gradients.any()
         assert objective.hessian_products(prompts, batch, prompts).any()
-        assert backbone.read_all(prompts, objective.bank, pattern).shape[:2] == (1, 2)
+        assert answer_states(backbone, prompts, objective.bank, pattern=pattern).shape[:2] == (1, 2)

@@ -11,6 +11,7 @@ from plain_reference import FAMILIES, FUSED, WAYS, Case, assert_near, make_case
 from metapt_explore.config import Placement
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.decoders.fused import FusedDecoder
+from metapt_explore.models.scoring import score_all
 from metapt_explore.models.self_check import check_exact
 
 #: Ragged; the shortest, the limit, and one that is cut to the limit.
@@ -40,7 +41,7 @@ def test_scores_equal_full_forwards(way: tuple[str, Placement, str], case: Case,
         )
         scores = case.class_scores()
     bank = case.backbone.bank(case.texts, case.pattern)
-    together = case.backbone.score_all(case.prompts, bank, case.pattern)
+    together = score_all(case.backbone, case.prompts, bank, pattern=case.pattern)
 
     assert every.std() > 0.1, "scores differ, so that equality says something"
     assert_near(scores, every[case.batch.groups, case.batch.rows])
@@ -52,7 +53,7 @@ def test_gradients_equal_full_forwards(
     way: tuple[str, Placement, str], case: Case, unmodified_of: UnmodifiedOf
 ) -> None:
     """Losses of three groups in one pass, and the gradient of each group's prompt."""
-    losses, gradients = case.scorer().losses_and_gradients(case.prompts, case.batch)
+    losses, gradients = case.objective().losses_and_gradients(case.prompts, case.batch)
     plain = case.prompts.clone().requires_grad_(True)
     expected = case.plain_losses(unmodified_of(way[0]), plain)
     (expected_gradients,) = torch.autograd.grad(expected.sum(), plain)
@@ -60,7 +61,7 @@ def test_gradients_equal_full_forwards(
     assert expected_gradients.flatten(1).norm(dim=1).min() > 1e-3
     assert_near(losses, expected.detach())
     assert_near(gradients, expected_gradients)
-    assert_near(case.scorer().losses(case.prompts, case.batch), losses)
+    assert_near(case.objective().losses(case.prompts, case.batch), losses)
 
 
 @pytest.mark.parametrize("way", WAYS, ids="-".join)

@@ -15,7 +15,7 @@ from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.prompts import lens as lens_module
 from metapt_explore.prompts.health import HealthWatch
-from metapt_explore.prompts.lens import describe_vectors, likeness, nearest_tokens
+from metapt_explore.prompts.lens import describe_vectors, nearest_tokens, similarities
 from metapt_explore.study.study import Study
 
 VOCABULARY = torch.tensor([[2.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [3.0, 3.0]])
@@ -33,21 +33,21 @@ def test_nearest_tokens_whatever_the_chunks(monkeypatch: pytest.MonkeyPatch, chu
 
 def test_vectors_by_hand() -> None:
     prompt, start = torch.tensor([[2.0, 0.0], [0.0, 4.0]]), torch.tensor([[2.0, 0.0], [3.0, 0.0]])
-    first, second = describe_vectors(prompt, start, VOCABULARY, lambda number: f"t{number}", top=1)
+    first, second = describe_vectors(prompt, start, VOCABULARY, token=lambda number: f"t{number}", top=1)
     usual = (2 + 1 + 1 + math.sqrt(18)) / 4
     assert first["nearest"] == ["t0"] and first["similarity"] == pytest.approx(1.0)
     assert first["drift"] == 0.0 and first["cosine_to_start"] == pytest.approx(1.0)
     assert second["nearest"] == ["t1"] and second["norm_ratio"] == pytest.approx(4 / usual)
     # From (3, 0) to (0, 4) are 5, in lengths of the start 5 / 3.
     assert second["drift"] == pytest.approx(5 / 3) and second["cosine_to_start"] == pytest.approx(0.0)
-    assert describe_vectors(prompt, None, VOCABULARY, str, top=1)[0]["drift"] is None
+    assert describe_vectors(prompt, None, VOCABULARY, token=str, top=1)[0]["drift"] is None
 
 
 def test_likeness_of_prompts_and_of_their_ways() -> None:
     start, other = torch.eye(2), torch.ones(2, 2)
     prompts = {"a": start + 1, "b": start + 2, "c": start - 1, "d": other + 1, "e": start.clone()}
     starts = {"a": start, "b": start, "c": start, "d": other, "e": start}
-    found = {(row["first"], row["second"]): row for row in likeness(prompts, starts)}
+    found = {(row["first"], row["second"]): row for row in similarities(prompts, starts)}
     assert len(found) == 10
     assert found["a", "b"]["moved"] == pytest.approx(1.0) and found["a", "c"]["moved"] == pytest.approx(-1.0)
     assert found["a", "d"]["moved"] is None, "other starts"
@@ -85,9 +85,11 @@ def test_prompts_of_a_study_that_outgrow_the_vocabulary_are_said_once() -> None:
     for step, factor in ((17, 3.5), (20, 4.0)):
         watch = HealthWatch(torch.ones(10, 4), "Few-shot tuning", said.append)
         for later in range(2):
-            watch.look(torch.full((2, 4), factor), torch.zeros(1), step + later, "evaluation.learning_rates: 0.064")
-    HealthWatch(torch.ones(10, 4), "Few-shot tuning", said.append).look(
-        torch.full((2, 4), 0.1), torch.zeros(1), 0, "evaluation.learning_rates: 0.064"
+            watch.check(
+                torch.full((2, 4), factor), torch.zeros(1), step=step + later, rate="evaluation.learning_rates: 0.064"
+            )
+    HealthWatch(torch.ones(10, 4), "Few-shot tuning", said.append).check(
+        torch.full((2, 4), 0.1), torch.zeros(1), step=0, rate="evaluation.learning_rates: 0.064"
     )
     large, same, small = said
     assert large == same and "more than 3 times" in large and "less than 1/3" in small

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, LlamaConfig
 
 from metapt_explore.models import memory
-from metapt_explore.models.memory import GIB, RowMemory, is_out_of_memory, pass_budget, text_state_bytes
+from metapt_explore.models.memory import GIB, RowMemory, is_out_of_memory, kv_cache_bytes, pass_budget
 
 LLAMA = RowMemory.of(
     LlamaConfig(
@@ -38,7 +38,7 @@ def test_sizes_are_read_from_a_configuration() -> None:
 
 def test_a_text_state_by_hand() -> None:
     """Keys and values (2) of 3 layers, 2 key heads of 16 numbers, 2 bytes each."""
-    assert LLAMA.state_bytes_per_token == 2 * 3 * 2 * 16 * 2 == 384
+    assert LLAMA.kv_bytes_per_token == 2 * 3 * 2 * 16 * 2 == 384
 
 
 def test_a_row_by_hand() -> None:
@@ -55,8 +55,8 @@ def test_a_row_by_hand() -> None:
 @given(budget=st.floats(1, 1e12), new_tokens=st.integers(0, 100), text_tokens=tokens, scoring=st.booleans())
 def test_rows_within_a_budget(budget: float, new_tokens: int, text_tokens: int, scoring: bool) -> None:
     """At least one; otherwise as many as fit, and no more."""
-    rows = LLAMA.rows_within(budget, new_tokens, text_tokens, scoring)
-    row = LLAMA.row_bytes(new_tokens, text_tokens, scoring)
+    rows = LLAMA.rows_within(budget, new_tokens, text_tokens, scoring=scoring)
+    row = LLAMA.row_bytes(new_tokens, text_tokens, scoring=scoring)
     assert rows >= 1 and (rows == 1 or rows * row <= budget) and (rows + 1) * row > budget * (1 - 1e-9)
 
 
@@ -97,10 +97,10 @@ def test_a_small_machine_gets_smaller_defaults(monkeypatch: pytest.MonkeyPatch, 
     cpu = torch.device("cpu")
     monkeypatch.setattr(memory, "CGROUP_LIMIT", tmp_path / "memory.max")
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(total=64 * GIB))
-    assert (pass_budget(None, cpu), text_state_bytes(None)) == (GIB, 4 * GIB)
+    assert (pass_budget(None, cpu), kv_cache_bytes(None)) == (GIB, 4 * GIB)
     # A container's limit counts as the machine's memory.
     (tmp_path / "memory.max").write_text(f"{8 * GIB}\n", encoding="utf-8")
-    assert (pass_budget(None, cpu), text_state_bytes(None)) == pytest.approx((0.4 * GIB, 1.6 * GIB))
-    assert (pass_budget(2.0, cpu), text_state_bytes(3.0)) == (2 * GIB, 3 * GIB)
+    assert (pass_budget(None, cpu), kv_cache_bytes(None)) == pytest.approx((0.4 * GIB, 1.6 * GIB))
+    assert (pass_budget(2.0, cpu), kv_cache_bytes(3.0)) == (2 * GIB, 3 * GIB)
     (tmp_path / "memory.max").write_text("max\n", encoding="utf-8")
     assert memory.machine_memory() == 64 * GIB

@@ -12,14 +12,14 @@ import tiny
 import torch
 import transformers as tf
 
-from metapt_explore.config import LabelsConfig, ModelConfig, StartConfig
+from metapt_explore.config import InitConfig, LabelsConfig, ModelConfig
 from metapt_explore.errors import UserError
 from metapt_explore.models.encoder_decoder import EncoderDecoderLayout
 from metapt_explore.models.families import family_of
 from metapt_explore.models.load import load_backbone
 from metapt_explore.models.masked import MaskedLayout
 from metapt_explore.models.model_checks import check_rows_fit, positions_of
-from metapt_explore.prompts.init import start_prompt
+from metapt_explore.prompts.init import initial_prompt
 
 
 def test_a_head_that_is_not_in_the_files_is_not_made_up(tmp_path: Path) -> None:
@@ -84,10 +84,10 @@ def test_a_long_template_is_refused_before_anything_runs() -> None:
     template = "{text} " + " ".join(["it"] * 30)
     pattern = layout.pattern(LabelsConfig(template=template, labels={"a": "bad", "b": "very good"}), "test")
     settings = SimpleNamespace(max_position_embeddings=58, model_type="bert", pad_token_id=0)
-    check_rows_fit(pattern, layout, settings, 4, "test")
+    check_rows_fit(pattern, layout, settings, prompt_tokens=4, where="test")
     settings.max_position_embeddings = 57
     with pytest.raises(UserError, match=r"test: the template's 30 tokens.*to at most 19"):
-        check_rows_fit(pattern, layout, settings, 4, "test")
+        check_rows_fit(pattern, layout, settings, prompt_tokens=4, where="test")
     # RoBERTa counts from behind its padding token.
     assert positions_of(SimpleNamespace(max_position_embeddings=514, model_type="roberta", pad_token_id=1)) == 512
 
@@ -95,5 +95,5 @@ def test_a_long_template_is_refused_before_anything_runs() -> None:
 def test_places_of_a_vocabulary_that_no_text_uses_are_no_start() -> None:
     pieces = ["[PAD]", "[unused0]", "[unused1]", "good", "bad"]
     words = SimpleNamespace(convert_ids_to_tokens=lambda ids: [pieces[token] for token in ids])
-    made = start_prompt(StartConfig(kind="vocabulary"), 50, torch.eye(5), seed=0, init_seed=0, tokenizer=words)
+    made = initial_prompt(InitConfig(kind="vocabulary"), 50, torch.eye(5), seed=0, init_seed=0, tokenizer=words)
     assert made.sum(0)[1:3].eq(0).all() and made.sum(0)[[0, 3, 4]].gt(0).all()

@@ -17,6 +17,7 @@ from metapt_explore.models.backbone import PROMPTS_PER_PASS
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.models.memory import PLAIN_FACTOR
+from metapt_explore.models.scoring import score_all
 
 BackboneOf = Callable[..., CausalBackbone]
 DECODERS = ("plain", "fused")
@@ -110,7 +111,7 @@ def test_a_small_budget_of_memory_cuts_passes(case: Case) -> None:
     """Losses, gradients and the scores of `score_all`; a budget below one row's need still takes one row."""
     expected = case.objective().losses_and_gradients(case.prompts, case.batch)
     bank = case.backbone.bank(case.texts, case.pattern)
-    expected_scores = case.backbone.score_all(case.prompts, bank, case.pattern)
+    expected_scores = score_all(case.backbone, case.prompts, bank, pattern=case.pattern)
     passes = []
     new_tokens = case.backbone.new_tokens(case.pattern, 3)
     factor = PLAIN_FACTOR if case.backbone.fast is case.backbone.plain else 1
@@ -120,7 +121,7 @@ def test_a_small_budget_of_memory_cuts_passes(case: Case) -> None:
         for ours, theirs in zip(objective.losses_and_gradients(case.prompts, case.batch), expected, strict=True):
             assert_near(ours, theirs)
         passes.append(objective.passes)
-        scores = case.backbone.score_all(case.prompts, bank, case.pattern)
+        scores = score_all(case.backbone, case.prompts, bank, pattern=case.pattern)
         assert_near(scores, expected_scores)
     assert 1 < passes[0] < passes[1] == 10
 
@@ -144,7 +145,7 @@ def test_texts_are_cut_and_the_template_is_not(case: Case) -> None:
     bank = case.backbone.bank(texts, case.pattern)
     tail = 0 if case.backbone.placement == "suffix" else len(case.pattern.tail)
     assert [len(ids) for ids in bank.token_ids] == [limit + 1 + tail, limit + 1 + tail, limit + tail]
-    scores = case.backbone.score_all(case.prompts, bank, case.pattern)
+    scores = score_all(case.backbone, case.prompts, bank, pattern=case.pattern)
     assert_near(scores[:, 0], scores[:, 1])
     assert (scores[:, 1] - scores[:, 2]).abs().max() > 1e-3
 
@@ -181,13 +182,13 @@ def test_prompts_that_share_a_pass_do_not_see_each_other(case: Case) -> None:
     groups = PROMPTS_PER_PASS + 3
     case = make_case(case.backbone, [4, 9, 1, 12, 7], groups, rows=1)
     bank, called = case.backbone.bank(case.texts, case.pattern), []
-    together = case.backbone.score_all(case.prompts, bank, case.pattern, on_pass=lambda: called.append(1))
+    together = score_all(case.backbone, case.prompts, bank, pattern=case.pattern, on_pass=lambda: called.append(1))
     assert len(called) == (2 if case.backbone.placement == "suffix" else groups)
     for group in range(groups):
-        alone = case.backbone.score_all(case.prompts[group : group + 1], bank, case.pattern)[0]
+        alone = score_all(case.backbone, case.prompts[group : group + 1], bank, pattern=case.pattern)[0]
         assert_near(together[group], alone)
     shuffled = torch.randperm(groups, generator=torch.Generator().manual_seed(0))
-    again = case.backbone.score_all(case.prompts[shuffled], bank, case.pattern)
+    again = score_all(case.backbone, case.prompts[shuffled], bank, pattern=case.pattern)
     assert_near(again, together[shuffled])
 
 

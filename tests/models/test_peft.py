@@ -96,7 +96,7 @@ def assert_equal_to(case: Case, theirs: torch.Tensor, weight: torch.Tensor) -> N
     """Scores, loss and prompt gradient."""
     their_loss = F.cross_entropy(theirs, torch.tensor(case.batch.labels))
     (their_gradient,) = torch.autograd.grad(their_loss, weight)
-    losses, gradients = case.scorer().losses_and_gradients(case.prompts, case.batch)
+    losses, gradients = case.objective().losses_and_gradients(case.prompts, case.batch)
     assert their_gradient.norm() > 1e-3
     assert_near(case.class_scores(), theirs.detach())
     assert_near(losses[0], their_loss.detach())

@@ -16,6 +16,7 @@ from metapt_explore.config import EncoderConfig, LabelsConfig, ModelConfig, Stud
 from metapt_explore.errors import UserError
 from metapt_explore.models.load import load_backbone
 from metapt_explore.models.pooling import Pooling, read_pooling
+from metapt_explore.models.scoring import score_all
 from metapt_explore.study.study import Study
 
 TEXTS = ["the camera is good", "a book", "my old oven was really bad and broken"]
@@ -136,7 +137,7 @@ def test_the_sentence_family_pools_so_too(mode: str, sentence: Path, tmp_path: P
     pattern = backbone.pattern(labels, "test")
     prompt = backbone.embedding[5:8].float()
     bank = backbone.bank(TEXTS, pattern)
-    scores = backbone.score_all(prompt[None], bank, pattern)[0]
+    scores = score_all(backbone, prompt[None], bank, pattern=pattern)[0]
     for row, text in enumerate(TEXTS):
         ids = backbone.layout.rows([text], pattern)[0][0]
         whole = torch.cat([prompt, backbone.model.get_input_embeddings()(torch.tensor(ids))])[None]

@@ -18,6 +18,7 @@ from metapt_explore.models.decoders.frozen_linear import (
     gated,
 )
 from metapt_explore.models.processor import can_pack
+from metapt_explore.models.scoring import score_all
 
 BackboneOf = Callable[..., CausalBackbone]
 
@@ -116,8 +117,8 @@ def errors(
         for backbone in (ours, theirs):
             case.backbone = backbone
             bank = backbone.bank(case.texts, case.pattern)
-            scores.append(backbone.score_all(case.prompts, bank, case.pattern))
-            gradients.append(case.scorer().losses_and_gradients(case.prompts, case.batch)[1])
+            scores.append(score_all(backbone, case.prompts, bank, pattern=case.pattern))
+            gradients.append(case.objective().losses_and_gradients(case.prompts, case.batch)[1])
             assert scores[-1].dtype == gradients[-1].dtype == torch.float32
         found.append([float((a - b).norm() / b.norm()) for a, b in (scores, gradients)])
     score_error, gradient_error = torch.tensor(found).median(dim=0).values.tolist()
@@ -138,7 +139,7 @@ def test_bfloat16_is_close_to_float32(family: str, decoder: str, placement: Plac
 def test_label_words_are_read_in_float32(placement: Placement, backbone_of: BackboneOf) -> None:
     """In bfloat16 two label words would often have the same score, and the first class would win the tie."""
     case = make_case(backbone_of("llama", placement, "fused", "bfloat16"), [5, 1, 12, 7, 3, 9], groups=3, rows=1)
-    scores = case.backbone.score_all(case.prompts, case.scorer().bank, case.pattern)
+    scores = score_all(case.backbone, case.prompts, case.objective().bank, pattern=case.pattern)
     assert scores.dtype == torch.float32
     assert (scores.bfloat16().float() != scores).any(dim=-1).all()
 

@@ -15,7 +15,8 @@ import torch
 from metapt_explore.config import ModelConfig
 from metapt_explore.models import processor
 from metapt_explore.models.decoders.frozen_linear import FrozenLinear
-from metapt_explore.models.load import load_backbone, resolve_dtype
+from metapt_explore.models.device import resolve_dtype
+from metapt_explore.models.load import load_backbone
 from metapt_explore.models.processor import SLOW_BFLOAT16, UNPACKED, can_pack, is_bfloat16_slow
 
 #: What a processor without AVX-512, and one without AVX, let torch and oneDNN do.

@@ -54,7 +54,7 @@ def test_products_equal_those_through_full_forwards(family_case: tuple[str, Case
         lambda prompts: case.plain_losses(model, prompts).sum(), case.prompts, vectors
     )
     assert expected.flatten(1).norm(dim=1).min() > 1e-3
-    assert_near(case.scorer().hessian_products(case.prompts, case.batch, vectors), expected, PRODUCT_SHARE)
+    assert_near(case.objective().hessian_products(case.prompts, case.batch, vectors), expected, PRODUCT_SHARE)
 
 
 def test_products_equal_differences_of_gradients(family_case: tuple[str, Case]) -> None:
@@ -62,12 +62,12 @@ def test_products_equal_differences_of_gradients(family_case: tuple[str, Case]) 
     family, case = family_case
     if family == "t5":
         pytest.skip("its ReLU has kinks, where gradients jump; t5-gated has none")
-    scorer, vectors = case.scorer(), directions(case, unit=True)
+    objective, vectors = case.objective(), directions(case, unit=True)
     after, before = (
-        scorer.losses_and_gradients(case.prompts + sign * STEP * vectors, case.batch)[1] for sign in (1, -1)
+        objective.losses_and_gradients(case.prompts + sign * STEP * vectors, case.batch)[1] for sign in (1, -1)
     )
     expected = (after - before) / (2 * STEP)
-    products = scorer.hessian_products(case.prompts, case.batch, vectors)
+    products = objective.hessian_products(case.prompts, case.batch, vectors)
     for ours, theirs in zip(products, expected, strict=True):
         assert (ours - theirs).norm() < DIFFERENCE_SHARE * theirs.norm()
 
@@ -76,9 +76,11 @@ def test_products_equal_differences_of_gradients(family_case: tuple[str, Case]) 
 def test_products_are_symmetric_and_linear(placement: Placement, backbone_of: BackboneOf) -> None:
     """`<u, H v> = <v, H u>` for each group, and `H (2v) = 2 H v`."""
     case = make_case(backbone_of("llama", placement), [5, 1, 12], groups=2, rows=6)
-    scorer, v = case.scorer(), directions(case)
+    objective, v = case.objective(), directions(case)
     u = v.flip(-1)
-    along_v, along_u, twice = (scorer.hessian_products(case.prompts, case.batch, vectors) for vectors in (v, u, 2 * v))
+    along_v, along_u, twice = (
+        objective.hessian_products(case.prompts, case.batch, vectors) for vectors in (v, u, 2 * v)
+    )
     assert_near((u * along_v).sum((1, 2)), (v * along_u).sum((1, 2)), share=1e-3)
     assert_near(twice, 2 * along_v)
 
@@ -90,16 +92,16 @@ def test_products_in_passes_equal_the_whole(placement: Placement, backbone_of: B
     case = make_case(backbone, [5, 1, 12, 30, 3], groups=4, rows=9)
     case.batch = Batch(case.batch.rows, [group % 3 for group in case.batch.groups], case.batch.labels)
     vectors = directions(case)
-    whole = case.scorer()
+    whole = case.objective()
     expected = whole.hessian_products(case.prompts, case.batch, vectors)
     assert whole.passes == 1 and whole.row_passes == SECOND_ORDER_COST * 9 and not expected[3].any()
     for rows_limit, pass_bytes in ((1, None), (2, None), (4, None), (None, 1.0)):
         backbone.rows_limit = rows_limit
         if pass_bytes is not None:
             backbone.pass_bytes = pass_bytes
-        scorer = case.scorer()
-        assert_near(scorer.hessian_products(case.prompts, case.batch, vectors), expected)
-        assert scorer.passes == -(-9 // (rows_limit or 1))
+        objective = case.objective()
+        assert_near(objective.hessian_products(case.prompts, case.batch, vectors), expected)
+        assert objective.passes == -(-9 // (rows_limit or 1))
 
 
 def test_passes_of_a_second_derivative_are_smaller(backbone_of: BackboneOf) -> None:
@@ -107,11 +109,11 @@ def test_passes_of_a_second_derivative_are_smaller(backbone_of: BackboneOf) -> N
     backbone = backbone_of("llama", "suffix")
     case = make_case(backbone, [5, 6], groups=1, rows=40)
     backbone.pass_bytes = 40 * backbone.memory.row_bytes(backbone.new_tokens(case.pattern, 3), 7)
-    scorer = case.scorer()
-    scorer.losses_and_gradients(case.prompts, case.batch)
-    first = scorer.passes
-    scorer.hessian_products(case.prompts, case.batch, directions(case))
-    assert first == 1 and scorer.passes - first > 4
+    objective = case.objective()
+    objective.losses_and_gradients(case.prompts, case.batch)
+    first = objective.passes
+    objective.hessian_products(case.prompts, case.batch, directions(case))
+    assert first == 1 and objective.passes - first > 4
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
@@ -138,7 +140,7 @@ def sharing(backbone_of: BackboneOf) -> tuple[Case, TextKV]:
 
 def run(case: Case, state: TextKV, prompts: torch.Tensor) -> torch.Tensor:
     groups = torch.tensor(case.batch.groups)
-    return case.backbone.class_scores(prompts, groups, state, case.pattern)
+    return case.backbone.class_scores(prompts, groups, state, pattern=case.pattern)
 
 
 def test_a_pass_over_text_states_that_another_pass_wrote_into_raises(sharing: tuple[Case, TextKV]) -> None:

@@ -54,7 +54,7 @@ def test_a_fused_weight_that_is_wrong_is_noticed(
     assert "runs through its own forward pass: the faster one is not exact for it" in notice
     assert backbone.fast is backbone.plain
     case = make_case(backbone, [3, 5], groups=1, rows=4)
-    ours, theirs = (c.scorer().losses_and_gradients(c.prompts, c.batch) for c in (case, expected))
+    ours, theirs = (c.objective().losses_and_gradients(c.prompts, c.batch) for c in (case, expected))
     assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1])
     assert checked(backbone) == []
 
@@ -153,7 +153,7 @@ def test_the_text_part_of_a_model_with_images_can_be_used(placement: Placement, 
         for backbone in (load_backbone(settings, placement), make_backbone(text_folder, placement))
     )
     (losses, gradients), (expected, expected_gradients) = (
-        case.scorer().losses_and_gradients(case.prompts, case.batch) for case in cases
+        case.objective().losses_and_gradients(case.prompts, case.batch) for case in cases
     )
     assert_near(losses, expected)
     assert_near(gradients, expected_gradients)

@@ -38,7 +38,7 @@ def test_a_mixed_batch_is_the_sum_of_its_parts(
     prompts = torch.stack([backbone.embedding[20:23], backbone.embedding[30:33]]).float().clone()
     rows, groups, read = [0, 1, 2, 3, 4, 5, 6, 7, 1], [0, 0, 1, 1, 0, 0, 1, 1, 1], [0, 1, 1, 0, 1, 0, 0, 1, 0]
     labels = [0, 2, 1, 1, 0, 1, 0, 2, 1]
-    objective = PromptObjective(backbone, banks[0], patterns[0], [(banks[1], patterns[1])])
+    objective = PromptObjective(backbone, banks[0], patterns[0], others=[(banks[1], patterns[1])])
     losses, gradients = objective.losses_and_gradients(prompts, Batch(rows, groups, labels, read))
     assert objective.row_passes == len(rows)
 

@@ -21,7 +21,7 @@ from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.gradients import Batch
 from metapt_explore.models.kv_cache import banks as banks_module
 from metapt_explore.models.kv_cache.text import CHUNK_ROWS, KVBank, TextKV
-from metapt_explore.models.kv_cache.tiers import DiskTier, HostTier, KVCache, States, size_of
+from metapt_explore.models.kv_cache.tiers import DiskTier, HostTier, KVCache, KVTensors, size_of
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
@@ -36,7 +36,7 @@ ONE_CHUNK_GIB = 1e-9
 
 @pytest.fixture(autouse=True)
 def states_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """States are written below the test's own folder."""
+    """KVTensors are written below the test's own folder."""
     monkeypatch.setenv("METAPT_HOME", str(tmp_path))
     return tmp_path / "states"
 
@@ -145,9 +145,9 @@ def test_gradients_are_equal_with_states_from_disk(backbone_of: BackboneOf) -> N
         case = make_case(backbone_of("llama", text_state_gib=memory, second_tier_gib=1.0), [1], groups=2, rows=8)
         case.texts = TEXTS
         case.batch = Batch([0, 69, 40, 1, 68, 41, 2, 67], case.batch.groups, case.batch.labels)
-        scorer = case.scorer()
-        scorer.losses_and_gradients(case.prompts, case.batch)
-        found.append(scorer.losses_and_gradients(case.prompts, Batch([5, 66, 50], [0, 1, 1], [0, 1, 0])))
+        objective = case.objective()
+        objective.losses_and_gradients(case.prompts, case.batch)
+        found.append(objective.losses_and_gradients(case.prompts, Batch([5, 66, 50], [0, 1, 1], [0, 1, 0])))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
@@ -199,7 +199,7 @@ def fail_to_save(error: BaseException) -> Callable[..., None]:
 def test_a_full_disk_only_ends_the_keeping(
     sign: str, backbone_of: BackboneOf, monkeypatch: pytest.MonkeyPatch, states_folder: Path
 ) -> None:
-    """States that could not be kept are encoded again, to the same bits."""
+    """KVTensors that could not be kept are encoded again, to the same bits."""
     if sign == "no room":
         usage = shutil.disk_usage(states_folder.parent)
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
@@ -264,7 +264,7 @@ def test_without_a_cache_an_episode_is_encoded_once(backbone_of: BackboneOf, sta
     for rows in ([69, 3], [40], [10, 3, 3], [3, 69, 40, 3, 10]):
         states = [a_bank.batch(rows, spare=backbone.new_tokens(pattern, 3)) for a_bank in (bank, cached)]
         groups = torch.zeros(len(rows), dtype=torch.long)
-        ours, theirs = (backbone.class_scores(prompts, groups, state, pattern) for state in states)
+        ours, theirs = (backbone.class_scores(prompts, groups, state, pattern=pattern) for state in states)
         assert_near(ours, theirs)
     bank.prepare([40, 10])
     assert bank.counts.encoded == 4, "rows of the episode are not encoded again"
@@ -277,10 +277,10 @@ def test_without_a_cache_passes_of_an_episode_share_its_states(backbone_of: Back
     """Cutting a batch into passes does not encode a row twice."""
     backbone = backbone_of("llama", text_state_gib=0.0, second_tier_gib=0.0, rows_per_pass=2)
     case = make_case(backbone, [5, 1, 12, 3], groups=2, rows=10)
-    scorer = case.scorer()
-    scorer.bank.prepare(case.batch.rows)
-    scorer.losses_and_gradients(case.prompts, case.batch)
-    assert scorer.passes == 5 and scorer.bank.counts.encoded == len(set(case.batch.rows))
+    objective = case.objective()
+    objective.bank.prepare(case.batch.rows)
+    objective.losses_and_gradients(case.prompts, case.batch)
+    assert objective.passes == 5 and objective.bank.counts.encoded == len(set(case.batch.rows))
 
 
 def test_states_that_no_tier_could_hold_are_not_kept(backbone_of: BackboneOf, states_folder: Path) -> None:
@@ -310,7 +310,7 @@ def test_a_cache_never_mixes_states_up(
     tier = None if behind is None else HostTier(behind * unit, torch.device("cpu"))
     cache = KVCache(budget * unit, tier)
 
-    def states_of(key: tuple[int, int]) -> States:
+    def states_of(key: tuple[int, int]) -> KVTensors:
         return {"keys": torch.full((1 + key[1],), float(10 * key[0] + key[1]))}
 
     for step, key in enumerate(asked):

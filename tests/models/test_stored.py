@@ -24,7 +24,7 @@ def saved(folder: Path, **tensors: torch.Tensor) -> Path:
 
 
 def test_the_only_tensor_of_a_file_needs_no_name(tmp_path: Path) -> None:
-    found = find_tensor(saved(tmp_path, anything=ROWS.bfloat16()), None, "prompt.start")
+    found = find_tensor(saved(tmp_path, anything=ROWS.bfloat16()), None, "prompt.init")
     assert (found.tensor, found.shape, found.length) == ("anything", (3, 2), 3)
     found.check_fits(3, 2)
     assert found.read().dtype == torch.float32 and torch.equal(found.read(), ROWS)
@@ -35,41 +35,41 @@ def test_of_several_tensors_prompt_is_the_one_unless_another_is_named(tmp_path: 
     assert torch.equal(find_tensor(file, None, "x").read(), ROWS)
     assert torch.equal(find_tensor(file, "start", "x").read(), ROWS + 1)
     file = saved(tmp_path, a=ROWS, b=ROWS[:2])
-    message = r"prompt.start: .*mine.safetensors has no tensor 'prompt' \(found: a \[3, 2\], b \[2, 2\]\); name one"
+    message = r"prompt.init: .*mine.safetensors has no tensor 'prompt' \(found: a \[3, 2\], b \[2, 2\]\); name one"
     with pytest.raises(UserError, match=message):
-        find_tensor(file, None, "prompt.start")
+        find_tensor(file, None, "prompt.init")
     with pytest.raises(UserError, match="no tensor 'c'"):
-        find_tensor(file, "c", "prompt.start")
+        find_tensor(file, "c", "prompt.init")
 
 
 def test_shapes_that_do_not_fit_say_what_to_change(tmp_path: Path) -> None:
-    found = find_tensor(saved(tmp_path, prompt=ROWS), None, "prompt.start")
+    found = find_tensor(saved(tmp_path, prompt=ROWS), None, "prompt.init")
     with pytest.raises(UserError, match=r"mine.safetensors has the shape \[3, 2\].* is 5: set prompt.length to 3"):
         found.check_fits(5)
     with pytest.raises(UserError, match=r"shape \[3, 2\]; expected \[3, 32\].* another model"):
         found.check_fits(3, 32)
-    flat = find_tensor(saved(tmp_path, prompt=ROWS[None]), None, "prompt.start")
+    flat = find_tensor(saved(tmp_path, prompt=ROWS[None]), None, "prompt.init")
     with pytest.raises(UserError, match=r"shape \[1, 3, 2\]; expected \[3, 2\]"):
         flat.check_fits(3, 2)
 
 
 def test_files_that_are_no_prompts(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no file .*missing\.safetensors"):
-        find_tensor(tmp_path / "missing.safetensors", None, "prompt.start")
+        find_tensor(tmp_path / "missing.safetensors", None, "prompt.init")
     pickle = tmp_path / "prompt.pt"
     torch.save({"prompt": ROWS}, pickle)
     with pytest.raises(UserError, match=r"prompt\.pt cannot be read as safetensors.*save_file"):
-        find_tensor(pickle, None, "prompt.start")
+        find_tensor(pickle, None, "prompt.init")
     with pytest.raises(UserError, match=r"no tensor 'prompt' \(found: none\)"):
-        find_tensor(saved(tmp_path), None, "prompt.start")
+        find_tensor(saved(tmp_path), None, "prompt.init")
     for values in (ROWS / 0, ROWS.int()):
         with pytest.raises(UserError, match="must hold finite floating-point numbers only"):
-            find_tensor(saved(tmp_path, prompt=values), None, "prompt.start").read()
+            find_tensor(saved(tmp_path, prompt=values), None, "prompt.init").read()
 
 
 def test_a_file_that_changes_in_between_is_noticed(tmp_path: Path) -> None:
     """The stage's id names the first content; reading the second would file its scores under a wrong id."""
-    found = find_tensor(saved(tmp_path, prompt=ROWS), None, "prompt.start")
+    found = find_tensor(saved(tmp_path, prompt=ROWS), None, "prompt.init")
     saved(tmp_path, prompt=ROWS + 1)
     with pytest.raises(UserError, match="was changed while the study ran"):
         found.read()
@@ -102,7 +102,7 @@ def test_an_adapter_that_peft_wrote(tmp_path: Path, make: Any, task: str, rows: 
 
     model = get_peft_model(make(tmp_path / "model"), PromptTuningConfig(task_type=task, num_virtual_tokens=5))
     model.save_pretrained(tmp_path / "adapter")
-    found = find_adapter(str(tmp_path / "adapter"), "prompt.start")
+    found = find_adapter(str(tmp_path / "adapter"), "prompt.init")
     assert (found.shape, found.length) == ((rows, 32), 5)
     found.check_fits(5, 32)
     theirs = model.prompt_encoder["default"].embedding.weight.detach()
@@ -122,10 +122,10 @@ def adapter(folder: Path, **changes: Any) -> Path:
 def test_adapters_that_are_refused(tmp_path: Path) -> None:
     def refused(match: str, folder: Path | str) -> None:
         with pytest.raises(UserError, match=match):
-            find_adapter(str(folder), "prompt.start")
+            find_adapter(str(folder), "prompt.init")
 
     refused("there is no adapter folder", tmp_path / "missing")
-    refused(r"prompt.start: Cannot load the PEFT adapter 'adapters/mine': there is no such folder", "adapters/mine")
+    refused(r"prompt.init: Cannot load the PEFT adapter 'adapters/mine': there is no such folder", "adapters/mine")
     refused("holds no PEFT adapter: adapter_config.json is missing", tmp_path)
     refused("of the type LORA; only PROMPT_TUNING", adapter(tmp_path / "a", peft_type="LORA"))
     refused("must give token_dim as a whole number", adapter(tmp_path / "a", token_dim=None))

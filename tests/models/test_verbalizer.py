@@ -19,7 +19,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.fewshot.automatic_words import likeliest_words, with_automatic_words, word_tokens
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.models.causal import CausalLayout
-from metapt_explore.verbalizers.calibration import calibrated
+from metapt_explore.models.scoring import calibrated, score_all
 from metapt_explore.verbalizers.pattern import space_writer
 from metapt_explore.verbalizers.prototypes import TEMPERATURE, Prototypes
 from metapt_explore.verbalizers.template import tokenise
@@ -89,13 +89,13 @@ def test_several_words_of_several_tokens(case: tuple[str, Case], unmodified_of: 
     assert every.std() > 0.1
     assert_near(case_.class_scores(), own.detach())
     bank = case_.backbone.bank(case_.texts, case_.pattern)
-    assert_near(case_.backbone.score_all(case_.prompts, bank, case_.pattern), every.detach())
+    assert_near(score_all(case_.backbone, case_.prompts, bank, pattern=case_.pattern), every.detach())
 
     row_losses = F.cross_entropy(own, torch.tensor(case_.batch.labels), reduction="none")
     counts = torch.bincount(torch.tensor(case_.batch.groups), minlength=2).clamp(min=1)
     (expected,) = torch.autograd.grad((row_losses / counts[case_.batch.groups]).sum(), prompts)
     assert expected.norm() > 1e-3
-    _, gradients = case_.scorer().losses_and_gradients(case_.prompts, case_.batch)
+    _, gradients = case_.objective().losses_and_gradients(case_.prompts, case_.batch)
     assert_near(gradients, expected, share=1e-4)
 
 
@@ -110,7 +110,7 @@ def test_the_whole_vocabulary(case: tuple[str, Case], unmodified_of: UnmodifiedO
         logs = torch.stack(
             [plain.plain_vocabulary(model, plain.prompts[1], text)[0].log_softmax(-1) for text in plain.texts]
         )
-    scores = backbone.score_all(plain.prompts, bank, pattern)[1]
+    scores = score_all(backbone, plain.prompts, bank, pattern=pattern)[1]
     tokens = {
         word: backbone.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in ("bad", "poor", "good")
     }
@@ -148,7 +148,7 @@ def test_pairs_of_texts(family: str, placement: Placement, decoder: str, backbon
     one = LabelsConfig(template="{text} Type :", labels={"a": "bad", "b": "good"})
     prompts = make_case(backbone, [3], groups=2, rows=1).prompts
     scores = [
-        backbone.score_all(prompts, backbone.bank(texts, pattern), pattern)
+        score_all(backbone, prompts, backbone.bank(texts, pattern), pattern=pattern)
         for texts, pattern in (
             (PAIRS, backbone.pattern(pair, "test")),
             ([f"{a} but {b}" for a, b in PAIRS], backbone.pattern(one, "test")),
@@ -200,7 +200,7 @@ def test_a_mask_may_stand_anywhere(backbone_of: BackboneOf, unmodified_of: Unmod
     two = at_masks(2)
     negative = torch.stack([at_masks(1)[0, bad], two[0, very] + two[1, poor]]).logsumexp(0) - log(2)
     expected = torch.stack([negative, at_masks(1)[0, good]])
-    scores = backbone.score_all(prompt, backbone.bank(["my book"], pattern), pattern)
+    scores = score_all(backbone, prompt, backbone.bank(["my book"], pattern), pattern=pattern)
     assert_near(scores[0, 0], expected.detach())
 
 

@@ -74,7 +74,7 @@ def test_exact_maml_equals_finite_differences(family: str, placement: Placement,
         method = MethodConfig(name="m", kind="metapt", clustering="c", order=order, inner_steps=steps)
         learner = make_learner(PretrainingTask(TASKS, config, method, 5, 0))
         episode = learner.draw(1)
-        gradients[order] = learner.gradient({"prompt": case.prompts[0]}, episode, case.scorer())[0]["prompt"]
+        gradients[order] = learner.gradient({"prompt": case.prompts[0]}, episode, case.objective())[0]["prompt"]
     value = objective(case, unmodified(folder), episode, steps, rate)
 
     leaf = case.prompts[0].clone().requires_grad_(True)

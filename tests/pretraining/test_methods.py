@@ -48,7 +48,7 @@ LEARNERS = {
 }
 
 
-def setting_of(name: str, config: PretrainingConfig = CONFIG, init_seed: int = 0) -> PretrainingTask:
+def task_of(name: str, config: PretrainingConfig = CONFIG, init_seed: int = 0) -> PretrainingTask:
     kind = "ppt" if name == "ppt" else "metapt"
     method = MethodConfig(name=name, kind=kind, clustering="c", **LEARNERS[name])
     return PretrainingTask(TASKS, config, method, 5, init_seed)
@@ -86,7 +86,7 @@ def gradient_of(loss: Any, prompt: Tensor, rows: list[int], labels: list[int]) -
     return value.detach(), torch.autograd.grad(value, prompt)[0]
 
 
-def scorer_of(backbone: CausalBackbone) -> PromptObjective:
+def objective_of(backbone: CausalBackbone) -> PromptObjective:
     pattern = backbone.pattern(LABELS, "test")
     return PromptObjective(backbone, backbone.bank(TEXTS, pattern), pattern)
 
@@ -108,13 +108,13 @@ def outer_loss(
 
 @pytest.mark.parametrize("name", ["first-order", "first-order, three steps", "exact", "exact, three steps"])
 def test_maml_equals_the_written_out_algorithm(name: str, backbone: CausalBackbone, plain_loss: Any) -> None:
-    setting = setting_of(name)
-    learner, objective = make_learner(setting), scorer_of(backbone)
+    pretraining_task = task_of(name)
+    learner, objective = make_learner(pretraining_task), objective_of(backbone)
     prompt = backbone.embedding[20:23].clone()
     episode = learner.draw(2)
     gradients, records = learner.gradient({"prompt": prompt}, episode, objective)
 
-    steps, exact = setting.method.inner_steps, setting.method.order == "exact"
+    steps, exact = pretraining_task.method.inner_steps, pretraining_task.method.order == "exact"
     leaf = prompt.clone().requires_grad_(True)
     value = outer_loss(plain_loss, leaf, 0.7, episode, steps, exact)
     # Without the inner graph, the gradient of the adapted prompt reaches the start as it is: first order.
@@ -126,7 +126,7 @@ def test_maml_equals_the_written_out_algorithm(name: str, backbone: CausalBackbo
         before = plain_loss(prompt, episode.support[index], episode.support_labels[index])
         assert record["support_before"] == pytest.approx(float(before), rel=1e-4)
         assert abs(record["support_before"] - record["support_after"]) > 1e-4
-    assert objective.row_passes == pytest.approx(row_passes_per_step(setting.method, CONFIG))
+    assert objective.row_passes == pytest.approx(row_passes_per_step(pretraining_task.method, CONFIG))
     assert objective.diagnostic_rows == 3 * 4
 
 
@@ -138,9 +138,9 @@ def test_exact_maml_equals_finite_differences(steps: int, backbone: CausalBackbo
     prompt = backbone.embedding[20:23].clone()
     found = {}
     for name in ("first-order", "exact") if steps == 1 else ("first-order, three steps", "exact, three steps"):
-        learner = make_learner(setting_of(name, config))
+        learner = make_learner(task_of(name, config))
         episode = learner.draw(1)
-        found[name.split(",")[0]] = learner.gradient({"prompt": prompt}, episode, scorer_of(backbone))[0]["prompt"]
+        found[name.split(",")[0]] = learner.gradient({"prompt": prompt}, episode, objective_of(backbone))[0]["prompt"]
     generator = torch.Generator().manual_seed(0)
 
     def value(moved: Tensor) -> float:
@@ -163,8 +163,8 @@ def test_exact_maml_equals_finite_differences(steps: int, backbone: CausalBackbo
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_meta_sgd_learns_its_rates(exact: bool, backbone: CausalBackbone, plain_loss: Any) -> None:
-    setting = setting_of("meta-sgd, exact" if exact else "meta-sgd")
-    learner, objective = make_learner(setting), scorer_of(backbone)
+    pretraining_task = task_of("meta-sgd, exact" if exact else "meta-sgd")
+    learner, objective = make_learner(pretraining_task), objective_of(backbone)
     start = backbone.embedding[20:23].clone()
     parameters = learner.parameters(start)
     torch.testing.assert_close(parameters["log_rates"].exp(), torch.full_like(start, 0.7))
@@ -181,7 +181,7 @@ def test_meta_sgd_learns_its_rates(exact: bool, backbone: CausalBackbone, plain_
 
 
 def test_reptile_goes_where_the_tasks_end(backbone: CausalBackbone, plain_loss: Any) -> None:
-    learner, objective = make_learner(setting_of("reptile")), scorer_of(backbone)
+    learner, objective = make_learner(task_of("reptile")), objective_of(backbone)
     prompt = backbone.embedding[20:23].clone()
     episode = learner.draw(1)
     gradients, _ = learner.gradient({"prompt": prompt}, episode, objective)
@@ -196,9 +196,9 @@ def test_reptile_goes_where_the_tasks_end(backbone: CausalBackbone, plain_loss: 
 
 
 def test_pooled_equals_the_gradient_of_the_mean_loss(backbone: CausalBackbone, plain_loss: Any) -> None:
-    learner = make_learner(setting_of("ppt"))
+    learner = make_learner(task_of("ppt"))
     prompt = backbone.embedding[20:23].clone()
-    objective = scorer_of(backbone)
+    objective = objective_of(backbone)
     episode = learner.draw(0)
     gradients, records = learner.gradient({"prompt": prompt}, episode, objective)
     labels = episode.support_labels[0] + episode.query_labels[0]
@@ -213,19 +213,19 @@ def test_every_method_spends_the_same_passes() -> None:
     """A dearer outer step means fewer of them; the budget is met within one outer step."""
     config = PretrainingConfig(steps=60, meta_batch_size=4, support_size=8, query_size=8)
     for name in LEARNERS:
-        setting = setting_of(name, config)
-        cost = row_passes_per_step(setting.method, config)
-        assert abs(setting.steps * cost - 60 * 4 * 16) <= cost / 2
-    assert setting_of("ppt", config).steps == setting_of("first-order", config).steps == 60
+        pretraining_task = task_of(name, config)
+        cost = row_passes_per_step(pretraining_task.method, config)
+        assert abs(pretraining_task.steps * cost - 60 * 4 * 16) <= cost / 2
+    assert task_of("ppt", config).steps == task_of("first-order", config).steps == 60
     # three inner steps on 8 rows and a query step on 8: 32 rows a task against 16
-    assert setting_of("first-order, three steps", config).steps == 30
+    assert task_of("first-order, three steps", config).steps == 30
 
 
 @pytest.mark.parametrize("name", list(LEARNERS))
 def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBackbone, tmp_path: Path) -> None:
     """Stopped after a step, and between two passes of a step; every learned tensor and metric is the same."""
     pattern = backbone.pattern(LABELS, "test")
-    setting = setting_of(name, CONFIG.model_copy(update={"steps": 12}), init_seed=1)
+    pretraining_task = task_of(name, CONFIG.model_copy(update={"steps": 12}), init_seed=1)
     start = backbone.embedding[20:23].clone()
     steps: list[int] = []
 
@@ -239,8 +239,8 @@ def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBack
             if len(steps) == stop_at_call:
                 raise Cancelled
 
-        learner = make_learner(setting)
-        return pretrain(learner, setting, start, backbone, TEXTS, pattern, writer_in(folder), on_step)[0]
+        learner = make_learner(pretraining_task)
+        return pretrain(learner, pretraining_task, start, backbone, TEXTS, pattern, writer_in(folder), on_step)[0]
 
     straight = run(tmp_path / "straight", None)
     calls = len(steps)
@@ -258,27 +258,27 @@ def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBack
         assert steps[0] == reached > 0 or steps[0] == reached + 1, "it went on and did not begin again"
         assert all(torch.equal(straight[key], resumed[key]) for key in straight) and straight.keys() == resumed.keys()
         a, b = writer_in(tmp_path / "straight").metrics, writer_in(folder).metrics
-        assert a.equals(b) and a["step"].nunique() == setting.steps
+        assert a.equals(b) and a["step"].nunique() == pretraining_task.steps
     assert not torch.equal(straight["prompt"], start)
 
 
 def test_numbers_that_run_away_are_an_error_and_a_far_prompt_a_notice(backbone: CausalBackbone, tmp_path: Path) -> None:
     pattern = backbone.pattern(LABELS, "test")
-    setting = setting_of("first-order")
+    pretraining_task = task_of("first-order")
     notices: list[str] = []
     backbone.on_notice = notices.append
 
     def run(start: Tensor) -> None:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
-        learner = make_learner(setting)
-        pretrain(learner, setting, start, backbone, TEXTS, pattern, writer_in(folder), lambda step: None)
+        learner = make_learner(pretraining_task)
+        pretrain(learner, pretraining_task, start, backbone, TEXTS, pattern, writer_in(folder), lambda step: None)
 
     try:
         run(backbone.embedding[20:23].clone())
         assert notices == []
         run(10 * backbone.embedding[20:23].clone())
-        assert len(notices) == 1 and "prompt.start" in notices[0]
+        assert len(notices) == 1 and "prompt.init" in notices[0]
         with pytest.raises(UserError, match=r"pretraining\.outer_lr"):
             run(torch.full((3, backbone.width), float("nan")))
     finally:
@@ -293,11 +293,11 @@ def test_training_lowers_the_loss(backbone: CausalBackbone, tmp_path: Path) -> N
         for name in rows
         for row in rows[name]
     ]
-    setting = setting_of("ppt", CONFIG.model_copy(update={"steps": 40}))
+    pretraining_task = task_of("ppt", CONFIG.model_copy(update={"steps": 40}))
     pattern = backbone.pattern(LABELS, "test")
     out = writer_in(tmp_path)
     start = backbone.embedding[20:23].clone()
-    pretrain(make_learner(setting), setting, start, backbone, texts, pattern, out, lambda step: None)
+    pretrain(make_learner(pretraining_task), pretraining_task, start, backbone, texts, pattern, out, lambda step: None)
     losses = out.metrics["loss"]
     assert losses.tail(5).mean() < 0.7 * losses.head(5).mean()
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_methods import CONFIG, TEXTS, backbone, gradient_of, plain_loss, scorer_of, setting_of  # noqa: F401
+from test_methods import CONFIG, TEXTS, backbone, gradient_of, objective_of, plain_loss, task_of  # noqa: F401
 
 from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.errors import Cancelled
@@ -17,15 +17,15 @@ from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.pretraining.budget import budget, tuning_of
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import pretrain
+from metapt_explore.pretraining.maml import task_weights
 from metapt_explore.pretraining.registry import make_learner
-from metapt_explore.pretraining.task_weights import task_weights
 from metapt_explore.storage.artifact import ArtifactWriter
 
 from test_methods import LABELS  # isort: skip
 
 
-def with_method(setting: PretrainingTask, **changes: Any) -> PretrainingTask:
-    return replace(setting, method=setting.method.model_copy(update=changes))
+def with_method(pretraining_task: PretrainingTask, **changes: Any) -> PretrainingTask:
+    return replace(pretraining_task, method=pretraining_task.method.model_copy(update=changes))
 
 
 # ------------------------------------------------------------------------------------- task weights
@@ -60,11 +60,11 @@ def test_weights_are_shares(by: str, losses: list[float], seed: int) -> None:
 
 
 def test_the_loss_weighted_gradient(backbone: CausalBackbone) -> None:  # noqa: F811
-    setting = with_method(setting_of("first-order"), task_weights="loss")
-    learner = make_learner(setting)
+    pretraining_task = with_method(task_of("first-order"), task_weights="loss")
+    learner = make_learner(pretraining_task)
     prompt, episode = backbone.embedding[20:23].clone(), learner.draw(1)
-    plain, records = make_learner(setting_of("first-order")).gradient({"prompt": prompt}, episode, scorer_of(backbone))
-    weighted, _ = learner.gradient({"prompt": prompt}, episode, scorer_of(backbone))
+    plain, records = make_learner(task_of("first-order")).gradient({"prompt": prompt}, episode, objective_of(backbone))
+    weighted, _ = learner.gradient({"prompt": prompt}, episode, objective_of(backbone))
     losses = torch.tensor([record["query"] for record in records])
     singles = []
     for index in range(len(episode.tasks)):
@@ -77,7 +77,7 @@ def test_the_loss_weighted_gradient(backbone: CausalBackbone) -> None:  # noqa: 
             query_labels=[episode.query_labels[index]],
         )
         singles.append(
-            make_learner(setting_of("first-order")).gradient({"prompt": prompt}, alone, scorer_of(backbone))[0][
+            make_learner(task_of("first-order")).gradient({"prompt": prompt}, alone, objective_of(backbone))[0][
                 "prompt"
             ]
         )
@@ -91,8 +91,8 @@ def test_a_pooled_share_of_one_is_the_support_gradient_at_the_start(
     backbone: CausalBackbone,  # noqa: F811
     plain_loss: Any,  # noqa: F811
 ) -> None:
-    setting = with_method(setting_of("first-order"), pooled_weight=1.0)
-    learner, scorer = make_learner(setting), scorer_of(backbone)
+    pretraining_task = with_method(task_of("first-order"), pooled_weight=1.0)
+    learner, scorer = make_learner(pretraining_task), objective_of(backbone)
     prompt, episode = backbone.embedding[20:23].clone(), learner.draw(3)
     gradients, _ = learner.gradient({"prompt": prompt}, episode, scorer)
     rows = [row for part in episode.support for row in part]
@@ -100,9 +100,9 @@ def test_a_pooled_share_of_one_is_the_support_gradient_at_the_start(
     torch.testing.assert_close(
         gradients["prompt"], gradient_of(plain_loss, prompt, rows, labels)[1], rtol=1e-4, atol=1e-5
     )
-    plain, _ = make_learner(setting_of("first-order")).gradient({"prompt": prompt}, episode, scorer_of(backbone))
-    half, _ = make_learner(with_method(setting, pooled_weight=0.5)).gradient(
-        {"prompt": prompt}, episode, scorer_of(backbone)
+    plain, _ = make_learner(task_of("first-order")).gradient({"prompt": prompt}, episode, objective_of(backbone))
+    half, _ = make_learner(with_method(pretraining_task, pooled_weight=0.5)).gradient(
+        {"prompt": prompt}, episode, objective_of(backbone)
     )
     torch.testing.assert_close(half["prompt"], (plain["prompt"] + gradients["prompt"]) / 2)
     # It costs nothing: the support gradient is known anyway.
@@ -127,7 +127,7 @@ class Memory(ArtifactWriter):
         return self.kept
 
 
-def learn(backbone: CausalBackbone, setting: PretrainingTask, record: Memory, stop: int | None = None) -> Any:  # noqa: F811
+def learn(backbone: CausalBackbone, pretraining_task: PretrainingTask, record: Memory, stop: int | None = None) -> Any:  # noqa: F811
     seen: dict[int, torch.Tensor] = {}
 
     def on_step(done: int) -> None:
@@ -138,16 +138,18 @@ def learn(backbone: CausalBackbone, setting: PretrainingTask, record: Memory, st
             raise Cancelled
 
     start, pattern = backbone.embedding[20:23].clone(), backbone.pattern(LABELS, "test")
-    learned, _ = pretrain(make_learner(setting), setting, start, backbone, TEXTS, pattern, record, on_step)
+    learned, _ = pretrain(
+        make_learner(pretraining_task), pretraining_task, start, backbone, TEXTS, pattern, record, on_step
+    )
     return learned["prompt"], list(seen.values())
 
 
 @pytest.mark.parametrize("name", ["ppt", "first-order"])
 def test_the_mean_over_late_prompts(name: str, backbone: CausalBackbone) -> None:  # noqa: F811
     every_step = CONFIG.model_copy(update={"checkpoint_every": 1})
-    last, seen = learn(backbone, setting_of(name, every_step), Memory())
+    last, seen = learn(backbone, task_of(name, every_step), Memory())
     assert torch.equal(seen[-1], last) and len(seen) == 6
-    averaged = with_method(setting_of(name, every_step), average_last=0.5)
+    averaged = with_method(task_of(name, every_step), average_last=0.5)
     mean, _ = learn(backbone, averaged, Memory())
     torch.testing.assert_close(mean, torch.stack(seen[3:]).mean(0))
     # Stopped within the averaged steps and gone on, the same bits.

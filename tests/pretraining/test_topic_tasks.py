@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from test_methods import BENT, CLOSE, CONFIG, LABELS, TASKS, TEXTS, backbone, plain_loss_by, setting_of  # noqa: F401
+from test_methods import BENT, CLOSE, CONFIG, LABELS, TASKS, TEXTS, backbone, plain_loss_by, task_of  # noqa: F401
 from torch import Tensor
 
 from metapt_explore.auxiliary_tasks.topic_words import choose_topic_words, topic_candidates
@@ -37,7 +37,7 @@ TOPICS = Topics({4: {str(c): list(range(27 * c, 27 * c + 26)) for c in range(3)}
 
 
 def with_topics(name: str) -> PretrainingTask:
-    return replace(setting_of(name), topics=TOPICS)
+    return replace(task_of(name), topics=TOPICS)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,11 @@ def losses(world: Path, backbone: CausalBackbone) -> list[Any]:  # noqa: F811
     return [plain_loss_by(world, backbone, labels) for labels in (LABELS, TOPIC_LABELS)]
 
 
-def scorer_of(backbone: CausalBackbone) -> PromptObjective:  # noqa: F811
+def objective_of(backbone: CausalBackbone) -> PromptObjective:  # noqa: F811
     pattern, other = (backbone.pattern(labels, "test") for labels in (LABELS, TOPIC_LABELS))
-    return PromptObjective(backbone, backbone.bank(TEXTS, pattern), pattern, [(backbone.bank(TEXTS, other), other)])
+    return PromptObjective(
+        backbone, backbone.bank(TEXTS, pattern), pattern, others=[(backbone.bank(TEXTS, other), other)]
+    )
 
 
 @pytest.mark.parametrize("name", ["first-order", "exact"])
@@ -57,8 +59,8 @@ def test_maml_over_both_kinds_equals_the_written_out_algorithm(
     backbone: CausalBackbone,  # noqa: F811
     losses: list[Any],
 ) -> None:
-    setting = with_topics(name)
-    learner, objective = make_learner(setting), scorer_of(backbone)
+    pretraining_task = with_topics(name)
+    learner, objective = make_learner(pretraining_task), objective_of(backbone)
     episode = learner.draw(1)
     assert episode.patterns == [0, 0, 1] and episode.tasks[2] == 4
     prompt = backbone.embedding[20:23].clone()
@@ -74,11 +76,11 @@ def test_maml_over_both_kinds_equals_the_written_out_algorithm(
     (expected,) = torch.autograd.grad(total, leaf)
     torch.testing.assert_close(gradients["prompt"], expected, **(BENT if name == "exact" else CLOSE))
     assert sum(record["query"] for record in records) / 3 == pytest.approx(float(total.detach()), rel=1e-4)
-    assert objective.row_passes == pytest.approx(row_passes_per_step(setting.method, CONFIG))
+    assert objective.row_passes == pytest.approx(row_passes_per_step(pretraining_task.method, CONFIG))
 
 
 def test_pooled_rows_of_both_kinds_count_equally(backbone: CausalBackbone, losses: list[Any]) -> None:  # noqa: F811
-    learner, objective = make_learner(with_topics("ppt")), scorer_of(backbone)
+    learner, objective = make_learner(with_topics("ppt")), objective_of(backbone)
     episode = learner.draw(3)
     prompt = backbone.embedding[20:23].clone()
     gradients, _ = learner.gradient({"prompt": prompt}, episode, objective)
@@ -96,7 +98,7 @@ def test_pooled_rows_of_both_kinds_count_equally(backbone: CausalBackbone, losse
 
 def test_draws_of_topics_leave_those_of_labels_alone() -> None:
     with_them = make_learner(with_topics("first-order"))
-    fewer = replace(setting_of("first-order"), config=CONFIG.model_copy(update={"meta_batch_size": 2}))
+    fewer = replace(task_of("first-order"), config=CONFIG.model_copy(update={"meta_batch_size": 2}))
     for step in range(4):
         both, alone = with_them.draw(step), make_learner(fewer).draw(step)
         assert (both.tasks[:2], both.support[:2], both.query[:2]) == (alone.tasks, alone.support, alone.query)
@@ -119,14 +121,14 @@ class Stop:
 
 
 def test_a_stopped_pretraining_goes_on_to_the_same_bits(backbone: CausalBackbone, tmp_path: Path) -> None:  # noqa: F811
-    setting = with_topics("first-order")
+    pretraining_task = with_topics("first-order")
     patterns = [backbone.pattern(labels, "test") for labels in (LABELS, TOPIC_LABELS)]
     start = backbone.embedding[20:23].clone()
 
     def learn(folder: str, on_step: Any) -> Tensor:
         out = ArtifactWriter(tmp_path / folder)
-        rest = (setting, start, backbone, TEXTS, patterns[0], out, on_step, patterns[1:])
-        return pretrain(make_learner(setting), *rest)[0]["prompt"]
+        rest = (pretraining_task, start, backbone, TEXTS, patterns[0], out, on_step, patterns[1:])
+        return pretrain(make_learner(pretraining_task), *rest)[0]["prompt"]
 
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pandas as pd
 
-from metapt_explore.reporting.figures import Difference, forest, paired_lines, seed_points, start_curves
+from metapt_explore.reporting.figures import Difference, forest, paired_lines, seed_points, tuning_curves
 
 METHODS = ["PT", "PPT"]
 
@@ -60,7 +60,7 @@ def test_start_curves_use_test_scores_only() -> None:
             for s in (0, 5, 7)
         ]
     )
-    found = texts(start_curves(curves, METHODS))
+    found = texts(tuning_curves(curves, METHODS))
     assert "5" in found and "7" not in found
 
 

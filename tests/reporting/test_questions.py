@@ -77,10 +77,10 @@ def test_every_further_pooled_recipe_is_compared_with_the_first() -> None:
 
 
 def test_methods_that_are_read_alike_are_compared_with_one_another() -> None:
-    probe = {"read": "words_and_probe"}
+    probe = {"read": "probe_ensemble"}
     methods = [
         {"name": "PT", "kind": "pt"},
-        {"name": "PT labels", "kind": "pt", "start": "labels"},
+        {"name": "PT labels", "kind": "pt", "init": "labels"},
         {"name": "PT probe", "kind": "pt", "verbalizer": probe},
         {"name": "PPT", "kind": "ppt"},
         {"name": "PPT probe", "kind": "ppt", "verbalizer": probe},

@@ -11,7 +11,7 @@ from scipy import stats
 from simulated import COLUMNS, simulated, table
 
 from metapt_explore.errors import UserError
-from metapt_explore.statistics import compare
+from metapt_explore.statistics import Precision, compare
 from metapt_explore.statistics.sentences import points
 from metapt_explore.statistics.units import paired_scores, score_table
 
@@ -22,7 +22,7 @@ def test_the_primary_test_is_a_t_test_of_means_over_tasks() -> None:
     results = simulated(RNG(0), gain=0.03)
     wide = results.pivot_table(index=["init_seed", "data_seed"], columns=["method", "task"], values="accuracy")
     differences = (wide["A"] - wide["B"]).mean(axis=1)
-    found = compare(results, "A", "B", resamples=500)
+    found = compare(results, "A", "B", precision=Precision(resamples=500))
     expected = stats.ttest_1samp(differences, 0)
     assert found.difference == pytest.approx(differences.mean())
     assert found.p == pytest.approx(expected.pvalue)
@@ -39,19 +39,25 @@ def test_the_primary_test_is_a_t_test_of_means_over_tasks() -> None:
 
 def test_swapping_method_and_baseline_turns_everything_round() -> None:
     results = simulated(RNG(3), "crossed", 6, 8, gain=0.04)
-    there, back = compare(results, "A", "B", resamples=500), compare(results, "B", "A", resamples=500)
+    there, back = (
+        compare(results, "A", "B", precision=Precision(resamples=500)),
+        compare(results, "B", "A", precision=Precision(resamples=500)),
+    )
     assert there.difference == pytest.approx(-back.difference) and there.p == pytest.approx(back.p)
     assert (there.wins, there.losses) == (back.losses, back.wins)
     assert there.spread[0].ratio is not None and back.spread[0].ratio is not None
     assert there.spread[0].ratio == pytest.approx(1 / back.spread[0].ratio)
     # The order of rows is no information.
-    again = compare(results.sample(frac=1, random_state=1), "A", "B", resamples=500)
+    again = compare(results.sample(frac=1, random_state=1), "A", "B", precision=Precision(resamples=500))
     assert again.p == pytest.approx(there.p) and again.bootstrap.low == pytest.approx(there.bootstrap.low)
 
 
 def test_the_same_input_gives_the_same_output_as_json() -> None:
     results = simulated(RNG(1), gain=0.01)
-    first, second = (json.dumps(compare(results, "A", "B", resamples=500).as_dict(), allow_nan=False) for _ in "ab")
+    first, second = (
+        json.dumps(compare(results, "A", "B", precision=Precision(resamples=500)).as_dict(), allow_nan=False)
+        for _ in "ab"
+    )
     assert first == second
     plain = json.loads(first)
     assert plain["per_task"][0]["task"] == "mr" and plain["spread"][0]["task"] is None
@@ -65,7 +71,7 @@ def test_pairs_without_every_task_are_left_out_and_counted() -> None:
     )
     results = results[~((results["method"] == "A") & (results["init_seed"] == 11))]
     extra = pd.DataFrame([("B", "trec", 100, 0, 0.5)], columns=COLUMNS)
-    found = compare(pd.concat([results, extra]), "A", "B", resamples=500)
+    found = compare(pd.concat([results, extra]), "A", "B", precision=Precision(resamples=500))
     assert found.pairs == 8 and found.tasks == ("mr", "subj")
     assert found.left_out == (
         "Task 'trec' is left out: only 'B' has it.",
@@ -82,9 +88,11 @@ def test_a_baseline_without_initialisation_stands_against_every_one() -> None:
     results = table({"A": {"mr": method}, "TF-IDF": {"mr": {(None, data): 0.5 for data in range(4)}}})
     scores = paired_scores(results, "A", "TF-IDF")
     assert len(scores.baseline) == 12 and (scores.baseline["mr"] == 0.5).all() and scores.broadcast == "baseline"
-    found = compare(results, "A", "TF-IDF", resamples=500)
+    found = compare(results, "A", "TF-IDF", precision=Precision(resamples=500))
     assert found.design == "crossed" and any("TF-IDF has no initialisation seed" in said for said in found.caveats)
-    assert compare(results, "TF-IDF", "A", resamples=500).difference == pytest.approx(-found.difference)
+    assert compare(results, "TF-IDF", "A", precision=Precision(resamples=500)).difference == pytest.approx(
+        -found.difference
+    )
     assert found.spread[0].baseline_worst.init_seed is None
     assert (found.spread[0].method_worst.init_seed, found.spread[0].method_worst.data_seed) == (0, 0)
 
@@ -92,7 +100,7 @@ def test_a_baseline_without_initialisation_stands_against_every_one() -> None:
 def test_start_accuracy_counts_each_initialisation_once() -> None:
     results = simulated(RNG(4), "crossed", 8, 5)
     results["start_accuracy"] = 0.5 + 0.01 * results["init_seed"] * (results["method"] == "A") ** 1
-    found = compare(results, "A", "B", metric="start_accuracy", resamples=500)
+    found = compare(results, "A", "B", metric="start_accuracy", precision=Precision(resamples=500))
     assert (found.pairs, found.init_seeds, found.data_seeds, found.independent, found.df) == (40, 8, 0, 8, 7)
     assert found.p == pytest.approx(stats.ttest_1samp(0.01 * np.arange(8), 0).pvalue)
     assert found.verdict == "helped" and "accuracy before tuning" in found.sentence
@@ -101,17 +109,17 @@ def test_start_accuracy_counts_each_initialisation_once() -> None:
 @pytest.mark.parametrize("design", ["paired", "crossed"])
 def test_few_seeds_decide_nothing_however_large_the_difference(design: str) -> None:
     results = simulated(RNG(5), design, 3, 3, gain=0.3, sd_init=0.001, sd_data=0.001, sd_rest=0.001)
-    found = compare(results, "A", "B", resamples=500)
+    found = compare(results, "A", "B", precision=Precision(resamples=500))
     assert found.p is not None and found.p < 0.001 and found.verdict == "cannot tell"
     assert "decide nothing" in found.sentence and "at least 5" in found.to_settle
 
 
 def test_one_initialisation_says_nothing_about_the_method() -> None:
     results = simulated(RNG(6), "crossed", 1, 12, gain=0.1)
-    found = compare(results, "A", "B", resamples=500)
+    found = compare(results, "A", "B", precision=Precision(resamples=500))
     assert (found.verdict, found.design, found.independent) == ("cannot tell", "data seeds", 1)
     assert any("not about the method" in said for said in found.caveats)
-    alone = compare(results[results["data_seed"] == 100], "A", "B", resamples=500)
+    alone = compare(results[results["data_seed"] == 100], "A", "B", precision=Precision(resamples=500))
     assert alone.p is None and alone.bootstrap.low is None and alone.verdict == "cannot tell"
     json.dumps(alone.as_dict(), allow_nan=False)
 
@@ -129,7 +137,7 @@ def test_one_initialisation_says_nothing_about_the_method() -> None:
 )
 def test_verdicts(gain: float, noise: float, margin: float, verdict: str) -> None:
     results = simulated(RNG(8), gain=gain, sd_init=noise, sd_data=noise, sd_rest=noise)
-    found = compare(results, "A", "B", margin=margin, resamples=500)
+    found = compare(results, "A", "B", margin=margin, precision=Precision(resamples=500))
     assert found.verdict == verdict
     assert found.sentence.lower().startswith(verdict)
     if verdict == "no difference":
@@ -144,7 +152,7 @@ def test_the_words_hold_the_figures() -> None:
         "A": {"mr": {(i, i): 0.6 + gain for i, gain in enumerate(differences)}},
         "B": {"mr": {(i, i): 0.6 for i in range(6)}},
     }
-    found = compare(table(cells), "A", "B", resamples=500)
+    found = compare(table(cells), "A", "B", precision=Precision(resamples=500))
     assert found.sentence == (
         "Helped: A is 3 points ahead of B in accuracy over 1 task (95 % interval +1.5 to +4.5, p = 0.003; ahead in 6 "
         "of 6 pairs of seeds, level in 0, behind in 0)."
@@ -159,7 +167,7 @@ def test_the_words_hold_the_figures() -> None:
 
 def test_what_would_settle_it_counts_what_is_there() -> None:
     results = simulated(RNG(9), gain=0.004, sd_init=0.02, sd_data=0.02)
-    found = compare(results, "A", "B", resamples=500)
+    found = compare(results, "A", "B", precision=Precision(resamples=500))
     assert found.verdict == "cannot tell" and found.seeds_needed.one_point is not None
     assert f"about {found.seeds_needed.one_point} pairs ({found.seeds_needed.one_point - 12} more)" in found.to_settle
 
@@ -176,7 +184,7 @@ def test_points_in_words() -> None:
 
 def test_crossed_seeds_are_not_taken_for_independent() -> None:
     results = simulated(RNG(10), "crossed", 6, 10, sd_data=0.05)
-    found = compare(results, "A", "B", resamples=500)
+    found = compare(results, "A", "B", precision=Precision(resamples=500))
     wide = results.pivot_table(index=["init_seed", "data_seed"], columns=["method", "task"], values="accuracy")
     naive = stats.ttest_1samp((wide["A"] - wide["B"]).mean(axis=1), 0).confidence_interval(0.95)
     assert found.low is not None and found.high is not None
@@ -205,7 +213,7 @@ def test_spread_by_hand() -> None:
 
 def test_spread_over_tasks_is_a_mean_of_log_ratios() -> None:
     results = simulated(RNG(11), tasks=("mr", "subj", "trec"))
-    found = compare(results, "A", "B", resamples=500).spread
+    found = compare(results, "A", "B", precision=Precision(resamples=500)).spread
     ratios = [task.ratio for task in found[1:] if task.ratio is not None]
     assert found[0].ratio == pytest.approx(np.exp(np.mean(np.log(ratios)))) and len(ratios) == 3
 
@@ -213,7 +221,7 @@ def test_spread_over_tasks_is_a_mean_of_log_ratios() -> None:
 def test_intervals_of_the_spread_cover_one_where_there_is_no_difference() -> None:
     rng, covered = RNG(12), 0
     for _ in range(60):
-        found = compare(simulated(rng, inits=20, datas=20), "A", "B", resamples=300).spread[0]
+        found = compare(simulated(rng, inits=20, datas=20), "A", "B", precision=Precision(resamples=300)).spread[0]
         covered += found.low is not None and found.high is not None and found.low <= 1 <= found.high
     # A percentile bootstrap is a little narrow; far off would be a mistake.
     assert covered >= stats.binom.ppf(0.001, 60, 0.88)
@@ -226,7 +234,7 @@ def test_shuffled_labels_never_look_like_help(design: str, inits: int, datas: in
     for _ in range(100):
         results = simulated(rng, design, inits, datas)
         results["accuracy"] = rng.binomial(400, 0.5, len(results)) / 400
-        verdicts.append(compare(results, "A", "B", resamples=100).verdict)
+        verdicts.append(compare(results, "A", "B", precision=Precision(resamples=100)).verdict)
     assert sum(verdict in ("no difference", "cannot tell") for verdict in verdicts) >= 90
     assert verdicts.count("helped") <= stats.binom.ppf(0.999, 100, 0.025)
 
@@ -251,7 +259,7 @@ def test_wrong_input_is_named() -> None:
     with pytest.raises(UserError, match="share no pair"):
         compare(apart, "A", "B")
     with pytest.raises(UserError, match="confidence"):
-        compare(results, "A", "B", confidence=95)
+        compare(results, "A", "B", precision=Precision(confidence=95))
     with pytest.raises(UserError, match="margin"):
         compare(results, "A", "B", margin=0)
 
@@ -260,4 +268,6 @@ def test_other_seeds_are_averaged_within_a_pair() -> None:
     results = pd.concat([simulated(RNG(seed), gain=0.02).assign(clustering_seed=seed) for seed in (1, 2)])
     assert len(score_table(results, "A")) == 12
     whole = results.groupby(["method", "task", "data_seed", "init_seed"], as_index=False)["accuracy"].mean()
-    assert compare(results, "A", "B", resamples=100).p == pytest.approx(compare(whole, "A", "B", resamples=100).p)
+    assert compare(results, "A", "B", precision=Precision(resamples=100)).p == pytest.approx(
+        compare(whole, "A", "B", precision=Precision(resamples=100)).p
+    )

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from simulated import simulated, table
 
-from metapt_explore.statistics import Comparison, compare
+from metapt_explore.statistics import Comparison, Precision, compare
 from metapt_explore.statistics.ground import TaskGround, chance_sentences, guess_of, one_seed_each
-from metapt_explore.statistics.sentences import MOST_SHARED
+from metapt_explore.statistics.verdict import MAX_SHARED_ROWS
 
 SEEDS = tuple(range(100, 112))
 
@@ -23,14 +23,14 @@ def ground(share: float, seeds: tuple[int, ...] = SEEDS) -> TaskGround:
 
 
 def compared(results: pd.DataFrame, grounds: dict[str, TaskGround], metric: str = "accuracy") -> Comparison:
-    return compare(results, "A", "B", metric, resamples=200, grounds=grounds)
+    return compare(results, "A", "B", metric=metric, precision=Precision(resamples=200), grounds=grounds)
 
 
 @pytest.mark.parametrize("design", ["paired", "crossed"])
 def test_five_seeds_of_the_same_rows_are_one_sample(design: str) -> None:
     results = simulated(np.random.default_rng(0), design, 5, 5, gain=0.1)
     seeds = SEEDS[:5]
-    before = compare(results, "A", "B", resamples=200)
+    before = compare(results, "A", "B", precision=Precision(resamples=200))
     found = compared(results, {"mr": ground(1.0, seeds), "subj": ground(1.0, seeds)})
     assert (before.independent, found.independent, found.data_seeds) == (5, 1, 1)
     assert found.verdict == "cannot tell" and "Settled" not in found.to_settle
@@ -60,11 +60,11 @@ def test_a_sample_is_the_same_only_where_it_is_on_every_task() -> None:
 def test_samples_that_share_more_than_a_fifth_decide_nothing(share: float, told: bool) -> None:
     results = simulated(np.random.default_rng(1), gain=0.3)
     found = compared(results, {"mr": ground(share), "subj": ground(share)})
-    assert found.shared_rows == pytest.approx(share) and (share > MOST_SHARED) == told
+    assert found.shared_rows == pytest.approx(share) and (share > MAX_SHARED_ROWS) == told
     assert found.verdict == ("cannot tell" if told else "helped")
     assert (f"share {100 * share:.0f} % of their rows." in found.sentence) == told
     assert ("more labelled rows to draw from" in found.to_settle) == told
-    plain = compare(results, "A", "B", resamples=200)
+    plain = compare(results, "A", "B", precision=Precision(resamples=200))
     assert plain.standard_error is not None and found.standard_error is not None
     # 12 paired seeds: 1 / 12 becomes 1 / 12 + share / (1 − share).
     assert found.standard_error == pytest.approx(plain.standard_error * np.sqrt(1 + 12 * share / (1 - share)))
@@ -88,7 +88,7 @@ def test_shared_rows_keep_false_alarms_at_the_level() -> None:
         cells = {(seed, SEEDS[seed]): 0.5 + gain for seed, gain in enumerate(gains)}
         results = table({"A": {"t": cells}, "B": {"t": dict.fromkeys(cells, 0.5)}})
         for place, grounds in enumerate(({}, {"t": ground(0.5, SEEDS[:6])})):
-            p = compare(results, "A", "B", resamples=100, grounds=grounds).p
+            p = compare(results, "A", "B", precision=Precision(resamples=100), grounds=grounds).p
             alarms[place] += p is not None and p < 0.05
     assert alarms[0] > 30 and alarms[1] <= 17
 
@@ -131,7 +131,7 @@ def test_a_method_above_chance_is_compared_and_a_task_at_chance_is_named() -> No
     (said,) = chance_sentences(results, grounds)
     assert said.startswith("No method learned anything of 'subj'")
     # Where nothing is known nothing is said.
-    plain = compare(results, "A", "B", resamples=200)
+    plain = compare(results, "A", "B", precision=Precision(resamples=200))
     assert plain.chance is None and [task.at_chance for task in plain.per_task] == [None, None]
     assert chance_sentences(results, {}) == []
 
@@ -141,9 +141,9 @@ def test_shuffled_labels_are_nothing_learned_nearly_always() -> None:
     for _ in range(100):
         results = simulated(rng, inits=6, datas=6)
         results["accuracy"] = rng.binomial(400, 0.5, len(results)) / 400
-        learned += compare(results, "A", "B", resamples=100, grounds={"mr": FAIR, "subj": FAIR}).verdict != (
-            "nothing learned"
-        )
+        learned += compare(
+            results, "A", "B", precision=Precision(resamples=100), grounds={"mr": FAIR, "subj": FAIR}
+        ).verdict != ("nothing learned")
     assert learned <= 5
 
 
@@ -158,7 +158,7 @@ def constant(gains: list[float], base: float = 0.6) -> pd.DataFrame:
 
 @pytest.mark.parametrize("gains", [[0.02] * 2, [0.02] * 12, [0.0] * 12])
 def test_equal_pairs_give_no_certainty(gains: list[float]) -> None:
-    found = compare(constant(gains), "A", "B", resamples=200)
+    found = compare(constant(gains), "A", "B", precision=Precision(resamples=200))
     assert found.verdict == "cannot tell" and found.p is None and found.low is None
     assert found.bootstrap.low is None and "no spread" in found.sentence and "p " not in found.sentence.split("(")[-1]
     assert "compute the same thing" in found.to_settle
@@ -167,30 +167,33 @@ def test_equal_pairs_give_no_certainty(gains: list[float]) -> None:
 
 def test_pairs_within_one_test_row_of_one_another_are_equal() -> None:
     results = constant([0.02] * 11 + [0.0225])
-    assert compare(results, "A", "B", resamples=200).verdict == "helped"
+    assert compare(results, "A", "B", precision=Precision(resamples=200)).verdict == "helped"
     assert compared(results, {"t": TaskGround(0.5, 400)}).verdict == "cannot tell"
     assert compared(results, {"t": TaskGround(0.5, 4000)}).verdict == "helped"
 
 
 def test_a_few_pairs_among_ties_do_not_help() -> None:
     # Four of ten pairs ahead by the same, six level: t says p = 0.037, the sign test 0.125.
-    found = compare(constant([0.05] * 4 + [0.0] * 6), "A", "B", resamples=200)
+    found = compare(constant([0.05] * 4 + [0.0] * 6), "A", "B", precision=Precision(resamples=200))
     assert found.p is not None and found.p < 0.05 and (found.wins, found.ties) == (4, 6)
     assert found.verdict == "cannot tell" and "differ under 4 independent seeds only" in found.sentence
-    assert compare(constant([0.05] * 8 + [0.0] * 2), "A", "B", resamples=200).verdict == "helped"
+    assert compare(constant([0.05] * 8 + [0.0] * 2), "A", "B", precision=Precision(resamples=200)).verdict == "helped"
 
 
 def test_two_unequal_pairs_decide_nothing() -> None:
-    found = compare(constant([0.020, 0.021]), "A", "B", resamples=200)
+    found = compare(constant([0.020, 0.021]), "A", "B", precision=Precision(resamples=200))
     assert found.verdict == "cannot tell" and "decide nothing" in found.sentence
 
 
 def test_a_verdict_over_a_part_of_the_scores_says_so() -> None:
     results = simulated(np.random.default_rng(7), gain=0.1)
-    assert "Not all scores" not in compare(results, "A", "B", resamples=200).sentence
+    assert "Not all scores" not in compare(results, "A", "B", precision=Precision(resamples=200)).sentence
     lost = results[~((results["method"] == "A") & (results["task"] == "mr") & (results["init_seed"] < 4))]
-    found = compare(lost, "A", "B", resamples=200)
+    found = compare(lost, "A", "B", precision=Precision(resamples=200))
     assert found.pairs == 8 and "Not all scores are there; only what both methods have is compared" in found.sentence
     assert "4 of 12 pairs of seeds are left out of the mean over tasks: 'A' has no score on 'mr'." in found.sentence
     whole_task = results[~((results["method"] == "A") & (results["task"] == "mr"))]
-    assert "Task 'mr' is left out: only 'B' has it." in compare(whole_task, "A", "B", resamples=200).sentence
+    assert (
+        "Task 'mr' is left out: only 'B' has it."
+        in compare(whole_task, "A", "B", precision=Precision(resamples=200)).sentence
+    )

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from metapt_explore.statistics.designs import seed_design
-from metapt_explore.statistics.holm import holm
-from metapt_explore.statistics.power import paired_power, pairs_needed
 from metapt_explore.statistics.resampling import bootstrap_mean, bootstrap_weights, sign_flip_test
+from metapt_explore.statistics.significance import holm, paired_power, pairs_needed
 
 
 def series(values: list[float], pairs: list[tuple[int, int]]) -> pd.Series:

@@ -93,7 +93,7 @@ def test_cells_of_old_data_are_not_in_the_table(own: Study) -> None:
 
 
 def test_of_two_answers_to_one_question_the_newest_counts(own: Study) -> None:
-    """As a list mended by hand may hold them."""
+    """As a list repaired by hand may hold them."""
     file = own.workspace.study_folder("tiny") / "index.json"
     index = read_json(file)
     old = next(entry for entry in index if entry["kind"] == "fewshot")
@@ -118,7 +118,7 @@ def test_the_cost_of_another_run_is_not_shown(own: Study, monkeypatch: pytest.Mo
 def test_what_pages_added_is_kept_when_an_example_is_started_again(own: Study) -> None:
     workspace, small = own.workspace, own.config
     grown = small.model_copy(
-        update={"methods": [*small.methods, MethodConfig(name="labels", kind="pt", start="labels")]}
+        update={"methods": [*small.methods, MethodConfig(name="labels", kind="pt", init="labels")]}
     )
     assert workspace.grown_from(small) == small
     workspace.save_study(grown)

@@ -14,6 +14,7 @@ from metapt_explore.jobs import state as jobs
 from metapt_explore.storage.artifact import Question, making
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study import job_file
 
 PACKAGE = Path(jobs.__file__).parents[1]
 HOUR = 3600.0
@@ -52,10 +53,10 @@ def test_an_artifact_takes_no_less_than_no_time(tmp_path: Path, backward: Backwa
 def test_a_job_goes_on_to_say_how_far_it_is(
     tmp_path: Path, study: StudyConfig, backward: BackwardClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(job_file, "WRITE_EVERY_S", 0.0)
     workspace = Workspace(tmp_path)
     workspace.save_study(study)
-    with jobs.working_on(workspace, study.name) as progress:
+    with job_file.working_on(workspace, study.name) as progress:
         progress.begin("prompt", "a prompt", 10)
         for done in range(1, 10):
             progress.advance(done)

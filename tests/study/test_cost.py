@@ -44,7 +44,7 @@ METHODS = [
 def test_a_prompt_that_is_read_twice_is_pre_trained_once(world: Path) -> None:
     methods = [
         {"name": "PPT", "kind": "ppt"},
-        {"name": "probed", "kind": "ppt", "verbalizer": {"read": "words_and_probe"}},
+        {"name": "probed", "kind": "ppt", "verbalizer": {"read": "probe_ensemble"}},
         {"name": "longer", "kind": "ppt", "tuning": {"steps": 6}},
         {"name": "other", "kind": "ppt", "average_last": 0.5},
     ]
@@ -84,8 +84,8 @@ def test_halved_rates_and_shorter_curves_are_counted_by_hand(world: Path) -> Non
 
 def test_a_probe_reads_prompts_that_are_tuned_already(world: Path) -> None:
     """2 data seeds × (20 test + 8 dev rows) once more; its own tuning where no method by words has the same prompts."""
-    probed = {"name": "probed", "kind": "pt", "verbalizer": {"read": "words_and_probe"}}
-    other = {"name": "other", "kind": "pt", "tuning": {"steps": 2}, "verbalizer": {"read": "words_and_probe"}}
+    probed = {"name": "probed", "kind": "pt", "verbalizer": {"read": "probe_ensemble"}}
+    other = {"name": "other", "kind": "pt", "tuning": {"steps": 2}, "verbalizer": {"read": "probe_ensemble"}}
     config = config_of(world, methods=[{"name": "PT", "kind": "pt"}, probed, other])
     works = count(config, tasks_of(config), text_tokens=10)
     assert works["fewshot/probed/mood/0"] == Work(scored=2 * (20 + 8))
@@ -200,7 +200,7 @@ def test_the_plan_command_looks_into_the_workspace(world: Path, finished: Path, 
     """For the number of texts, and for the prompt that a study starts from; it writes nothing there."""
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     start = next(e["id"] for e in Workspace(finished).index("tiny") if e["kind"] == "prompt")
-    tree = tiny.study_tree(world, name="further", prompt={"length": 3, "start": {"artifact": start}})
+    tree = tiny.study_tree(world, name="further", prompt={"length": 3, "init": {"artifact": start}})
     file = tmp_path / "further.yaml"
     file.write_text(json.dumps(tree), encoding="utf-8")
     runner = CliRunner()

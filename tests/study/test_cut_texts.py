@@ -41,7 +41,7 @@ def test_a_text_counts_as_cut_where_the_layout_cuts_it(world: Path, limit: int) 
 
 def test_of_many_texts_some_are_looked_at(world: Path) -> None:
     texts = ["old"] * (SAMPLE * 2) + ["old new old"] * (SAMPLE * 2)
-    cut = cut_share(texts, tiny.tokenizer(), 2, "mood")
+    cut = cut_share(texts, tiny.tokenizer(), 2, of="mood")
     assert cut == CutShare("mood", 0.5, 2, 2, SAMPLE)
     assert cut_share([], tiny.tokenizer(), 2) is None
     assert format_cut(CutShare("mood", 0.001, 9, 3, 1000)) == (

@@ -15,9 +15,9 @@ import pytest
 import tiny
 from kept import StopAt
 
+from metapt_explore.api import run
 from metapt_explore.cli.main import main
 from metapt_explore.cli.main import run as run_terminal
-from metapt_explore.cli.run import run
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError
 from metapt_explore.jobs.state import job_state

@@ -95,7 +95,7 @@ VERBALIZERS: list[dict[str, Any]] = [
     {"read": "prototypes"},
     {"read": "mixed"},
     {"read": "automatic", "automatic_words": 2},
-    {"read": "words_and_probe"},
+    {"read": "probe_ensemble"},
     {"calibration": "batch_mean"},
     {"calibration": "content_free", "content_free": ["of the", "w1"]},
 ]
@@ -191,7 +191,7 @@ def test_every_start(kind: str, start: Any, world: Path, models: Path, tmp_path:
         for name, word in (("negative", "bad"), ("positive", "good"))
     }
     study = study_of(
-        world, tmp_path, models / kind, prompt={"length": 3, "start": start}, auxiliary_tasks={"labels": labels}
+        world, tmp_path, models / kind, prompt={"length": 3, "init": start}, auxiliary_tasks={"labels": labels}
     )
     assert study.prompt("PPT").summary["moved"] > 0
 
@@ -213,7 +213,7 @@ def test_a_peft_adapter_of_each_family_is_a_start(kind: str, world: Path, models
     weight = tuned.prompt_encoder["default"].embedding.weight
     tuned.save_pretrained(tmp_path / "adapter")
     study = study_of(
-        world, tmp_path / "w", models / kind, prompt={"length": 3, "start": {"peft": str(tmp_path / "adapter")}}
+        world, tmp_path / "w", models / kind, prompt={"length": 3, "init": {"peft": str(tmp_path / "adapter")}}
     )
     study.check()
     assert torch.equal(study.prompt("PT").tensors("prompt")["prompt"], weight[:3].detach())
@@ -222,7 +222,7 @@ def test_a_peft_adapter_of_each_family_is_a_start(kind: str, world: Path, models
 def test_the_packaged_sentence_encoder_for_real(world: Path, tmp_path: Path) -> None:
     """The tour with MiniLM, shortened, and beside a task of single texts one of pairs."""
     from metapt_explore.config import load_study
-    from metapt_explore.starter.setup import is_set_up
+    from metapt_explore.models.setup import is_set_up
 
     if not is_set_up():
         pytest.skip("the starter models are not there; run `metapt setup`")

@@ -107,7 +107,7 @@ def test_methods_that_came_later_are_added(
     assert [account["method"] for account in both.accounts] == ["PPT", "MetaPT", "PT", "tfidf"]
     # 3 methods × 3 pairs and the baseline on 2 data seeds, on 2 tasks; PT lacks a pair.
     assert both.cells == (3 * 3 + 2) * 2 and len(both.results) == both.cells - 2
-    changed = {**records["whole"].study, "methods": [{"name": "PT", "kind": "pt", "start": "random"}]}
+    changed = {**records["whole"].study, "methods": [{"name": "PT", "kind": "pt", "init": "random"}]}
     with pytest.raises(UserError, match=r"methods \(PT\) differ"):
         joined(replace(records["whole"], study=changed), record_of(Workspace(tmp_path), "tiny"))
 

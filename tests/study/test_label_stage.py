@@ -15,15 +15,16 @@ import torch
 from metapt_explore.config import LabellingConfig, MethodConfig, PretrainingConfig, StudyConfig, load_task, parse
 from metapt_explore.cost.count import Work, count
 from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.models import scoring
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.pooled import Pooled
 from metapt_explore.progress.state import Progress
 from metapt_explore.stages.clusters import clusters_recipe, tasks_recipe
 from metapt_explore.stages.labels import _zero_shot
 from metapt_explore.storage.artifact import Artifact, Question
-from metapt_explore.storage.checkpoint import KeptRows
+from metapt_explore.storage.checkpoint import RowsCheckpoint
 from metapt_explore.study.study import Study
-from metapt_explore.texts.labelling import format_labels, training_rows
+from metapt_explore.texts.labelling import classifier_rows, format_labels
 
 COLUMNS = {"text": "text", "label": "label"}
 
@@ -58,7 +59,7 @@ def test_training_rows_by_hand() -> None:
     held_out = ["the camera was really good and solid", "Dull!"]
     texts = ["a good lens", "A good lens!", "dull", "my camera was really good and solid", "", "a lens", "poor zoom"]
     classes = ["+", "-", "-", "+", "+", None, "-"]
-    found = training_rows(texts, classes, held_out, near_duplicate=0.5)
+    found = classifier_rows(texts, classes, held_out, near_duplicate=0.5)
     # 4 of the 6 triples that the two camera sentences have together are in both.
     assert found.kept == [0, 6]
     leaked = "equals or nearly equals a dev or test row"
@@ -131,20 +132,21 @@ def test_asked_for_all_it_says_how_many_of_them_got_a_class(world: Path, three_k
 LOGITS = {"a": [2.0, 0.0], "b": [1.0, 0.0], "N/A": [3.0, 0.0], "-": [1.0, 0.0]}
 
 
-class Saying:
-    """Stands for the language model: fixed logits of each text."""
+class NoModel:
+    """Stands for the language model, whose logits are given."""
 
-    def reader(self, *of: Any) -> None: ...
-
-    def zero_shot(self, texts: list[str], reader: None) -> torch.Tensor:
-        return torch.tensor([LOGITS[text] for text in texts])
+    def pattern(self, *of: Any) -> None: ...
 
 
 @pytest.mark.parametrize("calibration", ["none", "batch_mean", "content_free"])
-def test_calibration_by_hand(world: Path, calibration: str) -> None:
+def test_calibration_by_hand(world: Path, calibration: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def given(backbone: NoModel, texts: list[str], pattern: None) -> torch.Tensor:
+        return torch.tensor([LOGITS[text] for text in texts])
+
+    monkeypatch.setattr(scoring, "zero_shot", given)
     labelling = LabellingConfig(by="zero_shot", calibration=calibration, content_free=["N/A", "-"])
     units: list[int] = []
-    found = _zero_shot(config_of(world), labelling, ["a", "b"], Saying(), units.append, KeptRows(None))  # type: ignore[arg-type]
+    found = _zero_shot(config_of(world), labelling, ["a", "b"], NoModel(), units.append, RowsCheckpoint(None))  # type: ignore[arg-type]
     share = {name: np.exp(logits) / np.exp(logits).sum() for name, logits in LOGITS.items()}
     reference = {"none": [], "batch_mean": ["a", "b"], "content_free": ["N/A", "-"]}[calibration]
     prior = np.mean([share[name] for name in reference], axis=0) if reference else np.ones(2)

@@ -16,7 +16,7 @@ from metapt_explore.cli.try_sentences import answer_sentences
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.export.classify import Classifier
-from metapt_explore.export.export import Chosen, export_prompt
+from metapt_explore.export.export import PromptChoice, export_prompt
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.record import record_of
@@ -25,7 +25,7 @@ from metapt_explore.stages.split import FewShotRows
 from metapt_explore.study.run import finished_keys
 from metapt_explore.study.study import Study
 
-PROBED = {"name": "PT and probe", "kind": "pt", "verbalizer": {"read": "words_and_probe"}}
+PROBED = {"name": "PT and probe", "kind": "pt", "verbalizer": {"read": "probe_ensemble"}}
 BOTH = [{"name": "PT", "kind": "pt"}, PROBED]
 
 
@@ -149,7 +149,7 @@ def test_a_sentence_is_tried_with_the_probe_beside(
     said, *answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert said["methods"] == ["PT", "PT and probe"]
     for method in said["methods"]:
-        export_prompt(both.workspace, Chosen("tiny", method, "mood", 1, 0), tmp_path / method)
+        export_prompt(both.workspace, PromptChoice("tiny", method, "mood", 1, 0), tmp_path / method)
         alone = [
             prediction.probabilities for prediction in Classifier(tmp_path / method, dtype="float32").classify(texts)
         ]
@@ -180,7 +180,7 @@ def test_reports_say_how_classes_were_read(both: Study) -> None:
 def test_a_clustering_gains_nothing_by_the_probe(world: Path, tmp_path: Path) -> None:
     """What a method gains over PPT is put down to its clusters where nothing else sets it apart."""
     meta = {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}
-    probed = {**meta, "name": "MetaPT and probe", "verbalizer": {"read": "words_and_probe"}}
+    probed = {**meta, "name": "MetaPT and probe", "verbalizer": {"read": "probe_ensemble"}}
     study = study_of(world, tmp_path / "w", [{"name": "PPT", "kind": "ppt"}, meta, probed])
     study.run()
     table = study.clustering_quality().set_index("clustering")
@@ -202,6 +202,6 @@ def test_it_goes_with_plain_label_words_only() -> None:
         with pytest.raises(UserError, match="label words"):
             parse(
                 StudyConfig,
-                tiny.study_tree(Path("/nowhere"), verbalizer={"read": "words_and_probe", **other}),
+                tiny.study_tree(Path("/nowhere"), verbalizer={"read": "probe_ensemble", **other}),
                 "test",
             )

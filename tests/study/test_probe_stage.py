@@ -13,6 +13,7 @@ from tampering import reseal
 from test_cli import call
 
 from metapt_explore.config import LabelsConfig, load_task
+from metapt_explore.fewshot import template_ranking
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.stages.template_ranking import training_rows
 from metapt_explore.study.study import Study
@@ -22,13 +23,13 @@ from metapt_explore.study.study import Study
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Texts that the model is shown."""
     texts: list[str] = []
-    zero_shot = Backbone.zero_shot
+    zero_shot = template_ranking.zero_shot
 
-    def watched(self: Backbone, rows: Any, reader: Any) -> Any:
+    def watched(backbone: Backbone, rows: Any, pattern: Any) -> Any:
         texts.extend(rows)
-        return zero_shot(self, rows, reader)
+        return zero_shot(backbone, rows, pattern)
 
-    monkeypatch.setattr(Backbone, "zero_shot", watched)
+    monkeypatch.setattr(template_ranking, "zero_shot", watched)
     return texts
 
 

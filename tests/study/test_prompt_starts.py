@@ -15,7 +15,7 @@ from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
 from metapt_explore.stages.prompt import prompt_recipe
-from metapt_explore.stages.prompt_init import find_start
+from metapt_explore.stages.prompt_init import find_init
 from metapt_explore.storage.artifact import write_stage
 from metapt_explore.storage.files import read_json
 from metapt_explore.storage.workspace import Workspace
@@ -29,7 +29,7 @@ def study_of(world: Path, workspace: Path, **changes: Any) -> Study:
 
 
 def starting(world: Path, workspace: Path, start: Any, length: int = 3, **changes: Any) -> Study:
-    return study_of(world, workspace, prompt={"length": length, "start": start}, **{"methods": ONLY_PT, **changes})
+    return study_of(world, workspace, prompt={"length": length, "init": start}, **{"methods": ONLY_PT, **changes})
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_ids_of_random_and_vocabulary_have_not_changed(tmp_path: Path) -> None:
     """Pinned from before there was a menu: finished prompts must not be computed again."""
     methods = [
         *ONLY_PT,
-        {"name": "R", "kind": "pt", "start": "random"},
+        {"name": "R", "kind": "pt", "init": "random"},
         {"name": "PPT", "kind": "ppt"},
         {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"},
     ]
@@ -53,7 +53,7 @@ def test_ids_of_random_and_vocabulary_have_not_changed(tmp_path: Path) -> None:
     ids = {}
     for method in study.methods:
         parts = [workspace.artifact(name) if method.kind != "pt" else None for name in ("texts-0", "tasks-0")]
-        found = find_start(study, method, workspace, "hash")
+        found = find_init(study, method, workspace, "hash")
         recipe = prompt_recipe(
             study, method, 0, *parts, None, found, {"model": "hash"}, "suffix", lambda: None, lambda done: None
         )
@@ -71,7 +71,7 @@ def test_text_and_label_starts_end_to_end(world: Path, tmp_path: Path) -> None:
         world,
         tmp_path,
         "labels",
-        methods=[*ONLY_PT, {"name": "T", "kind": "pt", "start": {"text": "camera is good now"}}],
+        methods=[*ONLY_PT, {"name": "T", "kind": "pt", "init": {"text": "camera is good now"}}],
     )
     labels, text = study.prompt("PT"), study.prompt("T")
     assert labels.stage["config"]["start"] == {"labels": [" negative", " positive"]}
@@ -167,13 +167,13 @@ def test_a_start_that_does_not_fit_is_found_before_anything_runs(world: Path, tm
     stages: list[str] = []
     study = starting(world, tmp_path / "w", {"file": str(file)})
     study.progress = Progress(lambda state: stages.append(state.stage))
-    with pytest.raises(UserError, match=r"prompt.start: .*shape \[3, 64\]; expected \[3, 32\]"):
+    with pytest.raises(UserError, match=r"prompt.init: .*shape \[3, 64\]; expected \[3, 32\]"):
         study.run()
     assert set(stages) <= {""} and not study.model.loaded
-    own = [{"name": "Mine", "kind": "pt", "start": {"file": str(tmp_path / "missing.safetensors")}}]
-    with pytest.raises(UserError, match="start of method 'Mine': there is no file"):
+    own = [{"name": "Mine", "kind": "pt", "init": {"file": str(tmp_path / "missing.safetensors")}}]
+    with pytest.raises(UserError, match="init of method 'Mine': there is no file"):
         study_of(world, tmp_path / "w", methods=own).check()
     # A start that no method uses is not looked for.
     starting(
-        world, tmp_path / "w", {"file": "missing"}, methods=[{"name": "R", "kind": "pt", "start": "random"}]
+        world, tmp_path / "w", {"file": "missing"}, methods=[{"name": "R", "kind": "pt", "init": "random"}]
     ).check()

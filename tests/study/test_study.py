@@ -238,7 +238,7 @@ def test_two_processes_do_not_run_one_study(world: Path, tmp_path: Path) -> None
 
 
 def test_a_failed_stage_keeps_what_was_computed(world: Path, tmp_path: Path) -> None:
-    """The error is in the artifact and the job; earlier artifacts are used again after it is mended."""
+    """The error is in the artifact and the job; earlier artifacts are used again after it is repaired."""
     config = config_of(world, auxiliary_tasks={"min_size": 10_000})
     workspace = Workspace(tmp_path)
     with working_on(workspace, "tiny") as progress:
@@ -350,12 +350,12 @@ def test_studies_of_one_process_share_their_model_as_long_as_one_holds_it(world:
 def test_a_study_has_the_shared_model_to_itself(world: Path, tmp_path: Path) -> None:
     one, other = (Study(config_of(world, name=name), tmp_path, Progress()) for name in ("one", "other"))
     backbone = one.backbone
-    reader = backbone.pattern(one.config.auxiliary_tasks, "test")
-    bank = backbone.bank(["so good"], reader)
+    pattern = backbone.pattern(one.config.auxiliary_tasks, "test")
+    bank = backbone.bank(["so good"], pattern)
     backbone.halve_passes(4)
     backbone.on_notice("said to one")
     assert other.backbone is backbone and backbone.rows_limit == other.config.model.rows_per_pass
-    assert backbone.bank(["so good"], reader) is not bank, "another study's texts are not there"
+    assert backbone.bank(["so good"], pattern) is not bank, "another study's texts are not there"
     backbone.on_notice("said to the other")
     assert one.backbone is backbone
     backbone.on_notice("said to one again")

@@ -68,7 +68,7 @@ def test_a_pinned_revision_is_read_from_the_cache_and_no_other() -> None:
 
 def test_a_copy_of_another_revision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub answers the probe and stops answering: the library falls back to the latest copy."""
-    monkeypatch.setattr(hub, "not_asked", lambda: None)
+    monkeypatch.setattr(hub, "offline_reason", lambda: None)
     message = f"revision '{OLD}' could not be read, only a copy of {NEW[:12]} in the cache"
     with pytest.raises(UserError, match=message):
         load_source(SourceConfig(hub="some/Set", revision=OLD))
@@ -90,7 +90,7 @@ def test_a_split_that_a_cached_copy_has_not() -> None:
 
 
 def test_the_library_is_offline_only_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "not_asked", lambda: "the hub cannot be reached")
+    monkeypatch.setattr(hub, "offline_reason", lambda: "the hub cannot be reached")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     with hub_data._cache_only_when_unreachable():
         assert datasets.config.HF_HUB_OFFLINE is True

@@ -15,7 +15,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.fewshot.splits import make_splits
 from metapt_explore.study.study import Study
 from metapt_explore.texts.decontaminate import decontaminate, decontaminate_rows
-from metapt_explore.texts.labelling import training_rows
+from metapt_explore.texts.labelling import classifier_rows
 from metapt_explore.texts.report import data_report
 from metapt_explore.texts.rows import TextInput, as_inputs, texts_of
 from metapt_explore.texts.sources import load_source
@@ -172,7 +172,7 @@ def test_a_swapped_pair_is_a_duplicate_but_no_contradiction(tmp_path: Path) -> N
 
 def test_a_classifier_learns_from_no_swapped_test_pair() -> None:
     rows: list[TextInput] = [("a lens", "a zoom"), ("A zoom!", "a lens"), ("It is wet.", "It rains."), ("b", "c")]
-    found = training_rows(rows, ["+", "+", "-", "-"], ["It rains.\nIt is wet."], 0.7)
+    found = classifier_rows(rows, ["+", "+", "-", "-"], ["It rains.\nIt is wet."], near_duplicate=0.7)
     assert found.kept == [0, 3]
     assert found.dropped == {"duplicate": 1, "equals or nearly equals a dev or test row": 1}
 

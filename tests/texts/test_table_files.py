@@ -18,9 +18,8 @@ import pytest
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.errors import UserError
 from metapt_explore.texts import file_content
-from metapt_explore.texts.raw_table import RawTable, read_raw
 from metapt_explore.texts.sources import load_source, source_fingerprint
-from metapt_explore.texts.table_files import read_table
+from metapt_explore.texts.table_files import RawTable, read_raw, read_table
 
 ROWS = [("the lid fits well", "good"), ("the hose leaks here", "bad"), ("it hums, at night", "good")]
 TABLE = {"text": [text for text, _ in ROWS], "label": [label for _, label in ROWS]}

@@ -218,7 +218,7 @@ def test_words_of_letters_and_marks() -> None:
 
 
 def test_half_a_character_is_no_reason_to_stop() -> None:
-    """A file is checked before half characters are mended."""
+    """A file is checked before half characters are repaired."""
     for text in ("\ud83d", "好\ud83d 😀", "a\udc00b"):
         assert count_words(text) >= 1 and normalise(normalise(text)) == normalise(text)
         assert Lexicon([text, text]).cut(text) is not None and tokens(text) is not None

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.clusters.compare import Comparison, compare_groupings
+from metapt_explore.clusters.compare import GroupingAgreement, compare_groupings
 from metapt_explore.config import StudyConfig
 from metapt_explore.config.sweep import COUNTED
 from metapt_explore.dashboard.parts import drawing, messages, shared
@@ -206,7 +206,7 @@ def comparison(view: View, others: dict[str, Artifact], edited_from: str | None)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _compare(first: np.ndarray, second: np.ndarray) -> Comparison:
+def _compare(first: np.ndarray, second: np.ndarray) -> GroupingAgreement:
     return compare_groupings(first, second)
 
 

@@ -37,11 +37,13 @@ def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: l
     """
     state = st.session_state
     state["start_error"] = state["start_note"] = None
+    notices: list[str] = []
+    state["start_notices"] = notices
     try:
         named = source.strip()
         if not named:
             raise UserError("Write the path of a study file first, for example studies/mine.yaml.")
-        config = load_study(named)
+        config = load_study(named, on_notice=notices.append)
         if (EXAMPLES / f"{named}.yaml").exists():
             config = workspace.grown_from(config)
         for task in config.evaluation.tasks:
@@ -79,6 +81,8 @@ def show_start() -> None:
     """Says why the last start did not work, or what it left out."""
     if st.session_state.get("start_error"):
         st.error(messages.plain(st.session_state["start_error"]))
+    for notice in st.session_state.get("start_notices") or []:
+        st.info(messages.plain(notice))
     study, note = st.session_state.get("start_note") or (None, "")
     if note and study == st.session_state.get("study"):  # of another study it would be read as this one's
         st.info(messages.plain(note))

@@ -30,7 +30,7 @@ from metapt_explore.dashboard.parts.new_source import (
     table_of,
 )
 from metapt_explore.errors import UserError
-from metapt_explore.starter import setup as setup_starter
+from metapt_explore.models import setup as setup_starter
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.new import SCALES, Scale, new_study, study_name
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template

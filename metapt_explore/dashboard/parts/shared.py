@@ -38,8 +38,8 @@ STATUS_WORDS = {
     "stopped": "interrupted",
 }
 #: What to do about a study's own file, which nothing can make again.
-MEND = (
-    "Mend that file, or put the study's YAML in its place, and run the study again: what was computed is found again."
+REPAIR_ADVICE = (
+    "Repair that file, or put the study's YAML in its place, and run the study again: what was computed is found again."
 )
 
 #: In the session: the study that is to be chosen when the choice is drawn next.
@@ -236,8 +236,8 @@ def study_config(workspace: Workspace, name: str) -> StudyConfig:
         if isinstance(error, DamagedFile):
             raise
         if not (folder / "study.yaml").exists():
-            raise UserError(f"{folder / 'study.yaml'} is missing. {MEND}") from None
-        raise UserError(f"{error} {MEND}") from None
+            raise UserError(f"{folder / 'study.yaml'} is missing. {REPAIR_ADVICE}") from None
+        raise UserError(f"{error} {REPAIR_ADVICE}") from None
 
 
 def job_state(workspace: Workspace, name: str) -> dict[str, Any]:

@@ -116,8 +116,8 @@ def _worth_of_the_start(workspace: Workspace, name: str, config: StudyConfig, me
     probed = [method.name for method in config.methods if config.reading_of(method).has_probe]
     st.subheader("Worth of the start")
     drawing.draw(
-        plots.start_curves(curves_table(workspace, name), methods, config.evaluation.scored_rows),
-        "start_curves",
+        plots.tuning_curves(curves_table(workspace, name), methods, config.evaluation.scored_rows),
+        "tuning_curves",
         "Mean accuracy after so many tuning steps, at the learning rate that dev chose; the band goes from "
         "the worst to the best seed. Left end: the start, before any tuning. A line that begins higher had a "
         "better start; lines that meet on the right say that tuning makes up for it."

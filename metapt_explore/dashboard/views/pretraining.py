@@ -16,7 +16,8 @@ from metapt_explore.dashboard.parts.launch import launch
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.progress.state import format_time
-from metapt_explore.storage.artifact import Artifact, checkpoint_meta
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.checkpoint import checkpoint_meta
 from metapt_explore.storage.workspace import Workspace
 
 CAPTION_META = (

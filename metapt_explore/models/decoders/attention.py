@@ -105,7 +105,9 @@ def attention(
     repeats = heads // kv_heads
     # Query heads that share a key head are laid behind one another on the token axis.
     query = query.reshape(rows, kv_heads, repeats * tokens, head_dim) * (scaling or head_dim**-0.5)
-    own_mask = context.self_mask if context is not None else causal_mask(tokens, 1, query.dtype, query.device)
+    own_mask = (
+        context.self_mask if context is not None else causal_mask(tokens, 1, dtype=query.dtype, device=query.device)
+    )
     scores = _capped(query @ key.transpose(-1, -2), softcap) + own_mask.repeat(repeats, 1)
     seen_tokens = 0
     if context is not None:
@@ -133,7 +135,7 @@ def register() -> str:
     return NAME
 
 
-def causal_mask(tokens: int, blocks: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def causal_mask(tokens: int, blocks: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Mask among new tokens: causal inside each of `blocks` equal blocks, nothing between blocks.
 
     Several prompts can thus be scored over one text in one row: each block is a prompt with its tail.

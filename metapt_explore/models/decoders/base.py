@@ -27,7 +27,7 @@ class Decoder(Protocol):
             Hidden states at the last token of each block, after the final norm, `[rows, blocks, width]`.
         """
 
-    def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, groups: Tensor) -> Tensor:
+    def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, *, groups: Tensor) -> Tensor:
         """Runs prompts once each, and rows behind the prompt of their group.
 
         Args:

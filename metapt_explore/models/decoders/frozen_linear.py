@@ -35,7 +35,7 @@ class FrozenLinear:
         (tensor([[3., 3.]]), tensor([[3., 3.]]))
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, pack: bool = False) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, pack: bool = False) -> None:
         self.weight, self.bias = weight.contiguous(), bias
         self._packed: Tensor | None = None
         self._packed_back: Tensor | None = None

@@ -53,7 +53,7 @@ class FusedDecoder:
         size = (len(self.layers), rows, shape.kv_heads, tokens, shape.head_dim)
         keys, values = x.new_empty(size), x.new_empty(size)
         query = x.new_empty(rows, shape.heads, tokens, shape.head_dim)
-        mask = attention.causal_mask(tokens, 1, x.dtype, x.device).repeat(shape.repeats, 1)
+        mask = attention.causal_mask(tokens, 1, dtype=x.dtype, device=x.device).repeat(shape.repeats, 1)
         for index, layer in enumerate(self.layers):
             normed, _ = norm(x, shape.eps)
             key, value = layer.key_value(normed).view(rows, tokens, -1, shape.head_dim).chunk(2, dim=2)
@@ -89,7 +89,7 @@ class FusedDecoder:
         block = tokens // blocks
         offsets = torch.arange(block, device=new.device).repeat(blocks)
         cos, sin = self._rotary(new, state.lengths[:, None] + offsets[None])
-        among = attention.causal_mask(block, blocks, new.dtype, new.device).expand(rows, -1, -1)
+        among = attention.causal_mask(block, blocks, dtype=new.dtype, device=new.device).expand(rows, -1, -1)
         text = state.text_mask()[:, None].expand(-1, tokens, -1)
         # They fill the room next to the text.
         first = state.spare - tokens
@@ -106,7 +106,7 @@ class FusedDecoder:
         )
         return self._run(new.reshape(rows * tokens, width), [segment]).view(rows, blocks, width)
 
-    def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, groups: Tensor) -> Tensor:
+    def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, *, groups: Tensor) -> Tensor:
         """See `Decoder.after_prompt`."""
         number, prompt_tokens, width = prompts.shape
         count, tokens, _ = rows.shape
@@ -124,11 +124,11 @@ class FusedDecoder:
             room(number, prompt_tokens),
             room(number, prompt_tokens),
             own=0,
-            mask=attention.causal_mask(prompt_tokens, 1, rows.dtype, device).expand(number, -1, -1),
+            mask=attention.causal_mask(prompt_tokens, 1, dtype=rows.dtype, device=device).expand(number, -1, -1),
             cos=cos[:, :prompt_tokens].expand(number, -1, -1),
             sin=sin[:, :prompt_tokens].expand(number, -1, -1),
         )
-        among = attention.causal_mask(tokens, 1, rows.dtype, device)
+        among = attention.causal_mask(tokens, 1, dtype=rows.dtype, device=device)
         behind = Segment(
             count,
             tokens,
@@ -147,7 +147,7 @@ class FusedDecoder:
 
     def _run(self, x: Tensor, segments: list[Segment]) -> Tensor:
         keep = torch.is_grad_enabled() and x.requires_grad
-        run = FusedPass(self.layers, self.shape, segments, keep)
+        run = FusedPass(self.layers, self.shape, segments, keep=keep)
         if keep:
             return self._final_norm(FusedFunction.apply(x, run))
         with torch.no_grad():

@@ -52,7 +52,7 @@ class FusedPass:
         keep: Whether a backward pass will follow.
     """
 
-    def __init__(self, layers: list[LayerWeights], shape: Shape, segments: list[Segment], keep: bool) -> None:
+    def __init__(self, layers: list[LayerWeights], shape: Shape, segments: list[Segment], *, keep: bool) -> None:
         self.layers, self.shape, self.segments, self.keep = layers, shape, segments, keep
         self._kept: list[Kept] = []
         self._written: list[int] = []

@@ -64,16 +64,16 @@ def fused_layers(model: Any) -> list[LayerWeights]:
         def joined(*parts: Any, norm: Tensor, scale: float = 1.0) -> FrozenLinear:
             weight = torch.cat([part.weight.float() for part in parts]) * norm * scale
             biases = [part.bias.float() * scale for part in parts if part.bias is not None]
-            return FrozenLinear(weight.to(dtype), torch.cat(biases).to(dtype) if biases else None, pack)
+            return FrozenLinear(weight.to(dtype), torch.cat(biases).to(dtype) if biases else None, pack=pack)
 
         layers.append(
             LayerWeights(
                 query=joined(attention.q_proj, norm=before, scale=head_dim**-0.5),
                 key_value=joined(attention.k_proj, attention.v_proj, norm=before),
-                attention_out=FrozenLinear(attention.o_proj.weight, attention.o_proj.bias, pack),
+                attention_out=FrozenLinear(attention.o_proj.weight, attention.o_proj.bias, pack=pack),
                 gate=joined(mlp.gate_proj, norm=between),
                 up=joined(mlp.up_proj, norm=between),
-                down=FrozenLinear(mlp.down_proj.weight, mlp.down_proj.bias, pack),
+                down=FrozenLinear(mlp.down_proj.weight, mlp.down_proj.bias, pack=pack),
             )
         )
     return layers

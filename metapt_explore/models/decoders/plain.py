@@ -40,14 +40,14 @@ class PlainDecoder:
             state.keys[..., state.spare :, :],
             state.values[..., state.spare :, :],
             state.text_mask()[:, None, None],
-            attention.causal_mask(tokens, blocks, new.dtype, new.device),
+            attention.causal_mask(tokens, blocks, dtype=new.dtype, device=new.device),
         )
         out = self.base(
             inputs_embeds=new, position_ids=state.lengths[:, None] + offsets[None], use_cache=False, context=context
         )
         return out.last_hidden_state[:, tokens - 1 :: tokens]
 
-    def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, groups: Tensor) -> Tensor:
+    def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, *, groups: Tensor) -> Tensor:
         """See `Decoder.after_prompt`."""
         tokens, prompt_tokens = rows.shape[1], prompts.shape[1]
         if not prompt_tokens:
@@ -61,7 +61,7 @@ class PlainDecoder:
             pick(keys, groups, dim=1),
             pick(values, groups, dim=1),
             rows.new_zeros(1, 1, 1, prompt_tokens),
-            attention.causal_mask(tokens, 1, rows.dtype, rows.device),
+            attention.causal_mask(tokens, 1, dtype=rows.dtype, device=rows.device),
         )
         positions = torch.arange(prompt_tokens, prompt_tokens + tokens, device=rows.device)
         out = self.base(

@@ -35,11 +35,12 @@ class Banks:
         layout: Layout,
         device: torch.device,
         cache: KVCache,
+        *,
         encode: Encode | None,
         state_bytes: Callable[[], int],
     ) -> None:
         self._layout, self._device, self._cache = layout, device, cache
-        self._encode, self._state_bytes = encode, state_bytes
+        self._encode, self._kv_bytes_per_token = encode, state_bytes
         self._known: OrderedDict[tuple[object, ...], Bank] = OrderedDict()
         #: Banks with text states made so far.
         self.numbered = 0
@@ -58,7 +59,13 @@ class Banks:
         bank: Bank
         if self._encode is not None:
             self.numbered += 1
-            bank = KVBank(token_ids, self._encode, self._state_bytes(), self._cache, self.numbered)
+            bank = KVBank(
+                token_ids,
+                self._encode,
+                bytes_per_token=self._kv_bytes_per_token(),
+                cache=self._cache,
+                number=self.numbered,
+            )
         else:
             bank = TokenBank(token_ids, self._device, [position for _, position in rows])
         self._known[key] = bank

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metapt_explore.models.kv_cache.tiers import CacheCounts, KVCache, States
+from metapt_explore.models.kv_cache.tiers import CacheCounts, KVCache, KVTensors
 
 #: Rows encoded together. Fixed, because the last bits of a state depend on it.
 CHUNK_ROWS = 32
@@ -85,7 +85,7 @@ class TokenRows:
         return TokenRows(ids, self.lengths + len(tokens), self.positions)
 
 
-Encode = Callable[[Sequence[Sequence[int]]], States]
+Encode = Callable[[Sequence[Sequence[int]]], KVTensors]
 
 
 class KVBank:
@@ -100,7 +100,7 @@ class KVBank:
     """
 
     def __init__(
-        self, token_ids: Sequence[Sequence[int]], encode: Encode, bytes_per_token: int, cache: KVCache, number: int
+        self, token_ids: Sequence[Sequence[int]], encode: Encode, *, bytes_per_token: int, cache: KVCache, number: int
     ) -> None:
         self.token_ids, self.number = token_ids, number
         self.counts = CacheCounts()
@@ -109,7 +109,7 @@ class KVBank:
         self.cached = self.needed_bytes <= cache.room_bytes
         self._chunks = self._in_chunks(range(len(token_ids)))
         self._place = {row: (c, i) for c, chunk in enumerate(self._chunks) for i, row in enumerate(chunk)}
-        self._episode: dict[int, tuple[States, int]] = {}
+        self._episode: dict[int, tuple[KVTensors, int]] = {}
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -163,7 +163,7 @@ class KVBank:
                 to[:, target, :, spare + length :] = 0
         return TextKV(keys, values, torch.tensor(lengths, device=keys.device), spare)
 
-    def _find(self, rows: Sequence[int]) -> list[tuple[States, int]]:
+    def _find(self, rows: Sequence[int]) -> list[tuple[KVTensors, int]]:
         if not self.cached:
             before = self.counts.missed
             self.prepare(rows)
@@ -174,7 +174,7 @@ class KVBank:
             chunks[chunk] = self._chunk(chunk, sum(self._place[row][0] == chunk for row in rows))
         return [(chunks[self._place[row][0]], self._place[row][1]) for row in rows]
 
-    def _chunk(self, chunk: int, asked: int) -> States:
+    def _chunk(self, chunk: int, asked: int) -> KVTensors:
         key = (self.number, chunk)
         kept = self._cache.get(key)
         if kept is not None:

@@ -20,7 +20,9 @@ import psutil
 import torch
 from torch import Tensor
 
-States = dict[str, Tensor]
+from metapt_explore.paths import cache_folder
+
+KVTensors = dict[str, Tensor]
 
 
 @dataclass
@@ -53,10 +55,10 @@ class Tier(Protocol):
 
     def __contains__(self, key: Hashable) -> bool: ...
 
-    def put(self, key: Hashable, states: States) -> None:
+    def put(self, key: Hashable, states: KVTensors) -> None:
         """Keeps states, or forgets them where the budget is spent."""
 
-    def get(self, key: Hashable) -> States | None:
+    def get(self, key: Hashable) -> KVTensors | None:
         """Returns states that are kept here, or None where they were lost."""
 
     def keys(self) -> list[Hashable]:
@@ -72,19 +74,19 @@ class HostTier:
 
     budget_bytes: float
     device: torch.device
-    _kept: dict[Hashable, States] = field(default_factory=dict)
+    _kept: dict[Hashable, KVTensors] = field(default_factory=dict)
     _used: int = 0
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._kept
 
-    def put(self, key: Hashable, states: States) -> None:
+    def put(self, key: Hashable, states: KVTensors) -> None:
         """See `Tier.put`."""
         if key not in self._kept and self._used + size_of(states) <= self.budget_bytes:
             self._kept[key] = {name: value.cpu() for name, value in states.items()}
             self._used += size_of(states)
 
-    def get(self, key: Hashable) -> States:
+    def get(self, key: Hashable) -> KVTensors:
         """See `Tier.get`."""
         return {name: value.to(self.device) for name, value in self._kept[key].items()}
 
@@ -112,7 +114,7 @@ class DiskTier:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._files
 
-    def put(self, key: Hashable, states: States) -> None:
+    def put(self, key: Hashable, states: KVTensors) -> None:
         """See `Tier.put`. A full disk only ends the keeping."""
         from safetensors import SafetensorError
         from safetensors.torch import save_file
@@ -133,7 +135,7 @@ class DiskTier:
         self._written += 1
         self._used += size
 
-    def get(self, key: Hashable) -> States | None:
+    def get(self, key: Hashable) -> KVTensors | None:
         """See `Tier.get`. A file may be gone: another machine with the same home does not know our process."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -164,7 +166,7 @@ class DiskTier:
         return Path(self._temporary.name)
 
 
-def size_of(states: States) -> int:
+def size_of(states: KVTensors) -> int:
     """Bytes of states."""
     return sum(value.numel() * value.element_size() for value in states.values())
 
@@ -182,7 +184,7 @@ class KVCache:
         self.behind = behind
         #: Batches as they were gathered last, with room for new tokens; few, as they may be large.
         self.recent: OrderedDict[Hashable, Any] = OrderedDict()
-        self._kept: OrderedDict[Hashable, States] = OrderedDict()
+        self._kept: OrderedDict[Hashable, KVTensors] = OrderedDict()
         self._used = 0
 
     @property
@@ -190,7 +192,7 @@ class KVCache:
         """Bytes that all tiers hold together."""
         return self.budget_bytes + (self.behind.budget_bytes if self.behind is not None else 0)
 
-    def get(self, key: Hashable) -> tuple[States, bool] | None:
+    def get(self, key: Hashable) -> tuple[KVTensors, bool] | None:
         """Returns states and whether memory had them, or None where they are not kept."""
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -202,11 +204,11 @@ class KVCache:
                 return states, False
         return None
 
-    def put(self, key: Hashable, states: States) -> None:
+    def put(self, key: Hashable, states: KVTensors) -> None:
         """Keeps new states; the least recently used ones move to the second tier when memory is full."""
         self._keep(key, states)
 
-    def _keep(self, key: Hashable, states: States) -> None:
+    def _keep(self, key: Hashable, states: KVTensors) -> None:
         self._kept[key] = states
         self._used += size_of(states)
         while self._used > self.budget_bytes and len(self._kept) > 1:
@@ -238,8 +240,6 @@ def make_cache(memory_gib: float, second_gib: float, device: torch.device) -> KV
         second_gib: Host memory where the device is a GPU, else disk.
         device: Where the model runs.
     """
-    from metapt_explore.models.load import home
-
     budget = second_gib * 2**30
-    behind: Tier = HostTier(budget, device) if device.type != "cpu" else DiskTier(budget, home() / "states")
+    behind: Tier = HostTier(budget, device) if device.type != "cpu" else DiskTier(budget, cache_folder() / "states")
     return KVCache(memory_gib * 2**30, behind if budget > 0 else None)

@@ -1,0 +1,75 @@
+"""The public verbs that run a study and show how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metapt_explore.config import StudyConfig, load_study
+from metapt_explore.errors import Cancelled
+from metapt_explore.progress.console import make_console
+from metapt_explore.progress.notebook import NotebookView, in_notebook
+from metapt_explore.progress.state import Progress
+from metapt_explore.progress.terminal import TerminalView
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.job_file import working_on
+from metapt_explore.study.study import Study
+
+if TYPE_CHECKING:
+    from metapt_explore.study.run import Until
+
+
+def run(
+    source: str | Path | dict[str, Any] | StudyConfig,
+    workspace: str | Path | None = None,
+    minutes: float | None = None,
+    init_seeds: Sequence[int] | None = None,
+    until: Until = "all",
+) -> Study:
+    """Runs a study, saying what goes on, and returns it finished.
+
+    What is there already is not computed again; an interrupted study goes on.
+
+    Args:
+        source: A YAML file, a packaged example such as ``tour``, a dictionary or a `StudyConfig`.
+        workspace: Folder for what is computed; ``$METAPT_WORKSPACE`` or ``./workspace`` when absent.
+        minutes: Stop after so long; the next call goes on, here or on a machine that the folder was copied to.
+        init_seeds: Work on these of the study's initialisation seeds only; all when absent.
+        until: How far; see `Study.run`.
+
+    Raises:
+        UserError: Where the user's input is wrong, or another process is running the study.
+        TimeIsUp: Where `minutes` are over before the study is finished.
+        Cancelled: Where the study was asked to stop.
+
+    Example:
+        >>> study = run("tour", "workspace")  # doctest: +SKIP
+        >>> study.results()  # doctest: +SKIP
+    """
+    config = source if isinstance(source, StudyConfig) else load_study(source)
+    opened = Workspace(workspace)
+    view = TerminalView(make_console())
+    try:
+        asked = {"until": until, "init_seeds": None if init_seeds is None else list(init_seeds)}
+        with working_on(opened, config.name, view.show, asked) as progress:
+            if minutes is not None:
+                progress.deadline = view.began + 60 * minutes
+            study = Study(config, opened, progress)
+            study.run(init_seeds, until)
+    except KeyboardInterrupt:
+        raise Cancelled from None
+    finally:
+        view.close()
+    return study
+
+
+def show_progress() -> Progress:
+    """Progress of what Python computes: in a notebook a bar with the time left, elsewhere a line for each stage.
+
+    Example:
+        >>> study = Study("tour", "workspace", show_progress())  # doctest: +SKIP
+    """
+    if in_notebook():
+        return Progress(NotebookView().show)
+    return Progress(TerminalView(make_console(), bars=False).show)

@@ -1,0 +1,195 @@
+"""Export: a prompt, the report, and the study itself, each with the lines that use it."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import streamlit as st
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.errors import UserError
+from metapt_explore.escaping import file_name
+from metapt_explore.results.tables import fewshot_entries
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.overview import SCORES
+
+UNTUNED = "(the pre-trained prompt itself)"
+#: Seconds that an export or a report may take.
+PATIENCE = 300
+
+
+def _page(workspace: Workspace, name: str) -> None:
+    config = shared.study_config(workspace, name)
+    with messages.guard():
+        _prompt(workspace, name, config)
+    st.divider()
+    with messages.guard():
+        _report(workspace, name)
+    st.divider()
+    _study(workspace, name)
+
+
+# -------------------------------------------------------------------------------------------- prompt
+
+
+def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
+    st.subheader("A prompt")
+    done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
+    if not done:
+        shared.first_prompt_missing(workspace, name)
+        return
+    methods = list(dict.fromkeys(entry["method"] for entry in done))
+    left, middle, right, last = st.columns(4)
+    first = methods.index("MetaPT") if "MetaPT" in methods else len(methods) - 1
+    method = left.selectbox("Method", methods, index=first, key=f"away_method_{name}")
+    seeds = [entry["init_seed"] for entry in done if entry["method"] == method]
+    init_seed = middle.selectbox("Initialisation seed", seeds, key=f"away_init_{method}")
+    scored = [
+        e
+        for e in fewshot_entries(workspace, name)
+        if e["method"] == method and e["init_seed"] == init_seed and workspace.artifact(e["id"]).status == "done"
+    ]
+    tasks = [UNTUNED, *(entry["task"] for entry in scored)]
+    task = right.selectbox("Tuned on", tasks, index=min(1, len(scored)), key=f"away_task_{name}")
+    words = ["--method", str(method), "--init-seed", str(init_seed)]
+    if task != UNTUNED:
+        data_seed = last.selectbox("Data seed", config.evaluation.data_seeds_of(int(init_seed or 0)), key="away_data")
+        words += ["--task", str(task), "--data-seed", str(data_seed)]
+    st.caption(
+        "Do not choose a prompt by its test score: that is choosing on test. Any pair of seeds is as good as another; "
+        "the report says how far they lie apart."
+    )
+    ids = [e["id"] for e in (*done, *scored) if e["method"] == method and e["init_seed"] == init_seed]
+    key = f"export {name} {' '.join(words)} {' '.join(ids)}"  # of these very prompts
+    kept = st.session_state.setdefault("exports", {})
+    if st.button("Make the folder", key="make_export", type="primary"):
+        with st.spinner("Writing …"):
+            kept[key] = _made(["export", name, *words], workspace)
+            while len(kept) > 8:
+                kept.pop(next(iter(kept)))
+    if key in kept:
+        files, archive = kept[key]
+        st.download_button(
+            "Download (ZIP)",
+            data=archive,
+            file_name=file_name(f"{name}-{method}{'' if task == UNTUNED else f'-{task}'}.zip"),
+            mime="application/zip",
+            key="download_export",
+            on_click="ignore",
+        )
+        st.caption(messages.plain(f"In it: {', '.join(sorted(files))}."))
+        with st.expander("The model card, with the lines that use it", key="card", expanded=True):
+            st.code(files["README.md"].decode(), language="markdown", wrap_lines=True)
+    setting = ["--out", "my-prompt", "--workspace", str(workspace.folder)]
+    st.caption("The same in a terminal, and what to do with it:")
+    st.code(
+        f"{shlex.join(['metapt', 'export', name, *words, *setting])}\nmetapt classify --prompt my-prompt < texts.txt",
+        language="bash",
+        wrap_lines=True,
+    )
+
+
+def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], bytes]:
+    """Runs a command of ours that writes a folder, and returns its files and a ZIP of them."""
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "out"
+        command = [sys.executable, "-m", "metapt_explore", *words, "--workspace", str(workspace.folder)]
+        try:
+            done = subprocess.run(
+                [*command, "--out", str(folder)],
+                capture_output=True,
+                timeout=PATIENCE,
+                check=False,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except subprocess.TimeoutExpired:
+            raise UserError(f"It was not written within {PATIENCE} s; try the command in a terminal.") from None
+        if done.returncode != 0:
+            raise UserError((done.stderr.strip().splitlines() or ["it said nothing"])[-1])
+        written = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+        files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in written}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file, content in files.items():
+            archive.writestr(file, content)
+    return files, packed.getvalue()
+
+
+# ---------------------------------------------------------------------------------- report and study
+
+
+def _report(workspace: Workspace, name: str) -> None:
+    st.subheader("The report")
+    scored = [
+        entry
+        for entry in workspace.current_index(name)
+        if entry["kind"] in SCORES and workspace.artifact(entry["id"]).status == "done"
+    ]
+    if not scored:
+        st.caption("There is something to report when the first score is finished.")
+        return
+    st.caption("What was asked, the answer, how sure it is and what it was made with; HTML in one file, and Markdown.")
+    kept = st.session_state.setdefault("reports", {})
+    written = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # its margin, say, may have changed
+    finished = [e["id"] for e in workspace.current_index(name) if workspace.artifact(e["id"]).status == "done"]
+    key = f"{name} {written} {' '.join(finished)}"
+    if st.button("Write the report", key="make_report"):
+        with st.spinner("Writing …"):
+            kept.clear()
+            kept[key] = _made(["report", name], workspace)
+    if key in kept:
+        files, archive = kept[key]
+        left, right = st.columns(2)
+        html = files["report.html"]
+        left.download_button(
+            "Download report.html", html, "report.html", "text/html", key="report_html", on_click="ignore"
+        )
+        right.download_button(
+            "Download all (ZIP)",
+            archive,
+            file_name(f"{name}-report.zip"),
+            "application/zip",
+            key="report_zip",
+            on_click="ignore",
+        )
+    command = shlex.join(["metapt", "report", name, "--workspace", str(workspace.folder)])
+    st.code(command, language="bash", wrap_lines=True)
+
+
+def _study(workspace: Workspace, name: str) -> None:
+    st.subheader("The study")
+    file = workspace.study_folder(name) / "study.yaml"
+    st.caption(
+        "All settings in one file. Whoever has it and the texts makes the same scores again; these commands are all "
+        "it takes."
+    )
+    with messages.guard():
+        st.download_button(
+            "Download study.yaml",
+            file.read_bytes(),
+            file_name(f"{name}.yaml"),
+            "text/yaml",
+            key="study_yaml",
+            on_click="ignore",
+        )
+    study, yaml = shlex.quote(name), shlex.quote(f"{name}.yaml")
+    st.code(
+        f"metapt plan {yaml}          # what it will cost here\n"
+        f"metapt run {yaml}           # killed and run again, it goes on\n"
+        f"metapt results --study {study}\n"
+        f"metapt report {study} --record    # with the scores, without a text: to be published",
+        language="bash",
+    )
+    with st.expander("Look at it", key="study_text"), messages.guard():
+        st.code(file.read_text(encoding="utf-8"), language="yaml", wrap_lines=True)
+
+
+shared.show_page("Export", _page)

@@ -1,0 +1,62 @@
+"""The device and number format that a model runs with, and how this process holds memory for it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from metapt_explore.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+#: Blocks up to this size come from memory that the process already holds.
+LARGEST_BLOCK = 1 << 25
+
+
+def resolve_device(device: str) -> str:
+    """`auto` is the first CUDA GPU where there is one, else the CPU."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"model.device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def resolve_dtype(dtype: str, device: str) -> torch.dtype:
+    """`auto` is bfloat16 where the machine multiplies it faster than float32, else float32."""
+    import torch
+
+    from metapt_explore.models.processor import has_fast_bfloat16
+
+    if dtype != "auto":
+        return torch.float32 if dtype == "float32" else torch.bfloat16
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    # What the processor can do says nothing of other devices.
+    return torch.bfloat16 if device.startswith("cpu") and has_fast_bfloat16() else torch.float32
+
+
+def keep_freed_memory() -> bool:
+    """Tells the C library to reuse freed memory. Linux with glibc only; returns whether it was told.
+
+    A step allocates and frees the same tens of megabytes. By default glibc returns them to the kernel,
+    and the next step pays a page fault for every 4 KiB. Whoever set `MALLOC_TRIM_THRESHOLD_` or
+    `MALLOC_MMAP_THRESHOLD_` keeps their choice.
+    """
+    if not sys.platform.startswith("linux") or {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & os.environ.keys():
+        return False
+    try:
+        library = ctypes.CDLL(None)
+        return bool(library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)) and bool(
+            library.mallopt(_MMAP_THRESHOLD, LARGEST_BLOCK)
+        )
+    except (OSError, AttributeError, TypeError):  # another C library, or none
+        return False

@@ -1,0 +1,63 @@
+"""The Export page: a prompt that classifies, the report, the study."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import handmade
+from looking import said
+from streamlit.testing.v1 import AppTest
+from waiting import LIMIT
+
+from metapt_explore.export.classify import Classifier
+from metapt_explore.export.facts import PromptFacts
+from metapt_explore.storage.workspace import Workspace
+
+Open = Callable[..., AppTest]
+
+
+def test_a_prompt_is_packed_and_classifies(show: Open, copied: Workspace, tmp_path: Path) -> None:
+    at = show(copied.folder, "export")
+    assert not at.exception and not at.error
+    assert at.selectbox(key="away_method_tiny").value == "MetaPT"
+    at.button(key="make_export").click().run(timeout=LIMIT)
+    assert not at.exception and not at.error
+    ((files, archive),) = at.session_state["exports"].values()
+    assert set(files) == {"prompt.safetensors", "prompt.json", "README.md"}
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        opened.extractall(tmp_path / "out")
+    assert PromptFacts.load(tmp_path / "out").made_by["task"] == "mood"
+    (found,) = Classifier(tmp_path / "out", dtype="float32").classify(["a good book"])
+    assert found.label in ("negative", "positive")
+    assert any("Soft prompt of MetaPT" in code.value for code in at.code)
+    commands = "\n".join(code.value for code in at.code)
+    assert "metapt classify --prompt" in commands and "metapt run tiny.yaml" in commands
+
+
+def test_the_report_is_written(show: Open, copied: Workspace) -> None:
+    at = show(copied.folder, "export")
+    at.button(key="make_report").click().run(timeout=LIMIT)
+    assert not at.exception and not at.error
+    ((files, _),) = at.session_state["reports"].values()
+    assert b"The answer" in files["report.html"] and "report.md" in files
+
+
+def test_what_cannot_be_exported_says_why(show: Open, demo: Workspace) -> None:
+    """The prompts written by hand hold no tensor."""
+    at = show(demo.folder, "export")
+    at.button(key="make_export").click().run(timeout=LIMIT)
+    assert not at.exception and "Error" in said(at, "error")
+
+
+def test_before_the_first_prompt(show: Open, demo: Workspace, running: Callable[..., Path]) -> None:
+    from metapt_explore.storage.files import write_json
+
+    running(demo, handmade.NAME, 2)
+    kept = [entry for entry in demo.index(handmade.NAME) if entry["kind"] not in ("prompt", "fewshot")]
+    write_json(demo.study_folder(handmade.NAME) / "index.json", kept)
+    at = show(demo.folder, "export")
+    assert not at.exception and "the study is running" in said(at, "info")
+    assert "first score is finished" in said(at, "caption")
