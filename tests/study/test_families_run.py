@@ -254,7 +254,7 @@ def test_answers_of_an_older_reading_are_not_taken(
             "labels": labels,
             "prompt": study.prompt("PT"),
             "fewshot": study.fewshot("PT", "mood"),
-            "probe": study.probe("mood"),
+            "probe": study.rank_templates("mood"),
             "split": study.split("mood"),
             "clusters": study.clusters("kmeans"),
         }
