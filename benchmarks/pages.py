@@ -30,10 +30,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from metapt_explore.storage.artifact import write_stage
 from metapt_explore.storage.files import read_json, write_bytes, write_json, write_table
-from metapt_explore.storage.integrity import FILES
 from metapt_explore.storage.manifest import manifest
+from metapt_explore.storage.stage_file import FILES, write_stage
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import example as example_study
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from metapt_explore.clusters.grouping import Grouping, Inputs
 from metapt_explore.clusters.reduce import normalise, reduce_embeddings
-from metapt_explore.config import ClusterEdit
+from metapt_explore.config import ClusterEdit, EditedClustering
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import derived_seed
 
@@ -137,7 +137,7 @@ def kmeans_cut(embeddings: np.ndarray, dimensions: int, seed: int) -> Cut:
     return cut
 
 
-def edited(inputs: Inputs) -> Grouping:
+def edited(inputs: Inputs[EditedClustering]) -> Grouping:
     """Another clustering, edited by hand.
 
     Strength is the cosine similarity of a row with the mean of its cluster, as in k-means.

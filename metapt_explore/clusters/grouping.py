@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from metapt_explore.config import ClusteringConfig
 from metapt_explore.errors import UserError
 
+Settings = TypeVar("Settings", bound=ClusteringConfig, covariant=True)
+
 
 @dataclass(frozen=True, eq=False)
-class Inputs:
+class Inputs(Generic[Settings]):
     """What a grouping algorithm may read; see `cluster`. `seed` is the clustering's own, else the study's."""
 
     embeddings: np.ndarray
-    config: ClusteringConfig
+    config: Settings
     seed: int
     groups: list[str | None] | None = None
     like: np.ndarray | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metapt_explore.config import ClusteringConfig
+from metapt_explore.config import ClusteringConfig, RandomGroups
 from metapt_explore.stages.base import Listed, Pipeline, Stage, Step
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.labels import row_classes
@@ -62,15 +62,14 @@ class Clusters(Stage):
     @property
     def like(self) -> Clusters | None:
         """The clustering that this one edits, or whose sizes it copies."""
-        like = self.clustering.like
+        like = self.clustering.source
         return None if like is None else Clusters(self.pipeline, like)
 
     @property
     def copied(self) -> Clusters | None:
         """Random groups: the clustering whose sizes they copy, in the end."""
-        if self.clustering.algorithm != "random_groups" or self.like is None:
-            return None
-        return self.like.copied or self.like
+        like = self.like if isinstance(self.clustering, RandomGroups) else None
+        return None if like is None else like.copied or like
 
     @cached_property
     def parents(self) -> Mapping[str, Stage | Artifact]:
@@ -89,11 +88,11 @@ class Clusters(Stage):
         labels = {label.value: name for name, label in self.study.auxiliary_tasks.labels.items()}
         return {
             **self.clustering.model_dump(mode="json", exclude={"name", "like", "seed"}),
-            "clustering_seed": self.clustering.seed,
+            "clustering_seed": self.clustering.own_seed,
             "seed": self.study.seed,
             "labels": labels if self.counts_labels else None,
             # The random stream of random groups carries their name: a study may hold several random controls.
-            "name": self.name if self.clustering.algorithm == "random_groups" else None,
+            "name": self.name if isinstance(self.clustering, RandomGroups) else None,
         }
 
     def compute(self, out: ArtifactWriter) -> None:

@@ -149,25 +149,27 @@ class FewShot(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Tunes and scores the prompt."""
         from metapt_explore.fewshot.automatic import tune_with_automatic_words
+        from metapt_explore.fewshot.scoring import FewShotData
         from metapt_explore.fewshot.tuning import tune
+        from metapt_explore.fewshot.tuning_steps import TuningPlan
+        from metapt_explore.pretraining.state import TrainingCallbacks
 
         loaded, verbalizer, evaluation = self.backbone(), self.verbalizer, self.evaluation
-
-        def on_step(step: int, record: dict[str, Any]) -> None:
-            out.metric(record)
-            self.advance(step)
-
         start = self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device)
         rows = FewShotRows(self.parent("split"), self.task, evaluation, self.prompt.init_seed)
         # No initialisation seed is negative: an order that is asked for is none of theirs.
         order = [self.prompt.init_seed] if self.order_seed is None else [-1, self.order_seed]
         where, seeds = f"task {self.task.name}", (self.study.seed, *order)
-        rest = rows.train, rows.dev, rows.scored, evaluation, seeds, on_step, self.advance, verbalizer, out
+        data = FewShotData(rows.train, rows.dev, rows.scored)
+        plan = TuningPlan(evaluation, seeds, verbalizer)
+        callbacks = TrainingCallbacks(out.metric, self.advance, self.advance, out)
         if verbalizer.read == "automatic":
-            outcome = tune_with_automatic_words(start, loaded, self.task, where, *rest)
+            outcome = tune_with_automatic_words(
+                start, data, plan, backbone=loaded, labels=self.task, where=where, callbacks=callbacks
+            )
         else:
             pattern = loaded.pattern(self.task, where, whole_vocabulary=verbalizer.decode == "whole_vocabulary")
-            outcome = tune(start, loaded, pattern, *rest)
+            outcome = tune(start, data, plan, backbone=loaded, pattern=pattern, callbacks=callbacks)
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))
         out.write_tensors("prompts", {f"data_seed_{seed}": value for seed, value in outcome.prompts.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -167,10 +167,12 @@ class Prompt(Stage):
         self, start: Tensor, loaded: Backbone, out: ArtifactWriter
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The learned tensors, and what the summary says of it."""
+        from metapt_explore.pretraining.episode_bank import PretrainingTexts
         from metapt_explore.pretraining.episodes import read_tasks
         from metapt_explore.pretraining.learner import PretrainingTask
         from metapt_explore.pretraining.loop import pretrain
         from metapt_explore.pretraining.registry import make_learner
+        from metapt_explore.pretraining.state import TrainingCallbacks
 
         before, began = out.seconds, time.monotonic()
         study, method, auxiliary = self.study, self.method, self.study.auxiliary_tasks
@@ -197,16 +199,23 @@ class Prompt(Stage):
             task_rows, study.pretraining, method, study.seed, self.init_seed, labelled, topics
         )
         learner = make_learner(pretraining_task)
-        learned, telemetry = pretrain(
-            learner, pretraining_task, start, loaded, rows, pattern, out, self.advance, topic_patterns
+        pretrained = pretrain(
+            learner,
+            pretraining_task,
+            start,
+            backbone=loaded,
+            source=PretrainingTexts(rows, pattern, topic_patterns),
+            callbacks=TrainingCallbacks(out.metric, self.advance, self.advance, out),
         )
+        telemetry = pretrained.telemetry
         summary |= {
-            "row_passes": round(telemetry["row_passes"]),
-            "diagnostic_rows": telemetry["diagnostic_rows"],
+            "row_passes": round(telemetry.row_passes),
+            "diagnostic_rows": telemetry.diagnostic_rows,
             "outer_steps": pretraining_task.steps,
         }
-        out.write_table("telemetry", pd.DataFrame([{**telemetry, "seconds": before + time.monotonic() - began}]))
-        return learned, summary
+        spent = {**asdict(telemetry), "seconds": before + time.monotonic() - began}
+        out.write_table("telemetry", pd.DataFrame([spent]))
+        return pretrained.learned, summary
 
     def work(self, reckoning: Reckoning) -> Work:
         """See `Stage.work`; methods that are tuned or read otherwise share their pre-training."""

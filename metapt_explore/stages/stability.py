@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from metapt_explore.config import SEEDED
+from metapt_explore.config import EditedClustering
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.clusters import Clusters
@@ -39,14 +39,14 @@ class Stability(Stage):
     def __post_init__(self) -> None:
         if self.runs < 2:
             raise UserError(f"stability of '{self.name}': runs is {self.runs}; two runs or more can be compared.")
-        if self.study.clustering(self.name).algorithm == "edited":
+        if isinstance(self.study.clustering(self.name), EditedClustering):
             raise UserError(f"stability of '{self.name}': edits name clusters of one clustering; look at that one's.")
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Stability]:
         """Of each clustering but edited ones."""
         for clustering in pipeline.config.clusterings:
-            if clustering.algorithm != "edited":
+            if not isinstance(clustering, EditedClustering):
                 yield cls(pipeline, clustering.name)
 
     @property
@@ -89,7 +89,6 @@ class Stability(Stage):
         groups = [group if isinstance(group, str) else None for group in rows["group"]]
         written = texts_of(rows)
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
-        seeded = clustering.algorithm in SEEDED
         done = 0
 
         def rerun(chosen: np.ndarray, seed: int) -> np.ndarray:
@@ -98,7 +97,7 @@ class Stability(Stage):
             done += 1
             made = cluster(
                 vectors[chosen],
-                clustering.model_copy(update={"seed": seed if seeded else None}),
+                clustering.model_copy(update={"seed": seed}) if clustering.seeded else clustering,
                 self.study.seed,
                 [groups[row] for row in chosen.tolist()],
                 None if like_labels is None else like_labels[chosen],
@@ -107,4 +106,4 @@ class Stability(Stage):
             return made.labels
 
         labels = self.parent("clusters").table("clusters")["cluster"].to_numpy()
-        out.write_summary(stability(labels, rerun, self.runs, self.study.seed, seeded))
+        out.write_summary(stability(labels, rerun, self.runs, self.study.seed, clustering.seeded))

@@ -132,7 +132,10 @@ class StudyPipeline:
                     self._load_model()
                 self.progress.begin(stage.key, stage.title, units, with_model=stage.uses == "model")
                 artifact = self.workspace.make(
-                    question, stage.compute, lambda: self.progress.advance(0), self.progress.notice
+                    question,
+                    stage.compute,
+                    while_waiting=lambda: self.progress.advance(0),
+                    on_notice=self.progress.notice,
                 )
             except Exception as error:
                 if self.failures is None or isinstance(error, PartFailed):
@@ -164,7 +167,9 @@ class StudyPipeline:
             UserError: Where another process is running a study of that name with other settings.
         """
         if not self._saved:
-            before = self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
+            before = self.workspace.save_study(
+                self.config, holds_lock=self.progress.holds_lock, tasks=self.tasks.values()
+            )
             self._saved = True
             if before is not None:
                 self.progress.notice(f"Another study was called '{self.config.name}' here; it is kept as {before}.")

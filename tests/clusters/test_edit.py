@@ -144,7 +144,7 @@ def test_an_edited_clustering_is_a_line_of_the_study(tmp_path: Any) -> None:
 
         again = parse(StudyConfig, yaml.safe_load(to_yaml(study, brief=brief)), "test")
         assert again.clustering("hand") == study.clustering("hand")
-    with pytest.raises(UserError, match="`edits` goes with"):
+    with pytest.raises(UserError, match="`edits` belongs to edited, not to kmeans"):
         parse(
             StudyConfig, {**tree, "clusterings": [{"name": "k", "algorithm": "kmeans", "edits": [{"split": 0}]}]}, "x"
         )

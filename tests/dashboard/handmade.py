@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.storage.artifact import write_stage
 from metapt_explore.storage.files import write_json
+from metapt_explore.storage.stage_file import write_stage
 from metapt_explore.storage.workspace import Workspace
 
 NAME = "demo"

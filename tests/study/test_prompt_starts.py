@@ -16,8 +16,8 @@ from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
 from metapt_explore.stages.prompt import Prompt
-from metapt_explore.storage.artifact import write_stage
 from metapt_explore.storage.files import read_json
+from metapt_explore.storage.stage_file import write_stage
 from metapt_explore.study.study import Study
 
 ONLY_PT = [{"name": "PT", "kind": "pt"}]
