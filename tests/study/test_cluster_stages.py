@@ -33,10 +33,14 @@ def ids(study: StudyConfig) -> dict[str, str]:
 def test_ids_of_finished_clusterings_have_not_changed() -> None:
     """Pinned: finished clusterings must not be made again."""
     study = config_of()
-    assert ids(study) == {"kmeans": "", "random": "", "topics": ""}
+    assert ids(study) == {
+        "kmeans": "clusters-bb151d21af34ae81",
+        "random": "clusters-ace46551084db636",
+        "topics": "clusters-0fb0ace116c46335",
+    }
     pool, tasks = (Tasks(fake_pipeline(study), names) for names in ((), ("kmeans",)))
-    assert id_over(pool, texts="texts-0") == ""
-    assert id_over(tasks, texts="texts-0", clusters="clusters-0") == ""
+    assert id_over(pool, texts="texts-0") == "tasks-65e69e803ff18599"
+    assert id_over(tasks, texts="texts-0", clusters="clusters-0") == "tasks-baf060e0a54d8d4c"
 
 
 def test_a_seed_of_its_own_enters_the_id_where_it_is_set() -> None:

@@ -130,10 +130,10 @@ def fail_where(monkeypatch: pytest.MonkeyPatch, function: str, where: Callable[[
     module, _, name = function.rpartition(".")
     real = getattr(import_module(module), name)
 
-    def wrapped(first: Any, *args: Any) -> Any:
+    def wrapped(first: Any, *args: Any, **more: Any) -> Any:
         if where(first):
             raise copy(error)  # a new one: a traceback would keep the study, and its model, alive
-        return real(first, *args)
+        return real(first, *args, **more)
 
     monkeypatch.setattr(function, wrapped)
 

@@ -54,8 +54,8 @@ def test_ids_of_random_and_vocabulary_have_not_changed(tmp_path: Path) -> None:
     assert ids == {
         "PT": "prompt-003f8d2c506fc1b6",
         "R": "prompt-36d3dfb8a4fe9ec0",
-        "PPT": "prompt-e474339646a0c84d",
-        "MetaPT": "prompt-547f657ad3e70960",
+        "PPT": "prompt-ba5ef98712cc90e0",
+        "MetaPT": "prompt-3efbc5f0a5b31227",
     }
 
 
