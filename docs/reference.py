@@ -11,9 +11,10 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.config import Label, StudyConfig, TaskConfig
 from metapt_explore.config.init import InitConfig
+from metapt_explore.config.kinds import Kind
 
 #: Keys that are required of what is validated, and need not be written: shorter forms stand for them.
 SHORT_FORMS = {(Label, "value"): "the class's name", (InitConfig, "kind"): "by the other keys"}
@@ -59,7 +60,7 @@ def _sections(top: type[BaseModel]) -> str:
         for name, field in model.model_fields.items():
             for inner in _models(field.annotation):
                 if inner not in found:
-                    found[inner] = name
+                    found[inner] = f"{name}: {inner.tag}" if issubclass(inner, Kind) else name
                     queue.append(inner)
     return "\n".join(_table(model, found) for model in found)
 
@@ -70,7 +71,8 @@ def _table(model: type[BaseModel], names: dict[type[BaseModel], str]) -> str:
     lines = [f"## {title}", "", said, "", "| key | value | default | meaning |", "| --- | --- | --- | --- |"]
     for key, field in model.model_fields.items():
         if not field.exclude:
-            kind, meaning = _kind(field.annotation, names), _cell(field.description or "")
+            told = model.title if issubclass(model, Kind) and key in model.told_by else field.description
+            kind, meaning = _kind(field.annotation, names), _cell(told or "")
             lines.append(f"| `{key}` | {kind} | {_default(model, key, field)} | {meaning} |")
     return "\n".join([*lines, ""])
 
@@ -95,7 +97,7 @@ def _kind(annotation: Any, names: dict[type[BaseModel], str]) -> str:
     if origin is dict:
         return f"map to {_kind(parts[1], names)}"
     if annotation in names:
-        return f"[{names[annotation]}](#{names[annotation]})"
+        return f"[{names[annotation]}](#{names[annotation].replace(': ', '-')})"
     return PLAIN.get(annotation, "value")
 
 
@@ -124,7 +126,7 @@ def _cell(text: str) -> str:
 
 def commands_page() -> str:
     """Every command with its arguments and options."""
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(metapt)
     parts = ["# Commands\n\n`metapt COMMAND --help` says the same in a terminal.\n"]
     for path, command in _commands(root, ["metapt"]):
         parts.append(_command(path, command))

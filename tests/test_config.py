@@ -78,7 +78,10 @@ def test_contradictions_are_refused() -> None:
     refused("a metapt method needs `clustering`", methods=[{"name": "M", "kind": "metapt"}])
     refused("method 'A' stands twice", methods=[{"name": "A", "kind": "pt"}, {"name": "A", "kind": "ppt"}])
     refused("not a clustering listed before", clusterings=[{"name": "r", "algorithm": "random_groups", "like": "r"}])
-    refused("goes with random_groups", clusterings=[{"name": "k", "algorithm": "kmeans", "like": "x"}])
+    refused(
+        "`like` belongs to edited and random_groups, not to kmeans",
+        clusterings=[{"name": "k", "algorithm": "kmeans", "like": "x"}],
+    )
     refused("exactly one of starter, file and hub", texts={"starter": "vader"})
     refused("a value stands twice", evaluation={"data_seeds": [1, 1]})
     refused("learning_rates.0: Input should be greater than 0", evaluation={"learning_rates": [-1]})

@@ -39,7 +39,7 @@ def refused(message: str, **changes: Any) -> None:
 
 def test_a_sweep_makes_clusterings_controls_and_methods() -> None:
     found = study()
-    assert [(c.name, c.algorithm, c.like) for c in found.clusterings] == [
+    assert [(c.name, c.algorithm, c.source) for c in found.clusterings] == [
         ("kmeans-2", "kmeans", None),
         ("kmeans-4", "kmeans", None),
         ("random-2", "random_groups", "kmeans-2"),

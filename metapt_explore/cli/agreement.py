@@ -1,76 +1,74 @@
-"""`metapt agreement`: cosines of gradients in a terminal."""
+"""`metapt agreement`: do auxiliary tasks pull the prompt where downstream tasks want it?"""
 
 from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from metapt_explore.errors import Cancelled
+from metapt_explore.cli.options import InitSeedOption, StudySource, WorkspaceOption
 from metapt_explore.progress.console import echo, escape, make_console, say
-from metapt_explore.progress.state import Progress
-from metapt_explore.progress.terminal import TerminalView
-from metapt_explore.storage.artifact import Artifact
-from metapt_explore.study.study import Study
+
+if TYPE_CHECKING:
+    from metapt_explore.storage.artifact import Artifact
 
 
-def agreement_in_terminal(
-    source: str,
-    method: str | None,
-    clustering: str | None,
-    init_seed: int | None,
-    as_json: bool,
-    workspace: Path | None,
+def agreement(
+    study: StudySource,
+    method: Annotated[str | None, typer.Option(help="At this method's prompt (default: the common start).")] = None,
+    clustering: Annotated[str | None, typer.Option(help="Whose clusters (default: the method's).")] = None,
+    init_seed: InitSeedOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, one for each pair.")] = False,
+    workspace: WorkspaceOption = None,
 ) -> None:
-    """Makes the agreement of gradients and prints it; arguments as for `Study.agreement`."""
+    """Compare gradients of auxiliary and downstream tasks: cosines, corrected for noise."""
+    from metapt_explore.progress.terminal import terminal_progress
+    from metapt_explore.study.study import Study
+
     console = make_console()
-    view = None if as_json else TerminalView(console)
-    try:
-        study = Study(source, workspace, Progress(view.show) if view else None)
-        found = study.agreement(init_seed, method, clustering)
-    except KeyboardInterrupt:
-        raise Cancelled from None
-    finally:
-        if view:
-            view.close()
-    if not as_json:
-        where = f"the prompt of {method}" if method else "the common start"
-        return print_agreement(found, where, console)
-    for record in found.table("agreement").to_dict(orient="records"):
-        plain = {
-            key: None if isinstance(value, float) and math.isnan(value) else value for key, value in record.items()
-        }
-        echo(json.dumps({**plain, "draws": [int(draws) for draws in record["draws"]]}, ensure_ascii=False))
+    with terminal_progress(console, quiet=as_json) as progress:
+        artifact = Study(study, workspace, progress).agreement(
+            init_seed=init_seed, method=method, clustering=clustering
+        )
+    if as_json:
+        for record in artifact.table("agreement").to_dict(orient="records"):
+            echo(json.dumps(_plain(record), ensure_ascii=False))
+    else:
+        print_agreement(artifact, f"the prompt of {method}" if method else "the common start", console)
 
 
-def print_agreement(artifact: Artifact, where: str, console: Console) -> None:
+def _plain(record: dict[Any, Any]) -> dict[str, Any]:
+    """A row of the table as JSON has it: null for NaN, whole numbers of draws."""
+    values = {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in record.items()}
+    return {**values, "draws": [int(draws) for draws in record["draws"]]}
+
+
+def print_agreement(artifact: Artifact, prompt: str, console: Console) -> None:
     """Prints how reliable each task's gradient is, and its cosine with each downstream task.
 
     Args:
         artifact: What `Study.agreement` returned.
-        where: At which prompt.
+        prompt: Which prompt the gradients were taken at, in words.
         console: Where to.
     """
     tasks = artifact.summary["tasks"]
-    cells: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in artifact.table("agreement").to_dict(orient="records"):
-        cells[row["first"], row["second"]] = row
+    rows = {(row["first"], row["second"]): row for row in artifact.table("agreement").to_dict(orient="records")}
     downstream = [task["name"] for task in tasks if task["kind"] == "downstream"]
-    table = Table(title=escape(f"Agreement of gradients at {where}: cosine corrected for noise (as observed)"))
+    table = Table(title=escape(f"Agreement of gradients at {prompt}: cosine corrected for noise (as observed)"))
     table.add_column("auxiliary task")
     for column in ("reliability", *downstream):
         table.add_column(escape(column), justify="right")
     for task in tasks:
-        if task["kind"] != "auxiliary":
-            continue
-        own = [_cell(cells[task["name"], name]) for name in downstream]
-        table.add_row(escape(task["name"]), _number(task["reliability"]), *own)
+        if task["kind"] == "auxiliary":
+            cosines = [_format_cosine(rows[task["name"], name]) for name in downstream]
+            table.add_row(escape(task["name"]), _format_number(task["reliability"]), *cosines)
     table.add_section()
-    table.add_row("(downstream itself)", "", *(_number(t["reliability"]) for t in tasks if t["kind"] == "downstream"))
+    reliability = [_format_number(task["reliability"]) for task in tasks if task["kind"] == "downstream"]
+    table.add_row("(downstream itself)", "", *reliability)
     console.print(table)
     few = sum(1 for task in tasks if task.get("draws_apart", task["draws"]) < task["draws"])
     if few:
@@ -79,20 +77,20 @@ def print_agreement(artifact: Artifact, where: str, console: Console) -> None:
             f"{few} auxiliary task{'s' * (few != 1)} had too few rows for draws that share none: standard errors are "
             "too small there.",
         )
-    rows = f"{artifact.summary['diagnostic_rows']:,}"
     say(
         console,
-        f"± one standard error over draws; – where a gradient is nothing but noise. {rows} rows forward and backward, "
-        "no part of any method's budget; training rows only. How to read it: docs/why.md",
+        "± one standard error over draws; – where a gradient is nothing but noise. "
+        f"{artifact.summary['diagnostic_rows']:,} rows forward and backward, no part of any method's budget; training "
+        "rows only. How to read it: docs/why.md",
     )
 
 
-def _cell(row: dict[str, Any]) -> str:
+def _format_cosine(row: dict[Any, Any]) -> str:
     observed = f"({row['cosine']:+.2f} ± {row['standard_error']:.2f})"
     if math.isnan(row["corrected"]):
         return f"– {observed}"
     return f"{row['corrected']:+.2f} ± {row['corrected_standard_error']:.2f} {observed}"
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""Starts the dashboard from an installed package, where there is no `app.py` and no `.streamlit` folder."""
+"""`metapt app`: the dashboard of an installed package, where there is no `app.py` and no `.streamlit` folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metapt_explore.cli.options import WorkspaceOption
 
 #: Beside a folder `pages/` Streamlit would show its files until the frame has run once; hence `views/`.
 SCRIPT = Path(__file__).parents[1] / "dashboard" / "main.py"
@@ -18,24 +23,38 @@ SETTINGS = {
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "minimal",
 }
-#: Names of this machine that only its own browsers use.
+#: Names that only browsers on this machine use.
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-#: Addresses that mean each of this machine's.
+#: Addresses that mean all addresses of this machine.
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
-def open_dashboard(workspace: Path | None, port: int, address: str, hosts: Sequence[str] = ()) -> int:
+def dashboard(
+    workspace: WorkspaceOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+    address: Annotated[
+        str, typer.Option(help="Address to bind (default: localhost).", show_default=False)
+    ] = "127.0.0.1",
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another host name that browsers may use, such as a proxy's; may be repeated."),
+    ] = None,
+) -> None:
+    """Open the dashboard on a workspace; the same pages as `streamlit run app.py`."""
+    raise typer.Exit(open_dashboard(workspace, port, address, hosts=host or ()))
+
+
+def open_dashboard(workspace: Path | None, port: int, address: str, *, hosts: Sequence[str] = ()) -> int:
     """Runs the dashboard until it is stopped.
 
     Args:
-        workspace: The workspace folder; what the environment says, else ``./workspace``, when absent.
-        port: Where the server listens.
-        address: On which address; only this machine reaches 127.0.0.1.
-        hosts: More names by which browsers may call the server, see `allowed_hosts`.
+        workspace: The workspace folder (default: `$METAPT_WORKSPACE`, else `./workspace`).
+        port: Port to listen on.
+        address: Address to bind; 127.0.0.1 is reached from this machine only.
+        hosts: More host names that browsers may use, see `allowed_hosts`.
 
     Returns:
-        The server's exit code, 0 where it was stopped with Ctrl-C. On POSIX it does not return: this process becomes
-        the server.
+        The server's exit code, 0 if Ctrl-C stopped it. On POSIX it does not return: this process becomes the server.
     """
     settings = {**SETTINGS, "server.port": str(port), "server.address": address}
     command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
@@ -51,7 +70,7 @@ def open_dashboard(workspace: Path | None, port: int, address: str, hosts: Seque
         try:
             return server.wait()
         except KeyboardInterrupt:
-            # The server has been told by the same key; it has time to end by itself.
+            # Ctrl-C reached the server, too; give it time to end by itself.
             try:
                 server.wait(10)
             except subprocess.TimeoutExpired:
@@ -60,31 +79,30 @@ def open_dashboard(workspace: Path | None, port: int, address: str, hosts: Seque
 
 
 def allowed_hosts(address: str, more: Sequence[str] = ()) -> list[str]:
-    """Names by which browsers may call the server; requests for pages under any other name are refused.
+    """Host names that browsers may use; requests under any other name are refused.
 
-    A foreign web page can make its own name lead to this machine (DNS rebinding): the browser then takes the dashboard
-    for a part of that page, but still says the page's name.
+    A foreign web page can make its own name resolve to this machine (DNS rebinding): the browser then takes the
+    dashboard for a part of that page, but its requests still carry the page's name.
 
     Args:
-        address: What the server listens on. Of an address that means all of the machine's, their numbers and the
-            machine's own names are allowed.
+        address: The address that the server binds. If it means all addresses, they and the machine's names are allowed.
         more: Other names, for example of a proxy in front of the server; ``*`` allows any.
 
     Example:
         >>> allowed_hosts("192.168.1.5", ["lab.example.org"])
         ['localhost', '127.0.0.1', '::1', '192.168.1.5', 'lab.example.org']
     """
-    own = [address]
+    names = [address]
     if address in ANY_ADDRESS:
         import psutil
 
-        numbers = [entry.address for entries in psutil.net_if_addrs().values() for entry in entries]
-        own = [socket.gethostname(), socket.getfqdn(), *(number for number in numbers if _is_number(number))]
-    return list(dict.fromkeys([*LOCAL_HOSTS, *own, *more]))
+        addresses = [entry.address for entries in psutil.net_if_addrs().values() for entry in entries]
+        names = [socket.gethostname(), socket.getfqdn(), *(entry for entry in addresses if _is_ip_address(entry))]
+    return list(dict.fromkeys([*LOCAL_HOSTS, *names, *more]))
 
 
-def _is_number(address: str) -> bool:
-    """Whether it is an address of the internet protocol, not one of a network card."""
+def _is_ip_address(address: str) -> bool:
+    """Whether it is an IP address, not a network card's."""
     import ipaddress
 
     try:

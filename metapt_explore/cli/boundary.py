@@ -6,6 +6,7 @@ apart. The traceback of a fault goes into a file, never to the screen; `METAPT_D
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
@@ -14,14 +15,13 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from metapt_explore.cli.streams import prepare_streams
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError, shortened
 from metapt_explore.progress.console import echo, one_line
 
 #: Exit codes, as `docs/study.md` lists them. 75 and 70 are EX_TEMPFAIL and EX_SOFTWARE of BSD.
-REFUSED, FAULT, LATER, STOPPED, UNREAD = 2, 70, 75, 130, 141
+PARTS_FAILED, REFUSED, FAULT, LATER, STOPPED, UNREAD = 1, 2, 70, 75, 130, 141
 
 KEPT = "Everything computed so far is kept; the same command goes on from there."
 #: What the machine refused, by its number.
@@ -112,6 +112,32 @@ def keep_traceback(error: BaseException) -> Path | None:
         return Path(name)
     except OSError:
         return None
+
+
+def prepare_streams() -> None:
+    """Makes the standard streams UTF-8 where they are pipes or files, and printing never fails for a letter.
+
+    By itself Python takes the encoding of the locale: ASCII under `LC_ALL=C`, a code page on Windows. Whoever sets
+    `PYTHONIOENCODING` keeps that encoding.
+    """
+    codecs.register_error("as_json_escapes", _as_json_escapes)
+    for stream, errors in ((sys.stdin, None), (sys.stdout, "as_json_escapes"), (sys.stderr, "as_json_escapes")):
+        if hasattr(stream, "reconfigure"):
+            _prepare(stream, errors)
+
+
+def _prepare(stream: TextIO, errors: str | None) -> None:
+    if not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
+        stream.reconfigure(encoding="utf-8", errors=errors)  # type: ignore[attr-defined]
+    elif errors:
+        stream.reconfigure(errors=errors)  # type: ignore[attr-defined]
+
+
+def _as_json_escapes(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding does not have, written so that a line of JSON stays one with the same text."""
+    assert isinstance(error, UnicodeEncodeError)
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)), error.end
 
 
 def _code_of(command: Callable[[], Any]) -> int:

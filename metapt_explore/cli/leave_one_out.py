@@ -1,23 +1,19 @@
-"""`metapt leave-one-out`: writes the study, runs it where asked to, and says which cluster helps which task."""
+"""`metapt leave-one-out`: which cluster helps which task."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from metapt_explore.cli.run import run_in_terminal
-from metapt_explore.config import to_yaml
-from metapt_explore.diagnostics.leave_one_out import format_help, help_table, left_out
-from metapt_explore.errors import Cancelled
+from metapt_explore.cli.options import StudySource, WorkspaceOption
 from metapt_explore.progress.console import escape, make_console, say
-from metapt_explore.progress.state import Progress
-from metapt_explore.progress.terminal import TerminalView
-from metapt_explore.results.tables import results_table
-from metapt_explore.storage.files import write_bytes
-from metapt_explore.study.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: A smaller pool is a reason by itself.
 CONFOUNDED = (
@@ -26,45 +22,46 @@ CONFOUNDED = (
 )
 
 
-def leave_one_out_in_terminal(source: str, method: str, out: Path | None, run: bool, workspace: Path | None) -> None:
-    """Writes the study without each cluster; prints what there is of its scores.
+def leave_one_out(
+    study: StudySource,
+    method: Annotated[str, typer.Option(help="One of its methods that learns from clusters.")],
+    out: Annotated[
+        Path | None, typer.Option(help="YAML file to write (default: beside the study in the workspace).")
+    ] = None,
+    run: Annotated[bool, typer.Option("--run", help="Run it: one whole pre-training for each cluster.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write a study that leaves out one cluster at a time; with --run, say which cluster helps which task."""
+    from metapt_explore.cli.run import run_in_terminal
+    from metapt_explore.config import to_yaml
+    from metapt_explore.diagnostics.leave_one_out import help_table, left_out
+    from metapt_explore.progress.terminal import terminal_progress
+    from metapt_explore.results.tables import results_table
+    from metapt_explore.storage.files import write_bytes
+    from metapt_explore.study.study import Study
 
-    Args:
-        source: The study.
-        method: One of its methods that learns from clusters.
-        out: Where to write; beside the study in the workspace when absent.
-        run: Whether to run it.
-        workspace: Folder for what is computed.
-
-    Raises:
-        UserError: Where the method learns from no clusters, or a setting is wrong.
-    """
     console = make_console()
-    view = TerminalView(console)
-    try:
-        study = Study(source, workspace, Progress(view.show))
-        expanded = study.leave_one_out(method)
-        names = study.task_names(study.config.method(method).clustering)
-    except KeyboardInterrupt:
-        raise Cancelled from None
-    finally:
-        view.close()
-    opened = study.workspace
-    file = out or opened.study_folder(study.config.name) / f"{expanded.name}.yaml"
+    with terminal_progress(console) as progress:
+        opened = Study(study, workspace, progress)
+        expanded = opened.leave_one_out(method)
+        names = opened.task_names(opened.config.method(method).clustering)
+    file = out or opened.workspace.study_folder(opened.config.name) / f"{expanded.name}.yaml"
     write_bytes(file, to_yaml(expanded).encode())
     count = len(expanded.methods) - 1
     say(console, f"{expanded.name}: {method} with all {count} clusters, and without each of them, in {file}")
     if run:
         run_in_terminal(str(file), workspace)
-    table = help_table(results_table(opened, expanded.name), method, left_out(expanded, method))
+    table = help_table(results_table(opened.workspace, expanded.name), method, left_out(expanded, method))
     if table.empty:
-        say(console, f"Run it: metapt run {file} --workspace {opened.folder}")
-        return
-    print_help(table, names, method, console)
+        say(console, f"Run it: metapt run {file} --workspace {opened.workspace.folder}")
+    else:
+        print_help(table, names, method, console=console)
 
 
-def print_help(table: pd.DataFrame, names: dict[int, str], method: str, console: Console) -> None:
+def print_help(table: pd.DataFrame, names: dict[int, str], method: str, *, console: Console) -> None:
     """Prints how much each cluster helps each task, in points of accuracy."""
+    from metapt_explore.diagnostics.leave_one_out import format_help
+
     shown = Table(title=escape(f"{method}: accuracy with all clusters minus without this one, points"))
     shown.add_column("cluster")
     tasks = list(dict.fromkeys(table["task"]))

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from rich.table import Table
 
+from metapt_explore.cli.options import JsonLinesOption, StoredStudy, WorkspaceOption, open_study
 from metapt_explore.progress.console import echo, escape, make_console, say
-from metapt_explore.storage.files import json_line
-from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.study import Study
 
 
-def study_of(workspace: Workspace, study: str) -> Study:
-    """A study of the workspace by its name, or by its YAML file."""
-    return Study(study if study.endswith((".yaml", ".yml")) else workspace.study_config(study), workspace)
+def lens(study: StoredStudy, as_json: JsonLinesOption = False, workspace: WorkspaceOption = None) -> None:
+    """Show what the finished prompts look like beside the vocabulary: nearest tokens, length, drift."""
+    from metapt_explore.storage.files import json_line
 
-
-def lens_in_terminal(study: str, workspace: Path | None, as_json: bool) -> None:
-    """Prints a line for each vector of each pre-trained prompt."""
-    found = study_of(Workspace(workspace), study).lens()
-    records = found.table("vectors").to_dict(orient="records")
+    records = open_study(study, workspace).lens().table("vectors").to_dict(orient="records")
     if as_json:
         for record in records:
             echo(json_line({**record, "nearest": json.loads(record["nearest"])}))
@@ -31,7 +24,7 @@ def lens_in_terminal(study: str, workspace: Path | None, as_json: bool) -> None:
     for column in ("prompt", "vector", "nearest tokens", "similarity", "length", "drift"):
         table.add_column(column)
     for row in records:
-        if row["task"] is None or row["task"] != row["task"]:
+        if row["task"] is None or row["task"] != row["task"]:  # a pre-trained prompt has no task, or NaN
             drift = "–" if row["drift"] is None or row["drift"] != row["drift"] else f"{row['drift']:.2f}"
             nearest = " · ".join(repr(token)[1:-1] for token in json.loads(row["nearest"]))
             numbers = [f"{row['similarity']:.2f}", f"{row['norm_ratio']:.2f}", drift]
@@ -40,5 +33,5 @@ def lens_in_terminal(study: str, workspace: Path | None, as_json: bool) -> None:
     say(
         console,
         "similarity: cosine with the nearest token (1: a token of the vocabulary); length: against the vocabulary's "
-        "mean; drift: way from the start, in lengths of the start.",
+        "mean; drift: distance from the initial vector, in lengths of the initial vector.",
     )

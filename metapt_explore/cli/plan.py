@@ -1,93 +1,131 @@
-"""`metapt check` and `metapt plan`: what a study would stumble over, and what it costs, before it runs."""
+"""`metapt check` and `metapt plan`: what would go wrong in a study, and what it costs, before it runs."""
 
 from __future__ import annotations
 
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from metapt_explore.config import StudyConfig, load_study
-from metapt_explore.cost.count import Cost
+from metapt_explore.cli.boundary import PARTS_FAILED
+from metapt_explore.cli.options import JsonOption, StudySource, WorkspaceOption
 from metapt_explore.errors import UserError
-from metapt_explore.models.text_lengths import format_cut
 from metapt_explore.progress.console import echo, escape, make_console, say
-from metapt_explore.progress.state import Progress, format_time
-from metapt_explore.progress.terminal import TerminalView
-from metapt_explore.reporting.notes import one_task_sentences
-from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.problems import Findings, looking
 
-#: Columns of the plan.
+if TYPE_CHECKING:
+    from metapt_explore.config import StudyConfig
+    from metapt_explore.cost.count import Cost
+    from metapt_explore.progress.state import Progress
+    from metapt_explore.study.problems import Findings
+
+#: Columns of the plan: keys of a stage's cost.
 NUMBERS = ("trained", "hessian", "scored", "encoded", "embedded")
 
 
-def check_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool:
-    """Prints what a study would stumble over; loads no model and writes nothing into the workspace.
+def check(study: StudySource, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
+    """Say what would go wrong in a study: reads its texts and tasks, loads no model, computes nothing.
+
+    Exit code 1: something was found.
+    """
+    if not check_in_terminal(study, workspace, as_json=as_json):
+        raise typer.Exit(PARTS_FAILED)
+
+
+def plan(study: StudySource, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
+    """Say what would go wrong in a study and what it costs on this machine: rows, time and memory.
+
+    Computes nothing of the study and writes nothing into the workspace. Exit code 1: a part of it would fail.
+    """
+    if not plan_in_terminal(study, workspace, as_json=as_json):
+        raise typer.Exit(PARTS_FAILED)
+
+
+def _quiet_progress(console: Console, *, as_json: bool) -> Progress | None:
+    from metapt_explore.progress.state import Progress
+    from metapt_explore.progress.terminal import TerminalView
+
+    return None if as_json else Progress(TerminalView(console, bars=False).show)
+
+
+def check_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> bool:
+    """Prints what would go wrong in a study; loads no model and writes nothing into the workspace.
 
     Returns:
         Whether nothing was found.
     """
+    from metapt_explore.config import load_study
+    from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.problems import looking
+
     config, console = load_study(source), make_console()
-    progress = None if as_json else Progress(TerminalView(console, bars=False).show)
-    with looking(config, Workspace(workspace), progress) as found:
+    with looking(config, Workspace(workspace), _quiet_progress(console, as_json=as_json)) as findings:
         if as_json:
-            echo(json.dumps({"study": config.name, "problems": found.problems, "notices": found.notices}))
+            echo(json.dumps({"study": config.name, "problems": findings.problems, "notices": findings.notices}))
         else:
-            print_findings(found, config, console)
-            if not found.problems:
+            print_findings(findings, config, console)
+            if not findings.problems:
                 say(console, f"Nothing was found that '{config.name}' would stumble over.")
-        return not found.problems
+        return not findings.problems
 
 
-def plan_in_terminal(source: str, workspace: Path | None, as_json: bool) -> bool:
-    """Prints what a study would stumble over and what it costs on this machine.
+def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> bool:
+    """Prints what would go wrong in a study and what it costs on this machine.
 
     Returns:
-        Whether nothing was found that it would stumble over.
+        Whether nothing was found that would go wrong.
 
     Raises:
         UserError: Where the study would not start.
     """
+    from metapt_explore.config import load_study
+    from metapt_explore.models.text_lengths import format_cut
+    from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.problems import looking
     from metapt_explore.study.study import Study
 
     began = time.monotonic()
     config, console, opened = load_study(source), make_console(), Workspace(workspace)
-    progress = None if as_json else Progress(TerminalView(console, bars=False).show)
-    with looking(config, opened, progress) as found:
-        if found.refused:
-            raise UserError(found.refused)
+    progress = _quiet_progress(console, as_json=as_json)
+    with looking(config, opened, progress) as findings:
+        if findings.refused:
+            raise UserError(findings.refused)
         if not as_json:
-            print_findings(found, config, console)
+            print_findings(findings, config, console)
             say(console, "Loading models, and timing them …")
         study = Study(config, opened, progress)
-        cost = study.preview(found.texts, found.splits)
+        cost = study.preview(findings.texts, findings.splits)
         cost.before_seconds = time.monotonic() - began - cost.spent
     if as_json:
-        shares = [share.as_dict() for share in found.cut]
-        told = {"problems": found.problems, "notices": found.notices, "cut_texts": shares}
-        echo(json.dumps({"study": config.name, **cost.as_dict(), **told}))
+        shares = [share.as_dict() for share in findings.cut]
+        found = {"problems": findings.problems, "notices": findings.notices, "cut_texts": shares}
+        echo(json.dumps({"study": config.name, **cost.as_dict(), **found}))
     else:
         print_plan(config, cost, console)
-        for share in found.cut:
+        for share in findings.cut:
             say(console, format_cut(share))
-    return not found.problems
+    return not findings.problems
 
 
-def print_findings(found: Findings, config: StudyConfig, console: Console) -> None:
+def print_findings(findings: Findings, config: StudyConfig, console: Console) -> None:
     """Prints what is wrong, and what a user should know."""
-    if found.refused:
-        say(console, f"The study would not start: {found.refused}")
-    for sentence in found.parts:
+    from metapt_explore.reporting.notes import one_task_sentences
+
+    if findings.refused:
+        say(console, f"The study would not start: {findings.refused}")
+    for sentence in findings.parts:
         say(console, f"Would fail: {sentence}")
-    for notice in [*one_task_sentences(config.model_dump(mode="json")), *found.notices]:
+    for notice in [*one_task_sentences(config.model_dump(mode="json")), *findings.notices]:
         say(console, f"Note: {notice}")
 
 
 def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
     """Prints what a study will send through the model, how long that takes here, and the memory it needs."""
+    from metapt_explore.progress.state import format_time
+
     table = Table(title=f"{escape(config.name)}: predicted cost")
     table.add_column("stage")
     for column in ("rows trained", "Hessian rows", "rows scored", "tokens encoded", "embedded", "time"):

@@ -1,22 +1,56 @@
-"""What a finished run says of itself in a terminal: its table, its texts, where the time went."""
+"""`metapt results`: the scores of a workspace."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from metapt_explore.progress.console import escape, make_console
-from metapt_explore.progress.state import format_time
-from metapt_explore.storage.workspace import Workspace
-from metapt_explore.texts.labelling import format_labels
+from metapt_explore.cli.options import JsonLinesOption, WorkspaceOption
+from metapt_explore.errors import UserError
+from metapt_explore.progress.console import echo, escape, make_console
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def results(
+    workspace: WorkspaceOption = None,
+    study: Annotated[str | None, typer.Option(help="Only this study (default: all).")] = None,
+    as_json: JsonLinesOption = False,
+) -> None:
+    """Print the scores that are finished."""
+    from metapt_explore.jobs.state import missing_parts
+    from metapt_explore.results.tables import results_table, summary_table
+    from metapt_explore.storage.files import json_line
+    from metapt_explore.storage.workspace import Workspace
+
+    opened = Workspace(workspace)
+    names = [study] if study else sorted(opened.study_names())
+    if not names:
+        raise UserError(
+            f"The workspace {opened.folder} holds no study yet: run `metapt tour` or `metapt run STUDY.yaml`."
+        )
+    for name in names:
+        config = opened.study_config(name)
+        table = results_table(opened, name)
+        if as_json:
+            for record in table.to_dict(orient="records"):
+                echo(json_line({str(key): value for key, value in record.items()}))
+        elif table.empty:
+            echo(f"{name}: nothing is finished yet.")
+        else:
+            missing = missing_parts(opened, name)
+            print_summary(name, summary_table(table), rows=config.evaluation.scored_rows, missing=missing)
 
 
 def print_summary(
     name: str,
     summary: pd.DataFrame,
+    *,
     console: Console | None = None,
     rows: str = "test",
     missing: Sequence[Mapping[str, str]] = (),
@@ -30,6 +64,8 @@ def print_summary(
         rows: What was scored (`scored_on`).
         missing: Parts of the study that failed or are lost, told below the table: for each ``key`` and ``reason``.
     """
+    import pandas as pd
+
     table = Table(title=f"{escape(name)}: accuracy on {rows}, %")
     for column in ("task", "method"):
         table.add_column(column)
@@ -46,37 +82,3 @@ def print_summary(
     out.print(table)
     for part in missing:
         out.print(f"Missing: {escape(part['key'])}: {escape(part['reason'])}", highlight=False, soft_wrap=True)
-
-
-def texts_line(workspace: Workspace, study: str) -> str:
-    """Says how many texts were pre-trained on, and what became of the others."""
-    for entry in workspace.index(study):
-        if entry["kind"] == "texts":
-            artifact = workspace.artifact(entry["id"])
-            if artifact.status != "done":
-                return "Texts: they could not be read."
-            summary = artifact.summary
-            dropped = ", ".join(f"{count:,} {reason}" for reason, count in summary["dropped"].items())
-            return f"Texts: {summary['kept']:,} of {summary['report']['rows']:,} kept (not: {dropped or 'none'})."
-    return "Texts: none, no method is pre-trained."
-
-
-def labels_line(workspace: Workspace, study: str) -> str:
-    """Says what labels were found for texts, and how often they are those of the data."""
-    for entry in workspace.index(study):
-        if entry["kind"] == "labels" and workspace.artifact(entry["id"]).status == "done":
-            return format_labels(workspace.artifact(entry["id"]).summary)
-    return "Labels: none were looked for, no method is pre-trained."
-
-
-def spent_times(workspace: Workspace, study: str) -> str:
-    """Says where the time went, by kind of stage; what was computed earlier counts with its time then."""
-    spent: dict[str, float] = {}
-    for entry in workspace.index(study):
-        stage = workspace.artifact(entry["id"]).stage
-        key = {"prompt": f"pre-training {entry.get('method')}", "fewshot": f"few-shot {entry.get('task')}"}
-        key["baseline"] = f"baseline {entry.get('method')}"
-        name = key.get(entry["kind"], entry["kind"])
-        spent[name] = spent.get(name, 0.0) + float(stage.get("seconds", 0.0))
-    parts = [f"{name} {format_time(seconds)}" for name, seconds in spent.items() if seconds >= 0.5]
-    return f"Time by stage: {', '.join(parts) or 'under a second'}."

@@ -1,71 +1,95 @@
-"""Running a study in a terminal: progress bars, time left, and the table at the end."""
+"""`metapt run` and `metapt tour`: a study in a terminal, with progress, and its table at the end."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
+import typer
 from rich.console import Console
 
-from metapt_explore.api import run
-from metapt_explore.cli.results import labels_line, print_summary, spent_times, texts_line
-from metapt_explore.config import StudyConfig, load_study
-from metapt_explore.config.limits import LARGEST_SEED, MOST_VALUES
+from metapt_explore.cli.boundary import PARTS_FAILED
+from metapt_explore.cli.options import StudySource, WorkspaceOption
 from metapt_explore.errors import UserError, did_you_mean, shortened
 from metapt_explore.progress.console import make_console, say
-from metapt_explore.progress.state import format_time
-from metapt_explore.results.tables import caution, split_warnings, summary_table
-from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.failures import format_failed
-from metapt_explore.study.preview import format_cost, read_cost
 
 if TYPE_CHECKING:
+    from metapt_explore.config import StudyConfig
+    from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.run import Until
     from metapt_explore.study.study import Study
 
 
-def parse_seeds(written: str) -> list[int]:
-    """Reads seeds as they are written on a command line.
+def run(
+    study: StudySource,
+    workspace: WorkspaceOption = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Stop after this long, with exit code 75 if work is left; run again to go on."),
+    ] = None,
+    init_seeds: Annotated[
+        str | None, typer.Option(help="Only these of the study's initialisation seeds, such as 0-4 or 0,7.")
+    ] = None,
+    until: Annotated[
+        str,
+        typer.Option(
+            help="How far: texts, clusters, stability, plan (the predicted cost), agreement, lens, prompts or all."
+        ),
+    ] = "all",
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
+    ] = False,
+) -> None:
+    """Run a study. Run again, it computes nothing twice; if it was stopped, it goes on.
 
-    Raises:
-        UserError: Where that is no list of numbers and ranges.
-
-    Example:
-        >>> parse_seeds("0,2,5-7")
-        [0, 2, 5, 6, 7]
+    If a part fails (a clustering that finds nothing, a task whose file is gone), the others are still computed; the
+    exit code is then 1, and the next run tries the part again.
     """
-    seeds: list[int] = []
-    for part in written.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not _is_seed(first) or (dash and not (_is_seed(last) and int(last) >= int(first))):
-            raise UserError(f"Seeds are numbers and ranges such as 0,2,5-7; '{shortened(written)}' is not.")
-        if int(last if dash else first) - int(first) >= MOST_VALUES:
-            raise UserError(f"'{shortened(part)}' are more than {MOST_VALUES:,} seeds; a study has fewer.")
-        seeds += range(int(first), int(last if dash else first) + 1)
-    return list(dict.fromkeys(seeds))
+    seeds, stop = None if init_seeds is None else parse_seeds(init_seeds), parse_until(until)
+    if minutes is not None and math.isnan(minutes):
+        raise UserError("--minutes is a number of minutes, not nan.")
+    if queue and minutes is not None:
+        raise UserError("--minutes is for a run that you wait for; leave it out with --queue.")
+    if queue:
+        enqueue_in_terminal(study, workspace, init_seeds=seeds, until=stop)
+    elif not run_in_terminal(study, workspace, minutes=minutes, init_seeds=seeds, until=stop):
+        raise typer.Exit(PARTS_FAILED)
 
 
-def _is_seed(written: str) -> bool:
-    return written.isascii() and written.isdecimal() and len(written) <= len(str(LARGEST_SEED))
+def tour(workspace: WorkspaceOption = None) -> None:
+    """Run the packaged tour: clusters, PT, PPT and MetaPT on two tasks in a few minutes."""
+    from metapt_explore.config import load_study
+    from metapt_explore.storage.workspace import Workspace
+
+    if not run_in_terminal(Workspace(workspace).extension_of(load_study("tour")), workspace):
+        raise typer.Exit(PARTS_FAILED)
 
 
-def parse_until(written: str) -> Until:
-    """Reads how far a study is to be computed.
+def enqueue_in_terminal(source: str, workspace: Path | None, *, init_seeds: Sequence[int] | None, until: Until) -> None:
+    """Puts a study into the queue and says how many studies are before it."""
+    from metapt_explore.config import load_study
+    from metapt_explore.jobs import queue
+    from metapt_explore.jobs.state import job_state
+    from metapt_explore.storage.workspace import Workspace
 
-    Raises:
-        UserError: Where that is none of the words.
-    """
-    from metapt_explore.study.run import UNTIL
-
-    if written not in UNTIL:
-        raise UserError(f"--until is {', '.join(UNTIL)}; '{written}' is none of them. {did_you_mean(written, UNTIL)}")
-    return cast("Until", written)
+    config, opened, console = load_study(source), Workspace(workspace), make_console()
+    option = f" --workspace {opened.folder}" if workspace is not None else ""
+    if not queue.enqueue(opened, config, init_seeds, until):
+        status = job_state(opened, config.name)["status"]
+        say(console, f"'{config.name}' is in the queue of {opened.folder} already: {status}.")
+        return
+    before = [name for name, _ in queue.requests(opened)].index(config.name)
+    say(console, f"'{config.name}' is in the queue of {opened.folder}; {before or 'nothing'} before it.")
+    say(console, f"Look: metapt jobs{option}   Stop: metapt cancel {config.name}{option}")
 
 
 def run_in_terminal(
     source: str | StudyConfig,
     workspace: Path | None,
+    *,
     minutes: float | None = None,
     init_seeds: list[int] | None = None,
     until: Until = "all",
@@ -75,13 +99,18 @@ def run_in_terminal(
     Returns:
         Whether every part that was asked for is there.
     """
+    from metapt_explore.api import run as run_study
+    from metapt_explore.config import StudyConfig, load_study
+    from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.failures import format_failed
+
     config = source if isinstance(source, StudyConfig) else load_study(source)
     opened = Workspace(workspace)
     console = make_console()
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
-    study = run(config, opened.folder, minutes, init_seeds, until)
-    _print_scores(study, console, began, until)
+    study = run_study(config, opened.folder, minutes=minutes, init_seeds=init_seeds, until=until)
+    _print_scores(study, until, began=began, console=console)
     failed = format_failed(part.as_dict() for part in study.failed)
     if failed:
         say(console, f"{len(failed)} part{'s' * (len(failed) != 1)} failed; the same command tries again:")
@@ -95,32 +124,116 @@ def run_in_terminal(
     return not failed
 
 
-def _print_scores(study: Study, console: Console, began: float, until: Until) -> None:
+def _print_scores(study: Study, until: Until, *, began: float, console: Console) -> None:
+    from metapt_explore.cli.results import print_summary
+    from metapt_explore.progress.state import format_time
+    from metapt_explore.reporting.notes import notes_of
+    from metapt_explore.reporting.report import verdicts
+    from metapt_explore.results.record import record_of
+    from metapt_explore.results.tables import caution, split_warnings, summary_table
+    from metapt_explore.study.preview import format_cost, read_cost
+
     opened, config, table = study.workspace, study.config, study.results()
     if until != "all":
-        say(console, texts_line(opened, config.name))
+        say(console, _texts_line(opened, config.name))
         say(console, f"There now: {until}. The same command without --until goes on from there.")
         return
-    print_summary(config.name, summary_table(table), console, config.evaluation.scored_rows)
-    say(console, texts_line(opened, config.name))
-    say(console, spent_times(opened, config.name))
+    print_summary(config.name, summary_table(table), console=console, rows=config.evaluation.scored_rows)
+    say(console, _texts_line(opened, config.name))
+    say(console, _spent_times(opened, config.name))
     say(console, f"This run took {format_time(time.monotonic() - began)}.")
     cost = read_cost(opened, config.name)
     if cost is not None and cost.real_seconds is not None:
         say(console, format_cost(cost))
     if config.labelling is not None:
-        say(console, labels_line(opened, config.name))
+        say(console, _labels_line(opened, config.name))
     for sentence in config.reading_sentences:
         say(console, sentence)
     for warning in split_warnings(opened, config.name):
         say(console, f"Note: {warning}")
     say(console, caution(table))
-    from metapt_explore.reporting.notes import notes_of
-    from metapt_explore.reporting.report import verdicts
-    from metapt_explore.results.record import record_of
-
     record = record_of(opened, config.name)
     for note in notes_of(record):
         say(console, f"Note: {note}")
     for verdict in verdicts(record)[:1]:
         say(console, f"Verdict: {verdict}")
+
+
+def _texts_line(workspace: Workspace, study: str) -> str:
+    """Says how many texts were pre-trained on, and what became of the others."""
+    for entry in workspace.index(study):
+        if entry["kind"] == "texts":
+            artifact = workspace.artifact(entry["id"])
+            if artifact.status != "done":
+                return "Texts: they could not be read."
+            summary = artifact.summary
+            dropped = ", ".join(f"{count:,} {reason}" for reason, count in summary["dropped"].items())
+            return f"Texts: {summary['kept']:,} of {summary['report']['rows']:,} kept (not: {dropped or 'none'})."
+    return "Texts: none, no method is pre-trained."
+
+
+def _labels_line(workspace: Workspace, study: str) -> str:
+    """Says what labels were found for texts, and how often they are those of the data."""
+    from metapt_explore.texts.labelling import format_labels
+
+    for entry in workspace.index(study):
+        if entry["kind"] == "labels" and workspace.artifact(entry["id"]).status == "done":
+            return format_labels(workspace.artifact(entry["id"]).summary)
+    return "Labels: none were looked for, no method is pre-trained."
+
+
+def _spent_times(workspace: Workspace, study: str) -> str:
+    """Says where the time went, by kind of stage; what was computed earlier counts with its time then."""
+    from metapt_explore.progress.state import format_time
+
+    spent: dict[str, float] = {}
+    for entry in workspace.index(study):
+        stage = workspace.artifact(entry["id"]).stage
+        key = {"prompt": f"pre-training {entry.get('method')}", "fewshot": f"few-shot {entry.get('task')}"}
+        key["baseline"] = f"baseline {entry.get('method')}"
+        name = key.get(entry["kind"], entry["kind"])
+        spent[name] = spent.get(name, 0.0) + float(stage.get("seconds", 0.0))
+    parts = [f"{name} {format_time(seconds)}" for name, seconds in spent.items() if seconds >= 0.5]
+    return f"Time by stage: {', '.join(parts) or 'under a second'}."
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Reads seeds as they are written on a command line.
+
+    Raises:
+        UserError: Where that is no list of numbers and ranges.
+
+    Example:
+        >>> parse_seeds("0,2,5-7")
+        [0, 2, 5, 6, 7]
+    """
+    from metapt_explore.config.limits import MOST_VALUES
+
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not _is_seed(first) or (dash and not (_is_seed(last) and int(last) >= int(first))):
+            raise UserError(f"Seeds are numbers and ranges such as 0,2,5-7; '{shortened(text)}' is not.")
+        if int(last if dash else first) - int(first) >= MOST_VALUES:
+            raise UserError(f"'{shortened(part)}' are more than {MOST_VALUES:,} seeds; a study has fewer.")
+        seeds += range(int(first), int(last if dash else first) + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def _is_seed(text: str) -> bool:
+    from metapt_explore.config.limits import LARGEST_SEED
+
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_SEED))
+
+
+def parse_until(text: str) -> Until:
+    """Reads how far a study is to be computed.
+
+    Raises:
+        UserError: Where that is none of the words.
+    """
+    from metapt_explore.study.run import UNTIL
+
+    if text not in UNTIL:
+        raise UserError(f"--until is {', '.join(UNTIL)}; '{text}' is none of them. {did_you_mean(text, UNTIL)}")
+    return cast("Until", text)

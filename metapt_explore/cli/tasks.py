@@ -1,17 +1,38 @@
-"""What downstream tasks have in common, in a terminal."""
+"""`metapt tasks`: the packaged downstream tasks, and what they have in common."""
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import Annotated
+
+import typer
 from rich.table import Table
 
-from metapt_explore.config import load_task
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.overlaps import task_overlaps
-from metapt_explore.fewshot.splits import make_splits
-from metapt_explore.progress.console import escape, make_console, say
+from metapt_explore.progress.console import echo, escape, make_console, say
 
 DATA_SEEDS = [13, 21, 42, 87, 100]
+
+
+def tasks(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Tasks, or `benchmark` or `starter` (default: all packaged ones).")
+    ] = None,
+    overlaps: Annotated[
+        bool, typer.Option(help="Count texts that tasks, or splits of a task, have in common.")
+    ] = False,
+    shots: Annotated[int, typer.Option(min=1, help="Few-shot rows per class for --overlaps.")] = 16,
+) -> None:
+    """List the packaged downstream tasks, or what they have in common."""
+    from metapt_explore.config import TASK_SETS, load_task, packaged_tasks
+
+    chosen = [task for name in names or packaged_tasks() for task in TASK_SETS.get(name, [name])]
+    if overlaps:
+        print_overlaps(chosen, shots)
+        return
+    for name in chosen:
+        task = load_task(name)
+        task_set = next((label for label, members in TASK_SETS.items() if name in members), "")
+        echo(f"{name:16} {task_set:10} {len(task.labels)} classes  {task.title}")
 
 
 def print_overlaps(names: list[str], shots: int) -> None:
@@ -19,6 +40,12 @@ def print_overlaps(names: list[str], shots: int) -> None:
 
     A task whose data is not there is named and left out.
     """
+    import pandas as pd
+
+    from metapt_explore.config import load_task
+    from metapt_explore.fewshot.overlaps import task_overlaps
+    from metapt_explore.fewshot.splits import make_splits
+
     console = make_console()
     splits = {}
     for name in names:

@@ -1,23 +1,47 @@
-"""What `metapt verify` prints."""
+"""`metapt verify`: is everything in a workspace as it was written?"""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
+from metapt_explore.cli.options import JsonLinesOption, WorkspaceOption
 from metapt_explore.errors import UserError
 from metapt_explore.progress.console import echo, escape, make_console, say
-from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.verify import Counts, Damage, verify
+
+if TYPE_CHECKING:
+    from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.verify import Counts, Damage
 
 COLUMNS = ("file", "of", "what is wrong", "what to do")
 
 
-def verify_in_terminal(workspace: Workspace, repair: bool, as_json: bool) -> bool:
+def verify(
+    workspace: WorkspaceOption = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Set aside damaged files, restore what can be restored, remove temporary files."),
+    ] = False,
+    as_json: JsonLinesOption = False,
+) -> None:
+    """Check every file of a workspace against its checksum; exit code 1 if something is damaged or lost.
+
+    Deletes nothing but temporary files: with --repair, damaged files move to the workspace's folder `damaged`, and
+    `metapt run` computes them anew.
+    """
+    from metapt_explore.storage.workspace import Workspace
+
+    if not verify_in_terminal(Workspace(workspace), repair=repair, as_json=as_json):
+        raise typer.Exit(1)
+
+
+def verify_in_terminal(workspace: Workspace, *, repair: bool, as_json: bool) -> bool:
     """Checks a workspace and prints a table of what is wrong.
 
     Args:
@@ -28,20 +52,22 @@ def verify_in_terminal(workspace: Workspace, repair: bool, as_json: bool) -> boo
     Returns:
         Whether nothing is damaged, or everything that was has been repaired or set aside.
     """
+    from metapt_explore.study.verify import Counts
+
     if not workspace.folder.is_dir():
         raise UserError(f"There is no workspace {workspace.folder}.")
     counts = Counts()
-    findings = _look(workspace, counts, not as_json and sys.stderr.isatty())
-    done = {place: finding.repair() for place, finding in enumerate(findings) if repair and finding.repair is not None}
-    open_ = [finding for place, finding in enumerate(findings) if finding.is_damage and place not in done]
+    findings = _look(workspace, counts, with_bar=not as_json and sys.stderr.isatty())
+    repaired = {i: finding.repair() for i, finding in enumerate(findings) if repair and finding.repair is not None}
+    unrepaired = [finding for i, finding in enumerate(findings) if finding.is_damage and i not in repaired]
     if as_json:
-        for place, finding in enumerate(findings):
-            told = {"file": finding.where, "of": finding.of, "wrong": finding.what, "remedy": finding.remedy}
-            echo(json.dumps({**told, "repaired": done.get(place)}, ensure_ascii=False))
-        return not open_
+        for i, finding in enumerate(findings):
+            record = {"file": finding.where, "of": finding.of, "wrong": finding.what, "remedy": finding.remedy}
+            echo(json.dumps({**record, "repaired": repaired.get(i)}, ensure_ascii=False))
+        return not unrepaired
     console = make_console()
     if findings:
-        console.print(_table(workspace.folder, findings, done))
+        console.print(_table(workspace.folder, findings, repaired))
     _print_counts(console, workspace, counts)
     damaged = sum(finding.is_damage for finding in findings)
     if not damaged:
@@ -53,26 +79,28 @@ def verify_in_terminal(workspace: Workspace, repair: bool, as_json: bool) -> boo
             console,
             f"{damaged} damaged or lost. `metapt verify --repair` sets aside what is damaged and repairs the rest.",
         )
-    return not open_
+    return not unrepaired
 
 
-def _look(workspace: Workspace, counts: Counts, with_bar: bool) -> list[Damage]:
+def _look(workspace: Workspace, counts: Counts, *, with_bar: bool) -> list[Damage]:
+    from metapt_explore.study.verify import verify as find_damage
+
     if not with_bar:
-        return list(verify(workspace, counts))
+        return list(find_damage(workspace, counts))
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=make_console(sys.stderr), transient=True) as bars:
         bar = bars.add_task("artifacts", total=None)
-        return list(verify(workspace, counts, lambda done, total: bars.update(bar, completed=done, total=total)))
+        return list(find_damage(workspace, counts, lambda done, total: bars.update(bar, completed=done, total=total)))
 
 
-def _table(folder: Path, findings: list[Damage], done: dict[int, str]) -> Table:
+def _table(folder: Path, findings: list[Damage], repaired: dict[int, str]) -> Table:
     table = Table(title=escape(str(folder)))
     for column in COLUMNS:
         table.add_column(column, overflow="fold")
-    for place, finding in enumerate(findings):
-        cells = (finding.where, finding.of, finding.what, done.get(place, finding.remedy))
+    for i, finding in enumerate(findings):
+        cells = (finding.where, finding.of, finding.what, repaired.get(i, finding.remedy))
         table.add_row(*(escape(cell) for cell in cells))
     return table
 

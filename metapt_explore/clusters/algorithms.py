@@ -5,15 +5,15 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metapt_explore.clusters.edit import edited
 from metapt_explore.clusters.grouping import Grouping, Inputs, renumber_by_size
 from metapt_explore.clusters.reduce import normalise, reduce_embeddings
-from metapt_explore.clusters.topics import lda
-from metapt_explore.config import ClusteringConfig
+from metapt_explore.config import ClusteringConfig, CountedClustering, HdbscanClustering, OnePool, RandomGroups
+from metapt_explore.config.clustering import KMeansClustering, KnownGroups, MiniBatchKMeansClustering
 from metapt_explore.seeds import derived_seed, stream
 
 if TYPE_CHECKING:
@@ -58,14 +58,21 @@ def cluster(
     for name, entries in (("groups", groups), ("like", like), ("texts", texts)):
         if entries is not None and len(entries) != len(embeddings):
             raise ValueError(f"{name} has {len(entries)} entries for {len(embeddings)} rows")
-    seed = seed if config.seed is None else config.seed
-    return ALGORITHMS[config.algorithm](Inputs(embeddings, config, seed, groups, like, like_names, texts))
+    seed = seed if config.own_seed is None else config.own_seed
+    return algorithm_of(config)(Inputs(embeddings, config, seed, groups, like, like_names, texts))
 
 
-def kmeans(inputs: Inputs) -> Grouping:
+def algorithm_of(config: ClusteringConfig) -> Callable[[Inputs[Any]], Grouping]:
+    """The function that groups: it has the algorithm's name, in the file that the algorithm's class names."""
+    module = import_module(f"metapt_explore.clusters.{config.module or config.algorithm}")
+    function: Callable[[Inputs[Any]], Grouping] = getattr(module, config.algorithm)
+    return function
+
+
+def kmeans(inputs: Inputs[KMeansClustering]) -> Grouping:
     """Lloyd's k-means with k-means++ starts (Arthur and Vassilvitskii, 2007).
 
-    Strength is the cosine similarity between a row and the mean of its cluster, both taken among
+    Membership is the cosine similarity between a row and the mean of its cluster, both taken among
     the L2-normalised embeddings; negative values become 0.
     """
     from sklearn.cluster import KMeans
@@ -73,10 +80,10 @@ def kmeans(inputs: Inputs) -> Grouping:
     return _means(inputs, KMeans(n_clusters=inputs.config.n_clusters, n_init=4, random_state=_state(inputs)))
 
 
-def minibatch_kmeans(inputs: Inputs) -> Grouping:
+def minibatch_kmeans(inputs: Inputs[MiniBatchKMeansClustering]) -> Grouping:
     """K-means on small random batches of rows, for corpora that Lloyd's is too slow for (Sculley, 2010).
 
-    Batches of 1024 rows, the best of four starts. On fewer rows than that it is k-means with another update. Strength
+    Batches of 1024 rows, the best of four starts. On fewer rows than that it is k-means with another update. Membership
     as in `kmeans`.
     """
     from sklearn.cluster import MiniBatchKMeans
@@ -85,11 +92,11 @@ def minibatch_kmeans(inputs: Inputs) -> Grouping:
     return _means(inputs, MiniBatchKMeans(n_clusters=inputs.config.n_clusters, **settings))
 
 
-def _state(inputs: Inputs) -> int:
+def _state(inputs: Inputs[CountedClustering]) -> int:
     return derived_seed(inputs.seed, "clustering", inputs.config.algorithm) % 2**32
 
 
-def _means(inputs: Inputs, algorithm: KMeans | MiniBatchKMeans) -> Grouping:
+def _means(inputs: Inputs[CountedClustering], algorithm: KMeans | MiniBatchKMeans) -> Grouping:
     """Clusters of an algorithm that finds `n_clusters` means."""
     rows, n_clusters = len(inputs.embeddings), inputs.config.n_clusters
     if rows < n_clusters:
@@ -108,17 +115,17 @@ def _means(inputs: Inputs, algorithm: KMeans | MiniBatchKMeans) -> Grouping:
         )
     unit = normalise(inputs.embeddings)
     means = [unit[labels == cluster_id].mean(axis=0) for cluster_id in range(n_clusters)]
-    strength = (unit * normalise(np.stack(means))[labels]).sum(axis=1)
-    return Grouping(labels, strength.clip(0.0, 1.0))
+    membership = (unit * normalise(np.stack(means))[labels]).sum(axis=1)
+    return Grouping(labels, membership.clip(0.0, 1.0))
 
 
-def hdbscan(inputs: Inputs) -> Grouping:
+def hdbscan(inputs: Inputs[HdbscanClustering]) -> Grouping:
     """HDBSCAN (Campello, Moulavi and Sander, 2013; McInnes, Healy and Astels, 2017).
 
-    Strength is the membership probability: 1 at the core of a cluster, 0 for outliers.
+    Membership is a probability: 1 at the core of a cluster, 0 for outliers.
     """
     config, rows = inputs.config, len(inputs.embeddings)
-    labels, strength = np.full(rows, -1), np.zeros(rows)
+    labels, membership = np.full(rows, -1), np.zeros(rows)
     if rows >= config.min_cluster_size:
         from hdbscan import HDBSCAN
 
@@ -127,21 +134,21 @@ def hdbscan(inputs: Inputs) -> Grouping:
         found = HDBSCAN(
             min_cluster_size=config.min_cluster_size, min_samples=config.min_samples, core_dist_n_jobs=1
         ).fit(reduced)
-        labels, strength = renumber_by_size(found.labels_), found.probabilities_
+        labels, membership = renumber_by_size(found.labels_), found.probabilities_
     if not (labels >= 0).any():
         raise inputs.refusal(
             f"hdbscan found no cluster among {rows} texts. Lower min_cluster_size "
             f"(now {config.min_cluster_size}) or min_samples, or use kmeans."
         )
-    return Grouping(labels, np.where(labels >= 0, strength, 0.0))
+    return Grouping(labels, np.where(labels >= 0, membership, 0.0))
 
 
-def one_pool(inputs: Inputs) -> Grouping:
+def one_pool(inputs: Inputs[OnePool]) -> Grouping:
     """Control: every row in one cluster, which is the pool of PPT (Gu et al., 2022)."""
     return _control(np.zeros(len(inputs.embeddings), dtype=np.int64))
 
 
-def random_groups(inputs: Inputs) -> Grouping:
+def random_groups(inputs: Inputs[RandomGroups]) -> Grouping:
     """Control: the sizes of another clustering, without its content.
 
     The labels of `like` are permuted among the rows that have a cluster; its outliers stay out.
@@ -156,7 +163,7 @@ def random_groups(inputs: Inputs) -> Grouping:
     return _control(labels)
 
 
-def known_groups(inputs: Inputs) -> Grouping:
+def known_groups(inputs: Inputs[KnownGroups]) -> Grouping:
     """Control: one cluster for each group that the data name; rows without one are left out."""
     groups = inputs.groups or []
     sizes = Counter(group for group in groups if group is not None)
@@ -173,15 +180,3 @@ def known_groups(inputs: Inputs) -> Grouping:
 
 def _control(labels: np.ndarray, names: dict[int, str] | None = None) -> Grouping:
     return Grouping(labels, np.where(labels >= 0, 1.0, 0.0), names)
-
-
-ALGORITHMS: dict[str, Callable[[Inputs], Grouping]] = {
-    "kmeans": kmeans,
-    "minibatch_kmeans": minibatch_kmeans,
-    "hdbscan": hdbscan,
-    "lda": lda,
-    "edited": edited,
-    "one_pool": one_pool,
-    "random_groups": random_groups,
-    "known_groups": known_groups,
-}

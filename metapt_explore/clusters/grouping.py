@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from metapt_explore.config import ClusteringConfig
 from metapt_explore.errors import UserError
 
+Settings = TypeVar("Settings", bound=ClusteringConfig, covariant=True)
+
 
 @dataclass(frozen=True, eq=False)
-class Inputs:
+class Inputs(Generic[Settings]):
     """What a grouping algorithm may read; see `cluster`. `seed` is the clustering's own, else the study's."""
 
     embeddings: np.ndarray
-    config: ClusteringConfig
+    config: Settings
     seed: int
     groups: list[str | None] | None = None
     like: np.ndarray | None = None
@@ -33,12 +36,12 @@ class Grouping:
 
     Attributes:
         labels: ``[rows]`` integers; a cluster id, or -1 for an outlier or a row without a group.
-        strength: ``[rows]`` in 0..1, how firmly a row belongs to its cluster; 0 for -1.
+        membership: ``[rows]`` in 0..1, how firmly a row belongs to its cluster; 0 for -1.
         names: What clusters are called that have a name of their own (known groups, edited clusters), by their ids.
     """
 
     labels: np.ndarray
-    strength: np.ndarray
+    membership: np.ndarray
     names: Mapping[int, str] | None = None
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from metapt_explore.config.kinds import Kind, one_of
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_VALUES, ClusterId, Count, Seed
 from metapt_explore.config.names import Name, Text
 from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
@@ -32,13 +33,6 @@ class TextsConfig(SourceConfig):
         description="overlap of word triples (in scripts without spaces of characters) from which a text counts as "
         "nearly equal to a dev or test row",
     )
-
-
-Algorithm = Literal[
-    "kmeans", "minibatch_kmeans", "hdbscan", "lda", "edited", "one_pool", "random_groups", "known_groups"
-]
-#: Groupings that draw random numbers.
-SEEDED = ("kmeans", "minibatch_kmeans", "lda", "edited", "random_groups")
 
 
 class ClusterEdit(Strict):
@@ -93,47 +87,185 @@ class ClusterEdit(Strict):
         return "rename " + ", ".join(f"{cluster} to '{name}'" for cluster, name in (self.rename or {}).items())
 
 
-class ClusteringConfig(Strict):
-    """One grouping of the texts.
+class ClusteringConfig(Kind):
+    """One grouping of the texts. Each algorithm has a class of its own.
 
-    `random_groups` copies the sizes of the clustering named in `like`; `edited` is that clustering with `edits`.
+    The function that groups has the algorithm's name, in the file of `clusters/` that `module` names.
+
+    Attributes:
+        module: A file of `clusters/`, where that is not the algorithm's name.
+        control: Whether it is there to be compared with.
+        meaningful: Whether the texts of a cluster have something in common.
+        seeded: Whether it draws random numbers.
+        counted: Whether it is told how many clusters to make.
+        needs_groups: Whether it reads the groups that the data name.
+
+    Example:
+        >>> ClusteringConfig(name="topics", algorithm="kmeans", n_clusters=4)
+        KMeansClustering(name='topics', algorithm='kmeans', dimensions=50, n_clusters=4, seed=None)
     """
 
+    told_by = ("algorithm",)
+    kinds: ClassVar[dict[str, type[ClusteringConfig]]]
+    hints: ClassVar = {"seed": "it draws no random numbers"}
+    module: ClassVar[str] = ""
+    control: ClassVar[bool] = False
+    meaningful: ClassVar[bool] = True
+    seeded: ClassVar[bool] = False
+    counted: ClassVar[bool] = False
+    needs_groups: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Any) -> None: ...
+
     name: Name = Field(description="what methods and pages call it")
-    algorithm: Algorithm = Field(description="how texts are grouped; the last three are controls")
-    n_clusters: int = Field(
-        6,
-        ge=2,
-        le=10_000,
-        description="kmeans, minibatch_kmeans; lda: topics; a list makes a clustering of each (`sweep.py`)",
+    algorithm: str = Field(description="how texts are grouped")
+    dimensions: int = Field(
+        50, ge=2, le=100_000, description="principal components before clustering, and before its quality is measured"
     )
-    min_cluster_size: int = Field(15, ge=2, le=1_000_000, description="hdbscan")
-    min_samples: Count | None = Field(None, description="hdbscan; min_cluster_size when absent")
-    dimensions: int = Field(50, ge=2, le=100_000, description="principal components before clustering")
-    like: Text | None = Field(None, description="random_groups: whose sizes are copied; edited: what is edited")
-    edits: list[ClusterEdit] = Field([], max_length=MOST_ENTRIES, description="edited: what to do, one after the other")
+
+    @classmethod
+    def facts(cls, algorithm: str) -> type[ClusteringConfig]:
+        """The class of an algorithm; of one that this version does not know the shared one."""
+        return cls.kinds.get(algorithm, ClusteringConfig)
+
+    @property
+    def source(self) -> str | None:
+        """The clustering that it is made from, where it is made from one."""
+        return None
+
+    @property
+    def own_seed(self) -> int | None:
+        """The seed of this clustering alone."""
+        return None
+
+
+class SeededClustering(ClusteringConfig):
+    """A clustering that draws random numbers."""
+
+    seeded = True
     seed: Seed | None = Field(
         None,
         description="another seed for this clustering alone; the study's when absent; a list makes a "
         "clustering of each",
     )
 
-    @model_validator(mode="after")
-    def _seed_is_used(self) -> ClusteringConfig:
-        if self.seed is not None and self.algorithm not in SEEDED:
-            raise ValueError(f"`seed` changes nothing: {self.algorithm} draws no random numbers")
-        return self
+    @property
+    def own_seed(self) -> int | None:
+        """The seed of this clustering alone."""
+        return self.seed
 
-    @model_validator(mode="after")
-    def _like_is_used(self) -> ClusteringConfig:
-        if (self.algorithm in ("random_groups", "edited")) != (self.like is not None):
-            raise ValueError(
-                "`like` (the clustering whose sizes are copied, or that is edited) goes with random_groups and edited, "
-                "and only with them"
-            )
-        if (self.algorithm == "edited") != bool(self.edits):
-            raise ValueError("`edits` goes with the algorithm `edited`, and only with it")
-        return self
+
+class CountedClustering(ClusteringConfig):
+    """A clustering that is told how many clusters to make."""
+
+    counted = True
+    n_clusters: int = Field(
+        6, ge=2, le=10_000, description="how many clusters; a list makes a clustering of each (`sweep.py`)"
+    )
+
+
+class DerivedClustering(SeededClustering):
+    """A clustering that is made from another."""
+
+    like: Text = Field(description="the clustering that it is made from")
+
+    @property
+    def source(self) -> str | None:
+        """The clustering that it is made from."""
+        return self.like
+
+
+class KMeansClustering(SeededClustering, CountedClustering):
+    """k-means on sentence embeddings."""
+
+    title = "k-means"
+    module = "algorithms"
+    algorithm: Literal["kmeans"]
+
+
+class MiniBatchKMeansClustering(SeededClustering, CountedClustering):
+    """k-means on small random batches, for very many texts."""
+
+    title = "mini-batch k-means (many texts)"
+    module = "algorithms"
+    algorithm: Literal["minibatch_kmeans"]
+
+
+class HdbscanClustering(ClusteringConfig):
+    """Dense regions of the embeddings; what lies between them is left out."""
+
+    title = "HDBSCAN (finds how many by itself, and outliers)"
+    module = "algorithms"
+    algorithm: Literal["hdbscan"]
+    min_cluster_size: int = Field(15, ge=2, le=1_000_000, description="texts that make a cluster")
+    min_samples: Count | None = Field(None, description="texts around a dense one; min_cluster_size when absent")
+
+
+class LdaClustering(SeededClustering, CountedClustering):
+    """Topics of words (latent Dirichlet allocation)."""
+
+    title = "topics (LDA)"
+    module = "topics"
+    algorithm: Literal["lda"]
+
+
+class EditedClustering(DerivedClustering):
+    """Another clustering, edited by hand."""
+
+    title = "edited by hand"
+    module = "edit"
+    algorithm: Literal["edited"]
+    edits: list[ClusterEdit] = Field(
+        min_length=1, max_length=MOST_ENTRIES, description="what to do, one after the other"
+    )
+
+
+class OnePool(ClusteringConfig):
+    """Control: all texts in one cluster."""
+
+    title = "all texts together"
+    module = "algorithms"
+    control = True
+    meaningful = False
+    algorithm: Literal["one_pool"]
+
+
+class RandomGroups(DerivedClustering):
+    """Control: random groups that have the sizes of another clustering."""
+
+    title = "random groups"
+    module = "algorithms"
+    control = True
+    meaningful = False
+    algorithm: Literal["random_groups"]
+
+
+class KnownGroups(ClusteringConfig):
+    """Control: the groups that the data name."""
+
+    title = "the group column"
+    module = "algorithms"
+    control = True
+    needs_groups = True
+    algorithm: Literal["known_groups"]
+
+
+if TYPE_CHECKING:
+    AnyClustering = ClusteringConfig
+else:
+    AnyClustering = one_of(
+        ClusteringConfig,
+        KMeansClustering,
+        MiniBatchKMeansClustering,
+        HdbscanClustering,
+        LdaClustering,
+        EditedClustering,
+        OnePool,
+        RandomGroups,
+        KnownGroups,
+    )
 
 
 class AuxiliaryTasksConfig(LabelsConfig):

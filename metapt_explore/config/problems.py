@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from metapt_explore.config.kinds import Kind
 from metapt_explore.config.reading import MAX_DEPTH, MAX_ENTRIES, SURROGATE
 from metapt_explore.errors import UserError, did_you_mean, shortened
 
@@ -70,11 +71,15 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
 
 
 def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
-    path = list(problem["loc"])
+    path, holder = _place(model, problem["loc"])
     key = ".".join(shortened(str(part)) for part in path)
     kind, given = problem["type"], problem["input"]
+    if kind.startswith("union_tag"):
+        return _no_kind(holder, given, key)
     if kind == "extra_forbidden":
-        return f"unknown key '{key}'. {did_you_mean(str(path[-1]), _fields_at(model, path[:-1]))}"
+        _, parent = _place(model, problem["loc"][:-1])
+        fields = parent.model_fields if _is_model(parent) else ()
+        return f"unknown key '{key}'. {did_you_mean(str(path[-1]), fields)}"
     if kind == "missing":
         return f"key '{key}' is missing."
     message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
@@ -124,16 +129,63 @@ def _advice(wanted: str, given: Any) -> str:
     return ""
 
 
-def _fields_at(model: type[BaseModel], path: list[str | int]) -> Iterator[str]:
-    """Names of the fields that are valid where `path` leads, as far as types tell."""
-    for part in path:
-        if isinstance(part, int) or part not in model.model_fields:
+def _no_kind(annotation: Any, given: Any, key: str) -> str:
+    """What is wrong with the key that tells kinds apart."""
+    base = _base_of_kinds(annotation)
+    assert base is not None
+    try:
+        if not isinstance(base.expand(given), dict):
+            return f"{key}: {EXPECTED['dict']} is expected, found {_said(given)}."
+        base.kind_for(given)
+    except ValueError as error:
+        told_by, reason = base.told_by[0], str(error).removesuffix(".")
+        if reason == f"key '{told_by}' is missing":
+            return f"key '{key}.{told_by}' is missing."
+        return f"{key}: {reason}."
+    return f"{key}: is of no kind."
+
+
+def _place(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str | int], Any]:
+    """Where a problem is in the file, and the type of what stands there, as far as types tell.
+
+    Pydantic's location also holds the name of each kind that was chosen on the way.
+    """
+    path: list[str | int] = []
+    annotation: Any = model
+    for part in location:
+        base = _base_of_kinds(annotation)
+        if base is not None and part in base.kinds:
+            annotation = base.kinds[str(part)]
             continue
-        pending = [model.model_fields[part].annotation]
-        while pending:
-            annotation = pending.pop()
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                model = annotation
-                break
-            pending.extend(get_args(annotation))
-    yield from model.model_fields
+        path.append(part)
+        annotation = _below(annotation, part)
+    return path, annotation
+
+
+def _below(annotation: Any, part: str | int) -> Any:
+    """The type of an entry or a field."""
+    if _is_model(annotation):
+        field = annotation.model_fields.get(str(part))
+        return None if field is None else field.annotation
+    parts = [each for each in get_args(annotation) if each is not type(None)]
+    if get_origin(annotation) in (list, dict):
+        return parts[-1]
+    # Annotated, or one of several: a field of whichever has it.
+    inner = (_below(each, part) for each in parts if get_args(each) or _is_model(each))
+    return next((each for each in inner if each is not None), None)
+
+
+def _base_of_kinds(annotation: Any) -> type[Kind] | None:
+    """The class that all kinds share, where a type is one of several kinds."""
+    if isinstance(annotation, type):
+        return None
+    for part in get_args(annotation):
+        if isinstance(part, type) and issubclass(part, Kind):
+            return next(base for base in part.__mro__ if "kinds" in base.__dict__)
+        if (base := _base_of_kinds(part)) is not None and get_origin(annotation) not in (list, dict):
+            return base
+    return None
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import Field, model_validator
 
 from metapt_explore.config.baselines import BaselineConfig, check_calibration, check_names
-from metapt_explore.config.clustering import AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
+from metapt_explore.config.clustering import AnyClustering, AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
 from metapt_explore.config.diagnostics import AgreementConfig
 from metapt_explore.config.evaluation import EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
@@ -32,7 +32,7 @@ class StudyConfig(Strict):
     model: ModelConfig = Field(ModelConfig(), description="the frozen language model")
     encoder: EncoderConfig = Field(EncoderConfig(), description="the sentence encoder")
     texts: TextsConfig = Field(description="what is pre-trained on")
-    clusterings: list[ClusteringConfig] = Field(
+    clusterings: list[AnyClustering] = Field(
         [], max_length=MOST_ENTRIES, description="how texts are grouped, each once; pt, ppt need none"
     )
     labelling: LabellingConfig | None = Field(None, description="labels for texts that have none")
@@ -170,9 +170,9 @@ class StudyConfig(Strict):
                     raise ValueError(f"{kind} '{name}' stands twice")
         known = [c.name for c in self.clusterings]
         for index, clustering in enumerate(self.clusterings):
-            if clustering.like is not None and clustering.like not in known[:index]:
+            if clustering.source is not None and clustering.source not in known[:index]:
                 raise ValueError(
-                    f"clustering '{clustering.name}': like: '{clustering.like}' is not a clustering listed before it"
+                    f"clustering '{clustering.name}': like: '{clustering.source}' is not a clustering listed before it"
                 )
         for method in self.methods:
             if method.topics is not None and ("{text_pair}" in method.topics.template) != self.auxiliary_tasks.pairs:

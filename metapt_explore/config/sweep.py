@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from metapt_explore.config.clustering import ClusteringConfig
 from metapt_explore.config.limits import MOST_ENTRIES
-
-#: Algorithms that are told how many clusters to make.
-COUNTED = ("kmeans", "minibatch_kmeans", "lda")
 
 
 def expand_sweeps(tree: Any) -> Any:
@@ -88,8 +86,9 @@ def _variants(clustering: dict[str, Any], swept: Mapping[str, list[str]]) -> dic
 
 def _counts(clustering: dict[str, Any]) -> list[int]:
     name, counts = clustering["name"], clustering["n_clusters"]
-    if clustering.get("algorithm") not in COUNTED:
-        raise ValueError(f"clustering '{name}': several `n_clusters` go with {', '.join(COUNTED)}")
+    counted = [tag for tag, kind in ClusteringConfig.kinds.items() if kind.counted]
+    if clustering.get("algorithm") not in counted:
+        raise ValueError(f"clustering '{name}': several `n_clusters` go with {', '.join(counted)}")
     if not counts or not all(isinstance(count, int) and not isinstance(count, bool) for count in counts):
         raise ValueError(f"clustering '{name}': n_clusters must be a number or a list of numbers")
     if len(set(counts)) != len(counts):

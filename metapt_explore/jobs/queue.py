@@ -81,7 +81,7 @@ def enqueue(
             queue with other settings, seeds or `until`.
     """
     with queue_lock(workspace):
-        if jobs.job_state(workspace, study.name)["status"] in jobs.AT_IT:
+        if jobs.job_state(workspace, study.name)["status"] in jobs.ACTIVE:
             _refuse_another(workspace, study, init_seeds, until)
             return False
         workspace.save_study(study)

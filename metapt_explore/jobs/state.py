@@ -14,8 +14,8 @@ from metapt_explore.study.job_file import cancel_file
 
 #: Seconds within which a process that was started takes the study's lock.
 STARTS_WITHIN = 30.0
-#: A study that nobody needs to ask for again.
-AT_IT = ("queued", "starting", "running")
+#: A study with one of these waits or runs already.
+ACTIVE = ("queued", "starting", "running")
 ENDED = ("done", "incomplete", "partly", "failed", "cancelled")
 
 

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import plotly.graph_objects as go
 
+from metapt_explore.plots.series import PAIR, differences, pair_means
 from metapt_explore.plots.style import BLUE, GREY, PALETTE, finish, method_colors, nothing_yet, plain
 
 if TYPE_CHECKING:
     from metapt_explore.statistics import Comparison
 
-PAIR = ["init_seed", "data_seed"]
-#: Stands for the initialisation seed of baselines that have none.
-NO_SEED = -1
 #: Methods whose names find room beside their points; of more they go into a legend.
 MANY = 5
 
@@ -28,32 +26,29 @@ def difference_forest(found: Comparison) -> go.Figure:
     Args:
         found: What `compare` returned.
     """
-    rows = [(task.task, task.difference, task.low, task.high) for task in found.per_task]
-    rows.append(("mean over tasks", found.difference, found.low, found.high))
+    lines = differences(found)
     figure = go.Figure()
-    for place, (name, difference, low, high) in enumerate(rows):
-        sure = low is not None and high is not None and (low > 0 or high < 0)
-        last = place == len(rows) - 1
-        error = None
-        if low is not None and high is not None:
+    for line in lines:
+        error, interval = None, ""
+        if line.low is not None and line.high is not None:
             error = {
                 "type": "data",
                 "symmetric": False,
-                "array": [100 * (high - difference)],
-                "arrayminus": [100 * (difference - low)],
-                "thickness": 4 if last else 2,
+                "array": [line.high - line.mean],
+                "arrayminus": [line.mean - line.low],
+                "thickness": 4 if line.overall else 2,
                 "width": 0,
             }
-        said = f", 95 % {100 * low:+.1f} to {100 * high:+.1f}" if low is not None and high is not None else ""
+            interval = f", 95 % {line.low:+.1f} to {line.high:+.1f}"
         figure.add_trace(
             go.Scatter(
-                x=[100 * difference],
-                y=[plain(name, 40)],
+                x=[line.mean],
+                y=[plain(line.name, 40)],
                 error_x=error,
                 mode="markers",
-                marker={"color": BLUE if sure else GREY, "size": 13 if last else 9, "symbol": "diamond"},
+                marker={"color": BLUE if line.clear else GREY, "size": 13 if line.overall else 9, "symbol": "diamond"},
                 showlegend=False,
-                hovertemplate=f"%{{y}}: %{{x:+.1f}} points{said}<extra></extra>",
+                hovertemplate=f"%{{y}}: %{{x:+.1f}} points{interval}<extra></extra>",
             )
         )
     figure.add_vline(x=0, line={"color": GREY, "width": 1, "dash": "dot"})
@@ -61,7 +56,7 @@ def difference_forest(found: Comparison) -> go.Figure:
     title = f"points of accuracy: {plain(found.method, 30)} − {plain(found.baseline, 30)}"
     figure.update_xaxes(title_text=title)
     figure.update_yaxes(autorange="reversed", type="category", title_text="task")
-    figure.update_layout(height=110 + 32 * len(rows), margin_t=20)
+    figure.update_layout(height=110 + 32 * len(lines), margin_t=20)
     return figure
 
 
@@ -74,37 +69,32 @@ def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
         results: What `results_table` returned.
         methods: Methods, in the order in which they stand.
     """
-    own = results[results["method"].isin(methods)]
-    # Where neither of them has an initialisation the data seeds are the pairs.
-    own = own.assign(init_seed=NO_SEED) if own["init_seed"].isna().all() else own.dropna(subset=PAIR)
-    table = own.pivot_table(index=PAIR, columns=["method", "task"], values="accuracy").dropna()
-    present = [method for method in methods if method in set(own["method"])]
-    if table.empty or len(present) < 2:
+    means = pair_means(results[results["method"].isin(methods)], methods, complete=True)
+    if not means.pairs or len(means.methods) < 2:
         return nothing_yet("No pair of seeds has all tasks under both methods yet.")
-    means = table.T.groupby(level="method").mean().T[present]
-    colors = method_colors(methods)
+    by_method = method_colors(methods)
+    colors = [by_method[method] for method in means.methods]
     figure = go.Figure()
-    names = [plain(method, 40) for method in present]
-    for pair, scores in means.iterrows():
-        init_seed, data_seed = pair
-        said = "" if init_seed == NO_SEED else f"initialisation seed {init_seed}, "
+    names = [plain(method, 40) for method in means.methods]
+    for (init_seed, data_seed), scores in zip(means.pairs, means.rows, strict=True):
+        init = "" if init_seed is None else f"initialisation seed {init_seed}, "
         figure.add_trace(
             go.Scatter(
                 x=names,
-                y=(100 * scores).to_list(),
+                y=scores,
                 mode="lines+markers",
                 line={"color": GREY, "width": 1},
-                marker={"color": [colors[method] for method in present], "size": 9},
+                marker={"color": colors, "size": 9},
                 showlegend=False,
-                hovertemplate=f"%{{y:.1f}} %, {said}data seed {data_seed}<extra></extra>",
+                hovertemplate=f"%{{y:.1f}} %, {init}data seed {data_seed}<extra></extra>",
             )
         )
     figure.add_trace(
         go.Scatter(
             x=names,
-            y=(100 * means.mean()).to_list(),
+            y=means.means,
             mode="markers",
-            marker={"symbol": "line-ew", "size": 40, "line": {"width": 3, "color": [colors[m] for m in present]}},
+            marker={"symbol": "line-ew", "size": 40, "line": {"width": 3, "color": colors}},
             showlegend=False,
             hovertemplate="mean %{y:.1f} %<extra></extra>",
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from metapt_explore.plots import series
 from metapt_explore.plots.style import (
     GREY,
     axis_titles,
@@ -18,9 +19,7 @@ from metapt_explore.plots.style import (
     plain,
     see_through,
 )
-from metapt_explore.statistics.curves import whole_curves
 
-PAIR = ["data_seed", "init_seed"]
 #: Angle of tick labels that do not fit side by side, and the pixels that a letter of them reaches down: up to so many
 #: methods, and of more.
 ASLANT, UPRIGHT, FEW = (40, 4), (90, 7), 6
@@ -36,33 +35,26 @@ def tuning_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, ro
         methods: All methods of the study, so that each keeps its colour while some are missing.
         rows: What scores are on, where that is not test (`evaluation.scored_on`).
     """
-    scored = whole_curves(curves)
-    if scored.empty:
+    panels = series.tuning_curves(curves, methods)
+    if not panels:
         return nothing_yet("No test score is there yet.")
-    tasks = [str(task) for task in scored["task"].unique()]
-    order = list(methods or scored["method"].unique())
-    colors = method_colors(order)
-    figure = facets(tasks, same_y=False, panel_height=320)
+    colors = method_colors(methods or [curve.method for panel in panels for curve in panel.curves])
+    figure = facets([panel.task for panel in panels], same_y=False, panel_height=320)
     legend: set[str] = set()
-    for index, task in enumerate(tasks):
-        for method in order:
-            cells = scored[(scored["task"] == task) & (scored["method"] == method)]
-            if cells.empty:
-                continue
-            at = cells.groupby("step")["test_accuracy"].agg(["mean", "min", "max", "count"])
-            at[["mean", "min", "max"]] *= 100
-            where = place(index, len(tasks))
-            steps = at.index.to_list()
+    for index, panel in enumerate(panels):
+        where = place(index, len(panels))
+        for curve in panel.curves:
+            name, color = plain(curve.method), colors[curve.method]
             figure.add_trace(
                 go.Scatter(
-                    x=[*steps, *reversed(steps)],
-                    y=[*at["max"], *reversed(at["min"].to_list())],
+                    x=[*curve.steps, *reversed(curve.steps)],
+                    y=[*curve.high, *reversed(curve.low)],
                     fill="toself",
-                    fillcolor=see_through(colors[method], 0.15),
+                    fillcolor=see_through(color, 0.15),
                     line={"width": 0},
                     mode="lines",
-                    name=plain(method),
-                    legendgroup=plain(method),
+                    name=name,
+                    legendgroup=name,
                     showlegend=False,
                     hoverinfo="skip",
                 ),
@@ -70,15 +62,15 @@ def tuning_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, ro
             )
             figure.add_trace(
                 go.Scatter(
-                    x=steps,
-                    y=at["mean"].to_list(),
+                    x=curve.steps,
+                    y=curve.mean,
                     mode="lines+markers",
-                    line={"color": colors[method], "width": 2},
+                    line={"color": color, "width": 2},
                     marker={"size": 6},
-                    name=plain(method),
-                    legendgroup=plain(method),
-                    showlegend=method not in legend,
-                    customdata=at[["min", "max", "count"]].to_numpy(),
+                    name=name,
+                    legendgroup=name,
+                    showlegend=curve.method not in legend,
+                    customdata=list(zip(curve.low, curve.high, curve.seeds, strict=True)),
                     hovertemplate=(
                         "after %{x} steps: %{y:.1f} %, %{customdata[0]:.1f} to %{customdata[1]:.1f} % "
                         "over %{customdata[2]} seeds"
@@ -86,8 +78,8 @@ def tuning_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, ro
                 ),
                 **where,
             )
-            legend.add(method)
-    axis_titles(figure, len(tasks), "tuning steps (number)", f"{rows} accuracy (%)")
+            legend.add(curve.method)
+    axis_titles(figure, len(panels), "tuning steps (number)", f"{rows} accuracy (%)")
     return finish(figure)
 
 
@@ -104,72 +96,64 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None, row
     """
     if results.empty:
         return nothing_yet("No score is there yet.")
-    tasks = [str(task) for task in results["task"].unique()]
     order = list(methods or results["method"].unique())
+    panels = series.seed_scores(results, order)
     shown = [plain(method) for method in order]
     colors = method_colors(order)
     # Names that do not fit side by side are written aslant, and take room of the row below.
     angle, letter = (0, 0) if len(shown) <= 2 else ASLANT if len(shown) <= FEW else UPRIGHT
     room = letter * max(len(name) for name in shown)
-    figure = facets(tasks, same_y=False, panel_height=310 + room, below=70 + room)
+    figure = facets([panel.title for panel in panels], same_y=False, panel_height=310 + room, below=70 + room)
     legend: set[str] = set()
-    for index, task in enumerate(tasks):
-        own = results[results["task"] == task]
-        where = place(index, len(tasks))
-        figure.add_trace(_pairs(own, order, shown), **where)
-        for method, name in zip(order, shown, strict=True):
-            cells = own[own["method"] == method]
-            if cells.empty:
-                continue
-            percent = 100 * cells["accuracy"]
+    for index, panel in enumerate(panels):
+        where = place(index, len(panels))
+        figure.add_trace(_same_seeds(panel.methods, order), **where)
+        for scored in panel.methods:
+            name, color = plain(scored.method), colors[scored.method]
             points = go.Scatter(
-                x=[name] * len(cells),
-                y=percent.to_list(),
+                x=[name] * len(scored.scores),
+                y=scored.scores,
                 mode="markers",
-                marker={"color": colors[method], "size": 9, "opacity": 0.8},
+                marker={"color": color, "size": 9, "opacity": 0.8},
                 name=name,
-                legendgroup=plain(method),
-                showlegend=method not in legend,
-                customdata=cells[PAIR].astype(object).fillna("none").to_numpy(),
+                legendgroup=name,
+                showlegend=scored.method not in legend,
+                customdata=[[data, "none" if init is None else init] for init, data in scored.pairs],
                 hovertemplate="%{y:.1f} %, data seed %{customdata[0]}, initialisation seed %{customdata[1]}",
             )
-            spread = percent.std(ddof=1)
-            deviation = "" if pd.isna(spread) else f", standard deviation {spread:.1f} points"
+            spread = "" if scored.deviation is None else f", standard deviation {scored.deviation:.1f} points"
             mean = go.Scatter(
                 x=[name],
-                y=[float(percent.mean())],
+                y=[scored.mean],
                 mode="markers",
                 marker={
                     "symbol": "line-ew",
                     "size": 34 if len(shown) <= FEW else 18,
-                    "line": {"color": colors[method], "width": 3},
+                    "line": {"color": color, "width": 3},
                 },
                 name="mean",
-                legendgroup=plain(method),
+                legendgroup=name,
                 showlegend=False,
-                hovertemplate=f"mean %{{y:.1f}} % of {len(cells)} seeds{deviation}",
+                hovertemplate=f"mean %{{y:.1f}} % of {len(scored.scores)} seeds{spread}",
             )
-            legend.add(method)
+            legend.add(scored.method)
             figure.add_trace(points, **where)
             figure.add_trace(mean, **where)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=shown, tickangle=angle)
-    axis_titles(figure, len(tasks), "method", f"{rows} accuracy (%)")
+    axis_titles(figure, len(panels), "method", f"{rows} accuracy (%)")
     return finish(figure)
 
 
-def _pairs(cells: pd.DataFrame, methods: list[str], names: list[str]) -> go.Scatter:
+def _same_seeds(methods: list[series.SeedScores], order: list[str]) -> go.Scatter:
     """One trace of all lines between methods; None breaks it from pair to pair."""
     x: list[str | None] = []
     y: list[float | None] = []
-    cells = cells.dropna(subset=PAIR)  # baselines without initialisation belong to no pair
-    by_pair = cells.groupby([*PAIR, "method"])["accuracy"].mean()
-    for pair in cells[PAIR].drop_duplicates().itertuples(index=False, name=None):
-        for method, name in zip(methods, names, strict=True):
-            score = by_pair.get((*pair, method))
-            x.append(name)
-            y.append(None if score is None else 100 * float(score))
-        x.append(None)
-        y.append(None)
+    by_pair = {m.method: dict(zip(m.pairs, m.scores, strict=True)) for m in methods}
+    # Baselines without initialisation belong to no pair.
+    pairs = dict.fromkeys(pair for scored in methods for pair in scored.pairs if pair[0] is not None)
+    for pair in pairs:
+        x += [*map(plain, order), None]
+        y += [*(by_pair.get(method, {}).get(pair) for method in order), None]
     return go.Scatter(
         x=x,
         y=y,

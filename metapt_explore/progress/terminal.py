@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
+from metapt_explore.errors import Cancelled
 from metapt_explore.progress.console import say
 from metapt_explore.progress.failed_part import FailedPart
-from metapt_explore.progress.state import State, format_time
+from metapt_explore.progress.state import Progress, State, format_time
 
 
 class TerminalView:
@@ -56,3 +59,21 @@ class TerminalView:
         """Takes the bars away."""
         if self._bars is not None:
             self._bars.stop()
+
+
+@contextmanager
+def terminal_progress(console: Console, *, quiet: bool = False) -> Iterator[Progress | None]:
+    """Shows the progress of what the body computes; Ctrl-C becomes `Cancelled`.
+
+    Args:
+        console: Where to show it.
+        quiet: Show nothing and yield None, for commands that print JSON.
+    """
+    view = None if quiet else TerminalView(console)
+    try:
+        yield None if view is None else Progress(view.show)
+    except KeyboardInterrupt:
+        raise Cancelled from None
+    finally:
+        if view is not None:
+            view.close()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from metapt_explore.config import NOT_ON_TEST
+from metapt_explore.plots.series import differences
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
 from metapt_explore.reporting.notes import missing_sentences, notes_of, unfinished
@@ -124,13 +125,13 @@ def add_tests(document: Document, asked: list[Question], found: list[Comparison]
     document.add(Table(question_table(asked, found), "Differences in points of accuracy, mean over tasks."))
     first, others = list(zip(asked, found, strict=True))[:FIRST], list(zip(asked, found, strict=True))[FIRST:]
     others.sort(key=lambda pair: 1.0 if pair[1].p is None else pair[1].p)
-    panels = {f"{q.method} − {q.baseline}": _lines(a) for q, a in [*first, *others][:DRAWN]}
+    panels = {f"{q.method} − {q.baseline}": differences(a, "mean") for q, a in [*first, *others][:DRAWN]}
     caption = (
         "Difference for each task and, in bold, the mean over tasks, with 95 % intervals (not corrected). "
         "Intervals in colour do not reach 0, grey ones do."
         + (f" Of {len(asked)} comparisons the first two and the clearest of the others." if len(asked) > DRAWN else "")
     )
-    document.add(Figure("differences", figures.forest(panels), caption))
+    document.add(Figure("differences", figures.difference_forest(panels), caption))
     for question, answer in zip(asked, found, strict=True):
         if question.primary:
             document.add(Heading(f"{question.method} against {question.baseline}, task by task", 3))
@@ -190,16 +191,6 @@ def task_rows(answer: Comparison) -> pd.DataFrame:
             for task in answer.per_task
         ]
     )
-
-
-def _lines(answer: Comparison) -> list[figures.Difference]:
-    tasks = [figures.Difference(t.task, t.difference, *_drawable(t.low, t.high)) for t in answer.per_task]
-    mean = figures.Difference("mean", answer.difference, *_drawable(answer.low, answer.high), strong=True)
-    return [*tasks, mean]
-
-
-def _drawable(low: float | None, high: float | None) -> tuple[float, float]:
-    return (float("nan"), float("nan")) if low is None or high is None else (low, high)
 
 
 def _needed(pairs: int | None) -> int | str:

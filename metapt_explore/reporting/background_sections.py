@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from metapt_explore.config import SEEDED
+from metapt_explore.config import ClusteringConfig
 from metapt_explore.models.text_lengths import MANY, CutShare
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.agreement_tables import agreement_by_cluster, agreement_table
@@ -85,7 +85,7 @@ def add_clusters(document: Document, record: Record) -> None:
     )
     document.add(Table(tables.cluster_table(record.clusterings), text))
     for clustering in record.clusterings:
-        if clustering["names"] and clustering["algorithm"] not in ("random_groups", "one_pool"):
+        if clustering["names"] and ClusteringConfig.facts(clustering["algorithm"]).meaningful:
             document.add(Paragraph(f"`{clustering['name']}`: {'; '.join(clustering['names'])}."))
 
 
@@ -100,7 +100,7 @@ def add_agreement(document: Document, record: Record) -> None:
         "looked at."
     )
     document.add(Heading("Do the tasks agree?"), Table(agreement_table(record.agreement), text))
-    controls = {c["name"] for c in record.clusterings if c["algorithm"] in ("random_groups", "one_pool")}
+    controls = {c["name"] for c in record.clusterings if not ClusteringConfig.facts(c["algorithm"]).meaningful}
     apart = record.agreement[~record.agreement["clustering"].isin(controls)]
     for (clustering, at, seed), pairs in apart.groupby(["clustering", "at", "init_seed"], sort=False):
         text = (
@@ -184,7 +184,8 @@ def _draws(study: dict[str, Any]) -> list[str]:
     topics = [method["topics"] for method in study.get("methods", []) if method.get("topics")]
     named = [method.get("clustering") or [] for method in (*study.get("methods", []), *topics)]
     used = {name for names in named for name in ([names] if isinstance(names, str) else names)}
-    drawn = [c for c in study.get("clusterings", []) if c["algorithm"] in SEEDED and c["name"] in used]
+    listed = [c for c in study.get("clusterings", []) if c["name"] in used]
+    drawn = [c for c in listed if ClusteringConfig.facts(c["algorithm"]).seeded]
     seeds = {c["name"]: c.get("seed") for c in study.get("clusterings", [])}
     # Random groups of a clustering that was drawn several times are drawn as often.
     swept = {c["name"] for c in drawn if seeds[c["name"]] is not None or seeds.get(c.get("like")) is not None}

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from metapt_explore.escaping import one_line
+from metapt_explore.plots import series
+from metapt_explore.plots.series import Difference
 from metapt_explore.plots.style import BLUE, GREY, VERMILION, method_colors
 from metapt_explore.reporting.document import unquoted
-from metapt_explore.statistics.curves import whole_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-UNIT = ["init_seed", "data_seed"]
 #: Letters of a name that are drawn: beside an axis or in a legend, and above a panel.
 LONGEST, LONGEST_TITLE = 36, 60
 SETTINGS: Any = {
@@ -38,18 +38,7 @@ SETTINGS: Any = {
 }
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One line of a forest plot: a mean difference with its interval, in points of accuracy / 100."""
-
-    name: str
-    mean: float
-    low: float
-    high: float
-    strong: bool = False
-
-
-def forest(panels: Mapping[str, Sequence[Difference]], unit: str = "points of accuracy") -> str:
+def difference_forest(panels: Mapping[str, Sequence[Difference]], unit: str = "points of accuracy") -> str:
     """Draws differences with their intervals, one panel for each comparison; an interval over 0 is grey.
 
     Args:
@@ -61,45 +50,31 @@ def forest(panels: Mapping[str, Sequence[Difference]], unit: str = "points of ac
     for axis, lines in zip(axes, panels.values(), strict=False):
         axis.axvline(0, color=GREY, linewidth=1)
         for place, line in enumerate(reversed(lines)):
-            clear = line.low > 0 or line.high < 0
-            color = (BLUE if line.mean > 0 else VERMILION) if clear else GREY
-            size, width = (6, 2.2) if line.strong else (4, 1.2)
-            if line.low == line.low:
-                axis.plot([100 * line.low, 100 * line.high], [place, place], color=color, linewidth=width)
-            axis.plot(100 * line.mean, place, "o", color=color, markersize=size)
+            color = (BLUE if line.mean > 0 else VERMILION) if line.clear else GREY
+            size, width = (6, 2.2) if line.overall else (4, 1.2)
+            if line.low is not None and line.high is not None:
+                axis.plot([line.low, line.high], [place, place], color=color, linewidth=width)
+            axis.plot(line.mean, place, "o", color=color, markersize=size)
         axis.set_yticks(range(len(lines)), [_name(line.name) for line in reversed(lines)])
         for label, line in zip(axis.get_yticklabels(), reversed(lines), strict=True):
-            label.set_fontweight("bold" if line.strong else "normal")
+            label.set_fontweight("bold" if line.overall else "normal")
         axis.set_ylim(-0.6, rows - 0.4)
         axis.set_xlabel(f"difference in {unit}")
     return _svg(figure)
 
 
-def whole_units(results: pd.DataFrame) -> pd.Series:
-    """Which rows belong to a pair of seeds that has every task under its method."""
-    tasks = results.groupby([*UNIT, "method"], dropna=False)["task"].transform("nunique")
-    return tasks == results["task"].nunique()
-
-
-def seed_points(results: pd.DataFrame, methods: Sequence[str], column: str = "accuracy") -> str:
+def seed_spread(results: pd.DataFrame, methods: Sequence[str], column: str = "accuracy") -> str:
     """Draws every score as a point, with the mean as a bar, for each task and for the mean over tasks."""
-    tasks = list(dict.fromkeys(results["task"]))
-    over = results[whole_units(results)].groupby([*UNIT, "method"], dropna=False, as_index=False)[column].mean()
-    panels = {task: results[results["task"] == task] for task in tasks}
-    if len(tasks) > 1 and len(over):
-        panels["mean over tasks"] = over
-    figure, axes = _panels(list(panels), columns=min(4, len(panels)), height=2.3)
+    panels = series.seed_scores(results, methods, column=column, over_tasks=True)
+    figure, axes = _panels([panel.title for panel in panels], columns=min(4, len(panels)), height=2.3)
     colors = method_colors(methods)
-    for axis, cells in zip(axes, panels.values(), strict=False):
-        for place, method in enumerate(methods):
-            own = cells[cells["method"] == method].sort_values(UNIT)
-            if own.empty:
-                continue
-            spread = _beside(len(own))
-            axis.plot(
-                [place + x for x in spread], 100 * own[column], "o", color=colors[method], markersize=3, alpha=0.75
-            )
-            axis.plot([place - 0.3, place + 0.3], [100 * own[column].mean()] * 2, color="#1b1f24", linewidth=1.4)
+    order = {method: place for place, method in enumerate(methods)}
+    for axis, panel in zip(axes, panels, strict=False):
+        for scored in panel.methods:
+            place = order[scored.method]
+            x = [place + aside for aside in _beside(len(scored.scores))]
+            axis.plot(x, scored.scores, "o", color=colors[scored.method], markersize=3, alpha=0.75)
+            axis.plot([place - 0.3, place + 0.3], [scored.mean] * 2, color="#1b1f24", linewidth=1.4)
         axis.set_xticks([])
         axis.set_xlim(-0.6, len(methods) - 0.4)
         axis.grid(axis="y", color="#e4e8ec", linewidth=0.7)
@@ -110,27 +85,23 @@ def seed_points(results: pd.DataFrame, methods: Sequence[str], column: str = "ac
 
 
 def tuning_curves(curves: pd.DataFrame, methods: Sequence[str]) -> str:
-    """Draws mean test accuracy after 0, 1, 2 … tuning steps for each task, with half a standard error around it.
+    """Draws mean test accuracy after 0, 1, 2 … tuning steps for each task, with a standard error around it.
 
     Args:
-        curves: What `curves_table` returned; rows without a test score are other learning rates.
+        curves: What `curves_table` returned; rows without a test score are of other learning rates.
         methods: In the order of the study.
     """
-    scored = whole_curves(curves)
-    tasks = list(dict.fromkeys(scored["task"]))
-    figure, axes = _panels(tasks, columns=min(4, len(tasks)), height=2.1)
+    panels = series.tuning_curves(curves, methods)
+    figure, axes = _panels([panel.task for panel in panels], columns=min(4, len(panels)), height=2.1)
     colors = method_colors(methods)
-    steps = sorted(scored["step"].unique())
-    place = {step: index for index, step in enumerate(steps)}
-    for axis, task in zip(axes, tasks, strict=False):
-        for method in methods:
-            cells = scored[(scored["task"] == task) & (scored["method"] == method)]
-            if cells.empty:
-                continue
-            at = 100 * cells.groupby("step")["test_accuracy"].agg(["mean", "sem"]).fillna(0.0)
-            x = [place[step] for step in at.index]
-            axis.fill_between(x, at["mean"] - at["sem"], at["mean"] + at["sem"], color=colors[method], alpha=0.15, lw=0)
-            axis.plot(x, at["mean"], "-o", color=colors[method], markersize=3, linewidth=1.5)
+    steps = sorted({step for panel in panels for curve in panel.curves for step in curve.steps})
+    for axis, panel in zip(axes, panels, strict=False):
+        for curve in panel.curves:
+            x, color = [steps.index(step) for step in curve.steps], colors[curve.method]
+            low = [mean - error for mean, error in zip(curve.mean, curve.error, strict=True)]
+            high = [mean + error for mean, error in zip(curve.mean, curve.error, strict=True)]
+            axis.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
+            axis.plot(x, curve.mean, "-o", color=color, markersize=3, linewidth=1.5)
         axis.set_xticks(range(len(steps)), [f"{step:g}" for step in steps])
         axis.grid(axis="y", color="#e4e8ec", linewidth=0.7)
         axis.set_axisbelow(True)
@@ -140,27 +111,26 @@ def tuning_curves(curves: pd.DataFrame, methods: Sequence[str]) -> str:
     return _svg(figure)
 
 
-def paired_lines(results: pd.DataFrame, methods: Sequence[str]) -> str:
+def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> str:
     """Draws the mean over tasks of each pair of seeds, a line for a pair: who is better, and steadier."""
-    tasks = results["task"].nunique()
-    table = results.groupby([*UNIT, "method"], dropna=False)["accuracy"].agg(["mean", "size"])
-    means = table[table["size"] == tasks]["mean"].unstack("method")
-    shown = [method for method in methods if method in means and means[method].notna().any()]
-    figure, (axis,) = _panels([""], columns=1, height=3.0, width=1.1 * len(shown) + 1.6)
+    means = series.pair_means(results, methods)
+    width = 1.1 * len(means.methods) + 1.6
+    figure, (axis,) = _panels([""], columns=1, height=3.0, width=width)
     colors = method_colors(methods)
-    for _, row in means[shown].iterrows():
-        axis.plot(range(len(shown)), 100 * row, color="#c4c9cf", linewidth=0.8, zorder=1)
-    for place, method in enumerate(shown):
-        values = 100 * means[method].dropna()
+    for row in means.rows:
+        y = [math.nan if value is None else value for value in row]
+        axis.plot(range(len(y)), y, color="#c4c9cf", linewidth=0.8, zorder=1)
+    for place, (method, mean, deviation) in enumerate(zip(means.methods, means.means, means.deviations, strict=True)):
+        values = means.of(place)
         axis.plot([place] * len(values), values, "o", color=colors[method], markersize=5, zorder=2)
-        axis.plot([place - 0.18, place + 0.18], [values.mean()] * 2, color="#1b1f24", linewidth=2, zorder=3)
-        if len(values) > 1:
-            note = f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"
-            axis.annotate(note, (place, values.max()), (0, 7), textcoords="offset points", ha="center")
-    axis.set_xticks(range(len(shown)), [_name(method) for method in shown], rotation=20, ha="right")
-    axis.set_xlim(-0.5, len(shown) - 0.5)
+        axis.plot([place - 0.18, place + 0.18], [mean] * 2, color="#1b1f24", linewidth=2, zorder=3)
+        if deviation is not None:
+            note = f"{mean:.1f} ± {deviation:.1f}"
+            axis.annotate(note, (place, max(values)), (0, 7), textcoords="offset points", ha="center")
+    axis.set_xticks(range(len(means.methods)), [_name(m) for m in means.methods], rotation=20, ha="right")
+    axis.set_xlim(-0.5, len(means.methods) - 0.5)
     axis.margins(y=0.12)
-    axis.set_ylabel(f"accuracy, %, mean over {tasks} tasks")
+    axis.set_ylabel(f"accuracy, %, mean over {means.tasks} tasks")
     return _svg(figure)
 
 

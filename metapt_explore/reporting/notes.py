@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metapt_explore.config import ClusteringConfig, OnePool
 from metapt_explore.fewshot.samples import sample_sentences
 from metapt_explore.results.record import Record
 from metapt_explore.statistics.ground import TaskGround, chance_sentences, ground_of
-
-#: Clusterings of one cluster, whatever the texts are.
-WHOLE = "one_pool"
 
 
 def grounds_of(record: Record) -> dict[str, TaskGround]:
@@ -62,7 +60,8 @@ def one_task_sentences(study: Mapping[str, Any], clusterings: Sequence[Mapping[s
     auxiliary = study.get("auxiliary_tasks") or {}
     by_clusters = auxiliary.get("classes", "labels") == "clusters"
     for clustering in study.get("clusterings", []):
-        one = auxiliary.get("n_tasks") == 1 if by_clusters else clustering["algorithm"] == WHOLE
+        is_pool = ClusteringConfig.facts(clustering["algorithm"]) is OnePool
+        one = auxiliary.get("n_tasks") == 1 if by_clusters else is_pool
         counts[clustering["name"]] = 1 if one else None
     counts |= {found["name"]: int(found["tasks"]) for found in clusterings if found.get("tasks") is not None}
     said = []

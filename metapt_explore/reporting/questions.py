@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from metapt_explore.config import tuning_terms
+from metapt_explore.config import ClusteringConfig, RandomGroups, tuning_terms
 
 #: What two MetaPT methods must share for one to be the other's control.
 RECIPE = (
@@ -111,7 +111,11 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
 def _asked(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
     """The questions among some of a study's methods; the claim under test, where they can answer it, is primary."""
     methods = [method for method in study.get("methods", []) if method["name"] in finished]
-    random = {c["name"]: c.get("like") for c in study.get("clusterings", []) if c["algorithm"] == "random_groups"}
+    random = {
+        c["name"]: c.get("like")
+        for c in study.get("clusterings", [])
+        if ClusteringConfig.facts(c["algorithm"]) is RandomGroups
+    }
 
     def of_kind(kind: str) -> list[dict[str, Any]]:
         return [method for method in methods if method["kind"] == kind]

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.errors import UserError
+from metapt_explore.plots.series import whole_units
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
 from metapt_explore.reporting.notes import grounds_of
@@ -44,7 +45,7 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
         + (" Learning rate and step were chosen on dev." if tuned else "")
     )
     document.add(Table(tables.score_table(results, methods), caption))
-    document.add(Figure("seeds", figures.seed_points(results, methods), "Every score is a point; the bar is the mean."))
+    document.add(Figure("seeds", figures.seed_spread(results, methods), "Every score is a point; the bar is the mean."))
 
 
 def _is_tuned(record: Record) -> bool:
@@ -81,14 +82,14 @@ def add_steadiness(document: Document, record: Record, methods: list[str], found
     if len(alike) < len(found):
         text = "Of methods whose score of a pair is a mean over several draws there is no ratio: a mean varies less."
         document.add(Paragraph(text))
-    whole_pairs = figures.whole_units(record.results)
+    whole_pairs = whole_units(record.results)
     if whole_pairs[record.results["method"].isin(record.methods)].any():
         caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
         # Baselines, some of them far below, would press the methods' spread, which is the question, into a strip.
         own = [name for name in methods if name in record.methods]
         if len(own) < len(methods):
             caption += " Baselines are in the table of scores."
-        document.add(Figure("pairs", figures.paired_lines(record.results, own), caption))
+        document.add(Figure("pairs", figures.paired_means(record.results, own), caption))
     replaced = [name for names in joined.stands_for.values() for name in names]
     methods = [*joined.stands_for, *(method for method in methods if method not in replaced)]
     methods = [method for method in methods if method in set(joined.results["method"])]

@@ -13,6 +13,7 @@ from metapt_explore.fewshot.samples import sample_facts, sample_sentences
 from metapt_explore.results.study_order import study_order
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.integrity import damaged
+from metapt_explore.storage.stage_file import StageRecord
 from metapt_explore.storage.workspace import Workspace
 
 COLUMNS = [
@@ -94,13 +95,13 @@ def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.Data
     return table.assign(**{str(column): own[column] for column in own})
 
 
-def tuned_by(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
-    """The head of the evaluation whose prompts this one reads once more (`probe_reading.py`); empty for others."""
+def tuned_by(workspace: Workspace, artifact: Artifact) -> StageRecord:
+    """The record of the evaluation whose prompts this one reads once more (`probe_reading.py`); empty for others."""
     return _stage_behind(workspace, artifact, "tuned")
 
 
-def _stage_behind(workspace: Workspace, artifact: Artifact, role: str) -> dict[str, Any]:
-    """The head of what a score was made from; empty where it was made from no such thing.
+def _stage_behind(workspace: Workspace, artifact: Artifact, role: str) -> StageRecord:
+    """The record of what a score was made from; empty where it was made from no such thing.
 
     Raises:
         UserError: Where it is damaged or gone: its seconds belong to the score.

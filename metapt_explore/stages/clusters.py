@@ -9,7 +9,7 @@ import pandas as pd
 
 from metapt_explore.auxiliary_tasks.clusters import cluster_tasks
 from metapt_explore.auxiliary_tasks.labels import AuxiliaryTasks, auxiliary_tasks
-from metapt_explore.config import StudyConfig
+from metapt_explore.config import EditedClustering, RandomGroups, StudyConfig
 from metapt_explore.config.label_values import check_values
 from metapt_explore.errors import UserError
 from metapt_explore.stages.labels import row_classes
@@ -29,16 +29,16 @@ def clusters_recipe(
     clustering = study.clustering(name)
     config = clustering.model_dump(mode="json", exclude={"name", "like", "seed", "edits"})
     config["seed"] = study.seed
-    if clustering.edits:
+    if isinstance(clustering, EditedClustering):
         config["edits"] = [edit.model_dump(mode="json", exclude_none=True) for edit in clustering.edits]
-    if clustering.seed is not None:
-        config["clustering_seed"] = clustering.seed
+    if clustering.own_seed is not None:
+        config["clustering_seed"] = clustering.own_seed
     # The data's own labels are counted by their names. Labels that are still to be found have no part in a grouping:
     # another cut-off must not cluster anew.
     counted = study.labelling is None
     if counted:
         config["labels"] = {label.value: label_name for label_name, label in study.auxiliary_tasks.labels.items()}
-    if clustering.algorithm == "random_groups":
+    if isinstance(clustering, RandomGroups):
         # Its random stream carries the name, so that a study can hold several random controls.
         config["name"] = name
     parents = {"texts": texts.id, "embeddings": embeddings.id}
@@ -49,9 +49,8 @@ def clusters_recipe(
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.clusters.algorithms import cluster
         from metapt_explore.clusters.describe import describe
-        from metapt_explore.clusters.map import project
         from metapt_explore.clusters.quality import agreement, cluster_quality
-        from metapt_explore.clusters.reduce import reduce_embeddings
+        from metapt_explore.clusters.reduce import project, reduce_embeddings
 
         rows = texts.table("texts")
         vectors = embeddings.tensors("embeddings")["embeddings"].numpy()
@@ -62,14 +61,14 @@ def clusters_recipe(
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
         classes = row_classes(study, texts, None) if counted else None
-        clusters = describe(grouping.labels, grouping.strength, texts_of(rows), grouping.names, classes)
+        clusters = describe(grouping.labels, grouping.membership, texts_of(rows), grouping.names, classes)
         out.write_table(
             "clusters",
             pd.DataFrame(
                 {
                     "row": np.arange(len(rows)),
                     "cluster": grouping.labels,
-                    "strength": grouping.strength,
+                    "membership": grouping.membership,
                     "x": position[:, 0],
                     "y": position[:, 1],
                 }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from metapt_explore.config import SEEDED, StudyConfig
+from metapt_explore.config import StudyConfig
 from metapt_explore.stages.texts import Recipe
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.texts.rows import texts_of
@@ -50,7 +50,6 @@ def stability_recipe(
         groups = [group if isinstance(group, str) else None for group in rows["group"]]
         written = texts_of(rows)
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
-        seeded = clustering.algorithm in SEEDED
         done = 0
 
         def rerun(chosen: np.ndarray, seed: int) -> np.ndarray:
@@ -59,7 +58,7 @@ def stability_recipe(
             done += 1
             made = cluster(
                 vectors[chosen],
-                clustering.model_copy(update={"seed": seed if seeded else None}),
+                clustering.model_copy(update={"seed": seed}) if clustering.seeded else clustering,
                 study.seed,
                 [groups[row] for row in chosen.tolist()],
                 None if like_labels is None else like_labels[chosen],
@@ -68,6 +67,6 @@ def stability_recipe(
             return made.labels
 
         labels = clusters.table("clusters")["cluster"].to_numpy()
-        out.write_summary(stability(labels, rerun, runs, study.seed, seeded))
+        out.write_summary(stability(labels, rerun, runs, study.seed, clustering.seeded))
 
     return stage, compute

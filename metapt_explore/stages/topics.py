@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.auxiliary_tasks.topic_words import choose_topic_words, topic_candidates
-from metapt_explore.config import LabelsConfig, MethodConfig
+from metapt_explore.config import ClusteringConfig, LabelsConfig, MethodConfig
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.episodes import Tasks
 from metapt_explore.pretraining.topics import Topics
@@ -87,7 +87,7 @@ def topic_labels(
     """
     found = []
     for artifact, task in zip(clusters, sorted(topics.tasks), strict=True):
-        named = artifact.stage["config"].get("algorithm") == "known_groups"
+        named = ClusteringConfig.facts(artifact.stage["config"].get("algorithm", "")).needs_groups
         candidates = topic_candidates(artifact.summary["clusters"], named)
         own = {int(cluster): candidates.get(int(cluster), []) for cluster in topics.tasks[task]}
         words = choose_topic_words(own, tokens)

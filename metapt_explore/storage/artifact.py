@@ -32,6 +32,7 @@ from metapt_explore.storage.checkpoint import (
 )
 from metapt_explore.storage.files import read_json, read_lines, read_table, write_bytes, write_json, write_table
 from metapt_explore.storage.peak_memory import PeakWatch
+from metapt_explore.storage.stage_file import STAGE, FileSum, StageRecord, read_stage, sum_of, sum_of_file, write_stage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,9 +85,9 @@ class Artifact:
         return self.folder.name
 
     @property
-    def stage(self) -> dict[str, Any]:
-        """What ``stage.json`` holds; empty where it is missing or damaged."""
-        return integrity.read_stage(self.folder)
+    def stage(self) -> StageRecord:
+        """What ``stage.json`` holds; empty if it is missing or damaged."""
+        return read_stage(self.folder)
 
     @property
     def status(self) -> str:
@@ -106,7 +107,7 @@ class Artifact:
         """
         status = self.status
         if status == "damaged":
-            raise self.damage or integrity.damaged(self.folder / integrity.STAGE, "is damaged")
+            raise self.damage or integrity.damaged(self.folder / STAGE, "is damaged")
         return status == "done"
 
     @property
@@ -123,7 +124,7 @@ class Artifact:
         """What is wrong with it, with what to do; None where it is missing, unfinished or what was written."""
         stage = self.stage
         try:
-            integrity.check_file(self.folder, stage, integrity.STAGE)
+            integrity.check_file(self.folder, stage, STAGE)
         except integrity.DamagedFile as error:
             return error
         if stage.get("status") != "done":
@@ -187,7 +188,7 @@ class ArtifactWriter(Artifact):
     def __init__(self, folder: Path, elapsed: Callable[[], float] = lambda: 0.0) -> None:
         super().__init__(folder)
         self._elapsed = elapsed
-        self._written: dict[str, dict[str, Any]] = {}
+        self._written: dict[str, FileSum] = {}
 
     @property
     def seconds(self) -> float:
@@ -203,7 +204,7 @@ class ArtifactWriter(Artifact):
         """Writes ``name.parquet``."""
         file = self.folder / f"{name}.parquet"
         write_table(file, table)
-        self._written[file.name] = integrity.sum_of_file(file)
+        self._written[file.name] = sum_of_file(file)
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor], meta: dict[str, str] | None = None) -> None:
         """Writes ``name.safetensors``."""
@@ -211,15 +212,15 @@ class ArtifactWriter(Artifact):
 
         content = save(plain_tensors(tensors), metadata=meta)
         write_bytes(self.folder / f"{name}.safetensors", content)
-        self._written[f"{name}.safetensors"] = integrity.sum_of(content)
+        self._written[f"{name}.safetensors"] = sum_of(content)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Writes ``summary.json``."""
         file = self.folder / "summary.json"
         write_json(file, summary)
-        self._written[file.name] = integrity.sum_of_file(file)
+        self._written[file.name] = sum_of_file(file)
 
-    def sums(self) -> dict[str, dict[str, Any]]:
+    def sums(self) -> dict[str, FileSum]:
         """Sizes and checksums of its files as they were written.
 
         Raises:
@@ -229,11 +230,11 @@ class ArtifactWriter(Artifact):
         if gone:
             raise integrity.damaged(self.folder / gone[0], "was deleted while it was being made")
         names = integrity.payloads(self.folder)
-        return {name: self._written.get(name) or integrity.sum_of_file(self.folder / name) for name in names}
+        return {name: self._written.get(name) or sum_of_file(self.folder / name) for name in names}
 
     def save_checkpoint(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         """Replaces the checkpoint; tensors and their step are one file, so they cannot disagree."""
-        lines = integrity.sum_of_file(self._lines) if self._lines.exists() else None
+        lines = sum_of_file(self._lines) if self._lines.exists() else None
         content = checkpoint_content(tensors, {**meta, "seconds": self._elapsed(), "metrics": lines})
         write_bytes(checkpoint_file(self.folder), content)
 
@@ -261,12 +262,7 @@ class ArtifactWriter(Artifact):
         if expected is None:
             return True
         there = self._lines.read_bytes() if self._lines.exists() else b""
-        return integrity.sum_of(there[: expected["bytes"]]) == expected
-
-
-def write_stage(folder: Path, stage: dict[str, Any]) -> None:
-    """Writes ``stage.json`` with its checksum."""
-    write_json(folder / integrity.STAGE, integrity.sealed(stage))
+        return sum_of(there[: expected["bytes"]]) == expected
 
 
 @contextmanager
@@ -280,7 +276,7 @@ def making(folder: Path, question: Question, manifest: dict[str, Any]) -> Iterat
     folder.mkdir(parents=True, exist_ok=True)
     # When it began is a time of day; how long it took is none: clocks are set.
     start = time.monotonic()
-    head: dict[str, Any] = {
+    head: StageRecord = {
         "id": question.id,
         "kind": question.kind,
         "title": question.title,
@@ -292,14 +288,14 @@ def making(folder: Path, question: Question, manifest: dict[str, Any]) -> Iterat
         "began": time.time(),
     }
     # Of an attempt that was killed the seconds up to its last checkpoint are known.
-    spent = max(seconds_of(integrity.read_stage(folder)), seconds_of(checkpoint_meta(folder)))
+    spent = max(seconds_of(read_stage(folder)), seconds_of(checkpoint_meta(folder)))
 
     def elapsed() -> float:
         """Seconds add up over attempts."""
         return spent + time.monotonic() - start
 
-    def mark(status: str, **more: Any) -> None:
-        write_stage(folder, {**head, "status": status, "seconds": elapsed(), **more})
+    def mark(status: str, more: StageRecord | None = None) -> None:
+        write_stage(folder, {**head, **(more or {}), "status": status, "seconds": elapsed()})
 
     mark("running")
     watch = PeakWatch().start()
@@ -311,9 +307,9 @@ def making(folder: Path, question: Question, manifest: dict[str, Any]) -> Iterat
         mark("cancelled")
         raise
     except BaseException as error:
-        mark("failed", error=str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+        mark("failed", {"error": str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"})
         raise
     finally:
         watch.stop()
-    mark("done", peak_mib=round(watch.peak, 1), files=files)
+    mark("done", {"peak_mib": round(watch.peak, 1), "files": files})
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -114,7 +114,7 @@ def checkpoint_meta(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def seconds_of(told: dict[str, Any]) -> float:
-    """Seconds that a stage or a checkpoint says it took; 0 where that is no duration."""
-    seconds = told.get("seconds")
+def seconds_of(record: Mapping[str, Any]) -> float:
+    """Seconds that a stage or a checkpoint took by its own record; 0 if that is no duration."""
+    seconds = record.get("seconds")
     return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < float("inf") else 0.0

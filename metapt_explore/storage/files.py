@@ -6,17 +6,25 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 import psutil
 
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
+
+T = TypeVar("T")
+
 #: Bytes up to which a table stays in memory.
 SMALL = 32 * 1024
+#: Seconds after which a file that is written again has another time for certain, on any file system.
+SETTLED_S = 2.0
 #: Names that `in_place_of` gives: the file's name, the process and its thread.
 TEMPORARY = re.compile(r"\..+\.(\d+)\.\d+\.tmp")
 
@@ -143,3 +151,26 @@ def _is_writing(pid: int, changed: float) -> bool:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= changed + 1
     return False
+
+
+#: Size, times and place of a file: equal for as long as nobody writes it.
+Stamp = tuple[int, int, int, int]
+
+
+def stamp_of(file: Path) -> Stamp:
+    """The stamp of a file as it is now."""
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def remembered(read: _lru_cache_wrapper[T], file: Path, stamp: Stamp) -> T:
+    """What a cached function reads from a file; one that was just written is read anew: its time may not tell yet.
+
+    Args:
+        read: Reads a path, cached by the path and the stamp.
+        file: The file.
+        stamp: Its stamp.
+    """
+    if time.time() - max(stamp[1], stamp[2]) / 1e9 < SETTLED_S:
+        return read.__wrapped__(str(file), stamp)
+    return read(str(file), stamp)

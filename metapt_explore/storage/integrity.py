@@ -13,21 +13,15 @@ earlier versions have no checksums: nothing is known of them, and they are accep
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from metapt_explore.errors import UserError
+from metapt_explore.storage.files import Stamp, remembered, stamp_of
+from metapt_explore.storage.stage_file import FILES, STAGE, FileSum, StageRecord, sum_of_file
 
-#: Keys of ``stage.json``.
-FILES, CHECKSUM = "files", "checksum"
-STAGE = "stage.json"
-#: Seconds after which a file that is written again has another time for certain, on any file system.
-SETTLED = 2.0
 #: What to do, at the end of each message.
 REMEDY = (
     "Please run the study again: it sets aside what is damaged and computes it anew. `metapt verify --repair` looks "
@@ -47,9 +41,6 @@ HOLDS = {
     "baseline": ["results.parquet"],
 }
 
-#: Size, times and place of a file: equal for as long as nobody writes it.
-Stamp = tuple[int, int, int, int]
-
 
 class DamagedFile(UserError):
     """A file of a workspace is damaged or lost; the message names it and says what to do."""
@@ -67,17 +58,6 @@ def damaged(file: Path, what: str, title: object = None) -> DamagedFile:
     return DamagedFile(f"{file}{of} {what}. {REMEDY}")
 
 
-def sum_of(content: bytes) -> dict[str, Any]:
-    """What is kept of a file's content: its size and its checksum."""
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def sum_of_file(file: Path) -> dict[str, Any]:
-    """As `sum_of`, of a file as it is now."""
-    with file.open("rb") as stream:
-        return {"bytes": os.fstat(stream.fileno()).st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
-
-
 def payloads(folder: Path) -> list[str]:
     """Names of an artifact's files besides ``stage.json``; no checkpoint, no lock, nothing that is half written."""
     if not folder.is_dir():
@@ -89,45 +69,7 @@ def payloads(folder: Path) -> list[str]:
     )
 
 
-def sealed(stage: dict[str, Any]) -> dict[str, Any]:
-    """What ``stage.json`` says, with a checksum over all of it."""
-    plain: dict[str, Any] = json.loads(json.dumps(stage))
-    plain.pop(CHECKSUM, None)
-    return {**plain, CHECKSUM: _checksum(plain)}
-
-
-def _checksum(plain: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def read_stage(folder: Path) -> dict[str, Any]:
-    """What ``stage.json`` says; empty where it is missing or damaged."""
-    file = folder / STAGE
-    try:
-        stamp = _stamp(file)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    text = _settled(_stage_text, file, stamp)
-    return {} if text is None else json.loads(text)
-
-
-def _read_stage_text(path: str, stamp: Stamp) -> str | None:
-    """The text of a ``stage.json``; None where it is not what was written."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        stage = json.loads(text)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
-        return None
-    if not isinstance(stage, dict):
-        return None
-    if CHECKSUM not in stage:
-        # The list of files was never written without a checksum.
-        return None if FILES in stage else text
-    expected = stage.pop(CHECKSUM)
-    return text if expected == _checksum(stage) else None
-
-
-def lost(folder: Path, stage: dict[str, Any]) -> tuple[str, str] | None:
+def lost(folder: Path, stage: StageRecord) -> tuple[str, str] | None:
     """Which file of a finished artifact is gone or has another size, and what is wrong with it; reads no file."""
     for name, expected in stage.get(FILES, {}).items():
         what = _other_size(folder / name, expected)
@@ -136,12 +78,12 @@ def lost(folder: Path, stage: dict[str, Any]) -> tuple[str, str] | None:
     return None
 
 
-def damage(folder: Path, stage: dict[str, Any], anew: bool = False) -> tuple[str, str] | None:
+def damage(folder: Path, stage: StageRecord, anew: bool = False) -> tuple[str, str] | None:
     """Which file of a finished artifact is not what was written, and what is wrong with it.
 
     Args:
         folder: Its folder.
-        stage: What `read_stage` found.
+        stage: What `read_stage` returned.
         anew: Whether each file is read from the disk, whatever is known of it; ``metapt verify`` does that.
     """
     if FILES not in stage:
@@ -153,7 +95,7 @@ def damage(folder: Path, stage: dict[str, Any], anew: bool = False) -> tuple[str
     return None
 
 
-def check_file(folder: Path, stage: dict[str, Any], name: str) -> None:
+def check_file(folder: Path, stage: StageRecord, name: str) -> None:
     """Refuses a file of an artifact that is not what was written.
 
     Raises:
@@ -176,7 +118,7 @@ def has_content(folder: Path) -> bool:
     return (folder / STAGE).exists() or bool(payloads(folder)) or (folder / "checkpoint").is_dir()
 
 
-def _other_size(file: Path, expected: dict[str, Any]) -> str | None:
+def _other_size(file: Path, expected: FileSum) -> str | None:
     try:
         size = file.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
@@ -186,12 +128,12 @@ def _other_size(file: Path, expected: dict[str, Any]) -> str | None:
     return None
 
 
-def _difference(file: Path, expected: dict[str, Any], anew: bool = False) -> str | None:
+def _difference(file: Path, expected: FileSum, anew: bool = False) -> str | None:
     what = _other_size(file, expected)
     if what is not None:
         return what
     try:
-        found = sum_of_file(file)["sha256"] if anew else _settled(_digest, file, _stamp(file))
+        found = sum_of_file(file)["sha256"] if anew else remembered(_digest, file, stamp_of(file))
     except FileNotFoundError:
         return "is missing"
     return None if found == expected["sha256"] else "is damaged: its content is not what was written"
@@ -201,7 +143,7 @@ def _read_digest(path: str, stamp: Stamp) -> str:
     return str(sum_of_file(Path(path))["sha256"])
 
 
-def _unreadable(folder: Path, stage: dict[str, Any], anew: bool) -> tuple[str, str] | None:
+def _unreadable(folder: Path, stage: StageRecord, anew: bool) -> tuple[str, str] | None:
     """What can be seen without checksums: files that are not there, and those that cannot be opened."""
     names = payloads(folder)
     if not stage.get("without_texts"):
@@ -210,7 +152,7 @@ def _unreadable(folder: Path, stage: dict[str, Any], anew: bool) -> tuple[str, s
                 return name, "is missing"
     for name in names:
         file = folder / name
-        what = _read_openable(str(file), _stamp(file), anew) if anew else _settled(_openable, file, _stamp(file))
+        what = _read_openable(str(file), stamp_of(file), anew) if anew else remembered(_openable, file, stamp_of(file))
         if what is not None:
             return name, what
     return None
@@ -267,18 +209,5 @@ def reason(error: Exception) -> str:
     return said[:300].rstrip(". ")
 
 
-def _stamp(file: Path) -> Stamp:
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
-
-
-def _settled(known: Any, file: Path, stamp: Stamp) -> Any:
-    """Asks what is known of a file; of one that was just written nothing is remembered: its time may not tell yet."""
-    if time.time() - max(stamp[1], stamp[2]) / 1e9 < SETTLED:
-        return known.__wrapped__(str(file), stamp)
-    return known(str(file), stamp)
-
-
-_stage_text = lru_cache(maxsize=4096)(_read_stage_text)
 _digest = lru_cache(maxsize=65536)(_read_digest)
 _openable = lru_cache(maxsize=65536)(_read_openable)

@@ -15,9 +15,10 @@ import pandas as pd
 
 from metapt_explore.config import EXAMPLES, to_yaml
 from metapt_explore.errors import UserError
-from metapt_explore.storage.artifact import Artifact, write_stage
+from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import write_bytes, write_json, write_table
-from metapt_explore.storage.integrity import FILES, STAGE, payloads, sealed, sum_of, sum_of_file
+from metapt_explore.storage.integrity import payloads
+from metapt_explore.storage.stage_file import FILES, STAGE, StageRecord, sealed, sum_of, sum_of_file, write_stage
 from metapt_explore.storage.study_files import write_kept, write_kept_json
 from metapt_explore.storage.workspace import Workspace
 
@@ -56,7 +57,8 @@ def pack_example(workspace: Workspace, study: str, file: Path = ARCHIVE) -> int:
                 if not (artifact.id.startswith(WITHOUT_TENSORS) and name.endswith(".safetensors"))
             ]
             contents = {name: _without_texts(artifact.file(name)) for name in names}
-            stage = {**artifact.stage, FILES: {name: sum_of(content) for name, content in contents.items()}}
+            sums = {name: sum_of(content) for name, content in contents.items()}
+            stage: StageRecord = {**artifact.stage, FILES: sums}
             for name, content in contents.items():
                 archive.writestr(f"artifacts/{artifact.id}/{name}", content)
             archive.writestr(f"artifacts/{artifact.id}/{STAGE}", json.dumps(sealed(stage), indent=2))

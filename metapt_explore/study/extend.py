@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metapt_explore.config import ClusterEdit, ClusteringConfig, MethodConfig, StudyConfig, parse, to_yaml
+from metapt_explore.config import (
+    ClusterEdit,
+    CountedClustering,
+    EditedClustering,
+    MethodConfig,
+    RandomGroups,
+    StudyConfig,
+    parse,
+    to_yaml,
+)
 from metapt_explore.config.reading import parse_yaml
-from metapt_explore.config.sweep import COUNTED
 from metapt_explore.errors import UserError
 
 
@@ -59,7 +67,7 @@ def with_edited_clustering(
         raise UserError(f"The study has a clustering '{name}' already; give the edited one another name.")
     if not edits:
         raise UserError("Nothing is edited yet.")
-    clusterings = [*study.clusterings, ClusteringConfig(name=name, algorithm="edited", like=base, edits=list(edits))]
+    clusterings = [*study.clusterings, EditedClustering(name=name, algorithm="edited", like=base, edits=list(edits))]
     methods = list(study.methods)
     pattern = next((m for m in study.methods if m.kind == "metapt" and m.clusterings == [base]), None)
     pattern = pattern or MethodConfig(name="MetaPT", kind="metapt", clustering=base)
@@ -67,7 +75,7 @@ def with_edited_clustering(
         methods.append(_like(pattern, f"MetaPT {name}", name, methods))
     if control:
         chance = free_name(f"{name} at random", taken)
-        clusterings.append(ClusteringConfig(name=chance, algorithm="random_groups", like=name))
+        clusterings.append(RandomGroups(name=chance, algorithm="random_groups", like=name))
         methods.append(_like(pattern, f"MetaPT {chance}", chance, methods))
     grown = study.model_copy(update={"clusterings": clusterings, "methods": methods})
     return parse(StudyConfig, parse_yaml(to_yaml(grown), study.name), study.name)
@@ -109,7 +117,7 @@ def with_sweep(study: StudyConfig, base: str, counts: Sequence[int], pretrain: b
         UserError: Where the clustering is not told how many, or nothing is new.
     """
     clustering = study.clustering(base)
-    if clustering.algorithm not in COUNTED:
+    if not isinstance(clustering, CountedClustering):
         raise UserError(f"'{base}' ({clustering.algorithm}) is not told how many clusters to make.")
     taken = [entry.name for entry in study.clusterings]
     stem = base.removesuffix(f"-{clustering.n_clusters}")

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metapt_explore.config import SourceConfig, StudyConfig, parse
-from metapt_explore.config.sweep import COUNTED
+from metapt_explore.config import ClusteringConfig, SourceConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.storage.files import write_bytes
 from metapt_explore.storage.workspace import Workspace
@@ -150,10 +149,13 @@ def new_study(
     Raises:
         UserError: Where the choices do not make a study; it says which.
     """
+    kinds = ClusteringConfig.kinds
     if not algorithms:
         raise UserError("Choose how texts are grouped: without a clustering there are no tasks for MetaPT.")
-    counted = {"n_clusters": n_clusters}
-    clusterings = [{"name": of, "algorithm": of, **(counted if of in COUNTED else {})} for of in algorithms]
+    clusterings: list[dict[str, Any]] = [
+        {"name": algorithm, "algorithm": algorithm, **({"n_clusters": n_clusters} if kinds[algorithm].counted else {})}
+        for algorithm in algorithms
+    ]
     if control:
         clusterings.append({"name": "random", "algorithm": "random_groups", "like": algorithms[0]})
     methods: list[dict[str, Any]] = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]

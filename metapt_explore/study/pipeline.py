@@ -10,6 +10,7 @@ from metapt_explore.config import (
     Family,
     MethodConfig,
     Placement,
+    RandomGroups,
     StudyConfig,
     TaskConfig,
     load_study,
@@ -157,7 +158,7 @@ class StudyPipeline:
 
     def clusters(self, name: str) -> Artifact:
         """The clustering of that name."""
-        like_name = self.config.clustering(name).like
+        like_name = self.config.clustering(name).source
         like = self.clusters(like_name) if like_name else None
         recipe = cluster_stages.clusters_recipe(self.config, name, self.texts(), self.embeddings(), like)
         return self._make(f"clusters/{name}", recipe, 1, clustering=name)
@@ -179,7 +180,7 @@ class StudyPipeline:
     def _copied(self, name: str) -> Artifact | None:
         """Random groups: the clustering whose sizes they copy, in the end."""
         clustering = self.config.clustering(name)
-        if clustering.algorithm != "random_groups" or clustering.like is None:
+        if not isinstance(clustering, RandomGroups):
             return None
         return self._copied(clustering.like) or self.clusters(clustering.like)
 
@@ -231,7 +232,12 @@ class StudyPipeline:
                 if key.startswith(MODEL_STAGES) or stage.kind in ("probe", "agreement", "lens"):
                     self._load_model()
                 self.progress.begin(key, stage.title, units)
-                artifact = self.workspace.make(stage, compute, lambda: self.progress.advance(0), self.progress.notice)
+                artifact = self.workspace.make(
+                    stage,
+                    compute,
+                    while_waiting=lambda: self.progress.advance(0),
+                    on_notice=self.progress.notice,
+                )
             except Exception as error:
                 if self.failures is None or isinstance(error, PartFailed):
                     raise
@@ -262,7 +268,9 @@ class StudyPipeline:
             UserError: Where another process is running a study of that name with other settings.
         """
         if not self._saved:
-            before = self.workspace.save_study(self.config, self.progress.holds_lock, self.tasks.values())
+            before = self.workspace.save_study(
+                self.config, holds_lock=self.progress.holds_lock, tasks=self.tasks.values()
+            )
             self._saved = True
             if before is not None:
                 self.progress.notice(f"Another study was called '{self.config.name}' here; it is kept as {before}.")

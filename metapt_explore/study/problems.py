@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from metapt_explore.config import ClusteringConfig, StudyConfig
+from metapt_explore.config import ClusteringConfig, CountedClustering, HdbscanClustering, StudyConfig
 from metapt_explore.errors import UserError
 from metapt_explore.models.text_lengths import CutShare
 from metapt_explore.progress.state import Progress
 from metapt_explore.storage.artifact import Artifact
-from metapt_explore.storage.scratch import scratch
-from metapt_explore.storage.workspace import Workspace
+from metapt_explore.storage.workspace import Workspace, scratch
 from metapt_explore.study.failures import Failures, format_failed
 
 if TYPE_CHECKING:
@@ -104,13 +103,15 @@ def too_few(clustering: ClusteringConfig, texts: Artifact) -> str:
     """
     rows = int(texts.summary["kept"])
     name = f"Clustering '{clustering.name}'"
-    if clustering.algorithm in ("kmeans", "minibatch_kmeans", "lda") and clustering.n_clusters > rows:
+    if isinstance(clustering, CountedClustering) and clustering.n_clusters > rows:
         return f"{name}: {rows} texts cannot make {clustering.n_clusters} clusters. Lower n_clusters or use more texts."
-    if clustering.algorithm == "hdbscan" and clustering.min_cluster_size > rows:
+    if isinstance(clustering, HdbscanClustering) and clustering.min_cluster_size > rows:
         return (
             f"{name}: {rows} texts hold no cluster of {clustering.min_cluster_size} rows. Lower min_cluster_size or "
             "use more texts."
         )
-    if clustering.algorithm == "known_groups" and not texts.table("texts")["group"].notna().any():
-        return f"{name}: known_groups needs the group of each text; `texts.columns.group` must name its column."
+    if clustering.needs_groups and not texts.table("texts")["group"].notna().any():
+        return (
+            f"{name}: {clustering.algorithm} needs the group of each text; `texts.columns.group` must name its column."
+        )
     return ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig
+from metapt_explore.config import EditedClustering, MethodConfig
 from metapt_explore.cost.baselines import baseline_key
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.progress.failed_part import FailedPart
@@ -95,7 +95,9 @@ def _make_parts(study: Study, failures: Failures, init_seeds: list[int], until: 
     if until == "clusters":
         return clusterings
     if until == "stability":
-        grouped = [clustering.name for clustering in study.config.clusterings if clustering.algorithm != "edited"]
+        grouped = [
+            clustering.name for clustering in study.config.clusterings if not isinstance(clustering, EditedClustering)
+        ]
         return sum(failures.attempt(f"stability/{n}", partial(study.stability, n)) is not None for n in grouped)
     if until == "agreement":
         return failures.attempt("agreement", study.agreement) is not None

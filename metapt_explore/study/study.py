@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.config import EditedClustering, MethodConfig, StudyConfig
 from metapt_explore.cost.count import Cost, count
 from metapt_explore.errors import UserError
 from metapt_explore.models.text_lengths import MANY, CutShare, format_cut
@@ -65,9 +65,9 @@ class Study(StudyScores):
         """
         if runs < 2:
             raise UserError(f"stability of '{name}': runs is {runs}; two runs or more can be compared.")
-        if self.config.clustering(name).algorithm == "edited":
+        if isinstance(self.config.clustering(name), EditedClustering):
             raise UserError(f"stability of '{name}': edits name clusters of one clustering; look at that one's.")
-        like_name = self.config.clustering(name).like
+        like_name = self.config.clustering(name).source
         like = self.clusters(like_name) if like_name else None
         clusters = self.clusters(name)
         recipe = stability_recipe(

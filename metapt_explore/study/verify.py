@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -16,6 +15,7 @@ from metapt_explore.storage.checkpoint import read_checkpoint
 from metapt_explore.storage.disk import is_held
 from metapt_explore.storage.files import leftovers, read_json, sweep
 from metapt_explore.storage.integrity import set_aside
+from metapt_explore.storage.stage_file import FILES, STAGE, StageRecord
 from metapt_explore.storage.workspace import Workspace
 
 RUN_AGAIN = "run the study again: it is computed anew"
@@ -118,8 +118,8 @@ def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named:
         return Damage(f"artifacts/{folder.name}/{name}", title, what, RUN_AGAIN, repair)
 
     if not stage:
-        there = (folder / integrity.STAGE).exists()
-        yield finding(integrity.STAGE, "is damaged" if there else "is missing")
+        there = (folder / STAGE).exists()
+        yield finding(STAGE, "is damaged" if there else "is missing")
     elif stage.get("status") != "done":
         counts.unfinished += 1
         if (folder / "checkpoint" / "state.safetensors").exists() and read_checkpoint(folder) is None:
@@ -129,10 +129,10 @@ def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named:
         if found is not None:
             yield finding(*found)
         elif not _answers_its_id(folder.name, stage):
-            yield finding(integrity.STAGE, "answers another question than the one that its folder is named by")
-        elif integrity.FILES in stage:
+            yield finding(STAGE, "answers another question than the one that its folder is named by")
+        elif FILES in stage:
             counts.artifacts += 1
-            counts.files += len(stage[integrity.FILES])
+            counts.files += len(stage[FILES])
         else:
             counts.unknown += 1
         for role, parent in stage.get("parents", {}).items():
@@ -141,11 +141,11 @@ def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named:
                 yield Damage(f"artifacts/{parent}", named.get(str(parent), str(role)), what, RUN_AGAIN)
 
 
-def _answers_its_id(identifier: str, stage: dict[str, Any]) -> bool:
+def _answers_its_id(identifier: str, stage: StageRecord) -> bool:
     if not {"kind", "version", "config", "parents", "inputs"} <= set(stage):
-        return True  # written by hand, or of an earlier version
-    parts = (stage[key] for key in ("version", "config", "parents", "inputs"))
-    return Question(str(stage["kind"]), "", *parts).id == identifier
+        return True  # written by hand
+    asked = Question(stage["kind"], "", stage["version"], stage["config"], stage["parents"], stage["inputs"])
+    return asked.id == identifier
 
 
 def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Damage]:

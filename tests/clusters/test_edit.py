@@ -122,7 +122,7 @@ def test_a_split_finds_the_groups_that_were_thrown_together() -> None:
     found = cluster(clouds(), config([{"split": 0}, {"rename": {1: "one"}}]), 0, like=like, like_names={2: "two"})
     assert [len(set(found.labels[start : start + 10])) for start in range(0, 40, 10)] == [1, 1, 1, 1]
     assert len(set(found.labels)) == 4 and found.names == {1: "one", 2: "two"}
-    assert (found.strength > 0.99).all()
+    assert (found.membership > 0.99).all()
     again = cluster(clouds(), config([{"split": 0}, {"rename": {1: "one"}}]), 0, like=like)
     assert again.labels.tolist() == found.labels.tolist()
 
@@ -144,7 +144,7 @@ def test_an_edited_clustering_is_a_line_of_the_study(tmp_path: Any) -> None:
 
         again = parse(StudyConfig, yaml.safe_load(to_yaml(study, brief=brief)), "test")
         assert again.clustering("hand") == study.clustering("hand")
-    with pytest.raises(UserError, match="`edits` goes with"):
+    with pytest.raises(UserError, match="`edits` belongs to edited, not to kmeans"):
         parse(
             StudyConfig, {**tree, "clusterings": [{"name": "k", "algorithm": "kmeans", "edits": [{"split": 0}]}]}, "x"
         )

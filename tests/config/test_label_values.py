@@ -11,7 +11,7 @@ import pytest
 import tiny
 from typer.testing import CliRunner
 
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.config import LabelsConfig, StudyConfig, load_task, parse
 from metapt_explore.config.label_values import check_values, class_of_values, unmatched
 from metapt_explore.errors import UserError
@@ -90,7 +90,9 @@ def test_labels_without_quotes_are_those_of_the_data(column: list[str], written:
     rows(tmp_path / "rows.csv", column * 12)
     own = load_task(task(tmp_path, written))
     assert len(make_splits(own, 2, [13], None, seed=0).train[13]) == 4
-    done = CliRunner().invoke(app, ["data", "check", str(tmp_path / "rows.csv"), "--task", str(tmp_path / "task.yaml")])
+    done = CliRunner().invoke(
+        metapt, ["data", "check", str(tmp_path / "rows.csv"), "--task", str(tmp_path / "task.yaml")]
+    )
     assert "does not know" not in done.output and "No row has the class" not in done.output, done.output
 
 
@@ -99,7 +101,9 @@ def test_a_wrong_value_is_named_by_splits_and_by_the_check(tmp_path: Path) -> No
     written = "  a: {value: 0, word: bad}\n  b: {value: 1, word: good}\n  c: {value: 2, word: poor}"
     with pytest.raises(UserError, match=r"no usable row of .*rows\.csv has the label '2' of the class 'c'"):
         make_splits(load_task(task(tmp_path, written)), 2, [13], None, seed=0)
-    done = CliRunner().invoke(app, ["data", "check", str(tmp_path / "rows.csv"), "--task", str(tmp_path / "task.yaml")])
+    done = CliRunner().invoke(
+        metapt, ["data", "check", str(tmp_path / "rows.csv"), "--task", str(tmp_path / "task.yaml")]
+    )
     assert done.exit_code == 1 and "'c' (value '2')" in " ".join(done.output.split())
 
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from waiting import LIMIT, wait
 
 from metapt_explore.cli import app as app_terminal
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.models import setup as setup_starter
 
 
@@ -134,6 +134,6 @@ def test_names_by_which_browsers_may_call(
 
 def test_the_command_passes_names_on(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(app_terminal, "open_dashboard", lambda *given: asked.append(given) or 0)
-    run = CliRunner().invoke(app, ["app", "--address", "0.0.0.0", "--host", "lab.example", "--host", "b.example"])
+    monkeypatch.setattr(app_terminal, "open_dashboard", lambda *given, hosts: asked.append((*given, hosts)) or 0)
+    run = CliRunner().invoke(metapt, ["app", "--address", "0.0.0.0", "--host", "lab.example", "--host", "b.example"])
     assert run.exit_code == 0 and asked == [(None, 8501, "0.0.0.0", ["lab.example", "b.example"])]

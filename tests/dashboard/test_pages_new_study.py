@@ -105,7 +105,7 @@ def test_groupings_baselines_and_examples_are_chosen(
     at.button(key="create").click().run()
     assert not at.exception and not at.error
     ((study, _),) = asked
-    grouped = [(c.name, c.algorithm, c.like) for c in study.clusterings]
+    grouped = [(c.name, c.algorithm, c.source) for c in study.clusterings]
     assert grouped == [
         ("hdbscan", "hdbscan", None), ("known_groups", "known_groups", None), ("lda", "lda", None),
         ("random", "random_groups", "hdbscan"),

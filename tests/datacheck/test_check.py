@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.config import Columns, SourceConfig, TaskConfig, parse
 from metapt_explore.datacheck.check import check_file, check_files
 from metapt_explore.datacheck.repair import write_repaired
@@ -253,12 +253,12 @@ def test_mending_keeps_the_first_labelled_copy_and_never_overwrites(tmp_path: Pa
 
 def test_the_command_says_mends_and_exits_with_one(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", "text;label", "très bien fait;1", "pas si bien fait;0", encoding="latin-1")
-    run = CliRunner().invoke(app, ["data", "check", str(file), "--fix", str(tmp_path / "b.csv")])
+    run = CliRunner().invoke(metapt, ["data", "check", str(file), "--fix", str(tmp_path / "b.csv")])
     assert run.exit_code == 1
     assert "latin-1" in run.output and "semicolons" in run.output and "2 rows written" in run.output
-    run = CliRunner().invoke(app, ["data", "check", str(tmp_path / "b.csv")])
+    run = CliRunner().invoke(metapt, ["data", "check", str(tmp_path / "b.csv")])
     assert run.exit_code == 0 and "Nothing is wrong" in run.output
-    run = CliRunner().invoke(app, ["data", "check", str(file), "--json"])
+    run = CliRunner().invoke(metapt, ["data", "check", str(file), "--json"])
     facts = json.loads(run.output)
     assert (
         facts["separator"] == ";"
@@ -273,7 +273,7 @@ def test_the_example_in_the_docs_is_what_the_command_prints(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     rows = "dish;verdict\na soup of the day;1\ncrème brûlée, burnt;0\n;1\nA soup of the day!;1\n"
     (tmp_path / "menus.csv").write_bytes(rows.encode("latin-1"))
-    run = CliRunner().invoke(app, ["data", "check", "menus.csv", "--fix", "menus-utf8.csv"])
+    run = CliRunner().invoke(metapt, ["data", "check", "menus.csv", "--fix", "menus-utf8.csv"])
     assert run.output == shown
 
 

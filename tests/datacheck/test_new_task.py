@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from metapt_explore.cli.main import app, main
+from metapt_explore.cli.main import main, metapt
 from metapt_explore.config import Columns, TaskConfig, load_task, parse, readable_yaml
 from metapt_explore.datacheck.new_task import Ask, Wanted, most_shots, new_task
 from metapt_explore.errors import UserError
@@ -112,22 +112,22 @@ def test_the_command_writes_a_task_that_can_be_read(tmp_path: Path) -> None:
         "{text}\\nStars:",
         "--yes",
     ]
-    run = CliRunner().invoke(app, command)
+    run = CliRunner().invoke(metapt, command)
     assert run.exit_code == 0, run.output
     task = load_task(tmp_path / "a.yaml")
     assert task.template == "{text}\nStars:" and list(task.labels) == ["bad", "great"]
     assert most_shots(task) == 4 and "There are 4 labelled examples" in run.output
     assert len(make_splits(task, 4, [1], None, 0).train[1]) == 8
-    run = CliRunner().invoke(app, command)
+    run = CliRunner().invoke(metapt, command)
     assert isinstance(run.exception, UserError) and "exists" in str(run.exception)
 
 
 def test_questions_are_answered_in_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import metapt_explore.cli.data_commands as commands
+    import metapt_explore.cli.task_new as commands
 
     file = rows(tmp_path / "a.csv", ["1", "5"])
     monkeypatch.setattr(commands.sys.stdin.__class__, "isatty", lambda self: True, raising=False)
-    from metapt_explore.cli.task import new_task_in_terminal
+    from metapt_explore.cli.task_new import new_task_in_terminal
 
     answers = iter(["bad", "great"])
     monkeypatch.setattr("typer.prompt", lambda question, default=None, show_default=True: next(answers))
@@ -145,7 +145,7 @@ def test_rows_of_train_and_test_in_files_of_their_own(tmp_path: Path) -> None:
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     (tmp_path / "tasks").mkdir()
     run = CliRunner().invoke(
-        app,
+        metapt,
         [
             "task",
             "new",
@@ -231,8 +231,8 @@ def test_a_word_for_nothing_is_a_class_only_where_it_is_asked_for(tmp_path: Path
 
 def test_the_command_says_what_it_leaves_out(tmp_path: Path) -> None:
     file = rows(tmp_path / "a.csv", ["good", "bad", "NaN"])
-    run = CliRunner().invoke(app, ["task", "new", str(file), "--yes"])
+    run = CliRunner().invoke(metapt, ["task", "new", str(file), "--yes"])
     assert run.exit_code == 0 and "no class is made of it" in run.output and "NaN:" not in run.output
     file = rows(tmp_path / "b.csv", ["good", "bad", "NaN"])
-    run = CliRunner().invoke(app, ["task", "new", str(file), "--yes", "--keep-missing"])
+    run = CliRunner().invoke(metapt, ["task", "new", str(file), "--yes", "--keep-missing"])
     assert run.exit_code == 0 and "NaN:" in (tmp_path / "b.yaml").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.config import Columns, SourceConfig, TaskConfig, parse
 from metapt_explore.datacheck.check import check_file
 from metapt_explore.datacheck.repair import write_repaired
@@ -129,7 +129,7 @@ def test_words_for_nothing_are_blanked_or_dropped_and_said(tmp_path: Path) -> No
     again = check_file(tmp_path / "b.csv", LABELLED)
     assert again.rows.labels == ["good", "bad", "", ""] and not [f for f in again.findings if f.kind == "missing words"]
     assert write_repaired(checked.rows, tmp_path / "c.csv", keep_missing=True) == {"written": 5}
-    run = CliRunner().invoke(app, ["data", "check", str(file), "--label", "label", "--fix", str(tmp_path / "d.csv")])
+    run = CliRunner().invoke(metapt, ["data", "check", str(file), "--label", "label", "--fix", str(tmp_path / "d.csv")])
     assert "4 rows written. Left out: 1 missing" in run.output and "Labels blanked: 2" in run.output
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from layouts import rows_on_test
 
-from metapt_explore.cli.classify import classify_lines
+from metapt_explore.cli.classify import ClassifyOptions, classify_lines
 from metapt_explore.errors import UserError
 from metapt_explore.export.classify import Classifier
 from metapt_explore.storage.files import write_json
@@ -30,7 +30,7 @@ def test_lines_come_out_as_they_go_in(
     expected = list(Classifier(folder).classify(texts[:2]))
     assert [line["label"] for line in lines] == [expected[0].label, None, expected[1].label]
     assert lines[0]["probabilities"] == pytest.approx(expected[0].probabilities, abs=1e-5)
-    classify_lines(io.StringIO(texts[0] + "\r\n\n"), folder, labels_only=True)
+    classify_lines(io.StringIO(texts[0] + "\r\n\n"), folder, ClassifyOptions(labels_only=True))
     assert capsys.readouterr().out.splitlines() == [expected[0].label, ""]
 
 
@@ -68,7 +68,7 @@ def test_a_folder_that_is_none_and_a_model_that_has_changed(
     write_json(tmp_path / "prompt.json", {**facts, "model_hash": "other"})
     assert "not those that the prompt was made for" in Classifier(tmp_path).notes[0]
     with pytest.raises(UserError, match="--calibration"):
-        classify_lines([], folder, "batchmean")
+        classify_lines([], folder, ClassifyOptions(calibration="batchmean"))
 
 
 def test_the_commands(studies: dict[str, tuple[Study, Path]], tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "study")]
+sys.path.insert(0, str(Path(__file__).parent))
 
-import tally  # noqa: E402
+import tally
 
 _made = pytest.StashKey[Path]()
 

@@ -15,7 +15,7 @@ from soak import examples
 from tally import tried
 from typer.testing import CliRunner
 
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.config import EXAMPLES, TASK_FILES, StudyConfig, load_study, load_task, parse, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError
@@ -159,6 +159,6 @@ def test_the_command_line_ends_in_a_sentence(content: bytes, tmp_path: Path) -> 
     (tmp_path / "task.yaml").write_bytes(content)
     (tmp_path / "rows.csv").write_text("text,label\nsome text here,1\nother words there,0\n", encoding="utf-8")
     words = ["data", "check", str(tmp_path / "rows.csv"), "--task", str(tmp_path / "task.yaml")]
-    done = CliRunner().invoke(app, words)
+    done = CliRunner().invoke(metapt, words)
     assert done.exception is None or isinstance(done.exception, UserError | SystemExit), repr(done.exception)
     assert "Traceback" not in done.output and "\x1b" not in done.output

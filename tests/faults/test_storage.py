@@ -26,6 +26,7 @@ from metapt_explore.storage import files, integrity
 from metapt_explore.storage.artifact import Question, making
 from metapt_explore.storage.checkpoint import read_checkpoint
 from metapt_explore.storage.files import sweep
+from metapt_explore.storage.stage_file import read_stage, sum_of_file
 from metapt_explore.storage.study_files import copy_of
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
@@ -99,7 +100,7 @@ def test_a_clock_that_is_set_back_makes_no_negative_seconds(tmp_path: Path, monk
     with making(tmp_path, STAGE, {}):
         before = time.time()
         monkeypatch.setattr(time, "time", lambda: before - 7200)
-    assert integrity.read_stage(tmp_path)["seconds"] >= 0
+    assert read_stage(tmp_path)["seconds"] >= 0
 
 
 # ------------------------------------------------------------------------------------- leftovers
@@ -289,7 +290,7 @@ def test_an_artifact_that_loses_a_file_while_it_is_made_is_not_done(tmp_path: Pa
     with pytest.raises(UserError, match=r"summary\.json was deleted while"), making(tmp_path, STAGE, {}) as out:
         out.write_summary({"rows": 1})
         (tmp_path / "summary.json").unlink()
-    assert integrity.read_stage(tmp_path)["status"] == "failed"
+    assert read_stage(tmp_path)["status"] == "failed"
 
 
 def test_something_that_deletes_all_the_time_is_said(
@@ -308,8 +309,8 @@ def test_something_that_deletes_all_the_time_is_said(
 def test_a_file_is_summed_once_for_each_time_it_was_written(own: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages read the same tables again and again."""
     summed: list[str] = []
-    monkeypatch.setattr(integrity, "SETTLED", -1e9)  # as if all files were written long ago
-    real: Callable[[Path], dict[str, Any]] = integrity.sum_of_file
+    monkeypatch.setattr(files, "SETTLED_S", -1e9)  # as if all files were written long ago
+    real: Callable[[Path], dict[str, Any]] = sum_of_file
     monkeypatch.setattr(integrity, "sum_of_file", lambda file: summed.append(file.name) or real(file))
     results_table(own, "tiny")
     first = len(summed)

@@ -7,7 +7,8 @@ import xml.etree.ElementTree as ET
 
 import pandas as pd
 
-from metapt_explore.reporting.figures import Difference, forest, paired_lines, seed_points, tuning_curves
+from metapt_explore.plots.series import Difference
+from metapt_explore.reporting.figures import difference_forest, paired_means, seed_spread, tuning_curves
 
 METHODS = ["PT", "PPT"]
 
@@ -34,14 +35,14 @@ def texts(svg: str) -> list[str]:
 
 
 def test_points_of_every_task_and_their_mean() -> None:
-    svg = seed_points(results(), METHODS)
-    assert svg == seed_points(results(), METHODS)
+    svg = seed_spread(results(), METHODS)
+    assert svg == seed_spread(results(), METHODS)
     assert {"sst-2", "a & b", "mean over tasks", "PT", "PPT"} <= set(texts(svg))
     assert not re.search(r"\d{4}-\d\d-\d\dT", svg)
 
 
 def test_a_line_for_each_pair() -> None:
-    found = texts(paired_lines(results(), METHODS))
+    found = texts(paired_means(results(), METHODS))
     assert "51.0 ± 1.0" in found and "61.0 ± 1.0" in found
 
 
@@ -65,6 +66,6 @@ def test_start_curves_use_test_scores_only() -> None:
 
 
 def test_forest() -> None:
-    lines = [Difference("t", 0.01, -0.01, 0.03), Difference("mean", 0.02, 0.01, 0.03, strong=True)]
-    found = texts(forest({"MetaPT against PPT": lines}))
+    lines = [Difference("t", 1.0, -1.0, 3.0), Difference("mean", 2.0, 1.0, 3.0, overall=True)]
+    found = texts(difference_forest({"MetaPT against PPT": lines}))
     assert "MetaPT against PPT" in found and "mean" in found

@@ -77,7 +77,7 @@ def test_what_is_missing_has_a_short_section_and_lines_in_the_terminal(finished:
     empty = replace(record, results=record.results.iloc[:0])
     assert "fewshot/MetaPT/mood/0" in make_report(empty, missing).markdown()
     out = io.StringIO()
-    print_summary("tiny", summary_table(record.results), Console(file=out, width=200), missing=missing)
+    print_summary("tiny", summary_table(record.results), console=Console(file=out, width=200), missing=missing)
     assert "Missing: fewshot/MetaPT/mood/0: There is [no] memory." in out.getvalue()
 
 

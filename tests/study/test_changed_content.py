@@ -120,12 +120,12 @@ def test_what_pages_added_is_kept_when_an_example_is_started_again(own: Study) -
     grown = small.model_copy(
         update={"methods": [*small.methods, MethodConfig(name="labels", kind="pt", init="labels")]}
     )
-    assert workspace.grown_from(small) == small
+    assert workspace.extension_of(small) == small
     workspace.save_study(grown)
-    assert workspace.grown_from(small) == grown
+    assert workspace.extension_of(small) == grown
     other = small.model_copy(update={"seed": 99})
-    assert workspace.grown_from(other) == other
-    assert workspace.grown_from(small.model_copy(update={"name": "unheard-of"})).name == "unheard-of"
+    assert workspace.extension_of(other) == other
+    assert workspace.extension_of(small.model_copy(update={"name": "unheard-of"})).name == "unheard-of"
     # Who writes another study in its place finds the old one beside it.
     workspace.save_study(other)
     kept = workspace.study_folder(small.name) / "study.before-1.yaml"

@@ -11,7 +11,7 @@ import tiny
 import torch
 from typer.testing import CliRunner
 
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.config import StudyConfig, TaskConfig, load_task, parse
 from metapt_explore.cost.calibrate import calibrate
 from metapt_explore.cost.count import Speed, TextCounts, Work, count, predict, seconds_of
@@ -186,11 +186,11 @@ def test_a_damaged_cost_file_is_no_cost(world: Path, tmp_path: Path) -> None:
 def test_the_plan_command(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METAPT_WORKSPACE", str(tmp_path / "none"))
     runner = CliRunner()
-    found = runner.invoke(app, ["plan", str(world / "tiny.yaml"), "--json"])
+    found = runner.invoke(metapt, ["plan", str(world / "tiny.yaml"), "--json"])
     assert found.exit_code == 0, found.output
     plan = json.loads(found.stdout.strip().splitlines()[-1])
     assert plan["study"] == "tiny" and plan["stages"]["prompt/PPT/0"]["trained"] == 64 and plan["seconds"] > 0
-    table = runner.invoke(app, ["plan", str(world / "tiny.yaml")])
+    table = runner.invoke(metapt, ["plan", str(world / "tiny.yaml")])
     assert "prompt · MetaPT" in table.stdout and "peak memory about" in table.stdout
     assert "assumed" not in table.stdout and plan["assumed_texts"] is None
     assert not (tmp_path / "none").exists()
@@ -204,7 +204,7 @@ def test_the_plan_command_looks_into_the_workspace(world: Path, finished: Path, 
     file = tmp_path / "further.yaml"
     file.write_text(json.dumps(tree), encoding="utf-8")
     runner = CliRunner()
-    found = runner.invoke(app, ["plan", str(file), "--json", "--workspace", str(finished)])
+    found = runner.invoke(metapt, ["plan", str(file), "--json", "--workspace", str(finished)])
     assert found.exit_code == 0, found.output
     plan = json.loads(found.stdout.strip().splitlines()[-1])
     assert plan["assumed_texts"] is None and plan["stages"]["prompt/PPT/0"]["trained"] == 64

@@ -9,7 +9,7 @@ import pytest
 import tiny
 from typer.testing import CliRunner
 
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.config import ModelConfig, StudyConfig, parse
 from metapt_explore.models.text_lengths import SAMPLE, CutShare, cut_share, format_cut
 from metapt_explore.reporting.report import make_report
@@ -117,7 +117,7 @@ def test_data_check_of_a_study(world: Path, tmp_path: Path) -> None:
 
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(tiny.study_tree(world, model={"max_text_tokens": 9})), encoding="utf-8")
-    done = CliRunner().invoke(app, ["data", "check", str(file), "--study", str(study)])
+    done = CliRunner().invoke(metapt, ["data", "check", str(file), "--study", str(study)])
     assert done.exit_code == 0 and "50 % of the texts of a.csv are cut at model.max_text_tokens: 9" in done.output
 
 
@@ -127,8 +127,8 @@ def test_a_plan_says_it(world: Path, tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(tiny.study_tree(world, model={"max_text_tokens": 9})), encoding="utf-8")
     asked = ["plan", str(study), "--workspace", str(tmp_path / "w")]
-    done = CliRunner().invoke(app, asked)
+    done = CliRunner().invoke(metapt, asked)
     assert done.exit_code == 0, done.output
     assert "of the pre-training texts are cut at model.max_text_tokens: 9" in " ".join(done.output.split())
-    told = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+    told = json.loads(CliRunner().invoke(metapt, [*asked, "--json"]).stdout)
     assert [cut["of"] for cut in told["cut_texts"]] == [None, "mood", "question"]

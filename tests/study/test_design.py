@@ -17,11 +17,11 @@ from kept import StopAt
 
 from metapt_explore.api import run
 from metapt_explore.cli.main import main
-from metapt_explore.cli.main import run as run_terminal
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError
 from metapt_explore.jobs.state import job_state
 from metapt_explore.progress import state as progress
+from metapt_explore.progress import terminal
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.record import Record, record_of
@@ -167,7 +167,7 @@ def test_chunks_of_time_and_a_copied_folder(
     """Stopped each time the time is up, and moved to another folder between two chunks: the same scores."""
     # A clock that goes on by a second each time it is read: a slow machine makes the same chunks as a fast one.
     clock = SimpleNamespace(monotonic=partial(next, itertools.count()))
-    for module in (progress, run_terminal):
+    for module in (progress, terminal):
         monkeypatch.setattr(module, "time", clock)
     folder, chunks = tmp_path / "0", 0
     while True:

@@ -17,7 +17,7 @@ import yaml
 from tiny import study_tree
 from typer.testing import CliRunner
 
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.jobs.state import job_state
@@ -102,7 +102,7 @@ def test_the_exit_code_says_that_parts_failed_and_the_next_run_tries_again(world
     file = folder / "study.yaml"
     file.write_text(yaml.safe_dump(study_tree(folder, baselines=[TFIDF])), encoding="utf-8")
     command = ["run", str(file), "--workspace", str(tmp_path / "workspace")]
-    first = CliRunner().invoke(app, command)
+    first = CliRunner().invoke(metapt, command)
     assert first.exit_code == 1
     workspace = Workspace(tmp_path / "workspace")
     done = {("PT", "mood"), ("PPT", "mood"), ("MetaPT", "mood"), ("TF-IDF", "mood")}
@@ -112,14 +112,14 @@ def test_the_exit_code_says_that_parts_failed_and_the_next_run_tries_again(world
     assert "question.jsonl" in said.replace(" ", "")
     assert "MetaPT on question" in said
     gone.write_bytes(kept)
-    second = CliRunner().invoke(app, command)
+    second = CliRunner().invoke(metapt, command)
     assert second.exit_code == 0, second.output
     assert scored(workspace) == done | {(method, "question") for method, _ in done}
     assert job_state(workspace, "tiny")["status"] == "done"
     # Gone again: what was read of it before is used, and nothing is computed anew.
     gone.unlink()
     before = results_table(workspace, "tiny")
-    third = CliRunner().invoke(app, command)
+    third = CliRunner().invoke(metapt, command)
     assert third.exit_code == 0, third.output
     assert "What was read of it before is used" in " ".join(third.output.split())
     pd.testing.assert_frame_equal(before, results_table(workspace, "tiny"))

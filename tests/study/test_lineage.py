@@ -19,8 +19,8 @@ from metapt_explore.errors import UserError
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.lineage import TEXT_COLUMNS, Lineage
-from metapt_explore.storage.artifact import write_stage
 from metapt_explore.storage.files import read_json
+from metapt_explore.storage.stage_file import write_stage
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
 

@@ -11,7 +11,6 @@ import pytest
 import tiny
 import torch
 
-from metapt_explore.cli.main import try_sentences as try_terminal
 from metapt_explore.cli.try_sentences import answer_sentences
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
@@ -77,7 +76,9 @@ def test_prompts_are_tuned_once_in_any_order(
     methods: list[dict[str, Any]], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned = []
-    monkeypatch.setattr(prompt_stages, "tune", lambda *a, tune=prompt_stages.tune: tuned.append(1) or tune(*a))
+    monkeypatch.setattr(
+        prompt_stages, "tune", lambda *a, tune=prompt_stages.tune, **k: tuned.append(1) or tune(*a, **k)
+    )
     study_of(world, tmp_path / "w", methods).run()
     assert len(tuned) == 2  # two tasks
 
@@ -145,7 +146,7 @@ def test_a_sentence_is_tried_with_the_probe_beside(
     both: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, texts = both.workspace.folder, ["a good book", "bad pan"]
-    answer_sentences([json.dumps(text) for text in texts], "tiny", "mood", 0, 1, folder)
+    answer_sentences([json.dumps(text) for text in texts], "tiny", "mood", seeds=(0, 1), workspace=folder)
     said, *answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert said["methods"] == ["PT", "PT and probe"]
     for method in said["methods"]:
@@ -163,8 +164,8 @@ def test_a_probe_that_cannot_be_read_leaves_the_others(
     def other_classes(*arguments: Any) -> None:
         raise UserError("The task has other classes now.")
 
-    monkeypatch.setattr(try_terminal, "kept_probe", other_classes)
-    answer_sentences([json.dumps("a good book")], "tiny", "mood", 0, 1, both.workspace.folder)
+    monkeypatch.setattr("metapt_explore.stages.kept_probe.kept_probe", other_classes)
+    answer_sentences([json.dumps("a good book")], "tiny", "mood", seeds=(0, 1), workspace=both.workspace.folder)
     said, answer = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert said["methods"] == ["PT"] and list(answer) == ["PT"]
     assert said["left_out"] == {"PT and probe": "The task has other classes now."}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import tiny
 import yaml
+from command_line import call
 from tampering import reseal
-from test_cli import call
 
 from metapt_explore.config import LabelsConfig, load_task
 from metapt_explore.fewshot import template_ranking
@@ -92,7 +92,7 @@ def test_on_the_command_line(
     )
     tree = tiny.study_tree(world)
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
-    asked = ("probe", tmp_path / "study.yaml", "mood", "--candidates", file, "--workspace", tmp_path / "ws")
+    asked = ("rank-templates", tmp_path / "study.yaml", "mood", "--candidates", file, "--workspace", tmp_path / "ws")
     assert call(monkeypatch, *asked) == 0
     out = capsys.readouterr().out
     assert "mood: templates on the training rows" in out and "2 data seeds" in out
@@ -118,8 +118,10 @@ def test_mistakes_on_the_command_line(
 ) -> None:
     study, where = world / "tiny.yaml", ("--workspace", tmp_path)
     assert call(monkeypatch, "probe", study, "moods", *where) == 2
-    assert "has no task 'moods'. Did you mean 'mood'" in capsys.readouterr().err
-    assert call(monkeypatch, "probe", study, "mood", "--candidates", tmp_path / "none.yaml", *where) == 2
+    error = capsys.readouterr().err
+    assert "`metapt probe` is called `metapt rank-templates` now." in error
+    assert "has no task 'moods'. Did you mean 'mood'" in error
+    assert call(monkeypatch, "rank-templates", study, "mood", "--candidates", tmp_path / "none.yaml", *where) == 2
     assert "There is no file" in capsys.readouterr().err
 
 

@@ -12,7 +12,7 @@ import yaml
 from tiny import study_tree
 from typer.testing import CliRunner
 
-from metapt_explore.cli.main import app
+from metapt_explore.cli.main import metapt
 from metapt_explore.config import StudyConfig
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.problems import looking
@@ -95,13 +95,13 @@ def test_the_command_says_it_and_exits_with_1(world: Path, tmp_path: Path) -> No
     file = tmp_path / "study.yaml"
     tree = study_tree(world, auxiliary_tasks={"min_size": 10_000})
     file.write_text(yaml.safe_dump(tree), encoding="utf-8")
-    told = CliRunner().invoke(app, ["check", str(file), "--workspace", str(tmp_path / "ws")])
+    told = CliRunner().invoke(metapt, ["check", str(file), "--workspace", str(tmp_path / "ws")])
     assert told.exit_code == 1
     assert "Would fail:" in told.output
     assert "MetaPT" not in told.output.split("Would fail:")[0]
-    as_json = CliRunner().invoke(app, ["check", str(file), "--workspace", str(tmp_path / "ws"), "--json"])
+    as_json = CliRunner().invoke(metapt, ["check", str(file), "--workspace", str(tmp_path / "ws"), "--json"])
     assert "min_size" in json.loads(as_json.stdout)["problems"][0]
-    plan = CliRunner().invoke(app, ["plan", str(file), "--workspace", str(tmp_path / "ws"), "--json"])
+    plan = CliRunner().invoke(metapt, ["plan", str(file), "--workspace", str(tmp_path / "ws"), "--json"])
     assert plan.exit_code == 1
     assert "min_size" in json.loads(plan.stdout)["problems"][0]
     assert not (tmp_path / "ws").exists()

@@ -16,8 +16,8 @@ from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
 from metapt_explore.stages.prompt import prompt_recipe
 from metapt_explore.stages.prompt_init import find_init
-from metapt_explore.storage.artifact import write_stage
 from metapt_explore.storage.files import read_json
+from metapt_explore.storage.stage_file import write_stage
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,17 +10,13 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.clusters.compare import GroupingAgreement, compare_groupings
-from metapt_explore.config import StudyConfig
-from metapt_explore.config.sweep import COUNTED
+from metapt_explore.config import CountedClustering, StudyConfig
 from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.dashboard.parts.cluster_view import View
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.extend import with_sweep
-
-if TYPE_CHECKING:
-    pass
 
 #: Numbers of clusters that are offered.
 COUNTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -123,7 +119,7 @@ def about(workspace: Workspace, study: str, view: View) -> None:
             "cluster": cluster["name"],
             "keywords": ", ".join(cluster["keywords"]),
             "texts": cluster["rows"],
-            "strength": round(cluster["strength"], 2),
+            "membership": round(cluster["membership"], 2),
         }
         if usable:
             reason = left_out.get(int(cluster["cluster"]))
@@ -132,7 +128,7 @@ def about(workspace: Workspace, study: str, view: View) -> None:
     wide = {"auxiliary task": st.column_config.TextColumn(width="large")}
     st.dataframe(pd.DataFrame(rows), key="keywords", hide_index=True, column_config=wide)
     st.caption(
-        "Keywords are frequent in the cluster and rare in others. Strength (0 to 1) is how surely texts belong to "
+        "Keywords are frequent in the cluster and rare in others. Membership (0 to 1) is how surely texts belong to "
         "it, on average." + (f" {_used(usable)}" if usable else "")
     )
     counted = all("labels" in cluster for cluster in view.clusters) and not (usable and "not_drawn" in usable["counts"])
@@ -215,13 +211,13 @@ def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
     clustering = config.clustering(chosen)
     active = shared.job_state(workspace, config.name)["active"]
     left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
-    counted = clustering.algorithm in COUNTED
+    present = clustering.n_clusters if isinstance(clustering, CountedClustering) else None
     counts = left.multiselect(
         "Other numbers of clusters",
-        [count for count in COUNTS if count != clustering.n_clusters],
+        [count for count in COUNTS if count != present],
         key=f"counts_{config.name}_{chosen}",
-        disabled=not counted,
-        placeholder="4, 16 …" if counted else "this clustering is not told how many",
+        disabled=present is None,
+        placeholder="4, 16 …" if present is not None else "this clustering is not told how many",
     )
     if middle.button("Cluster so, too", key="sweep", disabled=active or not counts, width="stretch"):
         shared.ask(workspace, with_sweep(config, chosen, counts), "clusters")

@@ -45,7 +45,7 @@ def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: l
             raise UserError("Write the path of a study file first, for example studies/mine.yaml.")
         config = load_study(named, on_notice=notices.append)
         if (EXAMPLES / f"{named}.yaml").exists():
-            config = workspace.grown_from(config)
+            config = workspace.extension_of(config)
         for task in config.evaluation.tasks:
             load_task(task)
         gone = _left_out(workspace, config)

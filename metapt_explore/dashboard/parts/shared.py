@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 POLL = 1.5
 #: The same where no job runs.
 IDLE_POLL = 10.0
-ACTIVE = jobs.AT_IT
+ACTIVE = jobs.ACTIVE
 STATUS_WORDS = {
     "none": "no job",
     "done": "finished",

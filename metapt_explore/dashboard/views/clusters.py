@@ -7,6 +7,7 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
+from metapt_explore.config import EditedClustering
 from metapt_explore.dashboard.parts import cluster_editor, cluster_facts, cluster_reading, drawing, messages, shared
 from metapt_explore.dashboard.parts.cluster_view import View, view_of, written_of
 from metapt_explore.errors import UserError
@@ -40,7 +41,8 @@ def _page(workspace: Workspace, name: str) -> None:
         for other, found in _done(workspace, listed).items()
         if found.stage.get("parents", {}).get("texts", texts.id) == texts.id
     }
-    edited_from = config.clustering(chosen).like if config.clustering(chosen).algorithm == "edited" else None
+    clustering = config.clustering(chosen)
+    edited_from = clustering.like if isinstance(clustering, EditedClustering) else None
     view, written = None, None
     with messages.guard(artifact.folder):
         labels = _found_labels(workspace, name)

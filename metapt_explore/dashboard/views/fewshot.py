@@ -182,8 +182,9 @@ def _probe(artifact: Artifact) -> None:
     drawing.draw(
         figure,
         f"probe_{task}",
-        "What the frozen model makes of the few-shot training rows without any prompt (`metapt probe`): the dot is the "
-        "mean over data seeds, the line goes from the worst to the best. Best first, by the loss of calibrated scores; "
+        "What the frozen model makes of the few-shot training rows without any prompt (`metapt rank-templates`): the "
+        "dot is the mean over data seeds, the line goes from the worst to the best. Best first, by the loss of "
+        "calibrated scores; "
         "accuracy on so few rows is mostly ties and luck.",
     )
     st.dataframe(table, key=f"probe_table_{task}", hide_index=True)

@@ -12,7 +12,6 @@ from waiting import wait
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import processes, queue, worker
 from metapt_explore.jobs import state as jobs
-from metapt_explore.jobs.gpus import parse_gpus, worker_devices
 from metapt_explore.storage.workspace import Workspace
 
 # ------------------------------------------------------------------------------------- asking for
@@ -122,19 +121,3 @@ def test_a_job_that_ends_without_a_word_says_why_it_is_not_begun_again(
     state = jobs.job_state(workspace, "one")
     assert state["status"] == "failed" and told in state["error"] and "Resume" in state["error"]
     assert starts(workspace, "one") == begun and not queue.requests(workspace)
-
-
-# -------------------------------------------------------------------------------------------- cards
-
-
-def test_cards_that_do_not_say_how_busy_they_are() -> None:
-    found = parse_gpus("0, NVIDIA H100 80GB HBM3, 1024, 81559, 37\n1, NVIDIA T4, 3, 15360, [N/A]\nno devices\n")
-    assert [(gpu.index, gpu.used_mib, gpu.busy) for gpu in found] == [("0", 1024.0, 0.37), ("1", 3.0, None)]
-
-
-@pytest.mark.parametrize(("visible", "devices"), [("0,1", ["0", "1"]), ("", [None]), ("-1", [None])])
-def test_one_worker_a_visible_card(monkeypatch: pytest.MonkeyPatch, visible: str, devices: list[str | None]) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    worker_devices.cache_clear()
-    assert worker_devices() == devices
-    worker_devices.cache_clear()

@@ -1,30 +1,69 @@
-"""The ranking of `metapt probe` in a terminal, and the lines to paste into the task file."""
+"""`metapt rank-templates`: which template and label words suit a task, before any training."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import sys
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-import yaml
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from metapt_explore.config import TaskConfig
-from metapt_explore.progress.console import escape, say
-from metapt_explore.storage.artifact import Artifact
+from metapt_explore.cli.options import JsonLinesOption, StudySource, WorkspaceOption
+from metapt_explore.progress.console import echo, escape, make_console, say
+
+if TYPE_CHECKING:
+    from metapt_explore.config import TaskConfig
+    from metapt_explore.storage.artifact import Artifact
 
 #: Marks candidates that cannot be told apart from the best.
 LEVEL = "≈"
 
 
-def print_probe(artifact: Artifact, task: TaskConfig, console: Console, limit: int | None = None) -> None:
+def rank_templates(
+    study: StudySource,
+    task: Annotated[str, typer.Argument(help="One of the study's tasks, by its name.")],
+    candidates: Annotated[
+        Path | None,
+        typer.Option(help="YAML file with `templates` and `words` (default: the task's own and a small menu)."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Print only this many, the best.")] = None,
+    as_json: JsonLinesOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Rank templates and label words of a task on its training rows, without a prompt (forward passes only)."""
+    from metapt_explore.progress.terminal import terminal_progress
+    from metapt_explore.study.study import Study
+
+    console = make_console()
+    with terminal_progress(console, quiet=as_json) as progress:
+        opened = Study(study, workspace, progress)
+        ranking = opened.probe(task, candidates)
+    if as_json:
+        for record in ranking.summary["ranking"][:limit]:
+            echo(json.dumps({"task": task, **record}))
+    else:
+        print_ranking(ranking, opened.tasks[task], console, limit=limit)
+
+
+@wraps(rank_templates)
+def probe(**options: Any) -> None:
+    """Old name of `rank-templates`."""
+    say(make_console(sys.stderr), "`metapt probe` is called `metapt rank-templates` now.")
+    rank_templates(**options)
+
+
+def print_ranking(artifact: Artifact, task: TaskConfig, console: Console, *, limit: int | None = None) -> None:
     """Prints the ranking, best first, what it rests on, and the best candidate as YAML.
 
     Args:
-        artifact: A finished probe.
-        task: The task that was probed.
+        artifact: What `Study.rank_templates` returned.
+        task: The task.
         console: Where to.
-        limit: Only so many candidates.
+        limit: Only this many candidates.
     """
     summary = artifact.summary
     ranking = summary["ranking"]
@@ -43,12 +82,12 @@ def print_probe(artifact: Artifact, task: TaskConfig, console: Console, limit: i
             escape(
                 format_template(record["template"]) + ("" if same_words else f"\n  {format_words(record['words'])}")
             ),
-            _pair(record["calibrated_loss"], record["calibrated_loss_se"], 1, 3),
-            _pair(record["calibrated_accuracy"], record["calibrated_accuracy_std"], 100, 1),
+            _format_spread(record["calibrated_loss"], record["calibrated_loss_se"], 1, 3),
+            _format_spread(record["calibrated_accuracy"], record["calibrated_accuracy_std"], 100, 1),
             f"{100 * record['calibrated_macro_f1']:.1f}",
             f"{100 * record['calibrated_commonest']:.0f}",
             f"{record['loss']:.3f}",
-            _pair(record["accuracy"], record["accuracy_std"], 100, 1),
+            _format_spread(record["accuracy"], record["accuracy_std"], 100, 1),
         )
     if readable:
         console.print(table)
@@ -66,7 +105,7 @@ def explanation(summary: dict[str, Any], readable: list[dict[str, Any]]) -> str:
     """Says what the numbers rest on and how far the ranking can be trusted."""
     seeds = len(readable[0]["accuracies"])
     level = sum(record["level"] for record in readable) - 1
-    told = (
+    trust = (
         f"{level} other candidate{'s' * (level != 1)} ({LEVEL}) cannot be told apart from the best: choose among them "
         "by taste."
         if level
@@ -79,7 +118,7 @@ def explanation(summary: dict[str, Any], readable: list[dict[str, Any]]) -> str:
     return (
         f"{summary['rows']} training rows of {seeds} data seed{'s' * (seeds != 1)}{dev}, no test row. Calibrated, best "
         "loss first: loss ± standard error over rows, accuracy ± standard deviation over data seeds, share of the "
-        f"commonest prediction. Plain: loss and accuracy as the words come. {told}"
+        f"commonest prediction. Plain: loss and accuracy as the words come. {trust}"
     )
 
 
@@ -100,10 +139,10 @@ def format_words(words: dict[str, list[str]]) -> str:
         >>> format_words({"negative": ["bad", "poor"], "positive": ["good"]})
         'bad, poor / good'
     """
-    return " / ".join(", ".join(own) or "(description)" for own in words.values())
+    return " / ".join(", ".join(of_class) or "(description)" for of_class in words.values())
 
 
-def _pair(mean: float, spread: float | None, factor: int, digits: int) -> str:
+def _format_spread(mean: float, spread: float | None, factor: int, digits: int) -> str:
     return f"{factor * mean:.{digits}f}" + ("" if spread is None else f" ± {factor * spread:.{digits}f}")
 
 
@@ -111,17 +150,19 @@ def task_lines(record: dict[str, Any], task: TaskConfig) -> str:
     """The `template` and `labels` of a candidate as lines of a task file.
 
     Args:
-        record: One of a probe's records.
+        record: One record of a ranking.
         task: The task, which says what the data call each class.
     """
+    import yaml
+
     labels: dict[str, dict[str, Any]] = {}
     for name, words in record["words"].items():
-        kept = task.labels[name]
-        labels[name] = {"value": kept.value}
+        label = task.labels[name]
+        labels[name] = {"value": label.value}
         if words:
             labels[name] |= {"word": words[0]} if len(words) == 1 else {"words": words}
-        if words == kept.words and kept.description is not None:
-            labels[name]["description"] = kept.description
+        if words == label.words and label.description is not None:
+            labels[name]["description"] = label.description
     rest = yaml.safe_dump({"labels": labels}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
     # A JSON string is a YAML string, and shows a line break as \n.
     return f"template: {json.dumps(record['template'], ensure_ascii=False)}\n{rest.rstrip()}"

@@ -11,20 +11,11 @@ from pathlib import Path
 import pytest
 import tiny
 import yaml
+from command_line import call
 
-from metapt_explore.cli.main import main
 from metapt_explore.models.setup import required_packages
 from metapt_explore.results.tables import results_table
 from metapt_explore.storage.workspace import Workspace
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["metapt", *map(str, words)])
-    try:
-        main()
-    except SystemExit as stopped:
-        return int(stopped.code or 0)
-    return 0
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -158,7 +149,7 @@ def test_results_of_an_empty_workspace(
 
 
 def test_requirements_data_lists_what_setup_installs() -> None:
-    file = Path(__file__).parents[1] / "requirements-data.txt"
+    file = Path(__file__).parents[2] / "requirements-data.txt"
     assert sorted(line for line in file.read_text(encoding="utf-8").splitlines() if line) == required_packages()
 
 

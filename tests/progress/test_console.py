@@ -15,7 +15,7 @@ from rich.table import Table
 from metapt_explore.cli.results import print_summary
 from metapt_explore.progress.console import echo, escape, one_line, say, shown
 
-PACKAGE = Path(__file__).parents[1] / "metapt_explore"
+PACKAGE = Path(__file__).parents[2] / "metapt_explore"
 #: A colour, a title of the window, a C1 control sequence, an order of letters turned around, a line that is drawn over.
 HOSTILE = [
     "\x1b[31mred",
@@ -57,7 +57,7 @@ def test_texts_of_any_script_stay() -> None:
 def test_markup_in_names_is_printed_as_it_is(name: str) -> None:
     rows = [{"task": name, "method": name, "start": 0.5, "mean": 0.5, "std": 0.1, "worst": 0.4, "seeds": 2}]
     stream = io.StringIO()
-    print_summary(name, pd.DataFrame(rows), Console(file=stream, width=120, emoji=False))
+    print_summary(name, pd.DataFrame(rows), console=Console(file=stream, width=120, emoji=False))
     title, body = stream.getvalue().split("\n", 1)
     assert name in title and body.count(name) == 2
 

@@ -17,7 +17,7 @@ import pytest
 from metapt_explore.cli.boundary import end_well
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def ending(error: BaseException) -> Callable[[], Any]:

@@ -1,0 +1,30 @@
+"""`metapt export`: a prompt in a folder of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metapt_explore.cli.options import InitSeedOption, WorkspaceOption
+from metapt_explore.progress.console import echo
+
+
+def export(
+    study: Annotated[str, typer.Argument(help="A study of the workspace.")],
+    method: Annotated[str, typer.Option(help="One of its methods.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    task: Annotated[
+        str | None, typer.Option(help="The prompt tuned on this task (default: the pre-trained one).")
+    ] = None,
+    data_seed: Annotated[int | None, typer.Option(help="Data seed of the tuning (default: the first).")] = None,
+    init_seed: InitSeedOption = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write a prompt into a folder: safetensors, a model card, and a PEFT adapter where PEFT has the layout."""
+    from metapt_explore.export.export import PromptChoice, export_prompt
+    from metapt_explore.storage.workspace import Workspace
+
+    for file in export_prompt(Workspace(workspace), PromptChoice(study, method, task, data_seed, init_seed), out):
+        echo(str(file))

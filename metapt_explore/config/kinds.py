@@ -1,0 +1,146 @@
+"""Settings that come in kinds: one class for each, told apart by a key (`algorithm`, `kind`, `learner`).
+
+A class holds the keys of its kind, and facts of it as class variables; forms, checks and docs read those. A new kind is
+a class and its line in `one_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, Union, get_args
+
+from pydantic import Discriminator, Tag, model_validator
+from pydantic_core import PydanticUndefined
+
+from metapt_explore.config.task import Strict
+from metapt_explore.errors import did_you_mean
+
+
+class Kind(Strict):
+    """Settings of one kind. Calling or validating the class that all kinds share makes the kind that is asked for.
+
+    Attributes:
+        told_by: Keys that tell kinds apart; each further one tells apart what the one before it leaves together.
+        kinds: The class of each kind, by its name.
+        tag: The name of this kind.
+        title: What users call it.
+        hints: Why this kind lacks a key of another.
+    """
+
+    told_by: ClassVar[tuple[str, ...]] = ("kind",)
+    kinds: ClassVar[dict[str, Any]]
+    tag: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    hints: ClassVar[dict[str, str]] = {}
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *args: Any, **settings: Any) -> Self:
+            return super().__new__(cls.kind_for(settings) if "kinds" in cls.__dict__ else cls)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **how: Any) -> Self:
+        """Validates plain values; see `BaseModel.model_validate`.
+
+        Raises:
+            ValueError: Where there is no such kind, or the values do not fit it.
+        """
+        if isinstance(obj, cls):
+            return obj
+        kind = cls.kind_for(obj) if "kinds" in cls.__dict__ else cls
+        return super(Kind, kind).model_validate(obj, **how)
+
+    @classmethod
+    def expand(cls, given: Any) -> Any:
+        """Plain values in their long form.
+
+        Raises:
+            ValueError: Where a short form means nothing.
+        """
+        return given
+
+    @classmethod
+    def kind_for(cls, given: Any) -> type[Self]:
+        """The class that plain values are settings of.
+
+        Raises:
+            ValueError: Where a key that tells kinds apart is missing or has no such value.
+        """
+        tree = cls.expand(given)
+        if not isinstance(tree, dict):
+            raise ValueError("a mapping of keys to values is expected")
+        left: list[type[Any]] = list(cls.kinds.values())
+        for place, key in enumerate(cls.told_by):
+            if not all(key in kind.model_fields for kind in left):
+                break
+            if key not in tree:
+                if place == 0:
+                    raise ValueError(f"key '{key}' is missing")
+                return left[0]
+            names = [_value(kind, key) for kind in left]
+            left = [kind for kind, name in zip(left, names, strict=True) if name == tree[key]]
+            if not left:
+                written = tree[key] if isinstance(tree[key], str) else type(tree[key]).__name__
+                raise ValueError(f"there is no {key} '{written[:80]}'. {did_you_mean(written, names)}")
+        return left[0]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_of_this_kind(cls, given: Any) -> Any:
+        tree = cls.expand(given)
+        if not isinstance(tree, dict):
+            return tree
+        own = {}
+        for key, value in tree.items():
+            holders = [kind for kind in cls.kinds.values() if key in kind.model_fields]
+            if key in cls.model_fields or not holders:
+                own[key] = value
+            elif not _is_default(holders[0], key, value):  # what changes nothing may stand anywhere
+                hint = f": {cls.hints[key]}" if key in cls.hints else ""
+                raise ValueError(f"`{key}` belongs to {cls.names(holders)}, not to {cls.tag}{hint}")
+        return own
+
+    @classmethod
+    def names(cls, kinds: Sequence[type[Kind]]) -> str:
+        """Names of kinds in words; where all that share the first key's value are among them, that value."""
+        listed = []
+        for kind in kinds:
+            group = _value(kind, cls.told_by[0])
+            whole = all(other in kinds for other in cls.kinds.values() if _value(other, cls.told_by[0]) == group)
+            listed.append(group if whole else kind.tag)
+        return " and ".join(", ".join(dict.fromkeys(listed)).rsplit(", ", 1))
+
+
+def _value(kind: type[Kind], key: str) -> str:
+    """What a key says of a kind."""
+    return str(get_args(kind.model_fields[key].annotation)[0])
+
+
+def _is_default(kind: type[Kind], key: str, value: Any) -> bool:
+    default = kind.model_fields[key].get_default(call_default_factory=True)
+    return bool(value in (None, []) or (default is not PydanticUndefined and value == default))
+
+
+def one_of(base: type[Kind], *kinds: type[Kind]) -> Any:
+    """The type of settings that are of one of several kinds.
+
+    Args:
+        base: The class that all kinds share.
+        kinds: The classes; of those that only a further key tells apart the first is meant where it is absent.
+    """
+    base.kinds = {}
+    for kind in kinds:
+        keys = [key for key in base.told_by if key in kind.model_fields]
+        kind.tag = _value(kind, keys[-1])
+        base.kinds[kind.tag] = kind
+
+    def tag_of(given: Any) -> str | None:
+        if isinstance(given, base):
+            return given.tag
+        try:
+            return base.kind_for(given).tag
+        except ValueError:  # said by `problems.explain`
+            return None
+
+    choices = tuple(Annotated[kind, Tag(kind.tag)] for kind in kinds)
+    return Annotated[Union[choices], Discriminator(tag_of)]  # noqa: UP007
