@@ -92,7 +92,8 @@ def classifier_rows(
         near_duplicate: See `decontaminate`.
 
     Example:
-        >>> classifier_rows(["A fine film!", "a fine film", "dull", " "], ["+", "+", "-", "-"], ["Dull."], near_duplicate=0.7)
+        >>> texts = ["A fine film!", "a fine film", "dull", " "]
+        >>> classifier_rows(texts, ["+", "+", "-", "-"], ["Dull."], near_duplicate=0.7)
         ClassifierRows(kept=[0], dropped={'duplicate': 1, 'equals or nearly equals a dev or test row': 1, 'blank': 1})
     """
     from metapt_explore.texts.decontaminate import decontaminate_rows
