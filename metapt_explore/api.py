@@ -51,8 +51,7 @@ def run(
     opened = Workspace(workspace)
     view = TerminalView(make_console())
     try:
-        asked = {"until": until, "init_seeds": None if init_seeds is None else list(init_seeds)}
-        with working_on(opened, config.name, view.show, asked) as progress:
+        with working_on(opened, config.name, view.show, init_seeds=init_seeds, until=until) as progress:
             if minutes is not None:
                 progress.deadline = view.began + 60 * minutes
             study = Study(config, opened, progress)
