@@ -24,16 +24,16 @@ from torch import Tensor
 
 from metapt_explore.bench.peft_reference import PeftReference
 from metapt_explore.config import StudyConfig, load_study
-from metapt_explore.fewshot.scoring import measure
-from metapt_explore.fewshot.tuning import choose
+from metapt_explore.fewshot.scoring import Metrics, measure
+from metapt_explore.fewshot.selection import choose
 from metapt_explore.models.causal import CausalLayout
 from metapt_explore.models.device import resolve_device, resolve_dtype
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.hf_load import load_settings, load_tokenizer
 from metapt_explore.pretraining.learner import PretrainingTask
-from metapt_explore.pretraining.loop import CLIP_NORM
 from metapt_explore.pretraining.registry import make_learner
-from metapt_explore.prompts.init import initial_prompt
+from metapt_explore.pretraining.state import CLIP_NORM
+from metapt_explore.prompts.init import InitSources, initial_prompt
 from metapt_explore.storage.manifest import manifest
 from metapt_explore.study.study import Study
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
@@ -89,7 +89,9 @@ class PlainLoops:
     def pretrain(self, name: str) -> Tensor:
         """One method's prompt."""
         config, study = self.config, self.study
-        start = initial_prompt(config.prompt.init, config.prompt.length, self.embedding, config.seed, 0)
+        start = initial_prompt(
+            config.prompt.init, config.prompt.length, InitSources(self.embedding), seed=config.seed, init_seed=0
+        )
         method = config.method(name)
         if method.kind == "pt":
             return start
@@ -129,7 +131,7 @@ class PlainLoops:
             optimiser.step()
         return prompt.detach()
 
-    def fewshot(self, task: str, start: Tensor) -> Iterator[dict[str, Any]]:
+    def fewshot(self, task: str, start: Tensor) -> Iterator[Metrics]:
         """Few-shot runs of one prompt on one task, one data seed and rate after another."""
         evaluation = self.config.evaluation
         pattern = self.layout.pattern(self.study.tasks[task], task)
@@ -141,7 +143,7 @@ class PlainLoops:
             return self.tokens(list(chosen["text"]), pattern), [classes[label] for label in chosen["label"]]
 
         @torch.no_grad()
-        def read(prompt: Tensor, rows: list[list[int]], labels: list[int]) -> dict[str, float]:
+        def read(prompt: Tensor, rows: list[list[int]], labels: list[int]) -> Metrics:
             self.peft.set_prompt(prompt)
             parts = [rows[i : i + SCORING_ROWS] for i in range(0, len(rows), SCORING_ROWS)]
             return measure(torch.cat([self.scores(some, pattern) for some in parts]), labels)
@@ -150,7 +152,8 @@ class PlainLoops:
         begin = read(start, *test)
         for seed in evaluation.data_seeds:
             (rows, labels), dev = part("train", seed), part("dev", seed)
-            curves, snapshots = [], {}
+            curves: list[dict[str, Any]] = []
+            snapshots: dict[tuple[float, int], Tensor] = {}
             for rate in evaluation.learning_rates:
                 prompt = torch.nn.Parameter(start.clone())
                 optimiser = torch.optim.Adam([prompt], lr=rate)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.scoring import finite_or_last
-from metapt_explore.fewshot.tuning import choose
-from metapt_explore.pretraining.loop import CLIP_NORM
+from metapt_explore.fewshot.scoring import Metrics, finite_or_last
+from metapt_explore.fewshot.selection import choose
+from metapt_explore.pretraining.state import CLIP_NORM
 
 Record = dict[str, Any]
 
@@ -89,7 +89,7 @@ def train_best(
     rates: Sequence[float],
     scored_steps: Sequence[int],
     gradient: Callable[[int], float],
-    score_dev: Callable[[], dict[str, float]],
+    score_dev: Callable[[], Metrics],
     select_by: str,
     where: str,
     schedule: Callable[[int], float] = lambda step: 1.0,
@@ -199,7 +199,7 @@ class _Run:
         return loss
 
 
-def _dev(score_dev: Callable[[], dict[str, float]]) -> Record:
+def _dev(score_dev: Callable[[], Metrics]) -> Record:
     return {f"dev_{key}": value for key, value in score_dev().items()}
 
 

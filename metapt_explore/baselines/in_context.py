@@ -19,7 +19,7 @@ from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Sco
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.scoring import Split, measure
-from metapt_explore.fewshot.tuning import choose
+from metapt_explore.fewshot.selection import choose
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.kv_cache.text import TokenBank
 from metapt_explore.models.model_checks import positions_of
@@ -45,7 +45,8 @@ def in_context(inputs: BaselineInputs) -> BaselineOutcome:
     for done, (seed, train) in enumerate(inputs.train.items()):
         if seed in outcome.seeds:
             continue
-        dev, records, prompts = inputs.dev[seed], [], []
+        dev, prompts = inputs.dev[seed], []
+        records: list[dict[str, Any]] = []
         demonstrations = demonstration_tokens(prefix, pattern, inputs, train)
         for order in range(orders):
             inputs.on_units((done + order / (orders + 1)) / len(inputs.train))

@@ -12,7 +12,7 @@ from metapt_explore.clusters.embed import load_encoder
 from metapt_explore.fewshot.linear_probe import LinearProbe
 from metapt_explore.fewshot.logistic_regression import fit_on_dev
 from metapt_explore.fewshot.scoring import measure
-from metapt_explore.fewshot.tuning import choose
+from metapt_explore.fewshot.selection import choose
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.hidden_states import mean_over_tokens, text_hidden_states, text_passes
 from metapt_explore.texts.rows import TextInput, written_out

@@ -18,7 +18,7 @@ from torch import Tensor
 from metapt_explore.baselines.fine_tuning import TrainedWeights, train_best
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free, unprompted
-from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.fewshot.scoring import Metrics, Split, measure
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.families import FAMILIES, family_of
@@ -59,10 +59,10 @@ def tune_model(inputs: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
         dev = inputs.dev[seed]
 
         def gradient(step: int, seed: int = seed, train: Split = train) -> float:
-            rows = epoch_rows(len(train.texts), options["batch_size"], inputs.seeds, seed, step)
+            rows = epoch_rows(len(train.texts), options["batch_size"], step, seed=seed, order_seeds=inputs.seeds)
             return add_gradient(backbone, pattern, train, rows, inputs.on_pass)
 
-        def score_dev(dev: Split = dev) -> dict[str, float]:
+        def score_dev(dev: Split = dev) -> Metrics:
             return measure(calibrate(dev.texts), dev.labels, pattern.verbalizer)
 
         def on_step(taken: int, done: int = done) -> None:

@@ -16,7 +16,7 @@ from metapt_explore.baselines.fine_tuning import TrainedWeights, train_best
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.clusters.embed import Encoder, load_encoder
 from metapt_explore.fewshot.logistic_regression import LogisticRegressionHead
-from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.fewshot.scoring import Metrics, Split, measure
 from metapt_explore.models.device import resolve_dtype
 from metapt_explore.seeds import derived_seed, stream
 from metapt_explore.texts.rows import written_out
@@ -108,7 +108,7 @@ def setfit(inputs: BaselineInputs) -> BaselineOutcome:
 
         def score_dev(
             head: Callable[[], LogisticRegressionHead] = head, texts: list[str] = dev_texts, dev: Split = dev
-        ) -> dict[str, float]:
+        ) -> Metrics:
             return measure(head().scores(encoder.embed(texts)), dev.labels)
 
         def gradient(step: int, tokens: list[list[int]] = tokens, pairs: Pairs = pairs, seed: int = seed) -> float:

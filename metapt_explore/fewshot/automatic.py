@@ -3,112 +3,95 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
 
 from torch import Tensor
 
-from metapt_explore.config import EvaluationConfig, LabelsConfig, VerbalizerConfig
+from metapt_explore.config import LabelsConfig
 from metapt_explore.fewshot.automatic_words import with_automatic_words
-from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.scoring import FewShotData
 from metapt_explore.fewshot.tuning import TuningOutcome, tune
+from metapt_explore.fewshot.tuning_steps import TuningPlan
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.pretraining.state import NO_CALLBACKS, TrainingCallbacks
 from metapt_explore.storage.checkpoint import CheckpointStore
 
 
 def tune_with_automatic_words(
-    start: Tensor,
+    initial_prompt: Tensor,
+    data: FewShotData,
+    plan: TuningPlan,
+    *,
     backbone: Backbone,
     labels: LabelsConfig,
     where: str,
-    train: Mapping[int, Split],
-    dev: Mapping[int, Split],
-    test: Split,
-    config: EvaluationConfig,
-    order_seed: tuple[int, ...],
-    on_step: Callable[[int, dict[str, Any]], None],
-    on_pass: Callable[[int], None],
-    verbalizer: VerbalizerConfig,
-    record: CheckpointStore | None = None,
+    callbacks: TrainingCallbacks = NO_CALLBACKS,
 ) -> TuningOutcome:
     """As `tune`, one data seed after the other: each has words of its own, so they cannot share a batch.
 
     Args:
-        start: See `tune`.
+        initial_prompt: See `tune`.
+        data: See `tune`; label words are chosen on training rows.
+        plan: See `tune`; `verbalizer` also says how many words.
         backbone: See `tune`.
         labels: Template and classes of the task.
-        where: What to call them in messages.
-        train: See `tune`; label words are chosen on these rows.
-        dev: See `tune`.
-        test: See `tune`.
-        config: See `tune`.
-        order_seed: See `tune`.
-        on_step: See `tune`; steps are counted as if all seeds went on at once.
-        on_pass: See `tune`.
-        verbalizer: How many words, and calibration.
-        record: Keeps what finished data seeds gave; a seed that was stopped begins again.
+        where: What to call the task in messages.
+        callbacks: See `tune`. Metrics count the steps of all data seeds in a row, progress counts them as if all seeds
+            were tuned at once. A data seed that was stopped begins again.
 
     Returns:
-        As `tune`; each result says in ``words`` (JSON) which label words it was read by.
+        As `tune`; each result names its label words in ``words`` (JSON).
     """
-    found = _restored(record)
-    for done, (seed, examples) in enumerate(train.items()):
-        if seed in found.prompts:
+    outcome = _restore(callbacks.checkpoints)
+    whole_vocabulary = plan.verbalizer.decode == "whole_vocabulary"
+    for index, (seed, train) in enumerate(data.train.items()):
+        if seed in outcome.prompts:
             continue
-
-        def overall(step: int, before: int = done * config.steps) -> int:
-            return (before + step) // len(train)
-
-        def seed_step(
-            step: int,
-            told: dict[str, Any],
-            seed: int = seed,
-            before: int = done * config.steps,
-            overall: Callable[[int], int] = overall,
-        ) -> None:
-            # Steps of all seeds in one row: those of an unfinished seed are told again when it begins anew.
-            on_step(overall(step), {**told, "step": before + step, "data_seed": seed})
-
         chosen = with_automatic_words(
-            labels, backbone, examples.texts, examples.labels, verbalizer.automatic_words, where
+            labels, backbone, train, words_per_class=plan.verbalizer.automatic_words, where=where
         )
-        outcome = tune(
-            start,
-            backbone,
-            backbone.pattern(chosen, where, whole_vocabulary=verbalizer.decode == "whole_vocabulary"),
-            {seed: examples},
-            {seed: dev[seed]},
-            test,
-            config,
-            order_seed,
-            seed_step,
-            lambda step, overall=overall: on_pass(overall(step)),  # type: ignore[misc]
-            verbalizer,
+        tuned = tune(
+            initial_prompt,
+            FewShotData({seed: train}, {seed: data.dev[seed]}, data.scored),
+            plan,
+            backbone=backbone,
+            pattern=backbone.pattern(chosen, where, whole_vocabulary=whole_vocabulary),
+            callbacks=_of_seed(callbacks, seed, steps_before=index * plan.config.steps, seeds=len(data.train)),
         )
         words = json.dumps({name: label.words for name, label in chosen.labels.items()}, ensure_ascii=False)
-        found = TuningOutcome(
-            [*found.results, *({**result, "words": words} for result in outcome.results)],
-            [*found.curves, *outcome.curves],
-            {**found.prompts, **outcome.prompts},
-            found.passes + outcome.passes,
-            found.forward + outcome.forward,
+        for result in tuned.results:
+            result["words"] = words
+        outcome = TuningOutcome(
+            [*outcome.results, *tuned.results],
+            [*outcome.curves, *tuned.curves],
+            {**outcome.prompts, **tuned.prompts},
+            outcome.passes + tuned.passes,
+            outcome.forward + tuned.forward,
         )
-        if record is not None:
-            _keep(record, found, (done + 1) * config.steps)
-    return found
+        if callbacks.checkpoints is not None:
+            _save(callbacks.checkpoints, outcome, steps=(index + 1) * plan.config.steps)
+    return outcome
 
 
-def _keep(record: CheckpointStore, found: TuningOutcome, step: int) -> None:
-    told = {"results": found.results, "curves": found.curves, "step": step + 1}
-    told |= {"passes": found.passes, "forward": found.forward}
-    record.save_checkpoint({str(seed): prompt for seed, prompt in found.prompts.items()}, told)
+def _of_seed(callbacks: TrainingCallbacks, seed: int, *, steps_before: int, seeds: int) -> TrainingCallbacks:
+    """Callbacks for the tuning of one data seed, which writes no checkpoints of its own."""
+    return TrainingCallbacks(
+        metric=lambda record: callbacks.metric({**record, "step": steps_before + record["step"], "data_seed": seed}),
+        on_step=lambda step: callbacks.on_step((steps_before + step) // seeds),
+        on_pass=lambda step: callbacks.on_pass((steps_before + step) // seeds),
+    )
 
 
-def _restored(record: CheckpointStore | None) -> TuningOutcome:
-    kept = record.load_checkpoint() if record is not None else None
-    if kept is None:
+def _save(store: CheckpointStore, outcome: TuningOutcome, *, steps: int) -> None:
+    meta = {"results": outcome.results, "curves": outcome.curves, "step": steps + 1}
+    meta |= {"passes": outcome.passes, "forward": outcome.forward}
+    store.save_checkpoint({str(seed): prompt for seed, prompt in outcome.prompts.items()}, meta)
+
+
+def _restore(store: CheckpointStore | None) -> TuningOutcome:
+    checkpoint = store.load_checkpoint() if store is not None else None
+    if checkpoint is None:
         return TuningOutcome([], [], {}, 0, 0)
-    prompts, told = kept
-    # Results stand in the order in which seeds were finished.
-    own = {int(result["data_seed"]): prompts[str(result["data_seed"])] for result in told["results"]}
-    return TuningOutcome(told["results"], told["curves"], own, int(told["passes"]), int(told["forward"]))
+    tensors, meta = checkpoint
+    # Results are in the order in which seeds were finished.
+    prompts = {int(result["data_seed"]): tensors[str(result["data_seed"])] for result in meta["results"]}
+    return TuningOutcome(meta["results"], meta["curves"], prompts, int(meta["passes"]), int(meta["forward"]))

@@ -1,4 +1,4 @@
-"""Label words found by the model: what it says more often about the examples of a class than about the others.
+"""Label words chosen by the model: words that it says more often about one class than about the others.
 
 PETAL: Schick, Schmid & Schütze, "Automatically Identifying Words That Can Serve as Labels for Few-Shot Text
 Classification", COLING 2020 (arXiv 2010.13641), its likelihood ratio with balanced classes.
@@ -13,23 +13,19 @@ from torch import Tensor
 
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.scoring import Split
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.scoring import answer_states
-from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import space_writer
 
-#: Words are looked for among so many tokens that the model finds likeliest on average, as in the paper's code.
+#: Candidates are the tokens that the model finds likeliest on average, so many of them, as in the paper's code.
 LIKELIEST = 10_000
+#: Letters of a word, at least.
 SHORTEST = 3
 
 
 def with_automatic_words(
-    labels: LabelsConfig,
-    backbone: Backbone,
-    texts: Sequence[TextInput],
-    classes: Sequence[int],
-    words_per_class: int,
-    where: str,
+    labels: LabelsConfig, backbone: Backbone, rows: Split, *, words_per_class: int, where: str
 ) -> LabelsConfig:
     """Replaces label words by ones chosen on labelled rows, which are read without a prompt.
 
@@ -38,8 +34,7 @@ def with_automatic_words(
     Args:
         labels: Template and classes; their words are not looked at.
         backbone: The frozen model.
-        texts: Labelled rows: few-shot training rows, never dev or test rows.
-        classes: Class index of each row.
+        rows: Few-shot training rows, never dev or test rows.
         words_per_class: Words to choose for each class.
         where: What to call the configuration in messages.
 
@@ -52,7 +47,7 @@ def with_automatic_words(
             "Use `verbalizer: {read: words}`, `prototypes` or `mixed`."
         )
     pattern = backbone.pattern(labels, where)
-    bank = backbone.bank(texts, pattern)
+    bank = backbone.bank(rows.texts, pattern)
     none = torch.zeros(1, 0, backbone.width, device=backbone.device)
     with torch.no_grad():
         hidden = answer_states(backbone, none, bank, pattern=pattern)[0]
@@ -61,12 +56,14 @@ def with_automatic_words(
         )
     spaced = backbone.layout.spaced(labels.template)
     words = word_tokens(backbone.tokenizer, spaced, logs.shape[1])
-    chosen = likeliest_words(logs.log_softmax(-1), classes, len(labels.labels), list(words), words_per_class)
-    found = {
-        name: label.model_copy(update={"words": [words[token] for token in own]})
-        for (name, label), own in zip(labels.labels.items(), chosen, strict=True)
+    chosen = likeliest_words(
+        logs.log_softmax(-1), rows.labels, list(words), count=len(labels.labels), per_class=words_per_class
+    )
+    replaced = {
+        name: label.model_copy(update={"words": [words[token] for token in tokens]})
+        for (name, label), tokens in zip(labels.labels.items(), chosen, strict=True)
     }
-    return labels.model_copy(update={"labels": found})
+    return labels.model_copy(update={"labels": replaced})
 
 
 def word_tokens(tokenizer: object, spaced: bool, vocabulary: int) -> dict[int, str]:
@@ -93,7 +90,7 @@ def word_tokens(tokenizer: object, spaced: bool, vocabulary: int) -> dict[int, s
 
 
 def likeliest_words(
-    log_probabilities: Tensor, classes: Sequence[int], count: int, candidates: Sequence[int], per_class: int
+    log_probabilities: Tensor, classes: Sequence[int], candidates: Sequence[int], *, count: int, per_class: int
 ) -> list[list[int]]:
     """Chooses tokens by likelihood ratio.
 
@@ -103,8 +100,8 @@ def likeliest_words(
     Args:
         log_probabilities: `[rows, vocabulary]`.
         classes: Class index of each row.
-        count: Number of classes.
         candidates: Tokens to choose from.
+        count: Number of classes.
         per_class: Tokens for each class.
 
     Raises:
@@ -112,7 +109,7 @@ def likeliest_words(
 
     Example:
         >>> odds = torch.tensor([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1]]).log()
-        >>> likeliest_words(odds, [0, 1], 2, [0, 1, 2], 1)
+        >>> likeliest_words(odds, [0, 1], [0, 1, 2], count=2, per_class=1)
         [[0], [1]]
     """
     if len(candidates) < count * per_class:
@@ -125,16 +122,15 @@ def likeliest_words(
     logs = logs[:, likeliest]
     odds = logs - torch.log1p(-logs.exp().clamp(max=1 - 1e-9))
     members = torch.tensor(list(classes))
-    scores = torch.stack([odds[members == own].mean(0) - odds[members != own].mean(0) for own in range(count)])
+    scores = torch.stack([odds[members == cls].mean(0) - odds[members != cls].mean(0) for cls in range(count)])
     chosen: list[list[int]] = [[] for _ in range(count)]
     for _ in range(per_class):
         open_classes = set(range(count))
         while open_classes:
             # The clearest choice first.
             waiting = sorted(open_classes)
-            place = int(scores[waiting].argmax())
-            own, token = waiting[place // scores.shape[1]], place % scores.shape[1]
-            chosen[own].append(int(candidates[int(likeliest[token])]))
+            row, token = divmod(int(scores[waiting].argmax()), scores.shape[1])
+            chosen[waiting[row]].append(int(candidates[int(likeliest[token])]))
             scores[:, token] = float("-inf")
-            open_classes.remove(own)
+            open_classes.remove(waiting[row])
     return chosen

@@ -1,91 +1,88 @@
-"""Dev scores of every data seed and learning rate while prompts are tuned: each is taken once, when it is needed."""
+"""Dev scores of all cells while prompts are tuned: each is computed once, when it is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from metapt_explore.fewshot.scoring import ClassReading, Split, finite_or_last, row_losses
+from metapt_explore.fewshot.scoring import ClassReading, FewShotData, Metrics, finite_or_last, row_losses
+from metapt_explore.fewshot.selection import Cell, CurvePoint
 
 
 class DevScores:
-    """What dev says of cells (a data seed with a learning rate each) after so many steps.
+    """Dev scores of cells (a data seed with a learning rate) after so many steps.
 
     Args:
         cells: Data seed and learning rate of each cell.
         reading: How rows are read.
-        train: The few-shot examples of each data seed.
-        dev: Held-out examples of each data seed.
+        data: Few-shot examples and dev rows of each data seed.
     """
 
-    def __init__(
-        self,
-        cells: Sequence[tuple[int, float]],
-        reading: ClassReading,
-        train: Mapping[int, Split],
-        dev: Mapping[int, Split],
-    ) -> None:
-        self.cells, self.reading, self.train, self.dev = cells, reading, train, dev
-        self._found: dict[tuple[int, int], dict[str, float]] = {}
-        self._rows: dict[tuple[int, int], Tensor] = {}
+    def __init__(self, cells: Sequence[Cell], reading: ClassReading, data: FewShotData) -> None:
+        self._cells, self._reading, self._data = cells, reading, data
+        self._metrics: dict[tuple[int, int], Metrics] = {}
+        self._row_losses: dict[tuple[int, int], Tensor] = {}
 
     def score(self, snapshots: Mapping[int, Tensor], running: Sequence[int]) -> None:
-        """Scores the cells that still run at the steps that have not been scored.
+        """Scores the running cells at the steps that have not been scored.
 
         Args:
             snapshots: Prompts of all cells after each step that is looked at, `[cells, prompt_tokens, width]`.
-            running: Cells that are tuned on.
+            running: Cells that are still tuned.
         """
-        for seed, split in self.dev.items():
-            # At the start all rates have the same prompt: it is scored once.
-            begin = self._members(seed)[0]
-            keys = [(0, begin)] + [
+        for seed, dev in self._data.dev.items():
+            # At step 0 all rates have the same prompt: it is scored once.
+            first = self._members(seed)[0]
+            keys = [(0, first)] + [
                 (step, cell) for step in snapshots if step > 0 for cell in self._members(seed, running)
             ]
-            keys = [key for key in keys if key not in self._found]
+            keys = [key for key in keys if key not in self._metrics]
             if not keys:
                 continue
-            stacked = torch.stack([snapshots[step][cell] for step, cell in keys])
-            scores = self.reading.scores(stacked, split, [self.train[seed]] * len(keys))
-            for place, (step, cell) in enumerate(keys):
-                metrics = self.reading.measure(scores[place], split)
-                losses = row_losses(scores[place], split.labels, self.reading.pattern.verbalizer)
-                for same in self._members(seed) if step == 0 else [cell]:
-                    self._found[step, same], self._rows[step, same] = metrics, losses
+            prompts = torch.stack([snapshots[step][cell] for step, cell in keys])
+            scores = self._reading.scores(prompts, dev, [self._data.train[seed]] * len(keys))
+            for index, (step, cell) in enumerate(keys):
+                metrics = self._reading.measure(scores[index], dev)
+                losses = row_losses(scores[index], dev.labels, self._reading.pattern.verbalizer)
+                for alike in self._members(seed) if step == 0 else [cell]:
+                    self._metrics[step, alike], self._row_losses[step, alike] = metrics, losses
 
     def better_half(self, running: Sequence[int], step: int) -> list[int]:
         """Of the running cells of each data seed the half with the lower dev loss at a scored step, at least one.
 
         Of an odd number the larger half stays.
         """
-        kept: list[int] = []
-        for seed in self.dev:
+        staying: list[int] = []
+        for seed in self._data.dev:
             members = self._members(seed, running)
-            ranked = sorted(members, key=lambda cell: (finite_or_last(self._found[step, cell]["loss"]), cell))
-            kept += ranked[: -(-len(members) // 2)]
-        return sorted(kept)
+            ranked = sorted(members, key=lambda cell: (finite_or_last(self._metrics[step, cell]["loss"]), cell))
+            staying += ranked[: -(-len(members) // 2)]
+        return sorted(staying)
 
-    def records(self, steps: Mapping[int, Tensor]) -> list[dict[str, Any]]:
-        """One record for each data seed, learning rate and scored step that the rate came to.
-
-        `dev_behind_se` is the standard error of how far its dev loss is above the data seed's lowest, over rows.
-        """
-        records = []
-        for seed in self.dev:
-            cells = self._members(seed)
-            keys = [(step, cell) for cell in cells for step in steps if (step, cell) in self._found]
-            best = self._rows[min(keys, key=lambda key: finite_or_last(self._found[key]["loss"]))]
+    def curves(self, steps: Iterable[int]) -> list[CurvePoint]:
+        """One point for each data seed, learning rate and scored step that the rate was tuned to."""
+        points = []
+        for seed in self._data.dev:
+            keys = [(step, cell) for cell in self._members(seed) for step in steps if (step, cell) in self._metrics]
+            best = self._row_losses[min(keys, key=lambda key: finite_or_last(self._metrics[key]["loss"]))]
             for step, cell in keys:
-                behind = self._rows[step, cell] - best
-                error = float(behind.std() / len(behind) ** 0.5) if len(behind) > 1 else 0.0
-                scores = {f"dev_{name}": value for name, value in self._found[step, cell].items()}
-                own = {"data_seed": seed, "learning_rate": self.cells[cell][1], "step": step}
-                records.append({**own, **scores, "dev_behind_se": error})
-        return records
+                behind = self._row_losses[step, cell] - best
+                metrics = self._metrics[step, cell]
+                points.append(
+                    CurvePoint(
+                        data_seed=seed,
+                        learning_rate=self._cells[cell][1],
+                        step=step,
+                        dev_accuracy=metrics["accuracy"],
+                        dev_macro_f1=metrics["macro_f1"],
+                        dev_loss=metrics["loss"],
+                        dev_behind_se=float(behind.std() / len(behind) ** 0.5) if len(behind) > 1 else 0.0,
+                    )
+                )
+        return points
 
     def _members(self, seed: int, among: Sequence[int] | None = None) -> list[int]:
-        cells = range(len(self.cells)) if among is None else among
-        return [cell for cell in cells if self.cells[cell][0] == seed]
+        cells = range(len(self._cells)) if among is None else among
+        return [cell for cell in cells if self._cells[cell][0] == seed]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.scoring import measure
-from metapt_explore.fewshot.tuning import choose
+from metapt_explore.fewshot.selection import choose
 
 #: Probability of a class that has no training row.
 NEVER = 1e-6
@@ -66,7 +66,8 @@ def fit_on_dev(
     Returns:
         The classifier, and its ``c``, ``dev_accuracy`` and ``dev_loss``.
     """
-    records, heads = [], {}
+    records: list[dict[str, Any]] = []
+    heads = {}
     for place, c in enumerate(sorted(c_values)):
         heads[c] = LogisticRegressionHead(train, labels, classes, c, where)
         measured = measure(heads[c].scores(dev), dev_labels)

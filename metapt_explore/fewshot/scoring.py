@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -33,6 +34,35 @@ class Split:
 
     texts: Sequence[TextInput]
     labels: list[int]
+
+
+@dataclass(frozen=True)
+class FewShotData:
+    """Rows of a task for one initialisation seed.
+
+    Attributes:
+        train: The few-shot examples of each data seed.
+        dev: As many held-out examples of each data seed, for choosing.
+        scored: Rows that nothing is chosen on.
+    """
+
+    train: Mapping[int, Split]
+    dev: Mapping[int, Split]
+    scored: Split
+
+
+class Metrics(TypedDict):
+    """What scores of rows are worth.
+
+    Attributes:
+        accuracy: Share of the rows whose class is right.
+        macro_f1: Mean F1 of the classes.
+        loss: Mean cross-entropy.
+    """
+
+    accuracy: float
+    macro_f1: float
+    loss: float
 
 
 @dataclass
@@ -84,7 +114,7 @@ class ClassReading:
             return calibrated(scores, self._score(prompts, self._content_free()))
         return scores
 
-    def measure(self, scores: Tensor, rows: Split) -> dict[str, float]:
+    def measure(self, scores: Tensor, rows: Split) -> Metrics:
         """See `measure`."""
         return measure(scores, rows.labels, self.pattern.verbalizer)
 
@@ -147,7 +177,7 @@ def row_losses(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None 
     return F.cross_entropy(loss.float(), torch.tensor(labels), reduction="none")
 
 
-def measure(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = None) -> dict[str, float]:
+def measure(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = None) -> Metrics:
     """Accuracy, macro F1 and mean cross-entropy.
 
     Args:
@@ -167,8 +197,8 @@ def measure(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = N
     classes = scores.shape[1] if verbalizer is None else verbalizer.classes
     predicted = choice.argmax(dim=1).numpy()
     truth = np.asarray(labels)
-    return {
-        "accuracy": float((predicted == truth).mean()),
-        "macro_f1": float(f1_score(truth, predicted, average="macro", labels=range(classes), zero_division=0)),
-        "loss": float(F.cross_entropy(loss, torch.tensor(labels))),
-    }
+    return Metrics(
+        accuracy=float((predicted == truth).mean()),
+        macro_f1=float(f1_score(truth, predicted, average="macro", labels=range(classes), zero_division=0)),
+        loss=float(F.cross_entropy(loss, torch.tensor(labels))),
+    )

@@ -2,134 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
-from metapt_explore.fewshot.checkpoint import TuningCheckpoint
 from metapt_explore.fewshot.dev_scores import DevScores
-from metapt_explore.fewshot.scoring import ClassReading, Split
+from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, FewShotData, Split
+from metapt_explore.fewshot.selection import Cell
+from metapt_explore.fewshot.state import TuningState
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.gradients import Batch, PromptObjective
-from metapt_explore.pretraining.loop import CLIP_NORM
+from metapt_explore.pretraining.state import TrainingCallbacks, TrainingCheckpoint
 from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.seeds import stream
-from metapt_explore.storage.checkpoint import CheckpointStore
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
+
+#: Seconds of work that a killed process may lose; one that is asked to stop loses the current pass.
+CHECKPOINT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class TuningPlan:
+    """How a prompt is tuned, and how rows are read.
+
+    Attributes:
+        config: Learning rates, steps, batch size, and what dev chooses by.
+        order_seeds: Order of the examples: study seed and initialisation seed, or an order that was asked for.
+        verbalizer: How dev and scored rows are read; tuning itself goes by the pattern's label words.
+    """
+
+    config: EvaluationConfig
+    order_seeds: tuple[int, ...]
+    verbalizer: VerbalizerConfig = BY_WORDS
 
 
 class TuningSteps:
     """One prompt tuned on every data seed at every learning rate.
 
     Args:
-        start: The prompt to begin from, fp32 `[prompt_tokens, width]`.
+        initial_prompt: fp32, `[prompt_tokens, width]`.
+        data: The few-shot examples and dev rows of each data seed, and the scored rows.
+        plan: How it is tuned.
         backbone: The frozen model.
         pattern: Template and label words of the task.
-        train: The few-shot examples of each data seed.
-        dev: As many held-out examples, by which learning rates drop out.
-        config: Learning rates, steps, batch size.
-        order_seed: What orders the examples: study seed and initialisation seed, or an order that was asked for.
-        on_step: Called after each tuning step with a record of the mean training loss.
-        on_pass: Called with the finished steps after each pass through the model; may raise to stop.
-        verbalizer: How dev rows are read.
-        record: Keeps a checkpoint; one that is found there is gone on from.
+        callbacks: Receive metrics, progress and checkpoints; may raise to stop.
 
     Attributes:
         cells: Data seed and learning rate of each prompt.
-        progress: What is finished; its snapshots are `[cells, prompt_tokens, width]`.
+        state: What is finished.
+        checkpoint: Saves it.
         reading: How rows are read.
-        scored: What dev says of them.
+        dev_scores: Scores of the snapshots on dev.
     """
 
     def __init__(
         self,
-        start: Tensor,
+        initial_prompt: Tensor,
+        data: FewShotData,
+        plan: TuningPlan,
+        *,
         backbone: Backbone,
         pattern: PatternVerbalizer,
-        train: Mapping[int, Split],
-        dev: Mapping[int, Split],
-        config: EvaluationConfig,
-        order_seed: tuple[int, ...],
-        on_step: Callable[[int, dict[str, Any]], None],
-        on_pass: Callable[[int], None],
-        verbalizer: VerbalizerConfig,
-        record: CheckpointStore | None,
+        callbacks: TrainingCallbacks,
     ) -> None:
-        self.cells = [(seed, rate) for seed in train for rate in config.learning_rates]
-        self._start, self._train, self._config, self._order_seed = start, train, config, order_seed
-        self._on_step, self._on_pass = on_step, on_pass
-        self._scorer, self._offsets = _training_rows(backbone, pattern, train)
-        self._prompts = [torch.nn.Parameter(start.clone()) for _ in self.cells]
-        groups = [{"params": [prompt], "lr": rate} for prompt, (_, rate) in zip(self._prompts, self.cells, strict=True)]
-        self._optimiser = torch.optim.Adam(groups)
+        self.data, self.plan, self._callbacks = data, plan, callbacks
+        self.cells: list[Cell] = [(seed, rate) for seed in data.train for rate in plan.config.learning_rates]
+        self.state = TuningState(initial_prompt, [rate for _, rate in self.cells])
+        self.checkpoint = TrainingCheckpoint(callbacks.checkpoints, self.state, every_seconds=CHECKPOINT_SECONDS)
+        self.checkpoint.restore()
+        self._objective, self._offsets = _training_objective(backbone, pattern, data.train)
         self._health = HealthWatch(backbone.embedding, "Few-shot tuning", backbone.on_notice)
-        self._checkpoint = TuningCheckpoint(record, self._prompts, self._optimiser)
-        self.progress = self._checkpoint.restore(self._stacked())
-        self._between_steps = True
-        self.reading = ClassReading(backbone, pattern, verbalizer, lambda: on_pass(self.progress.steps))
-        self.scored = DevScores(self.cells, self.reading, train, dev)
+        self.reading = ClassReading(backbone, pattern, plan.verbalizer, lambda: callbacks.on_pass(self.state.steps))
+        self.dev_scores = DevScores(self.cells, self.reading, data)
 
     def run(self) -> None:
-        """Takes the steps that are left, and scores what was kept of them on dev."""
-        config, scored, progress = self._config, self.scored, self.progress
+        """Takes the steps that are left, and scores their snapshots on dev."""
+        config, dev, state = self.plan.config, self.dev_scores, self.state
         running = list(range(len(self.cells)))
-        for halved in [step for step in config.halving_steps if step < progress.steps]:
-            scored.score({step: of for step, of in progress.snapshots.items() if step <= halved}, running)
-            running = scored.better_half(running, halved)
-        while progress.steps < config.steps:
-            if progress.steps in config.halving_steps:
-                scored.score(progress.snapshots, running)
-                running = scored.better_half(running, progress.steps)
-            loss = self._step(running)
-            self._on_step(progress.steps, {"step": progress.steps, "train_loss": loss})
-            self.keep_sometimes()
-        scored.score(progress.snapshots, running)
+        for halved in [step for step in config.halving_steps if step < state.steps]:
+            dev.score({step: prompts for step, prompts in state.snapshots.items() if step <= halved}, running)
+            running = dev.better_half(running, halved)
+        while state.steps < config.steps:
+            if state.steps in config.halving_steps:
+                dev.score(state.snapshots, running)
+                running = dev.better_half(running, state.steps)
+            self._step(running)
+            self.checkpoint.save_if_due()
+            self._callbacks.on_step(state.steps)
+        dev.score(state.snapshots, running)
 
-    def keep(self) -> None:
-        """Keeps what is finished, for whoever goes on."""
-        if self._between_steps:
-            self._checkpoint.save(self.progress)
+    def _step(self, running: list[int]) -> None:
+        state, config = self.state, self.plan.config
+        step, cells = state.steps + 1, [self.cells[cell] for cell in running]
+        batch = self._draw(cells, step)
+        self._objective.on_pass = partial(self._callbacks.on_pass, state.steps)
+        prompts = state.prompts(running)
+        losses, gradients = self._objective.losses_and_gradients(prompts, batch)
+        for prompt, loss, (_, rate) in zip(prompts, losses, cells, strict=True):
+            self._health.check(prompt, loss, step=step - 1, rate=f"evaluation.learning_rates: {rate:g}")
+        state.apply_to(running, gradients)
+        if config.proximal:
+            for cell, (_, rate) in zip(running, cells, strict=True):
+                state.pull(cell, min(rate * config.proximal, 1.0))
+        if step in config.scored_steps:
+            state.take_snapshot(step)
+        self._callbacks.metric({"step": step, "train_loss": float(losses.mean())})
+        state.finish_step(state.row_passes + len(batch.rows))
 
-    def keep_sometimes(self) -> None:
-        """As `keep`, where the last time is a while ago: what a killed process loses."""
-        self._checkpoint.save_sometimes(self.progress)
-
-    def _step(self, running: list[int]) -> float:
-        progress = self.progress
-        step, tuned = progress.steps + 1, [self.cells[cell] for cell in running]
-        batch = _batch(tuned, self._train, self._offsets, self._config.batch_size, self._order_seed, step)
-        self._scorer.on_pass = partial(self._on_pass, progress.steps)
-        stacked = torch.stack([self._prompts[cell].detach() for cell in running])
-        losses, gradients = self._scorer.losses_and_gradients(stacked, batch)
-        for place, (_, rate) in enumerate(tuned):
-            self._health.check(
-                stacked[place], losses[place], step=step - 1, rate=f"evaluation.learning_rates: {rate:g}"
-            )
-        self._between_steps = False
-        self._optimiser.zero_grad()  # a prompt without a gradient is left where it is
-        for cell, gradient in zip(running, gradients, strict=True):
-            self._prompts[cell].grad = gradient.clone()
-            torch.nn.utils.clip_grad_norm_([self._prompts[cell]], CLIP_NORM)
-        self._optimiser.step()
-        if self._config.proximal:
-            for cell, (_, rate) in zip(running, tuned, strict=True):
-                self._prompts[cell].data.lerp_(self._start, min(rate * self._config.proximal, 1.0))
-        if step in self._config.scored_steps:
-            progress.snapshots[step] = self._stacked()
-        progress.steps, progress.row_passes = step, progress.row_passes + len(batch.rows)
-        self._between_steps = True
-        return float(losses.mean())
-
-    def _stacked(self) -> Tensor:
-        return torch.stack([prompt.detach().clone() for prompt in self._prompts])
+    def _draw(self, cells: Sequence[Cell], step: int) -> Batch:
+        """The examples of one step: every cell of a data seed sees the same ones."""
+        train, size = self.data.train, self.plan.config.batch_size
+        picked = {
+            seed: epoch_rows(len(train[seed].texts), size, step, seed=seed, order_seeds=self.plan.order_seeds)
+            for seed, _ in cells
+        }
+        rows, groups, labels = [], [], []
+        for group, (seed, _) in enumerate(cells):
+            rows += [self._offsets[seed] + row for row in picked[seed]]
+            groups += [group] * len(picked[seed])
+            labels += [train[seed].labels[row] for row in picked[seed]]
+        return Batch(rows, groups, labels)
 
 
-def _training_rows(
+def _training_objective(
     backbone: Backbone, pattern: PatternVerbalizer, train: Mapping[int, Split]
 ) -> tuple[PromptObjective, dict[int, int]]:
     """One bank over the examples of all data seeds, and where each seed's examples begin in it."""
@@ -141,32 +140,20 @@ def _training_rows(
     return PromptObjective(backbone, backbone.bank(texts, pattern), pattern), offsets
 
 
-def _batch(
-    cells: list[tuple[int, float]],
-    train: Mapping[int, Split],
-    offsets: dict[int, int],
-    size: int,
-    order_seed: tuple[int, ...],
-    step: int,
-) -> Batch:
-    """The examples of one tuning step: every cell of a data seed sees the same ones."""
-    rows, groups, labels = [], [], []
-    picked: dict[int, list[int]] = {}
-    for group, (seed, _) in enumerate(cells):
-        if seed not in picked:
-            picked[seed] = epoch_rows(len(train[seed].texts), size, order_seed, seed, step)
-        rows += [offsets[seed] + row for row in picked[seed]]
-        groups += [group] * len(picked[seed])
-        labels += [train[seed].labels[row] for row in picked[seed]]
-    return Batch(rows, groups, labels)
+def epoch_rows(total: int, size: int, step: int, *, seed: int, order_seeds: tuple[int, ...]) -> list[int]:
+    """Rows of one step: epochs of shuffled rows cut into batches, so that any step can be asked for alone.
 
-
-def epoch_rows(total: int, size: int, order_seed: tuple[int, ...], seed: int, step: int) -> list[int]:
-    """Rows of one step: epochs of shuffled rows cut into batches, stateless so that any step can be asked for."""
+    Args:
+        total: Number of rows.
+        size: Rows of a batch.
+        step: The step, counted from 1.
+        seed: Data seed.
+        order_seeds: See `TuningPlan`.
+    """
     if size >= total:
         return list(range(total))
     per_epoch = total // size
     epoch, part = divmod(step - 1, per_epoch)
-    study_seed, *rest = order_seed
+    study_seed, *rest = order_seeds
     order = stream(study_seed, "tuning_order", *rest, seed, epoch).permutation(total)
     return [int(row) for row in order[part * size : (part + 1) * size]]

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.episodes import Episode
+from metapt_explore.pretraining.learner import TaskRecord
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What gradient descent from one start did on each task.
+    """What gradient descent from one prompt did on each task.
 
     Attributes:
         prompts: Prompts before each step and after the last, each `[tasks, prompt_tokens, width]`.
@@ -32,7 +33,7 @@ class Adaptation:
 
 
 def adapt(
-    prompt: Tensor, rates: float | Tensor, batch: Batch, tasks: int, steps: int, objective: PromptObjective
+    prompt: Tensor, rates: float | Tensor, batch: Batch, *, tasks: int, steps: int, objective: PromptObjective
 ) -> Adaptation:
     """Takes `steps` gradient steps from one prompt on each task.
 
@@ -71,10 +72,10 @@ def support_and_query(episode: Episode) -> tuple[Batch, Batch]:
     )
 
 
-def task_records(episode: Episode, before: Tensor, after: Tensor, query: Tensor) -> list[dict[str, float]]:
+def task_records(episode: Episode, *, before: Tensor, after: Tensor, query: Tensor) -> list[TaskRecord]:
     """One record for each task: support loss before and after the inner steps, and query loss after them."""
     columns = (before.tolist(), after.tolist(), query.tolist())
     return [
-        {"task": task, "support_before": b, "support_after": a, "query": q}
+        TaskRecord(task=task, support_before=b, support_after=a, query=q)
         for task, b, a, q in zip(episode.tasks, *columns, strict=True)
     ]

@@ -1,10 +1,10 @@
-"""What a pre-training method is: three verbs, `draw`, `parameters` and `gradient`."""
+"""What a pre-training method is: three functions, `draw`, `parameters` and `gradient`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, Required, TypedDict
 
 from torch import Tensor
 
@@ -15,22 +15,42 @@ from metapt_explore.pretraining.episodes import Episode, Tasks, draw_episode
 from metapt_explore.pretraining.topics import Topics
 
 
+class TaskRecord(TypedDict, total=False):
+    """Losses of one task in an outer step.
+
+    Attributes:
+        task: Its id; -1 for all tasks together.
+        support_before: On support rows before the inner steps.
+        support_after: On support rows after them.
+        query: On query rows after them.
+        loss: On all rows, where a method makes no difference between support and query.
+        median_rate: Median of the learned inner rates.
+    """
+
+    task: Required[int]
+    support_before: float
+    support_after: float
+    query: float
+    loss: float
+    median_rate: float
+
+
 class Learner(Protocol):
     """A pre-training method.
 
-    The loop draws an episode, asks for the outer gradient and takes an optimiser step; methods
-    differ only in these verbs, and spend the same number of backbone passes.
+    The loop draws an episode, asks for the outer gradient and takes an optimiser step. Methods differ in these
+    functions only, and spend the same number of passes.
     """
 
     def draw(self, step: int) -> Episode:
         """Draws what outer step `step` sees."""
 
-    def parameters(self, start: Tensor) -> dict[str, Tensor]:
-        """What the outer loop learns, by name, at its start; `prompt` is one of them."""
+    def parameters(self, initial_prompt: Tensor) -> dict[str, Tensor]:
+        """Initial values of what the outer loop learns, by name; `prompt` is one of them."""
 
     def gradient(
         self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
-    ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    ) -> tuple[dict[str, Tensor], list[TaskRecord]]:
         """Outer gradients, and one record for each task of the episode.
 
         Args:
@@ -106,6 +126,6 @@ class TaskLearner:
         episode = draw_episode(pretraining_task.tasks, config.model_copy(update={"meta_batch_size": others}), *seeds)
         return topics.added_to(episode, config, *seeds)
 
-    def parameters(self, start: Tensor) -> dict[str, Tensor]:
+    def parameters(self, initial_prompt: Tensor) -> dict[str, Tensor]:
         """The prompt."""
-        return {"prompt": start}
+        return {"prompt": initial_prompt}

@@ -10,7 +10,6 @@ adapted prompt as the gradient of the start. Which of the two the MetaPT paper u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from torch import Tensor
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.inner_loop import Adaptation, adapt, support_and_query, task_records
-from metapt_explore.pretraining.learner import PretrainingTask, TaskLearner
+from metapt_explore.pretraining.learner import TaskLearner, TaskRecord
 
 
 class MAML(TaskLearner):
@@ -26,28 +25,29 @@ class MAML(TaskLearner):
 
     def gradient(
         self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
-    ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    ) -> tuple[dict[str, Tensor], list[TaskRecord]]:
         """Mean over tasks of the gradient of the query loss after the inner steps.
 
         With `pooled_weight` the gradient of the support loss before the inner steps, which is the pooled objective's
         on the same rows and known already, has that share in it.
         """
         support, query = support_and_query(episode)
+        prompt, tasks = parameters["prompt"], len(episode.tasks)
         method, rate = self.pretraining_task.method, self.pretraining_task.inner_lr
-        path = adapt(parameters["prompt"], rate, support, len(episode.tasks), method.inner_steps, objective)
-        query_losses, outer = objective.losses_and_gradients(path.adapted, query)
+        trajectory = adapt(prompt, rate, support, tasks=tasks, steps=method.inner_steps, objective=objective)
+        query_losses, outer = objective.losses_and_gradients(trajectory.adapted, query)
         if method.order == "exact":
-            outer = through_steps(outer, path, rate, support, objective)
-        after = objective.losses(path.adapted, support)
+            outer = through_steps(outer, trajectory, rate, support=support, objective=objective)
+        after = objective.losses(trajectory.adapted, support)
         weights = task_weights(method.task_weights, query_losses, outer)
         if method.pooled_weight:
-            outer = torch.lerp(outer, path.gradients[0], method.pooled_weight)
+            outer = torch.lerp(outer, trajectory.gradients[0], method.pooled_weight)
         mean = outer.mean(dim=0) if weights is None else torch.einsum("t,tpw->pw", weights, outer)
-        return {"prompt": mean}, task_records(episode, path.losses[0], after, query_losses)
+        return {"prompt": mean}, task_records(episode, before=trajectory.losses[0], after=after, query=query_losses)
 
 
 def through_steps(
-    outer: Tensor, path: Adaptation, rates: float | Tensor, support: Batch, objective: PromptObjective
+    outer: Tensor, trajectory: Adaptation, rates: float | Tensor, *, support: Batch, objective: PromptObjective
 ) -> Tensor:
     """Carries gradients at the adapted prompts back through the inner steps, exactly.
 
@@ -57,7 +57,7 @@ def through_steps(
 
     Args:
         outer: Gradient at the adapted prompts, `[tasks, prompt_tokens, width]`.
-        path: The inner steps.
+        trajectory: The inner steps.
         rates: Inner learning rates.
         support: The rows they were taken on.
         objective: The backbone over the rows.
@@ -65,7 +65,7 @@ def through_steps(
     Returns:
         The gradient at the start of each task, the shape of `outer`.
     """
-    for prompts in reversed(path.prompts[:-1]):
+    for prompts in reversed(trajectory.prompts[:-1]):
         outer = outer - objective.hessian_products(prompts, support, rates * outer)
     return outer
 
@@ -97,6 +97,3 @@ def task_weights(by: str, query_losses: Tensor, gradients: Tensor) -> Tensor | N
         weights = torch.nn.functional.cosine_similarity(directions, others, dim=1).clamp(min=0.0)
     total = weights.sum()
     return weights / total if total > 0 else None
-
-
-__all__ = ["MAML", "PretrainingTask", "task_weights", "through_steps"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.inner_loop import adapt, support_and_query, task_records
-from metapt_explore.pretraining.learner import TaskLearner
+from metapt_explore.pretraining.learner import TaskLearner, TaskRecord
 
 
 class MetaSGD(TaskLearner):
@@ -22,25 +21,27 @@ class MetaSGD(TaskLearner):
     of themselves (the paper learns them as they are, and they may turn negative).
     """
 
-    def parameters(self, start: Tensor) -> dict[str, Tensor]:
+    def parameters(self, initial_prompt: Tensor) -> dict[str, Tensor]:
         """The prompt, and the logarithm of its inner rates, which begin at `inner_lr`."""
-        return {"prompt": start, "log_rates": torch.full_like(start, math.log(self.pretraining_task.inner_lr))}
+        log_rate = math.log(self.pretraining_task.inner_lr)
+        return {"prompt": initial_prompt, "log_rates": torch.full_like(initial_prompt, log_rate)}
 
     def gradient(
         self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
-    ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    ) -> tuple[dict[str, Tensor], list[TaskRecord]]:
         """Gradients of prompt and rates; with one inner step those of the rates are exact in either order."""
         support, query = support_and_query(episode)
+        prompt, tasks = parameters["prompt"], len(episode.tasks)
         method, rates = self.pretraining_task.method, parameters["log_rates"].exp()
-        path = adapt(parameters["prompt"], rates, support, len(episode.tasks), method.inner_steps, objective)
-        query_losses, outer = objective.losses_and_gradients(path.adapted, query)
+        trajectory = adapt(prompt, rates, support, tasks=tasks, steps=method.inner_steps, objective=objective)
+        query_losses, outer = objective.losses_and_gradients(trajectory.adapted, query)
         d_rates = torch.zeros_like(rates)
-        for prompts, inner in zip(reversed(path.prompts[:-1]), reversed(path.gradients), strict=True):
+        for prompts, inner in zip(reversed(trajectory.prompts[:-1]), reversed(trajectory.gradients), strict=True):
             d_rates -= (inner * outer).mean(dim=0)
             if method.order == "exact":
                 outer = outer - objective.hessian_products(prompts, support, rates * outer)
-        after = objective.losses(path.adapted, support)
+        after = objective.losses(trajectory.adapted, support)
         gradients = {"prompt": outer.mean(dim=0), "log_rates": rates * d_rates}
-        records = task_records(episode, path.losses[0], after, query_losses)
+        records = task_records(episode, before=trajectory.losses[0], after=after, query=query_losses)
         median = float(rates.median())
-        return gradients, [{**record, "median_rate": median} for record in records]
+        return gradients, [TaskRecord(**record, median_rate=median) for record in records]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.episodes import Episode, draw_episode
 from metapt_explore.pretraining.inner_loop import support_and_query
-from metapt_explore.pretraining.learner import PretrainingTask
+from metapt_explore.pretraining.learner import PretrainingTask, TaskRecord
 
 
 class Pooled:
@@ -56,16 +55,16 @@ class Pooled:
             episode, pretraining_task.config, pretraining_task.seed, pretraining_task.init_seed, step
         )
 
-    def parameters(self, start: Tensor) -> dict[str, Tensor]:
+    def parameters(self, initial_prompt: Tensor) -> dict[str, Tensor]:
         """The prompt."""
-        return {"prompt": start}
+        return {"prompt": initial_prompt}
 
     def gradient(
         self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
-    ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    ) -> tuple[dict[str, Tensor], list[TaskRecord]]:
         """Gradient of the mean loss over all rows of the step."""
         support, query = support_and_query(episode)
         labels, patterns = [*support.labels, *query.labels], [*support.patterns, *query.patterns]
         batch = Batch(episode.rows, [0] * len(episode.rows), labels, patterns)
         losses, gradients = objective.losses_and_gradients(parameters["prompt"][None], batch)
-        return {"prompt": gradients[0]}, [{"task": -1, "loss": float(losses[0])}]
+        return {"prompt": gradients[0]}, [TaskRecord(task=-1, loss=float(losses[0]))]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.inner_loop import adapt, support_and_query, task_records
-from metapt_explore.pretraining.learner import TaskLearner
+from metapt_explore.pretraining.learner import TaskLearner, TaskRecord
 
 
 class Reptile(TaskLearner):
@@ -22,13 +21,16 @@ class Reptile(TaskLearner):
 
     def gradient(
         self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
-    ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-        """Mean over tasks of the mean gradient along each task's descent."""
+    ) -> tuple[dict[str, Tensor], list[TaskRecord]]:
+        """Mean over tasks of the mean gradient along each task's trajectory."""
         support, query = support_and_query(episode)
+        prompt, tasks = parameters["prompt"], len(episode.tasks)
         method, rate = self.pretraining_task.method, self.pretraining_task.inner_lr
-        path = adapt(parameters["prompt"], rate, support, len(episode.tasks), method.inner_steps, objective)
-        query_losses, last = objective.losses_and_gradients(path.adapted, query)
-        end = path.adapted - rate * last
-        direction = (path.prompts[0] - end) / (rate * (method.inner_steps + 1))
-        after = objective.losses(path.adapted, support)
-        return {"prompt": direction.mean(dim=0)}, task_records(episode, path.losses[0], after, query_losses)
+        trajectory = adapt(prompt, rate, support, tasks=tasks, steps=method.inner_steps, objective=objective)
+        query_losses, last = objective.losses_and_gradients(trajectory.adapted, query)
+        end = trajectory.adapted - rate * last
+        direction = (trajectory.prompts[0] - end) / (rate * (method.inner_steps + 1))
+        after = objective.losses(trajectory.adapted, support)
+        return {"prompt": direction.mean(dim=0)}, task_records(
+            episode, before=trajectory.losses[0], after=after, query=query_losses
+        )

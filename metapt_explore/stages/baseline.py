@@ -139,15 +139,15 @@ def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: Split, ru
     results, predictions = [], []
     for seed, scored in outcome.seeds.items():
         end = measure(scored.scores, test.labels, outcome.verbalizer)
-        begin = {} if scored.start is None else measure(scored.start, test.labels, outcome.verbalizer)
+        begin = None if scored.start is None else measure(scored.start, test.labels, outcome.verbalizer)
         results.append(
             {
                 "data_seed": seed,
                 "accuracy": end["accuracy"],
                 "macro_f1": end["macro_f1"],
                 "test_loss": end["loss"],
-                "start_accuracy": begin.get("accuracy"),
-                "start_loss": begin.get("loss"),
+                "start_accuracy": None if begin is None else begin["accuracy"],
+                "start_loss": None if begin is None else begin["loss"],
                 "dev_accuracy": scored.dev_accuracy,
                 "learning_rate": scored.chosen.get("learning_rate"),
                 "step": scored.chosen.get("step"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from metapt_explore.config import EvaluationConfig, TaskConfig, VerbalizerConfig
 from metapt_explore.fewshot.linear_probe import LinearProbe
 from metapt_explore.fewshot.probe_ensemble import EnsembleWeights, fit_probes, held_out, pooled, weigh
-from metapt_explore.fewshot.scoring import ClassReading, Split, measure
+from metapt_explore.fewshot.scoring import ClassReading, Metrics, Split, measure
 from metapt_explore.stages.fewshot_rows import FewShotRows
 from metapt_explore.stages.hidden_states import KeptViews
 from metapt_explore.stages.prompt import LoadBackbone
@@ -139,5 +139,5 @@ def _read(
     return found, reading.forward.rows
 
 
-def _measured(words: Tensor, probe: Tensor, weights: EnsembleWeights, rows: Split) -> dict[str, float]:
+def _measured(words: Tensor, probe: Tensor, weights: EnsembleWeights, rows: Split) -> Metrics:
     return measure(pooled(words, probe, weights), rows.labels)

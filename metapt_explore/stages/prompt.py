@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from metapt_explore.config import MethodConfig, Placement, StudyConfig, TaskConfig, VerbalizerConfig
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
+from metapt_explore.fewshot.scoring import FewShotData
 from metapt_explore.fewshot.tuning import tune
+from metapt_explore.fewshot.tuning_steps import TuningPlan
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.pretraining.budget import outer_steps, tuning_of
+from metapt_explore.pretraining.episode_bank import PretrainingTexts
 from metapt_explore.pretraining.episodes import read_tasks
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import pretrain
 from metapt_explore.pretraining.registry import make_learner
+from metapt_explore.pretraining.state import TrainingCallbacks
 from metapt_explore.prompts.health import norm_ratio
 from metapt_explore.stages.fewshot_rows import FewShotRows
 from metapt_explore.stages.labels import row_classes
@@ -112,15 +117,23 @@ def prompt_recipe(
                 task_rows, study.pretraining, method, study.seed, init_seed, labelled, of_topics
             )
             learner = make_learner(pretraining_task)
-            learned, telemetry = pretrain(
-                learner, pretraining_task, start, loaded, rows, pattern, out, on_units, topic_patterns
+            pretrained = pretrain(
+                learner,
+                pretraining_task,
+                start,
+                backbone=loaded,
+                source=PretrainingTexts(rows, pattern, topic_patterns),
+                callbacks=TrainingCallbacks(out.metric, on_units, on_units, out),
             )
+            learned, telemetry = pretrained.learned, pretrained.telemetry
             summary |= {
-                "row_passes": round(telemetry["row_passes"]),
-                "diagnostic_rows": telemetry["diagnostic_rows"],
+                "row_passes": round(telemetry.row_passes),
+                "diagnostic_rows": telemetry.diagnostic_rows,
                 "outer_steps": pretraining_task.steps,
             }
-            out.write_table("telemetry", pd.DataFrame([{**telemetry, "seconds": before + time.monotonic() - began}]))
+            out.write_table(
+                "telemetry", pd.DataFrame([{**asdict(telemetry), "seconds": before + time.monotonic() - began}])
+            )
         meta: dict[str, str] = {"placement": placement, "model": study.model.name, "method": method.name}
         prompt = learned["prompt"]
         out.write_tensors("prompt", {**learned, "start": start}, meta)
@@ -172,21 +185,20 @@ def fewshot_recipe(
 
     def compute(out: ArtifactWriter) -> None:
         loaded = backbone()
-
-        def on_step(step: int, record: dict[str, Any]) -> None:
-            out.metric(record)
-            on_units(step)
-
         start = prompt.tensors("prompt")["prompt"].to(loaded.device)
         rows = FewShotRows(split, task, evaluation, init_seed)
         # No initialisation seed is negative: an order that is asked for is none of theirs.
         where, seeds = f"task {task.name}", (study.seed, *([init_seed] if order is None else [-1, order]))
-        rest = rows.train, rows.dev, rows.scored, evaluation, seeds, on_step, on_units, verbalizer, out
+        data = FewShotData(rows.train, rows.dev, rows.scored)
+        plan = TuningPlan(evaluation, seeds, verbalizer)
+        callbacks = TrainingCallbacks(out.metric, on_units, on_units, out)
         if verbalizer.read == "automatic":
-            outcome = tune_with_automatic_words(start, loaded, task, where, *rest)
+            outcome = tune_with_automatic_words(
+                start, data, plan, backbone=loaded, labels=task, where=where, callbacks=callbacks
+            )
         else:
             pattern = loaded.pattern(task, where, whole_vocabulary=verbalizer.decode == "whole_vocabulary")
-            outcome = tune(start, loaded, pattern, *rest)
+            outcome = tune(start, data, plan, backbone=loaded, pattern=pattern, callbacks=callbacks)
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))
         out.write_tensors("prompts", {f"data_seed_{seed}": value for seed, value in outcome.prompts.items()})

@@ -15,15 +15,18 @@ from small_inputs import split
 
 from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig, VerbalizerConfig
 from metapt_explore.errors import Cancelled
-from metapt_explore.fewshot import checkpoint
+from metapt_explore.fewshot import tuning_steps
 from metapt_explore.fewshot.automatic import tune_with_automatic_words
 from metapt_explore.fewshot.samples import balanced_part
-from metapt_explore.fewshot.scoring import measure
-from metapt_explore.fewshot.tuning import TuningOutcome, _soups, choose, tune
-from metapt_explore.fewshot.tuning_steps import epoch_rows
+from metapt_explore.fewshot.scoring import FewShotData, measure
+from metapt_explore.fewshot.selection import choose, soups
+from metapt_explore.fewshot.state import TuningState
+from metapt_explore.fewshot.tuning import TuningOutcome, tune
+from metapt_explore.fewshot.tuning_steps import TuningPlan, epoch_rows
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.load import load_backbone
 from metapt_explore.models.scoring import score_all
+from metapt_explore.pretraining.state import TrainingCallbacks, TrainingCheckpoint
 from metapt_explore.statistics.curves import whole_curves
 
 LABELS = LabelsConfig(template="{text} Sentiment :", labels={"negative": "negative", "positive": "positive"})
@@ -34,22 +37,26 @@ def backbone(world: Path) -> CausalBackbone:
     return load_backbone(ModelConfig(name=str(world / "lm"), dtype="float32", device="cpu"))
 
 
+def data_of(seeds: list[int]) -> FewShotData:
+    return FewShotData({s: split(s, 8) for s in seeds}, {s: split(s + 100, 8) for s in seeds}, split(500, 24))
+
+
 def run(
     backbone: CausalBackbone,
     seeds: list[int],
     rates: list[float],
     steps: int = 5,
-    on_step: Callable[..., None] = lambda step, told: None,
-    on_pass: Callable[..., None] = lambda step: None,
-    record: KeptInMemory | None = None,
+    on_step: Callable[[int], None] = lambda step: None,
+    on_pass: Callable[[int], None] = lambda step: None,
+    store: KeptInMemory | None = None,
     **settings: Any,
 ) -> TuningOutcome:
     sizes = {"steps": steps, "batch_size": 4, "curve_steps": [0, 2, steps]}
     config = EvaluationConfig(tasks=["x"], data_seeds=seeds, learning_rates=rates, **{**sizes, **settings})
     pattern = backbone.pattern(LABELS, "test")
     start = backbone.embedding[20:23].clone()
-    train, dev = {s: split(s, 8) for s in seeds}, {s: split(s + 100, 8) for s in seeds}
-    return tune(start, backbone, pattern, train, dev, split(500, 24), config, (0, 0), on_step, on_pass, record=record)
+    plan, callbacks = TuningPlan(config, (0, 0)), TrainingCallbacks(on_step=on_step, on_pass=on_pass, checkpoints=store)
+    return tune(start, data_of(seeds), plan, backbone=backbone, pattern=pattern, callbacks=callbacks)
 
 
 def test_the_stacked_grid_equals_one_cell_at_a_time(backbone: CausalBackbone) -> None:
@@ -218,11 +225,11 @@ def test_soups_by_hand() -> None:
     losses = {(3, 0.1, 0): 0.5, (3, 0.2, 0): 0.5, (3, 0.1, 5): 2.0, (3, 0.2, 5): 0.4}
     losses |= {(8, 0.1, 0): 0.9, (8, 0.2, 0): 0.9, (8, 0.1, 5): 0.2, (8, 0.2, 5): 0.3}
     curves = [{"data_seed": s, "learning_rate": r, "step": t, "dev_loss": loss} for (s, r, t), loss in losses.items()]
-    found = _soups(snapshots, cells, curves, 2)
+    found = soups(snapshots, cells, curves, 2)
     torch.testing.assert_close(found[3], torch.tensor([[1.0, 1.5]]))
     torch.testing.assert_close(found[8], torch.tensor([[5.0, 6.0]]))
     # All three: the start, [0, 1] and [2, 3].
-    torch.testing.assert_close(_soups(snapshots, cells, curves, 9)[3], torch.tensor([[2 / 3, 4 / 3]]))
+    torch.testing.assert_close(soups(snapshots, cells, curves, 9)[3], torch.tensor([[2 / 3, 4 / 3]]))
 
 
 def test_a_soup_is_one_prompt_whose_scores_are_reported(backbone: CausalBackbone) -> None:
@@ -237,11 +244,11 @@ def test_a_soup_is_one_prompt_whose_scores_are_reported(backbone: CausalBackbone
 
 
 def test_an_epoch_sees_every_row_once_and_seeds_differ() -> None:
-    steps = [epoch_rows(8, 4, (0, 0), 13, step) for step in (1, 2)]
+    steps = [epoch_rows(8, 4, step, seed=13, order_seeds=(0, 0)) for step in (1, 2)]
     assert sorted(steps[0] + steps[1]) == list(range(8))
-    assert epoch_rows(8, 4, (0, 0), 13, 3) != steps[0] or epoch_rows(8, 4, (0, 0), 13, 4) != steps[1]
-    assert epoch_rows(8, 4, (0, 1), 13, 1) != steps[0] or epoch_rows(8, 4, (0, 1), 13, 2) != steps[1]
-    assert epoch_rows(3, 4, (0, 0), 13, 1) == [0, 1, 2]
+    assert [epoch_rows(8, 4, step, seed=13, order_seeds=(0, 0)) for step in (3, 4)] != steps
+    assert [epoch_rows(8, 4, step, seed=13, order_seeds=(0, 1)) for step in (1, 2)] != steps
+    assert epoch_rows(3, 4, 1, seed=13, order_seeds=(0, 0)) == [0, 1, 2]
 
 
 def test_scores_by_hand() -> None:
@@ -278,8 +285,8 @@ def test_what_was_stopped_at_any_pass_goes_on_to_the_same_outcome(
     for n in range(1, counted.calls + 1):
         kept, taken = KeptInMemory(), StopAt(None)
         with pytest.raises(Cancelled):
-            run(backbone, **size, on_step=taken, on_pass=StopAt(n), record=kept)
-        assert same(whole, run(backbone, **size, on_step=taken, record=kept))
+            run(backbone, **size, on_step=taken, on_pass=StopAt(n), store=kept)
+        assert same(whole, run(backbone, **size, on_step=taken, store=kept))
         assert taken.calls == 5  # no step is taken twice
 
 
@@ -289,7 +296,7 @@ def test_stops_after_each_other_step_add_up(backbone: CausalBackbone) -> None:
     kept, attempts = KeptInMemory(), 0
     while True:
         try:
-            found = run(backbone, **size, on_step=StopAt(2), record=kept)
+            found = run(backbone, **size, on_step=StopAt(2), store=kept)
             break
         except Cancelled:
             attempts += 1
@@ -300,9 +307,9 @@ def test_a_killed_process_loses_half_a_minute(backbone: CausalBackbone, monkeypa
     size: dict[str, Any] = {"seeds": [3], "rates": [0.1]}
 
     def kept_without_being_asked(seconds: float) -> KeptInMemory:
-        monkeypatch.setattr(checkpoint, "LEAST_SECONDS", seconds)
+        monkeypatch.setattr(tuning_steps, "CHECKPOINT_SECONDS", seconds)
         kept = KeptInMemory()
-        run(backbone, **size, record=kept)
+        run(backbone, **size, store=kept)
         return kept
 
     assert kept_without_being_asked(1e6).kept is None
@@ -310,7 +317,7 @@ def test_a_killed_process_loses_half_a_minute(backbone: CausalBackbone, monkeypa
     assert kept.kept is not None
     # All steps are kept: nothing is tuned any more.
     taken = StopAt(None)
-    assert same(run(backbone, **size), run(backbone, **size, on_step=taken, record=kept)) and taken.calls == 0
+    assert same(run(backbone, **size), run(backbone, **size, on_step=taken, store=kept)) and taken.calls == 0
 
 
 def test_what_was_scored_on_test_is_kept(backbone: CausalBackbone) -> None:
@@ -319,33 +326,34 @@ def test_what_was_scored_on_test_is_kept(backbone: CausalBackbone) -> None:
     counted, kept = StopAt(None), KeptInMemory()
     whole = run(backbone, **size, on_pass=counted)
     with pytest.raises(Cancelled):
-        run(backbone, **size, on_pass=StopAt(counted.calls), record=kept)
+        run(backbone, **size, on_pass=StopAt(counted.calls), store=kept)
     assert kept.kept is not None
     assert sum(name.startswith("tested.24 rows.") for name in kept.kept[0]) == 8
     rest = StopAt(None)
-    assert same(whole, run(backbone, **size, on_pass=rest, record=kept))
+    assert same(whole, run(backbone, **size, on_pass=rest, store=kept))
     # Five steps and the first eight are there; dev is asked again.
     assert rest.calls < counted.calls - 5
 
 
 def test_a_broken_prompt_is_not_kept(backbone: CausalBackbone) -> None:
     kept = KeptInMemory()
-    prompt = torch.nn.Parameter(torch.tensor([[float("nan")]]))
-    broken = checkpoint.TuningCheckpoint(kept, [prompt], torch.optim.Adam([prompt]))
-    broken.save(checkpoint.TuningProgress(3, 12.0, {0: prompt[None]}))
+    broken = TuningState(torch.tensor([[float("nan")]]), [0.1])
+    checkpoint = TrainingCheckpoint(kept, broken)
+    broken.finish_step(row_passes=12.0)
+    checkpoint.save()
     assert kept.kept is None
 
 
 def test_own_words_of_each_seed_are_chosen_once(backbone: CausalBackbone) -> None:
     """Where each data seed has label words of its own, finished seeds are kept."""
     config = EvaluationConfig(tasks=["x"], data_seeds=[3, 8, 9], learning_rates=[0.1], steps=2, batch_size=4)
-    train, dev = {s: split(s, 8) for s in (3, 8, 9)}, {s: split(s + 100, 8) for s in (3, 8, 9)}
+    plan, start = TuningPlan(config, (0, 0), VerbalizerConfig(read="automatic")), backbone.embedding[20:23].clone()
 
-    def tuned(on_step: StopAt, record: KeptInMemory | None) -> TuningOutcome:
-        start, test = backbone.embedding[20:23].clone(), split(500, 24)
-        how = VerbalizerConfig(read="automatic")
-        rest = train, dev, test, config, (0, 0), on_step, StopAt(None), how, record
-        return tune_with_automatic_words(start, backbone, LABELS, "task x", *rest)
+    def tuned(on_step: StopAt, store: KeptInMemory | None) -> TuningOutcome:
+        callbacks = TrainingCallbacks(on_step=on_step, checkpoints=store)
+        return tune_with_automatic_words(
+            start, data_of([3, 8, 9]), plan, backbone=backbone, labels=LABELS, where="task x", callbacks=callbacks
+        )
 
     counted = StopAt(None)
     whole, kept = tuned(counted, None), KeptInMemory()

@@ -20,10 +20,12 @@ from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.models.load import load_backbone
 from metapt_explore.pretraining.budget import row_passes_per_step
+from metapt_explore.pretraining.episode_bank import PretrainingTexts, in_bank
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import pretrain
 from metapt_explore.pretraining.registry import make_learner
+from metapt_explore.pretraining.state import TrainingCallbacks
 
 LABELS = LabelsConfig(template="{text} Sentiment :", labels={"negative": "negative", "positive": "positive"})
 CONFIG = PretrainingConfig(steps=6, meta_batch_size=3, support_size=4, query_size=6, inner_lr=0.7, outer_lr=0.05)
@@ -240,7 +242,9 @@ def test_stopped_and_resumed_gives_the_same_bits(name: str, backbone: CausalBack
                 raise Cancelled
 
         learner = make_learner(pretraining_task)
-        return pretrain(learner, pretraining_task, start, backbone, TEXTS, pattern, writer_in(folder), on_step)[0]
+        out = TrainingCallbacks(writer_in(folder).metric, on_step, on_step, writer_in(folder))
+        source = PretrainingTexts(TEXTS, pattern)
+        return pretrain(learner, pretraining_task, start, backbone=backbone, source=source, callbacks=out).learned
 
     straight = run(tmp_path / "straight", None)
     calls = len(steps)
@@ -272,7 +276,8 @@ def test_numbers_that_run_away_are_an_error_and_a_far_prompt_a_notice(backbone: 
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         learner = make_learner(pretraining_task)
-        pretrain(learner, pretraining_task, start, backbone, TEXTS, pattern, writer_in(folder), lambda step: None)
+        source, out = PretrainingTexts(TEXTS, pattern), TrainingCallbacks(checkpoints=writer_in(folder))
+        pretrain(learner, pretraining_task, start, backbone=backbone, source=source, callbacks=out)
 
     try:
         run(backbone.embedding[20:23].clone())
@@ -297,14 +302,14 @@ def test_training_lowers_the_loss(backbone: CausalBackbone, tmp_path: Path) -> N
     pattern = backbone.pattern(LABELS, "test")
     out = writer_in(tmp_path)
     start = backbone.embedding[20:23].clone()
-    pretrain(make_learner(pretraining_task), pretraining_task, start, backbone, texts, pattern, out, lambda step: None)
+    learner, callbacks = make_learner(pretraining_task), TrainingCallbacks(out.metric, checkpoints=out)
+    source = PretrainingTexts(texts, pattern)
+    pretrain(learner, pretraining_task, start, backbone=backbone, source=source, callbacks=callbacks)
     losses = out.metrics["loss"]
     assert losses.tail(5).mean() < 0.7 * losses.head(5).mean()
 
 
 def test_episode_rows_are_moved_into_the_bank() -> None:
     episode = Episode([0], [[7, 9]], [[3]], [[0, 1]], [[1]])
-    from metapt_explore.pretraining.loop import _in_bank
-
-    moved = _in_bank(episode, {3: 0, 7: 1, 9: 2})
+    moved = in_bank(episode, {3: 0, 7: 1, 9: 2})
     assert moved == replace(episode, support=[[1, 2]], query=[[0]])

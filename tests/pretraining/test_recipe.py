@@ -15,10 +15,12 @@ from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.errors import Cancelled
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.pretraining.budget import budget, tuning_of
+from metapt_explore.pretraining.episode_bank import PretrainingTexts
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import pretrain
 from metapt_explore.pretraining.maml import task_weights
 from metapt_explore.pretraining.registry import make_learner
+from metapt_explore.pretraining.state import TrainingCallbacks
 from metapt_explore.storage.artifact import ArtifactWriter
 
 from test_methods import LABELS  # isort: skip
@@ -138,10 +140,10 @@ def learn(backbone: CausalBackbone, pretraining_task: PretrainingTask, record: M
             raise Cancelled
 
     start, pattern = backbone.embedding[20:23].clone(), backbone.pattern(LABELS, "test")
-    learned, _ = pretrain(
-        make_learner(pretraining_task), pretraining_task, start, backbone, TEXTS, pattern, record, on_step
-    )
-    return learned["prompt"], list(seen.values())
+    source, callbacks = PretrainingTexts(TEXTS, pattern), TrainingCallbacks(record.metric, on_step, on_step, record)
+    learner = make_learner(pretraining_task)
+    outcome = pretrain(learner, pretraining_task, start, backbone=backbone, source=source, callbacks=callbacks)
+    return outcome.learned["prompt"], list(seen.values())
 
 
 @pytest.mark.parametrize("name", ["ppt", "first-order"])

@@ -20,9 +20,11 @@ from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.budget import row_passes_per_step
+from metapt_explore.pretraining.episode_bank import PretrainingTexts
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import pretrain
 from metapt_explore.pretraining.registry import make_learner
+from metapt_explore.pretraining.state import TrainingCallbacks
 from metapt_explore.pretraining.topics import Topics
 from metapt_explore.reporting.background_sections import terms_of
 from metapt_explore.results.find_lineage import lineage
@@ -127,8 +129,10 @@ def test_a_stopped_pretraining_goes_on_to_the_same_bits(backbone: CausalBackbone
 
     def learn(folder: str, on_step: Any) -> Tensor:
         out = ArtifactWriter(tmp_path / folder)
-        rest = (pretraining_task, start, backbone, TEXTS, patterns[0], out, on_step, patterns[1:])
-        return pretrain(make_learner(pretraining_task), *rest)[0]["prompt"]
+        callbacks = TrainingCallbacks(out.metric, on_step, on_step, out)
+        source, learner = PretrainingTexts(TEXTS, patterns[0], patterns[1:]), make_learner(pretraining_task)
+        outcome = pretrain(learner, pretraining_task, start, backbone=backbone, source=source, callbacks=callbacks)
+        return outcome.learned["prompt"]
 
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()

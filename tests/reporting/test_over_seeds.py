@@ -121,7 +121,7 @@ def test_starts_and_spread_are_asked_of_what_can_be_compared(swept: Study) -> No
 def test_an_order_is_the_same_under_every_pre_training(swept: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Orders that are asked for differ, and none of them hangs on the initialisation seed."""
     orders = []
-    monkeypatch.setattr(prompt_stages, "tune", lambda *a: orders.append(a[7]) or tune(*a))
+    monkeypatch.setattr(prompt_stages, "tune", lambda *a, **k: orders.append(a[2].order_seeds) or tune(*a, **k))
     for method, seed in product(("PPT-o0", "PPT-o1", "PT"), (0, 1)):
         of = {"name": "PT", "kind": "pt"} if method == "PT" else next(m for m in SWEPT["methods"] if m["name"] == "PPT")
         config = parse(StudyConfig, {**swept.config.model_dump(mode="json"), "methods": [of]}, "test")
@@ -129,7 +129,7 @@ def test_an_order_is_the_same_under_every_pre_training(swept: Study, monkeypatch
         study.fewshot(method, "mood", seed)
     assert orders[0] == orders[1] != orders[2] == orders[3]
     assert orders[4] != orders[5] and not {*orders[:4]} & {*orders[4:]}
-    rows = [epoch_rows(8, 4, order, 1, 1) for order in orders]
+    rows = [epoch_rows(8, 4, 1, seed=1, order_seeds=order) for order in orders]
     assert rows[0] == rows[1] != rows[2] == rows[3]
 
 

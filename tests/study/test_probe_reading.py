@@ -76,7 +76,9 @@ def test_prompts_are_tuned_once_in_any_order(
     methods: list[dict[str, Any]], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned = []
-    monkeypatch.setattr(prompt_stages, "tune", lambda *a, tune=prompt_stages.tune: tuned.append(1) or tune(*a))
+    monkeypatch.setattr(
+        prompt_stages, "tune", lambda *a, tune=prompt_stages.tune, **k: tuned.append(1) or tune(*a, **k)
+    )
     study_of(world, tmp_path / "w", methods).run()
     assert len(tuned) == 2  # two tasks
 

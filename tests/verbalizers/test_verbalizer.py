@@ -17,7 +17,7 @@ from plain_reference import Case, assert_near, make_case
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.automatic_words import likeliest_words, with_automatic_words, word_tokens
-from metapt_explore.fewshot.scoring import measure
+from metapt_explore.fewshot.scoring import Split, measure
 from metapt_explore.models.causal import CausalLayout
 from metapt_explore.models.scoring import calibrated, score_all
 from metapt_explore.verbalizers.pattern import space_writer
@@ -251,11 +251,11 @@ def test_automatic_words_are_those_of_the_classes() -> None:
     base[:, 5], base[:2, 3], base[2:, 4] = 2.0, 0.0, 0.0
     base[:2, 6] = 1.0
     logs = base.log_softmax(-1)
-    assert likeliest_words(logs, [0, 0, 1, 1], 2, [0, 1, 2, 3, 4, 5], 1) == [[3], [4]]
-    two = likeliest_words(logs, [0, 0, 1, 1], 2, [0, 1, 2, 3, 4, 5], 2)
+    assert likeliest_words(logs, [0, 0, 1, 1], [0, 1, 2, 3, 4, 5], count=2, per_class=1) == [[3], [4]]
+    two = likeliest_words(logs, [0, 0, 1, 1], [0, 1, 2, 3, 4, 5], count=2, per_class=2)
     assert [own[0] for own in two] == [3, 4] and len({token for own in two for token in own}) == 4
     with pytest.raises(UserError, match=r"lower verbalizer\.automatic_words"):
-        likeliest_words(logs, [0, 0, 1, 1], 2, [3, 4, 5], 2)
+        likeliest_words(logs, [0, 0, 1, 1], [3, 4, 5], count=2, per_class=2)
 
 
 def test_word_tokens_are_whole_words_as_the_model_sees_them() -> None:
@@ -288,10 +288,10 @@ def test_a_tokenizer_that_writes_the_space_itself_gets_none() -> None:
 def test_automatic_words_leave_template_and_classes_alone(backbone_of: BackboneOf) -> None:
     backbone = backbone_of("gpt2", "prefix")
     labels = LabelsConfig(template="{text} Type :", labels={"a": "bad", "b": {"value": "1", "word": "good"}})
-    texts = ["the camera is good", "a lens was bad", "my book", "this page"]
-    chosen = with_automatic_words(labels, backbone, texts, [0, 0, 1, 1], 2, "test")
+    rows = Split(["the camera is good", "a lens was bad", "my book", "this page"], [0, 0, 1, 1])
+    chosen = with_automatic_words(labels, backbone, rows, words_per_class=2, where="test")
     assert chosen.template == labels.template
     assert {name: label.value for name, label in chosen.labels.items()} == {"a": "a", "b": "1"}
     words = [word for label in chosen.labels.values() for word in label.words]
     assert len(set(words)) == 4 and set(words) <= set(tiny.WORDS)
-    assert chosen == with_automatic_words(labels, backbone, texts, [0, 0, 1, 1], 2, "test")
+    assert chosen == with_automatic_words(labels, backbone, rows, words_per_class=2, where="test")
