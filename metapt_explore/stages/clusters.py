@@ -99,9 +99,8 @@ class Clusters(Stage):
         """Groups the texts, draws their map and measures the groups."""
         from metapt_explore.clusters.algorithms import cluster
         from metapt_explore.clusters.describe import describe
-        from metapt_explore.clusters.map import project
         from metapt_explore.clusters.quality import agreement, cluster_quality
-        from metapt_explore.clusters.reduce import reduce_embeddings
+        from metapt_explore.clusters.reduce import project, reduce_embeddings
 
         study, clustering = self.study, self.clustering
         texts, like = self.parent("texts"), self.maybe_parent("like")
@@ -114,14 +113,14 @@ class Clusters(Stage):
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
         classes = row_classes(study, texts, None) if self.counts_labels else None
-        clusters = describe(grouping.labels, grouping.strength, texts_of(rows), grouping.names, classes)
+        clusters = describe(grouping.labels, grouping.membership, texts_of(rows), grouping.names, classes)
         out.write_table(
             "clusters",
             pd.DataFrame(
                 {
                     "row": np.arange(len(rows)),
                     "cluster": grouping.labels,
-                    "strength": grouping.strength,
+                    "membership": grouping.membership,
                     "x": position[:, 0],
                     "y": position[:, 1],
                 }
