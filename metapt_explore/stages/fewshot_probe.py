@@ -119,11 +119,11 @@ def _read(
     found: dict[str, _Reading] = {}
     for place, (seed, name) in enumerate(names.items()):
         train, dev = rows.train[seed], rows.dev[seed]
-        fitted = fit_probes(kept.of(train.texts), train.labels, len(task.labels), f"{where}, data seed {seed}")
+        fitted = fit_probes(kept.of(train.texts), train.labels, len(task.labels), where=f"{where}, data seed {seed}")
         words_of_dev = reading.scores(stacked[place : place + 1], dev, [train])[0]
         views_of_dev = kept.of(dev.texts)
         opinions = {c: probe.scores(views_of_dev) for c, probe in fitted.items()}
-        weights = weigh(words_of_dev, opinions, dev.labels, held_out(dev.texts, train.texts))
+        weights = weigh(words_of_dev, opinions, dev.labels, held_out=held_out(dev.texts, train.texts))
         probe = fitted[weights.c]
         end = _measured(words_of_scored[place], probe.scores(views_of_scored), weights, scored)
         scores = {

@@ -36,6 +36,6 @@ def kept_probe(evaluation: Artifact, data_seed: int, classes: Sequence[str], tas
     known = evaluation.summary["classes"]
     if sorted(known) != sorted(classes):
         raise UserError(f"The task '{task}' had the classes {known}, and has {list(classes)} now: run the study again.")
-    probe = LinearProbe.of_tensors(evaluation.tensors("probes"), f"data_seed_{data_seed}.")
+    probe = LinearProbe.from_tensors(evaluation.tensors("probes"), f"data_seed_{data_seed}.")
     order = [known.index(name) for name in classes]
     return replace(probe, coefficients=probe.coefficients[:, order], intercepts=probe.intercepts[:, order])
