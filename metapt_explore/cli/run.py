@@ -77,7 +77,7 @@ def enqueue_in_terminal(source: str, workspace: Path | None, *, init_seeds: Sequ
 
     config, opened, console = load_study(source), Workspace(workspace), make_console()
     option = f" --workspace {opened.folder}" if workspace is not None else ""
-    if not queue.enqueue(opened, config, init_seeds, until):
+    if not queue.enqueue(opened, config, init_seeds=init_seeds, until=until):
         status = job_state(opened, config.name)["status"]
         say(console, f"'{config.name}' is in the queue of {opened.folder} already: {status}.")
         return

@@ -49,9 +49,8 @@ def clusters_recipe(
     def compute(out: ArtifactWriter) -> None:
         from metapt_explore.clusters.algorithms import cluster
         from metapt_explore.clusters.describe import describe
-        from metapt_explore.clusters.map import project
         from metapt_explore.clusters.quality import agreement, cluster_quality
-        from metapt_explore.clusters.reduce import reduce_embeddings
+        from metapt_explore.clusters.reduce import project, reduce_embeddings
 
         rows = texts.table("texts")
         vectors = embeddings.tensors("embeddings")["embeddings"].numpy()
@@ -62,14 +61,14 @@ def clusters_recipe(
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
         classes = row_classes(study, texts, None) if counted else None
-        clusters = describe(grouping.labels, grouping.strength, texts_of(rows), grouping.names, classes)
+        clusters = describe(grouping.labels, grouping.membership, texts_of(rows), grouping.names, classes)
         out.write_table(
             "clusters",
             pd.DataFrame(
                 {
                     "row": np.arange(len(rows)),
                     "cluster": grouping.labels,
-                    "strength": grouping.strength,
+                    "membership": grouping.membership,
                     "x": position[:, 0],
                     "y": position[:, 1],
                 }

@@ -11,7 +11,7 @@ from torch import Tensor
 from metapt_explore.config import InitConfig, MethodConfig, StudyConfig
 from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
-from metapt_explore.prompts.init import initial_prompt, label_words
+from metapt_explore.prompts.init import InitSources, initial_prompt, label_words
 from metapt_explore.prompts.load import StoredPrompt, find_adapter, find_tensor
 from metapt_explore.storage.workspace import Workspace
 
@@ -38,19 +38,16 @@ class FoundInit:
 
     def make(self, study: StudyConfig, init_seed: int, backbone: Backbone) -> Tensor:
         """The prompt to start from, fp32 `[length, width]` on the model's device."""
-        given = None
+        stored = None
         if self.stored is not None:
             self.stored.check_fits(study.prompt.length, backbone.width)
-            given = self.stored.read(backbone.embedding)
+            stored = self.stored.read(backbone.embedding)
         return initial_prompt(
             self.init,
             study.prompt.length,
-            backbone.embedding,
-            study.seed,
-            init_seed,
-            tokenizer=backbone.tokenizer,
-            label_words=self.words,
-            given=given,
+            InitSources(backbone.embedding, tokenizer=backbone.tokenizer, label_words=self.words, stored=stored),
+            seed=study.seed,
+            init_seed=init_seed,
             on_notice=backbone.on_notice,
         )
 

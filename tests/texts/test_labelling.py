@@ -19,7 +19,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.stages.clusters import clusters_recipe
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
-from metapt_explore.texts.labelling import Found, agreement, classify, confident_labels
+from metapt_explore.texts.labelling import FoundLabels, agreement, classify, confident_labels
 
 SURE = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.05, 0.95], [0.2, 0.8]])
 
@@ -43,7 +43,7 @@ def test_cutoffs_by_hand(settings: dict[str, Any], kept: list[int]) -> None:
 
 
 def test_agreement_by_hand() -> None:
-    found = Found(["a", "b", "b", "a"], np.ones(4), np.array([True, True, False, True]))
+    found = FoundLabels(["a", "b", "b", "a"], np.ones(4), np.array([True, True, False, True]))
     assert agreement(found, ["a", "a", "b", None]) == {
         "rows": 3,
         "accuracy": pytest.approx(2 / 3),

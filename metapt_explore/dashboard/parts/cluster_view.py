@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.clusters.describe import describe
+from metapt_explore.clusters.describe import count_labels, describe
 from metapt_explore.clusters.edit import apply_edits, kmeans_cut
-from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.config import ClusterEdit, ClusteringConfig, StudyConfig
 from metapt_explore.config.label_values import class_of_values
 from metapt_explore.dashboard.parts import drawing, messages
@@ -29,7 +28,7 @@ class View:
     Attributes:
         name: The clustering.
         artifact: Its artifact.
-        points: Row, cluster, strength, x and y of each text.
+        points: Row, cluster, membership, x and y of each text.
         clusters: What each cluster is, as in the artifact's summary.
         written: The texts with their labels, by row.
         edits: Edits that are not saved yet, already done in `points` and `clusters`.
@@ -143,14 +142,14 @@ def _edited(
     made = apply_edits(
         _points["cluster"].to_numpy(), [ClusterEdit.model_validate_json(edit) for edit in edits], cut, known
     )
-    labels, strength = made.labels, _points["strength"].to_numpy()
+    labels, membership = made.labels, _points["membership"].to_numpy()
     classes = None
     if "labels" in (_summary["clusters"] or [{}])[0] or found_labels is not None:
         # Labels that were found are names of classes already; those of the data are values that stand for one.
         own = list(_written["label"])
         by_value = class_of_values(_config.auxiliary_tasks.labels, filter(None, own))
         classes = own if found_labels is not None else [by_value.get(value) for value in own]
-    clusters = describe(labels, strength, _written["text"].tolist(), made.names, classes)
+    clusters = describe(labels, membership, _written["text"].tolist(), made.names, classes)
     return _points.assign(cluster=labels), clusters
 
 
