@@ -105,11 +105,11 @@ class FewShotProbe(FewShot):
         for place, (seed, name) in enumerate(names.items()):
             train, dev = rows.train[seed], rows.dev[seed]
             classes = len(self.task.labels)
-            fitted = fit_probes(states.of(train.texts), train.labels, classes, f"{where}, data seed {seed}")
+            fitted = fit_probes(states.of(train.texts), train.labels, classes, where=f"{where}, data seed {seed}")
             words_of_dev = reading.scores(stacked[place : place + 1], dev, [train])[0]
             states_of_dev = states.of(dev.texts)
             opinions = {c: probe.scores(states_of_dev) for c, probe in fitted.items()}
-            weights = weigh(words_of_dev, opinions, dev.labels, held_out(dev.texts, train.texts))
+            weights = weigh(words_of_dev, opinions, dev.labels, held_out=held_out(dev.texts, train.texts))
             probe = fitted[weights.c]
             end = measured(words_of_scored[place], probe.scores(states_of_scored), scored)
             scores = {
@@ -163,6 +163,6 @@ def kept_probe(evaluation: Artifact, data_seed: int, classes: Sequence[str], tas
     known = evaluation.summary["classes"]
     if sorted(known) != sorted(classes):
         raise UserError(f"The task '{task}' had the classes {known}, and has {list(classes)} now: run the study again.")
-    probe = LinearProbe.of_tensors(evaluation.tensors("probes"), f"data_seed_{data_seed}.")
+    probe = LinearProbe.from_tensors(evaluation.tensors("probes"), f"data_seed_{data_seed}.")
     order = [known.index(name) for name in classes]
     return replace(probe, coefficients=probe.coefficients[:, order], intercepts=probe.intercepts[:, order])
