@@ -61,7 +61,7 @@ def say(console: Console, line: str) -> None:
     console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
 
 
-def echo(line: object, err: bool = False, nl: bool = True) -> None:
+def echo(line: object, *, err: bool = False, nl: bool = True) -> None:
     """Prints a line at once, for pipes and for messages.
 
     Args:

@@ -78,7 +78,7 @@ def lost(folder: Path, stage: StageRecord) -> tuple[str, str] | None:
     return None
 
 
-def damage(folder: Path, stage: StageRecord, anew: bool = False) -> tuple[str, str] | None:
+def damage(folder: Path, stage: StageRecord, *, anew: bool = False) -> tuple[str, str] | None:
     """Which file of a finished artifact is not what was written, and what is wrong with it.
 
     Args:
@@ -87,9 +87,9 @@ def damage(folder: Path, stage: StageRecord, anew: bool = False) -> tuple[str, s
         anew: Whether each file is read from the disk, whatever is known of it; ``metapt verify`` does that.
     """
     if FILES not in stage:
-        return _unreadable(folder, stage, anew)
+        return _unreadable(folder, stage, anew=anew)
     for name, expected in stage[FILES].items():
-        what = _difference(folder / name, expected, anew)
+        what = _difference(folder / name, expected, anew=anew)
         if what is not None:
             return name, what
     return None
@@ -128,7 +128,7 @@ def _other_size(file: Path, expected: FileSum) -> str | None:
     return None
 
 
-def _difference(file: Path, expected: FileSum, anew: bool = False) -> str | None:
+def _difference(file: Path, expected: FileSum, *, anew: bool = False) -> str | None:
     what = _other_size(file, expected)
     if what is not None:
         return what
@@ -143,7 +143,7 @@ def _read_digest(path: str, stamp: Stamp) -> str:
     return str(sum_of_file(Path(path))["sha256"])
 
 
-def _unreadable(folder: Path, stage: StageRecord, anew: bool) -> tuple[str, str] | None:
+def _unreadable(folder: Path, stage: StageRecord, *, anew: bool) -> tuple[str, str] | None:
     """What can be seen without checksums: files that are not there, and those that cannot be opened."""
     names = payloads(folder)
     if not stage.get("without_texts"):
@@ -152,13 +152,17 @@ def _unreadable(folder: Path, stage: StageRecord, anew: bool) -> tuple[str, str]
                 return name, "is missing"
     for name in names:
         file = folder / name
-        what = _read_openable(str(file), stamp_of(file), anew) if anew else remembered(_openable, file, stamp_of(file))
+        what = (
+            _read_openable(str(file), stamp_of(file), whole=anew)
+            if anew
+            else remembered(_openable, file, stamp_of(file))
+        )
         if what is not None:
             return name, what
     return None
 
 
-def _read_openable(path: str, stamp: Stamp, whole: bool = False) -> str | None:
+def _read_openable(path: str, stamp: Stamp, *, whole: bool = False) -> str | None:
     """Why a file cannot be opened; None where it can."""
     file = Path(path)
     try:
