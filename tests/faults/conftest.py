@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import tiny
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import tally
+import tiny
 
 _made = pytest.StashKey[Path]()
 

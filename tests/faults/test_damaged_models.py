@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,29 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from damaging import HOW, KINDS, NASTY, TEXTS, check, copy, damage, few, lacks_weights, load, places, refused_or_right
+from damaged_files import (
+    HOW,
+    KINDS,
+    NASTY,
+    TEXTS,
+    change,
+    check,
+    copy,
+    damage,
+    f8,
+    few,
+    lacks_weights,
+    large_tokenizer,
+    load,
+    no_tokenizer,
+    pickle_only,
+    places,
+    refused_or_right,
+    shards,
+    small_tokenizer,
+    values,
+    weights_of,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -87,6 +110,75 @@ def test_a_broken_configuration_is_named(models: Path, tmp_path: Path, kind: str
     for look in (load, check):
         with pytest.raises(UserError, match=r"config\.json"):
             look(folder, kind)
+
+
+REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "weights are missing": (lacks_weights, "lack weights.*would be random"),
+    "fewer layers": (change(num_hidden_layers=0), "do not fit each other.*has no place"),
+    "more layers": (change(num_hidden_layers=3), "lack weights"),
+    "a million layers": (change(num_hidden_layers=10**6), "`num_hidden_layers` that no model has"),
+    "a billion classes": (change(num_labels=10**9), "`num_labels` that no model has"),
+    "another width": (change(intermediate_size=64), r"has the shape \[[\d, ]+\] in the weights and \[[\d, ]+\] by"),
+    "another vocabulary": (change(vocab_size=7), "has the shape"),
+    "a model of its own code": (change(model_type="mine", auto_map={"AutoConfig": "code.Mine"}), "code of its own"),
+    "an unknown model": (change(model_type="mine"), "cannot be loaded"),
+    "NaN": (values(float("nan")), "numbers that are not finite"),
+    "zeros": (values(0), "matrices hold zeros only"),
+    "F8": (f8, "format F8_E4M3"),
+    "a pickle": (pickle_only, r"pytorch_model\.bin, a pickle.*[Cc]onvert it"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), r"holds no model\.safetensors"),
+    "no index": (lambda folder: shards(folder, "index"), r"no model\.safetensors\.index\.json, only one\.safetensors"),
+    "a shard is missing": (lambda folder: shards(folder, "shard"), r"lacks two\.safetensors"),
+    "a shard twice": (lambda folder: shards(folder, "another's shard"), r"two\.safetensors lacks '"),
+    "cut short": (
+        lambda folder: damage(folder / "model.safetensors", "half", 0.9),
+        "cannot be read as safetensors.*not copied to its end",
+    ),
+    "no tokenizer": (no_tokenizer, "holds no tokenizer"),
+    "a smaller tokenizer": (small_tokenizer, "has 2 tokens.*tokenizer of another model"),
+    "a larger tokenizer": (large_tokenizer, "tokenizer of another model"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_refused(models: Path, tmp_path: Path, kind: str, what: str) -> None:
+    folder = copy(models, kind, tmp_path / "folder")
+    prepare, message = REFUSED[what]
+    prepare(folder)
+    with pytest.raises(UserError, match=message) as refusal:
+        load(folder, kind)
+    assert str(folder) in str(refusal.value)
+    if what not in ("NaN", "zeros"):  # numbers are not read to check a study
+        with pytest.raises(UserError, match=message):
+            check(folder, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shards_that_are_whole_load(models: Path, tmp_path: Path, kind: str) -> None:
+    folder = copy(models, kind, tmp_path / "shards")
+    shards(folder, "nothing")
+    check(folder, kind)
+    for name, value in weights_of(load(folder, kind)).items():
+        assert torch.equal(value, weights_of(load(models / kind, kind))[name])
+
+
+def test_a_configuration_of_another_make_is_noticed(models: Path, tmp_path: Path) -> None:
+    """Llama's would load Qwen 2 without its biases, and agree with itself."""
+    folder = copy(models, "qwen2", tmp_path / "qwen2")
+    change(model_type="llama", architectures=["LlamaForCausalLM"])(folder)
+    with pytest.raises(UserError, match=r"k_proj\.bias.*configuration of another model"):
+        load(folder, "lm")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_of_a_model_with_a_head_are_counted(models: Path, tmp_path: Path, kind: str) -> None:
+    """Its weights have a prefix that the encoder by itself has not; the head may be left over, a layer may not."""
+    folder = copy(models, "bert", tmp_path / "bert")
+    load(folder, kind)
+    change(num_hidden_layers=1)(folder)
+    with pytest.raises(UserError, match=r"encoder\.layer\.1\..* has no place"):
+        load(folder, kind)
 
 
 NO_FILES = ("config.json", "model.safetensors", "tokenizer.json", "modules.json")

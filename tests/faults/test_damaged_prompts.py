@@ -1,4 +1,4 @@
-"""Damaged prompts, and files that are no prompt: refused in one sentence, or read as they are."""
+"""Damaged prompts, adapters and exported folders: refused in one sentence, or read as they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from damaging import HOW, NASTY, TEXTS, damage, few, places
+from damaged_files import HOW, NASTY, TEXTS, damage, few, places
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file

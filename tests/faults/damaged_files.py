@@ -1,12 +1,15 @@
-"""Damages the files of a model, and says whether it is refused then or still right."""
+"""Ways to damage and mix up the files of models, and to see what comes of it."""
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tiny
 import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -99,3 +102,77 @@ def lacks_weights(folder: Path) -> None:
     held = load_file(file)
     del held[next(name for name in held if "embed" in name)]
     save_file(held, file, {"format": "pt"})
+
+
+def change(**settings: Any) -> Callable[[Path], None]:
+    def changed(folder: Path) -> None:
+        tree = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        (folder / "config.json").write_text(json.dumps({**tree, **settings}), encoding="utf-8")
+
+    return changed
+
+
+def values(number: float) -> Callable[[Path], None]:
+    def changed(folder: Path) -> None:
+        file = folder / "model.safetensors"
+        held = {name: torch.full_like(tensor, number) for name, tensor in load_file(file).items()}
+        save_file(held, file, {"format": "pt"})
+
+    return changed
+
+
+def f8(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    save_file({name: value.to(torch.float8_e4m3fn) for name, value in load_file(file).items()}, file, {"format": "pt"})
+
+
+def pickle_only(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def shards(folder: Path, lost: str) -> None:
+    held = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    parts = {"one.safetensors": list(held)[::2], "two.safetensors": list(held)[1::2]}
+    for file, names in parts.items():
+        save_file({name: held[name] for name in names}, folder / file, {"format": "pt"})
+    places = {name: file for file, names in parts.items() for name in names}
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": places}), encoding="utf-8"
+    )
+    if lost == "index":
+        (folder / "model.safetensors.index.json").unlink()
+    elif lost == "shard":
+        (folder / "two.safetensors").unlink()
+    elif lost == "another's shard":
+        shutil.copy(folder / "one.safetensors", folder / "two.safetensors")
+
+
+def no_tokenizer(folder: Path) -> None:
+    for file in folder.glob("token*"):
+        file.unlink()
+
+
+def small_tokenizer(folder: Path) -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(WordLevel({"[UNK]": 0, "good": 1}, unk_token="[UNK]"))
+    no_tokenizer(folder)
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]").save_pretrained(folder)
+
+
+def large_tokenizer(folder: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    words = tiny.tokenizer()
+    tree = json.loads(words.backend_tokenizer.to_str())
+    tree["model"]["vocab"] |= {f"more{place}": len(words) + place for place in range(50)}
+    no_tokenizer(folder)
+    (folder / "more.json").write_text(json.dumps(tree), encoding="utf-8")
+    PreTrainedTokenizerFast(tokenizer_file=str(folder / "more.json"), unk_token="[UNK]").save_pretrained(folder)
+
+
+#: What is done to a folder, and what the refusal says.
