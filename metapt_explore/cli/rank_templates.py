@@ -41,7 +41,7 @@ def rank_templates(
     console = make_console()
     with terminal_progress(console, quiet=as_json) as progress:
         opened = Study(study, workspace, progress)
-        ranking = opened.probe(task, candidates)
+        ranking = opened.rank_templates(task, candidates)
     if as_json:
         for record in ranking.summary["ranking"][:limit]:
             echo(json.dumps({"task": task, **record}))

@@ -103,7 +103,7 @@ def _tuned_prompts(
     """Prompts tuned on a task that can be read without few-shot rows; and, by method, why others cannot."""
     from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
     from metapt_explore.results.tables import fewshot_entries
-    from metapt_explore.stages.kept_probe import kept_probe, kept_weights
+    from metapt_explore.stages.fewshot_probe import kept_probe, kept_weights
 
     prompts, unusable = [], {}
     for entry in fewshot_entries(study.workspace, study.config.name):

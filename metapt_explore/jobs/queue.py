@@ -46,7 +46,7 @@ from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import cancel_file, write_job
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 #: Seconds after a worker's start before which no other takes its place.
 START_GRACE_S = 3.0

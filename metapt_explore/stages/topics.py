@@ -12,6 +12,7 @@ from metapt_explore.config import ClusteringConfig, LabelsConfig, MethodConfig
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.episodes import Tasks
 from metapt_explore.pretraining.topics import Topics
+from metapt_explore.stages.clusters import Clusters
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 
@@ -19,9 +20,9 @@ from metapt_explore.storage.workspace import Workspace
 ROLE = "topics"
 
 
-def topic_parents(clusters: Sequence[Artifact]) -> dict[str, str]:
+def topic_parents(clusters: Sequence[Clusters]) -> dict[str, Clusters]:
     """The entries of a prompt's parents."""
-    return {f"{ROLE} {place}": artifact.id for place, artifact in enumerate(clusters, 1)}
+    return {f"{ROLE} {place}": each for place, each in enumerate(clusters, 1)}
 
 
 def topic_settings(method: MethodConfig) -> dict[str, Any]:

@@ -36,7 +36,7 @@ HOLDS = {
     "clusters": ["clusters.parquet"],
     "tasks": ["tasks.parquet"],
     "prompt": ["prompt.safetensors"],
-    "views": ["views.safetensors"],
+    "hidden_states": ["hidden_states.safetensors"],
     "fewshot": ["results.parquet", "curves.parquet"],
     "baseline": ["results.parquet"],
 }

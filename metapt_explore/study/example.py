@@ -29,7 +29,7 @@ MISSING = "(this text comes with the starter packages: metapt setup)"
 #: Columns that hold texts.
 TEXT_COLUMNS = ("text", "text_pair", "held_out_text")
 #: Artifacts of which only the question is kept: large, and only of use with the texts.
-WITHOUT_TENSORS = ("embeddings", "views")
+WITHOUT_TENSORS = ("embeddings", "hidden_states")
 
 
 def pack_example(workspace: Workspace, study: str, file: Path = ARCHIVE) -> int:
