@@ -262,7 +262,7 @@ class ArtifactWriter(Artifact):
         if expected is None:
             return True
         there = self._lines.read_bytes() if self._lines.exists() else b""
-        return sum_of(there[: expected["bytes"]]) == expected
+        return bool(sum_of(there[: expected["bytes"]]) == expected)
 
 
 @contextmanager

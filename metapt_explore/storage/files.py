@@ -149,7 +149,7 @@ def _is_writing(pid: int, changed: float) -> bool:
     """Whether the process that began a file is there still: one that began later only has its number."""
     with suppress(psutil.Error, OverflowError):
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= changed + 1
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= changed + 1)
     return False
 
 
