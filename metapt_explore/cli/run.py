@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,13 +18,14 @@ from metapt_explore.progress.console import make_console, say
 
 if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig
+    from metapt_explore.stages.registry import Until
     from metapt_explore.storage.workspace import Workspace
-    from metapt_explore.study.run import Until
     from metapt_explore.study.study import Study
 
 
 def run(
     study: StudySource,
+    *,
     workspace: WorkspaceOption = None,
     minutes: Annotated[
         float | None,
@@ -232,8 +233,8 @@ def parse_until(text: str) -> Until:
     Raises:
         UserError: Where that is none of the words.
     """
-    from metapt_explore.study.run import UNTIL
+    from metapt_explore.stages.registry import UNTIL
 
     if text not in UNTIL:
         raise UserError(f"--until is {', '.join(UNTIL)}; '{text}' is none of them. {did_you_mean(text, UNTIL)}")
-    return cast("Until", text)
+    return text
