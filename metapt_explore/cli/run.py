@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 def run(
     study: StudySource,
+    *,
     workspace: WorkspaceOption = None,
     minutes: Annotated[
         float | None,

@@ -50,7 +50,7 @@ def request_file(workspace: Workspace, name: str) -> Path:
 def read_request(workspace: Workspace, name: str) -> Request | None:
     """The request for a study; None if nobody asks for it."""
     request: Any = read_json(request_file(workspace, name))
-    return cast("Request", request) if isinstance(request, dict) else None
+    return cast(Request, request) if isinstance(request, dict) else None
 
 
 def write_request(workspace: Workspace, name: str, request: Request) -> None:

@@ -82,7 +82,7 @@ class Progress:
         self._found: int | None = None
         self._seconds_for_work: float | None = None
 
-    def plan(self, works: dict[str, float], in_seconds: bool = False) -> None:
+    def plan(self, works: dict[str, float], *, in_seconds: bool = False) -> None:
         """Sets the estimated work of each stage, by key; in seconds where this machine was measured."""
         self._planned = dict(works)
         self._seconds_for_work = 1.0 if in_seconds else None

@@ -13,7 +13,7 @@ from metapt_explore.models.text_lengths import CutShare, cut_share
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import Texts
-from metapt_explore.storage.study_files import read_kept_json, write_kept_json
+from metapt_explore.storage.study_files import read_json_or_copy, write_json_with_copy
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.texts.rows import TextInput, as_inputs
 
@@ -106,12 +106,12 @@ def _quickly_read(source: SourceConfig) -> bool:
 def write_cut_texts(workspace: Workspace, study: StudyConfig, shares: Sequence[CutShare]) -> None:
     """Keeps them for the study's report."""
     written = {"model": _reading(study), "shares": [cut.as_dict() for cut in shares]}
-    write_kept_json(workspace.study_folder(study.name) / FILE, written)
+    write_json_with_copy(workspace.study_folder(study.name) / FILE, written)
 
 
 def read_cut_texts(workspace: Workspace, study: StudyConfig) -> list[CutShare]:
     """Those of a study's last run; none where it has not come so far, another model reads it now, or it is damaged."""
-    found = read_kept_json(workspace.study_folder(study.name) / FILE)
+    found = read_json_or_copy(workspace.study_folder(study.name) / FILE)
     try:
         if not isinstance(found, dict) or found["model"] != _reading(study):
             return []
