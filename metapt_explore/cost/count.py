@@ -121,6 +121,7 @@ class Reckoning:
         cls,
         study: StudyConfig,
         placement: Placement | None = None,
+        *,
         text_tokens: float | None = None,
         texts: TextCounts | None = None,
     ) -> Reckoning:

@@ -145,7 +145,7 @@ def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
 
         found = read_tasks(tasks.table("tasks"), list(prompt.config["words"]))
         pretraining_task = recorded_task(
-            prompt.config, found, recorded_topics(workspace, prompt.config, prompt.parents, found)
+            prompt.config, found, recorded_topics(workspace, prompt.config, prompt.parents, tasks=found)
         )
         if agrees_with(pretraining_task, workspace.artifact(prompt.id).metrics) is False:
             yield (

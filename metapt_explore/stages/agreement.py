@@ -47,6 +47,7 @@ class Agreement(Stage):
         cls,
         pipeline: Pipeline,
         init_seed: int,
+        *,
         method: str | None = None,
         clustering: str | list[str] | None = None,
     ) -> Agreement:
@@ -146,6 +147,7 @@ class Agreement(Stage):
             labels: LabelsConfig,
             where: str,
             inputs: list[TextInput],
+            *,
             draws: dict[str, list[Draw]],
             kind: Any,
             apart: list[str],
@@ -174,7 +176,9 @@ class Agreement(Stage):
             for name, draws in draws_of.items()
         }
         alone = [name for name, draws in apart.items() if draws == settings.draws]
-        gradients = measure(auxiliary, "auxiliary_tasks", [inputs[row] for row in used], in_bank, "auxiliary", alone)
+        gradients = measure(
+            auxiliary, "auxiliary_tasks", [inputs[row] for row in used], draws=in_bank, kind="auxiliary", apart=alone
+        )
         counts = {}
         for name, task in self.pipeline.tasks.items():
             rows = training_rows(self.parent(f"split of {name}"), task, study.evaluation.data_seeds)
@@ -182,7 +186,7 @@ class Agreement(Stage):
             for seed in study.evaluation.data_seeds:
                 seeds.append(halved(labels[seed], len(examples)))
                 examples += rows.texts[seed]
-            gradients += measure(task, f"task {name}", examples, {name: seeds}, "downstream", [])
+            gradients += measure(task, f"task {name}", examples, draws={name: seeds}, kind="downstream", apart=[])
             counts[name] = {"also_dev": rows.also_dev, "dropped_as_test": rows.also_test}
         out.write_table("agreement", pd.DataFrame(agreement_pairs(gradients)))
         records = [task_record(task) for task in gradients]

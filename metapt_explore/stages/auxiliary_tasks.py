@@ -18,10 +18,11 @@ from metapt_explore.config import StudyConfig
 from metapt_explore.config.label_values import check_values
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import stream
-from metapt_explore.stages.base import Listed, Pipeline, Stage, Step
+from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.labels import Labels, row_classes
+from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.index import Subject
@@ -169,7 +170,7 @@ class Tasks(Stage):
         if self._by_clusters:
             told["asked"] = len(parts) * self.study.auxiliary_tasks.n_tasks
             if several:
-                told["names"] = _words(self.clusterings, made, labels, offsets)
+                told["names"] = _words(self.clusterings, made, labels, offsets=offsets)
         else:
             told["names"] = _names(self.clusterings, parts, offsets)
         return told
@@ -251,7 +252,7 @@ def write_tasks(made: AuxiliaryTasks, out: ArtifactWriter, more: Mapping[str, An
 
 
 def _words(
-    names: Sequence[str], made: list[AuxiliaryTasks], labels: list[np.ndarray], offsets: list[int]
+    names: Sequence[str], made: list[AuxiliaryTasks], labels: list[np.ndarray], *, offsets: list[int]
 ) -> dict[str, str]:
     """Clusters as classes: which cluster each word of a task stands for."""
     return {

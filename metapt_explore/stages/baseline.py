@@ -184,7 +184,7 @@ class Baseline(Stage):
         before, began = out.seconds, time.monotonic()
         with PeakWatch() as watch:
             outcome = run_of(self.baseline.kind)(baseline_inputs)
-        write_outcome(out, outcome, test, RUNS[self.baseline.runs])
+        write_outcome(out, outcome, test, runs=RUNS[self.baseline.runs])
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))
 
@@ -205,7 +205,7 @@ class Baseline(Stage):
         return reckoning.whole_texts(tokens / reckoning.text_tokens) if by_model else Work(embedded=round(tokens))
 
 
-def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: Rows, runs: str) -> None:
+def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: Rows, *, runs: str) -> None:
     """Measures a baseline's scores on the test rows, whose labels are looked at here for the first time.
 
     Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``predictions`` (class index of

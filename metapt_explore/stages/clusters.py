@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.config import ClusteringConfig, RandomGroups
-from metapt_explore.stages.base import Listed, Pipeline, Stage, Step
+from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.labels import row_classes
+from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.index import Subject
@@ -144,4 +145,4 @@ class Clusters(Stage):
     def step(cls, listed: Listed) -> Step | None:
         """See `Stage.step`; a study that groups no texts has none."""
         asked = len(listed.config.clusterings)
-        return listed.counted("Clusters", "clusters", asked, "clustering") if asked else None
+        return listed.counted("Clusters", "clusters", asked=asked, noun="clustering") if asked else None

@@ -13,10 +13,11 @@ import pandas as pd
 from metapt_explore.config import MethodConfig
 from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.pretraining.budget import outer_steps
-from metapt_explore.stages.base import Listed, Pipeline, Stage, Step
+from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.labels import Labels, row_classes
 from metapt_explore.stages.prompt_init import FoundInit, find_init
+from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.stages.topics import check_topics, make_topics, topic_labels, topic_parents, topic_settings
@@ -78,7 +79,7 @@ class Prompt(Stage):
     @cached_property
     def init(self) -> FoundInit:
         """What it begins from."""
-        return find_init(self.study, self.method, self.pipeline.workspace, self.pipeline.model.identity["model"])
+        return find_init(self.study, self.method, self.pipeline.workspace, model=self.pipeline.model.identity["model"])
 
     @property
     def topics(self) -> list[Clusters]:
@@ -192,7 +193,7 @@ class Prompt(Stage):
         if method.topics is not None:
             template, clusters = method.topics.template, [made.artifact for made in self.topics]
             topics = make_topics(clusters, topic_settings(method)["topics"], task_rows)
-            words = topic_labels(clusters, topics, template, loaded.layout.word_encoder(template))
+            words = topic_labels(clusters, topics, template=template, tokens=loaded.layout.word_encoder(template))
             topic_patterns = [loaded.pattern(each, "topics", whole_vocabulary=whole_vocabulary) for each in words]
             summary["topic_words"] = [[label.word for label in each.labels.values()] for each in words]
         pretraining_task = PretrainingTask(
@@ -254,7 +255,7 @@ class Prompt(Stage):
     def step(cls, listed: Listed) -> Step | None:
         """See `Stage.step`; a study that compares no prompts has none."""
         asked = len(listed.config.methods) * len(listed.config.evaluation.init_seeds)
-        return listed.counted("Prompts", "prompt", asked, "prompt") if asked else None
+        return listed.counted("Prompts", "prompt", asked=asked, noun="prompt") if asked else None
 
 
 class CommonStart(Prompt):

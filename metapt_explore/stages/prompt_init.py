@@ -53,7 +53,7 @@ class FoundInit:
         )
 
 
-def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, model: str) -> FoundInit:
+def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, *, model: str) -> FoundInit:
     """Finds what a method's start is made of; nothing is computed.
 
     Args:
@@ -78,11 +78,11 @@ def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, mo
         stored = find_adapter(init.peft, where)
         return FoundInit(init, "peft", {"start": stored.content}, stored=stored)
     if init.artifact is not None:
-        return _from_artifact(init, init.artifact, where, workspace, model)
+        return _from_artifact(init, init.artifact, where, workspace=workspace, model=model)
     return FoundInit(init, init.short)
 
 
-def _from_artifact(init: InitConfig, identifier: str, where: str, workspace: Workspace, model: str) -> FoundInit:
+def _from_artifact(init: InitConfig, identifier: str, where: str, *, workspace: Workspace, model: str) -> FoundInit:
     artifact = workspace.find("prompt", identifier, where)
     stored = find_tensor(artifact.file("prompt.safetensors"), "prompt", where)
     if artifact.stage.get("inputs", {}).get("model") != model:

@@ -111,6 +111,7 @@ def shares(
     pipeline: Pipeline,
     reckoning: Reckoning | None = None,
     init_seeds: Collection[int] | None = None,
+    *,
     parts: Collection[Part] = PARTS,
 ) -> dict[str, float]:
     """Estimates the work of every stage, by its key, in tokens sent once through the language model.

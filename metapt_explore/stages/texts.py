@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.errors import UserError
-from metapt_explore.stages.base import Listed, Pipeline, Stage, Step
+from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.split import Split
+from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.texts.decontaminate import is_telling
 from metapt_explore.texts.normalise import normalise

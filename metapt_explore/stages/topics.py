@@ -76,7 +76,7 @@ def check_topics(method: MethodConfig, clusters: Sequence[Artifact], tasks: Arti
 
 
 def topic_labels(
-    clusters: Sequence[Artifact], topics: Topics, template: str, tokens: Callable[[str], Sequence[int]]
+    clusters: Sequence[Artifact], topics: Topics, *, template: str, tokens: Callable[[str], Sequence[int]]
 ) -> list[LabelsConfig]:
     """Template and words of each topic task.
 
@@ -97,7 +97,7 @@ def topic_labels(
 
 
 def recorded_topics(
-    workspace: Workspace, config: Mapping[str, Any], parents: Mapping[str, str], tasks: Tasks
+    workspace: Workspace, config: Mapping[str, Any], parents: Mapping[str, str], *, tasks: Tasks
 ) -> Topics | None:
     """The topic tasks of a prompt that was made, out of its settings and parents; None where it has none.
 

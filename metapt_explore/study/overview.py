@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.stages.base import Listed, Step, listed_at
+from metapt_explore.stages.base import listed_at
 from metapt_explore.stages.registry import STAGES
+from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.storage.workspace import Workspace
 
 #: What a study's list calls scores at `evaluation.more_shots`.

@@ -61,7 +61,7 @@ class Preview:
             study.progress.advance(0)
 
         tokens = text_tokens(study, read)
-        reckoning = Reckoning.of(study.config, study.placement, tokens, texts)
+        reckoning = Reckoning.of(study.config, study.placement, text_tokens=tokens, texts=texts)
         counted = count(study, reckoning, init_seeds)
         self.cost = cost = preview(
             study.config, study.tasks, study.backbone, works=counted, reckoning=reckoning, done=done, check=check

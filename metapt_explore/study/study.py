@@ -190,7 +190,7 @@ class Study(StudyPipeline):
         Returns:
             An artifact with the table ``agreement`` (cosines of pairs) and, in its summary, ``tasks`` (reliability).
         """
-        return self.make(Agreement.of(self, self.seed(init_seed), method, clustering))
+        return self.make(Agreement.of(self, self.seed(init_seed), method=method, clustering=clustering))
 
     def lens(self) -> Artifact:
         """What the finished prompts look like beside the vocabulary (`prompts/lens.py`); pre-trains nothing.
@@ -227,7 +227,7 @@ class Study(StudyPipeline):
         works = count(self, Reckoning.of(self.config, self.placement, texts=counts))
         if not any(work.needs_model for work in works.values()):
             return preview_without_model(self.config, works, self.model.device)
-        reckoning = Reckoning.of(self.config, self.placement, text_tokens(self, texts), counts)
+        reckoning = Reckoning.of(self.config, self.placement, text_tokens=text_tokens(self, texts), texts=counts)
         works = count(self, reckoning)
         return preview(self.config, self.tasks, self.backbone, works=works, reckoning=reckoning)
 
@@ -283,7 +283,7 @@ class Study(StudyPipeline):
         Raises:
             UserError: Naming what is wrong.
         """
-        check_study(self.config, self.tasks, self.family, self.placement, self.workspace, self.model.identity)
+        check_study(self)
 
     def cut_texts(self) -> list[CutShare]:
         """How many texts are cut at `model.max_text_tokens`, of the pre-training texts and of each task."""

@@ -30,7 +30,7 @@ def config_of(world: Path, **changes: Any) -> StudyConfig:
 
 
 def works_of(config: StudyConfig, text_tokens: float | None = None, texts: TextCounts | None = None) -> dict[str, Work]:
-    return count(Study(config, "nowhere"), Reckoning.of(config, None, text_tokens, texts))
+    return count(Study(config, "nowhere"), Reckoning.of(config, text_tokens=text_tokens, texts=texts))
 
 
 METHODS = [

@@ -204,7 +204,7 @@ def test_zero_shot_labels_report_progress_and_can_be_stopped(world: Path, tmp_pa
 
 
 def works_of(config: StudyConfig, placement: Any = None) -> dict[str, Work]:
-    return count(Study(config, "nowhere"), Reckoning.of(config, placement, 10))
+    return count(Study(config, "nowhere"), Reckoning.of(config, placement, text_tokens=10))
 
 
 def test_zero_shot_passes_are_in_the_cost(world: Path) -> None:
