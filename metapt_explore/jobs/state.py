@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from metapt_explore.jobs.processes import ProcessIdentity, is_alive
 from metapt_explore.progress.failed_part import FailedPart
@@ -50,7 +50,7 @@ def request_file(workspace: Workspace, name: str) -> Path:
 def read_request(workspace: Workspace, name: str) -> Request | None:
     """The request for a study; None if nobody asks for it."""
     request: Any = read_json(request_file(workspace, name))
-    return Request(**request) if isinstance(request, dict) else None
+    return cast(Request, request) if isinstance(request, dict) else None
 
 
 def write_request(workspace: Workspace, name: str, request: Request) -> None:
