@@ -92,7 +92,7 @@ def _one_study(older: Record, newer: Record) -> dict[str, Any]:
         new = {key: value for key, value in new.items() if key != "model"}
         new |= {"model": old["model"]} if "model" in old else {}
     changed = sorted(key for key in (old.keys() | new.keys()) - set(GROWING) if old.get(key) != new.get(key))
-    study = new
+    study: dict[str, Any] = new
     for key in GROWING:
         before, now = ({entry["name"]: entry for entry in _entries(of, key)} for of in (old, new))
         changed += [f"{key} ({name})" for name in before.keys() & now.keys() if before[name] != now[name]]
