@@ -139,9 +139,9 @@ class Progress:
         if self._current == key:
             if self._with_model:
                 work = self._planned.get(key, 0.0) - self._before()
-                kept = 0.5 ** (work / (HALVED_BY * (sum(self._planned.values()) or 1.0)))
-                self._computed_seconds = kept * self._computed_seconds + time.monotonic() - self._began
-                self._computed_work = kept * self._computed_work + work
+                share_kept = 0.5 ** (work / (HALVED_BY * (sum(self._planned.values()) or 1.0)))
+                self._computed_seconds = share_kept * self._computed_seconds + time.monotonic() - self._began
+                self._computed_work = share_kept * self._computed_work + work
             self._current = None
         self._finished.add(key)
         self._publish()

@@ -225,8 +225,12 @@ def _agreement(workspace: Workspace, done: list[dict[str, Any]]) -> pd.DataFrame
         if entry["kind"] == "agreement":
             clustering = entry["clustering"]
             called = clustering if isinstance(clustering, str) else " + ".join(clustering)
-            of = {"clustering": called, "at": entry.get("method", "the common start"), "init_seed": entry["init_seed"]}
-            frames.append(workspace.artifact(entry["id"]).table("agreement").drop(columns="draws").assign(**of))
+            about = {
+                "clustering": called,
+                "at": entry.get("method", "the common start"),
+                "init_seed": entry["init_seed"],
+            }
+            frames.append(workspace.artifact(entry["id"]).table("agreement").drop(columns="draws").assign(**about))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
@@ -239,13 +243,15 @@ def asked_cells(config: StudyConfig) -> int:
 
 
 def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = []
+    records = []
     # Quality beside what methods gained with it, NaN where there is nothing.
     beside = clustering_quality(workspace, config).set_index("clustering")
     for clustering in config.clusterings:
-        of = {e["kind"]: workspace.artifact(e["id"]).summary for e in done if e.get("clustering") == clustering.name}
-        clusters, tasks = of.get("clusters", {}), of.get("tasks", {})
-        found.append(
+        summaries = {
+            e["kind"]: workspace.artifact(e["id"]).summary for e in done if e.get("clustering") == clustering.name
+        }
+        clusters, tasks = summaries.get("clusters", {}), summaries.get("tasks", {})
+        records.append(
             {
                 "name": clustering.name,
                 "algorithm": clustering.algorithm,
@@ -264,7 +270,7 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str,
                 },
             }
         )
-    return found
+    return records
 
 
 def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -274,13 +280,13 @@ def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]
         with suppress(UserError):
             loaded = load_task(source)
             known[loaded.name] = loaded
-    found = []
+    records = []
     for entry in done:
         if entry["kind"] != "split":
             continue
         artifact = workspace.artifact(entry["id"])
         task, summary = known.get(entry["task"]), artifact.summary
-        found.append(
+        records.append(
             {
                 "name": entry["task"],
                 "title": task.title if task else "",
@@ -293,7 +299,7 @@ def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]
                 "samples": split_samples(artifact),
             }
         )
-    return found
+    return records
 
 
 def _portable(tree: Any) -> Any:

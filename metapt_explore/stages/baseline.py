@@ -163,7 +163,7 @@ class Baseline(Stage):
             done = int(share * self.units)
             self.advance(done)
 
-        kept = OutcomeCheckpoint(out)
+        checkpoint = OutcomeCheckpoint(out)
         train, dev = ({seed: part(name, seed) for seed in self._data_seeds} for name in ("train", "dev"))
         test = part("test")
         baseline_inputs = BaselineInputs(
@@ -178,8 +178,8 @@ class Baseline(Stage):
             self.pipeline.model.device,
             on_share,
             lambda: self.advance(done),
-            kept.save,
-            kept.restore,
+            checkpoint.save,
+            checkpoint.restore,
         )
         before, began = out.seconds, time.monotonic()
         with PeakWatch() as watch:

@@ -95,12 +95,12 @@ class TemplateRanking(Stage):
         """Reads the rows with each candidate."""
         from metapt_explore.fewshot.template_ranking import rank_templates
 
-        found = training_rows(self.parent("split"), self.task, self.study.evaluation.data_seeds)
+        training = training_rows(self.parent("split"), self.task, self.study.evaluation.data_seeds)
         records = rank_templates(
-            self.backbone(), self.candidates, found.texts, found.labels, self._whole_vocabulary, self.advance
+            self.backbone(), self.candidates, training.texts, training.labels, self._whole_vocabulary, self.advance
         )
-        rows = {row for texts in found.texts.values() for row in texts}
-        counts = {"rows": len(rows), "also_dev": found.also_dev, "dropped_as_test": found.also_test}
+        rows = {row for texts in training.texts.values() for row in texts}
+        counts = {"rows": len(rows), "also_dev": training.also_dev, "dropped_as_test": training.also_test}
         out.write_summary({"task": self.task.name, **counts, "ranking": records})
 
 
