@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.results.lineage import Lineage, Node
@@ -12,6 +11,7 @@ from metapt_explore.results.tables import OTHER_SHOTS
 from metapt_explore.stages.registry import describe
 from metapt_explore.stages.topics import recorded_topics
 from metapt_explore.storage.artifact import Question
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 
@@ -88,7 +88,7 @@ def _demand(seed: int, known: Iterable[int], where: str, what: str) -> None:
         raise UserError(f"{where} with {what} {seed}; the nearest is {closest} (there are: {listed}).")
 
 
-def _collect(workspace: Workspace, root: str, entry: dict[str, Any]) -> dict[str, Node]:
+def _collect(workspace: Workspace, root: str, entry: IndexEntry) -> dict[str, Node]:
     """An artifact and all its ancestors, breadth first."""
     nodes: dict[str, Node] = {}
     pending = [(root, entry.get("title", ""))]

@@ -31,6 +31,7 @@ from metapt_explore.results.tables import (
     split_samples,
 )
 from metapt_explore.storage.files import read_json, write_bytes, write_json, write_table
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 #: Columns that a record's results have first, in this order.
@@ -203,12 +204,12 @@ def record_of(workspace: Workspace, name: str) -> Record:
     )
 
 
-def _labels(workspace: Workspace, done: list[dict[str, Any]]) -> dict[str, Any]:
+def _labels(workspace: Workspace, done: list[IndexEntry]) -> dict[str, Any]:
     """What the stage that looks for labels found; empty where none did."""
     return next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "labels"), {})
 
 
-def _task_counts(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _task_counts(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
     """Of each clustering its name, and the number of its auxiliary tasks."""
     counts = {
         entry["clustering"]: workspace.artifact(entry["id"]).summary.get("tasks")
@@ -218,7 +219,7 @@ def _task_counts(workspace: Workspace, config: StudyConfig, done: list[dict[str,
     return [{"name": clustering.name, "tasks": counts.get(clustering.name)} for clustering in config.clusterings]
 
 
-def _agreement(workspace: Workspace, done: list[dict[str, Any]]) -> pd.DataFrame:
+def _agreement(workspace: Workspace, done: list[IndexEntry]) -> pd.DataFrame:
     """Cosines of gradients, with the clustering whose tasks they are of and where they were taken."""
     frames = []
     for entry in done:
@@ -242,7 +243,7 @@ def asked_cells(config: StudyConfig) -> int:
     return units * len(evaluation.tasks)
 
 
-def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
     records = []
     # Quality beside what methods gained with it, NaN where there is nothing.
     beside = clustering_quality(workspace, config).set_index("clustering")
@@ -273,7 +274,7 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str,
     return records
 
 
-def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _tasks(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
     known: dict[str, TaskConfig] = {}
     for source in config.evaluation.tasks:
         # The file may have gone since; what was computed from it is still here.

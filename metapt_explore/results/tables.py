@@ -14,6 +14,7 @@ from metapt_explore.results.study_order import study_order
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.integrity import damaged
 from metapt_explore.storage.stage_file import StageRecord
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 COLUMNS = [
@@ -54,7 +55,7 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
     return _results(workspace, study, entries)
 
 
-def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) -> pd.DataFrame:
+def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.DataFrame:
     frames, heads = [], []
     for entry in entries:
         artifact = workspace.artifact(entry["id"])
@@ -115,12 +116,12 @@ def _stage_behind(workspace: Workspace, artifact: Artifact, role: str) -> StageR
     return behind.stage if behind.finished else {}
 
 
-def fewshot_entries(workspace: Workspace, study: str) -> list[dict[str, Any]]:
+def fewshot_entries(workspace: Workspace, study: str) -> list[IndexEntry]:
     """The few-shot evaluations in a study's list that answer what is asked now (see `Workspace.current_index`)."""
     return [entry for entry in ordered_index(workspace, study) if entry["kind"] == "fewshot"]
 
 
-def ordered_index(workspace: Workspace, study: str) -> list[dict[str, Any]]:
+def ordered_index(workspace: Workspace, study: str) -> list[IndexEntry]:
     """`Workspace.current_index` in the order of the study, whatever was computed first."""
     return study_order(workspace, study).entries(workspace.current_index(study))
 

@@ -18,7 +18,7 @@ from metapt_explore.stages.split import Split
 from metapt_explore.stages.template_ranking import training_rows
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs
 from metapt_explore.verbalizers.pattern import words_key
 

@@ -17,7 +17,7 @@ from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.stages.base import Needs, Pipeline, Stage
 from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
 from metapt_explore.verbalizers.pattern import words_key
 
