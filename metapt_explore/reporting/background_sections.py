@@ -15,7 +15,7 @@ from metapt_explore.reporting.document import Bullets, Code, Document, Heading, 
 from metapt_explore.reporting.notes import sample_notes
 from metapt_explore.reporting.score_sections import scored_rows
 from metapt_explore.results.record import Record
-from metapt_explore.statistics import MethodAccount, fairness_flags
+from metapt_explore.statistics import MethodBudget, fairness_flags
 
 #: Kinds of methods that tune a soft prompt.
 PROMPTS = ("pt", "ppt", "metapt")
@@ -47,13 +47,13 @@ def add_fairness(document: Document, record: Record) -> None:
         document.add(Table(tables.account_table(record.accounts), text))
 
 
-def terms_of(account: dict[str, Any]) -> MethodAccount:
+def terms_of(account: dict[str, Any]) -> MethodBudget:
     """An account as fairness looks at it: baselines that are no prompts are bound by seeds, tasks and shots only."""
     rates = tuple(account["learning_rates"] or ())
-    return MethodAccount(
+    return MethodBudget(
         method=account["method"],
         kind=account["kind"],
-        start=account.get("start"),
+        init=account.get("start"),
         pretraining_row_passes=account["pretraining_row_passes"],
         tuning_row_passes=account.get("tuning_row_passes_of_a_rate")
         or account["tuning_row_passes"] / max(len(rates), 1),
