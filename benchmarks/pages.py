@@ -106,7 +106,7 @@ def _large_study(workspace: Workspace, name: str, yaml: str, texts: int) -> None
             summary = new.summary
             clusters = numbers.integers(0, len(summary["clusters"]), texts)
             place = numbers.normal(size=(texts, 2)) + numbers.normal(size=(len(summary["clusters"]), 2))[clusters] * 3
-            points = {"row": range(texts), "cluster": clusters, "strength": numbers.random(texts)}
+            points = {"row": range(texts), "cluster": clusters, "membership": numbers.random(texts)}
             write_table(new.folder / "clusters.parquet", pd.DataFrame({**points, "x": place[:, 0], "y": place[:, 1]}))
     write_json(target / "index.json", index)
 

@@ -33,7 +33,7 @@ from metapt_explore.models.hf_load import load_settings, load_tokenizer
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.registry import make_learner
 from metapt_explore.pretraining.state import CLIP_NORM
-from metapt_explore.prompts.init import initial_prompt
+from metapt_explore.prompts.init import InitSources, initial_prompt
 from metapt_explore.storage.manifest import manifest
 from metapt_explore.study.study import Study
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
@@ -89,7 +89,9 @@ class PlainLoops:
     def pretrain(self, name: str) -> Tensor:
         """One method's prompt."""
         config, study = self.config, self.study
-        start = initial_prompt(config.prompt.init, config.prompt.length, self.embedding, config.seed, 0)
+        start = initial_prompt(
+            config.prompt.init, config.prompt.length, InitSources(self.embedding), seed=config.seed, init_seed=0
+        )
         method = config.method(name)
         if method.kind == "pt":
             return start

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from metapt_explore.baselines.fine_tuning import RatePoint
 from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.fewshot.scoring import Split
 from metapt_explore.models.backbone import Backbone
@@ -92,7 +93,7 @@ class Scored:
     scores: Tensor
     dev_accuracy: float
     start: Tensor | None = None
-    chosen: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -110,6 +111,12 @@ class Spent:
     trained_parameters: int = 0
 
 
+class BaselineCurvePoint(RatePoint):
+    """Dev scores of one data seed and learning rate after one step."""
+
+    data_seed: int
+
+
 @dataclass
 class BaselineOutcome:
     """What a baseline gives.
@@ -123,7 +130,7 @@ class BaselineOutcome:
 
     seeds: dict[int, Scored]
     spent: Spent = field(default_factory=Spent)
-    curves: list[dict[str, Any]] = field(default_factory=list)
+    curves: list[BaselineCurvePoint] = field(default_factory=list)
     verbalizer: Verbalizer | None = None
 
 

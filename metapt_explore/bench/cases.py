@@ -10,10 +10,10 @@ from torch import Tensor
 
 from metapt_explore.bench.peft_reference import PeftReference
 from metapt_explore.config import LabelsConfig, MethodConfig, ModelConfig, Placement, PretrainingConfig
-from metapt_explore.models.backbone import Bank
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.gradients import Batch, PromptObjective
+from metapt_explore.models.kv_cache.banks import Bank
 from metapt_explore.models.load import load_backbone
 from metapt_explore.models.scoring import score_all
 from metapt_explore.pretraining.episodes import Episode

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,13 +18,14 @@ from metapt_explore.progress.console import make_console, say
 
 if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig
+    from metapt_explore.stages.registry import Until
     from metapt_explore.storage.workspace import Workspace
-    from metapt_explore.study.run import Until
     from metapt_explore.study.study import Study
 
 
 def run(
     study: StudySource,
+    *,
     workspace: WorkspaceOption = None,
     minutes: Annotated[
         float | None,
@@ -77,7 +78,7 @@ def enqueue_in_terminal(source: str, workspace: Path | None, *, init_seeds: Sequ
 
     config, opened, console = load_study(source), Workspace(workspace), make_console()
     option = f" --workspace {opened.folder}" if workspace is not None else ""
-    if not queue.enqueue(opened, config, init_seeds, until):
+    if not queue.enqueue(opened, config, init_seeds=init_seeds, until=until):
         status = job_state(opened, config.name)["status"]
         say(console, f"'{config.name}' is in the queue of {opened.folder} already: {status}.")
         return
@@ -232,8 +233,8 @@ def parse_until(text: str) -> Until:
     Raises:
         UserError: Where that is none of the words.
     """
-    from metapt_explore.study.run import UNTIL
+    from metapt_explore.stages.registry import UNTIL
 
     if text not in UNTIL:
         raise UserError(f"--until is {', '.join(UNTIL)}; '{text}' is none of them. {did_you_mean(text, UNTIL)}")
-    return cast("Until", text)
+    return text

@@ -72,7 +72,7 @@ def algorithm_of(config: ClusteringConfig) -> Callable[[Inputs[Any]], Grouping]:
 def kmeans(inputs: Inputs[KMeansClustering]) -> Grouping:
     """Lloyd's k-means with k-means++ starts (Arthur and Vassilvitskii, 2007).
 
-    Strength is the cosine similarity between a row and the mean of its cluster, both taken among
+    Membership is the cosine similarity between a row and the mean of its cluster, both taken among
     the L2-normalised embeddings; negative values become 0.
     """
     from sklearn.cluster import KMeans
@@ -83,7 +83,7 @@ def kmeans(inputs: Inputs[KMeansClustering]) -> Grouping:
 def minibatch_kmeans(inputs: Inputs[MiniBatchKMeansClustering]) -> Grouping:
     """K-means on small random batches of rows, for corpora that Lloyd's is too slow for (Sculley, 2010).
 
-    Batches of 1024 rows, the best of four starts. On fewer rows than that it is k-means with another update. Strength
+    Batches of 1024 rows, the best of four starts. On fewer rows than that it is k-means with another update. Membership
     as in `kmeans`.
     """
     from sklearn.cluster import MiniBatchKMeans
@@ -115,17 +115,17 @@ def _means(inputs: Inputs[CountedClustering], algorithm: KMeans | MiniBatchKMean
         )
     unit = normalise(inputs.embeddings)
     means = [unit[labels == cluster_id].mean(axis=0) for cluster_id in range(n_clusters)]
-    strength = (unit * normalise(np.stack(means))[labels]).sum(axis=1)
-    return Grouping(labels, strength.clip(0.0, 1.0))
+    membership = (unit * normalise(np.stack(means))[labels]).sum(axis=1)
+    return Grouping(labels, membership.clip(0.0, 1.0))
 
 
 def hdbscan(inputs: Inputs[HdbscanClustering]) -> Grouping:
     """HDBSCAN (Campello, Moulavi and Sander, 2013; McInnes, Healy and Astels, 2017).
 
-    Strength is the membership probability: 1 at the core of a cluster, 0 for outliers.
+    Membership is a probability: 1 at the core of a cluster, 0 for outliers.
     """
     config, rows = inputs.config, len(inputs.embeddings)
-    labels, strength = np.full(rows, -1), np.zeros(rows)
+    labels, membership = np.full(rows, -1), np.zeros(rows)
     if rows >= config.min_cluster_size:
         from hdbscan import HDBSCAN
 
@@ -134,13 +134,13 @@ def hdbscan(inputs: Inputs[HdbscanClustering]) -> Grouping:
         found = HDBSCAN(
             min_cluster_size=config.min_cluster_size, min_samples=config.min_samples, core_dist_n_jobs=1
         ).fit(reduced)
-        labels, strength = renumber_by_size(found.labels_), found.probabilities_
+        labels, membership = renumber_by_size(found.labels_), found.probabilities_
     if not (labels >= 0).any():
         raise inputs.refusal(
             f"hdbscan found no cluster among {rows} texts. Lower min_cluster_size "
             f"(now {config.min_cluster_size}) or min_samples, or use kmeans."
         )
-    return Grouping(labels, np.where(labels >= 0, strength, 0.0))
+    return Grouping(labels, np.where(labels >= 0, membership, 0.0))
 
 
 def one_pool(inputs: Inputs[OnePool]) -> Grouping:

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.clusters.names import cluster_name, keywords
+
+#: How texts without a label are counted.
+UNLABELLED = "unlabelled"
 
 
 def describe(
     labels: np.ndarray,
-    strength: np.ndarray,
+    membership: np.ndarray,
     texts: Sequence[str],
     given_names: Mapping[int, str] | None = None,
     classes: Sequence[str | None] | None = None,
@@ -22,18 +25,18 @@ def describe(
 
     Args:
         labels: ``[rows]`` cluster ids, -1 for outliers.
-        strength: ``[rows]`` how firmly a row belongs to its cluster.
+        membership: ``[rows]`` how firmly a row belongs to its cluster.
         texts: One text a row.
         given_names: What clusters are called that have a name of their own; others are called after their keywords.
         classes: Label of each row, None where it has none; not counted when absent.
 
     Returns:
         For each cluster ``cluster``, ``name``, ``given_name`` (where it has one), ``rows``, ``keywords``, ``labels``
-        (label to number, where `classes` are given) and ``strength`` (mean).
+        (label to number, where `classes` are given) and ``membership`` (mean).
 
     Example:
         >>> found = describe(np.array([0, 0]), np.array([0.5, 1.0]), ["a phone", "the phone"], {0: "phones"})
-        >>> found[0]["name"], found[0]["rows"], found[0]["strength"]
+        >>> found[0]["name"], found[0]["rows"], found[0]["membership"]
         ('0: phones', 2, 0.75)
     """
     words = keywords(texts, labels)
@@ -50,7 +53,30 @@ def describe(
                 "rows": int(members.sum()),
                 "keywords": words.get(cluster, []),
                 **({"labels": labels_of[cluster]} if classes is not None else {}),
-                "strength": float(np.mean(strength[members])),
+                "membership": float(np.mean(membership[members])),
             }
         )
     return clusters
+
+
+def count_labels(clusters: np.ndarray, classes: Sequence[str | None]) -> dict[int, dict[str, int]]:
+    """Counts the labels of each cluster's texts.
+
+    Args:
+        clusters: ``[rows]`` cluster ids, negative for outliers, which are left out.
+        classes: Class name of each row; anything but a name counts as unlabelled.
+
+    Returns:
+        For each cluster id its labels with their number of texts, the commonest first.
+
+    Example:
+        >>> count_labels(np.array([0, 0, 0, 1, -1]), ["good", None, "good", "bad", "bad"])
+        {0: {'good': 2, 'unlabelled': 1}, 1: {'bad': 1}}
+    """
+    if len(clusters) != len(classes):
+        raise ValueError(f"{len(classes)} classes for {len(clusters)} rows")
+    names = pd.Series([name if isinstance(name, str) and name else UNLABELLED for name in classes])
+    return {
+        int(cluster): {str(k): int(v) for k, v in names[np.asarray(clusters) == cluster].value_counts().items()}
+        for cluster in sorted(set(np.asarray(clusters).tolist()) - {-1})
+    }

@@ -140,7 +140,7 @@ def kmeans_cut(embeddings: np.ndarray, dimensions: int, seed: int) -> Cut:
 def edited(inputs: Inputs[EditedClustering]) -> Grouping:
     """Another clustering, edited by hand.
 
-    Strength is the cosine similarity of a row with the mean of its cluster, as in k-means.
+    Membership is the cosine similarity of a row with the mean of its cluster, as in k-means.
     """
     if inputs.like is None:
         raise ValueError(f"`like` must hold the labels of clustering '{inputs.config.like}'")
@@ -152,5 +152,5 @@ def edited(inputs: Inputs[EditedClustering]) -> Grouping:
     labels = made.labels
     unit = normalise(inputs.embeddings)
     means = normalise(np.stack([unit[labels == cluster].mean(axis=0) for cluster in range(labels.max() + 1)]))
-    strength = np.where(labels >= 0, (unit * means[labels]).sum(axis=1), 0.0)
-    return Grouping(labels, strength.clip(0.0, 1.0), made.names or None)
+    membership = np.where(labels >= 0, (unit * means[labels]).sum(axis=1), 0.0)
+    return Grouping(labels, membership.clip(0.0, 1.0), made.names or None)

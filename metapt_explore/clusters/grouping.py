@@ -36,12 +36,12 @@ class Grouping:
 
     Attributes:
         labels: ``[rows]`` integers; a cluster id, or -1 for an outlier or a row without a group.
-        strength: ``[rows]`` in 0..1, how firmly a row belongs to its cluster; 0 for -1.
+        membership: ``[rows]`` in 0..1, how firmly a row belongs to its cluster; 0 for -1.
         names: What clusters are called that have a name of their own (known groups, edited clusters), by their ids.
     """
 
     labels: np.ndarray
-    strength: np.ndarray
+    membership: np.ndarray
     names: Mapping[int, str] | None = None
 
 

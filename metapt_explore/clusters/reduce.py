@@ -1,4 +1,4 @@
-"""Principal components: the vectors that are clustered and measured."""
+"""Principal components: the vectors that are clustered and measured, and the map that texts lie on."""
 
 from __future__ import annotations
 
@@ -76,3 +76,25 @@ def reduce_embeddings(embeddings: np.ndarray, dimensions: int) -> np.ndarray:
             "Use another encoder, or encode the texts again."
         )
     return principal_components(normalise(embeddings), dimensions)
+
+
+def project(vectors: np.ndarray) -> np.ndarray:
+    """Projects rows on their first two principal components.
+
+    A linear map keeps what is far apart apart but draws clusters over each other; it is exact, the
+    same every time, and takes seconds for 100,000 rows. The sign of each axis is fixed (see
+    `principal_components`).
+
+    Args:
+        vectors: ``[rows, width]``, embeddings or reduced embeddings.
+
+    Returns:
+        ``[rows, 2]`` in float64, in the units of the vectors and centred on zero; an axis that the
+        vectors do not have (a width or number of rows below 2) is zero.
+
+    Example:
+        >>> project(np.array([[0.0, 0.0], [2.0, 0.0]]))[:, 0].tolist()
+        [-1.0, 1.0]
+    """
+    components = principal_components(vectors, 2)
+    return np.pad(components, ((0, 0), (0, 2 - components.shape[1])))

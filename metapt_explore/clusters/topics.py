@@ -61,8 +61,8 @@ def lda(inputs: Inputs[LdaClustering]) -> Grouping:
     """Latent Dirichlet allocation (Blei, Ng and Jordan, 2003), by online variational Bayes (Hoffman et al., 2010).
 
     `n_clusters` topics over a bag of words (`bag_of_words`); scikit-learn's priors (1 / topics). A text's cluster is
-    its largest topic, its strength that topic's share of it. A text without any counted word is in no cluster; a topic
-    that is no text's largest makes none, so that there may be fewer clusters than topics.
+    its largest topic, its membership that topic's share. A text without any counted word is in no cluster; a topic that
+    is no text's largest makes none, so that there may be fewer clusters than topics.
     """
     if inputs.texts is None:
         raise ValueError("`texts` must hold the texts of the rows")

@@ -1,4 +1,7 @@
-"""One validated tree per study, and one per downstream task; YAML in and out."""
+"""One validated tree per study, and one per downstream task; YAML in and out.
+
+Internal: only names directly under `metapt_explore` are public.
+"""
 
 from metapt_explore.config.baselines import BaselineConfig
 from metapt_explore.config.clustering import (

@@ -162,7 +162,8 @@ def task_record(task: TaskGradients) -> dict[str, Any]:
 
 def _directions(gradients: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(gradients, axis=-1, keepdims=True)
-    return np.divide(gradients, lengths, out=np.zeros_like(gradients), where=lengths > 0)
+    directions: np.ndarray = np.divide(gradients, lengths, out=np.zeros_like(gradients), where=lengths > 0)
+    return directions
 
 
 def _jackknife(statistic: Callable[[np.ndarray, np.ndarray], float], rows: int, columns: int) -> tuple[float, float]:

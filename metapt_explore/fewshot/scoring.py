@@ -65,6 +65,14 @@ class Metrics(TypedDict):
     loss: float
 
 
+class DevMetrics(TypedDict):
+    """`Metrics` of dev rows, as records of several kinds have them."""
+
+    dev_accuracy: float
+    dev_macro_f1: float
+    dev_loss: float
+
+
 @dataclass
 class RowCount:
     """Rows that were sent forward, each as often as there were prompts to score it under."""
@@ -169,6 +177,11 @@ def finite_or_last(loss: float) -> float:
         [0.4, 0.9, nan]
     """
     return math.inf if math.isnan(loss) else loss
+
+
+def dev_metrics(metrics: Metrics) -> DevMetrics:
+    """The same metrics, named as those of dev rows."""
+    return DevMetrics(dev_accuracy=metrics["accuracy"], dev_macro_f1=metrics["macro_f1"], dev_loss=metrics["loss"])
 
 
 def row_losses(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = None) -> Tensor:

@@ -113,7 +113,7 @@ def _outcome(tuned: TuningSteps) -> TuningOutcome:
     }
     final = FinalScores(tuned, chosen, {seed: [p["step"] for p in points] for seed, points in chosen_curves.items()})
     forward, rows_before_soups = dev_rows + state.tested_rows, reading.forward.rows
-    soup = soups(state.snapshots, tuned.cells, curves, config.soup) if config.soup > 1 else {}
+    soup = soups(state.snapshots, tuned.cells, curves, size=config.soup) if config.soup > 1 else {}
     results: list[TuningResult] = []
     prompts: dict[int, Tensor] = {}
     for seed, point in chosen.items():

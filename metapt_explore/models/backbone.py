@@ -1,8 +1,8 @@
-"""A frozen language model under stacked soft prompts: what every family of models has in common.
+"""A frozen language model under stacked soft prompts: what all families of models share.
 
-A family says how a row is laid out, what of it can be computed without the prompt, and how the model
-is run; this class keeps the rows, cuts passes to memory and reads classes. One file a family:
-`causal.py`, `encoder_decoder.py`, `masked.py`, `sentence.py`.
+A family defines how a row is laid out, what of it is computed without the prompt, and how the model is run.
+`Backbone` prepares rows, cuts passes to memory and scores classes. One file a family: `causal.py`,
+`encoder_decoder.py`, `masked.py`, `sentence.py`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.verbalizer import Head, Run
 
-#: Prompts that share one pass over a text when scores are read; more only enlarges the masked square.
+#: Prompts that share one pass over a text when rows are scored; with more the masked square only grows.
 PROMPTS_PER_PASS = 8
-#: Scoring takes this share of a pass's memory: its rows are many, and smaller passes stay in the caches.
+#: Share of a pass's memory that scoring uses: smaller passes stay in the processor's caches.
 SCORING_SHARE = 0.25
 
+#: Rows of a bank, ready for a pass.
 Prepared = TextKV | TokenRows
 
 
@@ -40,12 +41,12 @@ class Backbone(ABC):
     Args:
         model: A transformers model.
         tokenizer: Its tokenizer.
-        config: Text length, and memory for passes and text states.
+        config: Text length, and memory for passes and cached texts.
         placement: Where the prompt stands; one of the family's.
 
     Attributes:
         layout: What stands where in a row.
-        embedding: What the model sees of each token, `[vocabulary, width]`.
+        embedding: Input embeddings, `[vocabulary, width]`.
         on_notice: Called with what a user should know (a halved pass, a slower path).
 
     Example:
@@ -53,17 +54,19 @@ class Backbone(ABC):
         >>> pattern = backbone.pattern(labels_config, "study")   # doctest: +SKIP
         >>> bank = backbone.bank(["what a film"], pattern)      # doctest: +SKIP
         >>> rows = backbone.prepared(bank, [0], pattern, prompt_tokens=8)  # doctest: +SKIP
-        >>> backbone.class_scores(prompts, torch.tensor([0]), rows, pattern)  # doctest: +SKIP
+        >>> backbone.class_scores(prompts, torch.tensor([0]), rows, pattern=pattern)  # doctest: +SKIP
     """
 
     layout_class: ClassVar[type[Layout]]
-    #: Whether several prompts can be read over one text in one pass.
+    #: Whether several prompts can share one pass over a text.
     shares_text: bool = False
-    #: Whether a text is encoded once, without the prompt, and kept.
+    #: Whether a text's keys and values are computed once, without the prompt, and cached.
     caches_texts: bool = False
     #: Whether classes are read from words.
     has_vocabulary: bool = True
-    #: How many times what the hand-written pass keeps for a gradient the model's own pass keeps.
+    #: Whether tokens see those before them only.
+    left_to_right: bool = False
+    #: Memory that the model's own pass keeps for a gradient, as a multiple of what the hand-written pass keeps.
     plain_factor: float = PLAIN_FACTOR
 
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement) -> None:
@@ -83,10 +86,10 @@ class Backbone(ABC):
         self.layout = self.layout_class(tokenizer, config, placement)
         self._cache = make_cache(kv_cache_bytes(config.text_state_gib) / GIB, config.second_tier_gib, self.device)
 
-    # -------------------------------------------------------------------- what a family has to say
+    # ---------------------------------------------------------------------- what a family defines
 
     def _input_embeddings(self) -> Any:
-        """What the prompt stands beside."""
+        """The layer that embeds tokens, in whose space prompts lie."""
         return self.model.get_input_embeddings()
 
     @abstractmethod
@@ -95,7 +98,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
-        """Tokens that a step runs for each row besides those of its bank."""
+        """Tokens that a step runs for each row behind a cached text; 0 where it runs the row itself."""
 
     @abstractmethod
     def features(
@@ -115,7 +118,7 @@ class Backbone(ABC):
             groups: Which prompt each row is read under, `[rows]`.
             rows: The rows, from `prepared`.
             pattern: Template and label words.
-            run: What is put behind the place of the answer, and where is read.
+            run: Tokens to insert behind the place of the answer, and the positions to read.
             second_derivative: Whether the result will be differentiated twice (a slower path).
 
         Returns:
@@ -129,12 +132,12 @@ class Backbone(ABC):
         """The vocabulary's logits for one row of a bank by the unmodified model's own full forward, `[vocabulary]`."""
 
     def _encode(self, rows: Sequence[Sequence[int]]) -> KVTensors:
-        """What of rows does not depend on the prompt (families that keep text states)."""
+        """Keys and values of rows without the prompt (families that cache texts)."""
         raise NotImplementedError
 
     @cached_property
     def banks(self) -> Banks:
-        """The texts prepared so far."""
+        """The banks made so far."""
         encode = self._encode if self.caches_texts else None
         return Banks(self.layout, self.device, self._cache, encode=encode, state_bytes=self._kv_bytes_per_token)
 
@@ -153,7 +156,7 @@ class Backbone(ABC):
         """Prepares texts for scoring; nothing is encoded until a batch is asked for.
 
         Texts are cut to `max_text_tokens` (of a pair the longer one first); the template is never cut. The same
-        texts give the same bank, so that methods that are scored on the same rows share their states.
+        texts give the same bank, so that methods that are scored on the same rows share cached texts.
 
         Raises:
             UserError: Where a text is blank.
@@ -161,19 +164,19 @@ class Backbone(ABC):
         return self.banks.of(texts, pattern)
 
     def forget(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> None:
-        """Drops the bank of these texts and its states, where there is one."""
+        """Drops the bank of these texts and what is cached of it."""
         self.banks.forget(texts, pattern)
 
     def forget_texts(self) -> None:
-        """Drops all banks and their states."""
+        """Drops all banks and what is cached of them."""
         self.banks.forget_all()
 
     def _kv_bytes_per_token(self) -> int:
-        """Memory of one token's state."""
+        """Cache memory of one token."""
         return self.memory.kv_bytes_per_token
 
     def encoded(self, rows: Sequence[Sequence[int]], spare: int) -> TextKV:
-        """Text states of token ids, past every cache."""
+        """Keys and values of rows, computed anew."""
         bank = KVBank(rows, self._encode, bytes_per_token=self._kv_bytes_per_token(), cache=KVCache(0), number=0)
         return bank.batch(range(len(rows)), spare)
 
@@ -184,11 +187,11 @@ class Backbone(ABC):
         return bank.batch(rows, spare=prompts * self.spare(pattern, prompt_tokens))
 
     def spare(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
-        """Columns that a pass needs in front of each text state."""
+        """Columns that a pass needs in front of each cached text."""
         return 0
 
     def _pass_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int, longest: int) -> tuple[int, int]:
-        """Tokens that a pass runs behind what is kept of a row (0 where it runs the row), and tokens of the row."""
+        """Tokens that a pass runs behind a cached text (0 where it runs the row itself), and tokens of the row."""
         return 0, prompt_tokens + longest + pattern.verbalizer.longest_insertion
 
     # ----------------------------------------------------------------------------------- scores
@@ -212,21 +215,16 @@ class Backbone(ABC):
             second_derivative: Whether the result will be differentiated twice (a slower path).
 
         Returns:
-            What the verbalizer makes of the label words' logits, fp32, `[rows, columns]`; differentiable in
-            `prompts`.
+            fp32 `[rows, columns]`, see `Verbalizer.scores`; differentiable in `prompts`.
         """
-        read = [
-            self.features(
-                prompts,
-                groups,
-                rows.copy() if place and isinstance(rows, TextKV) else rows,
-                pattern=pattern,
-                run=run,
-                second_derivative=second_derivative,
+        hidden = []
+        for number, run in enumerate(pattern.verbalizer.runs):
+            # A pass writes in front of cached texts what its gradient needs.
+            of_run = rows.copy() if number and isinstance(rows, TextKV) else rows
+            hidden.append(
+                self.features(prompts, groups, of_run, pattern=pattern, run=run, second_derivative=second_derivative)
             )
-            for place, run in enumerate(pattern.verbalizer.runs)
-        ]
-        return pattern.verbalizer.scores(read, pattern.head or self.head)
+        return pattern.verbalizer.scores(hidden, pattern.head or self.head)
 
     def features_of_each_prompt(
         self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, *, run: Run
@@ -237,7 +235,7 @@ class Backbone(ABC):
         return self.features(prompts, groups, rows, pattern=pattern, run=run)[:, None]
 
     def prompts_together(self, groups: int) -> int:
-        """Prompts that share a pass when so many are scored: as many in each pass as in the others."""
+        """Prompts that share a pass, so that passes over `groups` prompts are of equal size."""
         passes = -(-groups // PROMPTS_PER_PASS) if self.shares_text else groups
         return -(-groups // passes)
 
@@ -258,9 +256,9 @@ class Backbone(ABC):
         Args:
             pattern: Template and label words.
             prompt_tokens: Length of the prompts.
-            longest: Tokens of the longest row, as it is kept in its bank.
-            prompts: Prompts that each row is read under at once.
-            scoring: Whether nothing is kept for a gradient.
+            longest: Tokens of the longest row in its bank.
+            prompts: Prompts that share the pass.
+            scoring: Whether no gradient is taken.
             second_derivative: Whether the result is differentiated twice.
         """
         budget = self.pass_bytes * (SCORING_SHARE if scoring else 1)
@@ -288,7 +286,7 @@ class Backbone(ABC):
         factor *= SECOND_FACTOR if second_derivative else 1
         size = self._row_memory().row_bytes(new * prompts, text, scoring=scoring, factor=factor)
         if not scoring:
-            size *= len(pattern.verbalizer.runs)  # each run is kept for the gradient
+            size *= len(pattern.verbalizer.runs)  # the gradient needs every run
         if not pattern.verbalizer.simple:
             # Logits of the whole vocabulary, their softmax and its gradient.
             size += 3 * 4 * len(self.embedding) * prompts * len(pattern.verbalizer.runs)
@@ -299,14 +297,14 @@ class Backbone(ABC):
         return self.memory
 
     def halve_passes(self, rows: int, prompts: int = 1) -> int:
-        """After memory ran out: passes are halved from now on, and the user is told.
+        """Halves passes after memory ran out, and tells the user.
 
         Args:
             rows: Rows of the pass that did not fit.
-            prompts: Prompts that each of them was read under.
+            prompts: Prompts that shared it.
 
         Returns:
-            The new limit of rows, where each is read under one prompt.
+            The new limit of rows under one prompt.
 
         Raises:
             UserError: Where the pass had a single row.
@@ -329,4 +327,5 @@ class Backbone(ABC):
     def _vectors(self, tokens: Sequence[int], rows: int) -> Tensor:
         """Input embeddings of the same tokens for each of some rows, `[rows, tokens, width]`."""
         ids = torch.tensor(list(tokens), dtype=torch.long, device=self.device)
-        return self._embed(ids).expand(rows, -1, -1)
+        vectors: Tensor = self._embed(ids)
+        return vectors.expand(rows, -1, -1)

@@ -85,6 +85,7 @@ class CausalBackbone(Backbone):
     """
 
     layout_class = CausalLayout
+    left_to_right = True
 
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement = "suffix") -> None:
         super().__init__(model, tokenizer, config, placement=placement)
@@ -165,6 +166,7 @@ class CausalBackbone(Backbone):
         whole = torch.cat([text, vectors, tail] if self.placement == "suffix" else [vectors, text])[None]
         self.model.set_attn_implementation("eager")
         try:
-            return self.model(inputs_embeds=whole, use_cache=False).logits[0, -1].float()
+            logits: Tensor = self.model(inputs_embeds=whole, use_cache=False).logits
+            return logits[0, -1].float()
         finally:
             self.model.set_attn_implementation(attention.NAME)

@@ -128,7 +128,7 @@ class EncoderDecoderBackbone(Backbone):
 
         padded = pad_rows(rows, self.device)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        # Its attention must not depend on what ran before: states of a resumed run are the same bits.
+        # Not the attention of the previous pass: a resumed run must compute the same bits.
         with torch.no_grad(), self._attention.for_pass(second_derivative=False):
             encoded = self._encoder(input_ids=padded.token_ids, attention_mask=padded.mask()).last_hidden_state
             # One token through the decoder makes every layer's cross-attention keys and values.
@@ -174,18 +174,18 @@ class EncoderDecoderBackbone(Backbone):
         second_derivative: bool = False,
     ) -> Tensor:
         """See `Backbone`."""
-        own = pick(prompts, groups).to(self.dtype)
+        row_prompts = pick(prompts, groups).to(self.dtype)
         written = self._vectors((*self.decoder_start, *run.inserted), len(groups))
         with self._attention.for_pass(second_derivative=second_derivative):
             if isinstance(rows, TokenRows):
-                mask = torch.cat([rows.mask().new_ones(len(groups), own.shape[1]), rows.mask()], dim=1)
-                vectors = torch.cat([own, self._embed(rows.token_ids)], dim=1)
+                mask = torch.cat([rows.mask().new_ones(len(groups), row_prompts.shape[1]), rows.mask()], dim=1)
+                vectors = torch.cat([row_prompts, self._embed(rows.token_ids)], dim=1)
                 encoded = self._encoder(inputs_embeds=vectors, attention_mask=mask).last_hidden_state
-                hidden = self._decoder(
+                hidden: Tensor = self._decoder(
                     inputs_embeds=written, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
                 ).last_hidden_state
             else:
-                hidden = self._behind_text(torch.cat([own, written], dim=1), rows)
+                hidden = self._behind_text(torch.cat([row_prompts, written], dim=1), rows)
         return hidden[:, -1:]
 
     def _behind_text(self, vectors: Tensor, state: TextKV) -> Tensor:
@@ -197,29 +197,27 @@ class EncoderDecoderBackbone(Backbone):
             across.update(keys, values, layer)
         places = torch.arange(state.keys.shape[3], device=self.device)
         mask = (places[None] < state.lengths[:, None]).long()
-        # Its keys and values are there already; only its shape is looked at.
+        # Only its shape is looked at: keys and values are cached.
         shape_only = vectors.new_empty(1).expand(len(vectors), state.keys.shape[3], self.width)
-        return self._decoder(
+        hidden: Tensor = self._decoder(
             inputs_embeds=vectors,
             encoder_hidden_states=shape_only,
             encoder_attention_mask=mask,
             past_key_values=EncoderDecoderCache(DynamicCache(), across),
             use_cache=True,
         ).last_hidden_state
+        return hidden
 
     @torch.no_grad()
     def full_logits(
         self, prompt: Tensor, token_ids: Sequence[int], position: int, *, pattern: PatternVerbalizer
     ) -> Tensor:
         """See `Backbone`."""
-        own, text, written = (
-            prompt.to(self.dtype)[None],
-            self._vectors(token_ids, 1),
-            self._vectors(self.decoder_start, 1),
-        )
+        text, written = self._vectors(token_ids, 1), self._vectors(self.decoder_start, 1)
+        vectors = prompt.to(self.dtype)[None]
         if self.placement == "encoder":
-            text = torch.cat([own, text], dim=1)
+            text = torch.cat([vectors, text], dim=1)
         else:
-            written = torch.cat([own, written], dim=1)
-        out = self.model(inputs_embeds=text, decoder_inputs_embeds=written, use_cache=False)
-        return out.logits[0, -1].float()
+            written = torch.cat([vectors, written], dim=1)
+        logits: Tensor = self.model(inputs_embeds=text, decoder_inputs_embeds=written, use_cache=False).logits
+        return logits[0, -1].float()

@@ -1,4 +1,4 @@
-"""Which family a model belongs to, read from its configuration file, and where a family can put the prompt."""
+"""The families of models: what each can do, and which one a model belongs to by its configuration file."""
 
 from __future__ import annotations
 
@@ -12,27 +12,48 @@ from metapt_explore.models.model_files import read_settings
 
 @dataclass(frozen=True)
 class FamilyFacts:
-    """What can be said of a family without loading a model.
+    """What is known of a family without loading a model.
 
     Attributes:
         title: What users call it.
         placements: Where it can put the prompt; the first is its default.
         auto_class: The class of transformers that loads its models.
+        backbone: Module and name of its class, loaded on demand (`load.backbone_class`).
+        has_vocabulary: Whether classes are read from words.
+        left_to_right: Whether tokens see those before them only.
     """
 
     title: str
     placements: tuple[Placement, ...]
     auto_class: str
+    backbone: str
+    has_vocabulary: bool = True
+    left_to_right: bool = False
 
+
+_MODELS = "metapt_explore.models"
 
 FAMILIES: dict[Family, FamilyFacts] = {
-    "causal": FamilyFacts("decoder-only", ("suffix", "prefix"), "AutoModelForCausalLM"),
-    "encoder_decoder": FamilyFacts("encoder-decoder", ("encoder", "decoder"), "AutoModelForSeq2SeqLM"),
-    "masked": FamilyFacts("masked", ("prefix",), "AutoModelForMaskedLM"),
-    "sentence": FamilyFacts("sentence encoder", ("prefix",), "AutoModel"),
+    "causal": FamilyFacts(
+        "decoder-only",
+        ("suffix", "prefix"),
+        "AutoModelForCausalLM",
+        f"{_MODELS}.causal:CausalBackbone",
+        left_to_right=True,
+    ),
+    "encoder_decoder": FamilyFacts(
+        "encoder-decoder",
+        ("encoder", "decoder"),
+        "AutoModelForSeq2SeqLM",
+        f"{_MODELS}.encoder_decoder:EncoderDecoderBackbone",
+    ),
+    "masked": FamilyFacts("masked", ("prefix",), "AutoModelForMaskedLM", f"{_MODELS}.masked:MaskedBackbone"),
+    "sentence": FamilyFacts(
+        "sentence encoder", ("prefix",), "AutoModel", f"{_MODELS}.sentence:SentenceBackbone", has_vocabulary=False
+    ),
 }
 
-#: How names of architectures end, and what that says; the first that fits counts.
+#: The family of an architecture by the end of its name; the first match counts.
 _ENDINGS: tuple[tuple[str, Family], ...] = (
     ("ForCausalLM", "causal"),
     ("LMHeadModel", "causal"),
@@ -45,14 +66,14 @@ _ENDINGS: tuple[tuple[str, Family], ...] = (
 
 
 def family_of(folder: Path, config: ModelConfig) -> Family:
-    """Finds out a model's family.
+    """Finds a model's family.
 
     Args:
         folder: The model's files.
-        config: `family` decides where it is given.
+        config: Its `family` decides, if set.
 
     Raises:
-        UserError: Where the configuration cannot be read, or tells no family.
+        UserError: Where the configuration cannot be read, or no family fits.
     """
     settings = read_settings(folder, config.name)
     if config.family is not None:
@@ -63,7 +84,7 @@ def family_of(folder: Path, config: ModelConfig) -> Family:
             f"The model '{config.name}': {folder / 'config.json'} is damaged; `architectures` must be a list of names."
         )
     for architecture in architectures:
-        # BartModel, T5WithLMHeadModel: named like others, and told by their configuration.
+        # BartModel, T5WithLMHeadModel: the name is like others', the configuration tells.
         if settings.get("is_encoder_decoder") and not architecture.endswith("EncoderModel"):
             return "encoder_decoder"
         for ending, family in _ENDINGS:
@@ -74,9 +95,11 @@ def family_of(folder: Path, config: ModelConfig) -> Family:
                 return family
     if not architectures and settings.get("is_encoder_decoder"):
         return "encoder_decoder"
-    found = f"its architecture is {', '.join(architectures)}" if architectures else "its configuration names none"
+    architecture = (
+        f"its architecture is {', '.join(architectures)}" if architectures else "its configuration names none"
+    )
     raise UserError(
-        f"Cannot tell what kind of model '{config.name}' is ({found}). Set model.family to one of "
+        f"Cannot tell what kind of model '{config.name}' is ({architecture}). Set model.family to one of "
         f"{', '.join(FAMILIES)}."
     )
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from metapt_explore.models.backbone import Backbone
-from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.kv_cache.text import TokenRows, pad_rows
 from metapt_explore.texts.rows import TextInput
 
@@ -30,21 +29,20 @@ def text_passes(
         backbone: The model.
         texts: The texts, cut to `max_text_tokens`; of a pair the longer one is cut first.
         on_pass: Called after each pass; may raise to stop.
-        every_layer: Whether the states behind every layer are asked for (`hidden_states`), and not the last ones only.
+        every_layer: Whether the output holds the states behind every layer (`hidden_states`), not the last ones only.
 
     Yields:
-        For each pass the places of its texts, the model's output, and the tokens.
+        For each pass the indices of its texts, the model's output, and the tokens.
     """
     layout, model = backbone.layout, backbone.model
     base = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
     tokens = [[*layout.special_before, *ids, *layout.special_after] for ids in layout.bare_tokens(texts)]
     order = sorted(range(len(tokens)), key=lambda row: (len(tokens[row]), row))
-    # A decoder-only model never looks at the padding behind a text.
-    causal = isinstance(backbone, CausalBackbone)
     for start in range(0, len(order), ROWS):
         chosen = order[start : start + ROWS]
         rows = pad_rows([tokens[row] for row in chosen], backbone.device)
-        seen = {"use_cache": False} if causal else {"attention_mask": rows.mask()}
+        # A decoder-only model never sees the padding behind a text.
+        seen = {"use_cache": False} if backbone.left_to_right else {"attention_mask": rows.mask()}
         yield chosen, base(input_ids=rows.token_ids, output_hidden_states=every_layer, **seen), rows
         on_pass()
 
@@ -77,7 +75,7 @@ def text_hidden_states(
         hidden = output.hidden_states
         middle = hidden[max(1, (len(hidden) - 1) // 2)]
         pooled = [mean_over_tokens(middle, rows)]
-        if isinstance(backbone, CausalBackbone):
+        if backbone.left_to_right:
             last = rows.lengths - 1
             pooled.append(middle[torch.arange(len(chosen), device=last.device), last].float())
         parts.append((chosen, torch.stack(pooled).cpu()))

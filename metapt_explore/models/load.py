@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,34 +22,26 @@ if TYPE_CHECKING:
     from metapt_explore.models.layout import Layout
 
 
-def _backbone_class(family: Family) -> type[Backbone]:
-    from metapt_explore.models.causal import CausalBackbone
-    from metapt_explore.models.encoder_decoder import EncoderDecoderBackbone
-    from metapt_explore.models.masked import MaskedBackbone
-    from metapt_explore.models.sentence import SentenceBackbone
-
-    classes: dict[Family, type[Backbone]] = {
-        "causal": CausalBackbone,
-        "encoder_decoder": EncoderDecoderBackbone,
-        "masked": MaskedBackbone,
-        "sentence": SentenceBackbone,
-    }
-    return classes[family]
+def backbone_class(family: Family) -> type[Backbone]:
+    """The class that runs a family's models."""
+    module, _, name = FAMILIES[family].backbone.partition(":")
+    found: type[Backbone] = getattr(import_module(module), name)
+    return found
 
 
 def layout_class(family: Family) -> type[Layout]:
-    """What lays out rows for a family; it needs no model."""
-    return _backbone_class(family).layout_class
+    """The class that lays out rows for a family; it needs no model."""
+    return backbone_class(family).layout_class
 
 
 @dataclass(frozen=True)
 class CheckedFiles:
-    """A language model whose files were checked; none of its weights was read.
+    """A language model whose files were checked; its weights are not read.
 
     Attributes:
         folder: Its files.
         family: Its family.
-        settings: Its configuration, as transformers reads it.
+        settings: Its transformers configuration.
         tokenizer: Its tokenizer.
     """
 
@@ -71,7 +64,7 @@ def check_files(config: ModelConfig) -> CheckedFiles:
     settings = load_settings(folder, config.name)
     family = family_of(folder, config)
     tokenizer = load_tokenizer(folder, config.name)
-    with _own_attention(config.name):
+    with _replacing_attention(config.name):
         auto_class = _auto_class(family, settings)
         model = check_model(auto_class, FAMILIES[family].title, folder, name=config.name, **_options(family))
     with loading(folder, config.name):
@@ -82,7 +75,7 @@ def check_files(config: ModelConfig) -> CheckedFiles:
 def _auto_class(family: Family, settings: Any) -> Any:
     import transformers
 
-    if family == "sentence":
+    if not FAMILIES[family].has_vocabulary:
         return encoder_class(settings)
     return getattr(transformers, FAMILIES[family].auto_class)
 
@@ -101,12 +94,12 @@ def encoder_class(settings: Any) -> Any:
 def _options(family: Family) -> dict[str, Any]:
     from metapt_explore.models.decoders import attention
 
-    return {"attn_implementation": attention.register()} if family == "causal" else {}
+    return {"attn_implementation": attention.register()} if FAMILIES[family].left_to_right else {}
 
 
 @contextmanager
-def _own_attention(name: str) -> Iterator[None]:
-    """Says it in our words where a model's attention cannot be replaced."""
+def _replacing_attention(name: str) -> Iterator[None]:
+    """A sentence of ours where a model's attention cannot be replaced."""
     from metapt_explore.models.decoders import attention
 
     try:
@@ -127,12 +120,12 @@ def load_backbone(
     on_notice: Callable[[str], None] = lambda message: None,
     prompt_tokens: int = 16,
 ) -> Backbone:
-    """Loads a frozen language model of any family and checks that the way it is run is exact for it.
+    """Loads a frozen language model of any family and checks that its shortcuts are exact.
 
     Args:
         config: Name, dtype, device and sizes.
-        placement: Where the prompt stands; the family's first when absent.
-        on_notice: Called with what a user should know, from here on.
+        placement: Where the prompt stands; the family's default when absent.
+        on_notice: Called with what a user should know.
         prompt_tokens: Length of the prompts, which must fit the model beside the texts.
 
     Raises:
@@ -157,24 +150,25 @@ def _load_backbone(
 
     settings = load_settings(folder, config.name)
     family = family_of(folder, config)
-    # What depends on sizes alone comes first, because it can be repaired in the study.
+    facts = FAMILIES[family]
+    # Checks of sizes come first: the study can change them.
     placement = placement_of(family, placement, config.name)
-    check_length(settings.get_text_config(), config, prompt_tokens=prompt_tokens, windows=family == "causal")
+    check_length(settings.get_text_config(), config, prompt_tokens=prompt_tokens, windows=facts.left_to_right)
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
     if device == "cpu":
         keep_freed_memory()
     files = check_files(config)
-    pooling = read_pooling(folder, config.name) if family == "sentence" else None
+    pooling = None if facts.has_vocabulary else read_pooling(folder, config.name)
     if pooling is not None and (longest := pooling.tokens(config.max_text_tokens)) < config.max_text_tokens:
         on_notice(f"Texts are cut to {longest} tokens: '{config.name}' was made for no more (max_seq_length).")
         config = config.model_copy(update={"max_text_tokens": longest})
     auto_class = _auto_class(family, settings)
-    model = load_model(auto_class, FAMILIES[family].title, folder, name=config.name, dtype=dtype, **_options(family))
+    model = load_model(auto_class, facts.title, folder, name=config.name, dtype=dtype, **_options(family))
     check_scale(settings, model, config)
     model = model.to(device)
     try:
-        backbone = _backbone_class(family)(model, files.tokenizer, config, placement=placement)
+        backbone = backbone_class(family)(model, files.tokenizer, config, placement=placement)
     except AttributeError as error:  # no attention heads, no input embeddings …
         message = f"The model '{config.name}' cannot be used with the {placement} placement ({error})."
         raise UserError(message) from error
@@ -189,7 +183,7 @@ def _load_backbone(
 
 
 def _warn_if_slow(backbone: Backbone) -> None:
-    """One notice where the processor was not made for bfloat16."""
+    """One notice where the processor is slow at bfloat16."""
     from metapt_explore.models.processor import SLOW_BFLOAT16, UNPACKED, is_bfloat16_slow
 
     if is_bfloat16_slow():

@@ -52,6 +52,29 @@ class MaskedLayout(Layout):
         return [*self.special_before, *ids, *self.special_after], len(self.special_before) + position
 
 
+class BidirectionalEncoder:
+    """Runs an encoder that looks both ways over prompts and the rows behind them.
+
+    Args:
+        model: A transformers model.
+        base: Its encoder; the model itself where it has no output layer.
+        embed: Its layer that embeds tokens.
+    """
+
+    def __init__(self, model: Any, base: Any, embed: Any) -> None:
+        self._base, self._embed = base, embed
+        self._attention = AttentionBackend(model)
+
+    def __call__(self, prompts: Tensor, groups: Tensor, rows: TokenRows, *, second_derivative: bool = False) -> Tensor:
+        """Hidden states of each row behind its group's prompt, `[rows, prompt_tokens + tokens, width]`."""
+        row_prompts = pick(prompts, groups)
+        mask = torch.cat([rows.mask().new_ones(len(groups), row_prompts.shape[1]), rows.mask()], dim=1)
+        vectors = torch.cat([row_prompts, self._embed(rows.token_ids)], dim=1)
+        with self._attention.for_pass(second_derivative=second_derivative):
+            hidden: Tensor = self._base(inputs_embeds=vectors, attention_mask=mask).last_hidden_state
+        return hidden
+
+
 class MaskedBackbone(Backbone):
     """See `Backbone`; the answer is read at the mask.
 
@@ -67,8 +90,7 @@ class MaskedBackbone(Backbone):
 
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement = "prefix") -> None:
         super().__init__(model, tokenizer, config, placement=placement)
-        self.base = model.base_model
-        self._attention = AttentionBackend(model)
+        self._encoder = BidirectionalEncoder(model, model.base_model, self._embed)
 
     def _head(self) -> Head:
         return ModelHead(self.model)
@@ -90,15 +112,7 @@ class MaskedBackbone(Backbone):
         """See `Backbone`."""
         assert isinstance(rows, TokenRows)
         rows = rows.with_inserted(run.inserted)
-        hidden = run_encoder(
-            self.base,
-            self._attention,
-            self._embed,
-            prompts=prompts.to(self.dtype),
-            groups=groups,
-            rows=rows,
-            second_derivative=second_derivative,
-        )
+        hidden = self._encoder(prompts.to(self.dtype), groups, rows, second_derivative=second_derivative)
         first = rows.positions[:, None] + prompts.shape[1]
         places = first + torch.tensor(run.offsets, device=first.device)
         return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[2]))
@@ -109,22 +123,5 @@ class MaskedBackbone(Backbone):
     ) -> Tensor:
         """See `Backbone`."""
         whole = torch.cat([prompt.to(self.dtype)[None], self._vectors(token_ids, 1)], dim=1)
-        return self.model(inputs_embeds=whole).logits[0, len(prompt) + position].float()
-
-
-def run_encoder(
-    base: Any,
-    attention: AttentionBackend,
-    embed: Any,
-    *,
-    prompts: Tensor,
-    groups: Tensor,
-    rows: TokenRows,
-    second_derivative: bool,
-) -> Tensor:
-    """Hidden states of a bidirectional encoder over prompts and rows, `[rows, prompt_tokens + tokens, width]`."""
-    own = pick(prompts, groups)
-    mask = torch.cat([rows.mask().new_ones(len(groups), own.shape[1]), rows.mask()], dim=1)
-    vectors = torch.cat([own, embed(rows.token_ids)], dim=1)
-    with attention.for_pass(second_derivative=second_derivative):
-        return base(inputs_embeds=vectors, attention_mask=mask).last_hidden_state
+        logits: Tensor = self.model(inputs_embeds=whole).logits
+        return logits[0, len(prompt) + position].float()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import torch
@@ -17,12 +18,11 @@ from torch import Tensor
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
-from metapt_explore.models.attention_backend import AttentionBackend
 from metapt_explore.models.backbone import Backbone, Prepared
 from metapt_explore.models.heads import SimilarityHead
 from metapt_explore.models.kv_cache.text import TokenRows, pad_rows
 from metapt_explore.models.layout import Layout
-from metapt_explore.models.masked import run_encoder
+from metapt_explore.models.masked import BidirectionalEncoder
 from metapt_explore.models.memory import ENCODER_FACTOR
 from metapt_explore.models.pooling import Pooling
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
@@ -53,8 +53,8 @@ class SentenceLayout(Layout):
             )
         template = tokenise(labels.template, self.encode, self.encode_continuation)
         self.check_template(labels.template, template, where)
-        numbers = iter(range(sum(len(own) for own in _descriptions(labels).values())))
-        words = tuple(tuple((Term(0, 0, next(numbers)),) for _ in own) for own in _descriptions(labels).values())
+        numbers = count()
+        words = tuple(tuple((Term(0, 0, next(numbers)),) for _ in texts) for texts in _descriptions(labels).values())
         return PatternVerbalizer(template, Verbalizer((Run(),), words), tuple(labels.labels))
 
     def verbalizer(self, words: dict[str, list[Word]], *, whole_vocabulary: bool) -> Verbalizer:
@@ -78,11 +78,11 @@ def _descriptions(labels: LabelsConfig) -> dict[str, list[str]]:
 class SentenceBackbone(Backbone):
     """See `Backbone`; classes are read by similarity to their descriptions.
 
-    The model is a transformers encoder without an output layer; its embedding is what its own pooling makes of a
-    text's tokens (those of the prompt are left out; the first token is the text's). The placement is ``prefix``.
+    The model is a transformers encoder without an output layer. Its own pooling makes an embedding of the tokens of
+    the text, without those of the prompt. The placement is ``prefix``.
     """
 
-    #: Set by `load_backbone` from the model's files. A cosine does not ask whether embeddings have length one.
+    #: Set by `load_backbone` from the model's files; `normalise` does not matter to a cosine.
     pooling = Pooling()
 
     layout_class = SentenceLayout
@@ -91,7 +91,7 @@ class SentenceBackbone(Backbone):
 
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement = "prefix") -> None:
         super().__init__(model, tokenizer, config, placement=placement)
-        self._attention = AttentionBackend(model)
+        self._encoder = BidirectionalEncoder(model, model, self._embed)
 
     def _head(self) -> Head:
         return SimilarityHead(torch.empty(0, self.width, device=self.device), SCALE)  # each pattern brings its own
@@ -99,30 +99,18 @@ class SentenceBackbone(Backbone):
     def pattern(self, labels: LabelsConfig, where: str, *, whole_vocabulary: bool = False) -> PatternVerbalizer:
         """See `Backbone`; classes are described by `description`, else by their label words."""
         pattern = self.layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
-        every = [text for own in _descriptions(labels).values() for text in own]
-        return replace(pattern, head=SimilarityHead(self.sentence_vectors(every), SCALE))
+        descriptions = [text for texts in _descriptions(labels).values() for text in texts]
+        return replace(pattern, head=SimilarityHead(self.sentence_vectors(descriptions), SCALE))
 
     @torch.no_grad()
     def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
         """Unit embeddings of texts without prompt and template, fp32, `[texts, width]`."""
         layout = self.layout
-        rows = pad_rows(
-            [[*layout.special_before, *ids, *layout.special_after] for ids in layout.tokens(texts)], self.device
-        )
+        token_ids = [[*layout.special_before, *ids, *layout.special_after] for ids in layout.tokens(texts)]
+        rows = pad_rows(token_ids, self.device)
         none = torch.zeros(1, 0, self.width, device=self.device, dtype=self.dtype)
         groups = torch.zeros(len(texts), dtype=torch.long, device=self.device)
-        return self._unit(
-            run_encoder(
-                self.model,
-                self._attention,
-                self._embed,
-                prompts=none,
-                groups=groups,
-                rows=rows,
-                second_derivative=False,
-            ),
-            rows.mask(),
-        )
+        return self._unit(self._encoder(none, groups, rows), rows.mask())
 
     def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
         """See `Backbone`."""
@@ -140,15 +128,7 @@ class SentenceBackbone(Backbone):
     ) -> Tensor:
         """See `Backbone`; the one feature of a row is its unit embedding."""
         assert isinstance(rows, TokenRows)
-        hidden = run_encoder(
-            self.model,
-            self._attention,
-            self._embed,
-            prompts=prompts.to(self.dtype),
-            groups=groups,
-            rows=rows,
-            second_derivative=second_derivative,
-        )
+        hidden = self._encoder(prompts.to(self.dtype), groups, rows, second_derivative=second_derivative)
         return self._unit(hidden[:, prompts.shape[1] :], rows.mask())[:, None]
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from metapt_explore.errors import UserError, library_errors
 from metapt_explore.models.hf_load import load_settings, load_tokenizer
@@ -131,7 +132,8 @@ def _convert_model(target: Path) -> None:
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    transformers.utils.logging.disable_progress_bar()
+    logging: Any = transformers.utils.logging
+    logging.disable_progress_bar()
     source = package_file(MODEL_PACKAGE[0], MODEL_PACKAGE[2])
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     loaded = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
@@ -139,7 +141,8 @@ def _convert_model(target: Path) -> None:
     config = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    plain = AutoModelForCausalLM.from_config(config)
+    auto_class: Any = AutoModelForCausalLM
+    plain = auto_class.from_config(config)
     plain.load_state_dict(loaded.state_dict())
     plain.save_pretrained(target)
     tokenizer.save_pretrained(target)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from metapt_explore.config import EvaluationConfig, MethodConfig, PretrainingConfig, StudyConfig
-from metapt_explore.config.passes import SECOND_ORDER_COST
+from metapt_explore.config.method import SECOND_ORDER_COST
 
 
 def row_passes_per_step(method: MethodConfig, config: PretrainingConfig) -> float:

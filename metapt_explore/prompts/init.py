@@ -1,9 +1,10 @@
-"""Where a soft prompt begins."""
+"""The initial vectors of a soft prompt."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,10 +14,10 @@ from metapt_explore.config import InitConfig, LabelsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import torch_stream
 
-#: Vocabulary starts are sampled from the first token ids, which are the commonest pieces
+#: `vocabulary` samples from the first token ids, which are the commonest pieces
 #: (Lester et al., EMNLP 2021, sample from the 5,000 commonest).
 COMMONEST = 5_000
-#: Pieces that stand in a vocabulary and in no text.
+#: Placeholders of a vocabulary, which no text holds.
 _UNUSED = re.compile(r"[\[<]unused|<unk_\d")
 
 
@@ -27,53 +28,64 @@ def label_words(labels: LabelsConfig) -> list[str]:
         >>> label_words(LabelsConfig(labels={"0": "bad", "1": "good"}))
         [' bad', ' good']
     """
-    # As the pattern does: where the template itself ends in a space, the word has none of its own.
+    # As in `PatternVerbalizer`: no space where the template itself ends in one.
     space = "" if labels.template[-1:].isspace() else " "
     return [f"{space}{label.word}" for label in labels.labels.values()]
+
+
+@dataclass(frozen=True)
+class InitSources:
+    """What an initial prompt can be made of.
+
+    Attributes:
+        embedding: The model's input embeddings, `[vocabulary, width]`.
+        tokenizer: The model's tokenizer (labels, text).
+        label_words: The label words, see the function of that name (labels).
+        stored: A stored prompt, `[length, width]` (file, peft, artifact).
+    """
+
+    embedding: Tensor
+    tokenizer: Any = None
+    label_words: Sequence[str] = ()
+    stored: Tensor | None = None
 
 
 def initial_prompt(
     init: InitConfig,
     length: int,
-    embedding: Tensor,
+    sources: InitSources,
+    *,
     seed: int,
     init_seed: int,
-    *,
-    tokenizer: Any = None,
-    label_words: Sequence[str] = (),
-    given: Tensor | None = None,
     on_notice: Callable[[str], None] = lambda message: None,
 ) -> Tensor:
-    """Makes a prompt to start from.
+    """Makes an initial prompt.
 
-    Every method with the same `init_seed` begins from the same start. Only ``random``, ``vocabulary`` and
-    the sampled rows of ``labels`` differ between initialisation seeds; every other start is the same for all.
+    Every method with the same `init_seed` begins from the same prompt. Only ``random``, ``vocabulary`` and the
+    sampled rows of ``labels`` differ between initialisation seeds; every other kind is the same for all.
 
     ========================== =====================================================================
     kind                       the prompt's vectors
     ========================== =====================================================================
     random                     normal, with the mean and standard deviation of the model's embeddings
-                               (a start off that scale is a known trap)
+                               (vectors off that scale are a known trap)
     vocabulary                 embeddings of tokens drawn among the 5,000 commonest
     labels                     embeddings of the label words, the rest as for ``vocabulary``; a word of
                                several tokens is the mean of their embeddings
     text                       embeddings of the text's tokens (no special tokens), repeated from its
                                beginning or cut
-    file, peft, artifact       `given`
+    file, peft, artifact       the stored prompt
     ========================== =====================================================================
 
     Source: Lester et al., "The Power of Scale for Parameter-Efficient Prompt Tuning", EMNLP 2021 (random,
-    sampled vocabulary, class labels); the text start repeats and cuts as PEFT's ``prompt_tuning_init="TEXT"``.
+    sampled vocabulary, class labels); ``text`` repeats and cuts as PEFT's ``prompt_tuning_init="TEXT"``.
 
     Args:
-        init: Which start.
+        init: Kind of initialisation.
         length: Prompt tokens.
-        embedding: The model's input embeddings, `[vocabulary, width]`.
+        sources: What the prompt is made of.
         seed: The study seed.
         init_seed: The initialisation seed.
-        tokenizer: The model's tokenizer (labels, text).
-        label_words: The label words, see the function of that name (labels).
-        given: The stored prompt, `[length, width]` (file, peft, artifact).
         on_notice: Called with what a user should know: words or text that do not fit the prompt.
 
     Returns:
@@ -83,63 +95,65 @@ def initial_prompt(
         UserError: Where a text or word has no tokens, or the stored prompt has another shape.
 
     Example:
-        >>> initial_prompt(InitConfig(kind="vocabulary"), 4, torch.eye(8), seed=0, init_seed=0).shape
+        >>> sources = InitSources(torch.eye(8))
+        >>> initial_prompt(InitConfig(kind="vocabulary"), 4, sources, seed=0, init_seed=0).shape
         torch.Size([4, 8])
     """
+    embedding = sources.embedding
     generator = torch_stream(seed, "prompt_start", init.kind, init_seed)
     if init.kind == "random":
         noise = torch.randn(length, embedding.shape[1], generator=generator).to(embedding.device)
         values = embedding.float()
         return noise * values.std() + values.mean()
     if init.kind == "vocabulary":
-        return _sampled(length, embedding, generator, tokenizer)
+        return _sampled(length, sources, generator)
     if init.kind == "labels":
-        words = _words(label_words, length, embedding, tokenizer, on_notice)
-        return torch.cat([words, _sampled(length - len(words), embedding, generator, tokenizer)])
+        words = _label_rows(length, sources, on_notice)
+        return torch.cat([words, _sampled(length - len(words), sources, generator)])
     if init.kind == "text":
-        return _text(init.text or "", length, embedding, tokenizer, on_notice)
-    expected = (length, embedding.shape[1])
-    if given is None or tuple(given.shape) != expected:
-        found = "nothing" if given is None else list(given.shape)
-        raise UserError(f"The start '{init.kind}' must be a tensor {list(expected)}; found {found}.")
-    return given.to(embedding.device, torch.float32, copy=True)
+        return _text_rows(init.text or "", length, sources, on_notice=on_notice)
+    expected, stored = (length, embedding.shape[1]), sources.stored
+    if stored is None or tuple(stored.shape) != expected:
+        shape = "nothing" if stored is None else list(stored.shape)
+        raise UserError(f"The initial prompt of `{init.kind}` must be a tensor {list(expected)}; found {shape}.")
+    return stored.to(embedding.device, torch.float32, copy=True)
 
 
-def _sampled(rows: int, embedding: Tensor, generator: torch.Generator, tokenizer: Any) -> Tensor:
+def _sampled(rows: int, sources: InitSources, generator: torch.Generator) -> Tensor:
+    embedding, tokenizer = sources.embedding, sources.tokenizer
     top = min(COMMONEST, len(embedding))
     pieces = tokenizer.convert_ids_to_tokens(list(range(top))) if tokenizer is not None else [""] * top
-    # BERT keeps its first thousand places free; nothing was ever learned for them.
-    used = torch.tensor([place for place, piece in enumerate(pieces) if not _UNUSED.match(str(piece))])
+    # BERT's first thousand tokens are placeholders, whose vectors were never trained.
+    used = torch.tensor([token for token, piece in enumerate(pieces) if not _UNUSED.match(str(piece))])
     tokens = used[torch.randint(0, len(used), (rows,), generator=generator)]
     return embedding[tokens.to(embedding.device)].float().clone()
 
 
-def _words(
-    words: Sequence[str], length: int, embedding: Tensor, tokenizer: Any, on_notice: Callable[[str], None]
-) -> Tensor:
-    """The first `length` words, one row each."""
+def _label_rows(length: int, sources: InitSources, on_notice: Callable[[str], None]) -> Tensor:
+    """The first `length` label words, one row each."""
+    words = sources.label_words
     if len(words) > length:
         left_out = ", ".join(f"'{word.strip()}'" for word in words[length:])
         on_notice(
-            f"The start holds {length} of {len(words)} label words, because prompt.length is {length}; "
+            f"The initial prompt holds {length} of {len(words)} label words, because prompt.length is {length}; "
             f"left out: {left_out}."
         )
-    rows = [embedding[_ids(tokenizer, word, embedding)].float().mean(dim=0) for word in words[:length]]
+    rows = [sources.embedding[_token_ids(word, sources)].float().mean(dim=0) for word in words[:length]]
     return torch.stack(rows)
 
 
-def _text(text: str, length: int, embedding: Tensor, tokenizer: Any, on_notice: Callable[[str], None]) -> Tensor:
-    ids = _ids(tokenizer, text, embedding)
+def _text_rows(text: str, length: int, sources: InitSources, *, on_notice: Callable[[str], None]) -> Tensor:
+    ids = _token_ids(text, sources)
     if len(ids) > length:
         on_notice(
-            f"The start's text is {len(ids)} tokens long and was cut to the first {length}, because prompt.length is "
-            f"{length}; set it to {len(ids)} to keep the whole text."
+            f"The text of the initial prompt is {len(ids)} tokens long and was cut to the first {length}, because "
+            f"prompt.length is {length}; set it to {len(ids)} to keep the whole text."
         )
-    return embedding[ids[torch.arange(length, device=ids.device) % len(ids)]].float().clone()
+    return sources.embedding[ids[torch.arange(length, device=ids.device) % len(ids)]].float().clone()
 
 
-def _ids(tokenizer: Any, text: str, embedding: Tensor) -> Tensor:
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+def _token_ids(text: str, sources: InitSources) -> Tensor:
+    ids = sources.tokenizer(text, add_special_tokens=False)["input_ids"]
     if not ids:
-        raise UserError(f"The start's text or label word '{text}' has no tokens for this model; choose another.")
-    return torch.tensor(ids, device=embedding.device)
+        raise UserError(f"The initial prompt's text or label word '{text}' has no tokens for this model.")
+    return torch.tensor(ids, device=sources.embedding.device)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.clusters.label_counts import count_labels
+from metapt_explore.clusters.describe import count_labels
 from metapt_explore.clusters.quality_table import method_gains, on_one_clustering, quality_table
 from metapt_explore.config import StudyConfig
 from metapt_explore.results.tables import results_table

@@ -22,6 +22,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.results.budgets import method_accounts
 from metapt_explore.results.clustering_quality import clustering_quality
+from metapt_explore.results.cut_texts import read_cut_texts
 from metapt_explore.results.tables import (
     curves_table,
     efficiency_table,
@@ -31,7 +32,6 @@ from metapt_explore.results.tables import (
 )
 from metapt_explore.storage.files import read_json, write_bytes, write_json, write_table
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.cut_texts import read_cut_texts
 
 #: Columns that a record's results have first, in this order.
 FIRST = ["method", "task", "data_seed", "init_seed", "accuracy", "macro_f1", "start_accuracy", "seconds"]

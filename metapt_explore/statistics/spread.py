@@ -124,7 +124,9 @@ def _drawn_logs(
 
     def variance(values: NDArray[np.float64]) -> NDArray[np.float64]:
         centred = values - values.mean()
-        return np.maximum(weights @ centred**2 / total - (weights @ centred / total) ** 2, 0.0)
+        second_moment, first_moment = weights @ centred**2 / total, weights @ centred / total
+        cut: NDArray[np.float64] = np.maximum(second_moment - first_moment**2, 0.0)
+        return cut
 
     top, bottom = variance(method_scores), variance(baseline_scores)
     top[top < EQUAL**2] = 0.0

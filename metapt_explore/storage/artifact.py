@@ -261,8 +261,8 @@ class ArtifactWriter(Artifact):
         expected = meta.get("metrics")
         if expected is None:
             return True
-        there = self._lines.read_bytes() if self._lines.exists() else b""
-        return sum_of(there[: expected["bytes"]]) == expected
+        content = self._lines.read_bytes() if self._lines.exists() else b""
+        return bool(sum_of(content[: expected["bytes"]]) == expected)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ class Studies:
         file = folder / "study.yaml"
         if holds_lock:
             sweep(folder)
-        for name in study_files.KEPT:
+        for name in study_files.COPIED:
             # An edit by one letter that is what is asked for now is no damage.
             if not (file.name == name and file.exists() and file.read_bytes() == new.encode()):
                 study_files.repair(folder / name, self.damaged)
@@ -106,7 +106,7 @@ class Studies:
             return None
         if same and known is None:
             # `queue.enqueue` has just written the study, without its tasks.
-            study_files.write_kept_json(folder / "tasks.json", content)
+            study_files.write_json_with_copy(folder / "tasks.json", content)
             return None
         if not holds_lock and self.is_locked(config.name):
             raise UserError(
@@ -120,17 +120,17 @@ class Studies:
         ):
             # What is finished stays valid.
             (folder / "cost.json").unlink(missing_ok=True)
-            study_files.write_kept(file, new.encode())
+            study_files.write_with_copy(file, new.encode())
             return None
-        before = study_files.keep_before(file) if file.exists() and not same else None
+        before = study_files.keep_replaced(file) if file.exists() and not same else None
         # The index first: one that does not fit the settings must never be left behind.
-        study_files.write_kept_json(folder / "index.json", [])
+        study_files.write_json_with_copy(folder / "index.json", [])
         # It was the cost of another study.
         (folder / "cost.json").unlink(missing_ok=True)
-        study_files.remove_kept(folder / "tasks.json")
-        study_files.write_kept(file, new.encode())
+        study_files.remove_with_copy(folder / "tasks.json")
+        study_files.write_with_copy(file, new.encode())
         if content is not None:
-            study_files.write_kept_json(folder / "tasks.json", content)
+            study_files.write_json_with_copy(folder / "tasks.json", content)
         return before
 
     def _refuse_another_case(self, name: str) -> None:
@@ -153,7 +153,7 @@ class Studies:
         names = {None, *(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)}
         kept = [entry for entry in index if entry.get("method") in names]
         if len(kept) < len(index):
-            study_files.write_kept_json(self.study_folder(config.name) / "index.json", kept)
+            study_files.write_json_with_copy(self.study_folder(config.name) / "index.json", kept)
 
     def extension_of(self, config: StudyConfig) -> StudyConfig:
         """The workspace's study of that name if it extends this one by more parts, else this one.
@@ -183,7 +183,7 @@ class Studies:
             UserError: Where the list is damaged.
         """
         file = self.study_folder(name) / "index.json"
-        entries = study_files.read_kept_json(file)
+        entries = study_files.read_json_or_copy(file)
         if entries is None and not file.exists():
             return []
         if not isinstance(entries, list) or not all(
@@ -210,7 +210,7 @@ class Studies:
                 old = []  # Running the study is what repairs a damaged list.
             if entry not in old:
                 new = [other for other in old if not same(other)]
-                study_files.write_kept_json(folder / "index.json", [*new, entry])
+                study_files.write_json_with_copy(folder / "index.json", [*new, entry])
 
     def study_lock(self, name: str) -> FileLock:
         """The lock that the one process working on a study holds."""

@@ -51,8 +51,8 @@ def tokens(text: str) -> list[str]:
         ['don', 't', 'buy', '手', '机', '😀', 'हिन्दी', 'x_1']
     """
     if text.isascii():
-        return WORD.findall(text)
-    return TOKEN.findall(unicodedata.normalize("NFKC" if has_unspaced(text) else "NFC", text))
+        return list(WORD.findall(text))
+    return list(TOKEN.findall(unicodedata.normalize("NFKC" if has_unspaced(text) else "NFC", text)))
 
 
 def plain_words(text: str) -> str:
@@ -99,7 +99,7 @@ class Lexicon:
         """The words of a text; characters that belong to no word are left out."""
         text = _folded(text)
         if not has_unspaced(text):
-            return _LETTERS.findall(text)
+            return list(_LETTERS.findall(text))
         words: list[str] = []
         last = 0
         for run in UNSPACED_RUN.finditer(text):

@@ -53,8 +53,8 @@ def test_finds_blobs_whatever_the_length_of_the_vectors(algorithm: str) -> None:
     # The blobs are numbered by size already.
     assert adjusted_rand_score(blob[inside], found.labels[inside]) == 1.0
     np.testing.assert_array_equal(found.labels[inside], blob[inside])
-    assert (found.strength[inside] > 0).all() and (found.strength <= 1).all()
-    assert (found.strength[~inside] == 0).all()
+    assert (found.membership[inside] > 0).all() and (found.membership <= 1).all()
+    assert (found.membership[~inside] == 0).all()
 
 
 @pytest.mark.parametrize("algorithm", sorted(ClusteringConfig.kinds))
@@ -65,8 +65,8 @@ def test_same_input_same_labels(algorithm: str) -> None:
     arguments["texts"] = [" ".join(np.random.default_rng(b).choice(WORDS, 6)) for b in range(len(blob))]
     first, second = (cluster(rows, settings, seed=3, **arguments) for _ in range(2))
     np.testing.assert_array_equal(first.labels, second.labels)
-    np.testing.assert_array_equal(first.strength, second.strength)
-    assert first.labels.shape == first.strength.shape == (len(rows),)
+    np.testing.assert_array_equal(first.membership, second.membership)
+    assert first.labels.shape == first.membership.shape == (len(rows),)
     assert first.labels.dtype == np.int64
 
 
@@ -75,7 +75,7 @@ def test_kmeans_strength_is_the_cosine_to_the_centroid() -> None:
     rows = np.array([[2.0, 0.0], [0.0, 7.0], [-1.0, -1.0]])
     found = cluster(rows, config("kmeans", n_clusters=2), seed=0)
     assert found.labels.tolist() == [0, 0, 1]
-    np.testing.assert_allclose(found.strength, [np.sqrt(0.5), np.sqrt(0.5), 1.0])
+    np.testing.assert_allclose(found.membership, [np.sqrt(0.5), np.sqrt(0.5), 1.0])
 
 
 def test_kmeans_matches_scikit_learn_without_reduction() -> None:
@@ -105,12 +105,12 @@ def test_hdbscan_without_a_cluster(rows: int) -> None:
 def test_hdbscan_of_repeated_rows_has_a_finite_strength() -> None:
     found = cluster(np.repeat(np.eye(4)[:3], 10, axis=0), config("hdbscan", min_cluster_size=5), seed=0)
     assert found.labels.tolist() == [0] * 10 + [1] * 10 + [2] * 10
-    assert np.isfinite(found.strength).all()
+    assert np.isfinite(found.membership).all()
 
 
 def test_one_pool() -> None:
     found = cluster(np.zeros((3, 2)), config("one_pool"), seed=0)
-    assert found.labels.tolist() == [0, 0, 0] and found.strength.tolist() == [1.0, 1.0, 1.0]
+    assert found.labels.tolist() == [0, 0, 0] and found.membership.tolist() == [1.0, 1.0, 1.0]
     assert found.names is None
 
 
@@ -120,7 +120,7 @@ def test_random_groups_keep_sizes_and_outliers(like: np.ndarray, seed: int) -> N
     found = cluster(np.zeros((len(like), 2)), config("random_groups"), seed, like=like)
     assert Counter(found.labels.tolist()) == Counter(like.tolist())
     np.testing.assert_array_equal(found.labels == -1, like == -1)
-    np.testing.assert_array_equal(found.strength, np.where(like >= 0, 1.0, 0.0))
+    np.testing.assert_array_equal(found.membership, np.where(like >= 0, 1.0, 0.0))
     np.testing.assert_array_equal(like, before)  # the caller's array is left alone
 
 
@@ -139,7 +139,7 @@ def test_known_groups_are_numbered_by_size_then_name() -> None:
     found = cluster(np.zeros((6, 2)), config("known_groups"), seed=0, groups=groups)
     assert found.names == {0: "alpha", 1: "beta", 2: "small"}
     assert found.labels.tolist() == [2, -1, 1, 0, 1, 0]
-    assert found.strength.tolist() == [1.0, 0.0, 1.0, 1.0, 1.0, 1.0]
+    assert found.membership.tolist() == [1.0, 0.0, 1.0, 1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("groups", [None, [None, None]])
@@ -195,7 +195,7 @@ def test_a_seed_where_nothing_is_drawn_is_refused(algorithm: str) -> None:
 
 
 def test_importing_the_modules_stays_light() -> None:
-    names = ("algorithms", "topics", "quality", "names", "map")
+    names = ("algorithms", "topics", "quality", "names", "reduce")
     modules = ", ".join(
         [*(f"metapt_explore.clusters.{name}" for name in names), "metapt_explore.auxiliary_tasks.labels"]
     )

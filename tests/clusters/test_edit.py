@@ -122,7 +122,7 @@ def test_a_split_finds_the_groups_that_were_thrown_together() -> None:
     found = cluster(clouds(), config([{"split": 0}, {"rename": {1: "one"}}]), 0, like=like, like_names={2: "two"})
     assert [len(set(found.labels[start : start + 10])) for start in range(0, 40, 10)] == [1, 1, 1, 1]
     assert len(set(found.labels)) == 4 and found.names == {1: "one", 2: "two"}
-    assert (found.strength > 0.99).all()
+    assert (found.membership > 0.99).all()
     again = cluster(clouds(), config([{"split": 0}, {"rename": {1: "one"}}]), 0, like=like)
     assert again.labels.tolist() == found.labels.tolist()
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from metapt_explore.clusters.map import project
-from metapt_explore.clusters.reduce import normalise, principal_components, reduce_embeddings
+from metapt_explore.clusters.reduce import normalise, principal_components, project, reduce_embeddings
 
 
 @pytest.mark.parametrize(("rows", "width"), [(50, 8), (6, 20)])

@@ -32,13 +32,13 @@ def test_texts_of_one_subject_share_a_topic() -> None:
     assert adjusted_rand_score(topic, found.labels) == 1.0
     np.testing.assert_array_equal(found.labels, topic)  # numbered by size
     # Six words of one topic against priors of a third for each: near (6 + 1/3) / (6 + 1).
-    np.testing.assert_allclose(found.strength, (6 + 1 / 3) / 7, atol=0.03)
+    np.testing.assert_allclose(found.membership, (6 + 1 / 3) / 7, atol=0.03)
 
 
 def test_a_text_without_a_counted_word_is_in_no_cluster() -> None:
     texts, _ = written()
     found = group([*texts, "", "the and of", "unheard"], n_clusters=3)
-    assert found.labels[-3:].tolist() == [-1, -1, -1] and found.strength[-3:].tolist() == [0.0, 0.0, 0.0]
+    assert found.labels[-3:].tolist() == [-1, -1, -1] and found.membership[-3:].tolist() == [0.0, 0.0, 0.0]
     assert (found.labels[:-3] >= 0).all()
 
 

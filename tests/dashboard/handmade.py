@@ -124,16 +124,16 @@ def _write_texts(out: Writer) -> None:
         {
             "row": range(7),
             "cluster": [0, 0, 0, 1, 1, 1, -1],
-            "strength": [0.5, 0.9, 0.7, 0.8, 0.6, 0.4, 0.0],
+            "membership": [0.5, 0.9, 0.7, 0.8, 0.6, 0.4, 0.0],
             "x": [0.0, 0.1, 0.2, 3.0, 3.1, 3.2, 9.0],
             "y": [1.0, 1.1, 1.2, 2.0, 2.1, 2.2, 9.0],
         }
     )
     described = [
         {"cluster": 0, "name": "0: phone", "rows": 3, "keywords": ["phone", "<b>screen</b>"],
-         "labels": {"positive": 2, "negative": 1}, "strength": 0.7},
+         "labels": {"positive": 2, "negative": 1}, "membership": 0.7},
         {"cluster": 1, "name": "1: book", "rows": 3, "keywords": ["book"],
-         "labels": {"positive": 1, "negative": 1, "unlabelled": 1}, "strength": 0.6},
+         "labels": {"positive": 1, "negative": 1, "unlabelled": 1}, "membership": 0.6},
     ]  # fmt: skip
     quality = {"silhouette": 0.4321, "davies_bouldin": 0.5, "calinski_harabasz": 12.34, "outlier_share": 1 / 7,
                "n_clusters": 2, "sizes": {"0": 3, "1": 3}}  # fmt: skip

@@ -64,7 +64,7 @@ def test_labels_that_were_found_are_told_with_their_worth(labelled: Path, show: 
 
 def test_texts_are_listed_with_the_labels_that_were_found(labelled: Path, show: Open) -> None:
     at = show(labelled, "clusters")
-    (texts,) = (frame.value for frame in at.dataframe if "strength" in frame.value and "text" in frame.value)
+    (texts,) = (frame.value for frame in at.dataframe if "membership" in frame.value and "text" in frame.value)
     assert texts["confidence"].between(0.5, 1).all()
     assert set(texts["source"].dropna()) == {"zero_shot"} and set(texts["label"]) <= {"negative", "positive"}
 
@@ -98,6 +98,6 @@ def test_chosen_words_are_shown(labelled: Path, show: Open) -> None:
 def test_pairs_are_shown_whole_and_clusters_as_classes_are_said(pairs: Path, show: Open) -> None:
     at = show(pairs, "clusters")
     assert "tell clusters apart" in said(at, "caption")
-    (texts,) = (frame.value for frame in at.dataframe if "strength" in frame.value and "text" in frame.value)
+    (texts,) = (frame.value for frame in at.dataframe if "membership" in frame.value and "text" in frame.value)
     assert texts["text"].str.contains("\n").all()
     assert "another word is a wrong answer" in said(show(pairs, "fewshot"), "info")

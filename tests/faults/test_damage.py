@@ -21,8 +21,7 @@ from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.record import record_of
 from metapt_explore.results.tables import curves_table, results_table
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.overview import pipeline
-from metapt_explore.study.score_counts import finished_of
+from metapt_explore.study.overview import finished_of, pipeline
 from metapt_explore.study.study import Study
 from metapt_explore.study.verify import Counts, verify
 

@@ -225,11 +225,11 @@ def test_soups_by_hand() -> None:
     losses = {(3, 0.1, 0): 0.5, (3, 0.2, 0): 0.5, (3, 0.1, 5): 2.0, (3, 0.2, 5): 0.4}
     losses |= {(8, 0.1, 0): 0.9, (8, 0.2, 0): 0.9, (8, 0.1, 5): 0.2, (8, 0.2, 5): 0.3}
     curves = [{"data_seed": s, "learning_rate": r, "step": t, "dev_loss": loss} for (s, r, t), loss in losses.items()]
-    found = soups(snapshots, cells, curves, 2)
+    found = soups(snapshots, cells, curves, size=2)
     torch.testing.assert_close(found[3], torch.tensor([[1.0, 1.5]]))
     torch.testing.assert_close(found[8], torch.tensor([[5.0, 6.0]]))
     # All three: the start, [0, 1] and [2, 3].
-    torch.testing.assert_close(soups(snapshots, cells, curves, 9)[3], torch.tensor([[2 / 3, 4 / 3]]))
+    torch.testing.assert_close(soups(snapshots, cells, curves, size=9)[3], torch.tensor([[2 / 3, 4 / 3]]))
 
 
 def test_a_soup_is_one_prompt_whose_scores_are_reported(backbone: CausalBackbone) -> None:

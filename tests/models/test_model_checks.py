@@ -19,7 +19,7 @@ from metapt_explore.models.families import family_of
 from metapt_explore.models.load import load_backbone
 from metapt_explore.models.masked import MaskedLayout
 from metapt_explore.models.model_checks import check_rows_fit, positions_of
-from metapt_explore.prompts.init import initial_prompt
+from metapt_explore.prompts.init import InitSources, initial_prompt
 
 
 def test_a_head_that_is_not_in_the_files_is_not_made_up(tmp_path: Path) -> None:
@@ -95,5 +95,7 @@ def test_a_long_template_is_refused_before_anything_runs() -> None:
 def test_places_of_a_vocabulary_that_no_text_uses_are_no_start() -> None:
     pieces = ["[PAD]", "[unused0]", "[unused1]", "good", "bad"]
     words = SimpleNamespace(convert_ids_to_tokens=lambda ids: [pieces[token] for token in ids])
-    made = initial_prompt(InitConfig(kind="vocabulary"), 50, torch.eye(5), seed=0, init_seed=0, tokenizer=words)
+    made = initial_prompt(
+        InitConfig(kind="vocabulary"), 50, InitSources(torch.eye(5), tokenizer=words), seed=0, init_seed=0
+    )
     assert made.sum(0)[1:3].eq(0).all() and made.sum(0)[[0, 3, 4]].gt(0).all()

@@ -17,9 +17,9 @@ def titles(figure: go.Figure) -> list[str]:
 
 
 CLUSTERS = [
-    {"cluster": 0, "name": "0: <i>phone</i>", "rows": 2, "keywords": [], "labels": {"positive": 2}, "strength": 1},
+    {"cluster": 0, "name": "0: <i>phone</i>", "rows": 2, "keywords": [], "labels": {"positive": 2}, "membership": 1},
     {"cluster": 1, "name": "1: book", "rows": 3, "keywords": [],
-     "labels": {"negative": 1, "unlabelled": 2}, "strength": 1},
+     "labels": {"negative": 1, "unlabelled": 2}, "membership": 1},
 ]  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def about(workspace: Workspace, study: str, view: View) -> None:
             "cluster": cluster["name"],
             "keywords": ", ".join(cluster["keywords"]),
             "texts": cluster["rows"],
-            "strength": round(cluster["strength"], 2),
+            "membership": round(cluster["membership"], 2),
         }
         if usable:
             reason = left_out.get(int(cluster["cluster"]))
@@ -128,7 +128,7 @@ def about(workspace: Workspace, study: str, view: View) -> None:
     wide = {"auxiliary task": st.column_config.TextColumn(width="large")}
     st.dataframe(pd.DataFrame(rows), key="keywords", hide_index=True, column_config=wide)
     st.caption(
-        "Keywords are frequent in the cluster and rare in others. Strength (0 to 1) is how surely texts belong to "
+        "Keywords are frequent in the cluster and rare in others. Membership (0 to 1) is how surely texts belong to "
         "it, on average." + (f" {_used(usable)}" if usable else "")
     )
     counted = all("labels" in cluster for cluster in view.clusters) and not (usable and "not_drawn" in usable["counts"])

@@ -89,7 +89,7 @@ def read(study: str, view: View, *, lasso: list[int], searched: pd.Index) -> Non
         members = view.points[view.points["cluster"] == cluster]
     else:
         return
-    members = members.sort_values("strength", ascending=False, kind="stable")
+    members = members.sort_values("membership", ascending=False, kind="stable")
     frame = table_of(view, members.head(MOST_TEXTS), with_cluster=bool(lasso) or bool(len(searched)))
     st.dataframe(frame, key="cluster_texts", hide_index=True, height=430)
     cut = f"The {MOST_TEXTS} surest of {len(members):,} texts" if len(members) > MOST_TEXTS else "Texts"
@@ -103,7 +103,7 @@ def table_of(view: View, shown: pd.DataFrame, *, with_cluster: bool) -> pd.DataF
     """Texts with what is known of them; columns that hold nothing are left out."""
     columns = [column for column in COLUMNS if column in view.written and view.written[column].notna().any()]
     frame = view.written.loc[shown["row"], columns]
-    more: dict[str, Any] = {"strength": shown["strength"].round(3).to_numpy()}
+    more: dict[str, Any] = {"membership": shown["membership"].round(3).to_numpy()}
     if with_cluster:
         more = {"cluster": shown["cluster"].map(view.names).to_numpy(), **more}
     return frame.assign(**more)

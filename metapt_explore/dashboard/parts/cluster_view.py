@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.clusters.describe import describe
+from metapt_explore.clusters.describe import count_labels, describe
 from metapt_explore.clusters.edit import apply_edits, kmeans_cut
-from metapt_explore.clusters.label_counts import count_labels
 from metapt_explore.config import ClusterEdit, ClusteringConfig, StudyConfig
 from metapt_explore.config.label_values import class_of_values
 from metapt_explore.dashboard.parts import drawing, messages
@@ -28,7 +27,7 @@ class View:
     Attributes:
         name: The clustering.
         artifact: Its artifact.
-        points: Row, cluster, strength, x and y of each text.
+        points: Row, cluster, membership, x and y of each text.
         clusters: What each cluster is, as in the artifact's summary.
         written: The texts with their labels, by row.
         edits: Edits that are not saved yet, already done in `points` and `clusters`.
@@ -148,14 +147,14 @@ def _edited(
     made = apply_edits(
         points["cluster"].to_numpy(), [ClusterEdit.model_validate_json(edit) for edit in edits], cut, known
     )
-    labels, strength = made.labels, points["strength"].to_numpy()
+    labels, membership = made.labels, points["membership"].to_numpy()
     classes = None
     if "labels" in (summary["clusters"] or [{}])[0] or found_labels is not None:
         # Labels that were found are names of classes already; those of the data are values that stand for one.
         values = list(_unedited.written["label"])
         by_value = class_of_values(config.auxiliary_tasks.labels, filter(None, values))
         classes = values if found_labels is not None else [by_value.get(value) for value in values]
-    clusters = describe(labels, strength, _unedited.written["text"].tolist(), made.names, classes)
+    clusters = describe(labels, membership, _unedited.written["text"].tolist(), made.names, classes)
     return points.assign(cluster=labels), clusters
 
 

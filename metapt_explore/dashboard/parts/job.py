@@ -17,8 +17,8 @@ from metapt_explore.progress.state import format_time
 from metapt_explore.storage.disk import format_full
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
+from metapt_explore.study.overview import asked_scores, finished_scores
 from metapt_explore.study.preview import format_cost, read_cost
-from metapt_explore.study.score_counts import asked_scores, finished_scores
 
 LOG_LINES = 30
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -15,6 +15,9 @@ from metapt_explore.study.new import keep_upload
 from metapt_explore.texts.file_content import PACKED, SUFFIXES
 from metapt_explore.texts.guess import guess_columns
 from metapt_explore.texts.header import SURROGATE
+
+if TYPE_CHECKING:
+    from metapt_explore.texts.report import DataReport
 
 KINDS = ("a file of mine", "a packaged set", "a data set on the hub")
 NONE = "(none)"
@@ -125,7 +128,7 @@ def preview(table: dict[str, list[Any]]) -> None:
 
 
 @st.cache_data(max_entries=4, show_spinner="Counting …")
-def _counted(source: str, stamp: float) -> dict[str, Any]:
+def _counted(source: str, stamp: float) -> DataReport:
     from metapt_explore.texts.report import data_report
     from metapt_explore.texts.sources import load_source
 

@@ -32,7 +32,7 @@ from metapt_explore.dashboard.parts.new_source import (
 from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.new import SCALES, Scale, new_study, study_name
+from metapt_explore.study.new import SCALES, Choices, Scale, new_study, study_name
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
 from metapt_explore.texts.rows import cell_text
 
@@ -284,6 +284,6 @@ def _create(
     tasks = [str(Path(t).expanduser().resolve()) if t.endswith((".yaml", ".yml")) else t for t in tasks]
     for task in tasks:
         load_task(task)
-    study = new_study(name, source, labels, tasks, scale, **chosen)
+    study = new_study(name, source, labels, tasks=tasks, scale=scale, choices=Choices(**chosen))
     shared.ask(workspace, study, "clusters")
     return study.name

@@ -8,9 +8,9 @@ from metapt_explore.config import EXAMPLES, StudyConfig, load_study, load_task
 from metapt_explore.dashboard.parts import messages, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import state as jobs
-from metapt_explore.storage.study_files import where_kept
+from metapt_explore.stages.registry import Until
+from metapt_explore.storage.study_files import find_replaced
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.run import Until
 
 
 def start(workspace: Workspace, source: str, *, until: Until = "all", init_seeds: list[int] | None = None) -> None:
@@ -41,7 +41,7 @@ def start(workspace: Workspace, source: str, *, until: Until = "all", init_seeds
         shared.ask(workspace, config, until, init_seeds=init_seeds)
         state["study"] = config.name
         # None where it only grew: then nothing of it is gone.
-        before = None if old is None or old == file.read_bytes() else where_kept(file.parent, old)
+        before = None if old is None or old == file.read_bytes() else find_replaced(file.parent, old)
         if before is not None:
             left_out = f"Not in {named}, so no longer part of the study: {', '.join(gone)}. " if gone else ""
             note = (

@@ -1,12 +1,12 @@
 """Attention over cached keys and values, for every transformers model with the attention interface.
 
-The language model's own forward pass is used; only the attention function is ours. It has two uses:
+The model's own forward pass runs with our attention function, in two ways:
 
 * **capture**: plain causal attention over right-padded texts, or over prompts, whose keys and values
   are kept. Padding stands behind every real token, so a causal mask alone is exact.
 * **continue**: the new tokens of a row attend to what was captured (with `suffix` the row's text, with
-  `prefix` its prompt) and, causally, to one another. Captured keys and values are read where they lie:
-  they are neither repeated over query heads nor concatenated with the new ones.
+  `prefix` its prompt) and, causally, to one another. Captured keys and values are neither repeated over
+  query heads nor concatenated with the new ones.
 
 Where a gradient is taken, scores and softmax are plain tensor operations, so that a second derivative
 exists (fused attention kernels have none).
@@ -15,7 +15,7 @@ exists (fused attention kernels have none).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -59,20 +59,31 @@ class Context:
     self_mask: Tensor
 
 
+class AttentionOptions(TypedDict, total=False):
+    """What a model's forward pass hands on to the attention function; whatever else it hands on is not used.
+
+    Attributes:
+        scaling: Factor of the scores; `head_dim ** -0.5` when absent.
+        softcap: Limit of the scores, which a hyperbolic tangent bends (Gemma 2).
+        captured: Given while texts are encoded.
+        context: Given while prompts are scored.
+    """
+
+    scaling: float | None
+    softcap: float | None
+    captured: Captured | None
+    context: Context | None
+
+
 def attention(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    softcap: float | None = None,
-    captured: Captured | None = None,
-    context: Context | None = None,
-    **ignored: Any,
+    **options: Unpack[AttentionOptions],
 ) -> tuple[Tensor, None]:
-    """The attention function that is registered with transformers.
+    """The attention function that is registered with transformers, which fixes the order of its arguments.
 
     Args:
         module: The attention layer; its `layer_idx` picks the text's keys and values.
@@ -80,19 +91,16 @@ def attention(
         key: `[rows, kv_heads, new_tokens, head_dim]`.
         value: The same shape as `key`.
         attention_mask: Unused: transformers builds none for this function.
-        scaling: Factor of the scores; `head_dim ** -0.5` when absent.
-        dropout: Unused: the model is frozen and in evaluation mode.
-        softcap: Where scores are bent by a hyperbolic tangent (Gemma 2), its limit.
-        captured: Given while texts are encoded.
-        context: Given while prompts are scored.
-        **ignored: Whatever else a model passes on.
+        **options: See `AttentionOptions`; dropout is not used, because the model is frozen and in evaluation mode.
 
     Returns:
         The attended values `[rows, new_tokens, heads, head_dim]`, and None for the weights.
     """
     rows, heads, tokens, head_dim = query.shape
     kv_heads = key.shape[1]
+    scaling, softcap, context = options.get("scaling"), options.get("softcap"), options.get("context")
     if context is None:
+        captured = options.get("captured")
         if captured is not None:
             captured.keys.append(key)
             captured.values.append(value)
@@ -144,6 +152,8 @@ def causal_mask(tokens: int, blocks: int, *, dtype: torch.dtype, device: torch.d
         `[blocks * tokens, blocks * tokens]`, 0 where attention is allowed, else the most negative number.
     """
     allowed = torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril()
-    allowed = torch.block_diag(*[allowed] * blocks).bool() if blocks > 1 else allowed
+    if blocks > 1:
+        block_diag: Any = torch.block_diag
+        allowed = block_diag(*[allowed] * blocks).bool()
     mask = torch.zeros(allowed.shape, dtype=dtype, device=device)
     return mask.masked_fill(~allowed, torch.finfo(dtype).min)

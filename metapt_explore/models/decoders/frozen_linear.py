@@ -17,9 +17,9 @@ MOST_PACKED_ROWS = 1024
 class FrozenLinear:
     """`x @ weight.T + bias`, and the product that carries a gradient back through it.
 
-    On a CPU a product first lays its weight out anew, which costs up to half of the time at the few rows
-    of a prompt step. A frozen weight is laid out once, forward and transposed: bfloat16 when it is made,
-    float32 for the number of rows that was last asked for, which seldom changes in training.
+    A product on a CPU first copies its weight into a layout of its own, which takes up to half of the time at
+    the few rows of a prompt step. A frozen weight is laid out once, forward and transposed: bfloat16 when the
+    map is made, float32 for the number of rows of the latest input, which seldom changes in training.
 
     Args:
         weight: `[out_features, in_features]`.
@@ -67,7 +67,7 @@ class FrozenLinear:
     def __call__(self, x: Tensor) -> Tensor:
         """Maps `[rows, in_features]` to `[rows, out_features]`."""
         if self._packed is not None:
-            return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
+            return _product(x, self._packed, self.bias)
         if self._forward is not None:
             return self._forward(x)
         return F.linear(x, self.weight, self.bias)
@@ -75,13 +75,13 @@ class FrozenLinear:
     def plus(self, x: Tensor, other: Tensor) -> Tensor:
         """The same, plus `other` of the shape of the result, in one pass over memory where there is one."""
         if self._packed is not None:
-            return torch.ops.mkldnn._linear_pointwise.binary(x, other, self._packed, self.bias, "add")
+            return _product_with(x, other, self._packed, bias=self.bias, operation="add")
         return self(x).add_(other)
 
     def back(self, gradient: Tensor) -> Tensor:
         """Carries a gradient `[rows, out_features]` back to `[rows, in_features]`."""
         if self._packed_back is not None:
-            return torch.ops.mkldnn._linear_pointwise(gradient, self._packed_back, None, "none", [], "")
+            return _product(gradient, self._packed_back, None)
         if self._backward is not None:
             return self._backward(gradient)
         return gradient @ self.weight
@@ -89,7 +89,7 @@ class FrozenLinear:
     def back_plus(self, gradient: Tensor, other: Tensor) -> Tensor:
         """The same, plus `other`."""
         if self._packed_back is not None:
-            return torch.ops.mkldnn._linear_pointwise.binary(gradient, other, self._packed_back, None, "add")
+            return _product_with(gradient, other, self._packed_back, bias=None, operation="add")
         if self._backward is not None:
             return self._backward(gradient).add_(other)
         return torch.addmm(other, gradient, self.weight)
@@ -97,14 +97,26 @@ class FrozenLinear:
     def activated(self, x: Tensor) -> Tensor:
         """SiLU of the result."""
         if self._packed is not None:
-            return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "swish", [], "")
+            return _product(x, self._packed, self.bias, activation="swish")
         return F.silu(self(x))
 
     def times(self, x: Tensor, other: Tensor) -> Tensor:
         """The result times `other`, element by element."""
         if self._packed is not None:
-            return torch.ops.mkldnn._linear_pointwise.binary(x, other, self._packed, self.bias, "mul")
+            return _product_with(x, other, self._packed, bias=self.bias, operation="mul")
         return self(x).mul_(other)
+
+
+def _product(x: Tensor, packed: Tensor, bias: Tensor | None, *, activation: str = "none") -> Tensor:
+    """OneDNN's product with a weight in the processor's own layout, and an activation of the result."""
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, activation, [], "")
+    return out
+
+
+def _product_with(x: Tensor, other: Tensor, packed: Tensor, *, bias: Tensor | None, operation: str) -> Tensor:
+    """The same, with an element-wise operation on the result and `other`."""
+    out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, packed, bias, operation)
+    return out
 
 
 def _laid_out(weight: Tensor) -> Tensor | None:
@@ -114,7 +126,7 @@ def _laid_out(weight: Tensor) -> Tensor | None:
     row = torch.linspace(-1, 1, weight.shape[1])[None].to(weight)
     try:
         packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_FOR_ROWS)
-        product = torch.ops.mkldnn._linear_pointwise(row, packed, None, "none", [], "")
+        product = _product(row, packed, None)
     except Exception:  # whatever the reason: the plain product is always there
         return None
     return packed if is_near(product, F.linear(row, weight).double(), weight.dtype) else None
@@ -138,7 +150,8 @@ class _PackedForRows:
             return F.linear(x, self.weight, self.bias)
         if rows != self._rows:
             self._packed, self._rows = torch.ops.mkl._mkl_reorder_linear_weight(self.weight, rows), rows
-        return torch.ops.mkl._mkl_linear(x, self._packed, self.weight, self.bias, rows)
+        out: Tensor = torch.ops.mkl._mkl_linear(x, self._packed, self.weight, self.bias, rows)
+        return out
 
 
 def gated(gate: FrozenLinear, up: FrozenLinear, x: Tensor) -> Tensor:

@@ -62,12 +62,12 @@ class FusedDecoder:
             if index == len(self.layers) - 1:
                 break
             rotary.apply(layer.query(normed).view(rows, tokens, shape.heads, shape.head_dim), query.transpose(1, 2))
-            heads = self._causal(query, keys[index], values[index], mask)
+            heads = self._causal(query, keys[index], values[index], mask=mask)
             x = layer.attention_out.plus(heads.transpose(1, 2).reshape(rows * tokens, -1), x)
             x = layer.down.plus(gated(layer.gate, layer.up, norm(x, shape.eps)[0]), x)
         return keys, values
 
-    def _causal(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    def _causal(self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor) -> Tensor:
         """Causal attention; queries are scaled by their weights."""
         rows, heads, tokens, head_dim = query.shape
         if tokens > SHORT_TEXT or query.is_cuda:
@@ -148,7 +148,11 @@ class FusedDecoder:
     def _run(self, x: Tensor, segments: list[Segment]) -> Tensor:
         keep = torch.is_grad_enabled() and x.requires_grad
         run = FusedPass(self.layers, self.shape, segments, keep=keep)
+        hidden: Tensor
         if keep:
-            return self._final_norm(FusedFunction.apply(x, run))
+            apply: Any = FusedFunction.apply
+            hidden = self._final_norm(apply(x, run))
+            return hidden
         with torch.no_grad():
-            return self._final_norm(run.forward(x))
+            hidden = self._final_norm(run.forward(x))
+            return hidden

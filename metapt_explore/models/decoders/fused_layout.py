@@ -66,13 +66,13 @@ class Rotary:
 
     def apply(self, x: Tensor, out: Tensor) -> None:
         """Writes rotated vectors into `out`."""
-        self._into(x, out, -1, 1)
+        self._into(x, out, first_sign=-1, second_sign=1)
 
     def apply_back(self, x: Tensor, out: Tensor) -> None:
         """Writes the gradient of `apply` into `out`."""
-        self._into(x, out, 1, -1)
+        self._into(x, out, first_sign=1, second_sign=-1)
 
-    def _into(self, x: Tensor, out: Tensor, first_sign: int, second_sign: int) -> None:
+    def _into(self, x: Tensor, out: Tensor, *, first_sign: int, second_sign: int) -> None:
         x_first, x_second = x.chunk(2, dim=-1)
         torch.mul(x, self.cos, out=out)
         out_first, out_second = out.chunk(2, dim=-1)

@@ -85,7 +85,7 @@ class FusedPass:
             if index == last:
                 picked = self._read_rows
                 x, normed_read = x[picked], normed[picked]
-            attended, heads = self._attend(index, layer, normed, normed_read)
+            attended, heads = self._attend(index, layer, normed, normed_read=normed_read)
             x = layer.attention_out.plus(heads, x)
             normed_mlp, scale_mlp = norm(x, self.shape.eps)
             if self.keep:
@@ -100,7 +100,7 @@ class FusedPass:
         return x
 
     def _attend(
-        self, index: int, layer: LayerWeights, normed: Tensor, normed_read: Tensor
+        self, index: int, layer: LayerWeights, normed: Tensor, *, normed_read: Tensor
     ) -> tuple[list[tuple[Tensor, Tensor] | None], Tensor]:
         shape = self.shape
         key_value = layer.key_value(normed)
@@ -148,7 +148,7 @@ class FusedPass:
             d_normed = layer.up.back(d_product * kept.activated)
             d_gate = torch.ops.aten.silu_backward(d_product.mul_(kept.up), kept.gate)
             d_normed = layer.gate.back_plus(d_gate, d_normed)
-            dx = _norm_back(d_normed, kept.normed_mlp, kept.scale_mlp, dx)
+            dx = _norm_back(d_normed, kept.normed_mlp, kept.scale_mlp, dx=dx)
             d_query, d_key_value = self._attend_back(index, layer.attention_out.back(dx), kept)
             if kept.picked is None:
                 d_normed = layer.query.back_plus(d_query, layer.key_value.back(d_key_value))
@@ -156,7 +156,7 @@ class FusedPass:
                 d_normed = layer.key_value.back(d_key_value)
                 d_normed.index_add_(0, kept.picked, layer.query.back(d_query))
                 dx = torch.zeros_like(kept.normed).index_add_(0, kept.picked, dx)
-            dx = _norm_back(d_normed, kept.normed, kept.scale, dx)
+            dx = _norm_back(d_normed, kept.normed, kept.scale, dx=dx)
         return dx
 
     def _attend_back(self, index: int, d_heads: Tensor, kept: Kept) -> tuple[Tensor, Tensor]:
@@ -212,7 +212,7 @@ def norm(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     return x * scale, scale
 
 
-def _norm_back(d_normed: Tensor, normed: Tensor, scale: Tensor, dx: Tensor) -> Tensor:
+def _norm_back(d_normed: Tensor, normed: Tensor, scale: Tensor, *, dx: Tensor) -> Tensor:
     """Adds the gradient through a norm to `dx`; `normed = x * scale`. Overwrites `d_normed`."""
     along = torch.linalg.vecdot(d_normed, normed)[:, None].mul_(1 / normed.shape[1])
     return dx.addcmul_(d_normed.addcmul_(normed, along, value=-1), scale)

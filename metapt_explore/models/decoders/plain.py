@@ -45,14 +45,14 @@ class PlainDecoder:
         out = self.base(
             inputs_embeds=new, position_ids=state.lengths[:, None] + offsets[None], use_cache=False, context=context
         )
-        return out.last_hidden_state[:, tokens - 1 :: tokens]
+        hidden: Tensor = out.last_hidden_state
+        return hidden[:, tokens - 1 :: tokens]
 
     def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, *, groups: Tensor) -> Tensor:
         """See `Decoder.after_prompt`."""
         tokens, prompt_tokens = rows.shape[1], prompts.shape[1]
         if not prompt_tokens:
-            out = self.base(inputs_embeds=rows, use_cache=False)
-            return out.last_hidden_state[torch.arange(len(rows), device=rows.device), lengths - 1]
+            return _last(self.base(inputs_embeds=rows, use_cache=False).last_hidden_state, lengths)
         captured = attention.Captured([], [])
         self.base(inputs_embeds=prompts, use_cache=False, captured=captured)
         keys, values = captured.stacked()
@@ -67,7 +67,12 @@ class PlainDecoder:
         out = self.base(
             inputs_embeds=rows, position_ids=positions.expand(len(rows), -1), use_cache=False, context=context
         )
-        return out.last_hidden_state[torch.arange(len(rows), device=rows.device), lengths - 1]
+        return _last(out.last_hidden_state, lengths)
+
+
+def _last(hidden: Tensor, lengths: Tensor) -> Tensor:
+    """Each row's last real token, `[rows, tokens, width]` to `[rows, width]`."""
+    return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
 
 
 def pick(values: Tensor, groups: Tensor, dim: int = 0) -> Tensor:

@@ -141,29 +141,32 @@ class KVBank:
         """
         key = (self.number, tuple(rows), spare)
         recent = self._cache.recent
+        batch: TextKV
         if key in recent:
             recent.move_to_end(key)
             self.counts.memory += len(rows)
+            batch = recent[key]
         else:
             while len(recent) >= RECENT_BATCHES:
                 recent.popitem(last=False)
-            recent[key] = self._gather(rows, spare)
-        return recent[key]
+            batch = recent[key] = self._gather(rows, spare)
+        return batch
 
     def _gather(self, rows: Sequence[int], spare: int) -> TextKV:
-        found = self._find(rows)
+        chunks = self._chunks_of(rows)
         lengths = [len(self.token_ids[row]) for row in rows]
-        layers, _, kv_heads, _, head_dim = found[0][0]["keys"].shape
+        layers, _, kv_heads, _, head_dim = chunks[0][0]["keys"].shape
         size = (layers, len(rows), kv_heads, spare + max(lengths), head_dim)
-        keys = found[0][0]["keys"].new_empty(size)
+        keys = chunks[0][0]["keys"].new_empty(size)
         values = torch.empty_like(keys)
-        for target, ((states, source), length) in enumerate(zip(found, lengths, strict=True)):
+        for target, ((chunk, source), length) in enumerate(zip(chunks, lengths, strict=True)):
             for to, name in ((keys, "keys"), (values, "values")):
-                to[:, target, :, spare : spare + length] = states[name][:, source, :, :length]
+                to[:, target, :, spare : spare + length] = chunk[name][:, source, :, :length]
                 to[:, target, :, spare + length :] = 0
         return TextKV(keys, values, torch.tensor(lengths, device=keys.device), spare)
 
-    def _find(self, rows: Sequence[int]) -> list[tuple[KVTensors, int]]:
+    def _chunks_of(self, rows: Sequence[int]) -> list[tuple[KVTensors, int]]:
+        """The chunk of each row, and the row's index in it."""
         if not self.cached:
             before = self.counts.missed
             self.prepare(rows)
@@ -176,9 +179,9 @@ class KVBank:
 
     def _chunk(self, chunk: int, asked: int) -> KVTensors:
         key = (self.number, chunk)
-        kept = self._cache.get(key)
-        if kept is not None:
-            states, in_memory = kept
+        cached = self._cache.get(key)
+        if cached is not None:
+            states, in_memory = cached
             if in_memory:
                 self.counts.memory += asked
             else:

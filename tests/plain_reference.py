@@ -21,7 +21,7 @@ from metapt_explore.models.decoders import attention
 from metapt_explore.models.families import FAMILIES as FACTS
 from metapt_explore.models.families import family_of
 from metapt_explore.models.gradients import Batch, PromptObjective
-from metapt_explore.models.load import _backbone_class
+from metapt_explore.models.load import backbone_class
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 #: fp32 rounding over two layers: allowed difference as a share of the largest number …
@@ -111,7 +111,7 @@ def make_backbone(
     words = tiny.tokenizer({"sentence": "sentence", "causal": "llama"}.get(kind, model.config.model_type))
     if kind != "causal":
         placement = placement if placement in FACTS[kind].placements else FACTS[kind].placements[0]
-        return _backbone_class(kind)(model, words, settings, placement=placement)
+        return backbone_class(kind)(model, words, settings, placement=placement)
     backbone = CausalBackbone(model, words, settings, placement=placement)
     if decoder == "plain":
         backbone.fast = backbone.plain

@@ -8,7 +8,7 @@ import torch
 
 from metapt_explore.config import InitConfig, LabelsConfig
 from metapt_explore.errors import UserError
-from metapt_explore.prompts.init import COMMONEST, initial_prompt, label_words
+from metapt_explore.prompts.init import COMMONEST, InitSources, initial_prompt, label_words
 
 EMBEDDING = torch.randn(COMMONEST + 500, 16, generator=torch.Generator().manual_seed(0)) * 0.3 + 0.1
 RANDOM, VOCABULARY, LABELS = (InitConfig(kind=kind) for kind in ("random", "vocabulary", "labels"))
@@ -30,7 +30,7 @@ COUNTED = torch.arange(26.0)[:, None] * torch.tensor([1.0, 10.0])
 
 
 def test_a_vocabulary_start_is_made_of_common_tokens() -> None:
-    start = initial_prompt(VOCABULARY, 40, EMBEDDING, seed=1, init_seed=0)
+    start = initial_prompt(VOCABULARY, 40, InitSources(EMBEDDING), seed=1, init_seed=0)
     for vector in start:
         (index,) = (vector == EMBEDDING).all(dim=1).nonzero()[0]
         assert index < COMMONEST
@@ -38,7 +38,7 @@ def test_a_vocabulary_start_is_made_of_common_tokens() -> None:
 
 def test_a_random_start_has_the_scale_of_the_embeddings() -> None:
     """Off that scale prompt tuning hardly learns, which is the known trap of a standard normal start."""
-    start = initial_prompt(RANDOM, 500, EMBEDDING, seed=1, init_seed=0)
+    start = initial_prompt(RANDOM, 500, InitSources(EMBEDDING), seed=1, init_seed=0)
     assert float(start.std()) == pytest.approx(float(EMBEDDING.std()), rel=0.05)
     assert float(start.mean()) == pytest.approx(float(EMBEDDING.mean()), abs=0.02)
 
@@ -46,7 +46,9 @@ def test_a_random_start_has_the_scale_of_the_embeddings() -> None:
 @pytest.mark.parametrize("kind", [VOCABULARY, RANDOM, LABELS], ids=lambda start: start.kind)
 def test_a_start_depends_on_the_seeds_only(kind: InitConfig) -> None:
     def made(seed: int, init_seed: int) -> torch.Tensor:
-        return initial_prompt(kind, 8, EMBEDDING, seed, init_seed, tokenizer=Letters(), label_words=["a"])
+        return initial_prompt(
+            kind, 8, InitSources(EMBEDDING, tokenizer=Letters(), label_words=["a"]), seed=seed, init_seed=init_seed
+        )
 
     assert torch.equal(made(1, 0), made(1, 0))
     assert not torch.equal(made(1, 0), made(1, 1))
@@ -56,30 +58,42 @@ def test_a_start_depends_on_the_seeds_only(kind: InitConfig) -> None:
 def test_the_draws_of_random_and_vocabulary_are_pinned() -> None:
     """Changed draws would silently change the scores of every study, under unchanged ids."""
     counting = torch.arange(6000.0)[:, None]
-    assert initial_prompt(VOCABULARY, 4, counting, 7, 0).flatten().tolist() == [2596, 1533, 3492, 4944]
-    random = initial_prompt(RANDOM, 2, counting, 7, 0).flatten()
+    assert initial_prompt(VOCABULARY, 4, InitSources(counting), seed=7, init_seed=0).flatten().tolist() == [
+        2596,
+        1533,
+        3492,
+        4944,
+    ]
+    random = initial_prompt(RANDOM, 2, InitSources(counting), seed=7, init_seed=0).flatten()
     torch.testing.assert_close(random, torch.tensor([2369.400390625, 5886.119140625]))
 
 
 def test_label_words_come_first_and_the_rest_is_sampled() -> None:
     """`c` is row 2; `bd` is two tokens, rows 1 and 3, whose mean is row 2, too; `z` is row 25."""
     words = [" c", " bd", " z"]
-    start = initial_prompt(LABELS, 6, COUNTED, 0, 0, tokenizer=Letters(), label_words=words)
+    start = initial_prompt(LABELS, 6, InitSources(COUNTED, tokenizer=Letters(), label_words=words), seed=0, init_seed=0)
     assert start[:3].tolist() == [[2, 20], [2, 20], [25, 250]]
     assert all(any(torch.equal(row, other) for other in COUNTED) for row in start[3:])
-    other = initial_prompt(LABELS, 6, COUNTED, 0, 1, tokenizer=Letters(), label_words=words)
+    other = initial_prompt(LABELS, 6, InitSources(COUNTED, tokenizer=Letters(), label_words=words), seed=0, init_seed=1)
     assert torch.equal(start[:3], other[:3]) and not torch.equal(start[3:], other[3:])
 
 
 def test_more_label_words_than_rows_are_left_out_and_said() -> None:
     notices: list[str] = []
     words = [" a", " b", " c"]
-    start = initial_prompt(LABELS, 2, COUNTED, 0, 0, tokenizer=Letters(), label_words=words, on_notice=notices.append)
+    start = initial_prompt(
+        LABELS,
+        2,
+        InitSources(COUNTED, tokenizer=Letters(), label_words=words),
+        seed=0,
+        init_seed=0,
+        on_notice=notices.append,
+    )
     assert start.tolist() == [[0, 0], [1, 10]]
-    assert notices == ["The start holds 2 of 3 label words, because prompt.length is 2; left out: 'c'."]
+    assert notices == ["The initial prompt holds 2 of 3 label words, because prompt.length is 2; left out: 'c'."]
 
 
-def test_label_words_are_the_tokens_that_the_reader_reads() -> None:
+def test_label_words_are_the_tokens_that_the_pattern_reads() -> None:
     """With a space in front, unless the template ends in one."""
     labels = {"no": {"value": "0", "word": "bad"}, "yes": {"value": "1", "word": "good"}}
     assert label_words(LabelsConfig.model_validate({"template": "{text} It is", "labels": labels})) == [" bad", " good"]
@@ -92,9 +106,13 @@ def test_label_words_are_the_tokens_that_the_reader_reads() -> None:
 def test_a_text_is_repeated_or_cut(length: int, rows: list[int], cut: bool) -> None:
     notices: list[str] = []
     text = InitConfig(kind="text", text="b a d")
-    start = initial_prompt(text, length, COUNTED, 0, 0, tokenizer=Letters(), on_notice=notices.append)
+    start = initial_prompt(
+        text, length, InitSources(COUNTED, tokenizer=Letters()), seed=0, init_seed=0, on_notice=notices.append
+    )
     assert start[:, 0].tolist() == rows and start.dtype == torch.float32
-    assert torch.equal(start, initial_prompt(text, length, COUNTED, 5, 6, tokenizer=Letters()))
+    assert torch.equal(
+        start, initial_prompt(text, length, InitSources(COUNTED, tokenizer=Letters()), seed=5, init_seed=6)
+    )
     assert [("3 tokens long" in notice and "set it to 3" in notice) for notice in notices] == [True] * cut
 
 
@@ -117,19 +135,21 @@ def test_a_text_start_is_that_of_peft(tmp_path_factory: pytest.TempPathFactory) 
         )
         theirs = get_peft_model(model, config).prompt_encoder["default"].embedding.weight.detach()
         embedding = model.get_input_embeddings().weight.detach()
-        ours = initial_prompt(InitConfig(kind="text", text=text), length, embedding, 0, 0, tokenizer=words)
+        ours = initial_prompt(
+            InitConfig(kind="text", text=text), length, InitSources(embedding, tokenizer=words), seed=0, init_seed=0
+        )
         assert torch.equal(ours, theirs)
 
 
 def test_a_given_prompt_is_taken_as_it_is() -> None:
     stored = InitConfig(kind="file", file="mine.safetensors")
     given = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    start = initial_prompt(stored, 2, COUNTED.bfloat16(), 0, 0, given=given)
+    start = initial_prompt(stored, 2, InitSources(COUNTED.bfloat16(), stored=given), seed=0, init_seed=0)
     assert torch.equal(start, given) and start is not given and start.dtype == torch.float32
     with pytest.raises(UserError, match=r"must be a tensor \[3, 2\]; found \[2, 2\]"):
-        initial_prompt(stored, 3, COUNTED, 0, 0, given=given)
+        initial_prompt(stored, 3, InitSources(COUNTED, stored=given), seed=0, init_seed=0)
 
 
 def test_a_word_without_tokens_is_refused() -> None:
     with pytest.raises(UserError, match="'  ' has no tokens"):
-        initial_prompt(LABELS, 2, COUNTED, 0, 0, tokenizer=Letters(), label_words=["  "])
+        initial_prompt(LABELS, 2, InitSources(COUNTED, tokenizer=Letters(), label_words=["  "]), seed=0, init_seed=0)
