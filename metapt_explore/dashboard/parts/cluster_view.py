@@ -49,8 +49,8 @@ class View:
 
 def pending(artifact: Artifact) -> list[ClusterEdit]:
     """Edits of a clustering that are not saved yet, of this browser's session; the list itself, to be changed."""
-    of_session: dict[str, list[ClusterEdit]] = st.session_state.setdefault("edits", {})
-    return of_session.setdefault(artifact.id, [])
+    edits: list[ClusterEdit] = st.session_state.setdefault("edits", {}).setdefault(artifact.id, [])
+    return edits
 
 
 def error_key(artifact_id: str) -> str:

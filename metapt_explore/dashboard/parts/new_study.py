@@ -202,7 +202,7 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         "How much?", SCALES, format_func=lambda s: s.name, captions=[s.said for s in SCALES], key="new_scale"
     )
     if not setup_starter.is_set_up():
-        st.warning("The starter model is not on this machine yet: `metapt setup` in a terminal fetches it.")
+        st.warning("SmolLM2-135M-Instruct, rounded to 4 bits, is not on this machine yet: run `metapt setup`.")
     # In the body, not a callback: a callback is given what the form held when it was last drawn.
     if st.button("Create it and cluster the texts", key="create", type="primary"):
         with messages.guard():

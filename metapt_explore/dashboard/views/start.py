@@ -56,7 +56,7 @@ def _begin(workspace: Workspace) -> None:
             width="stretch",
         )
         if not ready:
-            st.warning("It needs the starter model and texts. Run this in a terminal, once:")
+            st.warning("It needs SmolLM2-135M-Instruct, rounded to 4 bits, and texts. Run this in a terminal, once:")
             st.code("metapt setup", language="bash")
     with third.container(border=True, height="stretch"):
         st.markdown("**Your own texts**")
