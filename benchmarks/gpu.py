@@ -106,7 +106,7 @@ def kernels(bench: Bench, name: str) -> dict[str, float]:
             sides.ours()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    ours = [event for event in watch.key_averages() if event.device_type == torch.autograd.DeviceType.CUDA]
+    ours = [event for event in watch.key_averages() if event.device_type.name == "CUDA"]
     return {
         "kernels": round(sum(event.count for event in ours) / TURNS),
         "card_ms": round(sum(event.self_device_time_total for event in ours) / TURNS / 1e3, 2),

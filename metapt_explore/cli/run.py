@@ -98,7 +98,7 @@ def run_in_terminal(
     """Runs a study and prints its table, where the time went, and what it does not prove.
 
     Returns:
-        Whether every part that was asked for is there.
+        Whether every part that was asked for is finished.
     """
     from metapt_explore.api import run as run_study
     from metapt_explore.config import StudyConfig, load_study
@@ -137,7 +137,7 @@ def _print_scores(study: Study, until: Until, *, began: float, console: Console)
     opened, config, table = study.workspace, study.config, study.results()
     if until != "all":
         say(console, _texts_line(opened, config.name))
-        say(console, f"There now: {until}. The same command without --until goes on from there.")
+        say(console, f"Finished: {until}. The same command without --until goes on from there.")
         return
     print_summary(config.name, summary_table(table), console=console, rows=config.evaluation.scored_rows)
     say(console, _texts_line(opened, config.name))

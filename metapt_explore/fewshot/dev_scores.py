@@ -69,11 +69,14 @@ class DevScores:
             best = self._row_losses[min(keys, key=lambda key: finite_or_last(self._metrics[key]["loss"]))]
             for step, cell in keys:
                 behind = self._row_losses[step, cell] - best
+                dev = dev_metrics(self._metrics[step, cell])
                 point: CurvePoint = {
                     "data_seed": seed,
                     "learning_rate": self._cells[cell][1],
                     "step": step,
-                    **dev_metrics(self._metrics[step, cell]),
+                    "dev_accuracy": dev["dev_accuracy"],
+                    "dev_macro_f1": dev["dev_macro_f1"],
+                    "dev_loss": dev["dev_loss"],
                     "dev_behind_se": float(behind.std() / len(behind) ** 0.5) if len(behind) > 1 else 0.0,
                 }
                 points.append(point)

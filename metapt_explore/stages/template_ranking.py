@@ -40,6 +40,11 @@ class TemplateRanking(Stage):
         for task in pipeline.tasks.values():
             yield cls(pipeline, task)
 
+    @classmethod
+    def requested(cls, pipeline: Pipeline, task: str, candidates: str | Path | None = None) -> TemplateRanking:
+        """Of a task by its name."""
+        return cls(pipeline, pipeline.task(task), candidates)
+
     @cached_property
     def candidates(self) -> list[LabelsConfig]:
         """What is ranked."""

@@ -128,11 +128,11 @@ def leftovers(folder: Path, *, deep: bool = False, everything: bool = False) -> 
             if deep:
                 yield from leftovers(Path(entry.path), deep=deep, everything=everything)
             continue
-        found = TEMPORARY.fullmatch(entry.name)
-        if found is None:
+        match = TEMPORARY.fullmatch(entry.name)
+        if match is None:
             continue
         with suppress(FileNotFoundError):
-            if everything or not _is_writing(int(found[1]), entry.stat().st_mtime):
+            if everything or not _is_writing(int(match[1]), entry.stat().st_mtime):
                 yield Path(entry.path)
 
 

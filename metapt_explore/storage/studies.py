@@ -134,7 +134,7 @@ class Studies:
         return before
 
     def _refuse_another_case(self, name: str) -> None:
-        """Refuses a new study whose name differs in case only: on many disks its folder would be the other one's."""
+        """Refuses a new study whose name differs from another only in case: on many disks they would share a folder."""
         folder = self.folder / "studies"
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         alike = [other for other in names if other.lower() == name.lower()]
@@ -151,9 +151,9 @@ class Studies:
         except UserError:
             return  # whoever reads it next says that it is damaged
         names = {None, *(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)}
-        kept = [entry for entry in index if entry.get("method") in names]
-        if len(kept) < len(index):
-            study_files.write_json_with_copy(self.study_folder(config.name) / "index.json", kept)
+        remaining = [entry for entry in index if entry.get("method") in names]
+        if len(remaining) < len(index):
+            study_files.write_json_with_copy(self.study_folder(config.name) / "index.json", remaining)
 
     def extension_of(self, config: StudyConfig) -> StudyConfig:
         """The workspace's study of that name if it extends this one by more parts, else this one.
@@ -224,7 +224,7 @@ class Studies:
 
 
 def _extends_file(new: StudyConfig, file: Path) -> bool:
-    """Whether a study is the one in the file with nothing but more clusterings, methods or baselines."""
+    """Whether a study is the one in the file with more clusterings, methods or baselines."""
     try:
         old = parse(StudyConfig, read_yaml(file), str(file))
     except UserError:
@@ -233,7 +233,7 @@ def _extends_file(new: StudyConfig, file: Path) -> bool:
 
 
 def _extends(new: StudyConfig, old: StudyConfig) -> bool:
-    """Whether a study is another one with nothing but more clusterings, methods or baselines (and another title)."""
+    """Whether a study is an older one with more clusterings, methods or baselines (and perhaps another title)."""
     lists = ("clusterings", "methods", "baselines")
     rest = {"title": new.title, **{key: getattr(new, key) for key in lists}}
     if old.model_copy(update=rest) != new:
@@ -247,7 +247,7 @@ def _content_of(tasks: Iterable[TaskConfig]) -> dict[str, str]:
 
 
 def _last_worked_on(study: Path) -> float:
-    """When something in a study's folder was last written; temporary files may vanish while we look."""
+    """When a file of a study's folder was last written; temporary files may vanish meanwhile."""
     times = []
     for file in study.iterdir():
         try:

@@ -28,8 +28,8 @@ LONG_PT = replace(PT, method="PT+", tuning_row_passes=4320, tuning_steps=270)
 TFIDF = MethodBudget("TF-IDF", "tfidf", data_seeds=(21, 13), tasks=("subj", "mr"), shots=16, prompt=False)
 
 
-def rules(*accounts: MethodBudget, tolerance: float = 0.05) -> set[tuple[str, str]]:
-    return {(flag.severity, flag.rule) for flag in fairness_flags(accounts, tolerance)}
+def rules(*budgets: MethodBudget, tolerance: float = 0.05) -> set[tuple[str, str]]:
+    return {(flag.severity, flag.rule) for flag in fairness_flags(budgets, tolerance)}
 
 
 def test_a_fair_study_has_no_flag() -> None:
