@@ -55,7 +55,7 @@ def with_automatic_words(
             [backbone.head.vocabulary(part.to(backbone.device, backbone.dtype)).cpu() for part in hidden.split(8)]
         )
     spaced = backbone.layout.spaced(labels.template)
-    words = word_tokens(backbone.tokenizer, spaced, logs.shape[1])
+    words = word_tokens(backbone.tokenizer, spaced=spaced, vocabulary=logs.shape[1])
     chosen = likeliest_words(
         logs.log_softmax(-1), rows.labels, list(words), count=len(labels.labels), per_class=words_per_class
     )
@@ -66,7 +66,7 @@ def with_automatic_words(
     return labels.model_copy(update={"labels": replaced})
 
 
-def word_tokens(tokenizer: object, spaced: bool, vocabulary: int) -> dict[int, str]:
+def word_tokens(tokenizer: object, *, spaced: bool, vocabulary: int) -> dict[int, str]:
     """Tokens that are whole words: written out and tokenised again they are themselves.
 
     Args:

@@ -1,4 +1,4 @@
-"""How well templates and label words do by themselves: forward passes over the training rows, no prompt.
+"""Templates and label words ranked without a prompt, by forward passes over the training rows.
 
 A template is half of a few-shot result, and trying ten costs less than tuning one prompt. Only the few-shot
 training rows are read, so that neither dev nor test has a say in what is tuned and tested later. They are the rows of
@@ -16,13 +16,14 @@ import torch
 
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.scoring import Split
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.scoring import zero_shot
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
-#: Standard errors of a paired difference within which two candidates cannot be told apart.
-TOLD_APART = 2.0
+#: Two candidates are level within so many standard errors of their paired difference.
+LEVEL_WITHIN_SE = 2.0
 _WHERE = "candidate"
 
 Row = tuple[TextInput, int]
@@ -32,12 +33,12 @@ Record = dict[str, Any]
 def rank_templates(
     backbone: Backbone,
     candidates: Sequence[LabelsConfig],
-    rows: Mapping[int, Sequence[TextInput]],
-    labels: Mapping[int, Sequence[int]],
+    rows: Mapping[int, Split],
+    *,
     whole_vocabulary: bool = False,
     on_candidate: Callable[[int], None] = lambda done: None,
 ) -> list[Record]:
-    """Ranks templates with label words by what the frozen model makes of the training rows without any prompt.
+    """Ranks templates with label words by the frozen model's scores of the training rows without a prompt.
 
     The ranking goes by the mean cross-entropy of calibrated scores, ties by their accuracy. Accuracy on a few rows is
     ties and luck: of 32 rows a single one moves it by three points, while the loss says by how much each row is right
@@ -50,8 +51,7 @@ def rank_templates(
     Args:
         backbone: The frozen model.
         candidates: Templates with label words, all for the same classes in the same order.
-        rows: Training texts of each data seed.
-        labels: Their class indices.
+        rows: Training rows of each data seed.
         whole_vocabulary: Whether label words compete with every other token; calibrated scores never do.
         on_candidate: Called with the number of finished candidates; may raise to stop.
 
@@ -69,11 +69,11 @@ def rank_templates(
           it cannot be told apart from the best (``behind`` within two of its standard errors).
 
     Example:
-        >>> records = rank_templates(backbone, menu_candidates(task, "causal"), texts, labels)  # doctest: +SKIP
+        >>> records = rank_templates(backbone, menu_candidates(task, "causal"), rows)  # doctest: +SKIP
         >>> records[0]["template"]  # doctest: +SKIP
         '{text} It was'
     """
-    places, distinct = _distinct(rows, labels)
+    places, distinct = _distinct(rows)
     texts = [text for text, _ in distinct]
     records, losses = [], {}
     for number, candidate in enumerate(candidates):
@@ -90,27 +90,25 @@ def rank_templates(
             record["reason"] = str(error).removeprefix(f"{_WHERE}: ")
         else:
             scores = zero_shot(backbone, texts, pattern).double()
-            measured, losses[number] = _measured(scores, pattern, places, distinct)
+            measured, losses[number] = _measured(scores, pattern, places=places, distinct=distinct)
             record |= measured
         records.append(record)
         on_candidate(number + 1)
     return _ranked(records, losses)
 
 
-def _distinct(
-    rows: Mapping[int, Sequence[TextInput]], labels: Mapping[int, Sequence[int]]
-) -> tuple[dict[int, list[int]], list[Row]]:
-    """Rows without repeats, and where those of each data seed stand among them: seeds may share rows."""
-    found: dict[Row, int] = {}
+def _distinct(rows: Mapping[int, Split]) -> tuple[dict[int, list[int]], list[Row]]:
+    """Indices of each data seed's rows among the rows without repeats, and those: seeds may share rows."""
+    indices: dict[Row, int] = {}
     places = {
-        seed: [found.setdefault(row, len(found)) for row in zip(texts, labels[seed], strict=True)]
-        for seed, texts in rows.items()
+        seed: [indices.setdefault(row, len(indices)) for row in zip(split.texts, split.labels, strict=True)]
+        for seed, split in rows.items()
     }
-    return places, list(found)
+    return places, list(indices)
 
 
 def _measured(
-    scores: torch.Tensor, pattern: PatternVerbalizer, places: Mapping[int, Sequence[int]], distinct: Sequence[Row]
+    scores: torch.Tensor, pattern: PatternVerbalizer, *, places: Mapping[int, Sequence[int]], distinct: Sequence[Row]
 ) -> tuple[Record, np.ndarray]:
     """Numbers of one candidate, and the calibrated loss of each distinct row (its mean over data seeds)."""
     verbalizer = pattern.verbalizer
@@ -127,8 +125,8 @@ def _measured(
         np.add.at(total, at, row_losses)
         np.add.at(times, at, 1)
         plain_losses = -logs[at, truth[at]]
-        of_seeds[""].append(_scores(predicted[at], truth[at], plain_losses, verbalizer.classes))
-        of_seeds["calibrated_"].append(_scores(evened.argmax(1), truth[at], row_losses, verbalizer.classes))
+        of_seeds[""].append(_scores(predicted[at], truth[at], plain_losses, classes=verbalizer.classes))
+        of_seeds["calibrated_"].append(_scores(evened.argmax(1), truth[at], row_losses, classes=verbalizer.classes))
     record: Record = {}
     for prefix, parts in of_seeds.items():
         accuracies = [part["accuracy"] for part in parts]
@@ -140,7 +138,7 @@ def _measured(
     return record, losses
 
 
-def _scores(predicted: np.ndarray, truth: np.ndarray, losses: np.ndarray, classes: int) -> Record:
+def _scores(predicted: np.ndarray, truth: np.ndarray, losses: np.ndarray, *, classes: int) -> Record:
     from sklearn.metrics import f1_score
 
     return {
@@ -170,5 +168,5 @@ def _ranked(records: list[Record], losses: Mapping[int, np.ndarray]) -> list[Rec
         difference = losses[record["candidate"]] - losses[ranked[0]["candidate"]]
         record["behind"], record["behind_se"] = float(difference.mean()), _standard_error(difference)
         error = record["behind_se"]
-        record["level"] = error is None or record["behind"] <= TOLD_APART * error + 1e-12
+        record["level"] = error is None or record["behind"] <= LEVEL_WITHIN_SE * error + 1e-12
     return ranked

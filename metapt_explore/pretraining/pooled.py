@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from metapt_explore.models.gradients import Batch, PromptObjective
-from metapt_explore.pretraining.episodes import Episode, draw_episode
+from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.inner_loop import support_and_query
 from metapt_explore.pretraining.learner import PretrainingTask, TaskRecord
 
@@ -35,25 +35,18 @@ class Pooled:
                 self._pool.setdefault(name, []).extend(new)
                 pooled.update(new)
         # One "task", the pool, with the rows of a whole meta-step: half as support, half as query.
-        slots = config.meta_batch_size
-        slots -= pretraining_task.topics.slots(slots) if pretraining_task.topics is not None else 0
+        label_tasks = pretraining_task.label_tasks
         self._config = config.model_copy(
             update={
                 "meta_batch_size": 1,
-                "support_size": slots * config.support_size,
-                "query_size": slots * config.query_size,
+                "support_size": label_tasks * config.support_size,
+                "query_size": label_tasks * config.query_size,
             }
         )
 
     def draw(self, step: int) -> Episode:
-        """Draws a balanced batch from the pool, and topic tasks beside it where the method has some."""
-        pretraining_task = self.pretraining_task
-        episode = draw_episode({0: self._pool}, self._config, pretraining_task.seed, pretraining_task.init_seed, step)
-        if pretraining_task.topics is None:
-            return episode
-        return pretraining_task.topics.added_to(
-            episode, pretraining_task.config, pretraining_task.seed, pretraining_task.init_seed, step
-        )
+        """Draws a balanced batch from the pool, and topic tasks where the method has some."""
+        return self.pretraining_task.draw({0: self._pool}, self._config, step)
 
     def parameters(self, initial_prompt: Tensor) -> dict[str, Tensor]:
         """The prompt."""

@@ -37,10 +37,14 @@ def probe_recipe(
     stage = Question("probe", f"templates and label words of {task.name}", 1, config, {"split": split.id}, model)
 
     def compute(out: ArtifactWriter) -> None:
+        from metapt_explore.fewshot.scoring import Split
         from metapt_explore.fewshot.template_ranking import rank_templates
 
         found = training_rows(split, task, study.evaluation.data_seeds)
-        records = rank_templates(backbone(), candidates, found.texts, found.labels, whole_vocabulary, on_units)
+        splits = {seed: Split(texts, found.labels[seed]) for seed, texts in found.texts.items()}
+        records = rank_templates(
+            backbone(), candidates, splits, whole_vocabulary=whole_vocabulary, on_candidate=on_units
+        )
         rows = {row for own in found.texts.values() for row in own}
         counts = {"rows": len(rows), "also_dev": found.also_dev, "dropped_as_test": found.also_test}
         out.write_summary({"task": task.name, **counts, "ranking": records})

@@ -54,7 +54,9 @@ def split_recipe(study: StudyConfig, task: TaskConfig) -> Recipe:
         from metapt_explore.fewshot.splits import make_splits
         from metapt_explore.seeds import stream
 
-        splits = make_splits(task, evaluation.shots, evaluation.data_seeds, evaluation.test_rows, study.seed)
+        splits = make_splits(
+            task, evaluation.shots, evaluation.data_seeds, test_rows=evaluation.test_rows, seed=study.seed
+        )
         parts: list[tuple[str, int | None, Any]] = [("test", None, splits.test)]
         parts += [("train", seed, rows) for seed, rows in splits.train.items()]
         parts += [("dev", seed, rows) for seed, rows in splits.dev.items()]
