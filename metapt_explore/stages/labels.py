@@ -159,7 +159,7 @@ def _zero_shot(
             if parts:
                 kept.save(torch.cat(parts))
             raise
-        kept.save_sometimes(lambda: torch.cat(parts))
+        kept.save_if_due(lambda: torch.cat(parts))
     scores = torch.cat(parts)
     if labelling.calibration == "batch_mean":
         scores = calibrated(scores, scores)
