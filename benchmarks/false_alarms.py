@@ -54,7 +54,8 @@ def seed_effects(
 
     def draw(rng: np.random.Generator) -> NDArray[np.float64]:
         by_init, by_data = rng.normal(0, first, init.max() + 1), rng.normal(0, second, data.max() + 1)
-        return by_init[init] + by_data[data] + rng.normal(0, rest, len(pairs))
+        drawn: NDArray[np.float64] = by_init[init] + by_data[data] + rng.normal(0, rest, len(pairs))
+        return drawn
 
     return draw
 
@@ -66,7 +67,8 @@ def row_effects(samples: int, share: float) -> Callable[[np.random.Generator], N
 
     def draw(rng: np.random.Generator) -> NDArray[np.float64]:
         shared = rng.normal(size=common).sum()
-        return (shared + rng.normal(size=(samples, rows - common)).sum(axis=1)) / rows
+        means: NDArray[np.float64] = (shared + rng.normal(size=(samples, rows - common)).sum(axis=1)) / rows
+        return means
 
     return draw
 

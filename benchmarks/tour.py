@@ -76,7 +76,8 @@ class PlainLoops:
         else:
             logits = torch.func.functional_call(model, {self.peft.name: prompt}, (), inputs).logits
         read = logits[torch.arange(len(rows)), self.config.prompt.length + lengths - 1]
-        return read[:, torch.tensor(pattern.words)].float()
+        scores: Tensor = read[:, torch.tensor(pattern.words)].float()
+        return scores
 
     def tokens(self, texts: Sequence[str], pattern: PatternVerbalizer) -> list[list[int]]:
         """Text and template of each row, prompt apart."""

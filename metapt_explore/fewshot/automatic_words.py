@@ -52,7 +52,10 @@ def with_automatic_words(
     with torch.no_grad():
         hidden = answer_states(backbone, none, bank, pattern=pattern)[0]
         logs = torch.cat(
-            [backbone.head.vocabulary(part.to(backbone.device, backbone.dtype)).cpu() for part in hidden.split(8)]
+            [
+                backbone.head.vocabulary(part.to(backbone.device, backbone.dtype)).cpu()
+                for part in torch.split(hidden, 8)
+            ]
         )
     spaced = backbone.layout.spaced(labels.template)
     words = word_tokens(backbone.tokenizer, spaced=spaced, vocabulary=logs.shape[1])
