@@ -18,10 +18,9 @@ class Pooled:
     A step has as many rows as a meta-step has in support and query together, so that pooled
     pre-training and meta-learning spend the same number of backbone passes and of updates.
 
-    Each row is in the pool once. Where clusters are the classes, a row has another word in another task. An inner step
-    can find out which word is meant; one prompt for all tasks cannot, and a pool that held the row under every word
-    would only teach that all are equally likely. So a row keeps the word of the first task that holds it: the pool is
-    one task over all clusters that were drawn, each of them one word.
+    Each row is in the pool once. Where clusters are the classes, a row has different words in different tasks. An
+    inner step can adapt to a task's words; one prompt for all tasks cannot, and a row under every word would only
+    teach that all words are equally likely. So a row keeps the word of the first task that holds it.
     """
 
     def __init__(self, pretraining_task: PretrainingTask) -> None:
