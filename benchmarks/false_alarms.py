@@ -54,8 +54,8 @@ def seed_effects(
 
     def draw(rng: np.random.Generator) -> NDArray[np.float64]:
         by_init, by_data = rng.normal(0, first, init.max() + 1), rng.normal(0, second, data.max() + 1)
-        drawn: NDArray[np.float64] = by_init[init] + by_data[data] + rng.normal(0, rest, len(pairs))
-        return drawn
+        scores: NDArray[np.float64] = by_init[init] + by_data[data] + rng.normal(0, rest, len(pairs))
+        return scores
 
     return draw
 

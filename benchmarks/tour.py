@@ -76,8 +76,8 @@ class PlainLoops:
         else:
             logits = torch.func.functional_call(model, {self.peft.name: prompt}, (), inputs).logits
         read = logits[torch.arange(len(rows)), self.config.prompt.length + lengths - 1]
-        scores: Tensor = read[:, torch.tensor(pattern.words)].float()
-        return scores
+        answers: torch.Tensor = read[:, torch.tensor(pattern.words)].float()
+        return answers
 
     def tokens(self, texts: Sequence[str], pattern: PatternVerbalizer) -> list[list[int]]:
         """Text and template of each row, prompt apart."""

@@ -17,7 +17,7 @@ from metapt_explore.study.job_file import working_on
 from metapt_explore.study.study import Study
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 
 def run(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metapt_explore.baselines.fine_tuning import RatePoint
 from metapt_explore.config import StudyConfig, TaskConfig
-from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.scoring import LabelledTexts
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.storage.checkpoint import CheckpointStore
 from metapt_explore.texts.rows import TextInput
@@ -45,8 +45,8 @@ class BaselineInputs:
     task: TaskConfig
     options: dict[str, Any]
     init_seed: int | None
-    train: Mapping[int, Split]
-    dev: Mapping[int, Split]
+    train: Mapping[int, LabelledTexts]
+    dev: Mapping[int, LabelledTexts]
     test: Sequence[TextInput]
     backbone: Callable[[], Backbone]
     device: str = "cpu"

@@ -76,8 +76,8 @@ class PeftReference:
             logits = self.model(**inputs).logits
         else:
             logits = torch.func.functional_call(self.model, {self.name: prompt}, (), inputs).logits
-        words: Tensor = logits[:, -1][:, self.words].float()
-        return words
+        answers: torch.Tensor = logits[:, -1][:, self.words].float()
+        return answers
 
     def step(self, token_ids: Tensor, labels: Tensor) -> Tensor:
         """Gradient of one batch."""

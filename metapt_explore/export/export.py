@@ -14,7 +14,7 @@ from metapt_explore.export.facts import FACTS_FILE, PROBE_FILE, PROMPT_FILE, Pro
 from metapt_explore.export.peft_format import base_model, has_layout, write_adapter
 from metapt_explore.prompts.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from metapt_explore.results.tables import fewshot_entries, tuned_by
-from metapt_explore.stages.kept_probe import kept_probe, kept_weights
+from metapt_explore.stages.fewshot_probe import kept_probe, kept_weights
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import write_bytes
 from metapt_explore.storage.workspace import Workspace
@@ -168,7 +168,7 @@ def _facts(
     tensor: Tensor,
     labels: LabelsConfig,
 ) -> PromptFacts:
-    from metapt_explore.study.model import StudyModel
+    from metapt_explore.models.study_model import StudyModel
 
     model = StudyModel(config, lambda message: None)
     scores: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.scoring import LabelledTexts
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.scoring import answer_states
 from metapt_explore.verbalizers.pattern import space_writer
@@ -25,7 +25,7 @@ SHORTEST = 3
 
 
 def with_automatic_words(
-    labels: LabelsConfig, backbone: Backbone, rows: Split, *, words_per_class: int, where: str
+    labels: LabelsConfig, backbone: Backbone, rows: LabelledTexts, *, words_per_class: int, where: str
 ) -> LabelsConfig:
     """Replaces label words by ones chosen on labelled rows, which are read without a prompt.
 

@@ -29,7 +29,7 @@ BY_WORDS = VerbalizerConfig()
 
 
 @dataclass(frozen=True)
-class Split:
+class LabelledTexts:
     """Texts and their class indices."""
 
     texts: Sequence[TextInput]
@@ -46,9 +46,9 @@ class FewShotData:
         scored: Rows that nothing is chosen on.
     """
 
-    train: Mapping[int, Split]
-    dev: Mapping[int, Split]
-    scored: Split
+    train: Mapping[int, LabelledTexts]
+    dev: Mapping[int, LabelledTexts]
+    scored: LabelledTexts
 
 
 class Metrics(TypedDict):
@@ -103,7 +103,7 @@ class ClassReading:
         """Whether scores depend on the few-shot examples, and not on the prompt only."""
         return self.config.read in WORDS_SHARE
 
-    def scores(self, prompts: Tensor, rows: Split, examples: Sequence[Split]) -> Tensor:
+    def scores(self, prompts: Tensor, rows: LabelledTexts, examples: Sequence[LabelledTexts]) -> Tensor:
         """Scores rows under every prompt.
 
         Args:
@@ -122,11 +122,11 @@ class ClassReading:
             return calibrated(scores, self._score(prompts, self._content_free()))
         return scores
 
-    def measure(self, scores: Tensor, rows: Split) -> Metrics:
+    def measure(self, scores: Tensor, rows: LabelledTexts) -> Metrics:
         """See `measure`."""
         return measure(scores, rows.labels, self.pattern.verbalizer)
 
-    def calibrated_accuracy(self, scores: Tensor, rows: Split) -> float:
+    def calibrated_accuracy(self, scores: Tensor, rows: LabelledTexts) -> float:
         """Accuracy after calibration by the mean over the scored rows, which leaves no bias towards a class.
 
         It costs no pass. Batch calibration uses all scored texts, not their labels (`verbalizers/calibration.py`).
@@ -155,7 +155,7 @@ class ClassReading:
         texts = self.config.content_free
         return [(text, text) for text in texts] if self.pattern.template.slot("text_pair") else list(texts)
 
-    def _prototypes(self, prompts: Tensor, examples: Sequence[Split]) -> Prototypes:
+    def _prototypes(self, prompts: Tensor, examples: Sequence[LabelledTexts]) -> Prototypes:
         parts, first = [], 0
         for _, members in groupby(examples, key=id):
             same = list(members)

@@ -16,7 +16,7 @@ import torch
 
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.scoring import LabelledTexts
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.scoring import zero_shot
 from metapt_explore.texts.rows import TextInput
@@ -74,7 +74,7 @@ class RankedTemplate(TypedDict):
 def rank_templates(
     backbone: Backbone,
     candidates: Sequence[LabelsConfig],
-    rows: Mapping[int, Split],
+    rows: Mapping[int, LabelledTexts],
     *,
     whole_vocabulary: bool = False,
     on_candidate: Callable[[int], None] = lambda done: None,
@@ -129,7 +129,7 @@ def rank_templates(
     return _ranked(records, losses)
 
 
-def _distinct(rows: Mapping[int, Split]) -> tuple[dict[int, list[int]], list[Row]]:
+def _distinct(rows: Mapping[int, LabelledTexts]) -> tuple[dict[int, list[int]], list[Row]]:
     """Indices of each data seed's rows among the rows without repeats, and those: seeds may share rows."""
     index: dict[Row, int] = {}
     indices = {

@@ -41,7 +41,7 @@ def is_alive(process: Any) -> bool:
     with suppress(psutil.Error):
         running = psutil.Process(process["pid"])
         same = abs(running.create_time() - float(process.get("created", 0.0))) < 0.01
-        return same and running.status() != psutil.STATUS_ZOMBIE
+        return bool(same and running.status() != psutil.STATUS_ZOMBIE)
     return False
 
 

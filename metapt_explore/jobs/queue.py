@@ -46,7 +46,7 @@ from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import cancel_file, write_job
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 #: Seconds after a worker's start before which no other takes its place.
 START_GRACE_S = 3.0
@@ -94,7 +94,7 @@ def enqueue(
     """
     with queue_lock(workspace):
         if job_state(workspace, study.name)["status"] in ACTIVE:
-            _refuse_another(workspace, study, init_seeds, until)
+            _refuse_another(workspace, study, init_seeds=init_seeds, until=until)
             return False
         workspace.save_study(study)
         cancel_file(workspace, study.name).unlink(missing_ok=True)
@@ -115,7 +115,9 @@ def _later_than_all(workspace: Workspace) -> float:
     return max([time.time(), *(asked + 1e-3 for asked in times)])
 
 
-def _refuse_another(workspace: Workspace, study: StudyConfig, init_seeds: Sequence[int] | None, until: Until) -> None:
+def _refuse_another(
+    workspace: Workspace, study: StudyConfig, *, init_seeds: Sequence[int] | None, until: Until
+) -> None:
     """Raises a UserError if the queued study differs from this one."""
     request = read_request(workspace, study.name)
     if request is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from metapt_explore.jobs.processes import ProcessIdentity, is_alive
 from metapt_explore.progress.failed_part import FailedPart
@@ -13,7 +13,7 @@ from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import JobRecord, cancel_file, read_job
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 #: Seconds within which a process that was started takes the study's lock.
 STARTUP_TIMEOUT_S = 30.0
@@ -50,7 +50,7 @@ def request_file(workspace: Workspace, name: str) -> Path:
 def read_request(workspace: Workspace, name: str) -> Request | None:
     """The request for a study; None if nobody asks for it."""
     request: Any = read_json(request_file(workspace, name))
-    return Request(**request) if isinstance(request, dict) else None
+    return cast(Request, request) if isinstance(request, dict) else None
 
 
 def write_request(workspace: Workspace, name: str, request: Request) -> None:

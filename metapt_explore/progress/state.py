@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metapt_explore.errors import Cancelled, TimeIsUp
-from metapt_explore.progress.work import MODEL_STAGES
 
 #: Seconds of measured work from which its rate is believed.
 BELIEVED_AFTER = 2.0
@@ -76,13 +75,14 @@ class Progress:
         self._planned: dict[str, float] = {}
         self._finished: set[str] = set()
         self._current: str | None = None
+        self._with_model = False
         self._computed_work = 0.0
         self._computed_seconds = 0.0
         self._began = 0.0
         self._found: int | None = None
         self._seconds_for_work: float | None = None
 
-    def plan(self, works: dict[str, float], in_seconds: bool = False) -> None:
+    def plan(self, works: dict[str, float], *, in_seconds: bool = False) -> None:
         """Sets the estimated work of each stage, by key; in seconds where this machine was measured."""
         self._planned = dict(works)
         self._seconds_for_work = 1.0 if in_seconds else None
@@ -104,8 +104,16 @@ class Progress:
         self.state.failed = failed
         self._publish()
 
-    def begin(self, key: str, title: str, total: int) -> None:
-        """A stage starts to be computed."""
+    def begin(self, key: str, title: str, total: int, *, with_model: bool = True) -> None:
+        """A stage starts to be computed.
+
+        Args:
+            key: What it is planned under.
+            title: What people call it.
+            total: Its units.
+            with_model: Whether it runs the language model, whose rate the time left goes by.
+        """
+        self._with_model = with_model
         self._current, self._began, self._found = key, time.monotonic(), None
         self.state.stage, self.state.done, self.state.total = title, 0, total
         self._publish()
@@ -129,7 +137,7 @@ class Progress:
     def finish(self, key: str) -> None:
         """A stage is there, computed now or found."""
         if self._current == key:
-            if key.startswith(MODEL_STAGES):
+            if self._with_model:
                 work = self._planned.get(key, 0.0) - self._before()
                 kept = 0.5 ** (work / (HALVED_BY * (sum(self._planned.values()) or 1.0)))
                 self._computed_seconds = kept * self._computed_seconds + time.monotonic() - self._began
@@ -152,7 +160,7 @@ class Progress:
         finished = sum(self._planned.get(key, 0.0) for key in self._finished) + part
         self.state.fraction = min(1.0, finished / total)
         seconds, work = self._computed_seconds, self._computed_work
-        if self._current is not None and self._current.startswith(MODEL_STAGES):
+        if self._current is not None and self._with_model:
             seconds, work = seconds + time.monotonic() - self._began, work + part - self._before()
         rate = seconds / work if work > 0 and seconds > BELIEVED_AFTER else self._seconds_for_work
         self.state.seconds_left = None if rate is None else (total - finished) * rate

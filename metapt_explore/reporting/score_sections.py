@@ -176,7 +176,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
             "the prompt was kept."
         )
         document.add(Table(chosen, text))
-        grids = {account["method"]: account["learning_rates"] for account in record.accounts}
+        grids = {budget["method"]: budget["learning_rates"] or () for budget in record.budgets}
         notes = tables.edge_notes(record.results, methods, grids)
         # Dev rows that are training rows ask for more steps whatever these do to others.
         telling = record.results[~record.results["task"].isin(_tasks_tuned_on_dev(record))]

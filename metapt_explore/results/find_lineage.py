@@ -8,8 +8,8 @@ from typing import Any
 
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.results.lineage import Lineage, Node
-from metapt_explore.results.lineage_facts import fact
 from metapt_explore.results.tables import OTHER_SHOTS
+from metapt_explore.stages.registry import describe
 from metapt_explore.stages.topics import recorded_topics
 from metapt_explore.storage.artifact import Question
 from metapt_explore.storage.workspace import Workspace
@@ -110,7 +110,7 @@ def _collect(workspace: Workspace, root: str, entry: dict[str, Any]) -> dict[str
             title=stage.get("title", title) or kind,
             status=artifact.status,
             parents=parents,
-            fact=fact(kind, artifact),
+            fact=describe(kind, artifact),
             intact=intact,
             seconds=stage.get("seconds"),
             began=stage.get("began"),
@@ -145,7 +145,7 @@ def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
 
         found = read_tasks(tasks.table("tasks"), list(prompt.config["words"]))
         pretraining_task = recorded_task(
-            prompt.config, found, recorded_topics(workspace, prompt.config, prompt.parents, found)
+            prompt.config, found, recorded_topics(workspace, prompt.config, prompt.parents, tasks=found)
         )
         if agrees_with(pretraining_task, workspace.artifact(prompt.id).metrics) is False:
             yield (

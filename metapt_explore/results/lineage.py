@@ -209,7 +209,7 @@ class Lineage:
         from metapt_explore.pretraining.episodes import read_tasks
 
         of_labels = read_tasks(tasks, list(prompt.config["words"]))
-        topics = recorded_topics(self.workspace, prompt.config, prompt.parents, of_labels)
+        topics = recorded_topics(self.workspace, prompt.config, prompt.parents, tasks=of_labels)
         every = tasks if topics is None else pd.concat([tasks, topic_rows(topics)], ignore_index=True)
         drawn = draw_counts(recorded_task(prompt.config, of_labels, topics))
         return every.rename(columns={"label": "class"}).merge(drawn, on=["task", "row"])

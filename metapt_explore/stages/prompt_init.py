@@ -13,6 +13,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.prompts.init import InitSources, initial_prompt, label_words
 from metapt_explore.prompts.load import StoredPrompt, find_adapter, find_tensor
+from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 
 
@@ -24,7 +25,7 @@ class FoundInit:
         init: What was asked for.
         config: What stands for it in the stage's configuration.
         inputs: Content hash of a file.
-        parents: Id of an artifact.
+        parents: An artifact.
         words: Label words (labels).
         stored: The prompt's place (file, peft, artifact).
     """
@@ -32,7 +33,7 @@ class FoundInit:
     init: InitConfig
     config: Any
     inputs: dict[str, str] = field(default_factory=dict)
-    parents: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, Artifact] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     stored: StoredPrompt | None = None
 
@@ -52,7 +53,7 @@ class FoundInit:
         )
 
 
-def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, model: str) -> FoundInit:
+def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, *, model: str) -> FoundInit:
     """Finds what a method's start is made of; nothing is computed.
 
     Args:
@@ -77,12 +78,11 @@ def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, mo
         stored = find_adapter(init.peft, where)
         return FoundInit(init, "peft", {"start": stored.content}, stored=stored)
     if init.artifact is not None:
-        return _from_artifact(init, init.artifact, where, workspace, model)
-    # The plain name of random and vocabulary is older than the menu: artifacts of that time stay valid.
+        return _from_artifact(init, init.artifact, where, workspace=workspace, model=model)
     return FoundInit(init, init.short)
 
 
-def _from_artifact(init: InitConfig, identifier: str, where: str, workspace: Workspace, model: str) -> FoundInit:
+def _from_artifact(init: InitConfig, identifier: str, where: str, *, workspace: Workspace, model: str) -> FoundInit:
     artifact = workspace.find("prompt", identifier, where)
     stored = find_tensor(artifact.file("prompt.safetensors"), "prompt", where)
     if artifact.stage.get("inputs", {}).get("model") != model:
@@ -90,7 +90,7 @@ def _from_artifact(init: InitConfig, identifier: str, where: str, workspace: Wor
             f"{where}: the prompt {artifact.id} was made for the model '{_model_of(stored)}', whose files are not "
             "those of the study's model; a prompt means something to its own model only."
         )
-    return FoundInit(init, "artifact", parents={"start": artifact.id}, stored=stored)
+    return FoundInit(init, "artifact", parents={"start": artifact}, stored=stored)
 
 
 def _model_of(stored: StoredPrompt) -> str:

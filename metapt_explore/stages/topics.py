@@ -12,6 +12,7 @@ from metapt_explore.config import ClusteringConfig, LabelsConfig, MethodConfig
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.episodes import Tasks
 from metapt_explore.pretraining.topics import Topics
+from metapt_explore.stages.clusters import Clusters
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 
@@ -19,9 +20,9 @@ from metapt_explore.storage.workspace import Workspace
 ROLE = "topics"
 
 
-def topic_parents(clusters: Sequence[Artifact]) -> dict[str, str]:
+def topic_parents(clusters: Sequence[Clusters]) -> dict[str, Clusters]:
     """The entries of a prompt's parents."""
-    return {f"{ROLE} {place}": artifact.id for place, artifact in enumerate(clusters, 1)}
+    return {f"{ROLE} {place}": each for place, each in enumerate(clusters, 1)}
 
 
 def topic_settings(method: MethodConfig) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def check_topics(method: MethodConfig, clusters: Sequence[Artifact], tasks: Arti
 
 
 def topic_labels(
-    clusters: Sequence[Artifact], topics: Topics, template: str, tokens: Callable[[str], Sequence[int]]
+    clusters: Sequence[Artifact], topics: Topics, *, template: str, tokens: Callable[[str], Sequence[int]]
 ) -> list[LabelsConfig]:
     """Template and words of each topic task.
 
@@ -96,7 +97,7 @@ def topic_labels(
 
 
 def recorded_topics(
-    workspace: Workspace, config: Mapping[str, Any], parents: Mapping[str, str], tasks: Tasks
+    workspace: Workspace, config: Mapping[str, Any], parents: Mapping[str, str], *, tasks: Tasks
 ) -> Topics | None:
     """The topic tasks of a prompt that was made, out of its settings and parents; None where it has none.
 

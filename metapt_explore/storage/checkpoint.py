@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointStore(Protocol):
-    """Where checkpoints go: an artifact that is being made (`storage/artifact.py`)."""
+    """Stores checkpoints: an artifact that is being made (`storage/artifact.py`), or a fake in tests."""
 
     def save_checkpoint(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         """Replaces the checkpoint."""
@@ -52,7 +52,7 @@ class RowsCheckpoint:
 
 
 def plain_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as files hold them: in main memory, each one's numbers in a row of its own."""
+    """Contiguous copies of tensors in main memory, as safetensors wants them."""
     import torch
 
     return {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}

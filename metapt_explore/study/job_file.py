@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from filelock import Timeout
 
@@ -22,7 +22,7 @@ from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 #: Seconds between two writes.
 WRITE_EVERY_S = 0.5
@@ -67,7 +67,7 @@ def job_file(workspace: Workspace, name: str) -> Path:
 def read_job(workspace: Workspace, name: str) -> JobRecord:
     """What a study's ``job.json`` holds; empty if it is missing or damaged."""
     record: Any = read_json(job_file(workspace, name))
-    return JobRecord(**record) if isinstance(record, dict) and "status" in record else JobRecord()
+    return cast(JobRecord, record) if isinstance(record, dict) and "status" in record else JobRecord()
 
 
 def write_job(workspace: Workspace, name: str, record: JobRecord) -> None:
@@ -117,7 +117,8 @@ def working_on(
     last_write, last_stage = float("-inf"), ""
 
     def write(state: State, status: str, error: str | None = None) -> None:
-        record = JobRecord(**{**head, "status": status, "updated": time.time(), **state.as_dict()})  # type: ignore[typeddict-item]
+        tree = {**head, "status": status, "updated": time.time(), **state.as_dict()}
+        record = cast(JobRecord, tree)
         write_job(workspace, name, record if error is None else {**record, "error": error})
 
     def on_state(state: State) -> None:

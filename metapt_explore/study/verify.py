@@ -149,7 +149,7 @@ def _answers_its_id(identifier: str, stage: StageRecord) -> bool:
 
 
 def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Damage]:
-    for name in study_files.KEPT:
+    for name in study_files.COPIED:
         file = folder / name
         if study_files.undamaged(file) is not None:
             what = "is damaged, or was changed by one letter" if file.exists() else "is missing"

@@ -246,17 +246,17 @@ def test_a_file_that_no_study_reads_is_said(show: Open, tmp_path: Path, name: st
 def test_a_study_gets_a_name_that_is_free(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     labels = {"a": {"value": "a", "word": "one"}, "b": {"value": "b", "word": "two"}}
-    workspace.save_study(new_study(study_name("täxts!", workspace), SourceConfig(file="x.csv"), labels, ["trec"]))
+    workspace.save_study(new_study(study_name("täxts!", workspace), SourceConfig(file="x.csv"), labels, tasks=["trec"]))
     assert study_name("täxts!", workspace) == "t-xts--2"
 
 
 @pytest.mark.parametrize("scale", SCALES, ids=lambda scale: scale.name)
 def test_every_scale_is_a_study(scale: Any) -> None:
     labels = {"a": {"value": "a", "word": "one"}, "b": {"value": "b", "word": "two"}}
-    study = new_study("x", SourceConfig(starter="vader"), labels, ["trec", "subjectivity"], scale)
+    study = new_study("x", SourceConfig(starter="vader"), labels, tasks=["trec", "subjectivity"], scale=scale)
     assert [method.kind for method in study.methods] == ["pt", "ppt", "metapt", "metapt"]
     with pytest.raises(UserError, match="at least two labels"):
-        new_study("x", SourceConfig(starter="vader"), {"a": labels["a"]}, ["trec"], scale)
+        new_study("x", SourceConfig(starter="vader"), {"a": labels["a"]}, tasks=["trec"], scale=scale)
 
 
 def test_classes_out_of_the_table() -> None:

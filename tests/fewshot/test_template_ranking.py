@@ -14,13 +14,13 @@ import yaml
 from metapt_explore.config import LabelsConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot import template_ranking
-from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.scoring import LabelledTexts
 from metapt_explore.fewshot.template_candidates import file_candidates, menu_candidates
 from metapt_explore.fewshot.template_ranking import rank_templates
 from metapt_explore.verbalizers.verbalizer import read_onwards
 
 TEXTS = ["a", "b", "c", "d"]
-ROWS = {1: Split(["a", "b"], [0, 1]), 2: Split(["c", "d"], [0, 1])}
+ROWS = {1: LabelledTexts(["a", "b"], [0, 1]), 2: LabelledTexts(["c", "d"], [0, 1])}
 
 
 class Stub:
@@ -122,7 +122,7 @@ def test_equal_losses_are_ordered_by_accuracy() -> None:
 def test_rows_that_data_seeds_share_are_run_and_counted_once() -> None:
     logits = {"one": [[1.0, 0.0], [0.0, 1.0], [2.0, 0.0], [0.0, 1.0]]}
     stub = Stub(logits)
-    (record,) = rank_templates(stub, candidates("one"), {1: ROWS[1], 2: Split(["c", "b"], [0, 1])})
+    (record,) = rank_templates(stub, candidates("one"), {1: ROWS[1], 2: LabelledTexts(["c", "b"], [0, 1])})
     assert stub.seen == ["a", "b", "c"]
     # Differences 1, -1 and 2, -1: evened they are 1, -1 and 1.5, -1.5, so "b" has the mean of its two losses.
     losses = [softplus(-1), (softplus(-1) + softplus(-1.5)) / 2, softplus(-1.5)]

@@ -254,7 +254,7 @@ def test_time_left_goes_by_the_language_models_own_rate(monkeypatch: pytest.Monk
     monkeypatch.setattr("metapt_explore.progress.state.time.monotonic", lambda: now[0])
     progress = Progress()
     progress.plan({"texts": 10.0, "prompt/a": 30.0, "fewshot/b": 60.0})
-    progress.begin("texts", "texts", 1)
+    progress.begin("texts", "texts", 1, with_model=False)
     now[0] += 50
     progress.finish("texts")
     assert progress.state.fraction == pytest.approx(0.1)

@@ -137,7 +137,7 @@ def _save(workspace: Workspace, study: str, view: View) -> None:
         own = view.artifact.id
         name = str(state[f"keep_as_{own}"])
         method, control = bool(state[f"keep_method_{own}"]), bool(state[f"keep_control_{own}"])
-        grown = with_edited_clustering(config, view.name, name, view.edits, method, control)
+        grown = with_edited_clustering(config, view.name, name, view.edits, pretrain=method, control=control)
         shared.ask(workspace, grown, "clusters")
     except UserError as error:
         state[error_key(view.artifact.id)] = str(error)

@@ -50,7 +50,8 @@ class View:
 
 def pending(artifact: Artifact) -> list[ClusterEdit]:
     """Edits of a clustering that are not saved yet, of this browser's session; the list itself, to be changed."""
-    return st.session_state.setdefault("edits", {}).setdefault(artifact.id, [])
+    edits: list[ClusterEdit] = st.session_state.setdefault("edits", {}).setdefault(artifact.id, [])
+    return edits
 
 
 def error_key(artifact_id: str) -> str:

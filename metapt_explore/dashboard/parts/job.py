@@ -15,13 +15,13 @@ from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
 from metapt_explore.progress.state import format_time
+from metapt_explore.stages.registry import Until
 from metapt_explore.storage.disk import format_full
-from metapt_explore.storage.study_files import where_kept
+from metapt_explore.storage.study_files import find_replaced
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
+from metapt_explore.study.overview import asked_scores, finished_scores
 from metapt_explore.study.preview import format_cost, read_cost
-from metapt_explore.study.run import Until
-from metapt_explore.study.score_counts import asked_scores, finished_scores
 
 LOG_LINES = 30
 
@@ -54,7 +54,7 @@ def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: l
         shared.ask(workspace, config, until, init_seeds)
         state["study"] = config.name
         # None where it only grew: then nothing of it is gone.
-        before = None if old is None or old == file.read_bytes() else where_kept(file.parent, old)
+        before = None if old is None or old == file.read_bytes() else find_replaced(file.parent, old)
         if before is not None:
             left_out = f"Not in {named}, so no longer part of the study: {', '.join(gone)}. " if gone else ""
             note = (

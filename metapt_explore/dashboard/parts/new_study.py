@@ -32,7 +32,7 @@ from metapt_explore.dashboard.parts.new_source import (
 from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.new import SCALES, Scale, new_study, study_name
+from metapt_explore.study.new import SCALES, Choices, Scale, new_study, study_name
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
 from metapt_explore.texts.rows import cell_text
 
@@ -202,7 +202,7 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         "How much?", SCALES, format_func=lambda s: s.name, captions=[s.said for s in SCALES], key="new_scale"
     )
     if not setup_starter.is_set_up():
-        st.warning("The starter model is not on this machine yet: `metapt setup` in a terminal fetches it.")
+        st.warning("SmolLM2-135M-Instruct, rounded to 4 bits, is not on this machine yet: run `metapt setup`.")
     # In the body, not a callback: a callback is given what the form held when it was last drawn.
     if st.button("Create it and cluster the texts", key="create", type="primary"):
         with messages.guard():
@@ -284,6 +284,6 @@ def _create(
     tasks = [str(Path(t).expanduser().resolve()) if t.endswith((".yaml", ".yml")) else t for t in tasks]
     for task in tasks:
         load_task(task)
-    study = new_study(name, source, labels, tasks, scale, **chosen)
+    study = new_study(name, source, labels, tasks=tasks, scale=scale, choices=Choices(**chosen))
     shared.ask(workspace, study, "clusters")
     return study.name

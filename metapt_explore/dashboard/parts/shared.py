@@ -22,7 +22,7 @@ from metapt_explore.storage.integrity import DamagedFile
 from metapt_explore.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 #: Seconds between two looks at a job that runs.
 POLL = 1.5

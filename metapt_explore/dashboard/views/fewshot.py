@@ -24,14 +24,14 @@ from metapt_explore.results.tables import (
 )
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.score_counts import asked_of, asked_scores, finished_of, finished_scores
+from metapt_explore.study.overview import asked_of, asked_scores, finished_of, finished_scores
 
 PERCENT = ("start", "mean", "std", "worst")
 
 
 def _page(workspace: Workspace, name: str) -> None:
     _scores(workspace, name)
-    for entry in shared.entries(workspace, name, "probe"):
+    for entry in shared.entries(workspace, name, "template_ranking"):
         artifact = workspace.artifact(entry["id"])
         if shared.finished(artifact):
             with messages.guard(artifact.folder):

@@ -7,9 +7,10 @@ import streamlit as st
 from metapt_explore.dashboard.parts import job, messages, shared
 from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
+from metapt_explore.stages.steps import Step
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import example as example_study
-from metapt_explore.study.overview import Step, pipeline
+from metapt_explore.study.overview import pipeline
 
 ABOUT = (
     "This tool groups texts into clusters, makes an auxiliary task of each, and meta-learns a soft prompt over "
@@ -55,7 +56,7 @@ def _begin(workspace: Workspace) -> None:
             width="stretch",
         )
         if not ready:
-            st.warning("It needs the starter model and texts. Run this in a terminal, once:")
+            st.warning("It needs SmolLM2-135M-Instruct, rounded to 4 bits, and texts. Run this in a terminal, once:")
             st.code("metapt setup", language="bash")
     with third.container(border=True, height="stretch"):
         st.markdown("**Your own texts**")
