@@ -26,12 +26,12 @@ from metapt_explore.config.load import (
     load_task,
     packaged_tasks,
     parse,
-    read_yaml,
     readable_yaml,
     to_yaml,
 )
 from metapt_explore.config.method import MethodConfig, PretrainingConfig, TuningConfig, tuning_terms
 from metapt_explore.config.model import EncoderConfig, Family, ModelConfig, Placement, PromptConfig, VerbalizerConfig
+from metapt_explore.config.reading import read_yaml
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import (
     Columns,

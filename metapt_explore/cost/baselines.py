@@ -33,7 +33,7 @@ def baseline_tokens(
         return (2 * shots * seeds + test) * text_tokens
     if baseline.kind == "in_context":
         dev = options["orders"] * (options["max_prompt_tokens"] + shots * text_tokens)
-        return seeds * (dev + options["max_prompt_tokens"] + test * text_tokens)
+        return float(seeds * (dev + options["max_prompt_tokens"] + test * text_tokens))
     if baseline.kind == "setfit":
         rates = len(options["learning_rates"])
         trained = rates * 2 * 2 * options["pairs_per_text"] * shots
@@ -44,4 +44,4 @@ def baseline_tokens(
         trained = sum(running) * min(options["batch_size"], shots)
         scored = shots * (1 + sum(running[step - 1] for step in schedule.scored_steps if step))
     each = BACKWARD[baseline.kind] * trained + scored + test
-    return (seeds * each + test) * text_tokens
+    return float((seeds * each + test) * text_tokens)

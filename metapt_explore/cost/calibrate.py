@@ -10,8 +10,8 @@ import psutil
 import torch
 
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
+from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 from metapt_explore.cost.count import (
-    UNKNOWN_TEST_ROWS,
     Cost,
     Memory,
     Reckoning,
@@ -234,5 +234,5 @@ def _texts(backbone: Backbone, rows: int, tokens: int, pairs: bool) -> list[Text
 def memory_mib(device: torch.device) -> float:
     """Memory in use now: of the process, or of the device for a GPU."""
     if device.type == "cuda":
-        return torch.cuda.memory_allocated(device) / MIB
-    return psutil.Process().memory_info().rss / MIB
+        return float(torch.cuda.memory_allocated(device) / MIB)
+    return float(psutil.Process().memory_info().rss / MIB)

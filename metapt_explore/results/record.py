@@ -20,7 +20,7 @@ from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
 from metapt_explore.config.reading import parse_yaml, read_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
-from metapt_explore.results.budgets import method_accounts
+from metapt_explore.results.budgets import Budget, method_budgets
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.cut_texts import read_cut_texts
 from metapt_explore.results.tables import (
@@ -51,7 +51,7 @@ class Record:
         study: Its settings as plain values, where they are not the defaults; of files only the names.
         results: One row for each score, see `results_table`.
         curves: Scores after each scored number of tuning steps, see `curves_table`.
-        accounts: What each method spent and was given, see `method_accounts`.
+        budgets: What each method spent and was given, see `method_budgets`.
         clusterings: Algorithm, sizes, quality and number of tasks of each clustering.
         texts: How many pre-training texts were kept, what became of the others, and how many the model cuts (``cut``).
         tasks: Title, classes, sizes, checksums, warnings, facts about samples and how many texts are cut, for each
@@ -69,7 +69,7 @@ class Record:
     study: dict[str, Any]
     results: pd.DataFrame
     curves: pd.DataFrame
-    accounts: list[dict[str, Any]] = field(default_factory=list)
+    budgets: list[Budget] = field(default_factory=list)
     clusterings: list[dict[str, Any]] = field(default_factory=list)
     texts: dict[str, Any] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Record:
         facts = (
             "name",
             "title",
-            "accounts",
+            "budgets",
             "clusterings",
             "texts",
             "tasks",
@@ -122,6 +122,8 @@ class Record:
         facts = read_json(folder / "record.json")
         if not isinstance(facts, dict):
             raise UserError(f"{folder} holds no record of a study: record.json is missing or damaged.")
+        if "accounts" in facts:  # published under this name
+            facts["budgets"] = facts.pop("accounts")
         try:
             study = read_yaml(folder / "study.yaml")
             results, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("results", "curves"))
@@ -183,7 +185,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
         study=_portable(parse_yaml(to_yaml(config, brief=True), name)),
         results=results_table(workspace, name),
         curves=curves_table(workspace, name),
-        accounts=method_accounts(workspace, config),
+        budgets=method_budgets(workspace, config),
         clusterings=_clusterings(workspace, config, done),
         texts={key: texts[key] for key in ("kept", "dropped", "held_out_rows", "leaks_by_task") if key in texts}
         | ({"cut": cut[None]} if None in cut else {}),

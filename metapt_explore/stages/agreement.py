@@ -43,10 +43,10 @@ class Agreement(Stage):
     clusterings: tuple[str, ...]
 
     @classmethod
-    def of(
+    def requested(
         cls,
         pipeline: Pipeline,
-        init_seed: int,
+        init_seed: int | None = None,
         *,
         method: str | None = None,
         clustering: str | list[str] | None = None,
@@ -55,27 +55,27 @@ class Agreement(Stage):
 
         Args:
             pipeline: The study.
-            init_seed: The initialisation seed.
+            init_seed: The initialisation seed; the first of the study when absent.
             method: At whose prompt gradients are taken; at the common start when absent.
             clustering: Whose auxiliary tasks; the method's own, else the first that a metapt method has, when absent.
 
         Raises:
             UserError: Where no texts are grouped.
         """
-        study = pipeline.config
+        study, seed = pipeline.config, pipeline.seed(init_seed)
         at = None if method is None else study.method(method)
         if clustering is None:
             cls.check_study(pipeline)
             methods = [at] if at is not None else []
             methods += [other for other in study.methods if other.kind == "metapt"]
             clustering = next((m.clustering for m in methods if m.clustering), study.clusterings[0].name)
-        prompt = CommonStart.of(pipeline, init_seed) if at is None else Prompt(pipeline, at, init_seed)
+        prompt = CommonStart.of(pipeline, seed) if at is None else Prompt(pipeline, at, seed)
         return cls(pipeline, prompt, (clustering,) if isinstance(clustering, str) else tuple(clustering))
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Agreement]:
         """At the common start of the study's first seed."""
-        yield cls.of(pipeline, pipeline.config.evaluation.init_seeds[0])
+        yield cls.requested(pipeline)
 
     @classmethod
     def check_study(cls, pipeline: Pipeline) -> None:

@@ -56,6 +56,14 @@ class Pipeline(Protocol):
         """Whether a run goes on where one part fails."""
         ...
 
+    def task(self, name: str) -> TaskConfig:
+        """The task of that name, or says which exist."""
+        ...
+
+    def seed(self, init_seed: int | None) -> int:
+        """An initialisation seed of the study; its first when None."""
+        ...
+
     def refuse(self, identifier: str) -> None:
         """Raises where the stage of that id has failed in this run."""
         ...
@@ -95,6 +103,11 @@ class Stage(ABC):
     @abstractmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Stage]:
         """The stages of this kind that a study asks for; computes nothing and looks at no file."""
+
+    @classmethod
+    def requested(cls, pipeline: Pipeline, *args: Any, **kwargs: Any) -> Stage:
+        """The stage that `Study.request` makes, by names: of tasks, methods and seeds."""
+        return cls(pipeline, *args, **kwargs)
 
     @property
     @abstractmethod

@@ -144,7 +144,7 @@ class Texts(Stage):
         from metapt_explore.seeds import stream
 
         texts = self.study.texts
-        left = frame.index[reason == ""].to_numpy()
+        left: np.ndarray = frame.index[reason == ""].to_numpy()
         if texts.limit is None or len(left) <= texts.limit:
             return left
         order = stream(self.study.seed, "texts").permutation(len(left))

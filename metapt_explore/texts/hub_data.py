@@ -17,7 +17,7 @@ from datasets.naming import camelcase_to_snakecase
 from metapt_explore import hub
 from metapt_explore.config import SourceConfig
 from metapt_explore.errors import UserError
-from metapt_explore.texts.starter_sets import installed_sets
+from metapt_explore.starter.texts import installed_sets
 
 _OFFLINE_SWITCH = threading.Lock()
 _COMMIT = re.compile(r"[0-9a-f]{40}")

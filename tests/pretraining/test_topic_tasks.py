@@ -204,7 +204,7 @@ def test_a_study_with_topics(done: Path) -> None:
     tasks = set(prompts["MetaPT topics"].metrics["task"])
     assert {4, 5} < tasks
     record = record_of(workspace, "tiny")
-    flags = {flag.rule: flag.sentence for flag in fairness_flags([terms_of(account) for account in record.accounts])}
+    flags = {flag.rule: flag.sentence for flag in fairness_flags([terms_of(budget) for budget in record.budgets])}
     assert "50 % topics of topics + kmeans" in flags["auxiliary"] and "one kind of task" in flags["auxiliary"]
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from metapt_explore.statistics import MethodAccount, fairness_flags
+from metapt_explore.statistics import MethodBudget, fairness_flags
 
-METAPT = MethodAccount(
+METAPT = MethodBudget(
     method="MetaPT",
     kind="metapt",
     start="vocabulary/0",
@@ -25,11 +25,11 @@ METAPT = MethodAccount(
 PPT = replace(METAPT, method="PPT", kind="ppt")
 PT = replace(METAPT, method="PT", kind="pt", pretraining_row_passes=0)
 LONG_PT = replace(PT, method="PT+", tuning_row_passes=4320, tuning_steps=270)
-TFIDF = MethodAccount("TF-IDF", "tfidf", data_seeds=(21, 13), tasks=("subj", "mr"), shots=16, prompt=False)
+TFIDF = MethodBudget("TF-IDF", "tfidf", data_seeds=(21, 13), tasks=("subj", "mr"), shots=16, prompt=False)
 
 
-def rules(*accounts: MethodAccount, tolerance: float = 0.05) -> set[tuple[str, str]]:
-    return {(flag.severity, flag.rule) for flag in fairness_flags(accounts, tolerance)}
+def rules(*budgets: MethodBudget, tolerance: float = 0.05) -> set[tuple[str, str]]:
+    return {(flag.severity, flag.rule) for flag in fairness_flags(budgets, tolerance)}
 
 
 def test_a_fair_study_has_no_flag() -> None:
@@ -44,7 +44,7 @@ def test_pt_without_the_budget_is_a_note_unless_another_has_it() -> None:
 
 
 def test_a_budget_that_is_small_beside_tuning_is_still_missed() -> None:
-    small = [replace(account, pretraining_row_passes=20) for account in (PPT, METAPT)]
+    small = [replace(budget, pretraining_row_passes=20) for budget in (PPT, METAPT)]
     assert rules(PT, *small) == {("note", "budget")}
     assert rules(replace(PT, tuning_row_passes=500, tuning_steps=31), *small) == set()
 

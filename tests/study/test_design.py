@@ -105,7 +105,7 @@ def test_starts_alone_are_scored(world: Path, tmp_path: Path) -> None:
     both = results.merge(tuned, on=keys, suffixes=("", "_tuned"))
     assert both["start_accuracy"].tolist() == both["start_accuracy_tuned"].tolist() and len(both) == len(results)
     record = record_of(Workspace(tmp_path / "none"), config.name)
-    assert {account["tuning_row_passes"] for account in record.accounts} == {0}
+    assert {budget["tuning_row_passes"] for budget in record.budgets} == {0}
     assert "## Scores" in make_report(record).markdown()
 
 
