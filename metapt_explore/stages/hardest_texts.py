@@ -91,7 +91,7 @@ class HardestTexts(Stage):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Scores every row of every task under the prompt."""
-        from metapt_explore.fewshot.scoring import ClassReading, Split, row_losses
+        from metapt_explore.fewshot.scoring import ClassReading, LabelledTexts, row_losses
 
         auxiliary, loaded = self.study.auxiliary_tasks, self.backbone()
         classes, names = list(auxiliary.labels), task_names(self.parent("tasks"))
@@ -104,7 +104,7 @@ class HardestTexts(Stage):
         table, frame = self.parent("tasks").table("tasks"), self.parent("texts").table("texts")
         rows = sorted(set(map(int, table["row"])))
         inputs, written = as_inputs(frame), texts_of(frame)
-        texts = Split([inputs[row] for row in rows], [0] * len(rows))
+        texts = LabelledTexts([inputs[row] for row in rows], [0] * len(rows))
         vectors = self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device)
         place = {row: number for number, row in enumerate(rows)}
         scores = reading.scores(vectors[None], texts, [texts])[0][[place[int(row)] for row in table["row"]]]
