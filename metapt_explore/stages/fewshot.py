@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from metapt_explore.config import EvaluationConfig, StudyConfig, TaskConfig, VerbalizerConfig
+from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.count import Reckoning, Work, count_test_rows, seeds_together
 from metapt_explore.pretraining.budget import tuning_of
 from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
@@ -18,7 +19,6 @@ from metapt_explore.stages.split import FewShotRows, Split
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
-from metapt_explore.verbalizers.pattern import words_key
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.texts.decontaminate import is_telling
 from metapt_explore.texts.normalise import normalise
 from metapt_explore.texts.rows import as_inputs, duplicate_key, texts_of
 from metapt_explore.texts.words import count_words
@@ -190,6 +189,8 @@ def held_out_rows(splits: Mapping[str, Artifact]) -> pd.DataFrame:
     All dev and test rows of the study's tasks; of pairs the two texts together (``whole``), and each of them that is
     long enough to be known again (a premise that lies in a pre-training text gives half of the row away).
     """
+    from metapt_explore.texts.decontaminate import is_telling
+
     frames = []
     for name, split in sorted(splits.items()):
         rows = split.table("rows")
