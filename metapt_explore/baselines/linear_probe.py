@@ -18,7 +18,7 @@ from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.hidden_states import mean_over_tokens, text_hidden_states, text_passes
 from metapt_explore.texts.rows import TextInput, written_out
 
-#: Gives features of texts, rows first or second.
+#: Gives features of texts, as the classifier takes them.
 Features = Callable[[Sequence[TextInput]], Any]
 
 
