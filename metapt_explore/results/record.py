@@ -31,6 +31,7 @@ from metapt_explore.results.tables import (
     split_samples,
 )
 from metapt_explore.storage.files import read_json, write_bytes, write_json, write_table
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 #: Columns that a record's results have first, in this order.
@@ -203,12 +204,12 @@ def record_of(workspace: Workspace, name: str) -> Record:
     )
 
 
-def _labels(workspace: Workspace, done: list[dict[str, Any]]) -> dict[str, Any]:
+def _labels(workspace: Workspace, done: list[IndexEntry]) -> dict[str, Any]:
     """What the stage that looks for labels found; empty where none did."""
     return next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "labels"), {})
 
 
-def _task_counts(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _task_counts(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
     """Of each clustering its name, and the number of its auxiliary tasks."""
     counts = {
         entry["clustering"]: workspace.artifact(entry["id"]).summary.get("tasks")
@@ -218,15 +219,19 @@ def _task_counts(workspace: Workspace, config: StudyConfig, done: list[dict[str,
     return [{"name": clustering.name, "tasks": counts.get(clustering.name)} for clustering in config.clusterings]
 
 
-def _agreement(workspace: Workspace, done: list[dict[str, Any]]) -> pd.DataFrame:
+def _agreement(workspace: Workspace, done: list[IndexEntry]) -> pd.DataFrame:
     """Cosines of gradients, with the clustering whose tasks they are of and where they were taken."""
     frames = []
     for entry in done:
         if entry["kind"] == "agreement":
             clustering = entry["clustering"]
             called = clustering if isinstance(clustering, str) else " + ".join(clustering)
-            of = {"clustering": called, "at": entry.get("method", "the common start"), "init_seed": entry["init_seed"]}
-            frames.append(workspace.artifact(entry["id"]).table("agreement").drop(columns="draws").assign(**of))
+            about = {
+                "clustering": called,
+                "at": entry.get("method", "the common start"),
+                "init_seed": entry["init_seed"],
+            }
+            frames.append(workspace.artifact(entry["id"]).table("agreement").drop(columns="draws").assign(**about))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
@@ -238,14 +243,16 @@ def asked_cells(config: StudyConfig) -> int:
     return units * len(evaluation.tasks)
 
 
-def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = []
+def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
+    records = []
     # Quality beside what methods gained with it, NaN where there is nothing.
     beside = clustering_quality(workspace, config).set_index("clustering")
     for clustering in config.clusterings:
-        of = {e["kind"]: workspace.artifact(e["id"]).summary for e in done if e.get("clustering") == clustering.name}
-        clusters, tasks = of.get("clusters", {}), of.get("tasks", {})
-        found.append(
+        summaries = {
+            e["kind"]: workspace.artifact(e["id"]).summary for e in done if e.get("clustering") == clustering.name
+        }
+        clusters, tasks = summaries.get("clusters", {}), summaries.get("tasks", {})
+        records.append(
             {
                 "name": clustering.name,
                 "algorithm": clustering.algorithm,
@@ -264,23 +271,23 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str,
                 },
             }
         )
-    return found
+    return records
 
 
-def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _tasks(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
     known: dict[str, TaskConfig] = {}
     for source in config.evaluation.tasks:
         # The file may have gone since; what was computed from it is still here.
         with suppress(UserError):
             loaded = load_task(source)
             known[loaded.name] = loaded
-    found = []
+    records = []
     for entry in done:
         if entry["kind"] != "split":
             continue
         artifact = workspace.artifact(entry["id"])
         task, summary = known.get(entry["task"]), artifact.summary
-        found.append(
+        records.append(
             {
                 "name": entry["task"],
                 "title": task.title if task else "",
@@ -293,7 +300,7 @@ def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]
                 "samples": split_samples(artifact),
             }
         )
-    return found
+    return records
 
 
 def _portable(tree: Any) -> Any:

@@ -25,7 +25,7 @@ from metapt_explore.stages.labels import Labels, row_classes
 from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 
 #: What the pool of all labelled rows is called.
 POOL = "pool"

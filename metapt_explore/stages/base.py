@@ -17,7 +17,7 @@ from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
-from metapt_explore.storage.index import IndexEntry, Subject
+from metapt_explore.storage.studies import IndexEntry, Subject
 from metapt_explore.storage.workspace import Workspace
 
 if TYPE_CHECKING:

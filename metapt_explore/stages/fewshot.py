@@ -17,7 +17,7 @@ from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.split import FewShotRows, Split
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.verbalizers.pattern import words_key
 
 

@@ -14,7 +14,7 @@ from metapt_explore.stages.fewshot import split_rows
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.stages.topics import check_topics, make_topics, topic_labels, topic_parents, topic_settings
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
 from metapt_explore.verbalizers.pattern import words_key
 

@@ -13,7 +13,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import other_seeds_rows
 from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def repair_lost(
         failed = failures.keys if failures is not None else set()
         with pipeline.remembering():
             wanted = [stage for stage in asked() if stage.is_score or stage.part == "prompts"]
-            return [stage for stage in wanted if stage.key not in failed and not stage.artifact.is_whole]
+            return [stage for stage in wanted if stage.key not in failed and not _is_whole(stage)]
 
     for _ in range(ROUNDS):
         gone = lost()
@@ -54,3 +54,7 @@ def repair_lost(
             f"Something deletes artifacts of {pipeline.workspace.folder} while the study runs ({listed}): stop that, "
             "and run the study again; what is there is kept."
         )
+
+
+def _is_whole(stage: Stage) -> bool:
+    return stage.artifact.is_whole

@@ -177,7 +177,7 @@ class StudyPipeline:
     def _enter(self, stage: Stage) -> Artifact:
         """Puts an artifact on the study's list; nothing is computed."""
         self.save()
-        self.workspace.add_to_index(self.config.name, dict(stage.entry()))
+        self.workspace.add_to_index(self.config.name, stage.entry())
         return self.workspace.artifact(stage.id)
 
     # ---------------------------------------------------------------------------------------- look-ups

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from math import log
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -18,6 +17,7 @@ from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.progress.state import format_time
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.checkpoint import checkpoint_meta
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 CAPTION_META = (
@@ -123,7 +123,7 @@ def _agreements(workspace: Workspace, name: str) -> None:
 
 
 def _curves(
-    workspace: Workspace, name: str, config: StudyConfig, *, method: MethodConfig, entry: dict[str, Any] | None
+    workspace: Workspace, name: str, config: StudyConfig, *, method: MethodConfig, entry: IndexEntry | None
 ) -> None:
     what = f"the pre-training of {method.name}"
     artifact = workspace.artifact(entry["id"]) if entry else None
