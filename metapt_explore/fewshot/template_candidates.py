@@ -18,7 +18,7 @@ Words = dict[str, list[str]]
 
 
 def own_candidate(task: TaskConfig) -> LabelsConfig:
-    """The template and label words that stand in the task file."""
+    """The template and label words of the task file."""
     return LabelsConfig(template=task.template, labels=task.labels)
 
 
@@ -42,7 +42,7 @@ def menu_candidates(task: TaskConfig, family: Family) -> list[LabelsConfig]:
 
 
 def file_candidates(task: TaskConfig, file: Path) -> list[LabelsConfig]:
-    """Every template of a file with every set of label words of it.
+    """Every template of a file with every set of its label words.
 
     Args:
         task: The task; what the file leaves out, templates or words, is taken from it.
