@@ -99,18 +99,7 @@ class Record:
             else:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
-        facts = (
-            "name",
-            "title",
-            "budgets",
-            "clusterings",
-            "texts",
-            "tasks",
-            "manifest",
-            "cells",
-            "overlaps",
-            "labels",
-        )
+        facts = ("name", "title", "budgets", "clusterings", "texts", "tasks", "manifest", "cells", "overlaps", "labels")
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
 
     @classmethod
