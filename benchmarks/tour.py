@@ -55,11 +55,10 @@ class PlainLoops:
         pattern = self.layout.pattern(config.auxiliary_tasks, "study")
         self.peft = PeftReference(
             folder,
-            resolve_dtype(config.model.dtype, device),
-            torch.device(device),
             torch.zeros(config.prompt.length, width),
             torch.tensor(pattern.words),
-            full_head=True,
+            dtype=resolve_dtype(config.model.dtype, device),
+            device=torch.device(device),
         )
         self.embedding = self.peft.model.get_base_model().get_input_embeddings().weight
 
@@ -77,7 +76,8 @@ class PlainLoops:
         else:
             logits = torch.func.functional_call(model, {self.peft.name: prompt}, (), inputs).logits
         read = logits[torch.arange(len(rows)), self.config.prompt.length + lengths - 1]
-        return read[:, torch.tensor(pattern.words)].float()
+        answers: torch.Tensor = read[:, torch.tensor(pattern.words)].float()
+        return answers
 
     def tokens(self, texts: Sequence[str], pattern: PatternVerbalizer) -> list[list[int]]:
         """Text and template of each row, prompt apart."""

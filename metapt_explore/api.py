@@ -17,31 +17,32 @@ from metapt_explore.study.job_file import working_on
 from metapt_explore.study.study import Study
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 
 def run(
     source: str | Path | dict[str, Any] | StudyConfig,
     workspace: str | Path | None = None,
+    *,
     minutes: float | None = None,
     init_seeds: Sequence[int] | None = None,
     until: Until = "all",
 ) -> Study:
-    """Runs a study, saying what goes on, and returns it finished.
+    """Runs a study, shows its progress, and returns it finished.
 
-    What is there already is not computed again; an interrupted study goes on.
+    Finished parts are not computed again; an interrupted study goes on.
 
     Args:
         source: A YAML file, a packaged example such as ``tour``, a dictionary or a `StudyConfig`.
-        workspace: Folder for what is computed; ``$METAPT_WORKSPACE`` or ``./workspace`` when absent.
-        minutes: Stop after so long; the next call goes on, here or on a machine that the folder was copied to.
-        init_seeds: Work on these of the study's initialisation seeds only; all when absent.
+        workspace: Folder for everything computed (default: ``$METAPT_WORKSPACE``, else ``./workspace``).
+        minutes: Stop after this long; the next call goes on, here or on a machine that the folder was copied to.
+        init_seeds: Only these of the study's initialisation seeds (default: all).
         until: How far; see `Study.run`.
 
     Raises:
-        UserError: Where the user's input is wrong, or another process is running the study.
-        TimeIsUp: Where `minutes` are over before the study is finished.
-        Cancelled: Where the study was asked to stop.
+        UserError: If the input is wrong, or another process is running the study.
+        TimeIsUp: If `minutes` are over before the study is finished.
+        Cancelled: If the study was asked to stop.
 
     Example:
         >>> study = run("tour", "workspace")  # doctest: +SKIP
@@ -51,8 +52,7 @@ def run(
     opened = Workspace(workspace)
     view = TerminalView(make_console())
     try:
-        asked = {"until": until, "init_seeds": None if init_seeds is None else list(init_seeds)}
-        with working_on(opened, config.name, view.show, asked) as progress:
+        with working_on(opened, config.name, view.show, init_seeds=init_seeds, until=until) as progress:
             if minutes is not None:
                 progress.deadline = view.began + 60 * minutes
             study = Study(config, opened, progress)
@@ -65,7 +65,7 @@ def run(
 
 
 def show_progress() -> Progress:
-    """Progress of what Python computes: in a notebook a bar with the time left, elsewhere a line for each stage.
+    """Progress for `Study`: in a notebook a bar with the time left, elsewhere a line for each stage.
 
     Example:
         >>> study = Study("tour", "workspace", show_progress())  # doctest: +SKIP

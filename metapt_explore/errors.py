@@ -1,4 +1,4 @@
-"""The one error a user is meant to read."""
+"""The one error that users read, and what helps to write its message."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from difflib import get_close_matches
 class UserError(Exception):
     """Something in the user's input is wrong; the message names it and says what to do.
 
-    The command line prints the message and exits with code 2 (`boundary.py`), a page shows it in a box. A
-    traceback is never shown for it.
+    The command line prints the message and exits with code 2, a page shows it in a box; no traceback is shown.
 
     Attributes:
         exit_code: What the command line exits with.
@@ -20,12 +19,12 @@ class UserError(Exception):
     exit_code = 2
 
 
-#: Characters of a foreign text that a message quotes, and names that it lists.
+#: Most characters of a foreign text that a message quotes, and most names that it lists.
 QUOTED, LISTED = 80, 20
 
 
 def shortened(text: str, length: int = QUOTED) -> str:
-    """A text that somebody else wrote, short enough for a message.
+    """A foreign text, short enough for a message.
 
     Example:
         >>> shortened("a" * 100) == "a" * 79 + "…"
@@ -35,11 +34,11 @@ def shortened(text: str, length: int = QUOTED) -> str:
 
 
 class Cancelled(Exception):
-    """The running work was asked to stop; what was computed so far has been kept."""
+    """The work was asked to stop; what was computed is kept."""
 
 
 class TimeIsUp(Cancelled):
-    """The time that the work was given is over; what was computed so far has been kept."""
+    """The time limit of the work is over; what was computed is kept."""
 
 
 def did_you_mean(name: str, valid: Iterable[object]) -> str:
@@ -59,7 +58,7 @@ def did_you_mean(name: str, valid: Iterable[object]) -> str:
     names = sorted(str(candidate) for candidate in valid)
     if not names:
         return "There is none."
-    # Comparing takes as long as both are; nobody means a name of a thousand letters.
+    # Comparing takes time with the length; nobody means a name of a thousand letters.
     close = get_close_matches(str(name)[:QUOTED], names[:1000], n=1, cutoff=0.5)
     hint = f"Did you mean '{shortened(close[0])}'? " if close else ""
     listed = ", ".join(map(shortened, names[:LISTED]))
@@ -75,21 +74,21 @@ def library_errors(message: Callable[[str], str]) -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, Cancelled, NameError):  # a name that is not there is a fault of our own
+    except (UserError, Cancelled, NameError):  # a NameError is a fault of this program
         raise
     except BaseException as error:
-        # A panic of a library in Rust is no Exception.
+        # A panic of a Rust library is no Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise UserError(message(first_line(error))) from error
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message that says something, without a full stop."""
+    """The first line of an exception's message that is not blank, without a full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = type(error).__name__
     if not lines:
         return kind
-    said = lines[0].rstrip(".:")
+    line = lines[0].rstrip(".:")
     # A missing key's message is the key alone.
-    return f"{kind}: {said}" if isinstance(error, LookupError | TypeError | AttributeError) else said
+    return f"{kind}: {line}" if isinstance(error, LookupError | TypeError | AttributeError) else line

@@ -1,7 +1,7 @@
-"""Foreign text on its way out: what each place that shows it would take for markup, escaped; one function a place.
+"""Escapes foreign text for each place that shows it, one function a place.
 
-Names, labels and texts come out of files that others wrote. Streamlit, plotly, Markdown and spreadsheets all read
-something in them that is not meant: bold letters, a link, a formula that runs. HTML has `html.escape`.
+Names, labels and texts come from files that others wrote. Streamlit, plotly, Markdown and spreadsheets would read
+markup in them: bold letters, a link, a formula that runs. For HTML there is `html.escape`.
 """
 
 from __future__ import annotations
@@ -16,31 +16,30 @@ if TYPE_CHECKING:
 
 Cell = TypeVar("Cell")
 
-#: Control characters, lone surrogates, and signs that turn the direction of what follows: nothing that is read, and
-#: XML, terminals or UTF-8 break over them. Tab, line feed and carriage return stay.
+#: Control characters, lone surrogates and signs that change the writing direction: unreadable, and XML, terminals or
+#: UTF-8 break on them. Tab, line feed and carriage return stay.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-#: What ends a line, to whichever reader.
+#: What any reader takes for the end of a line.
 LINE_ENDS = re.compile("[\t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029]+")
-#: Whatever Streamlit's Markdown, with its colours, icons and formulas, may take for markup.
+#: Signs that may be markup in Streamlit's Markdown, with its colours, icons and formulas.
 STREAMLIT = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
-#: Where Streamlit makes links of addresses whatever is escaped in them, and what keeps it from that: a word joiner,
-#: which nobody sees.
+#: Streamlit makes links of addresses even if they are escaped; an invisible word joiner prevents that.
 ADDRESS = re.compile(r"https?:(?=//)|www(?=\.)|@(?=[\w-])", re.IGNORECASE)
 JOINER = "\u2060"
-#: What GitHub's Markdown takes for markup, and no more: these files are also read as they are.
+#: Markup in GitHub's Markdown, and no more: these files are also read as plain text.
 GITHUB = re.compile(
     r"[\\`*\[$|~#]|(?<![a-z0-9])_|_(?![a-z0-9])|<(?=[A-Za-z/!?])|&(?=#?[A-Za-z0-9]+;)|:(?=//)|(?<=www)\.", re.IGNORECASE
 )
 ENTITIES = {"<": "&lt;", "&": "&amp;"}
-#: A cell that a spreadsheet takes for a formula, or one that `csv_cell` made of such a one; numbers are no formulas.
+#: A cell that a spreadsheet takes for a formula, also after `csv_cell`; numbers are no formulas.
 FORMULA = re.compile("('*)[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-#: Stands in front of such a cell: spreadsheets then show the rest as text.
+#: In front of such a cell it makes spreadsheets show the rest as text.
 GUARD = "'"
 
 
 def printable(text: object) -> str:
-    r"""Text without characters that nobody can read: each is shown as the sign for an unknown one.
+    r"""Text with each unreadable character replaced by the sign for an unknown one.
 
     Example:
         >>> printable("a\x1b[31mb")
@@ -71,7 +70,7 @@ def streamlit(text: object) -> str:
 
 
 def unescaped(text: str) -> str:
-    r"""Text for readers that know no markup, out of what was escaped for Streamlit.
+    r"""The plain text of what was escaped for Streamlit.
 
     Example:
         >>> unescaped(streamlit("a_b http://c"))
@@ -81,7 +80,7 @@ def unescaped(text: str) -> str:
 
 
 def file_name(text: str) -> str:
-    """A name that a file can have on any machine.
+    """A file name that is valid on any system.
 
     Example:
         >>> file_name("tour-a/b <c>.zip")
@@ -98,14 +97,14 @@ def markdown(text: object) -> str:
         a_b \_c\_ \| &lt;b>\$5&lt;/b> p < 0.1
     """
 
-    def escape(found: re.Match[str]) -> str:
-        return ENTITIES.get(found.group(), f"\\{found.group()}")
+    def escape(match: re.Match[str]) -> str:
+        return ENTITIES.get(match.group(), f"\\{match.group()}")
 
     return GITHUB.sub(escape, printable(LINE_ENDS.sub(" ", str(text))))
 
 
 def markdown_line(line: str) -> str:
-    r"""A line of Markdown, escaped inside already, that must not begin a list, a quotation or a heading.
+    r"""An escaped line of Markdown that must not begin a list, a quotation or a heading.
 
     Example:
         >>> print(markdown_line("1. of two"), markdown_line("- 3 points"), markdown_line("-3.1"))
@@ -115,7 +114,7 @@ def markdown_line(line: str) -> str:
 
 
 def markdown_code(text: object) -> str:
-    r"""Text in a Markdown file's typewriter letters, whatever it holds, in tables as well.
+    r"""Any text as code in Markdown, in tables as well.
 
     Example:
         >>> print(markdown_code("x < y"), markdown_code("a`b|"))
@@ -132,7 +131,7 @@ def plotly(text: object, longest: int | None = None) -> str:
 
     Args:
         text: What to show.
-        longest: After so many letters it is cut.
+        longest: Cut after this many letters.
 
     Example:
         >>> plotly("<b>good</b>  news", longest=8)
@@ -146,7 +145,7 @@ def plotly(text: object, longest: int | None = None) -> str:
 
 
 def csv_cell(value: Cell) -> Cell | str:
-    """A cell that no spreadsheet runs as a formula; numbers, also written ones, stay as they are.
+    """A cell that no spreadsheet runs as a formula; numbers, also as text, stay as they are.
 
     Example:
         >>> csv_cell("=1+1"), csv_cell("@user hello"), csv_cell("-0.5"), csv_cell(-0.5)
@@ -158,7 +157,7 @@ def csv_cell(value: Cell) -> Cell | str:
 
 
 def from_csv_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Rows of a file as they were before `csv_cell`; a file in which a cell begins like a formula is not of ours.
+    """Rows of a file as they were before `csv_cell`; a file with a cell that begins like a formula is not ours.
 
     Example:
         >>> from_csv_rows([["text"], ["'=1+1"], ["'tis"]])
@@ -169,10 +168,10 @@ def from_csv_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     guarded = False
     for row in rows:
         for cell in row:
-            found = FORMULA.match(cell)
-            if found and not found.group(1) and not NUMBER.fullmatch(cell):
+            match = FORMULA.match(cell)
+            if match and not match.group(1) and not NUMBER.fullmatch(cell):
                 return [list(row) for row in rows]
-            guarded = guarded or bool(found and found.group(1))
+            guarded = guarded or bool(match and match.group(1))
     if not guarded:
         return [list(row) for row in rows]
     return [[cell[1:] if (m := FORMULA.match(cell)) and m.group(1) else cell for cell in row] for row in rows]
@@ -189,10 +188,10 @@ def csv_text(table: pd.DataFrame) -> str:
     import pandas as pd
 
     shown = table.copy()
-    for place in range(table.shape[1]):
-        column = table.iloc[:, place]
+    for index in range(table.shape[1]):
+        column = table.iloc[:, index]
         if not pd.api.types.is_numeric_dtype(column):
-            shown.isetitem(place, column.astype(object).map(csv_cell))
+            shown.isetitem(index, column.astype(object).map(csv_cell))
     shown.columns = [csv_cell(column) for column in table.columns]
-    # With this end of lines a cell that holds either half of it is quoted: none begins a row of its own.
+    # With this line end, cells that hold \r or \n are quoted, so none begins a new row.
     return str(shown.to_csv(index=False, lineterminator="\r\n"))

@@ -1,8 +1,7 @@
-"""Names on the hub: downloaded, found in the hub's local cache, or an answer at once where neither can be.
+"""Models, adapters and data sets by their hub name: downloaded, or found in the hub's cache on this machine.
 
-The hub's client repeats failing requests for about half a minute and asks some questions without any time limit.
-One probe of a few seconds says as much: where it fails, only the cache is looked at, and the message names what
-is available on this machine.
+The hub's client repeats failing requests for half a minute, some without any time limit. So the hub is probed
+first, for a few seconds: if it does not answer, only the cache is used, and errors name what it holds.
 """
 
 from __future__ import annotations
@@ -20,29 +19,29 @@ from metapt_explore.errors import UserError
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo
 
-#: Seconds that the hub has to answer the probe; looking up its address counts.
-PROBE_SECONDS = 4.0
-#: Seconds for which an answer of the probe is believed: a study asks for several names in a row.
-BELIEVED_SECONDS = 60.0
+#: Time limit of the probe, the lookup of the hub's address included.
+PROBE_TIMEOUT_S = 4.0
+#: How long an answer of the probe is valid: a study asks for several names in a row.
+PROBE_VALID_S = 60.0
 #: Names that a message lists at most.
-SHOWN = 8
+MAX_LISTED = 8
 
 
 @dataclass(frozen=True)
 class RepoKind:
-    """What a name on the hub may stand for.
+    """Kind of a repository on the hub.
 
     Attributes:
         title: What users call it.
         repo_type: What the hub calls it.
-        marker: A file that every repository of the kind has, where there is one.
-        instead: What can be given in place of a hub name.
+        marker: A file that every repository of the kind holds, if there is one.
+        alternative: What can be given in place of a hub name, a sentence.
     """
 
     title: str
     repo_type: Literal["model", "dataset"]
     marker: str | None
-    instead: str
+    alternative: str
 
 
 MODEL = RepoKind("model", "model", "config.json", "Or give a model's folder.")
@@ -51,14 +50,14 @@ DATA_SET = RepoKind("data set", "dataset", None, "Or use `file:` with a local fi
 ADAPTER = RepoKind("PEFT adapter", "model", "adapter_config.json", "Or give the adapter's folder.")
 
 _probed: dict[str, tuple[float, bool]] = {}
-#: Where the files of a name and revision were found.
-_found: dict[tuple[str | None, ...], Path] = {}
+#: Folders of names and revisions that this process asked for.
+_snapshots: dict[tuple[str | None, ...], Path] = {}
 
 
 def offline_reason() -> str | None:
-    """Why the hub is not asked, or None where it answers.
+    """Why the hub cannot be used; None if it answers.
 
-    Returns within about `PROBE_SECONDS`; with ``HF_HUB_OFFLINE`` at once and without an attempt.
+    Returns within about `PROBE_TIMEOUT_S`; with ``HF_HUB_OFFLINE`` at once and without an attempt.
     """
     from huggingface_hub import constants
 
@@ -69,23 +68,23 @@ def offline_reason() -> str | None:
 
 def _answers(endpoint: str) -> bool:
     asked, answer = _probed.get(endpoint, (float("-inf"), False))
-    if time.monotonic() - asked < BELIEVED_SECONDS:
+    if time.monotonic() - asked < PROBE_VALID_S:
         return answer
-    found: list[bool] = []
-    # In a thread, because nothing limits the time that looking up an address takes.
-    thread = Thread(target=lambda: found.append(_probe(endpoint)), daemon=True)
+    answers: list[bool] = []
+    # In a thread, because looking up an address has no time limit.
+    thread = Thread(target=lambda: answers.append(_probe(endpoint)), daemon=True)
     thread.start()
-    thread.join(PROBE_SECONDS)
-    _probed[endpoint] = (time.monotonic(), found == [True])
-    return found == [True]
+    thread.join(PROBE_TIMEOUT_S)
+    _probed[endpoint] = (time.monotonic(), answers == [True])
+    return answers == [True]
 
 
 def _probe(endpoint: str) -> bool:
     import huggingface_hub
 
     try:
-        response = huggingface_hub.get_session().head(endpoint, timeout=PROBE_SECONDS)
-    except Exception:  # every way of not answering; which one does not matter
+        response = huggingface_hub.get_session().head(endpoint, timeout=PROBE_TIMEOUT_S)
+    except Exception:  # whatever the reason is
         return False
     return bool(response.status_code < 500)
 
@@ -98,24 +97,23 @@ def snapshot(
     starters: Callable[[], Iterable[str]],
     revision: str | None = None,
 ) -> Path:
-    """Finds the files of a model or adapter, downloading them where the hub answers.
+    """Finds the files of a model or adapter, and downloads them if the hub answers.
 
-    A process asks once for each name and revision: a branch that moves on must not change a model in the middle of a
-    study.
+    A process asks once for each name and revision: a branch that moves must not change a model during a study.
 
     Args:
         name: Hub name, such as ``google/t5-v1_1-base``.
-        kind: What it stands for.
-        patterns: Files that are wanted.
-        starters: Names of starters of the kind that are set up; called for the message only.
-        revision: Commit, tag or branch; the main branch when absent. Never replaced by another.
+        kind: Kind of the repository.
+        patterns: Files to download.
+        starters: Lists starters of the kind that are set up, for the message.
+        revision: Commit, tag or branch; the main branch when absent.
 
     Returns:
         A folder of the hub's local cache.
 
     Raises:
-        UserError: Where the name is no hub name, the hub has no such repository or revision or keeps it gated, or the
-            hub cannot be reached and its cache holds no copy; then it names what is available on this machine.
+        UserError: If the name is no hub name, the hub has no such repository or revision or keeps it gated, or the
+            hub cannot be reached and its cache holds no copy. Names what is available on this machine.
     """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -126,16 +124,16 @@ def snapshot(
     except HFValidationError:
         raise unavailable(name, kind, why="it is neither a folder nor a valid hub name", starters=starters()) from None
     key = (constants.ENDPOINT, constants.HF_HUB_CACHE, kind.repo_type, name, revision, *patterns)
-    if (known := _found.get(key)) is not None and known.is_dir():
+    if (known := _snapshots.get(key)) is not None and known.is_dir():
         return known
     offline = offline_reason()
     try:
-        found = Path(
+        folder = Path(
             snapshot_download(
                 name,
                 revision=revision,
                 allow_patterns=list(patterns),
-                etag_timeout=PROBE_SECONDS,
+                etag_timeout=PROBE_TIMEOUT_S,
                 local_files_only=offline is not None,
             )
         )
@@ -145,15 +143,15 @@ def snapshot(
         raise unavailable(name, kind, why=why, starters=starters()) from None
     except Exception as error:  # the client's errors have no common class
         raise unavailable(name, kind, why=error_reason(error, name, revision), starters=starters()) from None
-    if kind.marker is not None and not (found / kind.marker).exists():
+    if kind.marker is not None and not (folder / kind.marker).exists():
         why = f"{offline}, and its copy in the hub's cache" if offline else "its repository"
         raise unavailable(name, kind, why=f"{why} has no {kind.marker}", starters=starters())
-    _found[key] = found
-    return found
+    _snapshots[key] = folder
+    return folder
 
 
 def error_reason(error: Exception, name: str, revision: str | None) -> str:
-    """What the hub said about a name, in words.
+    """The hub's answer about a name, in words.
 
     Args:
         error: What the hub's client raised.
@@ -180,39 +178,39 @@ def unavailable(
     starters: Iterable[str],
     usable: Callable[[CachedRepoInfo], bool] | None = None,
 ) -> UserError:
-    """The error for a name that cannot be had: why, and what is available on this machine.
+    """The error for a name that cannot be loaded: the reason, and what is available on this machine.
 
     Args:
         name: The name.
-        kind: What it stands for.
+        kind: Kind of the repository.
         why: The reason, without a full stop.
         starters: Names of starters that are set up.
-        usable: Which repositories of the hub's cache can be used; those that hold the kind's marker when absent.
+        usable: Which repositories of the hub's cache to list; those that hold the kind's marker when absent.
     """
-    here, cached = sorted(starters), [repo.repo_id for repo in cached_repositories(kind, usable)]
+    set_up, cached = sorted(starters), [repo.repo_id for repo in cached_repositories(kind, usable)]
     listed = []
-    if here:
-        listed.append(f"starter {kind.title}s: {_some(here)}")
+    if set_up:
+        listed.append(f"starter {kind.title}s: {_some(set_up)}")
     if cached:
         listed.append(f"in the hub's cache: {_some(cached)}")
-    close = get_close_matches(name, [*here, *cached], n=1, cutoff=0.6)
+    close = get_close_matches(name, [*set_up, *cached], n=1, cutoff=0.6)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     available = f"Available here: {'; '.join(listed)}." if listed else f"No {kind.title} is available here by name yet."
-    # Not so for adapters: none is a starter.
-    setup = " `metapt setup` brings the starters." if not here and kind is not ADAPTER else ""
-    return UserError(f"Cannot load the {kind.title} '{name}': {why}.{hint} {available}{setup} {kind.instead}")
+    # No adapter is a starter.
+    setup = " `metapt setup` brings the starters." if not set_up and kind is not ADAPTER else ""
+    return UserError(f"Cannot load the {kind.title} '{name}': {why}.{hint} {available}{setup} {kind.alternative}")
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{', '.join(names[:SHOWN])}{more}"
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return f"{', '.join(names[:MAX_LISTED])}{more}"
 
 
 def cached_repositories(kind: RepoKind, usable: Callable[[CachedRepoInfo], bool] | None = None) -> list[CachedRepoInfo]:
     """Repositories of a kind in the hub's local cache, by name.
 
     Args:
-        kind: What they stand for.
+        kind: Kind of the repositories.
         usable: Which of them to return; those that hold the kind's marker when absent.
     """
     from huggingface_hub import constants, scan_cache_dir
@@ -226,20 +224,20 @@ def cached_repositories(kind: RepoKind, usable: Callable[[CachedRepoInfo], bool]
         repos = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except (CacheNotFound, ValueError, OSError):
         return []
-    found = [repo for repo in repos if repo.repo_type == kind.repo_type and (usable or has_marker)(repo)]
-    return sorted(found, key=lambda repo: repo.repo_id)
+    fitting = [repo for repo in repos if repo.repo_type == kind.repo_type and (usable or has_marker)(repo)]
+    return sorted(fitting, key=lambda repo: repo.repo_id)
 
 
 def _cached_state(name: str, kind: RepoKind, revision: str | None) -> str:
-    """What the cache holds of a repository whose wanted revision it has not, in words."""
+    """What the cache holds of a repository in place of the revision, in words."""
     repo = next((repo for repo in cached_repositories(kind, lambda repo: repo.repo_id == name)), None)
     if repo is None:
         return "its cache on this machine holds no copy"
-    held = sorted(", ".join(sorted(each.refs)) or each.commit_hash[:12] for each in repo.revisions)
+    cached = sorted(", ".join(sorted(each.refs)) or each.commit_hash[:12] for each in repo.revisions)
     refs = {each.commit_hash for each in repo.revisions} | {ref for each in repo.revisions for ref in each.refs}
     if (revision or "main") in refs:
         return "its copy in the cache on this machine is incomplete"
-    return f"its cache on this machine holds no copy of revision '{revision or 'main'}' (but of: {_some(held)})"
+    return f"its cache on this machine holds no copy of revision '{revision or 'main'}' (but of: {_some(cached)})"
 
 
 def _first_line(error: BaseException) -> str:

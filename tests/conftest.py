@@ -31,7 +31,7 @@ def nothing_of_the_hub_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     from metapt_explore import hub
     from metapt_explore.texts import hub_data
 
-    monkeypatch.setattr(hub, "_found", {})
+    monkeypatch.setattr(hub, "_snapshots", {})
     monkeypatch.setattr(hub_data, "_read", {})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from metapt_explore.storage import integrity
@@ -22,3 +24,10 @@ def writer_in(folder: Path) -> ArtifactWriter:
     if not (folder / STAGE).exists():
         write_stage(folder, {"status": "running"})
     return ArtifactWriter(folder)
+
+
+def dead_process() -> int:
+    """The id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid

@@ -19,6 +19,7 @@ from metapt_explore.config.task import TaskConfig
 ROOT = Path(__file__).parents[1]
 #: Pages are scripts, and __main__ runs the command line: importing them would start something.
 SCRIPTS = ("metapt_explore.dashboard.views", "metapt_explore.__main__")
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))]
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(metapt_explore.__path__, "metapt_explore.")
@@ -66,11 +67,21 @@ def test_the_readme_names_the_starter_model_as_what_it_is() -> None:
         assert "SmolLM2-135M-Instruct" in text and "rounded to 4 bits" in text, page
 
 
-@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files(page: str) -> None:
     for link in re.findall(r"\]\(((?!http|#)[^)]+)\)", (ROOT / page).read_text(encoding="utf-8")):
         file = link.partition("#")[0]
         assert "_generated/" in file or ((ROOT / page).parent / file).exists(), link
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/architecture.md"])
+def test_files_of_code_that_pages_name_exist(page: str) -> None:
+    files = [
+        file.relative_to(ROOT).as_posix() for part in ("metapt_explore", "tests") for file in (ROOT / part).rglob("*")
+    ]
+    named = re.findall(r"`([\w/.-]+\.py|(?:tests|metapt_explore)/[\w/.-]*)`", (ROOT / page).read_text(encoding="utf-8"))
+    for name in named:
+        assert (ROOT / name).exists() or any(f"/{file}".endswith(f"/{name}") for file in files), name
 
 
 def test_defaults_named_in_the_quickstart() -> None:

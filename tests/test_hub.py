@@ -126,7 +126,7 @@ def test_a_hub_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         end.wait()
         return True
 
-    monkeypatch.setattr(hub, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(hub, "PROBE_TIMEOUT_S", 0.1)
     monkeypatch.setattr(hub, "_probe", endless)
     assert "cannot be reached" in said("nobody/nothing")
     end.set()
@@ -175,7 +175,7 @@ def test_a_branch_that_moves_on_does_not_change_a_model_meanwhile(closed: str, c
     assert model_folder("some/model").name == OLD
     put(cache, "some/model", {NEW: "main"})
     assert model_folder("some/model").name == OLD, "this process has begun with it"
-    hub._found.clear()
+    hub._snapshots.clear()
     assert model_folder("some/model").name == NEW
 
 

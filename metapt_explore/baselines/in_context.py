@@ -8,9 +8,8 @@ once for all rows of a pass, as those of a soft prompt that stands first.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from torch import Tensor
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.fewshot.scoring import DevMetrics, LabelledTexts, dev_metrics, measure
 from metapt_explore.fewshot.selection import choose
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.kv_cache.text import TokenBank
@@ -29,50 +28,64 @@ from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 
+class OrderPoint(DevMetrics):
+    """Dev scores of one order of examples.
+
+    Attributes:
+        step: The same number as `order`: of equals the first order is chosen.
+        order: Which of the orders.
+        shots_per_class: Examples of each class that fit.
+    """
+
+    step: int
+    order: int
+    shots_per_class: int
+
+
 def in_context(inputs: BaselineInputs) -> BaselineOutcome:
-    """Scores rows behind examples; where several orders are asked for, dev chooses one.
+    """Scores rows that follow examples; where several orders are asked for, dev chooses one.
 
     Examples and orders are drawn from the study's seed, the initialisation seed and the data seed.
 
     Raises:
-        UserError: Where not even one example of each class fits, or the model does not hold so many tokens.
+        UserError: Where not even one example of each class fits, or the model cannot hold so many tokens.
     """
     prefix = prefix_view(inputs.backbone())
     pattern = prefix.pattern(inputs.task, inputs.where, whole_vocabulary=inputs.whole_vocabulary)
-    how, nothing = inputs.options["calibration"], content_free(inputs)
+    calibrated = partial(calibrated_scores, how=inputs.options["calibration"], blanks=content_free(inputs))
+    score = partial(scores_after, backbone=prefix, pattern=pattern, on_pass=inputs.on_pass)
     outcome, orders = BaselineOutcome({}, verbalizer=pattern.verbalizer), inputs.options["orders"]
     inputs.restore(outcome)
     for done, (seed, train) in enumerate(inputs.train.items()):
         if seed in outcome.seeds:
             continue
-        dev, prompts = inputs.dev[seed], []
-        records: list[dict[str, Any]] = []
-        demonstrations = demonstration_tokens(prefix, pattern, inputs, train)
+        dev = inputs.dev[seed]
+        points: list[OrderPoint] = []
+        prompts: list[list[int]] = []
+        demonstrations = demonstration_tokens(prefix, pattern, train, separator=inputs.options["separator"])
         for order in range(orders):
             inputs.on_units((done + order / (orders + 1)) / len(inputs.train))
-            chosen = draw(demonstrations, train.labels, inputs, seed, order)
-            tokens = [token for row in chosen for token in demonstrations[row]]
-            check_fits(prefix, pattern, len(tokens), inputs)
+            shown = draw(demonstrations, train.labels, inputs, seed=seed, order=order)
+            tokens = [token for row in shown for token in demonstrations[row]]
+            check_fits(prefix, pattern, len(tokens), where=inputs.where)
             prompts.append([*prefix.layout.special_before, *tokens])
-            score = partial(behind, prefix, pattern, prompts[-1], inputs)
-            found = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, pattern.verbalizer)
-            shots = len(chosen) // len(set(train.labels))
-            measured = {f"dev_{key}": value for key, value in found.items()}
-            records.append({"step": order, "order": order, "shots_per_class": shots, **measured})
-        choice = choose(records, inputs.select_by)
-        score = partial(behind, prefix, pattern, prompts[choice["order"]], inputs)
-        scores = calibrated_scores(score, inputs.test, how, nothing)
-        what = {key: choice[key] for key in ("order", "shots_per_class")}
-        outcome.seeds[seed] = Scored(scores, choice["dev_accuracy"], chosen=what)
-        free = len(nothing) * (orders + 1) if how == "content_free" else 0
-        outcome.spent.forward_rows += orders * len(dev.texts) + len(inputs.test) + free
+            scores = calibrated(partial(score, prompt=prompts[-1]), dev.texts)
+            shots = len(shown) // len(set(train.labels))
+            dev_scores = dev_metrics(measure(scores, dev.labels, pattern.verbalizer))
+            points.append({"step": order, "order": order, "shots_per_class": shots, **dev_scores})
+        best = choose(points, inputs.select_by)
+        scores = calibrated(partial(score, prompt=prompts[best["order"]]), inputs.test)
+        chosen: dict[str, float] = {"order": best["order"], "shots_per_class": best["shots_per_class"]}
+        outcome.seeds[seed] = Scored(scores, best["dev_accuracy"], chosen=chosen)
+        blank_rows = len(content_free(inputs)) if inputs.options["calibration"] == "content_free" else 0
+        outcome.spent.forward_rows += orders * len(dev.texts) + len(inputs.test) + blank_rows * (orders + 1)
         inputs.keep(outcome)
     return outcome
 
 
 def prefix_view(backbone: Backbone) -> Backbone:
     """The same decoder-only model with the prompt in front of the text, whatever the study's placement."""
-    view: Any = copy.copy(backbone)
+    view = copy.copy(backbone)
     view.__dict__.pop("banks", None)
     view.placement, view.shares_text, view.caches_texts = "prefix", False, False
     view.layout = backbone.layout_class(backbone.tokenizer, backbone.config, "prefix")
@@ -80,21 +93,21 @@ def prefix_view(backbone: Backbone) -> Backbone:
 
 
 def demonstration_tokens(
-    backbone: Backbone, pattern: PatternVerbalizer, inputs: BaselineInputs, train: Split
+    backbone: Backbone, pattern: PatternVerbalizer, train: LabelledTexts, *, separator: str
 ) -> list[list[int]]:
-    """Tokens of every training row with its class's first label word, and what stands behind it."""
+    """Tokens of every training row with its class's first label word and the separator."""
     layout = backbone.layout
     first = len(layout.special_before)
-    behind_word = layout.encode_continuation(inputs.options["separator"])
-    found = []
+    after_word = layout.encode_continuation(separator)
+    demonstrations = []
     for (ids, _), label in zip(layout.rows(train.texts, pattern), train.labels, strict=True):
         word = [term.token for term in pattern.verbalizer.words[label][0]]
-        found.append([*ids[first:], *word, *behind_word])
-    return found
+        demonstrations.append([*ids[first:], *word, *after_word])
+    return demonstrations
 
 
 def draw(
-    demonstrations: Sequence[Sequence[int]], labels: Sequence[int], inputs: BaselineInputs, seed: int, order: int
+    demonstrations: Sequence[Sequence[int]], labels: Sequence[int], inputs: BaselineInputs, *, seed: int, order: int
 ) -> list[int]:
     """Training rows to show, in their order: as many of each class as fit, drawn and shuffled.
 
@@ -123,8 +136,8 @@ def draw(
     )
 
 
-def check_fits(backbone: Backbone, pattern: PatternVerbalizer, tokens: int, inputs: BaselineInputs) -> None:
-    """Refuses examples that the model cannot hold beside the longest text.
+def check_fits(backbone: Backbone, pattern: PatternVerbalizer, tokens: int, *, where: str) -> None:
+    """Refuses examples that do not fit the model together with the longest text.
 
     Raises:
         UserError: With the number of tokens that it holds.
@@ -141,23 +154,32 @@ def check_fits(backbone: Backbone, pattern: PatternVerbalizer, tokens: int, inpu
     limits = [limit for limit in (positions_of(settings), window) if limit]
     if limits and tokens + longest > min(limits):
         raise UserError(
-            f"{inputs.where}: examples of {tokens} tokens and texts of {longest} are more than "
+            f"{where}: examples of {tokens} tokens and texts of {longest} are more than "
             f"'{backbone.config.name}' holds ({min(limits)}); set max_prompt_tokens of the baseline `in_context` to at "
             f"most {min(limits) - longest}."
         )
 
 
 @torch.no_grad()
-def behind(
+def scores_after(
+    texts: Sequence[TextInput],
+    *,
     backbone: Backbone,
     pattern: PatternVerbalizer,
     prompt: Sequence[int],
-    inputs: BaselineInputs,
-    texts: Sequence[TextInput],
+    on_pass: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """Scores of texts behind the same tokens, `[rows, columns]`."""
+    """Scores of texts that follow the same tokens, `[rows, columns]`.
+
+    Args:
+        texts: The texts.
+        backbone: What `prefix_view` returned.
+        pattern: Template and label words.
+        prompt: Token ids in front of every text.
+        on_pass: Called after each pass; may raise to stop.
+    """
     first = len(backbone.layout.special_before)
-    # What the tokenizer puts in front of a text stands in front of the examples.
+    # Special tokens before a text stand once, before the examples.
     rows = [(ids[first:], position - first) for ids, position in backbone.layout.rows(texts, pattern)]
     bank = TokenBank([ids for ids, _ in rows], backbone.device, [position for _, position in rows])
     # A pass holds the examples' keys and values once for each row.
@@ -166,4 +188,4 @@ def behind(
     view = copy.copy(backbone)
     view.rows_limit = min(limit, backbone.rows_limit or limit)
     vectors = backbone.embedding[torch.tensor(list(prompt), device=backbone.device)]
-    return score_all(view, vectors[None].float(), bank, pattern=pattern, on_pass=inputs.on_pass)[0]
+    return score_all(view, vectors[None].float(), bank, pattern=pattern, on_pass=on_pass)[0]

@@ -1,76 +1,72 @@
-"""Logistic regression on what a frozen model makes of a text."""
+"""Logistic regression on embeddings or hidden states of a frozen model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored, Spent
 from metapt_explore.clusters.embed import load_encoder
 from metapt_explore.fewshot.linear_probe import LinearProbe
-from metapt_explore.fewshot.logistic_regression import fit_on_dev
-from metapt_explore.fewshot.scoring import measure
-from metapt_explore.fewshot.selection import choose
+from metapt_explore.fewshot.logistic_regression import FittedClassifier, LogisticRegressionHead, fit_on_dev
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.hidden_states import mean_over_tokens, text_hidden_states, text_passes
 from metapt_explore.texts.rows import TextInput, written_out
 
-Features = Callable[[Sequence[TextInput]], np.ndarray]
+#: Gives features of texts, as the classifier takes them.
+Features = Callable[[Sequence[TextInput]], Any]
 
 
 def linear_probe(inputs: BaselineInputs) -> BaselineOutcome:
-    """Features of the study's sentence encoder or language model, and a classifier whose C dev chooses.
-
-    Sentence embeddings are of length one. Hidden states are not of one scale: they are standardised by the training
-    rows.
-    """
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
+    """Features of the study's sentence encoder or language model, and a classifier whose C dev chooses."""
     if inputs.options["of"] == "hidden_states":
-        return _probe_of_views(inputs)
-    features = _features(inputs)
+        backbone = inputs.backbone()
+        return _probes(inputs, partial(text_hidden_states, backbone, on_pass=inputs.on_pass), LinearProbe.fit)
+    # Sentence embeddings have length 1; hidden states have no common scale.
+    fit = StandardisedRegression if inputs.options["of"] == "model" else LogisticRegressionHead
+    return _probes(inputs, _features(inputs), fit)
+
+
+class StandardisedRegression:
+    """A logistic regression on features that are standardised by the training rows; see `LogisticRegressionHead`."""
+
+    def __init__(self, features: np.ndarray, labels: Sequence[int], classes: int, *, c: float, where: str) -> None:
+        from sklearn.preprocessing import StandardScaler
+
+        self._scaler = StandardScaler().fit(features)
+        self._head = LogisticRegressionHead(self._scaler.transform(features), labels, classes, c=c, where=where)
+        self.parameters = self._head.parameters
+
+    def scores(self, features: np.ndarray, /) -> Tensor:
+        """Log-probabilities of the classes, fp32 `[rows, classes]`."""
+        return self._head.scores(self._scaler.transform(features))
+
+
+def _probes(inputs: BaselineInputs, features: Features, fit: Callable[..., FittedClassifier]) -> BaselineOutcome:
+    """One classifier for each data seed.
+
+    Args:
+        inputs: Rows, and the C to try.
+        features: Gives features of texts.
+        fit: Fits a classifier to features, labels and a number of classes, given `c` and `where`.
+    """
     test = features(inputs.test)
     outcome = BaselineOutcome({}, Spent(forward_rows=len(inputs.test)))
     for done, (seed, train) in enumerate(inputs.train.items()):
         inputs.on_units(0.5 + 0.5 * done / len(inputs.train))
-        dev = inputs.dev[seed]
-        scaler = StandardScaler() if inputs.options["of"] == "model" else FunctionTransformer()
-        head, choice = fit_on_dev(
-            scaler.fit_transform(features(train.texts)),
-            train.labels,
-            scaler.transform(features(dev.texts)),
+        dev, where = inputs.dev[seed], f"{inputs.where}, data seed {seed}"
+        probe, choice = fit_on_dev(
+            partial(fit, features(train.texts), train.labels, len(inputs.task.labels), where=where),
+            features(dev.texts),
             dev.labels,
-            len(inputs.task.labels),
-            inputs.options["c_values"],
-            inputs.select_by,
-            f"{inputs.where}, data seed {seed}",
+            c_values=inputs.options["c_values"],
+            select_by=inputs.select_by,
         )
-        scores = head.scores(scaler.transform(test))
-        outcome.seeds[seed] = Scored(scores, choice["dev_accuracy"], chosen={"c": choice["c"]})
-        outcome.spent.forward_rows += len(train.texts) + len(dev.texts)
-        outcome.spent.trained_parameters = head.parameters
-    return outcome
-
-
-def _probe_of_views(inputs: BaselineInputs) -> BaselineOutcome:
-    """The probe that `read: probe_ensemble` sets beside label words, alone."""
-    backbone = inputs.backbone()
-    test = text_hidden_states(backbone, inputs.test, inputs.on_pass)
-    outcome = BaselineOutcome({}, Spent(forward_rows=len(inputs.test)))
-    for done, (seed, train) in enumerate(inputs.train.items()):
-        inputs.on_units(0.5 + 0.5 * done / len(inputs.train))
-        dev = inputs.dev[seed]
-        of_train, of_dev = (text_hidden_states(backbone, part.texts, inputs.on_pass) for part in (train, dev))
-        records, probes = [], {}
-        for place, c in enumerate(sorted(inputs.options["c_values"])):
-            where = f"{inputs.where}, data seed {seed}"
-            probes[c] = LinearProbe.fit(of_train, train.labels, len(inputs.task.labels), c, where)
-            measured = measure(probes[c].scores(of_dev), dev.labels)
-            records.append({"c": c, "step": place, **{f"dev_{key}": value for key, value in measured.items()}})
-        choice = choose(records, inputs.select_by)
-        probe = probes[choice["c"]]
         outcome.seeds[seed] = Scored(probe.scores(test), choice["dev_accuracy"], chosen={"c": choice["c"]})
         outcome.spent.forward_rows += len(train.texts) + len(dev.texts)
         outcome.spent.trained_parameters = probe.parameters

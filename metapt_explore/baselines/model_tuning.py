@@ -1,8 +1,8 @@
-"""Few-shot training of a language model's weights: what `lora` and `full` share.
+"""Few-shot training of a language model's weights, shared by `lora` and `full`.
 
 Template, label words and the place of the answer are the study's own, without a prompt: at step 0 the scores are those
-of `zero_shot`. Examples come in the order in which prompt tuning sees them under the same seeds (where a method asks
-for no other: `tuning.order_seed`). There is no dropout, as there is none when prompts are tuned.
+of `zero_shot`. Examples come in the order of prompt tuning under the same seeds (unless a method sets
+`tuning.order_seed`). There is no dropout, as in prompt tuning.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metapt_explore.baselines.fine_tuning import TrainedWeights, train_best
+from metapt_explore.baselines.fine_tuning import RateSearch, TrainedWeights, train_best
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free, unprompted
-from metapt_explore.fewshot.scoring import Metrics, Split, measure
+from metapt_explore.fewshot.scoring import LabelledTexts, Metrics, measure
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.families import FAMILIES, family_of
@@ -26,7 +26,7 @@ from metapt_explore.models.folder import model_folder
 from metapt_explore.models.load import load_backbone
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
-#: Chooses what of a model is trained.
+#: Chooses the weights of a model that are trained.
 Prepare = Callable[[Any, BaselineInputs], list[Tensor]]
 
 
@@ -35,21 +35,21 @@ def tune_model(inputs: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
 
     Args:
         inputs: Template, rows, options and seeds.
-        prepare: Given a model of this run's own; returns the weights to train, and may add some.
+        prepare: Given a copy of the model; returns the weights to train, and may add some.
     """
     backbone = own_backbone(inputs)
     pattern = backbone.pattern(inputs.task, inputs.where, whole_vocabulary=inputs.whole_vocabulary)
     weights = TrainedWeights(prepare(backbone.model, inputs))
     options, verbalizer = inputs.options, inputs.study.verbalizer
     score = partial(unprompted, backbone, pattern, on_pass=inputs.on_pass)
-    nothing = content_free(inputs)
-    calibrate = partial(calibrated_scores, score, how=verbalizer.calibration, nothing=nothing)
-    of_nothing = len(nothing) if verbalizer.calibration == "content_free" else 0
+    blanks = content_free(inputs)
+    calibrate = partial(calibrated_scores, score, how=verbalizer.calibration, blanks=blanks)
+    content_free_rows = len(blanks) if verbalizer.calibration == "content_free" else 0
     outcome = BaselineOutcome({}, verbalizer=pattern.verbalizer)
     outcome.spent.trained_parameters = weights.size
     inputs.restore(outcome)
     inputs.on_units(len(outcome.seeds) / len(inputs.train))
-    start = calibrate(inputs.test)
+    initial_scores = calibrate(inputs.test)
     schedule = inputs.study.evaluation.of_baseline(options)
     scored, rates_running = schedule.scored_steps, schedule.rates_running
     scorings = 1 + sum(rates_running[step - 1] for step in scored if step)
@@ -58,53 +58,52 @@ def tune_model(inputs: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
             continue
         dev = inputs.dev[seed]
 
-        def gradient(step: int, seed: int = seed, train: Split = train) -> float:
+        def gradient(step: int, seed: int = seed, train: LabelledTexts = train) -> float:
             rows = epoch_rows(len(train.texts), options["batch_size"], step, seed=seed, order_seeds=inputs.seeds)
-            return add_gradient(backbone, pattern, train, rows, inputs.on_pass)
+            return add_gradient(backbone, pattern, train, rows=rows, on_pass=inputs.on_pass)
 
-        def score_dev(dev: Split = dev) -> Metrics:
+        def score_dev(dev: LabelledTexts = dev) -> Metrics:
             return measure(calibrate(dev.texts), dev.labels, pattern.verbalizer)
 
         def on_step(taken: int, done: int = done) -> None:
             inputs.on_units((done + taken / sum(rates_running)) / len(inputs.train))
 
         where = f"{inputs.where}, data seed {seed}"
-        best, curves = train_best(
+        best, curve = train_best(
             weights,
-            schedule.learning_rates,
-            scored,
+            RateSearch(schedule.learning_rates, scored, inputs.select_by, schedule.halving_steps),
             gradient,
-            score_dev,
-            inputs.select_by,
-            where,
+            score_dev=score_dev,
+            where=where,
             on_step=on_step,
-            halving_steps=schedule.halving_steps,
         )
         chosen = {"learning_rate": best["learning_rate"], "step": best["step"]}
-        outcome.seeds[seed] = Scored(calibrate(inputs.test), best["dev_accuracy"], start, chosen)
-        outcome.curves += [{"data_seed": seed, **record} for record in curves]
+        outcome.seeds[seed] = Scored(calibrate(inputs.test), best["dev_accuracy"], initial_scores, chosen)
+        outcome.curves += [{"data_seed": seed, **point} for point in curve]
         outcome.spent.row_passes += sum(rates_running) * min(options["batch_size"], len(train.texts))
-        outcome.spent.forward_rows += len(inputs.test) + scorings * len(dev.texts) + (scorings + 1) * of_nothing
+        outcome.spent.forward_rows += len(inputs.test) + scorings * len(dev.texts) + (scorings + 1) * content_free_rows
         inputs.keep(outcome)
-    outcome.spent.forward_rows += len(inputs.test) + of_nothing
+    outcome.spent.forward_rows += len(inputs.test) + content_free_rows
     return outcome
 
 
 def own_backbone(inputs: BaselineInputs) -> Backbone:
-    """The study's model once more, with weights of its own, and rows that are run whole."""
+    """A second copy of the study's model, whose weights may change and which runs whole rows."""
     config = inputs.study.model
     family = family_of(model_folder(config.name, config.revision), config)
     placement = "prefix" if family == "causal" else FAMILIES[family].placements[0]
     backbone: Any = load_backbone(config, placement, on_notice=inputs.backbone().on_notice, prompt_tokens=0)
     if family == "causal":
         backbone.fast = backbone.plain  # the hand-written pass has a copy of the weights as they were
-    return backbone
+    loaded: Backbone = backbone
+    return loaded
 
 
 def add_gradient(
     backbone: Backbone,
     pattern: PatternVerbalizer,
-    train: Split,
+    train: LabelledTexts,
+    *,
     rows: Sequence[int],
     on_pass: Callable[[], None] = lambda: None,
 ) -> float:
@@ -134,7 +133,7 @@ def add_gradient(
             )
             labels = torch.tensor([train.labels[row] for row in part], device=scores.device)
             loss = F.cross_entropy(pattern.verbalizer.for_loss(scores), labels, reduction="sum") / len(rows)
-        loss.backward()
+        torch.autograd.backward(loss)
         total += float(loss.detach())
         on_pass()
     return total

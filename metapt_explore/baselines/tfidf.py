@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.logistic_regression import fit_on_dev
+from metapt_explore.fewshot.logistic_regression import LogisticRegressionHead, fit_on_dev
 from metapt_explore.texts.rows import written_out
 from metapt_explore.texts.words import tokens
 
@@ -17,7 +19,7 @@ def tfidf(inputs: BaselineInputs) -> BaselineOutcome:
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    found, outcome = {}, BaselineOutcome({})
+    outcome = BaselineOutcome({})
     test_texts = written_out(inputs.test)
     for done, (seed, train) in enumerate(inputs.train.items()):
         inputs.on_units(done / len(inputs.train))
@@ -30,18 +32,15 @@ def tfidf(inputs: BaselineInputs) -> BaselineOutcome:
             features = words.fit_transform(written_out(train.texts))
         except ValueError:
             raise UserError(f"{where}: the training texts hold no word for the baseline `tfidf`.") from None
+        fit = partial(LogisticRegressionHead, features, train.labels, len(inputs.task.labels), where=where)
         head, choice = fit_on_dev(
-            features,
-            train.labels,
+            fit,
             words.transform(written_out(dev.texts)),
             dev.labels,
-            len(inputs.task.labels),
-            inputs.options["c_values"],
-            inputs.select_by,
-            where,
+            c_values=inputs.options["c_values"],
+            select_by=inputs.select_by,
         )
         scores = head.scores(words.transform(test_texts))
-        found[seed] = Scored(scores, choice["dev_accuracy"], chosen={"c": choice["c"]})
+        outcome.seeds[seed] = Scored(scores, choice["dev_accuracy"], chosen={"c": choice["c"]})
         outcome.spent.trained_parameters = max(outcome.spent.trained_parameters, head.parameters)
-    outcome.seeds = found
     return outcome

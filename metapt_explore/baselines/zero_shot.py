@@ -19,22 +19,22 @@ Score = Callable[[Sequence[TextInput]], Tensor]
 
 
 def zero_shot(inputs: BaselineInputs) -> BaselineOutcome:
-    """Scores dev and test as they are; the training rows have no say."""
+    """Scores dev and test; the training rows are not used."""
     backbone = inputs.backbone()
     pattern = backbone.pattern(inputs.task, inputs.where, whole_vocabulary=inputs.whole_vocabulary)
     score = partial(unprompted, backbone, pattern, on_pass=inputs.on_pass)
-    how, nothing = inputs.options["calibration"], content_free(inputs)
-    test = calibrated_scores(score, inputs.test, how, nothing)
+    how, blanks = inputs.options["calibration"], content_free(inputs)
+    test = calibrated_scores(score, inputs.test, how=how, blanks=blanks)
     inputs.on_units(0.5)
-    found = {}
+    scored = {}
     for seed, dev in inputs.dev.items():
-        accuracy = measure(calibrated_scores(score, dev.texts, how, nothing), dev.labels, pattern.verbalizer)[
+        accuracy = measure(calibrated_scores(score, dev.texts, how=how, blanks=blanks), dev.labels, pattern.verbalizer)[
             "accuracy"
         ]
-        found[seed] = Scored(test, accuracy)
+        scored[seed] = Scored(test, accuracy)
     rows = len(inputs.test) + sum(len(dev.texts) for dev in inputs.dev.values())
-    rows += len(nothing) * (1 + len(inputs.dev)) if how == "content_free" else 0
-    return BaselineOutcome(found, Spent(forward_rows=rows), verbalizer=pattern.verbalizer)
+    rows += len(blanks) * (1 + len(inputs.dev)) if how == "content_free" else 0
+    return BaselineOutcome(scored, Spent(forward_rows=rows), verbalizer=pattern.verbalizer)
 
 
 @torch.no_grad()
@@ -42,6 +42,7 @@ def unprompted(
     backbone: Backbone,
     pattern: PatternVerbalizer,
     texts: Sequence[TextInput],
+    *,
     on_pass: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Scores of texts without a prompt, `[rows, columns]`; unlike `Backbone.zero_shot` their states are kept."""
@@ -49,22 +50,22 @@ def unprompted(
     return score_all(backbone, none, backbone.bank(texts, pattern), pattern=pattern, on_pass=on_pass)[0]
 
 
-def calibrated_scores(score: Score, texts: Sequence[TextInput], how: str, nothing: Sequence[TextInput]) -> Tensor:
-    """Scores texts and takes off what the model says of all of them, or of texts that say nothing.
+def calibrated_scores(score: Score, texts: Sequence[TextInput], *, how: str, blanks: Sequence[TextInput]) -> Tensor:
+    """Scores texts, calibrated by the mean over them or by content-free texts.
 
     Args:
         score: Gives the logits of texts.
         texts: What is scored.
         how: ``none``, ``batch_mean`` or ``content_free``, see `calibrated`.
-        nothing: Texts that say nothing.
+        blanks: Content-free texts.
     """
     scores = score(texts)
     if how == "batch_mean":
         return calibrated(scores, scores)
-    return calibrated(scores, score(nothing)) if how == "content_free" else scores
+    return calibrated(scores, score(blanks)) if how == "content_free" else scores
 
 
 def content_free(inputs: BaselineInputs) -> list[TextInput]:
-    """The study's texts that say nothing, as pairs where the task has pairs."""
+    """The study's content-free texts, as pairs where the task has pairs."""
     texts = inputs.study.verbalizer.content_free
     return [(text, text) for text in texts] if inputs.task.pairs else list(texts)

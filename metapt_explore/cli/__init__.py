@@ -1,1 +1,4 @@
-"""The command line: `main.py`, and one file for each command."""
+"""The command line: `main.py`, and one file for each command.
+
+Internal: only names directly under `metapt_explore` are public.
+"""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def agreement(
     study: StudySource,
+    *,
     method: Annotated[str | None, typer.Option(help="At this method's prompt (default: the common start).")] = None,
     clustering: Annotated[str | None, typer.Option(help="Whose clusters (default: the method's).")] = None,
     init_seed: InitSeedOption = None,

@@ -30,6 +30,7 @@ ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
 def dashboard(
+    *,
     workspace: WorkspaceOption = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     address: Annotated[

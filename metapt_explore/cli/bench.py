@@ -15,6 +15,7 @@ DTYPES = ("auto", "float32", "bfloat16")
 
 def bench(
     cases: Annotated[list[str] | None, typer.Argument(help="Only these cases (default: all).")] = None,
+    *,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line, as soon as it is measured.")
     ] = False,

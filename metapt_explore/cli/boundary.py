@@ -1,7 +1,7 @@
-"""The outermost edge of the command line: however a command ends, a person reads one sentence.
+"""The edge of the command line: however a command ends, the user reads one sentence.
 
-A mistake of the user's, a refusal of the machine's (disk, memory, permission) and a fault of the program are told
-apart. The traceback of a fault goes into a file, never to the screen; `METAPT_DEBUG=1` shows it instead.
+A user's mistake, a refusal of the machine (disk, memory, permission) and a fault of the program have sentences and exit
+codes of their own. The traceback of a fault goes into a file, never to the screen; `METAPT_DEBUG=1` shows it instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from metapt_explore.progress.console import echo, one_line
 PARTS_FAILED, REFUSED, FAULT, LATER, STOPPED, UNREAD = 1, 2, 70, 75, 130, 141
 
 KEPT = "Everything computed so far is kept; the same command goes on from there."
-#: What the machine refused, by its number.
+#: What the machine refused, by `errno`.
 REFUSALS = {
     getattr(errno, "EDQUOT", errno.ENOSPC): "The disk quota is used up",
     errno.ENOSPC: "The disk is full",
@@ -37,12 +37,12 @@ REFUSALS = {
     errno.EIO: "The disk cannot be read or written (a hardware error)",
     errno.ENOMEM: "There is not enough memory",
 }
-#: Refusals in the middle of work that has kept what it computed.
+#: Refusals after which the same command goes on from what was computed.
 RETRYABLE_ERRNOS = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.ENOMEM, errno.EIO)
 
 
 class Unread(Exception):
-    """The program that read the output has ended."""
+    """The program that reads the output has ended."""
 
 
 def end_well(command: Callable[[], Any]) -> int:
@@ -76,34 +76,34 @@ def end_well(command: Callable[[], Any]) -> int:
 
 
 def refusal(error: BaseException) -> str | None:
-    """What the machine refused, as a sentence; None where it is no such error."""
+    """What the machine refused, as a sentence; None for any other error."""
     if isinstance(error, MemoryError) or _out_of_memory(error):
         return (
             "There is not enough memory. Close other programs, or lower model.pass_memory_gib, model.text_state_gib "
             f"or texts.limit in the study. {KEPT}"
         )
     if isinstance(error, UnicodeEncodeError):
-        written = error.object.encode("ascii", "backslashreplace").decode()
-        return f"this locale ({error.encoding}) cannot name '{shortened(written)}'; set PYTHONUTF8=1."
+        text = error.object.encode("ascii", "backslashreplace").decode()
+        return f"this locale ({error.encoding}) cannot name '{shortened(text)}'; set PYTHONUTF8=1."
     if not isinstance(error, OSError):
         return None
-    said = REFUSALS.get(error.errno or 0)
-    if said is None:
+    sentence = REFUSALS.get(error.errno or 0)
+    if sentence is None:
         return one_line(shortened(str(error), 300)) if error.errno is not None else None
     where = f": {one_line(error.filename)}" if error.filename else ""
-    return f"{said}{where}." + (f" {KEPT}" if error.errno in RETRYABLE_ERRNOS else "")
+    return f"{sentence}{where}." + (f" {KEPT}" if error.errno in RETRYABLE_ERRNOS else "")
 
 
 def fault(error: BaseException) -> str:
-    """Keeps the traceback of a fault of the program in a file, and says so."""
-    said = one_line(shortened(f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0], 200))
-    kept = keep_traceback(error)
-    where = f"What happened is written to {kept}; please report it with that file." if kept else "Please report it."
-    return f"metapt itself has failed ({said}). {where} METAPT_DEBUG=1 prints it here instead. {KEPT}"
+    """Writes the traceback of a fault of the program into a file, and says so."""
+    message = one_line(shortened(f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0], 200))
+    file = keep_traceback(error)
+    where = f"What happened is written to {file}; please report it with that file." if file else "Please report it."
+    return f"metapt itself has failed ({message}). {where} METAPT_DEBUG=1 prints it here instead. {KEPT}"
 
 
 def keep_traceback(error: BaseException) -> Path | None:
-    """Writes a traceback, and the command, into a file that only its owner reads; None where that is impossible."""
+    """Writes a traceback and the command into a file that only its owner may read; None if that is impossible."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     try:
         handle, name = tempfile.mkstemp(prefix="metapt-fault-", suffix=".txt")
@@ -115,10 +115,10 @@ def keep_traceback(error: BaseException) -> Path | None:
 
 
 def prepare_streams() -> None:
-    """Makes the standard streams UTF-8 where they are pipes or files, and printing never fails for a letter.
+    """Makes standard streams UTF-8 if they are pipes or files, and lets no letter make printing fail.
 
-    By itself Python takes the encoding of the locale: ASCII under `LC_ALL=C`, a code page on Windows. Whoever sets
-    `PYTHONIOENCODING` keeps that encoding.
+    Python's default is the locale's encoding: ASCII under `LC_ALL=C`, a code page on Windows. `PYTHONIOENCODING` is
+    respected.
     """
     codecs.register_error("as_json_escapes", _as_json_escapes)
     for stream, errors in ((sys.stdin, None), (sys.stdout, "as_json_escapes"), (sys.stderr, "as_json_escapes")):
@@ -134,7 +134,7 @@ def _prepare(stream: TextIO, errors: str | None) -> None:
 
 
 def _as_json_escapes(error: UnicodeError) -> tuple[str, int]:
-    """What an encoding does not have, written so that a line of JSON stays one with the same text."""
+    """Letters that an encoding lacks as JSON escapes: a line of JSON keeps its meaning."""
     assert isinstance(error, UnicodeEncodeError)
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)), error.end
@@ -151,9 +151,11 @@ def _code_of(command: Callable[[], Any]) -> int:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Whether torch has found no memory, on a GPU or for the processor; torch need not be there to tell."""
-    said = str(error)
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in said or "out of memory" in said
+    """Whether torch found no memory, on a GPU or in main memory; without importing torch."""
+    message = str(error)
+    return type(error).__name__ == "OutOfMemoryError" or any(
+        words in message for words in ("can't allocate memory", "out of memory")
+    )
 
 
 def _tell(sentence: str, code: int) -> int:
@@ -163,6 +165,6 @@ def _tell(sentence: str, code: int) -> int:
 
 
 def _nobody_reads() -> None:
-    """What Python still holds for the closed pipe goes nowhere: it would complain at its end."""
+    """Sends what Python still holds for the closed pipe nowhere; it would complain when it exits."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,6 +13,7 @@ from metapt_explore.progress.console import echo
 
 def export(
     study: Annotated[str, typer.Argument(help="A study of the workspace.")],
+    *,
     method: Annotated[str, typer.Option(help="One of its methods.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     task: Annotated[

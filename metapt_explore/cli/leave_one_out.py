@@ -24,6 +24,7 @@ CONFOUNDED = (
 
 def leave_one_out(
     study: StudySource,
+    *,
     method: Annotated[str, typer.Option(help="One of its methods that learns from clusters.")],
     out: Annotated[
         Path | None, typer.Option(help="YAML file to write (default: beside the study in the workspace).")

@@ -32,6 +32,7 @@ class ScoreOptions:
 def lineage(
     study: StoredStudy,
     score: ScoreOptions,
+    *,
     texts: Annotated[Path | None, typer.Option(help="Write the texts behind the prompt to this CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, without texts.")] = False,
     workspace: WorkspaceOption = None,

@@ -68,7 +68,7 @@ def check_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> 
         else:
             print_findings(findings, config, console)
             if not findings.problems:
-                say(console, f"Nothing was found that '{config.name}' would stumble over.")
+                say(console, f"No problem was found in '{config.name}'.")
         return not findings.problems
 
 
@@ -101,8 +101,8 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         cost.before_seconds = time.monotonic() - began - cost.spent
     if as_json:
         shares = [share.as_dict() for share in findings.cut]
-        found = {"problems": findings.problems, "notices": findings.notices, "cut_texts": shares}
-        echo(json.dumps({"study": config.name, **cost.as_dict(), **found}))
+        report = {"problems": findings.problems, "notices": findings.notices, "cut_texts": shares}
+        echo(json.dumps({"study": config.name, **cost.as_dict(), **report}))
     else:
         print_plan(config, cost, console)
         for share in findings.cut:

@@ -26,6 +26,7 @@ LEVEL = "≈"
 def rank_templates(
     study: StudySource,
     task: Annotated[str, typer.Argument(help="One of the study's tasks, by its name.")],
+    *,
     candidates: Annotated[
         Path | None,
         typer.Option(help="YAML file with `templates` and `words` (default: the task's own and a small menu)."),
@@ -41,7 +42,7 @@ def rank_templates(
     console = make_console()
     with terminal_progress(console, quiet=as_json) as progress:
         opened = Study(study, workspace, progress)
-        ranking = opened.probe(task, candidates)
+        ranking = opened.rank_templates(task, candidates)
     if as_json:
         for record in ranking.summary["ranking"][:limit]:
             echo(json.dumps({"task": task, **record}))
@@ -82,12 +83,12 @@ def print_ranking(artifact: Artifact, task: TaskConfig, console: Console, *, lim
             escape(
                 format_template(record["template"]) + ("" if same_words else f"\n  {format_words(record['words'])}")
             ),
-            _format_spread(record["calibrated_loss"], record["calibrated_loss_se"], 1, 3),
-            _format_spread(record["calibrated_accuracy"], record["calibrated_accuracy_std"], 100, 1),
+            _format_spread(record["calibrated_loss"], record["calibrated_loss_se"], factor=1, digits=3),
+            _format_spread(record["calibrated_accuracy"], record["calibrated_accuracy_std"], factor=100, digits=1),
             f"{100 * record['calibrated_macro_f1']:.1f}",
             f"{100 * record['calibrated_commonest']:.0f}",
             f"{record['loss']:.3f}",
-            _format_spread(record["accuracy"], record["accuracy_std"], 100, 1),
+            _format_spread(record["accuracy"], record["accuracy_std"], factor=100, digits=1),
         )
     if readable:
         console.print(table)
@@ -142,7 +143,7 @@ def format_words(words: dict[str, list[str]]) -> str:
     return " / ".join(", ".join(of_class) or "(description)" for of_class in words.values())
 
 
-def _format_spread(mean: float, spread: float | None, factor: int, digits: int) -> str:
+def _format_spread(mean: float, spread: float | None, *, factor: int, digits: int) -> str:
     return f"{factor * mean:.{digits}f}" + ("" if spread is None else f" ± {factor * spread:.{digits}f}")
 
 

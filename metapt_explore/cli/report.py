@@ -13,6 +13,7 @@ from metapt_explore.progress.console import echo
 
 def report(
     study: Annotated[str, typer.Argument(help="A study of the workspace, or the folder of a record.")],
+    *,
     out: Annotated[Path | None, typer.Option(help="Folder to write to (default: the study's or record's own).")] = None,
     record: Annotated[bool, typer.Option(help="Write the record, too: scores and facts without any text.")] = False,
     add: Annotated[

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,13 +18,14 @@ from metapt_explore.progress.console import make_console, say
 
 if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig
+    from metapt_explore.stages.registry import Until
     from metapt_explore.storage.workspace import Workspace
-    from metapt_explore.study.run import Until
     from metapt_explore.study.study import Study
 
 
 def run(
     study: StudySource,
+    *,
     workspace: WorkspaceOption = None,
     minutes: Annotated[
         float | None,
@@ -77,7 +78,7 @@ def enqueue_in_terminal(source: str, workspace: Path | None, *, init_seeds: Sequ
 
     config, opened, console = load_study(source), Workspace(workspace), make_console()
     option = f" --workspace {opened.folder}" if workspace is not None else ""
-    if not queue.enqueue(opened, config, init_seeds, until):
+    if not queue.enqueue(opened, config, init_seeds=init_seeds, until=until):
         status = job_state(opened, config.name)["status"]
         say(console, f"'{config.name}' is in the queue of {opened.folder} already: {status}.")
         return
@@ -97,7 +98,7 @@ def run_in_terminal(
     """Runs a study and prints its table, where the time went, and what it does not prove.
 
     Returns:
-        Whether every part that was asked for is there.
+        Whether every part that was asked for is finished.
     """
     from metapt_explore.api import run as run_study
     from metapt_explore.config import StudyConfig, load_study
@@ -136,7 +137,7 @@ def _print_scores(study: Study, until: Until, *, began: float, console: Console)
     opened, config, table = study.workspace, study.config, study.results()
     if until != "all":
         say(console, _texts_line(opened, config.name))
-        say(console, f"There now: {until}. The same command without --until goes on from there.")
+        say(console, f"Finished: {until}. The same command without --until goes on from there.")
         return
     print_summary(config.name, summary_table(table), console=console, rows=config.evaluation.scored_rows)
     say(console, _texts_line(opened, config.name))
@@ -232,8 +233,8 @@ def parse_until(text: str) -> Until:
     Raises:
         UserError: Where that is none of the words.
     """
-    from metapt_explore.study.run import UNTIL
+    from metapt_explore.stages.registry import UNTIL
 
     if text not in UNTIL:
         raise UserError(f"--until is {', '.join(UNTIL)}; '{text}' is none of them. {did_you_mean(text, UNTIL)}")
-    return cast("Until", text)
+    return text

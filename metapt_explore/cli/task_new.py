@@ -49,6 +49,7 @@ def task_new(
     file: Annotated[Path, typer.Argument(help="The rows; with --test, only the training rows.")],
     rows: RowOptions,
     options: TaskOptions,
+    *,
     out: Annotated[Path | None, typer.Option(help="The task file (default: NAME.yaml beside the rows).")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; stop at what cannot be guessed.")] = False,
 ) -> None:

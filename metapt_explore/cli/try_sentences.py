@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def try_sentences(
     study: Annotated[str, typer.Argument(help="A study of the workspace.")],
+    *,
     task: Annotated[str, typer.Option(help="One of its tasks.")],
     init_seed: Annotated[int, typer.Option(help="Initialisation seed.")],
     data_seed: Annotated[int, typer.Option(help="Data seed.")],
@@ -57,7 +58,7 @@ def answer_sentences(
     from metapt_explore.models.scoring import score_all
 
     opened = open_study(study, workspace)
-    prompts, unusable = _tuned_prompts(opened, task, *seeds)
+    prompts, unusable = _tuned_prompts(opened, task, init_seed=seeds[0], data_seed=seeds[1])
     if not prompts and unusable:
         raise UserError(next(iter(unusable.values())))
     if not prompts:
@@ -98,12 +99,12 @@ class _TunedPrompt:
 
 
 def _tuned_prompts(
-    study: Study, task: str, init_seed: int, data_seed: int
+    study: Study, task: str, *, init_seed: int, data_seed: int
 ) -> tuple[list[_TunedPrompt], dict[str, str]]:
     """Prompts tuned on a task that can be read without few-shot rows; and, by method, why others cannot."""
     from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
     from metapt_explore.results.tables import fewshot_entries
-    from metapt_explore.stages.kept_probe import kept_probe, kept_weights
+    from metapt_explore.stages.fewshot_probe import kept_probe, kept_weights
 
     prompts, unusable = [], {}
     for entry in fewshot_entries(study.workspace, study.config.name):
@@ -139,7 +140,7 @@ def _with_probes(word_scores: Tensor, prompts: list[_TunedPrompt], text: str, *,
         return word_scores
     states = text_hidden_states(backbone, [text])
     rows = []
-    for row, prompt in zip(word_scores.cpu().split(1), prompts, strict=True):
+    for row, prompt in zip(word_scores.cpu()[:, None], prompts, strict=True):
         if prompt.probe is None:
             rows.append(row)
         else:

@@ -1,4 +1,7 @@
-"""One validated tree per study, and one per downstream task; YAML in and out."""
+"""One validated tree per study, and one per downstream task; YAML in and out.
+
+Internal: only names directly under `metapt_explore` are public.
+"""
 
 from metapt_explore.config.baselines import BaselineConfig
 from metapt_explore.config.clustering import (
@@ -23,7 +26,6 @@ from metapt_explore.config.load import (
     load_task,
     packaged_tasks,
     parse,
-    read_yaml,
     readable_yaml,
     to_yaml,
 )
@@ -38,6 +40,7 @@ from metapt_explore.config.method import (
     tuning_terms,
 )
 from metapt_explore.config.model import EncoderConfig, Family, ModelConfig, Placement, PromptConfig, VerbalizerConfig
+from metapt_explore.config.reading import read_yaml
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import (
     Columns,

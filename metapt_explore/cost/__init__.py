@@ -1,1 +1,4 @@
-"""Rows, seconds and memory of a study, counted before it runs."""
+"""Rows, seconds and memory of a study, counted before it runs.
+
+Internal: only names directly under `metapt_explore` are public.
+"""

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import psutil
 import torch
 
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
+from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 from metapt_explore.cost.count import (
-    TEXT_SHARE,
-    UNKNOWN_TEST_ROWS,
     Cost,
+    Memory,
+    Reckoning,
     Speed,
-    TextCounts,
     Work,
     assumed_texts,
-    count,
     predict,
     seeds_together,
 )
@@ -48,10 +47,11 @@ def preview(
     study: StudyConfig,
     tasks: dict[str, TaskConfig],
     backbone: Backbone,
-    done: set[str],
-    text_tokens: float | None = None,
+    *,
+    works: Mapping[str, Work],
+    reckoning: Reckoning,
+    done: Collection[str] = (),
     check: Callable[[], None] = lambda: None,
-    texts: TextCounts | None = None,
 ) -> Cost:
     """Calibrates, and predicts what the rest of a study costs.
 
@@ -59,23 +59,19 @@ def preview(
         study: The study.
         tasks: Its downstream tasks by name.
         backbone: The loaded model.
+        works: Work of its stages.
+        reckoning: What they were counted by.
         done: Keys of the stages that are there already.
-        text_tokens: Mean tokens of a text, where it is known.
         check: Called now and then; may raise to stop.
-        texts: How many pre-training texts there are, where it is known.
     """
-    tokens = text_tokens or study.model.max_text_tokens * TEXT_SHARE
-    speed = calibrate(study, tasks, backbone, max(1, round(tokens)), check)
-    works = count(study, tasks, tokens, backbone.placement, texts)
+    tokens = reckoning.text_tokens
+    speed = calibrate(study, tasks, backbone, text_tokens=max(1, round(tokens)), check=check)
     if any(work.embedded for key, work in works.items() if key not in done):
         began = time.perf_counter()
         embedded, _ = encoder_speed(study.encoder, str(backbone.device))
         speed = replace(speed, embedded=embedded, spent=speed.spent + time.perf_counter() - began)
-    # States of texts that are only labelled are forgotten at once; baselines and probes keep none of their own.
-    kept_nowhere = ("labels/", "views/", "baseline/")
-    encoded = sum(work.encoded for key, work in works.items() if not key.startswith(kept_nowhere))
     memory = backbone.memory
-    states = min(kv_cache_bytes(study.model.text_state_gib), encoded * memory.kv_bytes_per_token)
+    states = min(kv_cache_bytes(study.model.text_state_gib), reckoning.kept_tokens * memory.kv_bytes_per_token)
     pattern = backbone.pattern(
         study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=study.verbalizer.decode == "whole_vocabulary"
     )
@@ -92,26 +88,21 @@ def preview(
     dtype = str(backbone.dtype).removeprefix("torch.")
     of_weights = getattr(getattr(backbone, "fast", None), "later_bytes", 0)
     slack = HEAP_SLACK if backbone.device.type == "cpu" else 1.0
-    cost = predict(
-        works, done, speed, slack * states / MIB, slack * (of_pass + of_weights) / MIB, str(backbone.device), dtype
-    )
-    cost.assumed_texts = assumed_texts(study, texts)
+    needed = Memory(slack * states / MIB, slack * (of_pass + of_weights) / MIB)
+    cost = predict(works, done, speed, memory=needed, device=str(backbone.device), dtype=dtype)
+    cost.assumed_texts = assumed_texts(study, reckoning.texts)
     return cost
 
 
-def preview_without_model(
-    study: StudyConfig, tasks: dict[str, TaskConfig], device: str, texts: TextCounts | None = None
-) -> Cost:
+def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device: str) -> Cost:
     """Predicts what a study costs that never runs its language model, which then is not loaded.
 
     Args:
         study: The study.
-        tasks: Its downstream tasks by name.
+        works: Work of its stages.
         device: Where the sentence encoder runs.
-        texts: How many texts there are.
     """
     began = time.perf_counter()
-    works = count(study, tasks, texts=texts)
     embedded, of_training = 0.0, 0.0
     if any(work.embedded for work in works.values()):
         embedded, of_weights = encoder_speed(study.encoder, device)
@@ -120,7 +111,8 @@ def preview_without_model(
     base = memory_mib(torch.device(device))
     speed = Speed(0.0, 0.0, 0.0, 0.0, 0.0, time.perf_counter() - began, base, embedded)
     slack = HEAP_SLACK if device == "cpu" else 1.0
-    return predict(works, set(), speed, 0.0, slack * of_training, device, "float32")
+    needed = Memory(pass_mib=slack * of_training)
+    return predict(works, (), speed, memory=needed, device=device, dtype="float32")
 
 
 def _step_rows(study: StudyConfig) -> int:
@@ -143,6 +135,7 @@ def calibrate(
     study: StudyConfig,
     tasks: dict[str, TaskConfig],
     backbone: Backbone,
+    *,
     text_tokens: int,
     check: Callable[[], None] = lambda: None,
 ) -> Speed:
@@ -241,8 +234,5 @@ def _texts(backbone: Backbone, rows: int, tokens: int, pairs: bool) -> list[Text
 def memory_mib(device: torch.device) -> float:
     """Memory in use now: of the process, or of the device for a GPU."""
     if device.type == "cuda":
-        return torch.cuda.memory_allocated(device) / MIB
-    return psutil.Process().memory_info().rss / MIB
-
-
-__all__ = ["Work", "calibrate", "memory_mib", "preview"]
+        return float(torch.cuda.memory_allocated(device) / MIB)
+    return float(psutil.Process().memory_info().rss / MIB)

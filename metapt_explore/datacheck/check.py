@@ -11,7 +11,7 @@ from metapt_explore.config import Columns, StudyConfig, TaskConfig
 from metapt_explore.datacheck.labels import check_labels
 from metapt_explore.datacheck.rows import Rows, check_overlap, check_parts, check_rows
 from metapt_explore.models.text_lengths import MANY, cut_share, format_cut
-from metapt_explore.study.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
+from metapt_explore.results.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
 from metapt_explore.texts.guess import guess_columns
 from metapt_explore.texts.messages import Finding
 from metapt_explore.texts.table_files import RawTable, read_raw
@@ -65,7 +65,7 @@ def check_file(
         encoding: How its text is written; told from its bytes where empty.
 
     Raises:
-        UserError: Where there is nothing to look at, or no such column.
+        UserError: If the file cannot be read, or has no such column.
 
     Example:
         >>> check_file(Path("reviews.csv")).findings[0].message  # doctest: +SKIP

@@ -1,1 +1,4 @@
-"""A prompt as a folder to take away: files, model card, classifying with it."""
+"""A prompt as a folder to take away: files, model card, classifying with it.
+
+Internal: only names directly under `metapt_explore` are public.
+"""

@@ -9,7 +9,8 @@ from metapt_explore.config import StudyConfig
 from metapt_explore.escaping import markdown, markdown_code, one_line
 from metapt_explore.export.facts import PROBE_FILE, PromptFacts
 from metapt_explore.export.loader import LOADER
-from metapt_explore.export.peft_format import STARTERS, TASK_TYPES, base_model, on_hub
+from metapt_explore.export.peft_format import TASK_TYPES, base_model, on_hub
+from metapt_explore.starter.models import STARTER_MODELS
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -26,7 +27,7 @@ PEFT = {
 METRICS = {"accuracy": "accuracy", "f1": "macro_f1"}
 
 
-def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> str:
+def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) -> str:
     """Writes the card, with the head that hubs read.
 
     Args:
@@ -70,11 +71,11 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
             "",
         ]
     lines += ["## How good", "", *_scores(facts), "", "## Made with", "", *_made_with(facts)]
-    head = _head(facts, base, with_adapter)
+    head = _head(facts, base, with_adapter=with_adapter)
     return f"---\n{head.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"
 
 
-def _head(facts: PromptFacts, base: str, with_adapter: bool) -> ModelCardData:
+def _head(facts: PromptFacts, base: str, *, with_adapter: bool) -> ModelCardData:
     """The card's head, which hubs read."""
     from huggingface_hub import ModelCardData
 
@@ -178,11 +179,9 @@ def _made_with(facts: PromptFacts) -> list[str]:
         f"{markdown(said) or 'versions unknown'}; artifact {markdown_code(facts.made_by['artifact'])}; model files "
         f"{markdown(facts.model_hash[:16])}."
     ]
-    if facts.model["name"] in STARTERS:
-        lines.append(
-            f"The starter model {markdown_code(facts.model['name'])} comes out of a package, in which its weights are "
-            "rounded: with the hub's own weights predictions differ a little."
-        )
+    name = str(facts.model["name"])
+    if title := STARTER_MODELS.get(name):
+        lines.append(f"{markdown_code(name)} is {title}: with the hub's own weights predictions differ a little.")
     if not on_hub(str(facts.model["name"])):
         lines.append(
             "The model is a folder of the machine that made this. Before the prompt is pushed to a hub, write the "

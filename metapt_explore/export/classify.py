@@ -55,6 +55,7 @@ class Classifier:
         self,
         folder: Path,
         calibration: Calibration | None = None,
+        *,
         model: str | None = None,
         device: str = "auto",
         dtype: str = "auto",
@@ -160,7 +161,7 @@ def _probe(folder: Path, facts: PromptFacts) -> tuple[Any, Any]:
 
     file = folder / PROBE_FILE
     with library_errors(lambda reason: f"{file} is missing or damaged ({reason}); `metapt export` writes it."):
-        weights, probe = EnsembleWeights(**facts.probe), LinearProbe.of_tensors(load_file(file))
+        weights, probe = EnsembleWeights(**facts.probe), LinearProbe.from_tensors(load_file(file))
         views, classes, width = probe.coefficients.shape
         shapes = {"mean": (views, width), "scale": (views, width), "intercepts": (views, classes)}
         if classes != len(facts.labels) or any(getattr(probe, key).shape != shape for key, shape in shapes.items()):

@@ -1,16 +1,16 @@
-"""Logistic regression on given features."""
+"""Logistic regression on given features, its C chosen on dev."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.scoring import measure
+from metapt_explore.fewshot.scoring import DevMetrics, dev_metrics, measure
 from metapt_explore.fewshot.selection import choose
 
 #: Probability of a class that has no training row.
@@ -31,7 +31,7 @@ class LogisticRegressionHead:
         UserError: Where the rows are all of one class.
     """
 
-    def __init__(self, features: Any, labels: Sequence[int], classes: int, c: float, where: str) -> None:
+    def __init__(self, features: Any, labels: Sequence[int], classes: int, *, c: float, where: str) -> None:
         from sklearn.linear_model import LogisticRegression
 
         if len(set(labels)) < 2:
@@ -41,36 +41,61 @@ class LogisticRegressionHead:
 
     @property
     def parameters(self) -> int:
-        """Numbers that were trained."""
+        """How many numbers were trained."""
         return int(self.model.coef_.size + self.model.intercept_.size)
 
     def scores(self, features: Any) -> Tensor:
         """Log-probabilities of the classes, fp32 `[rows, classes]`."""
-        found = np.full((features.shape[0], self.classes), NEVER)
-        found[:, self.model.classes_] = self.model.predict_proba(features)
-        return torch.from_numpy(np.log(found.clip(min=NEVER))).float()
+        probabilities = np.full((features.shape[0], self.classes), NEVER)
+        probabilities[:, self.model.classes_] = self.model.predict_proba(features)
+        return torch.from_numpy(np.log(probabilities.clip(min=NEVER))).float()
+
+
+class CPoint(DevMetrics):
+    """Dev scores of a classifier at one C.
+
+    Attributes:
+        c: Inverse strength of the L2 penalty.
+        step: Place of C among the tried ones, from the strongest penalty.
+    """
+
+    c: float
+    step: int
+
+
+class FittedClassifier(Protocol):
+    """A fitted classifier."""
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were trained."""
+
+    def scores(self, features: Any, /) -> Tensor:
+        """Log-probabilities of the classes, `[rows, classes]`."""
+
+
+Fitted = TypeVar("Fitted", bound=FittedClassifier)
 
 
 def fit_on_dev(
-    train: Any,
-    labels: Sequence[int],
-    dev: Any,
-    dev_labels: list[int],
-    classes: int,
-    c_values: Sequence[float],
-    select_by: str,
-    where: str,
-) -> tuple[LogisticRegressionHead, dict[str, Any]]:
-    """Fits one classifier for each C and keeps the one that dev chooses; of equals the most strongly regularised.
+    fit: Callable[..., Fitted], dev: Any, dev_labels: list[int], *, c_values: Sequence[float], select_by: str
+) -> tuple[Fitted, CPoint]:
+    """Fits one classifier for each C and keeps the one that dev chooses; of equals the one with the strongest penalty.
+
+    Args:
+        fit: Fits a classifier, given `c`.
+        dev: Features of the dev rows.
+        dev_labels: Their class indices.
+        c_values: The C to try.
+        select_by: See `choose`.
 
     Returns:
-        The classifier, and its ``c``, ``dev_accuracy`` and ``dev_loss``.
+        The classifier, and its scores on dev.
     """
-    records: list[dict[str, Any]] = []
-    heads = {}
-    for place, c in enumerate(sorted(c_values)):
-        heads[c] = LogisticRegressionHead(train, labels, classes, c, where)
-        measured = measure(heads[c].scores(dev), dev_labels)
-        records.append({"c": c, "step": place, **{f"dev_{key}": value for key, value in measured.items()}})
-    chosen = choose(records, select_by)
-    return heads[chosen["c"]], {key: chosen[key] for key in ("c", "dev_accuracy", "dev_loss")}
+    points: list[CPoint] = []
+    fitted = {}
+    for index, c in enumerate(sorted(c_values)):
+        fitted[c] = fit(c=c)
+        points.append({"c": c, "step": index, **dev_metrics(measure(fitted[c].scores(dev), dev_labels))})
+    chosen = choose(points, select_by)
+    return fitted[chosen["c"]], chosen

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict, TypeVar
+from typing import Any, NotRequired, TypeVar
 
 import torch
 from torch import Tensor
 
-from metapt_explore.fewshot.scoring import finite_or_last
+from metapt_explore.fewshot.scoring import DevMetrics, finite_or_last
 
 #: A data seed and a learning rate.
 Cell = tuple[int, float]
 
 
-class CurvePoint(TypedDict):
+class CurvePoint(DevMetrics):
     """Scores of one data seed and learning rate after one step.
 
     Attributes:
         data_seed: The data seed.
         learning_rate: The learning rate.
         step: Tuning steps; 0 is the initial prompt.
-        dev_accuracy: On dev rows.
-        dev_macro_f1: On dev rows.
-        dev_loss: On dev rows.
         dev_behind_se: Standard error of how far the dev loss is above the data seed's lowest, over rows.
         test_accuracy: On the scored rows, or some of them; of chosen learning rates only.
         test_macro_f1: Likewise.
@@ -34,9 +31,6 @@ class CurvePoint(TypedDict):
     data_seed: int
     learning_rate: float
     step: int
-    dev_accuracy: float
-    dev_macro_f1: float
-    dev_loss: float
     dev_behind_se: float
     test_accuracy: NotRequired[float]
     test_macro_f1: NotRequired[float]
@@ -74,7 +68,7 @@ def choose(candidates: Sequence[Choosable], select_by: str) -> Choosable:
 
 
 def soups(
-    snapshots: Mapping[int, Tensor], cells: Sequence[Cell], curves: Sequence[CurvePoint], size: int
+    snapshots: Mapping[int, Tensor], cells: Sequence[Cell], curves: Sequence[CurvePoint], *, size: int
 ) -> dict[int, Tensor]:
     """For each data seed the mean of the prompts with the lowest dev losses.
 

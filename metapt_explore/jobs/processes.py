@@ -1,16 +1,28 @@
-"""Which process is meant: a number alone is given to another process some day."""
+"""Which process is meant: (pid, create_time), since the system reuses pids."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypedDict
 
 import psutil
 
 
-def identity(pid: int | None = None) -> dict[str, Any]:
-    """A process's number and the moment it began, which no other process has both of; this process when absent.
+class ProcessIdentity(TypedDict):
+    """A process: no other one has both.
+
+    Attributes:
+        pid: Its number.
+        created: When it began, in seconds since 1970; 0 if the system does not say.
+    """
+
+    pid: int
+    created: float
+
+
+def identity(pid: int | None = None) -> ProcessIdentity:
+    """The identity of a process; of this one when absent.
 
     Example:
         >>> is_alive(identity())
@@ -22,23 +34,23 @@ def identity(pid: int | None = None) -> dict[str, Any]:
     return {"pid": pid, "created": 0.0}
 
 
-def is_alive(who: Any) -> bool:
-    """Whether the process of an identity is there still; False for anything that is none."""
-    if not isinstance(who, dict) or not isinstance(who.get("pid"), int):
+def is_alive(process: Any) -> bool:
+    """Whether the process of an identity still runs; False for anything that is no identity."""
+    if not isinstance(process, dict) or not isinstance(process.get("pid"), int):
         return False
     with suppress(psutil.Error):
-        process = psutil.Process(who["pid"])
-        same = abs(process.create_time() - float(who.get("created", 0.0))) < 0.01
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        running = psutil.Process(process["pid"])
+        same = abs(running.create_time() - float(process.get("created", 0.0))) < 0.01
+        return bool(same and running.status() != psutil.STATUS_ZOMBIE)
     return False
 
 
-def kill(who: Any) -> None:
-    """Ends a process and all that it started."""
-    if not is_alive(who):
+def kill(process: ProcessIdentity) -> None:
+    """Kills a process and all that it started; does nothing if it has ended."""
+    if not is_alive(process):
         return
     with suppress(psutil.Error):
-        process = psutil.Process(who["pid"])
-        for one in [*process.children(recursive=True), process]:
+        running = psutil.Process(process["pid"])
+        for each in [*running.children(recursive=True), running]:
             with suppress(psutil.Error):
-                one.kill()
+                each.kill()

@@ -1,9 +1,9 @@
-"""The queue: which studies are asked for, in which order, and that somebody is at them.
+"""The queue of a workspace: which studies are asked for, in which order, and the workers that compute them.
 
-A study that is asked for has a file ``request.json`` in its folder, from the moment it is asked for until its job has
-ended; it says when it was asked for, which worker has it and which process computes it. These files are the queue:
-workers take the oldest that nobody has, under one lock, and there is no database that could be lost or damaged.
-Pages, notebooks and the command line all ask here and see the same jobs.
+A study that is asked for has a file ``request.json`` in its folder until its job has ended; it says when it was asked
+for, which worker has it and which process computes it (`state.Request`). These files are the queue: workers take the
+oldest free one, under one lock; there is no database that could be lost or damaged. Pages, notebooks and the command
+line all ask here and see the same jobs.
 
 ::
 
@@ -11,7 +11,7 @@ Pages, notebooks and the command line all ask here and see the same jobs.
       .lock               held for the moments in which a request is made, taken or ended
       worker-0.lock       held by the worker of the first device
       worker-0.json       its process id
-      worker-0.log        what it said
+      worker-0.log        its output
 """
 
 from __future__ import annotations
@@ -29,19 +29,28 @@ from filelock import FileLock, Timeout
 
 from metapt_explore.config import StudyConfig, to_yaml
 from metapt_explore.errors import UserError
-from metapt_explore.jobs import state as jobs
 from metapt_explore.jobs.gpus import worker_devices
 from metapt_explore.jobs.processes import is_alive
+from metapt_explore.jobs.state import (
+    ACTIVE,
+    STARTUP_TIMEOUT_S,
+    Request,
+    is_recent,
+    job_state,
+    read_request,
+    request_file,
+    write_request,
+)
 from metapt_explore.storage.files import read_json, write_bytes, write_json
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.job_file import cancel_file
+from metapt_explore.study.job_file import cancel_file, write_job
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
-#: Seconds from a worker's beginning before which no other takes its place.
-BREATH = 3.0
-#: Threads of one server start workers one after the other.
+#: Seconds after a worker's start before which no other takes its place.
+START_GRACE_S = 3.0
+#: Held by the thread of this process that starts workers.
 _starting = threading.Lock()
 
 
@@ -52,108 +61,125 @@ def queue_lock(workspace: Workspace) -> FileLock:
     return FileLock(folder / ".lock", timeout=10)
 
 
-def requests(workspace: Workspace) -> list[tuple[str, dict[str, Any]]]:
-    """Studies that are asked for and have not ended, the one that was asked for first in front."""
-    found = []
+def requests(workspace: Workspace) -> list[tuple[str, Request]]:
+    """Studies that are asked for and have not ended, by name, oldest request first."""
+    entries = []
     for file in (workspace.folder / "studies").glob("*/request.json"):
-        request = read_json(file)
-        if isinstance(request, dict):
-            found.append((file.parent.name, request))
-    return sorted(found, key=lambda entry: (float(entry[1].get("asked", 0.0)), entry[0]))
+        request = read_request(workspace, file.parent.name)
+        if request is not None:
+            entries.append((file.parent.name, request))
+    return sorted(entries, key=lambda entry: (float(entry[1].get("asked", 0.0)), entry[0]))
 
 
 def enqueue(
-    workspace: Workspace, study: StudyConfig, init_seeds: Sequence[int] | None = None, until: Until = "all"
+    workspace: Workspace, study: StudyConfig, *, init_seeds: Sequence[int] | None = None, until: Until = "all"
 ) -> bool:
-    """Asks for a study; a worker process computes it when those that were asked for before are done.
+    """Puts a study into the queue; a worker process computes it when those before it are done.
 
     Args:
-        workspace: Where.
+        workspace: The workspace.
         study: The study.
-        init_seeds: Only these of its initialisation seeds; all when absent.
-        until: How far.
+        init_seeds: Only these of its initialisation seeds (default: all).
+        until: How far, see `Study.run`.
 
     Returns:
-        Whether it was put into the queue: not where it waits, or is worked on, already.
+        Whether it was put into the queue; False if it waits or runs already.
 
     Raises:
-        UserError: Where another process is running a study of that name with other settings, or the study is in the
-            queue with other settings, seeds or `until`.
+        UserError: If it waits or runs with other settings, seeds or `until`.
+
+    Example:
+        >>> enqueue(Workspace("workspace"), load_study("tour"))  # doctest: +SKIP
+        True
     """
     with queue_lock(workspace):
-        if jobs.job_state(workspace, study.name)["status"] in jobs.ACTIVE:
-            _refuse_another(workspace, study, init_seeds, until)
+        if job_state(workspace, study.name)["status"] in ACTIVE:
+            _refuse_another(workspace, study, init_seeds=init_seeds, until=until)
             return False
         workspace.save_study(study)
         cancel_file(workspace, study.name).unlink(missing_ok=True)
-        request = {
+        request: Request = {
             "asked": _later_than_all(workspace),
             "init_seeds": None if init_seeds is None else list(init_seeds),
             "until": until,
             "attempts": 0,
         }
-        write_json(jobs.request_file(workspace, study.name), request)
+        write_request(workspace, study.name, request)
     ensure_workers(workspace)
     return True
 
 
 def _later_than_all(workspace: Workspace) -> float:
-    """The time, or a moment after the last request where the clock was set back meanwhile: the order stays."""
+    """The time, or just after the last request if the clock was set back meanwhile: the order stays."""
     times = [float(request.get("asked", 0.0)) for _, request in requests(workspace)]
     return max([time.time(), *(asked + 1e-3 for asked in times)])
 
 
-def _refuse_another(workspace: Workspace, study: StudyConfig, init_seeds: Sequence[int] | None, until: Until) -> None:
-    """Raises a UserError where what is in the queue is not what is asked for now."""
-    request = read_json(jobs.request_file(workspace, study.name))
-    if not isinstance(request, dict):
-        return  # a terminal's or a notebook's
+def _refuse_another(
+    workspace: Workspace, study: StudyConfig, *, init_seeds: Sequence[int] | None, until: Until
+) -> None:
+    """Raises a UserError if the queued study differs from this one."""
+    request = read_request(workspace, study.name)
+    if request is None:
+        return  # it runs in a terminal or a notebook
     seeds = None if init_seeds is None else list(init_seeds)
     file = workspace.study_folder(study.name) / "study.yaml"
     parts = {
-        "settings": file.exists() and file.read_text(encoding="utf-8") != to_yaml(study),
+        "study file": file.exists() and file.read_text(encoding="utf-8") != to_yaml(study),
         f"--until {request.get('until')}": request.get("until") != until,
         "initialisation seeds": request.get("init_seeds") != seeds,
     }
-    other = [part for part, differs in parts.items() if differs]
-    if other:
+    different = [part for part, differs in parts.items() if differs]
+    if different:
         raise UserError(
-            f"'{study.name}' is in the queue already, asked for otherwise ({', '.join(other)}): cancel it "
+            f"'{study.name}' is already queued with different settings ({', '.join(different)}): cancel it "
             f"(metapt cancel {study.name}), or ask again when it has ended."
         )
 
 
 def cancel(workspace: Workspace, name: str) -> None:
-    """Takes a waiting study out of the queue at once; asks the process that works on one to stop.
+    """Takes a waiting study out of the queue; asks the process of a running one to stop.
 
-    A job of the queue that does not stop by itself within moments is stopped (`worker.supervise`); what is computed
-    stays, and the same study asked for again goes on from there to the same scores.
+    A queued job that does not stop within moments is killed (`worker.supervise`). What is computed is kept: the same
+    study asked for again goes on from there to the same scores.
+
+    Args:
+        workspace: The workspace.
+        name: The study.
+
+    Example:
+        >>> cancel(Workspace("workspace"), "tour")  # doctest: +SKIP
     """
     with queue_lock(workspace):
-        request = read_json(jobs.request_file(workspace, name))
-        state = jobs.job_state(workspace, name)
-        if isinstance(request, dict) and is_alive(request.get("child")):
-            write_bytes(cancel_file(workspace, name), b"")  # its worker sees to it
+        request = read_request(workspace, name)
+        state = job_state(workspace, name)
+        if request is not None and is_alive(request.get("child")):
+            write_bytes(cancel_file(workspace, name), b"")  # its worker removes the request
             return
-        jobs.request_file(workspace, name).unlink(missing_ok=True)
+        request_file(workspace, name).unlink(missing_ok=True)
         if state["status"] in ("starting", "running"):  # in a terminal or a notebook
             write_bytes(cancel_file(workspace, name), b"")
-        elif isinstance(request, dict):
-            last = {**state, "status": "cancelled", "updated": time.time()}
-            write_json(workspace.study_folder(name) / "job.json", last)
+        elif request is not None:
+            write_job(workspace, name, {**state, "status": "cancelled", "updated": time.time()})
 
 
 def jobs_table(workspace: Workspace) -> pd.DataFrame:
-    """The jobs of a workspace, those that run first, then those that wait in their order, then the others.
+    """The jobs of a workspace: first those that run, then those that wait in their order, then the others.
+
+    Args:
+        workspace: The workspace.
 
     Returns:
-        Columns study, status (see `jobs.job_state`), position (from 1, of those that wait), fraction (0 to 1), stage,
+        Columns study, status (`job_state` lists them), position (from 1, of those that wait), fraction (0 to 1), stage,
         seconds_left, error and updated (seconds since 1970).
+
+    Example:
+        >>> jobs_table(Workspace("workspace"))[["study", "status"]]  # doctest: +SKIP
     """
     waiting = [name for name, _ in requests(workspace)]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in workspace.study_names():
-        state = jobs.job_state(workspace, name)
+        state = job_state(workspace, name)
         if state["status"] == "none":
             continue
         rows.append(
@@ -168,12 +194,12 @@ def jobs_table(workspace: Workspace) -> pd.DataFrame:
                 "updated": float(state.get("updated", state.get("began", 0.0))),
             }
         )
-    place = 0
+    position = 0
     for name in waiting:
         for row in rows:
             if row["study"] == name and row["status"] == "queued":
-                place += 1
-                row["position"] = place
+                position += 1
+                row["position"] = position
     order = {"running": 0, "starting": 1, "queued": 2}
     rows.sort(key=lambda row: (order.get(row["status"], 3), row["position"] or 0, -row["updated"]))
     columns = ["study", "status", "position", "fraction", "stage", "seconds_left", "error", "updated"]
@@ -181,18 +207,17 @@ def jobs_table(workspace: Workspace) -> pd.DataFrame:
 
 
 def ensure_workers(workspace: Workspace) -> int:
-    """Starts the workers that are missing while something is asked for; returns how many.
+    """Starts missing workers while something is asked for; returns how many.
 
-    Called by whoever asks for a study, and every few seconds by the dashboard's server: a worker that was killed is
-    replaced, and its successor goes on with what it was at. ``METAPT_WORKERS=0`` in the environment leaves that to
-    others.
+    Called when a study is asked for, and every few seconds by the dashboard's server: a killed worker is replaced, and
+    the new one goes on with its study. ``METAPT_WORKERS=0`` in the environment switches this off.
     """
-    wanted = requests(workspace)
-    if not wanted or os.environ.get("METAPT_WORKERS") == "0":
+    waiting = requests(workspace)
+    if not waiting or os.environ.get("METAPT_WORKERS") == "0":
         return 0
     started = 0
     with _starting:
-        for number, device in enumerate(worker_devices()[: len(wanted)]):
+        for number, device in enumerate(worker_devices()[: len(waiting)]):
             if not worker_alive(workspace, number):
                 _start_worker(workspace, number, device)
                 started += 1
@@ -201,24 +226,24 @@ def ensure_workers(workspace: Workspace) -> int:
 
 def worker_lock(workspace: Workspace, number: int) -> FileLock:
     """The lock that the one worker of a device holds."""
-    # Of the process, not of the thread that took it.
+    # Held by the process, not by the thread that took it.
     return FileLock(workspace.folder / "queue" / f"worker-{number}.lock", timeout=0, thread_local=False)
 
 
 def worker_alive(workspace: Workspace, number: int) -> bool:
-    """Whether the worker of a device is there, or was started a moment ago."""
+    """Whether the worker of a device runs, or was started a moment ago."""
     folder = workspace.folder / "queue"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with worker_lock(workspace, number):
-            told = read_json(folder / f"worker-{number}.json")
+            record = read_json(folder / f"worker-{number}.json")
     except Timeout:
         return True
-    if not isinstance(told, dict):
+    if not isinstance(record, dict):
         return False
-    # Until it holds its lock, a worker that was just started has nothing but this file. One that ends at once (a full
-    # disk …) is not started again and again.
-    return jobs.is_recent(told.get("began"), jobs.STARTS_WITHIN if "pid" not in told else BREATH)
+    # A worker that was just started has only this file until it holds its lock. One that ends at once (a full disk …)
+    # is not started again and again.
+    return is_recent(record.get("began"), STARTUP_TIMEOUT_S if "pid" not in record else START_GRACE_S)
 
 
 def _start_worker(workspace: Workspace, number: int, device: str | None) -> None:

@@ -4,78 +4,116 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from metapt_explore.jobs.processes import is_alive
+from metapt_explore.jobs.processes import ProcessIdentity, is_alive
 from metapt_explore.progress.failed_part import FailedPart
-from metapt_explore.storage.files import read_json
+from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.job_file import cancel_file
+from metapt_explore.study.job_file import JobRecord, cancel_file, read_job
+
+if TYPE_CHECKING:
+    from metapt_explore.stages.registry import Until
 
 #: Seconds within which a process that was started takes the study's lock.
-STARTS_WITHIN = 30.0
+STARTUP_TIMEOUT_S = 30.0
 #: A study with one of these waits or runs already.
 ACTIVE = ("queued", "starting", "running")
 ENDED = ("done", "incomplete", "partly", "failed", "cancelled")
 
 
-def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
+class Request(TypedDict, total=False):
+    """What ``request.json`` holds: that a study is asked for (see `queue`).
+
+    Attributes:
+        asked: When, in seconds since 1970.
+        init_seeds: Which of its initialisation seeds; all if None.
+        until: How far.
+        attempts: How often its process was started again.
+        worker: The worker that has it.
+        child: The process that computes it.
+    """
+
+    asked: float
+    init_seeds: list[int] | None
+    until: Until
+    attempts: int
+    worker: ProcessIdentity
+    child: ProcessIdentity | None
+
+
+def request_file(workspace: Workspace, name: str) -> Path:
+    """The file of the request for a study."""
+    return workspace.study_folder(name) / "request.json"
+
+
+def read_request(workspace: Workspace, name: str) -> Request | None:
+    """The request for a study; None if nobody asks for it."""
+    request: Any = read_json(request_file(workspace, name))
+    return cast(Request, request) if isinstance(request, dict) else None
+
+
+def write_request(workspace: Workspace, name: str, request: Request) -> None:
+    """Writes a study's ``request.json``."""
+    write_json(request_file(workspace, name), request)
+
+
+def job_state(workspace: Workspace, name: str) -> JobRecord:
     """How the job of a study stands.
 
     Returns:
-        ``status`` (``none``, ``queued``, ``starting``, ``running``, ``done``, ``incomplete`` (some parts failed, see
-        ``failed``), ``partly`` (what was asked for is there, the study asks for more), ``failed``, ``cancelled`` or
-        ``stopped``: its process died), and what `Progress` knows (``stage``, ``fraction``, ``seconds_left`` …),
-        ``error`` where it failed.
+        Its ``status``: ``none``, ``queued``, ``starting``, ``running``, ``done``, ``incomplete`` (some parts failed,
+        see ``failed``), ``partly`` (what was asked for is finished, the study has more), ``failed``, ``cancelled`` or
+        ``stopped`` (its process died); and what `Progress` knows (``stage``, ``fraction``, ``seconds_left`` …).
     """
     state = own_state(workspace, name)
-    request = read_json(request_file(workspace, name))
-    if not isinstance(request, dict) or state["status"] in ("starting", "running"):
+    request = read_request(workspace, name)
+    if request is None or state["status"] in ("starting", "running"):
         return state
     if ended_as_asked(state, request):
-        return state  # The worker is just about to take the request away.
+        return state  # The worker is just about to remove the request.
     if is_alive(request.get("child")):
         return {**state, "status": "starting"}  # It takes long to begin.
     return {**state, "status": "queued"}
 
 
-def ended_as_asked(state: dict[str, Any], request: dict[str, Any]) -> bool:
-    """Whether the process that was started for a request has come to its end, by its own word.
+def ended_as_asked(state: JobRecord, request: Request) -> bool:
+    """Whether the process that was started for a request has ended and said how.
 
-    What a terminal or a notebook did with the study meanwhile is no answer to the request.
+    What a terminal or a notebook did with the study meanwhile does not answer the request.
     """
     child = request.get("child")
-    return state["status"] in ENDED and isinstance(child, dict) and state.get("pid") == child.get("pid")
+    return state.get("status") in ENDED and isinstance(child, dict) and state.get("pid") == child.get("pid")
 
 
-def own_state(workspace: Workspace, name: str) -> dict[str, Any]:
-    """What the process that works on a study, or did, says; and whether it is still there."""
-    found = read_json(workspace.study_folder(name) / "job.json")
-    if not isinstance(found, dict) or "status" not in found:
+def own_state(workspace: Workspace, name: str) -> JobRecord:
+    """How the process that works or worked on a study stands by ``job.json``, and whether it still runs."""
+    record = read_job(workspace, name)
+    if not record:
         return {"status": "none"}
     alive = workspace.is_locked(name)
-    if found["status"] == "running" and not alive:
+    if record["status"] == "running" and not alive:
         # It may have ended between our two looks: then its last word is in the file by now.
-        latest = read_json(workspace.study_folder(name) / "job.json")
-        ended = isinstance(latest, dict) and latest.get("status", "running") != "running"
-        return latest if ended else {**found, "status": "stopped"}
+        latest = read_job(workspace, name)
+        ended = latest.get("status", "running") != "running"
+        return latest if ended else {**record, "status": "stopped"}
     # A job that was just started needs some seconds before it takes the lock.
-    late = not is_recent(found.get("began"), STARTS_WITHIN)
-    if found["status"] == "starting" and not alive and late:
-        return {**found, "status": "stopped"}
-    return found
+    late = not is_recent(record.get("began"), STARTUP_TIMEOUT_S)
+    if record["status"] == "starting" and not alive and late:
+        return {**record, "status": "stopped"}
+    return record
 
 
 def missing_parts(workspace: Workspace, name: str) -> list[dict[str, str]]:
     """The parts that failed when the study was last run, each with its name as ``key`` and its ``reason``."""
     state = own_state(workspace, name)
-    told = state.get("failed") if state["status"] in ("incomplete", "failed") else None
-    parts = [FailedPart(**part) for part in told] if isinstance(told, list) else []
+    failed = state.get("failed") if state["status"] in ("incomplete", "failed") else None
+    parts = [FailedPart(**part) for part in failed] if isinstance(failed, list) else []
     return [{"key": part.title, "reason": f"{part.reason}{part.waiting}"} for part in parts]
 
 
 def is_recent(when: Any, seconds: float) -> bool:
-    """Whether a time of day that another process wrote is at most so many seconds ago.
+    """Whether a time of day that another process wrote is at most this many seconds ago.
 
     One that lies further in the future is not: the clock was set back since, and nobody knows how long ago it was.
     """
@@ -85,8 +123,3 @@ def is_recent(when: Any, seconds: float) -> bool:
 def is_cancelling(workspace: Workspace, name: str) -> bool:
     """Whether a study was asked to stop and has not stopped yet."""
     return cancel_file(workspace, name).exists()
-
-
-def request_file(workspace: Workspace, name: str) -> Path:
-    """The file that says that a study is asked for (see `queue`)."""
-    return workspace.study_folder(name) / "request.json"

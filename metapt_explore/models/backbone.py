@@ -16,12 +16,19 @@ import torch
 from torch import Tensor
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
-from metapt_explore.errors import UserError
 from metapt_explore.models.kv_cache.banks import Bank, Banks
 from metapt_explore.models.kv_cache.text import KVBank, TextKV, TokenRows
 from metapt_explore.models.kv_cache.tiers import KVCache, KVTensors, make_cache
 from metapt_explore.models.layout import Layout
-from metapt_explore.models.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, kv_cache_bytes, pass_budget
+from metapt_explore.models.memory import (
+    GIB,
+    PLAIN_FACTOR,
+    SECOND_FACTOR,
+    RowMemory,
+    half_of,
+    kv_cache_bytes,
+    pass_budget,
+)
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.verbalizer import Head, Run
@@ -305,16 +312,8 @@ class Backbone(ABC):
 
         Returns:
             The new limit of rows under one prompt.
-
-        Raises:
-            UserError: Where the pass had a single row.
         """
-        if rows == 1:
-            raise UserError(
-                "Memory ran out with one row in a pass. Use a smaller model, a shorter prompt or "
-                "`model.max_text_tokens`, or `model.dtype: bfloat16`."
-            )
-        limit = (rows + 1) // 2
+        limit = half_of(rows)
         self.rows_limit = limit * prompts
         self._cache.recent.clear()
         if self.device.type == "cuda":

@@ -28,7 +28,8 @@ def model_folder(name: str, revision: str | None = None, kind: hub.RepoKind = hu
     """
     if name in STARTER_MODELS:
         if not has_starter(name):
-            raise UserError(f"The starter model '{name}' is not on this machine yet: run `metapt setup` once.")
+            title = STARTER_MODELS[name]
+            raise UserError(f"'{name}' ({title}) is not on this machine yet: run `metapt setup` once.")
         return starter_folder(name)
     try:
         folder = Path(name).expanduser()

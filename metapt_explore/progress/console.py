@@ -1,6 +1,6 @@
-"""How terminal commands print: whatever is not ours (names, titles, texts, paths) is shown and never obeyed.
+"""How commands print: foreign text (names, titles, texts, paths) is shown, and never obeyed by the terminal.
 
-Everything that a command prints goes through this module (`tests/test_console.py` looks for what does not).
+Everything that a command prints goes through this module (`tests/progress/test_console.py` holds them to it).
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import typer
 from rich import markup
 from rich.console import Console
 
-#: Characters that a terminal obeys: control characters, those that turn the order of letters around, other line ends,
-#: and halves of characters, which cannot be written at all.
+#: Characters that a terminal obeys: control characters, those that change the writing direction, other line ends; and
+#: halves of characters, which cannot be written.
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def shown(text: object) -> str:
-    r"""A text with what a terminal would obey written out; line breaks and tabs stay.
+    r"""A text with the characters that a terminal would obey written out; line breaks and tabs stay.
 
-    The written form is also the one of JSON: a line of JSON says the same as before.
+    They are written as JSON does: a line of JSON keeps its meaning.
 
     Example:
         >>> print(shown("\x1b[31mred"))
         \u001b[31mred
     """
-    return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+    return OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", str(text))
 
 
 def one_line(text: object) -> str:
-    r"""As `shown`, with line breaks and tabs written out, too.
+    r"""`shown` text with line breaks and tabs written out, too.
 
     Example:
         >>> print(one_line("a\nb"))
@@ -41,7 +41,7 @@ def one_line(text: object) -> str:
 
 
 def escape(text: object) -> str:
-    r"""A foreign text inside rich's markup: neither its brackets nor its codes mean anything.
+    r"""A foreign text for rich's markup: its brackets and codes mean nothing.
 
     Example:
         >>> print(escape("[red]"))
@@ -51,22 +51,22 @@ def escape(text: object) -> str:
 
 
 def make_console(stream: TextIO | None = None) -> Console:
-    """A console that does not fold lines at 80 columns when written to a file; standard output when absent."""
+    """A console on a stream (default: standard output) that does not fold lines at 80 columns in a file."""
     stream = stream or sys.stdout
     return Console(file=stream, emoji=False, width=None if stream.isatty() else 120)
 
 
 def say(console: Console, line: str) -> None:
-    """Prints a line as it is: no markup, no colours, no folding."""
+    """Prints a line without markup, colours or folding."""
     console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
 
 
-def echo(line: object, err: bool = False, nl: bool = True) -> None:
+def echo(line: object, *, err: bool = False, nl: bool = True) -> None:
     """Prints a line at once, for pipes and for messages.
 
     Args:
         line: What to print.
-        err: Whether to standard error.
-        nl: Whether a line break follows.
+        err: To standard error.
+        nl: With a line break.
     """
     typer.echo(shown(line), err=err, nl=nl)

@@ -15,29 +15,30 @@ class FailedPart:
     """One part that could not be computed.
 
     Attributes:
-        key: What progress calls it, such as ``clusters/hdbscan``.
+        key: Its key in progress, such as ``clusters/hdbscan``.
         title: What people call it.
         reason: A sentence.
         needed_by: Keys of prompts and scores that cannot be computed without it.
+        scores: Scores among them, such as ``MetaPT on mood``.
     """
 
     key: str
     title: str
     reason: str
     needed_by: list[str] = field(default_factory=list)
+    scores: list[str] = field(default_factory=list)
 
     @property
     def sentence(self) -> str:
-        """The reason, with the part's name in front where it does not name it itself."""
-        named = re.search(r"'.+'", self.title)
-        known = named[0] in self.reason if named else self.title.lower() in self.reason.lower()
-        return self.reason if known else f"{self.title}: {self.reason}"
+        """The reason, after the part's name if the reason does not name it."""
+        name = re.search(r"'.+'", self.title)
+        is_named = name[0] in self.reason if name else self.title.lower() in self.reason.lower()
+        return self.reason if is_named else f"{self.title}: {self.reason}"
 
     @property
     def waiting(self) -> str:
-        """Which scores are not computed without it, as a sentence; empty where there are none."""
-        scores = [_score_of(key) for key in self.needed_by]
-        waiting = list(dict.fromkeys(score for score in scores if score))
+        """A sentence with the scores that are not computed without it; empty if there are none."""
+        waiting = list(dict.fromkeys(self.scores))
         if not waiting:
             return ""
         more = f" and {len(waiting) - SHOWN} more" if len(waiting) > SHOWN else ""
@@ -46,15 +47,3 @@ class FailedPart:
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
-
-
-def _score_of(key: str) -> str | None:
-    """Method and task of a score's key; None for what is no score."""
-    kind, _, rest = key.partition("/")
-    if kind == "fewshot":
-        method, _, task = rest.rpartition("/")[0].rpartition("/")
-        return f"{method} on {task}"
-    if kind == "baseline":
-        baseline, task = rest.split("/")[1:3]
-        return f"{baseline} on {task}"
-    return None

@@ -11,7 +11,7 @@ from typing import Any
 from metapt_explore.progress.state import State, format_time
 
 #: Seconds between two drawings of one stage.
-PAUSE = 0.2
+DRAW_EVERY_S = 0.2
 
 
 def in_notebook() -> bool:
@@ -29,7 +29,7 @@ class NotebookView:
 
     Args:
         shell: IPython's; the running one when absent.
-        display: Shows a bundle of forms and returns a handle whose ``update`` replaces it; IPython's when absent.
+        display: Shows a bundle of formats and returns a handle whose ``update`` replaces it; IPython's when absent.
     """
 
     def __init__(self, shell: Any = None, display: Any = None) -> None:
@@ -40,15 +40,15 @@ class NotebookView:
             shell, display = shell or get_ipython(), display or ipython_display
         self._display, self._shell = display, shell
         self._handle: Any = None
-        # Of each state (a run of a whole study has one of its own): itself, how far it was, notices that were told.
-        self._known: dict[int, tuple[State, tuple[str, int, int], int]] = {}
+        # By id of a state (a run of a whole study has one of its own): the state, how far it was, notices shown so far.
+        self._seen: dict[int, tuple[State, tuple[str, int, int], int]] = {}
 
     def show(self, state: State) -> None:
-        """Draws the state; what was found and not computed draws nothing."""
-        now, place = time.monotonic(), (state.stage, state.done, state.total)
-        _, before, told = self._known.get(id(state), (state, ("", 0, 0), 0))
-        self._known[id(state)] = state, place, len(state.notices)
-        moved, new = place != before, state.notices[told:]
+        """Draws the state; a stage that was found finished draws nothing."""
+        now, position = time.monotonic(), (state.stage, state.done, state.total)
+        _, before, shown = self._seen.get(id(state), (state, ("", 0, 0), 0))
+        self._seen[id(state)] = state, position, len(state.notices)
+        moved, new = position != before, state.notices[shown:]
         if not moved and not new:
             return
         if self._handle is None:
@@ -61,16 +61,16 @@ class NotebookView:
         begins = moved and (not self._stages or self._stages[-1][0] != state.stage)
         if begins:
             self._stages.append((state.stage, now))
-        if not begins and not new and now - self._drawn < PAUSE:
+        if not begins and not new and now - self._drawn < DRAW_EVERY_S:
             return
         self._drawn = now
         parts = [state.stage, f"{state.done} of {state.total}" if state.total > 1 else ""]
         parts += [f"about {format_time(state.seconds_left)} left" if state.seconds_left is not None else ""]
         bar = f'<progress value="{state.fraction:.3f}" max="1" style="width: 12em"></progress> '
-        self._handle.update(_form(" · ".join(part for part in parts if part), bar, self._notices), raw=True)
+        self._handle.update(_form(" · ".join(part for part in parts if part), bar=bar, notices=self._notices), raw=True)
 
     def _cell_is_done(self, result: Any = None) -> None:
-        """Where the bar was: what was done, how long it took, and what should be known."""
+        """Replaces the bar by what was done, how long it took, and the notices."""
         self._shell.events.unregister("post_run_cell", self._cell_is_done)
         handle, self._handle, now = self._handle, None, time.monotonic()
         starts = [began for _, began in self._stages]
@@ -84,11 +84,11 @@ class NotebookView:
         handle.update(_form(whole, notices=self._notices, html=html), raw=True)
 
 
-def _form(said: str, bar: str = "", notices: Sequence[str] = (), html: str | None = None) -> dict[str, str]:
+def _form(text: str, *, bar: str = "", notices: Sequence[str] = (), html: str | None = None) -> dict[str, str]:
     """One output as plain text and as HTML; names and notices are text in both."""
     notes = "".join(f"<div>Note: {escape(notice)}</div>" for notice in notices)
-    shown = bar + escape(said) if html is None else html
+    shown = bar + escape(text) if html is None else html
     return {
-        "text/plain": "\n".join(filter(None, [said, *(f"Note: {notice}" for notice in notices)])),
+        "text/plain": "\n".join(filter(None, [text, *(f"Note: {notice}" for notice in notices)])),
         "text/html": f'<div style="font-size: 0.9em; opacity: 0.8">{shown}{notes}</div>',
     }

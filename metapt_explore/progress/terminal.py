@@ -19,12 +19,12 @@ from metapt_explore.progress.state import Progress, State, format_time
 class TerminalView:
     """Two bars, the study and what runs now; plain lines where the output is not a terminal."""
 
-    def __init__(self, console: Console, bars: bool = True) -> None:
+    def __init__(self, console: Console, *, bars: bool = True) -> None:
         self.console = console
         self.began = time.monotonic()
         self._bars: Bars | None = None
         self._stage = ""
-        self._said = self._failed = 0
+        self._notices = self._failed = 0
         self._predicted: float | None = None
         if bars and console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
@@ -44,9 +44,9 @@ class TerminalView:
             self._predicted = state.predicted_seconds
             memory = (state.predicted_peak_mib or 0) / 1024
             say(self.console, f"Predicted: about {format_time(self._predicted)} more, peak memory {memory:.1f} GiB.")
-        for notice in state.notices[self._said :]:
+        for notice in state.notices[self._notices :]:
             say(self.console, f"Note: {notice}")
-        self._said = len(state.notices)
+        self._notices = len(state.notices)
         for part in state.failed[self._failed :]:
             say(self.console, f"Failed: {FailedPart(**part).sentence} The other parts go on.")
         self._failed = len(state.failed)

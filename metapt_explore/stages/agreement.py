@@ -1,88 +1,153 @@
-"""Gradient agreement as a stage: auxiliary and downstream tasks at one prompt; made on request."""
+"""Gradient agreement: auxiliary and downstream tasks at one prompt; on request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import LabelsConfig, Placement, StudyConfig, TaskConfig
-from metapt_explore.models.backbone import Backbone
+from metapt_explore.config import LabelsConfig
+from metapt_explore.config.label_values import words_key
+from metapt_explore.errors import UserError
+from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
+from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.prompt import CommonStart, Prompt
+from metapt_explore.stages.split import Split
 from metapt_explore.stages.template_ranking import training_rows
-from metapt_explore.stages.texts import OnUnits, Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
+from metapt_explore.stages.texts import Texts
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs
-from metapt_explore.verbalizers.pattern import words_key
 
 
-def agreement_recipe(
-    study: StudyConfig,
-    downstream: Mapping[str, TaskConfig],
-    texts: Artifact,
-    tasks: Artifact,
-    names: Mapping[int, str],
-    splits: Mapping[str, Artifact],
-    prompt: Artifact,
-    model: dict[str, Any],
-    placement: Placement,
-    backbone: Callable[[], Backbone],
-    on_units: OnUnits,
-) -> Recipe:
+@dataclass(frozen=True, eq=False)
+class Agreement(Stage):
     """Cosines of the gradients of auxiliary tasks with one another and with downstream tasks.
 
     Of a downstream task the training rows of each data seed are looked at, never a dev or test row.
 
-    Args:
-        study: The study.
-        downstream: Its downstream tasks by name.
-        texts: The pre-training texts.
-        tasks: Auxiliary tasks made of them.
-        names: What auxiliary tasks are called, by number.
-        splits: Few-shot splits of each downstream task.
+    Attributes:
         prompt: Where gradients are taken.
-        model: What the language model's answers depend on.
-        placement: Where the prompt stands.
-        backbone: Loads the language model.
-        on_units: Called with the number of finished draws.
+        clusterings: Whose auxiliary tasks.
     """
-    settings, auxiliary = study.agreement, study.auxiliary_tasks
-    whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
-    config: dict[str, Any] = {
-        "rows": settings.rows,
-        "draws": settings.draws,
-        "seed": study.seed,
-        "placement": placement,
-        "auxiliary": [auxiliary.template, words_key(auxiliary)],
-        "downstream": {name: [task.template, words_key(task)] for name, task in downstream.items()},
-        "data_seeds": study.evaluation.data_seeds,
-    }
-    if whole_vocabulary:
-        config["decode"] = study.verbalizer.decode
-    parents = {"texts": texts.id, "tasks": tasks.id, "prompt": prompt.id}
-    parents |= {f"split of {name}": split.id for name, split in splits.items()}
-    stage = Question("agreement", "agreement of gradients", 1, config, parents, model)
 
-    def compute(out: ArtifactWriter) -> None:
+    kind = "agreement"
+    needs = "model"
+    part = "request"
+    title = "agreement of gradients"
+
+    prompt: Prompt
+    clusterings: tuple[str, ...]
+
+    @classmethod
+    def requested(
+        cls,
+        pipeline: Pipeline,
+        init_seed: int | None = None,
+        *,
+        method: str | None = None,
+        clustering: str | list[str] | None = None,
+    ) -> Agreement:
+        """At the prompt of a method, or at the start that all methods share.
+
+        Args:
+            pipeline: The study.
+            init_seed: The initialisation seed; the first of the study when absent.
+            method: At whose prompt gradients are taken; at the common start when absent.
+            clustering: Whose auxiliary tasks; the method's own, else the first that a metapt method has, when absent.
+
+        Raises:
+            UserError: Where no texts are grouped.
+        """
+        study, seed = pipeline.config, pipeline.seed(init_seed)
+        at = None if method is None else study.method(method)
+        if clustering is None:
+            cls.check_study(pipeline)
+            methods = [at] if at is not None else []
+            methods += [other for other in study.methods if other.meta_learned]
+            clustering = next((m.clusterings for m in methods if m.clusterings), [study.clusterings[0].name])
+        prompt = CommonStart.of(pipeline, seed) if at is None else Prompt(pipeline, at, seed)
+        return cls(pipeline, prompt, (clustering,) if isinstance(clustering, str) else tuple(clustering))
+
+    @classmethod
+    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Agreement]:
+        """At the common start of the study's first seed."""
+        yield cls.requested(pipeline)
+
+    @classmethod
+    def check_study(cls, pipeline: Pipeline) -> None:
+        """Refuses to look for agreement where no texts are grouped, before anything is computed."""
+        if not pipeline.config.clusterings:
+            raise UserError(
+                f"Study '{pipeline.config.name}' groups no texts: there are no auxiliary tasks whose gradients could "
+                "agree. List a grouping under `clusterings`."
+            )
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`."""
+        return f"agreement/{self.prompt.subject().get('method', 'start')}/{self.prompt.init_seed}"
+
+    def subject(self) -> Subject:
+        """The clusterings, and the prompt."""
+        return {"clustering": " + ".join(self.clusterings), **self.prompt.subject()}
+
+    @property
+    def _tasks(self) -> Tasks:
+        return Tasks(self.pipeline, self.clusterings)
+
+    @cached_property
+    def parents(self) -> Mapping[str, Stage | Artifact]:
+        """Texts, tasks, prompt, and the few-shot rows of every task."""
+        splits = {f"split of {name}": Split(self.pipeline, task) for name, task in self.pipeline.tasks.items()}
+        return {"texts": Texts(self.pipeline), "tasks": self._tasks, "prompt": self.prompt, **splits}
+
+    def config(self) -> dict[str, Any]:
+        """How often gradients are taken, and how rows are read."""
+        settings, auxiliary, downstream = self.study.agreement, self.study.auxiliary_tasks, self.pipeline.tasks
+        return {
+            "rows": settings.rows,
+            "draws": settings.draws,
+            "seed": self.study.seed,
+            "placement": self.pipeline.model.placement,
+            "auxiliary": [auxiliary.template, words_key(auxiliary)],
+            "downstream": {name: [task.template, words_key(task)] for name, task in downstream.items()},
+            "data_seeds": self.study.evaluation.data_seeds,
+            "decode": self.study.verbalizer.decode,
+        }
+
+    @property
+    def units(self) -> int:
+        """Draws."""
+        return self.study.agreement.draws + len(self.pipeline.tasks) * len(self.study.evaluation.data_seeds)
+
+    def compute(self, out: ArtifactWriter) -> None:
+        """Takes gradients and compares them."""
         from metapt_explore.diagnostics.agreement import agreement_pairs, task_record
         from metapt_explore.diagnostics.task_gradients import Draw, balanced_draws, gradients_of, halved
         from metapt_explore.models.gradients import PromptObjective
         from metapt_explore.pretraining.episodes import read_tasks
         from metapt_explore.seeds import stream
 
-        loaded = backbone()
-        vectors = prompt.tensors("prompt")["prompt"].to(loaded.device)
+        study, settings, auxiliary = self.study, self.study.agreement, self.study.auxiliary_tasks
+        whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
+        tasks, loaded = self.parent("tasks"), self.backbone()
+        vectors = self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device)
         done, passes = 0, 0.0
 
         def on_draw() -> None:
             nonlocal done
             done += 1
-            on_units(done)
+            self.advance(done)
 
         def measure(
             labels: LabelsConfig,
             where: str,
             inputs: list[TextInput],
+            *,
             draws: dict[str, list[Draw]],
             kind: Any,
             apart: list[str],
@@ -90,46 +155,46 @@ def agreement_recipe(
             nonlocal passes
             pattern = loaded.pattern(labels, where, whole_vocabulary=whole_vocabulary)
             objective = PromptObjective(loaded, loaded.bank(inputs, pattern), pattern)
-            objective.on_pass = lambda: on_units(done)
-            found = gradients_of(objective, vectors, tasks=draws, kind=kind, apart=apart, on_draw=on_draw)
+            objective.on_pass = lambda: self.advance(done)
+            gradients = gradients_of(objective, vectors, tasks=draws, kind=kind, apart=apart, on_draw=on_draw)
             passes += objective.row_passes
-            return found
+            return gradients
 
+        names = task_names(tasks)
         rows_of = read_tasks(tasks.table("tasks"), list(auxiliary.labels))
-        drawn: dict[str, list[Draw]] = {}
+        draws_of: dict[str, list[Draw]] = {}
         apart: dict[str, int] = {}
         numbers = {names.get(number, f"task {number}"): number for number in rows_of}
         for name, number in numbers.items():
-            classes, rng = rows_of[number], stream(study.seed, "agreement", number)
-            drawn[name], apart[name] = balanced_draws(classes, settings.rows, draws=settings.draws, rng=rng)
-        kept = sorted({row for draws in drawn.values() for draw in draws for rows, _ in draw for row in rows})
-        place = {row: index for index, row in enumerate(kept)}
-        inputs = as_inputs(texts.table("texts"))
+            rng = stream(study.seed, "agreement", number)
+            draws_of[name], apart[name] = balanced_draws(rows_of[number], settings.rows, draws=settings.draws, rng=rng)
+        used = sorted({row for draws in draws_of.values() for draw in draws for rows, _ in draw for row in rows})
+        place_in_bank = {row: index for index, row in enumerate(used)}
+        inputs = as_inputs(self.parent("texts").table("texts"))
         in_bank = {
-            name: [[([place[row] for row in rows], labels) for rows, labels in draw] for draw in draws]
-            for name, draws in drawn.items()
+            name: [[([place_in_bank[row] for row in rows], labels) for rows, labels in draw] for draw in draws]
+            for name, draws in draws_of.items()
         }
         alone = [name for name, draws in apart.items() if draws == settings.draws]
-        found = measure(auxiliary, "auxiliary_tasks", [inputs[row] for row in kept], in_bank, "auxiliary", alone)
+        gradients = measure(
+            auxiliary, "auxiliary_tasks", [inputs[row] for row in used], draws=in_bank, kind="auxiliary", apart=alone
+        )
         counts = {}
-        for name, task in downstream.items():
-            rows = training_rows(splits[name], task, study.evaluation.data_seeds)
+        for name, task in self.pipeline.tasks.items():
+            rows = training_rows(self.parent(f"split of {name}"), task, study.evaluation.data_seeds)
             seeds, examples, labels = [], list[TextInput](), rows.labels
             for seed in study.evaluation.data_seeds:
                 seeds.append(halved(labels[seed], len(examples)))
                 examples += rows.texts[seed]
-            found += measure(task, f"task {name}", examples, {name: seeds}, "downstream", [])
+            gradients += measure(task, f"task {name}", examples, draws={name: seeds}, kind="downstream", apart=[])
             counts[name] = {"also_dev": rows.also_dev, "dropped_as_test": rows.also_test}
-        pairs = pd.DataFrame(agreement_pairs(found))
-        out.write_table("agreement", pairs)
-        records = [task_record(task) for task in found]
+        out.write_table("agreement", pd.DataFrame(agreement_pairs(gradients)))
+        records = [task_record(task) for task in gradients]
         for record in records:
             if record["kind"] == "auxiliary":
                 name = record["name"]
-                sizes = {sum(len(rows) for rows, _ in draw) for draw in drawn[name]}
+                sizes = {sum(len(rows) for rows, _ in draw) for draw in draws_of[name]}
                 record |= {"task": numbers[name], "rows": max(sizes), "draws_apart": apart[name]}
             else:
                 record |= counts[record["name"]]
         out.write_summary({"tasks": records, "diagnostic_rows": round(passes)})
-
-    return stage, compute

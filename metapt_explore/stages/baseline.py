@@ -1,141 +1,218 @@
-"""A baseline as a stage: one baseline on one task, over all data seeds."""
+"""A baseline on one task, over all data seeds."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from metapt_explore import hub
-from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, OutcomeCheckpoint
-from metapt_explore.baselines.registry import run_of
-from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
-from metapt_explore.fewshot.scoring import Split, measure
-from metapt_explore.stages.prompt import LoadBackbone
-from metapt_explore.stages.texts import OnUnits, Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
+from metapt_explore.config import BaselineConfig, TaskConfig
+from metapt_explore.config.label_values import words_key
+from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
+from metapt_explore.cost.count import Reckoning, Work
+from metapt_explore.stages.base import Needs, Pipeline, Stage
+from metapt_explore.stages.split import Split
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
-from metapt_explore.verbalizers.pattern import words_key
 
-#: Units that a baseline's share of finished work is told in.
-UNITS = 100
+if TYPE_CHECKING:
+    from metapt_explore.baselines.inputs import BaselineOutcome
+    from metapt_explore.fewshot.scoring import LabelledTexts
+
 #: What runs, as summaries say it.
 RUNS = {"model": "language model", "encoder": "sentence encoder", None: "no model"}
 
 
-def baseline_recipe(
-    study: StudyConfig,
-    baseline: BaselineConfig,
-    task: TaskConfig,
-    init_seed: int | None,
-    split: Artifact,
-    model: dict[str, Any],
-    device: str,
-    backbone: LoadBackbone,
-    on_units: OnUnits,
-) -> Recipe:
-    """A baseline on one task.
+@dataclass(frozen=True, eq=False)
+class Baseline(Stage):
+    """The scores of a baseline.
 
-    Args:
-        study: The study.
+    Attributes:
         baseline: Which, and its settings.
         task: The task.
         init_seed: The initialisation seed; None for baselines without initialisation.
-        split: The task's few-shot splits.
-        model: What the language model's answers depend on.
-        device: Where the sentence encoder runs.
-        backbone: Loads the language model.
-        on_units: Called with the finished units, of `UNITS`.
     """
-    evaluation = study.evaluation
-    options = baseline.options_in(evaluation)
-    data_seeds = evaluation.data_seeds if init_seed is None else evaluation.data_seeds_of(init_seed)
-    config: dict[str, Any] = {
-        "kind": baseline.kind,
-        **options,
-        "classes": list(task.labels),
-        "data_seeds": data_seeds,
-        "select_by": "loss" if evaluation.select_by == "one_se" else evaluation.select_by,
-    }
-    if init_seed is not None:
-        config |= {"init_seed": init_seed, "seed": study.seed}
-    inputs: dict[str, Any] = {}
-    if baseline.reads_words:
-        config |= {"template": task.template, "words": words_key(task), "decode": study.verbalizer.decode}
-        if "content_free" in (options.get("calibration"), study.verbalizer.calibration):
-            config["content_free"] = study.verbalizer.content_free
-        if "steps" in options:
-            config["calibration"] = study.verbalizer.calibration
-            config["scored_steps"] = evaluation.of_baseline(options).scored_steps
-    if baseline.runs == "model":
-        inputs = dict(model)
-    elif baseline.runs == "encoder":
+
+    kind = "baseline"
+    needs = "model"
+    part = "scores"
+    is_score = True
+    units = 100
+
+    baseline: BaselineConfig
+    task: TaskConfig
+    init_seed: int | None = None
+
+    @classmethod
+    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Baseline]:
+        """Every baseline on every task; those without initialisation once."""
+        for baseline in pipeline.config.baselines:
+            for task in pipeline.tasks.values():
+                for init_seed in init_seeds if baseline.seeded else (None,):
+                    yield cls(pipeline, baseline, task, init_seed)
+
+    @property
+    def uses(self) -> Needs:
+        """The model that the baseline runs."""
+        return self.baseline.runs or "nothing"
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`; ``baseline/model/…`` where it runs the language model."""
+        of_seed = "" if self.init_seed is None else f"/{self.init_seed}"
+        return f"baseline/{self.baseline.runs or 'none'}/{self.baseline.name}/{self.task.name}{of_seed}"
+
+    @property
+    def title(self) -> str:
+        """See `Stage.title`."""
+        of_seed = "" if self.init_seed is None else f", initialisation seed {self.init_seed}"
+        return f"baseline {self.baseline.name} on {self.task.name}{of_seed}"
+
+    @property
+    def score(self) -> str:
+        """See `Stage.score`."""
+        return f"{self.baseline.name} on {self.task.name}"
+
+    def subject(self) -> Subject:
+        """Baseline, task, and seed where it has one."""
+        subject: Subject = {"method": self.baseline.name, "task": self.task.name}
+        return subject if self.init_seed is None else {**subject, "init_seed": self.init_seed}
+
+    @cached_property
+    def parents(self) -> Mapping[str, Stage | Artifact]:
+        """The few-shot rows."""
+        return {"split": Split(self.pipeline, self.task)}
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return dict(self.baseline.options_in(self.study.evaluation))
+
+    @property
+    def _data_seeds(self) -> list[int]:
+        evaluation = self.study.evaluation
+        return evaluation.data_seeds if self.init_seed is None else evaluation.data_seeds_of(self.init_seed)
+
+    def config(self) -> dict[str, Any]:
+        """The baseline's settings, and those of the study that it goes by."""
+        study, baseline, options = self.study, self.baseline, self._options
+        evaluation, verbalizer = study.evaluation, study.verbalizer
+        config: dict[str, Any] = {
+            "kind": baseline.kind,
+            **options,
+            "classes": list(self.task.labels),
+            "data_seeds": self._data_seeds,
+            "select_by": "loss" if evaluation.select_by == "one_se" else evaluation.select_by,
+        }
+        if self.init_seed is not None:
+            config |= {"init_seed": self.init_seed, "seed": study.seed}
+        if baseline.reads_words:
+            config |= {"template": self.task.template, "words": words_key(self.task), "decode": verbalizer.decode}
+            if "content_free" in (options.get("calibration"), verbalizer.calibration):
+                config["content_free"] = verbalizer.content_free
+            if "steps" in options:
+                config["calibration"] = verbalizer.calibration
+                config["scored_steps"] = evaluation.of_baseline(options).scored_steps
+        if baseline.runs == "encoder":
+            from metapt_explore.models.folder import model_folder
+            from metapt_explore.models.pooling import read_pooling
+
+            encoder = study.encoder
+            pooling = read_pooling(model_folder(encoder.name, encoder.revision, hub.ENCODER), encoder.name)
+            settings = {"max_tokens": encoder.max_tokens, "batch_size": encoder.batch_size}
+            config["encoder"] = settings | pooling.unusual
+        return config
+
+    def inputs(self) -> dict[str, Any]:
+        """The model that it runs."""
+        if self.baseline.runs != "encoder":
+            return super().inputs()
         from metapt_explore.models.device import resolve_dtype
         from metapt_explore.models.folder import content_hash, model_folder
-        from metapt_explore.models.pooling import read_pooling
 
-        folder = model_folder(study.encoder.name, study.encoder.revision, hub.ENCODER)
-        read = {"max_tokens": study.encoder.max_tokens, "batch_size": study.encoder.batch_size}
-        config["encoder"] = read | read_pooling(folder, study.encoder.name).unusual
+        encoder, device = self.study.encoder, self.pipeline.model.device
+        folder = model_folder(encoder.name, encoder.revision, hub.ENCODER)
         inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
-        if baseline.kind == "setfit":
+        if self.baseline.kind == "setfit":
             inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
-    seed_part = "" if init_seed is None else f", initialisation seed {init_seed}"
-    title = f"baseline {baseline.name} on {task.name}{seed_part}"
-    stage = Question("baseline", title, 1, config, {"split": split.id}, inputs)
+        return inputs
 
-    def compute(out: ArtifactWriter) -> None:
+    def compute(self, out: ArtifactWriter) -> None:
+        """Runs the baseline and measures what it says of the test rows."""
+        from metapt_explore.baselines.inputs import BaselineInputs, OutcomeCheckpoint
+        from metapt_explore.baselines.registry import run_of
+        from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.storage.peak_memory import PeakWatch
 
-        rows = split.table("rows")
-        classes = {name: index for index, name in enumerate(task.labels)}
+        rows = self.parent("split").table("rows")
+        classes = {name: index for index, name in enumerate(self.task.labels)}
 
-        def part(name: str, seed: int | None = None) -> Split:
+        def part(name: str, seed: int | None = None) -> LabelledTexts:
             chosen = rows[(rows["split"] == name) & ((rows["data_seed"] == seed) if seed is not None else True)]
-            return Split(as_inputs(chosen), [classes[label] for label in chosen["label"]])
+            return LabelledTexts(as_inputs(chosen), [classes[label] for label in chosen["label"]])
 
         done = 0
 
         def on_share(share: float) -> None:
             nonlocal done
-            done = int(share * UNITS)
-            on_units(done)
+            done = int(share * self.units)
+            self.advance(done)
 
-        kept = OutcomeCheckpoint(out)
-        train, dev = ({seed: part(name, seed) for seed in data_seeds} for name in ("train", "dev"))
+        checkpoint = OutcomeCheckpoint(out)
+        train, dev = ({seed: part(name, seed) for seed in self._data_seeds} for name in ("train", "dev"))
         test = part("test")
         baseline_inputs = BaselineInputs(
-            study,
-            task,
-            options,
-            init_seed,
+            self.study,
+            self.task,
+            self._options,
+            self.init_seed,
             train,
             dev,
             test.texts,
-            backbone,
-            device,
+            self.backbone,
+            self.pipeline.model.device,
             on_share,
-            lambda: on_units(done),
-            kept.save,
-            kept.restore,
+            lambda: self.advance(done),
+            checkpoint.save,
+            checkpoint.restore,
         )
         before, began = out.seconds, time.monotonic()
         with PeakWatch() as watch:
-            outcome: BaselineOutcome = run_of(baseline.kind)(baseline_inputs)
-        write_outcome(out, outcome, test, RUNS[baseline.runs])
+            outcome = run_of(self.baseline.kind)(baseline_inputs)
+        write_outcome(out, outcome, test, runs=RUNS[self.baseline.runs])
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))
 
-    return stage, compute
+    def work(self, reckoning: Reckoning) -> Work:
+        """See `Stage.work`."""
+        if self.baseline.runs is None:
+            return Work()
+        study = reckoning.at_size(None, self.task.name)
+        by_model = self.baseline.runs == "model"
+        tokens = baseline_tokens(
+            study,
+            self.baseline,
+            self.task,
+            text_tokens=reckoning.text_tokens if by_model else ENCODER_TOKENS,
+            init_seed=self.init_seed,
+        )
+        # A baseline's rows go through the whole model, trained ones backward as well.
+        return reckoning.whole_texts(tokens / reckoning.text_tokens) if by_model else Work(embedded=round(tokens))
 
 
-def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: Split, runs: str) -> None:
+def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str) -> None:
     """Measures a baseline's scores on the test rows, whose labels are looked at here for the first time.
 
     Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``predictions`` (class index of
     every test row), ``curves`` where there are steps, and the summary.
     """
+    from metapt_explore.fewshot.scoring import measure
+
     results, predictions = [], []
     for seed, scored in outcome.seeds.items():
         end = measure(scored.scores, test.labels, outcome.verbalizer)

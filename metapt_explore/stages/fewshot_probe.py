@@ -1,67 +1,60 @@
-"""Few-shot evaluations read by label words and a probe (`fewshot/probe_ensemble.py`), as a stage."""
+"""Few-shot evaluations read by label words and a probe (`fewshot/probe_ensemble.py`).
+
+Tuning, and dev's choice of rate and step, go by the label words alone. So does the score at the start, when no example
+has been seen.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
-from torch import Tensor
 
-from metapt_explore.config import EvaluationConfig, TaskConfig, VerbalizerConfig
-from metapt_explore.fewshot.linear_probe import LinearProbe
-from metapt_explore.fewshot.probe_ensemble import EnsembleWeights, fit_probes, held_out, pooled, weigh
-from metapt_explore.fewshot.scoring import ClassReading, Metrics, Split, measure
-from metapt_explore.stages.fewshot_rows import FewShotRows
-from metapt_explore.stages.hidden_states import KeptViews
-from metapt_explore.stages.prompt import LoadBackbone
-from metapt_explore.stages.texts import OnUnits, Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
+from metapt_explore.cost.count import Reckoning, Work, count_test_rows, seeds_together
+from metapt_explore.errors import UserError
+from metapt_explore.stages.base import Stage
+from metapt_explore.stages.fewshot import FewShot, Tuning
+from metapt_explore.stages.hidden_states import HiddenStates, KeptStates
+from metapt_explore.stages.split import FewShotRows
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 
-#: Raised whenever the probe, its weights or how they are chosen change.
-READING = 1
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metapt_explore.fewshot.linear_probe import LinearProbe
+    from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
 
 
-def probe_recipe(
-    words: Question,
-    tuned: Artifact,
-    verbalizer: VerbalizerConfig,
-    task: TaskConfig,
-    evaluation: EvaluationConfig,
-    init_seed: int,
-    split: Artifact,
-    views: Artifact,
-    backbone: LoadBackbone,
-    on_units: OnUnits,
-) -> Recipe:
-    """The prompts of an evaluation by label words, read once more beside a probe.
+class FewShotProbe(FewShot):
+    """The prompts of an evaluation by label words, read once more beside a probe."""
 
-    Tuning, and dev's choice of rate and step, go by the label words alone. So does the score at the start, when no
-    example has been seen.
+    by_probe = True
 
-    Args:
-        words: The question of the evaluation by label words.
-        tuned: Its artifact, whose prompts are read.
-        verbalizer: How they are read.
-        task: The task.
-        evaluation: How it was tuned, and what is scored.
-        init_seed: The initialisation seed.
-        split: The task's splits.
-        views: Views of their texts.
-        backbone: Loads the language model.
-        on_units: Called after each pass through it; may raise to stop.
-    """
-    config = {**words.config, "verbalizer": verbalizer.model_dump(mode="json", exclude_defaults=True)}
-    parents = {**words.parents, "tuned": tuned.id, "views": views.id}
-    stage = Question(words.kind, words.title, words.version, {**config, "reading": READING}, parents, words.inputs)
+    @property
+    def tuning(self) -> Tuning:
+        """The evaluation by label words."""
+        return Tuning(self.pipeline, self.prompt, self.task, self.shots)
 
-    def compute(out: ArtifactWriter) -> None:
+    @cached_property
+    def parents(self) -> Mapping[str, Stage | Artifact]:
+        """Those of the evaluation by label words, itself, and the states of the texts."""
+        states = HiddenStates(self.pipeline, self.task, self.shots)
+        return {**self.tuning.parents, "tuned": self.tuning, "hidden_states": states}
+
+    @property
+    def only_listed(self) -> Collection[str]:
+        """Once it is there, nobody asks for the states or tunes again: what was read from them is there."""
+        return ("tuned", "hidden_states") if self.artifact.is_whole else ()
+
+    def compute(self, out: ArtifactWriter) -> None:
+        """Fits the probes and reads the prompts beside them."""
+        tuned = self.parent("tuned")
         prompts, results = tuned.tensors("prompts"), tuned.table("results")
-        before = tuned.summary.get("forward_rows")
-        readings, forward = _read(prompts, task, evaluation, init_seed, split, views, backbone, lambda: on_units(0))
+        readings, forward = self._read(prompts)
         changed = [
             {**record, **readings[f"data_seed_{record['data_seed']}"].scores}
             for record in results.to_dict(orient="records")
@@ -73,19 +66,69 @@ def probe_recipe(
         out.write_table("curves", curves.assign(**dict.fromkeys(of_test, float("nan"))))
         out.write_tensors("prompts", prompts)
         probes = {name: reading.probe for name, reading in readings.items()}
-        out.write_tensors("probes", {k: v for name, own in probes.items() for k, v in own.tensors(f"{name}.").items()})
+        tensors = [probe.tensors(f"{name}.") for name, probe in probes.items()]
+        out.write_tensors("probes", {key: value for each in tensors for key, value in each.items()})
         out.write_summary(
             {
                 **tuned.summary,
-                # Prompts that were tuned before rows were counted have no figure, and this reading has none either.
-                **({"forward_rows": before + forward} if before is not None else {}),
+                "forward_rows": tuned.summary["forward_rows"] + forward,
                 "probe_parameters": max(probe.parameters for probe in probes.values()),
-                "classes": list(task.labels),
+                "classes": list(self.task.labels),
                 "weights": {name: asdict(reading.weights) for name, reading in readings.items()},
             }
         )
 
-    return stage, compute
+    def _read(self, prompts: dict[str, Tensor]) -> tuple[dict[str, _Reading], int]:
+        """Each data seed's reading, and the rows sent forward for them."""
+        import torch
+
+        from metapt_explore.fewshot.probe_ensemble import fit_probes, held_out, pooled, weigh
+        from metapt_explore.fewshot.scoring import ClassReading, LabelledTexts, Metrics, measure
+
+        def measured(words: Tensor, probe: Tensor, rows: LabelledTexts) -> Metrics:
+            return measure(pooled(words, probe, weights), rows.labels)
+
+        loaded = self.backbone()
+        states = KeptStates(self.parent("hidden_states"), self.parent("split"))
+        where = f"task {self.task.name}"
+        reading = ClassReading(
+            loaded,
+            loaded.pattern(self.task, where, whole_vocabulary=False),
+            on_pass=lambda: self.advance(0),
+        )
+        rows = FewShotRows(self.parent("split"), self.task, self.evaluation, self.prompt.init_seed)
+        scored, states_of_scored = rows.scored, states.of(rows.scored.texts)
+        names = {seed: f"data_seed_{seed}" for seed in rows.train}
+        stacked = torch.stack([prompts[name] for name in names.values()]).to(loaded.device)
+        words_of_scored = reading.scores(stacked, scored, list(rows.train.values()))
+        readings: dict[str, _Reading] = {}
+        for place, (seed, name) in enumerate(names.items()):
+            train, dev = rows.train[seed], rows.dev[seed]
+            classes = len(self.task.labels)
+            fitted = fit_probes(states.of(train.texts), train.labels, classes, where=f"{where}, data seed {seed}")
+            words_of_dev = reading.scores(stacked[place : place + 1], dev, [train])[0]
+            states_of_dev = states.of(dev.texts)
+            opinions = {c: probe.scores(states_of_dev) for c, probe in fitted.items()}
+            weights = weigh(words_of_dev, opinions, dev.labels, held_out=held_out(dev.texts, train.texts))
+            probe = fitted[weights.c]
+            end = measured(words_of_scored[place], probe.scores(states_of_scored), scored)
+            scores = {
+                "accuracy": end["accuracy"],
+                "macro_f1": end["macro_f1"],
+                "test_loss": end["loss"],
+                "dev_accuracy": measured(words_of_dev, opinions[weights.c], dev)["accuracy"],
+                # Taking off the mean over the scored rows is for label words alone.
+                "calibrated_accuracy": float("nan"),
+                "weights": json.dumps(asdict(weights)),
+            }
+            readings[name] = _Reading(probe, weights, scores)
+        return readings, reading.forward.rows
+
+    def work(self, reckoning: Reckoning) -> Work:
+        """The chosen prompt of every data seed on its dev rows and on the test rows."""
+        study = self._sized(reckoning)
+        rows = count_test_rows(study) + study.evaluation.shots * len(self.task.labels)
+        return Work(scored=seeds_together(study) * rows) + self._encoding(reckoning)
 
 
 @dataclass(frozen=True)
@@ -97,47 +140,29 @@ class _Reading:
     scores: dict[str, Any]
 
 
-def _read(
-    prompts: dict[str, Tensor],
-    task: TaskConfig,
-    evaluation: EvaluationConfig,
-    init_seed: int,
-    split: Artifact,
-    views: Artifact,
-    backbone: LoadBackbone,
-    on_pass: Callable[[], None],
-) -> tuple[dict[str, _Reading], int]:
-    loaded, kept = backbone(), KeptViews(views, split)
-    where = f"task {task.name}"
-    pattern = loaded.pattern(task, where, whole_vocabulary=False)
-    reading = ClassReading(loaded, pattern, on_pass=on_pass)
-    rows = FewShotRows(split, task, evaluation, init_seed)
-    scored, views_of_scored = rows.scored, kept.of(rows.scored.texts)
-    names = {seed: f"data_seed_{seed}" for seed in rows.train}
-    stacked = torch.stack([prompts[name] for name in names.values()]).to(loaded.device)
-    words_of_scored = reading.scores(stacked, scored, list(rows.train.values()))
-    found: dict[str, _Reading] = {}
-    for place, (seed, name) in enumerate(names.items()):
-        train, dev = rows.train[seed], rows.dev[seed]
-        fitted = fit_probes(kept.of(train.texts), train.labels, len(task.labels), f"{where}, data seed {seed}")
-        words_of_dev = reading.scores(stacked[place : place + 1], dev, [train])[0]
-        views_of_dev = kept.of(dev.texts)
-        opinions = {c: probe.scores(views_of_dev) for c, probe in fitted.items()}
-        weights = weigh(words_of_dev, opinions, dev.labels, held_out(dev.texts, train.texts))
-        probe = fitted[weights.c]
-        end = _measured(words_of_scored[place], probe.scores(views_of_scored), weights, scored)
-        scores = {
-            "accuracy": end["accuracy"],
-            "macro_f1": end["macro_f1"],
-            "test_loss": end["loss"],
-            "dev_accuracy": _measured(words_of_dev, opinions[weights.c], weights, dev)["accuracy"],
-            # Taking off the mean over the scored rows is for label words alone.
-            "calibrated_accuracy": float("nan"),
-            "weights": json.dumps(asdict(weights)),
-        }
-        found[name] = _Reading(probe, weights, scores)
-    return found, reading.forward.rows
+def kept_weights(evaluation: Artifact, data_seed: int) -> dict[str, Any] | None:
+    """How much label words and probe count at a data seed (`EnsembleWeights`); None where words alone were read."""
+    weights: dict[str, Any] | None = evaluation.summary.get("weights", {}).get(f"data_seed_{data_seed}")
+    return weights
 
 
-def _measured(words: Tensor, probe: Tensor, weights: EnsembleWeights, rows: Split) -> Metrics:
-    return measure(pooled(words, probe, weights), rows.labels)
+def kept_probe(evaluation: Artifact, data_seed: int, classes: Sequence[str], task: str) -> LinearProbe:
+    """The probe of a data seed, with its classes in this order: a task file may have been rearranged since.
+
+    Args:
+        evaluation: An evaluation that has `kept_weights`.
+        data_seed: The data seed.
+        classes: The task's classes as they are now.
+        task: What to call the task.
+
+    Raises:
+        UserError: Where the task has other classes now.
+    """
+    from metapt_explore.fewshot.linear_probe import LinearProbe
+
+    known = evaluation.summary["classes"]
+    if sorted(known) != sorted(classes):
+        raise UserError(f"The task '{task}' had the classes {known}, and has {list(classes)} now: run the study again.")
+    probe = LinearProbe.from_tensors(evaluation.tensors("probes"), f"data_seed_{data_seed}.")
+    order = [known.index(name) for name in classes]
+    return replace(probe, coefficients=probe.coefficients[:, order], intercepts=probe.intercepts[:, order])

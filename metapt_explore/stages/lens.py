@@ -1,22 +1,18 @@
-"""The prompt lens as a stage: what the finished prompts of a study look like beside the vocabulary."""
+"""The prompt lens: what the finished prompts of a study look like beside the vocabulary; on request."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
 from metapt_explore.errors import UserError
-from metapt_explore.results.tables import fewshot_entries
-from metapt_explore.stages.texts import Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
-from metapt_explore.storage.workspace import Workspace
-
-if TYPE_CHECKING:
-    from metapt_explore.models.backbone import Backbone
+from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 
 #: Prompts that are compared with one another at most.
 MOST = 60
@@ -47,52 +43,84 @@ class Seen:
     pretrained: Artifact
 
 
-def prompts_to_see(workspace: Workspace, study: str) -> list[Seen]:
+def prompts_to_see(pipeline: Pipeline) -> list[Seen]:
     """Finished prompts of a study: all that were pre-trained, and of each task one that was tuned from each.
 
     Raises:
         UserError: Where none is finished.
     """
+    workspace, study = pipeline.workspace, pipeline.config.name
     pretrained: dict[tuple[str, int], Artifact] = {}
     for entry in workspace.index(study):
         artifact = workspace.artifact(entry["id"])
         if entry["kind"] == "prompt" and entry.get("method") and artifact.finished:
             pretrained[entry["method"], entry["init_seed"]] = artifact
-    found = [
+    seen = [
         Seen(f"{method}, seed {seed}", method, seed, None, None, artifact, artifact)
         for (method, seed), artifact in pretrained.items()
     ]
-    if not found:
+    if not seen:
         raise UserError(f"No prompt of '{study}' is finished yet: run the study.")
     first = min(seed for _, seed in pretrained)
-    for entry in fewshot_entries(workspace, study):
-        artifact = workspace.artifact(entry["id"])
-        key = entry["method"], entry["init_seed"]
-        if entry["init_seed"] != first or not artifact.finished or key not in pretrained:
-            continue
-        data_seed = int(artifact.stage["config"]["data_seeds"][0])
-        name = f"{entry['method']} on {entry['task']}"
-        found.append(Seen(name, entry["method"], first, entry["task"], data_seed, artifact, pretrained[key]))
-    return found[:MOST]
+    tuned = {
+        (entry["task"], entry["method"]): workspace.artifact(entry["id"])
+        for entry in workspace.current_index(study)
+        if entry["kind"] == "fewshot" and entry["init_seed"] == first
+    }
+    for task in pipeline.tasks:
+        for method in [method.name for method in pipeline.config.methods]:
+            artifact_of_task = tuned.get((task, method))
+            if artifact_of_task is None or not artifact_of_task.finished or (method, first) not in pretrained:
+                continue
+            data_seed = int(artifact_of_task.stage["config"]["data_seeds"][0])
+            before = pretrained[method, first]
+            seen.append(Seen(f"{method} on {task}", method, first, task, data_seed, artifact_of_task, before))
+    return seen[:MOST]
 
 
-def lens_recipe(seen: list[Seen], model: dict[str, Any], backbone: Callable[[], Backbone]) -> Recipe:
-    """Nearest tokens, lengths, drift and similarities of prompts.
+@dataclass(frozen=True, eq=False)
+class Lens(Stage):
+    """Nearest tokens, lengths, drift and similarities of the finished prompts; pre-trains nothing."""
 
-    Args:
-        seen: The prompts.
-        model: What the model's answers depend on.
-        backbone: Loads it.
-    """
-    parents = {f"prompt {place}": prompt.artifact.id for place, prompt in enumerate(seen)}
-    config = {"top": TOP, "data_seeds": [prompt.data_seed for prompt in seen], "names": [p.name for p in seen]}
-    inputs: dict[str, Any] = {key: model[key] for key in ("model", "dtype") if key in model}
-    stage = Question("lens", "prompts beside the vocabulary", 1, config, parents, inputs)
+    kind = "lens"
+    needs = "model"
+    part = "request"
+    key = "lens"
+    title = "prompts beside the vocabulary"
 
-    def compute(out: ArtifactWriter) -> None:
+    @classmethod
+    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Lens]:
+        """Of all finished prompts together."""
+        yield cls(pipeline)
+
+    @cached_property
+    def seen(self) -> list[Seen]:
+        """The prompts.
+
+        Raises:
+            UserError: Where none is finished.
+        """
+        return prompts_to_see(self.pipeline)
+
+    @cached_property
+    def parents(self) -> Mapping[str, Stage | Artifact]:
+        """The prompts."""
+        return {f"prompt {place}": prompt.artifact for place, prompt in enumerate(self.seen)}
+
+    def config(self) -> dict[str, Any]:
+        """Which vectors of them, and how many tokens are named."""
+        data_seeds = [prompt.data_seed for prompt in self.seen]
+        return {"top": TOP, "data_seeds": data_seeds, "names": [prompt.name for prompt in self.seen]}
+
+    def inputs(self) -> dict[str, Any]:
+        """The model's embeddings; where it runs does not matter."""
+        return {key: value for key, value in super().inputs().items() if key in ("model", "dtype")}
+
+    def compute(self, out: ArtifactWriter) -> None:
+        """Compares the prompts with the vocabulary and with one another."""
         from metapt_explore.prompts.lens import describe_vectors, similarities
 
-        loaded = backbone()
+        loaded, seen = self.backbone(), self.seen
         vocabulary = loaded.embedding.detach()
 
         def token(number: int) -> str:
@@ -118,5 +146,3 @@ def lens_recipe(seen: list[Seen], model: dict[str, Any], backbone: Callable[[], 
         out.write_table("vectors", pd.DataFrame(rows))
         out.write_table("similarities", pd.DataFrame(similarities(prompts, starts)))
         out.write_summary({"prompts": len(seen), "vocabulary": len(vocabulary), "width": int(vocabulary.shape[1])})
-
-    return stage, compute

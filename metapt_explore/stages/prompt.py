@@ -1,216 +1,281 @@
-"""The second half of the pipeline as stages: the prompt, and its few-shot evaluation."""
+"""The prompt of a method and initialisation seed: its start for PT, a complete pre-training otherwise."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapt_explore.config import (
-    MetaPTMethod,
-    MethodConfig,
-    Placement,
-    PretrainedMethod,
-    StudyConfig,
-    TaskConfig,
-    VerbalizerConfig,
-)
-from metapt_explore.fewshot.automatic import tune_with_automatic_words
-from metapt_explore.fewshot.scoring import FewShotData
-from metapt_explore.fewshot.tuning import tune
-from metapt_explore.fewshot.tuning_steps import TuningPlan
-from metapt_explore.models.backbone import Backbone
-from metapt_explore.pretraining.budget import outer_steps, tuning_of
-from metapt_explore.pretraining.episode_bank import PretrainingTexts
-from metapt_explore.pretraining.episodes import read_tasks
-from metapt_explore.pretraining.learner import PretrainingTask
-from metapt_explore.pretraining.loop import pretrain
-from metapt_explore.pretraining.registry import make_learner
-from metapt_explore.pretraining.state import TrainingCallbacks
-from metapt_explore.prompts.health import norm_ratio
-from metapt_explore.stages.fewshot_rows import FewShotRows
-from metapt_explore.stages.labels import row_classes
-from metapt_explore.stages.prompt_init import FoundInit
-from metapt_explore.stages.texts import OnUnits, Recipe
-from metapt_explore.stages.topics import make_topics, topic_labels, topic_parents, topic_settings
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
+from metapt_explore.config import MetaPTMethod, MethodConfig, PretrainedMethod
+from metapt_explore.config.label_values import words_key
+from metapt_explore.cost.count import Reckoning, Work
+from metapt_explore.pretraining.budget import outer_steps
+from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.clusters import Clusters
+from metapt_explore.stages.labels import Labels, row_classes
+from metapt_explore.stages.prompt_init import FoundInit, find_init
+from metapt_explore.stages.steps import Listed, Step
+from metapt_explore.stages.task_subset import tasks_of
+from metapt_explore.stages.texts import Texts, counted
+from metapt_explore.stages.topics import check_topics, make_topics, topic_labels, topic_parents, topic_settings
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
-from metapt_explore.verbalizers.pattern import words_key
 
-#: Settings of a method's recipe that change its prompt.
-RECIPE_KEYS = ("average_last", "pooled_weight", "task_weights")
+if TYPE_CHECKING:
+    from torch import Tensor
 
-LoadBackbone = Callable[[], Backbone]
+    from metapt_explore.models.backbone import Backbone
 
 
-def prompt_recipe(
-    study: StudyConfig,
-    method: MethodConfig,
-    init_seed: int,
-    texts: Artifact | None,
-    tasks: Artifact | None,
-    labels: Artifact | None,
-    found: FoundInit,
-    model: dict[str, Any],
-    placement: Placement,
-    backbone: LoadBackbone,
-    on_units: OnUnits,
-    topics: Sequence[Artifact] = (),
-) -> Recipe:
-    """The prompt of a method and initialisation seed: its start for PT, a complete pre-training otherwise."""
-    config: dict[str, Any] = {
-        "kind": method.kind,
-        "init_seed": init_seed,
-        "seed": study.seed,
-        "length": study.prompt.length,
-        "placement": placement,
-        "start": found.config,
-    }
-    parents = dict(found.parents)
-    whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
-    if texts is not None and tasks is not None:
-        settings = study.pretraining.model_dump(mode="json", exclude={"checkpoint_every"})
-        words = words_key(study.auxiliary_tasks)
-        config |= {**settings, "template": study.auxiliary_tasks.template, "words": words}
-        if whole_vocabulary:
-            config["decode"] = study.verbalizer.decode
+@dataclass(frozen=True, eq=False)
+class Prompt(Stage):
+    """A prompt before it meets a downstream task.
+
+    Attributes:
+        method: The method.
+        init_seed: The initialisation seed.
+    """
+
+    kind = "prompt"
+    version = 2
+    needs = "model"
+    part = "prompts"
+    keeps_states = True
+
+    method: MethodConfig
+    init_seed: int
+
+    @classmethod
+    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Prompt]:
+        """Of every method."""
+        for init_seed in init_seeds:
+            for method in pipeline.config.methods:
+                yield cls(pipeline, method, init_seed)
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether texts are behind it."""
+        return self.method.pretrained
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`."""
+        return f"prompt/{self.method.name}/{self.init_seed}"
+
+    @property
+    def title(self) -> str:
+        """See `Stage.title`."""
+        return f"prompt of {self.method.name}, initialisation seed {self.init_seed}"
+
+    def subject(self) -> Subject:
+        """Method and seed."""
+        return {"method": self.method.name, "init_seed": self.init_seed}
+
+    @cached_property
+    def init(self) -> FoundInit:
+        """What it begins from."""
+        return find_init(self.study, self.method, self.pipeline.workspace, model=self.pipeline.model.identity["model"])
+
+    @property
+    def topics(self) -> list[Clusters]:
+        """The clusterings of its topic tasks."""
+        topics = self.method.topic_tasks
+        names = topics.clusterings if topics is not None else ()
+        return [Clusters(self.pipeline, name) for name in names]
+
+    @cached_property
+    def parents(self) -> Mapping[str, Stage | Artifact]:
+        """What its start lies in; of a pre-trained one texts, labels, tasks and topics."""
+        parents: dict[str, Stage | Artifact] = dict(self.init.parents)
+        if not self.is_pretrained:
+            return parents
+        parents |= {"texts": Texts(self.pipeline), "tasks": tasks_of(self.pipeline, self.method)}
+        if self.study.labelling is not None:
+            parents["labels"] = Labels(self.pipeline)
+        return {**parents, **topic_parents(self.topics)}
+
+    def config(self) -> dict[str, Any]:
+        """Settings of the pre-training."""
+        study, method = self.study, self.method
+        config: dict[str, Any] = {
+            "kind": method.kind,
+            "init_seed": self.init_seed,
+            "seed": study.seed,
+            "length": study.prompt.length,
+            "placement": self.pipeline.model.placement,
+            "start": self.init.config,
+        }
+        if not isinstance(method, PretrainedMethod):
+            return config
+        config |= {
+            **study.pretraining.model_dump(mode="json", exclude={"checkpoint_every", "inner_lr"}),
+            "outer_lr": method.outer_lr or study.pretraining.outer_lr,
+            "average_last": method.average_last,
+            "template": study.auxiliary_tasks.template,
+            "words": words_key(study.auxiliary_tasks),
+            "classes": study.auxiliary_tasks.classes,
+            "decode": study.verbalizer.decode,
+        }
         # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
-        config.pop("inner_lr")
         if isinstance(method, MetaPTMethod):
             config |= {
-                "learner": method.learner,
-                "order": "exact" if method.second_order else "first",
-                "inner_steps": method.inner_steps,
+                **method.model_dump(mode="json", exclude=set(PretrainedMethod.model_fields)),
                 "inner_lr": method.inner_lr or study.pretraining.inner_lr,
                 "outer_steps": outer_steps(method, study.pretraining),
             }
-        # Settings that came later: prompts that were made before them keep their ids.
-        if isinstance(method, PretrainedMethod) and method.outer_lr is not None:
-            config["outer_lr"] = method.outer_lr
-        config |= {key: getattr(method, key) for key in RECIPE_KEYS if method.is_set(key)}
-        if not method.meta_learned and study.auxiliary_tasks.classes == "clusters":
-            config["pool"] = "word of the first task"
-        config |= topic_settings(method)
-        parents |= {"texts": texts.id, "tasks": tasks.id, **topic_parents(topics)}
-    title = f"prompt of {method.name}, initialisation seed {init_seed}"
-    stage = Question("prompt", title, 2, config, parents, {**model, **found.inputs})
+        return {**config, **topic_settings(method)}
 
-    def compute(out: ArtifactWriter) -> None:
-        before, loaded = out.seconds, backbone()
-        start = found.make(study, init_seed, loaded)
-        summary: dict[str, Any] = {"start": found.init.kind}
+    def inputs(self) -> dict[str, Any]:
+        """The model, and a file that the prompt begins from."""
+        return {**super().inputs(), **self.init.inputs}
+
+    @property
+    def units(self) -> int:
+        """Outer steps."""
+        return outer_steps(self.method, self.study.pretraining) if self.is_pretrained else 1
+
+    def check(self) -> None:
+        """Looks whether enough clusters are large enough for topic tasks."""
+        if self.method.topic_tasks is not None:
+            check_topics(self.method, [clusters.artifact for clusters in self.topics], self.parent("tasks"))
+
+    def compute(self, out: ArtifactWriter) -> None:
+        """Makes the start, and pre-trains it."""
+        from metapt_explore.prompts.health import norm_ratio
+
+        loaded = self.backbone()
+        start = self.init.make(self.study, self.init_seed, loaded)
+        summary: dict[str, Any] = {"start": self.init.init.kind}
         learned = {"prompt": start}
-        if isinstance(method, PretrainedMethod) and texts is not None and tasks is not None:
-            began = time.monotonic()
-            table = tasks.table("tasks")
-            task_rows = read_tasks(table, list(study.auxiliary_tasks.labels))
-            frame = texts.table("texts")
-            rows = as_inputs(frame)
-            # With clusters as classes a row's label is what a task makes of it.
-            labelled = sorted(set(map(int, table["row"])))
-            if study.auxiliary_tasks.classes == "labels":
-                labelled = [row for row, name in enumerate(row_classes(study, texts, labels)) if name]
-            pattern = loaded.pattern(study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=whole_vocabulary)
-            of_topics, topic_patterns = None, []
-            if method.topic_tasks is not None:
-                template = method.topic_tasks.template
-                of_topics = make_topics(topics, config["topics"], task_rows)
-                words = topic_labels(topics, of_topics, template, loaded.layout.word_encoder(template))
-                topic_patterns = [loaded.pattern(each, "topics", whole_vocabulary=whole_vocabulary) for each in words]
-                summary["topic_words"] = [[label.word for label in each.labels.values()] for each in words]
-            pretraining_task = PretrainingTask(
-                task_rows, study.pretraining, method, study.seed, init_seed, labelled, of_topics
-            )
-            learner = make_learner(pretraining_task)
-            pretrained = pretrain(
-                learner,
-                pretraining_task,
-                start,
-                backbone=loaded,
-                source=PretrainingTexts(rows, pattern, topic_patterns),
-                callbacks=TrainingCallbacks(out.metric, on_units, on_units, out),
-            )
-            learned, telemetry = pretrained.learned, pretrained.telemetry
-            summary |= {
-                "row_passes": round(telemetry.row_passes),
-                "diagnostic_rows": telemetry.diagnostic_rows,
-                "outer_steps": pretraining_task.steps,
-            }
-            out.write_table(
-                "telemetry", pd.DataFrame([{**asdict(telemetry), "seconds": before + time.monotonic() - began}])
-            )
-        meta: dict[str, str] = {"placement": placement, "model": study.model.name, "method": method.name}
+        if self.is_pretrained:
+            learned, told = self._pretrain(start, loaded, out)
+            summary |= told
+        meta = {"placement": self.pipeline.model.placement, "model": self.study.model.name, "method": self.method.name}
         prompt = learned["prompt"]
         out.write_tensors("prompt", {**learned, "start": start}, meta)
         moved, ratio = float((prompt - start).norm()), norm_ratio(prompt, loaded.embedding)
         out.write_summary({**summary, "norm": float(prompt.norm()), "moved": moved, "norm_ratio": ratio})
 
-    return stage, compute
+    def _pretrain(
+        self, start: Tensor, loaded: Backbone, out: ArtifactWriter
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The learned tensors, and what the summary says of it."""
+        from metapt_explore.pretraining.episode_bank import PretrainingTexts
+        from metapt_explore.pretraining.episodes import read_tasks
+        from metapt_explore.pretraining.learner import PretrainingTask
+        from metapt_explore.pretraining.loop import pretrain
+        from metapt_explore.pretraining.registry import make_learner
+        from metapt_explore.pretraining.state import TrainingCallbacks
+
+        before, began = out.seconds, time.monotonic()
+        study, method, auxiliary = self.study, self.method, self.study.auxiliary_tasks
+        assert isinstance(method, PretrainedMethod)
+        whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
+        table = self.parent("tasks").table("tasks")
+        task_rows = read_tasks(table, list(auxiliary.labels))
+        texts = self.parent("texts")
+        rows = as_inputs(texts.table("texts"))
+        # With clusters as classes a row's label is what a task makes of it.
+        labelled = sorted(set(map(int, table["row"])))
+        if auxiliary.classes == "labels":
+            classes = row_classes(study, texts, self.maybe_parent("labels"))
+            labelled = [row for row, name in enumerate(classes) if name]
+        pattern = loaded.pattern(auxiliary, "auxiliary_tasks", whole_vocabulary=whole_vocabulary)
+        summary: dict[str, Any] = {}
+        topics, topic_patterns = None, []
+        if method.topic_tasks is not None:
+            template, clusters = method.topic_tasks.template, [made.artifact for made in self.topics]
+            topics = make_topics(clusters, topic_settings(method)["topics"], task_rows)
+            words = topic_labels(clusters, topics, template=template, tokens=loaded.layout.word_encoder(template))
+            topic_patterns = [loaded.pattern(each, "topics", whole_vocabulary=whole_vocabulary) for each in words]
+            summary["topic_words"] = [[label.word for label in each.labels.values()] for each in words]
+        pretraining_task = PretrainingTask(
+            task_rows, study.pretraining, method, study.seed, self.init_seed, labelled, topics
+        )
+        learner = make_learner(pretraining_task)
+        pretrained = pretrain(
+            learner,
+            pretraining_task,
+            start,
+            backbone=loaded,
+            source=PretrainingTexts(rows, pattern, topic_patterns),
+            callbacks=TrainingCallbacks(out.metric, self.advance, self.advance, out),
+        )
+        telemetry = pretrained.telemetry
+        summary |= {
+            "row_passes": round(telemetry.row_passes),
+            "diagnostic_rows": telemetry.diagnostic_rows,
+            "outer_steps": pretraining_task.steps,
+        }
+        spent = {**asdict(telemetry), "seconds": before + time.monotonic() - began}
+        out.write_table("telemetry", pd.DataFrame([spent]))
+        return pretrained.learned, summary
+
+    def work(self, reckoning: Reckoning) -> Work:
+        """See `Stage.work`; methods that are tuned or read otherwise share their pre-training."""
+        shared = self.method.model_dump_json(exclude={"name", "tuning", "verbalizer"}), self.init_seed
+        if not self.is_pretrained or not reckoning.first(("pretrained", shared)):
+            return Work()
+        pretraining, rows = self.study.pretraining, reckoning.text_rows
+        steps, episode = outer_steps(self.method, pretraining), self._episode()
+        episode_rows = pretraining.meta_batch_size * (pretraining.support_size + pretraining.query_size)
+        drawn = min(rows, steps * episode_rows)
+        # Where most texts are drawn anyway, all methods share one bank of them.
+        whole = 2 * drawn > rows
+        encoded = reckoning.encoded("texts" if whole else self.key, rows if whole else drawn)
+        return Work(steps * episode.trained, steps * episode.hessian, steps * episode.scored, encoded)
+
+    def _episode(self) -> Work:
+        """One outer step."""
+        pretraining, method = self.study.pretraining, self.method
+        tasks, support, query = pretraining.meta_batch_size, pretraining.support_size, pretraining.query_size
+        if not isinstance(method, MetaPTMethod):
+            return Work(trained=tasks * (support + query))
+        inner = tasks * method.inner_steps * support
+        return Work(inner + tasks * query, inner if method.second_order else 0, tasks * support)
+
+    @classmethod
+    def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+        """See `Stage.describe`."""
+        kinds = {"pt": "a start", "ppt": "pooled pre-training", "metapt": "meta-learning"}
+        kind = kinds.get(config.get("kind", ""), "")
+        if "outer_steps" not in summary:
+            return f"{kind}, {config.get('length')} vectors"
+        steps, passes = counted(summary["outer_steps"], "outer step"), counted(summary.get("row_passes"), "row")
+        return f"{kind}, {steps}, {passes} forward and backward"
+
+    @classmethod
+    def step(cls, listed: Listed) -> Step | None:
+        """See `Stage.step`; a study that compares no prompts has none."""
+        asked = len(listed.config.methods) * len(listed.config.evaluation.init_seeds)
+        return listed.counted("Prompts", "prompt", asked=asked, noun="prompt") if asked else None
 
 
-def fewshot_recipe(
-    study: StudyConfig,
-    task: TaskConfig,
-    method: MethodConfig,
-    init_seed: int,
-    split: Artifact,
-    prompt: Artifact,
-    model: dict[str, Any],
-    verbalizer: VerbalizerConfig,
-    backbone: LoadBackbone,
-    on_units: OnUnits,
-) -> Recipe:
-    """Few-shot tuning of one prompt on one task, over all data seeds and learning rates."""
-    evaluation = tuning_of(method, study, len(task.labels))
-    config: dict[str, Any] = {
-        "template": task.template,
-        "words": words_key(task),
-        "learning_rates": evaluation.learning_rates,
-        "steps": evaluation.steps,
-        "scored_steps": evaluation.scored_steps,
-        "batch_size": evaluation.batch_size,
-        "select_by": evaluation.select_by,
-        "data_seeds": evaluation.data_seeds_of(init_seed),
-        "init_seed": init_seed,
-        "seed": study.seed,
-    }
-    # Settings that came later: scores that were made before them keep their ids.
-    config |= {key: value for key in ("proximal", "halving_steps", "curve_rows") if (value := getattr(evaluation, key))}
-    if evaluation.soup > 1:
-        config["soup"] = evaluation.soup
-    order = method.tuning.order_seed if method.tuning is not None else None
-    if order is not None:
-        config["order_seed"] = order
-    if evaluation.scored_on != "test":
-        config |= {"scored_on": evaluation.scored_on, "scored_rows": evaluation.test_rows}
-    if verbalizer != VerbalizerConfig():  # finished evaluations that were read the plain way stay valid
-        config["verbalizer"] = verbalizer.model_dump(mode="json", exclude_defaults=True)
-    title = f"few-shot {task.name}, {method.name}, initialisation seed {init_seed}"
-    stage = Question("fewshot", title, 2, config, {"split": split.id, "prompt": prompt.id}, model)
+class CommonStart(Prompt):
+    """The start that all methods share; that of PT, where the study has it."""
 
-    def compute(out: ArtifactWriter) -> None:
-        loaded = backbone()
-        start = prompt.tensors("prompt")["prompt"].to(loaded.device)
-        rows = FewShotRows(split, task, evaluation, init_seed)
-        # No initialisation seed is negative: an order that is asked for is none of theirs.
-        where, seeds = f"task {task.name}", (study.seed, *([init_seed] if order is None else [-1, order]))
-        data = FewShotData(rows.train, rows.dev, rows.scored)
-        plan = TuningPlan(evaluation, seeds, verbalizer)
-        callbacks = TrainingCallbacks(out.metric, on_units, on_units, out)
-        if verbalizer.read == "automatic":
-            outcome = tune_with_automatic_words(
-                start, data, plan, backbone=loaded, labels=task, where=where, callbacks=callbacks
-            )
-        else:
-            pattern = loaded.pattern(task, where, whole_vocabulary=verbalizer.decode == "whole_vocabulary")
-            outcome = tune(start, data, plan, backbone=loaded, pattern=pattern, callbacks=callbacks)
-        out.write_table("results", pd.DataFrame(outcome.results))
-        out.write_table("curves", pd.DataFrame(outcome.curves))
-        out.write_tensors("prompts", {f"data_seed_{seed}": value for seed, value in outcome.prompts.items()})
-        counts = {"row_passes": outcome.passes, "forward_rows": outcome.forward}
-        out.write_summary({**counts, "test_rows": len(rows.scored.texts)})
+    listed = "common start"
 
-    return stage, compute
+    @classmethod
+    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Prompt]:
+        """Nothing: who needs it makes it."""
+        return iter(())
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, init_seed: int) -> CommonStart:
+        """The start of an initialisation seed."""
+        return cls(pipeline, MethodConfig(name="the common start", kind="pt"), init_seed)
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`."""
+        return f"prompt/start/{self.init_seed}"
+
+    def subject(self) -> Subject:
+        """The seed."""
+        return {"init_seed": self.init_seed}

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import InitConfig, MethodConfig, StudyConfig
 from metapt_explore.config.init import ArtifactInit, FileInit, LabelsInit, PeftInit
 from metapt_explore.errors import UserError
-from metapt_explore.models.backbone import Backbone
-from metapt_explore.prompts.init import InitSources, initial_prompt, label_words
-from metapt_explore.prompts.load import StoredPrompt, find_adapter, find_tensor
+from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metapt_explore.models.backbone import Backbone
+    from metapt_explore.prompts.load import StoredPrompt
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class FoundInit:
         init: What was asked for.
         config: What stands for it in the stage's configuration.
         inputs: Content hash of a file.
-        parents: Id of an artifact.
+        parents: An artifact.
         words: Label words (labels).
         stored: The prompt's place (file, peft, artifact).
     """
@@ -33,12 +35,14 @@ class FoundInit:
     init: InitConfig
     config: Any
     inputs: dict[str, str] = field(default_factory=dict)
-    parents: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, Artifact] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     stored: StoredPrompt | None = None
 
     def make(self, study: StudyConfig, init_seed: int, backbone: Backbone) -> Tensor:
         """The prompt to start from, fp32 `[length, width]` on the model's device."""
+        from metapt_explore.prompts.init import InitSources, initial_prompt
+
         stored = None
         if self.stored is not None:
             self.stored.check_fits(study.prompt.length, backbone.width)
@@ -53,7 +57,7 @@ class FoundInit:
         )
 
 
-def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, model: str) -> FoundInit:
+def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, *, model: str) -> FoundInit:
     """Finds what a method's start is made of; nothing is computed.
 
     Args:
@@ -65,6 +69,9 @@ def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, mo
     Raises:
         UserError: Where a file, adapter or artifact cannot be found, or an artifact belongs to another model.
     """
+    from metapt_explore.prompts.init import label_words
+    from metapt_explore.prompts.load import find_adapter, find_tensor
+
     init = method.own_init or study.prompt.init
     where = f"init of method '{method.name}'" if method.own_init else "prompt.init"
     if isinstance(init, LabelsInit):
@@ -78,12 +85,13 @@ def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, mo
         stored = find_adapter(init.peft, where)
         return FoundInit(init, "peft", {"start": stored.content}, stored=stored)
     if isinstance(init, ArtifactInit):
-        return _from_artifact(init, init.artifact, where, workspace, model)
-    # The plain name of random and vocabulary is older than the menu: artifacts of that time stay valid.
+        return _from_artifact(init, init.artifact, where, workspace=workspace, model=model)
     return FoundInit(init, init.short)
 
 
-def _from_artifact(init: InitConfig, identifier: str, where: str, workspace: Workspace, model: str) -> FoundInit:
+def _from_artifact(init: InitConfig, identifier: str, where: str, *, workspace: Workspace, model: str) -> FoundInit:
+    from metapt_explore.prompts.load import find_tensor
+
     artifact = workspace.find("prompt", identifier, where)
     stored = find_tensor(artifact.file("prompt.safetensors"), "prompt", where)
     if artifact.stage.get("inputs", {}).get("model") != model:
@@ -91,7 +99,7 @@ def _from_artifact(init: InitConfig, identifier: str, where: str, workspace: Wor
             f"{where}: the prompt {artifact.id} was made for the model '{_model_of(stored)}', whose files are not "
             "those of the study's model; a prompt means something to its own model only."
         )
-    return FoundInit(init, "artifact", parents={"start": artifact.id}, stored=stored)
+    return FoundInit(init, "artifact", parents={"start": artifact}, stored=stored)
 
 
 def _model_of(stored: StoredPrompt) -> str:

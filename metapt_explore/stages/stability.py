@@ -1,52 +1,91 @@
-"""Stability of a clustering as a stage: made on request, because it clusters many times."""
+"""How far a clustering comes back with other seeds and on parts of the texts; on request, as it clusters many times."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from metapt_explore.config import StudyConfig
-from metapt_explore.stages.texts import Recipe
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
+from metapt_explore.config import EditedClustering
+from metapt_explore.errors import UserError
+from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.clusters import Clusters
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import texts_of
 
 
-def stability_recipe(
-    study: StudyConfig,
-    name: str,
-    runs: int,
-    texts: Artifact,
-    embeddings: Artifact,
-    clusters: Artifact,
-    like: Artifact | None,
-    on_units: Callable[[int], None],
-) -> Recipe:
-    """Runs a clustering with other seeds and on sub-samples of the texts (see `clusters/stability.py`).
+@dataclass(frozen=True, eq=False)
+class Stability(Stage):
+    """A clustering with other seeds, and on sub-samples of the texts (see `clusters/stability.py`).
 
-    Args:
-        study: The study.
+    Attributes:
         name: The clustering.
-        runs: Other seeds, and sub-samples.
-        texts: The pre-training texts.
-        embeddings: Their embeddings.
-        clusters: The clustering itself; its id holds every setting.
-        like: Random groups: the clustering whose sizes they copy.
-        on_units: Called with the number of runs done.
-    """
-    clustering = study.clustering(name)
-    parents = {"texts": texts.id, "embeddings": embeddings.id, "clusters": clusters.id}
-    if like is not None:
-        parents["like"] = like.id
-    config = {"runs": runs, "seed": study.seed}
-    stage = Question("stability", f"stability of clusters '{name}'", 1, config, parents)
+        runs: Other seeds, and sub-samples: twice as many clusterings, or as many where nothing is drawn.
 
-    def compute(out: ArtifactWriter) -> None:
+    Raises:
+        UserError: Where there are fewer than two runs, or the clustering is an edit of another one.
+    """
+
+    kind = "stability"
+    part = "request"
+
+    name: str
+    runs: int = 5
+
+    def __post_init__(self) -> None:
+        if self.runs < 2:
+            raise UserError(f"stability of '{self.name}': runs is {self.runs}; two runs or more can be compared.")
+        if isinstance(self.study.clustering(self.name), EditedClustering):
+            raise UserError(f"stability of '{self.name}': edits name clusters of one clustering; look at that one's.")
+
+    @classmethod
+    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Stability]:
+        """Of each clustering but edited ones."""
+        for clustering in pipeline.config.clusterings:
+            if not isinstance(clustering, EditedClustering):
+                yield cls(pipeline, clustering.name)
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`."""
+        return f"stability/{self.name}"
+
+    @property
+    def title(self) -> str:
+        """See `Stage.title`."""
+        return f"stability of clusters '{self.name}'"
+
+    def subject(self) -> Subject:
+        """The clustering."""
+        return {"clustering": self.name}
+
+    @cached_property
+    def parents(self) -> Mapping[str, Stage | Artifact]:
+        """The clustering, which holds every setting, and what it is made from."""
+        clusters = Clusters(self.pipeline, self.name)
+        return {**clusters.parents, "clusters": clusters}
+
+    def config(self) -> dict[str, Any]:
+        """How often."""
+        return {"runs": self.runs, "seed": self.study.seed}
+
+    @property
+    def units(self) -> int:
+        """Clusterings, at most."""
+        return 2 * self.runs
+
+    def compute(self, out: ArtifactWriter) -> None:
+        """Clusters again and compares."""
         from metapt_explore.clusters.algorithms import cluster
         from metapt_explore.clusters.stability import stability
 
-        rows = texts.table("texts")
-        vectors = embeddings.tensors("embeddings")["embeddings"].numpy()
+        clustering = self.study.clustering(self.name)
+        rows, like = self.parent("texts").table("texts"), self.maybe_parent("like")
+        vectors = self.parent("embeddings").tensors("embeddings")["embeddings"].numpy()
         groups = [group if isinstance(group, str) else None for group in rows["group"]]
         written = texts_of(rows)
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
@@ -54,19 +93,17 @@ def stability_recipe(
 
         def rerun(chosen: np.ndarray, seed: int) -> np.ndarray:
             nonlocal done
-            on_units(done)
+            self.advance(done)
             done += 1
             made = cluster(
                 vectors[chosen],
                 clustering.model_copy(update={"seed": seed}) if clustering.seeded else clustering,
-                study.seed,
+                self.study.seed,
                 [groups[row] for row in chosen.tolist()],
                 None if like_labels is None else like_labels[chosen],
                 [written[row] for row in chosen.tolist()],
             )
             return made.labels
 
-        labels = clusters.table("clusters")["cluster"].to_numpy()
-        out.write_summary(stability(labels, rerun, runs, study.seed, clustering.seeded))
-
-    return stage, compute
+        labels = self.parent("clusters").table("clusters")["cluster"].to_numpy()
+        out.write_summary(stability(labels, rerun, self.runs, self.study.seed, clustering.seeded))

@@ -1,1 +1,4 @@
-"""Models and texts that come inside packages, for a first run without a hub."""
+"""Models and texts that come inside packages, for a first run without a hub.
+
+Internal: only names directly under `metapt_explore` are public.
+"""

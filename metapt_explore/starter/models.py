@@ -6,10 +6,10 @@ from pathlib import Path
 
 from metapt_explore.paths import cache_folder
 
-#: Starter models by the name that studies use, and what they are.
+#: Starter models: the name that studies use, and what each is.
 STARTER_MODELS = {
-    "smollm2-135m": "SmolLM2-135M-Instruct, rounded to 4 bits: a Llama-like language model (134.5 M parameters)",
-    "minilm": "all-MiniLM-L6-v2, a sentence encoder (22.7 M parameters)",
+    "smollm2-135m": "SmolLM2-135M-Instruct, rounded to 4 bits",  # like Llama, 134.5 M parameters
+    "minilm": "all-MiniLM-L6-v2",  # a sentence encoder, 22.7 M parameters
 }
 
 #: Those of them that embed sentences.

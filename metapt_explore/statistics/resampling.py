@@ -79,7 +79,8 @@ def bootstrap_weights(design: SeedDesign, resamples: int, rng: np.random.Generat
     for levels in _clusters(design):
         count = int(levels.max()) + 1
         weights *= rng.multinomial(count, np.full(count, 1 / count), size=resamples)[:, levels]
-    return weights[weights.sum(axis=1) > 0]
+    drawn: NDArray[np.float64] = weights[weights.sum(axis=1) > 0]
+    return drawn
 
 
 def bootstrap_mean(values: pd.Series, confidence: float = 0.95, *, resamples: int = 10_000, seed: int = 0) -> Interval:

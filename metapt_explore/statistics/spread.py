@@ -12,7 +12,7 @@ from metapt_explore.statistics.designs import EQUAL, seed_design
 from metapt_explore.statistics.resampling import bootstrap_weights
 from metapt_explore.statistics.units import NO_INIT, PairedScores
 
-#: With fewer levels of a seed a bootstrap of standard deviations is no more than decoration.
+#: With fewer levels of a seed, a bootstrap of standard deviations means nothing.
 MIN_SEEDS_FOR_SPREAD = 5
 
 
@@ -124,7 +124,9 @@ def _drawn_logs(
 
     def variance(values: NDArray[np.float64]) -> NDArray[np.float64]:
         centred = values - values.mean()
-        return np.maximum(weights @ centred**2 / total - (weights @ centred / total) ** 2, 0.0)
+        second_moment, first_moment = weights @ centred**2 / total, weights @ centred / total
+        cut: NDArray[np.float64] = np.maximum(second_moment - first_moment**2, 0.0)
+        return cut
 
     top, bottom = variance(method_scores), variance(baseline_scores)
     top[top < EQUAL**2] = 0.0

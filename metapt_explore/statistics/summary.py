@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Required, TypedDict
 
 import pandas as pd
 
@@ -10,22 +10,27 @@ from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.statistics.designs import EQUAL
 from metapt_explore.statistics.units import NO_INIT, check_scores, paired_scores, score_table
 
-COLUMNS = [
-    "method",
-    "tasks",
-    "pairs",
-    "incomplete",
-    "start",
-    "mean",
-    "std",
-    "within_task_std",
-    "worst",
-    "worst_init_seed",
-    "worst_data_seed",
-    "wins",
-    "ties",
-    "losses",
-]
+
+class MethodSummary(TypedDict, total=False):
+    """A row of the overall table; see `overall_table`. What is not known is absent or None."""
+
+    method: Required[str]
+    tasks: Required[int]
+    pairs: Required[int]
+    incomplete: Required[int]
+    start: float | None
+    mean: float
+    std: float
+    within_task_std: float
+    worst: float
+    worst_init_seed: int | None
+    worst_data_seed: int
+    wins: int | None
+    ties: int | None
+    losses: int | None
+
+
+COLUMNS = list(MethodSummary.__annotations__)
 
 
 def overall_table(results: pd.DataFrame, baseline: str | None = None, metric: str = "accuracy") -> pd.DataFrame:
@@ -58,11 +63,11 @@ def overall_table(results: pd.DataFrame, baseline: str | None = None, metric: st
     if baseline is not None and baseline not in methods:
         raise UserError(f"The results have no method '{baseline}'. {did_you_mean(baseline, methods)}")
     tasks = [str(task) for task in dict.fromkeys(results["task"])]
-    records: list[dict[str, Any]] = []
+    records: list[MethodSummary] = []
     for method in methods:
         table = score_table(results, method, metric).reindex(columns=tasks)
         whole = table.dropna()
-        record: dict[str, Any] = {
+        record: MethodSummary = {
             "method": method,
             "tasks": len(tasks),
             "pairs": len(whole),
@@ -83,7 +88,7 @@ def overall_table(results: pd.DataFrame, baseline: str | None = None, metric: st
                 start = score_table(results, method, "start_accuracy").reindex(columns=tasks).dropna()
                 record["start"] = float(start.mean(axis=1).mean()) if len(start) else None
         if baseline is not None and method != baseline:
-            record |= _wins(results, method, baseline, metric=metric)
+            record["wins"], record["ties"], record["losses"] = _wins(results, method, baseline, metric=metric)
         records.append(record)
     overall = pd.DataFrame(records, columns=COLUMNS)
     for column in ("worst_init_seed", "worst_data_seed", "wins", "ties", "losses"):
@@ -91,18 +96,16 @@ def overall_table(results: pd.DataFrame, baseline: str | None = None, metric: st
     return overall
 
 
-def _wins(results: pd.DataFrame, method: str, baseline: str, *, metric: str) -> dict[str, int | None]:
+def _wins(
+    results: pd.DataFrame, method: str, baseline: str, *, metric: str
+) -> tuple[int | None, int | None, int | None]:
     try:
         scores = paired_scores(results, method, baseline, metric=metric).complete
     except UserError:
         # They share no pair of seeds or no task: nothing can be counted.
-        return {"wins": None, "ties": None, "losses": None}
+        return None, None, None
     ahead = (scores.method - scores.baseline).mean(axis=1)
-    return {
-        "wins": int((ahead > EQUAL).sum()),
-        "ties": int((ahead.abs() <= EQUAL).sum()),
-        "losses": int((ahead < -EQUAL).sum()),
-    }
+    return int((ahead > EQUAL).sum()), int((ahead.abs() <= EQUAL).sum()), int((ahead < -EQUAL).sum())
 
 
 def task_matrix(results: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,22 @@ NESTED, WITHIN = "order_seed", "data_seed"
 REST = "interaction and rest"
 TOTAL = "total"
 POOLED = "all tasks"
-COLUMNS = ["task", "source", "factor", "levels", "variance", "deviation", "share", "note"]
+
+
+class VariancePart(TypedDict):
+    """A row of the table: what one source brings to a task's scores; None where it is not known."""
+
+    task: str
+    source: str
+    factor: str
+    levels: int | None
+    variance: float | None
+    deviation: float | None
+    share: float | None
+    note: str
+
+
+COLUMNS = list(VariancePart.__annotations__)
 
 
 def variance_sources(results: pd.DataFrame, method: str, metric: str = "accuracy") -> pd.DataFrame:
@@ -71,7 +86,7 @@ def variance_sources(results: pd.DataFrame, method: str, metric: str = "accuracy
         factors.remove("init_seed")
     if scores.duplicated(["task", *UNIT, *(name for name in factors if name not in UNIT)]).any():
         raise UserError(f"Method '{method}' has two scores for the same task and seeds; keep one row of each.")
-    records: list[dict[str, Any]] = []
+    records: list[VariancePart] = []
     estimates: list[dict[str, float]] = []
     tasks = list(dict.fromkeys(scores["task"]))
     levels = {name: int(scores[name].nunique()) for name in factors}
@@ -175,7 +190,7 @@ def _repeats(grid: NDArray[np.float64], subset: frozenset[int]) -> float:
 
 def _known(
     task: str, factors: list[str], levels: dict[str, int], *, split: dict[str, float], note: str
-) -> list[dict[str, Any]]:
+) -> list[VariancePart]:
     total = sum(max(value, 0.0) for value in split.values())
     records = []
     for name in [*factors, REST]:
@@ -205,7 +220,7 @@ def _unknown(
     reasons: dict[str, str],
     scores: pd.Series,
     degrees: int | None = None,
-) -> list[dict[str, Any]]:
+) -> list[VariancePart]:
     """No split: each source with the reason; the total is there as long as there are two scores."""
     records = [
         _record(task, name, levels[name], variance=None, share=None, note=reasons.get(name, "")) for name in factors
@@ -219,7 +234,7 @@ def _unknown(
 
 def _record(
     task: str, name: str, levels: int | None, *, variance: float | None, share: float | None, note: str
-) -> dict[str, Any]:
+) -> VariancePart:
     return {
         "task": task,
         "source": SOURCES.get(name, name),

@@ -1,9 +1,8 @@
-"""An artifact is a folder, and the folder is the truth.
+"""An artifact: a folder with everything that a stage computed.
 
-``stage.json`` holds the configuration, the parents, versions, hardware, the status, and checksums of all files
-(`integrity`); ``metrics.jsonl`` is what live curves read; tables are Parquet, tensors safetensors; ``checkpoint/``
-exists while the stage runs. The status ``done`` is written last. What is read here is what was written, or a
-`UserError` says which file is not.
+``stage.json`` holds its question, versions, hardware, status and the checksums of all files (`stage_file`); live curves
+read ``metrics.jsonl``; tables are Parquet, tensors safetensors; ``checkpoint/`` exists while the stage runs. The status
+``done`` is written last. What is read here is what was written, or a `UserError` names the damaged file.
 """
 
 from __future__ import annotations
@@ -103,7 +102,7 @@ class Artifact:
         """Whether it is done.
 
         Raises:
-            UserError: Where it is damaged: nobody may take that for "not there yet" and go on without it.
+            UserError: If it is damaged, which nobody may take for "not computed yet".
         """
         status = self.status
         if status == "damaged":
@@ -112,7 +111,7 @@ class Artifact:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is done, holds all that it should (an example leaves texts out), and is what was written.
+        """Whether it is done, complete (an example leaves texts out) and as it was written.
 
         Reads each file once for each time that it was written.
         """
@@ -121,7 +120,7 @@ class Artifact:
 
     @property
     def damage(self) -> UserError | None:
-        """What is wrong with it, with what to do; None where it is missing, unfinished or what was written."""
+        """What is wrong with it and what to do; None if it is missing, unfinished or as it was written."""
         stage = self.stage
         try:
             integrity.check_file(self.folder, stage, STAGE)
@@ -129,14 +128,17 @@ class Artifact:
             return error
         if stage.get("status") != "done":
             return None
-        found = integrity.damage(self.folder, stage)
-        return None if found is None else integrity.damaged(self.folder / found[0], found[1], stage.get("title"))
+        damage = integrity.damage(self.folder, stage)
+        if damage is None:
+            return None
+        name, what = damage
+        return integrity.damaged(self.folder / name, what, stage.get("title"))
 
     def file(self, name: str) -> Path:
-        """Path of one of its files, once its content is what was written.
+        """Path of one of its files, after a look at its checksum.
 
         Raises:
-            UserError: Where it is not.
+            UserError: If its content is not what was written.
         """
         integrity.check_file(self.folder, self.stage, name)
         return self.folder / name
@@ -144,8 +146,8 @@ class Artifact:
     @property
     def summary(self) -> dict[str, Any]:
         """Scores and counts: equal when the same study runs twice."""
-        found = read_json(self.file("summary.json"))
-        return found if isinstance(found, dict) else {}
+        summary = read_json(self.file("summary.json"))
+        return summary if isinstance(summary, dict) else {}
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -166,7 +168,7 @@ class Artifact:
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[Path]:
-        """A file to read by a library, which may make anything of one that is damaged and has no checksum."""
+        """A file for a library to read; whatever the library raises for a damaged one becomes a `UserError`."""
         path = self.file(name)
         try:
             yield path
@@ -224,7 +226,7 @@ class ArtifactWriter(Artifact):
         """Sizes and checksums of its files as they were written.
 
         Raises:
-            UserError: Where one that was written is not there any more.
+            UserError: If one of them is gone.
         """
         gone = [name for name in self._written if not (self.folder / name).is_file()]
         if gone:
@@ -239,17 +241,15 @@ class ArtifactWriter(Artifact):
         write_bytes(checkpoint_file(self.folder), content)
 
     def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Returns the checkpoint and drops metrics that were written after it; None where there is none, or a damaged
-        one, from which nothing may go on.
-        """
-        found = read_checkpoint(self.folder)
-        if found is None or not self._has_lines_of(found[1]):
+        """Returns the checkpoint and drops metrics that were written after it; None if it is missing or damaged."""
+        checkpoint = read_checkpoint(self.folder)
+        if checkpoint is None or not self._has_lines_of(checkpoint[1]):
             shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
             self._lines.unlink(missing_ok=True)
             return None
-        tensors, meta = found
-        kept = [line for line in read_lines(self._lines) if line.get("step", 0) < meta["step"]]
-        write_bytes(self._lines, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        tensors, meta = checkpoint
+        lines = [line for line in read_lines(self._lines) if line.get("step", 0) < meta["step"]]
+        write_bytes(self._lines, "".join(json.dumps(line) + "\n" for line in lines).encode())
         return tensors, meta
 
     @property
@@ -257,24 +257,24 @@ class ArtifactWriter(Artifact):
         return self.folder / "metrics.jsonl"
 
     def _has_lines_of(self, meta: dict[str, Any]) -> bool:
-        """Whether the metrics begin with those that a checkpoint was written behind."""
+        """Whether the metrics begin with those that were there when a checkpoint was written."""
         expected = meta.get("metrics")
         if expected is None:
             return True
-        there = self._lines.read_bytes() if self._lines.exists() else b""
-        return sum_of(there[: expected["bytes"]]) == expected
+        content = self._lines.read_bytes() if self._lines.exists() else b""
+        return bool(sum_of(content[: expected["bytes"]]) == expected)
 
 
 @contextmanager
 def making(folder: Path, question: Question, manifest: dict[str, Any]) -> Iterator[ArtifactWriter]:
-    """Makes an artifact: marks it running, and done, cancelled or failed at the end.
+    """Makes an artifact: marks it running, then done, cancelled or failed.
 
-    What an interrupted attempt left (checkpoint, metrics) stays for the next one.
+    The checkpoint and metrics of an interrupted attempt stay for the next one.
     """
     from metapt_explore.errors import Cancelled
 
     folder.mkdir(parents=True, exist_ok=True)
-    # When it began is a time of day; how long it took is none: clocks are set.
+    # Durations are measured by the monotonic clock: the time of day may be set back.
     start = time.monotonic()
     head: StageRecord = {
         "id": question.id,
@@ -287,11 +287,11 @@ def making(folder: Path, question: Question, manifest: dict[str, Any]) -> Iterat
         "manifest": manifest,
         "began": time.time(),
     }
-    # Of an attempt that was killed the seconds up to its last checkpoint are known.
+    # Of a killed attempt, only the seconds up to its last checkpoint are known.
     spent = max(seconds_of(read_stage(folder)), seconds_of(checkpoint_meta(folder)))
 
     def elapsed() -> float:
-        """Seconds add up over attempts."""
+        """Seconds over all attempts."""
         return spent + time.monotonic() - start
 
     def mark(status: str, more: StageRecord | None = None) -> None:

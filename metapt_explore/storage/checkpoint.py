@@ -1,4 +1,4 @@
-"""What long work keeps on its way, so that it goes on where it was stopped; imports nothing heavy."""
+"""Checkpoints of long work, from which it resumes; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointStore(Protocol):
-    """Where checkpoints go: an artifact that is being made (`storage/artifact.py`)."""
+    """Stores checkpoints: an artifact that is being made (`storage/artifact.py`), or a fake in tests."""
 
     def save_checkpoint(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         """Replaces the checkpoint."""
@@ -24,35 +24,35 @@ class CheckpointStore(Protocol):
 
 
 class RowsCheckpoint:
-    """Rows of a long table that are computed one after the other.
+    """Checkpoints of a long table whose rows are computed one after the other.
 
     Args:
-        record: Where they are kept; None keeps nothing.
-        least_seconds: What a killed process may lose.
+        store: Where they are written; None writes nothing.
+        every_seconds: Seconds of work that a killed process may lose.
     """
 
-    def __init__(self, record: CheckpointStore | None, least_seconds: float = 120.0) -> None:
-        self._record, self._least_seconds, self._at = record, least_seconds, time.monotonic()
+    def __init__(self, store: CheckpointStore | None, every_seconds: float = 120.0) -> None:
+        self._store, self._every_seconds, self._saved_at = store, every_seconds, time.monotonic()
 
     def restore(self) -> Tensor | None:
-        """The rows that were kept, from the first on; None where there are none."""
-        found = self._record.load_checkpoint() if self._record is not None else None
-        return None if found is None else found[0]["rows"]
+        """The rows of the last checkpoint, from the first on; None where there is none."""
+        checkpoint = self._store.load_checkpoint() if self._store is not None else None
+        return None if checkpoint is None else checkpoint[0]["rows"]
 
     def save(self, rows: Tensor) -> None:
-        """Keeps the rows so far."""
-        if self._record is not None and len(rows):
-            self._record.save_checkpoint({"rows": rows}, {"step": len(rows)})
-        self._at = time.monotonic()
+        """Writes the rows so far."""
+        if self._store is not None and len(rows):
+            self._store.save_checkpoint({"rows": rows}, {"step": len(rows)})
+        self._saved_at = time.monotonic()
 
-    def save_sometimes(self, rows: Callable[[], Tensor]) -> None:
-        """As `save`, where the last time is a while ago."""
-        if self._record is not None and time.monotonic() - self._at >= self._least_seconds:
+    def save_if_due(self, rows: Callable[[], Tensor]) -> None:
+        """Calls `save` every so many seconds."""
+        if self._store is not None and time.monotonic() - self._saved_at >= self._every_seconds:
             self.save(rows())
 
 
 def plain_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as files hold them: in main memory, each one's numbers in a row of its own."""
+    """Contiguous copies of tensors in main memory, as safetensors wants them."""
     import torch
 
     return {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}

@@ -10,17 +10,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 #: Bytes that are written to find out whether there is room.
-PROBE = 64 * 1024
-#: Free bytes below which pages and the terminal say that the disk is full.
-NEARLY_FULL = 1024 * 1024
+TRIAL_BYTES = 64 * 1024
+#: Free bytes below which pages and the terminal call the disk full.
+MIN_FREE_BYTES = 1024 * 1024
 
 
 def has_room(folder: Path) -> bool:
-    """Whether a small file can be written; where a quota is used up, free space alone does not say so."""
-    probe = folder / f".room.{os.getpid()}.tmp"
+    """Whether a small file can be written; free space alone does not tell of a used-up quota."""
+    trial = folder / f".room.{os.getpid()}.tmp"
     try:
-        with probe.open("wb") as stream:
-            stream.write(bytes(PROBE))
+        with trial.open("wb") as stream:
+            stream.write(bytes(TRIAL_BYTES))
             stream.flush()
             os.fsync(stream.fileno())
         return True
@@ -28,11 +28,11 @@ def has_room(folder: Path) -> bool:
         return False
     finally:
         with suppress(OSError):
-            probe.unlink(missing_ok=True)
+            trial.unlink(missing_ok=True)
 
 
 def format_full(folder: Path) -> str:
-    """A sentence where a folder's disk is full or cannot be written, else nothing; writes nothing.
+    """A sentence if a folder's disk is full or read-only, else an empty one; writes nothing.
 
     Example:
         >>> format_full(Path())
@@ -44,17 +44,17 @@ def format_full(folder: Path) -> str:
         free = shutil.disk_usage(folder).free
     except OSError:
         return ""
-    if free < NEARLY_FULL:
-        return f"The disk is full: {free // 1024} KiB are free for {folder}. Make room; what waits goes on by itself."
+    if free < MIN_FREE_BYTES:
+        return f"The disk is full: {free // 1024} KiB are free for {folder}. Make room: what waits then goes on."
     if not os.access(folder, os.W_OK):
         return f"{folder} cannot be written: its disk or your account only reads."
     return ""
 
 
 def is_held(file: Path) -> bool:
-    """Whether a process holds the lock of that file; False where nobody ever did.
+    """Whether a process holds the lock of that file; False if there is no file.
 
-    Looking needs no right to write: a workspace may lie on a disk that is read only.
+    Needs no right to write: a workspace may be on a read-only disk.
     """
     if not file.exists():
         return False
@@ -64,7 +64,7 @@ def is_held(file: Path) -> bool:
         return _is_held_by_trying(file)
     try:
         with file.open("rb") as stream:
-            # What `filelock` takes is an exclusive lock of this kind; ours is shared and gone at once.
+            # `filelock` takes an exclusive lock of this kind; this one is shared and released at once.
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Bytes up to which a table stays in memory.
+#: Bytes up to which a table is cached.
 SMALL = 32 * 1024
 #: Seconds after which a file that is written again has another time for certain, on any file system.
 SETTLED_S = 2.0
@@ -31,9 +31,9 @@ TEMPORARY = re.compile(r"\..+\.(\d+)\.\d+\.tmp")
 
 @contextmanager
 def in_place_of(path: Path) -> Iterator[Path]:
-    """A temporary name to write a file under, which takes the file's place when it is flushed to disk.
+    """A temporary name to write a file under; it replaces the file once it is flushed to disk.
 
-    Where writing fails (a full disk), the temporary file is removed; what a killed process leaves, `leftovers` finds.
+    If writing fails (a full disk), the temporary file is removed; `leftovers` finds what a killed process leaves.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
@@ -55,7 +55,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def json_line(record: dict[str, Any]) -> str:
-    """One JSON object on a line; what is missing is null, for NaN is no JSON.
+    """One JSON object on a line; NaN, which is not JSON, becomes null.
 
     Example:
         >>> json_line({"accuracy": 0.5, "drift": float("nan"), "nearest": ["a"]})
@@ -71,7 +71,7 @@ def write_json(path: Path, tree: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON; None where the file is missing or damaged (a damaged artifact is made again)."""
+    """Reads JSON; None if the file is missing or damaged (a damaged artifact is made again)."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
@@ -85,11 +85,11 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Reads Parquet; small tables, of which a study has hundreds, are read once for each time they were written."""
-    found = path.stat()
-    if found.st_size > SMALL:
+    """Reads Parquet; small tables, of which a study has hundreds, are cached until they are written again."""
+    status = path.stat()
+    if status.st_size > SMALL:
         return pd.read_parquet(path)
-    return _small_table(str(path), found.st_mtime_ns, found.st_size).copy()
+    return _small_table(str(path), status.st_mtime_ns, status.st_size).copy()
 
 
 @lru_cache(maxsize=4096)
@@ -98,9 +98,9 @@ def _small_table(path: str, changed: int, size: int) -> pd.DataFrame:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Reads JSON lines; a torn last line, which a killed writer may leave, is passed over."""
+    """Reads JSON lines; skips a torn last line, which a killed writer may leave."""
     try:
-        # What is no UTF-8 makes its own line unreadable, and no other.
+        # Bytes that are not UTF-8 make their own line unreadable, and no other.
         content = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
@@ -113,43 +113,43 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def leftovers(folder: Path, deep: bool = False, everything: bool = False) -> Iterator[Path]:
+def leftovers(folder: Path, *, deep: bool = False, everything: bool = False) -> Iterator[Path]:
     """Temporary files in a folder that nobody writes any more.
 
     Args:
         folder: The folder.
-        deep: Whether folders in it are looked through, too.
-        everything: Whether the caller knows that nobody else writes here, so that all of them are meant.
+        deep: Whether to look into its subfolders, too.
+        everything: All temporary files: the caller knows that nobody else writes here.
     """
     if not folder.is_dir():
         return
     for entry in os.scandir(folder):
         if entry.is_dir(follow_symlinks=False):
             if deep:
-                yield from leftovers(Path(entry.path), deep, everything)
+                yield from leftovers(Path(entry.path), deep=deep, everything=everything)
             continue
-        found = TEMPORARY.fullmatch(entry.name)
-        if found is None:
+        match = TEMPORARY.fullmatch(entry.name)
+        if match is None:
             continue
         with suppress(FileNotFoundError):
-            if everything or not _is_writing(int(found[1]), entry.stat().st_mtime):
+            if everything or not _is_writing(int(match[1]), entry.stat().st_mtime):
                 yield Path(entry.path)
 
 
-def sweep(folder: Path, deep: bool = False, everything: bool = False) -> int:
-    """Removes them, and says how many there were."""
+def sweep(folder: Path, *, deep: bool = False, everything: bool = False) -> int:
+    """Removes `leftovers`; returns how many there were."""
     count = 0
-    for file in leftovers(folder, deep, everything):
+    for file in leftovers(folder, deep=deep, everything=everything):
         file.unlink(missing_ok=True)
         count += 1
     return count
 
 
 def _is_writing(pid: int, changed: float) -> bool:
-    """Whether the process that began a file is there still: one that began later only has its number."""
+    """Whether the process that began a file still runs; one that started later only reuses its pid."""
     with suppress(psutil.Error, OverflowError):
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= changed + 1
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= changed + 1)
     return False
 
 

@@ -1,4 +1,4 @@
-"""The most memory in use while something runs: of this process, or of the GPU where the model is on one."""
+"""Peak memory while something runs: of this process, or of the GPU if the model is on one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MIB = 2**20
 
 
 class PeakWatch:
-    """Watches the highest memory from `start` to `stop`; watches may lie within one another.
+    """Watches the peak memory from `start` to `stop`; watches may be nested.
 
-    The system keeps one mark for the whole process, which each watch sets back when it begins; whoever watches at that
-    moment takes note of it first. Where the mark cannot be set back (not Linux) it counts from the process's beginning.
+    The system keeps one peak for the whole process; each watch resets it at its start, after outer watches noted it.
+    Where it cannot be reset (not Linux), it counts from the start of the process.
 
     Attributes:
-        peak: MiB; what was seen so far.
+        peak: MiB, so far.
 
     Example:
         >>> with PeakWatch() as watch:
@@ -59,15 +59,15 @@ class PeakWatch:
 
 def _note(watches: list[PeakWatch]) -> None:
     if watches:
-        seen = _highest()
+        highest = _highest()
         for watch in watches:
-            watch.peak = max(watch.peak, seen)
+            watch.peak = max(watch.peak, highest)
 
 
 def _on_gpu() -> bool:
-    """Whether this process keeps something on a GPU; torch is not loaded for the answer.
+    """Whether this process has memory on a GPU, without importing torch.
 
-    That CUDA is initialised is not enough: asking for a GPU's name does that, beside a model on the CPU.
+    That CUDA is initialised is not enough: asking for a GPU's name does that, too.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():

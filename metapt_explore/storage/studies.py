@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from filelock import FileLock
 
@@ -21,6 +21,35 @@ from metapt_explore.storage.integrity import DamagedFile
 DEFAULT = "workspace"
 #: Keys of an index entry that say which cell of the study it is; the rest says what was computed for it.
 CELL_KEYS = ("kind", "clustering", "method", "task", "init_seed", "shots")
+
+
+class Subject(TypedDict, total=False):
+    """What an artifact is about; together with its kind this tells the entries of a list apart."""
+
+    clustering: str
+    method: str
+    task: str
+    init_seed: int
+    shots: int
+
+
+class IndexEntry(TypedDict):
+    """One entry of ``index.json``.
+
+    Attributes:
+        kind: Kind of the artifact, or what the list calls it (``fewshot at other shots``).
+        id: Id of the artifact.
+        title: What people call it.
+    """
+
+    kind: str
+    id: str
+    title: str
+    clustering: NotRequired[str]
+    method: NotRequired[str]
+    task: NotRequired[str]
+    init_seed: NotRequired[int]
+    shots: NotRequired[int]
 
 
 class Studies:
@@ -93,7 +122,7 @@ class Studies:
         file = folder / "study.yaml"
         if holds_lock:
             sweep(folder)
-        for name in study_files.KEPT:
+        for name in study_files.COPIED:
             # An edit by one letter that is what is asked for now is no damage.
             if not (file.name == name and file.exists() and file.read_bytes() == new.encode()):
                 study_files.repair(folder / name, self.damaged)
@@ -106,7 +135,7 @@ class Studies:
             return None
         if same and known is None:
             # `queue.enqueue` has just written the study, without its tasks.
-            study_files.write_kept_json(folder / "tasks.json", content)
+            study_files.write_json_with_copy(folder / "tasks.json", content)
             return None
         if not holds_lock and self.is_locked(config.name):
             raise UserError(
@@ -120,21 +149,21 @@ class Studies:
         ):
             # What is finished stays valid.
             (folder / "cost.json").unlink(missing_ok=True)
-            study_files.write_kept(file, new.encode())
+            study_files.write_with_copy(file, new.encode())
             return None
-        before = study_files.keep_before(file) if file.exists() and not same else None
+        before = study_files.keep_replaced(file) if file.exists() and not same else None
         # The index first: one that does not fit the settings must never be left behind.
-        study_files.write_kept_json(folder / "index.json", [])
+        study_files.write_json_with_copy(folder / "index.json", [])
         # It was the cost of another study.
         (folder / "cost.json").unlink(missing_ok=True)
-        study_files.remove_kept(folder / "tasks.json")
-        study_files.write_kept(file, new.encode())
+        study_files.remove_with_copy(folder / "tasks.json")
+        study_files.write_with_copy(file, new.encode())
         if content is not None:
-            study_files.write_kept_json(folder / "tasks.json", content)
+            study_files.write_json_with_copy(folder / "tasks.json", content)
         return before
 
     def _refuse_another_case(self, name: str) -> None:
-        """Refuses a new study whose name differs in case only: on many disks its folder would be the other one's."""
+        """Refuses a new study whose name differs from another only in case: on many disks they would share a folder."""
         folder = self.folder / "studies"
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         alike = [other for other in names if other.lower() == name.lower()]
@@ -151,9 +180,9 @@ class Studies:
         except UserError:
             return  # whoever reads it next says that it is damaged
         names = {None, *(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)}
-        kept = [entry for entry in index if entry.get("method") in names]
-        if len(kept) < len(index):
-            study_files.write_kept_json(self.study_folder(config.name) / "index.json", kept)
+        remaining = [entry for entry in index if entry.get("method") in names]
+        if len(remaining) < len(index):
+            study_files.write_json_with_copy(self.study_folder(config.name) / "index.json", remaining)
 
     def extension_of(self, config: StudyConfig) -> StudyConfig:
         """The workspace's study of that name if it extends this one by more parts, else this one.
@@ -173,17 +202,14 @@ class Studies:
             return config
         return stored if _extends(stored, config) else config
 
-    def index(self, name: str) -> list[dict[str, Any]]:
+    def index(self, name: str) -> list[IndexEntry]:
         """Entries of the study's artifacts in the order of the pipeline.
-
-        Each entry holds ``kind``, ``id``, ``title`` and what it is of (``clustering``, ``method``,
-        ``task``, ``init_seed``).
 
         Raises:
             UserError: Where the list is damaged.
         """
         file = self.study_folder(name) / "index.json"
-        entries = study_files.read_kept_json(file)
+        entries = study_files.read_json_or_copy(file)
         if entries is None and not file.exists():
             return []
         if not isinstance(entries, list) or not all(
@@ -196,10 +222,10 @@ class Studies:
             )
         return entries
 
-    def add_to_index(self, name: str, entry: dict[str, Any]) -> None:
+    def add_to_index(self, name: str, entry: IndexEntry) -> None:
         """Adds an artifact to a study's index, in place of an older one of the same cell."""
 
-        def same(other: dict[str, Any]) -> bool:
+        def same(other: IndexEntry) -> bool:
             return all(other.get(key) == entry.get(key) for key in CELL_KEYS)
 
         folder = self.study_folder(name)
@@ -210,7 +236,7 @@ class Studies:
                 old = []  # Running the study is what repairs a damaged list.
             if entry not in old:
                 new = [other for other in old if not same(other)]
-                study_files.write_kept_json(folder / "index.json", [*new, entry])
+                study_files.write_json_with_copy(folder / "index.json", [*new, entry])
 
     def study_lock(self, name: str) -> FileLock:
         """The lock that the one process working on a study holds."""
@@ -224,7 +250,7 @@ class Studies:
 
 
 def _extends_file(new: StudyConfig, file: Path) -> bool:
-    """Whether a study is the one in the file with nothing but more clusterings, methods or baselines."""
+    """Whether a study is the one in the file with more clusterings, methods or baselines."""
     try:
         old = parse(StudyConfig, read_yaml(file), str(file))
     except UserError:
@@ -233,7 +259,7 @@ def _extends_file(new: StudyConfig, file: Path) -> bool:
 
 
 def _extends(new: StudyConfig, old: StudyConfig) -> bool:
-    """Whether a study is another one with nothing but more clusterings, methods or baselines (and another title)."""
+    """Whether a study is an older one with more clusterings, methods or baselines (and perhaps another title)."""
     lists = ("clusterings", "methods", "baselines")
     rest = {"title": new.title, **{key: getattr(new, key) for key in lists}}
     if old.model_copy(update=rest) != new:
@@ -247,7 +273,7 @@ def _content_of(tasks: Iterable[TaskConfig]) -> dict[str, str]:
 
 
 def _last_worked_on(study: Path) -> float:
-    """When something in a study's folder was last written; temporary files may vanish while we look."""
+    """When a file of a study's folder was last written; temporary files may vanish meanwhile."""
     times = []
     for file in study.iterdir():
         try:

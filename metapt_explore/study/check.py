@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
+from metapt_explore.stages.base import Pipeline
 from metapt_explore.stages.prompt_init import distinct_inits, embedding_width, find_init
-from metapt_explore.storage.workspace import Workspace
 
 
-def check_study(
-    study: StudyConfig,
-    tasks: dict[str, TaskConfig],
-    family: Family,
-    placement: Placement,
-    workspace: Workspace,
-    inputs: dict[str, Any],
-) -> None:
+def check_study(pipeline: Pipeline) -> None:
     """Checks models, templates, label words, starts and a classifier's rows; loads no weights.
-
-    Args:
-        study: The study.
-        tasks: Its downstream tasks by name.
-        family: The language model's.
-        placement: Where the prompt stands.
-        workspace: Where a start may lie.
-        inputs: What the language model's answers depend on; `model` is its content hash.
 
     Raises:
         UserError: Naming what is wrong.
@@ -38,12 +20,13 @@ def check_study(
     from metapt_explore.models.model_checks import check_rows_fit
     from metapt_explore.texts.sources import source_fingerprint
 
+    study, family = pipeline.config, pipeline.model.family
     check_baselines(study, family)
     model = study.model
     resolve_device(model.device)
     check_encoder_files(study.encoder)
     files = check_files(model)
-    layout = layout_class(family)(files.tokenizer, model, placement)
+    layout = layout_class(family)(files.tokenizer, model, pipeline.model.placement)
     whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
     if family == "sentence" and any(study.reading_of(method).read == "automatic" for method in study.methods):
         raise UserError(
@@ -53,7 +36,7 @@ def check_study(
     settings = files.settings.get_text_config()
     for where, labels in {
         "auxiliary_tasks": study.auxiliary_tasks,
-        **{f"task {n}": t for n, t in tasks.items()},
+        **{f"task {n}": t for n, t in pipeline.tasks.items()},
     }.items():
         pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
         check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length, where=where)
@@ -72,7 +55,7 @@ def check_study(
     if study.labelling is not None and study.labelling.train is not None:
         source_fingerprint(study.labelling.train)
     for method in distinct_inits(study):
-        stored = find_init(study, method, workspace, inputs["model"]).stored
+        stored = find_init(study, method, pipeline.workspace, model=pipeline.model.identity["model"]).stored
         if stored is not None:
             stored.check_fits(study.prompt.length, embedding_width(settings))
             stored.read()

@@ -19,7 +19,7 @@ from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import write_bytes, write_json, write_table
 from metapt_explore.storage.integrity import payloads
 from metapt_explore.storage.stage_file import FILES, STAGE, StageRecord, sealed, sum_of, sum_of_file, write_stage
-from metapt_explore.storage.study_files import write_kept, write_kept_json
+from metapt_explore.storage.study_files import write_json_with_copy, write_with_copy
 from metapt_explore.storage.workspace import Workspace
 
 NAME = "tour-example"
@@ -29,7 +29,7 @@ MISSING = "(this text comes with the starter packages: metapt setup)"
 #: Columns that hold texts.
 TEXT_COLUMNS = ("text", "text_pair", "held_out_text")
 #: Artifacts of which only the question is kept: large, and only of use with the texts.
-WITHOUT_TENSORS = ("embeddings", "views")
+WITHOUT_TENSORS = ("embeddings", "hidden_states")
 
 
 def pack_example(workspace: Workspace, study: str, file: Path = ARCHIVE) -> int:
@@ -104,9 +104,9 @@ def open_example(workspace: Workspace) -> str:
         for entry in index:
             _put_texts_back(workspace.artifact(entry["id"]), entry["kind"])
         folder = workspace.study_folder(NAME)
-        write_kept_json(folder / "index.json", index)
+        write_json_with_copy(folder / "index.json", index)
         write_json(folder / "job.json", {"status": "done", "fraction": 1.0, "began": 0.0, "updated": 0.0})
-        write_kept(folder / "study.yaml", archive.read(f"studies/{NAME}/study.yaml"))
+        write_with_copy(folder / "study.yaml", archive.read(f"studies/{NAME}/study.yaml"))
     return NAME
 
 

@@ -39,6 +39,7 @@ def with_edited_clustering(
     base: str,
     name: str,
     edits: Sequence[ClusterEdit],
+    *,
     pretrain: bool = True,
     control: bool = False,
 ) -> StudyConfig:
@@ -105,7 +106,7 @@ def with_method(study: StudyConfig, method: Mapping[str, Any]) -> StudyConfig:
     )
 
 
-def with_sweep(study: StudyConfig, base: str, counts: Sequence[int], pretrain: bool = False) -> StudyConfig:
+def with_sweep(study: StudyConfig, base: str, counts: Sequence[int], *, pretrain: bool = False) -> StudyConfig:
     """Adds the same clustering with other numbers of clusters, ``NAME-4``, ``NAME-16`` …
 
     Args:

@@ -11,8 +11,9 @@ import gc
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.progress.failed_part import FailedPart
@@ -23,6 +24,40 @@ T = TypeVar("T")
 FAULTS = "faults.log"
 #: A full or read-only disk fails every part alike, so the whole run stops.
 NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class Part(Protocol):
+    """What can fail: a stage, or what must be known before one can be named."""
+
+    @property
+    def key(self) -> str:
+        """What progress calls it."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def score(self) -> str:
+        """Which score it is; empty where it is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Named:
+    """A part that is no stage.
+
+    Attributes:
+        key: What progress calls it.
+        title: What people call it.
+        score: Which score it is; empty where it is none.
+    """
+
+    key: str
+    title: str
+    score: str = ""
 
 
 class PartFailed(UserError):
@@ -52,11 +87,11 @@ class Failures:
         self._by_id: dict[str, FailedPart] = {}
         self._folder, self._on_change = folder, on_change
 
-    def attempt(self, key: str, make: Callable[[], T]) -> T | None:
+    def attempt(self, part: Part, make: Callable[[], T]) -> T | None:
         """Runs `make`; where it fails, notes why and returns None.
 
         Args:
-            key: What progress calls the part that `make` computes.
+            part: What `make` computes.
             make: Computes it.
 
         Raises:
@@ -66,9 +101,9 @@ class Failures:
         try:
             return make()
         except PartFailed as error:
-            self._needs(error.part, key)
+            self._needs(error.part, part)
         except Exception as error:
-            self.add(key, title_of(key), error)
+            self.add(part, error)
         return None
 
     def refuse(self, identifier: str) -> None:
@@ -80,12 +115,11 @@ class Failures:
         if identifier in self._by_id:
             raise PartFailed(self._by_id[identifier])
 
-    def add(self, key: str, title: str, error: Exception, identifier: str | None = None) -> FailedPart:
+    def add(self, part: Part, error: Exception, identifier: str | None = None) -> FailedPart:
         """Notes that a part failed.
 
         Args:
-            key: What progress calls it.
-            title: What people call it.
+            part: The part.
             error: What happened.
             identifier: The stage's id, where it has one.
 
@@ -95,21 +129,22 @@ class Failures:
         """
         if isinstance(error, Cancelled) or stops_everything(error):
             raise error
-        part = FailedPart(key, title, self._explain(error))
+        failed = FailedPart(part.key, part.title, self._explain(error))
         # One file that is gone is one failure, whoever asks for it.
-        known = next((other for other in self.parts if other.reason == part.reason), None)
+        known = next((other for other in self.parts if other.reason == failed.reason), None)
         if identifier is None and known is not None:
-            self._needs(known, key)
+            self._needs(known, part)
             return known
-        self.parts.append(part)
+        self.parts.append(failed)
         if identifier is not None:
-            self._by_id[identifier] = part
+            self._by_id[identifier] = failed
         self._on_change(self.parts)
-        return part
+        return failed
 
-    def _needs(self, part: FailedPart, key: str) -> None:
-        if key != part.key and key not in part.needed_by:
-            part.needed_by.append(key)
+    def _needs(self, failed: FailedPart, part: Part) -> None:
+        if part.key != failed.key and part.key not in failed.needed_by:
+            failed.needed_by.append(part.key)
+            failed.scores += [part.score] if part.score else []
             self._on_change(self.parts)
 
     @property
@@ -173,32 +208,8 @@ def format_failed(failed: Iterable[Mapping[str, Any]]) -> list[str]:
 
     Example:
         >>> format_failed([{"title": "clusters 'fine'", "reason": "No cluster was found.", "key": "clusters/fine",
-        ...              "needed_by": ["prompt/MetaPT/0", "fewshot/MetaPT/mood/0"]}])
+        ...              "needed_by": ["prompt/MetaPT/0", "fewshot/MetaPT/mood/0"], "scores": ["MetaPT on mood"]}])
         ["clusters 'fine': No cluster was found. Not computed without it: MetaPT on mood."]
     """
     parts = [FailedPart(**part) for part in failed]
     return [f"{part.sentence}{part.waiting}" for part in parts]
-
-
-def title_of(key: str) -> str:
-    """What people call a part, from its key.
-
-    Example:
-        >>> title_of("clusters/hdbscan"), title_of("fewshot/MetaPT/mood/0"), title_of("texts")
-        ("clusters 'hdbscan'", 'score of MetaPT on mood, initialisation seed 0', 'texts')
-    """
-    kind, _, rest = key.partition("/")
-    name, _, seed = rest.rpartition("/")
-    match kind:
-        case "prompt":
-            return f"prompt of {name}, initialisation seed {seed}"
-        case "fewshot" | "tuning":
-            method, _, task = name.rpartition("/")
-            return f"score of {method} on {task}, initialisation seed {seed}"
-        case "baseline":
-            baseline, task = rest.split("/")[1:3]  # behind what it runs on, see `baseline_key`
-            return f"baseline {baseline} on {task}"
-        case "split":
-            return f"few-shot rows of {rest}"
-        case _:
-            return f"{kind} '{rest}'" if rest else kind

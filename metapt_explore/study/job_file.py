@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from filelock import Timeout
 
@@ -21,8 +21,58 @@ from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
 
+if TYPE_CHECKING:
+    from metapt_explore.stages.registry import Until
+
 #: Seconds between two writes.
 WRITE_EVERY_S = 0.5
+
+
+class JobRecord(TypedDict, total=False):
+    """What ``job.json`` holds: the job, and what `Progress` knows (`progress.state.State`).
+
+    Attributes:
+        status: ``starting``, ``running``, or how it ended: see `jobs.state.job_state`.
+        pid: Of the process.
+        began: In seconds since 1970.
+        updated: When the file was written.
+        until: How far the study was asked for.
+        init_seeds: Which of its initialisation seeds were asked for; all if None.
+        error: Why it failed.
+    """
+
+    status: str
+    pid: int
+    began: float
+    updated: float
+    until: Until
+    init_seeds: list[int] | None
+    error: str
+    stage: str
+    done: int
+    total: int
+    fraction: float
+    seconds_left: float | None
+    notices: list[str]
+    predicted_seconds: float | None
+    predicted_peak_mib: float | None
+    failed: list[dict[str, Any]]
+
+
+def job_file(workspace: Workspace, name: str) -> Path:
+    """The file of a study's job."""
+    return workspace.study_folder(name) / "job.json"
+
+
+def read_job(workspace: Workspace, name: str) -> JobRecord:
+    """What a study's ``job.json`` holds; empty if it is missing or damaged."""
+    record: Any = read_json(job_file(workspace, name))
+    return cast(JobRecord, record) if isinstance(record, dict) and "status" in record else JobRecord()
+
+
+def write_job(workspace: Workspace, name: str, record: JobRecord) -> None:
+    """Writes a study's ``job.json``."""
+    write_json(job_file(workspace, name), record)
 
 
 def cancel_file(workspace: Workspace, name: str) -> Path:
@@ -35,7 +85,9 @@ def working_on(
     workspace: Workspace,
     name: str,
     listener: Callable[[State], None] = lambda state: None,
-    asked: Mapping[str, Any] | None = None,
+    *,
+    init_seeds: Sequence[int] | None = None,
+    until: Until | None = None,
 ) -> Iterator[Progress]:
     """Holds a study's lock, and keeps ``job.json`` up to date while the body runs.
 
@@ -43,12 +95,12 @@ def working_on(
         workspace: The workspace.
         name: The study.
         listener: Also told of progress.
-        asked: How much of the study is wanted (``until``, ``init_seeds``), for whoever asks for it again.
+        init_seeds: Which initialisation seeds are asked for, for whoever asks for the study again.
+        until: How far it is asked for, likewise; None if nobody said.
 
     Raises:
-        UserError: Where another process is working on the study.
+        UserError: If another process is working on the study.
     """
-    folder = workspace.study_folder(name)
     lock = workspace.study_lock(name)
     try:
         # Whoever looks whether the lock is free takes it for a moment: try for longer than that.
@@ -56,19 +108,23 @@ def working_on(
     except Timeout:
         raise UserError(f"Another process is already running the study '{name}' in {workspace.folder}.") from None
     cancel = cancel_file(workspace, name)
-    before = read_json(folder / "job.json")
-    if not (isinstance(before, dict) and before.get("status") == "starting"):
-        # Left over from a process that was killed; a cancel of a job that is just starting counts.
+    if read_job(workspace, name).get("status") != "starting":
+        # Left by a process that was killed; a cancel of a job that is just starting counts.
         cancel.unlink(missing_ok=True)
-    head = {**(asked or {}), "pid": os.getpid(), "began": time.time()}
-    last: dict[str, Any] = {"time": float("-inf"), "stage": ""}
+    head: JobRecord = {"pid": os.getpid(), "began": time.time()}
+    if until is not None:
+        head = {"until": until, "init_seeds": None if init_seeds is None else list(init_seeds), **head}
+    last_write, last_stage = float("-inf"), ""
 
-    def write(state: State, status: str, **more: Any) -> None:
-        write_json(folder / "job.json", {**head, "status": status, "updated": time.time(), **state.as_dict(), **more})
+    def write(state: State, status: str, error: str | None = None) -> None:
+        tree = {**head, "status": status, "updated": time.time(), **state.as_dict()}
+        record = cast(JobRecord, tree)
+        write_job(workspace, name, record if error is None else {**record, "error": error})
 
     def on_state(state: State) -> None:
-        if time.monotonic() - last["time"] > WRITE_EVERY_S or state.stage != last["stage"]:
-            last["time"], last["stage"] = time.monotonic(), state.stage
+        nonlocal last_write, last_stage
+        if time.monotonic() - last_write > WRITE_EVERY_S or state.stage != last_stage:
+            last_write, last_stage = time.monotonic(), state.stage
             write(state, "running")
         listener(state)
 
@@ -82,11 +138,11 @@ def working_on(
         raise
     except BaseException as error:
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        write(progress.state, "failed", error=message)
+        write(progress.state, "failed", message)
         raise
     else:
         if progress.state.failed:
-            write(progress.state, "incomplete", error=" ".join(format_failed(progress.state.failed)))
+            write(progress.state, "incomplete", " ".join(format_failed(progress.state.failed)))
         else:
             write(progress.state, "partly" if progress.left_out else "done")
     finally:

@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from metapt_explore.errors import UserError
-from metapt_explore.storage.artifact import Artifact
-from metapt_explore.study.cells import Cell, cells
-
-if TYPE_CHECKING:
-    from metapt_explore.study.study import Study
+from metapt_explore.stages.base import Stage
+from metapt_explore.study.failures import Failures
+from metapt_explore.study.pipeline import StudyPipeline
 
 #: How often it is looked for; whoever deletes artifacts as fast as they are made gets a sentence.
 ROUNDS = 3
 
 
 def repair_lost(
-    study: Study,
-    init_seeds: Collection[int],
-    scores: bool = True,
-    failed: Collection[str] = (),
-    attempt: Callable[[str, Callable[[], Artifact]], object] = lambda key, make: make(),
+    pipeline: StudyPipeline, asked: Callable[[], Sequence[Stage]], failures: Failures | None = None
 ) -> None:
     """Makes again what was deleted or damaged while the study ran; called when all has been made once.
 
     Args:
-        study: The study.
-        init_seeds: Those of its initialisation seeds that were asked for.
-        scores: Whether scores were asked for, too, or prompts only.
-        failed: Keys of cells that could not be made, which are no loss.
-        attempt: Makes a cell, given its key and what makes it.
+        pipeline: The study.
+        asked: The prompts and scores that were asked for.
+        failures: What could not be made, which is no loss.
 
     Raises:
         UserError: Where something is gone each time that it is made.
     """
 
-    def lost() -> list[Cell]:
-        asked = [cell for cell in cells(study, init_seeds) if scores or cell.key.startswith("prompt/")]
-        return [cell for cell in asked if cell.key not in failed and not _is_whole(study, cell)]
+    def lost() -> list[Stage]:
+        failed = failures.keys if failures is not None else set()
+        with pipeline.remembering():
+            wanted = [stage for stage in asked() if stage.is_score or stage.part == "prompts"]
+            return [stage for stage in wanted if stage.key not in failed and not _is_whole(stage)]
 
     for _ in range(ROUNDS):
         gone = lost()
         if not gone:
             return
-        for cell in gone:
-            study.progress.notice(
-                f"{cell.stage.title} ({cell.stage.id}) was deleted or damaged while the study ran: it is made again."
+        for stage in gone:
+            pipeline.progress.notice(
+                f"{stage.title} ({stage.id}) was deleted or damaged while the study ran: it is made again."
             )
-            attempt(cell.key, cell.make)
+            make = partial(pipeline.make, stage)
+            if failures is None:
+                make()
+            else:
+                failures.attempt(stage, make)
     gone = lost()
     if gone:
-        listed = ", ".join(cell.stage.id for cell in gone)
+        listed = ", ".join(stage.id for stage in gone)
         raise UserError(
-            f"Something deletes artifacts of {study.workspace.folder} while the study runs ({listed}): stop that, and "
-            "run the study again; what is there is kept."
+            f"Something deletes artifacts of {pipeline.workspace.folder} while the study runs ({listed}): stop that, "
+            "and run the study again; what is there is kept."
         )
 
 
-def _is_whole(study: Study, cell: Cell) -> bool:
-    return study.workspace.artifact(cell.stage.id).is_whole
+def _is_whole(stage: Stage) -> bool:
+    return stage.artifact.is_whole

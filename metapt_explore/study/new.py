@@ -105,34 +105,11 @@ def study_name(wanted: str, workspace: Workspace) -> str:
     return name
 
 
-def new_study(
-    name: str,
-    source: SourceConfig,
-    labels: Mapping[str, Mapping[str, str]],
-    tasks: Sequence[str],
-    scale: Scale = SCALES[0],
-    *,
-    template: str = "{text}\nSentiment:",
-    labelled: bool = True,
-    algorithms: Sequence[str] = ("kmeans",),
-    control: bool = True,
-    n_clusters: int = 8,
-    probe: bool = False,
-    baselines: Sequence[str] = (),
-    more_shots: Sequence[int] = (),
-    limit: int | None = 2000,
-    model: str = "smollm2-135m",
-    encoder: str = "minilm",
-    shots: int | None = None,
-) -> StudyConfig:
-    """A study that compares PT, PPT and MetaPT on each clustering, with random groups of the same sizes as control.
+@dataclass(frozen=True)
+class Choices:
+    """What else a new study may be asked for.
 
-    Args:
-        name: What the study is called.
-        source: Where the texts come from, with its columns.
-        labels: Class name to the ``value`` in the data and the ``word`` that stands for it.
-        tasks: Downstream tasks.
-        scale: How much is computed.
+    Attributes:
         template: How a text is read in pre-training.
         labelled: Whether the texts have labels; else the language model labels them (zero-shot).
         algorithms: How texts are grouped (`ClusteringConfig.algorithm`), each in a clustering of its own.
@@ -145,36 +122,77 @@ def new_study(
         model: Language model.
         encoder: Sentence encoder whose embeddings are clustered.
         shots: Labelled examples a class; those of the scale when None.
+    """
+
+    template: str = "{text}\nSentiment:"
+    labelled: bool = True
+    algorithms: Sequence[str] = ("kmeans",)
+    control: bool = True
+    n_clusters: int = 8
+    probe: bool = False
+    baselines: Sequence[str] = ()
+    more_shots: Sequence[int] = ()
+    limit: int | None = 2000
+    model: str = "smollm2-135m"
+    encoder: str = "minilm"
+    shots: int | None = None
+
+
+def new_study(
+    name: str,
+    source: SourceConfig,
+    labels: Mapping[str, Mapping[str, str]],
+    *,
+    tasks: Sequence[str],
+    scale: Scale = SCALES[0],
+    choices: Choices = Choices(),
+) -> StudyConfig:
+    """A study that compares PT, PPT and MetaPT on each clustering, with random groups of the same sizes as control.
+
+    Args:
+        name: What the study is called.
+        source: Where the texts come from, with its columns.
+        labels: Class name to the ``value`` in the data and the ``word`` that stands for it.
+        tasks: Downstream tasks.
+        scale: How much is computed.
+        choices: What else is asked for.
 
     Raises:
         UserError: Where the choices do not make a study; it says which.
     """
+    algorithms, shots = choices.algorithms, choices.shots
     kinds = ClusteringConfig.kinds
     if not algorithms:
         raise UserError("Choose how texts are grouped: without a clustering there are no tasks for MetaPT.")
     clusterings: list[dict[str, Any]] = [
-        {"name": algorithm, "algorithm": algorithm, **({"n_clusters": n_clusters} if kinds[algorithm].counted else {})}
+        {
+            "name": algorithm,
+            "algorithm": algorithm,
+            **({"n_clusters": choices.n_clusters} if kinds[algorithm].counted else {}),
+        }
         for algorithm in algorithms
     ]
-    if control:
+    if choices.control:
         clusterings.append({"name": "random", "algorithm": "random_groups", "like": algorithms[0]})
     methods: list[dict[str, Any]] = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
-    methods += _on_clusters(algorithms, control)
-    if probe:
+    methods += _on_clusters(algorithms, control=choices.control)
+    if choices.probe:
         verbalizer = {"read": "probe_ensemble"}
-        methods += [{**own, "name": f"{own['name']} and probe", "verbalizer": verbalizer} for own in methods[:3]]
+        methods += [
+            {**method, "name": f"{method['name']} and probe", "verbalizer": verbalizer} for method in methods[:3]
+        ]
     tree: dict[str, Any] = {
         "name": name,
-        "model": {"name": model, "max_text_tokens": 40},
-        "encoder": {"name": encoder},
+        "model": {"name": choices.model, "max_text_tokens": 40},
+        "encoder": {"name": choices.encoder},
         "texts": {
             **source.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
-            **({"limit": limit} if limit else {}),
+            **({"limit": choices.limit} if choices.limit else {}),
         },
         "clusterings": clusterings,
         # Support and query take so many rows; small files would have no task with the usual bounds.
         "auxiliary_tasks": {
-            "template": template,
+            "template": choices.template,
             "labels": {key: dict(entry) for key, entry in labels.items()},
             "min_size": 16,
             "min_per_label": 8,
@@ -182,17 +200,17 @@ def new_study(
         "prompt": {"length": 8, "init": "vocabulary"},
         "pretraining": {**scale.pretraining, "inner_lr": 0.03, "outer_lr": 0.01},
         "methods": methods,
-        "baselines": list(baselines),
+        "baselines": list(choices.baselines),
         "evaluation": {"tasks": list(tasks), **scale.evaluation, **({"shots": shots} if shots else {})},
     }
-    if more_shots:
-        tree["evaluation"]["more_shots"] = list(more_shots)
-    if not labelled:
+    if choices.more_shots:
+        tree["evaluation"]["more_shots"] = list(choices.more_shots)
+    if not choices.labelled:
         tree["labelling"] = {"by": "zero_shot"}
     return parse(StudyConfig, tree, f"the study '{name}'")
 
 
-def _on_clusters(algorithms: Sequence[str], control: bool) -> list[dict[str, str]]:
+def _on_clusters(algorithms: Sequence[str], *, control: bool) -> list[dict[str, str]]:
     """MetaPT on each clustering; the only one is called just that."""
     named = {of: "MetaPT" if len(algorithms) == 1 else f"MetaPT {of.replace('_', ' ')}" for of in algorithms}
     if control:

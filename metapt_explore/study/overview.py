@@ -1,28 +1,21 @@
-"""How far a study is, stage by stage, in a few words each."""
+"""How far a study is: its steps in a few words each, and how many of its scores are there."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from metapt_explore.config import StudyConfig
+from metapt_explore.stages.base import listed_at
+from metapt_explore.stages.registry import STAGES
+from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.score_counts import SCORES, asked_scores, finished_scores
 
-
-@dataclass(frozen=True)
-class Step:
-    """A step of the pipeline.
-
-    Attributes:
-        name: Texts, Clusters, Tasks, Prompts, Scores or Answer.
-        status: ``none``, ``running``, ``partly`` or ``done``.
-        said: What is there, in a few words; empty where nothing is.
-    """
-
-    name: str
-    status: str
-    said: str = ""
+#: What a study's list calls scores at `evaluation.more_shots`.
+OTHER_SHOTS = listed_at("fewshot", 0)
+#: What it calls artifacts with scores.
+SCORES = ("fewshot", OTHER_SHOTS, "baseline")
 
 
 def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
@@ -31,53 +24,73 @@ def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
     Raises:
         UserError: Where the study's list is damaged.
     """
-    index = workspace.index(config.name)
-    seeds = len(config.evaluation.init_seeds)
-    clusterings = {entry["clustering"] for entry in index if entry["kind"] == "clusters"}
-    texts = _done(workspace, index, "texts")
-    kept = f"{texts[0]['kept']:,} texts" if texts and "kept" in texts[0] else ""
-    # One pool of all texts (PPT's) is no task that clusters made.
-    made = _done(workspace, [entry for entry in index if entry.get("clustering") != "pool"], "tasks")
-    total = sum(int(summary.get("tasks", 0)) for summary in made)
+    listed = Listed(workspace, config, workspace.index(config.name))
+    steps = [stage.step(listed) for stage in STAGES if "step" in vars(stage)]
     scored, asked = finished_scores(workspace, config), asked_scores(config)
     answer = "none" if not scored else "done" if scored >= asked else "partly"
-    clusters = _step(workspace, index, "Clusters", "clusters", len(config.clusterings), "clustering")
-    grouped = [
-        clusters if clusterings else Step("Clusters", "none"),
-        Step("Tasks", "done" if made else "none", f"{total} auxiliary task{'s' if total != 1 else ''}" if made else ""),
-    ]
-    prompts = _step(workspace, index, "Prompts", "prompt", len(config.methods) * seeds, "prompt")
     return [
-        Step("Texts", "done" if texts else "none", kept),
-        *(grouped if config.clusterings else []),
-        *([prompts] if config.methods else []),
-        _scores(workspace, index, scored, asked),
+        *(step for step in steps if step is not None),
+        _scores(listed, scored, asked),
         Step("Answer", answer, "compare methods" if scored else ""),
     ]
 
 
-def _done(workspace: Workspace, index: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    """Summaries of the finished artifacts of a kind."""
-    found = [workspace.artifact(entry["id"]) for entry in index if entry["kind"] == kind]
-    return [artifact.summary for artifact in found if artifact.finished]
-
-
-def _scores(workspace: Workspace, index: list[dict[str, Any]], scored: int, asked: int) -> Step:
-    status = [workspace.artifact(entry["id"]).status for entry in index if entry["kind"] in SCORES]
+def _scores(listed: Listed, scored: int, asked: int) -> Step:
+    status = listed.statuses(*SCORES)
     if not status:
         return Step("Scores", "none")
     said = f"{scored} of {asked} scores" if scored < asked else f"{scored} score{'s' if scored != 1 else ''}"
     return Step("Scores", "done" if scored >= asked else "running" if "running" in status else "partly", said)
 
 
-def _step(workspace: Workspace, index: list[dict[str, Any]], name: str, kind: str, asked: int, noun: str) -> Step:
-    entries = [entry for entry in index if entry["kind"] == kind]
-    status = [workspace.artifact(entry["id"]).status for entry in entries]
-    done = status.count("done")
-    if not entries:
-        return Step(name, "none")
-    plural = "s" if asked != 1 else ""
-    said = f"{done} of {asked} {noun}{plural}" if done < asked else f"{done} {noun}{plural}"
-    if "damaged" in status:
-        said += f", {status.count('damaged')} damaged"
-    return Step(name, "done" if done >= asked else "running" if "running" in status else "partly", said)
+def asked_of(config: StudyConfig) -> dict[str, int]:
+    """Scores that a study asks for on each of its tasks, by what they are scores of.
+
+    A score is the artifact of one initialisation seed; a baseline that has no initialisation counts once.
+
+    Example:
+        >>> from metapt_explore.config import load_study
+        >>> asked_of(load_study("tour"))
+        {'PT': 1, 'PPT': 1, 'MetaPT': 1}
+    """
+    seeds = len(config.evaluation.init_seeds)
+    asked = {method.name: seeds for method in config.methods}
+    for shots in config.evaluation.more_shots:
+        asked |= {_at_shots(method.name, shots): seeds for method in config.methods}
+    return asked | {baseline.name: seeds if baseline.seeded else 1 for baseline in config.baselines}
+
+
+def asked_scores(config: StudyConfig) -> int:
+    """All of them, over all tasks."""
+    return len(config.evaluation.tasks) * sum(asked_of(config).values())
+
+
+def finished_of(workspace: Workspace, study: str) -> Counter[tuple[str, str]]:
+    """Finished, current scores per (method, task).
+
+    Raises:
+        UserError: Where the study's list is damaged.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    for entry in workspace.current_index(study):
+        if entry["kind"] in SCORES and workspace.artifact(entry["id"]).finished:
+            counts[_title(entry), str(entry["task"])] += 1
+    return counts
+
+
+def finished_scores(workspace: Workspace, config: StudyConfig) -> int:
+    """All of them that the study asks for.
+
+    Raises:
+        UserError: Where the study's list is damaged.
+    """
+    asked = asked_of(config)
+    return sum(count for (title, _), count in finished_of(workspace, config.name).items() if title in asked)
+
+
+def _title(entry: Mapping[str, Any]) -> str:
+    return _at_shots(entry["method"], entry["shots"]) if entry["kind"] == OTHER_SHOTS else str(entry["method"])
+
+
+def _at_shots(method: str, shots: int) -> str:
+    return f"{method}, {shots} examples"

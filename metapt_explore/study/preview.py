@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metapt_explore.cost.count import Cost, TextCounts
+from metapt_explore.cost.count import Cost, Reckoning, TextCounts
 from metapt_explore.progress.state import format_time
-from metapt_explore.progress.work import MODEL_STAGES, estimate
+from metapt_explore.stages.base import PARTS
+from metapt_explore.stages.registry import asked, count, shares
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.peak_memory import PeakWatch
@@ -17,7 +18,7 @@ from metapt_explore.storage.workspace import Workspace
 from metapt_explore.texts.rows import texts_of
 
 if TYPE_CHECKING:
-    from metapt_explore.study.study import Study
+    from metapt_explore.study.pipeline import StudyPipeline
 
 #: Tokens through the language model from which a calibration of some seconds is worth its time.
 WORTH_TOKENS = 40_000
@@ -33,19 +34,22 @@ class Preview:
         read: The pre-training texts; None where they could not be read.
     """
 
-    def __init__(self, study: Study, done: set[str], init_seeds: Sequence[int], read: Artifact | None) -> None:
+    def __init__(
+        self, study: StudyPipeline, done: Collection[str], init_seeds: Sequence[int], read: Artifact | None
+    ) -> None:
         self.study = study
         self.cost: Cost | None = None
         texts = text_counts(read, study.finished_splits())
-        evaluation = study.config.evaluation.model_copy(update={"init_seeds": list(init_seeds)})
-        config = study.config.model_copy(update={"evaluation": evaluation})
-        left_out = study.failures.keys if study.failures else set()
-        works = estimate(config, study.tasks, study.placement, texts)
-        works = {key: work for key, work in works.items() if key not in left_out}
-        done = {*done, "embeddings", "labels/classifier"}  # made before, or not at all
+        failed = study.failures.keys if study.failures else set()
+        reckoning = Reckoning.of(study.config, study.placement, texts=texts)
+        works = {
+            key: work for key, work in shares(study, reckoning, init_seeds=init_seeds).items() if key not in failed
+        }
         study.progress.plan(works)
-        rest = {key: work for key, work in works.items() if key.startswith(MODEL_STAGES) and key not in done}
-        if sum(rest.values()) < WORTH_TOKENS:
+        with_model = {stage.key for stage in asked(study, init_seeds) if stage.uses == "model"}
+        # What runs no language model and comes before scores is made, or not at all.
+        done = {*done, *(stage.key for stage in asked(study, init_seeds, PARTS[:2]) if stage.uses != "model")}
+        if sum(work for key, work in works.items() if key in with_model and key not in done) < WORTH_TOKENS:
             # What an earlier run cost is not what this one costs.
             self._file.unlink(missing_ok=True)
             return
@@ -56,9 +60,14 @@ class Preview:
         def check() -> None:
             study.progress.advance(0)
 
-        self.cost = cost = preview(config, study.tasks, study.backbone, done, text_tokens(study, read), check, texts)
+        tokens = text_tokens(study, read)
+        reckoning = Reckoning.of(study.config, study.placement, text_tokens=tokens, texts=texts)
+        counted = count(study, reckoning, init_seeds)
+        self.cost = cost = preview(
+            study.config, study.tasks, study.backbone, works=counted, reckoning=reckoning, done=done, check=check
+        )
         # Data stages keep their share, so that the bar does not jump.
-        model_work = sum(work for key, work in works.items() if key.startswith(MODEL_STAGES))
+        model_work = sum(work for key, work in works.items() if key in with_model)
         whole = max(1.0, cost.seconds)
         seconds = {key: work * whole / model_work for key, work in works.items()}
         seconds |= {key: stage["seconds"] for key, stage in cost.stages.items() if key not in done}
@@ -94,7 +103,7 @@ def text_counts(texts: Artifact | None, splits: Mapping[str, Artifact]) -> TextC
     return TextCounts(len(labels), int(labels.isna().sum()), tests)
 
 
-def text_tokens(study: Study, read: Artifact | None, sample: int = 200) -> float | None:
+def text_tokens(study: StudyPipeline, read: Artifact | None, sample: int = 200) -> float | None:
     """Mean tokens of the study's texts, as they are cut; None where there are no texts."""
     if read is None:
         return None
@@ -106,9 +115,9 @@ def text_tokens(study: Study, read: Artifact | None, sample: int = 200) -> float
 
 def read_cost(workspace: Workspace, name: str) -> Cost | None:
     """The cost of a study's last run, or None where it was too short to be worth predicting."""
-    found = read_json(workspace.study_folder(name) / "cost.json")
+    stored = read_json(workspace.study_folder(name) / "cost.json")
     try:
-        return Cost(**found) if isinstance(found, dict) else None
+        return Cost(**stored) if isinstance(stored, dict) else None
     except TypeError:
         return None
 

@@ -16,6 +16,10 @@ from metapt_explore.config import ClusteringConfig, CountedClustering, HdbscanCl
 from metapt_explore.errors import UserError
 from metapt_explore.models.text_lengths import CutShare
 from metapt_explore.progress.state import Progress
+from metapt_explore.stages.auxiliary_tasks import Tasks
+from metapt_explore.stages.clusters import Clusters
+from metapt_explore.stages.split import Split
+from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace, scratch
 from metapt_explore.study.failures import Failures, format_failed
@@ -73,16 +77,15 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
             refused = str(error)
         # Stages behave as in a run: what they say here is what the run would say.
         study.failures = failures = Failures(aside.study_folder(config.name))
-        for name in study.tasks:
-            for shots in (None, *config.evaluation.more_shots):
-                failures.attempt(f"split/{name}", partial(study.split, name, shots))
-        texts = failures.attempt("texts", study.texts)
+        for split in Split.asked(study, ()):
+            failures.attempt(split, partial(study.make, split))
+        texts = failures.attempt(Texts(study), study.texts)
         if texts is not None:
             _look_at_tasks(study, failures)
             for clustering in config.clusterings:
                 problem = too_few(clustering, texts)
                 if problem:
-                    failures.add(f"clusters/{clustering.name}", f"clusters '{clustering.name}'", UserError(problem))
+                    failures.add(Clusters(study, clustering.name), UserError(problem))
         cut = [] if refused else study.cut_texts()
         study.notice_cut_texts(cut)
         parts = format_failed(part.as_dict() for part in failures.parts)
@@ -93,7 +96,7 @@ def _look_at_tasks(study: Study, failures: Failures) -> None:
     """One pool of all labelled texts: where it makes no auxiliary task, no clustering of them does."""
     config = study.config
     if config.pretrains and config.labelling is None and config.auxiliary_tasks.classes != "clusters":
-        failures.attempt("tasks/pool", lambda: study.auxiliary_tasks(None))
+        failures.attempt(Tasks(study, ()), partial(study.auxiliary_tasks, None))
 
 
 def too_few(clustering: ClusteringConfig, texts: Artifact) -> str:

@@ -10,32 +10,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import EditedClustering, PTMethod, StudyConfig
-from metapt_explore.cost.count import Cost, count
-from metapt_explore.errors import UserError
+from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.cost.count import Cost, Reckoning
+from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.models.text_lengths import MANY, CutShare, format_cut
 from metapt_explore.results.clustering_quality import clustering_quality
+from metapt_explore.results.cut_texts import BEGINNING_ONLY, cut_shares
 from metapt_explore.results.tables import results_table
-from metapt_explore.stages import texts as data_stages
-from metapt_explore.stages.agreement import agreement_recipe
-from metapt_explore.stages.lens import lens_recipe, prompts_to_see
-from metapt_explore.stages.stability import stability_recipe
-from metapt_explore.stages.template_ranking import probe_recipe
+from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
+from metapt_explore.stages.baseline import Baseline
+from metapt_explore.stages.clusters import Clusters
+from metapt_explore.stages.embeddings import Embeddings
+from metapt_explore.stages.fewshot import FewShot
+from metapt_explore.stages.fewshot_probe import FewShotProbe
+from metapt_explore.stages.hidden_states import HiddenStates
+from metapt_explore.stages.labels import Labels
+from metapt_explore.stages.prompt import Prompt
+from metapt_explore.stages.registry import REQUESTS, count
+from metapt_explore.stages.split import Split
+from metapt_explore.stages.task_subset import tasks_of
+from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.study.check import check_study
-from metapt_explore.study.cut_texts import BEGINNING_ONLY, cut_shares
 from metapt_explore.study.job_file import working_on
+from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.preview import text_counts, text_tokens
-from metapt_explore.study.run import Until, run_all
-from metapt_explore.study.scores import StudyScores
+from metapt_explore.study.run import run_all
 
 
-class Study(StudyScores):
+class Study(StudyPipeline):
     """A study in a workspace.
 
     Args:
@@ -50,6 +59,88 @@ class Study(StudyScores):
     #: Tasks (None: the pre-training texts) of which it was said that many texts are cut.
     _said_to_be_cut: frozenset[str | None] = frozenset()
 
+    def request(self, kind: str, **parameters: Any) -> Artifact:
+        """Makes what is made on request only (`stages.registry.REQUESTS`).
+
+        Args:
+            kind: Which, such as ``stability``.
+            parameters: What `requested` of its class takes; without any, the first that ``metapt run --until KIND``
+                makes.
+
+        Raises:
+            UserError: Where there is no such kind.
+        """
+        if kind not in REQUESTS:
+            raise UserError(f"Nothing is called '{kind}'. {did_you_mean(kind, REQUESTS)}")
+        stage = REQUESTS[kind]
+        if parameters:
+            return self.make(stage.requested(self, **parameters))
+        return self.make(next(iter(stage.asked(self, self.config.evaluation.init_seeds))))
+
+    def split(self, task: str, shots: int | None = None) -> Artifact:
+        """Few-shot splits of a downstream task; `shots` is one of `evaluation.more_shots`."""
+        return self.make(Split(self, self.task(task), shots))
+
+    def texts(self) -> Artifact:
+        """The pre-training texts, decontaminated against every dev and test row of the study."""
+        return self.make(Texts(self))
+
+    def embeddings(self) -> Artifact:
+        """Sentence embeddings of the texts."""
+        return self.make(Embeddings(self))
+
+    def labels(self) -> Artifact | None:
+        """Labels found for the texts, where the study asks for that."""
+        return None if self.config.labelling is None else self.make(Labels(self))
+
+    def clusters(self, name: str) -> Artifact:
+        """The clustering of that name."""
+        return self.make(Clusters(self, name))
+
+    def auxiliary_tasks(self, clustering: str | list[str] | None) -> Artifact:
+        """Auxiliary tasks out of a clustering, or several together; None is one pool of all labelled rows."""
+        return self.make(Tasks(self, (clustering,) if isinstance(clustering, str) else tuple(clustering or ())))
+
+    def tasks_of(self, method: MethodConfig) -> Artifact:
+        """The auxiliary tasks that a method learns from: those of its clustering, or some of them."""
+        return self.make(tasks_of(self, method))
+
+    def task_names(self, clustering: str | list[str] | None) -> dict[int, str]:
+        """What the auxiliary tasks of a clustering, or of several, are called: as their clusters; empty for a pool."""
+        return task_names(self.auxiliary_tasks(clustering))
+
+    def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
+        """The prompt of a method for one initialisation seed (the first of the study when absent)."""
+        return self.make(Prompt(self, self.config.method(method), self.seed(init_seed)))
+
+    def fewshot(self, method: str, task: str, init_seed: int | None = None, shots: int | None = None) -> Artifact:
+        """Few-shot evaluation of one prompt on one task, over the data seeds that go with its initialisation seed.
+
+        Args:
+            method: The method.
+            task: One of the study's tasks.
+            init_seed: The initialisation seed (the first of the study when absent).
+            shots: One of `evaluation.more_shots`, where that is asked for.
+        """
+        chosen = self.config.method(method)
+        stage = FewShotProbe if self.config.reading_of(chosen).has_probe else FewShot
+        return self.make(stage(self, Prompt(self, chosen, self.seed(init_seed)), self.task(task), shots))
+
+    def hidden_states(self, task: str, shots: int | None = None) -> Artifact:
+        """What the frozen model makes of the texts of a task's splits; what probes are fitted to."""
+        return self.make(HiddenStates(self, self.task(task), shots))
+
+    def baseline(self, name: str, task: str, init_seed: int | None = None) -> Artifact:
+        """A baseline on one task, over all data seeds.
+
+        Args:
+            name: One of the study's baselines.
+            task: One of its tasks.
+            init_seed: For baselines with an initialisation (`BaselineConfig.seeded`); the study's first when absent.
+        """
+        chosen = self.config.baseline(name)
+        return self.make(Baseline(self, chosen, self.task(task), self.seed(init_seed) if chosen.seeded else None))
+
     def stability(self, name: str, runs: int = 5) -> Artifact:
         """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.
 
@@ -63,23 +154,13 @@ class Study(StudyScores):
         Raises:
             UserError: Where there are fewer than two runs.
         """
-        if runs < 2:
-            raise UserError(f"stability of '{name}': runs is {runs}; two runs or more can be compared.")
-        if isinstance(self.config.clustering(name), EditedClustering):
-            raise UserError(f"stability of '{name}': edits name clusters of one clustering; look at that one's.")
-        like_name = self.config.clustering(name).source
-        like = self.clusters(like_name) if like_name else None
-        clusters = self.clusters(name)
-        recipe = stability_recipe(
-            self.config, name, runs, self.texts(), self.embeddings(), clusters, like, self._advance
-        )
-        return self._make(f"stability/{name}", recipe, 2 * runs, clustering=name)
+        return self.request("stability", name=name, runs=runs)
 
     def clustering_quality(self) -> pd.DataFrame:
         """Quality of each finished clustering beside what methods gained with it (see `clusters/quality_table.py`)."""
         return clustering_quality(self.workspace, self.config)
 
-    def probe(self, task: str, candidates: str | Path | None = None) -> Artifact:
+    def rank_templates(self, task: str, candidates: str | Path | None = None) -> Artifact:
         """Templates and label words of a task, ranked on its training rows without a prompt.
 
         Args:
@@ -89,29 +170,7 @@ class Study(StudyScores):
         Returns:
             An artifact whose summary holds the `ranking`, best first.
         """
-        from metapt_explore.fewshot.template_candidates import file_candidates, menu_candidates
-
-        asked = self._task(task)
-        listed = file_candidates(asked, Path(candidates)) if candidates else menu_candidates(asked, self.family)
-        recipe = probe_recipe(
-            self.config,
-            asked,
-            listed,
-            self.split(task),
-            self.model.identity,
-            self.placement,
-            self._load,
-            self._advance,
-        )
-        return self._make(f"probe/{task}", recipe, len(listed), task=task)
-
-    def check_agreement(self) -> None:
-        """Refuses to look for agreement where no texts are grouped, before anything is computed."""
-        if not self.config.clusterings:
-            raise UserError(
-                f"Study '{self.config.name}' groups no texts: there are no auxiliary tasks whose gradients could "
-                "agree. List a grouping under `clusterings`."
-            )
+        return self.request("template_ranking", task=task, candidates=candidates)
 
     def agreement(
         self, init_seed: int | None = None, method: str | None = None, clustering: str | list[str] | None = None
@@ -128,38 +187,7 @@ class Study(StudyScores):
         Returns:
             An artifact with the table ``agreement`` (cosines of pairs) and, in its summary, ``tasks`` (reliability).
         """
-        init_seed = self._seed(init_seed)
-        if clustering is None:
-            methods = [self.config.method(method)] if method else []
-            methods += [other for other in self.config.methods if other.meta_learned]
-            self.check_agreement()
-            clustering = next((m.clusterings for m in methods if m.clusterings), [self.config.clusterings[0].name])
-        if method is None:
-            # The prompt of PT where the study has one: its id is the same.
-            recipe = self.prompt_recipe(PTMethod(name="the common start", kind="pt"), init_seed)
-            prompt = self._make(f"prompt/start/{init_seed}", recipe, 1, kind="common start", init_seed=init_seed)
-        else:
-            prompt = self.prompt(method, init_seed)
-        recipe = agreement_recipe(
-            self.config,
-            self.tasks,
-            self.texts(),
-            self.auxiliary_tasks(clustering),
-            self.task_names(clustering),
-            {name: self.split(name) for name in self.tasks},
-            prompt,
-            self.model.identity,
-            self.placement,
-            self._load,
-            self._advance,
-        )
-        units = self.config.agreement.draws + len(self.tasks) * len(self.config.evaluation.data_seeds)
-        of: dict[str, Any] = {
-            "clustering": clustering if isinstance(clustering, str) else " + ".join(clustering),
-            "init_seed": init_seed,
-            **({"method": method} if method else {}),
-        }
-        return self._make(f"agreement/{method or 'start'}/{init_seed}", recipe, units, **of)
+        return self.request("agreement", init_seed=init_seed, method=method, clustering=clustering)
 
     def lens(self) -> Artifact:
         """What the finished prompts look like beside the vocabulary (`prompts/lens.py`); pre-trains nothing.
@@ -170,8 +198,7 @@ class Study(StudyScores):
         Raises:
             UserError: Where no prompt is finished.
         """
-        recipe = lens_recipe(prompts_to_see(self.workspace, self.config.name), self.model.identity, self._load)
-        return self._make("lens", recipe, 1)
+        return self.request("lens")
 
     def leave_one_out(self, method: str) -> StudyConfig:
         """A study that has the method with all its clusters, and once without each of them (`docs/why.md`).
@@ -192,13 +219,22 @@ class Study(StudyScores):
         """
         from metapt_explore.cost.calibrate import preview, preview_without_model
 
-        texts = texts or data_stages.find_texts(self.config, self.tasks, self.workspace)
+        texts = texts or self._texts_that_are_there()
         counts = text_counts(texts, self.finished_splits() if splits is None else splits)
-        if not any(work.needs_model for work in count(self.config, self.tasks, None, self.placement, counts).values()):
-            return preview_without_model(self.config, self.tasks, self.model.device, counts)
-        return preview(self.config, self.tasks, self.backbone, set(), text_tokens(self, texts), texts=counts)
+        works = count(self, Reckoning.of(self.config, self.placement, texts=counts))
+        if not any(work.needs_model for work in works.values()):
+            return preview_without_model(self.config, works, self.model.device)
+        reckoning = Reckoning.of(self.config, self.placement, text_tokens=text_tokens(self, texts), texts=counts)
+        works = count(self, reckoning)
+        return preview(self.config, self.tasks, self.backbone, works=works, reckoning=reckoning)
 
-    def run(self, init_seeds: Sequence[int] | None = None, until: Until = "all") -> pd.DataFrame:
+    def _texts_that_are_there(self) -> Artifact | None:
+        with suppress(UserError):  # a source that cannot be read was not read before either
+            texts = Texts(self).artifact
+            return texts if texts.status == "done" else None
+        return None
+
+    def run(self, init_seeds: Sequence[int] | None = None, until: str = "all") -> pd.DataFrame:
         """Makes everything that is not there yet and returns the results table.
 
         Clusters come before anything that needs the language model, so that there is soon something to see.
@@ -208,13 +244,14 @@ class Study(StudyScores):
             init_seeds: Work on these of the study's initialisation seeds only; the others are left for another day or
                 machine. All when absent.
             until: Stop when this is there: ``texts``, ``clusters`` (and their tasks), ``plan`` (the predicted cost of
-                the rest), ``stability``, ``agreement``, ``lens`` (the verbs of that name), ``prompts``, or ``all``.
+                the rest), a kind that is made on request (``stability``, ``agreement``, ``lens`` …), ``prompts``, or
+                ``all``.
 
         Raises:
             UserError: Where the user's input is wrong, or another process is running the study.
             Cancelled: Where the study was asked to stop.
         """
-        chosen = list(self.config.evaluation.init_seeds) if init_seeds is None else [*map(self._seed, init_seeds)]
+        chosen = list(self.config.evaluation.init_seeds) if init_seeds is None else [*map(self.seed, init_seeds)]
         if self.progress.holds_lock:
             return run_all(self, chosen, until)
         before = self.progress
@@ -243,11 +280,11 @@ class Study(StudyScores):
         Raises:
             UserError: Naming what is wrong.
         """
-        check_study(self.config, self.tasks, self.family, self.placement, self.workspace, self.model.identity)
+        check_study(self)
 
     def cut_texts(self) -> list[CutShare]:
         """How many texts are cut at `model.max_text_tokens`, of the pre-training texts and of each task."""
-        return cut_shares(self.config, self.tasks, self.workspace)
+        return cut_shares(self)
 
     def notice_cut_texts(self, shares: Sequence[CutShare]) -> None:
         """Says where many texts are cut; once, though a later look at the texts may give another share."""

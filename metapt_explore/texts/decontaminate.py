@@ -1,4 +1,4 @@
-"""Which pre-training texts give a dev or test row away: equal texts, and nearly equal ones.
+"""Finds pre-training texts that equal or nearly equal a dev or test row.
 
 Exact: word triples are compared themselves, not their hashes. Fast: only triples that occur in the
 held-out rows are numbered, and shared triples are counted by a product of sparse matrices.
@@ -45,7 +45,7 @@ class Decontamination:
     @property
     def kept(self) -> np.ndarray:
         """Mask of the texts to keep, shape ``[texts]``, bool."""
-        return self.reason == ""
+        return np.asarray(self.reason == "")
 
     def counts(self) -> dict[str, int]:
         """Number of texts kept, and dropped for either reason."""
@@ -99,9 +99,9 @@ def decontaminate(texts: list[str], held_out: list[str], threshold: float) -> De
             continue
         triples, sizes = _incidence(words_of_chunk, vocabulary, grow=False)
         shared = (triples @ held_columns).tocoo()
-        row, column = shared.coords
-        sizes_of_pairs = sizes[row], held_sizes[column]
-        _judge_pairs(verdicts, start + row, column, shared.data, *sizes_of_pairs, telling[column], threshold)
+        text, row = shared.coords
+        pairs = _Pairs(start + text, row, shared.data, sizes[text], held_sizes[row], telling[row])
+        _judge_pairs(verdicts, pairs, threshold)
     return verdicts
 
 
@@ -136,7 +136,7 @@ def decontaminate_rows(rows: Sequence[TextInput], held_out: list[str], threshold
 
 
 def is_telling(words: str) -> bool:
-    """Whether a text says enough to be known again inside another: seven words, or fourteen characters without spaces.
+    """Whether a text is long enough to be recognised in another: seven words, or fourteen characters without spaces.
 
     Args:
         words: Its normal form (`normalise`).
@@ -150,30 +150,43 @@ def is_telling(words: str) -> bool:
     return CHARACTERS_OF_A_WORD * (len(every) - characters) + characters >= CHARACTERS_OF_A_WORD * (MIN_CONTAINED + 2)
 
 
-def _judge_pairs(
-    found: Decontamination,
-    text: np.ndarray,
-    row: np.ndarray,
-    shared: np.ndarray,
-    text_size: np.ndarray,
-    row_size: np.ndarray,
-    telling: np.ndarray,
-    threshold: float,
-) -> None:
-    """Judges the pairs that share a triple and writes the verdicts into `found`; arrays are ``[pairs]``."""
-    reason, match, overlap = found.reason, found.match, found.overlap
-    jaccard = shared / (text_size + row_size - shared)
+@dataclass(frozen=True)
+class _Pairs:
+    """Texts and held-out rows that share a triple; all arrays have shape ``[pairs]``.
+
+    Attributes:
+        text: Index of the text.
+        row: Index of the held-out row.
+        shared: Triples in common.
+        text_size: Triples of the text.
+        row_size: Triples of the row.
+        telling: Whether the row is long enough to be known again (`is_telling`).
+    """
+
+    text: np.ndarray
+    row: np.ndarray
+    shared: np.ndarray
+    text_size: np.ndarray
+    row_size: np.ndarray
+    telling: np.ndarray
+
+
+def _judge_pairs(verdicts: Decontamination, pairs: _Pairs, threshold: float) -> None:
+    """Writes the verdicts on the pairs into `verdicts`."""
+    reason, match, overlap = verdicts.reason, verdicts.match, verdicts.overlap
+    text, row, shared = pairs.text, pairs.row, pairs.shared
+    jaccard = shared / (pairs.text_size + pairs.row_size - shared)
     # Integers, because 0.9 has no exact binary form and 9 of 10 must count.
-    contained = telling & (row_size >= MIN_CONTAINED) & (10 * shared >= CONTAINED_TENTHS * row_size)
+    contained = pairs.telling & (pairs.row_size >= MIN_CONTAINED) & (10 * shared >= CONTAINED_TENTHS * pairs.row_size)
     near = (jaccard >= threshold) | contained
-    open_pair = reason[text] != "equal"
+    undecided = reason[text] != "equal"
 
-    kept = open_pair & ~near
-    np.maximum.at(overlap, text[kept], jaccard[kept])
+    far = undecided & ~near
+    np.maximum.at(overlap, text[far], jaccard[far])
 
-    chosen = open_pair & near
+    chosen = undecided & near
     text, row = text[chosen], row[chosen]
-    value = np.where(contained, np.maximum(jaccard, shared / row_size), jaccard)[chosen]
+    value = np.where(contained, np.maximum(jaccard, shared / pairs.row_size), jaccard)[chosen]
     order = np.lexsort((row, -value, text))
     text, row, value = text[order], row[order], value[order]
     text, best = np.unique(text, return_index=True)

@@ -1,4 +1,4 @@
-"""Labels for unlabelled texts: which of them are sure enough, and how good they are where the truth is known.
+"""Labels for unlabelled texts: which are confident enough, and how good they are where the truth is known.
 
 PPT (Gu et al., ACL 2022) labels its pre-training text with a classifier and keeps what is confident, by a cut-off of
 each class's own so that none is crowded out.
@@ -6,9 +6,9 @@ each class's own so that none is crowded out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 
@@ -23,7 +23,7 @@ LEAKED = "equals or nearly equals a dev or test row"
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundLabels:
     """Labels found for some rows.
 
     Attributes:
@@ -37,7 +37,7 @@ class Found:
     kept: np.ndarray
 
 
-def confident_labels(probabilities: np.ndarray, names: Sequence[str], config: LabellingConfig) -> Found:
+def confident_labels(probabilities: np.ndarray, names: Sequence[str], config: LabellingConfig) -> FoundLabels:
     """Takes each row's likeliest class, where it is confident enough.
 
     Args:
@@ -60,12 +60,12 @@ def confident_labels(probabilities: np.ndarray, names: Sequence[str], config: La
             # The most confident first; of equals the earlier row.
             order = rows_of_class[np.argsort(-confidence[rows_of_class], kind="stable")]
             confident[order[config.most_per_class :]] = False
-    return Found([names[index] for index in best], confidence, confident)
+    return FoundLabels([names[index] for index in best], confidence, confident)
 
 
 @dataclass(frozen=True)
 class ClassifierRows:
-    """What a classifier may learn from.
+    """Rows that a classifier may learn from.
 
     Attributes:
         kept: Indices of the rows.
@@ -92,7 +92,8 @@ def classifier_rows(
         near_duplicate: See `decontaminate`.
 
     Example:
-        >>> classifier_rows(["A fine film!", "a fine film", "dull", " "], ["+", "+", "-", "-"], ["Dull."], 0.7)
+        >>> texts = ["A fine film!", "a fine film", "dull", " "]
+        >>> classifier_rows(texts, ["+", "+", "-", "-"], ["Dull."], near_duplicate=0.7)
         ClassifierRows(kept=[0], dropped={'duplicate': 1, 'equals or nearly equals a dev or test row': 1, 'blank': 1})
     """
     from metapt_explore.texts.decontaminate import decontaminate_rows
@@ -150,16 +151,66 @@ def classify(
     return probabilities[:, [list(model.classes_).index(name) for name in names]], accuracy
 
 
-def agreement(labels: Found, given: Sequence[str | None]) -> dict[str, Any] | None:
+class LabelAgreement(TypedDict):
+    """How often found labels are those of the data.
+
+    Attributes:
+        rows: Rows that have both labels.
+        accuracy: Over them.
+        kept_rows: Those whose found label is kept.
+        kept_accuracy: Over those; None where none is kept.
+        recall: By class.
+    """
+
+    rows: int
+    accuracy: float
+    kept_rows: int
+    kept_accuracy: float | None
+    recall: dict[str, float]
+
+
+class ClassCounts(TypedDict):
+    """Rows of a class: labels that were found, and those of them that are kept."""
+
+    found: int
+    kept: int
+
+
+class TrainCounts(TypedDict, total=False):
+    """Rows that a classifier learned from, those dropped by reason, and texts among the asked that it learned from."""
+
+    rows: int
+    dropped: dict[str, int]
+    also_asked: int
+
+
+class OtherLabels(TypedDict):
+    """Texts whose own label is no class, and how many of them got a class."""
+
+    rows: int
+    kept: int
+
+
+class LabelSummary(TypedDict, total=False):
+    """What a labels stage records."""
+
+    by: str
+    asked: int
+    compared: bool
+    classes: dict[str, ClassCounts]
+    agreement: LabelAgreement | None
+    held_out_accuracy: float
+    train: TrainCounts
+    other_labels: OtherLabels
+
+
+def agreement(labels: FoundLabels, given: Sequence[str | None]) -> LabelAgreement | None:
     """How often found labels are those of the data; None where the data have none.
 
     Args:
         labels: Labels found.
         given: The data's own label of each row, where it has one.
 
-    Returns:
-        ``rows`` that have both, ``accuracy`` over them, ``kept_rows`` and ``kept_accuracy`` over those kept, and
-        ``recall`` of each class.
     """
     pairs = [
         (label, truth, kept) for label, truth, kept in zip(labels.classes, given, labels.kept, strict=True) if truth
@@ -180,7 +231,7 @@ def agreement(labels: Found, given: Sequence[str | None]) -> dict[str, Any] | No
     }
 
 
-def format_labels(summary: dict[str, Any]) -> str:
+def format_labels(recorded: Mapping[str, Any]) -> str:
     """What a labels stage found, in a sentence.
 
     Example:
@@ -188,6 +239,7 @@ def format_labels(summary: dict[str, Any]) -> str:
         >>> format_labels({"by": "zero_shot", "asked": 9, "classes": counts, "agreement": None})
         'Labels for 9 texts (zero_shot), kept of found: bad 3 of 5, good 4 of 4.'
     """
+    summary = cast(LabelSummary, recorded)
     kept = ", ".join(f"{name} {entry['kept']:,} of {entry['found']:,}" for name, entry in summary["classes"].items())
     sentence = f"Labels for {summary['asked']:,} texts ({summary['by']}), kept of found: {kept}."
     if summary.get("held_out_accuracy") is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -21,18 +22,49 @@ MANY_LABELS = 20
 """Different labels above which the column is probably not one of classes."""
 
 
-def data_report(rows: Dataset) -> dict[str, Any]:
+class WordCounts(TypedDict):
+    """Words per text, over the rows that are not blank (see `count_words`)."""
+
+    min: int
+    median: float
+    mean: float
+    p95: float
+    max: int
+
+
+class DataReport(TypedDict):
+    """Counts of a source, as plain JSON values.
+
+    Attributes:
+        rows: All rows.
+        blank: Rows without text.
+        duplicates: Rows whose normalised text occurred before.
+        words: Words per text.
+        labels: Count by label, largest first.
+        unlabelled: Rows without a label.
+        groups: Count by group, largest first; at most the 50 largest.
+        group_count: All groups.
+        label_balance: Smallest label count / largest; None with fewer than two labels.
+        warnings: Sentences.
+    """
+
+    rows: int
+    blank: int
+    duplicates: int
+    words: WordCounts
+    labels: dict[str, int]
+    unlabelled: int
+    groups: dict[str, int]
+    group_count: int
+    label_balance: float | None
+    warnings: list[str]
+
+
+def data_report(rows: Dataset) -> DataReport:
     """Counts rows, lengths, labels and groups of loaded texts.
 
     Args:
         rows: Columns text, label and group, and perhaps text_pair, as `load_source` returns them.
-
-    Returns:
-        Plain JSON values: ``rows``, ``blank``, ``duplicates`` (rows whose normalised text occurred
-        before), ``words`` (min, median, mean, p95 and max words of the rows that are not blank, see `count_words`),
-        ``labels`` and ``groups`` (name to count, largest first; the 50 largest groups),
-        ``group_count``, ``unlabelled``, ``label_balance`` (smallest label count / largest, None
-        with fewer than two labels) and ``warnings`` (sentences).
 
     Example:
         >>> from datasets import Dataset
@@ -54,7 +86,7 @@ def data_report(rows: Dataset) -> dict[str, Any]:
     unlabelled = label_counts.pop(None, 0)
     group_counts = Counter(group for group in rows["group"] if group is not None)
     labels = _largest_first(label_counts)
-    report: dict[str, Any] = {
+    report: DataReport = {
         "rows": len(texts),
         "blank": len(texts) - len(filled),
         "duplicates": duplicates,
@@ -70,6 +102,7 @@ def data_report(rows: Dataset) -> dict[str, Any]:
         "groups": dict(list(_largest_first(group_counts).items())[:LARGEST_GROUPS]),
         "group_count": len(group_counts),
         "label_balance": round(min(labels.values()) / max(labels.values()), 4) if len(labels) > 1 else None,
+        "warnings": [],
     }
     report["warnings"] = _warnings(report, short=int((lengths < SHORT_TEXT).sum()) if filled else 0)
     return report
@@ -80,7 +113,7 @@ def _largest_first(counts: Counter[Any]) -> dict[str, int]:
     return {str(name): count for name, count in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))}
 
 
-def _warnings(report: dict[str, Any], short: int) -> list[str]:
+def _warnings(report: DataReport, *, short: int) -> list[str]:
     rows = max(report["rows"], 1)
     labels = report["labels"]
     warnings = []
@@ -90,7 +123,7 @@ def _warnings(report: dict[str, Any], short: int) -> list[str]:
         warnings.append(f"Rows that repeat an earlier one: {report['duplicates']} ({report['duplicates'] / rows:.0%}).")
     if short:
         warnings.append(f"Rows of fewer than {SHORT_TEXT} words: {short}.")
-    warnings += missing_labels(report)
+    warnings += label_warnings(report["rows"], labels, report["unlabelled"])
     if words := sorted(missing_among(set(labels))):
         listed = ", ".join(f"'{word}' ({labels[word]} rows)" for word in words)
         warnings.append(
@@ -106,19 +139,20 @@ def _warnings(report: dict[str, Any], short: int) -> list[str]:
     return warnings
 
 
-def missing_labels(report: dict[str, Any]) -> list[str]:
-    """Warnings of a report that hold only where auxiliary tasks need the data's own labels.
+def label_warnings(rows: int, labels: Mapping[str, int], unlabelled: int) -> list[str]:
+    """Warnings that matter only where auxiliary tasks need the data's own labels.
 
     Args:
-        report: Of `data_report`; ``rows``, ``labels`` and ``unlabelled`` are read.
+        rows: All rows.
+        labels: Count by label.
+        unlabelled: Rows without a label.
     """
-    rows, labels = max(report["rows"], 1), report["labels"]
     warnings = []
     if not labels:
         warnings.append("No row has a label: clusters can be found, but no auxiliary task can be made of them.")
-    elif report["unlabelled"] > 0.1 * rows:
-        share = report["unlabelled"] / rows
-        warnings.append(f"Rows without a label: {report['unlabelled']} ({share:.0%}); auxiliary tasks leave them out.")
+    elif unlabelled > 0.1 * max(rows, 1):
+        share = unlabelled / max(rows, 1)
+        warnings.append(f"Rows without a label: {unlabelled} ({share:.0%}); auxiliary tasks leave them out.")
     if len(labels) == 1:
         warnings.append(f"There is only one label, '{next(iter(labels))}'; a task needs two.")
     return warnings

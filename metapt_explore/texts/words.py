@@ -1,4 +1,4 @@
-"""What a word is, in any script: the one place that counts words, cuts texts into them and finds those worth showing.
+"""What a word is, in any script: counting words, tokenising, and keywords.
 
 Where a script puts no spaces between words, each character counts as one. For keywords, which people read, characters
 are put together again where the texts themselves say that they belong together (`Lexicon`).
@@ -51,8 +51,8 @@ def tokens(text: str) -> list[str]:
         ['don', 't', 'buy', '手', '机', '😀', 'हिन्दी', 'x_1']
     """
     if text.isascii():
-        return WORD.findall(text)
-    return TOKEN.findall(unicodedata.normalize("NFKC" if has_unspaced(text) else "NFC", text))
+        return list(WORD.findall(text))
+    return list(TOKEN.findall(unicodedata.normalize("NFKC" if has_unspaced(text) else "NFC", text)))
 
 
 def plain_words(text: str) -> str:
@@ -99,7 +99,7 @@ class Lexicon:
         """The words of a text; characters that belong to no word are left out."""
         text = _folded(text)
         if not has_unspaced(text):
-            return _LETTERS.findall(text)
+            return list(_LETTERS.findall(text))
         words: list[str] = []
         last = 0
         for run in UNSPACED_RUN.finditer(text):

@@ -1,8 +1,8 @@
-"""Template and label words as the tokens of one model: how a text is put to it, and how a class is read."""
+"""A pattern and its verbalizer (PET's terms): template and label words as tokens of one model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ class PatternVerbalizer:
         template: Tokens and the slots between them.
         verbalizer: Label words of each class.
         classes: Class names, in the order of the verbalizer.
-        head: What reads classes instead of the model's output layer, for models that have none.
+        head: Output layer for models without one of their own.
     """
 
     template: Template
@@ -45,7 +45,7 @@ class PatternVerbalizer:
     @property
     def words(self) -> tuple[int, ...]:
         """First token of each class's first word."""
-        return tuple(own[0][0].token for own in self.verbalizer.words)
+        return tuple(words[0][0].token for words in self.verbalizer.words)
 
 
 def label_tokens(
@@ -55,19 +55,19 @@ def label_tokens(
 
     Args:
         labels: Template and labels, from a study or a task file.
-        encode: Token ids of a word where it stands, with the space in front of it if there is one.
+        encode: Token ids of a label word, with the space in front of it if there is one.
         where: What to call the configuration in messages.
-        whole_vocabulary: Whether words compete with every other token, which only words of one token can.
+        whole_vocabulary: Whether words compete with every other token; then each must be one token.
 
     Raises:
         UserError: Where a class has no label word, or two classes share one.
     """
-    found: dict[str, list[Word]] = {}
+    words_of: dict[str, list[Word]] = {}
     owner: dict[Word, str] = {}
     for name, label in labels.labels.items():
         if not label.words:
             raise UserError(f"{where}: class '{name}' has no label word; give it one (`word:` or `words:`).")
-        found[name] = []
+        words_of[name] = []
         for word in label.words:
             tokens = tuple(encode(word))
             if not tokens:
@@ -84,8 +84,8 @@ def label_tokens(
                     else f"{where}: class '{name}' has the label word '{word}' twice (as tokens of this model)."
                 )
             owner[tokens] = name
-            found[name].append(tokens)
-    return found
+            words_of[name].append(tokens)
+    return words_of
 
 
 def token_encoder(tokenizer: Any) -> Callable[[str], list[int]]:
@@ -98,10 +98,9 @@ def token_encoder(tokenizer: Any) -> Callable[[str], list[int]]:
 
 
 def space_writer(tokenizer: Any) -> Callable[[str], str]:
-    """How a text is written that follows a space.
+    """Puts a space in front of a text, unless the tokenizer does so itself.
 
-    Some tokenizers of the SentencePiece kind put a space in front of every text themselves (Llama 2): " good" would be
-    two spaces to them.
+    Some SentencePiece tokenizers (Llama 2) put one in front of every text: " good" would have two.
     """
     encode = token_encoder(tokenizer)
     bare, spaced = encode("a"), encode(" a")
@@ -111,9 +110,9 @@ def space_writer(tokenizer: Any) -> Callable[[str], str]:
 
 
 def continuation_encoder(tokenizer: Any) -> Callable[[str], list[int]]:
-    """Token ids of a text that follows something.
+    """Token ids of a text in the middle of a row.
 
-    SentencePiece puts a space in front of what it is given; in the middle of a row that space was never written.
+    SentencePiece puts a space in front of every text; here that space is left out.
     """
     encode = token_encoder(tokenizer)
     before = encode("a")
@@ -128,20 +127,10 @@ def continuation_encoder(tokenizer: Any) -> Callable[[str], list[int]]:
 
 
 def special_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What a tokenizer itself puts in front of a text and behind it, as ([CLS], [SEP])."""
+    """Special tokens that a tokenizer puts in front of a text and behind it, as ([CLS], [SEP])."""
     bare = token_encoder(tokenizer)("a")
     whole = list(tokenizer("a")["input_ids"])
     for first in range(len(whole) - len(bare) + 1):
         if bare and whole[first : first + len(bare)] == bare:
             return tuple(whole[:first]), tuple(whole[first + len(bare) :])
     return (), ()
-
-
-def words_key(labels: LabelsConfig) -> Mapping[str, Any]:
-    """What a stage's id holds of label words: the word of each class, or all there is to it."""
-    return {
-        name: label.words[0]
-        if len(label.words) == 1 and label.description is None
-        else {"words": label.words, "description": label.description}
-        for name, label in labels.labels.items()
-    }

@@ -1,8 +1,7 @@
-"""Class prototypes: what the model's hidden state at the answer looks like for the few examples of each class.
+"""Class prototypes: mean hidden states at the answer of the examples of each class.
 
-RepVerb of MetaPrompter (Jiang, Zhang & Kwok, ICML 2023, arXiv 2306.00618): a class is the mean hidden state of
-its examples, and a row belongs to the class whose mean is most alike. No label word is needed; where there are
-label words, both opinions can be mixed.
+RepVerb of MetaPrompter (Jiang, Zhang & Kwok, ICML 2023, arXiv 2306.00618): a row belongs to the class whose
+prototype is most similar. No label word is needed; both scores can be mixed.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Prototypes:
         features: Hidden states of the examples under each prompt, `[groups, examples, width]`.
         labels: Class index of each example, one list for all prompts or one for each.
         classes: Number of classes; each has an example.
-        words_share: Weight of the label words' opinion, 0 to 1.
+        words_share: Weight of the label words, 0 to 1.
 
     Example:
         >>> features = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])
@@ -42,7 +41,7 @@ class Prototypes:
 
     @classmethod
     def of_each(cls, parts: Sequence[Prototypes]) -> Prototypes:
-        """Joins prototypes of several sets of examples; groups are counted through."""
+        """Joins prototypes of several sets of examples, one group after another."""
         joined = cls.__new__(cls)
         joined._means = torch.cat([part._means for part in parts])
         joined._words_share = parts[0]._words_share
@@ -60,10 +59,12 @@ class Prototypes:
             `[rows, classes]`.
         """
         means = self._means[group].to(features.device)
-        alike = F.normalize(features.float(), dim=-1) @ means.T / TEMPERATURE
-        own = alike.log_softmax(-1)
+        similarity = F.normalize(features.float(), dim=-1) @ means.T / TEMPERATURE
+        by_prototype = similarity.log_softmax(-1)
         if self._words_share == 0:
-            return own
+            return by_prototype
         if self._words_share == 1:
             return scores.log_softmax(-1)
-        return torch.logaddexp(scores.log_softmax(-1) + log(self._words_share), own + log(1 - self._words_share))
+        return torch.logaddexp(
+            scores.log_softmax(-1) + log(self._words_share), by_prototype + log(1 - self._words_share)
+        )

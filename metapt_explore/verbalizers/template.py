@@ -1,4 +1,4 @@
-"""A template as the tokens of one model, with the places where texts and the answer stand."""
+"""A template as tokens of one model, with slots for texts and the answer."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Slot:
     """A place in a template.
 
     Attributes:
-        name: What stands there: the text, the second text of a pair, or the answer.
-        spaced: Whether a space stands in front. It belongs to the tokens of what follows, as in the model's own
-            training text: " good" is one token of many vocabularies, and neither " " nor "good" is part of it.
+        name: The text, the second text of a pair, or the answer.
+        spaced: Whether a space stands in front. It belongs to the tokens that follow, as in the model's own training
+            text: in many vocabularies " good" is one token.
     """
 
     name: SlotName
@@ -46,7 +46,7 @@ class Template:
     pieces: tuple[Piece, ...]
 
     def slot(self, name: SlotName) -> Slot | None:
-        """The slot of that name, where there is one."""
+        """The slot of that name, if there is one."""
         return next((piece for piece in self.pieces if isinstance(piece, Slot) and piece.name == name), None)
 
     def row(self, text: Sequence[int], pair: Sequence[int] | None, mask: Sequence[int]) -> tuple[list[int], int]:
@@ -54,11 +54,11 @@ class Template:
 
         Args:
             text: Tokens of the text.
-            pair: Tokens of the second text, where the template has a place for it.
-            mask: Tokens that stand for the answer; none for a model that goes on from the end.
+            pair: Tokens of the second text, if the template has a slot for it.
+            mask: Tokens that stand for the answer; none for a model that continues the text.
 
         Returns:
-            Token ids, and the position of the first mask token; of the last token where there is no mask.
+            Token ids, and the position of the first mask token; without a mask, of the last token.
         """
         filled: list[int] = []
         position: int | None = None
@@ -80,7 +80,7 @@ class Template:
 
     @property
     def tail(self) -> tuple[int, ...]:
-        """Tokens behind the last text; the answer follows them where it stands at the end."""
+        """Tokens behind the last text."""
         last = 0
         for index, piece in enumerate(self.pieces):
             if isinstance(piece, Slot) and piece.name != "mask":
@@ -88,20 +88,20 @@ class Template:
         return tuple(token for piece in self.pieces[last + 1 :] if not isinstance(piece, Slot) for token in piece)
 
     def until_last_text(self) -> Template:
-        """The template up to the last text: what can be read before the prompt, where the prompt follows the text."""
+        """The template up to the last text: what is cached with `suffix`."""
         texts = [i for i, piece in enumerate(self.pieces) if isinstance(piece, Slot) and piece.name != "mask"]
         return Template(self.pieces[: texts[-1] + 1])
 
 
 def tokenise(template: str, encode: Encode, encode_continuation: Encode | None = None) -> Template:
-    """Cuts a template at its slots and tokenises what lies between.
+    """Tokenises a template between its slots.
 
     Args:
         template: Text with ``{text}``, and perhaps ``{text_pair}`` and ``{mask}``.
         encode: Token ids of a text without special tokens.
-        encode_continuation: The same for what follows something; as `encode` when absent.
+        encode_continuation: The same in the middle of a row; `encode` when absent.
     """
-    behind = encode_continuation or encode
+    encode_middle = encode_continuation or encode
     parts = _SLOTS.split(template)
     pieces: list[Piece] = []
     spaced = False
@@ -112,7 +112,7 @@ def tokenise(template: str, encode: Encode, encode_continuation: Encode | None =
         follows_slot = index + 1 < len(parts)
         spaced = follows_slot and part.endswith(" ")
         literal = part[:-1] if spaced else part
-        tokens = tuple((behind if index else encode)(literal)) if literal else ()
+        tokens = tuple((encode_middle if index else encode)(literal)) if literal else ()
         if tokens:
             pieces.append(tokens)
     return Template(tuple(pieces))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metapt_explore.baselines.fine_tuning import TrainedWeights, train_best
+from metapt_explore.baselines.fine_tuning import RatePoint, RateSearch, TrainedWeights, train_best
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.scoring import Metrics
 
 
 def test_small_steps_are_not_lost_in_bfloat16() -> None:
@@ -31,17 +32,31 @@ def test_the_best_weights_on_dev_are_put_back() -> None:
         weight.grad = torch.tensor([-1.0])
         return 1.0
 
-    def score_dev() -> dict[str, float]:
-        return {"accuracy": 0.5, "loss": float((weight.detach() - 0.2).abs())}
+    def score_dev() -> Metrics:
+        return {"accuracy": 0.5, "macro_f1": 0.5, "loss": float((weight.detach() - 0.2).abs())}
 
-    best, curves = train_best(TrainedWeights([weight]), [0.1, 0.2], [0, 1, 2, 3], gradient, score_dev, "loss", "here")
+    best, curves = train_best(
+        TrainedWeights([weight]),
+        RateSearch([0.1, 0.2], [0, 1, 2, 3], "loss"),
+        gradient,
+        score_dev=score_dev,
+        where="here",
+    )
     assert (best["learning_rate"], best["step"]) == (0.2, 1) or (best["learning_rate"], best["step"]) == (0.1, 2)
     assert float(weight.detach()) == pytest.approx(0.2, abs=1e-5) and len(curves) == 8
-    best, _ = train_best(TrainedWeights([weight]), [0.1], [0, 1], gradient, score_dev, "accuracy", "here")
+    best, _ = train_best(
+        TrainedWeights([weight]), RateSearch([0.1], [0, 1], "accuracy"), gradient, score_dev=score_dev, where="here"
+    )
     assert best["step"] == 0, "the weights began at the minimum"
 
     with pytest.raises(UserError, match=r"not a number any more at step 1 with learning rate 0\.1"):
-        train_best(TrainedWeights([weight]), [0.1], [0, 1], lambda step: float("nan"), score_dev, "loss", "here")
+        train_best(
+            TrainedWeights([weight]),
+            RateSearch([0.1], [0, 1], "loss"),
+            lambda step: float("nan"),
+            score_dev=score_dev,
+            where="here",
+        )
 
 
 def test_the_worse_half_of_the_rates_drops_out() -> None:
@@ -52,19 +67,16 @@ def test_the_worse_half_of_the_rates_drops_out() -> None:
         weight.grad = torch.tensor([-1.0])
         return 1.0
 
-    def score_dev() -> dict[str, float]:
-        return {"accuracy": 0.5, "loss": float((weight.detach() - 0.95).abs())}
+    def score_dev() -> Metrics:
+        return {"accuracy": 0.5, "macro_f1": 0.5, "loss": float((weight.detach() - 0.95).abs())}
 
     best, curves = train_best(
         TrainedWeights([weight]),
-        [0.1, 0.2, 0.5, 0.8],
-        [0, 1, 2, 3],
+        RateSearch([0.1, 0.2, 0.5, 0.8], [0, 1, 2, 3], "loss", halving_steps=[1, 2]),
         gradient,
-        score_dev,
-        "loss",
-        "here",
+        score_dev=score_dev,
+        where="here",
         on_step=taken.append,
-        halving_steps=[1, 2],
     )
     # After a step 0.5 and 0.8 are nearer than 0.1 and 0.2, after two 1.0 is nearer than 1.6.
     assert [(each["learning_rate"], each["step"]) for each in curves] == [
@@ -83,14 +95,14 @@ def test_a_rate_that_waited_goes_on_as_if_it_had_not(dtype: torch.dtype) -> None
         weight.grad = (weight.detach().float() ** 3 - step / 7).to(dtype)
         return float(weight.detach().float().square().sum())
 
-    def score_dev() -> dict[str, float]:
-        return {"accuracy": 0.5, "loss": float(weight.detach().float().norm())}
+    def score_dev() -> Metrics:
+        return {"accuracy": 0.5, "macro_f1": 0.5, "loss": float(weight.detach().float().norm())}
 
-    def trained(halving_steps: list[int]) -> list[dict[str, float]]:
+    def trained(halving_steps: list[int]) -> list[RatePoint]:
         weights = TrainedWeights([weight])
         weights.reset()
-        rates, scored = [0.01, 0.03, 0.1], [0, 2, 4, 8]
-        curves = train_best(weights, rates, scored, gradient, score_dev, "loss", "here", halving_steps=halving_steps)[1]
+        search = RateSearch([0.01, 0.03, 0.1], [0, 2, 4, 8], "loss", halving_steps)
+        curves = train_best(weights, search, gradient, score_dev=score_dev, where="here")[1]
         with torch.no_grad():
             weight.copy_(torch.tensor([0.3, -0.7, 1.1]))
         return curves

@@ -10,7 +10,7 @@ import torch
 from small_inputs import inputs_of, plain_scores, split
 from transformers import AutoModelForCausalLM
 
-from metapt_explore.baselines.in_context import behind, demonstration_tokens, draw, in_context, prefix_view
+from metapt_explore.baselines.in_context import demonstration_tokens, draw, in_context, prefix_view, scores_after
 from metapt_explore.errors import UserError
 
 
@@ -19,10 +19,10 @@ def test_examples_in_front_equal_the_model_on_the_whole_text(world: Path) -> Non
     prefix = prefix_view(inputs.backbone())
     assert inputs.backbone().placement == "suffix" and prefix.placement == "prefix"
     pattern = prefix.pattern(inputs.task, "test")
-    shown = demonstration_tokens(prefix, pattern, inputs, inputs.train[1])
-    rows = draw(shown, inputs.train[1].labels, inputs, 1, 0)
+    shown = demonstration_tokens(prefix, pattern, inputs.train[1], separator=" w1 w2 ")
+    rows = draw(shown, inputs.train[1].labels, inputs, seed=1, order=0)
     prompt = [token for row in rows for token in shown[row]]
-    scores = behind(prefix, pattern, prompt, inputs, inputs.test)
+    scores = scores_after(inputs.test, backbone=prefix, pattern=pattern, prompt=prompt)
 
     written = "".join(
         f"{inputs.train[1].texts[row]} Sentiment : {('negative', 'positive')[inputs.train[1].labels[row]]} w1 w2 "
@@ -39,14 +39,15 @@ def test_examples_in_front_equal_the_model_on_the_whole_text(world: Path) -> Non
 def test_as_many_balanced_examples_as_fit(world: Path) -> None:
     inputs = inputs_of(world, "in_context", max_prompt_tokens=60)
     tokens, labels = [[0] * 10] * 9, [0, 1, 0, 1, 0, 1, 0, 1, 1]
-    rows = draw(tokens, labels, inputs, 1, 0)
+    rows = draw(tokens, labels, inputs, seed=1, order=0)
     assert sorted(labels[row] for row in rows) == [0, 0, 0, 1, 1, 1]
-    assert rows == draw(tokens, labels, inputs, 1, 0) != draw(tokens, labels, inputs, 1, 1)
-    assert rows != draw(tokens, labels, replace(inputs, init_seed=1), 1, 0)
+    assert rows == draw(tokens, labels, inputs, seed=1, order=0)
+    assert rows != draw(tokens, labels, inputs, seed=1, order=1)
+    assert rows != draw(tokens, labels, replace(inputs, init_seed=1), seed=1, order=0)
     two = replace(inputs, options={**inputs.options, "shots_per_class": 2})
-    assert len(draw(tokens, labels, two, 1, 0)) == 4
+    assert len(draw(tokens, labels, two, seed=1, order=0)) == 4
     with pytest.raises(UserError, match="longer than max_prompt_tokens"):
-        draw([[0] * 31] * 9, labels, inputs, 1, 0)
+        draw([[0] * 31] * 9, labels, inputs, seed=1, order=0)
 
 
 def test_dev_chooses_the_order_of_examples(world: Path) -> None:

@@ -18,12 +18,12 @@ from metapt_explore.baselines.full import full
 from metapt_explore.baselines.in_context import in_context
 from metapt_explore.baselines.inputs import OutcomeCheckpoint
 from metapt_explore.baselines.lora import lora
-from metapt_explore.config import StudyConfig, load_task, parse
-from metapt_explore.cost.count import count
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.cost.count import Reckoning
 from metapt_explore.errors import Cancelled
 from metapt_explore.jobs.queue import cancel
 from metapt_explore.progress.state import Progress
-from metapt_explore.progress.work import estimate
+from metapt_explore.stages.registry import count, shares
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
 
@@ -73,11 +73,10 @@ def test_finished_data_seeds_are_kept(kind: str, world: Path) -> None:
         assert scored.start is None or torch.equal(again.start, scored.start)
 
 
-def test_work_of_baselines_is_counted(world: Path) -> None:
+def test_work_of_baselines_is_counted(world: Path, tmp_path: Path) -> None:
     baselines = ["majority", "zero_shot", "setfit", {"name": "full", "kind": "full", "learning_rates": [0.1, 0.2]}]
     config = parse(StudyConfig, tiny.study_tree(world, baselines=baselines), "test")
-    tasks = {task.name: task for task in map(load_task, config.evaluation.tasks)}
-    works = count(config, tasks, text_tokens=10)
+    works = count(Study(config, tmp_path), Reckoning.of(config, text_tokens=10))
     # Train and dev of two seeds, and test.
     assert works["baseline/model/zero_shot/mood"].encoded == 10 * (2 * 2 * 8 + 20)
     # Two seeds, two rates, four steps of four rows forward and backward, dev at the start and at two steps; test each
@@ -86,5 +85,5 @@ def test_work_of_baselines_is_counted(world: Path) -> None:
     # Through the encoder; what runs no model is no work.
     assert works["baseline/encoder/setfit/mood/0"].embedded > 0
     assert not any(key.startswith("baseline/none") for key in works)
-    planned = estimate(config, tasks)
+    planned = shares(Study(config, tmp_path))
     assert planned["baseline/none/majority/mood"] == 100 and planned["baseline/encoder/setfit/question/0"] > 100

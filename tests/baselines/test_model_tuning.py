@@ -81,7 +81,7 @@ def test_lora_adds_the_scaled_product_of_its_matrices(world: Path) -> None:
     weights = TrainedWeights(matrices)
     optimiser = torch.optim.AdamW(weights.masters, lr=0.05)
     for _ in range(2):
-        model_tuning.add_gradient(backbone, pattern, inputs.train[1], range(8))
+        model_tuning.add_gradient(backbone, pattern, inputs.train[1], rows=range(8))
         weights.take_gradients()
         optimiser.step()
         weights.publish()

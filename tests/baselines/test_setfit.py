@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from small_inputs import inputs_of, split
 
 from metapt_explore.baselines import setfit
-from metapt_explore.baselines.fine_tuning import TrainedWeights, train_best
+from metapt_explore.baselines.fine_tuning import RateSearch, TrainedWeights, train_best
 from metapt_explore.clusters.embed import load_encoder
 from metapt_explore.config import EncoderConfig
 
@@ -24,13 +24,17 @@ def test_pair_loss_by_hand() -> None:
 
 def test_pairs_are_of_the_classes_they_say() -> None:
     labels = [0, 0, 1, 1, 1, 2]
-    pairs = setfit.draw_pairs(labels, 4, (0, 0), 13)
+    pairs = setfit.draw_pairs(labels, 4, seeds=(0, 0), data_seed=13)
     assert len(pairs.same) == 6 * 2 * 4 and sum(pairs.same) == 24
     for a, b, same in zip(pairs.first, pairs.second, pairs.same, strict=True):
         assert same == float(labels[a] == labels[b])
         assert a != b or labels.count(labels[a]) == 1
     assert sorted(pairs.first) == sorted(list(range(6)) * 8)
-    assert pairs == setfit.draw_pairs(labels, 4, (0, 0), 13) != setfit.draw_pairs(labels, 4, (0, 1), 13)
+    assert (
+        pairs
+        == setfit.draw_pairs(labels, 4, seeds=(0, 0), data_seed=13)
+        != setfit.draw_pairs(labels, 4, seeds=(0, 1), data_seed=13)
+    )
 
 
 def test_gradient_of_pairs_by_hand(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +50,7 @@ def test_gradient_of_pairs_by_hand(world: Path, monkeypatch: pytest.MonkeyPatch)
             layer.dropout_prob = 0.0
     tokens = encoder.tokens(["a good book", "the bad song was old and boring", "superb"])
     pairs = setfit.Pairs([0, 1], [2, 0], [1.0, 0.0])
-    loss = setfit.add_gradient(encoder, tokens, pairs, 0)
+    loss = setfit.add_gradient(encoder, tokens, pairs, seed=0)
     weight = encoder.model.embeddings.word_embeddings.weight
     ours, weight.grad = weight.grad.clone(), None
     means = [encoder.model(input_ids=torch.tensor([ids])).last_hidden_state[0].mean(0) for ids in tokens]
@@ -59,7 +63,7 @@ def test_gradient_of_pairs_by_hand(world: Path, monkeypatch: pytest.MonkeyPatch)
     # Where products are taken in bfloat16, nearly the same.
     monkeypatch.setattr(setfit, "in_bfloat16", lambda device: True)
     weight.grad = None
-    assert setfit.add_gradient(encoder, tokens, pairs, 0) == pytest.approx(loss, abs=0.02)
+    assert setfit.add_gradient(encoder, tokens, pairs, seed=0) == pytest.approx(loss, abs=0.02)
     assert float((weight.grad - ours).norm() / ours.norm()) < 0.05
 
 
@@ -72,7 +76,8 @@ def test_setfit_learns_and_starts_from_the_encoder(world: Path) -> None:
     assert [record["step"] for record in outcome.curves] == [0, 10, 20]
     assert outcome.spent.row_passes == 2 * 8 * 2 * 20
     encoder = load_encoder(inputs.study.encoder)
-    head = LogisticRegressionHead(encoder.embed(list(inputs.train[1].texts)), inputs.train[1].labels, 2, 1.0, "rows")
+    embeddings, labels = encoder.embed(list(inputs.train[1].texts)), inputs.train[1].labels
+    head = LogisticRegressionHead(embeddings, labels, 2, c=1.0, where="rows")
     assert outcome.seeds[1].start is not None
     torch.testing.assert_close(outcome.seeds[1].start, head.scores(encoder.embed(list(inputs.test))))
     again = setfit.setfit(inputs)
@@ -86,7 +91,10 @@ def test_training_moves_pairs_of_one_class_together(world: Path) -> None:
     encoder.model.requires_grad_(True)
     weights = TrainedWeights([value for name, value in encoder.model.named_parameters() if "pooler" not in name])
     train = split(1, 8)
-    pairs, tokens = setfit.draw_pairs(train.labels, 8, (0, 0), 1), encoder.tokens([str(text) for text in train.texts])
+    pairs, tokens = (
+        setfit.draw_pairs(train.labels, 8, seeds=(0, 0), data_seed=1),
+        encoder.tokens([str(text) for text in train.texts]),
+    )
 
     def loss() -> float:
         vectors = torch.from_numpy(encoder.embed([str(text) for text in train.texts]))
@@ -95,11 +103,9 @@ def test_training_moves_pairs_of_one_class_together(world: Path) -> None:
     before = loss()
     train_best(
         weights,
-        [2e-3],
-        [0, 30],
-        lambda step: setfit.add_gradient(encoder, tokens, pairs, step),
-        lambda: {"accuracy": 0.0, "loss": loss()},
-        "loss",
-        "here",
+        RateSearch([2e-3], [0, 30], "loss"),
+        lambda step: setfit.add_gradient(encoder, tokens, pairs, seed=step),
+        score_dev=lambda: {"accuracy": 0.0, "macro_f1": 0.0, "loss": loss()},
+        where="here",
     )
     assert loss() < 0.5 * before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,20 +88,18 @@ def test_dev_chooses_c_and_equals_take_the_smallest() -> None:
     generator = np.random.default_rng(0)
     train, dev = generator.normal(size=(12, 3)), generator.normal(size=(40, 3))
     labels, dev_labels = [int(row[0] > 0) for row in train], [int(row[0] > 0) for row in dev]
-    head, choice = fit_on_dev(train, labels, dev, dev_labels, 2, [10.0, 0.01, 1.0], "loss", "rows")
-    losses = {
-        c: measure(LogisticRegressionHead(train, labels, 2, c, "rows").scores(dev), dev_labels)
-        for c in (0.01, 1.0, 10.0)
-    }
+    fit = partial(LogisticRegressionHead, train, labels, 2, where="rows")
+    head, choice = fit_on_dev(fit, dev, dev_labels, c_values=[10.0, 0.01, 1.0], select_by="loss")
+    losses = {c: measure(fit(c=c).scores(dev), dev_labels) for c in (0.01, 1.0, 10.0)}
     assert choice["c"] == min(losses, key=lambda c: losses[c]["loss"]) == head.model.C
-    flat = fit_on_dev(train, labels, np.zeros((4, 3)), [0, 1, 0, 1], 2, [10.0, 0.01], "accuracy", "rows")[1]
+    flat = fit_on_dev(fit, np.zeros((4, 3)), [0, 1, 0, 1], c_values=[10.0, 0.01], select_by="accuracy")[1]
     assert flat["dev_accuracy"] == 0.5 and flat["c"] in (0.01, 10.0)
     with pytest.raises(UserError, match="all of one class"):
-        LogisticRegressionHead(train, [1] * 12, 2, 1.0, "rows")
+        LogisticRegressionHead(train, [1] * 12, 2, c=1.0, where="rows")
 
 
 def test_a_class_without_training_rows_is_hardly_ever_said() -> None:
-    head = LogisticRegressionHead(np.eye(2), [0, 2], 3, 1.0, "rows")
+    head = LogisticRegressionHead(np.eye(2), [0, 2], 3, c=1.0, where="rows")
     scores = head.scores(np.eye(2))
     assert scores[:, 1].tolist() == pytest.approx([np.log(NEVER)] * 2) and scores.argmax(1).tolist() == [0, 2]
     assert head.parameters == 3
@@ -152,7 +151,7 @@ def test_the_probe_alone_is_the_one_beside_words(compared: Study) -> None:
         train = rows[(rows["split"] == "train") & (rows["data_seed"] == record["data_seed"])]
         labels = [classes.index(label) for label in train["label"]]
         views = text_hidden_states(compared.backbone, as_inputs(train))
-        probe = LinearProbe.fit(views, labels, len(classes), record["c"], "here")
+        probe = LinearProbe.fit(views, labels, len(classes), c=record["c"], where="here")
         own = predictions[predictions["data_seed"] == record["data_seed"]]
         assert probe.scores(test).argmax(1).tolist() == own["predicted"].tolist()
 

@@ -168,7 +168,7 @@ def test_the_queue_on_the_command_line(world: Path, tmp_path: Path, monkeypatch:
     assert "'tiny' is in the queue" in asked and "nothing before it" in asked and "metapt cancel tiny" in asked
     again = ("run", str(world / "tiny.yaml"), "--queue", "--until", "clusters")
     assert "already: queued" in metapt(*again, "--init-seeds", "0")
-    assert "asked for otherwise (initialisation seeds)" in metapt(*again, code=2)
+    assert "already queued with different settings (initialisation seeds)" in metapt(*again, code=2)
     (line,) = metapt("jobs", "--json").splitlines()
     assert {k: json.loads(line)[k] for k in ("study", "status", "position")} == {
         "study": "tiny", "status": "queued", "position": 1,

@@ -284,7 +284,7 @@ def test_pages_do_not_import_torch(demo: Workspace) -> None:
 
 def test_a_probe_is_shown_when_there_is_one(show: Open, copied: Workspace, world: Path) -> None:
     assert "Templates and label words" not in " ".join(each.value for each in show(copied.folder, "fewshot").subheader)
-    Study(world / "tiny.yaml", copied).probe("mood")
+    Study(world / "tiny.yaml", copied).rank_templates("mood")
     at = show(copied.folder, "fewshot")
     assert not at.exception and not at.error
     assert at.subheader[-1].value == "Templates and label words of mood"
@@ -295,7 +295,7 @@ def test_a_probe_is_shown_when_there_is_one(show: Open, copied: Workspace, world
 
 
 def test_a_damaged_probe_does_not_hide_the_scores(show: Open, copied: Workspace, world: Path) -> None:
-    artifact = Study(world / "tiny.yaml", copied).probe("mood")
+    artifact = Study(world / "tiny.yaml", copied).rank_templates("mood")
     (artifact.folder / "summary.json").write_text("{}", encoding="utf-8")
     at = show(copied.folder, "fewshot")
     assert not at.exception and artifact.id in said(at, "error")

@@ -187,7 +187,7 @@ def test_what_does_not_make_a_study_is_said_and_nothing_is_lost(
 def test_without_the_starter_packages_the_command_is_shown(
     show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metapt_explore.texts import starter_sets as starter
+    from metapt_explore.starter import texts as starter
 
     monkeypatch.setattr(starter, "installed_sets", lambda: [])
     at = show(tmp_path / "workspace", "texts")
@@ -246,17 +246,17 @@ def test_a_file_that_no_study_reads_is_said(show: Open, tmp_path: Path, name: st
 def test_a_study_gets_a_name_that_is_free(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     labels = {"a": {"value": "a", "word": "one"}, "b": {"value": "b", "word": "two"}}
-    workspace.save_study(new_study(study_name("täxts!", workspace), SourceConfig(file="x.csv"), labels, ["trec"]))
+    workspace.save_study(new_study(study_name("täxts!", workspace), SourceConfig(file="x.csv"), labels, tasks=["trec"]))
     assert study_name("täxts!", workspace) == "t-xts--2"
 
 
 @pytest.mark.parametrize("scale", SCALES, ids=lambda scale: scale.name)
 def test_every_scale_is_a_study(scale: Any) -> None:
     labels = {"a": {"value": "a", "word": "one"}, "b": {"value": "b", "word": "two"}}
-    study = new_study("x", SourceConfig(starter="vader"), labels, ["trec", "subjectivity"], scale)
+    study = new_study("x", SourceConfig(starter="vader"), labels, tasks=["trec", "subjectivity"], scale=scale)
     assert [method.kind for method in study.methods] == ["pt", "ppt", "metapt", "metapt"]
     with pytest.raises(UserError, match="at least two labels"):
-        new_study("x", SourceConfig(starter="vader"), {"a": labels["a"]}, ["trec"], scale)
+        new_study("x", SourceConfig(starter="vader"), {"a": labels["a"]}, tasks=["trec"], scale=scale)
 
 
 def test_classes_out_of_the_table() -> None:

@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.progress.work import estimate
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.record import record_of
+from metapt_explore.stages.registry import shares
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.extend import with_method
 from metapt_explore.study.overview import pipeline
@@ -105,7 +105,7 @@ def test_no_labels_are_looked_for_where_nothing_is_pretrained(world: Path, tmp_p
     config = parse(StudyConfig, tree, "test")
     Study(config, tmp_path).run()
     assert not {entry["kind"] for entry in Workspace(tmp_path).index("tiny")} & {"labels", "embeddings", "tasks"}
-    planned = estimate(config, {})
+    planned = shares(Study(config, tmp_path))
     assert not [key for key in planned if key.startswith(("labels", "embeddings", "clusters"))]
 
 

@@ -90,7 +90,7 @@ def json_rows(draw: st.DrawFn) -> bytes:
     out=st.sampled_from([".csv", ".tsv", ".jsonl"]),
     keep_missing=st.booleans(),
 )
-def test_what_is_mended_passes_the_check(
+def test_what_is_repaired_passes_the_check(
     tmp_path: Path, data: bytes, suffix: str, out: str, keep_missing: bool
 ) -> None:
     file, repaired = tmp_path / f"nasty{suffix}", tmp_path / f"repaired{out}"
@@ -164,7 +164,7 @@ def test_labels_that_are_one_are_written_as_one(tmp_path: Path) -> None:
     assert check_file(tmp_path / "d.csv", LABELLED).labels == {"Good": 2, "bad": 1}, "as the task writes it"
 
 
-def test_what_cannot_be_mended_is_said_and_nothing_written(tmp_path: Path) -> None:
+def test_what_cannot_be_repaired_is_said_and_nothing_written(tmp_path: Path) -> None:
     tree = {"name": "mood", "labels": {"good": "great", "bad": "awful"}, "data": {"file": "x.csv"}}
     task = parse(TaskConfig, tree, "mood.yaml")
     file = write(tmp_path / "a.csv", "text,label", "a fine film,good", "a dull film,bda")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import tally
+import tiny
 
 _made = pytest.StashKey[Path]()
 
@@ -41,3 +43,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if file is not None:
         file.unlink(missing_ok=True)
         os.environ.pop(tally.FILE, None)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of several families and an encoder, each in a folder of its name."""
+    from transformers import T5EncoderModel
+
+    folder = tmp_path_factory.mktemp("models")
+    tiny.make_language_model(folder / "lm")
+    tiny.make_encoder(folder / "encoder")
+    for kind in ("gpt2", "t5", "bart", "bert", "qwen2", "sentence"):
+        tiny.make_language_model(folder / kind, kind)
+    shutil.copytree(folder / "t5", folder / "t5-encoder")
+    T5EncoderModel.from_pretrained(folder / "t5").save_pretrained(folder / "t5-encoder")
+    return folder

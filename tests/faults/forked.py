@@ -152,7 +152,7 @@ def work(
         raise AssertionError("unreachable")
 
     worker.subprocess = SimpleNamespace(Popen=popen, DEVNULL=None, STDOUT=None)  # type: ignore
-    worker.LOOK_EVERY = worker.LOOK_FOR_WORK = 0.02
+    worker.PROCESS_POLL_S = worker.QUEUE_POLL_S = 0.02
     worker.serve(Workspace(workspace), number, idle=0.0)
 
 

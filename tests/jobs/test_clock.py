@@ -95,9 +95,9 @@ def test_the_queue_keeps_its_order(
 def test_no_duration_is_a_difference_of_times_of_day() -> None:
     """Within a process durations are of `time.monotonic`; ages of what other processes wrote are of `is_recent`.
 
-    `_settled` asks the same of a file's time; where the clock was set back it only remembers nothing.
+    `remembered` asks the same of a file's time; where the clock was set back it only remembers nothing.
     """
-    allowed = {"jobs/state.py: is_recent", "dashboard/views/pretraining.py: _numbers", "storage/integrity.py: _settled"}
+    allowed = {"jobs/state.py: is_recent", "dashboard/views/pretraining.py: _numbers", "storage/files.py: remembered"}
     found = set()
     for file in sorted(PACKAGE.rglob("*.py")):
         for function in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

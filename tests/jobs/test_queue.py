@@ -19,7 +19,7 @@ from metapt_explore.storage.workspace import Workspace
 
 def test_a_study_is_asked_for_once_and_stands_in_line(workspace: Workspace, no_workers: None) -> None:
     assert queue.enqueue(workspace, study("first"))
-    assert queue.enqueue(workspace, study("second"), [0], "clusters")
+    assert queue.enqueue(workspace, study("second"), init_seeds=[0], until="clusters")
     assert not queue.enqueue(workspace, study("first")), "a second tab asks for it"
     assert [name for name, _ in queue.requests(workspace)] == ["first", "second"]
     table = queue.jobs_table(workspace)
@@ -30,12 +30,12 @@ def test_a_study_is_asked_for_once_and_stands_in_line(workspace: Workspace, no_w
 
 
 def test_what_is_asked_for_otherwise_is_not_passed_over(workspace: Workspace, no_workers: None) -> None:
-    assert queue.enqueue(workspace, study("first"), [0], "clusters")
-    assert not queue.enqueue(workspace, study("first"), [0], "clusters")
-    with pytest.raises(UserError, match=r"asked for otherwise \(--until clusters, initialisation seeds\)"):
+    assert queue.enqueue(workspace, study("first"), init_seeds=[0], until="clusters")
+    assert not queue.enqueue(workspace, study("first"), init_seeds=[0], until="clusters")
+    with pytest.raises(UserError, match=r"different settings \(--until clusters, initialisation seeds\)"):
         queue.enqueue(workspace, study("first"))
-    with pytest.raises(UserError, match=r"asked for otherwise \(settings\): cancel it"):
-        queue.enqueue(workspace, study("first").model_copy(update={"seed": 99}), [0], "clusters")
+    with pytest.raises(UserError, match=r"different settings \(study file\): cancel it"):
+        queue.enqueue(workspace, study("first").model_copy(update={"seed": 99}), init_seeds=[0], until="clusters")
 
 
 def test_what_a_worker_lost_to_an_error_waits_again() -> None:

@@ -293,7 +293,7 @@ def test_a_job_that_could_not_write_its_end_waits_for_room(
         return True
 
     monkeypatch.setattr(worker, "has_room", has_room)
-    monkeypatch.setattr(worker, "LOOK_FOR_ROOM", 0.01)
+    monkeypatch.setattr(worker, "DISK_POLL_S", 0.01)
     queue.enqueue(workspace, study("one"))
     worker.supervise(workspace, "one")
     assert status(workspace, "one") == "done"

@@ -203,13 +203,13 @@ def test_a_study_with_topics(done: Path) -> None:
     tasks = set(prompts["MetaPT topics"].metrics["task"])
     assert {4, 5} < tasks
     record = record_of(workspace, "tiny")
-    flags = {flag.rule: flag.sentence for flag in fairness_flags([terms_of(account) for account in record.accounts])}
+    flags = {flag.rule: flag.sentence for flag in fairness_flags([terms_of(budget) for budget in record.budgets])}
     assert "50 % topics of topics + kmeans" in flags["auxiliary"] and "one kind of task" in flags["auxiliary"]
 
 
 def test_texts_behind_topics_are_counted(done: Path) -> None:
     for method in ("PPT topics", "MetaPT topics"):
-        texts = lineage(Workspace(done), "tiny", method, "mood", 1, 0).texts()
+        texts = lineage(Workspace(done), "tiny", method, "mood", data_seed=1, init_seed=0).texts()
         drawn = Counter()
         for task, times in zip(texts["auxiliary_task"], texts["drawn"], strict=True):
             drawn["topics" if task in ((1,) if method.startswith("PPT") else (4, 5)) else "labels"] += int(times)

@@ -38,7 +38,7 @@ class Output:
 
 
 def test_a_cell_has_one_output_which_ends_as_what_was_done(monkeypatch: Any) -> None:
-    monkeypatch.setattr(run_notebook, "PAUSE", 0.0)
+    monkeypatch.setattr(run_notebook, "DRAW_EVERY_S", 0.0)
     shell, output = Shell(), Output()
     progress = Progress(NotebookView(shell, output.display).show)
     progress.plan({"prompt/a": 1.0, "prompt/b": 3.0})
@@ -79,7 +79,7 @@ def test_a_cell_has_one_output_which_ends_as_what_was_done(monkeypatch: Any) -> 
 
 
 def test_what_moves_fast_is_not_drawn_each_time(monkeypatch: Any) -> None:
-    monkeypatch.setattr(run_notebook, "PAUSE", 3600.0)
+    monkeypatch.setattr(run_notebook, "DRAW_EVERY_S", 3600.0)
     output = Output()
     progress = Progress(NotebookView(Shell(), output.display).show)
     progress.begin("a", "texts", 1000)

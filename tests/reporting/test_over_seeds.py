@@ -13,13 +13,13 @@ import tiny
 
 from metapt_explore.clusters.quality_table import on_one_clustering
 from metapt_explore.config import StudyConfig, parse
+from metapt_explore.fewshot import tuning
 from metapt_explore.fewshot.tuning import tune
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import questions_of
 from metapt_explore.reporting.report import answers, make_report
 from metapt_explore.results.record import record_of
-from metapt_explore.stages import prompt as prompt_stages
 from metapt_explore.study.study import Study
 
 SWEPT: dict[str, Any] = {
@@ -121,7 +121,7 @@ def test_starts_and_spread_are_asked_of_what_can_be_compared(swept: Study) -> No
 def test_an_order_is_the_same_under_every_pre_training(swept: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Orders that are asked for differ, and none of them hangs on the initialisation seed."""
     orders = []
-    monkeypatch.setattr(prompt_stages, "tune", lambda *a, **k: orders.append(a[2].order_seeds) or tune(*a, **k))
+    monkeypatch.setattr(tuning, "tune", lambda *a, **k: orders.append(a[2].order_seeds) or tune(*a, **k))
     for method, seed in product(("PPT-o0", "PPT-o1", "PT"), (0, 1)):
         of = {"name": "PT", "kind": "pt"} if method == "PT" else next(m for m in SWEPT["methods"] if m["name"] == "PPT")
         config = parse(StudyConfig, {**swept.config.model_dump(mode="json"), "methods": [of]}, "test")

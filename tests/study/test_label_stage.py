@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,18 @@ import pandas as pd
 import pytest
 import tiny
 import torch
+from fake_pipeline import fake_pipeline
 
-from metapt_explore.config import LabellingConfig, MethodConfig, PretrainingConfig, StudyConfig, load_task, parse
-from metapt_explore.cost.count import Work, count
+from metapt_explore.config import LabellingConfig, MethodConfig, PretrainingConfig, StudyConfig, parse
+from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.models import scoring
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.pooled import Pooled
 from metapt_explore.progress.state import Progress
-from metapt_explore.stages.clusters import clusters_recipe, tasks_recipe
-from metapt_explore.stages.labels import _zero_shot
-from metapt_explore.storage.artifact import Artifact, Question
+from metapt_explore.stages.labels import Labels
+from metapt_explore.stages.registry import count
+from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.checkpoint import RowsCheckpoint
 from metapt_explore.study.study import Study
 from metapt_explore.texts.labelling import classifier_rows, format_labels
@@ -146,7 +148,9 @@ def test_calibration_by_hand(world: Path, calibration: str, monkeypatch: pytest.
     monkeypatch.setattr(scoring, "zero_shot", given)
     labelling = LabellingConfig(by="zero_shot", calibration=calibration, content_free=["N/A", "-"])
     units: list[int] = []
-    found = _zero_shot(config_of(world), labelling, ["a", "b"], NoModel(), units.append, RowsCheckpoint(None))  # type: ignore[arg-type]
+    config = config_of(world).model_copy(update={"labelling": labelling})
+    labels = Labels(fake_pipeline(config, progress=SimpleNamespace(advance=units.append)))
+    found = labels.zero_shot(["a", "b"], NoModel(), RowsCheckpoint(None))  # type: ignore[arg-type]
     share = {name: np.exp(logits) / np.exp(logits).sum() for name, logits in LOGITS.items()}
     reference = {"none": [], "batch_mean": ["a", "b"], "content_free": ["N/A", "-"]}[calibration]
     prior = np.mean([share[name] for name in reference], axis=0) if reference else np.ones(2)
@@ -156,28 +160,6 @@ def test_calibration_by_hand(world: Path, calibration: str, monkeypatch: pytest.
 
 
 # ------------------------------------------------------------------------------- ids, progress, cost
-
-
-def test_ids_without_labelling_have_not_changed(world: Path, tmp_path: Path) -> None:
-    """Written out from before there was labelling: nothing may be computed again."""
-    study = config_of(world)
-    texts, clusters, vectors = (Artifact(tmp_path / name) for name in ("texts-0", "clusters-0", "embeddings-0"))
-    labels = {"negative": "negative", "positive": "positive"}
-    tasks = {"labels": labels, "min_size": 8, "min_per_label": 4}
-    parents = {"texts": "texts-0", "clusters": "clusters-0"}
-    assert tasks_recipe(study, texts, clusters)[0].id == Question("tasks", "", 1, tasks, parents).id
-    kmeans = {
-        "algorithm": "kmeans",
-        "n_clusters": 4,
-        "min_cluster_size": 15,
-        "min_samples": None,
-        "dimensions": 8,
-        "seed": 7,
-        "labels": labels,
-    }
-    parents = {"texts": "texts-0", "embeddings": "embeddings-0"}
-    recipe = clusters_recipe(study, "kmeans", texts, vectors, None)
-    assert recipe[0].id == Question("clusters", "", 1, kmeans, parents).id
 
 
 def test_everything_behind_labels_depends_on_them(world: Path, tmp_path: Path) -> None:
@@ -221,13 +203,16 @@ def test_zero_shot_labels_report_progress_and_can_be_stopped(world: Path, tmp_pa
     pd.testing.assert_frame_equal(found.table("labels"), whole.table("labels"), check_exact=True)
 
 
+def works_of(config: StudyConfig, placement: Any = None) -> dict[str, Work]:
+    return count(Study(config, "nowhere"), Reckoning.of(config, placement, text_tokens=10))
+
+
 def test_zero_shot_passes_are_in_the_cost(world: Path) -> None:
     config = config_of(world, labelling={"by": "zero_shot"}, texts={"limit": 100})
-    tasks = {task.name: task for task in map(load_task, config.evaluation.tasks)}
-    works = count(config, tasks, text_tokens=10)
+    works = works_of(config)
     assert works["labels/zero_shot"] == Work(scored=100, encoded=1_000)
-    assert count(config, tasks, 10, "prefix")["labels/zero_shot"] == Work(scored=100)
-    without = count(config.model_copy(update={"labelling": None}), tasks, text_tokens=10)
+    assert works_of(config, "prefix")["labels/zero_shot"] == Work(scored=100)
+    without = works_of(config.model_copy(update={"labelling": None}))
     assert {key: work for key, work in works.items() if key != "labels/zero_shot"} == without
 
 

@@ -16,11 +16,11 @@ from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.export.classify import Classifier
 from metapt_explore.export.export import PromptChoice, export_prompt
+from metapt_explore.fewshot import tuning
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.record import record_of
-from metapt_explore.stages import prompt as prompt_stages
-from metapt_explore.stages.fewshot_rows import FewShotRows
+from metapt_explore.stages.split import FewShotRows
 from metapt_explore.study.run import finished_keys
 from metapt_explore.study.study import Study
 
@@ -76,9 +76,7 @@ def test_prompts_are_tuned_once_in_any_order(
     methods: list[dict[str, Any]], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned = []
-    monkeypatch.setattr(
-        prompt_stages, "tune", lambda *a, tune=prompt_stages.tune, **k: tuned.append(1) or tune(*a, **k)
-    )
+    monkeypatch.setattr(tuning, "tune", lambda *a, tune=tuning.tune, **k: tuned.append(1) or tune(*a, **k))
     study_of(world, tmp_path / "w", methods).run()
     assert len(tuned) == 2  # two tasks
 
@@ -89,7 +87,7 @@ def test_starts_alone_can_be_scored(world: Path, tmp_path: Path) -> None:
 
 
 def test_finished_scores_ask_for_no_states(both: Study, world: Path) -> None:
-    views = both.views("mood").folder
+    views = both.hidden_states("mood").folder
     away = views.rename(views.with_name("away"))
     try:
         assert both.fewshot("PT and probe", "mood").status == "done"
@@ -117,17 +115,17 @@ def test_rows_of_dev_that_were_trained_on_weigh_nothing(both: Study) -> None:
 
 def test_states_are_made_once_a_task(both: Study) -> None:
     kinds = [entry["kind"] for entry in both.workspace.current_index("tiny")]
-    assert kinds.count("views") == 2
-    views = both.views("mood")
+    assert kinds.count("hidden_states") == 2
+    views = both.hidden_states("mood")
     texts = both.split("mood").table("rows")["text"].nunique()
     assert views.summary["texts"] == texts
-    assert views.tensors("views")["views"].shape[1] == texts
+    assert views.tensors("hidden_states")["hidden_states"].shape[1] == texts
 
 
 def test_finished_states_cost_nothing(both: Study, world: Path, tmp_path: Path) -> None:
     assert finished_keys(both) >= {
-        "views/mood",
-        "views/question",
+        "hidden_states/mood",
+        "hidden_states/question",
         "tuning/PT and probe/mood/0",
         "fewshot/PT and probe/mood/0",
     }
@@ -136,10 +134,10 @@ def test_finished_states_cost_nothing(both: Study, world: Path, tmp_path: Path) 
 
 
 def test_lineage_says_who_was_listened_to(both: Study) -> None:
-    found = lineage(both.workspace, "tiny", "PT and probe", "mood", 1, 0)
+    found = lineage(both.workspace, "tiny", "PT and probe", "mood", data_seed=1, init_seed=0)
     assert "label words and probe weighed" in str(found)
     assert "the frozen model's states of" in str(found)
-    assert "label words and probe" not in str(lineage(both.workspace, "tiny", "PT", "mood", 1, 0))
+    assert "label words and probe" not in str(lineage(both.workspace, "tiny", "PT", "mood", data_seed=1, init_seed=0))
 
 
 def test_a_sentence_is_tried_with_the_probe_beside(
@@ -164,7 +162,7 @@ def test_a_probe_that_cannot_be_read_leaves_the_others(
     def other_classes(*arguments: Any) -> None:
         raise UserError("The task has other classes now.")
 
-    monkeypatch.setattr("metapt_explore.stages.kept_probe.kept_probe", other_classes)
+    monkeypatch.setattr("metapt_explore.stages.fewshot_probe.kept_probe", other_classes)
     answer_sentences([json.dumps("a good book")], "tiny", "mood", seeds=(0, 1), workspace=both.workspace.folder)
     said, answer = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert said["methods"] == ["PT"] and list(answer) == ["PT"]

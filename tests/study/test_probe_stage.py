@@ -35,7 +35,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_only_training_rows_are_read(world: Path, tmp_path: Path, seen: list[str]) -> None:
     study = Study(tiny.study_tree(world), tmp_path)
-    found = study.probe("mood")
+    found = study.rank_templates("mood")
     rows = study.split("mood").table("rows")
     train = set(rows.loc[rows["split"] == "train", "text"])
     assert set(seen) == train and not train & set(rows.loc[rows["split"] == "test", "text"])
@@ -51,13 +51,13 @@ def test_only_training_rows_are_read(world: Path, tmp_path: Path, seen: list[str
 
 
 def test_a_second_call_computes_nothing(world: Path, tmp_path: Path, seen: list[str]) -> None:
-    first = Study(tiny.study_tree(world), tmp_path).probe("mood")
+    first = Study(tiny.study_tree(world), tmp_path).rank_templates("mood")
     seen.clear()
     again = Study(tiny.study_tree(world), tmp_path)
-    assert again.probe("mood").id == first.id and not seen and not again.model.loaded
-    entries = [entry for entry in again.workspace.index("tiny") if entry["kind"] == "probe"]
+    assert again.rank_templates("mood").id == first.id and not seen and not again.model.loaded
+    entries = [entry for entry in again.workspace.index("tiny") if entry["kind"] == "template_ranking"]
     assert [(entry["task"], entry["id"]) for entry in entries] == [("mood", first.id)]
-    assert again.probe("question").id != first.id
+    assert again.rank_templates("question").id != first.id
 
 
 def test_a_training_row_that_is_a_test_row_is_left_out(world: Path, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_training_row_that_is_a_test_row_is_left_out(world: Path, tmp_path: Pa
 def test_other_families_are_probed(kind: str, world: Path, tmp_path: Path) -> None:
     folder = tiny.make_language_model(tmp_path / kind, kind)
     tree = tiny.study_tree(world, model={"name": str(folder)})
-    ranking = Study(tree, tmp_path / "ws").probe("mood").summary["ranking"]
+    ranking = Study(tree, tmp_path / "ws").rank_templates("mood").summary["ranking"]
     assert all(record["reason"] is None and 0 <= record["accuracy"] <= 1 for record in ranking)
     assert any("{mask}" in record["template"] for record in ranking) == (kind == "bert")
 
@@ -130,6 +130,6 @@ def test_words_that_cannot_compete_with_the_vocabulary_are_listed(world: Path, t
     file = tmp_path / "candidates.yaml"
     file.write_text(yaml.safe_dump({"words": words}), encoding="utf-8")
     tree = {**tiny.study_tree(world), "verbalizer": {"decode": "whole_vocabulary"}}
-    ranking = Study(tree, tmp_path / "ws").probe("mood", file).summary["ranking"]
+    ranking = Study(tree, tmp_path / "ws").rank_templates("mood", file).summary["ranking"]
     assert ranking[0]["reason"] is None and ranking[0]["words"]["negative"] == ["bad"]
     assert "label word 'so bad' of class 'negative' is 2 tokens" in ranking[1]["reason"]

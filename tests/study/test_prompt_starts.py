@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from fake_pipeline import fake_pipeline, id_over
 from safetensors.torch import save_file
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
-from metapt_explore.stages.prompt import prompt_recipe
-from metapt_explore.stages.prompt_init import find_init
+from metapt_explore.stages.prompt import Prompt
 from metapt_explore.storage.files import read_json
 from metapt_explore.storage.stage_file import write_stage
-from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
 
 ONLY_PT = [{"name": "PT", "kind": "pt"}]
@@ -46,23 +45,17 @@ def test_ids_of_random_and_vocabulary_have_not_changed(tmp_path: Path) -> None:
         {"name": "PPT", "kind": "ppt"},
         {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"},
     ]
-    study, workspace = (
-        parse(StudyConfig, tiny.study_tree(Path("/nowhere"), methods=methods), "test"),
-        Workspace(tmp_path),
-    )
+    study = parse(StudyConfig, tiny.study_tree(Path("/nowhere"), methods=methods), "test")
+    made_up = {"texts": "texts-0", "tasks": "tasks-0"}
     ids = {}
     for method in study.methods:
-        parts = [workspace.artifact(name) if method.kind != "pt" else None for name in ("texts-0", "tasks-0")]
-        found = find_init(study, method, workspace, "hash")
-        recipe = prompt_recipe(
-            study, method, 0, *parts, None, found, {"model": "hash"}, "suffix", lambda: None, lambda done: None
-        )
-        ids[method.name] = recipe[0].id
+        prompt = Prompt(fake_pipeline(study, tmp_path), method, 0)
+        ids[method.name] = id_over(prompt, **(made_up if prompt.is_pretrained else {}))
     assert ids == {
         "PT": "prompt-003f8d2c506fc1b6",
         "R": "prompt-36d3dfb8a4fe9ec0",
-        "PPT": "prompt-e474339646a0c84d",
-        "MetaPT": "prompt-547f657ad3e70960",
+        "PPT": "prompt-ba5ef98712cc90e0",
+        "MetaPT": "prompt-3efbc5f0a5b31227",
     }
 
 

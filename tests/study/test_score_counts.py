@@ -10,8 +10,8 @@ import pytest
 from metapt_explore.config import StudyConfig
 from metapt_explore.storage.files import write_json
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.run import _anything_left
-from metapt_explore.study.score_counts import asked_of, asked_scores, finished_of, finished_scores
+from metapt_explore.study.overview import asked_of, asked_scores, finished_of, finished_scores
+from metapt_explore.study.run import _is_anything_left
 from metapt_explore.study.study import Study
 
 TREE: dict[str, Any] = {
@@ -76,6 +76,6 @@ def test_a_study_is_not_finished_before_its_baselines(counted: Workspace) -> Non
             enter(counted, "baseline", method="SetFit", task=task, init_seed=seed)
     enter(counted, "baseline", method="TF-IDF", task="trec")
     study = Study(StudyConfig.model_validate(TREE), counted)
-    assert _anything_left(study), "one baseline of one task is missing"
+    assert _is_anything_left(study), "one baseline of one task is missing"
     enter(counted, "baseline", method="TF-IDF", task="imdb")
-    assert not _anything_left(study)
+    assert not _is_anything_left(study)

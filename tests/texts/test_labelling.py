@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from fake_pipeline import fake_pipeline
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metapt_explore.auxiliary_tasks.clusters import cluster_tasks
 from metapt_explore.config import AuxiliaryTasksConfig, LabellingConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
-from metapt_explore.stages.clusters import clusters_recipe
-from metapt_explore.storage.workspace import Workspace
+from metapt_explore.stages.clusters import Clusters
 from metapt_explore.study.study import Study
-from metapt_explore.texts.labelling import Found, agreement, classify, confident_labels
+from metapt_explore.texts.labelling import FoundLabels, agreement, classify, confident_labels
 
 SURE = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.05, 0.95], [0.2, 0.8]])
 
@@ -43,7 +43,7 @@ def test_cutoffs_by_hand(settings: dict[str, Any], kept: list[int]) -> None:
 
 
 def test_agreement_by_hand() -> None:
-    found = Found(["a", "b", "b", "a"], np.ones(4), np.array([True, True, False, True]))
+    found = FoundLabels(["a", "b", "b", "a"], np.ones(4), np.array([True, True, False, True]))
     assert agreement(found, ["a", "a", "b", None]) == {
         "rows": 3,
         "accuracy": pytest.approx(2 / 3),
@@ -265,11 +265,18 @@ def test_a_study_without_any_label(world: Path, tmp_path: Path) -> None:
     assert study.prompt("MetaPT").summary["moved"] > 0
 
 
-def test_clusters_of_a_study_without_labelling_have_not_changed(tmp_path: Path) -> None:
-    """Pinned from before labels left the artifact: finished clusterings must not be made again."""
-    study, workspace = parse(StudyConfig, tiny.study_tree(Path("/nowhere")), "test"), Workspace(tmp_path)
-    texts, embeddings = (workspace.artifact(name) for name in ("texts-0", "embeddings-0"))
-    assert clusters_recipe(study, "kmeans", texts, embeddings, None)[0].id == "clusters-85bbe7c0355c40c9"
+def test_labels_that_are_still_to_be_found_have_no_part_in_a_grouping(world: Path) -> None:
+    """Another cut-off must not cluster anew; without labelling the data's own labels are counted by their names."""
+    plain = parse(StudyConfig, tiny.study_tree(world), "test")
+    assert Clusters(fake_pipeline(plain), "kmeans").config()["labels"] == dict(
+        zip(tiny.FEELINGS, tiny.FEELINGS, strict=True)
+    )
+    found = [
+        parse(StudyConfig, tiny.study_tree(world, labelling={"by": "zero_shot", "cutoff": cutoff}), "test")
+        for cutoff in (0.5, 0.9)
+    ]
+    one, other = (Clusters(fake_pipeline(study), "kmeans").config() for study in found)
+    assert one == other and one["labels"] is None
 
 
 def test_own_labels_are_still_counted(world: Path, tmp_path: Path) -> None:

@@ -1,1 +1,4 @@
-"""Parts that pages share."""
+"""Parts that pages share.
+
+Internal: only names directly under `metapt_explore` are public.
+"""

@@ -14,7 +14,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_text, file_name, unescaped
 from metapt_explore.plots import figure_table
 from metapt_explore.storage.artifact import Artifact
-from metapt_explore.texts.report import missing_labels
+from metapt_explore.texts.report import DataReport, label_warnings
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -32,7 +32,7 @@ def table(artifact: Artifact, name: str) -> pd.DataFrame:
         raise UserError(f"{path} cannot be read: {reason(error)}.") from error
 
 
-def draw(figure: go.Figure, key: str, caption: str, select: bool = False) -> Any:
+def draw(figure: go.Figure, key: str, caption: str, *, select: bool = False) -> Any:
     """Draws a figure in the page's theme, with a caption that says how to read it.
 
     Args:
@@ -64,7 +64,7 @@ def draw(figure: go.Figure, key: str, caption: str, select: bool = False) -> Any
     return event if select else None
 
 
-def data_report(report: dict[str, Any], own_labels: bool, key: str = "source_labels") -> None:
+def data_report(report: DataReport, *, own_labels: bool, key: str = "source_labels") -> None:
     """What a source holds: rows, blanks, duplicates, lengths, labels, and what is odd.
 
     Args:
@@ -85,7 +85,7 @@ def data_report(report: dict[str, Any], own_labels: bool, key: str = "source_lab
         hide_index=True,
         column_config=counted("texts"),
     )
-    beside_the_point = [] if own_labels else missing_labels(report)
+    beside_the_point = [] if own_labels else label_warnings(report["rows"], report["labels"], report["unlabelled"])
     for warning in report["warnings"]:
         if warning not in beside_the_point:
             st.text(warning)

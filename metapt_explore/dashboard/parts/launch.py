@@ -17,7 +17,7 @@ from metapt_explore.study.extend import with_method
 from metapt_explore.study.preview import read_cost
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 #: What a button asks for, what it says, and what it is good for.
 STEPS: tuple[tuple[str, str, str], ...] = (
@@ -109,7 +109,7 @@ def _add_method(workspace: Workspace, name: str) -> None:
 
 def _ask(workspace: Workspace, name: str, until: str) -> None:
     try:
-        far: Until = until  # type: ignore[assignment]
+        far: Until = until
         shared.ask(workspace, shared.study_config(workspace, name), far)
     except (UserError, OSError) as error:
         st.session_state["ask_error"] = str(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -15,6 +15,9 @@ from metapt_explore.study.new import keep_upload
 from metapt_explore.texts.file_content import PACKED, SUFFIXES
 from metapt_explore.texts.guess import guess_columns
 from metapt_explore.texts.header import SURROGATE
+
+if TYPE_CHECKING:
+    from metapt_explore.texts.report import DataReport
 
 KINDS = ("a file of mine", "a packaged set", "a data set on the hub")
 NONE = "(none)"
@@ -34,7 +37,7 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
             return SourceConfig(file=str(keep_upload(workspace, upload.name, upload.getvalue())))
         return SourceConfig(file=_whole_path(path)) if path else None
     if kind == KINDS[1]:
-        from metapt_explore.texts.starter_sets import installed_sets, starter_sets
+        from metapt_explore.starter.texts import installed_sets, starter_sets
 
         names = installed_sets()
         if not names:
@@ -75,8 +78,8 @@ def table_of(source: str, stamp: float) -> dict[str, list[Any]]:
 @st.cache_resource(max_entries=2, show_spinner="Reading …")
 def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
     """All columns of a source, and what was odd about its file and is taken care of."""
+    from metapt_explore.starter.texts import read_starter
     from metapt_explore.texts.hub_data import read_hub
-    from metapt_explore.texts.starter_sets import read_starter
     from metapt_explore.texts.table_files import read_sound
 
     found = SourceConfig.model_validate_json(source)
@@ -125,7 +128,7 @@ def preview(table: dict[str, list[Any]]) -> None:
 
 
 @st.cache_data(max_entries=4, show_spinner="Counting …")
-def _counted(source: str, stamp: float) -> dict[str, Any]:
+def _counted(source: str, stamp: float) -> DataReport:
     from metapt_explore.texts.report import data_report
     from metapt_explore.texts.sources import load_source
 

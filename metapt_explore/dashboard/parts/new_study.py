@@ -19,7 +19,7 @@ from metapt_explore.config import (
     load_task,
     packaged_tasks,
 )
-from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.dashboard.parts import messages, shared, study_choice
 from metapt_explore.dashboard.parts.new_source import (
     KINDS,
     choose_columns,
@@ -32,7 +32,7 @@ from metapt_explore.dashboard.parts.new_source import (
 from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.new import SCALES, Scale, new_study, study_name
+from metapt_explore.study.new import SCALES, Choices, Scale, new_study, study_name
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
 from metapt_explore.texts.rows import cell_text
 
@@ -78,7 +78,7 @@ def builder(workspace: Workspace) -> None:
         preview(table)
         report(chosen)
         labels, labelled = _labels(table, columns)
-        _rest(workspace, chosen, labels, labelled)
+        _rest(workspace, chosen, labels, labelled=labelled)
 
 
 def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, dict[str, str]], bool]:
@@ -159,7 +159,7 @@ def labels_of(rows: list[dict[Hashable, Any]]) -> dict[str, dict[str, str]]:
     return labels
 
 
-def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str, str]], labelled: bool) -> None:
+def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str, str]], *, labelled: bool) -> None:
     left, right = st.columns(2)
     stem = Path(source.name).stem if source.file else source.name.rsplit("/", 1)[-1]
     if Path(source.name).parent == workspace.folder / "uploads":
@@ -202,16 +202,16 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         "How much?", SCALES, format_func=lambda s: s.name, captions=[s.said for s in SCALES], key="new_scale"
     )
     if not setup_starter.is_set_up():
-        st.warning("The starter model is not on this machine yet: `metapt setup` in a terminal fetches it.")
+        st.warning("SmolLM2-135M-Instruct, rounded to 4 bits, is not on this machine yet: run `metapt setup`.")
     # In the body, not a callback: a callback is given what the form held when it was last drawn.
     if st.button("Create it and cluster the texts", key="create", type="primary"):
         with messages.guard():
             study = _create(
-                workspace, source, labels, tasks, name=name, scale=scale, labelled=labelled, template=template,
-                limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),
+                workspace, source, labels=labels, tasks=tasks, name=name, scale=scale, labelled=labelled,
+                template=template, limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),
                 **grouping, **comparison,
             )  # fmt: skip
-            shared.look_at(study)
+            study_choice.look_at(study)
             st.switch_page(shared.page_file("clusters"))
     st.caption("Clusters come in a moment; pre-training begins when you say so, on the page of that name.")
 
@@ -268,9 +268,9 @@ def _comparison(shots: int) -> dict[str, Any]:
 def _create(
     workspace: Workspace,
     source: SourceConfig,
+    *,
     labels: dict[str, dict[str, str]],
     tasks: list[str],
-    *,
     name: str,
     scale: Scale,
     **chosen: Any,
@@ -284,6 +284,6 @@ def _create(
     tasks = [str(Path(t).expanduser().resolve()) if t.endswith((".yaml", ".yml")) else t for t in tasks]
     for task in tasks:
         load_task(task)
-    study = new_study(name, source, labels, tasks, scale, **chosen)
+    study = new_study(name, source, labels, tasks=tasks, scale=scale, choices=Choices(**chosen))
     shared.ask(workspace, study, "clusters")
     return study.name

@@ -18,7 +18,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.escaping import file_name
 from metapt_explore.results.tables import fewshot_entries
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.score_counts import SCORES
+from metapt_explore.study.overview import SCORES
 
 UNTUNED = "(the pre-trained prompt itself)"
 #: Seconds that an export or a report may take.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 from metapt_explore.config import SourceConfig, StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.models.text_lengths import CutShare, cut_share
-from metapt_explore.stages.texts import find_texts, split_recipe
-from metapt_explore.storage.study_files import read_kept_json, write_kept_json
+from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.split import Split
+from metapt_explore.stages.texts import Texts
+from metapt_explore.storage.study_files import read_json_or_copy, write_json_with_copy
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.texts.rows import TextInput, as_inputs
 
@@ -22,31 +24,36 @@ FILE = "cut_texts.json"
 BEGINNING_ONLY = "The model reads their beginning only; a larger limit costs time and memory."
 
 
-def cut_shares(study: StudyConfig, tasks: Mapping[str, TaskConfig], workspace: Workspace) -> list[CutShare]:
+def cut_shares(pipeline: Pipeline) -> list[CutShare]:
     """Share of texts that are cut, of the pre-training texts and of each task.
 
     Texts that are in the workspace are looked at there, others in their source. A source that cannot be read, a large
     file and a hub data set are left out.
 
     Args:
-        study: The study.
-        tasks: Its downstream tasks by name.
-        workspace: Where its texts may lie.
+        pipeline: The study.
 
     Raises:
         UserError: Where the model's tokenizer cannot be read.
     """
+    study = pipeline.config
     tokenizer, limit = tokenizer_and_limit(study)
-    found = []
+    shares = []
     if study.pretrains:
-        texts = find_texts(study, dict(tasks), workspace)
-        if texts is not None and texts.is_whole:
-            rows: Sequence[TextInput] = as_inputs(texts.table("texts"))
-        else:
-            rows = _source_texts([study.texts])
-        found.append(cut_share(rows, tokenizer, limit))
-    found += [cut_share(_task_texts(study, task, workspace), tokenizer, limit, of=name) for name, task in tasks.items()]
-    return [cut for cut in found if cut is not None]
+        rows = _rows_of(Texts(pipeline), "texts")
+        shares.append(cut_share(_source_texts([study.texts]) if rows is None else rows, tokenizer, limit))
+    for name, task in pipeline.tasks.items():
+        rows = _rows_of(Split(pipeline, task), "rows")
+        shares.append(cut_share(_task_texts(study, task) if rows is None else rows, tokenizer, limit, of=name))
+    return [cut for cut in shares if cut is not None]
+
+
+def _rows_of(stage: Stage, table: str) -> Sequence[TextInput] | None:
+    """Texts that are in the workspace; None where they are not, or where their source cannot be read."""
+    with suppress(UserError):
+        if stage.is_there:
+            return as_inputs(stage.artifact.table(table))
+    return None
 
 
 def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
@@ -68,11 +75,7 @@ def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
     return load_tokenizer(folder, model.name), limit
 
 
-def _task_texts(study: StudyConfig, task: TaskConfig, workspace: Workspace) -> Sequence[TextInput]:
-    with suppress(UserError):
-        split = workspace.artifact(split_recipe(study, task)[0].id)
-        if split.is_whole:
-            return as_inputs(split.table("rows"))
+def _task_texts(study: StudyConfig, task: TaskConfig) -> Sequence[TextInput]:
     seed = str(study.evaluation.data_seeds[0])
     return _source_texts(
         source.model_copy(update={"file": source.file and source.file.replace("{seed}", seed)})
@@ -84,13 +87,13 @@ def _source_texts(sources: Iterable[SourceConfig]) -> list[TextInput]:
     """Texts that are not blank, of the sources that are quickly read."""
     from metapt_explore.texts.sources import load_source
 
-    found: list[TextInput] = []
+    texts: list[TextInput] = []
     for source in sources:
         if _quickly_read(source):
             # What is wrong with a source is said where it is needed.
             with suppress(UserError):
-                found += as_inputs(load_source(source).to_pandas())
-    return [text for text in found if (text if isinstance(text, str) else "".join(text)).strip()]
+                texts += as_inputs(load_source(source).to_pandas())
+    return [text for text in texts if (text if isinstance(text, str) else "".join(text)).strip()]
 
 
 def _quickly_read(source: SourceConfig) -> bool:
@@ -103,16 +106,16 @@ def _quickly_read(source: SourceConfig) -> bool:
 def write_cut_texts(workspace: Workspace, study: StudyConfig, shares: Sequence[CutShare]) -> None:
     """Keeps them for the study's report."""
     written = {"model": _reading(study), "shares": [cut.as_dict() for cut in shares]}
-    write_kept_json(workspace.study_folder(study.name) / FILE, written)
+    write_json_with_copy(workspace.study_folder(study.name) / FILE, written)
 
 
 def read_cut_texts(workspace: Workspace, study: StudyConfig) -> list[CutShare]:
     """Those of a study's last run; none where it has not come so far, another model reads it now, or it is damaged."""
-    found = read_kept_json(workspace.study_folder(study.name) / FILE)
+    stored = read_json_or_copy(workspace.study_folder(study.name) / FILE)
     try:
-        if not isinstance(found, dict) or found["model"] != _reading(study):
+        if not isinstance(stored, dict) or stored["model"] != _reading(study):
             return []
-        return [CutShare(**entry) for entry in found["shares"]]
+        return [CutShare(**entry) for entry in stored["shares"]]
     except (KeyError, TypeError):
         return []
 

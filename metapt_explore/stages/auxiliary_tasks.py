@@ -1,0 +1,273 @@
+"""Auxiliary tasks: out of one clustering, several together, or all labelled rows (PPT's pool)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metapt_explore.auxiliary_tasks.clusters import cluster_tasks
+from metapt_explore.auxiliary_tasks.joined import join_tasks, task_offsets
+from metapt_explore.auxiliary_tasks.labels import AuxiliaryTasks, auxiliary_tasks
+from metapt_explore.auxiliary_tasks.soft import shuffled_members, soft_members
+from metapt_explore.config import StudyConfig
+from metapt_explore.config.label_values import check_values
+from metapt_explore.errors import UserError
+from metapt_explore.seeds import stream
+from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.clusters import Clusters
+from metapt_explore.stages.embeddings import Embeddings
+from metapt_explore.stages.labels import Labels, row_classes
+from metapt_explore.stages.steps import Listed, Step
+from metapt_explore.stages.texts import Texts, counted
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.studies import Subject
+
+#: What the pool of all labelled rows is called.
+POOL = "pool"
+
+
+@dataclass(frozen=True, eq=False)
+class Tasks(Stage):
+    """The auxiliary tasks of some clusterings.
+
+    Attributes:
+        clusterings: Their names, in the order of the method; none is one pool of all labelled rows.
+    """
+
+    kind = "tasks"
+    version = 2
+    part = "clusters"
+    least_work = 0.0
+
+    clusterings: tuple[str, ...]
+
+    @classmethod
+    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Tasks]:
+        """Those that methods learn from, each once."""
+        methods = [method for method in pipeline.config.methods if method.pretrained]
+        for clusterings in dict.fromkeys(tuple(method.clusterings) for method in methods):
+            yield cls(pipeline, clusterings)
+
+    @property
+    def called(self) -> str:
+        """What people call the clusterings together."""
+        return " + ".join(self.clusterings) or POOL
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`."""
+        return f"tasks/{self.called}"
+
+    @property
+    def title(self) -> str:
+        """See `Stage.title`."""
+        return f"auxiliary tasks of {self.called}"
+
+    def subject(self) -> Subject:
+        """The clusterings."""
+        return {"clustering": self.called}
+
+    @property
+    def _clusters(self) -> list[Clusters]:
+        return [Clusters(self.pipeline, name) for name in self.clusterings]
+
+    @property
+    def _is_soft(self) -> bool:
+        return bool(self.clusterings) and self.study.auxiliary_tasks.softness > 0
+
+    @property
+    def _by_clusters(self) -> bool:
+        return self.study.auxiliary_tasks.classes == "clusters"
+
+    @cached_property
+    def parents(self) -> Mapping[str, Stage | Artifact]:
+        """Texts, clusterings, labels that were found, and for soft clusters the embeddings."""
+        parents: dict[str, Stage | Artifact] = {"texts": Texts(self.pipeline)}
+        for place, clusters in enumerate(self._clusters, 1):
+            parents[f"clusters {place}"] = clusters
+            if self._is_soft and clusters.copied is not None:
+                parents[f"copied {place}"] = clusters.copied
+        if self._is_soft:
+            parents["embeddings"] = Embeddings(self.pipeline)
+        if self.study.labelling is not None:
+            parents["labels"] = Labels(self.pipeline)
+        return parents
+
+    def config(self) -> dict[str, Any]:
+        """How clusters become tasks."""
+        auxiliary = self.study.auxiliary_tasks
+        by_clusters = {"n_tasks": auxiliary.n_tasks, "seed": self.study.seed}
+        by_labels = {"min_size": auxiliary.min_size, "softness": auxiliary.softness if self._is_soft else 0.0}
+        return {
+            "classes": auxiliary.classes,
+            "labels": {name: label.value for name, label in auxiliary.labels.items()},
+            "min_per_label": auxiliary.min_per_label,
+            # What the tasks are called by, and what random streams of random groups carry.
+            "clusterings": list(self.clusterings),
+            **(by_clusters if self._by_clusters else by_labels),
+            **({"seed": self.study.seed} if self._is_soft else {}),
+        }
+
+    def compute(self, out: ArtifactWriter) -> None:
+        """Makes the tasks of each clustering and joins them."""
+        names = list(self.study.auxiliary_tasks.labels)
+        classes = [] if self._by_clusters else self._classes()
+        if not self.clusterings:
+            pool = np.zeros(len(classes), int)
+            write_tasks(auxiliary_tasks(pool, classes, names, self.study.auxiliary_tasks), out)
+            return
+        parts = [self.parent(f"clusters {place}") for place in range(1, 1 + len(self.clusterings))]
+        labels = [part.table("clusters")["cluster"].to_numpy() for part in parts]
+        made = [self._made_of(place, clusters, classes) for place, clusters in enumerate(labels)]
+        if len(parts) == 1 and not self._is_soft:
+            write_tasks(made[0], out, self._told(made, labels, parts))
+            return
+        unlabelled = np.array([name is None for name in classes]) if classes else np.zeros(len(labels[0]), dtype=bool)
+        joined = join_tasks(made, labels, unlabelled)
+        told = self._told(made, labels, parts)
+        if self._is_soft:
+            told["memberships"] = sum(len(rows) for task in joined.tasks.values() for rows in task.values())
+        write_tasks(joined, out, told)
+
+    def _classes(self) -> list[str | None]:
+        return labelled_classes(self.study, self.parent("texts"), self.maybe_parent("labels"))
+
+    def _made_of(self, place: int, clusters: np.ndarray, classes: list[str | None]) -> AuxiliaryTasks:
+        """The tasks of one clustering."""
+        auxiliary = self.study.auxiliary_tasks
+        names = list(auxiliary.labels)
+        try:
+            if self._by_clusters:
+                return cluster_tasks(clusters, names, auxiliary, self.study.seed)
+            members = self._members(place, clusters) if self._is_soft else None
+            return auxiliary_tasks(clusters, classes, names, auxiliary, members)
+        except UserError as error:
+            if len(self.clusterings) == 1 and not self._is_soft:
+                raise
+            raise UserError(f"Clustering '{self.clusterings[place]}': {error}") from None
+
+    def _members(self, place: int, clusters: np.ndarray) -> np.ndarray:
+        """Which rows belong to which cluster, as softness has it."""
+        softness = self.study.auxiliary_tasks.softness
+        vectors = self.parent("embeddings").tensors("embeddings")["embeddings"].numpy()
+        copied = self.maybe_parent(f"copied {place + 1}")
+        if copied is None:
+            return soft_members(vectors, clusters, softness)
+        labels = copied.table("clusters")["cluster"].to_numpy()
+        generator = stream(self.study.seed, "soft random groups", self.clusterings[place])
+        return shuffled_members(soft_members(vectors, labels, softness), labels, clusters, generator)
+
+    def _told(self, made: list[AuxiliaryTasks], labels: list[np.ndarray], parts: Sequence[Artifact]) -> dict[str, Any]:
+        """What the summary says besides counts: what tasks are called, and how many were asked for."""
+        told: dict[str, Any] = {"clusterings": list(self.clusterings)}
+        offsets = task_offsets(made, labels)
+        several = len(self.clusterings) > 1
+        if self._by_clusters:
+            told["asked"] = len(parts) * self.study.auxiliary_tasks.n_tasks
+            if several:
+                told["names"] = _words(self.clusterings, made, labels, offsets=offsets)
+        else:
+            told["names"] = _names(self.clusterings, parts, offsets)
+        return told
+
+    @classmethod
+    def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+        """See `Stage.describe`."""
+        used = (summary.get("counts") or {}).get("used")
+        chosen = "".join(
+            f", {key} cluster {', '.join(map(str, config[key]))}" for key in ("without", "only") if config.get(key)
+        )
+        rows = f" of {counted(used, 'row')}" if used is not None else ""
+        return f"{counted(summary.get('tasks'), 'task')}{rows}{chosen}"
+
+    @classmethod
+    def step(cls, listed: Listed) -> Step | None:
+        """See `Stage.step`; one pool of all texts is no task that clusters made."""
+        if not listed.config.clusterings:
+            return None
+        made = [summary for entry, summary in listed.summaries("tasks") if entry.get("clustering") != POOL]
+        total = sum(int(summary.get("tasks", 0)) for summary in made)
+        said = f"{total} auxiliary task{'s' if total != 1 else ''}" if made else ""
+        return Step("Tasks", "done" if made else "none", said)
+
+
+def task_names(tasks: Artifact) -> dict[int, str]:
+    """What auxiliary tasks are called, by number: as their clusters; empty for a pool."""
+    return {int(task): str(name) for task, name in tasks.summary.get("names", {}).items()}
+
+
+def labelled_classes(study: StudyConfig, texts: Artifact, found_labels: Artifact | None) -> list[str | None]:
+    """Class of each text, None where it has none.
+
+    Raises:
+        UserError: Where no text has one, or a class has no text at all, saying why.
+    """
+    rows = texts.table("texts")
+    classes = row_classes(study, texts, found_labels)
+    if found_labels is not None and not any(classes):
+        raise UserError("labelling: no text is confident enough to keep its label; lower labelling.cutoff.")
+    if found_labels is None and rows["label"].isna().all():
+        raise UserError(
+            f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label, "
+            "or let labels be found (`labelling: {by: zero_shot}`)."
+        )
+    if not any(classes):
+        listed = sorted({str(value) for value in rows["label"].dropna()})[:8]
+        values = [label.value for label in study.auxiliary_tasks.labels.values()]
+        raise UserError(
+            f"{study.texts.name}: no label of the texts ({', '.join(listed)}) is among auxiliary_tasks.labels "
+            f"({', '.join(values)})."
+        )
+    if found_labels is None:
+        # Without rows of every class no cluster could become a task, whatever is clustered.
+        check_values(
+            study.auxiliary_tasks.labels, texts.summary["report"]["labels"], study.texts.name, "auxiliary_tasks.labels"
+        )
+    return classes
+
+
+def write_tasks(made: AuxiliaryTasks, out: ArtifactWriter, more: Mapping[str, Any] | None = None) -> None:
+    """Writes the tasks, and what became of every row; `more` goes into the summary."""
+    records = [
+        {"task": int(task), "label": label, "row": int(row)}
+        for task, by_label in sorted(made.tasks.items())
+        for label, members in by_label.items()
+        for row in members
+    ]
+    out.write_table("tasks", pd.DataFrame(records))
+    out.write_summary(
+        {
+            "tasks": len(made.tasks),
+            "sizes": {str(t): int(sum(len(m) for m in by.values())) for t, by in sorted(made.tasks.items())},
+            "dropped": {str(cluster): why for cluster, why in made.dropped.items()},
+            "counts": made.counts,
+            **(more or {}),
+        }
+    )
+
+
+def _words(
+    names: Sequence[str], made: list[AuxiliaryTasks], labels: list[np.ndarray], *, offsets: list[int]
+) -> dict[str, str]:
+    """Clusters as classes: which cluster each word of a task stands for."""
+    return {
+        str(offset + task): f"{name}: "
+        + ", ".join(f"{word}: cluster {clusters[rows[0]]}" for word, rows in by_word.items())
+        for name, tasks, clusters, offset in zip(names, made, labels, offsets, strict=True)
+        for task, by_word in tasks.tasks.items()
+    }
+
+
+def _names(names: Sequence[str], parts: Sequence[Artifact], offsets: list[int]) -> dict[str, str]:
+    """What each task is called: its cluster's name, behind its clustering's where there are several."""
+    several = len(parts) > 1
+    return {
+        str(offset + int(cluster["cluster"])): f"{name} {cluster['name']}" if several else str(cluster["name"])
+        for name, part, offset in zip(names, parts, offsets, strict=True)
+        for cluster in part.summary["clusters"]
+    }

@@ -1,0 +1,184 @@
+"""Few-shot rows of a downstream task: the same test rows, and train and dev rows for each data seed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from metapt_explore.config import EvaluationConfig, TaskConfig
+from metapt_explore.errors import UserError
+from metapt_explore.fewshot.samples import other_seeds_rows
+from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.studies import Subject
+from metapt_explore.texts.rows import as_inputs
+
+if TYPE_CHECKING:
+    from metapt_explore.fewshot.scoring import LabelledTexts
+
+
+@dataclass(frozen=True, eq=False)
+class Split(Stage):
+    """Few-shot splits of a task.
+
+    Attributes:
+        task: The task.
+        shots: One of `evaluation.more_shots`; the study's own number when None.
+    """
+
+    kind = "split"
+    version = 2
+    part = "texts"
+    least_work = 500.0
+    finds_recorded = True
+
+    task: TaskConfig
+    shots: int | None = None
+
+    @classmethod
+    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Split]:
+        """Of every task, at every number of examples."""
+        for shots in each_shots(pipeline):
+            for task in pipeline.tasks.values():
+                yield cls(pipeline, task, shots)
+
+    @property
+    def called(self) -> str:
+        """The task's name, with the number of examples where that is not the study's own."""
+        return called_at(self.task.name, self.shots)
+
+    @property
+    def listed_as(self) -> str:
+        """See `Stage.listed_as`."""
+        return listed_at(self.kind, self.shots)
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`."""
+        return f"split/{self.called}"
+
+    @property
+    def title(self) -> str:
+        """See `Stage.title`."""
+        return f"few-shot rows of {self.called}"
+
+    def subject(self) -> Subject:
+        """The task."""
+        return of_shots({"task": self.task.name}, self.shots)
+
+    def config(self) -> dict[str, Any]:
+        """Settings of the splits, without the content of their files."""
+        evaluation = self.study.at_shots(self.shots).evaluation
+        return {
+            "name": self.task.name,
+            # Label words do not change the rows; only the values that tell classes apart do.
+            "labels": {name: label.value for name, label in self.task.labels.items()},
+            "columns": [source.columns.model_dump(mode="json") for source in self.task.sources],
+            "shots": evaluation.shots,
+            "data_seeds": evaluation.data_seeds,
+            "test_rows": evaluation.test_rows,
+            "shuffle_labels": evaluation.shuffle_labels,
+            "seed": self.study.seed,
+        }
+
+    def inputs(self) -> dict[str, Any]:
+        """Hashes of the task's files.
+
+        Raises:
+            UserError: Where one cannot be read; it names what could be read instead.
+        """
+        from metapt_explore.texts.sources import source_fingerprint
+
+        hashes = []
+        for source in self.task.sources:
+            by_seed = "{seed}" in (source.file or "")
+            for seed in self.study.evaluation.data_seeds if by_seed else [None]:
+                file = source.file.replace("{seed}", str(seed)) if source.file and by_seed else source.file
+                try:
+                    hashes.append(source_fingerprint(source.model_copy(update={"file": file})))
+                except UserError as error:
+                    if self.task.instead_of is None:
+                        raise
+                    hint = self.task.instead_of.removeprefix("{data}/")
+                    raise UserError(
+                        f"Task '{self.task.name}': {error} Or set METAPT_DATA to the folder that holds {hint}."
+                    ) from None
+        return {"sources": hashes}
+
+    def compute(self, out: ArtifactWriter) -> None:
+        """Draws the rows."""
+        from metapt_explore.fewshot.samples import sample_facts
+        from metapt_explore.fewshot.splits import make_splits
+        from metapt_explore.seeds import stream
+
+        seed, evaluation = self.study.seed, self.study.at_shots(self.shots).evaluation
+        splits = make_splits(
+            self.task, evaluation.shots, evaluation.data_seeds, test_rows=evaluation.test_rows, seed=seed
+        )
+        parts: list[tuple[str, int | None, Any]] = [("test", None, splits.test)]
+        parts += [("train", data_seed, rows) for data_seed, rows in splits.train.items()]
+        parts += [("dev", data_seed, rows) for data_seed, rows in splits.dev.items()]
+        frames = []
+        for part, part_seed, rows in parts:
+            frame = rows.to_pandas()
+            frame.insert(0, "data_seed", pd.Series([part_seed] * len(frame), dtype="Int64"))
+            frame.insert(0, "split", part)
+            if evaluation.shuffle_labels:
+                order = stream(seed, "shuffled_labels", self.task.name, part, part_seed or 0).permutation(len(frame))
+                frame["label"] = frame["label"].to_numpy()[order]
+            frames.append(frame)
+        table = pd.concat(frames, ignore_index=True)
+        out.write_table("rows", table)
+        sizes = {"test": len(splits.test), "train": len(next(iter(splits.train.values())))}
+        out.write_summary(
+            {
+                "sizes": sizes,
+                "dropped": splits.dropped,
+                "warnings": splits.warnings,
+                "checksums": splits.checksums,
+                "samples": sample_facts(table),
+            }
+        )
+
+    @classmethod
+    def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+        """See `Stage.describe`."""
+        sizes = summary.get("sizes", {})
+        return f"{config.get('name')}: {sizes.get('train')} train rows a data seed, {sizes.get('test')} test rows"
+
+
+class FewShotRows:
+    """Rows of a task for the data seeds that go with an initialisation seed.
+
+    Args:
+        split: The task's `split` artifact.
+        task: The task.
+        evaluation: Which data seeds, and what is scored.
+        init_seed: The initialisation seed.
+
+    Attributes:
+        train: The few-shot examples of each data seed.
+        dev: As many held-out examples for choosing.
+        scored: Test rows, or dev rows of other data seeds (`evaluation.scored_on`).
+    """
+
+    def __init__(self, split: Artifact, task: TaskConfig, evaluation: EvaluationConfig, init_seed: int) -> None:
+        rows = split.table("rows")
+        self._classes = {name: index for index, name in enumerate(task.labels)}
+        seeds = evaluation.data_seeds_of(init_seed)
+        self.train, self.dev = (
+            {seed: self._rows(rows[(rows["split"] == name) & (rows["data_seed"] == seed)]) for seed in seeds}
+            for name in ("train", "dev")
+        )
+        scored = rows[rows["split"] == "test"]
+        if evaluation.scored_on == "other_seeds":
+            scored = other_seeds_rows(rows, seeds, evaluation.test_rows)
+        self.scored = self._rows(scored)
+
+    def _rows(self, chosen: pd.DataFrame) -> LabelledTexts:
+        from metapt_explore.fewshot.scoring import LabelledTexts
+
+        return LabelledTexts(as_inputs(chosen), [self._classes[label] for label in chosen["label"]])
