@@ -32,7 +32,7 @@ UNKNOWN_TEXTS = 5_000
 
 @dataclass(frozen=True)
 class TextCounts:
-    """Texts that are there.
+    """Counts of texts that were read.
 
     Attributes:
         rows: Pre-training texts; None where they are not read yet.
@@ -99,7 +99,7 @@ class Work:
 
 @dataclass
 class Reckoning:
-    """What counting goes by, and what it has counted already: texts that several stages see are encoded once.
+    """What work is counted by. It remembers what was counted: texts that several stages share are encoded once.
 
     Attributes:
         study: The study.
@@ -151,14 +151,14 @@ class Reckoning:
         return self.texts.at_size(self.study.at_shots(shots), task)
 
     def first(self, what: object) -> bool:
-        """Whether this is asked for the first time."""
+        """Whether this is counted for the first time."""
         if what in self._seen:
             return False
         self._seen.add(what)
         return True
 
     def encoded(self, what: object, rows: int) -> int:
-        """Tokens to encode: states are shared by everything that sees the same texts."""
+        """Tokens to encode; 0 if the same texts were counted before."""
         return round(rows * self.text_tokens) if not self.stateless and self.first(("encoded", what)) else 0
 
     def whole_texts(self, rows: float) -> Work:
