@@ -206,7 +206,7 @@ class FewShot(Stage):
         else:
             test = (1 + seeds) * rows + (len(later) - 1) * seeds * min(evaluation.curve_rows, rows)
         soup = seeds * (rows + shots) if evaluation.soup > 1 else 0
-        return Work(tuned=tuned, scored=dev + test + soup)
+        return Work(trained=tuned, tuned=tuned, scored=dev + test + soup)
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
