@@ -25,6 +25,7 @@ def cluster_map(
     points: pd.DataFrame,
     texts: pd.Series,
     clusters: list[dict[str, Any]],
+    *,
     marked: Collection[int] = (),
 ) -> go.Figure:
     """Draws every text as a point at its place on the map, in the colour of its cluster.

@@ -16,7 +16,7 @@ UNIT = ["init_seed", "data_seed"]
 FORWARD = "forward only, of a score"
 
 
-def percent(value: float | None, digits: int = 1, sign: bool = False) -> str:
+def percent(value: float | None, *, digits: int = 1, sign: bool = False) -> str:
     """Writes a share in percent, or an en dash where there is none.
 
     Example:
@@ -138,7 +138,7 @@ def _share(count: int, total: int) -> str:
 
 
 def edge_notes(
-    results: pd.DataFrame, methods: list[str], grids: Mapping[str, Sequence[float]], often: float = 0.4
+    results: pd.DataFrame, methods: list[str], grids: Mapping[str, Sequence[float]], *, often: float = 0.4
 ) -> list[str]:
     """Says which methods often chose the lowest or highest learning rate that was tried: a better one may lie beyond.
 
@@ -173,7 +173,7 @@ def edge_notes(
     return found
 
 
-def late_notes(results: pd.DataFrame, methods: list[str], steps: int, often: float = 0.5) -> list[str]:
+def late_notes(results: pd.DataFrame, methods: list[str], steps: int, *, often: float = 0.5) -> list[str]:
     """Says on which tasks dev mostly kept the prompt of the last tuning step: more steps may be worth something there.
 
     Args:

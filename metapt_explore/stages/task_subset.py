@@ -12,7 +12,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import Tasks
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 
 
 @dataclass(frozen=True, eq=False)

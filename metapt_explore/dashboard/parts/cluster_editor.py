@@ -97,9 +97,9 @@ def _add(view: View, kind: str) -> None:
     state[CHANGED] = True
 
 
-def _take_back(view: View, all_of_them: bool) -> None:
+def _undo(view: View, count: int) -> None:
     edits = pending(view.artifact)
-    del edits[0 if all_of_them else len(edits) - 1 :]
+    del edits[len(edits) - count :]
     st.session_state[CHANGED] = True
 
 
@@ -111,8 +111,8 @@ def _list(view: View) -> None:
         return
     st.dataframe({"edits, one after the other": [str(edit) for edit in view.edits]}, key="edit_list", hide_index=True)
     undo, discard = st.columns(2)
-    undo.button("Undo the last", key="undo", on_click=_take_back, args=(view, False), width="stretch")
-    discard.button("Discard all", key="discard", on_click=_take_back, args=(view, True), width="stretch")
+    undo.button("Undo the last", key="undo", on_click=_undo, args=(view, 1), width="stretch")
+    discard.button("Discard all", key="discard", on_click=_undo, args=(view, len(view.edits)), width="stretch")
 
 
 def _keep(workspace: Workspace, study: str, view: View) -> None:

@@ -50,7 +50,7 @@ MEASURES = (
 )
 
 
-def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name: str, unsaved: bool = False) -> None:
+def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name: str, *, unsaved: bool) -> None:
     """Measures of a clustering, beside those of the one that it was edited from."""
     found, old = summary["quality"], (before or {}).get("quality", {})
     agreement = summary["agreement"]

@@ -19,7 +19,7 @@ from metapt_explore.config import (
     load_task,
     packaged_tasks,
 )
-from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.dashboard.parts import messages, shared, study_choice
 from metapt_explore.dashboard.parts.new_source import (
     KINDS,
     choose_columns,
@@ -78,7 +78,7 @@ def builder(workspace: Workspace) -> None:
         preview(table)
         report(chosen)
         labels, labelled = _labels(table, columns)
-        _rest(workspace, chosen, labels, labelled)
+        _rest(workspace, chosen, labels, labelled=labelled)
 
 
 def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, dict[str, str]], bool]:
@@ -159,7 +159,7 @@ def labels_of(rows: list[dict[Hashable, Any]]) -> dict[str, dict[str, str]]:
     return labels
 
 
-def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str, str]], labelled: bool) -> None:
+def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str, str]], *, labelled: bool) -> None:
     left, right = st.columns(2)
     stem = Path(source.name).stem if source.file else source.name.rsplit("/", 1)[-1]
     if Path(source.name).parent == workspace.folder / "uploads":
@@ -207,11 +207,11 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
     if st.button("Create it and cluster the texts", key="create", type="primary"):
         with messages.guard():
             study = _create(
-                workspace, source, labels, tasks, name=name, scale=scale, labelled=labelled, template=template,
-                limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),
+                workspace, source, labels=labels, tasks=tasks, name=name, scale=scale, labelled=labelled,
+                template=template, limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),
                 **grouping, **comparison,
             )  # fmt: skip
-            shared.look_at(study)
+            study_choice.look_at(study)
             st.switch_page(shared.page_file("clusters"))
     st.caption("Clusters come in a moment; pre-training begins when you say so, on the page of that name.")
 
@@ -268,9 +268,9 @@ def _comparison(shots: int) -> dict[str, Any]:
 def _create(
     workspace: Workspace,
     source: SourceConfig,
+    *,
     labels: dict[str, dict[str, str]],
     tasks: list[str],
-    *,
     name: str,
     scale: Scale,
     **chosen: Any,

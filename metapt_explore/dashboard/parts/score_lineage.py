@@ -19,7 +19,7 @@ UNIT = ["task", "data_seed", "init_seed"]
 MOST_TEXTS = 500
 
 
-def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second: tuple[str, str]) -> None:
+def pairs(workspace: Workspace, both: SideBySide, *, first: tuple[str, str], second: tuple[str, str]) -> None:
     """Every score of two methods side by side; the one that is chosen is traced back."""
     st.subheader("From a score down to its texts")
     table = _with_every_start(both).pivot_table(index=UNIT, columns="method", values="accuracy", dropna=False)
@@ -53,7 +53,8 @@ def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second
         st.info("Choose a row with an initialisation seed.")
         return
     with messages.guard():
-        found = lineage(workspace, study, method, str(row["task"]), int(row["data_seed"]), int(row["init_seed"]))
+        seeds = {"data_seed": int(row["data_seed"]), "init_seed": int(row["init_seed"])}
+        found = lineage(workspace, study, method, str(row["task"]), **seeds)
         _show(found)
 
 

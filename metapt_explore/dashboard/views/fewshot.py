@@ -49,7 +49,7 @@ def _scores(workspace: Workspace, name: str) -> None:
     finished = [artifact for artifact in artifacts if artifact.status == "done"]
     for artifact, entry in zip(artifacts, entries, strict=True):
         if artifact.status in ("damaged", "failed", "missing"):
-            shared.ready(workspace, name, entry, entry.get("title") or "a few-shot evaluation")
+            shared.ready(workspace, name, entry, what=entry.get("title") or "a few-shot evaluation")
     # A damaged table is named before all of them are read together.
     read = 0
     for artifact in finished:
@@ -63,7 +63,7 @@ def _scores(workspace: Workspace, name: str) -> None:
     if read < len(finished):
         return
     if not finished and not scored:
-        shared.ready(workspace, name, None, "the first few-shot evaluation")
+        shared.ready(workspace, name, None, what="the first few-shot evaluation")
         return
     if scored < asked:
         st.info(f"{scored} of {asked} scores are finished; the rest is added as it comes.")
@@ -82,7 +82,7 @@ def _scores(workspace: Workspace, name: str) -> None:
                 for warning in warnings:
                     st.text(warning)
         if finished:
-            _worth_of_the_start(workspace, name, config, methods)
+            _tuning_curves(workspace, name, config, methods=methods)
         st.subheader("Variance across seeds")
         drawing.draw(
             plots.seed_spread(*_spread(results, config, methods), config.evaluation.scored_rows),
@@ -112,7 +112,7 @@ def _scores(workspace: Workspace, name: str) -> None:
         _all(results, name)
 
 
-def _worth_of_the_start(workspace: Workspace, name: str, config: StudyConfig, methods: list[str]) -> None:
+def _tuning_curves(workspace: Workspace, name: str, config: StudyConfig, *, methods: list[str]) -> None:
     probed = [method.name for method in config.methods if config.reading_of(method).has_probe]
     st.subheader("Worth of the start")
     drawing.draw(

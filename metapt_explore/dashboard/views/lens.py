@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.dashboard.parts import drawing, messages, shared
-from metapt_explore.dashboard.parts.inference_process import ask
+from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
+from metapt_explore.dashboard.parts.inference_process import TunedPrompts, ask
 from metapt_explore.errors import UserError
 from metapt_explore.results.tables import fewshot_entries
 from metapt_explore.storage.artifact import Artifact
@@ -63,7 +63,7 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
 
 def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
     pretrained = vectors[vectors["task"].isna()]
-    shown = shared.choose(st, "Prompt", list(dict.fromkeys(vectors["prompt"])), "lens_prompt")
+    shown = study_choice.choose(st, "Prompt", list(dict.fromkeys(vectors["prompt"])), key="lens_prompt")
     if shown is None:
         return
     own = vectors[vectors["prompt"] == shown]
@@ -132,10 +132,10 @@ def _try(workspace: Workspace, name: str) -> None:
     if not sentence.strip():
         st.caption("It is read under the tuned prompt of every method; the first answer waits for the model to load.")
         return
-    used = [e["id"] for e in scored if e["task"] == task and e["init_seed"] == init_seed]
+    used = tuple(e["id"] for e in scored if e["task"] == task and e["init_seed"] == init_seed)
     with st.spinner("Reading …"):
-        seeds_of = int(init_seed or 0), int(data_seed or 0)
-        answer, left_out = ask(str(workspace.folder), name, str(task), *seeds_of, sentence, used)
+        pair = int(init_seed or 0), int(data_seed or 0)
+        answer, left_out = ask(TunedPrompts(str(workspace.folder), name, str(task), *pair, used), sentence)
     readings = {method.name: config.reading_of(method) for method in config.methods}
     by_rows = [name for name, reading in readings.items() if reading.read != "words" and not reading.has_probe]
     for method, why in left_out.items():

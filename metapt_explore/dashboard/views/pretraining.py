@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 from math import log
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import MethodConfig, StudyConfig
-from metapt_explore.dashboard.parts import drawing, messages, shared
+from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
 from metapt_explore.dashboard.parts.launch import launch
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.progress.state import format_time
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.checkpoint import checkpoint_meta
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 CAPTION_META = (
@@ -56,13 +56,16 @@ def _page(workspace: Workspace, name: str) -> None:
     active = shared.job_state(workspace, name)["active"]
     seeds = config.evaluation.init_seeds
     # What is being pre-trained right now is what one came to see.
-    first, seed_first = (active and _at_work(workspace, name, pretrained, seeds)) or ((meta or pretrained)[0], seeds[0])
+    first, seed_first = (active and _at_work(workspace, name, methods=pretrained, seeds=seeds)) or (
+        (meta or pretrained)[0],
+        seeds[0],
+    )
     state = st.session_state
     follow = state.pop(FOLLOW_TO, None)
     if follow and follow[0] in pretrained and follow[1] in seeds:  # another study may have been opened since
         state["method"], state["init_seed"] = state[FOLLOWED] = follow
-    method = shared.choose(left, "Method", pretrained, "method", pretrained.index(first))
-    seed = shared.choose(right, "Initialisation seed", seeds, "init_seed", seeds.index(seed_first))
+    method = study_choice.choose(left, "Method", pretrained, key="method", first=pretrained.index(first))
+    seed = study_choice.choose(right, "Initialisation seed", seeds, key="init_seed", first=seeds.index(seed_first))
     st.caption(
         "PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training."
         + (" The page follows the one that is at work, unless you choose another." if active else "")
@@ -76,19 +79,19 @@ def _page(workspace: Workspace, name: str) -> None:
     def curves() -> None:
         with messages.guard():
             if active and state.get(FOLLOWED) == (method, seed):
-                now = _at_work(workspace, name, pretrained, seeds)
+                now = _at_work(workspace, name, methods=pretrained, seeds=seeds)
                 if now and now != (method, seed):
                     state[FOLLOW_TO] = now
                     st.rerun()
             entry = next(iter(shared.entries(workspace, name, "prompt", method=method, init_seed=seed)), None)
-            _curves(workspace, name, config, chosen, entry)
+            _curves(workspace, name, config, method=chosen, entry=entry)
 
     st.fragment(curves, run_every=shared.POLL if active else None, key="live_curves")()
     with messages.guard():
         _agreements(workspace, name)
 
 
-def _at_work(workspace: Workspace, name: str, methods: list[str], seeds: list[int]) -> tuple[str, int] | None:
+def _at_work(workspace: Workspace, name: str, *, methods: list[str], seeds: list[int]) -> tuple[str, int] | None:
     """Method and initialisation seed of the prompt that is being pre-trained; None where none is.
 
     What a killed process left behind says that it is running, too: the last one counts.
@@ -120,19 +123,19 @@ def _agreements(workspace: Workspace, name: str) -> None:
 
 
 def _curves(
-    workspace: Workspace, name: str, config: StudyConfig, method: MethodConfig, entry: dict[str, Any] | None
+    workspace: Workspace, name: str, config: StudyConfig, *, method: MethodConfig, entry: IndexEntry | None
 ) -> None:
     what = f"the pre-training of {method.name}"
     artifact = workspace.artifact(entry["id"]) if entry else None
     status = artifact.status if artifact else "missing"
     if artifact is None or status in ("missing", "damaged"):
-        shared.ready(workspace, name, entry, what, job_shown=True)
+        shared.ready(workspace, name, entry, what=what, job_shown=True)
         return
     # In front of the prompt's guard: what is read here is not the prompt's.
     names = _names(workspace, name, method)
     with messages.guard(artifact.folder):
         if status == "failed":
-            shared.ready(workspace, name, entry, what, job_shown=True)
+            shared.ready(workspace, name, entry, what=what, job_shown=True)
         elif status != "done" and not shared.job_state(workspace, name)["active"]:
             status = "interrupted"
             st.warning(
@@ -145,7 +148,7 @@ def _curves(
             names |= _topic_names(workspace, artifact, method.topics.clusterings)
         own = config.pretraining
         rows = own.meta_batch_size * (own.support_size + own.query_size)
-        _numbers(artifact, status, metrics, outer_steps(method, own), rows)
+        _numbers(artifact, status, metrics, steps=outer_steps(method, own), rows=rows)
         if status == "done" and metrics.empty:
             raise UserError(
                 f"{artifact.folder} is damaged: metrics.jsonl is missing or holds no line that can be read."
@@ -156,7 +159,7 @@ def _curves(
         drawing.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topics else ""))
 
 
-def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int, rows: int) -> None:
+def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, *, steps: int, rows: int) -> None:
     summary, stage = artifact.summary, artifact.stage
     finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
     # Earlier attempts count: their seconds stand in the stage from its beginning.
@@ -173,7 +176,7 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int,
         ("Diagnostic rows", f"{summary['diagnostic_rows']:,}" if status == "done" else "…"),
         ("Time", format_time(spent)),
     ]
-    rate = _rows_a_second(artifact, status, finished, spent, rows)
+    rate = _rows_a_second(artifact, status, finished=finished, spent=spent, rows=rows)
     if rate is not None:
         shown.append(("Rows a second", f"{rate:.1f}"))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
@@ -185,7 +188,7 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int,
     )
 
 
-def _rows_a_second(artifact: Artifact, status: str, finished: int, spent: float, rows: int) -> float | None:
+def _rows_a_second(artifact: Artifact, status: str, *, finished: int, spent: float, rows: int) -> float | None:
     """Rows that were trained in a second; None before anything is known.
 
     Args:
@@ -235,7 +238,7 @@ def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, s
         return {int(task): str(said) for task, said in named.items()}
     if shared.study_config(workspace, name).auxiliary_tasks.classes == "clusters":
         return _cluster_words(workspace, name, method)
-    clusters = _done(workspace, name, "clusters", method)
+    clusters = _done(workspace, name, kind="clusters", method=method)
     if clusters is not None:
         with messages.guard(clusters.folder):
             return {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters.summary["clusters"]}
@@ -244,7 +247,7 @@ def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, s
 
 def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
     """What tasks tell apart whose classes are clusters: each word with the number of its cluster."""
-    artifacts = [_done(workspace, name, kind, method) for kind in ("tasks", "clusters")]
+    artifacts = [_done(workspace, name, kind=kind, method=method) for kind in ("tasks", "clusters")]
     found = []
     for artifact, columns in zip(artifacts, (["task", "label", "row"], ["row", "cluster"]), strict=True):
         if artifact is None:
@@ -261,7 +264,7 @@ def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dic
     return {task: ", ".join(said) for task, said in words.items()}
 
 
-def _done(workspace: Workspace, name: str, kind: str, method: MethodConfig) -> Artifact | None:
+def _done(workspace: Workspace, name: str, *, kind: str, method: MethodConfig) -> Artifact | None:
     """What the method's clustering became, where it is done."""
     entry = next(iter(shared.entries(workspace, name, kind, clustering=method.clustering)), None)
     artifact = workspace.artifact(entry["id"]) if entry else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from metapt_explore.dashboard.parts import job, messages, shared
+from metapt_explore.dashboard.parts import job, messages, shared, start_study, study_choice
 from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
 from metapt_explore.stages.steps import Step
@@ -33,12 +33,12 @@ NOTHING = ":material/radio_button_unchecked:"
 
 def _begin(workspace: Workspace) -> None:
     """Three ways in, the quickest first."""
-    job.show_start()
+    start_study.show_start()
     first, second, third = st.columns(3)
     with first.container(border=True, height="stretch"):
         st.markdown("**Look at a finished study**")
         st.caption("The tour as it was run on two cores, with its scores and manifest. Nothing is computed.")
-        opened = example_study.NAME in shared.study_names(workspace)
+        opened = example_study.NAME in study_choice.study_names(workspace)
         if st.button("Open the example", key="open_example", width="stretch", disabled=opened):
             _open_example(workspace)
     with second.container(border=True, height="stretch"):
@@ -51,7 +51,7 @@ def _begin(workspace: Workspace) -> None:
             key="start_tour",
             type="primary",
             disabled=not ready or running,
-            on_click=job.start,
+            on_click=start_study.start,
             args=(workspace, "tour"),
             width="stretch",
         )
@@ -68,14 +68,14 @@ def _begin(workspace: Workspace) -> None:
     right.button(
         "Start this study",
         key="start_study",
-        on_click=lambda: job.start(workspace, st.session_state["study_path"]),
+        on_click=lambda: start_study.start(workspace, st.session_state["study_path"]),
         width="stretch",
     )
 
 
 def _open_example(workspace: Workspace) -> None:
     try:
-        shared.look_at(example_study.open_example(workspace))
+        study_choice.look_at(example_study.open_example(workspace))
     except (UserError, OSError) as error:
         st.error(messages.plain(error))
         return
@@ -96,7 +96,7 @@ def _said(step: Step) -> str:
 
 
 def _here(workspace: Workspace) -> None:
-    shared.said_to_be_gone()
+    study_choice.said_to_be_gone()
     name = st.session_state.get("study")
     if name:
         st.subheader(messages.plain(name))
@@ -105,7 +105,7 @@ def _here(workspace: Workspace) -> None:
             if (workspace.study_folder(name) / "study.yaml").exists():
                 _pipeline(workspace, name)
         job.panel(workspace, name)
-    if not shared.study_names(workspace):
+    if not study_choice.study_names(workspace):
         st.info(
             "This workspace is empty. Next: one of the three below, or `metapt run STUDY.yaml` in a terminal with the "
             "same workspace folder. The tour takes a few minutes on a laptop."
