@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from metapt_explore.config import MethodConfig
+from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.stages.base import Pipeline, Stage
@@ -24,7 +25,6 @@ from metapt_explore.stages.topics import check_topics, make_topics, topic_labels
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
-from metapt_explore.verbalizers.pattern import words_key
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -210,7 +210,7 @@ def test_a_study_with_topics(done: Path) -> None:
 
 def test_texts_behind_topics_are_counted(done: Path) -> None:
     for method in ("PPT topics", "MetaPT topics"):
-        texts = lineage(Workspace(done), "tiny", method, "mood", 1, 0).texts()
+        texts = lineage(Workspace(done), "tiny", method, "mood", data_seed=1, init_seed=0).texts()
         drawn = Counter()
         for task, times in zip(texts["auxiliary_task"], texts["drawn"], strict=True):
             drawn["topics" if task in ((1,) if method.startswith("PPT") else (4, 5)) else "labels"] += int(times)
