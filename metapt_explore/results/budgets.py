@@ -13,7 +13,7 @@ from metapt_explore.storage.workspace import Workspace
 
 
 class Budget(TypedDict, total=False):
-    """What one method spent and was given. A baseline has fewer keys, or None, where it has no such thing.
+    """What one method spent and was given. Keys that a baseline does not have are missing or None.
 
     Attributes:
         method: Its name.

@@ -264,7 +264,7 @@ def _words(
 
 
 def _names(names: Sequence[str], parts: Sequence[Artifact], offsets: list[int]) -> dict[str, str]:
-    """What each task is called: its cluster's name, behind its clustering's where there are several."""
+    """What each task is called: its cluster's name; after its clustering's if there are several."""
     several = len(parts) > 1
     return {
         str(offset + int(cluster["cluster"])): f"{name} {cluster['name']}" if several else str(cluster["name"])

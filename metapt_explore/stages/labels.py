@@ -40,7 +40,7 @@ def row_classes(study: StudyConfig, texts: Artifact, labels: Artifact | None) ->
 
 @dataclass(frozen=True, eq=False)
 class Labels(Stage):
-    """Labels for the texts that have none, or for all, where the study asks for that."""
+    """Labels for the unlabelled texts, or for all, if `labelling` is set."""
 
     kind = "labels"
     version = 2

@@ -39,7 +39,7 @@ class Texts(Stage):
 
     @cached_property
     def splits(self) -> dict[str, Split]:
-        """Splits of every task at every number of shots: no dev or test row of any may be pre-trained on.
+        """Splits of every task at every number of shots; texts must not repeat their dev and test rows.
 
         Raises:
             UserError: Where no task can be read; outside of a run, where one cannot.
@@ -51,7 +51,7 @@ class Texts(Stage):
             except UserError:
                 if not self.pipeline.goes_on:
                     raise
-                # A task that cannot be read is scored in no way, so there is nothing of it that could leak.
+                # An unreadable task is not scored, so none of its rows can leak.
                 self.pipeline.progress.notice(
                     f"Pre-training texts are not compared with the rows of {split.called}, which could not be read. "
                     "When they can be read again, pre-training begins anew."
@@ -178,7 +178,7 @@ def counted(count: Any, what: str) -> str:
 
 
 def _by_turns(labels: np.ndarray) -> np.ndarray:
-    """Positions such that labels take turns, each in its own order; where one has run out the others go on."""
+    """Positions that take one row of each label in turn; a label that runs out is skipped."""
     turn = pd.Series(labels).groupby(labels).cumcount().to_numpy()
     return np.argsort(turn, kind="stable")
 

@@ -1,4 +1,4 @@
-"""How far a study is: its steps in a few words each, and how many of its scores are there."""
+"""How far a study is: its steps in a few words each, and how many scores are finished."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _scores(listed: Listed, scored: int, asked: int) -> Step:
 
 
 def asked_of(config: StudyConfig) -> dict[str, int]:
-    """Scores that a study asks for on each of its tasks, by what they are scores of.
+    """Scores that a study asks for on each task, by method or baseline.
 
     A score is the artifact of one initialisation seed; a baseline that has no initialisation counts once.
 
