@@ -33,7 +33,7 @@ SHARED = (0.0, 0.1, 0.2, 0.5)
 
 
 def false_alarms(
-    pairs: Pairs, draw: Callable[[np.random.Generator], NDArray[np.float64]], studies: int, shared: float = 0.0
+    pairs: Pairs, draw: Callable[[np.random.Generator], NDArray[np.float64]], *, studies: int, shared: float = 0.0
 ) -> float:
     """Percent of studies with p below 5 %, none of which has a difference."""
     rng = np.random.default_rng(0)
@@ -80,7 +80,7 @@ def main() -> None:
     print("| design | " + " | ".join(f"{a:g}, {b:g}, {c:g}" for a, b, c in EFFECTS) + " |")
     print("| --- |" + " ---: |" * len(EFFECTS))
     for name, pairs in DESIGNS.items():
-        rates = [false_alarms(pairs, seed_effects(pairs, effects), studies) for effects in EFFECTS]
+        rates = [false_alarms(pairs, seed_effects(pairs, effects), studies=studies) for effects in EFFECTS]
         print(f"| {name} | " + " | ".join(f"{rate:.1f}" for rate in rates) + " |", flush=True)
     print()
     print("| samples share | " + " | ".join(f"{100 * share:.0f} %" for share in SHARED) + " |")
@@ -89,7 +89,8 @@ def main() -> None:
         pairs = [(i, i) for i in range(samples)]
         for title, known in (("as if they did not", False), ("counted", True)):
             rates = [
-                false_alarms(pairs, row_effects(samples, share), studies, share if known else 0.0) for share in SHARED
+                false_alarms(pairs, row_effects(samples, share), studies=studies, shared=share if known else 0.0)
+                for share in SHARED
             ]
             print(f"| {samples} samples, {title} | " + " | ".join(f"{rate:.1f}" for rate in rates) + " |", flush=True)
 

@@ -55,11 +55,10 @@ class PlainLoops:
         pattern = self.layout.pattern(config.auxiliary_tasks, "study")
         self.peft = PeftReference(
             folder,
-            resolve_dtype(config.model.dtype, device),
-            torch.device(device),
             torch.zeros(config.prompt.length, width),
             torch.tensor(pattern.words),
-            full_head=True,
+            dtype=resolve_dtype(config.model.dtype, device),
+            device=torch.device(device),
         )
         self.embedding = self.peft.model.get_base_model().get_input_embeddings().weight
 

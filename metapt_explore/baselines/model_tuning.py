@@ -18,7 +18,7 @@ from torch import Tensor
 from metapt_explore.baselines.fine_tuning import RateSearch, TrainedWeights, train_best
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free, unprompted
-from metapt_explore.fewshot.scoring import Metrics, Split, measure
+from metapt_explore.fewshot.scoring import LabelledTexts, Metrics, measure
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.families import FAMILIES, family_of
@@ -58,11 +58,11 @@ def tune_model(inputs: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
             continue
         dev = inputs.dev[seed]
 
-        def gradient(step: int, seed: int = seed, train: Split = train) -> float:
+        def gradient(step: int, seed: int = seed, train: LabelledTexts = train) -> float:
             rows = epoch_rows(len(train.texts), options["batch_size"], step, seed=seed, order_seeds=inputs.seeds)
             return add_gradient(backbone, pattern, train, rows=rows, on_pass=inputs.on_pass)
 
-        def score_dev(dev: Split = dev) -> Metrics:
+        def score_dev(dev: LabelledTexts = dev) -> Metrics:
             return measure(calibrate(dev.texts), dev.labels, pattern.verbalizer)
 
         def on_step(taken: int, done: int = done) -> None:
@@ -102,7 +102,7 @@ def own_backbone(inputs: BaselineInputs) -> Backbone:
 def add_gradient(
     backbone: Backbone,
     pattern: PatternVerbalizer,
-    train: Split,
+    train: LabelledTexts,
     *,
     rows: Sequence[int],
     on_pass: Callable[[], None] = lambda: None,

@@ -94,7 +94,7 @@ class Encoder:
                 except BaseException:
                     kept.save(so_far())
                     raise
-                kept.save_sometimes(so_far)
+                kept.save_if_due(so_far)
         return out
 
 

@@ -125,7 +125,7 @@ def most_shots(task: TaskConfig) -> int:
     """
     for shots in TRIED_SHOTS:
         try:
-            make_splits(task, shots, [13], None, seed=0)
+            make_splits(task, shots, [13], test_rows=None, seed=0)
         except UserError:
             if shots == TRIED_SHOTS[-1]:
                 raise

@@ -37,7 +37,7 @@ def menu_candidates(task: TaskConfig, family: Family) -> list[LabelsConfig]:
     templates = read_yaml(MENU)["pair_templates" if task.pairs else "templates"]
     if family == "masked":
         templates = [f"{template} {{mask}}." for template in templates]
-    made = [_candidate(task, template, None, f"{MENU.name}, {template!r}") for template in templates]
+    made = [_candidate(task, template, None, where=f"{MENU.name}, {template!r}") for template in templates]
     return _distinct([own_candidate(task), *made])
 
 
@@ -63,12 +63,12 @@ def file_candidates(task: TaskConfig, file: Path) -> list[LabelsConfig]:
     for index, template in enumerate(templates):
         if not isinstance(template, str):
             raise UserError(f"{file}: templates[{index}] is a {type(template).__name__}; a text is expected.")
-        _candidate(task, template, None, f"{file}: templates[{index}]")
+        _candidate(task, template, None, where=f"{file}: templates[{index}]")
     checked: list[Words | None] = [_words(task, entry, f"{file}: words[{index}]") for index, entry in enumerate(words)]
     for index, entry in enumerate(checked):
-        _candidate(task, task.template, entry, f"{file}: words[{index}]")
+        _candidate(task, task.template, entry, where=f"{file}: words[{index}]")
     crossed = ((template, entry) for template in templates or [task.template] for entry in checked or [None])
-    return _distinct([_candidate(task, template, entry, str(file)) for template, entry in crossed])
+    return _distinct([_candidate(task, template, entry, where=str(file)) for template, entry in crossed])
 
 
 def _entries(tree: dict[str, Any], key: str, file: Path) -> list[Any]:
@@ -98,7 +98,7 @@ def _words(task: TaskConfig, entry: Any, where: str) -> Words:
     return {name: words if isinstance(words := given[name], list) else [words] for name in task.labels}
 
 
-def _candidate(task: TaskConfig, template: str, words: Words | None, where: str) -> LabelsConfig:
+def _candidate(task: TaskConfig, template: str, words: Words | None, *, where: str) -> LabelsConfig:
     if "{text_pair}" in template and not task.pairs:
         raise UserError(f"{where}: the template holds {{text_pair}}, but rows of the task '{task.name}' are one text.")
     if task.pairs and "{text_pair}" not in template:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
 from metapt_explore.fewshot.dev_scores import DevScores
-from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, FewShotData, Split
+from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, FewShotData, LabelledTexts
 from metapt_explore.fewshot.selection import Cell
 from metapt_explore.fewshot.state import TuningState
 from metapt_explore.models.backbone import Backbone
@@ -129,7 +129,7 @@ class TuningSteps:
 
 
 def _training_objective(
-    backbone: Backbone, pattern: PatternVerbalizer, train: Mapping[int, Split]
+    backbone: Backbone, pattern: PatternVerbalizer, train: Mapping[int, LabelledTexts]
 ) -> tuple[PromptObjective, dict[int, int]]:
     """One bank over the examples of all data seeds, and where each seed's examples begin in it."""
     texts: list[TextInput] = []

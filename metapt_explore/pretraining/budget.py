@@ -1,4 +1,4 @@
-"""How many rows a method sends through the model, so that all methods may send equally many.
+"""The budget of row passes: all methods send equally many rows through the model.
 
 A pass is one row's forward plus backward. The budget of a study is that of first-order MAML with one
 inner step: `steps * meta_batch_size * (support_size + query_size)`. A method whose outer step costs
@@ -30,7 +30,7 @@ def row_passes_per_step(method: MethodConfig, config: PretrainingConfig) -> floa
 
 
 def budget(config: PretrainingConfig) -> int:
-    """Row passes that every method may spend."""
+    """Row passes of every method."""
     return config.steps * config.meta_batch_size * (config.support_size + config.query_size)
 
 
@@ -40,7 +40,7 @@ def outer_steps(method: MethodConfig, config: PretrainingConfig) -> int:
 
 
 def tuning_of(method: MethodConfig, study: StudyConfig, classes: int | None = None) -> EvaluationConfig:
-    """How a method is tuned: as `evaluation` says, with the method's own settings and its extra tuning.
+    """How a method is tuned: `evaluation` with the method's own settings and its extra tuning.
 
     With `extra_tuning` the steps grow by what the others spend on pre-training, divided by the rows of a tuning
     step: `batch_size`, or all rows where a task has fewer. Each learning rate (that halving leaves) gets all of them,

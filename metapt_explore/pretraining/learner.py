@@ -101,6 +101,25 @@ class PretrainingTask:
         return self.method.outer_lr or self.config.outer_lr
 
     @property
+    def label_tasks(self) -> int:
+        """Tasks of a meta-batch that tell labels apart; the others are topic tasks."""
+        size = self.config.meta_batch_size
+        return size - (self.topics.slots(size) if self.topics is not None else 0)
+
+    def draw(self, tasks: Tasks, sizes: PretrainingConfig, step: int) -> Episode:
+        """Draws the episode of a step, and topic tasks after it where the method has some.
+
+        Args:
+            tasks: Tasks that tell labels apart.
+            sizes: How many of them, and their support and query rows.
+            step: The outer step.
+        """
+        episode = draw_episode(tasks, sizes, seed=self.seed, init_seed=self.init_seed, step=step)
+        if self.topics is None:
+            return episode
+        return self.topics.added_to(episode, self.config, seed=self.seed, init_seed=self.init_seed, step=step)
+
+    @property
     def first_averaged(self) -> int:
         """The first outer step whose result counts in the mean over late prompts; past the last where none does."""
         return self.steps - round(self.method.average_last * self.steps)
@@ -115,16 +134,8 @@ class TaskLearner:
     def draw(self, step: int) -> Episode:
         """Draws tasks, support and query rows."""
         pretraining_task = self.pretraining_task
-        config, seeds, topics = (
-            pretraining_task.config,
-            (pretraining_task.seed, pretraining_task.init_seed, step),
-            pretraining_task.topics,
-        )
-        if topics is None:
-            return draw_episode(pretraining_task.tasks, config, *seeds)
-        others = config.meta_batch_size - topics.slots(config.meta_batch_size)
-        episode = draw_episode(pretraining_task.tasks, config.model_copy(update={"meta_batch_size": others}), *seeds)
-        return topics.added_to(episode, config, *seeds)
+        sizes = pretraining_task.config.model_copy(update={"meta_batch_size": pretraining_task.label_tasks})
+        return pretraining_task.draw(pretraining_task.tasks, sizes, step)
 
     def parameters(self, initial_prompt: Tensor) -> dict[str, Tensor]:
         """The prompt."""

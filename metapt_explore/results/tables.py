@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -193,7 +194,7 @@ def split_warnings(workspace: Workspace, study: str) -> list[str]:
     return found
 
 
-def split_samples(split: Artifact) -> dict[str, Any] | None:
+def split_samples(split: Artifact) -> Mapping[str, Any] | None:
     """What samples of data seeds share, see `sample_facts`; None where it cannot be known."""
     found = split.summary.get("samples")
     if isinstance(found, dict):

@@ -23,7 +23,7 @@ from metapt_explore.verbalizers.pattern import words_key
 
 if TYPE_CHECKING:
     from metapt_explore.baselines.inputs import BaselineOutcome
-    from metapt_explore.fewshot.scoring import Split as Rows
+    from metapt_explore.fewshot.scoring import LabelledTexts
 
 #: What runs, as summaries say it.
 RUNS = {"model": "language model", "encoder": "sentence encoder", None: "no model"}
@@ -146,15 +146,15 @@ class Baseline(Stage):
         """Runs the baseline and measures what it says of the test rows."""
         from metapt_explore.baselines.inputs import BaselineInputs, OutcomeCheckpoint
         from metapt_explore.baselines.registry import run_of
-        from metapt_explore.fewshot.scoring import Split as Rows
+        from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.storage.peak_memory import PeakWatch
 
         rows = self.parent("split").table("rows")
         classes = {name: index for index, name in enumerate(self.task.labels)}
 
-        def part(name: str, seed: int | None = None) -> Rows:
+        def part(name: str, seed: int | None = None) -> LabelledTexts:
             chosen = rows[(rows["split"] == name) & ((rows["data_seed"] == seed) if seed is not None else True)]
-            return Rows(as_inputs(chosen), [classes[label] for label in chosen["label"]])
+            return LabelledTexts(as_inputs(chosen), [classes[label] for label in chosen["label"]])
 
         done = 0
 
@@ -205,7 +205,7 @@ class Baseline(Stage):
         return reckoning.whole_texts(tokens / reckoning.text_tokens) if by_model else Work(embedded=round(tokens))
 
 
-def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: Rows, *, runs: str) -> None:
+def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str) -> None:
     """Measures a baseline's scores on the test rows, whose labels are looked at here for the first time.
 
     Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``predictions`` (class index of

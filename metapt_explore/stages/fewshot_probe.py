@@ -83,9 +83,9 @@ class FewShotProbe(FewShot):
         import torch
 
         from metapt_explore.fewshot.probe_ensemble import fit_probes, held_out, pooled, weigh
-        from metapt_explore.fewshot.scoring import ClassReading, Metrics, Split, measure
+        from metapt_explore.fewshot.scoring import ClassReading, LabelledTexts, Metrics, measure
 
-        def measured(words: Tensor, probe: Tensor, rows: Split) -> Metrics:
+        def measured(words: Tensor, probe: Tensor, rows: LabelledTexts) -> Metrics:
             return measure(pooled(words, probe, weights), rows.labels)
 
         loaded = self.backbone()

@@ -177,7 +177,7 @@ class Labels(Stage):
                 if parts:
                     kept.save(torch.cat(parts))
                 raise
-            kept.save_sometimes(lambda: torch.cat(parts))
+            kept.save_if_due(lambda: torch.cat(parts))
         scores = torch.cat(parts)
         if labelling.calibration == "batch_mean":
             scores = calibrated(scores, scores)

@@ -93,11 +93,17 @@ class TemplateRanking(Stage):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Reads the rows with each candidate."""
+        from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.fewshot.template_ranking import rank_templates
 
         found = training_rows(self.parent("split"), self.task, self.study.evaluation.data_seeds)
+        rows_by_seed = {seed: LabelledTexts(texts, found.labels[seed]) for seed, texts in found.texts.items()}
         records = rank_templates(
-            self.backbone(), self.candidates, found.texts, found.labels, self._whole_vocabulary, self.advance
+            self.backbone(),
+            self.candidates,
+            rows_by_seed,
+            whole_vocabulary=self._whole_vocabulary,
+            on_candidate=self.advance,
         )
         rows = {row for texts in found.texts.values() for row in texts}
         counts = {"rows": len(rows), "also_dev": found.also_dev, "dropped_as_test": found.also_test}
