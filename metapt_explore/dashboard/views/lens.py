@@ -26,7 +26,7 @@ def _page(workspace: Workspace, name: str) -> None:
     if artifact is not None and shared.finished(artifact):
         with messages.guard(artifact.folder):
             _vectors(drawing.table(artifact, "vectors"), [m.name for m in shared.study_config(workspace, name).methods])
-            _alike(drawing.table(artifact, "likeness"))
+            _alike(drawing.table(artifact, "similarities"))
 
 
 def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
