@@ -78,9 +78,9 @@ def test_how_far_a_run_goes() -> None:
 
 def test_an_unknown_request_and_an_unknown_end_are_named(world: Path, tmp_path: Path) -> None:
     study = study_of(world, tmp_path)
-    with pytest.raises(UserError, match="Nothing is called 'stabilty'. Did you mean 'stability'"):
+    with pytest.raises(UserError, match=r"Nothing is called 'stabilty'\. Did you mean 'stability'"):
         study.request("stabilty")
-    with pytest.raises(UserError, match="--until is texts, .*'promts' is none of them. Did you mean 'prompts'"):
+    with pytest.raises(UserError, match=r"--until is texts, .*'promts' is none of them\. Did you mean 'prompts'"):
         study.run(until="promts")
     assert Workspace(tmp_path).study_names() == []
 
