@@ -67,8 +67,8 @@ class Agreement(Stage):
         if clustering is None:
             cls.check_study(pipeline)
             methods = [at] if at is not None else []
-            methods += [other for other in study.methods if other.kind == "metapt"]
-            clustering = next((m.clustering for m in methods if m.clustering), study.clusterings[0].name)
+            methods += [other for other in study.methods if other.meta_learned]
+            clustering = next((m.clusterings for m in methods if m.clusterings), [study.clusterings[0].name])
         prompt = CommonStart.of(pipeline, seed) if at is None else Prompt(pipeline, at, seed)
         return cls(pipeline, prompt, (clustering,) if isinstance(clustering, str) else tuple(clustering))
 

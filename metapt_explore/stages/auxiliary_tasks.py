@@ -49,7 +49,7 @@ class Tasks(Stage):
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Tasks]:
         """Those that methods learn from, each once."""
-        methods = [method for method in pipeline.config.methods if method.kind != "pt"]
+        methods = [method for method in pipeline.config.methods if method.pretrained]
         for clusterings in dict.fromkeys(tuple(method.clusterings) for method in methods):
             yield cls(pipeline, clusterings)
 

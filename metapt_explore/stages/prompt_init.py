@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import InitConfig, MethodConfig, StudyConfig
+from metapt_explore.config.init import ArtifactInit, FileInit, LabelsInit, PeftInit
 from metapt_explore.errors import UserError
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
@@ -71,19 +72,19 @@ def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, *,
     from metapt_explore.prompts.init import label_words
     from metapt_explore.prompts.load import find_adapter, find_tensor
 
-    init = method.init or study.prompt.init
-    where = f"init of method '{method.name}'" if method.init else "prompt.init"
-    if init.kind == "labels":
+    init = method.own_init or study.prompt.init
+    where = f"init of method '{method.name}'" if method.own_init else "prompt.init"
+    if isinstance(init, LabelsInit):
         words = label_words(study.auxiliary_tasks)
         return FoundInit(init, {"labels": words}, words=tuple(words))
-    if init.file is not None:
+    if isinstance(init, FileInit):
         stored = find_tensor(init.file, init.tensor, where)
         # The name as it was found: the same tensor is the same question, whether or not it was named.
         return FoundInit(init, {"file": stored.tensor}, {"start": stored.content}, stored=stored)
-    if init.peft is not None:
+    if isinstance(init, PeftInit):
         stored = find_adapter(init.peft, where)
         return FoundInit(init, "peft", {"start": stored.content}, stored=stored)
-    if init.artifact is not None:
+    if isinstance(init, ArtifactInit):
         return _from_artifact(init, init.artifact, where, workspace=workspace, model=model)
     return FoundInit(init, init.short)
 
@@ -112,7 +113,7 @@ def distinct_inits(study: StudyConfig) -> Iterator[MethodConfig]:
     """One method for each start that the study really uses."""
     seen: list[InitConfig] = []
     for method in study.methods:
-        init = method.init or study.prompt.init
+        init = method.own_init or study.prompt.init
         if init not in seen:
             seen.append(init)
             yield method
