@@ -1,8 +1,8 @@
-"""Few-shot training of a language model's weights: what `lora` and `full` share.
+"""Few-shot training of a language model's weights, shared by `lora` and `full`.
 
 Template, label words and the place of the answer are the study's own, without a prompt: at step 0 the scores are those
-of `zero_shot`. Examples come in the order in which prompt tuning sees them under the same seeds (where a method asks
-for no other: `tuning.order_seed`). There is no dropout, as there is none when prompts are tuned.
+of `zero_shot`. Examples come in the order of prompt tuning under the same seeds (unless a method sets
+`tuning.order_seed`). There is no dropout, as in prompt tuning.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from metapt_explore.models.folder import model_folder
 from metapt_explore.models.load import load_backbone
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
-#: Chooses what of a model is trained.
+#: Chooses the weights of a model that are trained.
 Prepare = Callable[[Any, BaselineInputs], list[Tensor]]
 
 

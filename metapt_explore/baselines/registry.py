@@ -1,23 +1,27 @@
-"""Baselines by their kind, and what of a study's settings cannot work with them."""
+"""Baselines by their kind, and checks that the study's model can run them."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
 from metapt_explore.config import Family, StudyConfig
 from metapt_explore.config.baselines import BaselineKind
 from metapt_explore.errors import UserError
 
+if TYPE_CHECKING:
+    from metapt_explore.baselines.inputs import RunBaseline
+
 #: What `pip install` needs for LoRA.
 PEFT = "peft>=0.18"
 
 
-def run_of(kind: BaselineKind) -> Any:
-    """The function that runs a kind of baseline; its module is imported when it is asked for."""
+def run_of(kind: BaselineKind) -> RunBaseline:
+    """The function that runs a kind of baseline; imports its module."""
     from importlib import import_module
 
-    return getattr(import_module(f"metapt_explore.baselines.{kind}"), kind)
+    run: RunBaseline = getattr(import_module(f"metapt_explore.baselines.{kind}"), kind)
+    return run
 
 
 def check_baselines(study: StudyConfig, family: Family) -> None:

@@ -157,7 +157,7 @@ def _task(config: StudyConfig, name: str) -> LabelsConfig:
 
 
 def _refuse_other_words(workspace: Workspace, evaluation: Artifact, *, labels: LabelsConfig, task: str) -> None:
-    from metapt_explore.verbalizers.pattern import words_key
+    from metapt_explore.config.label_values import words_key
 
     tuned = (tuned_by(workspace, evaluation) or evaluation.stage)["config"]
     if (tuned["template"], tuned["words"]) != (labels.template, json.loads(json.dumps(words_key(labels)))):

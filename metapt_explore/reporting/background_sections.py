@@ -54,7 +54,7 @@ def terms_of(budget: Budget) -> MethodBudget:
     return MethodBudget(
         method=budget["method"],
         kind=budget["kind"],
-        start=budget.get("start"),
+        init=budget.get("start"),
         pretraining_row_passes=budget["pretraining_row_passes"],
         tuning_row_passes=budget.get("tuning_row_passes_of_a_rate") or budget["tuning_row_passes"] / max(len(rates), 1),
         diagnostic_rows=budget["diagnostic_rows"],

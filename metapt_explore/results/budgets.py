@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any, TypedDict
 
-from metapt_explore.config import BaselineConfig, MethodConfig, StudyConfig
+from metapt_explore.config import BaselineConfig, MethodConfig, PTMethod, StudyConfig
 from metapt_explore.pretraining.budget import tuning_of
 from metapt_explore.results.tables import tuned_by
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 
 class Budget(TypedDict, total=False):
-    """What one method spent and was given. A baseline has fewer keys, or None, where it has no such thing.
+    """What one method spent and was given. Keys that a baseline does not have are missing or None.
 
     Attributes:
         method: Its name.
@@ -71,7 +72,7 @@ def method_budgets(workspace: Workspace, study: StudyConfig) -> list[Budget]:
     """The budget of each method of which something is finished."""
     index = workspace.current_index(study.name)
 
-    def of(name: str) -> list[dict[str, Any]]:
+    def of(name: str) -> list[IndexEntry]:
         return [entry for entry in index if entry.get("method") == name]
 
     budgets = [_budget(workspace, study, method, of(method.name)) for method in study.methods]
@@ -79,9 +80,7 @@ def method_budgets(workspace: Workspace, study: StudyConfig) -> list[Budget]:
     return [budget for budget in budgets if budget is not None]
 
 
-def _budget(
-    workspace: Workspace, study: StudyConfig, method: MethodConfig, entries: list[dict[str, Any]]
-) -> Budget | None:
+def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entries: list[IndexEntry]) -> Budget | None:
     prompts, scores, tasks = [], [], []
     for entry in entries:
         artifact = workspace.artifact(entry["id"])
@@ -116,7 +115,7 @@ def _budget(
         / max(1, sum(tuned.rates_running)),
         "learning_rates": sorted({rate for config in configs for rate in config["learning_rates"]}),
         "tuning_steps": max(config["steps"] for config in configs),
-        "extra_tuning": method.extra_tuning,
+        "extra_tuning": isinstance(method, PTMethod) and method.extra_tuning,
         "proximal": tuned.proximal,
         "choice": tuned.select_by + (f", mean of the best {tuned.soup}" if tuned.soup > 1 else ""),
         "auxiliary": _auxiliary(method),
@@ -136,14 +135,15 @@ def _budget(
 
 def _auxiliary(method: MethodConfig) -> str:
     """What its auxiliary tasks tell apart."""
-    if method.topics is None:
+    topics = method.topic_tasks
+    if topics is None:
         return "one kind of task"
-    share = f"{100 * method.topics.share:.0f} %"
-    return f"{share} topics of {' + '.join(method.topics.clusterings)}"
+    share = f"{100 * topics.share:.0f} %"
+    return f"{share} topics of {' + '.join(topics.clusterings)}"
 
 
 def _baseline_budget(
-    workspace: Workspace, study: StudyConfig, baseline: BaselineConfig, entries: list[dict[str, Any]]
+    workspace: Workspace, study: StudyConfig, baseline: BaselineConfig, entries: list[IndexEntry]
 ) -> Budget | None:
     """What a baseline spent; terms that it does not have (a start, a pre-training) are None or 0."""
     made = [(entry, workspace.artifact(entry["id"])) for entry in entries if entry["kind"] == "baseline"]

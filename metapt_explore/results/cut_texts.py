@@ -87,13 +87,13 @@ def _source_texts(sources: Iterable[SourceConfig]) -> list[TextInput]:
     """Texts that are not blank, of the sources that are quickly read."""
     from metapt_explore.texts.sources import load_source
 
-    found: list[TextInput] = []
+    texts: list[TextInput] = []
     for source in sources:
         if _quickly_read(source):
             # What is wrong with a source is said where it is needed.
             with suppress(UserError):
-                found += as_inputs(load_source(source).to_pandas())
-    return [text for text in found if (text if isinstance(text, str) else "".join(text)).strip()]
+                texts += as_inputs(load_source(source).to_pandas())
+    return [text for text in texts if (text if isinstance(text, str) else "".join(text)).strip()]
 
 
 def _quickly_read(source: SourceConfig) -> bool:
@@ -111,11 +111,11 @@ def write_cut_texts(workspace: Workspace, study: StudyConfig, shares: Sequence[C
 
 def read_cut_texts(workspace: Workspace, study: StudyConfig) -> list[CutShare]:
     """Those of a study's last run; none where it has not come so far, another model reads it now, or it is damaged."""
-    found = read_json_or_copy(workspace.study_folder(study.name) / FILE)
+    stored = read_json_or_copy(workspace.study_folder(study.name) / FILE)
     try:
-        if not isinstance(found, dict) or found["model"] != _reading(study):
+        if not isinstance(stored, dict) or stored["model"] != _reading(study):
             return []
-        return [CutShare(**entry) for entry in found["shares"]]
+        return [CutShare(**entry) for entry in stored["shares"]]
     except (KeyError, TypeError):
         return []
 

@@ -162,8 +162,8 @@ def _keys(frame: pd.DataFrame, cell: list[str]) -> pd.MultiIndex:
 def _budgets(older: Record, newer: Record, order: list[str]) -> list[Budget]:
     before, now = ({budget["method"]: budget for budget in record.budgets} for record in (older, newer))
     both = {name: _budget(before.get(name), budget) for name, budget in now.items()}
-    found = before | both
-    return [found[name] for name in order if name in found]
+    budgets = before | both
+    return [budgets[name] for name in order if name in budgets]
 
 
 def _budget(old: Budget | None, new: Budget) -> Budget:

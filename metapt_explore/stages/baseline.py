@@ -12,14 +12,14 @@ import pandas as pd
 
 from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, TaskConfig
+from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.stages.base import Needs, Pipeline, Stage
 from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
-from metapt_explore.verbalizers.pattern import words_key
 
 if TYPE_CHECKING:
     from metapt_explore.baselines.inputs import BaselineOutcome
@@ -163,7 +163,7 @@ class Baseline(Stage):
             done = int(share * self.units)
             self.advance(done)
 
-        kept = OutcomeCheckpoint(out)
+        checkpoint = OutcomeCheckpoint(out)
         train, dev = ({seed: part(name, seed) for seed in self._data_seeds} for name in ("train", "dev"))
         test = part("test")
         baseline_inputs = BaselineInputs(
@@ -178,8 +178,8 @@ class Baseline(Stage):
             self.pipeline.model.device,
             on_share,
             lambda: self.advance(done),
-            kept.save,
-            kept.restore,
+            checkpoint.save,
+            checkpoint.restore,
         )
         before, began = out.seconds, time.monotonic()
         with PeakWatch() as watch:

@@ -13,7 +13,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import other_seeds_rows
 from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Split(Stage):
 
     @property
     def called(self) -> str:
-        """The task's name, with the number of examples where that is not the study's own."""
+        """The task's name; with the number of examples if it is not the study's own."""
         return called_at(self.task.name, self.shots)
 
     @property

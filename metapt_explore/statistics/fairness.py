@@ -1,4 +1,4 @@
-"""Did every method get the same chance? What each spent and chose by, and where that is unequal."""
+"""Is the comparison fair? What each method spent and was selected by, and what is unequal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class MethodBudget:
-    """What one method of a study was given.
+    """What one method of a study spent and was given.
 
     Attributes:
         method: Its name.
         kind: pt, ppt, metapt, or what else it is.
-        start: Identity of the prompt's start before any pre-training: equal strings, equal starts. None where the
+        init: Identity of the prompt's start before any pre-training: equal strings, equal starts. None where the
             method has no prompt.
         pretraining_row_passes: Rows forward and backward in one pre-training; 0 without one.
         tuning_row_passes: Rows forward and backward in tuning one prompt on one task and data seed at one learning
@@ -40,7 +40,7 @@ class MethodBudget:
 
     method: str
     kind: str
-    start: str | None = None
+    init: str | None = None
     pretraining_row_passes: float = 0
     tuning_row_passes: float = 0
     diagnostic_rows: float = 0
@@ -99,8 +99,8 @@ def fairness_flags(budgets: Sequence[MethodBudget], tolerance: float = 0.05) -> 
         What is unequal first, then notes; empty for a fair study that also holds PT with the extra tuning.
 
     Example:
-        >>> ppt = MethodBudget("PPT", "ppt", start="a", pretraining_row_passes=640, learning_rates=(0.01,))
-        >>> metapt = MethodBudget("MetaPT", "metapt", start="b", pretraining_row_passes=640, learning_rates=(0.01,))
+        >>> ppt = MethodBudget("PPT", "ppt", init="a", pretraining_row_passes=640, learning_rates=(0.01,))
+        >>> metapt = MethodBudget("MetaPT", "metapt", init="b", pretraining_row_passes=640, learning_rates=(0.01,))
         >>> print(fairness_flags([ppt, metapt])[0].sentence)
         Pre-training began from different starts: PPT: a; MetaPT: b.
     """
@@ -109,7 +109,7 @@ def fairness_flags(budgets: Sequence[MethodBudget], tolerance: float = 0.05) -> 
     extra = _with_extra_tuning(prompts, tolerance)
     ordinary = [budget for budget in prompts if budget not in extra]
     flags: list[Flag | None] = [
-        _differ(pretrained, "start", lambda a: a.start, problem="Pre-training began from different starts", show=_text),
+        _differ(pretrained, "start", lambda a: a.init, problem="Pre-training began from different starts", show=_text),
         _apart(
             pretrained,
             "passes",
@@ -197,8 +197,8 @@ def _notes(
                 "method with as many more tuning passes would show what they are worth.",
             )
         )
-    starts = {budget.start for budget in pretrained}
-    other = [budget for budget in prompts if not budget.pretrained and budget.start not in starts]
+    starts = {budget.init for budget in pretrained}
+    other = [budget for budget in prompts if not budget.pretrained and budget.init not in starts]
     if pretrained and other:
         notes.append(
             Flag(

@@ -1,4 +1,4 @@
-"""The verdict of a comparison and its sentences: what a reader who skips the figures should take home."""
+"""The sentences of a comparison: verdict, what would settle it, caveats."""
 
 from __future__ import annotations
 

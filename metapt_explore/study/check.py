@@ -41,9 +41,9 @@ def check_study(pipeline: Pipeline) -> None:
         pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
         check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length, where=where)
     for method in study.methods:
-        if method.topics is not None:
+        if method.topic_tasks is not None:
             # Its words are only known when there are clusters; those of the labels stand for them.
-            asked = study.auxiliary_tasks.model_copy(update={"template": method.topics.template})
+            asked = study.auxiliary_tasks.model_copy(update={"template": method.topic_tasks.template})
             where = f"method '{method.name}': topics"
             check_rows_fit(
                 layout.pattern(asked, where, whole_vocabulary=False),

@@ -115,9 +115,9 @@ def text_tokens(study: StudyPipeline, read: Artifact | None, sample: int = 200) 
 
 def read_cost(workspace: Workspace, name: str) -> Cost | None:
     """The cost of a study's last run, or None where it was too short to be worth predicting."""
-    found = read_json(workspace.study_folder(name) / "cost.json")
+    stored = read_json(workspace.study_folder(name) / "cost.json")
     try:
-        return Cost(**found) if isinstance(found, dict) else None
+        return Cost(**stored) if isinstance(stored, dict) else None
     except TypeError:
         return None
 

@@ -90,7 +90,7 @@ class Study(StudyPipeline):
         return self.make(Embeddings(self))
 
     def labels(self) -> Artifact | None:
-        """Labels found for the texts, where the study asks for that."""
+        """Labels found for the texts; None without `labelling`."""
         return None if self.config.labelling is None else self.make(Labels(self))
 
     def clusters(self, name: str) -> Artifact:

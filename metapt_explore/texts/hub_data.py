@@ -1,4 +1,4 @@
-"""Data sets of the hub: read at the revision that is asked for, from the hub or from its local cache."""
+"""Reads data sets of the hub, at the requested revision, from the hub or its local cache."""
 
 from __future__ import annotations
 

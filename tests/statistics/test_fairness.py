@@ -11,7 +11,7 @@ from metapt_explore.statistics import MethodBudget, fairness_flags
 METAPT = MethodBudget(
     method="MetaPT",
     kind="metapt",
-    start="vocabulary/0",
+    init="vocabulary/0",
     pretraining_row_passes=3840,
     tuning_row_passes=480,
     learning_rates=(0.001, 0.003),
@@ -44,7 +44,7 @@ def test_pt_without_the_budget_is_a_note_unless_another_has_it() -> None:
 
 
 def test_a_budget_that_is_small_beside_tuning_is_still_missed() -> None:
-    small = [replace(budget, pretraining_row_passes=20) for budget in (PPT, METAPT)]
+    small = [replace(account, pretraining_row_passes=20) for account in (PPT, METAPT)]
     assert rules(PT, *small) == {("note", "budget")}
     assert rules(replace(PT, tuning_row_passes=500, tuning_steps=31), *small) == set()
 
@@ -52,7 +52,7 @@ def test_a_budget_that_is_small_beside_tuning_is_still_missed() -> None:
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"start": "labels/0"}, "start"),
+        ({"init": "labels/0"}, "start"),
         ({"pretraining_row_passes": 3600}, "passes"),
         ({"learning_rates": (0.001, 0.003, 0.01)}, "rates"),
         ({"tuning_steps": 60}, "steps"),
@@ -85,14 +85,14 @@ def test_baselines_without_prompt_answer_for_seeds_tasks_and_selection_only() ->
 
 
 def test_another_start_of_pt_and_another_size_are_notes() -> None:
-    assert rules(replace(LONG_PT, start="text"), PPT, METAPT) == {("note", "start")}
+    assert rules(replace(LONG_PT, init="text"), PPT, METAPT) == {("note", "start")}
     assert rules(LONG_PT, PPT, replace(METAPT, trained_parameters=9216)) == {("note", "size")}
 
 
 def test_a_deliberately_unfair_study() -> None:
     spoiled = replace(
         METAPT,
-        start="labels",
+        init="labels",
         pretraining_row_passes=9000,
         learning_rates=(0.001, 0.003, 0.01, 0.03),
         tuning_steps=100,

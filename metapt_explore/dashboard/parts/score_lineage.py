@@ -53,7 +53,8 @@ def pairs(workspace: Workspace, both: SideBySide, *, first: tuple[str, str], sec
         st.info("Choose a row with an initialisation seed.")
         return
     with messages.guard():
-        found = lineage(workspace, study, method, str(row["task"]), int(row["data_seed"]), int(row["init_seed"]))
+        seeds = {"data_seed": int(row["data_seed"]), "init_seed": int(row["init_seed"])}
+        found = lineage(workspace, study, method, str(row["task"]), **seeds)
         _show(found)
 
 

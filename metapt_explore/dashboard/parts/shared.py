@@ -19,6 +19,7 @@ from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.integrity import DamagedFile
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
     return {**state, "active": state.get("status") in ACTIVE}
 
 
-def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any) -> list[dict[str, Any]]:
+def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any) -> list[IndexEntry]:
     """The study's artifacts of a kind, in the order of the pipeline.
 
     Raises:
@@ -173,7 +174,7 @@ def first_prompt_missing(workspace: Workspace, name: str) -> None:
 
 
 def ready(
-    workspace: Workspace, name: str, entry: dict[str, Any] | None, *, what: str, job_shown: bool = False
+    workspace: Workspace, name: str, entry: IndexEntry | None, *, what: str, job_shown: bool = False
 ) -> Artifact | None:
     """Returns an artifact that is done; otherwise says how it stands and what to do.
 

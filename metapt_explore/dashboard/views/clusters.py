@@ -20,6 +20,7 @@ from metapt_explore.dashboard.parts import (
 from metapt_explore.dashboard.parts.cluster_view import View, view_of, written_of
 from metapt_explore.errors import UserError
 from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.texts.labelling import format_labels
 
@@ -77,7 +78,7 @@ def _page(workspace: Workspace, name: str) -> None:
         cluster_facts.worth(workspace, config)
 
 
-def _done(workspace: Workspace, listed: dict[str, dict[str, str]]) -> dict[str, Artifact]:
+def _done(workspace: Workspace, listed: dict[str, IndexEntry]) -> dict[str, Artifact]:
     """Finished clusterings by name."""
     found = {name: workspace.artifact(entry["id"]) for name, entry in listed.items()}
     return {name: artifact for name, artifact in found.items() if artifact.status == "done"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from math import log
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -18,6 +17,7 @@ from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.progress.state import format_time
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.checkpoint import checkpoint_meta
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 CAPTION_META = "One panel per auxiliary task, highest last query loss first; an outer step draws only some tasks. "
@@ -37,7 +37,7 @@ def _page(workspace: Workspace, name: str) -> None:
     with messages.guard():
         launch(workspace, name)
     st.subheader("Losses, task by task")
-    pretrained = [method.name for method in config.methods if method.kind != "pt"]
+    pretrained = [method.name for method in config.methods if method.pretrained]
     if not pretrained:
         st.info(
             "No method of this study is pre-trained: PT tunes from its init at once."
@@ -46,7 +46,7 @@ def _page(workspace: Workspace, name: str) -> None:
         )
         return
     left, right = st.columns(2)
-    meta = [name for name in pretrained if config.method(name).kind == "metapt"]
+    meta = [name for name in pretrained if config.method(name).meta_learned]
     active = shared.job_state(workspace, name)["active"]
     seeds = config.evaluation.init_seeds
     # What is being pre-trained right now is what one came to see.
@@ -117,7 +117,7 @@ def _agreements(workspace: Workspace, name: str) -> None:
 
 
 def _curves(
-    workspace: Workspace, name: str, config: StudyConfig, *, method: MethodConfig, entry: dict[str, Any] | None
+    workspace: Workspace, name: str, config: StudyConfig, *, method: MethodConfig, entry: IndexEntry | None
 ) -> None:
     what = f"the pre-training of {method.name}"
     artifact = workspace.artifact(entry["id"]) if entry else None
@@ -138,8 +138,8 @@ def _curves(
             )
             shared.go_to_start()
         metrics = artifact.metrics
-        if method.topics is not None:
-            names |= _topic_names(workspace, artifact, method.topics.clusterings)
+        if method.topic_tasks is not None:
+            names |= _topic_names(workspace, artifact, method.topic_tasks.clusterings)
         own = config.pretraining
         rows = own.meta_batch_size * (own.support_size + own.query_size)
         _numbers(artifact, status, metrics, steps=outer_steps(method, own), rows=rows)
@@ -148,9 +148,9 @@ def _curves(
                 f"{artifact.folder} is damaged: metrics.jsonl is missing or holds no line that can be read."
             )
         figure = plots.meta_loss(metrics, names)
-        caption = CAPTION_POOLED if method.kind == "ppt" else CAPTION_META
+        caption = CAPTION_META if method.meta_learned else CAPTION_POOLED
         told = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
-        drawing.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topics else ""))
+        drawing.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topic_tasks else ""))
 
 
 def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, *, steps: int, rows: int) -> None:
@@ -260,7 +260,7 @@ def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dic
 
 def _done(workspace: Workspace, name: str, *, kind: str, method: MethodConfig) -> Artifact | None:
     """What the method's clustering became, where it is done."""
-    entry = next(iter(shared.entries(workspace, name, kind, clustering=method.clustering)), None)
+    entry = next(iter(shared.entries(workspace, name, kind, clustering=" + ".join(method.clusterings))), None)
     artifact = workspace.artifact(entry["id"]) if entry else None
     return artifact if artifact is not None and shared.finished(artifact) else None
 
