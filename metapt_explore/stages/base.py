@@ -208,12 +208,14 @@ class Stage(ABC):
         Raises:
             UserError: Where something that it depends on cannot be read.
         """
-        known, called = self.pipeline.known, (self.kind, self.listed_as, self.key)
+        known = self.pipeline.known
         if known is None or self.part == "request":
             return self._ask()
-        if called not in known:
-            known[called] = self._ask()
-        return known[called]
+        plain = [value for value in vars(self).values() if isinstance(value, str | int | tuple)]
+        asked = (self.listed_as, self.key, repr(self.subject()), repr(plain))
+        if asked not in known:
+            known[asked] = self._ask()
+        return known[asked]
 
     def _ask(self) -> Question:
         config, parents = self.config(), {role: parent.id for role, parent in self.parents.items()}
