@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.bench.peft_reference import PeftReference
-from metapt_explore.config import StudyConfig, load_study
+from metapt_explore.config import PretrainedMethod, StudyConfig, load_study
 from metapt_explore.fewshot.scoring import Metrics, measure
 from metapt_explore.fewshot.selection import choose
 from metapt_explore.models.causal import CausalLayout
@@ -93,7 +93,7 @@ class PlainLoops:
             config.prompt.init, config.prompt.length, InitSources(self.embedding), seed=config.seed, init_seed=0
         )
         method = config.method(name)
-        if method.kind == "pt":
+        if not isinstance(method, PretrainedMethod):
             return start
         frame = study.texts().table("texts")
         groups: dict[int, dict[str, list[int]]] = {}

@@ -134,8 +134,8 @@ class BaselineOutcome:
     verbalizer: Verbalizer | None = None
 
 
-class Baseline(Protocol):
-    """A baseline is a function."""
+class RunBaseline(Protocol):
+    """The function that runs a baseline."""
 
     def __call__(self, inputs: BaselineInputs) -> BaselineOutcome:
         """Learns from train, chooses on dev, scores test."""

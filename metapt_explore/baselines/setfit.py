@@ -105,7 +105,7 @@ def setfit(inputs: BaselineInputs) -> BaselineOutcome:
             training.gradient,
             score_dev=training.score_dev,
             where=training.where,
-            on_step=partial(_tell_share, inputs, done, all_steps),
+            on_step=partial(_tell_share, inputs, done=done, all_steps=all_steps),
         )
         head = training.head()
         chosen = {"learning_rate": best["learning_rate"], "step": best["step"]}
@@ -122,7 +122,7 @@ def setfit(inputs: BaselineInputs) -> BaselineOutcome:
     return outcome
 
 
-def _tell_share(inputs: BaselineInputs, done: int, all_steps: int, taken: int) -> None:
+def _tell_share(inputs: BaselineInputs, taken: int, *, done: int, all_steps: int) -> None:
     inputs.on_units((done + taken / all_steps) / len(inputs.train))
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metapt_explore.bench.peft_reference import PeftReference
-from metapt_explore.config import LabelsConfig, MethodConfig, ModelConfig, Placement, PretrainingConfig
+from metapt_explore.config import LabelsConfig, MAMLMethod, ModelConfig, Placement, PretrainingConfig
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.gradients import Batch, PromptObjective
@@ -231,7 +231,7 @@ def _meta(work: _Work, peft_reference: PeftReference) -> Sides:
     config = PretrainingConfig(
         meta_batch_size=case.groups, support_size=rows, query_size=rows, inner_lr=INNER_LR, steps=1
     )
-    method = MethodConfig(name="bench", kind="metapt", clustering="bench")
+    method = MAMLMethod(name="bench", kind="metapt", clustering="bench")
     learner = MAML(PretrainingTask({}, config, method, 0, 0))
     objective = PromptObjective(work.backbone, work.bank, work.pattern)
     objective.losses = lambda prompts, batch: torch.zeros(len(prompts))  # type: ignore[method-assign]  # diagnostics

@@ -29,7 +29,16 @@ from metapt_explore.config.load import (
     readable_yaml,
     to_yaml,
 )
-from metapt_explore.config.method import MethodConfig, PretrainingConfig, TuningConfig, tuning_terms
+from metapt_explore.config.method import (
+    MAMLMethod,
+    MetaPTMethod,
+    MethodConfig,
+    PretrainedMethod,
+    PretrainingConfig,
+    PTMethod,
+    TuningConfig,
+    tuning_terms,
+)
 from metapt_explore.config.model import EncoderConfig, Family, ModelConfig, Placement, PromptConfig, VerbalizerConfig
 from metapt_explore.config.reading import read_yaml
 from metapt_explore.config.study import StudyConfig
@@ -64,10 +73,14 @@ __all__ = [
     "Label",
     "LabellingConfig",
     "LabelsConfig",
+    "MAMLMethod",
+    "MetaPTMethod",
     "MethodConfig",
     "ModelConfig",
     "OnePool",
+    "PTMethod",
     "Placement",
+    "PretrainedMethod",
     "PretrainingConfig",
     "PromptConfig",
     "PublishedSplits",

@@ -157,7 +157,7 @@ def _task(config: StudyConfig, name: str) -> LabelsConfig:
 
 
 def _refuse_other_words(workspace: Workspace, evaluation: Artifact, *, labels: LabelsConfig, task: str) -> None:
-    from metapt_explore.verbalizers.pattern import words_key
+    from metapt_explore.config.label_values import words_key
 
     tuned = (tuned_by(workspace, evaluation) or evaluation.stage)["config"]
     if (tuned["template"], tuned["words"]) != (labels.template, json.loads(json.dumps(words_key(labels)))):
@@ -236,7 +236,9 @@ def _plain(value: Any) -> Any:
 
 def _token_ids(config: StudyConfig, model: Any, *, labels: LabelsConfig, decode: str) -> dict[str, Any] | None:
     """Template and words as tokens of a decoder-only model, where twenty lines can read classes with them."""
-    if model.family != "causal" or decode != "label_words" or "{text_pair}" in labels.template:
+    from metapt_explore.models.families import FAMILIES
+
+    if not FAMILIES[model.family].left_to_right or decode != "label_words" or "{text_pair}" in labels.template:
         return None
     from metapt_explore.models.folder import model_folder
     from metapt_explore.models.hf_load import load_tokenizer

@@ -63,7 +63,7 @@ class CPoint(DevMetrics):
     step: int
 
 
-class Classifier(Protocol):
+class FittedClassifier(Protocol):
     """A fitted classifier."""
 
     @property
@@ -74,7 +74,7 @@ class Classifier(Protocol):
         """Log-probabilities of the classes, `[rows, classes]`."""
 
 
-Fitted = TypeVar("Fitted", bound=Classifier)
+Fitted = TypeVar("Fitted", bound=FittedClassifier)
 
 
 def fit_on_dev(

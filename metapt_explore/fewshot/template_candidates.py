@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from metapt_explore.config import Family, LabelsConfig, TaskConfig, read_yaml
+from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.verbalizers.pattern import words_key
+from metapt_explore.models.families import FAMILIES
 
 MENU = Path(__file__).with_name("template_menu.yaml")
 
@@ -18,7 +19,7 @@ Words = dict[str, list[str]]
 
 
 def own_candidate(task: TaskConfig) -> LabelsConfig:
-    """The template and label words that stand in the task file."""
+    """The template and label words of the task file."""
     return LabelsConfig(template=task.template, labels=task.labels)
 
 
@@ -35,14 +36,14 @@ def menu_candidates(task: TaskConfig, family: Family) -> list[LabelsConfig]:
         'Text: {text}\nQuestion: What is it?\nAnswer: {mask}.'
     """
     templates = read_yaml(MENU)["pair_templates" if task.pairs else "templates"]
-    if family == "masked":
+    if FAMILIES[family].reads_at_mask:
         templates = [f"{template} {{mask}}." for template in templates]
     made = [_candidate(task, template, None, where=f"{MENU.name}, {template!r}") for template in templates]
     return _distinct([own_candidate(task), *made])
 
 
 def file_candidates(task: TaskConfig, file: Path) -> list[LabelsConfig]:
-    """Every template of a file with every set of label words of it.
+    """Every template of a file with every set of its label words.
 
     Args:
         task: The task; what the file leaves out, templates or words, is taken from it.

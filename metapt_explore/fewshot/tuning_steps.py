@@ -118,7 +118,7 @@ class TuningSteps:
         train, size = self.data.train, self.plan.config.batch_size
         picked = {
             seed: epoch_rows(len(train[seed].texts), size, step, seed=seed, order_seeds=self.plan.order_seeds)
-            for seed, _ in cells
+            for seed in dict.fromkeys(seed for seed, _ in cells)
         }
         rows, groups, labels = [], [], []
         for group, (seed, _) in enumerate(cells):

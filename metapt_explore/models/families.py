@@ -21,6 +21,7 @@ class FamilyFacts:
         backbone: Module and name of its class, loaded on demand (`load.backbone_class`).
         has_vocabulary: Whether classes are read from words.
         left_to_right: Whether tokens see those before them only.
+        reads_at_mask: Whether a template marks the place of the answer.
     """
 
     title: str
@@ -29,6 +30,7 @@ class FamilyFacts:
     backbone: str
     has_vocabulary: bool = True
     left_to_right: bool = False
+    reads_at_mask: bool = False
 
 
 _MODELS = "metapt_explore.models"
@@ -47,7 +49,9 @@ FAMILIES: dict[Family, FamilyFacts] = {
         "AutoModelForSeq2SeqLM",
         f"{_MODELS}.encoder_decoder:EncoderDecoderBackbone",
     ),
-    "masked": FamilyFacts("masked", ("prefix",), "AutoModelForMaskedLM", f"{_MODELS}.masked:MaskedBackbone"),
+    "masked": FamilyFacts(
+        "masked", ("prefix",), "AutoModelForMaskedLM", f"{_MODELS}.masked:MaskedBackbone", reads_at_mask=True
+    ),
     "sentence": FamilyFacts(
         "sentence encoder", ("prefix",), "AutoModel", f"{_MODELS}.sentence:SentenceBackbone", has_vocabulary=False
     ),

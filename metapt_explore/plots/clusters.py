@@ -83,7 +83,7 @@ def cluster_map(
                 y=ringed["y"].to_numpy(dtype="float32"),
                 mode="markers",
                 marker={"size": 13, "color": CLEAR, "line": {"width": 2, "color": TEXT}},
-                name=f"found ({len(ringed):,})",
+                name=f"matches ({len(ringed):,})",
                 customdata=ringed["row"].to_numpy(dtype="int32"),
                 hoverinfo="skip",
             )

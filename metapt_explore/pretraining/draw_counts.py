@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig, PretrainingConfig
+from metapt_explore.config import MethodConfig, PretrainedMethod, PretrainingConfig
 from metapt_explore.pretraining.episodes import Episode, Tasks
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.registry import make_learner
@@ -26,12 +26,14 @@ def recorded_task(config: Mapping[str, Any], tasks: Tasks, topics: Topics | None
         topics: Its topic tasks, where it has some.
     """
     sizes = {key: config[key] for key in PretrainingConfig.model_fields if key in config}
-    method = {key: config[key] for key in ("learner", "order", "inner_steps") if key in config}
+    recipe = {key: config[key] for key in ("kind", "learner", "order", "inner_steps") if key in config}
     clustering = "recorded" if config["kind"] == "metapt" else None
+    method = MethodConfig(name="recorded", clustering=clustering, **recipe)
+    assert isinstance(method, PretrainedMethod)
     return PretrainingTask(
         tasks,
         PretrainingConfig(**sizes),
-        MethodConfig(name="recorded", kind=config["kind"], clustering=clustering, **method),
+        method,
         int(config["seed"]),
         int(config["init_seed"]),
         topics=topics,
@@ -63,7 +65,7 @@ def draw_counts(pretraining_task: PretrainingTask, steps: int | None = None) -> 
         >>> draw_counts(PretrainingTask({0: {"bad": [0, 1], "good": [2, 3]}}, config, method, 0, 0))["drawn"].tolist()
         [1, 1, 1, 1]
     """
-    pooled = pretraining_task.method.kind == "ppt"
+    pooled = not pretraining_task.method.meta_learned
     topic_tasks = pretraining_task.topics.tasks if pretraining_task.topics is not None else {}
     all_tasks = {**pretraining_task.tasks, **topic_tasks}
     members = {task: [int(row) for rows in classes.values() for row in rows] for task, classes in all_tasks.items()}
@@ -101,7 +103,7 @@ def agrees_with(pretraining_task: PretrainingTask, metrics: pd.DataFrame) -> boo
     Returns:
         None where no tasks were recorded (pooled pre-training, no step yet).
     """
-    if pretraining_task.method.kind == "ppt" or metrics.empty or "task" not in metrics:
+    if not pretraining_task.method.meta_learned or metrics.empty or "task" not in metrics:
         return None
     recorded = {int(str(step)): rows["task"].tolist() for step, rows in metrics.groupby("step", sort=False)}
     drawn = [episode.tasks for episode in episodes(pretraining_task)]

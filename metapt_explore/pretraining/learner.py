@@ -8,7 +8,7 @@ from typing import Protocol, Required, TypedDict
 
 from torch import Tensor
 
-from metapt_explore.config import MethodConfig, PretrainingConfig
+from metapt_explore.config import MetaPTMethod, PretrainedMethod, PretrainingConfig
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.pretraining.episodes import Episode, Tasks, draw_episode
@@ -79,7 +79,7 @@ class PretrainingTask:
 
     tasks: Tasks
     config: PretrainingConfig
-    method: MethodConfig
+    method: PretrainedMethod
     seed: int
     init_seed: int
     labelled_rows: Sequence[int] = ()
@@ -93,7 +93,13 @@ class PretrainingTask:
     @property
     def inner_lr(self) -> float:
         """Rate of the inner steps."""
-        return self.method.inner_lr or self.config.inner_lr
+        own = self.method.inner_lr if isinstance(self.method, MetaPTMethod) else None
+        return own or self.config.inner_lr
+
+    @property
+    def inner_steps(self) -> int:
+        """Gradient steps on each task's support rows."""
+        return self.method.inner_steps if isinstance(self.method, MetaPTMethod) else 0
 
     @property
     def outer_lr(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, TypedDict
 
-from metapt_explore.config import BaselineConfig, MethodConfig, StudyConfig
+from metapt_explore.config import BaselineConfig, MethodConfig, PTMethod, StudyConfig
 from metapt_explore.pretraining.budget import tuning_of
 from metapt_explore.results.tables import tuned_by
 from metapt_explore.storage.studies import IndexEntry
@@ -13,7 +13,7 @@ from metapt_explore.storage.workspace import Workspace
 
 
 class Budget(TypedDict, total=False):
-    """What one method spent and was given. A baseline has fewer keys, or None, where it has no such thing.
+    """What one method spent and was given. Keys that a baseline does not have are missing or None.
 
     Attributes:
         method: Its name.
@@ -115,7 +115,7 @@ def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entr
         / max(1, sum(tuned.rates_running)),
         "learning_rates": sorted({rate for config in configs for rate in config["learning_rates"]}),
         "tuning_steps": max(config["steps"] for config in configs),
-        "extra_tuning": method.extra_tuning,
+        "extra_tuning": isinstance(method, PTMethod) and method.extra_tuning,
         "proximal": tuned.proximal,
         "choice": tuned.select_by + (f", mean of the best {tuned.soup}" if tuned.soup > 1 else ""),
         "auxiliary": _auxiliary(method),
@@ -135,10 +135,11 @@ def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entr
 
 def _auxiliary(method: MethodConfig) -> str:
     """What its auxiliary tasks tell apart."""
-    if method.topics is None:
+    topics = method.topic_tasks
+    if topics is None:
         return "one kind of task"
-    share = f"{100 * method.topics.share:.0f} %"
-    return f"{share} topics of {' + '.join(method.topics.clusterings)}"
+    share = f"{100 * topics.share:.0f} %"
+    return f"{share} topics of {' + '.join(topics.clusterings)}"
 
 
 def _baseline_budget(

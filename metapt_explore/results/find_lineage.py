@@ -20,6 +20,7 @@ def lineage(
     study: str,
     method: str,
     task: str,
+    *,
     data_seed: int,
     init_seed: int,
     shots: int | None = None,
@@ -41,7 +42,8 @@ def lineage(
         UserError: Where there is no such study, method, task or score; the nearest is named.
 
     Example:
-        >>> found = lineage(Workspace("workspace"), "tour", "MetaPT", "subjectivity", 13, 0)  # doctest: +SKIP
+        >>> workspace = Workspace("workspace")
+        >>> found = lineage(workspace, "tour", "MetaPT", "subjectivity", data_seed=13, init_seed=0)  # doctest: +SKIP
         >>> print(found)  # doctest: +SKIP
         >>> found.texts().query("drawn > 0")  # doctest: +SKIP
     """
@@ -58,11 +60,11 @@ def lineage(
         raise UserError(f"'{method}' has no score on '{task}' yet. {did_you_mean(task, {e['task'] for e in scores})}")
     scores = [entry for entry in scores if entry["task"] == task]
     where = f"'{method}' has no score on '{task}'"
-    _demand(init_seed, [entry["init_seed"] for entry in scores], where, "initialisation seed")
+    _demand(init_seed, [entry["init_seed"] for entry in scores], where, what="initialisation seed")
     entry = next(entry for entry in scores if entry["init_seed"] == init_seed)
     root = workspace.artifact(entry["id"])
     asked = root.stage.get("config", {}).get("data_seeds") or config.evaluation.data_seeds_of(init_seed)
-    _demand(data_seed, asked, f"{where} and initialisation seed {init_seed}", "data seed")
+    _demand(data_seed, asked, f"{where} and initialisation seed {init_seed}", what="data seed")
     nodes = _collect(workspace, root.id, entry)
     score = None
     if root.finished:
@@ -80,7 +82,7 @@ def lineage(
     return Lineage(study, method, task, data_seed, init_seed, plain, nodes, notes, commands, workspace)
 
 
-def _demand(seed: int, known: Iterable[int], where: str, what: str) -> None:
+def _demand(seed: int, known: Iterable[int], where: str, *, what: str) -> None:
     seeds = sorted(known)
     if seed not in seeds:
         closest = min(seeds, key=lambda other: (abs(other - seed), other))

@@ -99,18 +99,7 @@ class Record:
             else:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
-        facts = (
-            "name",
-            "title",
-            "budgets",
-            "clusterings",
-            "texts",
-            "tasks",
-            "manifest",
-            "cells",
-            "overlaps",
-            "labels",
-        )
+        facts = ("name", "title", "budgets", "clusterings", "texts", "tasks", "manifest", "cells", "overlaps", "labels")
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
 
     @classmethod
@@ -175,7 +164,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
     done = [entry for entry in index if workspace.artifact(entry["id"]).finished]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
     stages = [workspace.artifact(e["id"]).stage for e in done if e["kind"] in ("fewshot", "baseline")]
-    # A baseline that does not run the language model is no part of this, but where there is nothing else.
+    # Baselines without the language model count only if there is nothing else.
     manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
     manifests = manifests or [stage["manifest"] for stage in stages]
     cut = {share.of: share.as_dict() for share in read_cut_texts(workspace, config)}
@@ -245,7 +234,7 @@ def asked_cells(config: StudyConfig) -> int:
 
 def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
     records = []
-    # Quality beside what methods gained with it, NaN where there is nothing.
+    # Quality and what methods gained; NaN if unknown.
     beside = clustering_quality(workspace, config).set_index("clustering")
     for clustering in config.clusterings:
         summaries = {

@@ -44,7 +44,7 @@ class StudyOrder:
         return sorted(entries, key=key)
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Rows of a table of scores or curves likewise; rows of one score keep their order."""
+        """Rows of a table of scores or curves in the same order; rows of one score keep theirs."""
         columns = {
             "task": self.tasks,
             "method": self.methods,

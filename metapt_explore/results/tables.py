@@ -103,7 +103,7 @@ def tuned_by(workspace: Workspace, artifact: Artifact) -> StageRecord:
 
 
 def _stage_behind(workspace: Workspace, artifact: Artifact, role: str) -> StageRecord:
-    """The record of what a score was made from; empty where it was made from no such thing.
+    """The record of what a score was made from; empty if it has no such parent.
 
     Raises:
         UserError: Where it is damaged or gone: its seconds belong to the score.

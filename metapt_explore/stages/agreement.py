@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.config import LabelsConfig
+from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.base import Pipeline, Stage
@@ -20,7 +21,6 @@ from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs
-from metapt_explore.verbalizers.pattern import words_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +67,8 @@ class Agreement(Stage):
         if clustering is None:
             cls.check_study(pipeline)
             methods = [at] if at is not None else []
-            methods += [other for other in study.methods if other.kind == "metapt"]
-            clustering = next((m.clustering for m in methods if m.clustering), study.clusterings[0].name)
+            methods += [other for other in study.methods if other.meta_learned]
+            clustering = next((m.clusterings for m in methods if m.clusterings), [study.clusterings[0].name])
         prompt = CommonStart.of(pipeline, seed) if at is None else Prompt(pipeline, at, seed)
         return cls(pipeline, prompt, (clustering,) if isinstance(clustering, str) else tuple(clustering))
 

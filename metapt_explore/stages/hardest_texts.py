@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import task_names
 from metapt_explore.stages.base import Pipeline, Stage
@@ -17,7 +18,6 @@ from metapt_explore.stages.prompt import Prompt
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs, texts_of
-from metapt_explore.verbalizers.pattern import words_key
 
 #: Texts that are shown of each task.
 SHOWN = 10

@@ -49,7 +49,7 @@ class HiddenStates(Stage):
 
     @property
     def called(self) -> str:
-        """The task's name, with the number of examples where that is not the study's own."""
+        """The task's name; with the number of examples if it is not the study's own."""
         return called_at(self.task.name, self.shots)
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.config import LabellingConfig, StudyConfig
-from metapt_explore.config.label_values import class_of_values
+from metapt_explore.config.label_values import class_of_values, words_key
 from metapt_explore.cost.count import ENCODER_SHARE, Reckoning, Work
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Needs, Pipeline, Stage
@@ -21,7 +21,6 @@ from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.checkpoint import RowsCheckpoint
 from metapt_explore.texts.labelling import LEAKED, agreement, classifier_rows, classify, confident_labels
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key, written_out
-from metapt_explore.verbalizers.pattern import words_key
 
 if TYPE_CHECKING:
     from metapt_explore.models.backbone import Backbone
@@ -41,7 +40,7 @@ def row_classes(study: StudyConfig, texts: Artifact, labels: Artifact | None) ->
 
 @dataclass(frozen=True, eq=False)
 class Labels(Stage):
-    """Labels for the texts that have none, or for all, where the study asks for that."""
+    """Labels for the unlabelled texts, or for all, if `labelling` is set."""
 
     kind = "labels"
     version = 2

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore.config import LabelsConfig, TaskConfig
+from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key
-from metapt_explore.verbalizers.pattern import words_key
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ def topic_parents(clusters: Sequence[Clusters]) -> dict[str, Clusters]:
 
 def topic_settings(method: MethodConfig) -> dict[str, Any]:
     """What the id of a prompt holds of its topic tasks; the clusterings are parents."""
-    topics = method.topics
+    topics = method.topic_tasks
     return {} if topics is None else {"topics": topics.model_dump(mode="json", exclude={"clustering"})}
 
 

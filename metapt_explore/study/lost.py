@@ -1,4 +1,4 @@
-"""What was lost while a study ran: no verdict is given over a part of its scores."""
+"""Makes again what was lost while a study ran, so that no verdict rests on part of its scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metapt_explore.stages.base import Stage
 from metapt_explore.study.failures import Failures
 from metapt_explore.study.pipeline import StudyPipeline
 
-#: How often it is looked for; whoever deletes artifacts as fast as they are made gets a sentence.
+#: Rounds of making lost artifacts again before giving up.
 ROUNDS = 3
 
 

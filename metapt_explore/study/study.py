@@ -90,7 +90,7 @@ class Study(StudyPipeline):
         return self.make(Embeddings(self))
 
     def labels(self) -> Artifact | None:
-        """Labels found for the texts, where the study asks for that."""
+        """Labels found for the texts; None without `labelling`."""
         return None if self.config.labelling is None else self.make(Labels(self))
 
     def clusters(self, name: str) -> Artifact:
@@ -193,7 +193,7 @@ class Study(StudyPipeline):
         """What the finished prompts look like beside the vocabulary (`prompts/lens.py`); pre-trains nothing.
 
         Returns:
-            An artifact with the tables ``vectors`` (a row for each vector of each prompt) and ``likeness``.
+            An artifact with the tables ``vectors`` (a row for each vector of each prompt) and ``similarities``.
 
         Raises:
             UserError: Where no prompt is finished.

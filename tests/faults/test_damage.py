@@ -94,7 +94,7 @@ def readings(workspace: Workspace) -> dict[str, Callable[[], Any]]:
         return repr([table.to_dict("list") for table in tables]) + repr((made.budgets, made.clusterings, made.tasks))
 
     def behind() -> str:
-        found = lineage(workspace, "tiny", "MetaPT", "mood", 1, 0)
+        found = lineage(workspace, "tiny", "MetaPT", "mood", data_seed=1, init_seed=0)
         return repr(found.score) + found.texts().to_csv() + found.rows().to_csv()
 
     config = workspace.study_config("tiny")
