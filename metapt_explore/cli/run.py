@@ -37,8 +37,8 @@ def run(
     until: Annotated[
         str,
         typer.Option(
-            help="How far: texts, clusters, plan (the predicted cost), prompts or all; or for a look at something, such as "
-            "stability, agreement, lens."
+            help="How far: texts, clusters, plan (the predicted cost), prompts or all; or one look, such as stability, "
+            "agreement or lens."
         ),
     ] = "all",
     queue: Annotated[
