@@ -19,10 +19,11 @@ from metapt_explore.baselines.fine_tuning import RateSearch, TrainedWeights, tra
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free, unprompted
 from metapt_explore.config import Placement
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.fewshot.scoring import LabelledTexts, Metrics, measure
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.backbone import Backbone
-from metapt_explore.models.families import FAMILIES, family_of
+from metapt_explore.models.families import family_of
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.load import load_backbone
 from metapt_explore.verbalizers.pattern import PatternVerbalizer

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from metapt_explore.config import BaselineConfig, Family, StudyConfig
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.errors import UserError
-from metapt_explore.models.families import FAMILIES
 
 if TYPE_CHECKING:
     from metapt_explore.baselines.inputs import RunBaseline

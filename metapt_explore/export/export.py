@@ -236,7 +236,7 @@ def _plain(value: Any) -> Any:
 
 def _token_ids(config: StudyConfig, model: Any, *, labels: LabelsConfig, decode: str) -> dict[str, Any] | None:
     """Template and words as tokens of a decoder-only model, where twenty lines can read classes with them."""
-    from metapt_explore.models.families import FAMILIES
+    from metapt_explore.config.families import FAMILIES
 
     if not FAMILIES[model.family].left_to_right or decode != "label_words" or "{text_pair}" in labels.template:
         return None

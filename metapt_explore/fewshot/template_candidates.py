@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from metapt_explore.config import Family, LabelsConfig, TaskConfig, read_yaml
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.models.families import FAMILIES
 
 MENU = Path(__file__).with_name("template_menu.yaml")
 

@@ -9,8 +9,9 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from metapt_explore.config import Family, Placement, StudyConfig
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.models.backbone import Backbone
-from metapt_explore.models.families import FAMILIES, family_of, placement_of
+from metapt_explore.models.families import family_of, placement_of
 
 #: How rows of models that are not decoder-only are laid out and read; those of decoder-only models never changed.
 READING = 2

@@ -62,7 +62,8 @@ def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
     Raises:
         UserError: Where the model cannot be found or has no tokenizer.
     """
-    from metapt_explore.models.families import FAMILIES, family_of
+    from metapt_explore.config.families import FAMILIES
+    from metapt_explore.models.families import family_of
     from metapt_explore.models.folder import model_folder
     from metapt_explore.models.hf_load import load_tokenizer
     from metapt_explore.models.pooling import read_pooling

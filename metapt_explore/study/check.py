@@ -15,8 +15,8 @@ def check_study(pipeline: Pipeline) -> None:
     """
     from metapt_explore.baselines.registry import check_baselines
     from metapt_explore.clusters.embed import check_encoder_files
+    from metapt_explore.config.families import FAMILIES
     from metapt_explore.models.device import resolve_device
-    from metapt_explore.models.families import FAMILIES
     from metapt_explore.models.load import check_files, layout_class
     from metapt_explore.models.model_checks import check_rows_fit
     from metapt_explore.texts.sources import source_fingerprint
