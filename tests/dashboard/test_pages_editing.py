@@ -138,7 +138,7 @@ def test_a_method_on_an_edited_clustering_is_like_the_one_on_its_base(demo: Work
     own = [m.model_copy(update={"inner_lr": 0.5}) if m.kind == "metapt" else m for m in study.methods]
     grown = with_edited_clustering(study.model_copy(update={"methods": own}), "kmeans", "x", [ClusterEdit(split=0)])
     assert grown.method("MetaPT x").inner_lr == 0.5 and grown.method("MetaPT x").clusterings == ["x"]
-    with pytest.raises(UserError, match="No edits yet"):
+    with pytest.raises(UserError, match="Nothing is edited"):
         with_edited_clustering(study, "kmeans", "y", [])
 
 
@@ -165,7 +165,7 @@ def test_a_sweep_knows_what_is_there(demo: Workspace) -> None:
     with pytest.raises(UserError, match="there already"):
         with_sweep(grown, "kmeans", [2, 5])
     edited = with_edited_clustering(study, "kmeans", "hand", [ClusterEdit(exclude=[1])])
-    with pytest.raises(UserError, match="takes no number of clusters"):
+    with pytest.raises(UserError, match="not told how many"):
         with_sweep(edited, "hand", [3])
 
 
