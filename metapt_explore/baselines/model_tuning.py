@@ -18,10 +18,12 @@ from torch import Tensor
 from metapt_explore.baselines.fine_tuning import RateSearch, TrainedWeights, train_best
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free, unprompted
+from metapt_explore.config import Placement
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.fewshot.scoring import LabelledTexts, Metrics, measure
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.backbone import Backbone
-from metapt_explore.models.families import FAMILIES, family_of
+from metapt_explore.models.families import family_of
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.load import load_backbone
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
@@ -91,9 +93,10 @@ def own_backbone(inputs: BaselineInputs) -> Backbone:
     """A second copy of the study's model, whose weights may change and which runs whole rows."""
     config = inputs.study.model
     family = family_of(model_folder(config.name, config.revision), config)
-    placement = "prefix" if family == "causal" else FAMILIES[family].placements[0]
+    facts = FAMILIES[family]
+    placement: Placement = "prefix" if "prefix" in facts.placements else facts.placements[0]
     backbone: Any = load_backbone(config, placement, on_notice=inputs.backbone().on_notice, prompt_tokens=0)
-    if family == "causal":
+    if facts.left_to_right:
         backbone.fast = backbone.plain  # the hand-written pass has a copy of the weights as they were
     loaded: Backbone = backbone
     return loaded

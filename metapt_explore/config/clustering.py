@@ -126,6 +126,11 @@ class ClusteringConfig(Kind):
         """The class of an algorithm; of one that this version does not know the shared one."""
         return cls.kinds.get(algorithm, ClusteringConfig)
 
+    @classmethod
+    def offered(cls, *, grouped: bool) -> bool:
+        """Whether a new study can group its texts so, with or without groups that the data name."""
+        return grouped if cls.needs_groups else not cls.control and "like" not in cls.model_fields
+
     @property
     def source(self) -> str | None:
         """The clustering that it is made from, where it is made from one."""

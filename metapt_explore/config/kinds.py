@@ -88,6 +88,17 @@ class Kind(Strict):
         return left[0]
 
     @classmethod
+    def choices(cls, key: str) -> list[str]:
+        """What a key that tells kinds apart may say.
+
+        Example:
+            >>> from metapt_explore.config import MethodConfig
+            >>> MethodConfig.choices("kind"), MethodConfig.choices("learner")
+            (['pt', 'ppt', 'metapt'], ['maml', 'reptile', 'meta_sgd'])
+        """
+        return list(dict.fromkeys(_value(kind, key) for kind in cls.kinds.values() if key in kind.model_fields))
+
+    @classmethod
     def load(cls, folder: str) -> Any:
         """What does the work of this kind: a function or a class of a file, which is imported when it is asked for.
 

@@ -6,13 +6,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from metapt_explore.config.families import Family, Placement
 from metapt_explore.config.init import AnyInit, VocabularyInit
 from metapt_explore.config.limits import MOST_SEARCHED, Count
 from metapt_explore.config.names import Text
 from metapt_explore.config.task import Strict
-
-Placement = Literal["suffix", "prefix", "encoder", "decoder"]
-Family = Literal["causal", "encoder_decoder", "masked", "sentence"]
 
 
 class ModelConfig(Strict):

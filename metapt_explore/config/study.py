@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, model_validator
 
-from metapt_explore.config.baselines import BaselineConfig, check_calibration, check_names
+from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_calibration, check_names
 from metapt_explore.config.clustering import AnyClustering, AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
 from metapt_explore.config.diagnostics import AgreementConfig
 from metapt_explore.config.evaluation import EvaluationConfig
@@ -43,7 +43,7 @@ class StudyConfig(Strict):
     methods: list[AnyMethod] = Field(
         [], max_length=MOST_ENTRIES, description="prompts that are compared; may be left out beside baselines"
     )
-    baselines: list[BaselineConfig] = Field(
+    baselines: list[AnyBaseline] = Field(
         [], max_length=MOST_ENTRIES, description="other ways to use the same few-shot rows"
     )
     evaluation: EvaluationConfig = Field(description="tasks, seeds, tuning")

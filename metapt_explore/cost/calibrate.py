@@ -10,6 +10,7 @@ import psutil
 import torch
 
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
+from metapt_explore.config.baselines import SetFitBaseline
 from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 from metapt_explore.cost.count import (
     Cost,
@@ -106,7 +107,7 @@ def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device:
     embedded, of_training = 0.0, 0.0
     if any(work.embedded for work in works.values()):
         embedded, of_weights = encoder_speed(study.encoder, device)
-        if any(baseline.kind == "setfit" for baseline in study.baselines):
+        if any(isinstance(baseline, SetFitBaseline) for baseline in study.baselines):
             of_training = TRAINED_COPIES * of_weights
     base = memory_mib(torch.device(device))
     speed = Speed(0.0, 0.0, 0.0, 0.0, 0.0, time.perf_counter() - began, base, embedded)

@@ -236,7 +236,9 @@ def _plain(value: Any) -> Any:
 
 def _token_ids(config: StudyConfig, model: Any, *, labels: LabelsConfig, decode: str) -> dict[str, Any] | None:
     """Template and words as tokens of a decoder-only model, where twenty lines can read classes with them."""
-    if model.family != "causal" or decode != "label_words" or "{text_pair}" in labels.template:
+    from metapt_explore.config.families import FAMILIES
+
+    if not FAMILIES[model.family].left_to_right or decode != "label_words" or "{text_pair}" in labels.template:
         return None
     from metapt_explore.models.folder import model_folder
     from metapt_explore.models.hf_load import load_tokenizer

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from metapt_explore.config import Family, LabelsConfig, TaskConfig, read_yaml
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError, did_you_mean
 
@@ -35,7 +36,7 @@ def menu_candidates(task: TaskConfig, family: Family) -> list[LabelsConfig]:
         'Text: {text}\nQuestion: What is it?\nAnswer: {mask}.'
     """
     templates = read_yaml(MENU)["pair_templates" if task.pairs else "templates"]
-    if family == "masked":
+    if FAMILIES[family].reads_at_mask:
         templates = [f"{template} {{mask}}." for template in templates]
     made = [_candidate(task, template, None, where=f"{MENU.name}, {template!r}") for template in templates]
     return _distinct([own_candidate(task), *made])

@@ -62,6 +62,7 @@ def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
     Raises:
         UserError: Where the model cannot be found or has no tokenizer.
     """
+    from metapt_explore.config.families import FAMILIES
     from metapt_explore.models.families import family_of
     from metapt_explore.models.folder import model_folder
     from metapt_explore.models.hf_load import load_tokenizer
@@ -70,7 +71,7 @@ def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
     model = study.model
     folder = model_folder(model.name, model.revision)
     limit = model.max_text_tokens
-    if family_of(folder, model) == "sentence":
+    if not FAMILIES[family_of(folder, model)].has_vocabulary:
         limit = read_pooling(folder, model.name).tokens(limit)
     return load_tokenizer(folder, model.name), limit
 

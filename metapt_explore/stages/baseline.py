@@ -12,6 +12,7 @@ import pandas as pd
 
 from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, TaskConfig
+from metapt_explore.config.baselines import SetFitBaseline
 from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
@@ -138,7 +139,7 @@ class Baseline(Stage):
         encoder, device = self.study.encoder, self.pipeline.model.device
         folder = model_folder(encoder.name, encoder.revision, hub.ENCODER)
         inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
-        if self.baseline.kind == "setfit":
+        if isinstance(self.baseline, SetFitBaseline):
             inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
         return inputs
 
@@ -183,7 +184,7 @@ class Baseline(Stage):
         )
         before, began = out.seconds, time.monotonic()
         with PeakWatch() as watch:
-            outcome = run_of(self.baseline.kind)(baseline_inputs)
+            outcome = run_of(self.baseline)(baseline_inputs)
         write_outcome(out, outcome, test, runs=RUNS[self.baseline.runs])
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))

@@ -15,6 +15,7 @@ def check_study(pipeline: Pipeline) -> None:
     """
     from metapt_explore.baselines.registry import check_baselines
     from metapt_explore.clusters.embed import check_encoder_files
+    from metapt_explore.config.families import FAMILIES
     from metapt_explore.models.device import resolve_device
     from metapt_explore.models.load import check_files, layout_class
     from metapt_explore.models.model_checks import check_rows_fit
@@ -28,7 +29,9 @@ def check_study(pipeline: Pipeline) -> None:
     files = check_files(model)
     layout = layout_class(family)(files.tokenizer, model, pipeline.model.placement)
     whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
-    if family == "sentence" and any(study.reading_of(method).read == "automatic" for method in study.methods):
+    if not FAMILIES[family].has_vocabulary and any(
+        study.reading_of(method).read == "automatic" for method in study.methods
+    ):
         raise UserError(
             f"verbalizer.read is `automatic`, but the sentence encoder '{model.name}' has no words to choose from; "
             "describe the classes, or use `prototypes`."

@@ -193,7 +193,7 @@ class Study(StudyPipeline):
         """What the finished prompts look like beside the vocabulary (`prompts/lens.py`); pre-trains nothing.
 
         Returns:
-            An artifact with the tables ``vectors`` (a row for each vector of each prompt) and ``likeness``.
+            An artifact with the tables ``vectors`` (a row for each vector of each prompt) and ``similarities``.
 
         Raises:
             UserError: Where no prompt is finished.

@@ -34,8 +34,8 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
 
         page.goto(address)
         expect(page.get_by_text("This workspace is empty")).to_be_visible()
-        page.get_by_label("Or a study file").fill(str(study))
-        page.get_by_label("Or a study file").press("Enter")
+        page.get_by_label("Or the path of a study file").fill(str(study))
+        page.get_by_label("Or the path of a study file").press("Enter")
         page.get_by_role("button", name="Start this study").click()
         expect(page.get_by_role("heading", name="tiny", exact=True)).to_be_visible()
 
@@ -140,7 +140,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         expect(page.get_by_text("Does MetaPT beat pooled pre-training?").first).to_be_visible()
         expect(page.get_by_text("MetaPT kmeans by hand − PPT").first).to_be_attached()
         open_page(page, "Export")
-        page.get_by_role("button", name="Make the folder").click()
+        page.get_by_role("button", name="Export the prompt").click()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download (ZIP)").click()
         archive = tmp_path / "away.zip"
@@ -181,10 +181,10 @@ def test_hostile_names_and_addresses(tmp_path: Path, address: str) -> None:
             "texts": "A new study on your texts",
             "clusters": "With two finished clusterings",
             "pretraining": "Row passes",
-            "fewshot": "Every score",
+            "fewshot": "All scores",
             "compare": "Where the variance comes from",
-            "lens": "How alike are prompts?",
-            "export": "Look at it",
+            "lens": "Similarity of prompts",
+            "export": "Show study.yaml",
         }
         for name, text in last.items():
             page.goto(f"{address}/{name}?study=demo")
@@ -194,7 +194,7 @@ def test_hostile_names_and_addresses(tmp_path: Path, address: str) -> None:
 
         box = page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")
         page.goto(f"{address}/fewshot?study=demo")
-        expect(page.get_by_text("Every score")).to_be_attached()
+        expect(page.get_by_text("All scores")).to_be_attached()
         box.click()
         page.get_by_role("option", name="other", exact=True).click()
         page.wait_for_url("**/fewshot?study=other")

@@ -24,13 +24,13 @@ def search_box(view: View) -> pd.Index:
         key="search",
         persist_state="session",
         bind="query-params",
-        placeholder="words as they stand in the text",
+        placeholder="exact words",
         type="search",
     )
     if not wanted:
         return pd.Index([])
     found = view.written.index[view.written["text"].str.contains(wanted, case=False, regex=False)]
-    st.caption(f"{len(found):,} of {len(view.written):,} texts hold it; they have a ring on the map.")
+    st.caption(f"{len(found):,} of {len(view.written):,} texts match; they are ringed on the map.")
     return found
 
 
@@ -40,9 +40,9 @@ def draw_map(view: View, found: pd.Index) -> list[int]:
     event = drawing.draw(
         figure,
         f"map_{view.artifact.id}",
-        "Every point is a text. Draw a lasso or a box (top right) to read what is inside; click a name to hide a "
-        "cluster, double-click to see it alone. The map keeps two directions of many: clusters that lie over each "
-        "other here can still be apart.",
+        "A point is a text. Draw a lasso or a box (top right) to read the texts inside; click a name to hide a "
+        "cluster, double-click to show it alone. The map shows two of many dimensions: clusters that overlap here can "
+        "still be apart.",
         select=True,
     )
     return chosen_rows(event)
@@ -77,10 +77,10 @@ def read(study: str, view: View, *, lasso: list[int], searched: pd.Index) -> Non
     """Texts of the selection on the map, else of the search, else of a cluster."""
     names = view.names
     if lasso:
-        st.caption(f"{len(lasso):,} texts chosen on the map; double-click the map to let them go.")
+        st.caption(f"{len(lasso):,} texts selected on the map; double-click the map to clear.")
         members = view.points[view.points["row"].isin(lasso)]
     elif len(searched):
-        st.caption("What the search searched.")
+        st.caption("Search results.")
         members = view.points[view.points["row"].isin(searched)]
     elif names:
         # A key of its own for each grouping: numbers are the same in all, and a browser keeps the name of the last.

@@ -172,7 +172,7 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         )
     elif status == "failed":
         why = "nothing of what was asked for could be computed." if state.get("failed") else state.get("error")
-        st.error(messages.plain(f"The job failed: {why or 'no reason was written'}"))
+        st.error(messages.plain(f"The job failed: {why or 'no reason given'}"))
     else:
         st.info("No job has run this study here; Resume computes what is not there yet.")
     if status != "done" and (full := format_full(workspace.folder)):

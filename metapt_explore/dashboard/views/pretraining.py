@@ -20,18 +20,12 @@ from metapt_explore.storage.checkpoint import checkpoint_meta
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
-CAPTION_META = (
-    "One panel an auxiliary task, the one with the highest last query losses first; an outer step draws only some "
-    "tasks. Dotted: loss on the support rows before the inner step. Dashed: on the same rows after it; its distance to "
-    "the dotted line is what one step of tuning gains. Solid: loss on other rows of the task after the inner step, "
-    "which "
-    "is what meta-learning lowers. Falling solid lines mean a better start. Points are episodes, which jump; with many "
-    "of them lines are running means of seven. "
-)
-CAPTION_POOLED = (
-    "Loss of the batch that each outer step draws from all texts together, label-balanced. Falling means that the "
-    "prompt learns the pooled task; batches differ, so neighbouring points jump. "
-)
+CAPTION_META = "One panel per auxiliary task, highest last query loss first; an outer step draws only some tasks. "
+"Dotted: loss on support rows before the inner step. Dashed: the same after it; the gap is what one step of tuning "
+"gains. Solid: loss on query rows after the inner step, which meta-learning lowers: where it falls, the init gets "
+"better. Points are single episodes; with many, lines are running means of seven. "
+CAPTION_POOLED = "Loss on the label-balanced batch that each outer step draws from all texts. Where it falls, the "
+"prompt learns the pooled task; batches differ, so points jump. "
 
 #: In the session: the method and seed that the page showed by itself, and those that it shows next. Who has chosen
 #: others looks at those undisturbed.
@@ -46,7 +40,7 @@ def _page(workspace: Workspace, name: str) -> None:
     pretrained = [method.name for method in config.methods if method.pretrained]
     if not pretrained:
         st.info(
-            "No method of this study is pre-trained: PT tunes from its start at once."
+            "No method of this study is pre-trained: PT tunes from its init at once."
             if config.methods
             else "This study compares baselines only: nothing is pre-trained. A method can be added above."
         )
@@ -67,8 +61,8 @@ def _page(workspace: Workspace, name: str) -> None:
     method = study_choice.choose(left, "Method", pretrained, key="method", first=pretrained.index(first))
     seed = study_choice.choose(right, "Initialisation seed", seeds, key="init_seed", first=seeds.index(seed_first))
     st.caption(
-        "PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training."
-        + (" The page follows the one that is at work, unless you choose another." if active else "")
+        "PT has no pre-training, so it is not listed. Each initialisation seed is a complete pre-training."
+        + (" The page follows the running one, unless you choose another." if active else "")
     )
     if method is None or seed is None:
         return
@@ -110,7 +104,7 @@ def _agreements(workspace: Workspace, name: str) -> None:
         if not shared.finished(artifact):
             continue
         with messages.guard(artifact.folder):
-            at = f"the prompt of {entry['method']}" if entry.get("method") else "the start that all methods share"
+            at = f"the prompt of {entry['method']}" if entry.get("method") else "the init that all methods share"
             st.subheader("Do tasks agree?")
             drawing.draw(
                 plots.agreement_map(drawing.table(artifact, "agreement"), artifact.summary["tasks"]),
@@ -139,7 +133,7 @@ def _curves(
         elif status != "done" and not shared.job_state(workspace, name)["active"]:
             status = "interrupted"
             st.warning(
-                "This pre-training is not finished and no job is at it. Unless a notebook computes it right now: "
+                "This pre-training is not finished and no job runs it. Unless a notebook computes it right now: "
                 "Resume on the Start page goes on from its last checkpoint."
             )
             shared.go_to_start()
@@ -212,7 +206,7 @@ def _found(artifact: Artifact) -> str:
     rate = artifact.table("telemetry").iloc[0].get("state_hit_rate")
     if rate is None or pd.isna(rate):
         return ""
-    return f" {rate:.0%} of the text states that were asked for had been computed before."
+    return f" {rate:.0%} of the text states came from the cache."
 
 
 def guessing(config: StudyConfig) -> str:

@@ -16,7 +16,7 @@ ABOUT = (
     "This tool groups texts into clusters, makes an auxiliary task of each, and meta-learns a soft prompt over "
     "them (MetaPT). It then tunes that prompt on a few labelled examples of other tasks, beside a prompt without "
     "pre-training (PT) and one pre-trained on all texts together (PPT). Scores over many seeds show whether "
-    "clustering gave a better and steadier start, or whether nobody can tell."
+    "clustering gives a better and steadier init, or whether the data cannot tell."
 )
 #: Page of each step of the pipeline.
 PAGES = {
@@ -37,13 +37,13 @@ def _begin(workspace: Workspace) -> None:
     first, second, third = st.columns(3)
     with first.container(border=True, height="stretch"):
         st.markdown("**Look at a finished study**")
-        st.caption("The tour as it was run on two cores, with its scores and manifest. Nothing is computed.")
+        st.caption("The tour as it ran on two cores, with its scores and manifest. Nothing is computed.")
         opened = example_study.NAME in study_choice.study_names(workspace)
         if st.button("Open the example", key="open_example", width="stretch", disabled=opened):
             _open_example(workspace)
     with second.container(border=True, height="stretch"):
         st.markdown("**Take the tour**")
-        st.caption("The same on this machine: clusters in seconds, PT, PPT and MetaPT on two tasks in some minutes.")
+        st.caption("The same, computed here: clusters in seconds; PT, PPT and MetaPT on two tasks in minutes.")
         ready = setup_starter.is_set_up()
         running = shared.job_state(workspace, "tour")["active"]
         st.button(
@@ -64,7 +64,7 @@ def _begin(workspace: Workspace) -> None:
         if st.button("Choose texts", key="own_texts", width="stretch"):
             st.switch_page(shared.page_file("texts"))
     left, right = st.columns([4, 1], vertical_alignment="bottom")
-    left.text_input("Or a study file (YAML), by its path on the machine where this server runs", key="study_path")
+    left.text_input("Or the path of a study file (YAML) on the server", key="study_path")
     right.button(
         "Start this study",
         key="start_study",
@@ -107,7 +107,8 @@ def _here(workspace: Workspace) -> None:
         job.panel(workspace, name)
     if not study_choice.study_names(workspace):
         st.info(
-            "This workspace is empty. Next: one of the three below, or `metapt run STUDY.yaml` in a terminal with the "
+            "This workspace is empty. Choose one of the three below, or run `metapt run STUDY.yaml` in a terminal "
+            "with the "
             "same workspace folder. The tour takes a few minutes on a laptop."
         )
         return
@@ -125,5 +126,5 @@ with messages.guard():
     opened_workspace = shared.open_workspace()
     with messages.guard():
         _here(opened_workspace)
-    st.subheader("Begin something")
+    st.subheader("Start a study")
     _begin(opened_workspace)

@@ -27,7 +27,7 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
     columns = st.columns(3)
     columns[0].metric("Texts kept", f"{summary['kept']:,}")
     columns[1].metric("Dropped", f"{sum(dropped.values()):,}")
-    columns[2].metric("Nearly or quite in dev or test", f"{sum(leaks.values()):,}")
+    columns[2].metric("Overlap with dev or test", f"{sum(leaks.values()):,}")
     if dropped:
         st.dataframe(
             pd.DataFrame({"reason": list(dropped), "texts": list(dropped.values())}),
@@ -36,14 +36,14 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
             column_config=drawing.counted("texts"),
         )
     st.caption(
-        f"Texts that equal or nearly equal one of the {summary['held_out_rows']:,} dev and test rows of the tasks "
+        f"Texts that equal, or nearly equal, one of the {summary['held_out_rows']:,} dev and test rows of the tasks "
         "are dropped before anything is learned, so that no score rests on rows seen in pre-training."
     )
     own_labels = config.labelling is None and config.auxiliary_tasks.classes == "labels"
-    with st.expander("Report of the source, before anything was dropped", key="report_box"):
+    with st.expander("Source report, before texts are dropped", key="report_box"):
         drawing.data_report(summary["report"], own_labels=own_labels)
     if leaks:
-        with st.expander("Dropped because of a dev or test row", key="leaks_box"):
+        with st.expander("Dropped for overlap with dev or test rows", key="leaks_box"):
             st.dataframe(drawing.table(texts, "leaks"), key="leaks", hide_index=True)
 
 
@@ -60,8 +60,8 @@ def _whole() -> None:
             st.divider()
         else:
             st.info(
-                f"There is no study in {messages.plain(workspace.folder)} yet. Begin with your texts here, start the "
-                "tour on the Start page, or run `metapt run STUDY.yaml` in a terminal."
+                f"There is no study in {messages.plain(workspace.folder)} yet. Choose your texts here, start the tour "
+                "on the Start page, or run `metapt run STUDY.yaml` in a terminal."
             )
         builder(workspace)
 
