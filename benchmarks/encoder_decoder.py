@@ -2,7 +2,7 @@
 
     python benchmarks/encoder_decoder.py > encoder_decoder.jsonl
 
-The peft_reference is PEFT's prompt tuning with the prompt in front of the encoder only (`num_transformer_submodules=1`,
+The reference is PEFT's prompt tuning with the prompt in front of the encoder only (`num_transformer_submodules=1`,
 its quicker layout), same weights, rows and dtype. Weights are random: speed does not depend on what they say.
 """
 
@@ -74,9 +74,10 @@ def write_model(folder: Path) -> None:
     raw = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     raw.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    PreTrainedTokenizerFast(
-        tokenizer_object=raw, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    ).save_pretrained(folder)
+    tokenizer_class: Any = PreTrainedTokenizerFast
+    tokenizer_class(tokenizer_object=raw, pad_token="<pad>", eos_token="</s>", unk_token="<unk>").save_pretrained(
+        folder
+    )
     torch.manual_seed(0)
     size: dict[str, Any] = {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12, "d_kv": 64}
     size |= {"vocab_size": VOCABULARY, "decoder_start_token_id": 0}
@@ -87,7 +88,7 @@ def write_model(folder: Path) -> None:
 class PeftReference:
     """The same weights under PEFT prompt tuning."""
 
-    def __init__(self, folder: Path, backbone: Backbone, prompt: Tensor, words: tuple[int, ...]) -> None:
+    def __init__(self, folder: Path, backbone: Backbone, *, prompt: Tensor, words: tuple[int, ...]) -> None:
         from peft import PromptTuningConfig, TaskType, get_peft_model
         from transformers import T5ForConditionalGeneration
 
@@ -100,7 +101,7 @@ class PeftReference:
         self.prompt.data.copy_(prompt)
         self.words = torch.tensor(words, device=backbone.device)
 
-    def step(self, token_ids: Tensor, mask: Tensor, start: Tensor, labels: Tensor) -> Tensor:
+    def step(self, token_ids: Tensor, mask: Tensor, *, start: Tensor, labels: Tensor) -> Tensor:
         """Gradient of one batch, padded to its longest row."""
         logits = self.model(input_ids=token_ids, attention_mask=mask, decoder_input_ids=start).logits
         loss = F.cross_entropy(logits[:, -1][:, self.words].float(), labels)
@@ -108,7 +109,7 @@ class PeftReference:
         return gradient
 
 
-def run_case(folder: Path, case: Case, dtype: str, device: str, repeats: int) -> dict[str, Any]:
+def run_case(folder: Path, case: Case, *, dtype: str, device: str, repeats: int) -> dict[str, Any]:
     """Measures one case; keys as `metapt bench --json` has them."""
     config = ModelConfig.model_validate(
         {"name": str(folder), "dtype": dtype, "device": device, "max_text_tokens": case.longest}
@@ -123,7 +124,7 @@ def run_case(folder: Path, case: Case, dtype: str, device: str, repeats: int) ->
         for length in lengths
     ]
     prompt = backbone.embedding[200 : 200 + case.prompt_tokens].float()
-    peft_reference = PeftReference(folder, backbone, prompt, pattern.words)
+    peft_reference = PeftReference(folder, backbone, prompt=prompt, words=pattern.words)
     # Theirs always reads the whole row in the encoder, with its own prompt in front.
     padded = pad_rows([row for row, _ in backbone.layout.rows(texts, pattern)], backbone.device)
     labels = torch.arange(case.rows, device=backbone.device) % 2
@@ -135,9 +136,9 @@ def run_case(folder: Path, case: Case, dtype: str, device: str, repeats: int) ->
         return objective.losses_and_gradients(prompt[None], batch)
 
     def theirs() -> object:
-        return peft_reference.step(padded.token_ids, padded.mask(), start, labels)
+        return peft_reference.step(padded.token_ids, padded.mask(), start=start, labels=labels)
 
-    mine, other = alternating(ours, theirs, repeats, backbone.device)
+    mine, other = alternating(ours, theirs, repeats=repeats, device=backbone.device)
     return {
         "name": case.name,
         "case": case.title,
@@ -161,11 +162,12 @@ def main() -> None:
     given = parser.parse_args()
     command = " ".join(["python", "benchmarks/encoder_decoder.py", *sys.argv[1:]])
     print(json.dumps({"manifest": manifest(), "command": command}, ensure_ascii=False), flush=True)
-    with tempfile.TemporaryDirectory() as place:
-        write_model(Path(place))
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(Path(folder))
         for case in CASES:
             if not given.names or case.name in given.names:
-                record = run_case(Path(place), case, given.dtype, given.device, given.repeats)
+                settings = {"dtype": given.dtype, "device": given.device, "repeats": given.repeats}
+                record = run_case(Path(folder), case, **settings)
                 print(json.dumps(record, ensure_ascii=False), flush=True)
 
 

@@ -33,7 +33,7 @@ SHARED = (0.0, 0.1, 0.2, 0.5)
 
 
 def false_alarms(
-    pairs: Pairs, draw: Callable[[np.random.Generator], NDArray[np.float64]], studies: int, shared: float = 0.0
+    pairs: Pairs, draw: Callable[[np.random.Generator], NDArray[np.float64]], *, studies: int, shared: float = 0.0
 ) -> float:
     """Percent of studies with p below 5 %, none of which has a difference."""
     rng = np.random.default_rng(0)
@@ -54,7 +54,8 @@ def seed_effects(
 
     def draw(rng: np.random.Generator) -> NDArray[np.float64]:
         by_init, by_data = rng.normal(0, first, init.max() + 1), rng.normal(0, second, data.max() + 1)
-        return by_init[init] + by_data[data] + rng.normal(0, rest, len(pairs))
+        scores: NDArray[np.float64] = by_init[init] + by_data[data] + rng.normal(0, rest, len(pairs))
+        return scores
 
     return draw
 
@@ -66,7 +67,8 @@ def row_effects(samples: int, share: float) -> Callable[[np.random.Generator], N
 
     def draw(rng: np.random.Generator) -> NDArray[np.float64]:
         shared = rng.normal(size=common).sum()
-        return (shared + rng.normal(size=(samples, rows - common)).sum(axis=1)) / rows
+        means: NDArray[np.float64] = (shared + rng.normal(size=(samples, rows - common)).sum(axis=1)) / rows
+        return means
 
     return draw
 
@@ -78,7 +80,7 @@ def main() -> None:
     print("| design | " + " | ".join(f"{a:g}, {b:g}, {c:g}" for a, b, c in EFFECTS) + " |")
     print("| --- |" + " ---: |" * len(EFFECTS))
     for name, pairs in DESIGNS.items():
-        rates = [false_alarms(pairs, seed_effects(pairs, effects), studies) for effects in EFFECTS]
+        rates = [false_alarms(pairs, seed_effects(pairs, effects), studies=studies) for effects in EFFECTS]
         print(f"| {name} | " + " | ".join(f"{rate:.1f}" for rate in rates) + " |", flush=True)
     print()
     print("| samples share | " + " | ".join(f"{100 * share:.0f} %" for share in SHARED) + " |")
@@ -87,7 +89,8 @@ def main() -> None:
         pairs = [(i, i) for i in range(samples)]
         for title, known in (("as if they did not", False), ("counted", True)):
             rates = [
-                false_alarms(pairs, row_effects(samples, share), studies, share if known else 0.0) for share in SHARED
+                false_alarms(pairs, row_effects(samples, share), studies=studies, shared=share if known else 0.0)
+                for share in SHARED
             ]
             print(f"| {samples} samples, {title} | " + " | ".join(f"{rate:.1f}" for rate in rates) + " |", flush=True)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from metapt_explore.bench.run import as_line, run_bench, second_order_cost
 from metapt_explore.storage.manifest import manifest
@@ -24,15 +24,13 @@ def main() -> None:
     parser.add_argument("--dtype", action="append", choices=["float32", "bfloat16"])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
-        "--full-head-only", action="store_true", help="leave the peft_reference with logits_to_keep=1 out"
-    )
+    parser.add_argument("--full-head-only", action="store_true", help="leave PEFT with logits_to_keep=1 out")
     parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     with arguments.results.open("w", encoding="utf-8") as out:
 
-        def say(record: dict[str, Any]) -> None:
+        def say(record: Mapping[str, object]) -> None:
             out.write(as_line(record) + "\n")
             out.flush()
             print(as_line(record), flush=True)
@@ -47,7 +45,7 @@ def main() -> None:
                 both_heads=not arguments.full_head_only,
                 repeats=arguments.repeats,
             )
-            say({"name": "second-order", "dtype": dtype, **second_order_cost(dtype, arguments.device)})
+            say({"name": "second-order", "dtype": dtype, **second_order_cost(dtype=dtype, device=arguments.device)})
 
 
 if __name__ == "__main__":

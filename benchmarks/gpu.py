@@ -14,7 +14,7 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def main() -> None:
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, arguments.results.open("w", encoding="utf-8") as out:
 
-        def say(record: dict[str, Any]) -> None:
+        def say(record: Mapping[str, object]) -> None:
             out.write(as_line(record) + "\n")
             out.flush()
             print(as_line(record), flush=True)
@@ -70,7 +70,7 @@ def main() -> None:
         run_bench(
             arguments.cases, say, model=model, dtype=arguments.dtype, device=arguments.device, repeats=arguments.repeats
         )
-        bench = Bench(model, arguments.dtype, arguments.device)
+        bench = Bench(model, dtype=arguments.dtype, device=arguments.device)
         for name in COUNTED:
             if name in arguments.cases:
                 say({"name": name, "dtype": arguments.dtype, **kernels(bench, name)})
@@ -83,7 +83,8 @@ def random_model(folder: Path) -> str:
     words += [f"word{number}" for number in range(SHAPE["vocab_size"] - len(words))]
     raw = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="[UNK]"))
     raw.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
+    tokenizer_class: Any = PreTrainedTokenizerFast
+    tokenizer_class(tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
     torch.manual_seed(0)
     LlamaForCausalLM(LlamaConfig(**SHAPE)).save_pretrained(folder)
     return str(folder)
@@ -98,7 +99,7 @@ def kernels(bench: Bench, name: str) -> dict[str, float]:
     """
     sides = bench.sides(next(case for case in CASES if case.name == name))
     device = sides.backbone.device
-    times: Sequence[float] = alternating(sides.ours, sides.ours, TURNS, device)[0]
+    times: Sequence[float] = alternating(sides.ours, sides.ours, repeats=TURNS, device=device)[0]
     # Asked for without a card, the profiler warns.
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
     with profile(activities=activities) as watch:
@@ -106,7 +107,7 @@ def kernels(bench: Bench, name: str) -> dict[str, float]:
             sides.ours()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    ours = [event for event in watch.key_averages() if event.device_type == torch.autograd.DeviceType.CUDA]
+    ours = [event for event in watch.key_averages() if event.device_type.name == "CUDA"]
     return {
         "kernels": round(sum(event.count for event in ours) / TURNS),
         "card_ms": round(sum(event.self_device_time_total for event in ours) / TURNS / 1e3, 2),

@@ -74,11 +74,11 @@ def make_workspace(folder: Path, studies: int, texts: int) -> Workspace:
         target = workspace.study_folder(f"study-{number:02d}")
         shutil.copytree(source, target)
         write_bytes(target / "study.yaml", yaml.replace(f"name: {name}", f"name: {target.name}", 1).encode())
-    _large_study(workspace, name, yaml, texts)
+    _large_study(workspace, name, yaml, texts=texts)
     return workspace
 
 
-def _large_study(workspace: Workspace, name: str, yaml: str, texts: int) -> None:
+def _large_study(workspace: Workspace, name: str, yaml: str, *, texts: int) -> None:
     rng, numbers = random.Random(0), np.random.default_rng(0)
     target = workspace.study_folder("large")
     shutil.copytree(workspace.study_folder(name), target)

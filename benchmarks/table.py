@@ -14,7 +14,7 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 def table(file: Path) -> str:
-    """One row a case; the peft_reference's two heads side by side where both were measured."""
+    """One row a case; PEFT's two heads side by side where both were measured."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     cases: dict[str, dict[str, dict[str, Any]]] = {}
     for record in lines:

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.bench.peft_reference import PeftReference
-from metapt_explore.config import StudyConfig, load_study
+from metapt_explore.config import PretrainedMethod, StudyConfig, load_study
 from metapt_explore.fewshot.scoring import Metrics, measure
 from metapt_explore.fewshot.selection import choose
 from metapt_explore.models.causal import CausalLayout
@@ -55,11 +55,10 @@ class PlainLoops:
         pattern = self.layout.pattern(config.auxiliary_tasks, "study")
         self.peft = PeftReference(
             folder,
-            resolve_dtype(config.model.dtype, device),
-            torch.device(device),
             torch.zeros(config.prompt.length, width),
             torch.tensor(pattern.words),
-            full_head=True,
+            dtype=resolve_dtype(config.model.dtype, device),
+            device=torch.device(device),
         )
         self.embedding = self.peft.model.get_base_model().get_input_embeddings().weight
 
@@ -77,7 +76,8 @@ class PlainLoops:
         else:
             logits = torch.func.functional_call(model, {self.peft.name: prompt}, (), inputs).logits
         read = logits[torch.arange(len(rows)), self.config.prompt.length + lengths - 1]
-        return read[:, torch.tensor(pattern.words)].float()
+        answers: torch.Tensor = read[:, torch.tensor(pattern.words)].float()
+        return answers
 
     def tokens(self, texts: Sequence[str], pattern: PatternVerbalizer) -> list[list[int]]:
         """Text and template of each row, prompt apart."""
@@ -93,7 +93,7 @@ class PlainLoops:
             config.prompt.init, config.prompt.length, InitSources(self.embedding), seed=config.seed, init_seed=0
         )
         method = config.method(name)
-        if method.kind == "pt":
+        if not isinstance(method, PretrainedMethod):
             return start
         frame = study.texts().table("texts")
         groups: dict[int, dict[str, list[int]]] = {}

@@ -17,7 +17,10 @@ from metapt_explore.config.init import InitConfig
 from metapt_explore.config.kinds import Kind
 
 #: Keys that are required of what is validated, and need not be written: shorter forms stand for them.
-SHORT_FORMS = {(Label, "value"): "the class's name", (InitConfig, "kind"): "by the other keys"}
+SHORT_FORMS = {
+    (Label, "value"): "the class's name",
+    **{(kind, "kind"): "by the other keys" if kind.source else "written short" for kind in InitConfig.kinds.values()},
+}
 PLAIN = {str: "text", int: "whole number", float: "number", bool: "true, false"}
 
 

@@ -15,10 +15,10 @@ import transformers
 from torch import Tensor
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
+from metapt_explore.config.families import FAMILIES as FACTS
 from metapt_explore.models.backbone import Prepared
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.decoders import attention
-from metapt_explore.models.families import FAMILIES as FACTS
 from metapt_explore.models.families import family_of
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.models.load import backbone_class

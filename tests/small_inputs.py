@@ -10,17 +10,17 @@ import torch
 
 from metapt_explore.baselines.inputs import BaselineInputs
 from metapt_explore.config import StudyConfig, TaskConfig, load_task, parse
-from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.scoring import LabelledTexts
 from metapt_explore.models.load import load_backbone
 
 
-def split(offset: int, rows: int) -> Split:
+def split(offset: int, rows: int) -> LabelledTexts:
     texts = [
         f"the {tiny.FEELINGS[('negative', 'positive')[row % 2]][(row + offset) % 5]} w{(7 * row + offset) % 40} "
         + " ".join(["of"] * ((row + offset) % 4))
         for row in range(rows)
     ]
-    return Split(texts, [row % 2 for row in range(rows)])
+    return LabelledTexts(texts, [row % 2 for row in range(rows)])
 
 
 def inputs_of(world: Path, kind: str, model: Path | None = None, **options: Any) -> BaselineInputs:

@@ -33,7 +33,7 @@ def soft_members(embeddings: np.ndarray, labels: np.ndarray, softness: float) ->
     unit = normalise(embeddings)
     centres = normalise(np.stack([unit[labels == cluster].mean(axis=0) for cluster in range(labels.max() + 1)]))
     similarity = unit @ centres.T
-    members = similarity >= similarity.max(axis=1, keepdims=True) - softness
+    members: np.ndarray = similarity >= similarity.max(axis=1, keepdims=True) - softness
     members[labels < 0] = False
     members[inside, labels[inside]] = True
     return members

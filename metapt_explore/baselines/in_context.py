@@ -17,7 +17,7 @@ from torch import Tensor
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.scoring import DevMetrics, Split, dev_metrics, measure
+from metapt_explore.fewshot.scoring import DevMetrics, LabelledTexts, dev_metrics, measure
 from metapt_explore.fewshot.selection import choose
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.kv_cache.text import TokenBank
@@ -93,7 +93,7 @@ def prefix_view(backbone: Backbone) -> Backbone:
 
 
 def demonstration_tokens(
-    backbone: Backbone, pattern: PatternVerbalizer, train: Split, *, separator: str
+    backbone: Backbone, pattern: PatternVerbalizer, train: LabelledTexts, *, separator: str
 ) -> list[list[int]]:
     """Tokens of every training row with its class's first label word and the separator."""
     layout = backbone.layout

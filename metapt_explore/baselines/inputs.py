@@ -1,7 +1,7 @@
-"""What a baseline is given, and what it gives back.
+"""What a baseline takes and returns, and its checkpoints.
 
-A baseline sees labels of train and dev rows and the test rows' texts only: their labels never reach it. It gives
-scores, and whoever called it measures them.
+A baseline sees labels of train and dev rows, and only the texts of test rows. It returns scores; its caller computes
+the metrics.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metapt_explore.baselines.fine_tuning import RatePoint
 from metapt_explore.config import StudyConfig, TaskConfig
-from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.scoring import LabelledTexts
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.storage.checkpoint import CheckpointStore
 from metapt_explore.texts.rows import TextInput
@@ -33,20 +33,20 @@ class BaselineInputs:
         train: The few-shot examples of each data seed.
         dev: As many held-out examples for choosing.
         test: Texts of the test rows.
-        backbone: Loads the study's frozen language model, or gives the one that is loaded.
+        backbone: Returns the study's frozen language model; loads it the first time.
         device: Where a sentence encoder runs.
         on_units: Called with the finished share of the work, 0 to 1; may raise to stop.
         on_pass: Called after each pass through a model; may raise to stop.
-        keep: Called with the outcome after each finished data seed, to keep it.
-        restore: Called with an outcome that is empty yet; puts in what was kept of an earlier attempt.
+        keep: Called with the outcome after each finished data seed, to write a checkpoint.
+        restore: Called with an empty outcome; fills in the last checkpoint.
     """
 
     study: StudyConfig
     task: TaskConfig
     options: dict[str, Any]
     init_seed: int | None
-    train: Mapping[int, Split]
-    dev: Mapping[int, Split]
+    train: Mapping[int, LabelledTexts]
+    dev: Mapping[int, LabelledTexts]
     test: Sequence[TextInput]
     backbone: Callable[[], Backbone]
     device: str = "cpu"
@@ -57,9 +57,9 @@ class BaselineInputs:
 
     @property
     def select_by(self) -> str:
-        """Dev score that chooses, ``loss`` or ``accuracy``."""
+        """Dev score to choose by, ``loss`` or ``accuracy``."""
         by = self.study.evaluation.select_by
-        # "The least tuned" is a prompt's: where a baseline has another grid the lowest loss chooses.
+        # "The least tuned" is defined for prompts; baselines have other grids and take the lowest loss.
         return "loss" if by == "one_se" else by
 
     @property
@@ -81,7 +81,7 @@ class BaselineInputs:
 
 @dataclass
 class Scored:
-    """What a baseline says of the test rows after learning from one data seed.
+    """Scores of the test rows after learning from one data seed.
 
     Attributes:
         scores: Logits of the test rows, fp32 `[rows, columns]`.
@@ -134,42 +134,42 @@ class BaselineOutcome:
     verbalizer: Verbalizer | None = None
 
 
-class Baseline(Protocol):
-    """A baseline is a function."""
+class RunBaseline(Protocol):
+    """The function that runs a baseline."""
 
     def __call__(self, inputs: BaselineInputs) -> BaselineOutcome:
         """Learns from train, chooses on dev, scores test."""
 
 
 class OutcomeCheckpoint:
-    """A checkpoint of a baseline after each data seed.
+    """Checkpoints of a baseline after each data seed.
 
     Args:
-        record: Where it is kept.
+        store: Where they are written.
     """
 
-    def __init__(self, record: CheckpointStore) -> None:
-        self._record = record
+    def __init__(self, store: CheckpointStore) -> None:
+        self._store = store
 
     def save(self, outcome: BaselineOutcome) -> None:
-        """Keeps what there is of an outcome."""
+        """Writes what there is of an outcome."""
         tensors: dict[str, Tensor] = {}
-        told: dict[str, dict[str, Any]] = {}
+        seeds: dict[str, dict[str, Any]] = {}
         for seed, scored in outcome.seeds.items():
             tensors[f"scores.{seed}"] = scored.scores
             if scored.start is not None:
                 tensors[f"start.{seed}"] = scored.start
-            told[str(seed)] = {"dev_accuracy": scored.dev_accuracy, "chosen": scored.chosen}
-        meta = {"step": len(told), "seeds": told, "spent": asdict(outcome.spent), "curves": outcome.curves}
-        self._record.save_checkpoint(tensors, meta)
+            seeds[str(seed)] = {"dev_accuracy": scored.dev_accuracy, "chosen": scored.chosen}
+        meta = {"step": len(seeds), "seeds": seeds, "spent": asdict(outcome.spent), "curves": outcome.curves}
+        self._store.save_checkpoint(tensors, meta)
 
     def restore(self, outcome: BaselineOutcome) -> None:
-        """Puts back what `save` kept, into the outcome of a baseline that has just begun."""
-        found = self._record.load_checkpoint()
-        if found is None:
+        """Puts back what `save` wrote, into the outcome of a baseline that has just begun."""
+        checkpoint = self._store.load_checkpoint()
+        if checkpoint is None:
             return
-        tensors, meta = found
-        for seed, told in meta["seeds"].items():
+        tensors, meta = checkpoint
+        for seed, record in meta["seeds"].items():
             scores, start = tensors[f"scores.{seed}"], tensors.get(f"start.{seed}")
-            outcome.seeds[int(seed)] = Scored(scores, told["dev_accuracy"], start, told["chosen"])
+            outcome.seeds[int(seed)] = Scored(scores, record["dev_accuracy"], start, record["chosen"])
         outcome.spent, outcome.curves = Spent(**meta["spent"]), list(meta["curves"])

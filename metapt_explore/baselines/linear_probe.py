@@ -13,12 +13,12 @@ from torch import Tensor
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored, Spent
 from metapt_explore.clusters.embed import load_encoder
 from metapt_explore.fewshot.linear_probe import LinearProbe
-from metapt_explore.fewshot.logistic_regression import Classifier, LogisticRegressionHead, fit_on_dev
+from metapt_explore.fewshot.logistic_regression import FittedClassifier, LogisticRegressionHead, fit_on_dev
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.hidden_states import mean_over_tokens, text_hidden_states, text_passes
 from metapt_explore.texts.rows import TextInput, written_out
 
-#: Gives features of texts, rows first or second.
+#: Gives features of texts, as the classifier takes them.
 Features = Callable[[Sequence[TextInput]], Any]
 
 
@@ -47,7 +47,7 @@ class StandardisedRegression:
         return self._head.scores(self._scaler.transform(features))
 
 
-def _probes(inputs: BaselineInputs, features: Features, fit: Callable[..., Classifier]) -> BaselineOutcome:
+def _probes(inputs: BaselineInputs, features: Features, fit: Callable[..., FittedClassifier]) -> BaselineOutcome:
     """One classifier for each data seed.
 
     Args:

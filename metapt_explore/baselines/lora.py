@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome
 from metapt_explore.baselines.model_tuning import tune_model
-from metapt_explore.baselines.registry import PEFT
+from metapt_explore.config.baselines import PEFT
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import torch_stream
 

@@ -1,4 +1,4 @@
-"""The commonest class of the training rows, whatever the text says."""
+"""The commonest class of the training rows, for every text."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def majority(inputs: BaselineInputs) -> BaselineOutcome:
     Its probabilities are the shares of the classes, with one more row of each so that none is zero.
     """
     classes = len(inputs.task.labels)
-    found = {}
+    scored = {}
     for seed, train in inputs.train.items():
         counts = np.bincount(train.labels, minlength=classes) + 1.0
         logs = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
         dev = inputs.dev[seed]
         accuracy = measure(logs.expand(len(dev.labels), -1), dev.labels)["accuracy"]
-        found[seed] = Scored(logs.expand(len(inputs.test), -1), accuracy)
-    return BaselineOutcome(found)
+        scored[seed] = Scored(logs.expand(len(inputs.test), -1), accuracy)
+    return BaselineOutcome(scored)

@@ -1,8 +1,8 @@
-"""Few-shot training of a language model's weights: what `lora` and `full` share.
+"""Few-shot training of a language model's weights, shared by `lora` and `full`.
 
 Template, label words and the place of the answer are the study's own, without a prompt: at step 0 the scores are those
-of `zero_shot`. Examples come in the order in which prompt tuning sees them under the same seeds (where a method asks
-for no other: `tuning.order_seed`). There is no dropout, as there is none when prompts are tuned.
+of `zero_shot`. Examples come in the order of prompt tuning under the same seeds (unless a method sets
+`tuning.order_seed`). There is no dropout, as in prompt tuning.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from torch import Tensor
 from metapt_explore.baselines.fine_tuning import RateSearch, TrainedWeights, train_best
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Scored
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free, unprompted
-from metapt_explore.fewshot.scoring import Metrics, Split, measure
+from metapt_explore.config import Placement
+from metapt_explore.config.families import FAMILIES
+from metapt_explore.fewshot.scoring import LabelledTexts, Metrics, measure
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.backbone import Backbone
-from metapt_explore.models.families import FAMILIES, family_of
+from metapt_explore.models.families import family_of
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.load import load_backbone
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
-#: Chooses what of a model is trained.
+#: Chooses the weights of a model that are trained.
 Prepare = Callable[[Any, BaselineInputs], list[Tensor]]
 
 
@@ -58,11 +60,11 @@ def tune_model(inputs: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
             continue
         dev = inputs.dev[seed]
 
-        def gradient(step: int, seed: int = seed, train: Split = train) -> float:
+        def gradient(step: int, seed: int = seed, train: LabelledTexts = train) -> float:
             rows = epoch_rows(len(train.texts), options["batch_size"], step, seed=seed, order_seeds=inputs.seeds)
             return add_gradient(backbone, pattern, train, rows=rows, on_pass=inputs.on_pass)
 
-        def score_dev(dev: Split = dev) -> Metrics:
+        def score_dev(dev: LabelledTexts = dev) -> Metrics:
             return measure(calibrate(dev.texts), dev.labels, pattern.verbalizer)
 
         def on_step(taken: int, done: int = done) -> None:
@@ -91,9 +93,10 @@ def own_backbone(inputs: BaselineInputs) -> Backbone:
     """A second copy of the study's model, whose weights may change and which runs whole rows."""
     config = inputs.study.model
     family = family_of(model_folder(config.name, config.revision), config)
-    placement = "prefix" if family == "causal" else FAMILIES[family].placements[0]
+    facts = FAMILIES[family]
+    placement: Placement = "prefix" if "prefix" in facts.placements else facts.placements[0]
     backbone: Any = load_backbone(config, placement, on_notice=inputs.backbone().on_notice, prompt_tokens=0)
-    if family == "causal":
+    if facts.left_to_right:
         backbone.fast = backbone.plain  # the hand-written pass has a copy of the weights as they were
     loaded: Backbone = backbone
     return loaded
@@ -102,7 +105,7 @@ def own_backbone(inputs: BaselineInputs) -> Backbone:
 def add_gradient(
     backbone: Backbone,
     pattern: PatternVerbalizer,
-    train: Split,
+    train: LabelledTexts,
     *,
     rows: Sequence[int],
     on_pass: Callable[[], None] = lambda: None,

@@ -1,23 +1,23 @@
-"""Baselines by their kind, and what of a study's settings cannot work with them."""
+"""Baselines by their kind, and checks that the study's model can run them."""
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
-from metapt_explore.config import Family, StudyConfig
-from metapt_explore.config.baselines import BaselineKind
+from metapt_explore.config import BaselineConfig, Family, StudyConfig
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.errors import UserError
 
-#: What `pip install` needs for LoRA.
-PEFT = "peft>=0.18"
+if TYPE_CHECKING:
+    from metapt_explore.baselines.inputs import RunBaseline
 
 
-def run_of(kind: BaselineKind) -> Any:
-    """The function that runs a kind of baseline; its module is imported when it is asked for."""
-    from importlib import import_module
-
-    return getattr(import_module(f"metapt_explore.baselines.{kind}"), kind)
+def run_of(baseline: BaselineConfig) -> RunBaseline:
+    """The function that runs a baseline; imports its module."""
+    run: RunBaseline = baseline.load("metapt_explore.baselines")
+    return run
 
 
 def check_baselines(study: StudyConfig, family: Family) -> None:
@@ -26,16 +26,22 @@ def check_baselines(study: StudyConfig, family: Family) -> None:
     Raises:
         UserError: Naming the baseline and what to do.
     """
+    facts = FAMILIES[family]
     for baseline in study.baselines:
         where = f"baseline '{baseline.name}'"
-        if baseline.kind == "in_context" and family != "causal":
+        if baseline.needs_left_to_right and not facts.left_to_right:
             raise UserError(
                 f"{where}: in-context learning needs a decoder-only model, which '{study.model.name}' is not; leave it "
                 "out."
             )
-        if baseline.kind in ("lora", "full") and family == "sentence":
+        if baseline.backward and baseline.runs == "model" and not facts.has_vocabulary:
             raise UserError(
                 f"{where}: '{study.model.name}' is a sentence encoder without words; use the baseline `setfit`."
             )
-        if baseline.kind == "lora" and find_spec("peft") is None:
-            raise UserError(f"{where} needs PEFT: pip install '{PEFT}' (or metapt-explore[lora]).")
+        if baseline.needs_package is not None:
+            requirement, extra = baseline.needs_package
+            package = re.split(r"[<>=~ ]", requirement)[0]
+            if find_spec(package) is None:
+                raise UserError(
+                    f"{where} needs {package.upper()}: pip install '{requirement}' (or metapt-explore[{extra}])."
+                )

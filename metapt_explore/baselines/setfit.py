@@ -62,12 +62,12 @@ def draw_pairs(labels: Sequence[int], each: int, *, seeds: tuple[int, ...], data
     generator = stream(seeds[0], "setfit_pairs", *seeds[1:], data_seed)
     drawn: list[tuple[int, int, float]] = []
     for row, label in enumerate(labels):
-        alike = [other for other, of_other in enumerate(labels) if of_other == label and other != row] or [row]
-        unlike = [other for other, of_other in enumerate(labels) if of_other != label]
-        for partners, same in ((alike, 1.0), (unlike, 0.0)):
+        same_class = [other for other, of_other in enumerate(labels) if of_other == label and other != row] or [row]
+        other_class = [other for other, of_other in enumerate(labels) if of_other != label]
+        for partners, same in ((same_class, 1.0), (other_class, 0.0)):
             if partners:
-                drawn += [(row, partners[place], same) for place in generator.integers(len(partners), size=each)]
-    shuffled = [drawn[place] for place in generator.permutation(len(drawn))]
+                drawn += [(row, partners[index], same) for index in generator.integers(len(partners), size=each)]
+    shuffled = [drawn[index] for index in generator.permutation(len(drawn))]
     return Pairs([pair[0] for pair in shuffled], [pair[1] for pair in shuffled], [pair[2] for pair in shuffled])
 
 
@@ -105,7 +105,7 @@ def setfit(inputs: BaselineInputs) -> BaselineOutcome:
             training.gradient,
             score_dev=training.score_dev,
             where=training.where,
-            on_step=partial(_tell_share, inputs, done, all_steps),
+            on_step=partial(_tell_share, inputs, done=done, all_steps=all_steps),
         )
         head = training.head()
         chosen = {"learning_rate": best["learning_rate"], "step": best["step"]}
@@ -122,7 +122,7 @@ def setfit(inputs: BaselineInputs) -> BaselineOutcome:
     return outcome
 
 
-def _tell_share(inputs: BaselineInputs, done: int, all_steps: int, taken: int) -> None:
+def _tell_share(inputs: BaselineInputs, taken: int, *, done: int, all_steps: int) -> None:
     inputs.on_units((done + taken / all_steps) / len(inputs.train))
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metapt_explore.bench.peft_reference import PeftReference
-from metapt_explore.config import LabelsConfig, MethodConfig, ModelConfig, Placement, PretrainingConfig
+from metapt_explore.config import LabelsConfig, MAMLMethod, ModelConfig, Placement, PretrainingConfig
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.gradients import Batch, PromptObjective
@@ -24,6 +24,8 @@ from metapt_explore.verbalizers.pattern import PatternVerbalizer
 #: A template whose tail is two tokens for most vocabularies.
 LABELS = LabelsConfig.model_validate({"template": "{text} It was", "labels": {"bad": "bad", "good": "good"}})
 INNER_LR = 0.03
+#: What is measured where no model is named.
+MODEL = "smollm2-135m"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Case:
     Attributes:
         name: Short name, for `--only`.
         kind: ``step``, ``meta``, ``grid`` or ``score``.
-        placement: Of ours; the peft_reference always has the prompt first.
+        placement: Of ours; PEFT always has the prompt first.
         prompt_tokens: P.
         text_tokens: L.
         rows: B, rows of a step (of each task's support, and of its query, for ``meta``).
@@ -92,7 +94,7 @@ class Sides:
     Attributes:
         backbone: Ours.
         ours: Ours.
-        theirs: The peft_reference's, perhaps of fewer rows.
+        theirs: PEFT's, perhaps of fewer rows.
         ours_rows: Rows of one run of ours.
         theirs_rows: Rows of one run of theirs.
         tokens: Tokens that ours sends forward and backward through the layers in one run.
@@ -115,13 +117,15 @@ class Bench:
         model: Name of the language model.
         dtype: ``auto``, ``float32`` or ``bfloat16``.
         device: ``auto`` or a torch device.
-        full_head: The peft_reference's head (see `PeftReference`).
+        full_head: See `PeftReference`.
     """
 
-    def __init__(self, model: str = "smollm2-135m", dtype: str = "auto", device: str = "auto", full_head: bool = True):
+    def __init__(
+        self, model: str = MODEL, *, dtype: str = "auto", device: str = "auto", full_head: bool = True
+    ) -> None:
         self.model, self.dtype_name, self.device_name, self.full_head = model, dtype, device, full_head
         self._backbones: dict[Placement, CausalBackbone] = {}
-        self._opponents: dict[int, PeftReference] = {}
+        self._peft: dict[int, PeftReference] = {}
 
     def backbone(self, case: Case) -> CausalBackbone:
         """Ours, with texts cut to the case's length."""
@@ -137,14 +141,14 @@ class Bench:
 
     def peft_reference(self, backbone: CausalBackbone, prompt: Tensor, pattern: PatternVerbalizer) -> PeftReference:
         """Theirs, with the same weights and prompt."""
-        if len(prompt) not in self._opponents:
-            self._opponents.clear()
+        if len(prompt) not in self._peft:
+            self._peft.clear()
             words = torch.tensor(pattern.words, device=backbone.device)
             folder = model_folder(self.model)
-            self._opponents[len(prompt)] = PeftReference(
-                folder, backbone.dtype, backbone.device, prompt, words, self.full_head
+            self._peft[len(prompt)] = PeftReference(
+                folder, prompt, words, dtype=backbone.dtype, device=backbone.device, full_head=self.full_head
             )
-        return self._opponents[len(prompt)]
+        return self._peft[len(prompt)]
 
     def sides(self, case: Case) -> Sides:
         """The two ways of doing a case."""
@@ -152,7 +156,7 @@ class Bench:
         pattern = backbone.pattern(LABELS, "benchmark")
         rows = case.rows * (2 * case.groups if case.kind == "meta" else case.groups if case.kind == "grid" else 1)
         texts = random_texts(backbone, rows, case.text_tokens)
-        prompt = start_of(backbone, case.prompt_tokens)
+        prompt = initial_prompt(backbone, case.prompt_tokens)
         bank = backbone.bank(texts, pattern)
         ids = torch.tensor(
             [list(row) + ([] if case.placement == "prefix" else list(pattern.tail)) for row in bank.token_ids]
@@ -189,7 +193,7 @@ class _Work:
         return rows * (case.prompt_tokens + len(self.pattern.tail))
 
 
-def start_of(backbone: CausalBackbone, prompt_tokens: int) -> Tensor:
+def initial_prompt(backbone: CausalBackbone, prompt_tokens: int) -> Tensor:
     """Embeddings of common tokens as a prompt, `[prompt_tokens, width]`."""
     first = min(200, backbone.embedding.shape[0] - prompt_tokens)
     return backbone.embedding[first : first + prompt_tokens].float()
@@ -227,7 +231,7 @@ def _meta(work: _Work, peft_reference: PeftReference) -> Sides:
     config = PretrainingConfig(
         meta_batch_size=case.groups, support_size=rows, query_size=rows, inner_lr=INNER_LR, steps=1
     )
-    method = MethodConfig(name="bench", kind="metapt", clustering="bench")
+    method = MAMLMethod(name="bench", kind="metapt", clustering="bench")
     learner = MAML(PretrainingTask({}, config, method, 0, 0))
     objective = PromptObjective(work.backbone, work.bank, work.pattern)
     objective.losses = lambda prompts, batch: torch.zeros(len(prompts))  # type: ignore[method-assign]  # diagnostics

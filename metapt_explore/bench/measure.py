@@ -12,23 +12,25 @@ import torch
 
 #: Side of the square matrices whose product is the machine's peak.
 PEAK_SIDE = 2048
-#: A turn lasts about so long, or one run.
+#: Seconds of a turn, or one run where that takes longer.
 TURN_SECONDS = 1.0
 
 
 def alternating(
-    ours: Callable[[], object], theirs: Callable[[], object], repeats: int, device: torch.device
+    ours: Callable[[], object], theirs: Callable[[], object], *, repeats: int, device: torch.device
 ) -> tuple[list[float], list[float]]:
-    """Runs two sides in turn, after one warm-up each; returns the seconds of one run, for each turn.
+    """Runs two sides in turn, after one warm-up each.
 
-    A turn of a short run is several of them: a step is never alone, and the first one after another
-    program's finds its weights out of the caches.
+    A turn of a short run is several of them: the first one after the other side's finds its weights out of the caches.
+
+    Returns:
+        Seconds of one run, for each turn of both sides.
     """
     counts = [max(1, min(10, int(TURN_SECONDS / _seconds(side, device)))) for side in (ours, theirs)]
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
-        for side, count, found in zip((ours, theirs), counts, seconds, strict=True):
-            found.append(statistics.mean(_seconds(side, device) for _ in range(count)))
+        for side, count, turns in zip((ours, theirs), counts, seconds, strict=True):
+            turns.append(statistics.mean(_seconds(side, device) for _ in range(count)))
     return seconds
 
 
@@ -59,7 +61,7 @@ def median_ratio(ours: list[float], theirs: list[float]) -> float:
 
 
 def peak_mib(run: Callable[[], object], device: torch.device) -> float | None:
-    """Memory that one run takes on top of what is there before it, in MiB; None where it cannot be measured."""
+    """Memory that one run takes on top of what was in use before, in MiB; None where it cannot be measured."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)

@@ -1,8 +1,8 @@
-"""The peft_reference: what a user would write with PEFT's prompt tuning and plain loops.
+"""The reference that we are measured against: PEFT's prompt tuning and plain loops, as a user would write them.
 
 PEFT puts the prompt first and runs the whole sequence at every step. `full_head` reads the label words
 out of the logits of all positions, as `model(...).logits` gives them; without it `logits_to_keep=1` is
-passed, which a user has to know of.
+passed, which few users know of.
 """
 
 from __future__ import annotations
@@ -24,15 +24,22 @@ class PeftReference:
 
     Args:
         folder: The model.
+        prompt: Initial soft prompt, fp32 `[prompt_tokens, width]`.
+        words: Token ids of the label words.
         dtype: As ours.
         device: As ours.
-        prompt: The soft prompt to begin from, fp32 `[prompt_tokens, width]`.
-        words: Token ids of the label words.
         full_head: Whether logits of all positions are computed.
     """
 
     def __init__(
-        self, folder: Path, dtype: torch.dtype, device: torch.device, prompt: Tensor, words: Tensor, full_head: bool
+        self,
+        folder: Path,
+        prompt: Tensor,
+        words: Tensor,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+        full_head: bool = True,
     ) -> None:
         try:
             from peft import PromptTuningConfig, TaskType, get_peft_model
@@ -69,7 +76,8 @@ class PeftReference:
             logits = self.model(**inputs).logits
         else:
             logits = torch.func.functional_call(self.model, {self.name: prompt}, (), inputs).logits
-        return logits[:, -1][:, self.words].float()
+        answers: torch.Tensor = logits[:, -1][:, self.words].float()
+        return answers
 
     def step(self, token_ids: Tensor, labels: Tensor) -> Tensor:
         """Gradient of one batch."""

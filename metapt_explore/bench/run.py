@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import NotRequired, TypedDict
 
-from metapt_explore.bench.cases import CASES, LABELS, Bench, Case, random_texts, start_of
+from metapt_explore.bench.cases import CASES, LABELS, MODEL, Bench, Case, initial_prompt, random_texts
 from metapt_explore.bench.measure import alternating, matmul_peak, median_ratio, peak_mib
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.models.causal import CausalBackbone
@@ -19,23 +19,58 @@ from metapt_explore.models.gradients import Batch, PromptObjective
 REPEATS = 3
 
 
-def run_case(bench: Bench, case: Case, repeats: int) -> dict[str, Any]:
-    """Measures one case.
+class CaseRecord(TypedDict):
+    """What was measured of one case.
 
-    Returns:
-        ``case``, ``ratio`` (rows per second, ours over theirs, median of pairs), ``target``, ``ceiling``,
-        ``ours_rows_per_s``, ``theirs_rows_per_s``, ``peak_share`` (of the machine's matrix product, same
-        dtype, measured in this run), ``peak_mib`` and ``theirs_peak_mib`` (memory of one run on top of the
-        loaded model), ``ours_seconds``, ``theirs_seconds``, ``dtype``.
+    Attributes:
+        name: Short name of the case.
+        case: Its title.
+        ratio: Rows per second, ours over PEFT's, median of pairs of turns.
+        target: Ratio to reach, where one was set.
+        ceiling: Ratio of arithmetic at equal efficiency.
+        ours_rows_per_s: Ours.
+        theirs_rows_per_s: PEFT's.
+        peak_share: Share of the machine's matrix product, same dtype, measured in this run.
+        share_target: Share to reach.
+        peak_mib: Memory of one run of ours on top of the loaded model.
+        theirs_peak_mib: Memory of one run of PEFT's.
+        ours_seconds: Median of one run of ours.
+        theirs_seconds: Median of one run of PEFT's.
+        peft_reference: ``full head`` or ``logits_to_keep=1``.
+        dtype: Of the model.
+        peak_gflops: The matrix product's speed.
+        against_own_in_turn: Speed of all groups in one batch over our groups in turn.
     """
+
+    name: str
+    case: str
+    ratio: float
+    target: float | None
+    ceiling: float | None
+    ours_rows_per_s: float
+    theirs_rows_per_s: float
+    peak_share: float
+    share_target: float | None
+    peak_mib: float | None
+    theirs_peak_mib: float | None
+    ours_seconds: float
+    theirs_seconds: float
+    peft_reference: str
+    dtype: str
+    peak_gflops: int
+    against_own_in_turn: NotRequired[float]
+
+
+def run_case(bench: Bench, case: Case, repeats: int) -> CaseRecord:
+    """Measures one case."""
     sides = bench.sides(case)
     backbone = sides.backbone
     device = backbone.device
-    ours, theirs = alternating(sides.ours, sides.theirs, repeats, device)
+    ours, theirs = alternating(sides.ours, sides.theirs, repeats=repeats, device=device)
     peak = matmul_peak(backbone.dtype, device)
     scale = sides.ours_rows / sides.theirs_rows
     middle = statistics.median(ours)
-    record: dict[str, Any] = {
+    record: CaseRecord = {
         "name": case.name,
         "case": case.title,
         "ratio": round(scale * median_ratio(ours, theirs), 2),
@@ -54,7 +89,7 @@ def run_case(bench: Bench, case: Case, repeats: int) -> dict[str, Any]:
         "peak_gflops": round(peak / 1e9),
     }
     if sides.in_turn is not None:
-        together, apart = alternating(sides.ours, sides.in_turn, repeats, device)
+        together, apart = alternating(sides.ours, sides.in_turn, repeats=repeats, device=device)
         record["against_own_in_turn"] = round(median_ratio(together, apart), 2)
     return record
 
@@ -66,13 +101,14 @@ def layer_weights(backbone: CausalBackbone) -> int:
 
 def run_bench(
     names: Sequence[str],
-    say: Callable[[dict[str, Any]], None],
-    model: str = "smollm2-135m",
+    say: Callable[[CaseRecord], None],
+    *,
+    model: str = MODEL,
     dtype: str = "auto",
     device: str = "auto",
     both_heads: bool = False,
     repeats: int = REPEATS,
-) -> list[dict[str, Any]]:
+) -> list[CaseRecord]:
     """Runs cases in turn.
 
     Args:
@@ -81,7 +117,7 @@ def run_bench(
         model: The language model.
         dtype: ``auto``, ``float32`` or ``bfloat16``.
         device: ``auto`` or a torch device.
-        both_heads: Whether the peft_reference is also measured with `logits_to_keep=1`.
+        both_heads: Whether PEFT is also measured with `logits_to_keep=1`.
         repeats: Turns of each side.
     """
     known = {case.name: case for case in CASES}
@@ -90,7 +126,7 @@ def run_bench(
             raise UserError(f"There is no benchmark '{name}'. {did_you_mean(name, known)}")
     records = []
     for full_head in (True, False) if both_heads else (True,):
-        bench = Bench(model, dtype, device, full_head)
+        bench = Bench(model, dtype=dtype, device=device, full_head=full_head)
         for case in [known[name] for name in names] or CASES:
             record = run_case(bench, case, repeats)
             records.append(record)
@@ -98,7 +134,7 @@ def run_bench(
     return records
 
 
-def second_order_cost(dtype: str = "auto", device: str = "auto", model: str = "smollm2-135m") -> dict[str, float]:
+def second_order_cost(model: str = MODEL, *, dtype: str = "auto", device: str = "auto") -> dict[str, float]:
     """What a Hessian product costs against a plain first-order pass of the same rows (time, one process).
 
     Returns:
@@ -106,12 +142,12 @@ def second_order_cost(dtype: str = "auto", device: str = "auto", model: str = "s
         ``hessian_product_against_fast`` (in passes through the hand-written one, as time is spent).
     """
     case = next(case for case in CASES if case.name == "suffix-48")
-    bench = Bench(model, dtype, device)
+    bench = Bench(model, dtype=dtype, device=device)
     backbone = bench.backbone(case)
     pattern = backbone.pattern(LABELS, "benchmark")
     bank = backbone.bank(random_texts(backbone, case.rows, case.text_tokens), pattern)
     objective = PromptObjective(backbone, bank, pattern)
-    prompts = start_of(backbone, case.prompt_tokens)[None]
+    prompts = initial_prompt(backbone, case.prompt_tokens)[None]
     batch = Batch(range(case.rows), [0] * case.rows, [row % 2 for row in range(case.rows)])
     fast = backbone.fast
 
@@ -123,13 +159,13 @@ def second_order_cost(dtype: str = "auto", device: str = "auto", model: str = "s
     def second() -> object:
         return objective.hessian_products(prompts, batch, prompts)
 
-    found = {}
+    costs = {}
     for name, decoder in (("hessian_product", backbone.plain), ("hessian_product_against_fast", fast)):
-        plain, double = alternating(partial(first, decoder), second, REPEATS, backbone.device)
-        found[name] = round(median_ratio(plain, double), 2)
-    return found
+        plain, double = alternating(partial(first, decoder), second, repeats=REPEATS, device=backbone.device)
+        costs[name] = round(median_ratio(plain, double), 2)
+    return costs
 
 
-def as_line(record: dict[str, Any]) -> str:
+def as_line(record: Mapping[str, object]) -> str:
     """One JSON object on one line."""
     return json.dumps(record, ensure_ascii=False)

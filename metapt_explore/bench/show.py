@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 from rich.table import Table
 
+from metapt_explore.bench.run import CaseRecord
 from metapt_explore.progress.console import say
 
 
-def format_case(record: dict[str, Any], console: Console) -> None:
+def format_case(record: CaseRecord, console: Console) -> None:
     """One line for a case that was just measured."""
     line = f"{record['case']}: {record['ratio']:.2f} times PEFT, {record['peak_share']:.0%} of the matrix peak"
     say(console, line)
 
 
-def print_bench(records: list[dict[str, Any]], console: Console) -> None:
+def print_bench(records: list[CaseRecord], console: Console) -> None:
     """Prints one row for each measured case.
 
     Args:

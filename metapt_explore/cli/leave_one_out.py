@@ -45,7 +45,7 @@ def leave_one_out(
     with terminal_progress(console) as progress:
         opened = Study(study, workspace, progress)
         expanded = opened.leave_one_out(method)
-        names = opened.task_names(opened.config.method(method).clustering)
+        names = opened.task_names(opened.config.method(method).clusterings)
     file = out or opened.workspace.study_folder(opened.config.name) / f"{expanded.name}.yaml"
     write_bytes(file, to_yaml(expanded).encode())
     count = len(expanded.methods) - 1

@@ -68,7 +68,7 @@ def check_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> 
         else:
             print_findings(findings, config, console)
             if not findings.problems:
-                say(console, f"Nothing was found that '{config.name}' would stumble over.")
+                say(console, f"No problem was found in '{config.name}'.")
         return not findings.problems
 
 

@@ -37,7 +37,8 @@ def run(
     until: Annotated[
         str,
         typer.Option(
-            help="How far: texts, clusters, stability, plan (the predicted cost), agreement, lens, prompts or all."
+            help="How far: texts, clusters, plan (the predicted cost), prompts or all; or one look, such as stability, "
+            "agreement or lens."
         ),
     ] = "all",
     queue: Annotated[
@@ -236,5 +237,5 @@ def parse_until(text: str) -> Until:
     from metapt_explore.stages.registry import UNTIL
 
     if text not in UNTIL:
-        raise UserError(f"--until is {', '.join(UNTIL)}; '{text}' is none of them. {did_you_mean(text, UNTIL)}")
+        raise UserError(f"There is no --until '{text}'. {did_you_mean(text, UNTIL)}")
     return text

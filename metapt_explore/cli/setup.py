@@ -14,7 +14,7 @@ def setup() -> None:
 
 def starters() -> None:
     """List the packaged starter texts, with their origin and terms."""
-    from metapt_explore.texts.starter_sets import starter_sets
+    from metapt_explore.starter.texts import starter_sets
 
     for name, entry in starter_sets().items():
         echo(f"{name:16} {entry.title}")

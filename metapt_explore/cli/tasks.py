@@ -51,7 +51,7 @@ def print_overlaps(names: list[str], shots: int) -> None:
     for name in names:
         try:
             task = load_task(name)
-            made = make_splits(task, shots, DATA_SEEDS, None, seed=0)
+            made = make_splits(task, shots, DATA_SEEDS, test_rows=None, seed=0)
         except UserError as error:
             say(console, f"{name} is left out: {error}")
             continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,14 +58,8 @@ def cluster(
         if entries is not None and len(entries) != len(embeddings):
             raise ValueError(f"{name} has {len(entries)} entries for {len(embeddings)} rows")
     seed = seed if config.own_seed is None else config.own_seed
-    return algorithm_of(config)(Inputs(embeddings, config, seed, groups, like, like_names, texts))
-
-
-def algorithm_of(config: ClusteringConfig) -> Callable[[Inputs[Any]], Grouping]:
-    """The function that groups: it has the algorithm's name, in the file that the algorithm's class names."""
-    module = import_module(f"metapt_explore.clusters.{config.module or config.algorithm}")
-    function: Callable[[Inputs[Any]], Grouping] = getattr(module, config.algorithm)
-    return function
+    group: Callable[[Inputs[Any]], Grouping] = config.load("metapt_explore.clusters")
+    return group(Inputs(embeddings, config, seed, groups, like, like_names, texts))
 
 
 def kmeans(inputs: Inputs[KMeansClustering]) -> Grouping:

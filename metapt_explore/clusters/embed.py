@@ -94,7 +94,7 @@ class Encoder:
                 except BaseException:
                     kept.save(so_far())
                     raise
-                kept.save_sometimes(so_far)
+                kept.save_if_due(so_far)
         return out
 
 
@@ -115,7 +115,7 @@ def check_encoder_files(config: EncoderConfig) -> Path:
 
 def _checked(config: EncoderConfig) -> tuple[Path, Any, Any, Pooling]:
     """Folder, class that loads the model, tokenizer and pooling."""
-    from metapt_explore.models.families import FAMILIES
+    from metapt_explore.config.families import FAMILIES
     from metapt_explore.models.folder import model_folder
     from metapt_explore.models.hf_load import check_model, load_settings, load_tokenizer, loading
     from metapt_explore.models.load import encoder_class
@@ -163,7 +163,7 @@ def load_encoder(config: EncoderConfig, device: str = "cpu") -> Encoder:
     """
     import torch
 
-    from metapt_explore.models.families import FAMILIES
+    from metapt_explore.config.families import FAMILIES
     from metapt_explore.models.hf_load import load_model, loading
 
     folder, auto_class, tokenizer, pooling = _checked(config)

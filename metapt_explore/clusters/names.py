@@ -95,7 +95,7 @@ def without_stop_words(words: Sequence[str]) -> list[str]:
 def _stop_words() -> frozenset[str]:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    return ENGLISH_STOP_WORDS | CONTRACTIONS
+    return frozenset(ENGLISH_STOP_WORDS | CONTRACTIONS)
 
 
 def _in_english(rows: Sequence[Sequence[str]]) -> bool:

@@ -18,7 +18,8 @@ def normalise(vectors: np.ndarray) -> np.ndarray:
     """
     vectors = np.asarray(vectors, dtype=np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    unit: np.ndarray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return unit
 
 
 def principal_components(vectors: np.ndarray, dimensions: int) -> np.ndarray:
@@ -46,7 +47,8 @@ def principal_components(vectors: np.ndarray, dimensions: int) -> np.ndarray:
     pca = PCA(n_components=dimensions, svd_solver=solver).fit(vectors)
     loadings = pca.components_
     largest = loadings[np.arange(len(loadings)), np.abs(loadings).argmax(axis=1)]
-    return pca.transform(vectors) * np.where(largest < 0, -1.0, 1.0)
+    reduced: np.ndarray = pca.transform(vectors) * np.where(largest < 0, -1.0, 1.0)
+    return reduced
 
 
 def reduce_embeddings(embeddings: np.ndarray, dimensions: int) -> np.ndarray:

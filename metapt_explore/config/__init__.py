@@ -16,6 +16,7 @@ from metapt_explore.config.clustering import (
     TextsConfig,
 )
 from metapt_explore.config.evaluation import NOT_ON_TEST, TASK_SETS, EvaluationConfig
+from metapt_explore.config.families import Family, Placement
 from metapt_explore.config.init import InitConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.load import (
@@ -26,12 +27,21 @@ from metapt_explore.config.load import (
     load_task,
     packaged_tasks,
     parse,
-    read_yaml,
     readable_yaml,
     to_yaml,
 )
-from metapt_explore.config.method import MethodConfig, PretrainingConfig, TuningConfig, tuning_terms
-from metapt_explore.config.model import EncoderConfig, Family, ModelConfig, Placement, PromptConfig, VerbalizerConfig
+from metapt_explore.config.method import (
+    MAMLMethod,
+    MetaPTMethod,
+    MethodConfig,
+    PretrainedMethod,
+    PretrainingConfig,
+    PTMethod,
+    TuningConfig,
+    tuning_terms,
+)
+from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
+from metapt_explore.config.reading import read_yaml
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import (
     Columns,
@@ -64,10 +74,14 @@ __all__ = [
     "Label",
     "LabellingConfig",
     "LabelsConfig",
+    "MAMLMethod",
+    "MetaPTMethod",
     "MethodConfig",
     "ModelConfig",
     "OnePool",
+    "PTMethod",
     "Placement",
+    "PretrainedMethod",
     "PretrainingConfig",
     "PromptConfig",
     "PublishedSplits",

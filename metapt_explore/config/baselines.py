@@ -3,173 +3,238 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from metapt_explore.config.evaluation import EvaluationConfig
+from metapt_explore.config.kinds import Kind, one_of
 from metapt_explore.config.limits import MOST_SEARCHED, Count, Rate
 from metapt_explore.config.names import Name, Text
-from metapt_explore.config.task import Strict
 from metapt_explore.errors import did_you_mean
 
-BaselineKind = Literal["majority", "zero_shot", "in_context", "tfidf", "linear_probe", "setfit", "lora", "full"]
-
+CValues = Annotated[list[Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=1, max_length=MOST_SEARCHED)]
+Rates = Annotated[list[Rate], Field(min_length=1, max_length=MOST_SEARCHED)]
+Calibration = Literal["none", "batch_mean", "content_free"]
+#: What `pip install` needs for LoRA.
+PEFT = "peft>=0.18"
+CALIBRATION = "takes off what the model says of all rows, or of texts without content"
+C_VALUES = "C of the logistic regression, chosen on dev"
+RATES = "learning rates, chosen on dev"
 _C_VALUES = [0.01, 0.1, 1.0, 10.0, 100.0]
-#: Options of each kind with their defaults; None of `steps` and `batch_size` is what `evaluation` says.
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "majority": {},
-    "zero_shot": {"calibration": "none"},
-    "in_context": {
-        "calibration": "none",
-        "shots_per_class": None,
-        "max_prompt_tokens": 1024,
-        "orders": 1,
-        "separator": "\n\n",
-    },
-    "tfidf": {"c_values": _C_VALUES},
-    "linear_probe": {"of": "encoder", "c_values": _C_VALUES},
-    "setfit": {"learning_rates": [2e-5], "pairs_per_text": 20, "batch_size": 16, "checkpoints": 4},
-    "lora": {
-        "rank": 8,
-        "alpha": 16.0,
-        "targets": None,
-        # On ours dev chose 0.001 and 0.003 (studies/tested); 0.0001 alone would make LoRA worse than it is.
-        "learning_rates": [3e-4, 1e-3, 3e-3, 1e-2],
-        "steps": None,
-        "batch_size": None,
-    },
-    "full": {"learning_rates": [3e-6, 1e-5], "steps": None, "batch_size": None},
-}
-#: Kinds that draw something at random, so that every initialisation seed is another run.
-_SEEDED = ("in_context", "setfit", "lora", "full")
-#: Kinds that read label words behind the task's template.
-_READS_WORDS = ("zero_shot", "in_context", "lora", "full")
 
 
-class BaselineConfig(Strict):
-    """One baseline. A bare kind in a study's list is short for ``{name: kind, kind: kind}``.
+class BaselineConfig(Kind):
+    """One baseline. Each kind has a class of its own; a bare kind in a study is short for ``{name: kind, kind: kind}``.
+
+    Attributes:
+        seeded: Whether it is run for each initialisation seed; the others have no initialisation.
+        reads_words: Whether it reads label words behind the task's template.
+        runs_on: What it runs: the study's language model, its sentence encoder, or neither (None).
+        needs_left_to_right: Whether the language model must read from left to right.
+        needs_package: What `pip install` needs, and the extra of this package that holds it.
+        backward: Work of a trained row, forward and backward, against a row forward; 0 where nothing is trained.
 
     Example:
         >>> BaselineConfig(name="LoRA 4", kind="lora", rank=4).options["alpha"]
         16.0
     """
 
+    kinds: ClassVar[dict[str, type[BaselineConfig]]]
+    seeded: ClassVar[bool] = False
+    reads_words: ClassVar[bool] = False
+    runs_on: ClassVar[Literal["model", "encoder", None]] = None
+    needs_left_to_right: ClassVar[bool] = False
+    needs_package: ClassVar[tuple[str, str] | None] = None
+    backward: ClassVar[float] = 0.0
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Any) -> None: ...
+
     name: Name = Field(description="what tables and figures call it")
-    kind: BaselineKind = Field(description="which way of using the few rows")
-    calibration: Literal["none", "batch_mean", "content_free"] | None = Field(
-        None,
-        description="zero_shot, in_context: takes off what the model says of all rows, or of texts without content",
-    )
-    shots_per_class: Count | None = Field(
-        None, description="in_context: examples of each class; as many as fit when absent"
-    )
-    max_prompt_tokens: Count | None = Field(None, description="in_context: tokens of all examples together")
-    orders: int | None = Field(
-        None, ge=1, le=1000, description="in_context: orders of examples to draw; dev chooses one"
-    )
-    separator: str | None = Field(None, max_length=1000, description="in_context: what stands between examples")
-    c_values: list[Annotated[float, Field(gt=0, le=1e9)]] | None = Field(
-        None,
-        min_length=1,
-        max_length=MOST_SEARCHED,
-        description="tfidf, linear_probe: C of the logistic regression, chosen on dev",
-    )
-    of: Literal["encoder", "model", "hidden_states"] | None = Field(
-        None,
-        description="linear_probe: the study's sentence encoder, mean last hidden states of its language model, or its "
-        "states half-way up (the probe of `read: probe_ensemble`, alone)",
-    )
-    pairs_per_text: int | None = Field(
-        None,
-        ge=1,
-        le=10_000,
-        description="setfit: pairs of the same and as many of different classes that each text begins",
-    )
-    checkpoints: int | None = Field(None, ge=1, le=1000, description="setfit: dev is scored after so many equal parts")
-    rank: int | None = Field(None, ge=1, le=10_000, description="lora: of the added matrices")
-    alpha: float | None = Field(None, gt=0, le=1e6, description="lora: scale of what is added, divided by the rank")
-    targets: list[Text] | None = Field(
-        None,
-        min_length=1,
-        max_length=MOST_SEARCHED,
-        description="lora: names of the layers; PEFT's own choice for the model when absent",
-    )
-    learning_rates: list[Rate] | None = Field(
-        None, min_length=1, max_length=MOST_SEARCHED, description="setfit, lora, full: learning rates, chosen on dev"
-    )
-    steps: Count | None = Field(None, description="lora, full: steps; evaluation.steps when absent")
-    batch_size: Count | None = Field(
-        None, description="setfit: pairs of a step; lora, full: rows, evaluation.batch_size when absent"
-    )
+    kind: str = Field(description="which way of using the few rows")
 
-    @model_validator(mode="before")
     @classmethod
-    def _short_form(cls, entry: Any) -> Any:
-        if isinstance(entry, str):
-            if entry not in get_args(BaselineKind):
-                raise ValueError(f"there is no baseline '{entry}'. {did_you_mean(entry, get_args(BaselineKind))}")
-            return {"name": entry, "kind": entry}
-        return entry
+    def expand(cls, given: Any) -> Any:
+        """A bare kind as a mapping.
 
-    @field_validator("learning_rates", "c_values")
+        Raises:
+            ValueError: Where there is no such kind.
+        """
+        if isinstance(given, str):
+            if given not in cls.kinds:
+                raise ValueError(f"there is no baseline '{given}'. {did_you_mean(given, cls.kinds)}")
+            return {"name": given, "kind": given}
+        return given
+
+    @field_validator("learning_rates", "c_values", check_fields=False)
     @classmethod
-    def _no_repeats(cls, values: list[float] | None) -> list[float] | None:
-        if values is not None and len(set(values)) != len(values):
+    def _no_repeats(cls, values: list[float]) -> list[float]:
+        if len(set(values)) != len(values):
             raise ValueError("a value stands twice")
         return values
 
-    @model_validator(mode="after")
-    def _fits_kind(self) -> BaselineConfig:
-        own = _OPTIONS[self.kind]
-        for key in type(self).model_fields:
-            if key not in ("name", "kind", *own) and getattr(self, key) is not None:
-                goes_with = ", ".join(kind for kind, options in _OPTIONS.items() if key in options)
-                raise ValueError(f"`{key}` belongs to {goes_with}, not to {self.kind}")
-        return self
-
     @property
     def options(self) -> dict[str, Any]:
-        """Settings of this kind, with the defaults filled in; what a stage's id holds of a baseline."""
-        given = {key: getattr(self, key) for key in _OPTIONS[self.kind]}
-        return {key: _OPTIONS[self.kind][key] if value is None else value for key, value in given.items()}
+        """Settings of this kind; what a stage's id holds of a baseline."""
+        return {key: getattr(self, key) for key in type(self).model_fields if key not in ("name", "kind")}
+
+    def options_in(self, evaluation: EvaluationConfig) -> dict[str, Any]:
+        """`options`, with what is left to the study's evaluation."""
+        return self.options
+
+    @property
+    def runs(self) -> Literal["model", "encoder", None]:
+        """What it runs: the study's language model, its sentence encoder, or neither."""
+        return self.runs_on
+
+
+class MajorityBaseline(BaselineConfig):
+    """The commonest class of the few rows."""
+
+    title = "the commonest class"
+    kind: Literal["majority"]
+
+
+class ZeroShotBaseline(BaselineConfig):
+    """The language model without a prompt."""
+
+    title = "the model without a prompt"
+    reads_words = True
+    runs_on = "model"
+    kind: Literal["zero_shot"]
+    calibration: Calibration = Field("none", description=CALIBRATION)
+
+
+class InContextBaseline(BaselineConfig):
+    """Examples in front of the text."""
+
+    title = "examples in front of the text"
+    seeded = True
+    reads_words = True
+    runs_on = "model"
+    needs_left_to_right = True
+    kind: Literal["in_context"]
+    calibration: Calibration = Field("none", description=CALIBRATION)
+    shots_per_class: Count | None = Field(None, description="examples of each class; as many as fit when absent")
+    max_prompt_tokens: Count = Field(1024, description="tokens of all examples together")
+    orders: int = Field(1, ge=1, le=1000, description="orders of examples to draw; dev chooses one")
+    separator: str = Field("\n\n", max_length=1000, description="what stands between examples")
+
+
+class TfidfBaseline(BaselineConfig):
+    """Logistic regression on TF-IDF."""
+
+    title = "TF-IDF + logistic regression"
+    kind: Literal["tfidf"]
+    c_values: CValues = Field(_C_VALUES, description=C_VALUES)
+
+
+class LinearProbeBaseline(BaselineConfig):
+    """Logistic regression on what a frozen model says of a text."""
+
+    title = "logistic regression on embeddings"
+    kind: Literal["linear_probe"]
+    of: Literal["encoder", "model", "hidden_states"] = Field(
+        "encoder",
+        description="the study's sentence encoder, mean last hidden states of its language model, or its states "
+        "half-way up (the probe of `read: probe_ensemble`, alone)",
+    )
+    c_values: CValues = Field(_C_VALUES, description=C_VALUES)
+
+    @property
+    def runs(self) -> Literal["model", "encoder", None]:
+        """What it runs: the study's language model, or its sentence encoder."""
+        return "encoder" if self.of == "encoder" else "model"
+
+
+class SetFitBaseline(BaselineConfig):
+    """A fine-tuned sentence encoder (Tunstall et al., 2022)."""
+
+    title = "SetFit (minutes a score)"
+    seeded = True
+    runs_on = "encoder"
+    backward = 3.0
+    kind: Literal["setfit"]
+    learning_rates: Rates = Field([2e-5], description=RATES)
+    pairs_per_text: int = Field(
+        20, ge=1, le=10_000, description="pairs of the same and as many of different classes that each text begins"
+    )
+    batch_size: Count = Field(16, description="pairs of a step")
+    checkpoints: int = Field(4, ge=1, le=1000, description="dev is scored after so many equal parts")
+
+
+class TunedModelBaseline(BaselineConfig):
+    """What baselines have in common that train the language model."""
+
+    seeded = True
+    reads_words = True
+    runs_on = "model"
+    learning_rates: Rates = Field(description=RATES)
+    steps: Count | None = Field(None, description="evaluation.steps when absent")
+    batch_size: Count | None = Field(None, description="rows of a step; evaluation.batch_size when absent")
+
+    def options_in(self, evaluation: EvaluationConfig) -> dict[str, Any]:
+        """`options`, with what is left to the study's evaluation."""
+        steps, batch_size = self.steps or evaluation.steps, self.batch_size or evaluation.batch_size
+        return {**self.options, "steps": steps, "batch_size": batch_size}
+
+
+class LoraBaseline(TunedModelBaseline):
+    """Low-rank adapters (Hu et al., 2022)."""
+
+    title = "LoRA (minutes a score)"
+    needs_package = (PEFT, "lora")
+    backward = 2.5  # gradients of hidden states
+    kind: Literal["lora"]
+    rank: int = Field(8, ge=1, le=10_000, description="of the added matrices")
+    alpha: float = Field(16.0, gt=0, le=1e6, description="scale of what is added, divided by the rank")
+    targets: Annotated[list[Text], Field(min_length=1, max_length=MOST_SEARCHED)] | None = Field(
+        None, description="names of the layers; PEFT's own choice for the model when absent"
+    )
+    # On ours dev chose 0.001 and 0.003 (studies/tested); 0.0001 alone would make LoRA worse than it is.
+    learning_rates: Rates = Field([3e-4, 1e-3, 3e-3, 1e-2], description=RATES)
 
     def options_in(self, evaluation: EvaluationConfig) -> dict[str, Any]:
         """`options`, with what is left to the study's evaluation.
 
-        LoRA's learning rates drop out where prompts' do (``halving_steps``). Full fine-tuning's do not: a rate that
-        waits for its turn would have to be kept, and is three times as large as the model.
+        Learning rates drop out where prompts' do (``halving_steps``). Full fine-tuning's do not: a rate that waits for
+        its turn would have to be kept, and is three times as large as the model.
 
         Example:
             >>> evaluation = EvaluationConfig(tasks=["trec"], steps=30, halving_steps=[5, 10])
             >>> BaselineConfig(name="LoRA", kind="lora", steps=8).options_in(evaluation)["halving_steps"]
             [5]
         """
-        left: dict[str, Any] = {"steps": evaluation.steps, "batch_size": evaluation.batch_size}
-        options = self.options
-        options |= {key: value for key, value in left.items() if key in options and options[key] is None}
-        if self.kind == "lora":
-            halving = [step for step in evaluation.halving_steps if step < options["steps"]]
-            if halving and len(options["learning_rates"]) > 1:
-                options["halving_steps"] = halving
-        return options
+        options = super().options_in(evaluation)
+        halving = [step for step in evaluation.halving_steps if step < options["steps"]]
+        return {**options, "halving_steps": halving} if halving and len(self.learning_rates) > 1 else options
 
-    @property
-    def seeded(self) -> bool:
-        """Whether it is run for each initialisation seed; the others have no initialisation."""
-        return self.kind in _SEEDED
 
-    @property
-    def reads_words(self) -> bool:
-        """Whether it reads label words behind the task's template."""
-        return self.kind in _READS_WORDS
+class FullBaseline(TunedModelBaseline):
+    """Full fine-tuning."""
 
-    @property
-    def runs(self) -> Literal["model", "encoder", None]:
-        """What it runs: the study's language model, its sentence encoder, or neither."""
-        if self.reads_words or (self.kind == "linear_probe" and self.options["of"] != "encoder"):
-            return "model"
-        return "encoder" if self.kind in ("linear_probe", "setfit") else None
+    title = "full fine-tuning (minutes a score, much memory)"
+    backward = 3.5  # gradients of weights as well
+    kind: Literal["full"]
+    learning_rates: Rates = Field([3e-6, 1e-5], description=RATES)
+
+
+if TYPE_CHECKING:
+    AnyBaseline = BaselineConfig
+else:
+    AnyBaseline = one_of(
+        BaselineConfig,
+        MajorityBaseline,
+        ZeroShotBaseline,
+        InContextBaseline,
+        TfidfBaseline,
+        LinearProbeBaseline,
+        SetFitBaseline,
+        LoraBaseline,
+        FullBaseline,
+    )
 
 
 def check_names(baselines: Sequence[BaselineConfig], methods: Sequence[str]) -> None:

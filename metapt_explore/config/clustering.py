@@ -90,10 +90,7 @@ class ClusterEdit(Strict):
 class ClusteringConfig(Kind):
     """One grouping of the texts. Each algorithm has a class of its own.
 
-    The function that groups has the algorithm's name, in the file of `clusters/` that `module` names.
-
     Attributes:
-        module: A file of `clusters/`, where that is not the algorithm's name.
         control: Whether it is there to be compared with.
         meaningful: Whether the texts of a cluster have something in common.
         seeded: Whether it draws random numbers.
@@ -108,7 +105,6 @@ class ClusteringConfig(Kind):
     told_by = ("algorithm",)
     kinds: ClassVar[dict[str, type[ClusteringConfig]]]
     hints: ClassVar = {"seed": "it draws no random numbers"}
-    module: ClassVar[str] = ""
     control: ClassVar[bool] = False
     meaningful: ClassVar[bool] = True
     seeded: ClassVar[bool] = False
@@ -129,6 +125,11 @@ class ClusteringConfig(Kind):
     def facts(cls, algorithm: str) -> type[ClusteringConfig]:
         """The class of an algorithm; of one that this version does not know the shared one."""
         return cls.kinds.get(algorithm, ClusteringConfig)
+
+    @classmethod
+    def offered(cls, *, grouped: bool) -> bool:
+        """Whether a new study can group its texts so, with or without groups that the data name."""
+        return grouped if cls.needs_groups else not cls.control and "like" not in cls.model_fields
 
     @property
     def source(self) -> str | None:
@@ -181,7 +182,7 @@ class KMeansClustering(SeededClustering, CountedClustering):
     """k-means on sentence embeddings."""
 
     title = "k-means"
-    module = "algorithms"
+    implementation = "algorithms:kmeans"
     algorithm: Literal["kmeans"]
 
 
@@ -189,7 +190,7 @@ class MiniBatchKMeansClustering(SeededClustering, CountedClustering):
     """k-means on small random batches, for very many texts."""
 
     title = "mini-batch k-means (many texts)"
-    module = "algorithms"
+    implementation = "algorithms:minibatch_kmeans"
     algorithm: Literal["minibatch_kmeans"]
 
 
@@ -197,7 +198,7 @@ class HdbscanClustering(ClusteringConfig):
     """Dense regions of the embeddings; what lies between them is left out."""
 
     title = "HDBSCAN (finds how many by itself, and outliers)"
-    module = "algorithms"
+    implementation = "algorithms:hdbscan"
     algorithm: Literal["hdbscan"]
     min_cluster_size: int = Field(15, ge=2, le=1_000_000, description="texts that make a cluster")
     min_samples: Count | None = Field(None, description="texts around a dense one; min_cluster_size when absent")
@@ -207,7 +208,7 @@ class LdaClustering(SeededClustering, CountedClustering):
     """Topics of words (latent Dirichlet allocation)."""
 
     title = "topics (LDA)"
-    module = "topics"
+    implementation = "topics:lda"
     algorithm: Literal["lda"]
 
 
@@ -215,7 +216,7 @@ class EditedClustering(DerivedClustering):
     """Another clustering, edited by hand."""
 
     title = "edited by hand"
-    module = "edit"
+    implementation = "edit:edited"
     algorithm: Literal["edited"]
     edits: list[ClusterEdit] = Field(
         min_length=1, max_length=MOST_ENTRIES, description="what to do, one after the other"
@@ -226,7 +227,7 @@ class OnePool(ClusteringConfig):
     """Control: all texts in one cluster."""
 
     title = "all texts together"
-    module = "algorithms"
+    implementation = "algorithms:one_pool"
     control = True
     meaningful = False
     algorithm: Literal["one_pool"]
@@ -236,7 +237,7 @@ class RandomGroups(DerivedClustering):
     """Control: random groups that have the sizes of another clustering."""
 
     title = "random groups"
-    module = "algorithms"
+    implementation = "algorithms:random_groups"
     control = True
     meaningful = False
     algorithm: Literal["random_groups"]
@@ -246,7 +247,7 @@ class KnownGroups(ClusteringConfig):
     """Control: the groups that the data name."""
 
     title = "the group column"
-    module = "algorithms"
+    implementation = "algorithms:known_groups"
     control = True
     needs_groups = True
     algorithm: Literal["known_groups"]

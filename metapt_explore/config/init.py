@@ -1,26 +1,18 @@
-"""Where a soft prompt begins: the menu of starts."""
+"""Where a soft prompt begins."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
+from metapt_explore.config.kinds import Kind, one_of
 from metapt_explore.config.names import Text
-from metapt_explore.config.task import Strict
 from metapt_explore.errors import did_you_mean
 
-#: Starts that need nothing more than their name.
-Plain = Literal["random", "vocabulary", "labels"]
-#: Starts that come from something; each is the name of the field that says what.
-Source = Literal["text", "file", "peft", "artifact"]
 
-PLAIN: tuple[str, ...] = get_args(Plain)
-SOURCES: tuple[str, ...] = get_args(Source)
-
-
-class InitConfig(Strict):
-    """Where a soft prompt begins.
+class InitConfig(Kind):
+    """Where a soft prompt begins. Each kind has a class of its own.
 
     In YAML it is a name (``init: random``, ``vocabulary`` or ``labels``) or a mapping with one source,
     from which `kind` follows:
@@ -30,70 +22,56 @@ class InitConfig(Strict):
     - ``init: {peft: adapters/mine}``
     - ``init: {artifact: 3fa9c2}``
 
+    Attributes:
+        source: The key that says what the prompt is made of; empty where the kind says all.
+
     Example:
         >>> InitConfig.model_validate("labels").kind, InitConfig.model_validate({"text": "good or bad"}).kind
         ('labels', 'text')
     """
 
-    kind: Literal[Plain, Source] = Field(description="what it is made of; written short, as `init: labels`")
-    text: Text | None = Field(None, description="its tokens' embeddings, repeated or cut to the prompt's length")
-    file: Text | None = Field(None, description="a .safetensors file with a tensor [length, width]")
-    tensor: Text | None = Field(
-        None, description="the tensor's name in the file; when absent the only one, or `prompt` where there are several"
-    )
-    peft: Text | None = Field(None, description="folder or hub name of a PEFT prompt tuning adapter")
-    artifact: Text | None = Field(None, description="id of a prompt of this workspace, or the beginning of one")
+    kinds: ClassVar[dict[str, type[InitConfig]]]
+    source: ClassVar[str] = ""
 
-    @model_validator(mode="before")
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Any) -> None: ...
+
+    kind: str = Field(description="what it is made of")
+
     @classmethod
-    def _short_form(cls, given: Any) -> Any:
+    def expand(cls, given: Any) -> Any:
+        """A name as a mapping, and a mapping with its kind.
+
+        Raises:
+            ValueError: Where there is no such name, or the mapping does not have exactly one source.
+        """
+        plain = [tag for tag, kind in cls.kinds.items() if not kind.source]
+        sources = [tag for tag, kind in cls.kinds.items() if kind.source]
         if isinstance(given, InitConfig):
             return given
         if isinstance(given, str):
-            if given in SOURCES:
+            if given in sources:
                 raise ValueError(f"'{given}' needs to be told which: write `init: {{{given}: ...}}`")
-            if given not in PLAIN:
-                raise ValueError(f"there is no init '{given}'. {did_you_mean(given, [*PLAIN, *SOURCES])}")
+            if given not in plain:
+                raise ValueError(f"there is no init '{given}'. {did_you_mean(given, [*plain, *sources])}")
             return {"kind": given}
         if not isinstance(given, dict):
-            raise ValueError(f"give a name ({', '.join(PLAIN)}) or a mapping such as {{text: ...}}")
+            raise ValueError(f"give a name ({', '.join(plain)}) or a mapping such as {{text: ...}}")
         for key in given:
-            if key in PLAIN:
+            if key in plain:
                 raise ValueError(f"'{key}' has no settings: write `init: {key}`")
-            if key not in cls.model_fields:
-                raise ValueError(f"unknown key '{key}'. {did_you_mean(str(key), [*SOURCES, 'tensor'])}")
-        if "kind" in given:
-            return given
-        found = [key for key in SOURCES if given.get(key) is not None]
-        if len(found) != 1:
-            raise ValueError(_exactly_one(found))
-        return {**given, "kind": found[0]}
-
-    @field_validator("artifact", mode="before")
-    @classmethod
-    def _an_id_is_text(cls, value: Any) -> Any:
-        # YAML has dropped leading zeros by now, so that the number cannot be turned back into the id.
-        if isinstance(value, int | float):
-            raise ValueError('YAML reads this id as a number: put it in quotes, as in {artifact: "123456"}')
-        return value
-
-    @field_validator("text", "file", "tensor", "peft", "artifact")
-    @classmethod
-    def _not_blank(cls, value: str | None) -> str | None:
-        if value is not None and not value.strip():
-            raise ValueError("is blank")
-        return value
-
-    @model_validator(mode="after")
-    def _one_source(self) -> InitConfig:
-        found = [key for key in SOURCES if getattr(self, key) is not None]
-        if self.kind in PLAIN and found:
-            raise ValueError(f"'{self.kind}' has no settings (found {' and '.join(found)}): write `init: {self.kind}`")
-        if self.kind in SOURCES and found != [self.kind]:
-            raise ValueError(_exactly_one(found))
-        if self.tensor is not None and self.kind != "file":
-            raise ValueError("`tensor` goes with `file`, and only with it")
-        return self
+            if key not in ("kind", "tensor", *sources):
+                raise ValueError(f"unknown key '{key}'. {did_you_mean(str(key), [*sources, 'tensor'])}")
+        present = [key for key in sources if given.get(key) is not None]
+        kind = given.get("kind", present[0] if len(present) == 1 else None)
+        if kind in plain and present:
+            raise ValueError(f"'{kind}' has no settings (found {' and '.join(present)}): write `init: {kind}`")
+        if kind is None or (kind in sources and present != [kind]):
+            *others, last = sources
+            found = " and ".join(present) or "none of them"
+            raise ValueError(f"give exactly one of {', '.join(others)} and {last} (found {found})")
+        return {**given, "kind": kind}
 
     @property
     def short(self) -> str | dict[str, str]:
@@ -103,10 +81,89 @@ class InitConfig(Strict):
             >>> InitConfig(kind="vocabulary").short, InitConfig(kind="text", text="good or bad").short
             ('vocabulary', {'text': 'good or bad'})
         """
-        if self.kind in PLAIN:
+        if not self.source:
             return self.kind
-        return {key: getattr(self, key) for key in (*SOURCES, "tensor") if getattr(self, key) is not None}
+        return {key: value for key, value in self if key != "kind" and value is not None}
 
 
-def _exactly_one(found: list[str]) -> str:
-    return f"give exactly one of text, file, peft and artifact (found {' and '.join(found) or 'none of them'})"
+class _SourceInit(InitConfig):
+    @field_validator("text", "file", "tensor", "peft", "artifact", check_fields=False)
+    @classmethod
+    def _not_blank(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("is blank")
+        return value
+
+
+class RandomInit(InitConfig):
+    """Random vectors on the scale of the model's embeddings."""
+
+    title = "random vectors"
+    kind: Literal["random"]
+
+
+class VocabularyInit(InitConfig):
+    """Embeddings of common tokens."""
+
+    title = "common tokens"
+    kind: Literal["vocabulary"]
+
+
+class LabelsInit(InitConfig):
+    """Embeddings of the label words, then of common tokens."""
+
+    title = "the label words"
+    kind: Literal["labels"]
+
+
+class TextInit(_SourceInit):
+    """Embeddings of a text's tokens."""
+
+    title = "a text"
+    source = "text"
+    kind: Literal["text"]
+    text: Text = Field(description="its tokens' embeddings, repeated or cut to the prompt's length")
+
+
+class FileInit(_SourceInit):
+    """A stored prompt."""
+
+    title = "a file"
+    source = "file"
+    kind: Literal["file"]
+    file: Text = Field(description="a .safetensors file with a tensor [length, width]")
+    tensor: Text | None = Field(
+        None, description="the tensor's name in the file; when absent the only one, or `prompt` where there are several"
+    )
+
+
+class PeftInit(_SourceInit):
+    """A PEFT adapter."""
+
+    title = "a PEFT adapter"
+    source = "peft"
+    kind: Literal["peft"]
+    peft: Text = Field(description="folder or hub name of a PEFT prompt tuning adapter")
+
+
+class ArtifactInit(_SourceInit):
+    """A prompt of this workspace."""
+
+    title = "a prompt of this workspace"
+    source = "artifact"
+    kind: Literal["artifact"]
+    artifact: Text = Field(description="id of a prompt of this workspace, or the beginning of one")
+
+    @field_validator("artifact", mode="before")
+    @classmethod
+    def _an_id_is_text(cls, value: Any) -> Any:
+        # YAML has dropped leading zeros by now, so that the number cannot be turned back into the id.
+        if isinstance(value, int | float):
+            raise ValueError('YAML reads this id as a number: put it in quotes, as in {artifact: "123456"}')
+        return value
+
+
+if TYPE_CHECKING:
+    AnyInit = InitConfig
+else:
+    AnyInit = one_of(InitConfig, RandomInit, VocabularyInit, LabelsInit, TextInit, FileInit, PeftInit, ArtifactInit)

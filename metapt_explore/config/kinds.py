@@ -7,6 +7,7 @@ a class and its line in `one_of`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, Union, get_args
 
 from pydantic import Discriminator, Tag, model_validator
@@ -24,6 +25,7 @@ class Kind(Strict):
         kinds: The class of each kind, by its name.
         tag: The name of this kind.
         title: What users call it.
+        implementation: What does the work, as ``file:name`` below the folder of its kinds; both are the tag when empty.
         hints: Why this kind lacks a key of another.
     """
 
@@ -31,6 +33,7 @@ class Kind(Strict):
     kinds: ClassVar[dict[str, Any]]
     tag: ClassVar[str] = ""
     title: ClassVar[str] = ""
+    implementation: ClassVar[str] = ""
     hints: ClassVar[dict[str, str]] = {}
 
     if not TYPE_CHECKING:
@@ -81,8 +84,29 @@ class Kind(Strict):
             left = [kind for kind, name in zip(left, names, strict=True) if name == tree[key]]
             if not left:
                 written = tree[key] if isinstance(tree[key], str) else type(tree[key]).__name__
-                raise ValueError(f"there is no {key} '{written[:80]}'. {did_you_mean(written, names)}")
+                raise ValueError(f"there is no {key} '{written[:80]}'. {did_you_mean(written, dict.fromkeys(names))}")
         return left[0]
+
+    @classmethod
+    def choices(cls, key: str) -> list[str]:
+        """What a key that tells kinds apart may say.
+
+        Example:
+            >>> from metapt_explore.config import MethodConfig
+            >>> MethodConfig.choices("kind"), MethodConfig.choices("learner")
+            (['pt', 'ppt', 'metapt'], ['maml', 'reptile', 'meta_sgd'])
+        """
+        return list(dict.fromkeys(_value(kind, key) for kind in cls.kinds.values() if key in kind.model_fields))
+
+    @classmethod
+    def load(cls, folder: str) -> Any:
+        """What does the work of this kind: a function or a class of a file, which is imported when it is asked for.
+
+        Args:
+            folder: The package that the files of these kinds lie in, such as ``metapt_explore.clusters``.
+        """
+        file, _, name = cls.implementation.partition(":")
+        return getattr(import_module(f"{folder}.{file or cls.tag}"), name or cls.tag)
 
     @model_validator(mode="before")
     @classmethod

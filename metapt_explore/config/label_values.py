@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metapt_explore.errors import UserError, did_you_mean, shortened
 
 if TYPE_CHECKING:
-    from metapt_explore.config.task import Label
+    from metapt_explore.config.task import Label, LabelsConfig
 
 _DECIMAL = re.compile(r"[-+]?\d+\.\d*")
 #: Values that a message lists.
@@ -99,3 +99,13 @@ def check_values(labels: Mapping[str, Label], found: Iterable[str], where: str, 
         f"{key}: no row of {where} has the label '{shortened(value)}' of the class '{shortened(name)}'{more}. Labels "
         f"there: {listed}. {close}Correct the class's `value` (in quotes), or take the class out."
     )
+
+
+def words_key(labels: LabelsConfig) -> dict[str, Any]:
+    """Label words as part of a stage's id: the word of each class; all words and the description if there are more."""
+    return {
+        name: label.words[0]
+        if len(label.words) == 1 and label.description is None
+        else {"words": label.words, "description": label.description}
+        for name, label in labels.labels.items()
+    }

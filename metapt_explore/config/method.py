@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from metapt_explore.config.init import InitConfig
+from metapt_explore.config.init import AnyInit, InitConfig
+from metapt_explore.config.kinds import Kind, one_of
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SEARCHED, MOST_VALUES, ClusterId, Count, Rate, Seed
 from metapt_explore.config.model import VerbalizerConfig
 from metapt_explore.config.names import Name, Text
@@ -74,20 +75,93 @@ def tuning_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return found or None
 
 
-#: Settings of methods that are pre-trained.
-PRETRAINED_ONLY = ("outer_lr", "average_last", "topics")
+class MethodConfig(Kind):
+    """One row of the comparison. Each kind, and each meta-learner, has a class of its own.
 
+    Attributes:
+        pretrained: Whether its prompt is pre-trained.
+        meta_learned: Whether it is meta-learned over auxiliary tasks.
 
-class MethodConfig(Strict):
-    """One row of the comparison."""
+    Example:
+        >>> method = MethodConfig(name="MetaPT", kind="metapt", clustering="kmeans", order="exact")
+        >>> type(method).__name__, method.clusterings, method.second_order
+        ('MAMLMethod', ['kmeans'], True)
+    """
+
+    told_by = ("kind", "learner")
+    kinds: ClassVar[dict[str, type[MethodConfig]]]
+    pretrained: ClassVar[bool] = False
+    meta_learned: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Any) -> None: ...
 
     name: Name = Field(description="what tables and figures call it")
-    kind: Literal["pt", "ppt", "metapt"] = Field(
-        description="pt: prompt tuning without pre-training; ppt: pre-trained on all texts together; metapt: "
-        "meta-learned over clusters"
+    kind: str = Field(description="pt, ppt or metapt")
+    tuning: TuningConfig | None = Field(None, description="overrides of evaluation for this method")
+    verbalizer: VerbalizerConfig | None = Field(
+        None, description="how this method's classes are read, where that is not the study's way; reports flag it"
     )
+
+    @property
+    def clusterings(self) -> list[str]:
+        """The clusterings that its tasks are made of."""
+        return []
+
+    @property
+    def own_init(self) -> InitConfig | None:
+        """Where its prompt begins, where that is not `prompt.init`."""
+        return None
+
+    @property
+    def topic_tasks(self) -> TopicsConfig | None:
+        """Its tasks that tell clusters apart."""
+        return None
+
+    @property
+    def second_order(self) -> bool:
+        """Whether it differentiates through its inner steps."""
+        return False
+
+    def row_passes_per_step(self, config: PretrainingConfig) -> float:
+        """Row passes of one outer step."""
+        return float(config.meta_batch_size * (config.support_size + config.query_size))
+
+    def is_set(self, key: str) -> bool:
+        """Whether a setting differs from its default."""
+        field = type(self).model_fields.get(key)
+        return field is not None and bool(getattr(self, key) != field.default)
+
+
+class PTMethod(MethodConfig):
+    """Prompt tuning without pre-training."""
+
+    title = "prompt tuning without pre-training"
+    hints: ClassVar = {"clustering": "it has no pre-training"}
+    kind: Literal["pt"]
+    init: AnyInit | None = Field(None, description="overrides prompt.init")
+    extra_tuning: bool = Field(
+        False,
+        description="tunes on for as many rows as the others spend on pre-training; dev still chooses the step",
+    )
+
+    @property
+    def own_init(self) -> InitConfig | None:
+        """Where its prompt begins, where that is not `prompt.init`."""
+        return self.init
+
+
+class PretrainedMethod(MethodConfig):
+    """What pre-trained methods have in common."""
+
+    pretrained = True
+    hints: ClassVar = {
+        "init": "pre-trained methods all begin from prompt.init",
+        "extra_tuning": "the other methods spend these rows on pre-training",
+    }
     clustering: Text | Annotated[list[Text], Field(max_length=MOST_ENTRIES)] | None = Field(
-        None, description="metapt: whose clusters are the tasks (several: those of all); ppt: the pool's rows"
+        None, description="whose rows are the pool, where not all labelled rows are"
     )
     without: list[ClusterId] = Field(
         default=[],
@@ -97,37 +171,12 @@ class MethodConfig(Strict):
     only: list[ClusterId] = Field(
         default=[], max_length=MOST_VALUES, description="clusters that its tasks are made of; all when absent"
     )
-    init: InitConfig | None = Field(None, description="overrides prompt.init (pt only)")
-    extra_tuning: bool = Field(
-        False,
-        description="pt: tunes on for as many rows as the others spend on pre-training; dev still chooses the step",
-    )
-    learner: Literal["maml", "reptile", "meta_sgd"] = Field(
-        "maml", description="metapt: how the prompt is meta-learned"
-    )
-    order: Literal["first", "exact"] = Field(
-        "first", description="maml, meta_sgd: exact differentiates through the inner steps, at more passes a step"
-    )
-    inner_steps: int = Field(1, ge=1, le=1000, description="metapt: gradient steps on each task's support rows")
-    inner_lr: float | None = Field(None, gt=0, le=1e6, description="metapt: overrides pretraining.inner_lr")
-    outer_lr: Rate | None = Field(None, description="ppt, metapt: overrides pretraining.outer_lr")
+    outer_lr: Rate | None = Field(None, description="overrides pretraining.outer_lr")
     average_last: float = Field(
-        0.0, ge=0, le=1, description="ppt, metapt: the prompt is the mean over this share of the last outer steps"
-    )
-    pooled_weight: float = Field(
-        0.0, ge=0, le=1, description="maml: share of the pooled objective in the outer gradient; it costs no pass"
-    )
-    task_weights: Literal["equal", "loss", "agreement"] = Field(
-        "equal",
-        description="maml: tasks of an episode count equally, by their query loss, or by how far their gradient agrees "
-        "with the others'",
+        0.0, ge=0, le=1, description="the prompt is the mean over this share of the last outer steps"
     )
     topics: TopicsConfig | None = Field(
-        None, description="ppt, metapt: part of each outer step tells clusters apart, instead of labels (`topics.py`)"
-    )
-    tuning: TuningConfig | None = Field(None, description="overrides of evaluation for this method")
-    verbalizer: VerbalizerConfig | None = Field(
-        None, description="how this method's classes are read, where that is not the study's way; reports flag it"
+        None, description="part of each outer step tells clusters apart, instead of labels (`topics.py`)"
     )
 
     @field_validator("clustering")
@@ -139,22 +188,8 @@ class MethodConfig(Strict):
             raise ValueError("the list is empty" if not clustering else "a clustering stands twice")
         return clustering if len(clustering) > 1 else clustering[0]
 
-    @property
-    def clusterings(self) -> list[str]:
-        """The clusterings that its tasks are made of.
-
-        Example:
-            >>> MethodConfig(name="MetaPT", kind="metapt", clustering="kmeans").clusterings
-            ['kmeans']
-        """
-        return [self.clustering] if isinstance(self.clustering, str) else list(self.clustering or [])
-
     @model_validator(mode="after")
-    def _fits_kind(self) -> MethodConfig:
-        if self.kind == "metapt" and self.clustering is None:
-            raise ValueError("a metapt method needs `clustering`")
-        if self.kind == "pt" and self.clustering is not None:
-            raise ValueError("a pt method has no pre-training and takes no `clustering`")
+    def _clusters_are_chosen_once(self) -> Self:
         if (self.without or self.only) and self.clustering is None:
             raise ValueError("`without` and `only` name clusters and go with `clustering`")
         if self.topics is not None and (self.without or self.only):
@@ -163,22 +198,108 @@ class MethodConfig(Strict):
             )
         if self.without and self.only:
             raise ValueError("give `without` or `only`, not both")
-        if self.kind != "pt" and self.extra_tuning:
-            raise ValueError("`extra_tuning` belongs to pt: the other methods spend these rows on pre-training")
-        if self.kind != "pt" and self.init is not None:
-            raise ValueError("`init` belongs to pt; pre-trained methods all begin from prompt.init")
-        refused = {"pt": PRETRAINED_ONLY, "ppt": (), "metapt": ()}[self.kind]
-        if self.kind != "metapt":
-            refused = ("learner", "order", "inner_steps", "inner_lr", "pooled_weight", "task_weights", *refused)
-        for key in refused:
-            if self.is_set(key):
-                raise ValueError(f"`{key}` belongs to {'pre-trained' if key in PRETRAINED_ONLY else 'metapt'} methods")
-        if self.learner != "maml" and (self.is_set("pooled_weight") or self.is_set("task_weights")):
-            raise ValueError("`pooled_weight` and `task_weights` go with `learner: maml`")
-        if self.learner == "reptile" and self.order == "exact":
-            raise ValueError("reptile has no `order: exact`: it never differentiates through its inner steps")
         return self
 
-    def is_set(self, key: str) -> bool:
-        """Whether a setting differs from its default."""
-        return bool(getattr(self, key) != type(self).model_fields[key].default)
+    @property
+    def clusterings(self) -> list[str]:
+        """The clusterings that its tasks are made of."""
+        return [self.clustering] if isinstance(self.clustering, str) else list(self.clustering or [])
+
+    @property
+    def topic_tasks(self) -> TopicsConfig | None:
+        """Its tasks that tell clusters apart."""
+        return self.topics
+
+
+class PPTMethod(PretrainedMethod):
+    """Pre-trained on all texts together (Gu et al., 2022)."""
+
+    title = "pre-trained on all texts together"
+    implementation = "pooled:Pooled"
+    kind: Literal["ppt"]
+
+
+class MetaPTMethod(PretrainedMethod):
+    """What meta-learners have in common: the prompt is meta-learned over clusters."""
+
+    meta_learned = True
+    kind: Literal["metapt"]
+    learner: str = Field(description="how the prompt is meta-learned")
+    clustering: Text | Annotated[list[Text], Field(max_length=MOST_ENTRIES)] = Field(
+        description="whose clusters are the tasks (several: those of all)"
+    )
+    inner_steps: int = Field(1, ge=1, le=1000, description="gradient steps on each task's support rows")
+    inner_lr: float | None = Field(None, gt=0, le=1e6, description="overrides pretraining.inner_lr")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _needs_clusters(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("clustering") is None:
+            raise ValueError("a metapt method needs `clustering`")
+        return given
+
+    def row_passes_per_step(self, config: PretrainingConfig) -> float:
+        """Row passes of one outer step.
+
+        Example:
+            >>> config = PretrainingConfig(meta_batch_size=4, support_size=8, query_size=8)
+            >>> MethodConfig(name="m", kind="metapt", clustering="c", inner_steps=3).row_passes_per_step(config)
+            128.0
+        """
+        per_inner_step = config.support_size * (1 + (SECOND_ORDER_COST if self.second_order else 0))
+        return float(config.meta_batch_size * (self.inner_steps * per_inner_step + config.query_size))
+
+
+class DifferentiatedMethod(MetaPTMethod):
+    """What meta-learners have in common that may differentiate through their inner steps."""
+
+    order: Literal["first", "exact"] = Field(
+        "first", description="exact differentiates through the inner steps, at more passes a step"
+    )
+
+    @property
+    def second_order(self) -> bool:
+        """Whether it differentiates through its inner steps."""
+        return self.order == "exact"
+
+
+class MAMLMethod(DifferentiatedMethod):
+    """Meta-learned with MAML (Finn et al., 2017)."""
+
+    title = "MAML"
+    implementation = "maml:MAML"
+    learner: Literal["maml"] = "maml"
+    pooled_weight: float = Field(
+        0.0, ge=0, le=1, description="share of the pooled objective in the outer gradient; it costs no pass"
+    )
+    task_weights: Literal["equal", "loss", "agreement"] = Field(
+        "equal",
+        description="tasks of an episode count equally, by their query loss, or by how far their gradient agrees "
+        "with the others'",
+    )
+
+
+class ReptileMethod(MetaPTMethod):
+    """Meta-learned with Reptile (Nichol et al., 2018)."""
+
+    title = "Reptile"
+    implementation = "reptile:Reptile"
+    hints: ClassVar = {
+        **PretrainedMethod.hints,
+        "order": "it never differentiates through its inner steps",
+    }
+    learner: Literal["reptile"]
+
+
+class MetaSGDMethod(DifferentiatedMethod):
+    """Meta-learned with Meta-SGD, which learns the inner rates, too (Li et al., 2017)."""
+
+    title = "Meta-SGD"
+    implementation = "meta_sgd:MetaSGD"
+    learner: Literal["meta_sgd"]
+
+
+if TYPE_CHECKING:
+    AnyMethod = MethodConfig
+else:
+    AnyMethod = one_of(MethodConfig, PTMethod, PPTMethod, MAMLMethod, ReptileMethod, MetaSGDMethod)

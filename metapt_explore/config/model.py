@@ -6,13 +6,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from metapt_explore.config.init import InitConfig
+from metapt_explore.config.families import Family, Placement
+from metapt_explore.config.init import AnyInit, VocabularyInit
 from metapt_explore.config.limits import MOST_SEARCHED, Count
 from metapt_explore.config.names import Text
 from metapt_explore.config.task import Strict
-
-Placement = Literal["suffix", "prefix", "encoder", "decoder"]
-Family = Literal["causal", "encoder_decoder", "masked", "sentence"]
 
 
 class ModelConfig(Strict):
@@ -68,8 +66,8 @@ class PromptConfig(Strict):
         description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout); encoder, "
         "decoder: in front of that part's tokens; the first that the model's family can do when absent",
     )
-    init: InitConfig = Field(
-        InitConfig(kind="vocabulary"),
+    init: AnyInit = Field(
+        VocabularyInit(kind="vocabulary"),
         description="random, vocabulary, labels, {text: ...}, {file: ...}, {peft: ...} or {artifact: ...}",
     )
 

@@ -152,7 +152,7 @@ class _Loader(Reader, Scanner, Parser, Composer, SafeConstructor, BaseResolver):
         self._depth = self._nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self._depth += 1
         self._nodes += 1
         if self._depth > MAX_DEPTH:

@@ -6,13 +6,13 @@ from typing import Any, TypeVar
 
 from pydantic import Field, model_validator
 
-from metapt_explore.config.baselines import BaselineConfig, check_calibration, check_names
+from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_calibration, check_names
 from metapt_explore.config.clustering import AnyClustering, AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
 from metapt_explore.config.diagnostics import AgreementConfig
 from metapt_explore.config.evaluation import EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SCORES, Seed
-from metapt_explore.config.method import MethodConfig, PretrainingConfig
+from metapt_explore.config.method import AnyMethod, MethodConfig, PretrainedMethod, PretrainingConfig
 from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
 from metapt_explore.config.names import FolderName, Text
 from metapt_explore.config.sweep import expand_sweeps
@@ -40,10 +40,10 @@ class StudyConfig(Strict):
     prompt: PromptConfig = Field(PromptConfig(), description="the soft prompt")
     verbalizer: VerbalizerConfig = Field(VerbalizerConfig(), description="how classes are read")
     pretraining: PretrainingConfig = Field(PretrainingConfig(), description="shared by all pre-trained methods")
-    methods: list[MethodConfig] = Field(
+    methods: list[AnyMethod] = Field(
         [], max_length=MOST_ENTRIES, description="prompts that are compared; may be left out beside baselines"
     )
-    baselines: list[BaselineConfig] = Field(
+    baselines: list[AnyBaseline] = Field(
         [], max_length=MOST_ENTRIES, description="other ways to use the same few-shot rows"
     )
     evaluation: EvaluationConfig = Field(description="tasks, seeds, tuning")
@@ -126,17 +126,17 @@ class StudyConfig(Strict):
             if labelling is not None:
                 raise ValueError("`labelling` and `auxiliary_tasks.classes: clusters` exclude one another")
             for method in self.methods:
-                if method.kind != "pt" and method.clustering is None:
+                if method.pretrained and not method.clusterings:
                     raise ValueError(
                         f"method '{method.name}' needs `clustering`: with `auxiliary_tasks.classes: clusters` its rows "
                         "get their words from clusters"
                     )
-                if method.topics is not None:
+                if method.topic_tasks is not None:
                     raise ValueError(
                         f"method '{method.name}': `topics` goes with `auxiliary_tasks.classes: labels`: with "
                         "`clusters` all tasks tell clusters apart"
                     )
-                if method.without or method.only:
+                if isinstance(method, PretrainedMethod) and (method.without or method.only):
                     raise ValueError(
                         f"method '{method.name}': `without` and `only` go with `auxiliary_tasks.classes: labels`: with "
                         "`clusters` a task is made of several clusters"
@@ -175,14 +175,15 @@ class StudyConfig(Strict):
                     f"clustering '{clustering.name}': like: '{clustering.source}' is not a clustering listed before it"
                 )
         for method in self.methods:
-            if method.topics is not None and ("{text_pair}" in method.topics.template) != self.auxiliary_tasks.pairs:
+            topics = method.topic_tasks
+            if topics is not None and ("{text_pair}" in topics.template) != self.auxiliary_tasks.pairs:
                 raise ValueError(
                     f"method '{method.name}': topics.template and auxiliary_tasks.template must both hold "
                     "{text_pair}, or neither"
                 )
-            if method.topics is not None and self.pretraining.meta_batch_size < 2:
+            if topics is not None and self.pretraining.meta_batch_size < 2:
                 raise ValueError(f"method '{method.name}': `topics` needs pretraining.meta_batch_size of two or more")
-            for name in [*method.clusterings, *(method.topics.clusterings if method.topics else [])]:
+            for name in [*method.clusterings, *(topics.clusterings if topics else [])]:
                 if name not in known:
                     raise ValueError(f"method '{method.name}': no clustering '{name}'. {did_you_mean(name, known)}")
         return self
@@ -190,7 +191,7 @@ class StudyConfig(Strict):
     @property
     def pretrains(self) -> bool:
         """Whether any method is pre-trained: else no auxiliary task is made."""
-        return any(method.kind != "pt" for method in self.methods)
+        return any(method.pretrained for method in self.methods)
 
     def at_shots(self, shots: int | None) -> StudyConfig:
         """The same study with another number of examples per class; None is its own."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
+from metapt_explore.config.baselines import InContextBaseline, SetFitBaseline
 
 #: Test rows of a task that has no limit, as long as its split is not made.
 UNKNOWN_TEST_ROWS = 1_000
-#: A row forward and backward against a row forward: LoRA takes gradients of hidden states, full fine-tuning of weights
-#: as well.
-BACKWARD = {"lora": 2.5, "full": 3.5, "setfit": 3.0}
 #: Tokens of a text for the sentence encoder.
 ENCODER_TOKENS = 30
 
@@ -29,19 +27,19 @@ def baseline_tokens(
     seeds = len(evaluation.data_seeds if init_seed is None else evaluation.data_seeds_of(init_seed))
     shots = evaluation.shots * len(task.labels)
     test = evaluation.test_rows or UNKNOWN_TEST_ROWS
-    if baseline.kind in ("zero_shot", "linear_probe"):
+    if isinstance(baseline, InContextBaseline):
+        dev = baseline.orders * (baseline.max_prompt_tokens + shots * text_tokens)
+        return float(seeds * (dev + baseline.max_prompt_tokens + test * text_tokens))
+    if not baseline.backward:
         return (2 * shots * seeds + test) * text_tokens
-    if baseline.kind == "in_context":
-        dev = options["orders"] * (options["max_prompt_tokens"] + shots * text_tokens)
-        return seeds * (dev + options["max_prompt_tokens"] + test * text_tokens)
-    if baseline.kind == "setfit":
-        rates = len(options["learning_rates"])
-        trained = rates * 2 * 2 * options["pairs_per_text"] * shots
-        scored = rates * options["checkpoints"] * 2 * shots
+    if isinstance(baseline, SetFitBaseline):
+        rates = len(baseline.learning_rates)
+        trained = rates * 2 * 2 * baseline.pairs_per_text * shots
+        scored = rates * baseline.checkpoints * 2 * shots
     else:
         schedule = evaluation.of_baseline(options)
         running = schedule.rates_running
         trained = sum(running) * min(options["batch_size"], shots)
         scored = shots * (1 + sum(running[step - 1] for step in schedule.scored_steps if step))
-    each = BACKWARD[baseline.kind] * trained + scored + test
-    return (seeds * each + test) * text_tokens
+    each = baseline.backward * trained + scored + test
+    return float((seeds * each + test) * text_tokens)

@@ -10,8 +10,9 @@ import psutil
 import torch
 
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
+from metapt_explore.config.baselines import SetFitBaseline
+from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 from metapt_explore.cost.count import (
-    UNKNOWN_TEST_ROWS,
     Cost,
     Memory,
     Reckoning,
@@ -77,7 +78,7 @@ def preview(
     )
     # A bank keeps the template with the text, unless the prompt comes between them.
     longest = round(tokens) + (0 if backbone.caches_texts else len(pattern.before) + len(pattern.tail))
-    exact = any(method.order == "exact" for method in study.methods)
+    exact = any(method.second_order for method in study.methods)
     row = backbone.row_bytes(pattern, study.prompt.length, longest, second_derivative=exact)
     largest = max((_step_rows(study), _tuned_rows(study, tasks)))
     together = backbone.prompts_together(1 + 2 * seeds_together(study))
@@ -106,7 +107,7 @@ def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device:
     embedded, of_training = 0.0, 0.0
     if any(work.embedded for work in works.values()):
         embedded, of_weights = encoder_speed(study.encoder, device)
-        if any(baseline.kind == "setfit" for baseline in study.baselines):
+        if any(isinstance(baseline, SetFitBaseline) for baseline in study.baselines):
             of_training = TRAINED_COPIES * of_weights
     base = memory_mib(torch.device(device))
     speed = Speed(0.0, 0.0, 0.0, 0.0, 0.0, time.perf_counter() - began, base, embedded)
@@ -188,13 +189,13 @@ def calibrate(
         rows = range(min(32, len(texts)))
         encoded = timed(lambda: fresh().bank.batch(rows)) / (len(rows) * text_tokens)
         objective = fresh()
-    pretrained = any(method.kind != "pt" for method in study.methods)
+    pretrained = any(method.pretrained for method in study.methods)
     tuned = timed(lambda: objective.losses_and_gradients(prompt[None], batch(tuned_rows))) / tuned_rows
     trained = tuned
     if pretrained and pre_rows != tuned_rows:
         trained = timed(lambda: objective.losses_and_gradients(prompt[None], batch(pre_rows))) / pre_rows
     hessian = 0.0
-    if any(method.order == "exact" for method in study.methods):
+    if any(method.second_order for method in study.methods):
         few = min(pre_rows, 16)
         hessian = timed(lambda: objective.hessian_products(prompt[None], batch(few), prompt[None])) / few
     prompts = prompt.expand(min(8, 1 + 2 * seeds_together(study)), -1, -1)
@@ -234,5 +235,5 @@ def _texts(backbone: Backbone, rows: int, tokens: int, pairs: bool) -> list[Text
 def memory_mib(device: torch.device) -> float:
     """Memory in use now: of the process, or of the device for a GPU."""
     if device.type == "cuda":
-        return torch.cuda.memory_allocated(device) / MIB
-    return psutil.Process().memory_info().rss / MIB
+        return float(torch.cuda.memory_allocated(device) / MIB)
+    return float(psutil.Process().memory_info().rss / MIB)

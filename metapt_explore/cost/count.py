@@ -1,7 +1,7 @@
 """What a study will cost: rows through the model, time from a short calibration, peak memory.
 
 Counting is arithmetic on the configuration. Seconds come from a few timed passes with the study's own
-model, prompt length, placement and pass sizes (`calibration.py`). After the run the real figures are put
+model, prompt length, placement and pass sizes (`calibrate.py`). After the run the real figures are put
 beside the predicted ones, in `cost.json` of the study's folder.
 """
 
@@ -32,7 +32,7 @@ UNKNOWN_TEXTS = 5_000
 
 @dataclass(frozen=True)
 class TextCounts:
-    """Texts that are there.
+    """Counts of texts that were read.
 
     Attributes:
         rows: Pre-training texts; None where they are not read yet.
@@ -62,7 +62,7 @@ class Work:
         scored: Rows forward only, times the prompts that they are scored under.
         encoded: Tokens of texts encoded for the first time.
         embedded: Tokens through the sentence encoder; a backward pass counts as the forward passes that it takes.
-        tuned: Rows forward and backward in few-shot steps, whose passes have another size.
+        tuned: Those of the trained rows that few-shot steps send, whose passes have another size.
     """
 
     trained: int = 0
@@ -75,7 +75,7 @@ class Work:
     @property
     def needs_model(self) -> bool:
         """Whether any of it goes through the language model."""
-        return bool(self.trained or self.tuned or self.hessian or self.scored or self.encoded)
+        return bool(self.trained or self.hessian or self.scored or self.encoded)
 
     def __add__(self, other: Work) -> Work:
         return Work(
@@ -93,13 +93,13 @@ class Work:
         Args:
             tail: Tokens of a row behind its text's states.
         """
-        rows = FORWARD_AND_BACKWARD * (self.trained + self.tuned) + HESSIAN_PRODUCT * self.hessian + self.scored
+        rows = FORWARD_AND_BACKWARD * self.trained + HESSIAN_PRODUCT * self.hessian + self.scored
         return rows * tail + self.encoded + ENCODER_SHARE * self.embedded
 
 
 @dataclass
 class Reckoning:
-    """What counting goes by, and what it has counted already: texts that several stages see are encoded once.
+    """What work is counted by. It remembers what was counted: texts that several stages share are encoded once.
 
     Attributes:
         study: The study.
@@ -151,14 +151,14 @@ class Reckoning:
         return self.texts.at_size(self.study.at_shots(shots), task)
 
     def first(self, what: object) -> bool:
-        """Whether this is asked for the first time."""
+        """Whether this is counted for the first time."""
         if what in self._seen:
             return False
         self._seen.add(what)
         return True
 
     def encoded(self, what: object, rows: int) -> int:
-        """Tokens to encode: states are shared by everything that sees the same texts."""
+        """Tokens to encode; 0 if the same texts were counted before."""
         return round(rows * self.text_tokens) if not self.stateless and self.first(("encoded", what)) else 0
 
     def whole_texts(self, rows: float) -> Work:
@@ -249,7 +249,7 @@ def seconds_of(work: Work, speed: Speed) -> float:
         5.0
     """
     tokens = work.encoded * speed.encoded + work.embedded * speed.embedded
-    rows = work.trained * speed.trained + work.tuned * speed.tuned
+    rows = (work.trained - work.tuned) * speed.trained + work.tuned * speed.tuned
     return rows + work.hessian * speed.hessian + work.scored * speed.scored + tokens
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from metapt_explore.dashboard.parts import job, messages, shared
+from metapt_explore.dashboard.parts import job, messages, shared, study_choice
 
 FOLDER = Path(__file__).parent / "views"
 
@@ -37,6 +37,6 @@ def show() -> None:
     with st.sidebar, messages.guard():
         workspace = shared.open_workspace()
         shared.keep_workers(str(workspace.folder))
-        shared.pick_study(workspace)
+        study_choice.pick_study(workspace)
         job.badge(workspace)
     chosen.run()

@@ -65,7 +65,7 @@ def check_file(
         encoding: How its text is written; told from its bytes where empty.
 
     Raises:
-        UserError: Where there is nothing to look at, or no such column.
+        UserError: If the file cannot be read, or has no such column.
 
     Example:
         >>> check_file(Path("reviews.csv")).findings[0].message  # doctest: +SKIP

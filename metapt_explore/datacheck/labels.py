@@ -1,4 +1,4 @@
-"""What is odd about the labels of a file, and how --fix writes them."""
+"""Problems of a file's labels, and the labels that --fix writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")
 
 
 def check_labels(rows: Rows, task: TaskConfig | None) -> list[Finding]:
-    """Everything that is odd about the labels of one file.
+    """Problems of the labels of one file.
 
     Args:
         rows: The rows; their label column is known.
@@ -87,7 +87,7 @@ def _of_task(rows: Rows, names: set[str], values: set[str], *, task: TaskConfig)
 
 
 def _spellings(rows: Rows, names: set[str]) -> list[Finding]:
-    """Labels that are one, but for case or the way a number is written."""
+    """Labels that differ only in case or number format."""
     findings = []
     for same in _alike(names):
         counts = {name: len(rows.by_label[name]) for name in sorted(same)}
@@ -103,7 +103,7 @@ def _spellings(rows: Rows, names: set[str]) -> list[Finding]:
 
 
 def _alike(names: Collection[str]) -> list[set[str]]:
-    """Sets of names that a reader takes for one."""
+    """Sets of names that differ only in case or number format."""
     alike = defaultdict(set)
     for name in sorted(names):
         number = WHOLE_NUMBER.fullmatch(name)

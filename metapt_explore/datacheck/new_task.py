@@ -1,4 +1,4 @@
-"""A task file for somebody's own rows: guessed as far as that goes, asked for where it does not."""
+"""A task file for own rows: guessed where possible, else asked for."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from metapt_explore.texts.messages import format_rows, have, nearest_column, sho
 from metapt_explore.texts.report import MANY_LABELS
 from metapt_explore.texts.rows import written_out
 
-#: Examples a class that are tried, most first.
+#: Examples per class to try, most first.
 TRIED_SHOTS = (16, 8, 4, 2, 1)
 EXAMPLE_LETTERS = 80
 
-#: Asks a question; gets what is proposed, and returns the answer.
+#: Asks a question with a proposed answer; returns the answer.
 Ask = Callable[[str, str], str]
-#: Says something that is good to know.
+#: Prints a remark.
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is known of the task before anything is guessed.
+    """What the user has said about the task.
 
     Attributes:
         file: The rows; with `test`, those that are learned from.
@@ -125,7 +125,7 @@ def most_shots(task: TaskConfig) -> int:
     """
     for shots in TRIED_SHOTS:
         try:
-            make_splits(task, shots, [13], None, seed=0)
+            make_splits(task, shots, [13], test_rows=None, seed=0)
         except UserError:
             if shots == TRIED_SHOTS[-1]:
                 raise
@@ -150,7 +150,7 @@ def _label_column(checked: Checked, ask: Ask | None) -> str:
 
 
 def _no_classes(checked: Checked, wanted: Wanted, *, ask: Ask | None, tell: Tell | None) -> set[str]:
-    """Labels such as "nan" that nobody wants to be classes: their rows are left out."""
+    """Labels such as "nan" that are not wanted as classes; their rows are left out."""
     no_classes = set()
     for label in sorted(missing_labels(checked.rows) - set(wanted.words)):
         rows = checked.labels[label]

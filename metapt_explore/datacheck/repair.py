@@ -1,4 +1,4 @@
-"""Writes what can be read of a file anew, and reads it back: what --fix wrote passes the check, or is not written."""
+"""`--fix`: writes what can be read of a file as a new file, and only if that passes the check."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_repaired(
     Left out are blank rows, rows whose text is a word such as "nan", later copies of a text, every row of a text that
     has several labels, and rows whose text or label is a list or an object. Of labels that differ in spaces, case or
     the way a number is written the commonest is written, and none for a word such as "nan"; nothing else is changed.
-    Rows that could not be read are not there to be written.
+    Unreadable rows are lost.
 
     Args:
         rows: The rows.
@@ -88,7 +88,7 @@ def _rows_to_write(rows: Rows, labels: Sequence[str], *, keep_missing: bool) -> 
 
 
 def _reason_left_out(rows: Rows, row: int, conflicts: set[int], *, keep_missing: bool) -> str | None:
-    """Why a row is left out, whatever the others are."""
+    """Why a row is left out, apart from duplicates."""
     roles = [rows.raw.columns.index(name) for name in rows.columns.model_dump().values() if name]
     if any(isinstance(rows.raw.rows[row][role], NESTED) for role in roles):
         return "nested"
@@ -131,7 +131,7 @@ def _nested(cell: Any) -> Any:
 
 
 def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], *, out: Path, task: TaskConfig | None) -> bytes:
-    """The file's content, the first of two customs of quoting that reads back as what it is meant to say."""
+    """The file's content, with the first way of quoting that reads back unchanged."""
     problem = "it would not be read back as it was written"
     with tempfile.TemporaryDirectory() as folder:
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):

@@ -26,11 +26,11 @@ TWICE_DECODED = re.compile(
 )
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 MARKUP = re.compile(r"<(?:br|p|div|span|a|b|i)\b[^>]*>|&(?:amp|lt|gt|quot|nbsp|#\d+);", re.IGNORECASE)
-#: What no cell of a text, label or group may be.
+#: Types that a text, label or group cell must not have.
 NESTED = (list, dict, tuple, bytes)
-#: A share of rows from which markup is worth a word.
+#: Share of rows from which markup is reported.
 SOME = 0.02
-#: Words of a text that is probably several.
+#: A longer text (in words) is probably several.
 VERY_LONG = 2000
 #: Overlap of word triples from which a text counts as nearly equal, as in decontamination.
 NEAR = 0.7
@@ -72,7 +72,7 @@ class Rows:
         return tuple(self.lines[row] for row in self.by_label.get(label, ()))
 
     def at(self, holds: Callable[[int], bool]) -> tuple[int, ...]:
-        """Lines of the rows for whose place something holds."""
+        """Lines of the rows (by index) for which something holds."""
         return tuple(line for row, line in enumerate(self.lines) if holds(row))
 
     def blank(self, row: int) -> bool:
@@ -81,18 +81,18 @@ class Rows:
         return not all(part.strip() for part in ([text] if isinstance(text, str) else text))
 
     def says_nothing(self, row: int) -> bool:
-        """Whether the text of a row, or half a pair, is a word such as "nan"."""
+        """Whether the text of a row, or of half a pair, is a word such as "nan"."""
         text = self.texts[row]
         return any(reads_as_missing(part) for part in ([text] if isinstance(text, str) else text))
 
 
 def check_rows(rows: Rows) -> list[Finding]:
-    """Everything that is odd about the rows of one file, their labels excepted."""
+    """Problems of the rows of one file, except of their labels."""
     return [*_values(rows), *_texts(rows), *_copies(rows)]
 
 
 def _values(rows: Rows) -> list[Finding]:
-    """Cells that hold no text, which only JSON and Parquet can."""
+    """Cells that are not text (only in JSON and Parquet)."""
     table, findings = rows.raw.table, []
     for name in filter(None, rows.columns.model_dump().values()):
         nested = rows.at(lambda place, cells=table[name]: isinstance(cells[place], NESTED))  # type: ignore[misc]
@@ -177,9 +177,9 @@ def _copies(rows: Rows) -> list[Finding]:
 
 
 def conflicting(rows: Rows, labels: Sequence[str]) -> set[int]:
-    """Places of rows whose text stands elsewhere with another one of the given labels.
+    """Indices of rows whose text occurs elsewhere with another of the given labels.
 
-    A pair and the same in the other order do not disagree: what follows from what depends on the order.
+    Pairs in opposite order never conflict: entailment depends on the order.
     """
     rows_by_key = defaultdict(list)
     for row, text in enumerate(rows.texts):
@@ -198,10 +198,10 @@ def _sorted(rows: Rows, indices: Sequence[int]) -> tuple[int, ...]:
 
 
 def check_parts(parts: Mapping[str, Rows]) -> list[Finding]:
-    """What files that belong together (train, dev, test) have in common, and labels that one has and another has not.
+    """Texts shared by files that belong together (train, dev, test), and labels that only some of them have.
 
     Args:
-        parts: Rows by the part's name, the first being what is learned from.
+        parts: Rows by the part's name, the training part first.
     """
     findings: list[Finding] = []
     names = list(parts)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import StudyConfig, parse, to_yaml
+from metapt_explore.config import PretrainedMethod, StudyConfig, parse, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.statistics.designs import mean_over_pairs
@@ -45,7 +45,7 @@ def leave_one_out(study: StudyConfig, method: str, clusters: list[int]) -> Study
         ('tour-MetaPT-leave-one-out', [('MetaPT', []), ('MetaPT without 0', [0]), ('MetaPT without 1', [1])])
     """
     base = study.method(method)
-    if base.clustering is None:
+    if not isinstance(base, PretrainedMethod) or base.clustering is None:
         raise UserError(f"Method '{method}' has no `clustering`: there is no cluster to leave out.")
     if base.without or base.only:
         raise UserError(f"Method '{method}' learns from some clusters already; leave out clusters of one that has all.")
@@ -73,7 +73,9 @@ def left_out(study: StudyConfig, method: str) -> dict[int, str]:
     return {
         other.without[0]: other.name
         for other in study.methods
-        if len(other.without) == 1 and other == base.model_copy(update={"name": other.name, "without": other.without})
+        if isinstance(other, PretrainedMethod)
+        and len(other.without) == 1
+        and other == base.model_copy(update={"name": other.name, "without": other.without})
     }
 
 

@@ -27,7 +27,7 @@ PEFT = {
 METRICS = {"accuracy": "accuracy", "f1": "macro_f1"}
 
 
-def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> str:
+def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) -> str:
     """Writes the card, with the head that hubs read.
 
     Args:
@@ -71,11 +71,11 @@ def model_card(facts: PromptFacts, study: StudyConfig, with_adapter: bool) -> st
             "",
         ]
     lines += ["## How good", "", *_scores(facts), "", "## Made with", "", *_made_with(facts)]
-    head = _head(facts, base, with_adapter)
+    head = _head(facts, base, with_adapter=with_adapter)
     return f"---\n{head.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"
 
 
-def _head(facts: PromptFacts, base: str, with_adapter: bool) -> ModelCardData:
+def _head(facts: PromptFacts, base: str, *, with_adapter: bool) -> ModelCardData:
     """The card's head, which hubs read."""
     from huggingface_hub import ModelCardData
 

@@ -55,6 +55,7 @@ class Classifier:
         self,
         folder: Path,
         calibration: Calibration | None = None,
+        *,
         model: str | None = None,
         device: str = "auto",
         dtype: str = "auto",

@@ -44,6 +44,15 @@ class PromptChoice:
     init_seed: int | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _StoredPrompt:
+    """A prompt as the workspace holds it: the evaluation that tuned it, if any, its pre-training, and its vectors."""
+
+    evaluation: Artifact | None
+    prompt: Artifact
+    tensor: Tensor
+
+
 def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> list[Path]:
     """Writes a prompt with what is needed to use it.
 
@@ -78,24 +87,24 @@ def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> l
             "prompt (without --task)."
         )
     chosen = _with_seeds(config, chosen)
-    evaluation, prompt, tensor = _find(workspace, config, chosen)
+    found = _find(workspace, config, chosen)
     labels: LabelsConfig = config.auxiliary_tasks if chosen.task is None else _task(config, chosen.task)
-    if evaluation is not None:
-        _refuse_other_words(workspace, evaluation, labels, str(chosen.task))
-    facts = _facts(config, chosen, method.name, evaluation, prompt, tensor, labels)
-    probe = _probe(evaluation, chosen, facts)
+    if found.evaluation is not None:
+        _refuse_other_words(workspace, found.evaluation, labels=labels, task=str(chosen.task))
+    facts = _facts(config, chosen, found, labels=labels)
+    probe = _probe(found.evaluation, chosen, facts)
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / FACTS_FILE).exists():
         for file in (PROBE_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS):
             (folder / file).unlink(missing_ok=True)  # of a prompt that was exported here before
-    save_file({"prompt": tensor.contiguous()}, folder / PROMPT_FILE)
+    save_file({"prompt": found.tensor.contiguous()}, folder / PROMPT_FILE)
     files = [folder / PROMPT_FILE, facts.save(folder)]
     if probe is not None:
         save_file(probe.tensors(), folder / PROBE_FILE)
         files.append(folder / PROBE_FILE)
-    adapter = write_adapter(folder, facts, tensor) if has_layout(facts.family, facts.placement) else []
+    adapter = write_adapter(folder, facts, found.tensor) if has_layout(facts.family, facts.placement) else []
     files += adapter
-    write_bytes(folder / "README.md", model_card(facts, config, bool(adapter)).encode())
+    write_bytes(folder / "README.md", model_card(facts, config, with_adapter=bool(adapter)).encode())
     return [*files, folder / "README.md"]
 
 
@@ -116,8 +125,7 @@ def _with_seeds(config: StudyConfig, chosen: PromptChoice) -> PromptChoice:
     return PromptChoice(chosen.study, chosen.method, chosen.task, data_seed, init_seed)
 
 
-def _find(workspace: Workspace, config: StudyConfig, chosen: PromptChoice) -> tuple[Artifact | None, Artifact, Tensor]:
-    """The evaluation (of a tuned prompt), the pre-training, and the prompt itself."""
+def _find(workspace: Workspace, config: StudyConfig, chosen: PromptChoice) -> _StoredPrompt:
     entries = [e for e in workspace.index(config.name) if e["kind"] == "prompt" and e["method"] == chosen.method]
     entry = next((e for e in entries if e["init_seed"] == chosen.init_seed), None)
     prompt = workspace.artifact(entry["id"]) if entry else None
@@ -125,19 +133,19 @@ def _find(workspace: Workspace, config: StudyConfig, chosen: PromptChoice) -> tu
     if prompt is None or not prompt.finished:
         raise UserError(f"The prompt of {where} is not finished: run the study (`metapt run`).")
     if chosen.task is None:
-        return None, prompt, prompt.tensors("prompt")["prompt"].float()
+        return _StoredPrompt(None, prompt, prompt.tensors("prompt")["prompt"].float())
     scored = [e for e in fewshot_entries(workspace, config.name) if e["method"] == chosen.method]
     tasks = {e["task"] for e in scored}
     if chosen.task not in tasks:
         raise UserError(
             f"'{chosen.method}' has no score on '{chosen.task}' yet. {did_you_mean(chosen.task, sorted(tasks))}"
         )
-    found = next((e for e in scored if e["task"] == chosen.task and e["init_seed"] == chosen.init_seed), None)
-    evaluation = workspace.artifact(found["id"]) if found else None
+    entry = next((e for e in scored if e["task"] == chosen.task and e["init_seed"] == chosen.init_seed), None)
+    evaluation = workspace.artifact(entry["id"]) if entry else None
     if evaluation is None or not evaluation.finished:
         raise UserError(f"The evaluation of {where} on '{chosen.task}' is not finished: run the study (`metapt run`).")
     tensors = evaluation.tensors("prompts")
-    return evaluation, prompt, tensors[f"data_seed_{chosen.data_seed}"].float()
+    return _StoredPrompt(evaluation, prompt, tensors[f"data_seed_{chosen.data_seed}"].float())
 
 
 def _task(config: StudyConfig, name: str) -> LabelsConfig:
@@ -148,8 +156,8 @@ def _task(config: StudyConfig, name: str) -> LabelsConfig:
     raise UserError(f"The study has no task '{name}'. {did_you_mean(name, config.evaluation.tasks)}")
 
 
-def _refuse_other_words(workspace: Workspace, evaluation: Artifact, labels: LabelsConfig, task: str) -> None:
-    from metapt_explore.verbalizers.pattern import words_key
+def _refuse_other_words(workspace: Workspace, evaluation: Artifact, *, labels: LabelsConfig, task: str) -> None:
+    from metapt_explore.config.label_values import words_key
 
     tuned = (tuned_by(workspace, evaluation) or evaluation.stage)["config"]
     if (tuned["template"], tuned["words"]) != (labels.template, json.loads(json.dumps(words_key(labels)))):
@@ -159,25 +167,18 @@ def _refuse_other_words(workspace: Workspace, evaluation: Artifact, labels: Labe
         )
 
 
-def _facts(
-    config: StudyConfig,
-    chosen: PromptChoice,
-    method: str,
-    evaluation: Artifact | None,
-    prompt: Artifact,
-    tensor: Tensor,
-    labels: LabelsConfig,
-) -> PromptFacts:
+def _facts(config: StudyConfig, chosen: PromptChoice, stored: _StoredPrompt, *, labels: LabelsConfig) -> PromptFacts:
     from metapt_explore.models.study_model import StudyModel
 
     model = StudyModel(config, lambda message: None)
+    evaluation, prompt, method = stored.evaluation, stored.prompt, config.method(chosen.method)
     scores: dict[str, Any] = {}
     if evaluation is not None:
         results = evaluation.table("results")
         row = results[results["data_seed"] == chosen.data_seed].iloc[0]
         keys = ("accuracy", "macro_f1", "start_accuracy", "learning_rate", "step")
         scores = {key: _plain(row[key]) for key in keys if key in row}
-    decode = config.reading_of(config.method(method)).decode
+    decode = config.reading_of(method).decode
     written: dict[str, dict[str, Any]] = {
         name: {"value": label.value, "words": label.words, "description": label.description}
         for name, label in labels.labels.items()
@@ -188,15 +189,15 @@ def _facts(
         model_hash=str(prompt.stage["inputs"].get("model", model.identity["model"])),
         family=model.family,
         placement=model.placement,
-        tokens=int(tensor.shape[0]),
-        width=int(tensor.shape[1]),
+        tokens=int(stored.tensor.shape[0]),
+        width=int(stored.tensor.shape[1]),
         template=labels.template,
         labels={n: {k: v for k, v in entry.items() if v not in (None, [])} for n, entry in written.items()},
         decode=decode,
-        token_ids=_token_ids(config, model, labels, decode),
+        token_ids=_token_ids(config, model, labels=labels, decode=decode),
         made_by={
             "study": config.name,
-            "method": method,
+            "method": method.name,
             "task": chosen.task,
             "data_seed": chosen.data_seed,
             "init_seed": chosen.init_seed,
@@ -204,7 +205,7 @@ def _facts(
             **scores,
         },
         base_model=base_model(str(own["name"])),
-        calibration=config.reading_of(config.method(method)).calibration if chosen.task else "none",
+        calibration=config.reading_of(method).calibration if chosen.task else "none",
         scored_rows=config.evaluation.scored_rows,
         probe=_weights(evaluation, chosen),
         manifest=prompt.stage.get("manifest", {}),
@@ -233,9 +234,11 @@ def _plain(value: Any) -> Any:
     return None if pd.isna(value) else value.item() if hasattr(value, "item") else value
 
 
-def _token_ids(config: StudyConfig, model: Any, labels: LabelsConfig, decode: str) -> dict[str, Any] | None:
+def _token_ids(config: StudyConfig, model: Any, *, labels: LabelsConfig, decode: str) -> dict[str, Any] | None:
     """Template and words as tokens of a decoder-only model, where twenty lines can read classes with them."""
-    if model.family != "causal" or decode != "label_words" or "{text_pair}" in labels.template:
+    from metapt_explore.config.families import FAMILIES
+
+    if not FAMILIES[model.family].left_to_right or decode != "label_words" or "{text_pair}" in labels.template:
         return None
     from metapt_explore.models.folder import model_folder
     from metapt_explore.models.hf_load import load_tokenizer

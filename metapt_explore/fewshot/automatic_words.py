@@ -13,7 +13,7 @@ from torch import Tensor
 
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.scoring import Split
+from metapt_explore.fewshot.scoring import LabelledTexts
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.scoring import answer_states
 from metapt_explore.verbalizers.pattern import space_writer
@@ -25,7 +25,7 @@ SHORTEST = 3
 
 
 def with_automatic_words(
-    labels: LabelsConfig, backbone: Backbone, rows: Split, *, words_per_class: int, where: str
+    labels: LabelsConfig, backbone: Backbone, rows: LabelledTexts, *, words_per_class: int, where: str
 ) -> LabelsConfig:
     """Replaces label words by ones chosen on labelled rows, which are read without a prompt.
 
@@ -52,10 +52,13 @@ def with_automatic_words(
     with torch.no_grad():
         hidden = answer_states(backbone, none, bank, pattern=pattern)[0]
         logs = torch.cat(
-            [backbone.head.vocabulary(part.to(backbone.device, backbone.dtype)).cpu() for part in hidden.split(8)]
+            [
+                backbone.head.vocabulary(part.to(backbone.device, backbone.dtype)).cpu()
+                for part in torch.split(hidden, 8)
+            ]
         )
     spaced = backbone.layout.spaced(labels.template)
-    words = word_tokens(backbone.tokenizer, spaced, logs.shape[1])
+    words = word_tokens(backbone.tokenizer, spaced=spaced, vocabulary=logs.shape[1])
     chosen = likeliest_words(
         logs.log_softmax(-1), rows.labels, list(words), count=len(labels.labels), per_class=words_per_class
     )
@@ -66,7 +69,7 @@ def with_automatic_words(
     return labels.model_copy(update={"labels": replaced})
 
 
-def word_tokens(tokenizer: object, spaced: bool, vocabulary: int) -> dict[int, str]:
+def word_tokens(tokenizer: object, *, spaced: bool, vocabulary: int) -> dict[int, str]:
     """Tokens that are whole words: written out and tokenised again they are themselves.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from metapt_explore.fewshot.scoring import ClassReading, FewShotData, Metrics, dev_metrics, finite_or_last, row_losses
+from metapt_explore.fewshot.scoring import ClassReading, FewShotData, Metrics, finite_or_last, row_losses
 from metapt_explore.fewshot.selection import Cell, CurvePoint
 
 
@@ -69,14 +69,18 @@ class DevScores:
             best = self._row_losses[min(keys, key=lambda key: finite_or_last(self._metrics[key]["loss"]))]
             for step, cell in keys:
                 behind = self._row_losses[step, cell] - best
-                point: CurvePoint = {
-                    "data_seed": seed,
-                    "learning_rate": self._cells[cell][1],
-                    "step": step,
-                    **dev_metrics(self._metrics[step, cell]),
-                    "dev_behind_se": float(behind.std() / len(behind) ** 0.5) if len(behind) > 1 else 0.0,
-                }
-                points.append(point)
+                metrics = self._metrics[step, cell]
+                points.append(
+                    CurvePoint(
+                        data_seed=seed,
+                        learning_rate=self._cells[cell][1],
+                        step=step,
+                        dev_accuracy=metrics["accuracy"],
+                        dev_macro_f1=metrics["macro_f1"],
+                        dev_loss=metrics["loss"],
+                        dev_behind_se=float(behind.std() / len(behind) ** 0.5) if len(behind) > 1 else 0.0,
+                    )
+                )
         return points
 
     def _members(self, seed: int, among: Sequence[int] | None = None) -> list[int]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metapt_explore.fewshot.samples import balanced_part
-from metapt_explore.fewshot.scoring import Metrics, Split
+from metapt_explore.fewshot.scoring import LabelledTexts, Metrics
 from metapt_explore.fewshot.selection import CurvePoint
 from metapt_explore.fewshot.tuning_steps import TuningSteps
 
@@ -53,13 +53,13 @@ class FinalScores:
         """Scores of all rows at the start (0) or at the chosen step, `[rows, columns]`."""
         return self._scores[self._snapshot(seed, step)]
 
-    def _score_part(self, places: list[int]) -> tuple[Split, dict[Snapshot, Tensor]]:
+    def _score_part(self, indices: list[int]) -> tuple[LabelledTexts, dict[Snapshot, Tensor]]:
         """Some of the rows, and their scores at every step."""
         scored = self._tuned.data.scored
-        part = Split([scored.texts[place] for place in places], [scored.labels[place] for place in places])
+        part = LabelledTexts([scored.texts[index] for index in indices], [scored.labels[index] for index in indices])
         # Calibrated by the mean over the scored rows, all points of a curve must be over the same rows.
         reusable = self._tuned.reading.config.calibration != "batch_mean"
-        known = {snapshot: scores[places] for snapshot, scores in self._scores.items()} if reusable else {}
+        known = {snapshot: scores[indices] for snapshot, scores in self._scores.items()} if reusable else {}
         rest = [snapshot for snapshot in self._snapshots(self._steps) if snapshot not in known]
         return part, known | self._score(rest, part)
 
@@ -74,7 +74,7 @@ class FinalScores:
             dict.fromkeys(self._snapshot(seed, step) for seed, seed_steps in steps.items() for step in seed_steps)
         )
 
-    def _score(self, snapshots: Sequence[Snapshot], rows: Split) -> dict[Snapshot, Tensor]:
+    def _score(self, snapshots: Sequence[Snapshot], rows: LabelledTexts) -> dict[Snapshot, Tensor]:
         tuned, state, reading = self._tuned, self._tuned.state, self._tuned.reading
         names = {(step, cell): f"{len(rows.labels)} rows.{step}.{cell}" for step, cell in snapshots}
         left = [snapshot for snapshot in snapshots if names[snapshot] not in state.tested]

@@ -63,7 +63,7 @@ class CPoint(DevMetrics):
     step: int
 
 
-class Classifier(Protocol):
+class FittedClassifier(Protocol):
     """A fitted classifier."""
 
     @property
@@ -74,7 +74,7 @@ class Classifier(Protocol):
         """Log-probabilities of the classes, `[rows, classes]`."""
 
 
-Fitted = TypeVar("Fitted", bound=Classifier)
+Fitted = TypeVar("Fitted", bound=FittedClassifier)
 
 
 def fit_on_dev(
@@ -94,8 +94,8 @@ def fit_on_dev(
     """
     points: list[CPoint] = []
     fitted = {}
-    for place, c in enumerate(sorted(c_values)):
+    for index, c in enumerate(sorted(c_values)):
         fitted[c] = fit(c=c)
-        points.append({"c": c, "step": place, **dev_metrics(measure(fitted[c].scores(dev), dev_labels))})
+        points.append({"c": c, "step": index, **dev_metrics(measure(fitted[c].scores(dev), dev_labels))})
     chosen = choose(points, select_by)
     return fitted[chosen["c"]], chosen

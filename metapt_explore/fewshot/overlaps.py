@@ -34,32 +34,32 @@ def task_overlaps(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     keys = {name: _keys(rows) for name, rows in splits.items()}
     names = list(splits)
-    found = []
+    overlaps = []
     for index, name in enumerate(names):
         for part in ("test", "train", "dev"):
-            own = set(keys[name].get(part, {}))
+            part_keys = set(keys[name].get(part, {}))
             # Two test sets are compared once, few-shot rows with every test set.
             for other in names[index + 1 :] if part == "test" else names:
-                shared = own & set(keys[other].get("test", {}))
+                shared = part_keys & set(keys[other].get("test", {}))
                 if shared:
-                    found.append([name, part, other, "test", len(shared), len(shared) / len(own)])
+                    overlaps.append([name, part, other, "test", len(shared), len(shared) / len(part_keys)])
         both = _within_one_data_seed(splits[name])
         if both:
             dev = set(keys[name].get("dev", {}))
-            found.append([name, "dev", name, "train", len(both), len(both) / len(dev)])
-    return pd.DataFrame(found, columns=COLUMNS).sort_values("texts", ascending=False, ignore_index=True)
+            overlaps.append([name, "dev", name, "train", len(both), len(both) / len(dev)])
+    return pd.DataFrame(overlaps, columns=COLUMNS).sort_values("texts", ascending=False, ignore_index=True)
 
 
 def _keys(rows: pd.DataFrame) -> dict[str, dict[str, None]]:
     frame = pd.DataFrame({"split": rows["split"].to_numpy(), "key": [comparison_key(t) for t in texts_of(rows)]})
-    return {str(part): dict.fromkeys(own["key"]) for part, own in frame.groupby("split")}
+    return {str(part): dict.fromkeys(of_part["key"]) for part, of_part in frame.groupby("split")}
 
 
 def _within_one_data_seed(rows: pd.DataFrame) -> set[str]:
     """Texts that are both train and dev rows of the same data seed."""
-    found: set[str] = set()
-    few = rows[rows["split"].isin(["train", "dev"])]
-    for _, own in few.groupby("data_seed"):
-        keys = _keys(own)
-        found |= set(keys.get("train", {})) & set(keys.get("dev", {}))
-    return found
+    both: set[str] = set()
+    few_shot = rows[rows["split"].isin(["train", "dev"])]
+    for _, seed_rows in few_shot.groupby("data_seed"):
+        keys = _keys(seed_rows)
+        both |= set(keys.get("train", {})) & set(keys.get("dev", {}))
+    return both

@@ -119,4 +119,4 @@ def held_out(dev: Sequence[TextInput], train: Sequence[TextInput]) -> list[int]:
         [1]
     """
     known = set(map(duplicate_key, train))
-    return [place for place, text in enumerate(dev) if duplicate_key(text) not in known]
+    return [index for index, text in enumerate(dev) if duplicate_key(text) not in known]

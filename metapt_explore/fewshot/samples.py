@@ -1,4 +1,4 @@
-"""What the few-shot samples of a task's data seeds have in common, and what guessing would score.
+"""Few-shot samples of a task: what data seeds share, and rows chosen the same way every time; imports nothing heavy.
 
 Data seeds count as independent draws only as far as their samples differ. A file of exactly K rows a class gives every
 data seed the same rows in another order: one sample, however many seeds.
@@ -8,31 +8,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.texts.rows import as_inputs, duplicate_key
 
-#: Samples of a task that share less than this are drawn from a pool that is large enough to go without a word.
-LITTLE = 0.05
-#: Dev rows of which more than this are training rows choose by what was trained on.
-MOSTLY = 0.5
+#: Mean share of training rows from which on a sentence says that samples overlap.
+REPORTED_OVERLAP = 0.05
+#: Share of dev rows that are training rows, above which a sentence says so.
+REPORTED_DEV_IN_TRAIN = 0.5
 
 
-def sample_facts(rows: pd.DataFrame) -> dict[str, Any]:
+class SampleFacts(TypedDict):
+    """What the samples of a task's data seeds share.
+
+    Attributes:
+        data_seeds: The data seeds.
+        train_rows: Training rows of one data seed.
+        train: [data seed, other data seed, share of the training rows that both have] for each two that share one.
+        dev: Likewise for dev rows.
+        dev_in_train: [data seed, share of its dev texts that are training texts of it], where that is not 0.
+        test_classes: Test rows of each class.
+    """
+
+    data_seeds: list[int]
+    train_rows: int
+    train: list[list[float]]
+    dev: list[list[float]]
+    dev_in_train: list[list[float]]
+    test_classes: dict[str, int]
+
+
+def sample_facts(rows: pd.DataFrame) -> SampleFacts:
     """Counts what the samples of data seeds share.
 
     Texts are equal when they are equal after normalising, as for duplicates (`texts/rows.py`).
 
     Args:
         rows: ``rows`` of a `split` artifact: columns split, data_seed, text, label and, for pairs, text_pair.
-
-    Returns:
-        ``data_seeds``; ``train_rows`` of one data seed; ``train`` and ``dev``: [data seed, other data seed, share of
-        the rows that both have] for each two that share a row; ``dev_in_train``: [data seed, share of its dev texts
-        that are training texts of it] likewise; ``test_classes``: test rows of each class.
 
     Example:
         >>> rows = [("train", 1, "a", "x"), ("train", 1, "b", "y"), ("train", 2, "B", "y"), ("train", 2, "c", "x")]
@@ -45,14 +60,15 @@ def sample_facts(rows: pd.DataFrame) -> dict[str, Any]:
     seeds = sorted(int(seed) for seed in frame["seed"].dropna().unique())
     parts: dict[str, dict[int, set[str]]] = {"train": {}, "dev": {}}
     for part, texts in parts.items():
-        own = frame[frame["split"] == part]
-        texts.update({int(seed): set(of_seed["key"]) for seed, of_seed in own.groupby("seed")})
+        part_rows = frame[frame["split"] == part]
+        texts.update({int(seed): set(of_seed["key"]) for seed, of_seed in part_rows.groupby("seed")})
     train = frame[frame["split"] == "train"]
-    inside = [[seed, _share_in(parts["dev"].get(seed), parts["train"].get(seed))] for seed in seeds]
+    inside: list[list[float]] = [[seed, _share_in(parts["dev"].get(seed), parts["train"].get(seed))] for seed in seeds]
     return {
         "data_seeds": seeds,
         "train_rows": int(train.groupby("seed").size().max()) if len(train) else 0,
-        **{part: _shared(texts) for part, texts in parts.items()},
+        "train": _shared(parts["train"]),
+        "dev": _shared(parts["dev"]),
         "dev_in_train": [[seed, share] for seed, share in inside if share],
         "test_classes": {
             str(label): int(count) for label, count in rows.loc[rows["split"] == "test", "label"].value_counts().items()
@@ -62,12 +78,12 @@ def sample_facts(rows: pd.DataFrame) -> dict[str, Any]:
 
 def _shared(texts: Mapping[int, set[str]]) -> list[list[float]]:
     """For each two data seeds that share a text: the share of their texts that both have."""
-    found: list[list[float]] = []
+    shared: list[list[float]] = []
     for first, second in combinations(sorted(texts), 2):
         common = len(texts[first] & texts[second])
         if common:
-            found.append([first, second, 2 * common / (len(texts[first]) + len(texts[second]))])
-    return found
+            shared.append([first, second, 2 * common / (len(texts[first]) + len(texts[second]))])
+    return shared
 
 
 def _share_in(dev: set[str] | None, train: set[str] | None) -> float:
@@ -75,11 +91,11 @@ def _share_in(dev: set[str] | None, train: set[str] | None) -> float:
 
 
 def sample_sentences(task: str, facts: Mapping[str, Any] | None) -> list[str]:
-    """What a pattern of scores should know about the samples of a task.
+    """Sentences on what the samples of a task share.
 
     Args:
         task: Its name.
-        facts: What `sample_facts` returned; None where it is not known.
+        facts: What `sample_facts` returned, or some of it; None where it is not known.
 
     Example:
         >>> facts = {"data_seeds": [1, 2], "train_rows": 80, "train": [[1, 2, 1.0]], "dev": [], "dev_in_train": []}
@@ -89,33 +105,39 @@ def sample_sentences(task: str, facts: Mapping[str, Any] | None) -> list[str]:
     if not facts:
         return []
     seeds, where = list(facts["data_seeds"]), f"Task '{task}'"
-    found = []
+    sentences = []
     groups = same_samples(facts["train"])
     if len(groups) == 1 and len(groups[0]) == len(seeds):
-        found.append(
+        sentences.append(
             f"{where}: all {len(seeds)} data seeds have the same {facts['train_rows']} training rows: they are one "
             f"few-shot sample, not {len(seeds)}."
         )
     else:
         for group in groups:
-            said = listed([str(seed) for seed in group])
-            found.append(f"{where}: data seeds {said} have the same training rows: they count as one few-shot sample.")
+            seeds_listed = listed([str(seed) for seed in group])
+            sentences.append(
+                f"{where}: data seeds {seeds_listed} have the same training rows: they count as one few-shot sample."
+            )
         share = mean_share(facts["train"], [seed for seed in seeds if not any(seed in group[1:] for group in groups)])
-        if share >= LITTLE:
-            found.append(
+        if share >= REPORTED_OVERLAP:
+            sentences.append(
                 f"{where}: the training rows of two data seeds are the same to {100 * share:.0f} % on average; they "
                 "are not independent samples."
             )
     if same_samples(facts["dev"]) and len(same_samples(facts["dev"])[0]) == len(seeds):
-        found.append(f"{where}: all {len(seeds)} data seeds choose learning rate and step on the same dev rows.")
-    tuned = {int(seed): float(share) for seed, share in facts["dev_in_train"] if share > MOSTLY}
-    if tuned:
-        all_of = "all data seeds" if len(tuned) == len(seeds) else f"data seed {listed([str(seed) for seed in tuned])}"
+        sentences.append(f"{where}: all {len(seeds)} data seeds choose learning rate and step on the same dev rows.")
+    overlapping = {int(seed): float(share) for seed, share in facts["dev_in_train"] if share > REPORTED_DEV_IN_TRAIN}
+    if overlapping:
+        which = (
+            "all data seeds"
+            if len(overlapping) == len(seeds)
+            else f"data seed {listed([str(seed) for seed in overlapping])}"
+        )
         what = "the dev rows are the training rows"
-        if min(tuned.values()) < 1:
-            what = f"{100 * min(tuned.values()):.0f} % or more of the dev rows are training rows"
-        found.append(f"{where}: {what} ({all_of}): rate and step are chosen on what was trained on.")
-    return found
+        if min(overlapping.values()) < 1:
+            what = f"{100 * min(overlapping.values()):.0f} % or more of the dev rows are training rows"
+        sentences.append(f"{where}: {what} ({which}): rate and step are chosen on what was trained on.")
+    return sentences
 
 
 def same_samples(shared: Sequence[Sequence[float]]) -> list[list[int]]:
@@ -148,7 +170,7 @@ def mean_share(shared: Sequence[Sequence[float]], seeds: Sequence[int]) -> float
 
 
 def listed(words: Sequence[str]) -> str:
-    """Words in a row.
+    """Words joined to a list.
 
     Example:
         >>> listed(["1", "2", "3"])
@@ -187,9 +209,9 @@ def other_seeds_rows(rows: pd.DataFrame, data_seeds: Sequence[int], limit: int |
     """
     few_shot, columns = rows[rows["split"] != "test"], [c for c in ("text", "text_pair") if c in rows]
     used = few_shot["data_seed"].isin(data_seeds)
-    own = set(few_shot.loc[used, columns].itertuples(index=False, name=None))
+    used_texts = set(few_shot.loc[used, columns].itertuples(index=False, name=None))
     others = few_shot[~used & (few_shot["split"] == "dev")].drop_duplicates(columns)
-    others = others[[row not in own for row in others[columns].itertuples(index=False, name=None)]]
+    others = others[[row not in used_texts for row in others[columns].itertuples(index=False, name=None)]]
     if others.empty:
         raise UserError(
             "evaluation.scored_on: the other data seeds have no dev row that this one does not have as well; the task "

@@ -1,4 +1,4 @@
-"""Scores of a task's rows under prompts, read as the study's verbalizer says, and what they are worth."""
+"""Scores of a task's rows under prompts, read as the study's verbalizer says, and their metrics."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from metapt_explore.verbalizers.verbalizer import Verbalizer
 #: Weight of the label words where prototypes and words both have a say (MetaPrompter's lambda).
 WORDS_SHARE = {"prototypes": 0.0, "mixed": 0.5}
 
-#: The plain way: label words against one another.
+#: Label words against one another.
 BY_WORDS = VerbalizerConfig()
 
 
 @dataclass(frozen=True)
-class Split:
+class LabelledTexts:
     """Texts and their class indices."""
 
     texts: Sequence[TextInput]
@@ -46,13 +46,13 @@ class FewShotData:
         scored: Rows that nothing is chosen on.
     """
 
-    train: Mapping[int, Split]
-    dev: Mapping[int, Split]
-    scored: Split
+    train: Mapping[int, LabelledTexts]
+    dev: Mapping[int, LabelledTexts]
+    scored: LabelledTexts
 
 
 class Metrics(TypedDict):
-    """What scores of rows are worth.
+    """Metrics of scores.
 
     Attributes:
         accuracy: Share of the rows whose class is right.
@@ -82,12 +82,12 @@ class RowCount:
 
 @dataclass(frozen=True)
 class ClassReading:
-    """Reads classes of rows under prompts.
+    """Scores the classes of rows under prompts.
 
     Attributes:
         backbone: The frozen model.
         pattern: Template and label words of the task.
-        config: Prototypes and calibration.
+        config: Verbalizer and calibration.
         on_pass: Called after each pass through the model; may raise to stop.
         forward: Counts what was scored so far.
     """
@@ -103,7 +103,7 @@ class ClassReading:
         """Whether scores depend on the few-shot examples, and not on the prompt only."""
         return self.config.read in WORDS_SHARE
 
-    def scores(self, prompts: Tensor, rows: Split, examples: Sequence[Split]) -> Tensor:
+    def scores(self, prompts: Tensor, rows: LabelledTexts, examples: Sequence[LabelledTexts]) -> Tensor:
         """Scores rows under every prompt.
 
         Args:
@@ -122,21 +122,21 @@ class ClassReading:
             return calibrated(scores, self._score(prompts, self._content_free()))
         return scores
 
-    def measure(self, scores: Tensor, rows: Split) -> Metrics:
+    def measure(self, scores: Tensor, rows: LabelledTexts) -> Metrics:
         """See `measure`."""
         return measure(scores, rows.labels, self.pattern.verbalizer)
 
-    def calibrated_accuracy(self, scores: Tensor, rows: Split) -> float:
-        """Accuracy once the mean over the scored rows is taken off, which leaves no bias towards a class.
+    def calibrated_accuracy(self, scores: Tensor, rows: LabelledTexts) -> float:
+        """Accuracy after calibration by the mean over the scored rows, which leaves no bias towards a class.
 
-        It costs no pass. Batch calibration looks at all scored texts, not at their labels (`score_calibration.py`).
+        It costs no pass. Batch calibration uses all scored texts, not their labels (`verbalizers/calibration.py`).
 
         Args:
             scores: What `scores` returned for one prompt, `[rows, columns]`.
             rows: The rows.
 
         Returns:
-            0..1; not a number where classes are not read by label words against one another, or are calibrated already.
+            0 to 1; NaN where classes are not read by label words against one another, or are calibrated already.
         """
         config = self.config
         if config.calibration != "none" or self.by_examples or config.decode != "label_words":
@@ -155,17 +155,17 @@ class ClassReading:
         texts = self.config.content_free
         return [(text, text) for text in texts] if self.pattern.template.slot("text_pair") else list(texts)
 
-    def _prototypes(self, prompts: Tensor, examples: Sequence[Split]) -> Prototypes:
+    def _prototypes(self, prompts: Tensor, examples: Sequence[LabelledTexts]) -> Prototypes:
         parts, first = [], 0
         for _, members in groupby(examples, key=id):
-            own = list(members)
-            bank = self.backbone.bank(own[0].texts, self.pattern)
-            part = prompts[first : first + len(own)]
+            same = list(members)
+            bank = self.backbone.bank(same[0].texts, self.pattern)
+            part = prompts[first : first + len(same)]
             features = answer_states(self.backbone, part, bank, pattern=self.pattern, on_pass=self.on_pass)
-            self.forward.rows += len(part) * len(own[0].texts)
+            self.forward.rows += len(part) * len(same[0].texts)
             share = WORDS_SHARE[self.config.read]
-            parts.append(Prototypes(features, own[0].labels, len(self.pattern.classes), words_share=share))
-            first += len(own)
+            parts.append(Prototypes(features, same[0].labels, len(self.pattern.classes), words_share=share))
+            first += len(same)
         return Prototypes.of_each(parts)
 
 

@@ -22,7 +22,7 @@ Row = tuple[TextInput, str]
 
 
 def read_rows(
-    task: TaskConfig, source: SourceConfig, dropped: Counter[str], blank: Counter[str] | None = None
+    task: TaskConfig, source: SourceConfig, dropped: Counter[str], *, blank: Counter[str] | None = None
 ) -> list[Row]:
     """Reads text and class name; rows without text or label are counted and left out.
 
@@ -107,7 +107,8 @@ def row_keys(rows: list[Row]) -> list[str]:
     return [duplicate_key(text) for text, _ in rows]
 
 
-def as_dataset(rows: list[Row], pairs: bool) -> Dataset:
+def as_dataset(rows: list[Row], *, pairs: bool) -> Dataset:
+    """Rows as a data set with the columns text, text_pair (where rows are pairs) and label."""
     columns = {
         "text": [text[0] if pairs else text for text, _ in rows],
         **({"text_pair": [text[1] for text, _ in rows]} if pairs else {}),
@@ -117,4 +118,5 @@ def as_dataset(rows: list[Row], pairs: bool) -> Dataset:
 
 
 def checksum(rows: list[Row]) -> str:
+    """SHA-256 of texts and labels."""
     return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()

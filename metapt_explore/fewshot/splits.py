@@ -31,6 +31,16 @@ SEED_MARK = "{seed}"
 
 
 @dataclass(frozen=True)
+class _Sizes:
+    """Arguments of `make_splits`."""
+
+    shots: int
+    data_seeds: list[int]
+    test_rows: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
 class Splits:
     """The rows of a task; each data set has the columns text, text_pair (pair tasks) and label (a class name).
 
@@ -41,8 +51,7 @@ class Splits:
         dropped: Rows left out, by reason: ``blank``, ``unlabelled``, ``duplicate`` (a later copy)
             and ``conflicting`` (equal texts with different labels). Each file is counted once.
         checksums: SHA-256 of texts and labels, for ``test``, ``train/13``, ``dev/13`` and so on.
-        warnings: What a pattern of scores should know about published splits, as sentences: rows
-            that stand in two splits, classes with fewer than K rows.
+        warnings: Sentences on published splits: rows that are in two splits, classes with fewer than K rows.
     """
 
     train: dict[int, Dataset]
@@ -53,7 +62,7 @@ class Splits:
     warnings: list[str] = field(default_factory=list)
 
 
-def make_splits(task: TaskConfig, shots: int, data_seeds: list[int], test_rows: int | None, seed: int) -> Splits:
+def make_splits(task: TaskConfig, shots: int, data_seeds: list[int], *, test_rows: int | None, seed: int) -> Splits:
     """Makes the train, dev and test rows of a task.
 
     With `data`, blank, unlabelled and repeated rows are dropped; test gets at most half of each
@@ -78,24 +87,24 @@ def make_splits(task: TaskConfig, shots: int, data_seeds: list[int], test_rows: 
             is not in the task file.
 
     Example:
-        >>> splits = make_splits(load_task("trec"), 16, [13, 21], 400, seed=0)  # doctest: +SKIP
+        >>> splits = make_splits(load_task("trec"), 16, [13, 21], test_rows=400, seed=0)  # doctest: +SKIP
         >>> len(splits.train[13]), len(splits.test)  # doctest: +SKIP
         (96, 400)
     """
     dropped: Counter[str] = Counter({"blank": 0, "unlabelled": 0, "duplicate": 0, "conflicting": 0})
     make = _sampled if task.data is not None else _published
-    train, dev, test = make(task, shots, data_seeds, test_rows, seed, dropped)
+    train, dev, test = make(task, _Sizes(shots, data_seeds, test_rows, seed), dropped)
     checksums = {"test": checksum(test)}
     for data_seed in data_seeds:
         checksums[f"train/{data_seed}"] = checksum(train[data_seed])
         checksums[f"dev/{data_seed}"] = checksum(dev[data_seed])
     return Splits(
-        train={data_seed: as_dataset(rows, task.pairs) for data_seed, rows in train.items()},
-        dev={data_seed: as_dataset(rows, task.pairs) for data_seed, rows in dev.items()},
-        test=as_dataset(test, task.pairs),
+        train={data_seed: as_dataset(rows, pairs=task.pairs) for data_seed, rows in train.items()},
+        dev={data_seed: as_dataset(rows, pairs=task.pairs) for data_seed, rows in dev.items()},
+        test=as_dataset(test, pairs=task.pairs),
         dropped=dict(dropped),
         checksums=checksums,
-        warnings=_warnings(task, shots, train, dev, test),
+        warnings=_warnings(task, shots, (train, dev, test)),
     )
 
 
@@ -104,16 +113,15 @@ Parts = tuple[dict[int, list[Row]], dict[int, list[Row]], list[Row]]
 # ------------------------------------------------------------------------------------ sampled splits
 
 
-def _sampled(
-    task: TaskConfig, shots: int, data_seeds: list[int], test_rows: int | None, seed: int, dropped: Counter[str]
-) -> Parts:
+def _sampled(task: TaskConfig, sizes: _Sizes, dropped: Counter[str]) -> Parts:
+    shots, data_seeds, seed = sizes.shots, sizes.data_seeds, sizes.seed
     assert task.data is not None
     where = task.data.name
     by_class = rows_by_class(task, without_duplicates(read_rows(task, task.data, dropped), dropped))
     candidates: dict[str, list[Row]] = {}
     pool: dict[str, list[Row]] = {}
     for label, rows in by_class.items():
-        _some(task, where, label, len(rows))
+        _some(task, where, label, rows=len(rows))
         if len(rows) < 2 * shots + 1:
             raise UserError(
                 f"Task '{task.name}': class '{label}' of {where} has {len(rows)} usable rows, but {shots} shots need "
@@ -132,46 +140,48 @@ def _sampled(
             order = stream(seed, "splits", task.name, "train", data_seed, label).permutation(len(rows))
             train[data_seed] += [rows[index] for index in order[:shots]]
             dev[data_seed] += [rows[index] for index in order[shots : 2 * shots]]
-    return train, dev, balanced(candidates, test_rows, stream(seed, "splits", task.name, "test order"))
+    return train, dev, balanced(candidates, sizes.test_rows, stream(seed, "splits", task.name, "test order"))
 
 
 # ---------------------------------------------------------------------------------- published splits
 
 
-def _published(
-    task: TaskConfig, shots: int, data_seeds: list[int], test_rows: int | None, seed: int, dropped: Counter[str]
-) -> Parts:
+def _published(task: TaskConfig, sizes: _Sizes, dropped: Counter[str]) -> Parts:
+    shots, data_seeds, seed = sizes.shots, sizes.data_seeds, sizes.seed
     assert task.splits is not None
     if task.splits.train == task.splits.dev:
-        train, dev = _drawn_together(task, shots, data_seeds, seed, dropped)
-        return train, dev, _published_test(task, test_rows, seed, dropped)
+        train, dev = _drawn_together(task, sizes, dropped)
+        return train, dev, _published_test(task, sizes, dropped)
     parts: dict[str, dict[int, list[Row]]] = {}
     for part, source in (("train", task.splits.train), ("dev", task.splits.dev)):
         if source.file is not None and SEED_MARK in source.file:
-            parts[part] = {data_seed: _first(task, source, data_seed, shots, dropped) for data_seed in data_seeds}
+            parts[part] = {
+                data_seed: _first(task, source, data_seed, shots=shots, dropped=dropped) for data_seed in data_seeds
+            }
         else:
             by_class = rows_by_class(task, read_rows(task, source, dropped))
             parts[part] = {}
             for data_seed in data_seeds:
                 parts[part][data_seed] = []
                 for label, rows in by_class.items():
-                    _enough(task, source.name, label, len(rows), shots)
+                    _enough(task, source.name, label, rows=len(rows), shots=shots)
                     order = stream(seed, "splits", task.name, part, data_seed, label).permutation(len(rows))
                     parts[part][data_seed] += [rows[index] for index in order[:shots]]
-    return parts["train"], parts["dev"], _published_test(task, test_rows, seed, dropped)
+    return parts["train"], parts["dev"], _published_test(task, sizes, dropped)
 
 
 def _drawn_together(
-    task: TaskConfig, shots: int, data_seeds: list[int], seed: int, dropped: Counter[str]
+    task: TaskConfig, sizes: _Sizes, dropped: Counter[str]
 ) -> tuple[dict[int, list[Row]], dict[int, list[Row]]]:
-    """Train and dev out of one source: no row, and no text, is in both."""
+    """Train and dev from one source: no row, and no text, is in both."""
     assert task.splits is not None
+    shots, data_seeds, seed = sizes.shots, sizes.data_seeds, sizes.seed
     source = task.splits.train
     by_class = rows_by_class(task, without_duplicates(read_rows(task, source, dropped), dropped))
     train: dict[int, list[Row]] = {data_seed: [] for data_seed in data_seeds}
     dev: dict[int, list[Row]] = {data_seed: [] for data_seed in data_seeds}
     for label, rows in by_class.items():
-        _enough(task, source.name, label, len(rows) // 2, shots)
+        _enough(task, source.name, label, rows=len(rows) // 2, shots=shots)
         for data_seed in data_seeds:
             order = stream(seed, "splits", task.name, "train", data_seed, label).permutation(len(rows))
             train[data_seed] += [rows[index] for index in order[:shots]]
@@ -179,35 +189,36 @@ def _drawn_together(
     return train, dev
 
 
-def _published_test(task: TaskConfig, test_rows: int | None, seed: int, dropped: Counter[str]) -> list[Row]:
+def _published_test(task: TaskConfig, sizes: _Sizes, dropped: Counter[str]) -> list[Row]:
     assert task.splits is not None
     test = rows_by_class(task, read_rows(task, task.splits.test, dropped))
     # The same order as for sampled splits: a smaller test set is a part of a larger one.
     for label, rows in test.items():
-        order = stream(seed, "splits", task.name, "test", label).permutation(len(rows))
+        order = stream(sizes.seed, "splits", task.name, "test", label).permutation(len(rows))
         test[label] = [rows[index] for index in order]
     if not any(test.values()):
         raise UserError(f"Task '{task.name}': {task.splits.test.name} holds no usable test row.")
-    return balanced(test, test_rows, stream(seed, "splits", task.name, "test order"))
+    return balanced(test, sizes.test_rows, stream(sizes.seed, "splits", task.name, "test order"))
 
 
-def _first(task: TaskConfig, source: SourceConfig, data_seed: int, shots: int, dropped: Counter[str]) -> list[Row]:
+def _first(task: TaskConfig, source: SourceConfig, data_seed: int, *, shots: int, dropped: Counter[str]) -> list[Row]:
     assert source.file is not None
     seeded = source.model_copy(update={"file": source.file.replace(SEED_MARK, str(data_seed))})
     blank: Counter[str] = Counter()
     try:
-        rows = read_rows(task, seeded, dropped, blank)
+        rows = read_rows(task, seeded, dropped, blank=blank)
     except UserError as error:
         raise UserError(f"Task '{task.name}', data seed {data_seed}: {error}") from None
     chosen: list[Row] = []
     for label, of_class in rows_by_class(task, rows).items():
         # Blank rows count as published, or one of them would make customary splits unusable.
-        _enough(task, seeded.name, label, len(of_class) + blank[label] if of_class else 0, shots)
+        rows_published = len(of_class) + blank[label] if of_class else 0
+        _enough(task, seeded.name, label, rows=rows_published, shots=shots)
         chosen += of_class[:shots]
     return chosen
 
 
-def _some(task: TaskConfig, where: str, label: str, rows: int) -> None:
+def _some(task: TaskConfig, where: str, label: str, *, rows: int) -> None:
     if not rows:
         raise UserError(
             f"Task '{task.name}': no usable row of {where} has the label '{task.labels[label].value}' of the class "
@@ -215,8 +226,8 @@ def _some(task: TaskConfig, where: str, label: str, rows: int) -> None:
         )
 
 
-def _enough(task: TaskConfig, where: str, label: str, rows: int, shots: int) -> None:
-    _some(task, where, label, rows)
+def _enough(task: TaskConfig, where: str, label: str, *, rows: int, shots: int) -> None:
+    _some(task, where, label, rows=rows)
     if rows < shots:
         raise UserError(
             f"Task '{task.name}': class '{label}' of {where} has {rows} rows, but {shots} shots are asked for. "
@@ -224,27 +235,26 @@ def _enough(task: TaskConfig, where: str, label: str, rows: int, shots: int) -> 
         )
 
 
-def _warnings(
-    task: TaskConfig, shots: int, train: dict[int, list[Row]], dev: dict[int, list[Row]], test: list[Row]
-) -> list[str]:
-    found = []
+def _warnings(task: TaskConfig, shots: int, parts: Parts) -> list[str]:
+    train, dev, test = parts
+    warnings = []
     test_keys = set(row_keys(test))
     for data_seed, train_rows in train.items():
         where = f"Task '{task.name}', data seed {data_seed}"
-        parts = {"train": train_rows, "dev": dev[data_seed]}
-        of = {part: set(row_keys(rows)) for part, rows in parts.items()}
+        few_shot = {"train": train_rows, "dev": dev[data_seed]}
+        keys = {part: set(row_keys(rows)) for part, rows in few_shot.items()}
         for first, second, shared in (
-            ("dev", "train", len(of["dev"] & of["train"])),
-            ("train", "test", len(of["train"] & test_keys)),
-            ("dev", "test", len(of["dev"] & test_keys)),
+            ("dev", "train", len(keys["dev"] & keys["train"])),
+            ("train", "test", len(keys["train"] & test_keys)),
+            ("dev", "test", len(keys["dev"] & test_keys)),
         ):
             if shared:
-                found.append(f"{where}: texts that stand in both {first} and {second}: {shared}.")
-        for part, rows in parts.items():
+                warnings.append(f"{where}: texts that stand in both {first} and {second}: {shared}.")
+        for part, rows in few_shot.items():
             counts = Counter(label for _, label in rows)
-            found += [
+            warnings += [
                 f"{where}: class '{label}' has {counts[label]} rows in {part} instead of {shots}; the others are blank."
                 for label in task.labels
                 if counts[label] < shots
             ]
-    return found
+    return warnings

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from metapt_explore.config import Family, LabelsConfig, TaskConfig, read_yaml
+from metapt_explore.config.families import FAMILIES
+from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.verbalizers.pattern import words_key
 
 MENU = Path(__file__).with_name("template_menu.yaml")
 
@@ -18,7 +19,7 @@ Words = dict[str, list[str]]
 
 
 def own_candidate(task: TaskConfig) -> LabelsConfig:
-    """The template and label words that stand in the task file."""
+    """The template and label words of the task file."""
     return LabelsConfig(template=task.template, labels=task.labels)
 
 
@@ -35,14 +36,14 @@ def menu_candidates(task: TaskConfig, family: Family) -> list[LabelsConfig]:
         'Text: {text}\nQuestion: What is it?\nAnswer: {mask}.'
     """
     templates = read_yaml(MENU)["pair_templates" if task.pairs else "templates"]
-    if family == "masked":
+    if FAMILIES[family].reads_at_mask:
         templates = [f"{template} {{mask}}." for template in templates]
-    made = [_candidate(task, template, None, f"{MENU.name}, {template!r}") for template in templates]
+    made = [_candidate(task, template, None, where=f"{MENU.name}, {template!r}") for template in templates]
     return _distinct([own_candidate(task), *made])
 
 
 def file_candidates(task: TaskConfig, file: Path) -> list[LabelsConfig]:
-    """Every template of a file with every set of label words of it.
+    """Every template of a file with every set of its label words.
 
     Args:
         task: The task; what the file leaves out, templates or words, is taken from it.
@@ -63,12 +64,12 @@ def file_candidates(task: TaskConfig, file: Path) -> list[LabelsConfig]:
     for index, template in enumerate(templates):
         if not isinstance(template, str):
             raise UserError(f"{file}: templates[{index}] is a {type(template).__name__}; a text is expected.")
-        _candidate(task, template, None, f"{file}: templates[{index}]")
+        _candidate(task, template, None, where=f"{file}: templates[{index}]")
     checked: list[Words | None] = [_words(task, entry, f"{file}: words[{index}]") for index, entry in enumerate(words)]
     for index, entry in enumerate(checked):
-        _candidate(task, task.template, entry, f"{file}: words[{index}]")
+        _candidate(task, task.template, entry, where=f"{file}: words[{index}]")
     crossed = ((template, entry) for template in templates or [task.template] for entry in checked or [None])
-    return _distinct([_candidate(task, template, entry, str(file)) for template, entry in crossed])
+    return _distinct([_candidate(task, template, entry, where=str(file)) for template, entry in crossed])
 
 
 def _entries(tree: dict[str, Any], key: str, file: Path) -> list[Any]:
@@ -98,7 +99,7 @@ def _words(task: TaskConfig, entry: Any, where: str) -> Words:
     return {name: words if isinstance(words := given[name], list) else [words] for name in task.labels}
 
 
-def _candidate(task: TaskConfig, template: str, words: Words | None, where: str) -> LabelsConfig:
+def _candidate(task: TaskConfig, template: str, words: Words | None, *, where: str) -> LabelsConfig:
     if "{text_pair}" in template and not task.pairs:
         raise UserError(f"{where}: the template holds {{text_pair}}, but rows of the task '{task.name}' are one text.")
     if task.pairs and "{text_pair}" not in template:

@@ -1,4 +1,4 @@
-"""How well templates and label words do by themselves: forward passes over the training rows, no prompt.
+"""Templates and label words ranked without a prompt, by forward passes over the training rows.
 
 A template is half of a few-shot result, and trying ten costs less than tuning one prompt. Only the few-shot
 training rows are read, so that neither dev nor test has a say in what is tuned and tested later. They are the rows of
@@ -9,35 +9,77 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
 
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.scoring import LabelledTexts
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.scoring import zero_shot
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
-#: Standard errors of a paired difference within which two candidates cannot be told apart.
-TOLD_APART = 2.0
+#: Two candidates are level within so many standard errors of their paired difference.
+LEVEL_WITHIN_SE = 2.0
 _WHERE = "candidate"
 
 Row = tuple[TextInput, int]
-Record = dict[str, Any]
+
+
+class RankedTemplate(TypedDict):
+    """A template with label words, and its scores; those are missing where the model cannot read it.
+
+    Attributes:
+        rank: From 1; None where the model cannot read it.
+        candidate: Index among the candidates.
+        template: The template.
+        words: Label words of each class.
+        reason: Why the model cannot read it; None where it can.
+        accuracy: Mean over data seeds, as are `macro_f1`, `loss` (mean cross-entropy) and `commonest` (share of rows
+            with the commonest prediction: 1 is a collapse). With ``calibrated_`` in front the same after calibration.
+        accuracy_std: Sample standard deviation over data seeds; None with one.
+        accuracies: By data seed.
+        calibrated_loss_se: Standard error of the mean over distinct rows.
+        behind: Mean paired difference to the best candidate's losses on the same rows.
+        behind_se: Its standard error.
+        level: Whether it cannot be told apart from the best: `behind` is within two standard errors.
+    """
+
+    rank: int | None
+    candidate: int
+    template: str
+    words: dict[str, list[str]]
+    reason: str | None
+    accuracy: NotRequired[float]
+    macro_f1: NotRequired[float]
+    loss: NotRequired[float]
+    commonest: NotRequired[float]
+    accuracy_std: NotRequired[float | None]
+    accuracies: NotRequired[dict[str, float]]
+    calibrated_accuracy: NotRequired[float]
+    calibrated_macro_f1: NotRequired[float]
+    calibrated_loss: NotRequired[float]
+    calibrated_commonest: NotRequired[float]
+    calibrated_accuracy_std: NotRequired[float | None]
+    calibrated_accuracies: NotRequired[dict[str, float]]
+    calibrated_loss_se: NotRequired[float | None]
+    behind: NotRequired[float]
+    behind_se: NotRequired[float | None]
+    level: NotRequired[bool]
 
 
 def rank_templates(
     backbone: Backbone,
     candidates: Sequence[LabelsConfig],
-    rows: Mapping[int, Sequence[TextInput]],
-    labels: Mapping[int, Sequence[int]],
+    rows: Mapping[int, LabelledTexts],
+    *,
     whole_vocabulary: bool = False,
     on_candidate: Callable[[int], None] = lambda done: None,
-) -> list[Record]:
-    """Ranks templates with label words by what the frozen model makes of the training rows without any prompt.
+) -> list[RankedTemplate]:
+    """Ranks templates with label words by the frozen model's scores of the training rows without a prompt.
 
     The ranking goes by the mean cross-entropy of calibrated scores, ties by their accuracy. Accuracy on a few rows is
     ties and luck: of 32 rows a single one moves it by three points, while the loss says by how much each row is right
@@ -50,34 +92,24 @@ def rank_templates(
     Args:
         backbone: The frozen model.
         candidates: Templates with label words, all for the same classes in the same order.
-        rows: Training texts of each data seed.
-        labels: Their class indices.
+        rows: Training rows of each data seed.
         whole_vocabulary: Whether label words compete with every other token; calibrated scores never do.
         on_candidate: Called with the number of finished candidates; may raise to stop.
 
     Returns:
-        A record of plain values for each candidate, best first, those that the model cannot read last:
-
-        - ``template``, ``words`` (class: list), ``candidate`` (its place in `candidates`), ``rank`` (from 1), and
-          ``reason``: why the model cannot read it, else None; the numbers are only there where it can.
-        - ``accuracy``, ``macro_f1``, ``loss`` (mean cross-entropy) and ``commonest`` (share of the rows that get the
-          commonest prediction: 1 is a collapse), means over data seeds; ``accuracy_std`` (sample standard deviation
-          over data seeds, None with one) and ``accuracies`` (by data seed). The same after calibration with
-          ``calibrated_`` in front.
-        - ``calibrated_loss_se``: standard error of the mean over distinct rows; ``behind`` and ``behind_se``: mean
-          paired difference to the best candidate's losses on the same rows, and its standard error; ``level``: whether
-          it cannot be told apart from the best (``behind`` within two of its standard errors).
+        One record for each candidate, best first, those that the model cannot read last.
 
     Example:
-        >>> records = rank_templates(backbone, menu_candidates(task, "causal"), texts, labels)  # doctest: +SKIP
+        >>> records = rank_templates(backbone, menu_candidates(task, "causal"), rows)  # doctest: +SKIP
         >>> records[0]["template"]  # doctest: +SKIP
         '{text} It was'
     """
-    places, distinct = _distinct(rows, labels)
+    indices, distinct = _distinct(rows)
     texts = [text for text, _ in distinct]
-    records, losses = [], {}
+    records: list[RankedTemplate] = []
+    losses: dict[int, np.ndarray] = {}
     for number, candidate in enumerate(candidates):
-        record: Record = {
+        record: RankedTemplate = {
             "rank": None,
             "candidate": number,
             "template": candidate.template,
@@ -90,57 +122,55 @@ def rank_templates(
             record["reason"] = str(error).removeprefix(f"{_WHERE}: ")
         else:
             scores = zero_shot(backbone, texts, pattern).double()
-            measured, losses[number] = _measured(scores, pattern, places, distinct)
-            record |= measured
+            measured, losses[number] = _measured(scores, pattern, indices=indices, distinct=distinct)
+            record = cast(RankedTemplate, {**record, **measured})
         records.append(record)
         on_candidate(number + 1)
     return _ranked(records, losses)
 
 
-def _distinct(
-    rows: Mapping[int, Sequence[TextInput]], labels: Mapping[int, Sequence[int]]
-) -> tuple[dict[int, list[int]], list[Row]]:
-    """Rows without repeats, and where those of each data seed stand among them: seeds may share rows."""
-    found: dict[Row, int] = {}
-    places = {
-        seed: [found.setdefault(row, len(found)) for row in zip(texts, labels[seed], strict=True)]
-        for seed, texts in rows.items()
+def _distinct(rows: Mapping[int, LabelledTexts]) -> tuple[dict[int, list[int]], list[Row]]:
+    """Indices of each data seed's rows among the rows without repeats, and those: seeds may share rows."""
+    index: dict[Row, int] = {}
+    indices = {
+        seed: [index.setdefault(row, len(index)) for row in zip(split.texts, split.labels, strict=True)]
+        for seed, split in rows.items()
     }
-    return places, list(found)
+    return indices, list(index)
 
 
 def _measured(
-    scores: torch.Tensor, pattern: PatternVerbalizer, places: Mapping[int, Sequence[int]], distinct: Sequence[Row]
-) -> tuple[Record, np.ndarray]:
-    """Numbers of one candidate, and the calibrated loss of each distinct row (its mean over data seeds)."""
+    scores: torch.Tensor, pattern: PatternVerbalizer, *, indices: Mapping[int, Sequence[int]], distinct: Sequence[Row]
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Scores of one candidate, and the calibrated loss of each distinct row (its mean over data seeds)."""
     verbalizer = pattern.verbalizer
     truth = np.array([label for _, label in distinct])
     logs = verbalizer.for_loss(scores).log_softmax(1).numpy()
     predicted = verbalizer.for_choice(scores).argmax(1).numpy()
-    of_seeds: dict[str, list[Record]] = {"": [], "calibrated_": []}
-    total, times = np.zeros(len(distinct)), np.zeros(len(distinct))
-    for chosen in places.values():
-        at = np.array(chosen)
-        own = torch.from_numpy(logs[at][:, : verbalizer.classes])
-        evened = (own - own.mean(0)).log_softmax(1).numpy()
-        row_losses = -evened[np.arange(len(at)), truth[at]]
-        np.add.at(total, at, row_losses)
-        np.add.at(times, at, 1)
-        plain_losses = -logs[at, truth[at]]
-        of_seeds[""].append(_scores(predicted[at], truth[at], plain_losses, verbalizer.classes))
-        of_seeds["calibrated_"].append(_scores(evened.argmax(1), truth[at], row_losses, verbalizer.classes))
-    record: Record = {}
-    for prefix, parts in of_seeds.items():
-        accuracies = [part["accuracy"] for part in parts]
-        record |= {prefix + key: float(np.mean([part[key] for part in parts])) for key in parts[0]}
-        record[f"{prefix}accuracy_std"] = float(np.std(accuracies, ddof=1)) if len(parts) > 1 else None
-        record[f"{prefix}accuracies"] = dict(zip(map(str, places), accuracies, strict=True))
-    losses = total / times
-    record["calibrated_loss_se"] = _standard_error(losses)
-    return record, losses
+    by_prefix: dict[str, list[dict[str, float]]] = {"": [], "calibrated_": []}
+    loss_sums, counts = np.zeros(len(distinct)), np.zeros(len(distinct))
+    for seed_indices in indices.values():
+        rows = np.array(seed_indices)
+        class_logs = torch.from_numpy(logs[rows][:, : verbalizer.classes])
+        calibrated = (class_logs - class_logs.mean(0)).log_softmax(1).numpy()
+        losses = -calibrated[np.arange(len(rows)), truth[rows]]
+        np.add.at(loss_sums, rows, losses)
+        np.add.at(counts, rows, 1)
+        plain_losses = -logs[rows, truth[rows]]
+        by_prefix[""].append(_scores(predicted[rows], truth[rows], plain_losses, classes=verbalizer.classes))
+        by_prefix["calibrated_"].append(_scores(calibrated.argmax(1), truth[rows], losses, classes=verbalizer.classes))
+    measured: dict[str, Any] = {}
+    for prefix, seeds in by_prefix.items():
+        accuracies = [seed["accuracy"] for seed in seeds]
+        measured |= {prefix + key: float(np.mean([seed[key] for seed in seeds])) for key in seeds[0]}
+        measured[f"{prefix}accuracy_std"] = float(np.std(accuracies, ddof=1)) if len(seeds) > 1 else None
+        measured[f"{prefix}accuracies"] = dict(zip(map(str, indices), accuracies, strict=True))
+    mean_losses = loss_sums / counts
+    measured["calibrated_loss_se"] = _standard_error(mean_losses)
+    return measured, mean_losses
 
 
-def _scores(predicted: np.ndarray, truth: np.ndarray, losses: np.ndarray, classes: int) -> Record:
+def _scores(predicted: np.ndarray, truth: np.ndarray, losses: np.ndarray, *, classes: int) -> dict[str, float]:
     from sklearn.metrics import f1_score
 
     return {
@@ -155,8 +185,8 @@ def _standard_error(values: np.ndarray) -> float | None:
     return float(values.std(ddof=1) / sqrt(len(values))) if len(values) > 1 else None
 
 
-def _ranked(records: list[Record], losses: Mapping[int, np.ndarray]) -> list[Record]:
-    def order(record: Record) -> tuple[float, ...]:
+def _ranked(records: list[RankedTemplate], losses: Mapping[int, np.ndarray]) -> list[RankedTemplate]:
+    def order(record: RankedTemplate) -> tuple[float, ...]:
         if record["reason"] is not None:
             return (1.0, record["candidate"])
         # Rounded, so that sums in another order are still ties.
@@ -170,5 +200,5 @@ def _ranked(records: list[Record], losses: Mapping[int, np.ndarray]) -> list[Rec
         difference = losses[record["candidate"]] - losses[ranked[0]["candidate"]]
         record["behind"], record["behind_se"] = float(difference.mean()), _standard_error(difference)
         error = record["behind_se"]
-        record["level"] = error is None or record["behind"] <= TOLD_APART * error + 1e-12
+        record["level"] = error is None or record["behind"] <= LEVEL_WITHIN_SE * error + 1e-12
     return ranked

@@ -102,49 +102,82 @@ def tune(
 
 def _outcome(tuned: TuningSteps) -> TuningOutcome:
     """What dev chose, and its scores on the scored rows."""
-    data, config, state, reading = tuned.data, tuned.plan.config, tuned.state, tuned.reading
+    config, state, reading = tuned.plan.config, tuned.state, tuned.reading
     dev_rows = reading.forward.rows
     curves = tuned.dev_scores.curves(state.snapshots)
-    by_seed = {seed: [point for point in curves if point["data_seed"] == seed] for seed in data.train}
+    by_seed = {seed: [point for point in curves if point["data_seed"] == seed] for seed in tuned.data.train}
     chosen = {seed: choose(points, config.select_by) for seed, points in by_seed.items()}
-    rates = {seed: point["learning_rate"] for seed, point in chosen.items()}
     chosen_curves = {
-        seed: [point for point in points if point["learning_rate"] == rates[seed]] for seed, points in by_seed.items()
+        seed: [point for point in points if point["learning_rate"] == chosen[seed]["learning_rate"]]
+        for seed, points in by_seed.items()
     }
     final = FinalScores(tuned, chosen, {seed: [p["step"] for p in points] for seed, points in chosen_curves.items()})
-    forward, rows_before_soups = dev_rows + state.tested_rows, reading.forward.rows
-    soup = soups(state.snapshots, tuned.cells, curves, size=config.soup) if config.soup > 1 else {}
-    results: list[TuningResult] = []
-    prompts: dict[int, Tensor] = {}
-    for seed, point in chosen.items():
-        for curve_point in chosen_curves[seed]:
-            on_curve = final.curves[seed][curve_point["step"]]
-            curve_point["test_accuracy"], curve_point["test_macro_f1"] = on_curve["accuracy"], on_curve["macro_f1"]
-            curve_point["test_loss"] = on_curve["loss"]
-        prompt = state.snapshots[point["step"]][tuned.cells.index((seed, rates[seed]))]
-        scores, dev_accuracy = final.at(seed, point["step"]), point["dev_accuracy"]
-        if seed in soup:
-            prompt, train, dev = soup[seed], data.train[seed], data.dev[seed]
-            scores = reading.scores(prompt[None], data.scored, [train])[0]
-            dev_accuracy = reading.measure(reading.scores(prompt[None], dev, [train])[0], dev)["accuracy"]
-        prompts[seed] = prompt.cpu()
-        last = reading.measure(scores, data.scored)
-        initial_scores = final.at(seed, 0)
-        first = reading.measure(initial_scores, data.scored)
-        results.append(
-            TuningResult(
-                data_seed=seed,
-                accuracy=last["accuracy"],
-                macro_f1=last["macro_f1"],
-                test_loss=last["loss"],
-                start_accuracy=first["accuracy"],
-                start_loss=first["loss"],
-                calibrated_accuracy=reading.calibrated_accuracy(scores, data.scored),
-                start_calibrated_accuracy=reading.calibrated_accuracy(initial_scores, data.scored),
-                dev_accuracy=dev_accuracy,
-                learning_rate=float("nan") if seed in soup else point["learning_rate"],
-                step=float("nan") if seed in soup else point["step"],
-            )
-        )
-    forward += reading.forward.rows - rows_before_soups
-    return TuningOutcome(results, curves, prompts, round(state.row_passes), forward)
+    for seed, points in chosen_curves.items():
+        for point in points:
+            metrics = final.curves[seed][point["step"]]
+            point["test_accuracy"], point["test_macro_f1"] = metrics["accuracy"], metrics["macro_f1"]
+            point["test_loss"] = metrics["loss"]
+    rows_before_soups = reading.forward.rows
+    mixed = soups(state.snapshots, tuned.cells, curves, size=config.soup) if config.soup > 1 else {}
+    kept = {
+        seed: _soup(tuned, seed, mixed[seed]) if seed in mixed else _chosen_prompt(tuned, final, point)
+        for seed, point in chosen.items()
+    }
+    return TuningOutcome(
+        [_result(tuned, seed, kept=each, initial=final.at(seed, 0)) for seed, each in kept.items()],
+        curves,
+        {seed: each.prompt.cpu() for seed, each in kept.items()},
+        passes=round(state.row_passes),
+        forward=dev_rows + state.tested_rows + reading.forward.rows - rows_before_soups,
+    )
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The prompt that is kept of a data seed.
+
+    Attributes:
+        prompt: `[prompt_tokens, width]`.
+        scores: Of the scored rows under it, `[rows, columns]`.
+        dev_accuracy: On dev rows.
+        learning_rate: Its learning rate; NaN for a soup.
+        step: Its step; NaN for a soup.
+    """
+
+    prompt: Tensor
+    scores: Tensor
+    dev_accuracy: float
+    learning_rate: float
+    step: float
+
+
+def _chosen_prompt(tuned: TuningSteps, final: FinalScores, point: CurvePoint) -> _Kept:
+    seed, step, rate = point["data_seed"], point["step"], point["learning_rate"]
+    prompt = tuned.state.snapshots[step][tuned.cells.index((seed, rate))]
+    return _Kept(prompt, final.at(seed, step), point["dev_accuracy"], rate, step)
+
+
+def _soup(tuned: TuningSteps, seed: int, prompt: Tensor) -> _Kept:
+    data, reading = tuned.data, tuned.reading
+    train, dev = data.train[seed], data.dev[seed]
+    scores = reading.scores(prompt[None], data.scored, [train])[0]
+    on_dev = reading.measure(reading.scores(prompt[None], dev, [train])[0], dev)
+    return _Kept(prompt, scores, on_dev["accuracy"], float("nan"), float("nan"))
+
+
+def _result(tuned: TuningSteps, seed: int, *, kept: _Kept, initial: Tensor) -> TuningResult:
+    rows, reading = tuned.data.scored, tuned.reading
+    first, last = reading.measure(initial, rows), reading.measure(kept.scores, rows)
+    return TuningResult(
+        data_seed=seed,
+        accuracy=last["accuracy"],
+        macro_f1=last["macro_f1"],
+        test_loss=last["loss"],
+        start_accuracy=first["accuracy"],
+        start_loss=first["loss"],
+        calibrated_accuracy=reading.calibrated_accuracy(kept.scores, rows),
+        start_calibrated_accuracy=reading.calibrated_accuracy(initial, rows),
+        dev_accuracy=kept.dev_accuracy,
+        learning_rate=kept.learning_rate,
+        step=kept.step,
+    )

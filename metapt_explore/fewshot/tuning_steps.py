@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
 from metapt_explore.fewshot.dev_scores import DevScores
-from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, FewShotData, Split
+from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, FewShotData, LabelledTexts
 from metapt_explore.fewshot.selection import Cell
 from metapt_explore.fewshot.state import TuningState
 from metapt_explore.models.backbone import Backbone
@@ -118,7 +118,7 @@ class TuningSteps:
         train, size = self.data.train, self.plan.config.batch_size
         picked = {
             seed: epoch_rows(len(train[seed].texts), size, step, seed=seed, order_seeds=self.plan.order_seeds)
-            for seed, _ in cells
+            for seed in dict.fromkeys(seed for seed, _ in cells)
         }
         rows, groups, labels = [], [], []
         for group, (seed, _) in enumerate(cells):
@@ -129,7 +129,7 @@ class TuningSteps:
 
 
 def _training_objective(
-    backbone: Backbone, pattern: PatternVerbalizer, train: Mapping[int, Split]
+    backbone: Backbone, pattern: PatternVerbalizer, train: Mapping[int, LabelledTexts]
 ) -> tuple[PromptObjective, dict[int, int]]:
     """One bank over the examples of all data seeds, and where each seed's examples begin in it."""
     texts: list[TextInput] = []

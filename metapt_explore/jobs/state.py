@@ -13,7 +13,7 @@ from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import JobRecord, cancel_file, read_job
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 #: Seconds within which a process that was started takes the study's lock.
 STARTUP_TIMEOUT_S = 30.0

@@ -16,12 +16,19 @@ import torch
 from torch import Tensor
 
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
-from metapt_explore.errors import UserError
 from metapt_explore.models.kv_cache.banks import Bank, Banks
 from metapt_explore.models.kv_cache.text import KVBank, TextKV, TokenRows
 from metapt_explore.models.kv_cache.tiers import KVCache, KVTensors, make_cache
 from metapt_explore.models.layout import Layout
-from metapt_explore.models.memory import GIB, PLAIN_FACTOR, SECOND_FACTOR, RowMemory, kv_cache_bytes, pass_budget
+from metapt_explore.models.memory import (
+    GIB,
+    PLAIN_FACTOR,
+    SECOND_FACTOR,
+    RowMemory,
+    half_of,
+    kv_cache_bytes,
+    pass_budget,
+)
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.verbalizer import Head, Run
@@ -139,7 +146,9 @@ class Backbone(ABC):
     def banks(self) -> Banks:
         """The banks made so far."""
         encode = self._encode if self.caches_texts else None
-        return Banks(self.layout, self.device, self._cache, encode=encode, state_bytes=self._kv_bytes_per_token)
+        return Banks(
+            self.layout, self.device, self._cache, encode=encode, state_bytes=lambda: self.memory.kv_bytes_per_token
+        )
 
     @property
     def plain_pass(self) -> bool:
@@ -171,13 +180,9 @@ class Backbone(ABC):
         """Drops all banks and what is cached of them."""
         self.banks.forget_all()
 
-    def _kv_bytes_per_token(self) -> int:
-        """Cache memory of one token."""
-        return self.memory.kv_bytes_per_token
-
     def encoded(self, rows: Sequence[Sequence[int]], spare: int) -> TextKV:
         """Keys and values of rows, computed anew."""
-        bank = KVBank(rows, self._encode, bytes_per_token=self._kv_bytes_per_token(), cache=KVCache(0), number=0)
+        bank = KVBank(rows, self._encode, bytes_per_token=self.memory.kv_bytes_per_token, cache=KVCache(0), number=0)
         return bank.batch(range(len(rows)), spare)
 
     def prepared(
@@ -284,7 +289,7 @@ class Backbone(ABC):
         new, text = self._pass_tokens(pattern, prompt_tokens, longest)
         factor = self.plain_factor if not scoring and (self.plain_pass or second_derivative) else 1.0
         factor *= SECOND_FACTOR if second_derivative else 1
-        size = self._row_memory().row_bytes(new * prompts, text, scoring=scoring, factor=factor)
+        size = self.memory.row_bytes(new * prompts, text, scoring=scoring, factor=factor)
         if not scoring:
             size *= len(pattern.verbalizer.runs)  # the gradient needs every run
         if not pattern.verbalizer.simple:
@@ -292,37 +297,20 @@ class Backbone(ABC):
             size += 3 * 4 * len(self.embedding) * prompts * len(pattern.verbalizer.runs)
         return size
 
-    def _row_memory(self) -> RowMemory:
-        """Sizes of the part of the model that a pass runs."""
-        return self.memory
-
     def halve_passes(self, rows: int, prompts: int = 1) -> int:
-        """Halves passes after memory ran out, and tells the user.
+        """Halves passes after memory ran out, and tells the user; returns the new limit of rows under one prompt.
 
         Args:
             rows: Rows of the pass that did not fit.
             prompts: Prompts that shared it.
-
-        Returns:
-            The new limit of rows under one prompt.
-
-        Raises:
-            UserError: Where the pass had a single row.
         """
-        if rows == 1:
-            raise UserError(
-                "Memory ran out with one row in a pass. Use a smaller model, a shorter prompt or "
-                "`model.max_text_tokens`, or `model.dtype: bfloat16`."
-            )
-        limit = (rows + 1) // 2
+        limit = half_of(rows)
         self.rows_limit = limit * prompts
         self._cache.recent.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.on_notice(f"Memory ran out with {rows} rows in a pass; passes have at most {limit} rows from now on.")
         return limit
-
-    # ---------------------------------------------------------------------------------- helpers
 
     def _vectors(self, tokens: Sequence[int], rows: int) -> Tensor:
         """Input embeddings of the same tokens for each of some rows, `[rows, tokens, width]`."""

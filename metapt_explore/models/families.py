@@ -1,68 +1,13 @@
-"""The families of models: what each can do, and which one a model belongs to by its configuration file."""
+"""Which family a model belongs to by its configuration file, and where it can put the prompt."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from metapt_explore.config import Family, ModelConfig, Placement
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.models.model_files import read_settings
-
-
-@dataclass(frozen=True)
-class FamilyFacts:
-    """What is known of a family without loading a model.
-
-    Attributes:
-        title: What users call it.
-        placements: Where it can put the prompt; the first is its default.
-        auto_class: The class of transformers that loads its models.
-        backbone: Module and name of its class, loaded on demand (`load.backbone_class`).
-        has_vocabulary: Whether classes are read from words.
-        left_to_right: Whether tokens see those before them only.
-    """
-
-    title: str
-    placements: tuple[Placement, ...]
-    auto_class: str
-    backbone: str
-    has_vocabulary: bool = True
-    left_to_right: bool = False
-
-
-_MODELS = "metapt_explore.models"
-
-FAMILIES: dict[Family, FamilyFacts] = {
-    "causal": FamilyFacts(
-        "decoder-only",
-        ("suffix", "prefix"),
-        "AutoModelForCausalLM",
-        f"{_MODELS}.causal:CausalBackbone",
-        left_to_right=True,
-    ),
-    "encoder_decoder": FamilyFacts(
-        "encoder-decoder",
-        ("encoder", "decoder"),
-        "AutoModelForSeq2SeqLM",
-        f"{_MODELS}.encoder_decoder:EncoderDecoderBackbone",
-    ),
-    "masked": FamilyFacts("masked", ("prefix",), "AutoModelForMaskedLM", f"{_MODELS}.masked:MaskedBackbone"),
-    "sentence": FamilyFacts(
-        "sentence encoder", ("prefix",), "AutoModel", f"{_MODELS}.sentence:SentenceBackbone", has_vocabulary=False
-    ),
-}
-
-#: The family of an architecture by the end of its name; the first match counts.
-_ENDINGS: tuple[tuple[str, Family], ...] = (
-    ("ForCausalLM", "causal"),
-    ("LMHeadModel", "causal"),
-    ("ForConditionalGeneration", "encoder_decoder"),
-    ("ForMaskedLM", "masked"),
-    ("ForPreTraining", "masked"),
-    ("EncoderModel", "sentence"),
-    ("Model", "sentence"),
-)
 
 
 def family_of(folder: Path, config: ModelConfig) -> Family:
@@ -83,11 +28,12 @@ def family_of(folder: Path, config: ModelConfig) -> Family:
         raise UserError(
             f"The model '{config.name}': {folder / 'config.json'} is damaged; `architectures` must be a list of names."
         )
+    endings = [(ending, family) for family, facts in FAMILIES.items() for ending in facts.endings]
     for architecture in architectures:
         # BartModel, T5WithLMHeadModel: the name is like others', the configuration tells.
         if settings.get("is_encoder_decoder") and not architecture.endswith("EncoderModel"):
             return "encoder_decoder"
-        for ending, family in _ENDINGS:
+        for ending, family in sorted(endings, key=lambda pair: -len(pair[0])):
             if architecture.endswith(ending):
                 # Several multimodal decoders are called "for conditional generation" as well.
                 if family == "encoder_decoder" and not settings.get("is_encoder_decoder"):

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import Family, ModelConfig, Placement
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.errors import UserError
 from metapt_explore.models.device import keep_freed_memory, resolve_device, resolve_dtype
-from metapt_explore.models.families import FAMILIES, family_of, placement_of
+from metapt_explore.models.families import family_of, placement_of
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.hf_load import check_model, load_model, load_settings, load_tokenizer, loading
 from metapt_explore.models.model_checks import check_length, check_scale, check_tokenizer
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def backbone_class(family: Family) -> type[Backbone]:
     """The class that runs a family's models."""
     module, _, name = FAMILIES[family].backbone.partition(":")
-    found: type[Backbone] = getattr(import_module(module), name)
+    found: type[Backbone] = getattr(import_module(f"metapt_explore.models.{module}"), name)
     return found
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import psutil
 import torch
 
+from metapt_explore.errors import UserError
+
 GIB = 2**30
 #: Default budget of a pass on a CPU, where larger passes are no faster; at most a share of the machine's memory.
 CPU_PASS_GIB, CPU_PASS_SHARE = 1.0, 0.05
@@ -141,3 +143,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(
         sign in text for sign in ("can't allocate memory", "not enough memory", "out of memory")
     )
+
+
+def half_of(rows: int) -> int:
+    """Rows of a pass after one of `rows` did not fit.
+
+    Raises:
+        UserError: Where the pass had a single row.
+    """
+    if rows == 1:
+        raise UserError(
+            "Memory ran out with one row in a pass. Use a smaller model, a shorter prompt or "
+            "`model.max_text_tokens`, or `model.dtype: bfloat16`."
+        )
+    return (rows + 1) // 2

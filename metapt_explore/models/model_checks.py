@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import ModelConfig
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.errors import UserError
-from metapt_explore.models.families import FAMILIES
 from metapt_explore.verbalizers.template import Slot
 
 if TYPE_CHECKING:

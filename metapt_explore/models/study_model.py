@@ -9,7 +9,9 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from metapt_explore.config import Family, Placement, StudyConfig
+from metapt_explore.config.families import FAMILIES
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.models.families import family_of, placement_of
 
 #: How rows of models that are not decoder-only are laid out and read; those of decoder-only models never changed.
 READING = 2
@@ -37,7 +39,6 @@ class StudyModel:
     @cached_property
     def family(self) -> Family:
         """The model's family, read from its files."""
-        from metapt_explore.models.families import family_of
         from metapt_explore.models.folder import model_folder
 
         model = self._config.model
@@ -46,8 +47,6 @@ class StudyModel:
     @cached_property
     def placement(self) -> Placement:
         """Where the prompt stands: what the study says, else the family's first."""
-        from metapt_explore.models.families import placement_of
-
         return placement_of(self.family, self._config.prompt.placement, self._config.model.name)
 
     @property
@@ -101,7 +100,7 @@ class StudyModel:
         from metapt_explore.models.pooling import read_pooling
 
         model = self._config.model
-        if self.family != "sentence":
+        if FAMILIES[self.family].has_vocabulary:
             return None
         return read_pooling(model_folder(model.name, model.revision), model.name).unusual.get("pooling")
 
@@ -122,6 +121,6 @@ class StudyModel:
             # How its files are read, where that is not left to them.
             **{key: value for key in ("family", "sentinel") if (value := getattr(model, key)) is not None},
             # Raised whenever rows of these families are laid out or read in another way than before.
-            **({"reading": READING} if self.family != "causal" else {}),
+            **({"reading": READING} if not FAMILIES[self.family].left_to_right else {}),
             **({"pooling": pooling} if (pooling := self._pooling) else {}),
         }

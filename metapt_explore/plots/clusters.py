@@ -25,6 +25,7 @@ def cluster_map(
     points: pd.DataFrame,
     texts: pd.Series,
     clusters: list[dict[str, Any]],
+    *,
     marked: Collection[int] = (),
 ) -> go.Figure:
     """Draws every text as a point at its place on the map, in the colour of its cluster.
@@ -82,7 +83,7 @@ def cluster_map(
                 y=ringed["y"].to_numpy(dtype="float32"),
                 mode="markers",
                 marker={"size": 13, "color": CLEAR, "line": {"width": 2, "color": TEXT}},
-                name=f"found ({len(ringed):,})",
+                name=f"matches ({len(ringed):,})",
                 customdata=ringed["row"].to_numpy(dtype="int32"),
                 hoverinfo="skip",
             )
@@ -96,7 +97,7 @@ def cluster_map(
         legend={
             "orientation": "h",
             "yref": "paper",
-            "y": -0.14,
+            "y": -0.18,
             "yanchor": "top",
             "x": 0,
             "xanchor": "left",

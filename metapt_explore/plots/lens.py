@@ -16,10 +16,10 @@ UNHEALTHY = 3.0
 
 
 def prompt_health(vectors: pd.DataFrame, methods: Sequence[str] | None = None) -> go.Figure:
-    """Draws how far vectors went from their start against how long they are.
+    """Draws how far vectors moved from their init against how long they are.
 
     Args:
-        vectors: The table ``vectors`` of `Study.lens`; those whose start is not known are not drawn.
+        vectors: The table ``vectors`` of `Study.lens`; those without a known init are not drawn.
         methods: All methods of the study, so that each keeps its colour where some are missing.
     """
     if vectors.empty:
@@ -27,7 +27,7 @@ def prompt_health(vectors: pd.DataFrame, methods: Sequence[str] | None = None) -
     # An unknown start is not a drift of 0.
     vectors = vectors.assign(drift=vectors["drift"].astype(float)).dropna(subset="drift")
     if vectors.empty:
-        return nothing_yet("What these prompts began from was not kept: nobody knows how far they went.")
+        return nothing_yet("The inits of these prompts are not stored, so their drift is unknown.")
     order = list(dict.fromkeys([*(methods or ()), *vectors["method"]]))
     colors = method_colors(order)
     figure = go.Figure()
@@ -50,7 +50,7 @@ def prompt_health(vectors: pd.DataFrame, methods: Sequence[str] | None = None) -
     for height, dash in ((1.0, "dot"), (UNHEALTHY, "dash"), (1 / UNHEALTHY, "dash")):
         figure.add_hline(y=height, line={"color": GREY, "width": 1, "dash": dash})
     figure = finish(figure)
-    figure.update_xaxes(title_text="drift from the start (lengths of the start)")
+    figure.update_xaxes(title_text="drift from the init (relative to its length)")
     figure.update_yaxes(title_text="length (of the vocabulary's mean)", type="log")
     figure.update_layout(height=400)
     return figure
@@ -61,7 +61,7 @@ def likeness_map(likeness: pd.DataFrame, value: str = "moved") -> go.Figure:
 
     Args:
         likeness: The table ``likeness`` of `Study.lens`.
-        value: ``moved`` (the ways from the start) or ``cosine`` (the prompts themselves).
+        value: ``moved`` (their changes from the init) or ``cosine`` (the prompts themselves).
     """
     if likeness.empty:
         return nothing_yet("There is only one prompt.")
@@ -74,7 +74,7 @@ def likeness_map(likeness: pd.DataFrame, value: str = "moved") -> go.Figure:
                 value
             ]
     if np.isnan(grid).all():
-        return nothing_yet("No two prompts began from the same start.")
+        return nothing_yet("No two prompts have the same init.")
     few = len(names) <= 14
     figure = go.Figure(
         go.Heatmap(

@@ -66,7 +66,7 @@ def meta_loss(metrics: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
             )
     if many:
         _trends(figure, [by_task[task] for task in shown])
-    axis_titles(figure, len(shown), "outer step (number)", "loss (nats)")
+    axis_titles(figure, len(shown), x="outer step (number)", y="loss (nats)")
     title = f"{len(shown)} of {len(order)} tasks, highest query loss first" if len(order) > len(shown) else ""
     return finish(figure, title=title)
 

@@ -56,7 +56,7 @@ def probe_dots(ranking: Sequence[dict[str, Any]]) -> go.Figure:
             **where,
         )
     figure.update_yaxes(autorange="reversed", type="category", categoryorder="array", categoryarray=names)
-    axis_titles(figure, 1, "accuracy (%)", "")
+    axis_titles(figure, 1, x="accuracy (%)", y="")
     return finish(figure)
 
 

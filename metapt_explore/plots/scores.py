@@ -79,7 +79,7 @@ def tuning_curves(curves: pd.DataFrame, methods: Sequence[str] | None = None, ro
                 **where,
             )
             legend.add(curve.method)
-    axis_titles(figure, len(panels), "tuning steps (number)", f"{rows} accuracy (%)")
+    axis_titles(figure, len(panels), x="tuning steps (number)", y=f"{rows} accuracy (%)")
     return finish(figure)
 
 
@@ -140,7 +140,7 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None, row
             figure.add_trace(points, **where)
             figure.add_trace(mean, **where)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=shown, tickangle=angle)
-    axis_titles(figure, len(panels), "method", f"{rows} accuracy (%)")
+    axis_titles(figure, len(panels), x="method", y=f"{rows} accuracy (%)")
     return finish(figure)
 
 

@@ -100,7 +100,7 @@ def place(index: int, count: int, columns: int = 3) -> dict[str, int]:
     return {"row": row + 1, "col": column + 1}
 
 
-def axis_titles(figure: go.Figure, count: int, x: str, y: str, columns: int = 3) -> None:
+def axis_titles(figure: go.Figure, count: int, *, x: str, y: str, columns: int = 3) -> None:
     """Writes the y title at the left panels and the x title at the lowest of each column."""
     wide = min(columns, count)
     for index in range(count):
@@ -156,7 +156,7 @@ def figure_table(figure: go.Figure) -> pd.DataFrame:
         if len(panels) > 1:
             head["panel"] = panels.get(trace.xaxis or "x", "")
         if trace.type == "heatmap":
-            down, across = (_ticks(figure, axis, len(trace.z), len(trace.z[0])) for axis in ("yaxis", "xaxis"))
+            down, across = (_ticks(figure, "yaxis", len(trace.z)), _ticks(figure, "xaxis", len(trace.z[0])))
             cells = [
                 {**head, "x": across[j], "y": down[i], "z": value}
                 for i, row in enumerate(trace.z)
@@ -191,10 +191,9 @@ def _panel_titles(figure: go.Figure) -> dict[str, str]:
     return {key.replace("axis", ""): title for key, title in zip(axes, titles, strict=False)}
 
 
-def _ticks(figure: go.Figure, axis: str, rows: int, columns: int) -> list[Any]:
+def _ticks(figure: go.Figure, axis: str, count: int) -> list[Any]:
     """What stands at the places of a heat map's axis."""
     written = figure.layout[axis].ticktext
-    count = rows if axis == "yaxis" else columns
     return [html.unescape(str(said)) for said in written] if written is not None else list(range(count))
 
 

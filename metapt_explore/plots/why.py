@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -61,7 +62,7 @@ def agreement_map(
         for i, y in enumerate(down)
     ]
     sure = np.abs(numbers) >= SURE * errors
-    figure = _heat_map(numbers, across, down, sure, hover, 1.0, "cosine", _signed)
+    figure = _heat_map(_Cells(numbers, sure, hover), down, across, reach=1.0, unit="cosine", written=_signed)
     if len(across) > len(down):
         figure.add_vline(x=len(down) - 0.5, line={"color": "#8C8C8C", "width": 2})
     how = "corrected for noise" if value == "corrected" else "as observed (own cell: reliability)"
@@ -98,35 +99,45 @@ def help_map(table: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
     # At least one point, so that differences of nothing stay pale.
     reach = max(1.0, float(np.nanmax(np.abs(numbers))))
     rows = [names.get(int(cluster), str(cluster)) for cluster in clusters]
-    figure = _heat_map(numbers, [str(task) for task in tasks], rows, sure, hover, reach, "points", _points)
+    figure = _heat_map(
+        _Cells(numbers, sure, hover), rows, [str(t) for t in tasks], reach=reach, unit="points", written=_points
+    )
     return finish(figure, title="accuracy with all clusters minus without this one")
 
 
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """What a heat map shows: numbers, which of them are marked, and what is read on hovering."""
+
+    numbers: np.ndarray
+    sure: np.ndarray
+    hover: list[list[str]]
+
+
 def _heat_map(
-    numbers: np.ndarray,
-    across: list[str],
+    cells: _Cells,
     down: list[str],
-    sure: np.ndarray,
-    hover: list[list[str]],
+    across: list[str],
+    *,
     reach: float,
     unit: str,
-    say: Any,
+    written: Callable[[float], str],
 ) -> go.Figure:
     """Cells on places 0, 1, 2 …: two names that are cut to the same letters would share a place."""
-    written = [
-        ["" if np.isnan(number) else say(number) + ("*" if sure[i, j] else "") for j, number in enumerate(row)]
-        for i, row in enumerate(numbers)
+    text = [
+        ["" if np.isnan(number) else written(number) + ("*" if sure else "") for number, sure in zip(*row, strict=True)]
+        for row in zip(cells.numbers, cells.sure, strict=True)
     ]
     figure = go.Figure(
         go.Heatmap(
-            z=[[None if np.isnan(number) else float(number) for number in row] for row in numbers],
+            z=[[None if np.isnan(number) else float(number) for number in row] for row in cells.numbers],
             zmin=-reach,
             zmax=reach,
             zmid=0,
             colorscale=DIVERGING,
-            text=written,
+            text=text,
             texttemplate="%{text}" if len(across) <= MOST_WRITTEN else None,
-            customdata=hover,
+            customdata=cells.hover,
             hovertemplate="%{customdata}<extra></extra>",
             colorbar={"title": {"text": unit}, "thickness": 14},
             xgap=1,

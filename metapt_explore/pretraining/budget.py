@@ -1,4 +1,4 @@
-"""How many rows a method sends through the model, so that all methods may send equally many.
+"""The budget of row passes: all methods send equally many rows through the model.
 
 A pass is one row's forward plus backward. The budget of a study is that of first-order MAML with one
 inner step: `steps * meta_batch_size * (support_size + query_size)`. A method whose outer step costs
@@ -9,38 +9,21 @@ from __future__ import annotations
 
 import math
 
-from metapt_explore.config import EvaluationConfig, MethodConfig, PretrainingConfig, StudyConfig
-from metapt_explore.config.method import SECOND_ORDER_COST
-
-
-def row_passes_per_step(method: MethodConfig, config: PretrainingConfig) -> float:
-    """Row passes of one outer step.
-
-    Example:
-        >>> config = PretrainingConfig(meta_batch_size=4, support_size=8, query_size=8)
-        >>> method = MethodConfig(name="MetaPT", kind="metapt", clustering="kmeans", inner_steps=3)
-        >>> row_passes_per_step(method, config)
-        128.0
-    """
-    support, query = config.support_size, config.query_size
-    if method.kind != "metapt":
-        return float(config.meta_batch_size * (support + query))
-    per_inner_step = support * (1 + (SECOND_ORDER_COST if method.order == "exact" else 0))
-    return float(config.meta_batch_size * (method.inner_steps * per_inner_step + query))
+from metapt_explore.config import EvaluationConfig, MethodConfig, PretrainingConfig, PTMethod, StudyConfig
 
 
 def budget(config: PretrainingConfig) -> int:
-    """Row passes that every method may spend."""
+    """Row passes of every method."""
     return config.steps * config.meta_batch_size * (config.support_size + config.query_size)
 
 
 def outer_steps(method: MethodConfig, config: PretrainingConfig) -> int:
     """Outer steps that spend the budget; at least one."""
-    return max(1, round(budget(config) / row_passes_per_step(method, config)))
+    return max(1, round(budget(config) / method.row_passes_per_step(config)))
 
 
 def tuning_of(method: MethodConfig, study: StudyConfig, classes: int | None = None) -> EvaluationConfig:
-    """How a method is tuned: as `evaluation` says, with the method's own settings and its extra tuning.
+    """How a method is tuned: `evaluation` with the method's own settings and its extra tuning.
 
     With `extra_tuning` the steps grow by what the others spend on pre-training, divided by the rows of a tuning
     step: `batch_size`, or all rows where a task has fewer. Each learning rate (that halving leaves) gets all of them,
@@ -62,7 +45,7 @@ def tuning_of(method: MethodConfig, study: StudyConfig, classes: int | None = No
     evaluation = study.evaluation
     given = method.tuning.of_evaluation if method.tuning is not None else {}
     tuned = evaluation.model_copy(update=given)
-    if not method.extra_tuning:
+    if not (isinstance(method, PTMethod) and method.extra_tuning):
         return tuned
     rows = tuned.batch_size if classes is None else min(tuned.batch_size, evaluation.shots * classes)
     steps = tuned.steps + math.ceil(budget(study.pretraining) / rows)

@@ -1,4 +1,4 @@
-"""Which rows a pre-training drew, found out afterwards: draws depend on tasks, sizes and seeds, not on the model."""
+"""Which rows a pre-training drew, computed afterwards: draws depend on tasks, sizes and seeds, not on the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig, PretrainingConfig
+from metapt_explore.config import MethodConfig, PretrainedMethod, PretrainingConfig
 from metapt_explore.pretraining.episodes import Episode, Tasks
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.registry import make_learner
@@ -26,12 +26,14 @@ def recorded_task(config: Mapping[str, Any], tasks: Tasks, topics: Topics | None
         topics: Its topic tasks, where it has some.
     """
     sizes = {key: config[key] for key in PretrainingConfig.model_fields if key in config}
-    method = {key: config[key] for key in ("learner", "order", "inner_steps") if key in config}
+    recipe = {key: config[key] for key in ("kind", "learner", "order", "inner_steps") if key in config}
     clustering = "recorded" if config["kind"] == "metapt" else None
+    method = MethodConfig(name="recorded", clustering=clustering, **recipe)
+    assert isinstance(method, PretrainedMethod)
     return PretrainingTask(
         tasks,
         PretrainingConfig(**sizes),
-        MethodConfig(name="recorded", kind=config["kind"], clustering=clustering, **method),
+        method,
         int(config["seed"]),
         int(config["init_seed"]),
         topics=topics,
@@ -54,8 +56,8 @@ def draw_counts(pretraining_task: PretrainingTask, steps: int | None = None) -> 
 
     Returns:
         One line for each row of each task: task, row, support, query and drawn (their sum). Pooled pre-training makes
-        no difference between support and query: there they are missing. It draws a row that several tasks hold as
-        the first one's, and so it is counted.
+        no difference between support and query: there they are missing. A row that several tasks hold is drawn,
+        and counted, for the first of them.
 
     Example:
         >>> config = PretrainingConfig(steps=1, meta_batch_size=1, support_size=2, query_size=2)
@@ -63,20 +65,20 @@ def draw_counts(pretraining_task: PretrainingTask, steps: int | None = None) -> 
         >>> draw_counts(PretrainingTask({0: {"bad": [0, 1], "good": [2, 3]}}, config, method, 0, 0))["drawn"].tolist()
         [1, 1, 1, 1]
     """
-    pooled = pretraining_task.method.kind == "ppt"
-    of_topics = pretraining_task.topics.tasks if pretraining_task.topics is not None else {}
-    every = {**pretraining_task.tasks, **of_topics}
-    members = {task: [int(row) for rows in classes.values() for row in rows] for task, classes in every.items()}
-    home: dict[int, int] = {}
+    pooled = not pretraining_task.method.meta_learned
+    topic_tasks = pretraining_task.topics.tasks if pretraining_task.topics is not None else {}
+    all_tasks = {**pretraining_task.tasks, **topic_tasks}
+    members = {task: [int(row) for rows in classes.values() for row in rows] for task, classes in all_tasks.items()}
+    first_task: dict[int, int] = {}
     for task in sorted(pretraining_task.tasks):
         for row in members[task]:
-            home.setdefault(row, task)
+            first_task.setdefault(row, task)
     counts: dict[str, Counter[tuple[int, int]]] = {"support": Counter(), "query": Counter()}
     for episode in episodes(pretraining_task, steps):
         for part, sets in (("support", episode.support), ("query", episode.query)):
             for task, rows in zip(episode.tasks, sets, strict=True):
-                whole = pooled and task not in of_topics
-                counts[part].update((home[row] if whole else task, row) for row in rows)
+                from_pool = pooled and task not in topic_tasks
+                counts[part].update((first_task[row] if from_pool else task, row) for row in rows)
     table = pd.DataFrame(
         [
             (task, row, counts["support"][task, row], counts["query"][task, row])
@@ -92,17 +94,17 @@ def draw_counts(pretraining_task: PretrainingTask, steps: int | None = None) -> 
 
 
 def agrees_with(pretraining_task: PretrainingTask, metrics: pd.DataFrame) -> bool | None:
-    """Whether the draws name the tasks that the pre-training wrote down while it ran, step by step.
+    """Whether the draws have the tasks that the pre-training recorded, step by step.
 
     Args:
         pretraining_task: Tasks, sizes, method and seeds.
         metrics: The prompt's metrics.
 
     Returns:
-        None where nothing was written down that would tell (pooled pre-training, no step yet).
+        None where no tasks were recorded (pooled pre-training, no step yet).
     """
-    if pretraining_task.method.kind == "ppt" or metrics.empty or "task" not in metrics:
+    if not pretraining_task.method.meta_learned or metrics.empty or "task" not in metrics:
         return None
-    written = {int(str(step)): rows["task"].tolist() for step, rows in metrics.groupby("step", sort=False)}
+    recorded = {int(str(step)): rows["task"].tolist() for step, rows in metrics.groupby("step", sort=False)}
     drawn = [episode.tasks for episode in episodes(pretraining_task)]
-    return all(step < len(drawn) and drawn[step] == tasks for step, tasks in written.items())
+    return all(step < len(drawn) and drawn[step] == tasks for step, tasks in recorded.items())

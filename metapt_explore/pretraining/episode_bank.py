@@ -68,7 +68,7 @@ class EpisodeBank:
     """
 
     def __init__(
-        self, learner: Learner, pretraining_task: PretrainingTask, source: PretrainingTexts, backbone: Backbone
+        self, learner: Learner, pretraining_task: PretrainingTask, *, source: PretrainingTexts, backbone: Backbone
     ) -> None:
         self._episodes = [learner.draw(step) for step in range(pretraining_task.steps)]
         rows = bank_rows(self._episodes, pretraining_task)

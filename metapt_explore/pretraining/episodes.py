@@ -43,7 +43,7 @@ class Episode:
 
 
 def read_tasks(table: pd.DataFrame, labels: Sequence[str]) -> dict[int, dict[str, list[int]]]:
-    """Auxiliary tasks out of the table that a `tasks` artifact holds.
+    """Auxiliary tasks from the table of a `tasks` artifact.
 
     Args:
         table: Columns task, label and row.
@@ -53,15 +53,21 @@ def read_tasks(table: pd.DataFrame, labels: Sequence[str]) -> dict[int, dict[str
         >>> read_tasks(pd.DataFrame({"task": [3, 3], "label": ["good", "bad"], "row": [0, 1]}), ["bad", "good"])
         {3: {'bad': [1], 'good': [0]}}
     """
-    found = {}
+    tasks = {}
     for task, by_task in table.groupby("task"):
         groups = {label: list(map(int, rows["row"])) for label, rows in by_task.groupby("label")}
-        found[int(str(task))] = {label: groups[label] for label in labels}
-    return found
+        tasks[int(str(task))] = {label: groups[label] for label in labels}
+    return tasks
 
 
 def draw_episode(
-    tasks: Tasks, config: PretrainingConfig, seed: int, init_seed: int, step: int, name: str = "episodes"
+    tasks: Tasks,
+    config: PretrainingConfig,
+    *,
+    seed: int,
+    init_seed: int,
+    step: int,
+    stream_name: str = "episodes",
 ) -> Episode:
     """Draws the tasks and rows of one outer step.
 
@@ -74,8 +80,8 @@ def draw_episode(
         config: Sizes of the meta-batch, support and query.
         seed: The study seed.
         init_seed: The initialisation seed.
-        step: The outer step; the draw depends on nothing else, so that a resumed run goes on equally.
-        name: Of the random stream.
+        step: The outer step; the draw depends on no other step, so that a resumed run draws the same.
+        stream_name: Name of the random stream.
 
     Example:
         >>> tasks = {0: {"bad": [0, 1, 2], "good": [3, 4, 5]}}
@@ -84,7 +90,7 @@ def draw_episode(
         >>> len(set(episode.rows))
         4
     """
-    rng = stream(seed, name, init_seed, step)
+    rng = stream(seed, stream_name, init_seed, step)
     names = sorted(tasks)
     chosen: list[int] = []
     while len(chosen) < config.meta_batch_size:

@@ -55,7 +55,7 @@ def adapt(
 
 
 def stack(rows: list[list[int]], labels: list[list[int]], patterns: Sequence[int] = ()) -> Batch:
-    """Lays the rows of several tasks behind one another; each task is one group, and may have a pattern of its own."""
+    """One batch of the rows of several tasks; each task is a group and may have its own pattern."""
     return Batch(
         [row for part in rows for row in part],
         [group for group, part in enumerate(rows) for _ in part],
@@ -65,7 +65,7 @@ def stack(rows: list[list[int]], labels: list[list[int]], patterns: Sequence[int
 
 
 def support_and_query(episode: Episode) -> tuple[Batch, Batch]:
-    """The rows of an episode's tasks, stacked."""
+    """Support and query rows of an episode, each as one batch."""
     patterns = episode.patterns
     return stack(episode.support, episode.support_labels, patterns), stack(
         episode.query, episode.query_labels, patterns

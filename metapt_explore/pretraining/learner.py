@@ -8,7 +8,7 @@ from typing import Protocol, Required, TypedDict
 
 from torch import Tensor
 
-from metapt_explore.config import MethodConfig, PretrainingConfig
+from metapt_explore.config import MetaPTMethod, PretrainedMethod, PretrainingConfig
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.pretraining.episodes import Episode, Tasks, draw_episode
@@ -79,7 +79,7 @@ class PretrainingTask:
 
     tasks: Tasks
     config: PretrainingConfig
-    method: MethodConfig
+    method: PretrainedMethod
     seed: int
     init_seed: int
     labelled_rows: Sequence[int] = ()
@@ -93,12 +93,37 @@ class PretrainingTask:
     @property
     def inner_lr(self) -> float:
         """Rate of the inner steps."""
-        return self.method.inner_lr or self.config.inner_lr
+        own = self.method.inner_lr if isinstance(self.method, MetaPTMethod) else None
+        return own or self.config.inner_lr
+
+    @property
+    def inner_steps(self) -> int:
+        """Gradient steps on each task's support rows."""
+        return self.method.inner_steps if isinstance(self.method, MetaPTMethod) else 0
 
     @property
     def outer_lr(self) -> float:
         """Rate of the outer optimiser."""
         return self.method.outer_lr or self.config.outer_lr
+
+    @property
+    def label_tasks(self) -> int:
+        """Tasks of a meta-batch that tell labels apart; the others are topic tasks."""
+        size = self.config.meta_batch_size
+        return size - (self.topics.slots(size) if self.topics is not None else 0)
+
+    def draw(self, tasks: Tasks, sizes: PretrainingConfig, step: int) -> Episode:
+        """Draws the episode of a step, and topic tasks after it where the method has some.
+
+        Args:
+            tasks: Tasks that tell labels apart.
+            sizes: How many of them, and their support and query rows.
+            step: The outer step.
+        """
+        episode = draw_episode(tasks, sizes, seed=self.seed, init_seed=self.init_seed, step=step)
+        if self.topics is None:
+            return episode
+        return self.topics.added_to(episode, self.config, seed=self.seed, init_seed=self.init_seed, step=step)
 
     @property
     def first_averaged(self) -> int:
@@ -115,16 +140,8 @@ class TaskLearner:
     def draw(self, step: int) -> Episode:
         """Draws tasks, support and query rows."""
         pretraining_task = self.pretraining_task
-        config, seeds, topics = (
-            pretraining_task.config,
-            (pretraining_task.seed, pretraining_task.init_seed, step),
-            pretraining_task.topics,
-        )
-        if topics is None:
-            return draw_episode(pretraining_task.tasks, config, *seeds)
-        others = config.meta_batch_size - topics.slots(config.meta_batch_size)
-        episode = draw_episode(pretraining_task.tasks, config.model_copy(update={"meta_batch_size": others}), *seeds)
-        return topics.added_to(episode, config, *seeds)
+        sizes = pretraining_task.config.model_copy(update={"meta_batch_size": pretraining_task.label_tasks})
+        return pretraining_task.draw(pretraining_task.tasks, sizes, step)
 
     def parameters(self, initial_prompt: Tensor) -> dict[str, Tensor]:
         """The prompt."""

@@ -55,7 +55,7 @@ def pretrain(
     every = pretraining_task.config.checkpoint_every
     checkpoint = TrainingCheckpoint(callbacks.checkpoints, state, every_steps=every)
     checkpoint.restore()
-    episodes = EpisodeBank(learner, pretraining_task, source, backbone)
+    episodes = EpisodeBank(learner, pretraining_task, source=source, backbone=backbone)
     objective = episodes.objective
     objective.row_passes, objective.diagnostic_rows = state.row_passes, state.diagnostic_rows
     health = HealthWatch(backbone.embedding, f"Pre-training of {pretraining_task.method.name}", backbone.on_notice)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from metapt_explore.config import MAMLMethod
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.inner_loop import Adaptation, adapt, support_and_query, task_records
@@ -34,9 +35,10 @@ class MAML(TaskLearner):
         support, query = support_and_query(episode)
         prompt, tasks = parameters["prompt"], len(episode.tasks)
         method, rate = self.pretraining_task.method, self.pretraining_task.inner_lr
+        assert isinstance(method, MAMLMethod)
         trajectory = adapt(prompt, rate, support, tasks=tasks, steps=method.inner_steps, objective=objective)
         query_losses, outer = objective.losses_and_gradients(trajectory.adapted, query)
-        if method.order == "exact":
+        if method.second_order:
             outer = through_steps(outer, trajectory, rate, support=support, objective=objective)
         after = objective.losses(trajectory.adapted, support)
         weights = task_weights(method.task_weights, query_losses, outer)

@@ -32,13 +32,14 @@ class MetaSGD(TaskLearner):
         """Gradients of prompt and rates; with one inner step those of the rates are exact in either order."""
         support, query = support_and_query(episode)
         prompt, tasks = parameters["prompt"], len(episode.tasks)
-        method, rates = self.pretraining_task.method, parameters["log_rates"].exp()
-        trajectory = adapt(prompt, rates, support, tasks=tasks, steps=method.inner_steps, objective=objective)
+        pretraining_task, rates = self.pretraining_task, parameters["log_rates"].exp()
+        steps = pretraining_task.inner_steps
+        trajectory = adapt(prompt, rates, support, tasks=tasks, steps=steps, objective=objective)
         query_losses, outer = objective.losses_and_gradients(trajectory.adapted, query)
         d_rates = torch.zeros_like(rates)
         for prompts, inner in zip(reversed(trajectory.prompts[:-1]), reversed(trajectory.gradients), strict=True):
             d_rates -= (inner * outer).mean(dim=0)
-            if method.order == "exact":
+            if pretraining_task.method.second_order:
                 outer = outer - objective.hessian_products(prompts, support, rates * outer)
         after = objective.losses(trajectory.adapted, support)
         gradients = {"prompt": outer.mean(dim=0), "log_rates": rates * d_rates}

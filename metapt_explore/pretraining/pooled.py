@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from metapt_explore.models.gradients import Batch, PromptObjective
-from metapt_explore.pretraining.episodes import Episode, draw_episode
+from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.inner_loop import support_and_query
 from metapt_explore.pretraining.learner import PretrainingTask, TaskRecord
 
@@ -18,10 +18,9 @@ class Pooled:
     A step has as many rows as a meta-step has in support and query together, so that pooled
     pre-training and meta-learning spend the same number of backbone passes and of updates.
 
-    Each row is in the pool once. Where clusters are the classes, a row has another word in another task. An inner step
-    can find out which word is meant; one prompt for all tasks cannot, and a pool that held the row under every word
-    would only teach that all are equally likely. So a row keeps the word of the first task that holds it: the pool is
-    one task over all clusters that were drawn, each of them one word.
+    Each row is in the pool once. Where clusters are the classes, a row has different words in different tasks. An
+    inner step can adapt to a task's words; one prompt for all tasks cannot, and a row under every word would only
+    teach that all words are equally likely. So a row keeps the word of the first task that holds it.
     """
 
     def __init__(self, pretraining_task: PretrainingTask) -> None:
@@ -35,25 +34,18 @@ class Pooled:
                 self._pool.setdefault(name, []).extend(new)
                 pooled.update(new)
         # One "task", the pool, with the rows of a whole meta-step: half as support, half as query.
-        slots = config.meta_batch_size
-        slots -= pretraining_task.topics.slots(slots) if pretraining_task.topics is not None else 0
+        label_tasks = pretraining_task.label_tasks
         self._config = config.model_copy(
             update={
                 "meta_batch_size": 1,
-                "support_size": slots * config.support_size,
-                "query_size": slots * config.query_size,
+                "support_size": label_tasks * config.support_size,
+                "query_size": label_tasks * config.query_size,
             }
         )
 
     def draw(self, step: int) -> Episode:
-        """Draws a balanced batch from the pool, and topic tasks beside it where the method has some."""
-        pretraining_task = self.pretraining_task
-        episode = draw_episode({0: self._pool}, self._config, pretraining_task.seed, pretraining_task.init_seed, step)
-        if pretraining_task.topics is None:
-            return episode
-        return pretraining_task.topics.added_to(
-            episode, pretraining_task.config, pretraining_task.seed, pretraining_task.init_seed, step
-        )
+        """Draws a balanced batch from the pool, and topic tasks where the method has some."""
+        return self.pretraining_task.draw({0: self._pool}, self._config, step)
 
     def parameters(self, initial_prompt: Tensor) -> dict[str, Tensor]:
         """The prompt."""

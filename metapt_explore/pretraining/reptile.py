@@ -25,11 +25,11 @@ class Reptile(TaskLearner):
         """Mean over tasks of the mean gradient along each task's trajectory."""
         support, query = support_and_query(episode)
         prompt, tasks = parameters["prompt"], len(episode.tasks)
-        method, rate = self.pretraining_task.method, self.pretraining_task.inner_lr
-        trajectory = adapt(prompt, rate, support, tasks=tasks, steps=method.inner_steps, objective=objective)
+        steps, rate = self.pretraining_task.inner_steps, self.pretraining_task.inner_lr
+        trajectory = adapt(prompt, rate, support, tasks=tasks, steps=steps, objective=objective)
         query_losses, last = objective.losses_and_gradients(trajectory.adapted, query)
         end = trajectory.adapted - rate * last
-        direction = (trajectory.prompts[0] - end) / (rate * (method.inner_steps + 1))
+        direction = (trajectory.prompts[0] - end) / (rate * (steps + 1))
         after = objective.losses(trajectory.adapted, support)
         return {"prompt": direction.mean(dim=0)}, task_records(
             episode, before=trajectory.losses[0], after=after, query=query_losses

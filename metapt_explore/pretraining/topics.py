@@ -30,8 +30,8 @@ class Topics:
         """
         return min(max(1, round(self.share * meta_batch_size)), meta_batch_size - 1)
 
-    def added_to(self, episode: Episode, config: PretrainingConfig, seed: int, init_seed: int, step: int) -> Episode:
-        """The same episode with topic tasks behind its own.
+    def added_to(self, episode: Episode, config: PretrainingConfig, *, seed: int, init_seed: int, step: int) -> Episode:
+        """The same episode with topic tasks after its own.
 
         Args:
             episode: Tasks of labels.
@@ -42,7 +42,7 @@ class Topics:
         """
         slots = self.slots(config.meta_batch_size)
         sizes = config.model_copy(update={"meta_batch_size": slots})
-        drawn = draw_episode(self.tasks, sizes, seed, init_seed, step, "topic_episodes")
+        drawn = draw_episode(self.tasks, sizes, seed=seed, init_seed=init_seed, step=step, stream_name="topic_episodes")
         order = sorted(self.tasks)
         return replace(
             episode,

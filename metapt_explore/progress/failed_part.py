@@ -15,7 +15,7 @@ class FailedPart:
     """One part that could not be computed.
 
     Attributes:
-        key: What progress calls it, such as ``clusters/hdbscan``.
+        key: Its key in progress, such as ``clusters/hdbscan``.
         title: What people call it.
         reason: A sentence.
         needed_by: Keys of prompts and scores that cannot be computed without it.
@@ -30,14 +30,14 @@ class FailedPart:
 
     @property
     def sentence(self) -> str:
-        """The reason, with the part's name in front where it does not name it itself."""
-        named = re.search(r"'.+'", self.title)
-        known = named[0] in self.reason if named else self.title.lower() in self.reason.lower()
-        return self.reason if known else f"{self.title}: {self.reason}"
+        """The reason, after the part's name if the reason does not name it."""
+        name = re.search(r"'.+'", self.title)
+        is_named = name[0] in self.reason if name else self.title.lower() in self.reason.lower()
+        return self.reason if is_named else f"{self.title}: {self.reason}"
 
     @property
     def waiting(self) -> str:
-        """Which scores are not computed without it, as a sentence; empty where there are none."""
+        """A sentence with the scores that are not computed without it; empty if there are none."""
         waiting = list(dict.fromkeys(self.scores))
         if not waiting:
             return ""

@@ -9,11 +9,11 @@ from typing import Any
 
 from metapt_explore.errors import Cancelled, TimeIsUp
 
-#: Seconds of measured work from which its rate is believed.
-BELIEVED_AFTER = 2.0
-#: Share of the planned work after which what was measured before counts half: a machine is slow or busy for some hours
-#: (another job, a pause), and what comes is like the last part, not like the whole.
-HALVED_BY = 0.1
+#: Seconds of measured work after which its rate is used.
+MIN_MEASURED_S = 2.0
+#: Share of the planned work after which earlier measurements count half: a machine may be busy for some hours, and the
+#: rest of the study will be like its last part, not like the whole.
+HALF_LIFE = 0.1
 
 
 @dataclass
@@ -21,15 +21,15 @@ class State:
     """What is known of a running study.
 
     Attributes:
-        stage: Title of what runs now.
-        done: Units of it that are finished.
-        total: Its units.
-        notices: What a user should know (memory that ran out, a slower path, an unhealthy prompt).
+        stage: Title of the stage that runs now.
+        done: Its finished units.
+        total: All its units.
+        notices: What a user should know (memory ran out, a slower path, an unhealthy prompt).
         predicted_seconds: What the rest of the study was predicted to take when its model had been loaded.
         predicted_peak_mib: Predicted peak memory.
-        failed: Parts that failed, as `failures.FailedPart.as_dict` has them.
+        failed: Parts that failed, as `FailedPart.as_dict` returns them.
         fraction: Share of the whole study's estimated work that is finished.
-        seconds_left: Estimate, None until there is a rate to go by.
+        seconds_left: Estimate; None until a rate is known.
     """
 
     stage: str = ""
@@ -50,13 +50,13 @@ class State:
 class Progress:
     """Follows the stages of a study.
 
-    Work is estimated in tokens sent through the language model, which is nearly all of the cost. The
-    rate is measured while it runs, over stages with the language model that were really computed, the
-    last of them above all; until the first of them there is no estimate of the time left.
+    Work is estimated in tokens sent through the language model, which is nearly all of the cost. The rate is measured
+    over stages that were computed with the language model, mostly the last of them; before the first one there is no
+    estimate of the time left.
 
     Args:
-        listener: Called with the state whenever something has moved.
-        should_stop: Asked at each unit; `Cancelled` is raised where it says yes.
+        listener: Called with the state whenever it has changed.
+        should_stop: Asked at each unit; if it returns True, `Cancelled` is raised.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class Progress:
         self.state = State()
         #: Whether this process holds the study's lock (see `study.job_file.working_on`).
         self.holds_lock = False
-        #: Whether some of the study was not asked for, and is not there yet.
+        #: Whether parts of the study were not asked for and are not computed yet.
         self.left_out = False
-        #: When to stop by itself, by `time.monotonic`.
+        #: When to stop, by `time.monotonic`.
         self.deadline: float | None = None
         self.tell, self._should_stop = listener, should_stop
         self._planned: dict[str, float] = {}
@@ -79,28 +79,28 @@ class Progress:
         self._computed_work = 0.0
         self._computed_seconds = 0.0
         self._began = 0.0
-        self._found: int | None = None
+        self._done_before: int | None = None
         self._seconds_for_work: float | None = None
 
     def plan(self, works: dict[str, float], *, in_seconds: bool = False) -> None:
-        """Sets the estimated work of each stage, by key; in seconds where this machine was measured."""
+        """Sets the estimated work of each stage, by key; in seconds if this machine was measured."""
         self._planned = dict(works)
         self._seconds_for_work = 1.0 if in_seconds else None
         self._computed_seconds = self._computed_work = 0.0
 
     def predicted(self, seconds: float, peak_mib: float) -> None:
-        """Says what the rest of the study will cost."""
+        """Sets the predicted cost of the rest of the study."""
         self.state.predicted_seconds, self.state.predicted_peak_mib = seconds, peak_mib
         self._publish()
 
     def leave_out(self, keys: Iterable[str]) -> None:
-        """Takes stages that will not be computed out of the planned work."""
+        """Removes stages that will not be computed from the planned work."""
         for key in keys:
             self._planned.pop(key, None)
         self._publish()
 
     def tell_failed(self, failed: list[dict[str, Any]]) -> None:
-        """Says which parts have failed so far."""
+        """Sets the parts that have failed so far."""
         self.state.failed = failed
         self._publish()
 
@@ -114,13 +114,13 @@ class Progress:
             with_model: Whether it runs the language model, whose rate the time left goes by.
         """
         self._with_model = with_model
-        self._current, self._began, self._found = key, time.monotonic(), None
+        self._current, self._began, self._done_before = key, time.monotonic(), None
         self.state.stage, self.state.done, self.state.total = title, 0, total
         self._publish()
 
     def advance(self, done: int) -> None:
-        """`done` units of the current stage are finished; what the first call says was there before it began."""
-        self._found = done if self._found is None else self._found
+        """`done` units of the current stage are finished; those of the first call were finished before it began."""
+        self._done_before = done if self._done_before is None else self._done_before
         self.state.done = done
         self._publish()
         if self._should_stop():
@@ -129,28 +129,28 @@ class Progress:
             raise TimeIsUp("The time that the study was given is over.")
 
     def notice(self, message: str) -> None:
-        """Says something that a user should know, once."""
+        """Adds a notice for the user, once."""
         if message not in self.state.notices:
             self.state.notices.append(message)
             self.tell(self.state)
 
     def finish(self, key: str) -> None:
-        """A stage is there, computed now or found."""
+        """A stage is finished, now or by an earlier run."""
         if self._current == key:
             if self._with_model:
                 work = self._planned.get(key, 0.0) - self._before()
-                kept = 0.5 ** (work / (HALVED_BY * (sum(self._planned.values()) or 1.0)))
-                self._computed_seconds = kept * self._computed_seconds + time.monotonic() - self._began
-                self._computed_work = kept * self._computed_work + work
+                decay = 0.5 ** (work / (HALF_LIFE * (sum(self._planned.values()) or 1.0)))
+                self._computed_seconds = decay * self._computed_seconds + time.monotonic() - self._began
+                self._computed_work = decay * self._computed_work + work
             self._current = None
         self._finished.add(key)
         self._publish()
 
     def _before(self) -> float:
-        """Work of the current stage that an earlier attempt did: it took none of these seconds."""
+        """Work of the current stage that an earlier attempt did, which took none of these seconds."""
         if self._current is None or not self.state.total:
             return 0.0
-        return self._planned.get(self._current, 0.0) * (self._found or 0) / self.state.total
+        return self._planned.get(self._current, 0.0) * (self._done_before or 0) / self.state.total
 
     def _publish(self) -> None:
         total = sum(self._planned.values()) or 1.0
@@ -162,13 +162,13 @@ class Progress:
         seconds, work = self._computed_seconds, self._computed_work
         if self._current is not None and self._with_model:
             seconds, work = seconds + time.monotonic() - self._began, work + part - self._before()
-        rate = seconds / work if work > 0 and seconds > BELIEVED_AFTER else self._seconds_for_work
+        rate = seconds / work if work > 0 and seconds > MIN_MEASURED_S else self._seconds_for_work
         self.state.seconds_left = None if rate is None else (total - finished) * rate
         self.tell(self.state)
 
 
 def format_time(seconds: float | None) -> str:
-    """Writes a duration as people say it.
+    """A duration in words.
 
     Example:
         >>> format_time(75), format_time(None), format_time(4000)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from metapt_explore.config import InitConfig, LabelsConfig
+from metapt_explore.config.init import LabelsInit, RandomInit, TextInit, VocabularyInit
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import torch_stream
 
@@ -101,17 +102,17 @@ def initial_prompt(
     """
     embedding = sources.embedding
     generator = torch_stream(seed, "prompt_start", init.kind, init_seed)
-    if init.kind == "random":
+    if isinstance(init, RandomInit):
         noise = torch.randn(length, embedding.shape[1], generator=generator).to(embedding.device)
         values = embedding.float()
         return noise * values.std() + values.mean()
-    if init.kind == "vocabulary":
+    if isinstance(init, VocabularyInit):
         return _sampled(length, sources, generator)
-    if init.kind == "labels":
+    if isinstance(init, LabelsInit):
         words = _label_rows(length, sources, on_notice)
         return torch.cat([words, _sampled(length - len(words), sources, generator)])
-    if init.kind == "text":
-        return _text_rows(init.text or "", length, sources, on_notice=on_notice)
+    if isinstance(init, TextInit):
+        return _text_rows(init.text, length, sources, on_notice=on_notice)
     expected, stored = (length, embedding.shape[1]), sources.stored
     if stored is None or tuple(stored.shape) != expected:
         shape = "nothing" if stored is None else list(stored.shape)

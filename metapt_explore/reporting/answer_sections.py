@@ -29,7 +29,7 @@ SAID_TOGETHER = 3
 LEVEL = 0.05
 
 
-def add_answer(document: Document, record: Record, asked: list[Question], found: list[Comparison]) -> None:
+def add_answer(document: Document, record: Record, *, asked: list[Question], found: list[Comparison]) -> None:
     document.add(Heading("The answer"))
     if not asked:
         document.add(Paragraph("The study has no two methods whose comparison answers a question.", note=True))
@@ -109,7 +109,7 @@ def _equals(p: float) -> str:
     return written if written.startswith("<") else f"= {written}"
 
 
-def add_tests(document: Document, asked: list[Question], found: list[Comparison], margin: float) -> None:
+def add_tests(document: Document, asked: list[Question], found: list[Comparison], *, margin: float) -> None:
     if not asked:
         return
     document.add(Heading("Tests"))

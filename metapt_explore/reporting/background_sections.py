@@ -14,8 +14,9 @@ from metapt_explore.reporting.agreement_tables import agreement_by_cluster, agre
 from metapt_explore.reporting.document import Bullets, Code, Document, Heading, Paragraph, Table
 from metapt_explore.reporting.notes import sample_notes
 from metapt_explore.reporting.score_sections import scored_rows
+from metapt_explore.results.budgets import Budget
 from metapt_explore.results.record import Record
-from metapt_explore.statistics import MethodAccount, fairness_flags
+from metapt_explore.statistics import MethodBudget, fairness_flags
 
 #: Kinds of methods that tune a soft prompt.
 PROMPTS = ("pt", "ppt", "metapt")
@@ -23,14 +24,14 @@ PROMPTS = ("pt", "ppt", "metapt")
 
 def add_fairness(document: Document, record: Record) -> None:
     document.add(Heading("On equal terms?"))
-    flags = fairness_flags([terms_of(account) for account in record.accounts])
+    flags = fairness_flags([terms_of(budget) for budget in record.budgets])
     if len(record.results) < record.cells:
         # Methods that have not come as far are not treated unequally.
         flags = [flag for flag in flags if flag.rule not in ("inits", "data seeds", "tasks")]
     unequal = [flag.sentence for flag in flags if flag.severity == "unequal"]
     if unequal:
         document.add(Paragraph("**Not all methods were compared on equal terms.**", note=True), Bullets(unequal))
-    elif any(account["kind"] in ("ppt", "metapt") for account in record.accounts):
+    elif any(budget["kind"] in ("ppt", "metapt") for budget in record.budgets):
         document.add(
             Paragraph(
                 "All pre-trained methods began from the same starts, sent the same number of rows forward and "
@@ -39,38 +40,37 @@ def add_fairness(document: Document, record: Record) -> None:
         )
     notes = [flag.sentence for flag in flags if flag.severity == "note"]
     document.add(*([Bullets(notes)] if notes else []))
-    if record.accounts:
+    if record.budgets:
         text = (
             "What one pre-training and the tuning of one score cost. A row counts once for its forward and backward "
             "pass. Times are those of the machine below, with whatever else it did meanwhile."
         )
-        document.add(Table(tables.account_table(record.accounts), text))
+        document.add(Table(tables.budget_table(record.budgets), text))
 
 
-def terms_of(account: dict[str, Any]) -> MethodAccount:
-    """An account as fairness looks at it: baselines that are no prompts are bound by seeds, tasks and shots only."""
-    rates = tuple(account["learning_rates"] or ())
-    return MethodAccount(
-        method=account["method"],
-        kind=account["kind"],
-        start=account.get("start"),
-        pretraining_row_passes=account["pretraining_row_passes"],
-        tuning_row_passes=account.get("tuning_row_passes_of_a_rate")
-        or account["tuning_row_passes"] / max(len(rates), 1),
-        diagnostic_rows=account["diagnostic_rows"],
+def terms_of(budget: Budget) -> MethodBudget:
+    """A budget as fairness looks at it: baselines that are no prompts are bound by seeds, tasks and shots only."""
+    rates = tuple(budget["learning_rates"] or ())
+    return MethodBudget(
+        method=budget["method"],
+        kind=budget["kind"],
+        init=budget.get("start"),
+        pretraining_row_passes=budget["pretraining_row_passes"],
+        tuning_row_passes=budget.get("tuning_row_passes_of_a_rate") or budget["tuning_row_passes"] / max(len(rates), 1),
+        diagnostic_rows=budget["diagnostic_rows"],
         learning_rates=rates,
-        tuning_steps=account["tuning_steps"] or 0,
-        proximal=account.get("proximal", 0.0),
-        choice=account.get("choice", ""),
-        auxiliary=account.get("auxiliary", ""),
-        reading=account.get("reading", ""),
-        selected_on=account["selected_on"],
-        data_seeds=tuple(account["data_seeds"]),
-        init_seeds=tuple(account["init_seeds"] or ()),
-        tasks=tuple(account["tasks"]),
-        shots=account["shots"],
-        trained_parameters=account["trained_parameters"],
-        prompt=account["kind"] in PROMPTS,
+        tuning_steps=budget["tuning_steps"] or 0,
+        proximal=budget.get("proximal", 0.0),
+        choice=budget.get("choice", ""),
+        auxiliary=budget.get("auxiliary", ""),
+        reading=budget.get("reading", ""),
+        selected_on=budget["selected_on"],
+        data_seeds=tuple(budget["data_seeds"]),
+        init_seeds=tuple(budget["init_seeds"] or ()),
+        tasks=tuple(budget["tasks"]),
+        shots=budget["shots"],
+        trained_parameters=budget["trained_parameters"],
+        prompt=budget["kind"] in PROMPTS,
     )
 
 

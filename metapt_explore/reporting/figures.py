@@ -135,7 +135,7 @@ def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> str:
 
 
 def _panels(
-    titles: Sequence[str], columns: int, height: float, same_x: bool = False, width: float = 8.6
+    titles: Sequence[str], *, columns: int, height: float, same_x: bool = False, width: float = 8.6
 ) -> tuple[Figure, list[Axes]]:
     import matplotlib as mpl
     from matplotlib.figure import Figure as New

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def points(value: float, sign: bool = True) -> str:
+def points(value: float, *, sign: bool = True) -> str:
     """Writes a difference in points of a hundred.
 
     Example:

@@ -53,7 +53,7 @@ def _is_tuned(record: Record) -> bool:
     return bool(record.study["evaluation"].get("steps", 30))
 
 
-def add_steadiness(document: Document, record: Record, methods: list[str], found: list[Comparison]) -> None:
+def add_steadiness(document: Document, record: Record, methods: list[str], *, found: list[Comparison]) -> None:
     document.add(Heading("Steadier?"))
     joined = over_seeds(record.results, record.study)
     cells = joined.results.groupby("method")
@@ -114,7 +114,7 @@ def _share(row: dict[str, Any]) -> str:
     return f"{tables.percent(row['variance'] ** 0.5)} ({100 * row['share']:.0f} %)"
 
 
-def add_starts(document: Document, record: Record, methods: list[str], asked: list[Question]) -> None:
+def add_starts(document: Document, record: Record, methods: list[str], *, asked: list[Question]) -> None:
     if not record.methods:
         return  # baselines alone have no start
     document.add(Heading("A better start?"))
@@ -176,7 +176,7 @@ def add_starts(document: Document, record: Record, methods: list[str], asked: li
             "the prompt was kept."
         )
         document.add(Table(chosen, text))
-        grids = {account["method"]: account["learning_rates"] for account in record.accounts}
+        grids = {budget["method"]: budget["learning_rates"] or () for budget in record.budgets}
         notes = tables.edge_notes(record.results, methods, grids)
         # Dev rows that are training rows ask for more steps whatever these do to others.
         telling = record.results[~record.results["task"].isin(_tasks_tuned_on_dev(record))]

@@ -10,12 +10,13 @@ import pandas as pd
 from metapt_explore.config import VerbalizerConfig
 from metapt_explore.config.renamed import with_new_names
 from metapt_explore.progress.state import format_time
+from metapt_explore.results.budgets import Budget
 
 UNIT = ["init_seed", "data_seed"]
 FORWARD = "forward only, of a score"
 
 
-def percent(value: float | None, digits: int = 1, sign: bool = False) -> str:
+def percent(value: float | None, *, digits: int = 1, sign: bool = False) -> str:
     """Writes a share in percent, or an en dash where there is none.
 
     Example:
@@ -55,7 +56,7 @@ def _mean_and_spread(values: pd.Series) -> str:
     return percent(values.mean()) + (f" ± {percent(values.std(ddof=1))}" if len(values) > 1 else "")
 
 
-def account_table(accounts: list[dict[str, Any]]) -> pd.DataFrame:
+def budget_table(budgets: list[Budget]) -> pd.DataFrame:
     """What each method spent: rows forward and backward, or forward only, parameters, time and memory."""
     table = pd.DataFrame(
         [
@@ -70,13 +71,13 @@ def account_table(accounts: list[dict[str, Any]]) -> pd.DataFrame:
                 "parameters": _count(a["trained_parameters"]),
                 "pre-training": format_time(a["pretraining_seconds"]),
                 "tuning and scoring": format_time(a["seconds"]),
-                "peak memory": f"{a['peak_mib'] / 1024:.1f} GiB" if a.get("peak_mib") else "–",
+                "peak memory": f"{peak / 1024:.1f} GiB" if (peak := a.get("peak_mib")) else "–",
             }
-            for a in accounts
+            for a in budgets
         ]
     )
     # Older evaluations did not count them.
-    return table if any(a.get("forward_rows") is not None for a in accounts) else table.drop(columns=FORWARD)
+    return table if any(a.get("forward_rows") is not None for a in budgets) else table.drop(columns=FORWARD)
 
 
 def read_twice(study: Mapping[str, Any], methods: list[str]) -> dict[str, str]:
@@ -137,7 +138,7 @@ def _share(count: int, total: int) -> str:
 
 
 def edge_notes(
-    results: pd.DataFrame, methods: list[str], grids: Mapping[str, Sequence[float]], often: float = 0.4
+    results: pd.DataFrame, methods: list[str], grids: Mapping[str, Sequence[float]], *, often: float = 0.4
 ) -> list[str]:
     """Says which methods often chose the lowest or highest learning rate that was tried: a better one may lie beyond.
 
@@ -172,7 +173,7 @@ def edge_notes(
     return found
 
 
-def late_notes(results: pd.DataFrame, methods: list[str], steps: int, often: float = 0.5) -> list[str]:
+def late_notes(results: pd.DataFrame, methods: list[str], steps: int, *, often: float = 0.5) -> list[str]:
     """Says on which tasks dev mostly kept the prompt of the last tuning step: more steps may be worth something there.
 
     Args:

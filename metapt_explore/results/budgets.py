@@ -3,38 +3,84 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypedDict
 
-from metapt_explore.config import BaselineConfig, MethodConfig, StudyConfig
+from metapt_explore.config import BaselineConfig, MethodConfig, PTMethod, StudyConfig
 from metapt_explore.pretraining.budget import tuning_of
 from metapt_explore.results.tables import tuned_by
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 
-def method_accounts(workspace: Workspace, study: StudyConfig) -> list[dict[str, Any]]:
-    """One account for each method of which something is finished.
+class Budget(TypedDict, total=False):
+    """What one method spent and was given. Keys that a baseline does not have are missing or None.
 
-    Returns:
-        Records with ``method``, ``kind``, ``start`` (what the prompt began from), ``pretraining_row_passes`` (rows
-        forward and backward of one pre-training), ``tuning_row_passes`` (of one score's tuning, mean),
-        ``forward_rows`` (forward only, of one score, to choose and to score; None where they were not counted),
-        ``diagnostic_rows`` (apart from the budget), ``learning_rates``, ``tuning_steps``, ``reading``, ``selected_on``,
-        ``data_seeds``, ``tasks``, ``shots``, ``trained_parameters``, ``seconds`` (tuning and scoring, mean of a
-        score), ``pretraining_seconds`` (mean) and ``peak_mib`` (highest, None where it was not measured).
+    Attributes:
+        method: Its name.
+        kind: Its kind.
+        start: What the prompt began from.
+        pretraining_row_passes: Rows forward and backward of one pre-training.
+        diagnostic_rows: Rows apart from the budget, of one pre-training.
+        tuning_row_passes: Rows forward and backward of one score's tuning, mean.
+        forward_rows: Rows forward only of one score, to choose and to score; None where they were not counted.
+        tuning_row_passes_of_a_rate: Of one rate that is never dropped: what is compared between methods.
+        learning_rates: Rates that were tried.
+        tuning_steps: Tuning steps.
+        extra_tuning: Whether it tunes for as many rows as others spend on pre-training.
+        proximal: How strongly tuning is pulled back to the start.
+        choice: How dev chose.
+        auxiliary: What its auxiliary tasks tell apart.
+        reading: How classes are read.
+        selected_on: Where settings were chosen.
+        data_seeds: Few-shot samples.
+        init_seeds: Initialisation seeds; None for baselines without.
+        tasks: Downstream tasks.
+        shots: Labelled examples a class.
+        trained_parameters: Numbers that are trained.
+        seconds: Of tuning and scoring, mean of a score.
+        pretraining_seconds: Mean.
+        peak_mib: The highest; None where it was not measured.
     """
+
+    method: str
+    kind: str
+    start: str
+    pretraining_row_passes: float
+    diagnostic_rows: float
+    tuning_row_passes: float
+    forward_rows: float | None
+    tuning_row_passes_of_a_rate: float
+    learning_rates: list[float] | None
+    tuning_steps: int | None
+    extra_tuning: bool
+    proximal: float
+    choice: str
+    auxiliary: str
+    reading: str
+    selected_on: str
+    data_seeds: list[int]
+    init_seeds: list[int] | None
+    tasks: list[str]
+    shots: int
+    trained_parameters: int
+    seconds: float
+    pretraining_seconds: float
+    peak_mib: float | None
+
+
+def method_budgets(workspace: Workspace, study: StudyConfig) -> list[Budget]:
+    """The budget of each method of which something is finished."""
     index = workspace.current_index(study.name)
 
-    def of(name: str) -> list[dict[str, Any]]:
+    def of(name: str) -> list[IndexEntry]:
         return [entry for entry in index if entry.get("method") == name]
 
-    found = [_account(workspace, study, method, of(method.name)) for method in study.methods]
-    found += [_baseline_account(workspace, study, baseline, of(baseline.name)) for baseline in study.baselines]
-    return [account for account in found if account is not None]
+    budgets = [_budget(workspace, study, method, of(method.name)) for method in study.methods]
+    budgets += [_baseline_budget(workspace, study, baseline, of(baseline.name)) for baseline in study.baselines]
+    return [budget for budget in budgets if budget is not None]
 
 
-def _account(
-    workspace: Workspace, study: StudyConfig, method: MethodConfig, entries: list[dict[str, Any]]
-) -> dict[str, Any] | None:
+def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entries: list[IndexEntry]) -> Budget | None:
     prompts, scores, tasks = [], [], []
     for entry in entries:
         artifact = workspace.artifact(entry["id"])
@@ -69,7 +115,7 @@ def _account(
         / max(1, sum(tuned.rates_running)),
         "learning_rates": sorted({rate for config in configs for rate in config["learning_rates"]}),
         "tuning_steps": max(config["steps"] for config in configs),
-        "extra_tuning": method.extra_tuning,
+        "extra_tuning": isinstance(method, PTMethod) and method.extra_tuning,
         "proximal": tuned.proximal,
         "choice": tuned.select_by + (f", mean of the best {tuned.soup}" if tuned.soup > 1 else ""),
         "auxiliary": _auxiliary(method),
@@ -89,15 +135,16 @@ def _account(
 
 def _auxiliary(method: MethodConfig) -> str:
     """What its auxiliary tasks tell apart."""
-    if method.topics is None:
+    topics = method.topic_tasks
+    if topics is None:
         return "one kind of task"
-    share = f"{100 * method.topics.share:.0f} %"
-    return f"{share} topics of {' + '.join(method.topics.clusterings)}"
+    share = f"{100 * topics.share:.0f} %"
+    return f"{share} topics of {' + '.join(topics.clusterings)}"
 
 
-def _baseline_account(
-    workspace: Workspace, study: StudyConfig, baseline: BaselineConfig, entries: list[dict[str, Any]]
-) -> dict[str, Any] | None:
+def _baseline_budget(
+    workspace: Workspace, study: StudyConfig, baseline: BaselineConfig, entries: list[IndexEntry]
+) -> Budget | None:
     """What a baseline spent; terms that it does not have (a start, a pre-training) are None or 0."""
     made = [(entry, workspace.artifact(entry["id"])) for entry in entries if entry["kind"] == "baseline"]
     made = [(entry, artifact) for entry, artifact in made if artifact.finished]

@@ -28,7 +28,7 @@ def clustering_quality(workspace: Workspace, config: StudyConfig) -> pd.DataFram
     Returns:
         See `quality_table`; clusterings that are not finished are left out.
     """
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    summaries: dict[str, dict[str, dict[str, Any]]] = {}
     index = workspace.index(config.name)
     labels = next((workspace.artifact(entry["id"]) for entry in index if entry["kind"] == "labels"), None)
     for entry in index:
@@ -38,11 +38,11 @@ def clustering_quality(workspace: Workspace, config: StudyConfig) -> pd.DataFram
                 summary = artifact.summary
                 if entry["kind"] == "clusters" and labels is not None and labels.finished:
                     summary["clusters"] = _with_labels(summary["clusters"], artifact, labels)
-                found.setdefault(entry["clustering"], {})[entry["kind"]] = summary
+                summaries.setdefault(entry["clustering"], {})[entry["kind"]] = summary
     records = [
-        {"name": clustering.name, "algorithm": clustering.algorithm, **found[clustering.name]}
+        {"name": clustering.name, "algorithm": clustering.algorithm, **summaries[clustering.name]}
         for clustering in config.clusterings
-        if "clusters" in found.get(clustering.name, {})
+        if "clusters" in summaries.get(clustering.name, {})
     ]
     methods, baseline = on_one_clustering([method.model_dump(mode="json") for method in config.methods])
     return quality_table(records, method_gains(results_table(workspace, config.name), methods, baseline))

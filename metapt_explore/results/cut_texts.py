@@ -62,6 +62,7 @@ def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
     Raises:
         UserError: Where the model cannot be found or has no tokenizer.
     """
+    from metapt_explore.config.families import FAMILIES
     from metapt_explore.models.families import family_of
     from metapt_explore.models.folder import model_folder
     from metapt_explore.models.hf_load import load_tokenizer
@@ -70,7 +71,7 @@ def tokenizer_and_limit(study: StudyConfig) -> tuple[Any, int]:
     model = study.model
     folder = model_folder(model.name, model.revision)
     limit = model.max_text_tokens
-    if family_of(folder, model) == "sentence":
+    if not FAMILIES[family_of(folder, model)].has_vocabulary:
         limit = read_pooling(folder, model.name).tokens(limit)
     return load_tokenizer(folder, model.name), limit
 
@@ -87,13 +88,13 @@ def _source_texts(sources: Iterable[SourceConfig]) -> list[TextInput]:
     """Texts that are not blank, of the sources that are quickly read."""
     from metapt_explore.texts.sources import load_source
 
-    found: list[TextInput] = []
+    texts: list[TextInput] = []
     for source in sources:
         if _quickly_read(source):
             # What is wrong with a source is said where it is needed.
             with suppress(UserError):
-                found += as_inputs(load_source(source).to_pandas())
-    return [text for text in found if (text if isinstance(text, str) else "".join(text)).strip()]
+                texts += as_inputs(load_source(source).to_pandas())
+    return [text for text in texts if (text if isinstance(text, str) else "".join(text)).strip()]
 
 
 def _quickly_read(source: SourceConfig) -> bool:
@@ -111,11 +112,11 @@ def write_cut_texts(workspace: Workspace, study: StudyConfig, shares: Sequence[C
 
 def read_cut_texts(workspace: Workspace, study: StudyConfig) -> list[CutShare]:
     """Those of a study's last run; none where it has not come so far, another model reads it now, or it is damaged."""
-    found = read_json_or_copy(workspace.study_folder(study.name) / FILE)
+    stored = read_json_or_copy(workspace.study_folder(study.name) / FILE)
     try:
-        if not isinstance(found, dict) or found["model"] != _reading(study):
+        if not isinstance(stored, dict) or stored["model"] != _reading(study):
             return []
-        return [CutShare(**entry) for entry in found["shares"]]
+        return [CutShare(**entry) for entry in stored["shares"]]
     except (KeyError, TypeError):
         return []
 

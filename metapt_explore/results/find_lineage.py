@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.results.lineage import Lineage, Node
@@ -12,6 +11,7 @@ from metapt_explore.results.tables import OTHER_SHOTS
 from metapt_explore.stages.registry import describe
 from metapt_explore.stages.topics import recorded_topics
 from metapt_explore.storage.artifact import Question
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 
@@ -20,6 +20,7 @@ def lineage(
     study: str,
     method: str,
     task: str,
+    *,
     data_seed: int,
     init_seed: int,
     shots: int | None = None,
@@ -41,7 +42,8 @@ def lineage(
         UserError: Where there is no such study, method, task or score; the nearest is named.
 
     Example:
-        >>> found = lineage(Workspace("workspace"), "tour", "MetaPT", "subjectivity", 13, 0)  # doctest: +SKIP
+        >>> workspace = Workspace("workspace")
+        >>> found = lineage(workspace, "tour", "MetaPT", "subjectivity", data_seed=13, init_seed=0)  # doctest: +SKIP
         >>> print(found)  # doctest: +SKIP
         >>> found.texts().query("drawn > 0")  # doctest: +SKIP
     """
@@ -51,36 +53,36 @@ def lineage(
         shots = None
     kind = "fewshot" if shots is None else OTHER_SHOTS
     entries = [e for e in workspace.index(study) if e["kind"] == kind and e.get("shots") == shots]
-    own = [entry for entry in entries if entry["method"] == method]
-    if not own:
+    scores = [entry for entry in entries if entry["method"] == method]
+    if not scores:
         raise UserError(f"The study '{study}' has no score of '{method}' yet: run it (`metapt run`).")
-    if task not in [entry["task"] for entry in own]:
-        raise UserError(f"'{method}' has no score on '{task}' yet. {did_you_mean(task, {e['task'] for e in own})}")
-    own = [entry for entry in own if entry["task"] == task]
+    if task not in [entry["task"] for entry in scores]:
+        raise UserError(f"'{method}' has no score on '{task}' yet. {did_you_mean(task, {e['task'] for e in scores})}")
+    scores = [entry for entry in scores if entry["task"] == task]
     where = f"'{method}' has no score on '{task}'"
-    _demand(init_seed, [entry["init_seed"] for entry in own], where, "initialisation seed")
-    entry = next(entry for entry in own if entry["init_seed"] == init_seed)
+    _demand(init_seed, [entry["init_seed"] for entry in scores], where, what="initialisation seed")
+    entry = next(entry for entry in scores if entry["init_seed"] == init_seed)
     root = workspace.artifact(entry["id"])
     asked = root.stage.get("config", {}).get("data_seeds") or config.evaluation.data_seeds_of(init_seed)
-    _demand(data_seed, asked, f"{where} and initialisation seed {init_seed}", "data seed")
+    _demand(data_seed, asked, f"{where} and initialisation seed {init_seed}", what="data seed")
     nodes = _collect(workspace, root.id, entry)
     score = None
     if root.finished:
         results = root.table("results")
         score = results[results["data_seed"] == data_seed].drop(columns="data_seed").to_dict(orient="records")[0]
-    here = ["--workspace", workspace.folder]
+    in_workspace = ["--workspace", workspace.folder]
     seeds = ["--data-seed", data_seed, "--init-seed", init_seed, *([] if shots is None else ["--shots", shots])]
-    words: list[list[object]] = [
-        ["run", workspace.study_folder(study) / "study.yaml", *here],
-        ["lineage", study, "--method", method, "--task", task, *seeds, *here],
+    lines: list[list[object]] = [
+        ["run", workspace.study_folder(study) / "study.yaml", *in_workspace],
+        ["lineage", study, "--method", method, "--task", task, *seeds, *in_workspace],
     ]
-    commands = [shlex.join(["metapt", *map(str, own)]) for own in words]
+    commands = [shlex.join(["metapt", *map(str, words)]) for words in lines]
     plain = None if score is None else {k: v.item() if hasattr(v, "item") else v for k, v in score.items()}
     notes = list(_notes(workspace, nodes))
     return Lineage(study, method, task, data_seed, init_seed, plain, nodes, notes, commands, workspace)
 
 
-def _demand(seed: int, known: Iterable[int], where: str, what: str) -> None:
+def _demand(seed: int, known: Iterable[int], where: str, *, what: str) -> None:
     seeds = sorted(known)
     if seed not in seeds:
         closest = min(seeds, key=lambda other: (abs(other - seed), other))
@@ -88,13 +90,13 @@ def _demand(seed: int, known: Iterable[int], where: str, what: str) -> None:
         raise UserError(f"{where} with {what} {seed}; the nearest is {closest} (there are: {listed}).")
 
 
-def _collect(workspace: Workspace, root: str, entry: dict[str, Any]) -> dict[str, Node]:
+def _collect(workspace: Workspace, root: str, entry: IndexEntry) -> dict[str, Node]:
     """An artifact and all its ancestors, breadth first."""
-    found: dict[str, Node] = {}
+    nodes: dict[str, Node] = {}
     pending = [(root, entry.get("title", ""))]
     while pending:
         identifier, title = pending.pop(0)
-        if identifier in found:
+        if identifier in nodes:
             continue
         artifact = workspace.artifact(identifier)
         stage = artifact.stage
@@ -104,7 +106,7 @@ def _collect(workspace: Workspace, root: str, entry: dict[str, Any]) -> dict[str
         if "config" in stage:
             question = Question(kind, "", stage.get("version", 0), stage["config"], parents, stage.get("inputs", {}))
             intact = question.id == identifier
-        found[identifier] = Node(
+        nodes[identifier] = Node(
             id=identifier,
             kind=kind,
             title=stage.get("title", title) or kind,
@@ -119,7 +121,7 @@ def _collect(workspace: Workspace, root: str, entry: dict[str, Any]) -> dict[str
             manifest=stage.get("manifest", {}),
         )
         pending += [(parent, "") for parent in parents.values()]
-    return found
+    return nodes
 
 
 def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
@@ -138,14 +140,14 @@ def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
     elif "start" in prompt.parents:
         yield f"Pre-training began from another prompt ({prompt.parents['start']}), whose own texts come on top."
     tasks = workspace.artifact(prompt.parents.get("tasks", "none"))
-    there = all(nodes[i].status == "done" for role, i in prompt.parents.items() if role.startswith("topics"))
-    if tasks.status == "done" and there and prompt.config.get("kind") == "metapt":
+    topics_done = all(nodes[i].status == "done" for role, i in prompt.parents.items() if role.startswith("topics"))
+    if tasks.status == "done" and topics_done and prompt.config.get("kind") == "metapt":
         from metapt_explore.pretraining.draw_counts import agrees_with, recorded_task
         from metapt_explore.pretraining.episodes import read_tasks
 
-        found = read_tasks(tasks.table("tasks"), list(prompt.config["words"]))
+        task_rows = read_tasks(tasks.table("tasks"), list(prompt.config["words"]))
         pretraining_task = recorded_task(
-            prompt.config, found, recorded_topics(workspace, prompt.config, prompt.parents, tasks=found)
+            prompt.config, task_rows, recorded_topics(workspace, prompt.config, prompt.parents, tasks=task_rows)
         )
         if agrees_with(pretraining_task, workspace.artifact(prompt.id).metrics) is False:
             yield (

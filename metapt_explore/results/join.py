@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ from metapt_explore.clusters.quality_table import method_gains, on_one_clusterin
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.config.renamed import with_new_names
 from metapt_explore.errors import UserError
+from metapt_explore.results.budgets import Budget
 from metapt_explore.results.record import Record, asked_cells
 from metapt_explore.results.study_order import StudyOrder
 
@@ -25,7 +26,7 @@ from metapt_explore.results.study_order import StudyOrder
 CELL = ["method", "task", "data_seed", "init_seed"]
 #: Lists of a study that may grow from one record to the next; an entry that both have must be the same.
 GROWING = ("clusterings", "methods", "baselines")
-#: Numbers of an account that are means over pre-trainings, or over scores.
+#: Numbers of a budget that are means over pre-trainings, or over scores.
 PER_PRETRAINING = ("pretraining_row_passes", "diagnostic_rows", "pretraining_seconds")
 PER_SCORE = ("tuning_row_passes", "tuning_row_passes_of_a_rate", "forward_rows", "seconds")
 
@@ -59,7 +60,7 @@ def joined(older: Record, newer: Record) -> Record:
         curves=order.rows(_stacked(older.curves, newer.curves, CELL)),
         efficiency=_stacked(older.efficiency, newer.efficiency, [*CELL, "shots"]),
         agreement=_stacked(older.agreement, newer.agreement, ["clustering", "at", "init_seed", "first", "second"]),
-        accounts=_accounts(older, newer, listed),
+        budgets=_budgets(older, newer, listed),
         clusterings=[known[entry["name"]] for entry in study.get("clusterings", []) if entry["name"] in known],
         manifest=_manifest(older, newer),
         cells=asked_cells(parse(StudyConfig, study, "the joined record")),
@@ -92,7 +93,7 @@ def _one_study(older: Record, newer: Record) -> dict[str, Any]:
         new = {key: value for key, value in new.items() if key != "model"}
         new |= {"model": old["model"]} if "model" in old else {}
     changed = sorted(key for key in (old.keys() | new.keys()) - set(GROWING) if old.get(key) != new.get(key))
-    study = new
+    study: dict[str, Any] = new
     for key in GROWING:
         before, now = ({entry["name"]: entry for entry in _entries(of, key)} for of in (old, new))
         changed += [f"{key} ({name})" for name in before.keys() & now.keys() if before[name] != now[name]]
@@ -158,32 +159,34 @@ def _keys(frame: pd.DataFrame, cell: list[str]) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(frame[cell].astype({"init_seed": "Int64"}).fillna({"init_seed": -1}))
 
 
-def _accounts(older: Record, newer: Record, order: list[str]) -> list[dict[str, Any]]:
-    before, now = ({account["method"]: account for account in record.accounts} for record in (older, newer))
-    both = {name: _account(before.get(name), account) for name, account in now.items()}
-    found = before | both
-    return [found[name] for name in order if name in found]
+def _budgets(older: Record, newer: Record, order: list[str]) -> list[Budget]:
+    before, now = ({budget["method"]: budget for budget in record.budgets} for record in (older, newer))
+    both = {name: _budget(before.get(name), budget) for name, budget in now.items()}
+    budgets = before | both
+    return [budgets[name] for name in order if name in budgets]
 
 
-def _account(old: Mapping[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+def _budget(old: Budget | None, new: Budget) -> Budget:
     """Means weighted by the seeds that they are over; of seeds that both have the newer's count."""
     if old is None:
         return new
+    before: dict[str, Any] = {**old}
+    now: dict[str, Any] = {**new}
     known = set(new["init_seeds"] or [])
     weights = [len([seed for seed in old["init_seeds"] or [] if seed not in known]), len(known) or 1]
 
     def mean(key: str) -> float:
-        return float(sum(w * a[key] for w, a in zip(weights, (old, new), strict=True)) / sum(weights))
+        return float(sum(w * a[key] for w, a in zip(weights, (before, now), strict=True)) / sum(weights))
 
-    means = (key for key in (*PER_PRETRAINING, *PER_SCORE) if None not in (old.get(key), new.get(key)))
+    means = (key for key in (*PER_PRETRAINING, *PER_SCORE) if None not in (before.get(key), now.get(key)))
     together: dict[str, Any] = {key: mean(key) for key in means}
     # Rows that only one of them counted are of a part of the scores.
     together |= {"forward_rows": together.get("forward_rows")}
     for key in ("init_seeds", "data_seeds"):
-        together[key] = sorted({*(old[key] or []), *(new[key] or [])}) or None
+        together[key] = sorted({*(before[key] or []), *(now[key] or [])}) or None
     together["tasks"] = list(dict.fromkeys([*old["tasks"], *new["tasks"]]))
-    peaks = [account["peak_mib"] for account in (old, new) if account["peak_mib"] is not None]
-    return {**new, **together, "peak_mib": max(peaks) if peaks else None}
+    peaks = [peak for budget in (old, new) if (peak := budget["peak_mib"]) is not None]
+    return cast(Budget, {**now, **together, "peak_mib": max(peaks) if peaks else None})
 
 
 def _manifest(older: Record, newer: Record) -> dict[str, Any]:

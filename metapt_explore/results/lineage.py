@@ -118,13 +118,13 @@ class Lineage:
             UserError: Where the split is not in the workspace any more.
         """
         table = self._table(self.root.parents.get("split"), "rows", "few-shot rows")
-        own = table[(table["data_seed"] == self.data_seed) | (table["split"] == "test")]
+        rows = table[(table["data_seed"] == self.data_seed) | (table["split"] == "test")]
         if self.root.config.get("scored_on") == "other_seeds":
             scored = other_seeds_rows(table, self.root.config["data_seeds"], self.root.config["scored_rows"])
-            own = pd.concat([own[own["split"] != "test"], scored.assign(split="scored")])
-        order = own["split"].map({"train": 0, "dev": 1, "test": 2, "scored": 2})
-        columns = ["split", "text", *(["text_pair"] if "text_pair" in own else []), "label"]
-        return own.iloc[order.to_numpy().argsort(kind="stable")][columns].reset_index(drop=True)
+            rows = pd.concat([rows[rows["split"] != "test"], scored.assign(split="scored")])
+        order = rows["split"].map({"train": 0, "dev": 1, "test": 2, "scored": 2})
+        columns = ["split", "text", *(["text_pair"] if "text_pair" in rows else []), "label"]
+        return rows.iloc[order.to_numpy().argsort(kind="stable")][columns].reset_index(drop=True)
 
     def texts(self) -> pd.DataFrame:
         """The pre-training texts behind the prompt, with what became of each.
@@ -150,27 +150,27 @@ class Lineage:
         if prompt is None or "texts" not in prompt.parents:
             return pd.DataFrame(columns=TEXT_COLUMNS)
         texts = self._table(prompt.parents["texts"], "texts", "pre-training texts")
-        found = pd.DataFrame({"row": range(len(texts)), "source_row": texts["source_row"], "text": texts_of(texts)})
-        found["label"], found["group"] = texts["label"], texts["group"]
-        for place, node in enumerate(self._clusterings):
-            suffix = "" if place == 0 else f"_{place + 1}"
+        table = pd.DataFrame({"row": range(len(texts)), "source_row": texts["source_row"], "text": texts_of(texts)})
+        table["label"], table["group"] = texts["label"], texts["group"]
+        for number, node in enumerate(self._clusterings):
+            suffix = "" if number == 0 else f"_{number + 1}"
             clusters = self._table(node.id, "clusters", "clusters").set_index("row")["cluster"]
-            found[f"cluster{suffix}"] = found["row"].map(clusters).astype("Int64")
+            table[f"cluster{suffix}"] = table["row"].map(clusters).astype("Int64")
             names = {c["cluster"]: c["name"] for c in self._artifact(node.id).summary.get("clusters", [])}
-            found[f"cluster_name{suffix}"] = found[f"cluster{suffix}"].map(lambda c, names=names: names.get(c, ""))
+            table[f"cluster_name{suffix}"] = table[f"cluster{suffix}"].map(lambda c, names=names: names.get(c, ""))
         if not self._clusterings:
-            found["cluster"], found["cluster_name"] = pd.array([pd.NA] * len(found), dtype="Int64"), ""
+            table["cluster"], table["cluster_name"] = pd.array([pd.NA] * len(table), dtype="Int64"), ""
         tasks = self._table(prompt.parents.get("tasks"), "tasks", "auxiliary tasks")
         tasks = self._with_counts(prompt, tasks)
-        found = found.merge(tasks.rename(columns={"task": "auxiliary_task"}), on="row", how="left")
-        found["auxiliary_task"] = found["auxiliary_task"].astype("Int64")
+        table = table.merge(tasks.rename(columns={"task": "auxiliary_task"}), on="row", how="left")
+        table["auxiliary_task"] = table["auxiliary_task"].astype("Int64")
         pooled = prompt.config.get("kind") == "ppt"
         for column in ("support", "query", "drawn"):
-            found[column] = found[column].astype("Int64")
+            table[column] = table[column].astype("Int64")
             if not pooled or column == "drawn":
-                found[column] = found[column].fillna(0)  # A text of no task is never drawn.
-        more = [column for column in found if column.startswith(("cluster_", "text_")) and column not in TEXT_COLUMNS]
-        return found[[*TEXT_COLUMNS, *more]]
+                table[column] = table[column].fillna(0)  # A text of no task is never drawn.
+        more = [column for column in table if column.startswith(("cluster_", "text_")) and column not in TEXT_COLUMNS]
+        return table[[*TEXT_COLUMNS, *more]]
 
     def __str__(self) -> str:
         """A tree of artifacts, what was drawn, versions and commands."""
@@ -190,7 +190,7 @@ class Lineage:
     @property
     def _clusterings(self) -> list[Node]:
         """What the tasks were made of; not what a random control was made like."""
-        found: list[Node] = []
+        clusterings: list[Node] = []
         pending = [self._prompt.parents.get("tasks", "")] if self._prompt is not None else []
         while pending:
             node = self.nodes.get(pending.pop(0))
@@ -200,8 +200,8 @@ class Lineage:
                 if role == "tasks":
                     pending.append(parent)
                 elif role.startswith("clusters"):
-                    found.append(self.nodes[parent])
-        return found
+                    clusterings.append(self.nodes[parent])
+        return clusterings
 
     def _with_counts(self, prompt: Node, tasks: pd.DataFrame) -> pd.DataFrame:
         """Rows of every task, with their class there and how often each was drawn."""

@@ -20,7 +20,7 @@ from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
 from metapt_explore.config.reading import parse_yaml, read_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
-from metapt_explore.results.budgets import method_accounts
+from metapt_explore.results.budgets import Budget, method_budgets
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.cut_texts import read_cut_texts
 from metapt_explore.results.tables import (
@@ -31,6 +31,7 @@ from metapt_explore.results.tables import (
     split_samples,
 )
 from metapt_explore.storage.files import read_json, write_bytes, write_json, write_table
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 #: Columns that a record's results have first, in this order.
@@ -51,7 +52,7 @@ class Record:
         study: Its settings as plain values, where they are not the defaults; of files only the names.
         results: One row for each score, see `results_table`.
         curves: Scores after each scored number of tuning steps, see `curves_table`.
-        accounts: What each method spent and was given, see `method_accounts`.
+        budgets: What each method spent and was given, see `method_budgets`.
         clusterings: Algorithm, sizes, quality and number of tasks of each clustering.
         texts: How many pre-training texts were kept, what became of the others, and how many the model cuts (``cut``).
         tasks: Title, classes, sizes, checksums, warnings, facts about samples and how many texts are cut, for each
@@ -69,7 +70,7 @@ class Record:
     study: dict[str, Any]
     results: pd.DataFrame
     curves: pd.DataFrame
-    accounts: list[dict[str, Any]] = field(default_factory=list)
+    budgets: list[Budget] = field(default_factory=list)
     clusterings: list[dict[str, Any]] = field(default_factory=list)
     texts: dict[str, Any] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
@@ -98,18 +99,7 @@ class Record:
             else:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
-        facts = (
-            "name",
-            "title",
-            "accounts",
-            "clusterings",
-            "texts",
-            "tasks",
-            "manifest",
-            "cells",
-            "overlaps",
-            "labels",
-        )
+        facts = ("name", "title", "budgets", "clusterings", "texts", "tasks", "manifest", "cells", "overlaps", "labels")
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
 
     @classmethod
@@ -122,6 +112,8 @@ class Record:
         facts = read_json(folder / "record.json")
         if not isinstance(facts, dict):
             raise UserError(f"{folder} holds no record of a study: record.json is missing or damaged.")
+        if "accounts" in facts:  # published under this name
+            facts["budgets"] = facts.pop("accounts")
         try:
             study = read_yaml(folder / "study.yaml")
             results, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("results", "curves"))
@@ -172,7 +164,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
     done = [entry for entry in index if workspace.artifact(entry["id"]).finished]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
     stages = [workspace.artifact(e["id"]).stage for e in done if e["kind"] in ("fewshot", "baseline")]
-    # A baseline that does not run the language model is no part of this, but where there is nothing else.
+    # Baselines without the language model count only if there is nothing else.
     manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
     manifests = manifests or [stage["manifest"] for stage in stages]
     cut = {share.of: share.as_dict() for share in read_cut_texts(workspace, config)}
@@ -183,7 +175,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
         study=_portable(parse_yaml(to_yaml(config, brief=True), name)),
         results=results_table(workspace, name),
         curves=curves_table(workspace, name),
-        accounts=method_accounts(workspace, config),
+        budgets=method_budgets(workspace, config),
         clusterings=_clusterings(workspace, config, done),
         texts={key: texts[key] for key in ("kept", "dropped", "held_out_rows", "leaks_by_task") if key in texts}
         | ({"cut": cut[None]} if None in cut else {}),
@@ -201,12 +193,12 @@ def record_of(workspace: Workspace, name: str) -> Record:
     )
 
 
-def _labels(workspace: Workspace, done: list[dict[str, Any]]) -> dict[str, Any]:
+def _labels(workspace: Workspace, done: list[IndexEntry]) -> dict[str, Any]:
     """What the stage that looks for labels found; empty where none did."""
     return next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "labels"), {})
 
 
-def _task_counts(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _task_counts(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
     """Of each clustering its name, and the number of its auxiliary tasks."""
     counts = {
         entry["clustering"]: workspace.artifact(entry["id"]).summary.get("tasks")
@@ -216,15 +208,19 @@ def _task_counts(workspace: Workspace, config: StudyConfig, done: list[dict[str,
     return [{"name": clustering.name, "tasks": counts.get(clustering.name)} for clustering in config.clusterings]
 
 
-def _agreement(workspace: Workspace, done: list[dict[str, Any]]) -> pd.DataFrame:
+def _agreement(workspace: Workspace, done: list[IndexEntry]) -> pd.DataFrame:
     """Cosines of gradients, with the clustering whose tasks they are of and where they were taken."""
     frames = []
     for entry in done:
         if entry["kind"] == "agreement":
             clustering = entry["clustering"]
             called = clustering if isinstance(clustering, str) else " + ".join(clustering)
-            of = {"clustering": called, "at": entry.get("method", "the common start"), "init_seed": entry["init_seed"]}
-            frames.append(workspace.artifact(entry["id"]).table("agreement").drop(columns="draws").assign(**of))
+            about = {
+                "clustering": called,
+                "at": entry.get("method", "the common start"),
+                "init_seed": entry["init_seed"],
+            }
+            frames.append(workspace.artifact(entry["id"]).table("agreement").drop(columns="draws").assign(**about))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
@@ -236,14 +232,16 @@ def asked_cells(config: StudyConfig) -> int:
     return units * len(evaluation.tasks)
 
 
-def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = []
-    # Quality beside what methods gained with it, NaN where there is nothing.
+def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
+    records = []
+    # Quality and what methods gained; NaN if unknown.
     beside = clustering_quality(workspace, config).set_index("clustering")
     for clustering in config.clusterings:
-        of = {e["kind"]: workspace.artifact(e["id"]).summary for e in done if e.get("clustering") == clustering.name}
-        clusters, tasks = of.get("clusters", {}), of.get("tasks", {})
-        found.append(
+        summaries = {
+            e["kind"]: workspace.artifact(e["id"]).summary for e in done if e.get("clustering") == clustering.name
+        }
+        clusters, tasks = summaries.get("clusters", {}), summaries.get("tasks", {})
+        records.append(
             {
                 "name": clustering.name,
                 "algorithm": clustering.algorithm,
@@ -262,23 +260,23 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[dict[str,
                 },
             }
         )
-    return found
+    return records
 
 
-def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _tasks(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
     known: dict[str, TaskConfig] = {}
     for source in config.evaluation.tasks:
         # The file may have gone since; what was computed from it is still here.
         with suppress(UserError):
             loaded = load_task(source)
             known[loaded.name] = loaded
-    found = []
+    records = []
     for entry in done:
         if entry["kind"] != "split":
             continue
         artifact = workspace.artifact(entry["id"])
         task, summary = known.get(entry["task"]), artifact.summary
-        found.append(
+        records.append(
             {
                 "name": entry["task"],
                 "title": task.title if task else "",
@@ -291,7 +289,7 @@ def _tasks(workspace: Workspace, config: StudyConfig, done: list[dict[str, Any]]
                 "samples": split_samples(artifact),
             }
         )
-    return found
+    return records
 
 
 def _portable(tree: Any) -> Any:

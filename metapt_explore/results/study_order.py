@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -14,6 +14,7 @@ from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError
 from metapt_explore.storage.files import read_json
 from metapt_explore.storage.integrity import DamagedFile
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 
@@ -33,17 +34,17 @@ class StudyOrder:
     init_seeds: Sequence[int] = ()
     data_seeds: Sequence[int] = ()
 
-    def entries(self, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def entries(self, entries: Sequence[IndexEntry]) -> list[IndexEntry]:
         """Entries of a study's list, task by task, method by method, seed by seed."""
         task, method, init = place(self.tasks), place(self.methods), place(self.init_seeds)
 
-        def key(entry: Mapping[str, Any]) -> Any:
+        def key(entry: IndexEntry) -> Any:
             return task(entry.get("task")), method(entry.get("method")), init(entry.get("init_seed")), str(entry["id"])
 
-        return sorted((dict(entry) for entry in entries), key=key)
+        return sorted(entries, key=key)
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Rows of a table of scores or curves likewise; rows of one score keep their order."""
+        """Rows of a table of scores or curves in the same order; rows of one score keep theirs."""
         columns = {
             "task": self.tasks,
             "method": self.methods,

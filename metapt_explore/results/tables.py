@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,7 @@ from metapt_explore.results.study_order import study_order
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.integrity import damaged
 from metapt_explore.storage.stage_file import StageRecord
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 COLUMNS = [
@@ -54,7 +56,7 @@ def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
     return _results(workspace, study, entries)
 
 
-def _results(workspace: Workspace, study: str, entries: list[dict[str, Any]]) -> pd.DataFrame:
+def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.DataFrame:
     frames, heads = [], []
     for entry in entries:
         artifact = workspace.artifact(entry["id"])
@@ -89,19 +91,19 @@ def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.Data
         return pd.DataFrame()
     table = pd.concat(frames, ignore_index=True)
     places = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
-    own = pd.DataFrame(heads).iloc[places].reset_index(drop=True)
-    if own["init_seed"].isna().any():
-        own["init_seed"] = own["init_seed"].astype("Int64")
-    return table.assign(**{str(column): own[column] for column in own})
+    head_of_row = pd.DataFrame(heads).iloc[places].reset_index(drop=True)
+    if head_of_row["init_seed"].isna().any():
+        head_of_row["init_seed"] = head_of_row["init_seed"].astype("Int64")
+    return table.assign(**{str(column): head_of_row[column] for column in head_of_row})
 
 
 def tuned_by(workspace: Workspace, artifact: Artifact) -> StageRecord:
-    """The record of the evaluation whose prompts this one reads once more (`probe_reading.py`); empty for others."""
+    """The record of the evaluation whose prompts this one reads once more; empty if it reads its own."""
     return _stage_behind(workspace, artifact, "tuned")
 
 
 def _stage_behind(workspace: Workspace, artifact: Artifact, role: str) -> StageRecord:
-    """The record of what a score was made from; empty where it was made from no such thing.
+    """The record of what a score was made from; empty if it has no such parent.
 
     Raises:
         UserError: Where it is damaged or gone: its seconds belong to the score.
@@ -115,12 +117,12 @@ def _stage_behind(workspace: Workspace, artifact: Artifact, role: str) -> StageR
     return behind.stage if behind.finished else {}
 
 
-def fewshot_entries(workspace: Workspace, study: str) -> list[dict[str, Any]]:
+def fewshot_entries(workspace: Workspace, study: str) -> list[IndexEntry]:
     """The few-shot evaluations in a study's list that answer what is asked now (see `Workspace.current_index`)."""
     return [entry for entry in ordered_index(workspace, study) if entry["kind"] == "fewshot"]
 
 
-def ordered_index(workspace: Workspace, study: str) -> list[dict[str, Any]]:
+def ordered_index(workspace: Workspace, study: str) -> list[IndexEntry]:
     """`Workspace.current_index` in the order of the study, whatever was computed first."""
     return study_order(workspace, study).entries(workspace.current_index(study))
 
@@ -136,9 +138,9 @@ def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
     frames = [main.assign(shots=config.evaluation.shots)] if len(main) else []
     for shots in config.evaluation.more_shots:
         entries = [e for e in ordered_index(workspace, study) if e["kind"] == OTHER_SHOTS and e.get("shots") == shots]
-        found = _results(workspace, study, entries)
-        if len(found):
-            frames.append(found.assign(shots=shots))
+        scores = _results(workspace, study, entries)
+        if len(scores):
+            frames.append(scores.assign(shots=shots))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*COLUMNS, "shots"])
 
 
@@ -184,20 +186,20 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
 
 def split_warnings(workspace: Workspace, study: str) -> list[str]:
     """What is odd about the few-shot rows: samples that are the same, a text that stands in both train and test …"""
-    found: list[str] = []
+    sentences: list[str] = []
     for entry in study_order(workspace, study).entries(workspace.index(study)):
         if entry["kind"] == "split":
             artifact = workspace.artifact(entry["id"])
-            found += sample_sentences(entry["task"], split_samples(artifact))
-            found += [str(line) for line in artifact.summary.get("warnings", [])]
-    return found
+            sentences += sample_sentences(entry["task"], split_samples(artifact))
+            sentences += [str(line) for line in artifact.summary.get("warnings", [])]
+    return sentences
 
 
-def split_samples(split: Artifact) -> dict[str, Any] | None:
+def split_samples(split: Artifact) -> Mapping[str, Any] | None:
     """What samples of data seeds share, see `sample_facts`; None where it cannot be known."""
-    found = split.summary.get("samples")
-    if isinstance(found, dict):
-        return found
+    samples = split.summary.get("samples")
+    if isinstance(samples, dict):
+        return samples
     # A split of a version that did not count; its rows may have been left out of an example.
     with suppress(UserError, OSError, KeyError, ValueError):
         return sample_facts(split.table("rows"))

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.config import LabelsConfig
+from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.base import Pipeline, Stage
@@ -18,9 +19,8 @@ from metapt_explore.stages.split import Split
 from metapt_explore.stages.template_ranking import training_rows
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs
-from metapt_explore.verbalizers.pattern import words_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,10 @@ class Agreement(Stage):
     clusterings: tuple[str, ...]
 
     @classmethod
-    def of(
+    def requested(
         cls,
         pipeline: Pipeline,
-        init_seed: int,
+        init_seed: int | None = None,
         *,
         method: str | None = None,
         clustering: str | list[str] | None = None,
@@ -55,27 +55,27 @@ class Agreement(Stage):
 
         Args:
             pipeline: The study.
-            init_seed: The initialisation seed.
+            init_seed: The initialisation seed; the first of the study when absent.
             method: At whose prompt gradients are taken; at the common start when absent.
             clustering: Whose auxiliary tasks; the method's own, else the first that a metapt method has, when absent.
 
         Raises:
             UserError: Where no texts are grouped.
         """
-        study = pipeline.config
+        study, seed = pipeline.config, pipeline.seed(init_seed)
         at = None if method is None else study.method(method)
         if clustering is None:
             cls.check_study(pipeline)
             methods = [at] if at is not None else []
-            methods += [other for other in study.methods if other.kind == "metapt"]
-            clustering = next((m.clustering for m in methods if m.clustering), study.clusterings[0].name)
-        prompt = CommonStart.of(pipeline, init_seed) if at is None else Prompt(pipeline, at, init_seed)
+            methods += [other for other in study.methods if other.meta_learned]
+            clustering = next((m.clusterings for m in methods if m.clusterings), [study.clusterings[0].name])
+        prompt = CommonStart.of(pipeline, seed) if at is None else Prompt(pipeline, at, seed)
         return cls(pipeline, prompt, (clustering,) if isinstance(clustering, str) else tuple(clustering))
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Agreement]:
         """At the common start of the study's first seed."""
-        yield cls.of(pipeline, pipeline.config.evaluation.init_seeds[0])
+        yield cls.requested(pipeline)
 
     @classmethod
     def check_study(cls, pipeline: Pipeline) -> None:
@@ -169,10 +169,10 @@ class Agreement(Stage):
             rng = stream(study.seed, "agreement", number)
             draws_of[name], apart[name] = balanced_draws(rows_of[number], settings.rows, draws=settings.draws, rng=rng)
         used = sorted({row for draws in draws_of.values() for draw in draws for rows, _ in draw for row in rows})
-        place = {row: index for index, row in enumerate(used)}
+        place_in_bank = {row: index for index, row in enumerate(used)}
         inputs = as_inputs(self.parent("texts").table("texts"))
         in_bank = {
-            name: [[([place[row] for row in rows], labels) for rows, labels in draw] for draw in draws]
+            name: [[([place_in_bank[row] for row in rows], labels) for rows, labels in draw] for draw in draws]
             for name, draws in draws_of.items()
         }
         alone = [name for name, draws in apart.items() if draws == settings.draws]

@@ -25,7 +25,7 @@ from metapt_explore.stages.labels import Labels, row_classes
 from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 
 #: What the pool of all labelled rows is called.
 POOL = "pool"
@@ -49,7 +49,7 @@ class Tasks(Stage):
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Tasks]:
         """Those that methods learn from, each once."""
-        methods = [method for method in pipeline.config.methods if method.kind != "pt"]
+        methods = [method for method in pipeline.config.methods if method.pretrained]
         for clusterings in dict.fromkeys(tuple(method.clusterings) for method in methods):
             yield cls(pipeline, clusterings)
 
@@ -264,7 +264,7 @@ def _words(
 
 
 def _names(names: Sequence[str], parts: Sequence[Artifact], offsets: list[int]) -> dict[str, str]:
-    """What each task is called: its cluster's name, behind its clustering's where there are several."""
+    """What each task is called: its cluster's name; after its clustering's if there are several."""
     several = len(parts) > 1
     return {
         str(offset + int(cluster["cluster"])): f"{name} {cluster['name']}" if several else str(cluster["name"])

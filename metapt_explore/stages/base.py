@@ -17,7 +17,7 @@ from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
-from metapt_explore.storage.index import IndexEntry, Subject
+from metapt_explore.storage.studies import IndexEntry, Subject
 from metapt_explore.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Pipeline(Protocol):
         workspace: Where artifacts lie.
         progress: Told what is going on.
         model: The language model.
-        known: Questions that were asked already, by stage; None where files may change between two looks.
+        known: Questions by stage, remembered while files must not change; None outside of that.
     """
 
     config: StudyConfig
@@ -53,11 +53,19 @@ class Pipeline(Protocol):
 
     @property
     def goes_on(self) -> bool:
-        """Whether a run goes on where one part fails."""
+        """Whether a run continues if one part fails."""
+        ...
+
+    def task(self, name: str) -> TaskConfig:
+        """The task of that name, or says which exist."""
+        ...
+
+    def seed(self, init_seed: int | None) -> int:
+        """An initialisation seed of the study; its first when None."""
         ...
 
     def refuse(self, identifier: str) -> None:
-        """Raises where the stage of that id has failed in this run."""
+        """Raises if the stage of that id has failed in this run."""
         ...
 
 
@@ -67,14 +75,14 @@ class Stage(ABC):
 
     Class facts:
         kind: Kind of its artifacts.
-        listed: What the study's list calls them, where that is not the kind.
+        listed: What the study's list calls them, if not the kind.
         version: Raised whenever what it writes changes.
         needs: The largest model that it may run; see `uses`.
         part: The part of a run that asks for it.
-        least_work: Its share of a run's work, in tokens, where it sends fewer through a model; 0 leaves it out.
+        least_work: Lower bound of its share of a run's work, in tokens; with 0 a stage without work is not planned.
         is_score: Whether it is a score of a method or baseline.
         keeps_states: Whether the states of its texts stay in memory.
-        finds_recorded: Whether what was read from a source earlier counts in a run, once the source is gone.
+        finds_recorded: Whether a run may use what was read from a source earlier if the source is gone now.
     """
 
     kind: ClassVar[str]
@@ -96,10 +104,15 @@ class Stage(ABC):
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Stage]:
         """The stages of this kind that a study asks for; computes nothing and looks at no file."""
 
+    @classmethod
+    def requested(cls, pipeline: Pipeline, *args: Any, **kwargs: Any) -> Stage:
+        """The stage that `Study.request` makes, by names: of tasks, methods and seeds."""
+        return cls(pipeline, *args, **kwargs)
+
     @property
     @abstractmethod
     def key(self) -> str:
-        """What progress calls it, such as ``clusters/kmeans``; another one for each stage of a study."""
+        """What progress calls it, such as ``clusters/kmeans``; unique within a study."""
 
     @property
     @abstractmethod
@@ -117,7 +130,7 @@ class Stage(ABC):
 
     @property
     def only_listed(self) -> Collection[str]:
-        """Roles of parents that are entered into the study's list and not made: nobody needs them any more."""
+        """Roles of parents that are listed but not made, because nothing reads them any more."""
         return ()
 
     def inputs(self) -> dict[str, Any]:
@@ -129,10 +142,10 @@ class Stage(ABC):
         return dict(self.pipeline.model.identity) if self.uses == "model" else {}
 
     def check(self) -> None:  # noqa: B027
-        """Looks at finished parents for what speaks against it.
+        """Checks the finished parents before it is computed.
 
         Raises:
-            UserError: Where it cannot be computed from them.
+            UserError: If it cannot be computed from them.
         """
 
     @abstractmethod
@@ -145,7 +158,7 @@ class Stage(ABC):
 
     @property
     def listed_as(self) -> str:
-        """What the study's list calls it, so that results find scores at other shots, say, apart."""
+        """What the study's list calls it; scores at other shots have a name of their own."""
         return self.listed or self.kind
 
     @property
@@ -160,7 +173,7 @@ class Stage(ABC):
 
     @property
     def score(self) -> str:
-        """Which score it is (``MetaPT on mood``); empty where it is none."""
+        """Name of the score (``MetaPT on mood``); empty if it is not a score."""
         return ""
 
     def work(self, reckoning: Reckoning) -> Work:
@@ -178,7 +191,7 @@ class Stage(ABC):
 
     @classmethod
     def step(cls, listed: Listed) -> Step | None:
-        """Its step in a study's overview, where it has one."""
+        """Its step in a study's overview; None if it has none."""
         return None
 
     # -------------------------------------------------------------------------- what follows from that
@@ -195,12 +208,14 @@ class Stage(ABC):
         Raises:
             UserError: Where something that it depends on cannot be read.
         """
-        known, called = self.pipeline.known, (self.kind, self.listed_as, self.key)
+        known = self.pipeline.known
         if known is None or self.part == "request":
             return self._ask()
-        if called not in known:
-            known[called] = self._ask()
-        return known[called]
+        plain = [value for value in vars(self).values() if isinstance(value, str | int | tuple)]
+        asked = (self.listed_as, self.key, repr(self.subject()), repr(plain))
+        if asked not in known:
+            known[asked] = self._ask()
+        return known[asked]
 
     def _ask(self) -> Question:
         config, parents = self.config(), {role: parent.id for role, parent in self.parents.items()}
@@ -215,7 +230,7 @@ class Stage(ABC):
         return Question(self.kind, self.title, self.version, config, parents, inputs)
 
     def _recorded_inputs(self, config: dict[str, Any], parents: dict[str, str]) -> dict[str, Any] | None:
-        """Hashes of a source as an earlier run read it; None where none did, or no run goes on."""
+        """Hashes of a source as an earlier run read it; None if no run did, or outside of a run."""
         if not (self.finds_recorded and self.pipeline.goes_on):
             return None
         wanted = {"kind": self.listed_as, **self.subject()}
@@ -270,7 +285,7 @@ class Stage(ABC):
 
 
 def called_at(name: str, shots: int | None) -> str:
-    """A name, with the number of examples where that is not the study's own.
+    """A name; with the number of examples if it is not the study's own.
 
     Example:
         >>> called_at("trec", None), called_at("trec", 4)
@@ -290,5 +305,5 @@ def each_shots(pipeline: Pipeline) -> Sequence[int | None]:
 
 
 def of_shots(subject: Subject, shots: int | None) -> Subject:
-    """The subject, with the number of examples where that is not the study's own."""
+    """The subject; with the number of examples if it is not the study's own."""
     return subject if shots is None else {**subject, "shots": shots}

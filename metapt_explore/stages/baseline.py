@@ -12,18 +12,19 @@ import pandas as pd
 
 from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, TaskConfig
+from metapt_explore.config.baselines import SetFitBaseline
+from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.stages.base import Needs, Pipeline, Stage
 from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
-from metapt_explore.verbalizers.pattern import words_key
 
 if TYPE_CHECKING:
     from metapt_explore.baselines.inputs import BaselineOutcome
-    from metapt_explore.fewshot.scoring import Split as Rows
+    from metapt_explore.fewshot.scoring import LabelledTexts
 
 #: What runs, as summaries say it.
 RUNS = {"model": "language model", "encoder": "sentence encoder", None: "no model"}
@@ -138,7 +139,7 @@ class Baseline(Stage):
         encoder, device = self.study.encoder, self.pipeline.model.device
         folder = model_folder(encoder.name, encoder.revision, hub.ENCODER)
         inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
-        if self.baseline.kind == "setfit":
+        if isinstance(self.baseline, SetFitBaseline):
             inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
         return inputs
 
@@ -146,15 +147,15 @@ class Baseline(Stage):
         """Runs the baseline and measures what it says of the test rows."""
         from metapt_explore.baselines.inputs import BaselineInputs, OutcomeCheckpoint
         from metapt_explore.baselines.registry import run_of
-        from metapt_explore.fewshot.scoring import Split as Rows
+        from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.storage.peak_memory import PeakWatch
 
         rows = self.parent("split").table("rows")
         classes = {name: index for index, name in enumerate(self.task.labels)}
 
-        def part(name: str, seed: int | None = None) -> Rows:
+        def part(name: str, seed: int | None = None) -> LabelledTexts:
             chosen = rows[(rows["split"] == name) & ((rows["data_seed"] == seed) if seed is not None else True)]
-            return Rows(as_inputs(chosen), [classes[label] for label in chosen["label"]])
+            return LabelledTexts(as_inputs(chosen), [classes[label] for label in chosen["label"]])
 
         done = 0
 
@@ -163,7 +164,7 @@ class Baseline(Stage):
             done = int(share * self.units)
             self.advance(done)
 
-        kept = OutcomeCheckpoint(out)
+        checkpoint = OutcomeCheckpoint(out)
         train, dev = ({seed: part(name, seed) for seed in self._data_seeds} for name in ("train", "dev"))
         test = part("test")
         baseline_inputs = BaselineInputs(
@@ -178,12 +179,12 @@ class Baseline(Stage):
             self.pipeline.model.device,
             on_share,
             lambda: self.advance(done),
-            kept.save,
-            kept.restore,
+            checkpoint.save,
+            checkpoint.restore,
         )
         before, began = out.seconds, time.monotonic()
         with PeakWatch() as watch:
-            outcome = run_of(self.baseline.kind)(baseline_inputs)
+            outcome = run_of(self.baseline)(baseline_inputs)
         write_outcome(out, outcome, test, runs=RUNS[self.baseline.runs])
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))
@@ -205,7 +206,7 @@ class Baseline(Stage):
         return reckoning.whole_texts(tokens / reckoning.text_tokens) if by_model else Work(embedded=round(tokens))
 
 
-def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: Rows, *, runs: str) -> None:
+def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str) -> None:
     """Measures a baseline's scores on the test rows, whose labels are looked at here for the first time.
 
     Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``predictions`` (class index of

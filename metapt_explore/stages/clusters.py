@@ -17,7 +17,7 @@ from metapt_explore.stages.labels import row_classes
 from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import texts_of
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from metapt_explore.config import EvaluationConfig, StudyConfig, TaskConfig, VerbalizerConfig
+from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.count import Reckoning, Work, count_test_rows, seeds_together
 from metapt_explore.pretraining.budget import tuning_of
 from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
@@ -17,8 +18,7 @@ from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.split import FewShotRows, Split
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
-from metapt_explore.verbalizers.pattern import words_key
+from metapt_explore.storage.studies import Subject
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class FewShot(Stage):
 
     @property
     def called(self) -> str:
-        """The task's name, with the number of examples where that is not the study's own."""
+        """The task's name; with the number of examples if it is not the study's own."""
         return called_at(self.task.name, self.shots)
 
     @property
@@ -110,7 +110,7 @@ class FewShot(Stage):
 
     @property
     def order_seed(self) -> int | None:
-        """Another order of the examples, where the method asks for one."""
+        """Seed of the order of the examples; None if it follows the initialisation seed."""
         tuning = self.prompt.method.tuning
         return None if tuning is None else tuning.order_seed
 
@@ -157,7 +157,7 @@ class FewShot(Stage):
         loaded, verbalizer, evaluation = self.backbone(), self.verbalizer, self.evaluation
         start = self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device)
         rows = FewShotRows(self.parent("split"), self.task, evaluation, self.prompt.init_seed)
-        # No initialisation seed is negative: an order that is asked for is none of theirs.
+        # Initialisation seeds are not negative, so -1 keeps the two kinds of order apart.
         order = [self.prompt.init_seed] if self.order_seed is None else [-1, self.order_seed]
         where, seeds = f"task {self.task.name}", (self.study.seed, *order)
         data = FewShotData(rows.train, rows.dev, rows.scored)
@@ -206,7 +206,7 @@ class FewShot(Stage):
         else:
             test = (1 + seeds) * rows + (len(later) - 1) * seeds * min(evaluation.curve_rows, rows)
         soup = seeds * (rows + shots) if evaluation.soup > 1 else 0
-        return Work(tuned=tuned, scored=dev + test + soup)
+        return Work(trained=tuned, tuned=tuned, scored=dev + test + soup)
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -243,7 +243,7 @@ class Tuning(FewShot):
         return VerbalizerConfig()
 
     def work(self, reckoning: Reckoning) -> Work:
-        """See `Stage.work`; nothing where a method without a probe tunes the same prompts."""
+        """See `Stage.work`; nothing if a method without a probe tunes the same prompts."""
         return Work() if self._is_tuned_anyway else self._tuning(reckoning)
 
     def share(self, reckoning: Reckoning) -> float:

@@ -47,7 +47,7 @@ class FewShotProbe(FewShot):
 
     @property
     def only_listed(self) -> Collection[str]:
-        """Once it is there, nobody asks for the states or tunes again: what was read from them is there."""
+        """Once it is computed, neither hidden states nor tuned prompts are needed again."""
         return ("tuned", "hidden_states") if self.artifact.is_whole else ()
 
     def compute(self, out: ArtifactWriter) -> None:
@@ -60,7 +60,7 @@ class FewShotProbe(FewShot):
             for record in results.to_dict(orient="records")
         ]
         out.write_table("results", pd.DataFrame(changed))
-        # What dev said on the way was said of the words alone; so were test scores, which are none of this reading.
+        # Curves are of label words alone: dev scores stay, test scores would not be those of this reading.
         curves = tuned.table("curves")
         of_test = [column for column in curves if str(column).startswith("test_")]
         out.write_table("curves", curves.assign(**dict.fromkeys(of_test, float("nan"))))
@@ -83,9 +83,9 @@ class FewShotProbe(FewShot):
         import torch
 
         from metapt_explore.fewshot.probe_ensemble import fit_probes, held_out, pooled, weigh
-        from metapt_explore.fewshot.scoring import ClassReading, Metrics, Split, measure
+        from metapt_explore.fewshot.scoring import ClassReading, LabelledTexts, Metrics, measure
 
-        def measured(words: Tensor, probe: Tensor, rows: Split) -> Metrics:
+        def measured(words: Tensor, probe: Tensor, rows: LabelledTexts) -> Metrics:
             return measure(pooled(words, probe, weights), rows.labels)
 
         loaded = self.backbone()

@@ -14,7 +14,7 @@ from metapt_explore.stages.fewshot import split_rows
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class HiddenStates(Stage):
 
     @property
     def called(self) -> str:
-        """The task's name, with the number of examples where that is not the study's own."""
+        """The task's name; with the number of examples if it is not the study's own."""
         return called_at(self.task.name, self.shots)
 
     @property

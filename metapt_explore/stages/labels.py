@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.config import LabellingConfig, StudyConfig
-from metapt_explore.config.label_values import class_of_values
+from metapt_explore.config.label_values import class_of_values, words_key
 from metapt_explore.cost.count import ENCODER_SHARE, Reckoning, Work
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Needs, Pipeline, Stage
@@ -21,7 +21,6 @@ from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.checkpoint import RowsCheckpoint
 from metapt_explore.texts.labelling import LEAKED, agreement, classifier_rows, classify, confident_labels
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key, written_out
-from metapt_explore.verbalizers.pattern import words_key
 
 if TYPE_CHECKING:
     from metapt_explore.models.backbone import Backbone
@@ -41,7 +40,7 @@ def row_classes(study: StudyConfig, texts: Artifact, labels: Artifact | None) ->
 
 @dataclass(frozen=True, eq=False)
 class Labels(Stage):
-    """Labels for the texts that have none, or for all, where the study asks for that."""
+    """Labels for the unlabelled texts, or for all, if `labelling` is set."""
 
     kind = "labels"
     version = 2
@@ -127,14 +126,14 @@ class Labels(Stage):
             learned = self._classifier(todo)
             probabilities, trained_on = learned.probabilities, learned.trained_on
             summary |= {"held_out_accuracy": learned.accuracy, "train": learned.report}
-        found = confident_labels(probabilities, names, labelling)
+        labels = confident_labels(probabilities, names, labelling)
         classes: list[str | None] = list(given) if labelling.which == "unlabelled" else [None] * len(rows)
         confidence = np.full(len(rows), np.nan)
         source: list[str | None] = ["data" if name else None for name in classes]
-        for place, row in enumerate(todo):
-            confidence[row] = found.confidence[place]
-            if found.kept[place]:
-                classes[row], source[row] = found.classes[place], labelling.by
+        for number, row in enumerate(todo):
+            confidence[row] = labels.confidence[number]
+            if labels.kept[number]:
+                classes[row], source[row] = labels.classes[number], labelling.by
         out.write_table(
             "labels",
             pd.DataFrame({"row": range(len(rows)), "class": classes, "confidence": confidence, "source": source}),
@@ -142,8 +141,8 @@ class Labels(Stage):
         summary["classes"] = {
             name: {
                 "of_the_data": sum(1 for c, s in zip(classes, source, strict=True) if c == name and s == "data"),
-                "found": found.classes.count(name),
-                "kept": sum(1 for c, kept in zip(found.classes, found.kept, strict=True) if kept and c == name),
+                "found": labels.classes.count(name),
+                "kept": sum(1 for c, kept in zip(labels.classes, labels.kept, strict=True) if kept and c == name),
             }
             for name in names
         }
@@ -152,14 +151,14 @@ class Labels(Stage):
             summary["train"]["also_asked"] = sum(seen)
         # What a classifier says of its own training rows is no measure of it.
         truth = [None if known else given[row] for row, known in zip(todo, seen, strict=True)]
-        summary["agreement"] = agreement(found, truth)
+        summary["agreement"] = agreement(labels, truth)
         summary["other_labels"] = {
             "rows": sum(other),
-            "kept": sum(other[row] and kept for row, kept in zip(todo, found.kept.tolist(), strict=True)),
+            "kept": sum(other[row] and kept for row, kept in zip(todo, labels.kept.tolist(), strict=True)),
         }
         out.write_summary(summary)
 
-    def zero_shot(self, texts: list[TextInput], backbone: Backbone, kept: RowsCheckpoint) -> np.ndarray:
+    def zero_shot(self, texts: list[TextInput], backbone: Backbone, checkpoint: RowsCheckpoint) -> np.ndarray:
         """Probabilities of the classes by the language model without a prompt, `[rows, classes]`."""
         import torch
 
@@ -167,7 +166,7 @@ class Labels(Stage):
 
         labelling, auxiliary = self.labelling, self.study.auxiliary_tasks
         pattern = backbone.pattern(auxiliary, "auxiliary_tasks")
-        restored = kept.restore()
+        restored = checkpoint.restore()
         parts = [] if restored is None else [restored]
         for first in range(sum(map(len, parts)), len(texts), CHUNK):
             try:
@@ -175,9 +174,9 @@ class Labels(Stage):
                 parts.append(zero_shot(backbone, texts[first : first + CHUNK], pattern))
             except BaseException:
                 if parts:
-                    kept.save(torch.cat(parts))
+                    checkpoint.save(torch.cat(parts))
                 raise
-            kept.save_sometimes(lambda: torch.cat(parts))
+            checkpoint.save_if_due(lambda: torch.cat(parts))
         scores = torch.cat(parts)
         if labelling.calibration == "batch_mean":
             scores = calibrated(scores, scores)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig
+from metapt_explore.config import MetaPTMethod, MethodConfig, PretrainedMethod
+from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.stages.base import Pipeline, Stage
@@ -22,9 +23,8 @@ from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.stages.topics import check_topics, make_topics, topic_labels, topic_parents, topic_settings
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
-from metapt_explore.verbalizers.pattern import words_key
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +60,7 @@ class Prompt(Stage):
     @property
     def is_pretrained(self) -> bool:
         """Whether texts are behind it."""
-        return self.method.kind != "pt"
+        return self.method.pretrained
 
     @property
     def key(self) -> str:
@@ -84,7 +84,8 @@ class Prompt(Stage):
     @property
     def topics(self) -> list[Clusters]:
         """The clusterings of its topic tasks."""
-        names = self.method.topics.clusterings if self.method.topics is not None else ()
+        topics = self.method.topic_tasks
+        names = topics.clusterings if topics is not None else ()
         return [Clusters(self.pipeline, name) for name in names]
 
     @cached_property
@@ -109,7 +110,7 @@ class Prompt(Stage):
             "placement": self.pipeline.model.placement,
             "start": self.init.config,
         }
-        if not self.is_pretrained:
+        if not isinstance(method, PretrainedMethod):
             return config
         config |= {
             **study.pretraining.model_dump(mode="json", exclude={"checkpoint_every", "inner_lr"}),
@@ -121,15 +122,11 @@ class Prompt(Stage):
             "decode": study.verbalizer.decode,
         }
         # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
-        if method.kind == "metapt":
+        if isinstance(method, MetaPTMethod):
             config |= {
-                "learner": method.learner,
-                "order": method.order,
-                "inner_steps": method.inner_steps,
+                **method.model_dump(mode="json", exclude=set(PretrainedMethod.model_fields)),
                 "inner_lr": method.inner_lr or study.pretraining.inner_lr,
                 "outer_steps": outer_steps(method, study.pretraining),
-                "pooled_weight": method.pooled_weight,
-                "task_weights": method.task_weights,
             }
         return {**config, **topic_settings(method)}
 
@@ -144,7 +141,7 @@ class Prompt(Stage):
 
     def check(self) -> None:
         """Looks whether enough clusters are large enough for topic tasks."""
-        if self.method.topics is not None:
+        if self.method.topic_tasks is not None:
             check_topics(self.method, [clusters.artifact for clusters in self.topics], self.parent("tasks"))
 
     def compute(self, out: ArtifactWriter) -> None:
@@ -177,6 +174,7 @@ class Prompt(Stage):
 
         before, began = out.seconds, time.monotonic()
         study, method, auxiliary = self.study, self.method, self.study.auxiliary_tasks
+        assert isinstance(method, PretrainedMethod)
         whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
         table = self.parent("tasks").table("tasks")
         task_rows = read_tasks(table, list(auxiliary.labels))
@@ -190,8 +188,8 @@ class Prompt(Stage):
         pattern = loaded.pattern(auxiliary, "auxiliary_tasks", whole_vocabulary=whole_vocabulary)
         summary: dict[str, Any] = {}
         topics, topic_patterns = None, []
-        if method.topics is not None:
-            template, clusters = method.topics.template, [made.artifact for made in self.topics]
+        if method.topic_tasks is not None:
+            template, clusters = method.topic_tasks.template, [made.artifact for made in self.topics]
             topics = make_topics(clusters, topic_settings(method)["topics"], task_rows)
             words = topic_labels(clusters, topics, template=template, tokens=loaded.layout.word_encoder(template))
             topic_patterns = [loaded.pattern(each, "topics", whole_vocabulary=whole_vocabulary) for each in words]
@@ -236,10 +234,10 @@ class Prompt(Stage):
         """One outer step."""
         pretraining, method = self.study.pretraining, self.method
         tasks, support, query = pretraining.meta_batch_size, pretraining.support_size, pretraining.query_size
-        if method.kind != "metapt":
+        if not isinstance(method, MetaPTMethod):
             return Work(trained=tasks * (support + query))
         inner = tasks * method.inner_steps * support
-        return Work(inner + tasks * query, inner if method.order == "exact" else 0, tasks * support)
+        return Work(inner + tasks * query, inner if method.second_order else 0, tasks * support)
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import InitConfig, MethodConfig, StudyConfig
+from metapt_explore.config.init import ArtifactInit, FileInit, LabelsInit, PeftInit
 from metapt_explore.errors import UserError
-from metapt_explore.models.backbone import Backbone
-from metapt_explore.prompts.init import InitSources, initial_prompt, label_words
-from metapt_explore.prompts.load import StoredPrompt, find_adapter, find_tensor
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metapt_explore.models.backbone import Backbone
+    from metapt_explore.prompts.load import StoredPrompt
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class FoundInit:
 
     def make(self, study: StudyConfig, init_seed: int, backbone: Backbone) -> Tensor:
         """The prompt to start from, fp32 `[length, width]` on the model's device."""
+        from metapt_explore.prompts.init import InitSources, initial_prompt
+
         stored = None
         if self.stored is not None:
             self.stored.check_fits(study.prompt.length, backbone.width)
@@ -65,24 +69,29 @@ def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, *,
     Raises:
         UserError: Where a file, adapter or artifact cannot be found, or an artifact belongs to another model.
     """
-    init = method.init or study.prompt.init
-    where = f"init of method '{method.name}'" if method.init else "prompt.init"
-    if init.kind == "labels":
+    from metapt_explore.prompts.init import label_words
+    from metapt_explore.prompts.load import find_adapter, find_tensor
+
+    init = method.own_init or study.prompt.init
+    where = f"init of method '{method.name}'" if method.own_init else "prompt.init"
+    if isinstance(init, LabelsInit):
         words = label_words(study.auxiliary_tasks)
         return FoundInit(init, {"labels": words}, words=tuple(words))
-    if init.file is not None:
+    if isinstance(init, FileInit):
         stored = find_tensor(init.file, init.tensor, where)
         # The name as it was found: the same tensor is the same question, whether or not it was named.
         return FoundInit(init, {"file": stored.tensor}, {"start": stored.content}, stored=stored)
-    if init.peft is not None:
+    if isinstance(init, PeftInit):
         stored = find_adapter(init.peft, where)
         return FoundInit(init, "peft", {"start": stored.content}, stored=stored)
-    if init.artifact is not None:
+    if isinstance(init, ArtifactInit):
         return _from_artifact(init, init.artifact, where, workspace=workspace, model=model)
     return FoundInit(init, init.short)
 
 
 def _from_artifact(init: InitConfig, identifier: str, where: str, *, workspace: Workspace, model: str) -> FoundInit:
+    from metapt_explore.prompts.load import find_tensor
+
     artifact = workspace.find("prompt", identifier, where)
     stored = find_tensor(artifact.file("prompt.safetensors"), "prompt", where)
     if artifact.stage.get("inputs", {}).get("model") != model:
@@ -104,7 +113,7 @@ def distinct_inits(study: StudyConfig) -> Iterator[MethodConfig]:
     """One method for each start that the study really uses."""
     seen: list[InitConfig] = []
     for method in study.methods:
-        init = method.init or study.prompt.init
+        init = method.own_init or study.prompt.init
         if init not in seen:
             seen.append(init)
             yield method

@@ -14,6 +14,7 @@ from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.fewshot import FewShot, Tuning
 from metapt_explore.stages.fewshot_probe import FewShotProbe
+from metapt_explore.stages.hardest_texts import HardestTexts
 from metapt_explore.stages.hidden_states import HiddenStates
 from metapt_explore.stages.labels import Labels
 from metapt_explore.stages.lens import Lens
@@ -43,6 +44,7 @@ STAGES: tuple[type[Stage], ...] = (
     Stability,
     Agreement,
     Lens,
+    HardestTexts,
     TemplateRanking,
 )
 #: Stages that are made on request only, by their kind.

@@ -13,11 +13,11 @@ from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import other_seeds_rows
 from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
 
 if TYPE_CHECKING:
-    from metapt_explore.fewshot.scoring import Split as Rows
+    from metapt_explore.fewshot.scoring import LabelledTexts
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Split(Stage):
 
     @property
     def called(self) -> str:
-        """The task's name, with the number of examples where that is not the study's own."""
+        """The task's name; with the number of examples if it is not the study's own."""
         return called_at(self.task.name, self.shots)
 
     @property
@@ -115,7 +115,9 @@ class Split(Stage):
         from metapt_explore.seeds import stream
 
         seed, evaluation = self.study.seed, self.study.at_shots(self.shots).evaluation
-        splits = make_splits(self.task, evaluation.shots, evaluation.data_seeds, evaluation.test_rows, seed)
+        splits = make_splits(
+            self.task, evaluation.shots, evaluation.data_seeds, test_rows=evaluation.test_rows, seed=seed
+        )
         parts: list[tuple[str, int | None, Any]] = [("test", None, splits.test)]
         parts += [("train", data_seed, rows) for data_seed, rows in splits.train.items()]
         parts += [("dev", data_seed, rows) for data_seed, rows in splits.dev.items()]
@@ -176,7 +178,7 @@ class FewShotRows:
             scored = other_seeds_rows(rows, seeds, evaluation.test_rows)
         self.scored = self._rows(scored)
 
-    def _rows(self, chosen: pd.DataFrame) -> Rows:
-        from metapt_explore.fewshot.scoring import Split as Rows
+    def _rows(self, chosen: pd.DataFrame) -> LabelledTexts:
+        from metapt_explore.fewshot.scoring import LabelledTexts
 
-        return Rows(as_inputs(chosen), [self._classes[label] for label in chosen["label"]])
+        return LabelledTexts(as_inputs(chosen), [self._classes[label] for label in chosen["label"]])

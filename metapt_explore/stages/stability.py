@@ -14,7 +14,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import texts_of
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from metapt_explore.config import MethodConfig
+from metapt_explore.config import MethodConfig, PretrainedMethod
 from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import Tasks
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +29,13 @@ class TaskSubset(Stage):
     part = "clusters"
     least_work = 0.0
 
-    method: MethodConfig
+    method: PretrainedMethod
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[TaskSubset]:
         """Those of methods that leave tasks out."""
         for method in pipeline.config.methods:
-            if method.without or method.only:
+            if isinstance(method, PretrainedMethod) and (method.without or method.only):
                 yield cls(pipeline, method)
 
     @property
@@ -117,6 +117,6 @@ class TaskSubset(Stage):
 
 def tasks_of(pipeline: Pipeline, method: MethodConfig) -> Stage:
     """The auxiliary tasks that a method learns from: those of its clusterings, or some of them."""
-    if method.without or method.only:
+    if isinstance(method, PretrainedMethod) and (method.without or method.only):
         return TaskSubset(pipeline, method)
     return Tasks(pipeline, tuple(method.clusterings))

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore.config import LabelsConfig, TaskConfig
+from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.index import Subject
+from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key
-from metapt_explore.verbalizers.pattern import words_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,11 @@ class TemplateRanking(Stage):
         """Of every task."""
         for task in pipeline.tasks.values():
             yield cls(pipeline, task)
+
+    @classmethod
+    def requested(cls, pipeline: Pipeline, task: str, candidates: str | Path | None = None) -> TemplateRanking:
+        """Of a task by its name."""
+        return cls(pipeline, pipeline.task(task), candidates)
 
     @cached_property
     def candidates(self) -> list[LabelsConfig]:
@@ -88,14 +93,20 @@ class TemplateRanking(Stage):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Reads the rows with each candidate."""
+        from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.fewshot.template_ranking import rank_templates
 
-        found = training_rows(self.parent("split"), self.task, self.study.evaluation.data_seeds)
+        training = training_rows(self.parent("split"), self.task, self.study.evaluation.data_seeds)
+        rows_by_seed = {seed: LabelledTexts(texts, training.labels[seed]) for seed, texts in training.texts.items()}
         records = rank_templates(
-            self.backbone(), self.candidates, found.texts, found.labels, self._whole_vocabulary, self.advance
+            self.backbone(),
+            self.candidates,
+            rows_by_seed,
+            whole_vocabulary=self._whole_vocabulary,
+            on_candidate=self.advance,
         )
-        rows = {row for texts in found.texts.values() for row in texts}
-        counts = {"rows": len(rows), "also_dev": found.also_dev, "dropped_as_test": found.also_test}
+        rows = {row for texts in training.texts.values() for row in texts}
+        counts = {"rows": len(rows), "also_dev": training.also_dev, "dropped_as_test": training.also_test}
         out.write_summary({"task": self.task.name, **counts, "ranking": records})
 
 

@@ -15,7 +15,6 @@ from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.texts.decontaminate import is_telling
 from metapt_explore.texts.normalise import normalise
 from metapt_explore.texts.rows import as_inputs, duplicate_key, texts_of
 from metapt_explore.texts.words import count_words
@@ -40,7 +39,7 @@ class Texts(Stage):
 
     @cached_property
     def splits(self) -> dict[str, Split]:
-        """Splits of every task at every number of shots: no dev or test row of any may be pre-trained on.
+        """Splits of every task at every number of shots; texts must not repeat their dev and test rows.
 
         Raises:
             UserError: Where no task can be read; outside of a run, where one cannot.
@@ -52,7 +51,7 @@ class Texts(Stage):
             except UserError:
                 if not self.pipeline.goes_on:
                     raise
-                # A task that cannot be read is scored in no way, so there is nothing of it that could leak.
+                # An unreadable task is not scored, so none of its rows can leak.
                 self.pipeline.progress.notice(
                     f"Pre-training texts are not compared with the rows of {split.called}, which could not be read. "
                     "When they can be read again, pre-training begins anew."
@@ -144,7 +143,7 @@ class Texts(Stage):
         from metapt_explore.seeds import stream
 
         texts = self.study.texts
-        left = frame.index[reason == ""].to_numpy()
+        left: np.ndarray = frame.index[reason == ""].to_numpy()
         if texts.limit is None or len(left) <= texts.limit:
             return left
         order = stream(self.study.seed, "texts").permutation(len(left))
@@ -179,7 +178,7 @@ def counted(count: Any, what: str) -> str:
 
 
 def _by_turns(labels: np.ndarray) -> np.ndarray:
-    """Positions such that labels take turns, each in its own order; where one has run out the others go on."""
+    """Positions that take one row of each label in turn; a label that runs out is skipped."""
     turn = pd.Series(labels).groupby(labels).cumcount().to_numpy()
     return np.argsort(turn, kind="stable")
 
@@ -190,6 +189,8 @@ def held_out_rows(splits: Mapping[str, Artifact]) -> pd.DataFrame:
     All dev and test rows of the study's tasks; of pairs the two texts together (``whole``), and each of them that is
     long enough to be known again (a premise that lies in a pre-training text gives half of the row away).
     """
+    from metapt_explore.texts.decontaminate import is_telling
+
     frames = []
     for name, split in sorted(splits.items()):
         rows = split.table("rows")

@@ -27,7 +27,7 @@ def topic_parents(clusters: Sequence[Clusters]) -> dict[str, Clusters]:
 
 def topic_settings(method: MethodConfig) -> dict[str, Any]:
     """What the id of a prompt holds of its topic tasks; the clusterings are parents."""
-    topics = method.topics
+    topics = method.topic_tasks
     return {} if topics is None else {"topics": topics.model_dump(mode="json", exclude={"clustering"})}
 
 
@@ -43,18 +43,22 @@ def make_topics(clusters: Sequence[Artifact], settings: Mapping[str, Any], tasks
         UserError: Where fewer than two clusters are large enough.
     """
     first = max(tasks) + 1
-    found = {}
-    for place, artifact in enumerate(clusters):
+    tasks_of_topics = {}
+    for number, artifact in enumerate(clusters):
         rows = artifact.table("clusters").set_index("row")["cluster"]
         members = {int(cluster): rows.index[rows == cluster].tolist() for cluster in sorted(set(rows)) if cluster >= 0}
-        large = {str(cluster): own for cluster, own in members.items() if len(own) >= settings["min_rows"]}
+        large = {
+            str(cluster): rows_of_cluster
+            for cluster, rows_of_cluster in members.items()
+            if len(rows_of_cluster) >= settings["min_rows"]
+        }
         if len(large) < 2:
             raise UserError(
                 f"topics: {len(large)} of {len(members)} clusters have {settings['min_rows']} rows or more, and it "
                 "takes two to tell apart. Make more clusters, or lower topics.min_rows."
             )
-        found[first + place] = large
-    return Topics(found, float(settings["share"]))
+        tasks_of_topics[first + number] = large
+    return Topics(tasks_of_topics, float(settings["share"]))
 
 
 def check_topics(method: MethodConfig, clusters: Sequence[Artifact], tasks: Artifact) -> None:
@@ -86,14 +90,14 @@ def topic_labels(
         template: The template.
         tokens: Token ids of a word that follows a space.
     """
-    found = []
+    labels = []
     for artifact, task in zip(clusters, sorted(topics.tasks), strict=True):
         named = ClusteringConfig.facts(artifact.stage["config"].get("algorithm", "")).needs_groups
         candidates = topic_candidates(artifact.summary["clusters"], named)
-        own = {int(cluster): candidates.get(int(cluster), []) for cluster in topics.tasks[task]}
-        words = choose_topic_words(own, tokens)
-        found.append(LabelsConfig(template=template, labels=dict(zip(map(str, own), words, strict=True))))
-    return found
+        by_cluster = {int(cluster): candidates.get(int(cluster), []) for cluster in topics.tasks[task]}
+        words = choose_topic_words(by_cluster, tokens)
+        labels.append(LabelsConfig(template=template, labels=dict(zip(map(str, by_cluster), words, strict=True))))
+    return labels
 
 
 def recorded_topics(

@@ -7,7 +7,7 @@ quantity is and how to read it: docs/statistics.md.
 from metapt_explore.statistics.compare import compare
 from metapt_explore.statistics.comparison import Comparison, PairsNeeded, TaskDifference
 from metapt_explore.statistics.curves import label_efficiency, start_curve
-from metapt_explore.statistics.fairness import Flag, MethodAccount, fairness_flags
+from metapt_explore.statistics.fairness import Flag, MethodBudget, fairness_flags
 from metapt_explore.statistics.resampling import Precision
 from metapt_explore.statistics.significance import paired_power, pairs_needed
 from metapt_explore.statistics.spread import SpreadRatio, WorstSeed, spread_ratios
@@ -17,7 +17,7 @@ from metapt_explore.statistics.variance import variance_sources
 __all__ = [
     "Comparison",
     "Flag",
-    "MethodAccount",
+    "MethodBudget",
     "PairsNeeded",
     "Precision",
     "SpreadRatio",

@@ -1,4 +1,4 @@
-"""Did every method get the same chance? What each spent and chose by, and where that is unequal."""
+"""Is the comparison fair? What each method spent and was selected by, and what is unequal."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class MethodAccount:
-    """What one method of a study was given.
+class MethodBudget:
+    """What one method of a study spent and was given.
 
     Attributes:
         method: Its name.
         kind: pt, ppt, metapt, or what else it is.
-        start: Identity of the prompt's start before any pre-training: equal strings, equal starts. None where the
+        init: Identity of the prompt's start before any pre-training: equal strings, equal starts. None where the
             method has no prompt.
         pretraining_row_passes: Rows forward and backward in one pre-training; 0 without one.
         tuning_row_passes: Rows forward and backward in tuning one prompt on one task and data seed at one learning
@@ -40,7 +40,7 @@ class MethodAccount:
 
     method: str
     kind: str
-    start: str | None = None
+    init: str | None = None
     pretraining_row_passes: float = 0
     tuning_row_passes: float = 0
     diagnostic_rows: float = 0
@@ -83,7 +83,7 @@ class Flag:
     sentence: str
 
 
-def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -> list[Flag]:
+def fairness_flags(budgets: Sequence[MethodBudget], tolerance: float = 0.05) -> list[Flag]:
     """Lists what was not the same for all methods.
 
     Among pre-trained prompts: start, row passes, kinds of tasks. Among all prompts: learning rates, tuning steps and
@@ -92,24 +92,24 @@ def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -
     steps.
 
     Args:
-        accounts: One for each method of a study.
+        budgets: One for each method of a study.
         tolerance: Share by which row passes may differ, since outer steps are whole.
 
     Returns:
         What is unequal first, then notes; empty for a fair study that also holds PT with the extra tuning.
 
     Example:
-        >>> ppt = MethodAccount("PPT", "ppt", start="a", pretraining_row_passes=640, learning_rates=(0.01,))
-        >>> metapt = MethodAccount("MetaPT", "metapt", start="b", pretraining_row_passes=640, learning_rates=(0.01,))
+        >>> ppt = MethodBudget("PPT", "ppt", init="a", pretraining_row_passes=640, learning_rates=(0.01,))
+        >>> metapt = MethodBudget("MetaPT", "metapt", init="b", pretraining_row_passes=640, learning_rates=(0.01,))
         >>> print(fairness_flags([ppt, metapt])[0].sentence)
         Pre-training began from different starts: PPT: a; MetaPT: b.
     """
-    pretrained = [account for account in accounts if account.pretrained]
-    prompts = [account for account in accounts if account.prompt]
+    pretrained = [budget for budget in budgets if budget.pretrained]
+    prompts = [budget for budget in budgets if budget.prompt]
     extra = _with_extra_tuning(prompts, tolerance)
-    ordinary = [account for account in prompts if account not in extra]
+    ordinary = [budget for budget in prompts if budget not in extra]
     flags: list[Flag | None] = [
-        _differ(pretrained, "start", lambda a: a.start, problem="Pre-training began from different starts", show=_text),
+        _differ(pretrained, "start", lambda a: a.init, problem="Pre-training began from different starts", show=_text),
         _apart(
             pretrained,
             "passes",
@@ -161,33 +161,33 @@ def fairness_flags(accounts: Sequence[MethodAccount], tolerance: float = 0.05) -
         _differ(
             prompts, "inits", lambda a: tuple(sorted(a.init_seeds)), problem="Initialisation seeds differ", show=_list
         ),
-        _differ(accounts, "data seeds", lambda a: tuple(sorted(a.data_seeds)), problem="Data seeds differ", show=_list),
-        _differ(accounts, "tasks", lambda a: tuple(sorted(a.tasks)), problem="Tasks differ", show=_list),
-        _differ(accounts, "shots", lambda a: a.shots, problem="Shots per class differ", show=_text),
+        _differ(budgets, "data seeds", lambda a: tuple(sorted(a.data_seeds)), problem="Data seeds differ", show=_list),
+        _differ(budgets, "tasks", lambda a: tuple(sorted(a.tasks)), problem="Tasks differ", show=_list),
+        _differ(budgets, "shots", lambda a: a.shots, problem="Shots per class differ", show=_text),
     ]
-    flags += [_selection(account) for account in accounts]
+    flags += [_selection(budget) for budget in budgets]
     flags += _notes(prompts, pretrained, extra)
     raised = [flag for flag in flags if flag is not None]
     return sorted(raised, key=lambda flag: flag.severity != "unequal")
 
 
-def _with_extra_tuning(prompts: Sequence[MethodAccount], tolerance: float) -> list[MethodAccount]:
+def _with_extra_tuning(prompts: Sequence[MethodBudget], tolerance: float) -> list[MethodBudget]:
     """Prompts without pre-training whose tuning spends the passes of one on top of the others' tuning."""
-    pretrained = [account for account in prompts if account.pretrained]
+    pretrained = [budget for budget in prompts if budget.pretrained]
     if not pretrained:
         return []
-    ordinary = min(account.tuning_row_passes for account in pretrained)
-    least = (1 - tolerance) * min(account.pretraining_row_passes for account in pretrained)
-    return [account for account in prompts if not account.pretrained and account.tuning_row_passes - ordinary >= least]
+    ordinary = min(budget.tuning_row_passes for budget in pretrained)
+    least = (1 - tolerance) * min(budget.pretraining_row_passes for budget in pretrained)
+    return [budget for budget in prompts if not budget.pretrained and budget.tuning_row_passes - ordinary >= least]
 
 
 def _notes(
-    prompts: Sequence[MethodAccount], pretrained: Sequence[MethodAccount], extra: Sequence[MethodAccount]
+    prompts: Sequence[MethodBudget], pretrained: Sequence[MethodBudget], extra: Sequence[MethodBudget]
 ) -> list[Flag | None]:
-    plain = [account for account in prompts if not account.pretrained and account not in extra]
+    plain = [budget for budget in prompts if not budget.pretrained and budget not in extra]
     notes: list[Flag | None] = []
     if plain and pretrained and not extra:
-        most = max(account.pretraining_row_passes for account in pretrained)
+        most = max(budget.pretraining_row_passes for budget in pretrained)
         notes.append(
             Flag(
                 "note",
@@ -197,8 +197,8 @@ def _notes(
                 "method with as many more tuning passes would show what they are worth.",
             )
         )
-    starts = {account.start for account in pretrained}
-    other = [account for account in prompts if not account.pretrained and account.start not in starts]
+    starts = {budget.init for budget in pretrained}
+    other = [budget for budget in prompts if not budget.pretrained and budget.init not in starts]
     if pretrained and other:
         notes.append(
             Flag(
@@ -208,7 +208,7 @@ def _notes(
                 f"{_joined(other)} began from another start than the one pre-training began from.",
             )
         )
-    sized = [account for account in prompts if account.trained_parameters is not None]
+    sized = [budget for budget in prompts if budget.trained_parameters is not None]
     unequal = _differ(
         sized,
         "size",
@@ -220,58 +220,58 @@ def _notes(
     return notes
 
 
-def _selection(account: MethodAccount) -> Flag | None:
-    allowed = ("dev",) if account.prompt else ("dev", "train", "none")
-    if account.selected_on in allowed:
+def _selection(budget: MethodBudget) -> Flag | None:
+    allowed = ("dev",) if budget.prompt else ("dev", "train", "none")
+    if budget.selected_on in allowed:
         return None
     return Flag(
         "unequal",
         "selection",
-        (account.method,),
-        f"{account.method} was selected on {account.selected_on}, not on dev: its scores flatter it.",
+        (budget.method,),
+        f"{budget.method} was selected on {budget.selected_on}, not on dev: its scores flatter it.",
     )
 
 
 def _differ(
-    accounts: Sequence[MethodAccount],
+    budgets: Sequence[MethodBudget],
     rule: str,
-    value: Callable[[MethodAccount], Hashable],
+    value: Callable[[MethodBudget], Hashable],
     *,
     problem: str,
     show: Callable[[Hashable], str],
 ) -> Flag | None:
     """Flags values that are not all the same; says who has which."""
-    groups: dict[Hashable, list[MethodAccount]] = {}
-    for account in accounts:
-        groups.setdefault(value(account), []).append(account)
+    groups: dict[Hashable, list[MethodBudget]] = {}
+    for budget in budgets:
+        groups.setdefault(value(budget), []).append(budget)
     if len(groups) < 2:
         return None
     listed = "; ".join(f"{_joined(members)}: {show(shared)}" for shared, members in groups.items())
-    return Flag("unequal", rule, _names(accounts), f"{problem}: {listed}.")
+    return Flag("unequal", rule, _names(budgets), f"{problem}: {listed}.")
 
 
 def _apart(
-    accounts: Sequence[MethodAccount],
+    budgets: Sequence[MethodBudget],
     rule: str,
-    value: Callable[[MethodAccount], float],
+    value: Callable[[MethodBudget], float],
     *,
     problem: str,
     tolerance: float,
 ) -> Flag | None:
     """Flags numbers that differ by more than the tolerance, as a share of the largest."""
-    numbers = [value(account) for account in accounts]
+    numbers = [value(budget) for budget in budgets]
     if not numbers or max(numbers) - min(numbers) <= tolerance * max(numbers):
         return None
-    listed = "; ".join(f"{account.method}: {number:,.0f}" for account, number in zip(accounts, numbers, strict=True))
-    return Flag("unequal", rule, _names(accounts), f"{problem}: {listed}.")
+    listed = "; ".join(f"{budget.method}: {number:,.0f}" for budget, number in zip(budgets, numbers, strict=True))
+    return Flag("unequal", rule, _names(budgets), f"{problem}: {listed}.")
 
 
-def _names(accounts: Sequence[MethodAccount]) -> tuple[str, ...]:
-    return tuple(account.method for account in accounts)
+def _names(budgets: Sequence[MethodBudget]) -> tuple[str, ...]:
+    return tuple(budget.method for budget in budgets)
 
 
-def _joined(accounts: Sequence[MethodAccount]) -> str:
-    return ", ".join(_names(accounts))
+def _joined(budgets: Sequence[MethodBudget]) -> str:
+    return ", ".join(_names(budgets))
 
 
 def _text(value: Hashable) -> str:

@@ -1,7 +1,7 @@
-"""What a verdict stands on: how far few-shot samples are independent, and what guessing would score.
+"""Facts behind a verdict: how independent few-shot samples are, and what guessing scores.
 
-Facts of the tasks' splits (`fewshot/samples.py`), as `compare` needs them. What is not known, as in records of older
-splits, changes nothing.
+Facts of the tasks' splits (`fewshot/samples.py`), as `compare` needs them. Unknown facts (records of older
+splits) change nothing.
 """
 
 from __future__ import annotations

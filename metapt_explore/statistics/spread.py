@@ -12,7 +12,7 @@ from metapt_explore.statistics.designs import EQUAL, seed_design
 from metapt_explore.statistics.resampling import bootstrap_weights
 from metapt_explore.statistics.units import NO_INIT, PairedScores
 
-#: With fewer levels of a seed a bootstrap of standard deviations is no more than decoration.
+#: With fewer levels of a seed, a bootstrap of standard deviations means nothing.
 MIN_SEEDS_FOR_SPREAD = 5
 
 

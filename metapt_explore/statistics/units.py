@@ -14,7 +14,7 @@ import pandas as pd
 
 from metapt_explore.errors import UserError, did_you_mean
 
-#: Stands for the initialisation seed of a method that has none (TF-IDF, majority class …).
+#: Initialisation seed of a method without one (TF-IDF, majority class …).
 NO_INIT = -1
 
 #: Seed columns beside the unit's own; scores are averaged over them within a unit.

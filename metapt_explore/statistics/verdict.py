@@ -11,16 +11,16 @@ from metapt_explore.statistics.ground import Guess
 
 Verdict = Literal["helped", "hurt", "no difference", "nothing learned", "cannot tell"]
 
-#: Fewer independent seeds than this decide nothing.
+#: With fewer independent seeds, the verdict is "cannot tell".
 MIN_SEEDS_FOR_VERDICT = 5
 #: Samples that share more of their rows decide nothing: J of them are worth J / (1 + (J − 1) ρ) independent ones (the
 #: design effect of Kish 1965), which is less than 1 / ρ: above a fifth no number of them is worth five.
 MAX_SHARED_ROWS = 1 / MIN_SEEDS_FOR_VERDICT
-#: From so large a share on it is said that the interval is wider for it.
+#: From this share on, a caveat says that the interval is wider because of it.
 NAMED_SHARED_ROWS = 0.01
-#: Up to so many needed pairs are named.
+#: More needed pairs are reported as "over 1,000".
 MAX_NAMED_PAIRS = 1000
-#: Fewer than this carry a caveat.
+#: With fewer independent seeds, a verdict carries a caveat.
 SEEDS_FOR_FIRM_VERDICT = 10
 
 METRIC_NAMES = {
@@ -34,12 +34,12 @@ METRIC_NAMES = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the verdict and its sentences are made of; see `Comparison`.
+    """The facts behind the verdict and its sentences; see `Comparison`.
 
     Attributes:
         means: Of the method and of the baseline.
         counts: Pairs that are won, level and lost.
-        merged: Data seeds that count as one, since they have the same rows.
+        merged: Groups of data seeds that have the same rows and count as one.
         guess: What guessing scores.
         differing: Independent units in which the two are not level.
     """

@@ -1,4 +1,4 @@
-"""Checkpoints: long work goes on where it was stopped. Imports nothing heavy."""
+"""Checkpoints of long work, from which it resumes; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ class RowsCheckpoint:
     """Checkpoints of a long table whose rows are computed one after the other.
 
     Args:
-        record: Where they are kept; None keeps nothing.
-        least_seconds: How much work a killed process may lose.
+        store: Where they are written; None writes nothing.
+        every_seconds: Seconds of work that a killed process may lose.
     """
 
-    def __init__(self, record: CheckpointStore | None, least_seconds: float = 120.0) -> None:
-        self._record, self._least_seconds, self._at = record, least_seconds, time.monotonic()
+    def __init__(self, store: CheckpointStore | None, every_seconds: float = 120.0) -> None:
+        self._store, self._every_seconds, self._saved_at = store, every_seconds, time.monotonic()
 
     def restore(self) -> Tensor | None:
-        """The first rows, as far as they were kept; None if there are none."""
-        checkpoint = self._record.load_checkpoint() if self._record is not None else None
+        """The rows of the last checkpoint, from the first on; None where there is none."""
+        checkpoint = self._store.load_checkpoint() if self._store is not None else None
         return None if checkpoint is None else checkpoint[0]["rows"]
 
     def save(self, rows: Tensor) -> None:
-        """Writes a checkpoint of the rows so far."""
-        if self._record is not None and len(rows):
-            self._record.save_checkpoint({"rows": rows}, {"step": len(rows)})
-        self._at = time.monotonic()
+        """Writes the rows so far."""
+        if self._store is not None and len(rows):
+            self._store.save_checkpoint({"rows": rows}, {"step": len(rows)})
+        self._saved_at = time.monotonic()
 
-    def save_sometimes(self, rows: Callable[[], Tensor]) -> None:
-        """Writes a checkpoint if the last one is old enough."""
-        if self._record is not None and time.monotonic() - self._at >= self._least_seconds:
+    def save_if_due(self, rows: Callable[[], Tensor]) -> None:
+        """Calls `save` every so many seconds."""
+        if self._store is not None and time.monotonic() - self._saved_at >= self._every_seconds:
             self.save(rows())
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from filelock import FileLock
 
@@ -21,6 +21,35 @@ from metapt_explore.storage.integrity import DamagedFile
 DEFAULT = "workspace"
 #: Keys of an index entry that say which cell of the study it is; the rest says what was computed for it.
 CELL_KEYS = ("kind", "clustering", "method", "task", "init_seed", "shots")
+
+
+class Subject(TypedDict, total=False):
+    """What an artifact is about; together with its kind this tells the entries of a list apart."""
+
+    clustering: str
+    method: str
+    task: str
+    init_seed: int
+    shots: int
+
+
+class IndexEntry(TypedDict):
+    """One entry of ``index.json``.
+
+    Attributes:
+        kind: Kind of the artifact, or what the list calls it (``fewshot at other shots``).
+        id: Id of the artifact.
+        title: What people call it.
+    """
+
+    kind: str
+    id: str
+    title: str
+    clustering: NotRequired[str]
+    method: NotRequired[str]
+    task: NotRequired[str]
+    init_seed: NotRequired[int]
+    shots: NotRequired[int]
 
 
 class Studies:
@@ -173,11 +202,8 @@ class Studies:
             return config
         return stored if _extends(stored, config) else config
 
-    def index(self, name: str) -> list[dict[str, Any]]:
+    def index(self, name: str) -> list[IndexEntry]:
         """Entries of the study's artifacts in the order of the pipeline.
-
-        Each entry holds ``kind``, ``id``, ``title`` and what it is of (``clustering``, ``method``,
-        ``task``, ``init_seed``).
 
         Raises:
             UserError: Where the list is damaged.
@@ -196,10 +222,10 @@ class Studies:
             )
         return entries
 
-    def add_to_index(self, name: str, entry: dict[str, Any]) -> None:
+    def add_to_index(self, name: str, entry: IndexEntry) -> None:
         """Adds an artifact to a study's index, in place of an older one of the same cell."""
 
-        def same(other: dict[str, Any]) -> bool:
+        def same(other: IndexEntry) -> bool:
             return all(other.get(key) == entry.get(key) for key in CELL_KEYS)
 
         folder = self.study_folder(name)

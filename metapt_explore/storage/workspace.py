@@ -21,7 +21,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -29,7 +28,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question, making
 from metapt_explore.storage.files import sweep
 from metapt_explore.storage.integrity import REMEDY, set_aside
-from metapt_explore.storage.studies import CELL_KEYS, Studies
+from metapt_explore.storage.studies import CELL_KEYS, IndexEntry, Studies
 
 #: Ids that a message lists at most.
 MAX_LISTED = 8
@@ -129,7 +128,7 @@ class Workspace(Studies):
             lock.release()
         return artifact
 
-    def current_index(self, name: str) -> list[dict[str, Any]]:
+    def current_index(self, name: str) -> list[IndexEntry]:
         """The index entries that answer what is asked now.
 
         If data or an initial prompt changed, the index holds new splits, texts or prompts beside scores of the old ones
@@ -171,7 +170,7 @@ class Scratch(Workspace):
         finished = self._real.artifact(identifier)
         return finished if finished.is_whole else super().artifact(identifier)
 
-    def index(self, name: str) -> list[dict[str, Any]]:
+    def index(self, name: str) -> list[IndexEntry]:
         """The index of the workspace, then entries that were made here."""
         return [*self._real.index(name), *super().index(name)]
 

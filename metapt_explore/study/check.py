@@ -15,6 +15,7 @@ def check_study(pipeline: Pipeline) -> None:
     """
     from metapt_explore.baselines.registry import check_baselines
     from metapt_explore.clusters.embed import check_encoder_files
+    from metapt_explore.config.families import FAMILIES
     from metapt_explore.models.device import resolve_device
     from metapt_explore.models.load import check_files, layout_class
     from metapt_explore.models.model_checks import check_rows_fit
@@ -28,7 +29,9 @@ def check_study(pipeline: Pipeline) -> None:
     files = check_files(model)
     layout = layout_class(family)(files.tokenizer, model, pipeline.model.placement)
     whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
-    if family == "sentence" and any(study.reading_of(method).read == "automatic" for method in study.methods):
+    if not FAMILIES[family].has_vocabulary and any(
+        study.reading_of(method).read == "automatic" for method in study.methods
+    ):
         raise UserError(
             f"verbalizer.read is `automatic`, but the sentence encoder '{model.name}' has no words to choose from; "
             "describe the classes, or use `prototypes`."
@@ -41,9 +44,9 @@ def check_study(pipeline: Pipeline) -> None:
         pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
         check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length, where=where)
     for method in study.methods:
-        if method.topics is not None:
+        if method.topic_tasks is not None:
             # Its words are only known when there are clusters; those of the labels stand for them.
-            asked = study.auxiliary_tasks.model_copy(update={"template": method.topics.template})
+            asked = study.auxiliary_tasks.model_copy(update={"template": method.topic_tasks.template})
             where = f"method '{method.name}': topics"
             check_rows_fit(
                 layout.pattern(asked, where, whole_vocabulary=False),

@@ -9,6 +9,7 @@ from metapt_explore.config import (
     ClusterEdit,
     CountedClustering,
     EditedClustering,
+    MAMLMethod,
     MethodConfig,
     RandomGroups,
     StudyConfig,
@@ -70,8 +71,8 @@ def with_edited_clustering(
         raise UserError("Nothing is edited yet.")
     clusterings = [*study.clusterings, EditedClustering(name=name, algorithm="edited", like=base, edits=list(edits))]
     methods = list(study.methods)
-    pattern = next((m for m in study.methods if m.kind == "metapt" and m.clusterings == [base]), None)
-    pattern = pattern or MethodConfig(name="MetaPT", kind="metapt", clustering=base)
+    pattern = next((m for m in study.methods if m.meta_learned and m.clusterings == [base]), None)
+    pattern = pattern or MAMLMethod(name="MetaPT", kind="metapt", clustering=base)
     if pretrain:
         methods.append(_like(pattern, f"MetaPT {name}", name, methods))
     if control:
@@ -129,8 +130,8 @@ def with_sweep(study: StudyConfig, base: str, counts: Sequence[int], *, pretrain
     added = [clustering.model_copy(update={"name": name, "n_clusters": count}) for name, count in new.items()]
     methods = list(study.methods)
     if pretrain:
-        pattern = next((m for m in study.methods if m.kind == "metapt" and m.clusterings == [base]), None)
-        pattern = pattern or MethodConfig(name="MetaPT", kind="metapt", clustering=base)
+        pattern = next((m for m in study.methods if m.meta_learned and m.clusterings == [base]), None)
+        pattern = pattern or MAMLMethod(name="MetaPT", kind="metapt", clustering=base)
         for name in new:
             methods.append(_like(pattern, f"MetaPT {name}", name, methods))
     grown = study.model_copy(update={"clusterings": [*study.clusterings, *added], "methods": methods})

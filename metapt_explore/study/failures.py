@@ -41,7 +41,7 @@ class Part(Protocol):
 
     @property
     def score(self) -> str:
-        """Which score it is; empty where it is none."""
+        """Name of the score; empty if it is not a score."""
         ...
 
 
@@ -52,7 +52,7 @@ class Named:
     Attributes:
         key: What progress calls it.
         title: What people call it.
-        score: Which score it is; empty where it is none.
+        score: Name of the score; empty if it is not a score.
     """
 
     key: str
@@ -130,7 +130,7 @@ class Failures:
         if isinstance(error, Cancelled) or stops_everything(error):
             raise error
         failed = FailedPart(part.key, part.title, self._explain(error))
-        # One file that is gone is one failure, whoever asks for it.
+        # A missing file is one failure, however many parts read it.
         known = next((other for other in self.parts if other.reason == failed.reason), None)
         if identifier is None and known is not None:
             self._needs(known, part)

@@ -22,7 +22,7 @@ from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
 
 if TYPE_CHECKING:
-    from metapt_explore.study.run import Until
+    from metapt_explore.stages.registry import Until
 
 #: Seconds between two writes.
 WRITE_EVERY_S = 0.5

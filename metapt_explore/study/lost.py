@@ -1,4 +1,4 @@
-"""What was lost while a study ran: no verdict is given over a part of its scores."""
+"""Makes again what was lost while a study ran, so that no verdict rests on part of its scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metapt_explore.stages.base import Stage
 from metapt_explore.study.failures import Failures
 from metapt_explore.study.pipeline import StudyPipeline
 
-#: How often it is looked for; whoever deletes artifacts as fast as they are made gets a sentence.
+#: Rounds of making lost artifacts again before giving up.
 ROUNDS = 3
 
 
@@ -32,7 +32,7 @@ def repair_lost(
         failed = failures.keys if failures is not None else set()
         with pipeline.remembering():
             wanted = [stage for stage in asked() if stage.is_score or stage.part == "prompts"]
-            return [stage for stage in wanted if stage.key not in failed and not stage.artifact.is_whole]
+            return [stage for stage in wanted if stage.key not in failed and not _is_whole(stage)]
 
     for _ in range(ROUNDS):
         gone = lost()
@@ -54,3 +54,7 @@ def repair_lost(
             f"Something deletes artifacts of {pipeline.workspace.folder} while the study runs ({listed}): stop that, "
             "and run the study again; what is there is kept."
         )
+
+
+def _is_whole(stage: Stage) -> bool:
+    return stage.artifact.is_whole

@@ -1,4 +1,4 @@
-"""A new study on somebody's own texts, out of a few choices."""
+"""A new study on your own texts, from a few choices."""
 
 from __future__ import annotations
 

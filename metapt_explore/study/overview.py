@@ -1,4 +1,4 @@
-"""How far a study is: its steps in a few words each, and how many of its scores are there."""
+"""How far a study is: its steps in a few words each, and how many scores are finished."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.stages.base import listed_at
+from metapt_explore.results.tables import OTHER_SHOTS
 from metapt_explore.stages.registry import STAGES
 from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.storage.workspace import Workspace
 
-#: What a study's list calls scores at `evaluation.more_shots`.
-OTHER_SHOTS = listed_at("fewshot", 0)
 #: What it calls artifacts with scores.
 SCORES = ("fewshot", OTHER_SHOTS, "baseline")
 
@@ -25,7 +23,7 @@ def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
         UserError: Where the study's list is damaged.
     """
     listed = Listed(workspace, config, workspace.index(config.name))
-    steps = [stage.step(listed) for stage in STAGES if "step" in vars(stage)]
+    steps = [stage.step(listed) for stage in STAGES]
     scored, asked = finished_scores(workspace, config), asked_scores(config)
     answer = "none" if not scored else "done" if scored >= asked else "partly"
     return [
@@ -44,7 +42,7 @@ def _scores(listed: Listed, scored: int, asked: int) -> Step:
 
 
 def asked_of(config: StudyConfig) -> dict[str, int]:
-    """Scores that a study asks for on each of its tasks, by what they are scores of.
+    """Scores that a study asks for on each task, by method or baseline.
 
     A score is the artifact of one initialisation seed; a baseline that has no initialisation counts once.
 

@@ -83,7 +83,7 @@ class StudyPipeline:
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
-        """Within it each question is asked once: files are taken not to change meanwhile."""
+        """Inside, each question is asked once: files are assumed not to change."""
         before = self.known
         self.known = {} if before is None else before
         try:
@@ -94,7 +94,7 @@ class StudyPipeline:
     # ----------------------------------------------------------------------------------- making stages
 
     def make(self, stage: Stage) -> Artifact:
-        """Makes a stage and all that it is made from, unless it is there.
+        """Makes a stage and all its ancestors, unless they are finished.
 
         Raises:
             PartFailed: In a run, where it or something that it is made from fails.
@@ -106,7 +106,7 @@ class StudyPipeline:
             return self._make(stage, made)
 
     def prepare(self, stage: Stage) -> None:
-        """Makes what a stage is made from, and looks whether it can be computed from that."""
+        """Makes all ancestors of a stage and checks that it can be computed from them."""
         with self.remembering():
             self._make_parents(stage, set())
 
@@ -177,13 +177,13 @@ class StudyPipeline:
     def _enter(self, stage: Stage) -> Artifact:
         """Puts an artifact on the study's list; nothing is computed."""
         self.save()
-        self.workspace.add_to_index(self.config.name, dict(stage.entry()))
+        self.workspace.add_to_index(self.config.name, stage.entry())
         return self.workspace.artifact(stage.id)
 
     # ---------------------------------------------------------------------------------------- look-ups
 
     def finished_splits(self) -> dict[str, Artifact]:
-        """The splits that are there, by task; nothing is computed."""
+        """Finished splits by task; computes nothing."""
         splits = {}
         for name, task in self.tasks.items():
             with suppress(UserError):

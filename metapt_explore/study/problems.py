@@ -100,7 +100,7 @@ def _look_at_tasks(study: Study, failures: Failures) -> None:
 
 
 def too_few(clustering: ClusteringConfig, texts: Artifact) -> str:
-    """Why a clustering cannot work on so many texts; empty where nothing speaks against it.
+    """Why a clustering cannot work on so many texts; empty if it can.
 
     The algorithms refuse the same, after the texts have been embedded.
     """

@@ -1,4 +1,4 @@
-"""Everything that a study asks for, in the order in which there is soonest something to see."""
+"""Runs a study: clusters first, then prompts and scores, so that there is soon something to look at."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run_all(study: Study, init_seeds: Sequence[int], until: Until = "all") -> pd
         UserError: Where the study itself is wrong: found before anything is computed.
     """
     with_model = needs_model(check_until(until))
-    # Whoever is on request says here what it cannot do, before anything is computed.
+    # What cannot be requested of this study is refused before anything is computed.
     if until in REQUESTS:
         list(REQUESTS[until].asked(study, init_seeds))
     reckoning = Reckoning.of(study.config, study.placement if with_model else None)
@@ -80,7 +80,7 @@ def _tell(study: Study, parts: list[FailedPart]) -> None:
 
 
 def _make_each(study: Study, failures: Failures, stages: Iterator[Stage] | Sequence[Stage]) -> int:
-    """Makes stages; returns how many are there."""
+    """Makes stages; returns how many succeeded."""
     return sum(failures.attempt(stage, partial(study.make, stage)) is not None for stage in stages)
 
 
@@ -128,7 +128,7 @@ def _preview(study: Study, failures: Failures, init_seeds: Sequence[int], texts:
     """The predicted cost of what is left; a prediction that fails stops nothing."""
     try:
         done = finished_keys(study) | failures.keys  # what has failed is not computed
-        return Preview(study, done, init_seeds, texts)
+        return Preview(study, done, init_seeds=init_seeds, texts=texts)
     except Cancelled:
         raise
     except Exception as error:
@@ -139,7 +139,7 @@ def _preview(study: Study, failures: Failures, init_seeds: Sequence[int], texts:
 
 
 def _make_prompts_and_scores(study: Study, failures: Failures, init_seeds: Sequence[int], *, with_scores: bool) -> int:
-    """Makes prompts, and scores where they are asked for; returns how many of the last are there."""
+    """Makes prompts, and scores if asked for; returns how many of the latter (else former) are done."""
     # The study's list begins anew where a setting changed: what is finished is entered first, so that pages show it.
     finished = [stage for stage in _named(study, failures, study.config.evaluation.init_seeds) if stage.is_there]
     _make_each(study, failures, finished)
@@ -152,7 +152,7 @@ def _make_prompts_and_scores(study: Study, failures: Failures, init_seeds: Seque
 
 
 def _named(study: Study, failures: Failures, init_seeds: Collection[int]) -> Iterator[Stage]:
-    """Prompts and scores whose question can be asked; where a run goes on, the others are noted as failed."""
+    """Prompts and scores whose inputs can be read; the others are noted as failed."""
     with study.remembering():
         for stage in asked(study, init_seeds, SCORED):
             wanted = stage.is_score or stage.part == "prompts"
@@ -169,7 +169,7 @@ def _is_anything_left(study: Study) -> bool:
 
 
 def finished_keys(study: Study) -> set[str]:
-    """Keys of the stages with the language model that are there already; nothing is computed."""
+    """Keys of finished stages that use the language model; computes nothing."""
     keys: set[str] = set()
     with study.remembering():
         for stage in asked(study, parts=PARTS):

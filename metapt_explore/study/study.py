@@ -23,7 +23,6 @@ from metapt_explore.models.text_lengths import MANY, CutShare, format_cut
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.cut_texts import BEGINNING_ONLY, cut_shares
 from metapt_explore.results.tables import results_table
-from metapt_explore.stages.agreement import Agreement
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.baseline import Baseline
 from metapt_explore.stages.clusters import Clusters
@@ -32,13 +31,10 @@ from metapt_explore.stages.fewshot import FewShot
 from metapt_explore.stages.fewshot_probe import FewShotProbe
 from metapt_explore.stages.hidden_states import HiddenStates
 from metapt_explore.stages.labels import Labels
-from metapt_explore.stages.lens import Lens
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.registry import REQUESTS, count
 from metapt_explore.stages.split import Split
-from metapt_explore.stages.stability import Stability
 from metapt_explore.stages.task_subset import tasks_of
-from metapt_explore.stages.template_ranking import TemplateRanking
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.study.check import check_study
@@ -63,12 +59,13 @@ class Study(StudyPipeline):
     #: Tasks (None: the pre-training texts) of which it was said that many texts are cut.
     _said_to_be_cut: frozenset[str | None] = frozenset()
 
-    def make_request(self, kind: str, **parameters: Any) -> Artifact:
+    def request(self, kind: str, **parameters: Any) -> Artifact:
         """Makes what is made on request only (`stages.registry.REQUESTS`).
 
         Args:
             kind: Which, such as ``stability``.
-            parameters: What its class takes; without any, its first that ``metapt run --until KIND`` would make.
+            parameters: What `requested` of its class takes; without any, the first that ``metapt run --until KIND``
+                makes.
 
         Raises:
             UserError: Where there is no such kind.
@@ -77,7 +74,7 @@ class Study(StudyPipeline):
             raise UserError(f"Nothing is called '{kind}'. {did_you_mean(kind, REQUESTS)}")
         stage = REQUESTS[kind]
         if parameters:
-            return self.make(stage(self, **parameters))
+            return self.make(stage.requested(self, **parameters))
         return self.make(next(iter(stage.asked(self, self.config.evaluation.init_seeds))))
 
     def split(self, task: str, shots: int | None = None) -> Artifact:
@@ -93,7 +90,7 @@ class Study(StudyPipeline):
         return self.make(Embeddings(self))
 
     def labels(self) -> Artifact | None:
-        """Labels found for the texts, where the study asks for that."""
+        """Labels found for the texts; None without `labelling`."""
         return None if self.config.labelling is None else self.make(Labels(self))
 
     def clusters(self, name: str) -> Artifact:
@@ -116,7 +113,7 @@ class Study(StudyPipeline):
         """The prompt of a method for one initialisation seed (the first of the study when absent)."""
         return self.make(Prompt(self, self.config.method(method), self.seed(init_seed)))
 
-    def fewshot(self, method: str, task: str, init_seed: int | None = None, shots: int | None = None) -> Artifact:
+    def fewshot(self, method: str, task: str, init_seed: int | None = None, *, shots: int | None = None) -> Artifact:
         """Few-shot evaluation of one prompt on one task, over the data seeds that go with its initialisation seed.
 
         Args:
@@ -157,7 +154,7 @@ class Study(StudyPipeline):
         Raises:
             UserError: Where there are fewer than two runs.
         """
-        return self.make(Stability(self, name, runs))
+        return self.request("stability", name=name, runs=runs)
 
     def clustering_quality(self) -> pd.DataFrame:
         """Quality of each finished clustering beside what methods gained with it (see `clusters/quality_table.py`)."""
@@ -173,7 +170,7 @@ class Study(StudyPipeline):
         Returns:
             An artifact whose summary holds the `ranking`, best first.
         """
-        return self.make(TemplateRanking(self, self.task(task), candidates))
+        return self.request("template_ranking", task=task, candidates=candidates)
 
     def agreement(
         self, init_seed: int | None = None, method: str | None = None, clustering: str | list[str] | None = None
@@ -190,18 +187,18 @@ class Study(StudyPipeline):
         Returns:
             An artifact with the table ``agreement`` (cosines of pairs) and, in its summary, ``tasks`` (reliability).
         """
-        return self.make(Agreement.of(self, self.seed(init_seed), method=method, clustering=clustering))
+        return self.request("agreement", init_seed=init_seed, method=method, clustering=clustering)
 
     def lens(self) -> Artifact:
         """What the finished prompts look like beside the vocabulary (`prompts/lens.py`); pre-trains nothing.
 
         Returns:
-            An artifact with the tables ``vectors`` (a row for each vector of each prompt) and ``likeness``.
+            An artifact with the tables ``vectors`` (a row for each vector of each prompt) and ``similarities``.
 
         Raises:
             UserError: Where no prompt is finished.
         """
-        return self.make(Lens(self))
+        return self.request("lens")
 
     def leave_one_out(self, method: str) -> StudyConfig:
         """A study that has the method with all its clusters, and once without each of them (`docs/why.md`).

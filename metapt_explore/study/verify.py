@@ -118,16 +118,16 @@ def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named:
         return Damage(f"artifacts/{folder.name}/{name}", title, what, RUN_AGAIN, repair)
 
     if not stage:
-        there = (folder / STAGE).exists()
-        yield finding(STAGE, "is damaged" if there else "is missing")
+        exists = (folder / STAGE).exists()
+        yield finding(STAGE, "is damaged" if exists else "is missing")
     elif stage.get("status") != "done":
         counts.unfinished += 1
         if (folder / "checkpoint" / "state.safetensors").exists() and read_checkpoint(folder) is None:
             yield finding("checkpoint/state.safetensors", "is damaged, so the part begins again")
     else:
-        found = integrity.damage(folder, stage, anew=True)
-        if found is not None:
-            yield finding(*found)
+        damage = integrity.damage(folder, stage, anew=True)
+        if damage is not None:
+            yield finding(*damage)
         elif not _answers_its_id(folder.name, stage):
             yield finding(STAGE, "answers another question than the one that its folder is named by")
         elif FILES in stage:
@@ -192,13 +192,13 @@ def _set_aside(workspace: Workspace, folder: Path) -> str:
 
 def _titles(workspace: Workspace) -> dict[str, str]:
     """What the studies' lists call artifacts, by id."""
-    found: dict[str, str] = {}
+    titles: dict[str, str] = {}
     for name in workspace.study_names():
         try:
-            found |= {entry["id"]: str(entry.get("title", "")) for entry in workspace.index(name)}
+            titles |= {entry["id"]: str(entry.get("title", "")) for entry in workspace.index(name)}
         except UserError:
             continue
-    return found
+    return titles
 
 
 def _below(workspace: Workspace, path: Path) -> str:

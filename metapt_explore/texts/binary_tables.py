@@ -25,7 +25,7 @@ def read_parquet(data: bytes, findings: list[Finding]) -> Grid:
 
     Args:
         data: Its bytes.
-        findings: What is wrong with it is added.
+        findings: Problems are appended to it.
 
     Raises:
         NoTable: Where it is too large, or its texts are not UTF-8.
@@ -75,7 +75,7 @@ def read_workbook(data: bytes, findings: list[Finding]) -> Grid:
 
     Args:
         data: Its bytes.
-        findings: What is odd about it is added.
+        findings: Problems are appended to it.
 
     Raises:
         NoTable: Where the library is not installed, or no sheet holds a row.

@@ -1,4 +1,4 @@
-"""Which pre-training texts give a dev or test row away: equal texts, and nearly equal ones.
+"""Finds pre-training texts that equal or nearly equal a dev or test row.
 
 Exact: word triples are compared themselves, not their hashes. Fast: only triples that occur in the
 held-out rows are numbered, and shared triples are counted by a product of sparse matrices.
@@ -136,7 +136,7 @@ def decontaminate_rows(rows: Sequence[TextInput], held_out: list[str], threshold
 
 
 def is_telling(words: str) -> bool:
-    """Whether a text says enough to be known again inside another: seven words, or fourteen characters without spaces.
+    """Whether a text is long enough to be recognised in another: seven words, or fourteen characters without spaces.
 
     Args:
         words: Its normal form (`normalise`).

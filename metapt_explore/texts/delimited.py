@@ -11,9 +11,9 @@ from metapt_explore.texts.first_lines import find_start, hide_returns, long_fiel
 from metapt_explore.texts.header import Row, name_columns
 from metapt_explore.texts.messages import Finding, NoTable, have
 
-#: So many bad rows are looked for; a file with more is another kind of file.
+#: Bad rows after which reading stops: such a file is of another kind.
 MOST_BAD_ROWS = 200
-#: A quoted text over more lines than this has probably lost its closing mark.
+#: A quoted text with more lines has probably lost its closing mark.
 MOST_LINES = 20
 
 #: First line, fields and last line of a row.
@@ -23,18 +23,18 @@ Grid = tuple[tuple[str, ...], tuple[Row, ...], tuple[int, ...]]
 
 
 def read_delimited(lines: list[str], expected: str, findings: list[Finding]) -> tuple[Grid, str]:
-    """Takes a text apart, line by line.
+    """Splits lines into rows.
 
     Args:
-        lines: Of the whole file, with their ends.
-        expected: The separator that the file's suffix says.
-        findings: What is wrong is added to it.
+        lines: All lines of the file, with their ends.
+        expected: The separator implied by the suffix.
+        findings: Problems are appended to it.
 
     Returns:
-        The table, and what separates its fields.
+        The table and the separator.
 
     Raises:
-        NoTable: Where there is not even a header.
+        NoTable: If there is not even a header.
     """
     lines, mark = hide_returns(lines)
     start = find_start(lines, expected, findings)
@@ -60,7 +60,7 @@ def read_delimited(lines: list[str], expected: str, findings: list[Finding]) -> 
 def _even_rows(
     records: Sequence[Record], width: int, separator: str, *, findings: list[Finding]
 ) -> list[tuple[int, list[str]]]:
-    """Rows that have the header's fields, each with its line."""
+    """Rows with as many fields as the header, each with its line."""
     even_rows: list[tuple[int, list[str]]] = []
     uneven: dict[int, int] = {}
     trailing, long = [], []
@@ -92,7 +92,7 @@ def _even_rows(
 def _without_quoting(
     lines: list[str], start: int, mark: str, *, records: list[Record], broken: list[int]
 ) -> tuple[list[Record], list[int]]:
-    """Of the two customs for TSV, quoted as CSV is or no quoting at all (a '"' is a character), the one that fits.
+    """Chooses between TSV quoted like CSV and TSV without quoting (a '"' is a character).
 
     Where every line is a row as it stands, a '"' at the beginning of one text and at the end of a later one must not
     make one row of both.
@@ -110,7 +110,7 @@ def _even(records: Sequence[Record]) -> bool:
 def _records(
     lines: list[str], start: int, separator: str, *, mark: str, quoting: Any = csv.QUOTE_MINIMAL
 ) -> tuple[list[Record], list[int]]:
-    """Rows with their first and last line; and first lines of those that cannot be read, each left at its own line."""
+    """Rows with their first and last line, and the first lines of rows that cannot be read."""
     records: list[Record] = []
     broken: list[int] = []
     while start < len(lines) and len(broken) < MOST_BAD_ROWS:

@@ -1,4 +1,4 @@
-"""The text of a file's bytes, whatever their encoding; studies take UTF-8 only, because anything else is a guess."""
+"""Decodes a file in any encoding. Studies take UTF-8 only, because any other encoding is a guess."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import chardet
 
 from metapt_explore.texts.messages import Finding, NoTable, have, shown
 
-#: Byte order marks, those that begin another one first.
+#: Byte order marks, the longer first: one begins with another.
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -18,13 +18,13 @@ MARKS = (
 )
 SAVE_AS_UTF8 = "Save it as UTF-8, or let `metapt data check FILE --fix OUT.csv` do it."
 OR_SAY_ENCODING = " Where that is wrong, say `--encoding`."
-#: Bytes that are looked at to tell an encoding.
+#: Bytes read to guess an encoding.
 SAMPLE_BYTES = 200_000
-#: A share of NUL bytes that no text has.
+#: Share of NUL bytes above which a file is not text.
 TOO_MANY_NULS = 0.1
-#: Bytes beyond ASCII, and confidence, from which a rare encoding is believed where few letters are beyond ASCII.
+#: Non-ASCII bytes and confidence needed to believe a rare encoding if few letters are non-ASCII.
 MIN_HIGH_BYTES, MIN_CONFIDENCE = 8, 0.1
-#: A share of letters beyond ASCII that only other scripts have.
+#: Share of non-ASCII letters that only non-Latin scripts have.
 OTHER_SCRIPT = 0.4
 
 
@@ -33,11 +33,11 @@ def decode(content: bytes, findings: list[Finding], given: str = "") -> tuple[st
 
     Args:
         content: The file's bytes.
-        findings: What is wrong is added to it.
+        findings: Problems are appended to it.
         given: An encoding that the user names; told from the bytes where empty.
 
     Raises:
-        NoTable: Where the bytes are no text, or no encoding has the given name.
+        NoTable: If the bytes are not text, or no encoding has the given name.
     """
     if given:
         return _as_given(content, findings, given)
@@ -93,12 +93,12 @@ def _wide(content: bytes, encoding: str, findings: list[Finding]) -> tuple[str, 
 
 
 def _by_lines(content: bytes, findings: list[Finding]) -> tuple[str, str]:
-    """Bytes that are not UTF-8, all of them or some lines."""
+    """Decodes bytes of which some lines or all are not UTF-8."""
     lines = content.split(b"\n")
     bad_lines = [number for number, line in enumerate(lines, 1) if not _is_utf8(line)]
     good_lines = sum(not line.isascii() for line in lines) - len(bad_lines)
     not_utf8 = b"\n".join(lines[number - 1] for number in bad_lines)
-    # A few lines of another origin, or a character that was cut: the rest is what it says it is.
+    # A few lines from elsewhere, or a cut character: the rest is UTF-8.
     mostly_utf8 = good_lines > len(bad_lines)
     encoding = _western(not_utf8) if mostly_utf8 else _guess_encoding(not_utf8)
     first = lines[bad_lines[0] - 1].decode(encoding, errors="replace").strip()
@@ -128,9 +128,9 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _guess_encoding(not_utf8: bytes) -> str:
-    """The encoding of lines that are not UTF-8, by their letters.
+    """Guesses the encoding of lines that are not UTF-8.
 
-    A Western one, unless there is enough to tell: of three accents alone no library knows Latvian from French.
+    Western, unless there is enough text: from three accents no library can tell Latvian from French.
     """
     sample = not_utf8[:SAMPLE_BYTES]
     guess = chardet.detect(sample)
@@ -144,10 +144,10 @@ def _guess_encoding(not_utf8: bytes) -> str:
 
 
 def _western(content: bytes) -> str:
-    """Windows-1252, which is what most such files are, where all bytes have a meaning in it; else Latin-1."""
+    """Windows-1252 (the usual case) if all bytes are valid in it; else Latin-1."""
     try:
         content.decode("cp1252")
     except UnicodeDecodeError:
         return "latin-1"
-    # Files without any of the bytes in which the two differ are called by the simpler name.
+    # Without a byte in which the two differ, the simpler name.
     return "cp1252" if re.search(rb"[\x80-\x9f]", content) else "latin-1"

@@ -1,4 +1,4 @@
-"""The bytes of a table's file, unpacked, and what they are: told by their first bytes, not by the file's name."""
+"""The unpacked bytes of a file of rows, and its kind, by its first bytes rather than its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.texts.messages import Finding, shown
 
-#: What a table is called by its suffix.
+#: Kind of a file by suffix.
 KINDS = {
     ".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
     ".parquet": "parquet", ".xlsx": "xlsx",
@@ -33,10 +33,10 @@ GIB = 2**30
 MOST_BYTES = 2 * GIB
 #: A packed file may become this many times as large. Text becomes 3 to 20 times as large, a bomb a thousand times.
 MOST_TIMES = 200
-#: So much may always be unpacked.
+#: Bytes that may always be unpacked.
 FREE_BYTES = 64 * 2**20
 
-#: First bytes of files that are no table, and what to do with them.
+#: First bytes of files that are not tables, and what to do with them.
 OTHER_KINDS = (
     (rb"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls); save it as .xlsx or .csv"),
     (rb"BZh\d1AY&SY", "packed with bzip2; unpack it first"),
@@ -60,7 +60,7 @@ class Content:
     Attributes:
         kind: csv, tsv, json, jsonl, parquet or xlsx.
         data: Its bytes, unpacked.
-        findings: What its name does not say.
+        findings: Differences from what its name says.
     """
 
     kind: str
@@ -68,13 +68,13 @@ class Content:
     findings: tuple[Finding, ...]
 
     def take(self) -> bytes:
-        """The bytes, which are not kept here: a large file would stay in memory beside its rows."""
+        """Returns the bytes and drops them here, so that a large file is not kept in memory beside its rows."""
         data, self.data = self.data, b""
         return data
 
 
 def existing(path: Path) -> Path:
-    """The path, where a file is there that can be read as a whole.
+    """The path, if it is a regular file that can be read into memory.
 
     Raises:
         UserError: Where none is (names the nearest one beside it), where it is a folder, a device or a pipe, or where
@@ -112,7 +112,7 @@ def _too_large(path: Path, what: str) -> UserError:
 
 
 def kind_of_name(name: str) -> str | None:
-    """What a file's name says that it is; None where that is nothing.
+    """A file's kind by its name; None if unknown.
 
     Example:
         >>> kind_of_name("Reviews.CSV"), kind_of_name("reviews.jsonl.gz"), kind_of_name("reviews.txt")
@@ -212,7 +212,7 @@ def _is_workbook(path: Path, data: bytes) -> bool:
 
 
 def _out_of_zip(path: Path, data: bytes, kind: str | None, *, findings: list[Finding]) -> tuple[bytes, str | None]:
-    """The one table of an archive, and what its name says that it is."""
+    """The only table of an archive, and its kind by name."""
     files = [
         member
         for member in _members(path, data)

@@ -1,6 +1,6 @@
-"""Where the table begins in a CSV or TSV file, and what stands between its fields.
+"""Where the table begins in a CSV or TSV file, and its separator.
 
-In front of the header there may be blank lines, `sep=;`, comments, or a title.
+Before the header there may be blank lines, `sep=;`, comments, or a title.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from dataclasses import dataclass
 from metapt_explore.texts.guess import CUSTOMARY_NAMES
 from metapt_explore.texts.messages import Finding
 
-#: Separators that files have, whatever their suffix says.
+#: Separators in use, whatever the suffix.
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
-#: Lines that are tried with each separator.
+#: Lines tried with each separator.
 PROBED_LINES = 30
-#: What a line without any cell that is filled consists of.
+#: Characters of a line without filled cells.
 BLANK = " \t\r\n,;|\ufeff"
-#: A title has at most so many lines.
+#: Lines of a title, at most.
 MOST_TITLE_LINES = 8
-#: Of Unicode's private use: one that the file does not hold stands for a carriage return inside a text for a while.
+#: Unicode's private use area: a character that the file lacks temporarily replaces carriage returns inside texts.
 PRIVATE_USE = range(0xE00D, 0xF8FF)
 #: A carriage return that does not end a line.
 INNER_RETURN = re.compile(r"\r(?!\r*(?:\n|\Z))")
 SEP_LINE = re.compile(r'\s*"?\s*sep=(\\t|[^\w"\s]|\t)\s*"?[,;|\t\s]*', re.IGNORECASE)
 CUSTOMARY_WORDS = frozenset(name for names in CUSTOMARY_NAMES.values() for name in names)
-#: A longer cell is no name of a column.
+#: A longer cell is not a column name.
 LONGEST_NAME = 60
 
 
@@ -52,7 +52,7 @@ def find_start(lines: Sequence[str], expected: str, findings: list[Finding]) -> 
     Args:
         lines: The file's lines, as `hide_returns` leaves them.
         expected: The separator that the file's suffix says.
-        findings: What is odd is added to it.
+        findings: Problems are appended to it.
     """
     first = next((index for index, line in enumerate(lines) if line.strip(BLANK)), 0)
     if first:
@@ -74,7 +74,7 @@ def _say(mark: str) -> str:
 def _choose(
     lines: Sequence[str], first: int, expected: str, *, separators: Sequence[str], findings: list[Finding]
 ) -> Start:
-    """What is expected, unless only something else makes a table of the first rows; of a header in line one first."""
+    """The expected separator, unless only another makes a table of the first rows; a header in line one goes first."""
     starts = {mark: _header(lines, first, mark) for mark in dict.fromkeys(separators)}
     fitting = sorted(
         (header > first, rank, mark) for rank, (mark, header) in enumerate(starts.items()) if header is not None
@@ -218,10 +218,9 @@ def lines_of(text: str) -> list[str]:
 
 
 def hide_returns(lines: list[str]) -> tuple[list[str], str]:
-    r"""Lines whose "\r" stand for something else for a while, the ends of lines excepted; and what stands for it.
+    r"""Replaces each "\r" inside a line by a mark, except at line ends; returns the lines and the mark.
 
-    Tables that pandas wrote have them inside texts without quotation marks, where the csv module refuses them. Where
-    there are none, nothing stands for them ("").
+    pandas writes them inside unquoted texts, where the csv module refuses them. The mark is "" if there are none.
     """
     if not any("\r" in line and INNER_RETURN.search(line) for line in lines):
         return lines, ""

@@ -1,4 +1,4 @@
-"""Guesses what the columns of somebody's file hold, and what its labels mean; people correct, they need not begin."""
+"""Guesses which column holds what, class names, label words and a template; people only correct."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from metapt_explore.texts.normalise import UNSPACED, has_unspaced
 from metapt_explore.texts.rows import cell_text, missing_among
 from metapt_explore.texts.words import count_words, plain_words
 
-#: What columns are often called, the most telling name first.
+#: Usual column names by role, the clearest first.
 CUSTOMARY_NAMES = {
     "text": ("text", "sentence", "review", "content", "body", "comment", "message", "document", "tweet", "title"),
     "label": ("label", "sentiment", "class", "target", "polarity", "category", "rating", "stars", "score", "y"),
     "group": ("group", "domain", "department", "topic", "category", "source", "product", "section", "genre"),
 }
-#: Names of label columns that say nothing of what the label is.
+#: Names of label columns that do not say what the label is.
 UNINFORMATIVE_LABEL_NAMES = ("label", "labels", "class", "target", "y", "gold", "category")
 SENTIMENT_LABEL_NAMES = ("sentiment", "polarity", "stars", "rating", "score")
 MAX_LABELS = 20
 MAX_GROUPS = 500
-#: Characters of a script without spaces that are more than a word.
+#: Characters of a script without spaces that make more than a word.
 MIN_CHARACTERS_OF_TEXT = 5
-#: Rows that are looked at.
+#: Rows that are sampled.
 SAMPLED_ROWS = 5000
-#: What customary values of sentiment stand for.
+#: Usual values of sentiment labels.
 SENTIMENT = {
     "negative": ("0", "-1", "neg", "negative", "n", "bad", "false"),
     "positive": ("1", "2", "pos", "positive", "p", "good", "true"),

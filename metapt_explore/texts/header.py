@@ -1,4 +1,4 @@
-"""Names of columns: of people's spreadsheets, joins and exports they are blank, doubled or padded."""
+"""Column names: blank, repeated and padded ones, as spreadsheets, joins and exports make them, become unique names."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from metapt_explore.texts.messages import Finding, shown
 
-#: What nobody sees around a name: spaces, byte order marks, characters without width, control characters.
+#: Invisible characters around a name: spaces, byte order marks, zero-width and control characters.
 UNSEEN = re.compile(r"^[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]+|[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]+$")
-#: Halves of characters, which JSON can hold and no text in UTF-8.
+#: Unpaired surrogates (half characters): JSON can hold them, UTF-8 cannot.
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 Row = tuple[Any, ...]
 
 
 def clean_name(name: object) -> str:
-    r"""A column's name without what nobody sees around it.
+    r"""A column's name without invisible characters around it.
 
     Example:
         >>> clean_name(" text\u200b "), clean_name(None)
@@ -29,13 +29,13 @@ def clean_name(name: object) -> str:
 def name_columns(
     header: Sequence[object], rows: Sequence[Sequence[Any]], line: tuple[int, ...], *, findings: list[Finding]
 ) -> tuple[tuple[str, ...], tuple[Row, ...]]:
-    """Gives each column a name of its own, and leaves out those that have neither a name nor a value.
+    """Gives each column a unique name, and drops columns without a name and values.
 
     Args:
-        header: Names as they stand in the file.
+        header: Names as in the file.
         rows: Cells of each row, as many as names.
-        line: Where the header stands.
-        findings: What is said of them is added to it.
+        line: The header's line.
+        findings: Problems are appended to it.
 
     Returns:
         The names, and the rows under them.

@@ -1,4 +1,4 @@
-"""Data sets of the hub: read at the revision that is asked for, from the hub or from its local cache."""
+"""Reads data sets of the hub, at the requested revision, from the hub or its local cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from datasets.naming import camelcase_to_snakecase
 from metapt_explore import hub
 from metapt_explore.config import SourceConfig
 from metapt_explore.errors import UserError
-from metapt_explore.texts.starter_sets import installed_sets
+from metapt_explore.starter.texts import installed_sets
 
 _OFFLINE_SWITCH = threading.Lock()
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -14,12 +14,12 @@ from metapt_explore.texts.messages import Finding, NoTable, have, shown
 
 ONE_ROW = 'A row is written {"text": "…", "label": "…"}.'
 
-#: Of so many different faults each is said.
+#: Different faults that are reported one by one.
 MOST_REASONS = 10
 
 
 class _Refused(ValueError):
-    """Why a piece of JSON is no row; what it says ends a sentence about some rows.
+    """A piece of JSON that is not a row; the message is the end of a sentence about such rows.
 
     Args:
         reason: The end of the sentence.
@@ -32,15 +32,15 @@ class _Refused(ValueError):
 
 
 def read_json(text: str, *, whole: bool, findings: list[Finding]) -> tuple[Grid, str]:
-    """Reads JSON rows, whichever of its two customs the file follows.
+    """Reads JSON rows: one object per line, or one JSON value.
 
     Args:
-        text: Of the file.
-        whole: Whether its suffix says that the file is one piece of JSON.
-        findings: What is wrong is added to it.
+        text: The file's text.
+        whole: Whether the suffix says that the file is one JSON value.
+        findings: Problems are appended to it.
 
     Returns:
-        The table, and what its rows are counted by: "line" or "row".
+        The table, and the unit of its row numbers: "line" or "row".
 
     Raises:
         NoTable: Where there are no rows in it.
@@ -114,7 +114,7 @@ def _rows(rows: Sequence[Any], findings: list[Finding]) -> Grid:
 
 
 def _grid(pieces: Sequence[tuple[int, Any]], load: Callable[[Any], Any], noun: str, *, findings: list[Finding]) -> Grid:
-    """A table of those pieces that are objects; the others are said, by what is the matter with them."""
+    """A table of the pieces that are objects; the others are reported, grouped by reason."""
     objects: list[tuple[int, dict[str, Any]]] = []
     refused: dict[str, list[int]] = defaultdict(list)
     for number, piece in pieces:
@@ -146,7 +146,7 @@ _SAY = {list: "a list", str: "a text", int: "a number", float: "a number", bool:
 
 
 class _Twice(dict[str, Any]):
-    """An object, it or one inside it, that has a key twice: the library would keep the later value without a word."""
+    """An object with a repeated key, in itself or nested: `json` would silently keep the last value."""
 
     key = ""
 

@@ -1,4 +1,4 @@
-"""Labels for unlabelled texts: which of them are sure enough, and how good they are where the truth is known.
+"""Labels for unlabelled texts: which are confident enough, and how good they are where the truth is known.
 
 PPT (Gu et al., ACL 2022) labels its pre-training text with a classifier and keeps what is confident, by a cut-off of
 each class's own so that none is crowded out.
@@ -65,7 +65,7 @@ def confident_labels(probabilities: np.ndarray, names: Sequence[str], config: La
 
 @dataclass(frozen=True)
 class ClassifierRows:
-    """What a classifier may learn from.
+    """Rows that a classifier may learn from.
 
     Attributes:
         kept: Indices of the rows.

@@ -16,12 +16,12 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 SHOWN_ROWS = 10
 MOST_LETTERS = 60
 MOST_NAMES = 30
-#: A file of one column is perhaps no table at all (a list of passwords, a private key): only a plain name is shown.
+#: A file of one column may not be a table (a list of passwords, a private key): only a plain name is shown.
 PLAIN_NAME = re.compile(r"[^\W_][\w-]{0,29}(?: [\w-]{1,20}){0,2}")
 
 
 class NoTable(Exception):
-    """Why a file cannot be read as a table; whoever opened it adds the file's name."""
+    """Why a file cannot be read as a table; the caller adds the file's name."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Finding:
     """What was found.
 
     Attributes:
-        level: How bad it is.
+        level: Severity.
         kind: A short name, such as ``encoding`` or ``blank``.
         message: What is wrong, in a sentence.
         advice: What to do, in a sentence; empty for a note.
         rows: Where: lines of a text file as an editor counts them; rows of Parquet and JSON from 1, those of a workbook
             as it counts them.
-        quote: How the file reads there, for whoever asked about this file; never part of an error.
+        quote: The text at that place, shown by `metapt data check` only, never in an error.
     """
 
     level: Level
@@ -78,7 +78,7 @@ def worst(findings: Sequence[Finding]) -> Level | None:
 
 
 def shown(value: object, most: int = MOST_LETTERS) -> str:
-    r"""A cell or a name on one line, cut where it is long, with `�` for what a terminal would act on.
+    r"""A cell or a name on one line, cut where it is long, with `�` for control characters.
 
     Example:
         >>> shown("a\x1b[31m\nb"), shown("word " * 3, most=8)
@@ -90,7 +90,7 @@ def shown(value: object, most: int = MOST_LETTERS) -> str:
 
 
 def nearest_column(name: str, columns: Iterable[object]) -> str:
-    """Says which column was probably meant; names nothing of a file that may be no table.
+    """Suggests the column that was probably meant; quotes nothing from a file that may not be a table.
 
     Args:
         name: What was asked for.

@@ -1,4 +1,4 @@
-"""What is put to a model: a text, or a text with a second one."""
+"""Cells and rows: a model input is a text or a pair of texts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cell_text(value: object) -> str:
 
 
 def reads_as_missing(text: str) -> bool:
-    """Whether a cell probably means that there is nothing.
+    """Whether a cell probably means "missing".
 
     Example:
         >>> reads_as_missing("NaN"), reads_as_missing(" n/a "), reads_as_missing("nanny")
@@ -41,7 +41,7 @@ def reads_as_missing(text: str) -> bool:
 
 
 def missing_among(labels: Collection[str]) -> set[str]:
-    """Labels that probably mean that there is none; a minus beside a plus is a sign.
+    """Labels that probably mean "missing"; "-" counts as a sign if "+" is also a label.
 
     Example:
         >>> missing_among({"good", "bad", "NaN"}), missing_among({"+", "-"})
@@ -69,7 +69,7 @@ def texts_of(rows: pd.DataFrame) -> list[str]:
 
 
 def written_out(texts: Sequence[TextInput]) -> list[str]:
-    r"""Each row as one text: what is compared, embedded, clustered and shown.
+    r"""Each row as one text, for comparing, embedding, clustering and display.
 
     Example:
         >>> written_out(["alone", ("It rains.", "It is wet.")])
@@ -79,9 +79,7 @@ def written_out(texts: Sequence[TextInput]) -> list[str]:
 
 
 def duplicate_key(text: TextInput) -> str:
-    r"""What equal rows have in common, whatever their spelling; of a pair whichever text comes first.
-
-    A pair that stands once in each order gives as much away as one that stands twice.
+    r"""A key that is equal for duplicate rows, whatever their spelling and, in pairs, the order of the texts.
 
     Example:
         >>> duplicate_key(("It rains.", "It is WET!")) == duplicate_key(("it is wet", "it rains"))

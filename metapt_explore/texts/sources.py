@@ -19,12 +19,12 @@ from datasets import Dataset, Features, Value
 
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.errors import UserError
+from metapt_explore.starter.texts import read_starter, starter_files
 from metapt_explore.texts.file_content import existing
 from metapt_explore.texts.header import SURROGATE, clean_name
 from metapt_explore.texts.hub_data import read_hub as _read_hub
 from metapt_explore.texts.messages import nearest_column
 from metapt_explore.texts.rows import cell_text
-from metapt_explore.texts.starter_sets import read_starter, starter_files
 from metapt_explore.texts.table_files import Table, read_table
 
 ROLES = ("text", "text_pair", "label", "group")

@@ -31,12 +31,12 @@ class RawTable:
     Attributes:
         path: The file.
         columns: Names of the columns, each its own.
-        rows: Cells of each row that could be read.
-        lines: Where each of them begins.
-        encoding: How its bytes are read; empty where it is no text.
-        separator: What stands between fields; empty where that is not a matter.
+        rows: Cells of each readable row.
+        lines: First line of each row.
+        encoding: Of its text; empty for binary files.
+        separator: Of fields; empty for kinds without one.
         findings: What is wrong with the file itself.
-        noun: What `lines` counts: "line", or "row" in files that have no lines.
+        noun: Unit of `lines`: "line", or "row" in files without lines.
     """
 
     path: Path
@@ -58,13 +58,11 @@ def read_raw(path: Path, encoding: str = "") -> RawTable:
     """Reads a file of rows as far as it goes.
 
     Args:
-        path: CSV, TSV, JSON, JSONL, Parquet or an Excel workbook, also packed; its first bytes say which, and where
-            they do not, its suffix.
-        encoding: How its text is written; told from its bytes where empty.
+        path: CSV, TSV, JSON, JSONL, Parquet or an Excel workbook, also packed; told apart by first bytes, then suffix.
+        encoding: How its text is written; guessed from its bytes if empty.
 
     Raises:
-        UserError: Where there is nothing to look at: no such file, another kind of file, or one without rows. Whatever
-            a library has against it is said in a sentence.
+        UserError: If there is no such file, it is of another kind, damaged or without rows.
     """
     kind = ""
     try:
@@ -78,13 +76,13 @@ def read_raw(path: Path, encoding: str = "") -> RawTable:
     except ModuleNotFoundError:
         raise  # our own installation, not the file
     except Exception as error:
-        # Libraries raise what they like for a file that is damaged; all of it means that one cannot be read.
+        # Libraries raise all kinds of errors for a damaged file.
         what = SAY_KINDS.get(kind, "a file")
         raise UserError(f"{path} cannot be read as {what}: {_reason(error)}. Is it whole? Write it anew.") from None
 
 
 def _reason(error: Exception) -> str:
-    """A library's message without what it quotes: that may be a line of a file that was never meant to be shown."""
+    """A library's message without quotations, which may be private lines of the file."""
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     if isinstance(error, OSError) and error.strerror:
@@ -152,7 +150,7 @@ def read_table(path: Path) -> Table:
 
 
 def read_sound(path: Path) -> RawTable:
-    """As `read_table`, with what is odd about the file and taken care of.
+    """Like `read_table`, with the findings that do not stop a study.
 
     Raises:
         UserError: As `read_table`.

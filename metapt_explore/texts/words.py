@@ -1,4 +1,4 @@
-"""What a word is, in any script: the one place that counts words, cuts texts into them and finds those worth showing.
+"""What a word is, in any script: counting words, tokenising, and keywords.
 
 Where a script puts no spaces between words, each character counts as one. For keywords, which people read, characters
 are put together again where the texts themselves say that they belong together (`Lexicon`).

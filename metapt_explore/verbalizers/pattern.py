@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,13 +134,3 @@ def special_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
         if bare and whole[first : first + len(bare)] == bare:
             return tuple(whole[:first]), tuple(whole[first + len(bare) :])
     return (), ()
-
-
-def words_key(labels: LabelsConfig) -> Mapping[str, Any]:
-    """Label words as part of a stage's id: the word of each class; all words and the description if there are more."""
-    return {
-        name: label.words[0]
-        if len(label.words) == 1 and label.description is None
-        else {"words": label.words, "description": label.description}
-        for name, label in labels.labels.items()
-    }

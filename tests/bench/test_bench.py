@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metapt_explore.bench import measure
-from metapt_explore.bench.cases import CASES, LABELS, Bench, Case, random_texts, start_of
+from metapt_explore.bench.cases import CASES, LABELS, Bench, Case, initial_prompt, random_texts
 from metapt_explore.bench.peft_reference import PeftReference
 from metapt_explore.bench.run import as_line, layer_weights, run_bench, run_case, second_order_cost
 from metapt_explore.errors import UserError
@@ -26,7 +26,7 @@ def small(case: Case) -> Case:
 
 @pytest.fixture(scope="module")
 def bench(world: Path) -> Bench:
-    return Bench(str(world / "lm"), "float32", "cpu")
+    return Bench(str(world / "lm"), dtype="float32", device="cpu")
 
 
 @pytest.mark.parametrize("name", [case.name for case in CASES])
@@ -50,12 +50,14 @@ def test_both_sides_of_a_prefix_step_give_one_gradient(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("full_head", [True, False])
-def test_both_heads_of_the_opponent_score_alike(full_head: bool, world: Path, bench: Bench) -> None:
+def test_both_heads_of_peft_score_alike(full_head: bool, world: Path, bench: Bench) -> None:
     backbone = bench.backbone(small(CASES[0]))
     pattern = backbone.pattern(LABELS, "test")
     prompt = backbone.embedding[10:13].float()
     words = torch.tensor(pattern.words)
-    peft_reference = PeftReference(world / "lm", torch.float32, torch.device("cpu"), prompt, words, full_head)
+    peft_reference = PeftReference(
+        world / "lm", prompt, words, dtype=torch.float32, device=torch.device("cpu"), full_head=full_head
+    )
     ids = torch.arange(12, 36).view(4, 6)
     with torch.no_grad():
         found = peft_reference.scores(ids)
@@ -67,7 +69,7 @@ def test_both_heads_of_the_opponent_score_alike(full_head: bool, world: Path, be
     torch.testing.assert_close(found, expected, **CLOSE)
 
 
-def test_the_opponents_meta_step_is_first_order_maml(bench: Bench) -> None:
+def test_pefts_meta_step_is_first_order_maml(bench: Bench) -> None:
     """Prefix on both sides: their loop over tasks gives our grouped gradient."""
     case = replace(small(next(case for case in CASES if case.name == "meta-warm")), placement="prefix")
     sides = bench.sides(case)
@@ -100,7 +102,7 @@ def test_a_cold_case_encodes_every_time(bench: Bench) -> None:
 def test_second_order_cost_is_measured_on_equal_work(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "TURN_SECONDS", 0.0)
     monkeypatch.setattr("metapt_explore.bench.run.CASES", tuple(small(case) for case in CASES))
-    found = second_order_cost("float32", "cpu", str(world / "lm"))
+    found = second_order_cost(str(world / "lm"), dtype="float32", device="cpu")
     assert found["hessian_product"] > 0 and found["hessian_product_against_fast"] > 0
 
 
@@ -116,7 +118,7 @@ def test_groups_at_once_equal_groups_in_turn(bench: Bench) -> None:
     backbone = sides.backbone
     pattern = backbone.pattern(LABELS, "benchmark")
     bank = backbone.bank(random_texts(backbone, 8, 8), pattern)
-    objective, prompt = PromptObjective(backbone, bank, pattern), start_of(backbone, 3)
+    objective, prompt = PromptObjective(backbone, bank, pattern), initial_prompt(backbone, 3)
     for group in range(2):
         batch = Batch(range(4 * group, 4 * group + 4), [0] * 4, [0, 1] * 2)
         alone, _ = objective.losses_and_gradients(prompt[None], batch)

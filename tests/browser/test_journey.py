@@ -2,158 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny
 import yaml
-from filelock import FileLock
-from waiting import LIMIT, wait
+from driving import FLAGS, cancel_job, find_chromium, held, lasso_all, open_page, wait_for_job
+from waiting import LIMIT
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).parents[2]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-def find_chromium() -> str:
-    """The browser's path; in CI it is installed where it is missing, and its absence is a failure."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None and os.environ.get("CI") and shutil.which("apt-get") and os.geteuid() == 0:
-        with FileLock(Path(tempfile.gettempdir()) / "metapt-tests-chromium.lock"):  # of all parallel workers
-            if not shutil.which("chromium"):
-                for words in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
-                    subprocess.run(["apt-get", *words], check=True, capture_output=True)
-        found = shutil.which("chromium")
-    if found is None and os.environ.get("CI"):
-        pytest.fail("no chromium on this machine, and it could not be installed")
-    if found is None:
-        pytest.skip("no chromium on this machine: install Debian's package `chromium` or Google Chrome")
-    return found
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """The app over an empty workspace, in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "METAPT_WORKSPACE": str(tmp_path / "workspace"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port)]
-    log = (tmp_path / "server.log").open("wb")
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait(lambda: is_up(url), "the server", server)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(LIMIT)
-        log.close()
-        # Workers outlive the server by design.
-        for told in (tmp_path / "workspace" / "queue").glob("worker-*.json"):
-            with contextlib.suppress(OSError, KeyError):
-                os.kill(json.loads(told.read_text(encoding="utf-8"))["pid"], signal.SIGTERM)
-
-
-def is_up(url: str) -> bool:
-    """Whether the server answers."""
-    try:
-        urllib.request.urlopen(f"{url}/_stcore/health", timeout=LIMIT).read()
-    except OSError:
-        return False
-    return True
-
-
-def wait_for_job(tmp_path: Path) -> None:
-    """Until the folder says that the job is on its way (pages come and go, the folder is the truth)."""
-    job = tmp_path / "workspace" / "studies" / "tiny" / "job.json"
-    wait(
-        lambda: json.loads(job.read_text(encoding="utf-8"))["status"] in ("starting", "running"),
-        lambda: f"Resume was clicked, and the job stays {job.read_text(encoding='utf-8')}",
-    )
-
-
-@contextlib.contextmanager
-def held(tmp_path: Path, points: int = 40) -> Iterator[None]:
-    """Holds the one job of a workspace once its curve has points: it cannot end while the browser takes its time."""
-    workspace = tmp_path / "workspace"
-
-    def jobs() -> list[dict[str, Any]]:
-        return [json.loads(file.read_text(encoding="utf-8")) for file in workspace.glob("studies/*/job.json")]
-
-    def running() -> list[int]:
-        curves = [
-            file.read_text(encoding="utf-8").count("\n") for file in workspace.glob("artifacts/prompt-*/metrics.jsonl")
-        ]
-        return [job["pid"] for job in jobs() if max(curves, default=0) >= points and job["status"] == "running"]
-
-    found: list[int] = []
-    wait(lambda: found.extend(running()) or found, lambda: f"a curve of {points} points: {jobs()}")
-    pid = found[0]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
-
-
-def cancel_job(page: Any, tmp_path: Path) -> None:
-    """Clicks Cancel, and waits until the job has been asked to stop."""
-    page.get_by_role("button", name="Cancel", exact=True).click()
-    wait(lambda: list((tmp_path / "workspace").glob("studies/*/cancel")), "the job is asked to stop")
-
-
-def open_page(page: Any, name: str) -> None:
-    """Clicks a page's link until its heading is there: a click while the page before is being redrawn can be lost."""
-    from playwright.sync_api import expect
-
-    for seconds in (8, 16, 32, 64, 128):  # longer each time, for a machine that is slow
-        page.get_by_role("link", name=name, exact=True).first.click()
-        with contextlib.suppress(AssertionError):
-            expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=1000 * seconds)
-            return
-    raise AssertionError(f"the page '{name}' does not open")
-
-
-def lasso_all(page: Any) -> None:
-    """Draws a lasso around the whole map: every text is chosen, and can be read."""
-    from playwright.sync_api import expect
-
-    drawn = page.locator(".js-plotly-plot .nsewdrag").first
-    drawn.wait_for(state="attached")
-    page.locator(".js-plotly-plot").first.hover()
-    page.locator('[data-title="Lasso Select"]').first.click()
-    box = drawn.bounding_box()
-    left, top, width, height = box["x"], box["y"], box["width"], box["height"]
-    corners = ((0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.02))
-    page.mouse.move(left + corners[0][0] * width, top + corners[0][1] * height)
-    page.mouse.down()
-    for across, down in corners[1:]:
-        page.mouse.move(left + across * width, top + down * height, steps=8)
-    page.mouse.up()
-    expect(page.get_by_text("texts chosen on the map")).to_be_visible()
 
 
 def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: str) -> None:
@@ -176,8 +34,8 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
 
         page.goto(address)
         expect(page.get_by_text("This workspace is empty")).to_be_visible()
-        page.get_by_label("Or a study file").fill(str(study))
-        page.get_by_label("Or a study file").press("Enter")
+        page.get_by_label("Or the path of a study file").fill(str(study))
+        page.get_by_label("Or the path of a study file").press("Enter")
         page.get_by_role("button", name="Start this study").click()
         expect(page.get_by_role("heading", name="tiny", exact=True)).to_be_visible()
 
@@ -282,7 +140,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         expect(page.get_by_text("Does MetaPT beat pooled pre-training?").first).to_be_visible()
         expect(page.get_by_text("MetaPT kmeans by hand − PPT").first).to_be_attached()
         open_page(page, "Export")
-        page.get_by_role("button", name="Make the folder").click()
+        page.get_by_role("button", name="Export the prompt").click()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download (ZIP)").click()
         archive = tmp_path / "away.zip"
@@ -323,10 +181,10 @@ def test_hostile_names_and_addresses(tmp_path: Path, address: str) -> None:
             "texts": "A new study on your texts",
             "clusters": "With two finished clusterings",
             "pretraining": "Row passes",
-            "fewshot": "Every score",
+            "fewshot": "All scores",
             "compare": "Where the variance comes from",
-            "lens": "How alike are prompts?",
-            "export": "Look at it",
+            "lens": "Similarity of prompts",
+            "export": "Show study.yaml",
         }
         for name, text in last.items():
             page.goto(f"{address}/{name}?study=demo")
@@ -336,7 +194,7 @@ def test_hostile_names_and_addresses(tmp_path: Path, address: str) -> None:
 
         box = page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")
         page.goto(f"{address}/fewshot?study=demo")
-        expect(page.get_by_text("Every score")).to_be_attached()
+        expect(page.get_by_text("All scores")).to_be_attached()
         box.click()
         page.get_by_role("option", name="other", exact=True).click()
         page.wait_for_url("**/fewshot?study=other")

@@ -178,5 +178,5 @@ def test_the_queue_on_the_command_line(world: Path, tmp_path: Path, monkeypatch:
     assert "cancelled" in metapt("jobs")
     assert "neither runs nor waits" in metapt("cancel", "tiny", code=2)
     assert "Did you mean 'tiny'" in metapt("cancel", "tinny", code=2)
-    assert "is none of them" in metapt("run", str(world / "tiny.yaml"), "--until", "clutsers", code=2)
+    assert "There is no --until 'clutsers'" in metapt("run", str(world / "tiny.yaml"), "--until", "clutsers", code=2)
     assert "--minutes" in metapt("run", str(world / "tiny.yaml"), "--queue", "--minutes", "3", code=2)

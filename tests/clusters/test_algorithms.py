@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import adjusted_rand_score
 
-from metapt_explore.clusters.algorithms import algorithm_of, cluster, renumber_by_size
+from metapt_explore.clusters.algorithms import cluster, renumber_by_size
 from metapt_explore.clusters.reduce import normalise
 from metapt_explore.config import PACKAGE_FOLDER, ClusteringConfig
 from metapt_explore.errors import UserError
@@ -41,7 +41,7 @@ def blobs(noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
 
 def test_every_algorithm_of_the_config_has_its_function() -> None:
     for algorithm in ClusteringConfig.kinds:
-        assert algorithm_of(config(algorithm)).__name__ == algorithm
+        assert config(algorithm).load("metapt_explore.clusters").__name__ == algorithm
 
 
 @pytest.mark.parametrize("algorithm", ["kmeans", "minibatch_kmeans", "hdbscan"])

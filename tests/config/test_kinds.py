@@ -76,3 +76,25 @@ def test_places_are_those_of_the_file() -> None:
         "unknown key 'clusterings.0.edits.0.intto'. Did you mean 'into'? Valid: exclude, into, merge, rename, split.",
         **clustering(algorithm="edited", like="x", edits=[{"split": 1, "intto": 3}]),
     )
+
+
+def test_methods_and_learners_hold_their_own_keys() -> None:
+    refused(
+        "methods.0: `order` belongs to maml and meta_sgd, not to reptile: it never differentiates through its inner "
+        "steps.",
+        methods=[{"name": "M", "kind": "metapt", "clustering": "kmeans", "learner": "reptile", "order": "exact"}],
+    )
+    refused(
+        "methods.0: `clustering` belongs to ppt and metapt, not to pt: it has no pre-training.",
+        methods=[{"name": "M", "kind": "pt", "clustering": "kmeans"}],
+    )
+    refused(
+        "methods.0: there is no learner 'mamla'. Did you mean 'maml'? Valid: maml, meta_sgd, reptile.",
+        methods=[{"name": "M", "kind": "metapt", "clustering": "kmeans", "learner": "mamla"}],
+    )
+    refused(
+        "methods.0: there is no kind 'ptt'. Did you mean 'pt'? Valid: metapt, ppt, pt.",
+        methods=[{"name": "M", "kind": "ptt"}],
+    )
+    refused("methods.0: `tensor` belongs to file, not to text.".replace("methods.0", "prompt.init"),
+        prompt={"init": {"text": "good or bad", "tensor": "x"}})  # fmt: skip

@@ -89,7 +89,7 @@ def task(folder: Path, written: str) -> Path:
 def test_labels_without_quotes_are_those_of_the_data(column: list[str], written: str, tmp_path: Path) -> None:
     rows(tmp_path / "rows.csv", column * 12)
     own = load_task(task(tmp_path, written))
-    assert len(make_splits(own, 2, [13], None, seed=0).train[13]) == 4
+    assert len(make_splits(own, 2, [13], test_rows=None, seed=0).train[13]) == 4
     done = CliRunner().invoke(
         metapt, ["data", "check", str(tmp_path / "rows.csv"), "--task", str(tmp_path / "task.yaml")]
     )
@@ -100,7 +100,7 @@ def test_a_wrong_value_is_named_by_splits_and_by_the_check(tmp_path: Path) -> No
     rows(tmp_path / "rows.csv", ["0", "1"] * 12)
     written = "  a: {value: 0, word: bad}\n  b: {value: 1, word: good}\n  c: {value: 2, word: poor}"
     with pytest.raises(UserError, match=r"no usable row of .*rows\.csv has the label '2' of the class 'c'"):
-        make_splits(load_task(task(tmp_path, written)), 2, [13], None, seed=0)
+        make_splits(load_task(task(tmp_path, written)), 2, [13], test_rows=None, seed=0)
     done = CliRunner().invoke(
         metapt, ["data", "check", str(tmp_path / "rows.csv"), "--task", str(tmp_path / "task.yaml")]
     )

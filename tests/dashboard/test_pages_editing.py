@@ -52,7 +52,7 @@ def test_a_merge_is_seen_at_once_and_taken_back(show: Open, demo: Workspace) -> 
     assert "an edit that is not saved" in said(at, "warning")
     assert at.multiselect(key=f"chosen_{KEY}").value == []
     frames = {tuple(frame.value.columns): frame.value for frame in at.dataframe}
-    edits = next(frame for columns, frame in frames.items() if columns == ("edits, one after the other",))
+    edits = next(frame for columns, frame in frames.items() if columns == ("edits, in order",))
     assert edits.iloc[:, 0].tolist() == ["merge 0, 1"]
     about = next(frame for columns, frame in frames.items() if "keywords" in columns)
     assert about["texts"].tolist() == [6] and about["cluster"].tolist()[0].startswith("0: ")

@@ -27,7 +27,7 @@ Open = Callable[..., AppTest]
 def test_before_anybody_has_looked(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "ensure_workers", lambda workspace: 0)
     at = show(demo.folder, "lens")
-    assert not at.exception and not at.error and "Nothing has been looked at yet" in said(at, "caption")
+    assert not at.exception and not at.error and "Not analysed yet" in said(at, "caption")
     at.button(key="look").click().run()
     ((name, request),) = queue.requests(demo)
     assert (name, request["until"]) == (handmade.NAME, "lens")
@@ -61,11 +61,11 @@ def test_a_sentence_is_read_under_every_prompt(show: Open, copied: Workspace, tm
         assert bars[1]["x"][2] == pytest.approx(100 * alone.probabilities["positive"], abs=1e-3)
         # The same process answers the next one; another choice takes its place.
         before = trying._current[0].process.pid
-        used = [e["id"] for e in fewshot_entries(copied, "tiny") if e["task"] == "mood"]
-        answer, _ = trying.ask(str(copied.folder), "tiny", "mood", 0, 1, "bad <b>pan</b>", used)
+        used = tuple(e["id"] for e in fewshot_entries(copied, "tiny") if e["task"] == "mood")
+        answer, _ = trying.ask(trying.TunedPrompts(str(copied.folder), "tiny", "mood", 0, 1, used), "bad <b>pan</b>")
         assert trying._current[0].process.pid == before and set(answer) == {"PT", "PPT", "MetaPT"}
         with pytest.raises(UserError, match=r"No prompt .* was tuned on 'mood'"):
-            trying.ask(str(copied.folder), "tiny", "mood", 0, 77, "anything")
+            trying.ask(trying.TunedPrompts(str(copied.folder), "tiny", "mood", 0, 77), "anything")
     finally:
         for reader in trying._current:
             reader.close()

@@ -187,7 +187,7 @@ def test_what_does_not_make_a_study_is_said_and_nothing_is_lost(
 def test_without_the_starter_packages_the_command_is_shown(
     show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metapt_explore.texts import starter_sets as starter
+    from metapt_explore.starter import texts as starter
 
     monkeypatch.setattr(starter, "installed_sets", lambda: [])
     at = show(tmp_path / "workspace", "texts")

@@ -117,7 +117,7 @@ def test_the_command_writes_a_task_that_can_be_read(tmp_path: Path) -> None:
     task = load_task(tmp_path / "a.yaml")
     assert task.template == "{text}\nStars:" and list(task.labels) == ["bad", "great"]
     assert most_shots(task) == 4 and "There are 4 labelled examples" in run.output
-    assert len(make_splits(task, 4, [1], None, 0).train[1]) == 8
+    assert len(make_splits(task, 4, [1], test_rows=None, seed=0).train[1]) == 8
     run = CliRunner().invoke(metapt, command)
     assert isinstance(run.exception, UserError) and "exists" in str(run.exception)
 
@@ -159,7 +159,7 @@ def test_rows_of_train_and_test_in_files_of_their_own(tmp_path: Path) -> None:
         ],
     )
     assert run.exit_code == 0, run.output
-    splits = make_splits(load_task(tmp_path / "tasks" / "mine.yaml"), 8, [1], None, 0)
+    splits = make_splits(load_task(tmp_path / "tasks" / "mine.yaml"), 8, [1], test_rows=None, seed=0)
     assert len(splits.test) == 10 and not set(splits.train[1]["text"]) & set(splits.dev[1]["text"])
 
 
@@ -212,7 +212,7 @@ def test_a_word_for_nothing_is_a_class_only_where_it_is_asked_for(tmp_path: Path
     assert list(tree["labels"]) == ["negative", "positive"] and "12 rows have the label 'NaN'" in told[0]
     task = parse(TaskConfig, tree, str(tmp_path / "t.yaml"))
     task = task.model_copy(update={"data": task.data.model_copy(update={"file": str(file)})})  # type: ignore[union-attr]
-    splits = make_splits(task, 4, [1], None, 0)
+    splits = make_splits(task, 4, [1], test_rows=None, seed=0)
     assert splits.dropped["unlabelled"] == 12, "its rows are left out and counted"
     assert "NaN" in new_task(Wanted(file, keep_missing=True), tmp_path / "t.yaml")["labels"]
     assert "NaN" in new_task(Wanted(file, words={"NaN": "unknown"}), tmp_path / "t.yaml")["labels"]

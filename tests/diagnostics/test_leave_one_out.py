@@ -59,7 +59,7 @@ def test_ids_move_only_where_a_cluster_is_left_out(world: Path, finished: Path, 
 def test_a_left_out_cluster_is_never_drawn(world: Path, tmp_path: Path) -> None:
     study = study_of(world, tmp_path, {**METAPT, "without": [2, 0]}, evaluation={"tasks": [str(world / "mood.yaml")]})
     study.fewshot("MetaPT", "mood")
-    texts = lineage(Workspace(tmp_path), "without", "MetaPT", "mood", 1, 0).texts()
+    texts = lineage(Workspace(tmp_path), "without", "MetaPT", "mood", data_seed=1, init_seed=0).texts()
     assert set(texts.loc[texts["drawn"] > 0, "cluster"]) == {1, 3}
     assert set(texts["cluster"]) == {0, 1, 2, 3} and texts["auxiliary_task"].dropna().isin([1, 3]).all()
 
@@ -71,7 +71,7 @@ def test_tasks_of_several_clusterings_are_left_out_by_their_own_numbers(world: P
     names = study.task_names(["kmeans", "topics"])
     assert len(names) == 8 and names[0].startswith("kmeans 0") and names[4].startswith("topics 0")
     study.fewshot("less", "mood")
-    texts = lineage(Workspace(tmp_path), "without", "less", "mood", 1, 0).texts()
+    texts = lineage(Workspace(tmp_path), "without", "less", "mood", data_seed=1, init_seed=0).texts()
     drawn = texts[texts["drawn"] > 0]
     assert 5 not in set(drawn["auxiliary_task"]) and {"cluster_2", "cluster_name_2"} <= set(texts.columns)
     # Tasks 0 to 3 are those of kmeans, 4 to 7 those of the topics.

@@ -64,9 +64,9 @@ def test_the_card_is_one_that_a_hub_reads(studies: dict[str, tuple[Study, Path]]
     assert card.data.get("base_model") is None and str(Path(study.config.model.name).parent) not in card.content
     assert "Before the prompt is pushed" in card.content
     facts = replace(PromptFacts.load(folder), model={"name": "google/flan-t5-base"})
-    named = ModelCard(model_card(facts, study.config, True))
+    named = ModelCard(model_card(facts, study.config, with_adapter=True))
     assert named.data.get("base_model") == "google/flan-t5-base" and "Before the prompt is pushed" not in named.content
-    start = ModelCard(model_card(replace(facts, scored_rows="other_seeds rows"), study.config, False))
+    start = ModelCard(model_card(replace(facts, scored_rows="other_seeds rows"), study.config, with_adapter=False))
     assert start.data.eval_results is None, "only scores on test rows are results"
 
 

@@ -106,5 +106,5 @@ def _look_at_prompts(workspace: Workspace) -> None:
         for place in range(2)
     ]  # fmt: skip
     alike = [{"first": "PT", "second": "PPT", "cosine": 0.5, "moved": 0.1}]
-    tables = {"vectors": pd.DataFrame(vectors), "likeness": pd.DataFrame(alike)}
+    tables = {"vectors": pd.DataFrame(vectors), "similarities": pd.DataFrame(alike)}
     handmade.Writer(workspace).artifact("lens", 0, {"prompts": 3}, tables)

@@ -15,7 +15,7 @@ from soak import examples
 from tally import tried
 
 from metapt_explore.errors import UserError
-from metapt_explore.results.budgets import method_accounts
+from metapt_explore.results.budgets import method_budgets
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.record import record_of
@@ -91,17 +91,17 @@ def readings(workspace: Workspace) -> dict[str, Callable[[], Any]]:
     def record() -> str:
         made = record_of(workspace, "tiny")
         tables = (made.results, made.curves, made.efficiency, made.agreement)
-        return repr([table.to_dict("list") for table in tables]) + repr((made.accounts, made.clusterings, made.tasks))
+        return repr([table.to_dict("list") for table in tables]) + repr((made.budgets, made.clusterings, made.tasks))
 
     def behind() -> str:
-        found = lineage(workspace, "tiny", "MetaPT", "mood", 1, 0)
+        found = lineage(workspace, "tiny", "MetaPT", "mood", data_seed=1, init_seed=0)
         return repr(found.score) + found.texts().to_csv() + found.rows().to_csv()
 
     config = workspace.study_config("tiny")
     return {
         "results": lambda: results_table(workspace, "tiny").to_csv(),
         "curves": lambda: curves_table(workspace, "tiny").to_csv(),
-        "accounts": lambda: repr(method_accounts(workspace, config)),
+        "budgets": lambda: repr(method_budgets(workspace, config)),
         "quality": lambda: clustering_quality(workspace, config).to_csv(),
         "counts": lambda: repr(sorted(finished_of(workspace, "tiny").items())),
         "steps": lambda: repr(pipeline(workspace, config)),

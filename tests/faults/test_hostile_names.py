@@ -152,7 +152,7 @@ def test_a_model_card(method: str, label: str, task: str) -> None:
         labels={label: {"words": [label, "b"]}, "other": {"words": ["c"]}},
         made_by={**made, "accuracy": 0.5, "macro_f1": 0.5, "start_accuracy": 0.4},
     )  # fmt: skip
-    card = ModelCard(model_card(facts, handmade.config(), True))
+    card = ModelCard(model_card(facts, handmade.config(), with_adapter=True))
     assert card.data.eval_results is not None and card.data.eval_results[0].dataset_type == task
     parts = tokens(card.text)
     assert not {part.type for part in parts} & LIVE

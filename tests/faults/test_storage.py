@@ -208,7 +208,7 @@ def test_something_that_deletes_all_the_time_is_said(
 ) -> None:
     from metapt_explore.study import lost
 
-    monkeypatch.setattr(lost, "_is_whole", lambda study, cell: "fewshot" not in cell.key)
+    monkeypatch.setattr(lost, "_is_whole", lambda stage: "fewshot" not in stage.key)
     with pytest.raises(UserError, match="Something deletes artifacts"):
         Study(world / "tiny.yaml", own).run()
 

@@ -36,7 +36,7 @@ def test_a_file_of_exactly_k_rows_a_class_is_one_sample(tmp_path: Path) -> None:
     for seed in seeds:
         write(tmp_path / str(seed) / "dev.jsonl", rows(16, 16, "dev"))
     write(tmp_path / "test.jsonl", rows(30, 10, "test"))
-    facts = facts_of(make_splits(published(tmp_path, train="train.jsonl"), 16, seeds, None, seed=0))
+    facts = facts_of(make_splits(published(tmp_path, train="train.jsonl"), 16, seeds, test_rows=None, seed=0))
     assert same_samples(facts["train"]) == [sorted(seeds)]
     assert facts["test_classes"] == {"bad": 30, "good": 10} and facts["train_rows"] == 32
     assert sample_sentences("shop", facts) == [

@@ -51,7 +51,7 @@ def make_published(folder: Path, seeds: tuple[int, ...] = (13, 21), k: int = 3) 
 
 
 def test_sampled_splits_are_balanced_and_disjoint(tmp_path: Path) -> None:
-    splits = make_splits(sampled(write(tmp_path / "a.jsonl", rows(60, 40))), 4, [13, 21], 20, seed=0)
+    splits = make_splits(sampled(write(tmp_path / "a.jsonl", rows(60, 40))), 4, [13, 21], test_rows=20, seed=0)
     assert Counter(splits.test["label"]) == {"bad": 10, "good": 10}
     parts = {"test": set(splits.test["text"])}
     for seed in (13, 21):
@@ -68,24 +68,24 @@ def test_sampled_splits_are_balanced_and_disjoint(tmp_path: Path) -> None:
 
 def test_what_a_part_depends_on(tmp_path: Path) -> None:
     task = sampled(write(tmp_path / "a.jsonl", rows(60, 60)))
-    base = make_splits(task, 4, [13, 21], 20, seed=0)
-    assert make_splits(task, 4, [13, 21], 20, seed=0).checksums == base.checksums
-    other_seeds = make_splits(task, 4, [21, 5], 20, seed=0).checksums
+    base = make_splits(task, 4, [13, 21], test_rows=20, seed=0)
+    assert make_splits(task, 4, [13, 21], test_rows=20, seed=0).checksums == base.checksums
+    other_seeds = make_splits(task, 4, [21, 5], test_rows=20, seed=0).checksums
     assert other_seeds["test"] == base.checksums["test"]
     assert other_seeds["train/21"] == base.checksums["train/21"]
-    larger = make_splits(task, 4, [13], 40, seed=0)
+    larger = make_splits(task, 4, [13], test_rows=40, seed=0)
     assert set(base.test["text"]) < set(larger.test["text"])
     assert larger.checksums["train/13"] == base.checksums["train/13"]
-    assert make_splits(task, 8, [13], 20, seed=0).checksums["test"] == base.checksums["test"]
-    assert make_splits(task, 4, [13], 20, seed=1).checksums["test"] != base.checksums["test"]
-    assert len(make_splits(task, 4, [13], None, seed=0).test) == 60
+    assert make_splits(task, 8, [13], test_rows=20, seed=0).checksums["test"] == base.checksums["test"]
+    assert make_splits(task, 4, [13], test_rows=20, seed=1).checksums["test"] != base.checksums["test"]
+    assert len(make_splits(task, 4, [13], test_rows=None, seed=0).test) == 60
 
 
 def test_checksum_is_of_texts_and_labels(tmp_path: Path) -> None:
     import hashlib
 
     make_published(tmp_path)
-    splits = make_splits(published(tmp_path), 1, [13], 1, seed=0)
+    splits = make_splits(published(tmp_path), 1, [13], test_rows=1, seed=0)
     content = json.dumps([["train 13 number 0", "bad"], ["train 13 no 0", "good"]])
     assert splits.checksums["train/13"] == hashlib.sha256(content.encode()).hexdigest()
 
@@ -98,7 +98,7 @@ def test_rows_are_cleaned_and_counted(tmp_path: Path) -> None:
         ("ROW number 1!", 0),  # a copy
         ("Row NUMBER 2", 1),  # a copy with the other class: both go
     ]
-    splits = make_splits(sampled(write(tmp_path / "a.jsonl", rows(12, 12) + dirty)), 2, [13], None, seed=0)
+    splits = make_splits(sampled(write(tmp_path / "a.jsonl", rows(12, 12) + dirty)), 2, [13], test_rows=None, seed=0)
     assert splits.dropped == {"blank": 2, "unlabelled": 1, "duplicate": 1, "conflicting": 2}
     # 11 bad rows are left, of which 5 are for test; of 12 good ones 6.
     assert Counter(splits.test["label"]) == {"bad": 5, "good": 6}
@@ -108,33 +108,33 @@ def test_rows_are_cleaned_and_counted(tmp_path: Path) -> None:
 
 def test_scarce_classes_leave_their_rows_to_train_and_dev(tmp_path: Path) -> None:
     task = sampled(write(tmp_path / "a.jsonl", rows(100, 9)))
-    splits = make_splits(task, 4, [13], 20, seed=0)
+    splits = make_splits(task, 4, [13], test_rows=20, seed=0)
     assert Counter(splits.test["label"]) == {"bad": 19, "good": 1}
     with pytest.raises(UserError, match=r"'shop'.*'good' of .*a\.jsonl.*9 usable rows.*5 shots need 11.*Lower `shots`"):
-        make_splits(task, 5, [13], 20, seed=0)
+        make_splits(task, 5, [13], test_rows=20, seed=0)
 
 
 def test_published_splits_are_taken_as_they_are(tmp_path: Path) -> None:
     make_published(tmp_path)
-    splits = make_splits(published(tmp_path), 2, [13, 21], 9, seed=0)
+    splits = make_splits(published(tmp_path), 2, [13, 21], test_rows=9, seed=0)
     assert splits.train[21]["text"][:] == ["train 21 number 0", "train 21 number 1", "train 21 no 0", "train 21 no 1"]
     assert splits.dev[13]["text"][:] == ["dev 13 number 0", "dev 13 number 1", "dev 13 no 0", "dev 13 no 1"]
     assert Counter(splits.test["label"]) == {"bad": 5, "good": 4}
-    assert len(make_splits(published(tmp_path), 2, [13], None, seed=0).test) == 16
+    assert len(make_splits(published(tmp_path), 2, [13], test_rows=None, seed=0).test) == 16
 
 
 def test_published_splits_with_too_few_rows_or_no_file(tmp_path: Path) -> None:
     make_published(tmp_path)
     with pytest.raises(UserError, match=r"'shop'.*'bad' of .*train\.jsonl has 3 rows, but 4 shots.*Lower `shots` to 3"):
-        make_splits(published(tmp_path), 4, [13], None, seed=0)
+        make_splits(published(tmp_path), 4, [13], test_rows=None, seed=0)
     with pytest.raises(UserError, match=r"'shop', data seed 42: There is no file .*42.train\.jsonl"):
-        make_splits(published(tmp_path), 2, [13, 42], None, seed=0)
+        make_splits(published(tmp_path), 2, [13, 42], test_rows=None, seed=0)
 
 
 def test_a_blank_published_row_is_dropped_and_told(tmp_path: Path) -> None:
     make_published(tmp_path)
     write(tmp_path / "13" / "train.jsonl", [(" ", 0), *rows(2, 3, "train 13")])
-    splits = make_splits(published(tmp_path), 3, [13], None, seed=0)
+    splits = make_splits(published(tmp_path), 3, [13], test_rows=None, seed=0)
     assert Counter(splits.train[13]["label"]) == {"bad": 2, "good": 3}
     assert splits.dropped["blank"] == 1
     assert splits.warnings == [
@@ -146,7 +146,7 @@ def test_rows_in_two_published_splits_are_told(tmp_path: Path) -> None:
     make_published(tmp_path)
     write(tmp_path / "13" / "dev.jsonl", rows(3, 3, "train 13"))
     write(tmp_path / "21" / "train.jsonl", [("TEST number 0", 0), *rows(3, 3, "train 21")])
-    warnings = make_splits(published(tmp_path), 3, [13, 21], None, seed=0).warnings
+    warnings = make_splits(published(tmp_path), 3, [13, 21], test_rows=None, seed=0).warnings
     assert warnings == [
         "Task 'shop', data seed 13: texts that stand in both dev and train: 6.",
         "Task 'shop', data seed 21: texts that stand in both train and test: 1.",
@@ -156,7 +156,7 @@ def test_rows_in_two_published_splits_are_told(tmp_path: Path) -> None:
 def test_one_published_train_file_is_sampled_by_data_seed(tmp_path: Path) -> None:
     make_published(tmp_path)
     write(tmp_path / "train.jsonl", rows(30, 30, "all"))
-    splits = make_splits(published(tmp_path, "train.jsonl"), 3, [13, 21], None, seed=0)
+    splits = make_splits(published(tmp_path, "train.jsonl"), 3, [13, 21], test_rows=None, seed=0)
     assert Counter(splits.train[13]["label"]) == {"bad": 3, "good": 3}
     assert set(splits.train[13]["text"]) != set(splits.train[21]["text"])
 
@@ -164,10 +164,10 @@ def test_one_published_train_file_is_sampled_by_data_seed(tmp_path: Path) -> Non
 def test_unknown_labels_and_missing_label_columns_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [*rows(9, 9), ("odd one", "2")])
     with pytest.raises(UserError, match=r"'shop': row 19 of .*a\.jsonl has the label '2'.*Valid: 0, 1"):
-        make_splits(sampled(path), 2, [13], None, seed=0)
+        make_splits(sampled(path), 2, [13], test_rows=None, seed=0)
     task = parse(TaskConfig, {"name": "shop", "labels": LABELS, "data": {"file": str(path)}}, "task")
     with pytest.raises(UserError, match="needs a label column"):
-        make_splits(task, 2, [13], None, seed=0)
+        make_splits(task, 2, [13], test_rows=None, seed=0)
 
 
 @settings(max_examples=200, deadline=None)

@@ -57,12 +57,12 @@ def test_with_a_data_folder_its_files_are_read(tmp_path: Path, monkeypatch: pyte
             file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     task = load_task("trec-6")
     assert task.instead_of is None and task.labels["human"].value == "3"
-    splits = make_splits(task, 2, [13], None, seed=0)
+    splits = make_splits(task, 2, [13], test_rows=None, seed=0)
     assert len(splits.train[13]) == 12 and len(splits.test) == 18
     assert set(splits.train[13]["label"]) == set(task.labels)
     (tmp_path / "fewshot" / "trec" / "test.jsonl").unlink()
     with pytest.raises(UserError, match=r"test\.jsonl"):
-        make_splits(task, 2, [13], None, seed=0)
+        make_splits(task, 2, [13], test_rows=None, seed=0)
 
 
 def test_offline_without_files_both_ways_are_named(no_data: None, world: Path, tmp_path: Path) -> None:
@@ -96,13 +96,13 @@ def test_train_and_dev_of_one_source_share_nothing(tmp_path: Path) -> None:
     task = TaskConfig.model_validate(
         {"name": "t", "labels": labels, "splits": {"train": source, "dev": source, "test": test}}
     )
-    splits = make_splits(task, 5, [1, 2], None, seed=0)
+    splits = make_splits(task, 5, [1, 2], test_rows=None, seed=0)
     for seed in (1, 2):
         assert len(splits.train[seed]) == len(splits.dev[seed]) == 10
         assert not set(splits.train[seed]["text"]) & set(splits.dev[seed]["text"])
     assert splits.dropped["duplicate"] == 30 and not splits.warnings
     with pytest.raises(UserError, match="7 rows, but 8 shots"):
-        make_splits(task, 8, [1], None, seed=0)
+        make_splits(task, 8, [1], test_rows=None, seed=0)
 
 
 def test_overlaps_by_hand() -> None:

@@ -14,13 +14,13 @@ import yaml
 from metapt_explore.config import LabelsConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot import template_ranking
+from metapt_explore.fewshot.scoring import LabelledTexts
 from metapt_explore.fewshot.template_candidates import file_candidates, menu_candidates
 from metapt_explore.fewshot.template_ranking import rank_templates
 from metapt_explore.verbalizers.verbalizer import read_onwards
 
 TEXTS = ["a", "b", "c", "d"]
-ROWS = {1: ["a", "b"], 2: ["c", "d"]}
-LABELS = {1: [0, 1], 2: [0, 1]}
+ROWS = {1: LabelledTexts(["a", "b"], [0, 1]), 2: LabelledTexts(["c", "d"], [0, 1])}
 
 
 class Stub:
@@ -66,7 +66,7 @@ def test_the_ranking_by_hand() -> None:
     stub = Stub(logits)
     done: list[int] = []
     best, unsure, last = rank_templates(
-        stub, candidates("unsure", "unreadable", "biased"), ROWS, LABELS, on_candidate=done.append
+        stub, candidates("unsure", "unreadable", "biased"), ROWS, on_candidate=done.append
     )
     assert done == [1, 2, 3]
     assert [best["template"], unsure["template"], last["template"]] == [
@@ -106,7 +106,7 @@ def test_what_cannot_be_told_apart_is_marked() -> None:
         "other": [[0.4, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 1.0]],
         "wrong": [[0.0, 3.0], [3.0, 0.0], [0.0, 3.0], [3.0, 0.0]],
     }
-    records = rank_templates(Stub(logits), candidates("wrong", "other", "one"), ROWS, LABELS)
+    records = rank_templates(Stub(logits), candidates("wrong", "other", "one"), ROWS)
     assert [record["level"] for record in records] == [True, True, False]
     assert records[2]["template"] == "{text} wrong" and records[2]["calibrated_accuracy"] == 0
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_told_apart_is_marked() -> None:
 def test_equal_losses_are_ordered_by_accuracy() -> None:
     """Calibrated they are the same; as it comes only the second is right."""
     logits = {"shifted": [[9.0, 0.0], [7.0, 0.0]] * 2, "plain": [[1.0, 0.0], [-1.0, 0.0]] * 2}
-    records = rank_templates(Stub(logits), candidates("shifted", "plain"), ROWS, LABELS)
+    records = rank_templates(Stub(logits), candidates("shifted", "plain"), ROWS)
     assert [record["template"] for record in records] == ["{text} plain", "{text} shifted"]
     assert records[0]["calibrated_loss"] == pytest.approx(records[1]["calibrated_loss"])
 
@@ -122,7 +122,7 @@ def test_equal_losses_are_ordered_by_accuracy() -> None:
 def test_rows_that_data_seeds_share_are_run_and_counted_once() -> None:
     logits = {"one": [[1.0, 0.0], [0.0, 1.0], [2.0, 0.0], [0.0, 1.0]]}
     stub = Stub(logits)
-    (record,) = rank_templates(stub, candidates("one"), {1: ["a", "b"], 2: ["c", "b"]}, {1: [0, 1], 2: [0, 1]})
+    (record,) = rank_templates(stub, candidates("one"), {1: ROWS[1], 2: LabelledTexts(["c", "b"], [0, 1])})
     assert stub.seen == ["a", "b", "c"]
     # Differences 1, -1 and 2, -1: evened they are 1, -1 and 1.5, -1.5, so "b" has the mean of its two losses.
     losses = [softplus(-1), (softplus(-1) + softplus(-1.5)) / 2, softplus(-1.5)]
@@ -135,7 +135,7 @@ def test_against_the_whole_vocabulary_another_word_is_wrong() -> None:
     """Columns: log-probabilities of both classes and everything else, then the best token of each."""
     scores = [[log(0.3), log(0.2), log(0.5), log(0.3), log(0.2), log(0.4)]] * 2
     scores += [[log(0.6), log(0.2), log(0.2), log(0.6), log(0.2), log(0.1)]] * 2
-    (record,) = rank_templates(Stub({"one": scores}), candidates("one"), ROWS, LABELS, whole_vocabulary=True)
+    (record,) = rank_templates(Stub({"one": scores}), candidates("one"), ROWS, whole_vocabulary=True)
     assert record["accuracies"] == {"1": 0.0, "2": 0.5}
     assert record["loss"] == pytest.approx(-(log(0.3) + log(0.2) + log(0.6) + log(0.2)) / 4)
     assert record["calibrated_loss"] == pytest.approx(log(2))

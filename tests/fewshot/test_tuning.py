@@ -2,61 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from kept import KeptInMemory, StopAt
 from small_inputs import split
+from tuned import LABELS, run
 
-from metapt_explore.config import EvaluationConfig, LabelsConfig, ModelConfig, VerbalizerConfig
-from metapt_explore.errors import Cancelled
-from metapt_explore.fewshot import tuning_steps
-from metapt_explore.fewshot.automatic import tune_with_automatic_words
+from metapt_explore.config import EvaluationConfig
 from metapt_explore.fewshot.samples import balanced_part
-from metapt_explore.fewshot.scoring import FewShotData, measure
+from metapt_explore.fewshot.scoring import measure
 from metapt_explore.fewshot.selection import choose, soups
-from metapt_explore.fewshot.state import TuningState
-from metapt_explore.fewshot.tuning import TuningOutcome, tune
-from metapt_explore.fewshot.tuning_steps import TuningPlan, epoch_rows
+from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.causal import CausalBackbone
-from metapt_explore.models.load import load_backbone
 from metapt_explore.models.scoring import score_all
-from metapt_explore.pretraining.state import TrainingCallbacks, TrainingCheckpoint
 from metapt_explore.statistics.curves import whole_curves
-
-LABELS = LabelsConfig(template="{text} Sentiment :", labels={"negative": "negative", "positive": "positive"})
-
-
-@pytest.fixture(scope="module")
-def backbone(world: Path) -> CausalBackbone:
-    return load_backbone(ModelConfig(name=str(world / "lm"), dtype="float32", device="cpu"))
-
-
-def data_of(seeds: list[int]) -> FewShotData:
-    return FewShotData({s: split(s, 8) for s in seeds}, {s: split(s + 100, 8) for s in seeds}, split(500, 24))
-
-
-def run(
-    backbone: CausalBackbone,
-    seeds: list[int],
-    rates: list[float],
-    steps: int = 5,
-    on_step: Callable[[int], None] = lambda step: None,
-    on_pass: Callable[[int], None] = lambda step: None,
-    store: KeptInMemory | None = None,
-    **settings: Any,
-) -> TuningOutcome:
-    sizes = {"steps": steps, "batch_size": 4, "curve_steps": [0, 2, steps]}
-    config = EvaluationConfig(tasks=["x"], data_seeds=seeds, learning_rates=rates, **{**sizes, **settings})
-    pattern = backbone.pattern(LABELS, "test")
-    start = backbone.embedding[20:23].clone()
-    plan, callbacks = TuningPlan(config, (0, 0)), TrainingCallbacks(on_step=on_step, on_pass=on_pass, checkpoints=store)
-    return tune(start, data_of(seeds), plan, backbone=backbone, pattern=pattern, callbacks=callbacks)
 
 
 def test_the_stacked_grid_equals_one_cell_at_a_time(backbone: CausalBackbone) -> None:
@@ -258,107 +220,3 @@ def test_scores_by_hand() -> None:
     # Class 0: precision 2/3, recall 1; class 1: precision 1, recall 1/2.
     assert found["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
     assert found["loss"] == pytest.approx(float(F.cross_entropy(scores, torch.tensor([0, 1, 1, 0]))))
-
-
-# ---------------------------------------------------------------------------------- stop, and go on
-
-
-def same(one: TuningOutcome, other: TuningOutcome) -> bool:
-    assert (one.passes, one.forward) == (other.passes, other.forward)
-    pd.testing.assert_frame_equal(pd.DataFrame(one.results), pd.DataFrame(other.results), check_exact=True)
-    pd.testing.assert_frame_equal(pd.DataFrame(one.curves), pd.DataFrame(other.curves), check_exact=True)
-    assert list(one.prompts) == list(other.prompts)
-    return all(torch.equal(one.prompts[seed], other.prompts[seed]) for seed in one.prompts)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"curve_steps": list(range(6))}, {"halving_steps": [1, 3], "proximal": 2.0, "soup": 2, "curve_rows": 6}],
-)
-def test_what_was_stopped_at_any_pass_goes_on_to_the_same_outcome(
-    settings: dict[str, Any], backbone: CausalBackbone
-) -> None:
-    size: dict[str, Any] = {"seeds": [3, 8], "rates": [0.01, 0.05, 0.1, 0.2], "steps": 5, **settings}
-    counted = StopAt(None)
-    whole = run(backbone, **size, on_pass=counted)
-    assert counted.calls >= 10
-    for n in range(1, counted.calls + 1):
-        kept, taken = KeptInMemory(), StopAt(None)
-        with pytest.raises(Cancelled):
-            run(backbone, **size, on_step=taken, on_pass=StopAt(n), store=kept)
-        assert same(whole, run(backbone, **size, on_step=taken, store=kept))
-        assert taken.calls == 5  # no step is taken twice
-
-
-def test_stops_after_each_other_step_add_up(backbone: CausalBackbone) -> None:
-    """Stopped between steps, again and again: the optimiser goes on where it was, each time."""
-    size: dict[str, Any] = {"seeds": [3], "rates": [0.05, 0.1], "halving_steps": [2]}
-    kept, attempts = KeptInMemory(), 0
-    while True:
-        try:
-            found = run(backbone, **size, on_step=StopAt(2), store=kept)
-            break
-        except Cancelled:
-            attempts += 1
-    assert attempts == 2 and same(run(backbone, **size), found)
-
-
-def test_a_killed_process_loses_half_a_minute(backbone: CausalBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    size: dict[str, Any] = {"seeds": [3], "rates": [0.1]}
-
-    def kept_without_being_asked(seconds: float) -> KeptInMemory:
-        monkeypatch.setattr(tuning_steps, "CHECKPOINT_SECONDS", seconds)
-        kept = KeptInMemory()
-        run(backbone, **size, store=kept)
-        return kept
-
-    assert kept_without_being_asked(1e6).kept is None
-    kept = kept_without_being_asked(0.0)
-    assert kept.kept is not None
-    # All steps are kept: nothing is tuned any more.
-    taken = StopAt(None)
-    assert same(run(backbone, **size), run(backbone, **size, on_step=taken, store=kept)) and taken.calls == 0
-
-
-def test_what_was_scored_on_test_is_kept(backbone: CausalBackbone) -> None:
-    """Eleven prompts are scored on test, eight of them together: stopped in the rest, these are not scored again."""
-    size: dict[str, Any] = {"seeds": [3, 8], "rates": [0.1], "curve_steps": list(range(6))}
-    counted, kept = StopAt(None), KeptInMemory()
-    whole = run(backbone, **size, on_pass=counted)
-    with pytest.raises(Cancelled):
-        run(backbone, **size, on_pass=StopAt(counted.calls), store=kept)
-    assert kept.kept is not None
-    assert sum(name.startswith("tested.24 rows.") for name in kept.kept[0]) == 8
-    rest = StopAt(None)
-    assert same(whole, run(backbone, **size, on_pass=rest, store=kept))
-    # Five steps and the first eight are there; dev is asked again.
-    assert rest.calls < counted.calls - 5
-
-
-def test_a_broken_prompt_is_not_kept(backbone: CausalBackbone) -> None:
-    kept = KeptInMemory()
-    broken = TuningState(torch.tensor([[float("nan")]]), [0.1])
-    checkpoint = TrainingCheckpoint(kept, broken)
-    broken.finish_step(row_passes=12.0)
-    checkpoint.save()
-    assert kept.kept is None
-
-
-def test_own_words_of_each_seed_are_chosen_once(backbone: CausalBackbone) -> None:
-    """Where each data seed has label words of its own, finished seeds are kept."""
-    config = EvaluationConfig(tasks=["x"], data_seeds=[3, 8, 9], learning_rates=[0.1], steps=2, batch_size=4)
-    plan, start = TuningPlan(config, (0, 0), VerbalizerConfig(read="automatic")), backbone.embedding[20:23].clone()
-
-    def tuned(on_step: StopAt, store: KeptInMemory | None) -> TuningOutcome:
-        callbacks = TrainingCallbacks(on_step=on_step, checkpoints=store)
-        return tune_with_automatic_words(
-            start, data_of([3, 8, 9]), plan, backbone=backbone, labels=LABELS, where="task x", callbacks=callbacks
-        )
-
-    counted = StopAt(None)
-    whole, kept = tuned(counted, None), KeptInMemory()
-    assert counted.calls == 6
-    with pytest.raises(Cancelled):
-        tuned(StopAt(4), kept)
-    rest = StopAt(None)
-    assert same(whole, tuned(rest, kept)) and rest.calls == 4  # the second seed anew, and the third

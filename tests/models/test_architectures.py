@@ -11,7 +11,8 @@ import torch
 import transformers as tf
 
 from metapt_explore.config import LabelsConfig, ModelConfig
-from metapt_explore.models.families import FAMILIES, family_of
+from metapt_explore.config.families import FAMILIES
+from metapt_explore.models.families import family_of
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.models.load import load_backbone
 from metapt_explore.models.scoring import answer_states

@@ -27,7 +27,7 @@ def test_rows_are_balanced_disjoint_and_of_their_task(
     support: int, query: int, tasks: int, seed: int, step: int
 ) -> None:
     config = PretrainingConfig(meta_batch_size=tasks, support_size=support, query_size=query)
-    episode = draw_episode(TASKS, config, seed, 0, step)
+    episode = draw_episode(TASKS, config, seed=seed, init_seed=0, step=step)
     assert len(episode.tasks) == tasks
     # No task comes again before all have come.
     uses = Counter(episode.tasks)
@@ -48,15 +48,15 @@ def test_rows_are_balanced_disjoint_and_of_their_task(
 
 def test_a_step_does_not_depend_on_other_steps() -> None:
     config = PretrainingConfig()
-    alone = draw_episode(TASKS, config, 3, 1, 17)
+    alone = draw_episode(TASKS, config, seed=3, init_seed=1, step=17)
     for step in range(17):
-        draw_episode(TASKS, config, 3, 1, step)
-    assert draw_episode(TASKS, config, 3, 1, 17) == alone
-    assert draw_episode(TASKS, config, 3, 2, 17) != alone
+        draw_episode(TASKS, config, seed=3, init_seed=1, step=step)
+    assert draw_episode(TASKS, config, seed=3, init_seed=1, step=17) == alone
+    assert draw_episode(TASKS, config, seed=3, init_seed=2, step=17) != alone
 
 
 def test_a_class_with_too_few_rows_is_drawn_with_replacement() -> None:
     config = PretrainingConfig(meta_batch_size=1, support_size=4, query_size=4)
-    episode = draw_episode({0: {"a": [1, 2], "b": list(range(10, 20))}}, config, 0, 0, 0)
+    episode = draw_episode({0: {"a": [1, 2], "b": list(range(10, 20))}}, config, seed=0, init_seed=0, step=0)
     assert Counter(episode.support_labels[0]) == {0: 2, 1: 2}
     assert set(episode.rows) & {1, 2}

@@ -19,7 +19,6 @@ from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.models.load import load_backbone
-from metapt_explore.pretraining.budget import row_passes_per_step
 from metapt_explore.pretraining.episode_bank import PretrainingTexts, in_bank
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import PretrainingTask
@@ -128,7 +127,7 @@ def test_maml_equals_the_written_out_algorithm(name: str, backbone: CausalBackbo
         before = plain_loss(prompt, episode.support[index], episode.support_labels[index])
         assert record["support_before"] == pytest.approx(float(before), rel=1e-4)
         assert abs(record["support_before"] - record["support_after"]) > 1e-4
-    assert objective.row_passes == pytest.approx(row_passes_per_step(pretraining_task.method, CONFIG))
+    assert objective.row_passes == pytest.approx(pretraining_task.method.row_passes_per_step(CONFIG))
     assert objective.diagnostic_rows == 3 * 4
 
 
@@ -216,7 +215,7 @@ def test_every_method_spends_the_same_passes() -> None:
     config = PretrainingConfig(steps=60, meta_batch_size=4, support_size=8, query_size=8)
     for name in LEARNERS:
         pretraining_task = task_of(name, config)
-        cost = row_passes_per_step(pretraining_task.method, config)
+        cost = pretraining_task.method.row_passes_per_step(config)
         assert abs(pretraining_task.steps * cost - 60 * 4 * 16) <= cost / 2
     assert task_of("ppt", config).steps == task_of("first-order", config).steps == 60
     # three inner steps on 8 rows and a query step on 8: 32 rows a task against 16

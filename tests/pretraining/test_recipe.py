@@ -203,9 +203,12 @@ def test_a_methods_own_tuning() -> None:
     ("settings", "message"),
     [
         ({"kind": "ppt", "extra_tuning": True}, "extra_tuning` belongs to pt"),
-        ({"kind": "pt", "average_last": 0.5}, "average_last` belongs to pre-trained"),
-        ({"kind": "ppt", "pooled_weight": 0.5}, "pooled_weight` belongs to metapt"),
-        ({"kind": "metapt", "clustering": "k", "learner": "reptile", "task_weights": "loss"}, "learner: maml"),
+        ({"kind": "pt", "average_last": 0.5}, "average_last` belongs to ppt and metapt"),
+        ({"kind": "ppt", "pooled_weight": 0.5}, "pooled_weight` belongs to maml"),
+        (
+            {"kind": "metapt", "clustering": "k", "learner": "reptile", "task_weights": "loss"},
+            "task_weights` belongs to maml, not to reptile",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_a_kind(settings: dict[str, Any], message: str) -> None:

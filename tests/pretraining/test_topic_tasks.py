@@ -19,7 +19,6 @@ from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.gradients import PromptObjective
-from metapt_explore.pretraining.budget import row_passes_per_step
 from metapt_explore.pretraining.episode_bank import PretrainingTexts
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import pretrain
@@ -78,7 +77,7 @@ def test_maml_over_both_kinds_equals_the_written_out_algorithm(
     (expected,) = torch.autograd.grad(total, leaf)
     torch.testing.assert_close(gradients["prompt"], expected, **(BENT if name == "exact" else CLOSE))
     assert sum(record["query"] for record in records) / 3 == pytest.approx(float(total.detach()), rel=1e-4)
-    assert objective.row_passes == pytest.approx(row_passes_per_step(pretraining_task.method, CONFIG))
+    assert objective.row_passes == pytest.approx(pretraining_task.method.row_passes_per_step(CONFIG))
 
 
 def test_pooled_rows_of_both_kinds_count_equally(backbone: CausalBackbone, losses: list[Any]) -> None:  # noqa: F811
@@ -204,13 +203,13 @@ def test_a_study_with_topics(done: Path) -> None:
     tasks = set(prompts["MetaPT topics"].metrics["task"])
     assert {4, 5} < tasks
     record = record_of(workspace, "tiny")
-    flags = {flag.rule: flag.sentence for flag in fairness_flags([terms_of(account) for account in record.accounts])}
+    flags = {flag.rule: flag.sentence for flag in fairness_flags([terms_of(budget) for budget in record.budgets])}
     assert "50 % topics of topics + kmeans" in flags["auxiliary"] and "one kind of task" in flags["auxiliary"]
 
 
 def test_texts_behind_topics_are_counted(done: Path) -> None:
     for method in ("PPT topics", "MetaPT topics"):
-        texts = lineage(Workspace(done), "tiny", method, "mood", 1, 0).texts()
+        texts = lineage(Workspace(done), "tiny", method, "mood", data_seed=1, init_seed=0).texts()
         drawn = Counter()
         for task, times in zip(texts["auxiliary_task"], texts["drawn"], strict=True):
             drawn["topics" if task in ((1,) if method.startswith("PPT") else (4, 5)) else "labels"] += int(times)
@@ -244,7 +243,7 @@ def test_what_does_not_fit_is_said(world: Path) -> None:
             parse(StudyConfig, tiny.study_tree(world, methods=[method], **changes), "test")
 
     topics = {"clustering": "kmeans"}
-    refused("belongs to pre-trained", {"name": "PT", "kind": "pt", "topics": topics})
+    refused("belongs to ppt and metapt", {"name": "PT", "kind": "pt", "topics": topics})
     refused("no clustering 'kmean'", {"name": "PPT", "kind": "ppt", "topics": {"clustering": "kmean"}})
     refused(
         "meta_batch_size of two", {"name": "P", "kind": "ppt", "topics": topics}, pretraining={"meta_batch_size": 1}

@@ -19,7 +19,7 @@ from metapt_explore.study.study import Study
 
 
 def flags_of(record: Record) -> list[Flag]:
-    return fairness_flags([terms_of(account) for account in record.accounts])
+    return fairness_flags([terms_of(budget) for budget in record.budgets])
 
 
 def test_a_deliberately_unfair_study(world: Path, tmp_path: Path) -> None:

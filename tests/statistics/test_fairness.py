@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from metapt_explore.statistics import MethodAccount, fairness_flags
+from metapt_explore.statistics import MethodBudget, fairness_flags
 
-METAPT = MethodAccount(
+METAPT = MethodBudget(
     method="MetaPT",
     kind="metapt",
-    start="vocabulary/0",
+    init="vocabulary/0",
     pretraining_row_passes=3840,
     tuning_row_passes=480,
     learning_rates=(0.001, 0.003),
@@ -25,11 +25,11 @@ METAPT = MethodAccount(
 PPT = replace(METAPT, method="PPT", kind="ppt")
 PT = replace(METAPT, method="PT", kind="pt", pretraining_row_passes=0)
 LONG_PT = replace(PT, method="PT+", tuning_row_passes=4320, tuning_steps=270)
-TFIDF = MethodAccount("TF-IDF", "tfidf", data_seeds=(21, 13), tasks=("subj", "mr"), shots=16, prompt=False)
+TFIDF = MethodBudget("TF-IDF", "tfidf", data_seeds=(21, 13), tasks=("subj", "mr"), shots=16, prompt=False)
 
 
-def rules(*accounts: MethodAccount, tolerance: float = 0.05) -> set[tuple[str, str]]:
-    return {(flag.severity, flag.rule) for flag in fairness_flags(accounts, tolerance)}
+def rules(*budgets: MethodBudget, tolerance: float = 0.05) -> set[tuple[str, str]]:
+    return {(flag.severity, flag.rule) for flag in fairness_flags(budgets, tolerance)}
 
 
 def test_a_fair_study_has_no_flag() -> None:
@@ -52,7 +52,7 @@ def test_a_budget_that_is_small_beside_tuning_is_still_missed() -> None:
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"start": "labels/0"}, "start"),
+        ({"init": "labels/0"}, "start"),
         ({"pretraining_row_passes": 3600}, "passes"),
         ({"learning_rates": (0.001, 0.003, 0.01)}, "rates"),
         ({"tuning_steps": 60}, "steps"),
@@ -85,14 +85,14 @@ def test_baselines_without_prompt_answer_for_seeds_tasks_and_selection_only() ->
 
 
 def test_another_start_of_pt_and_another_size_are_notes() -> None:
-    assert rules(replace(LONG_PT, start="text"), PPT, METAPT) == {("note", "start")}
+    assert rules(replace(LONG_PT, init="text"), PPT, METAPT) == {("note", "start")}
     assert rules(LONG_PT, PPT, replace(METAPT, trained_parameters=9216)) == {("note", "size")}
 
 
 def test_a_deliberately_unfair_study() -> None:
     spoiled = replace(
         METAPT,
-        start="labels",
+        init="labels",
         pretraining_row_passes=9000,
         learning_rates=(0.001, 0.003, 0.01, 0.03),
         tuning_steps=100,

@@ -66,8 +66,8 @@ def test_rows_are_counted_by_hand(world: Path) -> None:
     assert works["prompt/exact/0"] == Work(trained=2 * (3 * 4 + 4), hessian=2 * 3 * 4, scored=2 * 4, encoded=160)
     # 4 steps × 4 rows × 2 data seeds × 2 rates; dev: 2 seeds × (1 + 2 × 2) prompts × 8 rows; test: (1 + 2 × 2) × 20.
     states = 2 * 4 * 2 * 2 + 20
-    assert works["fewshot/PT/mood/0"] == Work(tuned=64, scored=80 + 100, encoded=10 * states)
-    assert works["fewshot/PPT/mood/0"] == Work(tuned=64, scored=180, encoded=0)
+    assert works["fewshot/PT/mood/0"] == Work(trained=64, tuned=64, scored=80 + 100, encoded=10 * states)
+    assert works["fewshot/PPT/mood/0"] == Work(trained=64, tuned=64, scored=180, encoded=0)
     assert works["fewshot/PT/question/0"].encoded == 10 * states
 
 
@@ -79,7 +79,7 @@ def test_halved_rates_and_shorter_curves_are_counted_by_hand(world: Path) -> Non
     # 3 rates for 2 steps, 2 for one, 1 for three: 11 × 4 rows × 2 seeds. Dev at 0 once, at 1 and 2 three rates, at 3
     # two, at 6 one. Test: the start and two chosen prompts on 20 rows, 3 other steps of each seed on 5.
     work = works_of(config, 10)["fewshot/PT/mood/0"]
-    assert (work.tuned, work.scored) == (11 * 4 * 2, 2 * (1 + 3 + 3 + 2 + 1) * 8 + 3 * 20 + 2 * 3 * 5)
+    assert (work.trained, work.scored) == (11 * 4 * 2, 2 * (1 + 3 + 3 + 2 + 1) * 8 + 3 * 20 + 2 * 3 * 5)
 
 
 def test_a_probe_reads_prompts_that_are_tuned_already(world: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_probe_reads_prompts_that_are_tuned_already(world: Path) -> None:
     config = config_of(world, methods=[{"name": "PT", "kind": "pt"}, probed, other])
     works = works_of(config, 10)
     assert works["fewshot/probed/mood/0"] == Work(scored=2 * (20 + 8))
-    assert works["tuning/other/mood/0"].tuned == 2 * 4 * 2 * 2
+    assert works["tuning/other/mood/0"].trained == 2 * 4 * 2 * 2
     assert "tuning/probed/mood/0" not in works
     assert works["hidden_states/mood"] == Work(encoded=10 * (2 * 4 * 2 * 2 + 20))
 

@@ -85,7 +85,7 @@ def test_scored_on_other_seeds_no_test_row_is_looked_at(
         by_text = dict(zip(others["text"], others["label"], strict=True))
         names = list(study.tasks["mood"].labels)
         assert [by_text[text] for text in scored.texts] == [names[label] for label in scored.labels]
-    behind = lineage(Workspace(tmp_path), "tiny", "PT", "mood", 2, 6).rows()
+    behind = lineage(Workspace(tmp_path), "tiny", "PT", "mood", data_seed=2, init_seed=6).rows()
     assert behind["split"].value_counts().to_dict() == {"train": 8, "dev": 8, "scored": len(seen[1][2].texts)}
     assert set(behind.loc[behind["split"] == "scored", "text"]) == set(seen[1][2].texts)
     assert "no test row was looked at" in make_report(record_of(Workspace(tmp_path), config.name)).markdown()
@@ -105,7 +105,7 @@ def test_starts_alone_are_scored(world: Path, tmp_path: Path) -> None:
     both = results.merge(tuned, on=keys, suffixes=("", "_tuned"))
     assert both["start_accuracy"].tolist() == both["start_accuracy_tuned"].tolist() and len(both) == len(results)
     record = record_of(Workspace(tmp_path / "none"), config.name)
-    assert {account["tuning_row_passes"] for account in record.accounts} == {0}
+    assert {budget["tuning_row_passes"] for budget in record.budgets} == {0}
     assert "## Scores" in make_report(record).markdown()
 
 

@@ -71,10 +71,10 @@ def test_two_parts_are_the_whole(records: dict[str, Record], tmp_path: Path) -> 
     both = joined(Record.load(tmp_path), second)
     pd.testing.assert_frame_equal(cells(both.results)[cells(whole.results).columns], cells(whole.results))
     assert len(both.curves) == len(whole.curves)
-    accounts, expected = ({a["method"]: a for a in record.accounts} for record in (both, whole))
+    budgets, expected = ({a["method"]: a for a in record.budgets} for record in (both, whole))
     for method in ("PPT", "MetaPT", "tfidf"):
         for key in ("pretraining_row_passes", "tuning_row_passes", "diagnostic_rows", "init_seeds", "data_seeds"):
-            assert accounts[method][key] == expected[method][key], (method, key)
+            assert budgets[method][key] == expected[method][key], (method, key)
     gains, expected_gains = (
         {found["name"]: found["gain"] for found in record.clusterings if found["gain"] is not None}
         for record in (both, whole)
@@ -104,7 +104,7 @@ def test_methods_that_came_later_are_added(
     Study(parse(StudyConfig, later, "test"), tmp_path).run([5, 6])
     both = joined(records["whole"], record_of(Workspace(tmp_path), "tiny"))
     assert both.methods == ["PPT", "MetaPT", "PT"] and both.study["baselines"]
-    assert [account["method"] for account in both.accounts] == ["PPT", "MetaPT", "PT", "tfidf"]
+    assert [budget["method"] for budget in both.budgets] == ["PPT", "MetaPT", "PT", "tfidf"]
     # 3 methods × 3 pairs and the baseline on 2 data seeds, on 2 tasks; PT lacks a pair.
     assert both.cells == (3 * 3 + 2) * 2 and len(both.results) == both.cells - 2
     changed = {**records["whole"].study, "methods": [{"name": "PT", "kind": "pt", "init": "random"}]}

@@ -26,7 +26,7 @@ from metapt_explore.study.study import Study
 
 
 def find(workspace: Path, method: str = "MetaPT", data_seed: int = 1, init_seed: int = 0, **more: Any) -> Lineage:
-    return lineage(Workspace(workspace), "tiny", method, "mood", data_seed, init_seed, **more)
+    return lineage(Workspace(workspace), "tiny", method, "mood", data_seed=data_seed, init_seed=init_seed, **more)
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_what_was_never_asked_for_is_refused(finished: Path, asked: dict[str, An
 
 def test_another_task_is_named(finished: Path) -> None:
     with pytest.raises(UserError, match="Did you mean 'mood'"):
-        lineage(Workspace(finished), "tiny", "MetaPT", "moods", 1, 0)
+        lineage(Workspace(finished), "tiny", "MetaPT", "moods", data_seed=1, init_seed=0)
 
 
 def test_the_command_writes_the_texts(

@@ -134,10 +134,10 @@ def test_finished_states_cost_nothing(both: Study, world: Path, tmp_path: Path) 
 
 
 def test_lineage_says_who_was_listened_to(both: Study) -> None:
-    found = lineage(both.workspace, "tiny", "PT and probe", "mood", 1, 0)
+    found = lineage(both.workspace, "tiny", "PT and probe", "mood", data_seed=1, init_seed=0)
     assert "label words and probe weighed" in str(found)
     assert "the frozen model's states of" in str(found)
-    assert "label words and probe" not in str(lineage(both.workspace, "tiny", "PT", "mood", 1, 0))
+    assert "label words and probe" not in str(lineage(both.workspace, "tiny", "PT", "mood", data_seed=1, init_seed=0))
 
 
 def test_a_sentence_is_tried_with_the_probe_beside(

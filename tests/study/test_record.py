@@ -33,7 +33,7 @@ def test_a_record_is_read_back_as_it_was(finished: Path, tmp_path: Path) -> None
     assert list(again.results.columns[: len(FIRST)]) == FIRST
     pd.testing.assert_frame_equal(again.results, record.results[again.results.columns])
     pd.testing.assert_frame_equal(again.curves, record.curves)
-    for key in ("study", "accounts", "clusterings", "texts", "tasks", "manifest", "title"):
+    for key in ("study", "budgets", "clusterings", "texts", "tasks", "manifest", "title"):
         assert getattr(again, key) == json.loads(json.dumps(getattr(record, key))), key
 
 
@@ -53,18 +53,18 @@ def test_a_record_holds_neither_texts_nor_folders(world: Path, finished: Path, t
 
 
 def test_accounts_say_what_was_spent(finished: Path) -> None:
-    accounts = {account["method"]: account for account in record_of(Workspace(finished), "tiny").accounts}
-    assert list(accounts) == ["PT", "PPT", "MetaPT"]
-    assert [accounts[name]["pretraining_row_passes"] for name in accounts] == [0, 64, 64]
+    budgets = {budget["method"]: budget for budget in record_of(Workspace(finished), "tiny").budgets}
+    assert list(budgets) == ["PT", "PPT", "MetaPT"]
+    assert [budgets[name]["pretraining_row_passes"] for name in budgets] == [0, 64, 64]
     # 4 steps of 4 rows at two rates.
-    assert {account["tuning_row_passes"] for account in accounts.values()} == {4 * 4 * 2}
-    assert accounts["MetaPT"]["diagnostic_rows"] == 32
+    assert {budget["tuning_row_passes"] for budget in budgets.values()} == {4 * 4 * 2}
+    assert budgets["MetaPT"]["diagnostic_rows"] == 32
     # Of a score: dev at the start and at two steps of two rates; test likewise at the chosen rate, the start shared.
-    (forward,) = {account["forward_rows"] for account in accounts.values()}
+    (forward,) = {budget["forward_rows"] for budget in budgets.values()}
     assert forward == 5 * 8 + 2.5 * 20
-    assert accounts["PPT"]["start"] == accounts["MetaPT"]["start"] == '"vocabulary"'
-    assert all(account["peak_mib"] > 50 for account in accounts.values())
-    assert all(account["trained_parameters"] > 0 for account in accounts.values())
+    assert budgets["PPT"]["start"] == budgets["MetaPT"]["start"] == '"vocabulary"'
+    assert all(budget["peak_mib"] > 50 for budget in budgets.values())
+    assert all(budget["trained_parameters"] > 0 for budget in budgets.values())
 
 
 def test_agreement_that_was_asked_for_is_in_the_record_and_the_report(finished: Path, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_baselines_have_accounts_and_cells(world: Path, tmp_path: Path) -> None:
     record = record_of(Workspace(tmp_path), config.name)
     # Two tasks and two data seeds; neither baseline has an initialisation.
     assert record.cells == len(results) == 3 * 2 * 2
-    accounts = {account["method"]: account for account in record.accounts}
-    assert accounts["zero"]["trained_parameters"] == 0 and accounts["zero"]["tuning_row_passes"] == 0
-    assert all(flag.severity == "note" for flag in fairness_flags([terms_of(account) for account in record.accounts]))
+    budgets = {budget["method"]: budget for budget in record.budgets}
+    assert budgets["zero"]["trained_parameters"] == 0 and budgets["zero"]["tuning_row_passes"] == 0
+    assert all(flag.severity == "note" for flag in fairness_flags([terms_of(budget) for budget in record.budgets]))
     assert "zero" in make_report(record).markdown()

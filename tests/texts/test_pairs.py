@@ -62,7 +62,7 @@ def test_both_texts_decide_what_is_a_duplicate(tmp_path: Path) -> None:
     rows = [(f"premise {i} of many words", f"hypothesis {i}", ("no", "yes")[i % 2]) for i in range(40)]
     rows += [("premise 0 of many words", "another", "no"), ("Premise 1 of many words!", "hypothesis 1", "yes")]
     rows += [("premise 2 of many words", "hypothesis 2", "yes"), ("only one", " ", "no")]
-    splits = make_splits(task_of(write(tmp_path / "a.csv", rows)), 4, [13], None, seed=0)
+    splits = make_splits(task_of(write(tmp_path / "a.csv", rows)), 4, [13], test_rows=None, seed=0)
     assert splits.dropped == {"blank": 1, "unlabelled": 0, "duplicate": 1, "conflicting": 2}
     assert splits.test.column_names == ["text", "text_pair", "label"]
     every = [
@@ -161,12 +161,12 @@ def test_a_swapped_pair_is_a_duplicate_but_no_contradiction(tmp_path: Path) -> N
     """Train and test must not hold one pair in two orders; what follows from what may well depend on the order."""
     rows = [(f"premise {i} of many words", f"hypothesis {i}", ("no", "yes")[i % 2]) for i in range(40)]
     swapped = [(second, first, ("yes", "no")[i % 2]) for i, (first, second, _) in enumerate(rows)]
-    splits = make_splits(task_of(write(tmp_path / "a.csv", rows + swapped)), 4, [13], None, seed=0)
+    splits = make_splits(task_of(write(tmp_path / "a.csv", rows + swapped)), 4, [13], test_rows=None, seed=0)
     assert splits.dropped == {"blank": 0, "unlabelled": 0, "duplicate": 40, "conflicting": 0}
     # Published splits are taken as they are, and what stands in two of them is said.
     files = {"train": rows[:8], "dev": rows[8:16], "test": swapped[:4] + rows[20:30]}
     published = {name: write(tmp_path / f"{name}.csv", part) for name, part in files.items()}
-    found = make_splits(task_of(published["test"], data=None, splits=published), 4, [13], None, seed=0)
+    found = make_splits(task_of(published["test"], data=None, splits=published), 4, [13], test_rows=None, seed=0)
     assert found.warnings == ["Task 'pairs', data seed 13: texts that stand in both train and test: 4."]
 
 

@@ -17,7 +17,7 @@ from plain_reference import Case, assert_near, make_case
 from metapt_explore.config import LabelsConfig, ModelConfig, Placement
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.automatic_words import likeliest_words, with_automatic_words, word_tokens
-from metapt_explore.fewshot.scoring import Split, measure
+from metapt_explore.fewshot.scoring import LabelledTexts, measure
 from metapt_explore.models.causal import CausalLayout
 from metapt_explore.models.scoring import calibrated, score_all
 from metapt_explore.verbalizers.pattern import space_writer
@@ -288,7 +288,7 @@ def test_a_tokenizer_that_writes_the_space_itself_gets_none() -> None:
 def test_automatic_words_leave_template_and_classes_alone(backbone_of: BackboneOf) -> None:
     backbone = backbone_of("gpt2", "prefix")
     labels = LabelsConfig(template="{text} Type :", labels={"a": "bad", "b": {"value": "1", "word": "good"}})
-    rows = Split(["the camera is good", "a lens was bad", "my book", "this page"], [0, 0, 1, 1])
+    rows = LabelledTexts(["the camera is good", "a lens was bad", "my book", "this page"], [0, 0, 1, 1])
     chosen = with_automatic_words(labels, backbone, rows, words_per_class=2, where="test")
     assert chosen.template == labels.template
     assert {name: label.value for name, label in chosen.labels.items()} == {"a": "a", "b": "1"}

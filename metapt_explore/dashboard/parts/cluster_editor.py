@@ -39,7 +39,7 @@ def editor(workspace: Workspace, study: str, view: View) -> None:
         on_click=_add,
         args=(view, "merge"),
         width="stretch",
-        help="They become one cluster.",
+        help="Joins them into one cluster.",
     )
     leave.button(
         "Leave out",
@@ -48,7 +48,7 @@ def editor(workspace: Workspace, study: str, view: View) -> None:
         on_click=_add,
         args=(view, "exclude"),
         width="stretch",
-        help="Their texts are in no task.",
+        help="Leaves their texts out of all tasks.",
     )
     one = chosen[0] if len(chosen) == 1 else None
     left, right = st.columns([2, 1], vertical_alignment="bottom")
@@ -97,34 +97,32 @@ def _add(view: View, kind: str) -> None:
     state[CHANGED] = True
 
 
-def _take_back(view: View, all_of_them: bool) -> None:
+def _undo(view: View, count: int) -> None:
     edits = pending(view.artifact)
-    del edits[0 if all_of_them else len(edits) - 1 :]
+    del edits[len(edits) - count :]
     st.session_state[CHANGED] = True
 
 
 def _list(view: View) -> None:
     if not view.edits:
-        st.caption(
-            "Nothing is edited. What you do here is shown on the map and among the texts at once; no file changes."
-        )
+        st.caption("No edits yet. Edits show at once on the map and in the texts; no file changes until you save.")
         return
-    st.dataframe({"edits, one after the other": [str(edit) for edit in view.edits]}, key="edit_list", hide_index=True)
+    st.dataframe({"edits, in order": [str(edit) for edit in view.edits]}, key="edit_list", hide_index=True)
     undo, discard = st.columns(2)
-    undo.button("Undo the last", key="undo", on_click=_take_back, args=(view, False), width="stretch")
-    discard.button("Discard all", key="discard", on_click=_take_back, args=(view, True), width="stretch")
+    undo.button("Undo the last", key="undo", on_click=_undo, args=(view, 1), width="stretch")
+    discard.button("Discard all", key="discard", on_click=_undo, args=(view, len(view.edits)), width="stretch")
 
 
 def _keep(workspace: Workspace, study: str, view: View) -> None:
     config = shared.study_config(workspace, study)
     taken = [clustering.name for clustering in config.clusterings]
     own = view.artifact.id
-    st.text_input("Keep it as", value=free_name(f"{view.name} by hand", taken), key=f"keep_as_{own}")
+    st.text_input("Save as", value=free_name(f"{view.name} by hand", taken), key=f"keep_as_{own}")
     st.checkbox("Pre-train MetaPT on it when the study runs", value=True, key=f"keep_method_{own}")
     st.checkbox(
         "Also on random groups of the same sizes",
         key=f"keep_control_{own}",
-        help="The control: does the meaning of the groups matter, or would any groups do?",
+        help="The control: do the clusters matter, or would any groups do?",
     )
     st.button("Save as a new clustering", key="keep", type="primary", on_click=_save, args=(workspace, study, view))
 

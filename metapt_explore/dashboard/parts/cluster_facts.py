@@ -50,13 +50,13 @@ MEASURES = (
 )
 
 
-def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name: str, unsaved: bool = False) -> None:
+def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name: str, *, unsaved: bool) -> None:
     """Measures of a clustering, beside those of the one that it was edited from."""
     found, old = summary["quality"], (before or {}).get("quality", {})
     agreement = summary["agreement"]
     st.subheader("Quality")
     if unsaved:
-        st.info("As it was computed, without the edits that are not saved yet: they are measured when they are kept.")
+        st.info("Without the unsaved edits: they are measured once you save them.")
     shown = [
         ("Clusters", str(found["n_clusters"]), None, "Groups that are no outliers."),
         ("Outliers", f"{100 * found['outlier_share']:.1f} %", None, "Texts that belong to no cluster."),
@@ -73,7 +73,7 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
     st.caption(
         (f"Small figures: the change from {messages.plain(before_name)}. " if before else "")
         + "All but DBCV favour round clusters: compare runs of one algorithm with them rather than two algorithms. "
-        "None says whether a clustering makes a better prompt: that stands below, where methods have learned from it."
+        "None says whether a clustering makes a better prompt: see the gain below."
     )
     if agreement:
         left, right = st.columns(2)
@@ -137,8 +137,8 @@ def about(workspace: Workspace, study: str, view: View) -> None:
         "sizes",
         "The length of a bar is the number of texts"
         + (
-            "; its parts are their labels. A cluster with nearly one label only makes a poor task: there is little to "
-            "tell apart."
+            "; its parts are their labels. A cluster with nearly one label makes a poor task: there is little to tell "
+            "apart."
             if counted
             else "."
         ),
@@ -176,7 +176,7 @@ def _used(tasks: dict[str, Any]) -> str:
 
 def comparison(view: View, others: dict[str, Artifact], edited_from: str | None) -> None:
     """Where the clusters of one clustering are in another; for unsaved edits, before and after."""
-    st.subheader("Beside another clustering")
+    st.subheader("Compared with another clustering")
     choices = ([f"{view.name} before these edits"] if view.edits else []) + list(others)
     if not choices:
         st.caption("The study has no other finished clustering.")
@@ -196,8 +196,8 @@ def comparison(view: View, others: dict[str, Artifact], edited_from: str | None)
             plots.contingency_map(found.table, view.names, named),
             "contingency",
             f"Rows: clusters of {messages.plain(view.name)}. Columns: clusters of {messages.plain(other)}. A number is "
-            "how many texts are in both; the colour is its share of the row. A dark cell alone in its row: the cluster "
-            "is inside that one. Both indices: 1 is the same grouping, about 0 what chance gives.",
+            "how many texts are in both; the colour is its share of the row. A single dark cell in a row means that "
+            "the cluster lies inside that one. Both indices: 1 is the same grouping, about 0 what chance gives.",
         )
 
 
@@ -217,17 +217,17 @@ def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
         [count for count in COUNTS if count != present],
         key=f"counts_{config.name}_{chosen}",
         disabled=present is None,
-        placeholder="4, 16 …" if present is not None else "this clustering is not told how many",
+        placeholder="4, 16 …" if present is not None else "this algorithm takes no number of clusters",
     )
-    if middle.button("Cluster so, too", key="sweep", disabled=active or not counts, width="stretch"):
+    if middle.button("Add clusterings", key="sweep", disabled=active or not counts, width="stretch"):
         shared.ask(workspace, with_sweep(config, chosen, counts), "clusters")
         st.rerun()
     if right.button(
-        "How stable?",
+        "Check stability",
         key="ask_stability",
         disabled=active,
         width="stretch",
-        help="Clusters all of it anew with other seeds and on parts of the texts: ten clusterings for each.",
+        help="Clusters again with other seeds and on parts of the texts: ten clusterings each.",
     ):
         shared.ask(workspace, config, "stability")
         st.rerun()
@@ -235,10 +235,10 @@ def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
 
 def worth(workspace: Workspace, config: StudyConfig) -> None:
     """Quality of all clusterings of the study beside what prompts gained with them."""
-    st.subheader("Quality, and what it was worth")
+    st.subheader("Quality against gain")
     table = clustering_quality(workspace, config)
     if len(table) < 2:
-        st.caption("With two finished clusterings or more (`n_clusters: [4, 8, 16]` makes several) they stand here.")
+        st.caption("With two finished clusterings or more (`n_clusters: [4, 8, 16]` makes several) they appear here.")
         return
     shown = table.rename(columns=lambda name: name.replace("_", " "))
     numbers = shown.select_dtypes("number").columns
@@ -246,7 +246,7 @@ def worth(workspace: Workspace, config: StudyConfig) -> None:
     drawing.draw(
         plots.quality_against_gain(table),
         "worth",
-        "Every mark is a clustering: its quality across, and up what the method that learned from it gained downstream "
-        "over pooled pre-training (PPT). Marks that rise to the right: the measure tells which clusters make good "
-        "tasks. With a few clusterings that can be luck.",
+        "A mark is a clustering. Across: its quality. Up: the downstream gain of the method that learned from it, "
+        "over pooled pre-training (PPT). Marks that rise to the right mean that the measure predicts good tasks; with "
+        "few clusterings that can be luck.",
     )

@@ -24,13 +24,13 @@ def search_box(view: View) -> pd.Index:
         key="search",
         persist_state="session",
         bind="query-params",
-        placeholder="words as they stand in the text",
+        placeholder="exact words",
         type="search",
     )
     if not wanted:
         return pd.Index([])
     found = view.written.index[view.written["text"].str.contains(wanted, case=False, regex=False)]
-    st.caption(f"{len(found):,} of {len(view.written):,} texts hold it; they have a ring on the map.")
+    st.caption(f"{len(found):,} of {len(view.written):,} texts match; they are ringed on the map.")
     return found
 
 
@@ -40,9 +40,9 @@ def draw_map(view: View, found: pd.Index) -> list[int]:
     event = drawing.draw(
         figure,
         f"map_{view.artifact.id}",
-        "Every point is a text. Draw a lasso or a box (top right) to read what is inside; click a name to hide a "
-        "cluster, double-click to see it alone. The map keeps two directions of many: clusters that lie over each "
-        "other here can still be apart.",
+        "A point is a text. Draw a lasso or a box (top right) to read the texts inside; click a name to hide a "
+        "cluster, double-click to show it alone. The map shows two of many dimensions: clusters that overlap here can "
+        "still be apart.",
         select=True,
     )
     return chosen_rows(event)
@@ -62,7 +62,7 @@ def chosen_rows(event: Any) -> list[int]:
 
 def _figure(view: View, found: pd.Index) -> go.Figure:
     if view.edits or len(found):
-        return plots.cluster_map(view.points, view.written["text"], view.clusters, list(found))
+        return plots.cluster_map(view.points, view.written["text"], view.clusters, marked=list(found))
     file = view.artifact.folder / "clusters.parquet"
     return _plain_figure(view.artifact.id, file.stat().st_mtime_ns, _view=view)
 
@@ -73,15 +73,15 @@ def _plain_figure(identifier: str, changed: int, *, _view: View) -> go.Figure:
     return plots.cluster_map(_view.points, _view.written["text"], _view.clusters)
 
 
-def read(study: str, view: View, chosen: list[int], found: pd.Index) -> None:
+def read(study: str, view: View, *, lasso: list[int], searched: pd.Index) -> None:
     """Texts of the selection on the map, else of the search, else of a cluster."""
     names = view.names
-    if chosen:
-        st.caption(f"{len(chosen):,} texts chosen on the map; double-click the map to let them go.")
-        members = view.points[view.points["row"].isin(chosen)]
-    elif len(found):
-        st.caption("What the search found.")
-        members = view.points[view.points["row"].isin(found)]
+    if lasso:
+        st.caption(f"{len(lasso):,} texts selected on the map; double-click the map to clear.")
+        members = view.points[view.points["row"].isin(lasso)]
+    elif len(searched):
+        st.caption("Search results.")
+        members = view.points[view.points["row"].isin(searched)]
     elif names:
         # A key of its own for each grouping: numbers are the same in all, and a browser keeps the name of the last.
         key = f"cluster_{study}_{view.artifact.id}"
@@ -90,16 +90,16 @@ def read(study: str, view: View, chosen: list[int], found: pd.Index) -> None:
     else:
         return
     members = members.sort_values("membership", ascending=False, kind="stable")
-    frame = table_of(view, members.head(MOST_TEXTS), bool(chosen) or bool(len(found)))
+    frame = table_of(view, members.head(MOST_TEXTS), with_cluster=bool(lasso) or bool(len(searched)))
     st.dataframe(frame, key="cluster_texts", hide_index=True, height=430)
     cut = f"The {MOST_TEXTS} surest of {len(members):,} texts" if len(members) > MOST_TEXTS else "Texts"
     st.caption(f"{cut}, surest first.")
-    if chosen or len(found):
+    if lasso or len(searched):
         shares = members["cluster"].map(names).value_counts()
         st.caption(messages.plain("By cluster: " + ", ".join(f"{name} {count:,}" for name, count in shares.items())))
 
 
-def table_of(view: View, shown: pd.DataFrame, with_cluster: bool) -> pd.DataFrame:
+def table_of(view: View, shown: pd.DataFrame, *, with_cluster: bool) -> pd.DataFrame:
     """Texts with what is known of them; columns that hold nothing are left out."""
     columns = [column for column in COLUMNS if column in view.written and view.written[column].notna().any()]
     frame = view.written.loc[shown["row"], columns]

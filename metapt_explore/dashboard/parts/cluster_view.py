@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,8 @@ class View:
 
 def pending(artifact: Artifact) -> list[ClusterEdit]:
     """Edits of a clustering that are not saved yet, of this browser's session; the list itself, to be changed."""
-    return st.session_state.setdefault("edits", {}).setdefault(artifact.id, [])
+    edits: list[ClusterEdit] = st.session_state.setdefault("edits", {}).setdefault(artifact.id, [])
+    return edits
 
 
 def error_key(artifact_id: str) -> str:
@@ -59,7 +59,7 @@ def error_key(artifact_id: str) -> str:
 
 
 def view_of(
-    config: StudyConfig, name: str, artifact: Artifact, written: pd.DataFrame, labels: pd.DataFrame | None
+    config: StudyConfig, name: str, artifact: Artifact, *, written: pd.DataFrame, labels: pd.DataFrame | None
 ) -> View:
     """Reads a clustering; edits that cannot be done are forgotten, the last first, and the page says why.
 
@@ -75,11 +75,11 @@ def view_of(
     while edits:
         try:
             edited, clusters = _edited(
-                str(artifact.folder), _stamp(artifact), [edit.model_dump_json() for edit in edits],
+                f"{artifact.folder} {_stamp(artifact)}",
+                [edit.model_dump_json() for edit in edits],
                 None if labels is None else _key_of(labels, config),
-                _points=points, _written=written, _config=config, _summary=artifact.summary,
-                _embeddings=artifact.stage.get("parents", {}).get("embeddings"),
-            )  # fmt: skip
+                _unedited=_Unedited(artifact, points, written, config),
+            )
             return View(name, artifact, edited, clusters, written, tuple(edits))
         except UserError as error:
             edits.pop()
@@ -117,40 +117,45 @@ def _with_labels(
     return [{**cluster, "labels": counts[int(cluster["cluster"])]} for cluster in found]
 
 
+@dataclass(frozen=True, eq=False)
+class _Unedited:
+    """A clustering as it was computed, with its texts and study."""
+
+    artifact: Artifact
+    points: pd.DataFrame
+    written: pd.DataFrame
+    config: StudyConfig
+
+
 @st.cache_data(max_entries=16, show_spinner="Editing …")
 def _edited(
-    folder: str,
-    changed: int,
-    edits: list[str],
-    found_labels: str | None,
-    *,
-    _points: pd.DataFrame,
-    _written: pd.DataFrame,
-    _config: StudyConfig,
-    _summary: dict[str, Any],
-    _embeddings: str | None,
+    version: str, edits: list[str], found_labels: str | None, *, _unedited: _Unedited
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Points and clusters after the edits; kept for each version of the clustering, list of edits and labels."""
+    artifact, points, config = _unedited.artifact, _unedited.points, _unedited.config
+    summary = artifact.summary
     dimensions = ClusteringConfig.model_fields["dimensions"].default
-    known = {c["cluster"]: c["given_name"] for c in _summary["clusters"] if c.get("given_name")}
+    known = {c["cluster"]: c["given_name"] for c in summary["clusters"] if c.get("given_name")}
 
     def cut(rows: np.ndarray, into: int, place: int) -> np.ndarray:
         # Read only where something is split.
-        embeddings = Artifact(Path(folder).parent / str(_embeddings))
+        parent = artifact.stage.get("parents", {}).get("embeddings")
+        embeddings = Artifact(artifact.folder.parent / str(parent))
         vectors = _vectors(str(embeddings.file("embeddings.safetensors")))
-        return kmeans_cut(vectors, dimensions, _config.seed)(rows, into, place)
+        return kmeans_cut(vectors, dimensions, config.seed)(rows, into, place)
 
     made = apply_edits(
-        _points["cluster"].to_numpy(), [ClusterEdit.model_validate_json(edit) for edit in edits], cut, known
+        points["cluster"].to_numpy(), [ClusterEdit.model_validate_json(edit) for edit in edits], cut, known
     )
-    labels, membership = made.labels, _points["membership"].to_numpy()
+    labels, membership = made.labels, points["membership"].to_numpy()
     classes = None
-    if "labels" in (_summary["clusters"] or [{}])[0] or found_labels is not None:
+    if "labels" in (summary["clusters"] or [{}])[0] or found_labels is not None:
         # Labels that were found are names of classes already; those of the data are values that stand for one.
-        own = list(_written["label"])
-        by_value = class_of_values(_config.auxiliary_tasks.labels, filter(None, own))
-        classes = own if found_labels is not None else [by_value.get(value) for value in own]
-    clusters = describe(labels, membership, _written["text"].tolist(), made.names, classes)
-    return _points.assign(cluster=labels), clusters
+        values = list(_unedited.written["label"])
+        by_value = class_of_values(config.auxiliary_tasks.labels, filter(None, values))
+        classes = values if found_labels is not None else [by_value.get(value) for value in values]
+    clusters = describe(labels, membership, _unedited.written["text"].tolist(), made.names, classes)
+    return points.assign(cluster=labels), clusters
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

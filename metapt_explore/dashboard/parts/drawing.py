@@ -32,7 +32,7 @@ def table(artifact: Artifact, name: str) -> pd.DataFrame:
         raise UserError(f"{path} cannot be read: {reason(error)}.") from error
 
 
-def draw(figure: go.Figure, key: str, caption: str, select: bool = False) -> Any:
+def draw(figure: go.Figure, key: str, caption: str, *, select: bool = False) -> Any:
     """Draws a figure in the page's theme, with a caption that says how to read it.
 
     Args:
@@ -64,7 +64,7 @@ def draw(figure: go.Figure, key: str, caption: str, select: bool = False) -> Any
     return event if select else None
 
 
-def data_report(report: DataReport, own_labels: bool, key: str = "source_labels") -> None:
+def data_report(report: DataReport, *, own_labels: bool, key: str = "source_labels") -> None:
     """What a source holds: rows, blanks, duplicates, lengths, labels, and what is odd.
 
     Args:

@@ -8,24 +8,51 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import IO, Any
 
 from metapt_explore.errors import UserError
 
 #: Seconds that loading the model, and an answer, may take.
-PATIENCE = 180.0
+ANSWER_TIMEOUT_S = 180.0
 
 
-class _Reader:
-    """One `metapt try` process: a study, a task, and a pair of seeds."""
+@dataclass(frozen=True)
+class TunedPrompts:
+    """The prompts that read a sentence: of all methods of a study, tuned on a task with a pair of seeds.
 
-    def __init__(self, words: list[str], key: list[str]) -> None:
-        self.key = key
+    Attributes:
+        folder: The workspace.
+        study: The study.
+        task: The task whose template and words are read.
+        init_seed: Initialisation seed.
+        data_seed: Data seed.
+        evaluations: Ids of the evaluations that hold the prompts; where others are there, the model is loaded anew.
+    """
+
+    folder: str
+    study: str
+    task: str
+    init_seed: int
+    data_seed: int
+    evaluations: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        """What `metapt try` is told."""
+        seeds = ["--init-seed", str(self.init_seed), "--data-seed", str(self.data_seed)]
+        return [self.study, "--task", self.task, *seeds, "--workspace", self.folder]
+
+
+class _InferenceProcess:
+    """One `metapt try` process."""
+
+    def __init__(self, prompts: TunedPrompts) -> None:
+        self.prompts = prompts
         self._errors: IO[bytes] = TemporaryFile()  # noqa: SIM115 (as long as the process)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "metapt_explore", "try", *words],
+            [sys.executable, "-m", "metapt_explore", "try", *prompts.arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -33,7 +60,7 @@ class _Reader:
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
-        self.can = self.line()  # what it can answer
+        self.left_out: dict[str, str] = self.line()["left_out"]
 
     def _listen(self) -> None:
         """Takes down what it says, and its end as an empty line; waiting for a pipe with a limit is not portable."""
@@ -49,7 +76,7 @@ class _Reader:
             UserError: Where it ends or takes too long; with its own last words.
         """
         try:
-            line = self._lines.get(timeout=PATIENCE)
+            line = self._lines.get(timeout=ANSWER_TIMEOUT_S)
         except queue.Empty:
             line = ""
         if not line:
@@ -80,22 +107,15 @@ class _Reader:
 
 _lock = threading.Lock()
 #: One at a time: a model fills memory.
-_current: list[_Reader] = []
+_current: list[_InferenceProcess] = []
 
 
-def ask(
-    folder: str, study: str, task: str, init_seed: int, data_seed: int, sentence: str, of: Sequence[str] = ()
-) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+def ask(prompts: TunedPrompts, sentence: str) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """What every method's prompt says of a sentence.
 
     Args:
-        folder: The workspace.
-        study: The study.
-        task: The task whose template and words are read.
-        init_seed: Initialisation seed.
-        data_seed: Data seed.
+        prompts: Whose prompts.
         sentence: What is read.
-        of: The evaluations whose prompts read it; others than last time, and the model is loaded anew.
 
     Returns:
         Method to class to probability; and why other methods cannot answer.
@@ -103,12 +123,10 @@ def ask(
     Raises:
         UserError: Where no prompt was tuned so, or the model cannot be loaded.
     """
-    words = [study, "--task", task, "--init-seed", str(init_seed), "--data-seed", str(data_seed), "--workspace", folder]
     with _lock:
-        key = [*words, *of]
-        if not _current or _current[0].key != key or _current[0].process.poll() is not None:
+        if not _current or _current[0].prompts != prompts or _current[0].process.poll() is not None:
             for old in _current:
                 old.close()
             _current.clear()
-            _current.append(_Reader(words, key))
-        return _current[0].ask(sentence), _current[0].can["left_out"]
+            _current.append(_InferenceProcess(prompts))
+        return _current[0].ask(sentence), _current[0].left_out

@@ -9,96 +9,18 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.config import EXAMPLES, StudyConfig, load_study, load_task
-from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.dashboard.parts import messages, shared, start_study, study_choice
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
 from metapt_explore.progress.state import format_time
-from metapt_explore.stages.registry import Until
 from metapt_explore.storage.disk import format_full
-from metapt_explore.storage.study_files import find_replaced
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
 from metapt_explore.study.overview import asked_scores, finished_scores
 from metapt_explore.study.preview import format_cost, read_cost
 
 LOG_LINES = 30
-
-
-def start(workspace: Workspace, source: str, until: Until = "all", init_seeds: list[int] | None = None) -> None:
-    """Puts a study into the queue (a button's callback: what is to be said is kept for `show_start`).
-
-    Args:
-        workspace: The workspace.
-        source: A YAML file, which is taken as it is; or the name of a packaged example, which keeps what pages added.
-        until: How far.
-        init_seeds: Only these of its initialisation seeds; all when absent.
-    """
-    state = st.session_state
-    state["start_error"] = state["start_note"] = None
-    notices: list[str] = []
-    state["start_notices"] = notices
-    try:
-        named = source.strip()
-        if not named:
-            raise UserError("Write the path of a study file first, for example studies/mine.yaml.")
-        config = load_study(named, on_notice=notices.append)
-        if (EXAMPLES / f"{named}.yaml").exists():
-            config = workspace.extension_of(config)
-        for task in config.evaluation.tasks:
-            load_task(task)
-        gone = _left_out(workspace, config)
-        file = workspace.study_folder(config.name) / "study.yaml"
-        old = file.read_bytes() if file.exists() else None
-        shared.ask(workspace, config, until, init_seeds)
-        state["study"] = config.name
-        # None where it only grew: then nothing of it is gone.
-        before = None if old is None or old == file.read_bytes() else find_replaced(file.parent, old)
-        if before is not None:
-            left_out = f"Not in {named}, so no longer part of the study: {', '.join(gone)}. " if gone else ""
-            note = (
-                f"{left_out}The study as it was, with what was changed by hand or on pages, is {before}; "
-                "what was computed of it is kept, and found again where it is asked for again."
-            )
-            state["start_note"] = config.name, note
-    except (UserError, OSError) as error:
-        state["start_error"] = str(error)
-
-
-def _left_out(workspace: Workspace, config: StudyConfig) -> list[str]:
-    """What the study of that name has in the workspace and has not in what is started: a page may have added it."""
-    try:
-        stored = workspace.study_config(config.name)
-    except UserError:
-        return []
-    parts = ("clusterings", "methods", "baselines")
-    wanted = {(part, entry.name) for part in parts for entry in getattr(config, part)}
-    return [entry.name for part in parts for entry in getattr(stored, part) if (part, entry.name) not in wanted]
-
-
-def show_start() -> None:
-    """Says why the last start did not work, or what it left out."""
-    if st.session_state.get("start_error"):
-        st.error(messages.plain(st.session_state["start_error"]))
-    for notice in st.session_state.get("start_notices") or []:
-        st.info(messages.plain(notice))
-    study, note = st.session_state.get("start_note") or (None, "")
-    if note and study == st.session_state.get("study"):  # of another study it would be read as this one's
-        st.info(messages.plain(note))
-
-
-def _resume(workspace: Workspace, name: str) -> None:
-    """Asks again for what was stopped; where that is finished, for all."""
-    try:
-        shared.study_config(workspace, name)  # says what to do where its file is damaged
-    except UserError as error:
-        st.session_state["start_error"] = str(error)
-        return
-    state = jobs.own_state(workspace, name)
-    asked = {} if state["status"] in ("done", "partly") else state
-    source = str(workspace.study_folder(name) / "study.yaml")
-    start(workspace, source, asked.get("until") or "all", asked.get("init_seeds"))
 
 
 def progress_of(state: dict[str, Any]) -> float:
@@ -113,7 +35,7 @@ def overview(workspace: Workspace) -> pd.DataFrame:
     """A row for each study of the workspace: status, progress and finished scores."""
     rows = []
     waiting = [name for name, _ in queue.requests(workspace)]
-    for name in shared.study_names(workspace):
+    for name in study_choice.study_names(workspace):
         state = shared.job_state(workspace, name)
         status = str(state.get("status"))
         row = {
@@ -150,7 +72,7 @@ def finished_ids(workspace: Workspace, name: str, kind: str | None = None) -> li
 
 def table(workspace: Workspace) -> None:
     """The overview, kept up to date while any study runs."""
-    active = any(shared.job_state(workspace, name)["active"] for name in shared.study_names(workspace))
+    active = any(shared.job_state(workspace, name)["active"] for name in study_choice.study_names(workspace))
 
     def body() -> None:
         with messages.guard():
@@ -250,7 +172,7 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         )
     elif status == "failed":
         why = "nothing of what was asked for could be computed." if state.get("failed") else state.get("error")
-        st.error(messages.plain(f"The job failed: {why or 'no reason was written'}"))
+        st.error(messages.plain(f"The job failed: {why or 'no reason given'}"))
     else:
         st.info("No job has run this study here; Resume computes what is not there yet.")
     if status != "done" and (full := format_full(workspace.folder)):
@@ -280,7 +202,7 @@ def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         "Resume",
         key="resume",
         disabled=state["active"] or status == "done",
-        on_click=_resume,
+        on_click=start_study.resume,
         args=(workspace, name),
         width="stretch",
     )

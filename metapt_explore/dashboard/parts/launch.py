@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
+from metapt_explore.config import MethodConfig
 from metapt_explore.dashboard.parts import job, messages, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
@@ -77,10 +78,10 @@ def _add_method(workspace: Workspace, name: str) -> None:
         kinds = "pt: no pre-training; ppt: pooled"
         names = [clustering.name for clustering in config.clusterings]
         # Without clusters there is nothing that MetaPT could learn over.
-        choice = ["metapt", "ppt", "pt"] if names else ["ppt", "pt"]
+        choice = [kind for kind in reversed(MethodConfig.choices("kind")) if names or kind != "metapt"]
         kind = two.selectbox("Kind", choice, key=f"{own_key}_kind", help=kinds)
         clusterings = three.multiselect("Clusterings", names, key=f"{own_key}_of", help="Whose clusters are its tasks")
-        learner = one.selectbox("Learner", ["maml", "reptile", "meta_sgd"], key=f"{own_key}_learner")
+        learner = one.selectbox("Learner", MethodConfig.choices("learner"), key=f"{own_key}_learner")
         price = "exact: costs more passes a step"
         order = two.selectbox("Order", ["first", "exact"], key=f"{own_key}_order", help=price)
         inner_steps = three.number_input("Inner steps", 1, 20, 1, key=f"{own_key}_steps")

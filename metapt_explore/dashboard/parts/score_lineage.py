@@ -19,9 +19,9 @@ UNIT = ["task", "data_seed", "init_seed"]
 MOST_TEXTS = 500
 
 
-def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second: tuple[str, str]) -> None:
+def pairs(workspace: Workspace, both: SideBySide, *, first: tuple[str, str], second: tuple[str, str]) -> None:
     """Every score of two methods side by side; the one that is chosen is traced back."""
-    st.subheader("From a score down to its texts")
+    st.subheader("Trace a score to its texts")
     table = _with_every_start(both).pivot_table(index=UNIT, columns="method", values="accuracy", dropna=False)
     table = table.dropna(how="all")
     table = (100 * table.reindex(columns=[both.first, both.second])).round(1).reset_index()
@@ -29,11 +29,11 @@ def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second
     event: Any = st.dataframe(
         table, key="units", hide_index=True, on_select="rerun", selection_mode="single-row", height=280
     )
-    st.caption("Accuracy in percent, a row for each task and pair of seeds. Choose a row to see what is behind it.")
+    st.caption("Accuracy in percent, a row for each task and pair of seeds. Choose a row to trace it.")
     chosen = (event or {}).get("selection", {}).get("rows", [])
     row = table.iloc[chosen[0] if chosen and chosen[0] < len(table) else 0]
     which = st.segmented_control(
-        "Of which method?",
+        "Trace the score of",
         [both.first, both.second],
         default=both.first,
         format_func=messages.plain,  # options are Markdown
@@ -47,13 +47,14 @@ def pairs(workspace: Workspace, both: SideBySide, first: tuple[str, str], second
         )
         return
     if method not in [own.name for own in shared.study_config(workspace, study).methods]:
-        st.info("A baseline has no prompt, so there is nothing that was pre-trained behind it.")
+        st.info("A baseline has no prompt, so there is no pre-training to trace.")
         return
     if pd.isna(row["init_seed"]):
         st.info("Choose a row with an initialisation seed.")
         return
     with messages.guard():
-        found = lineage(workspace, study, method, str(row["task"]), int(row["data_seed"]), int(row["init_seed"]))
+        seeds = {"data_seed": int(row["data_seed"]), "init_seed": int(row["init_seed"])}
+        found = lineage(workspace, study, method, str(row["task"]), **seeds)
         _show(found)
 
 
@@ -70,13 +71,13 @@ def _with_every_start(both: SideBySide) -> pd.DataFrame:
 
 def _show(found: Lineage) -> None:
     st.code(str(found), language=None, wrap_lines=True)
-    st.caption("What was made of what, down to the source, with the versions and the commands that make it again.")
+    st.caption("What the score was made from, down to the source, with versions and the commands that make it again.")
     with st.expander("The labelled rows: train, dev and test", key="lineage_rows"), messages.guard():
         st.dataframe(found.rows().head(MOST_TEXTS), key="lineage_rows_table", hide_index=True)
-    with st.expander("The texts that were pre-trained on, the most drawn first", key="lineage_texts"), messages.guard():
+    with st.expander("Pre-training texts, most drawn first", key="lineage_texts"), messages.guard():
         texts = found.texts()
         if texts.empty:
-            st.caption("The prompt was not pre-trained: there is none.")
+            st.caption("The prompt was not pre-trained.")
             return
         shown = texts.sort_values("drawn", ascending=False, kind="stable")
         st.dataframe(shown.head(MOST_TEXTS), key="lineage_texts_table", hide_index=True)

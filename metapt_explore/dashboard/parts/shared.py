@@ -6,19 +6,20 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.dashboard.parts import messages
+from metapt_explore.dashboard.parts import messages, study_choice
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.integrity import DamagedFile
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -42,12 +43,6 @@ REPAIR_ADVICE = (
     "Repair that file, or put the study's YAML in its place, and run the study again: what was computed is found again."
 )
 
-#: In the session: the study that is to be chosen when the choice is drawn next.
-NEXT_STUDY = "next_study"
-#: In the session: the study that the address names and the workspace has not; and what the address last said.
-GONE, ADDRESS = "gone_study", "address_study"
-#: Letters of a name in an address that a message repeats.
-LONGEST_NAME = 80
 #: Seconds between two looks whether a worker that is needed is there.
 WATCH = 3.0
 
@@ -76,7 +71,7 @@ def keep_workers(folder: str) -> threading.Thread | None:
     return thread
 
 
-def ask(workspace: Workspace, config: StudyConfig, until: Until, init_seeds: list[int] | None = None) -> None:
+def ask(workspace: Workspace, config: StudyConfig, until: Until, *, init_seeds: list[int] | None = None) -> None:
     """Puts a study into the queue.
 
     Raises:
@@ -94,7 +89,7 @@ def show_page(title: str, body: Callable[[Workspace, str], None]) -> None:
     st.title(title)
     with messages.guard():
         workspace = open_workspace()
-        if said_to_be_gone():
+        if study_choice.said_to_be_gone():
             go_to_start()
             return
         name = st.session_state.get("study")
@@ -124,105 +119,6 @@ def open_workspace() -> Workspace:
     return Workspace()
 
 
-def study_names(workspace: Workspace) -> list[str]:
-    """Studies in alphabetical order, damaged ones among them."""
-    folders = workspace.study_folder("x").parent.glob("*")
-    marks = ("study.yaml", "job.json")
-    return sorted(folder.name for folder in folders if any((folder / mark).exists() for mark in marks))
-
-
-def look_at(study: str) -> None:
-    """Chooses a study for all pages, from the next time a page is drawn on."""
-    st.session_state[NEXT_STUDY] = study
-
-
-def pick_study(workspace: Workspace) -> None:
-    """The workspace's folder and the choice of the study, which stands in the address as ``study``.
-
-    The address decides whenever somebody changed it: a link, a bookmark, the browser's Back. A study that it names and
-    that is not there is said to be gone, and no other is shown in its place.
-    """
-    st.caption("Workspace")
-    st.code(str(workspace.folder), language=None, wrap_lines=True)
-    names = study_names(workspace)
-    state, address = st.session_state, st.query_params
-    linked = address.get("study") or None
-    wanted = state.pop(NEXT_STUDY, None) or (linked if linked != state.get(ADDRESS) else None)
-    wanted = wanted or state.get("study") or linked or state.get(GONE) or _latest(workspace, names)
-    if wanted in names or not (names or linked):
-        state.pop(GONE, None)
-        state["study"] = wanted if names else None
-    else:
-        state["study"], state[GONE] = None, wanted
-    if names:
-        st.selectbox("Study", names, index=None if GONE in state else 0, key="study", placeholder="Choose a study")
-    chosen = state["study"]
-    # Written on every run: going to another page empties the address. That of a study that is gone stays as it is.
-    if (chosen or state.get(GONE)) not in (None, linked):
-        address["study"] = chosen or state[GONE]
-    state[ADDRESS] = address.get("study") or None
-
-
-def said_to_be_gone() -> bool:
-    """Says that the study of the address is not there; whether it was said."""
-    name = st.session_state.get(GONE)
-    if name:
-        st.error(messages.plain(f"There is no study '{shorten(name)}' in this workspace (renamed or deleted?)."))
-    return bool(name)
-
-
-def shorten(name: str) -> str:
-    """What an address said, in no more letters than a message can hold."""
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
-
-
-def choose(box: Any, label: str, options: Sequence[Any], key: str, first: int = 0) -> Any:
-    """A choice that stands in the address; what the address names and the study has not is said, never replaced.
-
-    Args:
-        box: Where it is drawn.
-        label: What is chosen.
-        options: What there is.
-        key: Of the choice, in the session and in the address.
-        first: Place of the option that is chosen where nobody chose.
-
-    Returns:
-        What is chosen; None where the address names something that is not there and nothing else was chosen yet.
-    """
-    state, linked = st.session_state, st.query_params.get(key) or None
-    if key in state and state[key] not in options:
-        # Chosen in this session, of another study: nobody's link.
-        linked = None if str(state[key]) == linked else linked
-        del state[key]
-    if linked is None or linked in map(str, options) or str(state.get(key)) == linked:
-        return box.selectbox(label, options, index=first, key=key, persist_state="session", bind="query-params")
-
-    def take() -> None:
-        state[key] = state[f"{key}_instead"]
-        del st.query_params[key]
-
-    st.error(
-        messages.plain(f"This study has no {label.lower()} '{shorten(linked)}' (renamed or deleted?). Choose another.")
-    )
-    box.selectbox(label, options, index=None, key=f"{key}_instead", placeholder="Choose one", on_change=take)
-    return None
-
-
-def _latest(workspace: Workspace, names: Sequence[str]) -> str | None:
-    """The study that was worked on last."""
-    return max(names, key=lambda name: _changed(workspace.study_folder(name)), default=None)
-
-
-def _changed(folder: Path) -> float:
-    times = [0.0]
-    for name in ("job.json", "index.json", "study.yaml"):
-        file = folder / name
-        if file.exists():
-            # A file of the future (the clock was set back) is not newer than all that come.
-            times.append(min(file.stat().st_mtime, time.time()))
-    return max(times)
-
-
 def study_config(workspace: Workspace, name: str) -> StudyConfig:
     """The study's settings.
 
@@ -249,7 +145,7 @@ def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
     return {**state, "active": state.get("status") in ACTIVE}
 
 
-def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any) -> list[dict[str, Any]]:
+def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any) -> list[IndexEntry]:
     """The study's artifacts of a kind, in the order of the pipeline.
 
     Raises:
@@ -272,13 +168,13 @@ def finished(artifact: Artifact) -> bool:
 def first_prompt_missing(workspace: Workspace, name: str) -> None:
     """Says that there is no prompt yet, or that there will be none."""
     if study_config(workspace, name).methods:
-        ready(workspace, name, None, "the first prompt")
+        ready(workspace, name, None, what="the first prompt")
     else:
         st.info("This study compares baselines only: it has no prompt. The Pre-training page adds a method.")
 
 
 def ready(
-    workspace: Workspace, name: str, entry: dict[str, Any] | None, what: str, job_shown: bool = False
+    workspace: Workspace, name: str, entry: IndexEntry | None, *, what: str, job_shown: bool = False
 ) -> Artifact | None:
     """Returns an artifact that is done; otherwise says how it stands and what to do.
 
@@ -298,7 +194,7 @@ def ready(
     if artifact and status == "damaged":
         st.error(messages.plain(f"{artifact.damage or f'{artifact.folder} is damaged.'} ({what})"))
     elif artifact and status == "failed":
-        why = artifact.stage.get("error", "no reason was written")
+        why = artifact.stage.get("error", "no reason given")
         st.error(messages.plain(f"{what[0].upper()}{what[1:]} failed: {why}"))
     elif active:
         how = "waits for its turn" if job["status"] == "queued" else "is running"
@@ -308,6 +204,6 @@ def ready(
         st.info(messages.plain(f"{what[0].upper()}{what[1:]}: not there yet{where}. Start or resume the study."))
         if not job_shown:
             if job.get("status") == "failed":
-                st.error(messages.plain(f"The job failed: {job.get('error', 'no reason was written')}"))
+                st.error(messages.plain(f"The job failed: {job.get('error', 'no reason given')}"))
             go_to_start()
     return None

@@ -8,17 +8,26 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import EditedClustering
-from metapt_explore.dashboard.parts import cluster_editor, cluster_facts, cluster_reading, drawing, messages, shared
+from metapt_explore.dashboard.parts import (
+    cluster_editor,
+    cluster_facts,
+    cluster_reading,
+    drawing,
+    messages,
+    shared,
+    study_choice,
+)
 from metapt_explore.dashboard.parts.cluster_view import View, view_of, written_of
 from metapt_explore.errors import UserError
 from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.texts.labelling import format_labels
 
 
 def _page(workspace: Workspace, name: str) -> None:
     first = next(iter(shared.entries(workspace, name, "texts")), None)
-    texts = shared.ready(workspace, name, first, "the pre-training texts")
+    texts = shared.ready(workspace, name, first, what="the pre-training texts")
     if texts is None:
         return
     config = shared.study_config(workspace, name)
@@ -27,10 +36,10 @@ def _page(workspace: Workspace, name: str) -> None:
         return
     listed = {entry["clustering"]: entry for entry in shared.entries(workspace, name, "clusters")}
     known = [clustering.name for clustering in config.clusterings]
-    chosen = shared.choose(st, "Clustering", known, "clustering")
+    chosen = study_choice.choose(st, "Clustering", known, key="clustering")
     if chosen is None:
         return
-    artifact = shared.ready(workspace, name, listed.get(chosen), f"the clustering {chosen}")
+    artifact = shared.ready(workspace, name, listed.get(chosen), what=f"the clustering {chosen}")
     if artifact is None:
         return  # while it is made
     # Where the data changed under a study, its list may hold new texts beside clusters of the old ones.
@@ -49,13 +58,13 @@ def _page(workspace: Workspace, name: str) -> None:
         with messages.guard(texts.folder):
             written = written_of(texts, labels)
         if written is not None:
-            view = view_of(config, chosen, artifact, written, labels)
+            view = view_of(config, chosen, artifact, written=written, labels=labels)
             _explore(workspace, name, view)
             cluster_facts.about(workspace, name, view)
     # What is wrong with the folder has been said by now; what is whole is shown all the same.
     with messages.guard(artifact.folder) if view else suppress(UserError, *messages.DAMAGE):
         before = done[edited_from].summary if edited_from in done else None
-        cluster_facts.quality(artifact.summary, before, edited_from or "", bool(view and view.edits))
+        cluster_facts.quality(artifact.summary, before, edited_from or "", unsaved=bool(view and view.edits))
         for entry in shared.entries(workspace, name, "stability", clustering=chosen):
             stability = workspace.artifact(entry["id"])
             if shared.finished(stability):
@@ -69,7 +78,7 @@ def _page(workspace: Workspace, name: str) -> None:
         cluster_facts.worth(workspace, config)
 
 
-def _done(workspace: Workspace, listed: dict[str, dict[str, str]]) -> dict[str, Artifact]:
+def _done(workspace: Workspace, listed: dict[str, IndexEntry]) -> dict[str, Artifact]:
     """Finished clusterings by name."""
     found = {name: workspace.artifact(entry["id"]) for name, entry in listed.items()}
     return {name: artifact for name, artifact in found.items() if artifact.status == "done"}
@@ -78,7 +87,7 @@ def _done(workspace: Workspace, listed: dict[str, dict[str, str]]) -> dict[str, 
 def _found_labels(workspace: Workspace, name: str) -> pd.DataFrame | None:
     """Labels that were found for the texts, where the study looks for some."""
     for entry in shared.entries(workspace, name, "labels"):
-        artifact = shared.ready(workspace, name, entry, "labels of the texts")
+        artifact = shared.ready(workspace, name, entry, what="labels of the texts")
         if artifact is not None:
             with messages.guard(artifact.folder):
                 st.info(messages.plain(format_labels(artifact.summary)))
@@ -105,7 +114,7 @@ def _explore(workspace: Workspace, name: str, view: View) -> None:
             with right:
                 texts, edit = st.tabs(["Texts", "Edit"], key="map_side")
                 with texts:
-                    cluster_reading.read(name, view, chosen, found)
+                    cluster_reading.read(name, view, lasso=chosen, searched=found)
                 with edit:
                     cluster_editor.editor(workspace, name, view)
 

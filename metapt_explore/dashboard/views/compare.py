@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.dashboard.parts import drawing, messages, score_lineage, shared
+from metapt_explore.dashboard.parts import drawing, messages, score_lineage, shared, study_choice
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.answer_sections import one_primary, question_table, task_rows
 from metapt_explore.reporting.notes import notes_of, sample_notes, unfinished
@@ -32,18 +32,19 @@ def _page(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
     results = results_table(workspace, name)
     if results.empty:
-        shared.ready(workspace, name, None, "the first few-shot evaluation")
+        shared.ready(workspace, name, None, what="the first few-shot evaluation")
         return
     study = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # the margin may have changed
     with st.spinner("Comparing …"):
         asked, found, joined, notes = _answered(str(workspace.folder), name, f"{_stamp(results)} {study}")
     for note in notes:
         st.warning(messages.plain(note))
-    _questions(asked, found, bool(config.methods))
-    _any_two(workspace, name, [method.name for method in config.methods], joined, config.evaluation.margin)
+    _questions(asked, found, any_prompt=bool(config.methods))
+    methods = [method.name for method in config.methods]
+    _any_two(workspace, name, methods=methods, joined=joined, margin=config.evaluation.margin)
 
 
-def _questions(asked: list[Question], found: list[Comparison], any_prompt: bool) -> None:
+def _questions(asked: list[Question], answers: list[Comparison], *, any_prompt: bool) -> None:
     st.subheader("The study's questions")
     if not asked:
         st.info(
@@ -52,13 +53,13 @@ def _questions(asked: list[Question], found: list[Comparison], any_prompt: bool)
             else "This study compares baselines only, and asks no question of its own: choose any two below."
         )
         return
-    for question, answer in zip(asked, found, strict=True):
+    for question, answer in zip(asked, answers, strict=True):
         if question.primary:
             st.markdown(f"**{messages.plain(question.text)}** :{COLOURS[answer.verdict]}-badge[{answer.verdict}]")
             st.markdown(f"{messages.plain(answer.sentence)} {messages.plain(answer.to_settle)}")
             for caveat in answer.caveats:
                 st.caption(messages.plain(caveat))
-    st.dataframe(question_table(asked, found).astype(str), key="questions", hide_index=True)
+    st.dataframe(question_table(asked, answers).astype(str), key="questions", hide_index=True)
     st.caption(
         f"{messages.plain(one_primary(asked))} The others are secondary, their p-values corrected after Holm. All are "
         "of the mean over tasks, a pair of seeds being the unit. *No difference* means that the interval lies within "
@@ -83,9 +84,11 @@ def _answered(
     return *answers(record), over_seeds(record.results, record.study).stands_for, notes
 
 
-def _any_two(workspace: Workspace, name: str, methods: list[str], joined: dict[str, list[str]], margin: float) -> None:
+def _any_two(
+    workspace: Workspace, name: str, *, methods: list[str], joined: dict[str, list[str]], margin: float
+) -> None:
     st.subheader("Any two methods")
-    choices = _methods(workspace, name, methods, joined)
+    choices = _choices(workspace, name, methods=methods, joined=joined)
     labels = {choice: choice[1] if choice[0] == name else f"{choice[0]}: {choice[1]}" for choice in choices}
     if len(choices) < 2:
         st.info("There is only one method with scores.")
@@ -111,19 +114,21 @@ def _any_two(workspace: Workspace, name: str, methods: list[str], joined: dict[s
         st.info(messages.plain(error))
         return
     _show(found, both)
-    score_lineage.pairs(workspace, both, first, second)
+    score_lineage.pairs(workspace, both, first=first, second=second)
 
 
-def _methods(workspace: Workspace, name: str, own: list[str], joined: dict[str, list[str]]) -> list[tuple[str, str]]:
+def _choices(
+    workspace: Workspace, name: str, *, methods: list[str], joined: dict[str, list[str]]
+) -> list[tuple[str, str]]:
     """Methods that have scores: those of this study first, then of the others; what joins some before their first."""
     found = []
-    for study in [name, *(other for other in shared.study_names(workspace) if other != name)]:
+    for study in [name, *(other for other in study_choice.study_names(workspace) if other != name)]:
         try:
             entries = workspace.index(study)
         except UserError:
             continue
         scored = dict.fromkeys(e["method"] for e in entries if e["kind"] in ("fewshot", "baseline") and e.get("method"))
-        order = [m for m in own if m in scored] + [m for m in scored if m not in own] if study == name else list(scored)
+        order = list(dict.fromkeys([*(m for m in methods if study == name and m in scored), *scored]))
         for label, members in joined.items() if study == name else ():
             first = next((place for place, method in enumerate(order) if method in members), None)
             if first is not None:
@@ -140,15 +145,15 @@ def _show(found: Comparison, both: SideBySide) -> None:
         drawing.draw(
             plots.difference_forest(found),
             "forest",
-            "Difference on each task and in the mean, with 95 % intervals (of single tasks not corrected). Blue "
-            "intervals do not reach 0; grey ones do, so nobody can tell.",
+            "Difference on each task and in the mean, with 95 % intervals (single tasks uncorrected). Blue intervals "
+            "exclude 0; grey ones include it: undecided.",
         )
     with right:
         drawing.draw(
             plots.paired_means(both.results, [both.second, both.first]),
             "paired",
-            "A line is one pair of seeds: its mean over tasks under each method. Lines that nearly all rise: the "
-            "difference is steady. Lines that cross: seeds decide more than the method.",
+            "A line is one pair of seeds: its mean over tasks under each method. Where nearly all rise, the "
+            "difference is steady; where they cross, seeds matter more than the method.",
         )
     with st.expander("Task by task", key="task_by_task"):
         st.dataframe(task_rows(found), key="tasks", hide_index=True)
@@ -163,7 +168,7 @@ def _show(found: Comparison, both: SideBySide) -> None:
             plots.variance_bars(pooled),
             "variance",
             "The longer a bar, the more a method's score depends on luck; its parts say on which: the few-shot sample "
-            "(data seed), pre-training and its start (initialisation seed) or, where they vary, the clusters drawn and "
+            "(data seed), pre-training and its init (initialisation seed) or, where they vary, the clusters drawn and "
             "the order of examples.",
         )
     elif len(pooled):

@@ -22,7 +22,7 @@ from metapt_explore.study.overview import SCORES
 
 UNTUNED = "(the pre-trained prompt itself)"
 #: Seconds that an export or a report may take.
-PATIENCE = 300
+EXPORT_TIMEOUT_S = 300
 
 
 def _page(workspace: Workspace, name: str) -> None:
@@ -63,13 +63,13 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
         data_seed = last.selectbox("Data seed", config.evaluation.data_seeds_of(int(init_seed or 0)), key="away_data")
         words += ["--task", str(task), "--data-seed", str(data_seed)]
     st.caption(
-        "Do not choose a prompt by its test score: that is choosing on test. Any pair of seeds is as good as another; "
-        "the report says how far they lie apart."
+        "Do not choose a prompt by its test score. Every pair of seeds is as good as another; the report gives their "
+        "spread."
     )
     ids = [e["id"] for e in (*done, *scored) if e["method"] == method and e["init_seed"] == init_seed]
     key = f"export {name} {' '.join(words)} {' '.join(ids)}"  # of these very prompts
     kept = st.session_state.setdefault("exports", {})
-    if st.button("Make the folder", key="make_export", type="primary"):
+    if st.button("Export the prompt", key="make_export", type="primary"):
         with st.spinner("Writing …"):
             kept[key] = _made(["export", name, *words], workspace)
             while len(kept) > 8:
@@ -85,10 +85,10 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
             on_click="ignore",
         )
         st.caption(messages.plain(f"In it: {', '.join(sorted(files))}."))
-        with st.expander("The model card, with the lines that use it", key="card", expanded=True):
+        with st.expander("Model card, with code that uses the prompt", key="card", expanded=True):
             st.code(files["README.md"].decode(), language="markdown", wrap_lines=True)
     setting = ["--out", "my-prompt", "--workspace", str(workspace.folder)]
-    st.caption("The same in a terminal, and what to do with it:")
+    st.caption("The same in a terminal, and its use:")
     st.code(
         f"{shlex.join(['metapt', 'export', name, *words, *setting])}\nmetapt classify --prompt my-prompt < texts.txt",
         language="bash",
@@ -105,15 +105,17 @@ def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], byt
             done = subprocess.run(
                 [*command, "--out", str(folder)],
                 capture_output=True,
-                timeout=PATIENCE,
+                timeout=EXPORT_TIMEOUT_S,
                 check=False,
                 encoding="utf-8",
                 errors="replace",
             )
         except subprocess.TimeoutExpired:
-            raise UserError(f"It was not written within {PATIENCE} s; try the command in a terminal.") from None
+            raise UserError(
+                f"It was not finished within {EXPORT_TIMEOUT_S} s; try the command in a terminal."
+            ) from None
         if done.returncode != 0:
-            raise UserError((done.stderr.strip().splitlines() or ["it said nothing"])[-1])
+            raise UserError((done.stderr.strip().splitlines() or ["no message"])[-1])
         written = [file for file in sorted(folder.rglob("*")) if file.is_file()]
         files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in written}
     packed = io.BytesIO()
@@ -134,9 +136,9 @@ def _report(workspace: Workspace, name: str) -> None:
         if entry["kind"] in SCORES and workspace.artifact(entry["id"]).status == "done"
     ]
     if not scored:
-        st.caption("There is something to report when the first score is finished.")
+        st.caption("The report needs a first finished score.")
         return
-    st.caption("What was asked, the answer, how sure it is and what it was made with; HTML in one file, and Markdown.")
+    st.caption("Questions, answers, how sure they are, and what they rest on: one HTML file, and Markdown.")
     kept = st.session_state.setdefault("reports", {})
     written = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # its margin, say, may have changed
     finished = [e["id"] for e in workspace.current_index(name) if workspace.artifact(e["id"]).status == "done"]
@@ -167,10 +169,7 @@ def _report(workspace: Workspace, name: str) -> None:
 def _study(workspace: Workspace, name: str) -> None:
     st.subheader("The study")
     file = workspace.study_folder(name) / "study.yaml"
-    st.caption(
-        "All settings in one file. Whoever has it and the texts makes the same scores again; these commands are all "
-        "it takes."
-    )
+    st.caption("All settings in one file. With it and the texts, these commands make the same scores again.")
     with messages.guard():
         st.download_button(
             "Download study.yaml",
@@ -183,12 +182,12 @@ def _study(workspace: Workspace, name: str) -> None:
     study, yaml = shlex.quote(name), shlex.quote(f"{name}.yaml")
     st.code(
         f"metapt plan {yaml}          # what it will cost here\n"
-        f"metapt run {yaml}           # killed and run again, it goes on\n"
+        f"metapt run {yaml}           # run again to resume\n"
         f"metapt results --study {study}\n"
-        f"metapt report {study} --record    # with the scores, without a text: to be published",
+        f"metapt report {study} --record    # with the scores, without texts, for publishing",
         language="bash",
     )
-    with st.expander("Look at it", key="study_text"), messages.guard():
+    with st.expander("Show study.yaml", key="study_text"), messages.guard():
         st.code(file.read_text(encoding="utf-8"), language="yaml", wrap_lines=True)
 
 

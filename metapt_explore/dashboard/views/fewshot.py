@@ -49,7 +49,7 @@ def _scores(workspace: Workspace, name: str) -> None:
     finished = [artifact for artifact in artifacts if artifact.status == "done"]
     for artifact, entry in zip(artifacts, entries, strict=True):
         if artifact.status in ("damaged", "failed", "missing"):
-            shared.ready(workspace, name, entry, entry.get("title") or "a few-shot evaluation")
+            shared.ready(workspace, name, entry, what=entry.get("title") or "a few-shot evaluation")
     # A damaged table is named before all of them are read together.
     read = 0
     for artifact in finished:
@@ -63,10 +63,10 @@ def _scores(workspace: Workspace, name: str) -> None:
     if read < len(finished):
         return
     if not finished and not scored:
-        shared.ready(workspace, name, None, "the first few-shot evaluation")
+        shared.ready(workspace, name, None, what="the first few-shot evaluation")
         return
     if scored < asked:
-        st.info(f"{scored} of {asked} scores are finished; the rest is added as it comes.")
+        st.info(f"{scored} of {asked} scores are finished; the rest follows as it is computed.")
         _grid(workspace, name, config)
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
     with messages.guard():
@@ -78,54 +78,55 @@ def _scores(workspace: Workspace, name: str) -> None:
             st.info(messages.plain(sentence))
         warnings = split_warnings(workspace, name)
         if warnings:
-            with st.expander(f"What is odd about the few-shot rows ({len(warnings)})", key="split_warnings"):
+            with st.expander(f"Warnings about the few-shot rows ({len(warnings)})", key="split_warnings"):
                 for warning in warnings:
                     st.text(warning)
         if finished:
-            _worth_of_the_start(workspace, name, config, methods)
+            _tuning_curves(workspace, name, config, methods=methods)
         st.subheader("Variance across seeds")
         drawing.draw(
             plots.seed_spread(*_spread(results, config, methods), config.evaluation.scored_rows),
             "seed_spread",
-            "Every point is a pair of a data seed and an initialisation seed; the bar is the mean. Thin lines join the "
-            "same pair: if nearly all rise from one method to the next, the difference is steady; if they cross, "
-            "seeds decide more than the method. A tall column of points is a large variance.",
+            "A point is one pair of a data seed and an initialisation seed; the bar is the mean. Thin lines join the "
+            "same pair: where nearly all rise, the difference is steady; where they cross, seeds matter more than the "
+            "method. A tall column is a large variance.",
         )
         if config.evaluation.more_shots and config.methods:
             st.subheader("With fewer and with more examples")
             drawing.draw(
                 plots.efficiency_curve(efficiency_table(workspace, name), methods),
                 "efficiency",
-                "Mean accuracy by the number of labelled examples a class. How far to the left of another line the "
-                "same height is reached says how many labels a method saves.",
+                "Mean accuracy by labelled examples per class. The further left a line reaches a height, the fewer "
+                "labels its method needs.",
             )
         st.subheader("Cost against accuracy")
         drawing.draw(
             plots.cost_against_accuracy(results, methods),
             "cost",
-            "Right: more seconds for one score, its share of pre-training among them (on the machines that computed "
-            "it, with whatever else they did). Up: better. The bar is a standard deviation over seeds. What lies above "
-            "and to the left of another is better and cheaper.",
+            "Right: more seconds per score, with its share of pre-training, as measured. Up: better. The bar is one "
+            "standard deviation over seeds. Methods above and to the left are better and cheaper.",
         )
         if "words" in results:
             _chosen_words(results)
         _all(results, name)
 
 
-def _worth_of_the_start(workspace: Workspace, name: str, config: StudyConfig, methods: list[str]) -> None:
+def _tuning_curves(workspace: Workspace, name: str, config: StudyConfig, *, methods: list[str]) -> None:
     probed = [method.name for method in config.methods if config.reading_of(method).has_probe]
-    st.subheader("Worth of the start")
+    st.subheader("Tuning curves")
     drawing.draw(
         plots.tuning_curves(curves_table(workspace, name), methods, config.evaluation.scored_rows),
         "tuning_curves",
-        "Mean accuracy after so many tuning steps, at the learning rate that dev chose; the band goes from "
-        "the worst to the best seed. Left end: the start, before any tuning. A line that begins higher had a "
-        "better start; lines that meet on the right say that tuning makes up for it."
-        + (f" Over {some} rows a task." if (some := config.evaluation.curve_rows) else "")
-        + (" A rate that dropped out on the way keeps its last score." if config.evaluation.halving_steps else ""),
+        "Mean accuracy after so many tuning steps, at the learning rate chosen on dev; the band spans the worst to "
+        "the best seed. Left end: the init, before any tuning. A line that begins higher has a better init; where "
+        "lines meet on the right, tuning makes up for it."
+        + (f" Over {some} rows per task." if (some := config.evaluation.curve_rows) else "")
+        + (" A rate that is dropped keeps its last score." if config.evaluation.halving_steps else ""),
     )
     if probed:
-        st.caption(messages.plain(f"Read beside a probe at the end only, and not drawn: {', '.join(probed)}."))
+        st.caption(
+            messages.plain(f"Not drawn, because a probe ensemble reads the last step only: {', '.join(probed)}.")
+        )
 
 
 def _spread(results: pd.DataFrame, config: StudyConfig, every: list[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -178,14 +179,13 @@ def _probe(artifact: Artifact) -> None:
     summary = artifact.summary
     ranking, task = summary["ranking"], summary["task"]
     figure, table = plots.probe_dots(ranking), pd.DataFrame([_probed(record) for record in ranking])
-    st.subheader(f"Templates and label words of {messages.plain(task)}")
+    st.subheader(f"Template ranking of {messages.plain(task)}")
     drawing.draw(
         figure,
         f"probe_{task}",
-        "What the frozen model makes of the few-shot training rows without any prompt (`metapt rank-templates`): the "
-        "dot is the mean over data seeds, the line goes from the worst to the best. Best first, by the loss of "
-        "calibrated scores; "
-        "accuracy on so few rows is mostly ties and luck.",
+        "The frozen model on the few-shot training rows, without a prompt (`metapt rank-templates`): the dot is the "
+        "mean over data seeds, the line spans the worst to the best. Best first, by calibrated loss; accuracy on so "
+        "few rows is mostly ties and luck.",
     )
     st.dataframe(table, key=f"probe_table_{task}", hide_index=True)
 
@@ -209,7 +209,7 @@ def _probed(record: dict[str, Any]) -> dict[str, Any]:
 
 def _chosen_words(results: pd.DataFrame) -> None:
     """Label words that data seeds chose on their few-shot rows, the same for all methods that are read so."""
-    st.subheader("Label words that were chosen")
+    st.subheader("Chosen label words")
     rows = []
     read = results.dropna(subset=["words"]).drop_duplicates(["task", "data_seed", "words"])
     for row in read.to_dict(orient="records"):
@@ -219,7 +219,7 @@ def _chosen_words(results: pd.DataFrame) -> None:
 
 
 def _all(results: pd.DataFrame, name: str) -> None:
-    st.subheader("Every score")
+    st.subheader("All scores")
     st.dataframe(results, key="results", hide_index=True)
     st.download_button(
         "Download as CSV",

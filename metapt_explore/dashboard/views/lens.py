@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.dashboard.parts import drawing, messages, shared
-from metapt_explore.dashboard.parts.inference_process import ask
+from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
+from metapt_explore.dashboard.parts.inference_process import TunedPrompts, ask
 from metapt_explore.errors import UserError
 from metapt_explore.results.tables import fewshot_entries
 from metapt_explore.storage.artifact import Artifact
@@ -26,19 +26,19 @@ def _page(workspace: Workspace, name: str) -> None:
     if artifact is not None and shared.finished(artifact):
         with messages.guard(artifact.folder):
             _vectors(drawing.table(artifact, "vectors"), [m.name for m in shared.study_config(workspace, name).methods])
-            _alike(drawing.table(artifact, "likeness"))
+            _alike(drawing.table(artifact, "similarities"))
 
 
 def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
     """The button that looks at the prompts, and whether what is shown is of all that are finished."""
-    st.subheader("Prompts beside the vocabulary")
+    st.subheader("Prompt vectors")
     done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
     if not done:
         shared.first_prompt_missing(workspace, name)
         return
     active = shared.job_state(workspace, name)["active"]
-    label = "Look at the prompts" if artifact is None or artifact.status != "done" else "Look again"
-    if st.button(label, key="look", disabled=active, help="Loads the model and compares vectors: half a minute."):
+    label = "Analyse the prompts" if artifact is None or artifact.status != "done" else "Analyse again"
+    if st.button(label, key="look", disabled=active, help="Loads the model and compares the vectors: half a minute."):
         try:
             shared.ask(workspace, shared.study_config(workspace, name), "lens")
         except (UserError, OSError) as error:
@@ -47,23 +47,23 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
         st.rerun()
     job = shared.job_state(workspace, name)
     if active:
-        st.info("A job of this study runs or waits; what it looks at is shown when it has ended.")
+        st.info("A job of this study runs or waits; its result appears when it ends.")
     elif artifact is not None and artifact.status == "failed":
-        st.error(messages.plain(f"Looking failed: {artifact.stage.get('error', 'no reason was written')}"))
+        st.error(messages.plain(f"The analysis failed: {artifact.stage.get('error', 'no reason given')}"))
     elif artifact is None and job.get("status") == "failed":
-        st.error(messages.plain(f"The job failed: {job.get('error', 'no reason was written')}"))
+        st.error(messages.plain(f"The job failed: {job.get('error', 'no reason given')}"))
     elif artifact is None:
-        st.caption("Nothing has been looked at yet. It computes no prompt and changes no score.")
+        st.caption("Not analysed yet. The analysis changes no prompt and no score.")
     elif artifact.status == "done":
         seen = set(artifact.stage.get("parents", {}).values())
         missing = [entry for entry in done if entry.get("method") and entry["id"] not in seen]
         if missing:
-            st.info(f"{len(missing)} prompts have been finished since; look again to see them.")
+            st.info(f"{len(missing)} prompts were finished since; analyse again to see them.")
 
 
 def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
     pretrained = vectors[vectors["task"].isna()]
-    shown = shared.choose(st, "Prompt", list(dict.fromkeys(vectors["prompt"])), "lens_prompt")
+    shown = study_choice.choose(st, "Prompt", list(dict.fromkeys(vectors["prompt"])), key="lens_prompt")
     if shown is None:
         return
     own = vectors[vectors["prompt"] == shown]
@@ -75,38 +75,35 @@ def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
                 "similarity": own["similarity"].round(3),
                 "length": own["norm_ratio"].round(2),
                 "drift": own["drift"].astype(float).round(3),
-                "cosine to start": own["cosine_to_start"].astype(float).round(3),
+                "cosine to init": own["cosine_to_start"].astype(float).round(3),
             }
         ),
         key="vectors",
         hide_index=True,
     )
     st.caption(
-        "Similarity: cosine with the nearest token; 1 is a token of the vocabulary, and the lower it is, the further a "
-        "vector lies from what the model has ever read. Length: against the mean of the vocabulary. Drift: how far it "
-        "went from its start (a tuned prompt: from its pre-training), in lengths of the start. Nearest tokens are a "
-        "hint, not a translation: prompts work by directions that no word has."
+        "Similarity: cosine with the nearest token; 1 is a token of the vocabulary. Length: relative to the mean of "
+        "the vocabulary. Drift: distance from the init (of a tuned prompt: from its pre-training), relative to the "
+        "length of the init. Nearest tokens are a hint, not a translation: prompts use directions that no word has."
     )
     drawn = pretrained if shown in set(pretrained["prompt"]) else vectors[vectors["prompt"] == shown]
     drawing.draw(
         plots.prompt_health(drawn, methods),
         "health",
-        "A point is a vector of a prompt. Right: further from its start. Up: longer than the vocabulary's vectors "
-        "are on average (dotted: as long; dashed: three times as long or as short, where prompts learn badly).",
+        "A point is a vector of a prompt. Right: further from its init. Up: longer than the average vector of the "
+        "vocabulary (dotted: equal; dashed: three times as long or as short, where prompts learn badly).",
     )
 
 
 def _alike(likeness: pd.DataFrame) -> None:
-    st.subheader("How alike are prompts?")
-    moved = st.toggle(
-        "Compare the ways that they went from their start, not the prompts themselves", value=True, key="lens_moved"
-    )
+    st.subheader("Similarity of prompts")
+    moved = st.toggle("Compare changes from the init, not the prompts themselves", value=True, key="lens_moved")
     drawing.draw(
         plots.likeness_map(likeness, "moved" if moved else "cosine"),
         "likeness",
-        "Cosine of two prompts, in their places. Prompts that began from one start are alike whatever they learned, so "
-        "the ways they went say more: blue, learning went the same way; white, in unrelated directions; vermilion, "
-        "opposite. Where starts differ there is no way to compare.",
+        "Cosine of two prompts, vector by vector. Prompts from one init are alike whatever they learned, so their "
+        "changes say more: blue, the same direction; white, unrelated; vermilion, opposite. Changes from different "
+        "inits are not compared.",
     )
 
 
@@ -117,7 +114,7 @@ def _try(workspace: Workspace, name: str) -> None:
     st.subheader("Try it")
     scored = [e for e in fewshot_entries(workspace, name) if workspace.artifact(e["id"]).status == "done"]
     if not scored:
-        st.caption("When a prompt has been tuned on a task, a sentence can be tried under it here.")
+        st.caption("Once a prompt is tuned on a task, you can try a sentence under it here.")
         return
     config = shared.study_config(workspace, name)
     tasks = list(dict.fromkeys(entry["task"] for entry in scored))
@@ -130,18 +127,18 @@ def _try(workspace: Workspace, name: str) -> None:
     )
     sentence = st.text_input("A sentence", key="sentence", placeholder="what a film, I would see it again at once")
     if not sentence.strip():
-        st.caption("It is read under the tuned prompt of every method; the first answer waits for the model to load.")
+        st.caption("Every method's tuned prompt reads it; the first answer waits for the model to load.")
         return
-    used = [e["id"] for e in scored if e["task"] == task and e["init_seed"] == init_seed]
+    used = tuple(e["id"] for e in scored if e["task"] == task and e["init_seed"] == init_seed)
     with st.spinner("Reading …"):
-        seeds_of = int(init_seed or 0), int(data_seed or 0)
-        answer, left_out = ask(str(workspace.folder), name, str(task), *seeds_of, sentence, used)
+        pair = int(init_seed or 0), int(data_seed or 0)
+        answer, left_out = ask(TunedPrompts(str(workspace.folder), name, str(task), *pair, used), sentence)
     readings = {method.name: config.reading_of(method) for method in config.methods}
     by_rows = [name for name, reading in readings.items() if reading.read != "words" and not reading.has_probe]
     for method, why in left_out.items():
         st.warning(messages.plain(f"Not shown: {method}. {why}"))
     if by_rows:
-        st.caption(messages.plain(f"Not shown: {', '.join(by_rows)}, whose classes are read by the few-shot rows."))
+        st.caption(messages.plain(f"Not shown: {', '.join(by_rows)}, whose classes are read from the few-shot rows."))
     drawing.draw(
         plots.class_shares(answer),
         "answer",

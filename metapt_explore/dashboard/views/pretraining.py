@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import time
 from math import log
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import MethodConfig, StudyConfig
-from metapt_explore.dashboard.parts import drawing, messages, shared
+from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
 from metapt_explore.dashboard.parts.launch import launch
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.progress.state import format_time
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.checkpoint import checkpoint_meta
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
-CAPTION_META = (
-    "One panel an auxiliary task, the one with the highest last query losses first; an outer step draws only some "
-    "tasks. Dotted: loss on the support rows before the inner step. Dashed: on the same rows after it; its distance to "
-    "the dotted line is what one step of tuning gains. Solid: loss on other rows of the task after the inner step, "
-    "which "
-    "is what meta-learning lowers. Falling solid lines mean a better start. Points are episodes, which jump; with many "
-    "of them lines are running means of seven. "
-)
-CAPTION_POOLED = (
-    "Loss of the batch that each outer step draws from all texts together, label-balanced. Falling means that the "
-    "prompt learns the pooled task; batches differ, so neighbouring points jump. "
-)
+CAPTION_META = "One panel per auxiliary task, highest last query loss first; an outer step draws only some tasks. "
+"Dotted: loss on support rows before the inner step. Dashed: the same after it; the gap is what one step of tuning "
+"gains. Solid: loss on query rows after the inner step, which meta-learning lowers: where it falls, the init gets "
+"better. Points are single episodes; with many, lines are running means of seven. "
+CAPTION_POOLED = "Loss on the label-balanced batch that each outer step draws from all texts. Where it falls, the "
+"prompt learns the pooled task; batches differ, so points jump. "
 
 #: In the session: the method and seed that the page showed by itself, and those that it shows next. Who has chosen
 #: others looks at those undisturbed.
@@ -43,29 +37,32 @@ def _page(workspace: Workspace, name: str) -> None:
     with messages.guard():
         launch(workspace, name)
     st.subheader("Losses, task by task")
-    pretrained = [method.name for method in config.methods if method.kind != "pt"]
+    pretrained = [method.name for method in config.methods if method.pretrained]
     if not pretrained:
         st.info(
-            "No method of this study is pre-trained: PT tunes from its start at once."
+            "No method of this study is pre-trained: PT tunes from its init at once."
             if config.methods
             else "This study compares baselines only: nothing is pre-trained. A method can be added above."
         )
         return
     left, right = st.columns(2)
-    meta = [name for name in pretrained if config.method(name).kind == "metapt"]
+    meta = [name for name in pretrained if config.method(name).meta_learned]
     active = shared.job_state(workspace, name)["active"]
     seeds = config.evaluation.init_seeds
     # What is being pre-trained right now is what one came to see.
-    first, seed_first = (active and _at_work(workspace, name, pretrained, seeds)) or ((meta or pretrained)[0], seeds[0])
+    first, seed_first = (active and _at_work(workspace, name, methods=pretrained, seeds=seeds)) or (
+        (meta or pretrained)[0],
+        seeds[0],
+    )
     state = st.session_state
     follow = state.pop(FOLLOW_TO, None)
     if follow and follow[0] in pretrained and follow[1] in seeds:  # another study may have been opened since
         state["method"], state["init_seed"] = state[FOLLOWED] = follow
-    method = shared.choose(left, "Method", pretrained, "method", pretrained.index(first))
-    seed = shared.choose(right, "Initialisation seed", seeds, "init_seed", seeds.index(seed_first))
+    method = study_choice.choose(left, "Method", pretrained, key="method", first=pretrained.index(first))
+    seed = study_choice.choose(right, "Initialisation seed", seeds, key="init_seed", first=seeds.index(seed_first))
     st.caption(
-        "PT has no pre-training and is not listed. Each initialisation seed is a complete pre-training."
-        + (" The page follows the one that is at work, unless you choose another." if active else "")
+        "PT has no pre-training, so it is not listed. Each initialisation seed is a complete pre-training."
+        + (" The page follows the running one, unless you choose another." if active else "")
     )
     if method is None or seed is None:
         return
@@ -76,19 +73,19 @@ def _page(workspace: Workspace, name: str) -> None:
     def curves() -> None:
         with messages.guard():
             if active and state.get(FOLLOWED) == (method, seed):
-                now = _at_work(workspace, name, pretrained, seeds)
+                now = _at_work(workspace, name, methods=pretrained, seeds=seeds)
                 if now and now != (method, seed):
                     state[FOLLOW_TO] = now
                     st.rerun()
             entry = next(iter(shared.entries(workspace, name, "prompt", method=method, init_seed=seed)), None)
-            _curves(workspace, name, config, chosen, entry)
+            _curves(workspace, name, config, method=chosen, entry=entry)
 
     st.fragment(curves, run_every=shared.POLL if active else None, key="live_curves")()
     with messages.guard():
         _agreements(workspace, name)
 
 
-def _at_work(workspace: Workspace, name: str, methods: list[str], seeds: list[int]) -> tuple[str, int] | None:
+def _at_work(workspace: Workspace, name: str, *, methods: list[str], seeds: list[int]) -> tuple[str, int] | None:
     """Method and initialisation seed of the prompt that is being pre-trained; None where none is.
 
     What a killed process left behind says that it is running, too: the last one counts.
@@ -107,7 +104,7 @@ def _agreements(workspace: Workspace, name: str) -> None:
         if not shared.finished(artifact):
             continue
         with messages.guard(artifact.folder):
-            at = f"the prompt of {entry['method']}" if entry.get("method") else "the start that all methods share"
+            at = f"the prompt of {entry['method']}" if entry.get("method") else "the init that all methods share"
             st.subheader("Do tasks agree?")
             drawing.draw(
                 plots.agreement_map(drawing.table(artifact, "agreement"), artifact.summary["tasks"]),
@@ -120,43 +117,43 @@ def _agreements(workspace: Workspace, name: str) -> None:
 
 
 def _curves(
-    workspace: Workspace, name: str, config: StudyConfig, method: MethodConfig, entry: dict[str, Any] | None
+    workspace: Workspace, name: str, config: StudyConfig, *, method: MethodConfig, entry: IndexEntry | None
 ) -> None:
     what = f"the pre-training of {method.name}"
     artifact = workspace.artifact(entry["id"]) if entry else None
     status = artifact.status if artifact else "missing"
     if artifact is None or status in ("missing", "damaged"):
-        shared.ready(workspace, name, entry, what, job_shown=True)
+        shared.ready(workspace, name, entry, what=what, job_shown=True)
         return
     # In front of the prompt's guard: what is read here is not the prompt's.
     names = _names(workspace, name, method)
     with messages.guard(artifact.folder):
         if status == "failed":
-            shared.ready(workspace, name, entry, what, job_shown=True)
+            shared.ready(workspace, name, entry, what=what, job_shown=True)
         elif status != "done" and not shared.job_state(workspace, name)["active"]:
             status = "interrupted"
             st.warning(
-                "This pre-training is not finished and no job is at it. Unless a notebook computes it right now: "
+                "This pre-training is not finished and no job runs it. Unless a notebook computes it right now: "
                 "Resume on the Start page goes on from its last checkpoint."
             )
             shared.go_to_start()
         metrics = artifact.metrics
-        if method.topics is not None:
-            names |= _topic_names(workspace, artifact, method.topics.clusterings)
+        if method.topic_tasks is not None:
+            names |= _topic_names(workspace, artifact, method.topic_tasks.clusterings)
         own = config.pretraining
         rows = own.meta_batch_size * (own.support_size + own.query_size)
-        _numbers(artifact, status, metrics, outer_steps(method, own), rows)
+        _numbers(artifact, status, metrics, steps=outer_steps(method, own), rows=rows)
         if status == "done" and metrics.empty:
             raise UserError(
                 f"{artifact.folder} is damaged: metrics.jsonl is missing or holds no line that can be read."
             )
         figure = plots.meta_loss(metrics, names)
-        caption = CAPTION_POOLED if method.kind == "ppt" else CAPTION_META
+        caption = CAPTION_META if method.meta_learned else CAPTION_POOLED
         told = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
-        drawing.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topics else ""))
+        drawing.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topic_tasks else ""))
 
 
-def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int, rows: int) -> None:
+def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, *, steps: int, rows: int) -> None:
     summary, stage = artifact.summary, artifact.stage
     finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
     # Earlier attempts count: their seconds stand in the stage from its beginning.
@@ -173,7 +170,7 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int,
         ("Diagnostic rows", f"{summary['diagnostic_rows']:,}" if status == "done" else "…"),
         ("Time", format_time(spent)),
     ]
-    rate = _rows_a_second(artifact, status, finished, spent, rows)
+    rate = _rows_a_second(artifact, status, finished=finished, spent=spent, rows=rows)
     if rate is not None:
         shown.append(("Rows a second", f"{rate:.1f}"))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
@@ -185,7 +182,7 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, steps: int,
     )
 
 
-def _rows_a_second(artifact: Artifact, status: str, finished: int, spent: float, rows: int) -> float | None:
+def _rows_a_second(artifact: Artifact, status: str, *, finished: int, spent: float, rows: int) -> float | None:
     """Rows that were trained in a second; None before anything is known.
 
     Args:
@@ -209,7 +206,7 @@ def _found(artifact: Artifact) -> str:
     rate = artifact.table("telemetry").iloc[0].get("state_hit_rate")
     if rate is None or pd.isna(rate):
         return ""
-    return f" {rate:.0%} of the text states that were asked for had been computed before."
+    return f" {rate:.0%} of the text states came from the cache."
 
 
 def guessing(config: StudyConfig) -> str:
@@ -235,7 +232,7 @@ def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, s
         return {int(task): str(said) for task, said in named.items()}
     if shared.study_config(workspace, name).auxiliary_tasks.classes == "clusters":
         return _cluster_words(workspace, name, method)
-    clusters = _done(workspace, name, "clusters", method)
+    clusters = _done(workspace, name, kind="clusters", method=method)
     if clusters is not None:
         with messages.guard(clusters.folder):
             return {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters.summary["clusters"]}
@@ -244,7 +241,7 @@ def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, s
 
 def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
     """What tasks tell apart whose classes are clusters: each word with the number of its cluster."""
-    artifacts = [_done(workspace, name, kind, method) for kind in ("tasks", "clusters")]
+    artifacts = [_done(workspace, name, kind=kind, method=method) for kind in ("tasks", "clusters")]
     found = []
     for artifact, columns in zip(artifacts, (["task", "label", "row"], ["row", "cluster"]), strict=True):
         if artifact is None:
@@ -261,9 +258,9 @@ def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dic
     return {task: ", ".join(said) for task, said in words.items()}
 
 
-def _done(workspace: Workspace, name: str, kind: str, method: MethodConfig) -> Artifact | None:
+def _done(workspace: Workspace, name: str, *, kind: str, method: MethodConfig) -> Artifact | None:
     """What the method's clustering became, where it is done."""
-    entry = next(iter(shared.entries(workspace, name, kind, clustering=method.clustering)), None)
+    entry = next(iter(shared.entries(workspace, name, kind, clustering=" + ".join(method.clusterings))), None)
     artifact = workspace.artifact(entry["id"]) if entry else None
     return artifact if artifact is not None and shared.finished(artifact) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from metapt_explore.dashboard.parts import job, messages, shared
+from metapt_explore.dashboard.parts import job, messages, shared, start_study, study_choice
 from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
 from metapt_explore.stages.steps import Step
@@ -16,7 +16,7 @@ ABOUT = (
     "This tool groups texts into clusters, makes an auxiliary task of each, and meta-learns a soft prompt over "
     "them (MetaPT). It then tunes that prompt on a few labelled examples of other tasks, beside a prompt without "
     "pre-training (PT) and one pre-trained on all texts together (PPT). Scores over many seeds show whether "
-    "clustering gave a better and steadier start, or whether nobody can tell."
+    "clustering gives a better and steadier init, or whether the data cannot tell."
 )
 #: Page of each step of the pipeline.
 PAGES = {
@@ -33,17 +33,17 @@ NOTHING = ":material/radio_button_unchecked:"
 
 def _begin(workspace: Workspace) -> None:
     """Three ways in, the quickest first."""
-    job.show_start()
+    start_study.show_start()
     first, second, third = st.columns(3)
     with first.container(border=True, height="stretch"):
         st.markdown("**Look at a finished study**")
-        st.caption("The tour as it was run on two cores, with its scores and manifest. Nothing is computed.")
-        opened = example_study.NAME in shared.study_names(workspace)
+        st.caption("The tour as it ran on two cores, with its scores and manifest. Nothing is computed.")
+        opened = example_study.NAME in study_choice.study_names(workspace)
         if st.button("Open the example", key="open_example", width="stretch", disabled=opened):
             _open_example(workspace)
     with second.container(border=True, height="stretch"):
         st.markdown("**Take the tour**")
-        st.caption("The same on this machine: clusters in seconds, PT, PPT and MetaPT on two tasks in some minutes.")
+        st.caption("The same, computed here: clusters in seconds; PT, PPT and MetaPT on two tasks in minutes.")
         ready = setup_starter.is_set_up()
         running = shared.job_state(workspace, "tour")["active"]
         st.button(
@@ -51,7 +51,7 @@ def _begin(workspace: Workspace) -> None:
             key="start_tour",
             type="primary",
             disabled=not ready or running,
-            on_click=job.start,
+            on_click=start_study.start,
             args=(workspace, "tour"),
             width="stretch",
         )
@@ -64,18 +64,18 @@ def _begin(workspace: Workspace) -> None:
         if st.button("Choose texts", key="own_texts", width="stretch"):
             st.switch_page(shared.page_file("texts"))
     left, right = st.columns([4, 1], vertical_alignment="bottom")
-    left.text_input("Or a study file (YAML), by its path on the machine where this server runs", key="study_path")
+    left.text_input("Or the path of a study file (YAML) on the server", key="study_path")
     right.button(
         "Start this study",
         key="start_study",
-        on_click=lambda: job.start(workspace, st.session_state["study_path"]),
+        on_click=lambda: start_study.start(workspace, st.session_state["study_path"]),
         width="stretch",
     )
 
 
 def _open_example(workspace: Workspace) -> None:
     try:
-        shared.look_at(example_study.open_example(workspace))
+        study_choice.look_at(example_study.open_example(workspace))
     except (UserError, OSError) as error:
         st.error(messages.plain(error))
         return
@@ -96,7 +96,7 @@ def _said(step: Step) -> str:
 
 
 def _here(workspace: Workspace) -> None:
-    shared.said_to_be_gone()
+    study_choice.said_to_be_gone()
     name = st.session_state.get("study")
     if name:
         st.subheader(messages.plain(name))
@@ -105,9 +105,10 @@ def _here(workspace: Workspace) -> None:
             if (workspace.study_folder(name) / "study.yaml").exists():
                 _pipeline(workspace, name)
         job.panel(workspace, name)
-    if not shared.study_names(workspace):
+    if not study_choice.study_names(workspace):
         st.info(
-            "This workspace is empty. Next: one of the three below, or `metapt run STUDY.yaml` in a terminal with the "
+            "This workspace is empty. Choose one of the three below, or run `metapt run STUDY.yaml` in a terminal "
+            "with the "
             "same workspace folder. The tour takes a few minutes on a laptop."
         )
         return
@@ -125,5 +126,5 @@ with messages.guard():
     opened_workspace = shared.open_workspace()
     with messages.guard():
         _here(opened_workspace)
-    st.subheader("Begin something")
+    st.subheader("Start a study")
     _begin(opened_workspace)

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.dashboard.parts import drawing, messages, shared
+from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
 from metapt_explore.dashboard.parts.new_study import builder
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
@@ -15,7 +15,7 @@ from metapt_explore.storage.workspace import Workspace
 def _page(workspace: Workspace, name: str) -> None:
     st.subheader(f"Texts of {messages.plain(name)}")
     entry = next(iter(shared.entries(workspace, name, "texts")), None)
-    texts = shared.ready(workspace, name, entry, "the pre-training texts")
+    texts = shared.ready(workspace, name, entry, what="the pre-training texts")
     if texts is not None:
         with messages.guard(texts.folder):
             _decontamination(texts, shared.study_config(workspace, name))
@@ -27,7 +27,7 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
     columns = st.columns(3)
     columns[0].metric("Texts kept", f"{summary['kept']:,}")
     columns[1].metric("Dropped", f"{sum(dropped.values()):,}")
-    columns[2].metric("Nearly or quite in dev or test", f"{sum(leaks.values()):,}")
+    columns[2].metric("Overlap with dev or test", f"{sum(leaks.values()):,}")
     if dropped:
         st.dataframe(
             pd.DataFrame({"reason": list(dropped), "texts": list(dropped.values())}),
@@ -36,14 +36,14 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
             column_config=drawing.counted("texts"),
         )
     st.caption(
-        f"Texts that equal or nearly equal one of the {summary['held_out_rows']:,} dev and test rows of the tasks "
+        f"Texts that equal, or nearly equal, one of the {summary['held_out_rows']:,} dev and test rows of the tasks "
         "are dropped before anything is learned, so that no score rests on rows seen in pre-training."
     )
     own_labels = config.labelling is None and config.auxiliary_tasks.classes == "labels"
-    with st.expander("Report of the source, before anything was dropped", key="report_box"):
-        drawing.data_report(summary["report"], own_labels)
+    with st.expander("Source report, before texts are dropped", key="report_box"):
+        drawing.data_report(summary["report"], own_labels=own_labels)
     if leaks:
-        with st.expander("Dropped because of a dev or test row", key="leaks_box"):
+        with st.expander("Dropped for overlap with dev or test rows", key="leaks_box"):
             st.dataframe(drawing.table(texts, "leaks"), key="leaks", hide_index=True)
 
 
@@ -52,7 +52,7 @@ def _whole() -> None:
     with messages.guard():
         workspace = shared.open_workspace()
         name = st.session_state.get("study")
-        if shared.said_to_be_gone():
+        if study_choice.said_to_be_gone():
             st.divider()
         elif name:
             with messages.guard():
@@ -60,8 +60,8 @@ def _whole() -> None:
             st.divider()
         else:
             st.info(
-                f"There is no study in {messages.plain(workspace.folder)} yet. Begin with your texts here, start the "
-                "tour on the Start page, or run `metapt run STUDY.yaml` in a terminal."
+                f"There is no study in {messages.plain(workspace.folder)} yet. Choose your texts here, start the tour "
+                "on the Start page, or run `metapt run STUDY.yaml` in a terminal."
             )
         builder(workspace)
 

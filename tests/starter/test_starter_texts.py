@@ -12,9 +12,9 @@ import pytest
 
 from metapt_explore.config import TASK_SETS, SourceConfig, load_task, packaged_tasks
 from metapt_explore.errors import UserError
-from metapt_explore.texts import starter_sets as starter
+from metapt_explore.starter import texts as starter
+from metapt_explore.starter.texts import read_starter, starter_files, starter_sets
 from metapt_explore.texts.sources import load_source, source_fingerprint
-from metapt_explore.texts.starter_sets import read_starter, starter_files, starter_sets
 
 ROWS_AND_LABELS = {
     "vader": (23703, {"negative", "positive"}),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.texts.starter_readers import (
+from metapt_explore.starter.readers import (
     read_airline,
     read_newsgroups,
     read_reviews,

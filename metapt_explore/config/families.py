@@ -1,0 +1,73 @@
+"""The families of models: what each can do. A new family is an entry here and a file in `models/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+Placement = Literal["suffix", "prefix", "encoder", "decoder"]
+
+
+@dataclass(frozen=True)
+class FamilyFacts:
+    """What is known of a family without loading a model.
+
+    Attributes:
+        title: What users call it.
+        placements: Where it can put the prompt; the first is its default.
+        auto_class: The class of transformers that loads its models.
+        backbone: File of `models/` and name of its class, loaded on demand (`models.load.backbone_class`).
+        endings: How names of its architectures end; the longest ending that fits decides.
+        has_vocabulary: Whether classes are read from words.
+        left_to_right: Whether tokens see those before them only.
+        reads_at_mask: Whether a template marks the place of the answer.
+    """
+
+    title: str
+    placements: tuple[Placement, ...]
+    auto_class: str
+    backbone: str
+    endings: tuple[str, ...]
+    has_vocabulary: bool = True
+    left_to_right: bool = False
+    reads_at_mask: bool = False
+
+
+FAMILIES: dict[str, FamilyFacts] = {
+    "causal": FamilyFacts(
+        "decoder-only",
+        ("suffix", "prefix"),
+        "AutoModelForCausalLM",
+        "causal:CausalBackbone",
+        ("ForCausalLM", "LMHeadModel"),
+        left_to_right=True,
+    ),
+    "encoder_decoder": FamilyFacts(
+        "encoder-decoder",
+        ("encoder", "decoder"),
+        "AutoModelForSeq2SeqLM",
+        "encoder_decoder:EncoderDecoderBackbone",
+        ("ForConditionalGeneration",),
+    ),
+    "masked": FamilyFacts(
+        "masked",
+        ("prefix",),
+        "AutoModelForMaskedLM",
+        "masked:MaskedBackbone",
+        ("ForMaskedLM", "ForPreTraining"),
+        reads_at_mask=True,
+    ),
+    "sentence": FamilyFacts(
+        "sentence encoder",
+        ("prefix",),
+        "AutoModel",
+        "sentence:SentenceBackbone",
+        ("EncoderModel", "Model"),
+        has_vocabulary=False,
+    ),
+}
+
+if TYPE_CHECKING:
+    Family = str
+else:
+    Family = Literal[tuple(FAMILIES)]
