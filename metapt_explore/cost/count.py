@@ -1,7 +1,7 @@
 """What a study will cost: rows through the model, time from a short calibration, peak memory.
 
 Counting is arithmetic on the configuration. Seconds come from a few timed passes with the study's own
-model, prompt length, placement and pass sizes (`calibration.py`). After the run the real figures are put
+model, prompt length, placement and pass sizes (`calibrate.py`). After the run the real figures are put
 beside the predicted ones, in `cost.json` of the study's folder.
 """
 

@@ -97,7 +97,7 @@ def cluster_map(
         legend={
             "orientation": "h",
             "yref": "paper",
-            "y": -0.14,
+            "y": -0.18,
             "yanchor": "top",
             "x": 0,
             "xanchor": "left",

@@ -98,7 +98,7 @@ def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.Data
 
 
 def tuned_by(workspace: Workspace, artifact: Artifact) -> StageRecord:
-    """The record of the evaluation whose prompts this one reads once more (`probe_reading.py`); empty for others."""
+    """The record of the evaluation whose prompts this one reads once more; empty if it reads its own."""
     return _stage_behind(workspace, artifact, "tuned")
 
 

@@ -31,17 +31,17 @@ class Preview:
         study: The study; its data stages are made.
         done: Keys of stages that are there already.
         init_seeds: The initialisation seeds that this run works on.
-        read: The pre-training texts; None where they could not be read.
+        texts: The pre-training texts; None if they could not be read.
     """
 
     def __init__(
-        self, study: StudyPipeline, done: Collection[str], init_seeds: Sequence[int], read: Artifact | None
+        self, study: StudyPipeline, done: Collection[str], *, init_seeds: Sequence[int], texts: Artifact | None
     ) -> None:
         self.study = study
         self.cost: Cost | None = None
-        texts = text_counts(read, study.finished_splits())
+        counts = text_counts(texts, study.finished_splits())
         failed = study.failures.keys if study.failures else set()
-        reckoning = Reckoning.of(study.config, study.placement, texts=texts)
+        reckoning = Reckoning.of(study.config, study.placement, texts=counts)
         works = {
             key: work for key, work in shares(study, reckoning, init_seeds=init_seeds).items() if key not in failed
         }
@@ -60,8 +60,8 @@ class Preview:
         def check() -> None:
             study.progress.advance(0)
 
-        tokens = text_tokens(study, read)
-        reckoning = Reckoning.of(study.config, study.placement, text_tokens=tokens, texts=texts)
+        tokens = text_tokens(study, texts)
+        reckoning = Reckoning.of(study.config, study.placement, text_tokens=tokens, texts=counts)
         counted = count(study, reckoning, init_seeds)
         self.cost = cost = preview(
             study.config, study.tasks, study.backbone, works=counted, reckoning=reckoning, done=done, check=check

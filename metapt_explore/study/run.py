@@ -128,7 +128,7 @@ def _preview(study: Study, failures: Failures, init_seeds: Sequence[int], texts:
     """The predicted cost of what is left; a prediction that fails stops nothing."""
     try:
         done = finished_keys(study) | failures.keys  # what has failed is not computed
-        return Preview(study, done, init_seeds, texts)
+        return Preview(study, done, init_seeds=init_seeds, texts=texts)
     except Cancelled:
         raise
     except Exception as error:

@@ -113,7 +113,7 @@ class Study(StudyPipeline):
         """The prompt of a method for one initialisation seed (the first of the study when absent)."""
         return self.make(Prompt(self, self.config.method(method), self.seed(init_seed)))
 
-    def fewshot(self, method: str, task: str, init_seed: int | None = None, shots: int | None = None) -> Artifact:
+    def fewshot(self, method: str, task: str, init_seed: int | None = None, *, shots: int | None = None) -> Artifact:
         """Few-shot evaluation of one prompt on one task, over the data seeds that go with its initialisation seed.
 
         Args:

@@ -124,4 +124,4 @@ def lasso_all(page: Any) -> None:
     for across, down in corners[1:]:
         page.mouse.move(left + across * width, top + down * height, steps=8)
     page.mouse.up()
-    expect(page.get_by_text("texts chosen on the map")).to_be_visible()
+    expect(page.get_by_text("texts selected on the map")).to_be_visible()

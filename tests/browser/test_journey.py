@@ -34,8 +34,8 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
 
         page.goto(address)
         expect(page.get_by_text("This workspace is empty")).to_be_visible()
-        page.get_by_label("Or a study file").fill(str(study))
-        page.get_by_label("Or a study file").press("Enter")
+        page.get_by_label("Or the path of a study file").fill(str(study))
+        page.get_by_label("Or the path of a study file").press("Enter")
         page.get_by_role("button", name="Start this study").click()
         expect(page.get_by_role("heading", name="tiny", exact=True)).to_be_visible()
 

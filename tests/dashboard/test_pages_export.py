@@ -60,4 +60,4 @@ def test_before_the_first_prompt(show: Open, demo: Workspace, running: Callable[
     write_json(demo.study_folder(handmade.NAME) / "index.json", kept)
     at = show(demo.folder, "export")
     assert not at.exception and "the study is running" in said(at, "info")
-    assert "first score is finished" in said(at, "caption")
+    assert "needs a first finished score" in said(at, "caption")

@@ -27,7 +27,7 @@ Open = Callable[..., AppTest]
 def test_before_anybody_has_looked(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "ensure_workers", lambda workspace: 0)
     at = show(demo.folder, "lens")
-    assert not at.exception and not at.error and "Nothing has been looked at yet" in said(at, "caption")
+    assert not at.exception and not at.error and "Not analysed yet" in said(at, "caption")
     at.button(key="look").click().run()
     ((name, request),) = queue.requests(demo)
     assert (name, request["until"]) == (handmade.NAME, "lens")

@@ -100,7 +100,7 @@ def test_a_killed_job_can_be_resumed(show: Open, demo: Workspace, monkeypatch: p
     asked: list[str] = []
     monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until: asked.append(study.name) or True)
     at = show(demo.folder, "pretraining")
-    assert "is not finished and no job is at it" in said(at, "warning")
+    assert "is not finished and no job runs it" in said(at, "warning")
     at = show(demo.folder, "start")
     assert "Interrupted at 25%" in said(at, "warning")
     at.button(key="resume").click().run()
