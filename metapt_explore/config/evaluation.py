@@ -244,3 +244,14 @@ class EvaluationConfig(Strict):
         """Steps at which prompts are scored: 0, those of `curve_steps` and `halving_steps` in reach, and the last."""
         inside = {step for step in (*self.curve_steps, *self.halving_steps) if 0 <= step <= self.steps}
         return sorted(inside | {0, self.steps})
+
+
+class AgreementConfig(Strict):
+    """Gradient agreement between auxiliary and downstream tasks (`diagnostics/agreement.py`), on request."""
+
+    rows: int = Field(
+        64, ge=2, le=1_000_000, description="rows of one draw from an auxiliary task, equally many of each label"
+    )
+    draws: int = Field(
+        8, ge=1, le=10_000, description="draws from each auxiliary task: noise is told from signal by them"
+    )

@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_calibration, check_names
 from metapt_explore.config.clustering import AnyClustering, AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
-from metapt_explore.config.diagnostics import AgreementConfig
-from metapt_explore.config.evaluation import EvaluationConfig
+from metapt_explore.config.evaluation import AgreementConfig, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SCORES, Seed
 from metapt_explore.config.method import AnyMethod, MethodConfig, PretrainedMethod, PretrainingConfig
