@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from metapt_explore.config import Family, LabelsConfig, ModelConfig, Placement, parse
 from metapt_explore.errors import UserError
-from metapt_explore.models.model_files import MOST_SIZE, read_json
+from metapt_explore.models.model_files import MAX_SIZE, read_json
 from metapt_explore.storage.files import write_json
 
 FORMAT = 1
@@ -102,7 +102,7 @@ class PromptFacts:
             raise UserError(
                 f"{file} is damaged: the value of `{where}` is of another kind. `metapt export` writes it again."
             ) from None
-        if not (0 < facts.tokens <= MOST_SIZE and 0 < facts.width <= MOST_SIZE):
+        if not (0 < facts.tokens <= MAX_SIZE and 0 < facts.width <= MAX_SIZE):
             raise UserError(f"{file} is damaged: a prompt has no {facts.tokens} × {facts.width} numbers.")
         if facts.decode not in DECODES or facts.calibration not in CALIBRATIONS:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Which of transformers' attention functions a model runs with, for families that use the model's own forward pass."""
+"""The attention function of transformers that a model runs with, for families that use its own forward pass."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ EAGER, FUSED = "eager", "sdpa"
 class AttentionBackend:
     """Picks the attention function of each pass.
 
-    Fused attention is transformers' default. On a CPU its backward pass in bfloat16 is slow (it also makes gradients of
-    keys and values that nobody asks for): a step of a T5 of base size takes 1.4 times as long as with plain products,
+    Fused attention is transformers' default. On a CPU its backward pass in bfloat16 is slow, because it computes
+    unneeded gradients of keys and values: a step of a T5 of base size takes 1.4 times as long as with plain products,
     and one of its decoder over cached texts 2.2 times (`benchmarks/encoder_decoder.py`). It has no second derivative.
 
     Args:
@@ -35,7 +35,7 @@ class AttentionBackend:
             second_derivative: Whether the result will be differentiated twice.
         """
         self._use(EAGER if torch.is_grad_enabled() and self._slow_backward else self._loaded)
-        # Where fused attention stays, its plain form has the second derivative.
+        # The plain form of fused attention has a second derivative.
         with sdpa_kernel(SDPBackend.MATH) if second_derivative else nullcontext():
             yield
 

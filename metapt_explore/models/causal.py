@@ -1,9 +1,8 @@
 """Decoder-only language models under stacked soft prompts, in both placements.
 
-`suffix` puts the text in front of the prompt, so that the text's keys and values do not depend on the
-prompt and are computed once (`KVBank`). A step then runs only the prompt and the template's tail
-through the model, at a cost that hardly depends on the length of the text. `prefix`, the classic
-layout, puts the prompt first; its keys and values are computed once for all rows of a group.
+`suffix` puts the text in front of the prompt: its keys and values do not depend on the prompt and are computed
+once (`KVBank`). A step runs only the prompt and the template's tail, at a cost that hardly depends on the length
+of the text. `prefix`, the classic layout, puts the prompt first; a group's rows share its keys and values.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class CausalLayout(Layout):
 
     def __init__(self, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
         super().__init__(tokenizer, config, placement)
-        self.special_after = ()  # an end of text would stand in front of the answer
+        self.special_after = ()  # an end-of-text token would stand in front of the answer
 
     def check_template(self, written: str, template: Template, where: str) -> None:
         """See `Layout`."""
@@ -53,7 +52,7 @@ class CausalLayout(Layout):
 
     def spaced(self, written: str) -> bool:
         """See `Layout`."""
-        # A word follows the template with a space in front of it, unless the template says otherwise.
+        # A space stands in front of a label word, unless the template ends otherwise.
         return written.endswith(" {mask}") if written.endswith("{mask}") else not written[-1:].isspace()
 
     def verbalizer(self, words: dict[str, list[Word]], *, whole_vocabulary: bool) -> Verbalizer:
@@ -66,7 +65,7 @@ class CausalLayout(Layout):
         return [*self.special_before, *ids], len(self.special_before) + len(ids) - 1
 
     def bank_key(self, pattern: PatternVerbalizer) -> Template:
-        """See `Layout`. With `suffix`, what follows the texts is no part of what is kept of them."""
+        """See `Layout`. With `suffix` only the template up to the last text is cached."""
         return pattern.template.until_last_text() if self.placement == "suffix" else pattern.template
 
 
@@ -81,7 +80,7 @@ class CausalBackbone(Backbone):
 
     Attributes:
         plain: Runs the model's own forward pass.
-        fast: Runs the hand-written pass where there is one for this model, else the same as `plain`.
+        fast: Runs the hand-written pass if there is one for this model; else `plain`.
     """
 
     layout_class = CausalLayout

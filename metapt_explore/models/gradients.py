@@ -1,4 +1,4 @@
-"""Losses of stacked prompts and their gradients: the one place where the backbone is differentiated."""
+"""Losses of stacked prompts, their gradients and Hessian products: all differentiation of the backbone."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from metapt_explore.models.kv_cache.banks import Bank
 from metapt_explore.models.memory import is_out_of_memory
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
-#: With `prefix`, a pass is closed before a row that would leave more than this share of it padding …
+#: Without cached texts, a pass takes no row that would make more than this share of it padding,
 PADDING_SHARE = 0.2
-#: … once it has this many tokens, enough for full speed.
+#: once it has this many tokens, which are enough for full speed.
 BUCKET_TOKENS = 512
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a bank, each with the group whose prompt it is read under and its class.
+    """Rows of a bank, each with its class and the group whose prompt it is read under.
 
     Attributes:
         rows: Row indices into the bank.
@@ -41,21 +41,20 @@ class Batch:
 class PromptObjective:
     """A backbone with a bank and a pattern: losses and gradients for batches of the bank's rows.
 
-    Rows do not interact (evaluation mode, no dropout), so that the sum of the groups' mean losses
-    has each group's exact gradient, and a batch may be cut into passes anywhere. Passes hold rows of
-    like length, as many as the memory budget allows; where memory runs out all the same, passes are
-    halved from then on.
+    Rows do not interact (evaluation mode, no dropout): the sum of the groups' mean losses has each group's exact
+    gradient, and a batch may be cut into passes anywhere. Passes hold rows of similar length, as many as the memory
+    budget allows; if memory runs out, passes are halved from then on.
 
     Args:
         backbone: The frozen model.
         bank: The texts.
         pattern: Template and label words.
-        others: Further patterns with their banks of the same texts, where rows are read in different ways; rows of a
-            pass share their pattern.
+        others: Further patterns with their banks of the same texts, for tasks with other templates; rows of a pass
+            share their pattern.
 
     Attributes:
-        row_passes: Rows sent forward and backward so far (what methods are compared by).
-        diagnostic_rows: Rows sent forward only, for diagnostics; counted apart.
+        row_passes: Rows sent forward and backward so far; methods are compared by it.
+        diagnostic_rows: Rows sent forward only, for diagnostics.
         passes: Passes through the model.
         on_pass: Called after each pass; may raise to stop.
     """
@@ -69,7 +68,7 @@ class PromptObjective:
         others: Sequence[tuple[Bank, PatternVerbalizer]] = (),
     ) -> None:
         self.backbone, self.bank, self.pattern = backbone, bank, pattern
-        self._read = [(bank, pattern), *others]
+        self._patterns = [(bank, pattern), *others]
         self.row_passes = 0.0
         self.diagnostic_rows = 0
         self.passes = 0
@@ -101,7 +100,7 @@ class PromptObjective:
 
     @torch.no_grad()
     def losses(self, prompts: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy of each group without a gradient, `[groups]`; counted as a diagnostic."""
+        """Mean cross-entropy of each group without a gradient, `[groups]`; counted in `diagnostic_rows`."""
         self.diagnostic_rows += len(batch.rows)
         losses = torch.zeros(len(prompts), device=prompts.device)
         self._in_passes(prompts, batch, lambda part: losses.add_(self._part_losses(prompts, batch, part)))
@@ -110,8 +109,7 @@ class PromptObjective:
     def hessian_products(self, prompts: Tensor, batch: Batch, vectors: Tensor) -> Tensor:
         """Product of each group's Hessian with a vector: the gradient of `<gradient, vector>`.
 
-        A row's second backward pass costs about as much again as its first pass; it is counted as one
-        more row pass, and as measured in the benchmarks (`docs/benchmarks.md`).
+        Counted as `SECOND_ORDER_COST` row passes a row, as measured (`docs/benchmarks.md`).
 
         Args:
             prompts: fp32, `[groups, prompt_tokens, width]`.
@@ -144,7 +142,7 @@ class PromptObjective:
         *,
         second_derivative: bool = False,
     ) -> None:
-        """Cuts a batch into passes and runs each; halves them where memory runs out."""
+        """Cuts a batch into passes and runs each; halves them if memory runs out."""
         todo = self._cut(prompts, batch, second_derivative=second_derivative)
         while todo:
             part = todo.pop(0)
@@ -163,23 +161,21 @@ class PromptObjective:
             self.on_pass()
 
     def _cut(self, prompts: Tensor, batch: Batch, *, second_derivative: bool) -> list[list[int]]:
-        """Positions of the batch in passes of like length, read alike."""
+        """Positions of the batch in passes of similar length and one pattern."""
         if not batch.patterns:
             return self._cut_alike(
-                prompts, batch, places=range(len(batch.rows)), read_by=0, second_derivative=second_derivative
+                prompts, batch, places=range(len(batch.rows)), number=0, second_derivative=second_derivative
             )
         parts: list[list[int]] = []
         for pattern in sorted(set(batch.patterns)):
-            places = [place for place, own in enumerate(batch.patterns) if own == pattern]
-            parts += self._cut_alike(
-                prompts, batch, places=places, read_by=pattern, second_derivative=second_derivative
-            )
+            places = [place for place, number in enumerate(batch.patterns) if number == pattern]
+            parts += self._cut_alike(prompts, batch, places=places, number=pattern, second_derivative=second_derivative)
         return parts
 
     def _cut_alike(
-        self, prompts: Tensor, batch: Batch, *, places: Sequence[int], read_by: int, second_derivative: bool
+        self, prompts: Tensor, batch: Batch, *, places: Sequence[int], number: int, second_derivative: bool
     ) -> list[list[int]]:
-        backbone, (bank, pattern) = self.backbone, self._read[read_by]
+        backbone, (bank, pattern) = self.backbone, self._patterns[number]
         lengths = {place: len(bank.token_ids[batch.rows[place]]) for place in places}
         order = sorted(places, key=lambda place: (lengths[place], place))
         prompt_tokens = prompts.shape[1]
@@ -211,7 +207,7 @@ class PromptObjective:
         rows_of_group = torch.bincount(all_groups, minlength=len(prompts)).clamp(min=1)
         places = torch.tensor(part, device=device)
         groups, labels = all_groups[places], torch.tensor(batch.labels, device=device)[places]
-        bank, pattern = self._read[batch.patterns[part[0]] if batch.patterns else 0]
+        bank, pattern = self._patterns[batch.patterns[part[0]] if batch.patterns else 0]
         rows = self.backbone.prepared(
             bank, [batch.rows[place] for place in part], pattern, prompt_tokens=prompts.shape[1]
         )

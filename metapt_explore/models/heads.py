@@ -1,4 +1,4 @@
-"""Output layers: from hidden states at the place of the answer to logits of words."""
+"""Output layers: from hidden states at the answer to logits of words."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metapt_explore.verbalizers.verbalizer import Head
-
 
 class LinearHead:
-    """A linear output layer, of which only the rows of the label words are used.
+    """A linear output layer; only the rows of the label words are computed.
 
     Args:
         weight: `[vocabulary, width]`.
         bias: `[vocabulary]`, or None.
-        scale: What hidden states are multiplied with first (T5).
-        cap: Where logits are bent by a hyperbolic tangent (Gemma 2), its limit.
+        scale: Factor of the hidden states (T5).
+        cap: Limit of the logits, which a hyperbolic tangent bends (Gemma 2).
     """
 
     def __init__(
@@ -32,7 +30,7 @@ class LinearHead:
         return self._bent(logits, None if self.bias is None else self.bias[tokens].float())
 
     def vocabulary(self, hidden: Tensor) -> Tensor:
-        """See `Head`. The product is taken in the model's dtype: a copy of the weights in fp32 is too large."""
+        """See `Head`. In the model's dtype: an fp32 copy of the weights would be too large."""
         logits = (hidden.to(self.weight.dtype) @ self.weight.T).float()
         return self._bent(logits, None if self.bias is None else self.bias.float())
 
@@ -45,11 +43,10 @@ class LinearHead:
 
 
 class ModelHead:
-    """A model's own output layers, whatever they are, run on hidden states that are given.
+    """A model's own output layers, run on given hidden states.
 
-    The model is copied without its weights (they are shared), with a stand-in for the part below the head that
-    returns the given hidden states. It serves every masked model of transformers, at the cost of the full
-    vocabulary at one position.
+    The model is copied (weights are shared), with a stand-in below the head that returns the given hidden states.
+    This works for every masked model of transformers, and costs the full vocabulary at one position.
 
     Args:
         model: A transformers model whose `base_model_prefix` names what lies below the head.
@@ -76,7 +73,7 @@ class ModelHead:
 
 
 class _Given(nn.Module):
-    """Stands for a base model: returns hidden states that were computed elsewhere."""
+    """Stands for a base model: returns given hidden states."""
 
     hidden: Tensor | None = None
 
@@ -87,7 +84,7 @@ class _Given(nn.Module):
 
 
 class SimilarityHead:
-    """Similarity to described classes, in place of words: class `i` is "token" `i`.
+    """Similarity to descriptions of classes, in place of words: description `i` is "token" `i`.
 
     Args:
         descriptions: Unit vectors, `[classes, width]`.
@@ -102,8 +99,5 @@ class SimilarityHead:
         return self.scale * (hidden.float() @ self.descriptions[tokens].T)
 
     def vocabulary(self, hidden: Tensor) -> Tensor:
-        """See `Head`: the classes are all there is."""
+        """See `Head`; the vocabulary is the descriptions."""
         return self.scale * (hidden.float() @ self.descriptions.T)
-
-
-__all__ = ["Head", "LinearHead", "ModelHead", "SimilarityHead"]

@@ -1,7 +1,7 @@
-"""The one place where a library loads a model, a tokenizer or a configuration: whatever it raises becomes a sentence.
+"""Models, tokenizers and configurations, loaded from a folder with transformers; any failure is one sentence.
 
-Every model that is loaded anywhere comes through `load_model`: language models, sentence encoders and what baselines
-train. Its checks are those of `model_files.py` (files) and `model_checks.py` (what came of them).
+All models come through `load_model`: language models, sentence encoders and what baselines train. Files are
+checked before (`model_files.py`), and the loaded model after (`model_checks.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from metapt_explore.models.model_files import check_weight_files, damaged_json, 
 
 @contextmanager
 def loading(folder: Path, name: str, what: str = "model") -> Iterator[None]:
-    """Around all that is done to load a model: any failure is one sentence that names it and its folder."""
+    """Turns any failure to load a model into one sentence that names the model and its folder."""
     called = f"The {what} '{name}'" if name == str(folder) else f"The {what} '{name}' in {folder}"
 
     def message(reason: str) -> str:
@@ -34,7 +34,7 @@ def loading(folder: Path, name: str, what: str = "model") -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars and its report of missing weights: those are refused in our words."""
+    """Without transformers' progress bars and its report of missing weights, which our checks give."""
     import transformers
 
     logging: Any = transformers.utils.logging
@@ -48,7 +48,7 @@ def _quiet() -> Iterator[None]:
 
 
 def load_pretrained(auto_class: Any, folder: Path, name: str, **options: Any) -> Any:
-    """Loads a configuration or a part of a model from a folder, or says why it cannot be loaded.
+    """Loads a configuration or a part of a model from a folder.
 
     Raises:
         UserError: With the library's reason.
@@ -74,7 +74,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     """Loads a model's tokenizer.
 
     Raises:
-        UserError: Where the folder holds none. Transformers makes up an empty one for some models.
+        UserError: Where the folder holds none; for some models transformers would make an empty one.
     """
     from transformers import AutoTokenizer
 
@@ -92,7 +92,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
 def _vocabulary(folder: Path) -> bool:
     """Whether a folder holds the files of a tokenizer in one of the older formats."""
     if (folder / "vocab.json").is_file():
-        return (folder / "merges.txt").is_file() or any(folder.glob("*.spm"))  # one says nothing without the other
+        return (folder / "merges.txt").is_file() or any(folder.glob("*.spm"))  # both are needed
     names = ("vocab.txt", "vocab", "tekken.json", "*.model", "*.tiktoken", "*.spm", "prophetnet.tokenizer")
     return any(file.is_file() for pattern in names for file in folder.glob(pattern))
 
@@ -105,7 +105,7 @@ def _tokenizer_class(folder: Path, name: str) -> Any:
 
 
 def check_model(auto_class: Any, title: str, folder: Path, *, name: str, **options: Any) -> Any:
-    """Checks that a model's configuration and weights fit each other; no weight is read, which takes milliseconds.
+    """Checks that a model's configuration and weights fit; takes milliseconds, because no weight is read.
 
     Args:
         auto_class: The class of transformers that loads it.
@@ -115,16 +115,16 @@ def check_model(auto_class: Any, title: str, folder: Path, *, name: str, **optio
         **options: For `from_pretrained`.
 
     Returns:
-        The model without its numbers (on the ``meta`` device).
+        The model without its weights (on the ``meta`` device).
 
     Raises:
-        UserError: Where files are missing or damaged, or transformers would make weights up or leave some out.
+        UserError: Where files are missing or damaged, or transformers would make weights up or ignore some.
     """
     from metapt_explore.models.model_checks import check_complete, check_nothing_left, check_shapes
 
     read_settings(folder, name)
     check_weight_files(folder, name)
-    # Without this a difference in shape is an error that does not say which.
+    # Otherwise transformers raises an error that does not name the weight.
     lenient = {"ignore_mismatched_sizes": True, "output_loading_info": True, "device_map": "meta"}
     model, report = load_pretrained(auto_class, folder, name, use_safetensors=True, **lenient, **options)
     with loading(folder, name):
@@ -135,13 +135,13 @@ def check_model(auto_class: Any, title: str, folder: Path, *, name: str, **optio
 
 
 def load_model(auto_class: Any, title: str, folder: Path, *, name: str, **options: Any) -> Any:
-    """Loads a model: see `check_model` for arguments and checks; its numbers must be finite as well.
+    """Loads a model; arguments and checks as of `check_model`, and its weights must be finite.
 
     Returns:
         The model on the CPU, in evaluation mode.
 
     Raises:
-        UserError: Where it cannot be loaded whole.
+        UserError: Where it cannot be loaded completely.
     """
     from metapt_explore.models.model_checks import check_numbers
 

@@ -1,4 +1,4 @@
-"""How rows are laid out for a family of models: template, label words, special tokens. Needs the tokenizer only."""
+"""How a family lays out rows: template, label words, special tokens. Needs the tokenizer only."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ class Layout(ABC):
         self.encode = token_encoder(tokenizer)
         self.encode_continuation = continuation_encoder(tokenizer)
         self.after_space = space_writer(tokenizer)
-        #: What the tokenizer itself puts in front of a text and behind it.
+        #: Special tokens in front of a text and behind it.
         self.special_before, self.special_after = special_tokens(tokenizer)
 
-    # -------------------------------------------------------------------- what a family has to say
+    # ---------------------------------------------------------------------- what a family defines
 
     @abstractmethod
     def row(self, text: Sequence[int], pair: Sequence[int] | None, pattern: PatternVerbalizer) -> tuple[list[int], int]:
-        """Token ids of a row as it is kept in a bank, and the position where its answer is read."""
+        """Token ids of a row in its bank, and the position where its answer is read."""
 
     @abstractmethod
     def verbalizer(self, words: dict[str, list[Word]], *, whole_vocabulary: bool) -> Verbalizer:
         """The verbalizer of tokenised label words."""
 
     def spaced(self, written: str) -> bool:
-        """Whether label words follow something with a space in front of them, in a template as it is written."""
+        """Whether a space stands in front of label words, for a template as it is written."""
         return True
 
-    def check_template(  # noqa: B027 (most families read every template)
+    def check_template(  # noqa: B027 (most families accept every template)
         self, written: str, template: Template, where: str
     ) -> None:
-        """Refuses a template that this family cannot read."""
+        """Raises a UserError for a template that this family cannot use."""
 
     def bank_key(self, pattern: PatternVerbalizer) -> Template:
-        """The part of the template that is kept with a text."""
+        """The part of the template that a bank's rows hold."""
         return pattern.template
 
     # ---------------------------------------------------------------------------------- the same for all
@@ -82,7 +82,7 @@ class Layout(ABC):
         )
 
     def word_encoder(self, written: str) -> Callable[[str], list[int]]:
-        """Token ids of a label word where it stands in a template."""
+        """Token ids of a label word behind a template."""
         return (lambda word: self.encode(self.after_space(word))) if self.spaced(written) else self.encode
 
     def rows(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> list[tuple[list[int], int]]:
@@ -107,19 +107,19 @@ class Layout(ABC):
         return list(cut["input_ids"])
 
     def bare_tokens(self, texts: Sequence[TextInput]) -> list[list[int]]:
-        """Token ids of texts that stand alone, without template and special tokens; a pair's texts in two lines.
+        """Token ids of texts without template and special tokens, cut to `max_text_tokens`.
 
-        Cut to `max_text_tokens`; of a pair the longer one first.
+        A pair's texts stand in two lines; the longer one is cut first.
         """
         firsts = self.tokens([text if isinstance(text, str) else text[0] for text in texts])
         seconds = self.tokens(["" if isinstance(text, str) else f"\n{text[1]}" for text in texts])
         return [[*first, *second] for first, second in map(self._cut_pair, firsts, seconds)]
 
     def _cut_pair(self, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
-        # The longer text is cut down to the length of the other before both lose as much.
+        # The longer text is cut first; once both are equally long, both are cut.
         longest = self.config.max_text_tokens
-        kept = second[: max(longest // 2, longest - len(first))]
-        return first[: longest - len(kept)], kept
+        second = second[: max(longest // 2, longest - len(first))]
+        return first[: longest - len(second)], second
 
     def _cut(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> list[tuple[list[int], list[int] | None]]:
         slot, pair_slot = pattern.template.slot("text"), pattern.template.slot("text_pair")

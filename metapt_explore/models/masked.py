@@ -1,7 +1,7 @@
 """Masked language models (BERT, RoBERTa …) under stacked soft prompts: the prompt in front, the answer at a mask.
 
-The prompt stands in front of everything, the first special token too: the layout of PEFT's prompt tuning.
-Attention looks both ways, so nothing of a text can be computed without the prompt.
+The prompt stands in front of the first special token, as in PEFT's prompt tuning. Attention is bidirectional, so
+nothing of a text can be computed without the prompt.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from metapt_explore.verbalizers.verbalizer import Head, Run, Verbalizer, Word, r
 
 
 class MaskedLayout(Layout):
-    """The answer stands at ``{mask}``, or behind the template's end where that is not given."""
+    """The answer stands at ``{mask}``, or behind a template without one."""
 
     def __init__(self, tokenizer: Any, config: ModelConfig, placement: Placement) -> None:
         super().__init__(tokenizer, config, placement)
@@ -53,7 +53,7 @@ class MaskedLayout(Layout):
 
 
 class BidirectionalEncoder:
-    """Runs an encoder that looks both ways over prompts and the rows behind them.
+    """Runs a bidirectional encoder over prompts and the rows behind them.
 
     Args:
         model: A transformers model.

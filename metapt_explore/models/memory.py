@@ -1,4 +1,4 @@
-"""How much memory rows take, so that passes are cut to a budget before they run out of it."""
+"""How much memory rows take: passes are cut to a budget before memory runs out."""
 
 from __future__ import annotations
 
@@ -12,29 +12,25 @@ import torch
 from metapt_explore.errors import UserError
 
 GIB = 2**30
-#: Default budget of a pass on a CPU: larger passes are no faster there.
-CPU_PASS_GIB = 1.0
-#: The same as a share of the machine's memory, for small ones.
-CPU_PASS_SHARE = 0.05
-#: Text states kept in memory by default.
-TEXT_STATE_GIB = 4.0
-#: The same as a share of the machine's memory, for small ones.
-TEXT_STATE_SHARE = 0.2
-#: Where Linux says how much memory a container may use.
+#: Default budget of a pass on a CPU, where larger passes are no faster; at most a share of the machine's memory.
+CPU_PASS_GIB, CPU_PASS_SHARE = 1.0, 0.05
+#: Default memory for keys and values of texts; at most a share of the machine's memory.
+KV_CACHE_GIB, KV_CACHE_SHARE = 4.0, 0.2
+#: The file in which Linux gives the memory limit of a container.
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 #: Default budget of a pass on a GPU, as a share of its memory.
 GPU_PASS_SHARE = 0.4
-#: The model's own forward pass keeps about this many times what the hand-written one keeps.
+#: Memory that the model's own forward pass keeps for a gradient, as a multiple of the hand-written pass.
 PLAIN_FACTOR = 3.0
 #: The same for a bidirectional encoder (measured on T5 and BERT of base size: 0.8 to 1.1).
 ENCODER_FACTOR = 1.2
-#: A second derivative keeps the graph of the first gradient as well.
+#: The same for a second derivative, which keeps the graph of the first gradient as well.
 SECOND_FACTOR = 3
 
 
 @dataclass(frozen=True)
 class RowMemory:
-    """Sizes of a model that decide what a row costs.
+    """Sizes of a model that determine the memory of a row.
 
     Attributes:
         layers: Number of layers.
@@ -72,7 +68,7 @@ class RowMemory:
 
     @classmethod
     def of_decoder(cls, config: Any, itemsize: int) -> RowMemory:
-        """Sizes of the decoder of an encoder-decoder; its states are the keys and values of the cross-attention."""
+        """Sizes of the decoder of an encoder-decoder; keys and values are those of the cross-attention."""
         whole = cls.of(config, itemsize)
         layers = getattr(config, "num_decoder_layers", None) or getattr(config, "decoder_layers", None) or whole.layers
         heads = getattr(config, "decoder_attention_heads", None) or whole.heads
@@ -89,13 +85,13 @@ class RowMemory:
         Args:
             new_tokens: Tokens run behind cached text; 0 where the text itself is run (`prefix`).
             text_tokens: Tokens of the text.
-            scoring: Whether nothing is kept for a gradient.
-            factor: How many times what the hand-written pass keeps.
+            scoring: Whether no gradient is taken.
+            factor: Memory as a multiple of the hand-written pass.
         """
-        run, seen = new_tokens or text_tokens, new_tokens + text_tokens
-        token = 2 * self.width + 3 * self.inner + self.heads * (self.head_dim + seen)
+        run, attended = new_tokens or text_tokens, new_tokens + text_tokens
+        token = 2 * self.width + 3 * self.inner + self.heads * (self.head_dim + attended)
         kept = token * self.itemsize * run * (4 if scoring else self.layers)
-        return kept * factor + self.kv_bytes_per_token * seen
+        return kept * factor + self.kv_bytes_per_token * attended
 
     def rows_within(
         self, budget: float, new_tokens: int, text_tokens: int, *, scoring: bool = False, factor: float = 1
@@ -105,18 +101,18 @@ class RowMemory:
 
 
 def _inner(config: Any) -> int | None:
-    """Width of the MLP by the names that families have for it."""
+    """Width of the MLP, which families name differently."""
     for name in ("intermediate_size", "d_ff", "encoder_ffn_dim", "hidden_dim", "n_inner"):
-        found = getattr(config, name, None)
-        if isinstance(found, int):
-            return found
+        width = getattr(config, name, None)
+        if isinstance(width, int):
+            return width
     return None
 
 
 def machine_memory() -> int:
     """Bytes of memory that this process may use: the machine's, or its container's.
 
-    Not what is free at the moment: two runs on one machine must cut their passes alike.
+    Not what is free now: two runs on one machine must cut passes alike.
     """
     total = int(psutil.virtual_memory().total)
     try:
@@ -126,8 +122,8 @@ def machine_memory() -> int:
 
 
 def kv_cache_bytes(gib: float | None) -> float:
-    """Bytes for text states: what the config says, else a default for the machine."""
-    return min(TEXT_STATE_GIB * GIB, TEXT_STATE_SHARE * machine_memory()) if gib is None else gib * GIB
+    """Bytes for keys and values of texts: what the config says, else a default for the machine."""
+    return min(KV_CACHE_GIB * GIB, KV_CACHE_SHARE * machine_memory()) if gib is None else gib * GIB
 
 
 def pass_budget(gib: float | None, device: torch.device) -> float:

@@ -1,4 +1,4 @@
-"""What a model's files and configuration must be like before it is run; each refusal says what to do."""
+"""Checks of a loaded model, its configuration and its tokenizer; each error says what to do."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
 
 #: Tokens left for the template when a model's length is checked and no template is known.
 ROOM_FOR_TEMPLATE = 16
-#: Families of models that count positions from behind the padding token's id.
-SHIFTED = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "data2vec-text")
-#: Share of a model's matrices that may be zeros only.
-MOST_ZEROS = 0.1
+#: Models whose positions begin behind the padding token's id.
+SHIFTED_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "data2vec-text")
+#: Share of a model's matrices that may hold zeros only.
+MAX_ZERO_SHARE = 0.1
 #: Tokens that a tokenizer must have, as a share of the model's vectors: vocabularies are hardly padded.
-LEAST_VOCABULARY = 0.75
-#: Constants that older files hold beside the weights; they are computed now.
+MIN_VOCABULARY_SHARE = 0.75
+#: Constants in older files, which are computed now.
 _BUFFERS = re.compile(
     r"(position_ids|token_type_ids|inv_freq|masked_bias|num_batches_tracked|(^|\.)(attn|attention)\.bias)$"
 )
 
 
 def positions_of(settings: Any) -> int | None:
-    """Tokens that a model can hold by its configuration; None where there is no limit."""
+    """Tokens that a model can hold by its configuration; None without a limit."""
     positions = getattr(settings, "max_position_embeddings", None)
-    if positions is not None and settings.model_type in SHIFTED:
+    if positions is not None and settings.model_type in SHIFTED_POSITIONS:
         positions -= (settings.pad_token_id or 0) + 1
     return positions
 
 
 def check_length(settings: Any, config: ModelConfig, *, prompt_tokens: int, windows: bool) -> None:
-    """Refuses texts that the model cannot hold, and attention windows that a text would not fit.
+    """Checks that texts fit the model and its attention windows.
 
     Args:
         settings: The model's configuration.
         config: `max_text_tokens`.
         prompt_tokens: Length of the prompts.
-        windows: Whether attention runs past the model's own windows.
+        windows: Whether our attention ignores the model's windows.
     """
     room = ROOM_FOR_TEMPLATE + prompt_tokens
     positions = positions_of(settings)
@@ -72,7 +72,7 @@ def check_length(settings: Any, config: ModelConfig, *, prompt_tokens: int, wind
 def check_rows_fit(
     pattern: PatternVerbalizer, layout: Layout, settings: Any, *, prompt_tokens: int, where: str
 ) -> None:
-    """Refuses a template that is too long for the model beside the longest text and the prompt.
+    """Checks that template, longest text and prompt fit the model together.
 
     Args:
         pattern: The tokenised template.
@@ -96,10 +96,10 @@ def check_rows_fit(
 
 
 def check_complete(missing: Iterable[str], folder: Path, name: str, *, title: str) -> None:
-    """Refuses a model of which transformers makes up weights that the files do not hold.
+    """Checks that the files hold all weights; transformers would make up the others.
 
     Args:
-        missing: Names of such weights.
+        missing: Names of weights that the files lack.
         folder: The model's files.
         name: What to call it.
         title: What it was loaded as; a sentence encoder's pooler is not used, and may be missing.
@@ -134,10 +134,10 @@ def check_shapes(mismatched: Iterable[Any], folder: Path, name: str) -> None:
 
 
 def check_nothing_left(unexpected: Iterable[str], model: Any, folder: Path, *, name: str) -> None:
-    """Refuses files with weights inside the model's layers that the configuration has no place for.
+    """Checks that no weight inside the model's layers is left over.
 
-    A head that is not used may be left over, as may buffers that older files hold. A further layer, a bias that a layer
-    does not have or a norm inside one shows that the configuration is of another model: its answers would be wrong.
+    An unused head may be left over, and buffers of older files. A further layer, bias or norm shows that the
+    configuration is of another model, whose answers would be wrong.
 
     Args:
         unexpected: Names of weights that were left over.
@@ -170,7 +170,7 @@ def check_nothing_left(unexpected: Iterable[str], model: Any, folder: Path, *, n
 
 
 def check_numbers(model: Any, folder: Path, name: str) -> None:
-    """Refuses weights that are not finite, and files whose numbers were lost (zeros in their place).
+    """Checks that weights are finite and not lost (zeros in their place).
 
     Args:
         model: The loaded model.
@@ -189,8 +189,8 @@ def check_numbers(model: Any, folder: Path, name: str) -> None:
         if values.dim() > 1:
             matrices += 1
             zeros += [weight] if low == high == 0 else []
-    # Some models have a matrix of zeros (XLM-R: token types); a copy that was not finished has many.
-    if len(zeros) > max(1, MOST_ZEROS * matrices):
+    # Some models have one matrix of zeros (XLM-R: token types); an unfinished copy has many.
+    if len(zeros) > max(1, MAX_ZERO_SHARE * matrices):
         raise UserError(
             f"The weights of '{name}' in {folder} are damaged: {len(zeros)} of {matrices} matrices hold zeros only "
             f"({_some(zeros)}). Copy or download them again."
@@ -198,19 +198,19 @@ def check_numbers(model: Any, folder: Path, name: str) -> None:
 
 
 def check_tokenizer(tokenizer: Any, model: Any, folder: Path, *, name: str) -> None:
-    """Refuses the tokenizer of another model: its tokens are not those that the model has vectors for.
+    """Checks that the tokenizer is the model's: the model has a vector for each token.
 
     Args:
         tokenizer: The tokenizer.
-        model: The model; its numbers are not looked at.
+        model: The model; its weights are not read.
         folder: The files of both.
         name: What to call the model.
     """
     rows = int(model.get_input_embeddings().weight.shape[0])
-    # Tokens that were added later may have no vector (Gemma 3's for images), those of the vocabulary must.
+    # Added tokens may have no vector (Gemma 3's for images), those of the vocabulary must.
     base, whole = int(tokenizer.vocab_size), len(tokenizer)
     framed = [int(token) for token in tokenizer("a")["input_ids"]]
-    if base > rows or max(framed, default=0) >= rows or whole < LEAST_VOCABULARY * rows:
+    if base > rows or max(framed, default=0) >= rows or whole < MIN_VOCABULARY_SHARE * rows:
         raise UserError(
             f"The tokenizer in {folder} has {whole:,} tokens, but '{name}' has vectors for {rows:,}: it is the "
             "tokenizer of another model. Copy both from the same."
@@ -222,7 +222,7 @@ def _some(names: list[str]) -> str:
 
 
 def check_scale(settings: Any, model: Any, config: ModelConfig) -> None:
-    """Refuses models that scale embedded tokens outside of the embedding (Pegasus, Marian).
+    """Raises for models that scale embedded tokens outside of the embedding (Pegasus, Marian).
 
     Args:
         settings: The model's configuration.

@@ -1,4 +1,4 @@
-"""The files of a model, read by themselves before a library loads them; each refusal names the folder and the file."""
+"""Checks of a model's files before transformers loads them; each error names the folder and the file."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 
 from metapt_explore.errors import UserError, library_errors
 
-#: Bytes that a JSON file of settings may have; real ones have a few thousand (an index of shards 100,000).
-MOST_SETTINGS = 32 * 2**20
-#: Layers and classes that a model may have: each one is made in Python before any weight is read.
-MOST_LAYERS, MOST_CLASSES = 1_000, 1_000_000
-#: The largest size of any other kind (vocabulary, positions, width).
-MOST_SIZE = 2**24
+#: Limit of a JSON file of settings in bytes; real ones have a few thousand (an index of shards 100,000).
+MAX_SETTINGS_BYTES = 32 * 2**20
+#: Limits of layers and classes: each one is made in Python before any weight is read.
+MAX_LAYERS, MAX_CLASSES = 1_000, 1_000_000
+#: Limit of any other size (vocabulary, positions, width).
+MAX_SIZE = 2**24
 #: Keys of config.json that count layers or classes, and those that are sizes.
 _LAYERS = re.compile(r"(^|_)(n_layers?|layers|depth|num_labels)$")
 _SIZES = re.compile(r"(size|dim|heads?|positions|position_embeddings|experts|buckets|d_model|d_ff|d_kv|n_embd|n_ctx)$")
 
-#: What transformers reads: one file, or an index with the shards that it names.
+#: What transformers reads: one file, or an index and the shards that it names.
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-#: Number formats that are read as they are; others (F8_E4M3, F4 …) are parts of quantised weights.
+#: Number formats that are read; others (F8_E4M3, F4 …) are parts of quantised weights.
 DTYPES = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 #: Weights in formats that are not read: pickles can run code when they are loaded.
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _FOREIGN = ("*.gguf", "*.h5", "*.msgpack", "*.onnx")
-#: What a file holds that git left in place of a large one.
+#: The first bytes of a pointer that git leaves in place of a large file.
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -36,10 +36,10 @@ def read_json(file: Path, what: str) -> Any:
 
     Args:
         file: The file.
-        what: What it belongs to, which begins the messages (``The model 'x'``).
+        what: Its owner, which begins the messages (``The model 'x'``).
 
     Returns:
-        What it holds; None where there is no such file.
+        The parsed JSON; None if there is no such file.
 
     Raises:
         UserError: Where it is no regular file, too large, or not JSON.
@@ -49,9 +49,9 @@ def read_json(file: Path, what: str) -> Any:
             return None
         if not file.is_file():
             raise UserError(f"{what}: {file} is no regular file.")
-        if (size := file.stat().st_size) > MOST_SETTINGS:
+        if (size := file.stat().st_size) > MAX_SETTINGS_BYTES:
             raise UserError(
-                f"{what}: {file} has {size:,} bytes; a file of settings may have {MOST_SETTINGS:,} (32 MiB)."
+                f"{what}: {file} has {size:,} bytes; a file of settings may have {MAX_SETTINGS_BYTES:,} (32 MiB)."
             )
         return json.loads(file.read_text(encoding="utf-8"))
     except RecursionError:
@@ -87,9 +87,9 @@ def read_settings(folder: Path, name: str) -> dict[str, Any]:
         raise UserError(f"The model '{name}': {file} must hold a JSON object; it holds a {type(settings).__name__}.")
     for key, value in _numbers(settings):
         last = key.rpartition(".")[2]
-        most = MOST_SIZE if _SIZES.search(last) else None
+        most = MAX_SIZE if _SIZES.search(last) else None
         if _LAYERS.search(last):
-            most = MOST_CLASSES if last == "num_labels" else MOST_LAYERS
+            most = MAX_CLASSES if last == "num_labels" else MAX_LAYERS
         if most is not None and abs(value) > most:
             raise UserError(
                 f"The model '{name}': {file} has a value of `{key}` that no model has (more than {most:,}); the file "
@@ -151,9 +151,7 @@ def _without_weights(folder: Path, name: str) -> str:
 
 
 def check_weight_files(folder: Path, name: str) -> None:
-    """Refuses weights whose files are missing, cut short or of a number format that is not read.
-
-    Only the files' headers are read.
+    """Checks that weight files are complete and of a number format that is read; reads their headers only.
 
     Raises:
         UserError: Naming the file.
@@ -182,7 +180,7 @@ def check_weight_files(folder: Path, name: str) -> None:
 
 
 def _header(file: Path, what: str) -> dict[str, str]:
-    """Names and number formats of a file's tensors; the library compares the header with the file's length."""
+    """Names and number formats of a file's tensors; safetensors compares the header with the file's length."""
     return {tensor: dtype for tensor, (dtype, _) in safetensors_header(file, what).items()}
 
 
@@ -193,8 +191,8 @@ def safetensors_header(
 
     Args:
         file: The file.
-        what: What it belongs to, which begins the messages.
-        advice: Ends the message where it cannot be read.
+        what: Its owner, which begins the messages.
+        advice: Ends the message if it cannot be read.
 
     Raises:
         UserError: Where it is no regular file, or no complete safetensors file.
@@ -225,7 +223,7 @@ def _lfs_hint(file: Path) -> str | None:
 
 
 def damaged_json(folder: Path, name: str) -> str | None:
-    """What is wrong with one of a folder's JSON files, where loading it failed and a library does not say which."""
+    """What is wrong with a folder's JSON files; None if nothing is."""
     for file in sorted(folder.glob("*.json")):
         try:
             read_json(file, f"The model '{name}'")

@@ -1,7 +1,7 @@
-"""How a sentence encoder makes one vector of a text, read from the files of sentence-transformers beside its weights.
+"""How a sentence encoder pools the tokens of a text, read from its files of sentence-transformers.
 
-``modules.json`` lists the steps behind the encoder (Reimers & Gurevych, EMNLP 2019, and its library): pooling, perhaps
-a normalisation, sometimes a layer of its own. An encoder that was trained with its first token says little by its mean.
+``modules.json`` lists the steps behind the encoder (Reimers & Gurevych, EMNLP 2019): pooling, perhaps normalisation.
+An encoder that was trained with its first token gives poor embeddings by the mean over tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["mean", "cls", "max"]
 
-#: What sentence-transformers calls them: switches in older files, a name in newer ones.
+#: Names of sentence-transformers: switches in older files, a value in newer ones.
 _MODES: dict[str, Mode] = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
@@ -27,7 +27,7 @@ _MODES: dict[str, Mode] = {
     "cls": "cls",
     "max": "max",
 }
-#: Steps that change nothing when a model is only run.
+#: Steps without effect in evaluation mode.
 _IDLE = ("Dropout",)
 
 
@@ -38,8 +38,7 @@ class Pooling:
     Attributes:
         mode: The mean over tokens, the first token (``cls``), or the largest value of each dimension.
         normalise: Whether embeddings have length one.
-        longest: Tokens of a text, special ones included, that the encoder was made for; None where its files do not
-            say.
+        longest: Maximum tokens of a text, special ones included; None if the files do not say.
     """
 
     mode: Mode = "mean"
@@ -48,14 +47,14 @@ class Pooling:
 
     @property
     def unusual(self) -> dict[str, Any]:
-        """What is not as it is without such files, for a stage's configuration."""
+        """Settings that differ from the defaults, for a stage's configuration."""
         return {
             **({"pooling": self.mode} if self.mode != "mean" else {}),
             **({"normalise": False} if not self.normalise else {}),
         }
 
     def tokens(self, asked: int) -> int:
-        """Tokens to cut a text to: what was asked for, but no more than the encoder was made for."""
+        """Tokens to cut a text to: as many as asked for, at most `longest`."""
         return asked if self.longest is None else min(asked, self.longest)
 
     def pooled(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -105,11 +104,11 @@ def read_pooling(folder: Path, name: str) -> Pooling:
     longest = None
     for module in modules:
         kind = str(module.get("type", "")).split(".")[-1]
-        place = folder / str(module.get("path", ""))
+        module_folder = folder / str(module.get("path", ""))
         if kind == "Transformer":
-            longest = _longest(place, name)
+            longest = _longest(module_folder, name)
         elif kind == "Pooling":
-            mode = _mode(_read(place / "config.json", name) or {}, place / "config.json", name)
+            mode = _mode(_read(module_folder / "config.json", name) or {}, module_folder / "config.json", name)
         elif kind == "Normalize":
             normalise = True
         elif kind not in _IDLE:
@@ -128,9 +127,9 @@ def _mode(settings: Any, file: Path, name: str) -> Mode:
     if not chosen:
         return "mean"
     if len(chosen) > 1 or chosen[0] not in _MODES:
-        said = " and ".join(str(key).removeprefix("pooling_mode_") for key in chosen)
+        modes = " and ".join(str(key).removeprefix("pooling_mode_") for key in chosen)
         raise UserError(
-            f"The encoder '{name}' pools its tokens by {said} ({file.parent.name}/{file.name}); only the mean, the "
+            f"The encoder '{name}' pools its tokens by {modes} ({file.parent.name}/{file.name}); only the mean, the "
             "first token (cls) and the maximum can be computed, one of them alone. Use another encoder."
         )
     return _MODES[chosen[0]]
@@ -139,8 +138,8 @@ def _mode(settings: Any, file: Path, name: str) -> Mode:
 def _longest(folder: Path, name: str) -> int | None:
     """`max_seq_length` of ``sentence_bert_config.json``, whose middle word is the kind of the encoder."""
     for file in sorted(folder.glob("sentence_*_config.json")):
-        found = _read(file, name)
-        length = found.get("max_seq_length") if isinstance(found, dict) else None
+        settings = _read(file, name)
+        length = settings.get("max_seq_length") if isinstance(settings, dict) else None
         if isinstance(length, int) and length > 0:
             return length
     return None

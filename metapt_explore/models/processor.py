@@ -1,7 +1,7 @@
-"""What this machine's processor can really do with frozen weights and with bfloat16; tried out, not read from a list.
+"""What this machine's processor can do with packed weights and bfloat16, found by trying.
 
-That torch has an operator says nothing: the one that lays bfloat16 weights out is there on every x86 machine and throws
-on those without AVX-512.
+An operator may exist and still fail: the one that packs bfloat16 weights is there on every x86 machine and throws
+without AVX-512.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Allowed difference of a product from the exact one, as a share of its size; a wrong layout is off by all of it.
+#: Allowed difference of a product from the exact one, as a share of its size.
 NEAR = {torch.float32: 1e-4, torch.bfloat16: 0.03}
 
 SLOW_BFLOAT16 = (
@@ -21,18 +21,18 @@ SLOW_BFLOAT16 = (
     "here, and its scores differ a little."
 )
 UNPACKED = (
-    "This processor does not take bfloat16 weights that are laid out for it in advance: plain products run instead, "
-    "which is slower and as exact."
+    "This processor does not take bfloat16 weights that are packed in advance: plain products run instead, which is "
+    "slower and as exact."
 )
 
 
-def is_near(found: Tensor, exact: Tensor, dtype: torch.dtype) -> bool:
-    """Whether a product is right up to rounding; not where it holds NaN."""
-    return float((found.double() - exact).norm()) <= NEAR[dtype] * float(exact.norm())
+def is_near(product: Tensor, exact: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a product is right up to rounding; never if it holds NaN."""
+    return float((product.double() - exact).norm()) <= NEAR[dtype] * float(exact.norm())
 
 
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether a weight of this number format can be laid out once for this processor, and its product is right then."""
+    """Whether a weight of this number format can be packed for this processor, with right products."""
     probe = _PROBES.get(dtype)
     return probe is not None and probe()
 
@@ -43,9 +43,9 @@ def has_fast_bfloat16() -> bool:
     Intel's AVX-512 has instructions for it, at the rate of float32's (two cores, 768 × 576 × 3072: 159 against 268
     GFLOP/s); AMD's are several times faster than float32's, and so is Intel's matrix unit (AMX).
     """
-    found = torch.cpu.get_capabilities()
-    vector_unit = found.get("avx512_bf16", False) and "Intel" not in str(found.get("cpu_name", ""))
-    return bool((found.get("amx_bf16", False) or vector_unit) and _library_has_bfloat16())
+    processor = torch.cpu.get_capabilities()
+    vector_unit = processor.get("avx512_bf16", False) and "Intel" not in str(processor.get("cpu_name", ""))
+    return bool((processor.get("amx_bf16", False) or vector_unit) and _library_has_bfloat16())
 
 
 def is_bfloat16_slow() -> bool:
@@ -83,13 +83,13 @@ def _works(dtype: torch.dtype, attempt: Callable[[Tensor, Tensor, Tensor], list[
     numbers = torch.Generator().manual_seed(0)
     weight, x, other = (torch.randn(size, generator=numbers).to(dtype) for size in ((24, 32), (5, 32), (5, 24)))
     try:
-        return all(is_near(found, exact, dtype) for found, exact in attempt(weight, x, other))
-    except Exception:  # missing operators, instructions or library: whatever it is, the plain product runs
+        return all(is_near(product, exact, dtype) for product, exact in attempt(weight, x, other))
+    except Exception:  # missing operators, instructions or library: the plain product runs
         return False
 
 
 def _try_bfloat16(weight: Tensor, x: Tensor, other: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Each operator that `FrozenLinear` calls, and what it should give."""
+    """Results of each operator that `FrozenLinear` calls, and the exact ones."""
     ops: Any = torch.ops.mkldnn
     packed, product = ops._reorder_linear_weight(weight, len(x)), x.double() @ weight.double().T
     return [

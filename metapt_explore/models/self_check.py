@@ -1,4 +1,4 @@
-"""The check at load: for this very model, do the shortcuts give what its own full forward gives?"""
+"""The self-check at load: do the shortcuts give the same as this model's own full forward?"""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 
 
 def check_exact(backbone: Backbone) -> None:
-    """Compares how a model is run with its own full forward on two short rows.
+    """Compares our ways to run a model with its own full forward, on two short rows.
 
-    Where only the hand-written pass differs, the model's own is used instead, and the user is told.
+    If only the hand-written pass differs, the model's own is used instead, and the user is told.
 
     Raises:
-        UserError: Where the model's own pass over cached states, or with replaced attention, differs as well: the
-            architecture does something that they do not cover, and results could not be trusted.
+        UserError: If the model's own pass over cached texts, or with our attention, differs as well: the
+            architecture does something that they do not cover, and results would be wrong.
     """
     vocabulary = backbone.embedding.shape[0]
     texts = [[(7 * i + 3) % vocabulary for i in range(5)], [(11 * i + 5) % vocabulary for i in range(3)]]
     prompt = backbone.embedding[:3].float()
     name, placement = backbone.config.name, backbone.placement
     tolerance = TOLERANCE.get(backbone.dtype, 1e-3)
-    # Texts are encoded by the decoder that is checked, so that a mistake is laid to the right one.
+    # The decoder that is checked also encodes the texts, so that a mistake is its own.
     fast = getattr(backbone, "fast", None)
     if fast is not None:
         backbone.fast = backbone.plain  # type: ignore[attr-defined]
     try:
-        pattern = _reader(backbone, (2 % vocabulary, 9 % vocabulary))
+        pattern = _check_pattern(backbone, (2 % vocabulary, 9 % vocabulary))
         rows = [backbone.layout.row(ids, None, pattern) for ids in texts]
         full = torch.stack([backbone.full_logits(prompt, ids, position, pattern=pattern) for ids, position in rows])
-        expected = full[:, [own[0][0].token for own in pattern.verbalizer.words]]
+        expected = full[:, list(pattern.words)]
         ours, gradient = _scores(backbone, prompt, rows, pattern=pattern)
     except KeyError as error:
         raise UserError(
@@ -56,7 +56,7 @@ def check_exact(backbone: Backbone) -> None:
     except (TypeError, AttributeError, IndexError, RuntimeError, ValueError) as error:
         raise UserError(f"The model '{name}' cannot be used with the {placement} placement ({error}).") from error
     difference = _apart(ours, expected)
-    if not difference <= tolerance:  # also where it is not a number
+    if not difference <= tolerance:  # NaN too
         raise UserError(
             f"The model '{name}' gives other scores over cached keys and values than in a full forward "
             f"(difference {difference:.2g}), so it cannot be used with the {placement} placement."
@@ -75,8 +75,8 @@ def check_exact(backbone: Backbone) -> None:
         backbone.on_notice(f"'{name}' runs through its own forward pass: the faster one is not exact for it.")
 
 
-def _reader(backbone: Backbone, tail: tuple[int, ...]) -> PatternVerbalizer:
-    """Two label words of one token behind a template of some tokens, made of token ids."""
+def _check_pattern(backbone: Backbone, tail: tuple[int, ...]) -> PatternVerbalizer:
+    """A pattern of token ids: a template with a tail, and two label words of one token."""
     template = Template((Slot("text"), tail))
     if isinstance(backbone.head, SimilarityHead):
         described = backbone.pattern(LabelsConfig(labels={"a": "good", "b": "bad"}), "the check at load")
@@ -85,7 +85,7 @@ def _reader(backbone: Backbone, tail: tuple[int, ...]) -> PatternVerbalizer:
 
 
 def _apart(scores: Tensor, expected: Tensor) -> float:
-    """How far two scores of two label words differ; what counts is how far the words lie apart."""
+    """Difference of the margins between two label words."""
     ours, theirs = scores[:, 0] - scores[:, 1], expected[:, 0] - expected[:, 1]
     return float(((ours - theirs).abs().max() / (theirs.abs().max() + 1)).detach())
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metapt_explore import hub
 from metapt_explore.errors import UserError, library_errors
-from metapt_explore.models.model_files import MOST_SIZE, read_json, safetensors_header
+from metapt_explore.models.model_files import MAX_SIZE, read_json, safetensors_header
 
 #: What PEFT calls its files, and the tensor in the second.
 ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_TENSOR = (
@@ -251,7 +251,7 @@ def _adapter_settings(config: Path, where: str) -> dict[str, Any]:
 
 def _whole(settings: dict[str, Any], key: str, *, config: Path, where: str) -> int:
     number = settings.get(key)
-    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_SIZE:
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_SIZE:
         found = repr(number)[:40] if isinstance(number, str | int | float | None) else type(number).__name__
         raise UserError(f"{where}: {config} must give {key} as a whole number of at least 1 (found {found}).")
     return number
