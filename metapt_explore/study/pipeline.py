@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig, load_study, load_task
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.study_model import StudyModel
+from metapt_explore.models.text_lengths import MANY, CutShare, format_cut
 from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.progress.state import Progress
+from metapt_explore.results.cut_texts import BEGINNING_ONLY, cut_shares
+from metapt_explore.results.tables import results_table
 from metapt_explore.stages.base import Stage
 from metapt_explore.stages.registry import shares
 from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, Question
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.check import check_study
 from metapt_explore.study.failures import Failures, Named, PartFailed
 
 
 class StudyPipeline:
     """Makes stages when they are asked for (`study.Study` is what to use)."""
+
+    #: Tasks (None: the pre-training texts) of which it was said that many texts are cut.
+    _said_to_be_cut: frozenset[str | None] = frozenset()
 
     def __init__(
         self,
@@ -206,3 +215,28 @@ class StudyPipeline:
         if init_seed not in seeds:
             raise UserError(f"Initialisation seed {init_seed} is not among evaluation.init_seeds {seeds}.")
         return init_seed
+
+    def results(self) -> pd.DataFrame:
+        """Scores so far: one row for each method, task, data seed and initialisation seed."""
+        return results_table(self.workspace, self.config.name)
+
+    # ------------------------------------------------------------------------------ before computing
+
+    def check_settings(self) -> None:
+        """Finds what is wrong without reading a text: a missing model, a label word of two tokens, a bad start.
+
+        Raises:
+            UserError: Naming what is wrong.
+        """
+        check_study(self)
+
+    def cut_texts(self) -> list[CutShare]:
+        """How many texts are cut at `model.max_text_tokens`, of the pre-training texts and of each task."""
+        return cut_shares(self)
+
+    def notice_cut_texts(self, shares: Sequence[CutShare]) -> None:
+        """Says where many texts are cut; once, though a later look at the texts may give another share."""
+        new = [cut for cut in shares if cut.share > MANY and cut.of not in self._said_to_be_cut]
+        self._said_to_be_cut |= {cut.of for cut in new}
+        for cut in new:
+            self.progress.notice(f"{format_cut(cut)} {BEGINNING_ONLY}")

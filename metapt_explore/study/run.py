@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -22,10 +21,8 @@ from metapt_explore.storage.artifact import Artifact
 from metapt_explore.study.failures import Failures, Named, PartFailed, stops_everything
 from metapt_explore.study.lost import repair_lost
 from metapt_explore.study.overview import asked_scores, finished_scores
+from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.preview import Preview
-
-if TYPE_CHECKING:
-    from metapt_explore.study.study import Study
 
 #: What is computed once for each initialisation seed.
 SCORED: tuple[Part, ...] = ("prompts", "scores")
@@ -42,7 +39,7 @@ def check_until(until: str) -> Until:
     return until
 
 
-def run_all(study: Study, init_seeds: Sequence[int], until: Until = "all") -> pd.DataFrame:
+def run_all(study: StudyPipeline, init_seeds: Sequence[int], until: Until = "all") -> pd.DataFrame:
     """Makes all that is not there yet of some initialisation seeds, clusters first; returns the results table.
 
     A part that fails (a clustering that finds nothing, a task whose file is gone) does not stop the others:
@@ -74,17 +71,17 @@ def run_all(study: Study, init_seeds: Sequence[int], until: Until = "all") -> pd
     return study.results()
 
 
-def _tell(study: Study, parts: list[FailedPart]) -> None:
+def _tell(study: StudyPipeline, parts: list[FailedPart]) -> None:
     study.progress.leave_out(key for part in parts for key in (part.key, *part.needed_by))
     study.progress.tell_failed([part.as_dict() for part in parts])
 
 
-def _make_each(study: Study, failures: Failures, stages: Iterator[Stage] | Sequence[Stage]) -> int:
+def _make_each(study: StudyPipeline, failures: Failures, stages: Iterator[Stage] | Sequence[Stage]) -> int:
     """Makes stages; returns how many succeeded."""
     return sum(failures.attempt(stage, partial(study.make, stage)) is not None for stage in stages)
 
 
-def _make_parts(study: Study, failures: Failures, init_seeds: Sequence[int], until: Until) -> int:
+def _make_parts(study: StudyPipeline, failures: Failures, init_seeds: Sequence[int], until: Until) -> int:
     """Makes the parts; returns how many there are of the last kind that was asked for."""
     _make_each(study, failures, Split.asked(study, init_seeds))
     texts_stage = Texts(study)
@@ -116,7 +113,7 @@ def _make_parts(study: Study, failures: Failures, init_seeds: Sequence[int], unt
     return made
 
 
-def _make_tasks(study: Study, failures: Failures) -> None:
+def _make_tasks(study: StudyPipeline, failures: Failures) -> None:
     """Makes the auxiliary tasks of methods. Clusters that are too small are found before anything is pre-trained."""
     for prompt in Prompt.asked(study, study.config.evaluation.init_seeds[:1]):
         if prompt.is_pretrained:
@@ -124,7 +121,9 @@ def _make_tasks(study: Study, failures: Failures) -> None:
             failures.attempt(Named(f"tasks/{name}", f"tasks '{name}'"), partial(study.prepare, prompt))
 
 
-def _preview(study: Study, failures: Failures, init_seeds: Sequence[int], texts: Artifact | None) -> Preview | None:
+def _preview(
+    study: StudyPipeline, failures: Failures, init_seeds: Sequence[int], texts: Artifact | None
+) -> Preview | None:
     """The predicted cost of what is left; a prediction that fails stops nothing."""
     try:
         done = finished_keys(study) | failures.keys  # what has failed is not computed
@@ -138,7 +137,9 @@ def _preview(study: Study, failures: Failures, init_seeds: Sequence[int], texts:
         return None
 
 
-def _make_prompts_and_scores(study: Study, failures: Failures, init_seeds: Sequence[int], *, with_scores: bool) -> int:
+def _make_prompts_and_scores(
+    study: StudyPipeline, failures: Failures, init_seeds: Sequence[int], *, with_scores: bool
+) -> int:
     """Makes prompts, and scores if asked for; returns how many of the latter (else former) are done."""
     # The study's list begins anew where a setting changed: what is finished is entered first, so that pages show it.
     finished = [stage for stage in _named(study, failures, study.config.evaluation.init_seeds) if stage.is_there]
@@ -151,7 +152,7 @@ def _make_prompts_and_scores(study: Study, failures: Failures, init_seeds: Seque
     return made
 
 
-def _named(study: Study, failures: Failures, init_seeds: Collection[int]) -> Iterator[Stage]:
+def _named(study: StudyPipeline, failures: Failures, init_seeds: Collection[int]) -> Iterator[Stage]:
     """Prompts and scores whose inputs can be read; the others are noted as failed."""
     with study.remembering():
         for stage in asked(study, init_seeds, SCORED):
@@ -160,7 +161,7 @@ def _named(study: Study, failures: Failures, init_seeds: Collection[int]) -> Ite
                 yield stage
 
 
-def _is_anything_left(study: Study) -> bool:
+def _is_anything_left(study: StudyPipeline) -> bool:
     """Whether some score of the study is not there, by its list: a finished study that is asked for less stays so."""
     try:
         return finished_scores(study.workspace, study.config) < asked_scores(study.config)
@@ -168,7 +169,7 @@ def _is_anything_left(study: Study) -> bool:
         return True  # The list is damaged; running is what restores it.
 
 
-def finished_keys(study: Study) -> set[str]:
+def finished_keys(study: StudyPipeline) -> set[str]:
     """Keys of finished stages that use the language model; computes nothing."""
     keys: set[str] = set()
     with study.remembering():
@@ -178,7 +179,7 @@ def finished_keys(study: Study) -> set[str]:
     return keys
 
 
-def _is_there(study: Study, stage: Stage) -> bool:
+def _is_there(study: StudyPipeline, stage: Stage) -> bool:
     if study.failures is None:
         return stage.is_there
     return bool(study.failures.attempt(stage, lambda: stage.is_there))

@@ -19,10 +19,7 @@ import pandas as pd
 from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.cost.count import Cost, Reckoning
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.models.text_lengths import MANY, CutShare, format_cut
 from metapt_explore.results.clustering_quality import clustering_quality
-from metapt_explore.results.cut_texts import BEGINNING_ONLY, cut_shares
-from metapt_explore.results.tables import results_table
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.baseline import Baseline
 from metapt_explore.stages.clusters import Clusters
@@ -37,7 +34,6 @@ from metapt_explore.stages.split import Split
 from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
-from metapt_explore.study.check import check_study
 from metapt_explore.study.job_file import working_on
 from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.preview import text_counts, text_tokens
@@ -55,9 +51,6 @@ class Study(StudyPipeline):
     Raises:
         UserError: Where the configuration or a task file is wrong.
     """
-
-    #: Tasks (None: the pre-training texts) of which it was said that many texts are cut.
-    _said_to_be_cut: frozenset[str | None] = frozenset()
 
     def request(self, kind: str, **parameters: Any) -> Artifact:
         """Makes what is made on request only (`stages.registry.REQUESTS`).
@@ -261,10 +254,6 @@ class Study(StudyPipeline):
         finally:
             self.progress = before
 
-    def results(self) -> pd.DataFrame:
-        """Scores so far: one row for each method, task, data seed and initialisation seed."""
-        return results_table(self.workspace, self.config.name)
-
     def check(self) -> None:
         """Finds what would fail late, early, and says how many texts are cut; see `problems.looking` for all of it.
 
@@ -273,22 +262,3 @@ class Study(StudyPipeline):
         """
         self.check_settings()
         self.notice_cut_texts(self.cut_texts())
-
-    def check_settings(self) -> None:
-        """Finds what is wrong without reading a text: a missing model, a label word of two tokens, a bad start.
-
-        Raises:
-            UserError: Naming what is wrong.
-        """
-        check_study(self)
-
-    def cut_texts(self) -> list[CutShare]:
-        """How many texts are cut at `model.max_text_tokens`, of the pre-training texts and of each task."""
-        return cut_shares(self)
-
-    def notice_cut_texts(self, shares: Sequence[CutShare]) -> None:
-        """Says where many texts are cut; once, though a later look at the texts may give another share."""
-        new = [cut for cut in shares if cut.share > MANY and cut.of not in self._said_to_be_cut]
-        self._said_to_be_cut |= {cut.of for cut in new}
-        for cut in new:
-            self.progress.notice(f"{format_cut(cut)} {BEGINNING_ONLY}")
