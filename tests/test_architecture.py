@@ -124,3 +124,11 @@ def test_no_function_takes_many_parameters() -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and parameter_count(node) > MAX_PARAMETERS:
                 many.append(f"{file.relative_to(ROOT)}:{node.lineno}: {node.name} takes {parameter_count(node)}")
     assert not many, "\n".join(many)
+
+
+def test_the_picture_of_the_house_has_every_part() -> None:
+    """Each package and root module stands in the picture of docs/architecture.md."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    picture = page.split("```text")[1].split("```")[0].split()
+    parts = {file.stem for file in PACKAGE.glob("*.py")} | {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+    assert {part for part in parts if not part.startswith("__")} <= set(picture)

@@ -37,7 +37,7 @@ def balanced_draws(
 
     Example:
         >>> classes = {"bad": [0, 1, 2, 3], "good": [4, 5, 6, 7]}
-        >>> drawn, apart = balanced_draws(classes, 4, 2, np.random.default_rng(0))
+        >>> drawn, apart = balanced_draws(classes, 4, draws=2, rng=np.random.default_rng(0))
         >>> sorted(row for draw in drawn for half, _ in draw for row in half), apart
         ([0, 1, 2, 3, 4, 5, 6, 7], 2)
     """
