@@ -128,6 +128,10 @@ class MethodConfig(Kind):
         """Row passes of one outer step."""
         return float(config.meta_batch_size * (config.support_size + config.query_size))
 
+    def rows_at_once(self, config: PretrainingConfig) -> int:
+        """Rows of the largest single pass of its pre-training; 0 without any."""
+        return 0
+
     def is_set(self, key: str) -> bool:
         """Whether a setting differs from its default."""
         field = type(self).model_fields.get(key)
@@ -218,6 +222,10 @@ class PPTMethod(PretrainedMethod):
     implementation = "pooled:Pooled"
     kind: Literal["ppt"]
 
+    def rows_at_once(self, config: PretrainingConfig) -> int:
+        """All rows of a step are one pass."""
+        return config.meta_batch_size * (config.support_size + config.query_size)
+
 
 class MetaPTMethod(PretrainedMethod):
     """What meta-learners have in common: the prompt is meta-learned over clusters."""
@@ -248,6 +256,10 @@ class MetaPTMethod(PretrainedMethod):
         """
         per_inner_step = config.support_size * (1 + (SECOND_ORDER_COST if self.second_order else 0))
         return float(config.meta_batch_size * (self.inner_steps * per_inner_step + config.query_size))
+
+    def rows_at_once(self, config: PretrainingConfig) -> int:
+        """Support and query rows are passes of their own."""
+        return config.meta_batch_size * max(config.support_size, config.query_size)
 
 
 class DifferentiatedMethod(MetaPTMethod):

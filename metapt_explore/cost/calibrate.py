@@ -117,11 +117,10 @@ def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device:
 
 
 def _step_rows(study: StudyConfig) -> int:
-    """Rows that pre-training sends at once."""
+    """Rows that pre-training sends at once; never fewer than meta-learning would send."""
     pretraining = study.pretraining
-    if any(method.kind == "ppt" for method in study.methods):
-        return pretraining.meta_batch_size * (pretraining.support_size + pretraining.query_size)
-    return pretraining.meta_batch_size * max(pretraining.support_size, pretraining.query_size)
+    least = pretraining.meta_batch_size * max(pretraining.support_size, pretraining.query_size)
+    return max([least, *(method.rows_at_once(pretraining) for method in study.methods)])
 
 
 def _tuned_rows(study: StudyConfig, tasks: dict[str, TaskConfig]) -> int:

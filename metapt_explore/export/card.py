@@ -115,11 +115,11 @@ def _template(template: str) -> str:
 
 
 def _classes(facts: PromptFacts) -> str:
-    said = []
+    classes = []
     for name, label in facts.labels.items():
         words = label.get("words") or [label.get("description", "")]
-        said.append(f"{markdown(name)} ({', '.join(map(markdown_code, words))})")
-    return ", ".join(said)
+        classes.append(f"{markdown(name)} ({', '.join(map(markdown_code, words))})")
+    return ", ".join(classes)
 
 
 def _probe_lines(facts: PromptFacts) -> list[str]:
@@ -174,9 +174,9 @@ def _scores(facts: PromptFacts) -> list[str]:
 
 def _made_with(facts: PromptFacts) -> list[str]:
     versions = facts.manifest.get("versions", {})
-    said = ", ".join(f"{name} {number}" for name, number in versions.items())
+    listed = ", ".join(f"{name} {number}" for name, number in versions.items())
     lines = [
-        f"{markdown(said) or 'versions unknown'}; artifact {markdown_code(facts.made_by['artifact'])}; model files "
+        f"{markdown(listed) or 'versions unknown'}; artifact {markdown_code(facts.made_by['artifact'])}; model files "
         f"{markdown(facts.model_hash[:16])}."
     ]
     name = str(facts.model["name"])

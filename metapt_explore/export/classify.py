@@ -110,12 +110,12 @@ class Classifier:
 
     def _batch(self, rows: list[TextInput]) -> Iterator[Prediction]:
         filled = [row for row in rows if (row if isinstance(row, str) else " ".join(row)).strip()]
-        found = iter(self._probabilities(filled)) if filled else iter(())
+        probabilities = iter(self._probabilities(filled)) if filled else iter(())
         for row in rows:
             if not (row if isinstance(row, str) else " ".join(row)).strip():
                 yield Prediction(None, {})
                 continue
-            shares = dict(zip(self.classes, next(found), strict=False))
+            shares = dict(zip(self.classes, next(probabilities), strict=False))
             yield Prediction(max(shares, key=lambda name: shares[name]), shares)
 
     def _probabilities(self, rows: list[TextInput]) -> list[list[float]]:

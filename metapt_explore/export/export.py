@@ -87,22 +87,22 @@ def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> l
             "prompt (without --task)."
         )
     chosen = _with_seeds(config, chosen)
-    found = _find(workspace, config, chosen)
+    sources = _find(workspace, config, chosen)
     labels: LabelsConfig = config.auxiliary_tasks if chosen.task is None else _task(config, chosen.task)
-    if found.evaluation is not None:
-        _refuse_other_words(workspace, found.evaluation, labels=labels, task=str(chosen.task))
-    facts = _facts(config, chosen, found, labels=labels)
-    probe = _probe(found.evaluation, chosen, facts)
+    if sources.evaluation is not None:
+        _refuse_other_words(workspace, sources.evaluation, labels=labels, task=str(chosen.task))
+    facts = _facts(config, chosen, sources, labels=labels)
+    probe = _probe(sources.evaluation, chosen, facts)
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / FACTS_FILE).exists():
         for file in (PROBE_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS):
             (folder / file).unlink(missing_ok=True)  # of a prompt that was exported here before
-    save_file({"prompt": found.tensor.contiguous()}, folder / PROMPT_FILE)
+    save_file({"prompt": sources.tensor.contiguous()}, folder / PROMPT_FILE)
     files = [folder / PROMPT_FILE, facts.save(folder)]
     if probe is not None:
         save_file(probe.tensors(), folder / PROBE_FILE)
         files.append(folder / PROBE_FILE)
-    adapter = write_adapter(folder, facts, found.tensor) if has_layout(facts.family, facts.placement) else []
+    adapter = write_adapter(folder, facts, sources.tensor) if has_layout(facts.family, facts.placement) else []
     files += adapter
     write_bytes(folder / "README.md", model_card(facts, config, with_adapter=bool(adapter)).encode())
     return [*files, folder / "README.md"]
@@ -183,9 +183,9 @@ def _facts(config: StudyConfig, chosen: PromptChoice, stored: _StoredPrompt, *, 
         name: {"value": label.value, "words": label.words, "description": label.description}
         for name, label in labels.labels.items()
     }
-    own = {key: value for key, value in config.model.model_dump(mode="json").items() if key in MODEL_KEYS}
+    model_settings = {key: value for key, value in config.model.model_dump(mode="json").items() if key in MODEL_KEYS}
     return PromptFacts(
-        model={key: value for key, value in own.items() if value is not None},
+        model={key: value for key, value in model_settings.items() if value is not None},
         model_hash=str(prompt.stage["inputs"].get("model", model.identity["model"])),
         family=model.family,
         placement=model.placement,
@@ -204,7 +204,7 @@ def _facts(config: StudyConfig, chosen: PromptChoice, stored: _StoredPrompt, *, 
             "artifact": (evaluation or prompt).id,
             **scores,
         },
-        base_model=base_model(str(own["name"])),
+        base_model=base_model(str(model_settings["name"])),
         calibration=config.reading_of(method).calibration if chosen.task else "none",
         scored_rows=config.evaluation.scored_rows,
         probe=_weights(evaluation, chosen),
@@ -252,7 +252,7 @@ def _token_ids(config: StudyConfig, model: Any, *, labels: LabelsConfig, decode:
         return None
     slot = pattern.template.slot("text")
     spaced = bool(slot and slot.spaced)
-    words = [[word[0].token for word in own] for own in pattern.verbalizer.words]
+    words = [[word[0].token for word in class_words] for class_words in pattern.verbalizer.words]
     return {
         "first": list(layout.special_before),
         "before": list(pattern.before),

@@ -83,18 +83,18 @@ class PromptFacts:
             UserError: Where there is none, or it is not of this format.
         """
         file = folder / FACTS_FILE
-        found = read_json(file, f"{folder} holds no prompt")
-        if not isinstance(found, dict):
+        recorded = read_json(file, f"{folder} holds no prompt")
+        if not isinstance(recorded, dict):
             raise UserError(
                 f"{folder} holds no prompt: {FACTS_FILE} is missing or damaged. `metapt export` writes one."
             )
-        if found.get("format") != FORMAT:
-            other = found.get("format")
-            told = f"of format {other}" if isinstance(other, int) and abs(other) < 1000 else "of no known format"
-            raise UserError(f"{file} is {told}; this version reads format {FORMAT}.")
+        if recorded.get("format") != FORMAT:
+            other = recorded.get("format")
+            version = f"of format {other}" if isinstance(other, int) and abs(other) < 1000 else "of no known format"
+            raise UserError(f"{file} is {version}; this version reads format {FORMAT}.")
         try:
-            cls(**found)
-            facts = TypeAdapter(cls).validate_python(found)
+            cls(**recorded)
+            facts = TypeAdapter(cls).validate_python(recorded)
         except TypeError as error:
             raise UserError(f"{file} is damaged: {error}. `metapt export` writes it again.") from None
         except ValidationError as error:

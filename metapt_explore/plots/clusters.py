@@ -47,11 +47,11 @@ def cluster_map(
         points = points.sample(LARGEST_MAP, random_state=0).sort_index()
         title = f"{LARGEST_MAP:,} of {total:,} texts, sampled at random"
     names = {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters}
-    found = {int(str(cluster)): rows for cluster, rows in points.groupby("cluster")}
+    points_of = {int(str(cluster)): rows for cluster, rows in points.groupby("cluster")}
     figure = go.Figure()
     # Outliers first: what is drawn later lies above.
-    for cluster in sorted(found, key=lambda cluster: (cluster >= 0, cluster)):
-        rows = found[cluster]
+    for cluster in sorted(points_of, key=lambda cluster: (cluster >= 0, cluster)):
+        rows = points_of[cluster]
         outlier = cluster < 0
         marker = {
             "size": 5 if total > 5_000 else 7,

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 MANY = 5
 
 
-def difference_forest(found: Comparison) -> go.Figure:
+def difference_forest(comparison: Comparison) -> go.Figure:
     """Draws the difference of two methods on each task and, lowest and bold, in the mean, with 95 % intervals.
 
     Blue where the interval does not reach 0, grey where it does.
 
     Args:
-        found: What `compare` returned.
+        comparison: What `compare` returned.
     """
-    lines = differences(found)
+    lines = differences(comparison)
     figure = go.Figure()
     for line in lines:
         error, interval = None, ""
@@ -53,7 +53,7 @@ def difference_forest(found: Comparison) -> go.Figure:
         )
     figure.add_vline(x=0, line={"color": GREY, "width": 1, "dash": "dot"})
     figure = finish(figure)
-    title = f"points of accuracy: {plain(found.method, 30)} − {plain(found.baseline, 30)}"
+    title = f"points of accuracy: {plain(comparison.method, 30)} − {plain(comparison.baseline, 30)}"
     figure.update_xaxes(title_text=title)
     figure.update_yaxes(autorange="reversed", type="category", title_text="task")
     figure.update_layout(height=110 + 32 * len(lines), margin_t=20)
@@ -116,7 +116,7 @@ def variance_bars(sources: pd.DataFrame) -> go.Figure:
     if known.empty or not known["share"].notna().any():
         return nothing_yet("The variance cannot be split by source: that needs several seeds of both kinds.")
     figure = go.Figure()
-    for place, source in enumerate(dict.fromkeys(known["source"])):
+    for index, source in enumerate(dict.fromkeys(known["source"])):
         rows = known[known["source"] == source]
         figure.add_trace(
             go.Bar(
@@ -124,7 +124,7 @@ def variance_bars(sources: pd.DataFrame) -> go.Figure:
                 y=[plain(method, 40) for method in rows["method"]],
                 orientation="h",
                 name=plain(source),
-                marker={"color": PALETTE[place % len(PALETTE)]},
+                marker={"color": PALETTE[index % len(PALETTE)]},
                 customdata=[
                     [100 * float(v) ** 0.5, 100 * float(s)]
                     for v, s in zip(rows["variance"], rows["share"], strict=True)
@@ -153,20 +153,20 @@ def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.F
     results, left_out = _on_common_tasks(results, methods)
     crowded = results["method"].nunique() > MANY
     for method in methods:
-        own = results[results["method"] == method]
-        if own.empty:
+        rows = results[results["method"] == method]
+        if rows.empty:
             continue
         # One pre-training serves all scores of its initialisation seed.
-        by_seed = own.groupby("init_seed", dropna=False)
+        by_seed = rows.groupby("init_seed", dropna=False)
         share = float((by_seed["pretraining_seconds"].max() / by_seed.size()).mean())
-        seconds = float(own["seconds"].mean()) + (0.0 if pd.isna(share) else share)
+        seconds = float(rows["seconds"].mean()) + (0.0 if pd.isna(share) else share)
         # The mean over tasks of each pair of seeds: its spread is that of what the point is.
-        of_pairs = own.groupby(PAIR, dropna=False)["accuracy"].mean()
+        of_pairs = rows.groupby(PAIR, dropna=False)["accuracy"].mean()
         deviation = float(of_pairs.std(ddof=1)) if len(of_pairs) > 1 else 0.0
         figure.add_trace(
             go.Scatter(
                 x=[max(seconds, 0.01)],
-                y=[100 * float(own.groupby("task")["accuracy"].mean().mean())],
+                y=[100 * float(rows.groupby("task")["accuracy"].mean().mean())],
                 error_y={"type": "data", "array": [100 * deviation]},
                 mode="markers" if crowded else "markers+text",
                 marker={"color": colors[method], "size": 13},
@@ -200,10 +200,10 @@ def efficiency_curve(efficiency: pd.DataFrame, methods: Sequence[str]) -> go.Fig
     figure = go.Figure()
     efficiency, left_out = _on_common_tasks(efficiency, methods, "shots")
     for method in methods:
-        own = efficiency[efficiency["method"] == method]
-        if own.empty:
+        rows = efficiency[efficiency["method"] == method]
+        if rows.empty:
             continue
-        by_shots = own.groupby(["shots", "task"])["accuracy"].mean().groupby("shots").mean()
+        by_shots = rows.groupby(["shots", "task"])["accuracy"].mean().groupby("shots").mean()
         figure.add_trace(
             go.Scatter(
                 x=by_shots.index.to_list(),
@@ -226,16 +226,16 @@ def _on_common_tasks(table: pd.DataFrame, methods: Sequence[str], *keys: str) ->
 
     While a study runs methods are not equally far: a mean over an easy task is not one over all.
     """
-    own = table[table["method"].isin(methods)]
-    groups = own.groupby(["method", *keys])["task"].agg(set)
+    wanted = table[table["method"].isin(methods)]
+    groups = wanted.groupby(["method", *keys])["task"].agg(set)
     common = set.intersection(*groups) if len(groups) else set()
-    left_out = sorted(set(own["task"]) - common)
-    return own[own["task"].isin(common)], left_out
+    left_out = sorted(set(wanted["task"]) - common)
+    return wanted[wanted["task"].isin(common)], left_out
 
 
 def _note_left_out(figure: go.Figure, tasks: list[str]) -> go.Figure:
     if tasks:
         names = ", ".join(plain(task, 20) for task in tasks)
-        said = {"text": f"without {names}: not all methods have scores there yet", "font": {"size": 12}}
-        figure.update_layout(title={**said, "x": 0.01, "xanchor": "left"}, margin_t=60)
+        note = {"text": f"without {names}: not all methods have scores there yet", "font": {"size": 12}}
+        figure.update_layout(title={**note, "x": 0.01, "xanchor": "left"}, margin_t=60)
     return figure

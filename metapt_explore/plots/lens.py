@@ -35,7 +35,7 @@ def prompt_health(vectors: pd.DataFrame, methods: Sequence[str] | None = None) -
         own = vectors[vectors["method"] == method]
         if own.empty:
             continue
-        about = [f"{plain(name)}, vector {place}" for name, place in zip(own["prompt"], own["vector"], strict=True)]
+        about = [f"{plain(name)}, vector {number}" for name, number in zip(own["prompt"], own["vector"], strict=True)]
         figure.add_trace(
             go.Scatter(
                 x=own["drift"].to_list(),
@@ -66,13 +66,13 @@ def likeness_map(likeness: pd.DataFrame, value: str = "moved") -> go.Figure:
     if likeness.empty:
         return nothing_yet("There is only one prompt.")
     names = list(dict.fromkeys([*likeness["first"], *likeness["second"]]))
-    place = {name: index for index, name in enumerate(names)}
+    index_of = {name: index for index, name in enumerate(names)}
     grid = np.full((len(names), len(names)), np.nan)
     for row in likeness.to_dict(orient="records"):
         if row[value] is not None and not pd.isna(row[value]):
-            grid[place[row["first"]], place[row["second"]]] = grid[place[row["second"]], place[row["first"]]] = row[
-                value
-            ]
+            grid[index_of[row["first"]], index_of[row["second"]]] = grid[
+                index_of[row["second"]], index_of[row["first"]]
+            ] = row[value]
     if np.isnan(grid).all():
         return nothing_yet("No two prompts have the same init.")
     few = len(names) <= 14

@@ -41,14 +41,14 @@ def probe_dots(ranking: Sequence[dict[str, Any]]) -> go.Figure:
                 error_x={
                     "type": "data",
                     "symmetric": False,
-                    "array": [max(own) - mean for own, mean in zip(ranges, means, strict=True)],
-                    "arrayminus": [mean - min(own) for own, mean in zip(ranges, means, strict=True)],
+                    "array": [max(scores) - mean for scores, mean in zip(ranges, means, strict=True)],
+                    "arrayminus": [mean - min(scores) for scores, mean in zip(ranges, means, strict=True)],
                     "color": color,
                     "thickness": 1.5,
                     "width": 0,
                 },
                 name=name,
-                customdata=[[min(own), max(own), len(own)] for own in ranges],
+                customdata=[[min(scores), max(scores), len(scores)] for scores in ranges],
                 hovertemplate=(
                     "%{x:.1f} %, %{customdata[0]:.1f} to %{customdata[1]:.1f} % over %{customdata[2]} data seeds"
                 ),
@@ -61,6 +61,6 @@ def probe_dots(ranking: Sequence[dict[str, Any]]) -> go.Figure:
 
 
 def _name(record: dict[str, Any]) -> str:
-    words = " / ".join(", ".join(own) for own in record["words"].values())
+    words = " / ".join(", ".join(class_words) for class_words in record["words"].values())
     template = record["template"].replace("\n", " ⏎ ")
     return plain(f"{template} · {words}", SHOWN)

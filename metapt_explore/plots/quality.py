@@ -46,10 +46,10 @@ def quality_against_gain(
     rho = {} if correlations is None else correlations.set_index("measure").to_dict("index")
     titles = []
     for measure in shown:
-        found = rho.get(measure, {})
-        known = found and not pd.isna(found["spearman"])
+        correlation = rho.get(measure, {})
+        known = correlation and not pd.isna(correlation["spearman"])
         over = f"{scored[measure].notna().sum()} clusterings"
-        titles.append(f"rank correlation {found['spearman']:.2f} over {over}" if known else over)
+        titles.append(f"rank correlation {correlation['spearman']:.2f} over {over}" if known else over)
     figure = facets(titles, same_y=True, panel_height=300)
     algorithms = list(dict.fromkeys(table["algorithm"]))
     legend: set[str] = set()

@@ -173,7 +173,7 @@ def figure_table(figure: go.Figure) -> pd.DataFrame:
                 columns["high"] = [a + b for a, b in zip(columns[axis], error.array, strict=True)]
         text = trace.text
         if text is not None and not isinstance(text, str) and len(text) == len(columns["x"]):
-            columns["text"] = [html.unescape(str(said)).replace("<br>", " ") for said in text]
+            columns["text"] = [html.unescape(str(note)).replace("<br>", " ") for note in text]
         frames.append(pd.DataFrame(columns).assign(**head))
     if not frames:
         return pd.DataFrame(columns=["trace", "x", "y"])
@@ -194,7 +194,7 @@ def _panel_titles(figure: go.Figure) -> dict[str, str]:
 def _ticks(figure: go.Figure, axis: str, count: int) -> list[Any]:
     """What stands at the places of a heat map's axis."""
     written = figure.layout[axis].ticktext
-    return [html.unescape(str(said)) for said in written] if written is not None else list(range(count))
+    return [html.unescape(str(text)) for text in written] if written is not None else list(range(count))
 
 
 def nothing_yet(message: str) -> go.Figure:

@@ -48,8 +48,8 @@ def agreement_map(
         known[row["first"], row["second"]] = known[row["second"], row["first"]] = (row[value], row[error])
     if value == "cosine":
         for task in tasks:
-            own = task["reliability"]
-            known[task["name"], task["name"]] = (np.nan if own is None else own, np.nan)
+            estimate = task["reliability"]
+            known[task["name"], task["name"]] = (np.nan if estimate is None else estimate, np.nan)
     numbers = np.array([[known.get((y, x), (np.nan, np.nan))[0] for x in across] for y in down], dtype=float)
     errors = np.array([[known.get((y, x), (np.nan, np.nan))[1] for x in across] for y in down], dtype=float)
     reliability = {str(task["name"]): task["reliability"] for task in tasks}

@@ -29,30 +29,30 @@ SAID_TOGETHER = 3
 LEVEL = 0.05
 
 
-def add_answer(document: Document, record: Record, *, asked: list[Question], found: list[Comparison]) -> None:
+def add_answer(document: Document, record: Record, *, asked: list[Question], comparisons: list[Comparison]) -> None:
     document.add(Heading("The answer"))
     if not asked:
         document.add(Paragraph("The study has no two methods whose comparison answers a question.", note=True))
     for label, names in over_seeds(record.results, record.study).stands_for.items():
-        told = f"**{label}** stands for {', '.join(names)}: scores of a pair of seeds are means over these."
-        document.add(Paragraph(told))
-    for question, answer in zip(asked, found, strict=True):
+        sentence = f"**{label}** stands for {', '.join(names)}: scores of a pair of seeds are means over these."
+        document.add(Paragraph(sentence))
+    for question, answer in zip(asked, comparisons, strict=True):
         if question.primary:
             document.add(Paragraph(f"**{question.text}** {answer.sentence}", note=True))
             document.add(Paragraph(answer.to_settle))
             document.add(*([Bullets(list(answer.caveats))] if answer.caveats else []))
-    others = [(q, a) for q, a in zip(asked, found, strict=True) if not q.primary]
+    others = [(q, a) for q, a in zip(asked, comparisons, strict=True) if not q.primary]
     if others:
         corrected = holm([answer.p for _, answer in others])
         tested = sum(p is not None for p in corrected)
         undecided = [answer for _, answer in others if answer.independent < MIN_SEEDS_FOR_VERDICT]
         short = undecided if len(undecided) >= SAID_TOGETHER else []
-        said = [
+        bullets = [
             f"**{question.text}** {_told(answer, p, tested)}"
             for (question, answer), p in zip(others, corrected, strict=True)
             if answer not in short
         ]
-        document.add(Bullets([*said, *([_too_few(short)] if short else [])]))
+        document.add(Bullets([*bullets, *([_too_few(short)] if short else [])]))
     if record.study["evaluation"].get("scored_on", "test") != "test":
         document.add(Paragraph(NOT_ON_TEST, note=True))
     if notes := notes_of(record):
@@ -109,7 +109,7 @@ def _equals(p: float) -> str:
     return written if written.startswith("<") else f"= {written}"
 
 
-def add_tests(document: Document, asked: list[Question], found: list[Comparison], *, margin: float) -> None:
+def add_tests(document: Document, asked: list[Question], comparisons: list[Comparison], *, margin: float) -> None:
     if not asked:
         return
     document.add(Heading("Tests"))
@@ -122,8 +122,11 @@ def add_tests(document: Document, asked: list[Question], found: list[Comparison]
             "corrected."
         )
     )
-    document.add(Table(question_table(asked, found), "Differences in points of accuracy, mean over tasks."))
-    first, others = list(zip(asked, found, strict=True))[:FIRST], list(zip(asked, found, strict=True))[FIRST:]
+    document.add(Table(question_table(asked, comparisons), "Differences in points of accuracy, mean over tasks."))
+    first, others = (
+        list(zip(asked, comparisons, strict=True))[:FIRST],
+        list(zip(asked, comparisons, strict=True))[FIRST:],
+    )
     others.sort(key=lambda pair: 1.0 if pair[1].p is None else pair[1].p)
     panels = {f"{q.method} − {q.baseline}": differences(a, "mean") for q, a in [*first, *others][:DRAWN]}
     caption = (
@@ -132,7 +135,7 @@ def add_tests(document: Document, asked: list[Question], found: list[Comparison]
         + (f" Of {len(asked)} comparisons the first two and the clearest of the others." if len(asked) > DRAWN else "")
     )
     document.add(Figure("differences", figures.difference_forest(panels), caption))
-    for question, answer in zip(asked, found, strict=True):
+    for question, answer in zip(asked, comparisons, strict=True):
         if question.primary:
             document.add(Heading(f"{question.method} against {question.baseline}, task by task", 3))
             document.add(
@@ -148,11 +151,11 @@ def one_primary(asked: list[Question]) -> str:
     return f"One test is primary: {first.method} − {first.baseline}."
 
 
-def question_table(asked: list[Question], found: list[Comparison]) -> pd.DataFrame:
+def question_table(asked: list[Question], comparisons: list[Comparison]) -> pd.DataFrame:
     """A row for each question: difference, intervals, p-values and verdict, written for people."""
-    corrected = iter(holm([a.p for q, a in zip(asked, found, strict=True) if not q.primary]))
+    corrected = iter(holm([a.p for q, a in zip(asked, comparisons, strict=True) if not q.primary]))
     rows = []
-    for question, answer in zip(asked, found, strict=True):
+    for question, answer in zip(asked, comparisons, strict=True):
         rows.append(
             {
                 "comparison": f"{question.method} − {question.baseline}",

@@ -191,18 +191,18 @@ def _draws(study: dict[str, Any]) -> list[str]:
     swept = {c["name"] for c in drawn if seeds[c["name"]] is not None or seeds.get(c.get("like")) is not None}
     several = [c["name"] for c in drawn if c["name"] in swept]
     once = [c["name"] for c in drawn if c["name"] not in swept]
-    found = []
+    cautions = []
     if once:
-        found.append(
+        cautions.append(
             f"A clustering is drawn once and serves all pairs of seeds ({', '.join(once)}): the luck of that draw is "
             "in no interval. A list of seeds (`seed: [0, 1, 2]`) draws several."
         )
     if several:
-        found.append(
+        cautions.append(
             f"The same draws of clusterings serve all pairs of seeds ({', '.join(several)}): means over them depend "
             "less on their luck, but no interval holds it; where seeds are crossed the variance table shows it."
         )
-    return found
+    return cautions
 
 
 def add_made_with(document: Document, record: Record) -> None:

@@ -156,10 +156,10 @@ def unquoted(text: str) -> str:
 def _spans(text: str) -> Iterator[tuple[str, str]]:
     """Parts of a sentence in their order: what each is (``text``, ``strong``, ``em`` or ``code``), and its letters."""
     end = 0
-    for found in MARKS.finditer(text):
-        yield "text", unquoted(text[end : found.start()])
-        yield str(found.lastgroup), unquoted(found.group(str(found.lastgroup)))
-        end = found.end()
+    for mark in MARKS.finditer(text):
+        yield "text", unquoted(text[end : mark.start()])
+        yield str(mark.lastgroup), unquoted(mark.group(str(mark.lastgroup)))
+        end = mark.end()
     yield "text", unquoted(text[end:])
 
 
@@ -196,14 +196,14 @@ def _markdown_line(text: str) -> str:
     """A sentence as a line of its own."""
     marks = {"strong": "**", "em": "*"}
     parts = []
-    for kind, said in _spans(text):
+    for kind, letters in _spans(text):
         if kind == "code":
-            parts.append(markdown_code(said))
+            parts.append(markdown_code(letters))
         elif kind == "text":
-            parts.append(markdown(said))
+            parts.append(markdown(letters))
         else:
             # Spaces inside the marks would keep them from being any.
-            inner = markdown(said).strip()
+            inner = markdown(letters).strip()
             parts.append(f"{marks[kind]}{inner}{marks[kind]}" if inner else "")
     return markdown_line("".join(parts))
 

@@ -19,13 +19,13 @@ def grounds_of(record: Record) -> dict[str, TaskGround]:
 
 def notes_of(record: Record) -> list[str]:
     """What a reader of verdicts must know: MetaPT over one task, labels that a model found, tasks nobody learned."""
-    found = [
+    notes = [
         *one_task_sentences(record.study, record.clusterings),
         *label_sentences(record.labels),
     ]
     if len(record.results):
-        found += chance_sentences(record.results, grounds_of(record))
-    return found
+        notes += chance_sentences(record.results, grounds_of(record))
+    return notes
 
 
 def sample_notes(record: Record) -> list[str]:
@@ -63,23 +63,27 @@ def one_task_sentences(study: Mapping[str, Any], clusterings: Sequence[Mapping[s
         is_pool = ClusteringConfig.facts(clustering["algorithm"]) is OnePool
         one = auxiliary.get("n_tasks") == 1 if by_clusters else is_pool
         counts[clustering["name"]] = 1 if one else None
-    counts |= {found["name"]: int(found["tasks"]) for found in clusterings if found.get("tasks") is not None}
-    said = []
+    counts |= {
+        clustering["name"]: int(clustering["tasks"])
+        for clustering in clusterings
+        if clustering.get("tasks") is not None
+    }
+    sentences = []
     for method in study.get("methods", []):
         named = method.get("clustering") or []
-        own = [counts.get(name) for name in ([named] if isinstance(named, str) else named)]
-        if method["kind"] != "metapt" or None in own or not own:
+        task_counts = [counts.get(name) for name in ([named] if isinstance(named, str) else named)]
+        if method["kind"] != "metapt" or None in task_counts or not task_counts:
             tasks = None
         else:
-            tasks = sum(count for count in own if count is not None) - len(method.get("without") or [])
+            tasks = sum(count for count in task_counts if count is not None) - len(method.get("without") or [])
         if method["kind"] == "metapt" and method.get("only"):
             tasks = len(method["only"])
         if tasks == 1:
-            said.append(
+            sentences.append(
                 f"{method['name']} learns from one auxiliary task: that is pooled pre-training, and says nothing about "
                 "learning over tasks."
             )
-    return said
+    return sentences
 
 
 def label_sentences(labels: Mapping[str, Any]) -> list[str]:
@@ -94,23 +98,27 @@ def label_sentences(labels: Mapping[str, Any]) -> list[str]:
         Labels of 30 of 40 pre-training texts were found by the language model itself (zero-shot): its own errors are \
 in what is learned. How often they are right is not known: no text that got one has a label of its own.
     """
-    kept = sum(int(found["kept"]) for found in labels.get("classes", {}).values())
-    if not kept:
+    by_model = sum(int(counts["kept"]) for counts in labels.get("classes", {}).values())
+    if not by_model:
         return []
-    own = sum(int(found.get("of_the_data") or 0) for found in labels["classes"].values())
+    given = sum(int(counts.get("of_the_data") or 0) for counts in labels["classes"].values())
     by = {"zero_shot": "the language model itself (zero-shot)", "classifier": "a classifier"}
-    told = labels.get("agreement")
-    if told:
+    agreement = labels.get("agreement")
+    if agreement:
         right = (
-            f"They are the data's own for {100 * told['accuracy']:.0f} % of the {told['rows']:,} texts that have both"
+            f"They are the data's own for {100 * agreement['accuracy']:.0f} % of the {agreement['rows']:,} texts "
+            "that have both"
         )
-        if told.get("kept_accuracy") is not None:
-            right += f", and for {100 * told['kept_accuracy']:.0f} % of the {told['kept_rows']:,} of them that are used"
+        if agreement.get("kept_accuracy") is not None:
+            right += (
+                f", and for {100 * agreement['kept_accuracy']:.0f} % of the {agreement['kept_rows']:,} of them that "
+                "are used"
+            )
     else:
         right = "How often they are right is not known: no text that got one has a label of its own"
     return [
-        f"Labels of {kept:,} of {kept + own:,} pre-training texts were found by {by.get(labels['by'], labels['by'])}: "
-        f"its own errors are in what is learned. {right}."
+        f"Labels of {by_model:,} of {by_model + given:,} pre-training texts were found by "
+        f"{by.get(labels['by'], labels['by'])}: its own errors are in what is learned. {right}."
     ]
 
 

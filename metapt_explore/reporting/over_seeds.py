@@ -92,7 +92,7 @@ def _without_seeds(
 ) -> tuple[str, Seeds, int | None]:
     """Everything of a method but its name and seeds, as a key; the seeds of its clusterings; and that of its order."""
     topics = method.get("topics")
-    found = [_clustering(name, clusterings) for name in _listed(method.get("clustering"))]
+    of_clusterings = [_clustering(name, clusterings) for name in _listed(method.get("clustering"))]
     of_topics = [_clustering(name, clusterings) for name in _listed((topics or {}).get("clustering"))]
     rest = {key: value for key, value in method.items() if key not in ("name", "clustering", "topics", "tuning")}
     if topics:
@@ -100,9 +100,9 @@ def _without_seeds(
     tuning = method.get("tuning") or {}
     # A method whose order comes with its initialisation seed is not one of those whose order is drawn apart.
     order = tuning.get("order_seed")
-    parts = [rest, tuning_terms(tuning), order is None, [alike for alike, _ in found]]
+    parts = [rest, tuning_terms(tuning), order is None, [alike for alike, _ in of_clusterings]]
     key = json.dumps(parts, sort_keys=True, default=str)
-    return key, tuple(seeds for _, seeds in [*found, *of_topics]), order
+    return key, tuple(seeds for _, seeds in [*of_clusterings, *of_topics]), order
 
 
 def _listed(named: Any) -> list[str]:
@@ -111,12 +111,12 @@ def _listed(named: Any) -> list[str]:
 
 def _clustering(name: str, clusterings: Mapping[str, Mapping[str, Any]]) -> tuple[Any, tuple[int | None, ...]]:
     """A clustering without its seeds, and these: its own, and those of what it is like."""
-    own = clusterings.get(name, {})
-    like, seed = own.get("like"), own.get("seed")
+    settings = clusterings.get(name, {})
+    like, seed = settings.get("like"), settings.get("seed")
     of_like, seeds = _clustering(like, clusterings) if like else (None, ())
     if seed is None and not any(other is not None for other in seeds):
         return name, ()  # by its name: another clustering with the same settings is another one
-    alike = {key: value for key, value in own.items() if key not in ("name", "seed", "like")}
+    alike = {key: value for key, value in settings.items() if key not in ("name", "seed", "like")}
     return [alike, of_like], (seed, *seeds)
 
 

@@ -72,8 +72,8 @@ def _same_terms(pooled: dict[str, Any], method: dict[str, Any]) -> bool:
 
 def _differing(other: dict[str, Any], method: dict[str, Any], among: Sequence[str] = tuple(TERMS)) -> str:
     """The terms that two methods do not share, in words."""
-    found = [TERMS[key] for key in among if not _alike(other, method, [key])]
-    return " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
+    differing = [TERMS[key] for key in among if not _alike(other, method, [key])]
+    return " and ".join(filter(None, [", ".join(differing[:-1]), differing[-1]]))
 
 
 def _tuned_alike(method: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -104,8 +104,8 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
     whole = _asked(study, [method["name"] for method in study.get("methods", [])])
     primary = next((q for q in whole if q.primary), whole[0] if whole else None)
     pair = primary and (primary.method, primary.baseline)
-    found = [replace(q, primary=(q.method, q.baseline) == pair) for q in _asked(study, finished)]
-    return sorted(found, key=lambda question: not question.primary)
+    questions = [replace(q, primary=(q.method, q.baseline) == pair) for q in _asked(study, finished)]
+    return sorted(questions, key=lambda question: not question.primary)
 
 
 def _asked(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
@@ -125,39 +125,41 @@ def _asked(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
     pooled = of_kind("ppt")
     plain = [method for method in of_kind("pt") if not method.get("extra_tuning")]
     longer = [method for method in of_kind("pt") if method.get("extra_tuning")]
-    found: list[Question] = []
+    questions: list[Question] = []
     for method in meta:
         name = method["name"]
         if pooled:
             same = _same_terms(pooled[0], method)
             otherwise = "" if same else f" with its own {_differing(pooled[0], method)}"
             text = f"Does {name} beat pooled pre-training{otherwise}?"
-            found.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in found)))
+            questions.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in questions)))
         for other in pooled[1:] if pooled and not _same_terms(pooled[0], method) else ():
             if _same_terms(other, method):
                 text = f"Does {name} beat pooled pre-training with the same {_differing(pooled[0], method)}?"
-                found.append(Question(text, name, other["name"]))
+                questions.append(Question(text, name, other["name"]))
         same_recipe = [c for c in controls if _alike(c, method, RECIPE)]
         # Where there are random groups of the very sizes of its clusters, only they are its control.
         same_sizes = [c for c in same_recipe if [random[name] for name in _clusterings(c)] == _clusterings(method)]
         for control in same_sizes or same_recipe:
             text = f"Do the clusters of {name} matter, or would any groups do?"
-            found.append(Question(text, name, control["name"]))
+            questions.append(Question(text, name, control["name"]))
     for other in pooled[1:]:
         text = f"Does {other['name']} beat {pooled[0]['name']}?"
-        found.append(Question(text, other["name"], pooled[0]["name"]))
+        questions.append(Question(text, other["name"], pooled[0]["name"]))
     # Starts alone are no question of their own; another way of tuning or reading is.
     for other in plain[1:]:
         if not _tuned_alike(plain[0], other):
             text = f"Does {other['name']} beat {plain[0]['name']}?"
-            found.append(Question(text, other["name"], plain[0]["name"]))
+            questions.append(Question(text, other["name"], plain[0]["name"]))
     for method in [*pooled, *meta]:
         alike = [other for other in plain if _tuned_alike(other, method)]
         if alike or (plain and method not in pooled[1:]):
             other = (alike or plain)[0]
             terms = "" if other is plain[0] else f" with the same {_differing(plain[0], method, TUNED)}"
-            found.append(Question(f"Does {method['name']} beat no pre-training{terms}?", method["name"], other["name"]))
+            questions.append(
+                Question(f"Does {method['name']} beat no pre-training{terms}?", method["name"], other["name"])
+            )
         if longer and method not in pooled[1:]:
             text = f"Does {method['name']} beat spending the same rows on tuning?"
-            found.append(Question(text, method["name"], longer[0]["name"]))
-    return found
+            questions.append(Question(text, method["name"], longer[0]["name"]))
+    return questions

@@ -48,12 +48,12 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
         add_missing(document, missing)
         return document
     methods, margin = _methods(record), margin_of(record)
-    asked, found = answers(record)
-    add_answer(document, record, asked=asked, found=found)
+    asked, comparisons = answers(record)
+    add_answer(document, record, asked=asked, comparisons=comparisons)
     add_missing(document, missing)
     add_scores(document, record, methods)
-    add_tests(document, asked, found, margin=margin)
-    add_steadiness(document, record, methods, found=found)
+    add_tests(document, asked, comparisons, margin=margin)
+    add_steadiness(document, record, methods, comparisons=comparisons)
     add_starts(document, record, methods, asked=asked)
     add_efficiency(document, record, methods)
     add_fairness(document, record)
@@ -69,11 +69,11 @@ def verdicts(record: Record) -> list[str]:
     """The answers in one sentence each, the primary one first; what a terminal or a page shows."""
     if record.results.empty:
         return []
-    asked, found = answers(record)
+    asked, comparisons = answers(record)
     # A verdict over a part of the scores must not be taken for that of the study.
     so_far = unfinished(record)
-    said = [f"{q.text} {a.sentence} {a.to_settle}" for q, a in zip(asked, found, strict=True)]
-    return [" ".join(filter(None, [so_far, sentence])) for sentence in said]
+    sentences = [f"{q.text} {a.sentence} {a.to_settle}" for q, a in zip(asked, comparisons, strict=True)]
+    return [" ".join(filter(None, [so_far, sentence])) for sentence in sentences]
 
 
 def answers(record: Record) -> tuple[list[Question], list[Comparison]]:
@@ -98,9 +98,9 @@ def _methods(record: Record) -> list[str]:
 
 def _comparable(results: pd.DataFrame, asked: list[Question]) -> list[Question]:
     """Questions for which some pair of seeds has all tasks under both methods."""
-    found = []
+    comparable = []
     for question in asked:
         with suppress(UserError):
             if not paired_scores(results, question.method, question.baseline).complete.method.empty:
-                found.append(question)
-    return found
+                comparable.append(question)
+    return comparable

@@ -26,10 +26,10 @@ def scored_rows(record: Record) -> str:
 
 def _on_common_pairs(results: pd.DataFrame, methods: list[str], column: str) -> pd.DataFrame:
     """Rows that have a score of the column, of pairs of seeds that all methods have it of: means are comparable."""
-    found = results[results["method"].isin(methods)].dropna(subset=[column])
-    having = found.groupby(tables.UNIT)["method"].nunique()
-    common = having[having == found["method"].nunique()].index
-    return found[pd.MultiIndex.from_frame(found[tables.UNIT]).isin(common)]
+    scored = results[results["method"].isin(methods)].dropna(subset=[column])
+    methods_per_pair = scored.groupby(tables.UNIT)["method"].nunique()
+    common = methods_per_pair[methods_per_pair == scored["method"].nunique()].index
+    return scored[pd.MultiIndex.from_frame(scored[tables.UNIT]).isin(common)]
 
 
 def add_scores(document: Document, record: Record, methods: list[str]) -> None:
@@ -53,12 +53,15 @@ def _is_tuned(record: Record) -> bool:
     return bool(record.study["evaluation"].get("steps", 30))
 
 
-def add_steadiness(document: Document, record: Record, methods: list[str], *, found: list[Comparison]) -> None:
+def add_steadiness(document: Document, record: Record, methods: list[str], *, comparisons: list[Comparison]) -> None:
     document.add(Heading("Steadier?"))
     joined = over_seeds(record.results, record.study)
     cells = joined.results.groupby("method")
-    each = {str(method): len(own) / len(own.drop_duplicates(["task", *tables.UNIT])) for method, own in cells}
-    alike = [answer for answer in found if each[answer.method] == each[answer.baseline]]
+    each = {
+        str(method): len(study_methods) / len(study_methods.drop_duplicates(["task", *tables.UNIT]))
+        for method, study_methods in cells
+    }
+    alike = [answer for answer in comparisons if each[answer.method] == each[answer.baseline]]
     if alike:
         rows = [
             {
@@ -79,17 +82,17 @@ def add_steadiness(document: Document, record: Record, methods: list[str], *, fo
             "pair*: lowest mean over tasks."
         )
         document.add(Table(pd.DataFrame(rows), caption))
-    if len(alike) < len(found):
+    if len(alike) < len(comparisons):
         text = "Of methods whose score of a pair is a mean over several draws there is no ratio: a mean varies less."
         document.add(Paragraph(text))
     whole_pairs = whole_units(record.results)
     if whole_pairs[record.results["method"].isin(record.methods)].any():
         caption = "Mean over tasks of every pair of seeds; a line is one pair under each method."
         # Baselines, some of them far below, would press the methods' spread, which is the question, into a strip.
-        own = [name for name in methods if name in record.methods]
-        if len(own) < len(methods):
+        study_methods = [name for name in methods if name in record.methods]
+        if len(study_methods) < len(methods):
             caption += " Baselines are in the table of scores."
-        document.add(Figure("pairs", figures.paired_means(record.results, own), caption))
+        document.add(Figure("pairs", figures.paired_means(record.results, study_methods), caption))
     replaced = [name for names in joined.stands_for.values() for name in names]
     methods = [*joined.stands_for, *(method for method in methods if method not in replaced)]
     methods = [method for method in methods if method in set(joined.results["method"])]

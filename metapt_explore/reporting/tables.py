@@ -102,12 +102,12 @@ def read_twice(study: Mapping[str, Any], methods: list[str]) -> dict[str, str]:
 
     spoken_of = [method for method in study.get("methods", []) if method["name"] in methods]
     plain = [method for method in spoken_of if reading(method) == VerbalizerConfig()]
-    found: dict[str, str] = {}
+    earlier: dict[str, str] = {}
     for method in spoken_of:
         same = [other["name"] for other in plain if prompt(other) == prompt(method)]
         if reading(method).has_probe and same:
-            found[method["name"]] = same[0]
-    return found
+            earlier[method["name"]] = same[0]
+    return earlier
 
 
 def choice_table(results: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
@@ -116,12 +116,12 @@ def choice_table(results: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
     rates = sorted(chosen["learning_rate"].unique())
     rows = []
     for method in methods:
-        own = chosen[chosen["method"] == method]
-        if own.empty:
+        choices = chosen[chosen["method"] == method]
+        if choices.empty:
             continue
         # Before the first step all rates have one prompt.
-        tuned = own.loc[own["step"] > 0, "learning_rate"]
-        counts, steps = tuned.value_counts(), own["step"]
+        tuned = choices.loc[choices["step"] > 0, "learning_rate"]
+        counts, steps = tuned.value_counts(), choices["step"]
         rows.append(
             {
                 "method": method,
@@ -156,21 +156,21 @@ def edge_notes(
         []
     """
     chosen = results.dropna(subset=["learning_rate"])
-    found = []
+    notes = []
     for method in methods:
         of_method = chosen[chosen["method"] == method]
         rates = sorted(grids.get(method) or of_method["learning_rate"].unique())
-        own = of_method.loc[of_method["step"] > 0 if "step" in chosen else slice(None), "learning_rate"]
-        if len(rates) < 2 or own.empty:
+        tuned = of_method.loc[of_method["step"] > 0 if "step" in chosen else slice(None), "learning_rate"]
+        if len(rates) < 2 or tuned.empty:
             continue
         for edge, word, beyond in ((rates[0], "lowest", "lower"), (rates[-1], "highest", "higher")):
-            share = float((own == edge).mean())
+            share = float((tuned == edge).mean())
             if share > often:
-                found.append(
+                notes.append(
                     f"{method}: dev chose the {word} learning rate tried ({edge:g}) for {100 * share:.0f} % of the "
                     f"scores; a {beyond} one may be better."
                 )
-    return found
+    return notes
 
 
 def late_notes(results: pd.DataFrame, methods: list[str], steps: int, *, often: float = 0.5) -> list[str]:
@@ -187,11 +187,13 @@ def late_notes(results: pd.DataFrame, methods: list[str], steps: int, *, often: 
         >>> late_notes(scores, ["PT"], 30)
         ['Dev kept the last of 30 tuning steps for 67 % of the scores on subj: more steps may be better there.']
     """
-    own = results[results["method"].isin(methods)].dropna(subset=["step"])
-    share = (own["step"] >= steps).groupby(own["task"], sort=False).mean()
-    told = [f"{100 * value:.0f} % of the scores on {task}" for task, value in share.items() if value > often]
-    said = " and ".join(filter(None, [", ".join(told[:-1]), *told[-1:]]))
-    return [f"Dev kept the last of {steps} tuning steps for {said}: more steps may be better there."] if told else []
+    tuned = results[results["method"].isin(methods)].dropna(subset=["step"])
+    share = (tuned["step"] >= steps).groupby(tuned["task"], sort=False).mean()
+    shares = [f"{100 * value:.0f} % of the scores on {task}" for task, value in share.items() if value > often]
+    on_tasks = " and ".join(filter(None, [", ".join(shares[:-1]), *shares[-1:]]))
+    return (
+        [f"Dev kept the last of {steps} tuning steps for {on_tasks}: more steps may be better there."] if shares else []
+    )
 
 
 def cluster_table(clusterings: list[dict[str, Any]]) -> pd.DataFrame:
@@ -249,8 +251,8 @@ def efficiency_rows(efficiency: pd.DataFrame, methods: list[str]) -> pd.DataFram
     for method in methods:
         if method not in means.index.get_level_values("method"):
             continue
-        own = means[method].groupby("shots")
-        rows.append({"method": method, **{f"{shots} a class": _mean_and_spread(values) for shots, values in own}})
+        by_shots = means[method].groupby("shots")
+        rows.append({"method": method, **{f"{shots} a class": _mean_and_spread(values) for shots, values in by_shots}})
     return pd.DataFrame(rows)
 
 

@@ -50,7 +50,7 @@ def joined(older: Record, newer: Record) -> Record:
     gains = method_gains(results, methods, baseline).groupby("clustering")[["gain", "start_gain"]].mean()
     # What a clustering gained is reckoned anew: of all scores, and by this version's rules.
     unknown: dict[str, Any] = dict.fromkeys(("gain", "start_gain"))
-    known = {found["name"]: {**found, **unknown} for found in (*older.clusterings, *newer.clusterings)}
+    known = {clustering["name"]: {**clustering, **unknown} for clustering in (*older.clusterings, *newer.clusterings)}
     for name in gains.index:
         known[name] = {**known[name], **{key: float(gains.loc[name, key]) for key in gains}}
     return replace(
@@ -95,7 +95,7 @@ def _one_study(older: Record, newer: Record) -> dict[str, Any]:
     changed = sorted(key for key in (old.keys() | new.keys()) - set(GROWING) if old.get(key) != new.get(key))
     study: dict[str, Any] = new
     for key in GROWING:
-        before, now = ({entry["name"]: entry for entry in _entries(of, key)} for of in (old, new))
+        before, now = ({entry["name"]: entry for entry in _entries(side, key)} for side in (old, new))
         changed += [f"{key} ({name})" for name in before.keys() & now.keys() if before[name] != now[name]]
         if before or now:
             # Which test is primary goes by the order of the methods: that of whichever study names them all.
@@ -196,6 +196,6 @@ def _manifest(older: Record, newer: Record) -> dict[str, Any]:
         return {key: value for key, value in manifest.items() if key != "others"}
 
     manifests = [newer.manifest, older.manifest, *newer.manifest.get("others", []), *older.manifest.get("others", [])]
-    different = {json.dumps(alone(found), sort_keys=True): alone(found) for found in manifests if found}
+    different = {json.dumps(alone(manifest), sort_keys=True): alone(manifest) for manifest in manifests if manifest}
     first, *others = different.values() if different else [{}]
     return {**first, **({"others": others} if others else {})}

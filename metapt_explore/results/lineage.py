@@ -103,9 +103,9 @@ class Lineage:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; no text is among them."""
-        own = ("study", "method", "task", "data_seed", "init_seed", "score", "notes", "commands")
+        keys = ("study", "method", "task", "data_seed", "init_seed", "score", "notes", "commands")
         return {
-            **{key: getattr(self, key) for key in own},
+            **{key: getattr(self, key) for key in keys},
             "artifacts": [asdict(node) for node in self.nodes.values()],
         }
 
@@ -235,14 +235,14 @@ class Lineage:
         if self.score is None:
             return f"no score yet ({self.root.status})"
         score = self.score
-        said = f"accuracy {100 * score['accuracy']:.1f} % (start {100 * score['start_accuracy']:.1f} %), "
+        sentence = f"accuracy {100 * score['accuracy']:.1f} % (start {100 * score['start_accuracy']:.1f} %), "
         if "weights" in score:
             weights = json.loads(score["weights"])
             by = "on dev" if weights["weighed_on"] else "alike, as no dev row is held out"
-            said += f"label words and probe weighed {weights['words']:g} to {weights['probe']:g} {by}, "
+            sentence += f"label words and probe weighed {weights['words']:g} to {weights['probe']:g} {by}, "
         if pd.isna(score["step"]):
-            return f"{said}the mean of the tuned prompts that dev liked best"
-        return f"{said}learning rate {score['learning_rate']:g} and step {score['step']} chosen on dev"
+            return f"{sentence}the mean of the tuned prompts that dev liked best"
+        return f"{sentence}learning rate {score['learning_rate']:g} and step {score['step']} chosen on dev"
 
     def _format_made_with(self) -> Iterator[str]:
         made: dict[str, list[str]] = {}
@@ -250,8 +250,8 @@ class Lineage:
             if node.manifest:
                 made.setdefault(_format_manifest(node.manifest), []).append(node.kind)
         for line, kinds in made.items():
-            of = "" if len(made) == 1 else f" ({', '.join(dict.fromkeys(kinds))})"
-            yield f"Made with {line}{of}"
+            stages = "" if len(made) == 1 else f" ({', '.join(dict.fromkeys(kinds))})"
+            yield f"Made with {line}{stages}"
 
 
 def _tree(nodes: dict[str, Node], root: str) -> list[str]:
@@ -266,11 +266,11 @@ def _tree(nodes: dict[str, Node], root: str) -> list[str]:
             lines.append(f"{lead}{identifier} (above)")
             return
         shown.add(identifier)
-        said = node.fact if node.status == "done" else node.status
-        lines.append(f"{lead}{identifier}" + (f", {said}" if said else ""))
+        fact = node.fact if node.status == "done" else node.status
+        lines.append(f"{lead}{identifier}" + (f", {fact}" if fact else ""))
         parents = list(node.parents.items())
-        for place, (name, parent) in enumerate(parents):
-            last = place == len(parents) - 1
+        for index, (name, parent) in enumerate(parents):
+            last = index == len(parents) - 1
             add(parent, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "), name)
 
     add(root, "", "", "")

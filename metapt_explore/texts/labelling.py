@@ -240,8 +240,8 @@ def format_labels(recorded: Mapping[str, Any]) -> str:
         'Labels for 9 texts (zero_shot), kept of found: bad 3 of 5, good 4 of 4.'
     """
     summary = cast(LabelSummary, recorded)
-    kept = ", ".join(f"{name} {entry['kept']:,} of {entry['found']:,}" for name, entry in summary["classes"].items())
-    sentence = f"Labels for {summary['asked']:,} texts ({summary['by']}), kept of found: {kept}."
+    counts = ", ".join(f"{name} {entry['kept']:,} of {entry['found']:,}" for name, entry in summary["classes"].items())
+    sentence = f"Labels for {summary['asked']:,} texts ({summary['by']}), kept of found: {counts}."
     if summary.get("held_out_accuracy") is not None:
         sentence += f" The classifier is right on {summary['held_out_accuracy']:.0%} of held-out training rows."
     if leaked := summary.get("train", {}).get("dropped", {}).get(LEAKED):

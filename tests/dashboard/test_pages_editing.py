@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import handmade
 import pytest
 from looking import charts, metrics, said
+from pydantic import Field
 from streamlit.testing.v1 import AppTest
 
-from metapt_explore.config import ClusterEdit, StudyConfig
+from metapt_explore.config import ClusterEdit, MethodConfig, StudyConfig
+from metapt_explore.config.method import MetaPTMethod
 from metapt_explore.dashboard.parts.cluster_reading import chosen_rows
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
@@ -29,11 +31,11 @@ def test_a_search_rings_what_it_finds_and_lists_it(show: Open, demo: Workspace) 
     at = show(demo.folder, "clusters")
     at.text_input(key="search").set_value("PHONE").run()
     assert not at.exception and not at.error
-    assert "2 of 7 texts hold it" in said(at, "caption")
+    assert "2 of 7 texts match" in said(at, "caption")
     assert at.dataframe[0].value[["text", "cluster"]].values.tolist() == [
         ["good phone", "0: phone"], ["bad phone", "0: phone"],
     ]  # fmt: skip
-    assert charts(at)[0]["data"][-1]["name"] == "found (2)"
+    assert charts(at)[0]["data"][-1]["name"] == "matches (2)"
     at.text_input(key="search").set_value("[.*").run()
     assert not at.exception and "0 of 7 texts" in said(at, "caption")
 
@@ -181,6 +183,35 @@ def test_a_method_is_added_on_the_pretraining_page(show: Open, demo: Workspace) 
     added = demo.study_config(handmade.NAME).methods[-1]
     assert (added.name, added.order, added.inner_lr) == ("exact", "exact", None)
     assert demo.index(handmade.NAME) == index, "what is there still answers what it answered"
+
+
+def test_the_form_for_a_method_has_the_fields_of_its_class(show: Open, demo: Workspace) -> None:
+    def form(at: AppTest) -> set[str]:
+        widgets = [*at.selectbox, *at.number_input, *at.checkbox, *at.multiselect]
+        return {str(w.key).removeprefix("method_demo_") for w in widgets if str(w.key).startswith("method_demo_")}
+
+    at = show(demo.folder, "pretraining")
+    assert {"kind", "learner", "of", "order", "inner_steps", "inner_lr", "outer_lr", "task_weights"} <= form(at)
+    at.selectbox(key="method_demo_learner").set_value("reptile").run()
+    assert "inner_steps" in form(at) and "order" not in form(at)
+    at.selectbox(key="method_demo_kind").set_value("pt").run()
+    assert form(at) == {"kind", "extra_tuning"} and not at.exception
+
+
+def test_the_form_for_a_method_knows_a_new_learner(
+    show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lookahead(MetaPTMethod):
+        title = "Lookahead"
+        learner: Literal["lookahead"]
+        pull: float = Field(0.5, ge=0, le=1, description="how far the slow prompt follows")
+
+    monkeypatch.setattr(MethodConfig, "kinds", {**MethodConfig.kinds, "lookahead": Lookahead})
+    at = show(demo.folder, "pretraining")
+    at.selectbox(key="method_demo_learner").set_value("lookahead").run()
+    pull = at.number_input(key="method_demo_pull")
+    assert (pull.value, pull.min, pull.max, pull.help) == (0.5, 0, 1, "how far the slow prompt follows")
+    assert "method_demo_order" not in [widget.key for widget in at.selectbox] and not at.exception
 
 
 @pytest.mark.parametrize(

@@ -116,12 +116,12 @@ def _list(view: View) -> None:
 def _keep(workspace: Workspace, study: str, view: View) -> None:
     config = shared.study_config(workspace, study)
     taken = [clustering.name for clustering in config.clusterings]
-    own = view.artifact.id
-    st.text_input("Save as", value=free_name(f"{view.name} by hand", taken), key=f"keep_as_{own}")
-    st.checkbox("Pre-train MetaPT on it when the study runs", value=True, key=f"keep_method_{own}")
+    artifact_id = view.artifact.id
+    st.text_input("Save as", value=free_name(f"{view.name} by hand", taken), key=f"keep_as_{artifact_id}")
+    st.checkbox("Pre-train MetaPT on it when the study runs", value=True, key=f"keep_method_{artifact_id}")
     st.checkbox(
         "Also on random groups of the same sizes",
-        key=f"keep_control_{own}",
+        key=f"keep_control_{artifact_id}",
         help="The control: do the clusters matter, or would any groups do?",
     )
     st.button("Save as a new clustering", key="keep", type="primary", on_click=_save, args=(workspace, study, view))
@@ -132,9 +132,9 @@ def _save(workspace: Workspace, study: str, view: View) -> None:
     state.pop(error_key(view.artifact.id), None)
     try:
         config = shared.study_config(workspace, study)
-        own = view.artifact.id
-        name = str(state[f"keep_as_{own}"])
-        method, control = bool(state[f"keep_method_{own}"]), bool(state[f"keep_control_{own}"])
+        artifact_id = view.artifact.id
+        name = str(state[f"keep_as_{artifact_id}"])
+        method, control = bool(state[f"keep_method_{artifact_id}"]), bool(state[f"keep_control_{artifact_id}"])
         grown = with_edited_clustering(config, view.name, name, view.edits, pretrain=method, control=control)
         shared.ask(workspace, grown, "clusters")
     except UserError as error:

@@ -52,24 +52,24 @@ MEASURES = (
 
 def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name: str, *, unsaved: bool) -> None:
     """Measures of a clustering, beside those of the one that it was edited from."""
-    found, old = summary["quality"], (before or {}).get("quality", {})
+    measures, old = summary["quality"], (before or {}).get("quality", {})
     agreement = summary["agreement"]
     st.subheader("Quality")
     if unsaved:
         st.info("Without the unsaved edits: they are measured once you save them.")
     shown = [
-        ("Clusters", str(found["n_clusters"]), None, "Groups that are no outliers."),
-        ("Outliers", f"{100 * found['outlier_share']:.1f} %", None, "Texts that belong to no cluster."),
+        ("Clusters", str(measures["n_clusters"]), None, "Groups that are no outliers."),
+        ("Outliers", f"{100 * measures['outlier_share']:.1f} %", None, "Texts that belong to no cluster."),
     ]
-    for label, key, digits, said in MEASURES:
-        value = found.get(key)
+    for label, key, digits, meaning in MEASURES:
+        value = measures.get(key)
         if value is None and key == "dbcv":
             continue  # what was clustered before there was this measure has none
         change = None if value is None or old.get(key) is None else round(value - old[key], digits)
-        shown.append((label, drawing.number(value, digits), change, said))
-    for column, (label, text, change, said) in zip(st.columns(len(shown)), shown, strict=True):
+        shown.append((label, drawing.number(value, digits), change, meaning))
+    for column, (label, text, change, meaning) in zip(st.columns(len(shown)), shown, strict=True):
         colour = "inverse" if label == "Davies–Bouldin" else "normal"
-        column.metric(label, text, delta=change, delta_color=colour, help=said)  # type: ignore[arg-type]
+        column.metric(label, text, delta=change, delta_color=colour, help=meaning)  # type: ignore[arg-type]
     st.caption(
         (f"Small figures: the change from {messages.plain(before_name)}. " if before else "")
         + "All but DBCV favour round clusters: compare runs of one algorithm with them rather than two algorithms. "
@@ -85,7 +85,7 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
         )
 
 
-def stability(summary: dict[str, Any], found: list[dict[str, Any]]) -> None:
+def stability(summary: dict[str, Any], clusters: list[dict[str, Any]]) -> None:
     """How far a clustering comes back with other seeds and on parts of the texts."""
     over_seeds = summary["over_seeds"]
     shown = [("Stability", drawing.number(summary["jaccard"]))]
@@ -94,10 +94,10 @@ def stability(summary: dict[str, Any], found: list[dict[str, Any]]) -> None:
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value)
     st.caption(messages.plain(summary["sentence"]))
-    names = {str(cluster["cluster"]): cluster["name"] for cluster in found}
+    names = {str(cluster["cluster"]): cluster["name"] for cluster in clusters}
     rows = [
-        {"cluster": names.get(key, key), "Jaccard similarity": round(of["jaccard"], 2), "verdict": of["verdict"]}
-        for key, of in summary["clusters"].items()
+        {"cluster": names.get(key, key), "Jaccard similarity": round(facts["jaccard"], 2), "verdict": facts["verdict"]}
+        for key, facts in summary["clusters"].items()
     ]
     with st.expander("Stability of each cluster", key="stability_box"):
         st.dataframe(pd.DataFrame(rows), key="stability", hide_index=True)
@@ -187,13 +187,13 @@ def comparison(view: View, others: dict[str, Artifact], edited_from: str | None)
     with messages.guard(artifact.folder):
         labels = drawing.table(artifact, "clusters")["cluster"].to_numpy()
         named = {int(cluster["cluster"]): str(cluster["name"]) for cluster in artifact.summary["clusters"]}
-        found = _compare(view.points["cluster"].to_numpy(), labels)
+        contingency = _compare(view.points["cluster"].to_numpy(), labels)
         left, middle, right = st.columns(3)
-        left.metric("Both, adjusted Rand index", drawing.number(found.adjusted_rand_index))
-        middle.metric("Both, adjusted mutual information", drawing.number(found.adjusted_mutual_information))
-        right.metric("Texts in a cluster of both", f"{found.rows:,}")
+        left.metric("Both, adjusted Rand index", drawing.number(contingency.adjusted_rand_index))
+        middle.metric("Both, adjusted mutual information", drawing.number(contingency.adjusted_mutual_information))
+        right.metric("Texts in a cluster of both", f"{contingency.rows:,}")
         drawing.draw(
-            plots.contingency_map(found.table, view.names, named),
+            plots.contingency_map(contingency.table, view.names, named),
             "contingency",
             f"Rows: clusters of {messages.plain(view.name)}. Columns: clusters of {messages.plain(other)}. A number is "
             "how many texts are in both; the colour is its share of the row. A single dark cell in a row means that "

@@ -29,14 +29,14 @@ def search_box(view: View) -> pd.Index:
     )
     if not wanted:
         return pd.Index([])
-    found = view.written.index[view.written["text"].str.contains(wanted, case=False, regex=False)]
-    st.caption(f"{len(found):,} of {len(view.written):,} texts match; they are ringed on the map.")
-    return found
+    matches = view.written.index[view.written["text"].str.contains(wanted, case=False, regex=False)]
+    st.caption(f"{len(matches):,} of {len(view.written):,} texts match; they are ringed on the map.")
+    return matches
 
 
-def draw_map(view: View, found: pd.Index) -> list[int]:
+def draw_map(view: View, matches: pd.Index) -> list[int]:
     """Draws the map and returns the rows that are chosen on it."""
-    figure = _figure(view, found)
+    figure = _figure(view, matches)
     event = drawing.draw(
         figure,
         f"map_{view.artifact.id}",
@@ -60,9 +60,9 @@ def chosen_rows(event: Any) -> list[int]:
     return sorted({int(row) for row in rows if row is not None})
 
 
-def _figure(view: View, found: pd.Index) -> go.Figure:
-    if view.edits or len(found):
-        return plots.cluster_map(view.points, view.written["text"], view.clusters, marked=list(found))
+def _figure(view: View, matches: pd.Index) -> go.Figure:
+    if view.edits or len(matches):
+        return plots.cluster_map(view.points, view.written["text"], view.clusters, marked=list(matches))
     file = view.artifact.folder / "clusters.parquet"
     return _plain_figure(view.artifact.id, file.stat().st_mtime_ns, _view=view)
 

@@ -84,8 +84,8 @@ def view_of(
         except UserError as error:
             edits.pop()
             st.session_state[error_key(artifact.id)] = str(error)
-    found = _with_labels(artifact.summary["clusters"], points, labels)
-    return View(name, artifact, points, found, written, ())
+    clusters = _with_labels(artifact.summary["clusters"], points, labels)
+    return View(name, artifact, points, clusters, written, ())
 
 
 def _key_of(labels: pd.DataFrame, config: StudyConfig) -> str:
@@ -108,13 +108,13 @@ def written_of(texts: Artifact, labels: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _with_labels(
-    found: list[dict[str, Any]], points: pd.DataFrame, labels: pd.DataFrame | None
+    clusters: list[dict[str, Any]], points: pd.DataFrame, labels: pd.DataFrame | None
 ) -> list[dict[str, Any]]:
     """Clusters with counts of the labels that were found; those of the data are counted in them already."""
     if labels is None:
-        return found
+        return clusters
     counts = count_labels(points["cluster"].to_numpy(), labels["class"].tolist())
-    return [{**cluster, "labels": counts[int(cluster["cluster"])]} for cluster in found]
+    return [{**cluster, "labels": counts[int(cluster["cluster"])]} for cluster in clusters]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,12 +137,12 @@ def _edited(
     dimensions = ClusteringConfig.model_fields["dimensions"].default
     known = {c["cluster"]: c["given_name"] for c in summary["clusters"] if c.get("given_name")}
 
-    def cut(rows: np.ndarray, into: int, place: int) -> np.ndarray:
+    def cut(rows: np.ndarray, into: int, cluster: int) -> np.ndarray:
         # Read only where something is split.
         parent = artifact.stage.get("parents", {}).get("embeddings")
         embeddings = Artifact(artifact.folder.parent / str(parent))
         vectors = _vectors(str(embeddings.file("embeddings.safetensors")))
-        return kmeans_cut(vectors, dimensions, config.seed)(rows, into, place)
+        return kmeans_cut(vectors, dimensions, config.seed)(rows, into, cluster)
 
     made = apply_edits(
         points["cluster"].to_numpy(), [ClusterEdit.model_validate_json(edit) for edit in edits], cut, known
@@ -164,7 +164,7 @@ def _vectors(path: str) -> np.ndarray:
     from safetensors.numpy import load_file
 
     try:
-        found: np.ndarray = load_file(path)["embeddings"]
-        return found
+        vectors: np.ndarray = load_file(path)["embeddings"]
+        return vectors
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read, and a split needs it: {messages.reason(error)}.") from None

@@ -25,9 +25,9 @@ def _table(path: str, changed: int, size: int) -> pd.DataFrame:
 def table(artifact: Artifact, name: str) -> pd.DataFrame:
     """Reads a table of an artifact, once for each time it was written; it is shared, so nobody may change it."""
     path = artifact.file(f"{name}.parquet")
-    found = path.stat()
+    stat = path.stat()
     try:
-        return _table(str(path), found.st_mtime_ns, found.st_size)
+        return _table(str(path), stat.st_mtime_ns, stat.st_size)
     except (ArrowException, OSError) as error:
         raise UserError(f"{path} cannot be read: {reason(error)}.") from error
 

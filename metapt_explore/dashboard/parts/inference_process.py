@@ -82,10 +82,10 @@ class _InferenceProcess:
         if not line:
             self.close()
             self._errors.seek(0)
-            said = self._errors.read().decode(errors="replace").strip().splitlines()
-            raise UserError(said[-1] if said else "The model did not answer in time.")
-        found: dict[str, Any] = json.loads(line)
-        return found
+            last_lines = self._errors.read().decode(errors="replace").strip().splitlines()
+            raise UserError(last_lines[-1] if last_lines else "The model did not answer in time.")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def ask(self, sentence: str) -> dict[str, Any]:
         """Probabilities of a sentence, by method and class."""

@@ -1,14 +1,13 @@
-"""Asking for a study's next steps, what they will cost, and the queue."""
+"""Buttons for a study's next steps, the predicted cost, and the queue."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.config import MethodConfig
-from metapt_explore.dashboard.parts import job, messages, shared
+from metapt_explore.dashboard.parts import job, messages, method_form, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs.gpus import gpus
@@ -20,7 +19,7 @@ from metapt_explore.study.preview import read_cost
 if TYPE_CHECKING:
     from metapt_explore.stages.registry import Until
 
-#: What a button asks for, what it says, and what it is good for.
+#: Step, label and help of each button.
 STEPS: tuple[tuple[str, str, str], ...] = (
     ("plan", "Predict the cost", "A few timed passes with the model; nothing is trained."),
     ("prompts", "Pre-train", "All prompts of all methods, without the few-shot comparison."),
@@ -30,17 +29,17 @@ STEPS: tuple[tuple[str, str, str], ...] = (
 
 
 def launch(workspace: Workspace, name: str) -> None:
-    """Buttons that put the study into the queue, its predicted cost, and the job that is at it."""
+    """Buttons that put the study into the queue, its predicted cost, and its running job."""
     state, config = shared.job_state(workspace, name), shared.study_config(workspace, name)
     nothing = {"agreement"} if not config.clusterings else set()
     nothing |= {"prompts"} if not config.methods else set()
-    for box, (until, label, said) in zip(st.columns(len(STEPS)), STEPS, strict=True):
+    for box, (until, label, meaning) in zip(st.columns(len(STEPS)), STEPS, strict=True):
         if box.button(
             label,
             key=f"ask_{until}",
             type="primary" if until == "all" else "secondary",
             disabled=state["active"] or until in nothing,
-            help=said,
+            help=meaning,
             width="stretch",
         ):
             _ask(workspace, name, until)
@@ -60,7 +59,7 @@ def launch(workspace: Workspace, name: str) -> None:
 
 
 def _log(workspace: Workspace, name: str) -> None:
-    """What the job has said so far, as it stands in the file."""
+    """Log of the job so far."""
     file = workspace.study_folder(name) / "log.txt"
     if file.exists() and shared.job_state(workspace, name).get("status") not in ("failed", "stopped"):
         with st.expander("Log", key="whole_log"):
@@ -68,44 +67,21 @@ def _log(workspace: Workspace, name: str) -> None:
 
 
 def _add_method(workspace: Workspace, name: str) -> None:
-    """A form for one more method; the study keeps all that it has."""
+    """A form for one more method; nothing else of the study changes."""
     config = shared.study_config(workspace, name)
-    with st.expander("Add a method", key="add_method"), st.form("new_method", border=False):
-        own_key = f"method_{name}"
-        shared_settings = config.pretraining
-        one, two, three = st.columns(3)
-        called = one.text_input("Name", "MetaPT 2", key=f"{own_key}_name")
-        kinds = "pt: no pre-training; ppt: pooled"
-        names = [clustering.name for clustering in config.clusterings]
-        # Without clusters there is nothing that MetaPT could learn over.
-        choice = [kind for kind in reversed(MethodConfig.choices("kind")) if names or kind != "metapt"]
-        kind = two.selectbox("Kind", choice, key=f"{own_key}_kind", help=kinds)
-        clusterings = three.multiselect("Clusterings", names, key=f"{own_key}_of", help="Whose clusters are its tasks")
-        learner = one.selectbox("Learner", MethodConfig.choices("learner"), key=f"{own_key}_learner")
-        price = "exact: costs more passes a step"
-        order = two.selectbox("Order", ["first", "exact"], key=f"{own_key}_order", help=price)
-        inner_steps = three.number_input("Inner steps", 1, 20, 1, key=f"{own_key}_steps")
-        rate: dict[str, Any] = {"min_value": 0.0, "format": "%.4f"}
-        inner_lr = one.number_input("inner_lr", value=shared_settings.inner_lr, key=f"{own_key}_inner", **rate)
-        outer_lr = two.number_input("outer_lr", value=shared_settings.outer_lr, key=f"{own_key}_outer", **rate)
-        average = three.number_input("Mean over the last share of steps", 0.0, 1.0, 0.0, 0.1, key=f"{own_key}_average")
-        if st.form_submit_button("Add it to the study"):
-            own: dict[str, Any] = {"name": called.strip(), "kind": kind}
-            if kind != "pt":
-                own |= {"average_last": average}
-                # What is as the study says is left to the study.
-                own |= {} if outer_lr == shared_settings.outer_lr else {"outer_lr": outer_lr}
-            if clusterings:
-                own["clustering"] = clusterings
-            if kind == "metapt":
-                own |= {"learner": learner, "order": order, "inner_steps": int(inner_steps)}
-                own |= {} if inner_lr == shared_settings.inner_lr else {"inner_lr": inner_lr}
-            with messages.guard(), queue.queue_lock(workspace):
-                # A process that is starting has read the study already, and would put back what it read.
-                if shared.job_state(workspace, name)["status"] in ("starting", "running"):
-                    raise UserError("A job of this study is at work: cancel it, or add the method when it has ended.")
-                workspace.save_study(with_method(config, own))
-                st.success(messages.plain(f"'{called}' is in the study; Pre-train computes what it lacks."))
+    key = f"method_{name}"
+    with st.expander("Add a method", key="add_method"):
+        # Outside the form: the fields of the form depend on it.
+        method_class, chosen = method_form.choose_class(config, key)
+        with st.form("new_method", border=False):
+            method = chosen | method_form.settings(method_class, config, key)
+            if st.form_submit_button("Add it to the study"):
+                with messages.guard(), queue.queue_lock(workspace):
+                    # A job that is starting has read the study and would write it back without the method.
+                    if shared.job_state(workspace, name)["status"] in ("starting", "running"):
+                        raise UserError("A job of this study is running: cancel it, or add the method when it ends.")
+                    workspace.save_study(with_method(config, method))
+                    st.success(messages.plain(f"'{method['name']}' is in the study; Pre-train computes what it lacks."))
 
 
 def _ask(workspace: Workspace, name: str, until: str) -> None:

@@ -82,19 +82,19 @@ def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, .
     from metapt_explore.texts.hub_data import read_hub
     from metapt_explore.texts.table_files import read_sound
 
-    found = SourceConfig.model_validate_json(source)
-    if found.file is not None:
-        raw = read_sound(Path(found.file))
+    parsed = SourceConfig.model_validate_json(source)
+    if parsed.file is not None:
+        raw = read_sound(Path(parsed.file))
         # Half characters no page can show; whoever loads the texts says where they are.
         table = {
             name: [SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in cells]
             for name, cells in raw.table.items()
         }
         return table, tuple(finding.message for finding in raw.findings)
-    if found.starter is not None:
-        frame = read_starter(found.starter)
+    if parsed.starter is not None:
+        frame = read_starter(parsed.starter)
         return {str(name): frame[name].tolist() for name in frame.columns}, ()
-    rows = read_hub(found)
+    rows = read_hub(parsed)
     return {name: list(rows[name]) for name in rows.column_names}, ()
 
 
@@ -108,9 +108,9 @@ def choose_columns(table: dict[str, list[Any]], source: SourceConfig) -> Columns
     optional = [NONE, *names]
     picked = {
         role: box.selectbox(
-            said, optional, index=optional.index(value) if value in optional else 0, key=f"{role}{key}", help=helps
+            label, optional, index=optional.index(value) if value in optional else 0, key=f"{role}{key}", help=helps
         )
-        for role, box, said, value, helps in (
+        for role, box, label, value, helps in (
             ("label", middle, "Label", guessed.label, "What auxiliary tasks tell apart, for example good and bad."),
             ("group", right, "Group", guessed.group, "Known groups (a department, a source): a control for clusters."),
         )
@@ -137,7 +137,7 @@ def _counted(source: str, stamp: float) -> DataReport:
 
 def report(source: SourceConfig) -> None:
     """Lengths, labels, duplicates and what is odd."""
-    for said in _read(source.model_copy(update={"columns": Columns()}).model_dump_json(), stamp(source))[1]:
-        st.caption(messages.plain(said))
+    for finding in _read(source.model_copy(update={"columns": Columns()}).model_dump_json(), stamp(source))[1]:
+        st.caption(messages.plain(finding))
     counted = _counted(source.model_dump_json(), stamp(source))
     drawing.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")

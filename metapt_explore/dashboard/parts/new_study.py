@@ -77,17 +77,17 @@ def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, di
     else:
         guessed = guess_labels(table[columns.label])
         st.caption("A class for each value of the label column; the word is what the model says for it. Correct both.")
-    wanted = {of["value"].strip() for of in list(guessed.values())[:MOST_CLASSES]}
+    wanted = {label["value"].strip() for label in list(guessed.values())[:MOST_CLASSES]}
     examples = {} if columns.label is None else _examples(table, columns, wanted)
     frame = pd.DataFrame(
         [
             {
-                "value in the data": of["value"],
+                "value in the data": label["value"],
                 "class": name,
-                "word": of["word"],
-                **({"one of its texts": examples.get(of["value"].strip(), "")} if examples else {}),
+                "word": label["word"],
+                **({"one of its texts": examples.get(label["value"].strip(), "")} if examples else {}),
             }
-            for name, of in guessed.items()
+            for name, label in guessed.items()
         ]
     )
     edited = st.data_editor(
@@ -100,7 +100,7 @@ def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, di
     if len(frame) > MOST_CLASSES:
         st.warning(f"{len(frame)} different values: only the {MOST_CLASSES} commonest can be classes. Is it the label?")
     labels = labels_of(edited.to_dict(orient="records"))
-    if unsaid := [of["word"] for of in labels.values() if not can_be_said(of["word"])]:
+    if unsaid := [label["word"] for label in labels.values() if not can_be_said(label["word"])]:
         st.warning(
             f"{', '.join(messages.plain(word) for word in unsaid)}: a number is no word that the model would say of a "
             "text. Write a word for each in the column *word*."
@@ -110,14 +110,14 @@ def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, di
 
 def _examples(table: dict[str, list[Any]], columns: Columns, wanted: set[str]) -> dict[str, str]:
     """Each wanted value of the label column to the beginning of its first text."""
-    found: dict[str, str] = {}
+    first_texts: dict[str, str] = {}
     for label, text in zip(table[columns.label or ""], table[columns.text], strict=True):
-        if len(found) == len(wanted):
+        if len(first_texts) == len(wanted):
             break
         value = "" if label is None else cell_text(label).strip()
-        if value in wanted and value not in found and text is not None:
-            found[value] = " ".join(str(text).split())[:EXAMPLE_LETTERS]
-    return found
+        if value in wanted and value not in first_texts and text is not None:
+            first_texts[value] = " ".join(str(text).split())[:EXAMPLE_LETTERS]
+    return first_texts
 
 
 def labels_of(rows: list[dict[Hashable, Any]]) -> dict[str, dict[str, str]]:

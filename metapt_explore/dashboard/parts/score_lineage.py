@@ -46,7 +46,7 @@ def pairs(workspace: Workspace, both: SideBySide, *, first: tuple[str, str], sec
             messages.plain(f"{method} stands for {', '.join(members)}: choose one of them above to trace its scores.")
         )
         return
-    if method not in [own.name for own in shared.study_config(workspace, study).methods]:
+    if method not in [entry.name for entry in shared.study_config(workspace, study).methods]:
         st.info("A baseline has no prompt, so there is no pre-training to trace.")
         return
     if pd.isna(row["init_seed"]):
@@ -54,8 +54,8 @@ def pairs(workspace: Workspace, both: SideBySide, *, first: tuple[str, str], sec
         return
     with messages.guard():
         seeds = {"data_seed": int(row["data_seed"]), "init_seed": int(row["init_seed"])}
-        found = lineage(workspace, study, method, str(row["task"]), **seeds)
-        _show(found)
+        traced = lineage(workspace, study, method, str(row["task"]), **seeds)
+        _show(traced)
 
 
 def _with_every_start(both: SideBySide) -> pd.DataFrame:
@@ -69,13 +69,13 @@ def _with_every_start(both: SideBySide) -> pd.DataFrame:
     return pd.concat([results[~unseeded], repeated], ignore_index=True)
 
 
-def _show(found: Lineage) -> None:
-    st.code(str(found), language=None, wrap_lines=True)
+def _show(traced: Lineage) -> None:
+    st.code(str(traced), language=None, wrap_lines=True)
     st.caption("What the score was made from, down to the source, with versions and the commands that make it again.")
     with st.expander("The labelled rows: train, dev and test", key="lineage_rows"), messages.guard():
-        st.dataframe(found.rows().head(MOST_TEXTS), key="lineage_rows_table", hide_index=True)
+        st.dataframe(traced.rows().head(MOST_TEXTS), key="lineage_rows_table", hide_index=True)
     with st.expander("Pre-training texts, most drawn first", key="lineage_texts"), messages.guard():
-        texts = found.texts()
+        texts = traced.texts()
         if texts.empty:
             st.caption("The prompt was not pre-trained.")
             return

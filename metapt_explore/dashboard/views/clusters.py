@@ -46,9 +46,9 @@ def _page(workspace: Workspace, name: str) -> None:
     parents = artifact.stage.get("parents", {})
     texts = workspace.artifact(str(parents.get("texts", texts.id)))
     done = {
-        other: found
-        for other, found in _done(workspace, listed).items()
-        if found.stage.get("parents", {}).get("texts", texts.id) == texts.id
+        other: clustered
+        for other, clustered in _done(workspace, listed).items()
+        if clustered.stage.get("parents", {}).get("texts", texts.id) == texts.id
     }
     clustering = config.clustering(chosen)
     edited_from = clustering.like if isinstance(clustering, EditedClustering) else None
@@ -71,7 +71,7 @@ def _page(workspace: Workspace, name: str) -> None:
                 with messages.guard(stability.folder):
                     cluster_facts.stability(stability.summary, artifact.summary["clusters"])
     if view:
-        others = {other: found for other, found in done.items() if other != chosen}
+        others = {other: clustered for other, clustered in done.items() if other != chosen}
         cluster_facts.comparison(view, others, edited_from)
     with messages.guard():
         cluster_facts.more(workspace, config, chosen)
@@ -80,8 +80,8 @@ def _page(workspace: Workspace, name: str) -> None:
 
 def _done(workspace: Workspace, listed: dict[str, IndexEntry]) -> dict[str, Artifact]:
     """Finished clusterings by name."""
-    found = {name: workspace.artifact(entry["id"]) for name, entry in listed.items()}
-    return {name: artifact for name, artifact in found.items() if artifact.status == "done"}
+    artifacts = {name: workspace.artifact(entry["id"]) for name, entry in listed.items()}
+    return {name: artifact for name, artifact in artifacts.items() if artifact.status == "done"}
 
 
 def _found_labels(workspace: Workspace, name: str) -> pd.DataFrame | None:
@@ -108,13 +108,13 @@ def _explore(workspace: Workspace, name: str, view: View) -> None:
                 st.rerun()
             left, right = st.columns([3, 2])
             with right:
-                found = cluster_reading.search_box(view)
+                matches = cluster_reading.search_box(view)
             with left:
-                chosen = cluster_reading.draw_map(view, found)
+                chosen = cluster_reading.draw_map(view, matches)
             with right:
                 texts, edit = st.tabs(["Texts", "Edit"], key="map_side")
                 with texts:
-                    cluster_reading.read(name, view, lasso=chosen, searched=found)
+                    cluster_reading.read(name, view, lasso=chosen, searched=matches)
                 with edit:
                     cluster_editor.editor(workspace, name, view)
 

@@ -36,10 +36,10 @@ def _page(workspace: Workspace, name: str) -> None:
         return
     study = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # the margin may have changed
     with st.spinner("Comparing …"):
-        asked, found, joined, notes = _answered(str(workspace.folder), name, f"{_stamp(results)} {study}")
+        asked, answers, joined, notes = _answered(str(workspace.folder), name, f"{_stamp(results)} {study}")
     for note in notes:
         st.warning(messages.plain(note))
-    _questions(asked, found, any_prompt=bool(config.methods))
+    _questions(asked, answers, any_prompt=bool(config.methods))
     methods = [method.name for method in config.methods]
     _any_two(workspace, name, methods=methods, joined=joined, margin=config.evaluation.margin)
 
@@ -109,11 +109,11 @@ def _any_two(
     for note in both.notes:
         st.warning(messages.plain(note))
     try:
-        found = compare(both.results, both.first, both.second, margin=margin, grounds=both.grounds)
+        comparison = compare(both.results, both.first, both.second, margin=margin, grounds=both.grounds)
     except UserError as error:
         st.info(messages.plain(error))
         return
-    _show(found, both)
+    _show(comparison, both)
     score_lineage.pairs(workspace, both, first=first, second=second)
 
 
@@ -121,7 +121,7 @@ def _choices(
     workspace: Workspace, name: str, *, methods: list[str], joined: dict[str, list[str]]
 ) -> list[tuple[str, str]]:
     """Methods that have scores: those of this study first, then of the others; what joins some before their first."""
-    found = []
+    choices = []
     for study in [name, *(other for other in study_choice.study_names(workspace) if other != name)]:
         try:
             entries = workspace.index(study)
@@ -130,20 +130,20 @@ def _choices(
         scored = dict.fromkeys(e["method"] for e in entries if e["kind"] in ("fewshot", "baseline") and e.get("method"))
         order = list(dict.fromkeys([*(m for m in methods if study == name and m in scored), *scored]))
         for label, members in joined.items() if study == name else ():
-            first = next((place for place, method in enumerate(order) if method in members), None)
+            first = next((index for index, method in enumerate(order) if method in members), None)
             if first is not None:
                 order.insert(first, label)
-        found += [(study, method) for method in order]
-    return found
+        choices += [(study, method) for method in order]
+    return choices
 
 
-def _show(found: Comparison, both: SideBySide) -> None:
-    st.markdown(f":{COLOURS[found.verdict]}-badge[{found.verdict}] {messages.plain(found.sentence)}")
-    st.caption(messages.plain(" ".join([found.to_settle, *found.caveats])))
+def _show(comparison: Comparison, both: SideBySide) -> None:
+    st.markdown(f":{COLOURS[comparison.verdict]}-badge[{comparison.verdict}] {messages.plain(comparison.sentence)}")
+    st.caption(messages.plain(" ".join([comparison.to_settle, *comparison.caveats])))
     left, right = st.columns(2)
     with left:
         drawing.draw(
-            plots.difference_forest(found),
+            plots.difference_forest(comparison),
             "forest",
             "Difference on each task and in the mean, with 95 % intervals (single tasks uncorrected). Blue intervals "
             "exclude 0; grey ones include it: undecided.",
@@ -156,13 +156,13 @@ def _show(found: Comparison, both: SideBySide) -> None:
             "difference is steady; where they cross, seeds matter more than the method.",
         )
     with st.expander("Task by task", key="task_by_task"):
-        st.dataframe(task_rows(found), key="tasks", hide_index=True)
+        st.dataframe(task_rows(comparison), key="tasks", hide_index=True)
     st.markdown("**Where the variance comes from**")
     sources = pd.concat(
         [variance_sources(both.results, m).assign(method=m) for m in (both.first, both.second)], ignore_index=True
     )
     pooled = sources[sources["task"] == "all tasks"]
-    whole = found.spread[0] if found.spread else None
+    whole = comparison.spread[0] if comparison.spread else None
     if pooled["share"].notna().any():
         drawing.draw(
             plots.variance_bars(pooled),

@@ -68,14 +68,14 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
     )
     ids = [e["id"] for e in (*done, *scored) if e["method"] == method and e["init_seed"] == init_seed]
     key = f"export {name} {' '.join(words)} {' '.join(ids)}"  # of these very prompts
-    kept = st.session_state.setdefault("exports", {})
+    archives = st.session_state.setdefault("exports", {})
     if st.button("Export the prompt", key="make_export", type="primary"):
         with st.spinner("Writing …"):
-            kept[key] = _made(["export", name, *words], workspace)
-            while len(kept) > 8:
-                kept.pop(next(iter(kept)))
-    if key in kept:
-        files, archive = kept[key]
+            archives[key] = _made(["export", name, *words], workspace)
+            while len(archives) > 8:
+                archives.pop(next(iter(archives)))
+    if key in archives:
+        files, archive = archives[key]
         st.download_button(
             "Download (ZIP)",
             data=archive,
@@ -139,16 +139,16 @@ def _report(workspace: Workspace, name: str) -> None:
         st.caption("The report needs a first finished score.")
         return
     st.caption("Questions, answers, how sure they are, and what they rest on: one HTML file, and Markdown.")
-    kept = st.session_state.setdefault("reports", {})
+    archives = st.session_state.setdefault("reports", {})
     written = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # its margin, say, may have changed
     finished = [e["id"] for e in workspace.current_index(name) if workspace.artifact(e["id"]).status == "done"]
     key = f"{name} {written} {' '.join(finished)}"
     if st.button("Write the report", key="make_report"):
         with st.spinner("Writing …"):
-            kept.clear()
-            kept[key] = _made(["report", name], workspace)
-    if key in kept:
-        files, archive = kept[key]
+            archives.clear()
+            archives[key] = _made(["report", name], workspace)
+    if key in archives:
+        files, archive = archives[key]
         left, right = st.columns(2)
         html = files["report.html"]
         left.download_button(

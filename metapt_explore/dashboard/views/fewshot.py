@@ -132,10 +132,14 @@ def _tuning_curves(workspace: Workspace, name: str, config: StudyConfig, *, meth
 def _spread(results: pd.DataFrame, config: StudyConfig, every: list[str]) -> tuple[pd.DataFrame, list[str]]:
     """The scores whose spread is drawn, and of which rows: baselines far below press the methods' into a strip."""
     names = [method.name for method in config.methods]
-    own = results[results["method"].isin(names)]
-    if own.empty or len(own) == len(results) or st.toggle("With the baselines", key="spread_of_baselines"):
+    of_methods = results[results["method"].isin(names)]
+    if (
+        of_methods.empty
+        or len(of_methods) == len(results)
+        or st.toggle("With the baselines", key="spread_of_baselines")
+    ):
         return results, every
-    return own, names
+    return of_methods, names
 
 
 def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
@@ -197,7 +201,7 @@ def _probed(record: dict[str, Any]) -> dict[str, Any]:
     return {
         "rank": record["rank"],
         "template": record["template"],
-        "label words": " / ".join(", ".join(own) for own in record["words"].values()),
+        "label words": " / ".join(", ".join(words) for words in record["words"].values()),
         "loss, calibrated": None if record["reason"] else round(record["calibrated_loss"], 3),
         "level with the best": record.get("level"),
         "accuracy, calibrated (%)": percent("calibrated_accuracy"),
@@ -213,8 +217,8 @@ def _chosen_words(results: pd.DataFrame) -> None:
     rows = []
     read = results.dropna(subset=["words"]).drop_duplicates(["task", "data_seed", "words"])
     for row in read.to_dict(orient="records"):
-        said = {label: ", ".join(words) for label, words in json.loads(row["words"]).items()}
-        rows.append({"task": row["task"], "data seed": row["data_seed"], **said})
+        words_of_label = {label: ", ".join(words) for label, words in json.loads(row["words"]).items()}
+        rows.append({"task": row["task"], "data seed": row["data_seed"], **words_of_label})
     st.dataframe(pd.DataFrame(rows), key="chosen_words", hide_index=True)
 
 

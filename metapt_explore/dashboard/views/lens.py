@@ -66,16 +66,18 @@ def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
     shown = study_choice.choose(st, "Prompt", list(dict.fromkeys(vectors["prompt"])), key="lens_prompt")
     if shown is None:
         return
-    own = vectors[vectors["prompt"] == shown]
+    vectors_of_prompt = vectors[vectors["prompt"] == shown]
     st.dataframe(
         pd.DataFrame(
             {
-                "vector": own["vector"],
-                "nearest tokens": [" · ".join(repr(token)[1:-1] for token in json.loads(n)) for n in own["nearest"]],
-                "similarity": own["similarity"].round(3),
-                "length": own["norm_ratio"].round(2),
-                "drift": own["drift"].astype(float).round(3),
-                "cosine to init": own["cosine_to_start"].astype(float).round(3),
+                "vector": vectors_of_prompt["vector"],
+                "nearest tokens": [
+                    " · ".join(repr(token)[1:-1] for token in json.loads(n)) for n in vectors_of_prompt["nearest"]
+                ],
+                "similarity": vectors_of_prompt["similarity"].round(3),
+                "length": vectors_of_prompt["norm_ratio"].round(2),
+                "drift": vectors_of_prompt["drift"].astype(float).round(3),
+                "cosine to init": vectors_of_prompt["cosine_to_start"].astype(float).round(3),
             }
         ),
         key="vectors",

@@ -140,17 +140,17 @@ def _curves(
         metrics = artifact.metrics
         if method.topic_tasks is not None:
             names |= _topic_names(workspace, artifact, method.topic_tasks.clusterings)
-        own = config.pretraining
-        rows = own.meta_batch_size * (own.support_size + own.query_size)
-        _numbers(artifact, status, metrics, steps=outer_steps(method, own), rows=rows)
+        shared_settings = config.pretraining
+        rows = shared_settings.meta_batch_size * (shared_settings.support_size + shared_settings.query_size)
+        _numbers(artifact, status, metrics, steps=outer_steps(method, shared_settings), rows=rows)
         if status == "done" and metrics.empty:
             raise UserError(
                 f"{artifact.folder} is damaged: metrics.jsonl is missing or holds no line that can be read."
             )
         figure = plots.meta_loss(metrics, names)
         caption = CAPTION_META if method.meta_learned else CAPTION_POOLED
-        told = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
-        drawing.draw(figure, "meta_loss", caption + guessing(config) + (told if method.topic_tasks else ""))
+        topics = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
+        drawing.draw(figure, "meta_loss", caption + guessing(config) + (topics if method.topic_tasks else ""))
 
 
 def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, *, steps: int, rows: int) -> None:
@@ -221,7 +221,7 @@ def _topic_names(workspace: Workspace, artifact: Artifact, clusterings: list[str
     """Names of topic tasks, whose numbers go on where those of the tasks of labels end."""
     sizes = workspace.artifact(artifact.stage["parents"]["tasks"]).summary.get("sizes", {})
     first = max(map(int, sizes), default=-1) + 1
-    return {first + place: f"topics of {name}" for place, name in enumerate(clusterings)}
+    return {first + index: f"topics of {name}" for index, name in enumerate(clusterings)}
 
 
 def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
@@ -229,7 +229,7 @@ def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, s
     if len(method.clusterings) > 1:
         entry = next(iter(shared.entries(workspace, name, "tasks", clustering=" + ".join(method.clusterings))), None)
         named = workspace.artifact(entry["id"]).summary.get("names", {}) if entry else {}
-        return {int(task): str(said) for task, said in named.items()}
+        return {int(task): str(label) for task, label in named.items()}
     if shared.study_config(workspace, name).auxiliary_tasks.classes == "clusters":
         return _cluster_words(workspace, name, method)
     clusters = _done(workspace, name, kind="clusters", method=method)
@@ -242,20 +242,20 @@ def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, s
 def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
     """What tasks tell apart whose classes are clusters: each word with the number of its cluster."""
     artifacts = [_done(workspace, name, kind=kind, method=method) for kind in ("tasks", "clusters")]
-    found = []
+    tables = []
     for artifact, columns in zip(artifacts, (["task", "label", "row"], ["row", "cluster"]), strict=True):
         if artifact is None:
             return {}
         with messages.guard(artifact.folder):
-            found.append(drawing.table(artifact, artifact.stage["kind"])[columns])
-    if len(found) < 2:
+            tables.append(drawing.table(artifact, artifact.stage["kind"])[columns])
+    if len(tables) < 2:
         return {}
-    tasks, clusters = found
+    tasks, clusters = tables
     of_row = clusters.set_index("row")["cluster"]
     words: dict[int, list[str]] = {}
     for task, label, row in tasks.drop_duplicates(["task", "label"]).itertuples(index=False):
         words.setdefault(int(task), []).append(f"{label}: cluster {of_row[row]}")
-    return {task: ", ".join(said) for task, said in words.items()}
+    return {task: ", ".join(entries) for task, entries in words.items()}
 
 
 def _done(workspace: Workspace, name: str, *, kind: str, method: MethodConfig) -> Artifact | None:

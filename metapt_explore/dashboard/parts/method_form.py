@@ -1,0 +1,116 @@
+"""The form for one more method of a study: its fields are those of the method's class in the config."""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import streamlit as st
+from pydantic.fields import FieldInfo
+from streamlit.delta_generator import DeltaGenerator
+
+from metapt_explore.config import MethodConfig, StudyConfig
+
+#: Fields that have a widget of their own.
+APART = ("name", "clustering", *MethodConfig.told_by)
+
+
+def choose_class(config: StudyConfig, key: str) -> tuple[type[MethodConfig], dict[str, str]]:
+    """Asks for the kind, and for the learner where the kind has several.
+
+    Args:
+        config: The study; kinds that need a clustering are offered only where it has one.
+        key: Beginning of the widgets' keys.
+
+    Returns:
+        The class of the method, and the settings that choose it.
+    """
+    classes = [cls for cls in MethodConfig.kinds.values() if config.clusterings or not _needs_clustering(cls)]
+    chosen: dict[str, str] = {}
+    for box, field in zip(st.columns(len(MethodConfig.told_by)), MethodConfig.told_by, strict=True):
+        if not all(field in cls.model_fields for cls in classes):
+            break
+        titles: dict[str, list[str]] = {}
+        for cls in classes:
+            titles.setdefault(_value(cls, field), []).append(cls.title)
+        # The last kind learns the most; of learners the first is the default.
+        names = list(titles) if chosen else list(reversed(titles))
+        meanings = "; ".join(f"{name}: {', '.join(titles[name])}" for name in names)
+        chosen[field] = box.selectbox(field.capitalize(), names, key=f"{key}_{field}", help=meanings)
+        classes = [cls for cls in classes if _value(cls, field) == chosen[field]]
+    return classes[0], chosen
+
+
+def settings(cls: type[MethodConfig], config: StudyConfig, key: str) -> dict[str, Any]:
+    """Asks for the name and for all numbers, switches and choices of a class.
+
+    Args:
+        cls: The class of the method.
+        config: The study; what a method leaves open is as `pretraining` says.
+        key: Beginning of the widgets' keys.
+
+    Returns:
+        The name, and the settings that differ from their defaults.
+    """
+    columns = st.columns(3)
+    given: dict[str, Any] = {"name": columns[0].text_input("Name", "MetaPT 2", key=f"{key}_name").strip()}
+    if "clustering" in cls.model_fields:
+        names = [clustering.name for clustering in config.clusterings]
+        if names := columns[1].multiselect("Clusterings", names, key=f"{key}_of", help="Whose clusters are its tasks"):
+            given["clustering"] = names
+    fields = [name for name in cls.model_fields if name not in APART and _kind_of_value(cls.model_fields[name])]
+    for index, name in enumerate(fields):
+        field = cls.model_fields[name]
+        default = getattr(config.pretraining, name, None) if field.default is None else field.default
+        if default is None:
+            continue
+        value = _ask(columns[index % 3], name, field, default=default, key=f"{key}_{name}")
+        if value != default:
+            given[name] = value
+    return given
+
+
+def _ask(box: DeltaGenerator, name: str, field: FieldInfo, *, default: Any, key: str) -> Any:
+    """One widget for a field, with its description as help."""
+    kind = _kind_of_value(field)
+    if isinstance(kind, list):
+        return box.selectbox(name, kind, index=kind.index(default), key=key, help=field.description)
+    if kind is bool:
+        return box.checkbox(name, value=default, key=key, help=field.description)
+    low, high = (_limit(field, *names) for names in (("ge", "gt"), ("le", "lt")))
+    number = int if kind is int else float
+    return box.number_input(
+        name,
+        min_value=None if low is None else number(low),
+        max_value=None if high is None else number(high),
+        value=number(default),
+        format=None if kind is int else "%.4f",
+        key=key,
+        help=field.description,
+    )
+
+
+def _kind_of_value(field: FieldInfo) -> type | list[Any] | None:
+    """``bool``, ``int`` or ``float``, the choices of a literal; None for all that has no simple widget."""
+    annotation: Any = field.annotation
+    if get_origin(annotation) in (Union, UnionType):
+        present = [part for part in get_args(annotation) if part is not type(None)]
+        annotation = present[0] if len(present) == 1 else None
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return annotation if annotation in (bool, int, float) else None
+
+
+def _limit(field: FieldInfo, *names: str) -> float | None:
+    """A bound that the field itself states."""
+    return next((getattr(rule, name) for rule in field.metadata for name in names if hasattr(rule, name)), None)
+
+
+def _needs_clustering(cls: type[MethodConfig]) -> bool:
+    return "clustering" in cls.model_fields and cls.model_fields["clustering"].is_required()
+
+
+def _value(cls: type[MethodConfig], field: str) -> str:
+    return str(get_args(cls.model_fields[field].annotation)[0])
