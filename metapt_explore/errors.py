@@ -74,7 +74,7 @@ def library_errors(message: Callable[[str], str]) -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, Cancelled, NameError):  # a NameError is a fault of this program
+    except (UserError, Cancelled, NameError):  # a NameError is a bug of this program
         raise
     except BaseException as error:
         # A panic of a Rust library is no Exception.

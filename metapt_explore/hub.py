@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Time limit of the probe, the lookup of the hub's address included.
 PROBE_TIMEOUT_S = 4.0
-#: How long an answer of the probe is valid: a study asks for several names in a row.
+#: Seconds for which an answer of the probe is reused: a study asks for several names in a row.
 PROBE_VALID_S = 60.0
 #: Names that a message lists at most.
 MAX_LISTED = 8
@@ -84,7 +84,7 @@ def _probe(endpoint: str) -> bool:
 
     try:
         response = huggingface_hub.get_session().head(endpoint, timeout=PROBE_TIMEOUT_S)
-    except Exception:  # whatever the reason is
+    except Exception:  # for any reason
         return False
     return bool(response.status_code < 500)
 

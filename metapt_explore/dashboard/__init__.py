@@ -1,4 +1,4 @@
-"""The script that `metapt app` starts; it lies apart from `views/`, which Streamlit would take for pages of its own.
+"""The script that `metapt app` starts; it lies outside `views/`, whose files Streamlit would take for pages.
 
 Internal: only names directly under `metapt_explore` are public.
 """

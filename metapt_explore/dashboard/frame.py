@@ -1,4 +1,4 @@
-"""The dashboard's frame: page title, navigation, and which study is looked at.
+"""The dashboard's frame: page title, navigation and choice of study.
 
 `streamlit run app.py` shows it in the repository, `metapt app` where the package is installed.
 """

@@ -1,4 +1,4 @@
-"""The dashboard of an installed package: what `app.py` is in the repository."""
+"""Script of the dashboard in an installed package; `app.py` does the same in the repository."""
 
 from metapt_explore.dashboard.frame import show
 

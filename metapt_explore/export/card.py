@@ -36,7 +36,7 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
         with_adapter: Whether the folder holds a PEFT adapter, too.
     """
     made, name = facts.made_by, str(facts.model["name"])
-    # Hubs refuse a card whose base model is no name of theirs, and a path is nobody else's business.
+    # Hubs refuse a base model that is not on the hub, and a local path is private.
     base = base_model(name) if on_hub(name) else Path(name).name
     tuned = made["task"] is not None
     what = (
@@ -91,7 +91,7 @@ def _head(facts: PromptFacts, base: str, *, with_adapter: bool) -> ModelCardData
 
 
 def _results(facts: PromptFacts) -> list[EvalResult]:
-    """The scores as hubs read them: on test rows, and of label words alone; hubs know nothing of a probe."""
+    """Scores in the format of hubs: test rows and label words only, since hubs know no probe."""
     from huggingface_hub import EvalResult
 
     made = facts.made_by

@@ -18,7 +18,7 @@ CONTENT_FREE = ("N/A", "nothing", "...")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of a text.
+    """The prediction for a text.
 
     Attributes:
         label: The most probable class; None for a blank text.
@@ -72,7 +72,7 @@ class Classifier:
             self.notes.append(f"The files of the model '{config.name}' are not those that the prompt was made for.")
         stored = find_tensor(folder / PROMPT_FILE, "prompt", "prompt")
         stored.check_fits(self.facts.tokens, self.facts.width)
-        stored.read()  # before the model is loaded, which takes longer
+        stored.read()  # before loading the model, which is slow
         self.backbone = load_backbone(
             config, self.facts.placement, on_notice=self.notes.append, prompt_tokens=self.facts.tokens
         )
@@ -130,7 +130,7 @@ class Classifier:
                 self._nothing = self._scores([(text, text) if pairs else text for text in CONTENT_FREE])
             scores = calibrated(scores, self._nothing)
         if self.facts.decode == "whole_vocabulary":
-            # Log-probabilities of the classes and of everything else already.
+            # Already log-probabilities.
             return [row[: len(self.classes)] for row in self.pattern.verbalizer.for_loss(scores).exp().tolist()]
         shares: list[list[float]] = scores.softmax(-1).tolist()
         return shares
@@ -140,7 +140,7 @@ class Classifier:
 
         bank = self.backbone.bank(rows, self.pattern)
         scores = score_all(self.backbone, self.prompt[None], bank, pattern=self.pattern)[0]
-        self.backbone.forget(rows, self.pattern)  # a stream has no end
+        self.backbone.forget(rows, self.pattern)  # a stream may be endless
         if self._probe is None:
             return scores
         from metapt_explore.fewshot.probe_ensemble import pooled

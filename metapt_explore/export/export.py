@@ -96,7 +96,7 @@ def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> l
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / FACTS_FILE).exists():
         for file in (PROBE_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-            (folder / file).unlink(missing_ok=True)  # of a prompt that was exported here before
+            (folder / file).unlink(missing_ok=True)  # from an earlier export into this folder
     save_file({"prompt": sources.tensor.contiguous()}, folder / PROMPT_FILE)
     files = [folder / PROMPT_FILE, facts.save(folder)]
     if probe is not None:
@@ -224,7 +224,7 @@ def _probe(evaluation: Artifact | None, chosen: PromptChoice, facts: PromptFacts
     return kept_probe(evaluation, chosen.data_seed, list(facts.labels), str(chosen.task))
 
 
-#: What of a model's settings travels with a prompt; memory and device are the user's own.
+#: Model settings that are exported; memory and device are up to the user.
 MODEL_KEYS = ("name", "revision", "family", "sentinel", "max_text_tokens")
 
 
@@ -235,7 +235,7 @@ def _plain(value: Any) -> Any:
 
 
 def _token_ids(config: StudyConfig, model: Any, *, labels: LabelsConfig, decode: str) -> dict[str, Any] | None:
-    """Template and words as tokens of a decoder-only model, where twenty lines can read classes with them."""
+    """Template and words as tokens, for decoder-only models that the twenty-line loader can use."""
     from metapt_explore.config.families import FAMILIES
 
     if not FAMILIES[model.family].left_to_right or decode != "label_words" or "{text_pair}" in labels.template:

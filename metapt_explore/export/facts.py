@@ -1,4 +1,4 @@
-"""What one must know to use a prompt: its model, where it stands, and how classes are read."""
+"""Facts needed to use a prompt: model, placement, and how classes are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FACTS_FILE, PROMPT_FILE, PROBE_FILE = "prompt.json", "prompt.safetensors", "prob
 
 @dataclass(frozen=True)
 class PromptFacts:
-    """What lies beside a prompt in ``prompt.json``.
+    """Content of ``prompt.json``, stored beside a prompt.
 
     Attributes:
         model: Name, revision, family and sentinel of the frozen model; ``max_text_tokens``.

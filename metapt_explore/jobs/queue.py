@@ -48,21 +48,21 @@ from metapt_explore.study.job_file import cancel_file, write_job
 if TYPE_CHECKING:
     from metapt_explore.stages.registry import Until
 
-#: Seconds after a worker's start before which no other takes its place.
+#: Seconds to wait for a started worker before starting another.
 START_GRACE_S = 3.0
-#: Held by the thread of this process that starts workers.
+#: Held while a thread of this process starts workers.
 _starting = threading.Lock()
 
 
 def queue_lock(workspace: Workspace) -> FileLock:
-    """Held for the moments in which a request is made, taken or ended."""
+    """Lock to hold while making, taking or ending a request."""
     folder = workspace.folder / "queue"
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / ".lock", timeout=10)
 
 
 def requests(workspace: Workspace) -> list[tuple[str, Request]]:
-    """Studies that are asked for and have not ended, by name, oldest request first."""
+    """Requests that have not ended, by study, oldest first."""
     entries = []
     for file in (workspace.folder / "studies").glob("*/request.json"):
         request = read_request(workspace, file.parent.name)
@@ -110,7 +110,7 @@ def enqueue(
 
 
 def _later_than_all(workspace: Workspace) -> float:
-    """The time, or just after the last request if the clock was set back meanwhile: the order stays."""
+    """The time now, or just after the last request if the clock was set back."""
     times = [float(request.get("asked", 0.0)) for _, request in requests(workspace)]
     return max([time.time(), *(asked + 1e-3 for asked in times)])
 
@@ -207,7 +207,7 @@ def jobs_table(workspace: Workspace) -> pd.DataFrame:
 
 
 def ensure_workers(workspace: Workspace) -> int:
-    """Starts missing workers while something is asked for; returns how many.
+    """Starts missing workers if there are requests; returns how many.
 
     Called when a study is asked for, and every few seconds by the dashboard's server: a killed worker is replaced, and
     the new one goes on with its study. ``METAPT_WORKERS=0`` in the environment switches this off.
@@ -226,7 +226,7 @@ def ensure_workers(workspace: Workspace) -> int:
 
 def worker_lock(workspace: Workspace, number: int) -> FileLock:
     """The lock that the one worker of a device holds."""
-    # Held by the process, not by the thread that took it.
+    # Held by the process, not by a thread.
     return FileLock(workspace.folder / "queue" / f"worker-{number}.lock", timeout=0, thread_local=False)
 
 

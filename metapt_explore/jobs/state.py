@@ -1,4 +1,4 @@
-"""How the job of a study stands: from its ``job.json`` (`study.job_file`), its ``request.json`` and its lock."""
+"""State of a study's job: from its ``job.json`` (`study.job_file`), its ``request.json`` and its lock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metapt_explore.study.job_file import JobRecord, cancel_file, read_job
 if TYPE_CHECKING:
     from metapt_explore.stages.registry import Until
 
-#: Seconds within which a process that was started takes the study's lock.
+#: Seconds that a started process has to take the study's lock.
 STARTUP_TIMEOUT_S = 30.0
 #: A study with one of these waits or runs already.
 ACTIVE = ("queued", "starting", "running")
@@ -23,7 +23,7 @@ ENDED = ("done", "incomplete", "partly", "failed", "cancelled")
 
 
 class Request(TypedDict, total=False):
-    """What ``request.json`` holds: that a study is asked for (see `queue`).
+    """Content of ``request.json``: a request to run a study (see `queue`).
 
     Attributes:
         asked: When, in seconds since 1970.
@@ -48,7 +48,7 @@ def request_file(workspace: Workspace, name: str) -> Path:
 
 
 def read_request(workspace: Workspace, name: str) -> Request | None:
-    """The request for a study; None if nobody asks for it."""
+    """The request for a study; None without one."""
     request: Any = read_json(request_file(workspace, name))
     return cast(Request, request) if isinstance(request, dict) else None
 
@@ -59,7 +59,7 @@ def write_request(workspace: Workspace, name: str, request: Request) -> None:
 
 
 def job_state(workspace: Workspace, name: str) -> JobRecord:
-    """How the job of a study stands.
+    """State of a study's job.
 
     Returns:
         Its ``status``: ``none``, ``queued``, ``starting``, ``running``, ``done``, ``incomplete`` (some parts failed,
@@ -71,9 +71,9 @@ def job_state(workspace: Workspace, name: str) -> JobRecord:
     if request is None or state["status"] in ("starting", "running"):
         return state
     if ended_as_asked(state, request):
-        return state  # The worker is just about to remove the request.
+        return state  # The worker is about to remove the request.
     if is_alive(request.get("child")):
-        return {**state, "status": "starting"}  # It takes long to begin.
+        return {**state, "status": "starting"}  # It starts slowly.
     return {**state, "status": "queued"}
 
 
@@ -93,7 +93,7 @@ def own_state(workspace: Workspace, name: str) -> JobRecord:
         return {"status": "none"}
     alive = workspace.is_locked(name)
     if record["status"] == "running" and not alive:
-        # It may have ended between our two looks: then its last word is in the file by now.
+        # It may have ended between the two checks; the file then has its result.
         latest = read_job(workspace, name)
         ended = latest.get("status", "running") != "running"
         return latest if ended else {**record, "status": "stopped"}

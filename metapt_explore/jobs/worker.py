@@ -36,7 +36,7 @@ from metapt_explore.storage.files import write_json
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import JobRecord, cancel_file, read_job, write_job
 
-#: Seconds between two looks at the process, for a request, and whether a full disk has room again.
+#: Seconds between checks of the process, of requests, and of a full disk.
 PROCESS_POLL_S = 0.1
 QUEUE_POLL_S = 0.3
 DISK_POLL_S = 5.0
@@ -44,9 +44,9 @@ DISK_POLL_S = 5.0
 KILL_GRACE_S = 1.2
 #: Seconds after which a study whose files could not be read or written is tried again.
 RETRY_AFTER_S = 30.0
-#: Seconds without a study after which a worker ends; the next request starts another.
+#: An idle worker ends after this many seconds; the next request starts another.
 IDLE_TIMEOUT_S = 600.0
-#: How often a study's process that was killed is started again by itself.
+#: Restarts of a study's process after it was killed.
 MAX_RETRIES = 1
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def serve(workspace: Workspace, number: int = 0, idle: float = IDLE_TIMEOUT_S) -
     (workspace.folder / "queue").mkdir(parents=True, exist_ok=True)
     lock = queue.worker_lock(workspace, number)
     try:
-        lock.acquire(timeout=2)  # whoever looks whether it is free takes it for a moment
+        lock.acquire(timeout=2)  # a process that tests the lock holds it for a moment
     except Timeout:
         raise UserError(f"Worker {number} of {workspace.folder} is running already.") from None
     try:
@@ -108,7 +108,7 @@ def _work(workspace: Workspace, lock: FileLock, idle: float) -> None:
             if name is not None:
                 supervise(workspace, name)
             elif time.monotonic() - since >= idle:
-                with queue.queue_lock(workspace):  # nobody can ask meanwhile
+                with queue.queue_lock(workspace):  # no request can arrive meanwhile
                     if not queue.requests(workspace):
                         lock.release()  # the next request starts another worker
                         return
@@ -147,14 +147,14 @@ def supervise(workspace: Workspace, name: str) -> None:
     while request is not None:
         end = _watch(workspace, name, request)
         if end is None:
-            return  # nobody asks for it any more
+            return  # the request is gone
         state = read_job(workspace, name)
         if not ended_as_asked(state, request) and not end.cancelled:
             if _at_work(workspace, name) or state.get("status") in ENDED:
                 # Another process was quicker (`_start` wrote `starting`, so this end is new): ours begins afterwards.
                 continue
             if not has_room(workspace.folder / "queue"):
-                # It could not even write why it ended; this attempt does not count.
+                # It could not write why it ended; do not count this attempt.
                 log.info("%s: the disk is full; it goes on when there is room", name)
                 _wait_for_room(workspace)
                 continue
@@ -181,7 +181,7 @@ def _claim(workspace: Workspace, name: str) -> Request | None:
                 _forget(workspace, name)
                 return None
             if request.get("child") is not None and not workspace.is_locked(name):
-                # It died together with its worker; that counts, or a study that needs too much memory never ends.
+                # It died with its worker. Count this, or a study that needs too much memory is restarted forever.
                 request["attempts"] = int(request.get("attempts", 0)) + 1
                 if request["attempts"] > MAX_RETRIES:
                     error = _format_end(None, MAX_RETRIES)
@@ -194,7 +194,7 @@ def _claim(workspace: Workspace, name: str) -> Request | None:
 
 
 def _again(workspace: Workspace, name: str, request: Request) -> Request | None:
-    """Counts one more attempt; None if nobody asks for the study any more."""
+    """Counts one more attempt; None if the request is gone."""
     log.info("%s: its process was killed; it is started again", name)
     with queue.queue_lock(workspace):
         if not _still_asked(workspace, name, request):
@@ -216,7 +216,7 @@ def _finish(workspace: Workspace, name: str, request: Request, *, end: Exit) -> 
             )
             state = {**state, **outcome, "updated": time.time()}
             write_job(workspace, name, state)
-        if _still_asked(workspace, name, request):  # It may have been asked for again.
+        if _still_asked(workspace, name, request):  # There may be a new request.
             _forget(workspace, name)
     log.info("%s: %s", name, state.get("status"))
 
@@ -265,7 +265,7 @@ def _still_asked(workspace: Workspace, name: str, request: Request) -> bool:
 
 
 def _at_work(workspace: Workspace, name: str) -> bool:
-    """Whether a process works on a study. Whoever looks holds its lock for a moment: one look is not enough."""
+    """Whether a process works on a study; checks twice, since a check holds the lock for a moment."""
     for _ in range(3):
         if not workspace.is_locked(name):
             return False

@@ -1,4 +1,4 @@
-"""What a run tells while it works: state, terminal, notebook.
+"""Progress of a run: state, terminal, notebook.
 
 Internal: only names directly under `metapt_explore` are public.
 """

@@ -1,4 +1,4 @@
-"""How commands print: foreign text (names, titles, texts, paths) is shown, and never obeyed by the terminal.
+"""Printing of commands: control characters in foreign text never reach the terminal.
 
 Everything that a command prints goes through this module (`tests/progress/test_console.py` holds them to it).
 """

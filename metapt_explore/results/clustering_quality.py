@@ -1,4 +1,4 @@
-"""Reads what the table of clusterings is made of out of a workspace."""
+"""The rows of the table of clusterings, read from a workspace."""
 
 from __future__ import annotations
 
@@ -49,6 +49,6 @@ def clustering_quality(workspace: Workspace, config: StudyConfig) -> pd.DataFram
 
 
 def _with_labels(clusters: list[dict[str, Any]], artifact: Artifact, labels: Artifact) -> list[dict[str, Any]]:
-    """Clusters with the labels that were found, where the study looks for some: a grouping does not wait for them."""
+    """Clusters with counts of the machine labels, if the study has some: clustering does not wait for labels."""
     counts = count_labels(artifact.table("clusters")["cluster"].to_numpy(), list(labels.table("labels")["class"]))
     return [{**cluster, "labels": counts.get(cluster["cluster"], {})} for cluster in clusters]

@@ -17,10 +17,10 @@ from metapt_explore.storage.study_files import read_json_or_copy, write_json_wit
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.texts.rows import TextInput, as_inputs
 
-#: Bytes of a file that is read only to see how long its texts are; of a larger one it is said once a run has read it.
+#: Largest file, in bytes, that is read just to measure its texts; larger ones are measured during a run.
 MOST_BYTES = 100_000_000
 FILE = "cut_texts.json"
-#: What follows where many texts are cut.
+#: Advice if many texts are cut.
 BEGINNING_ONLY = "The model reads their beginning only; a larger limit costs time and memory."
 
 
@@ -49,7 +49,7 @@ def cut_shares(pipeline: Pipeline) -> list[CutShare]:
 
 
 def _rows_of(stage: Stage, table: str) -> Sequence[TextInput] | None:
-    """Texts that are in the workspace; None where they are not, or where their source cannot be read."""
+    """Texts from the workspace, else from their source; None if neither can be read."""
     with suppress(UserError):
         if stage.is_there:
             return as_inputs(stage.artifact.table(table))
@@ -91,7 +91,7 @@ def _source_texts(sources: Iterable[SourceConfig]) -> list[TextInput]:
     texts: list[TextInput] = []
     for source in sources:
         if _quickly_read(source):
-            # What is wrong with a source is said where it is needed.
+            # Another command reports what is wrong with a source.
             with suppress(UserError):
                 texts += as_inputs(load_source(source).to_pandas())
     return [text for text in texts if (text if isinstance(text, str) else "".join(text)).strip()]
@@ -105,13 +105,13 @@ def _quickly_read(source: SourceConfig) -> bool:
 
 
 def write_cut_texts(workspace: Workspace, study: StudyConfig, shares: Sequence[CutShare]) -> None:
-    """Keeps them for the study's report."""
+    """Saves the shares for the report."""
     written = {"model": _reading(study), "shares": [cut.as_dict() for cut in shares]}
     write_json_with_copy(workspace.study_folder(study.name) / FILE, written)
 
 
 def read_cut_texts(workspace: Workspace, study: StudyConfig) -> list[CutShare]:
-    """Those of a study's last run; none where it has not come so far, another model reads it now, or it is damaged."""
+    """Shares saved by the last run; empty if there are none, the file is damaged, or the model has changed."""
     stored = read_json_or_copy(workspace.study_folder(study.name) / FILE)
     try:
         if not isinstance(stored, dict) or stored["model"] != _reading(study):
@@ -122,5 +122,5 @@ def read_cut_texts(workspace: Workspace, study: StudyConfig) -> list[CutShare]:
 
 
 def _reading(study: StudyConfig) -> dict[str, Any]:
-    """What decides which texts are cut, besides the texts."""
+    """Settings that decide which texts are cut."""
     return study.model.model_dump(mode="json", include={"name", "revision", "family", "max_text_tokens"})

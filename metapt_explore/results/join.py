@@ -1,4 +1,4 @@
-"""One record out of two of the same study, whose scores were computed on different days or machines.
+"""Joins two records of one study whose scores were computed on different days or machines.
 
 A study of hours may be run a few initialisation seeds at a time (`metapt run --init-seeds 0-4`), or be given further
 methods later, on machines whose workspaces never meet.
@@ -22,7 +22,7 @@ from metapt_explore.results.budgets import Budget
 from metapt_explore.results.record import Record, asked_cells
 from metapt_explore.results.study_order import StudyOrder
 
-#: What makes a score another one.
+#: Columns that identify a score.
 CELL = ["method", "task", "data_seed", "init_seed"]
 #: Lists of a study that may grow from one record to the next; an entry that both have must be the same.
 GROWING = ("clusterings", "methods", "baselines")
@@ -32,7 +32,7 @@ PER_SCORE = ("tuning_row_passes", "tuning_row_passes_of_a_rate", "forward_rows",
 
 
 def joined(older: Record, newer: Record) -> Record:
-    """Adds the scores of one record to those of another; where both have a score the newer's counts.
+    """Joins the scores of two records; the newer record wins if both have a score.
 
     Args:
         older: A record of the same study.
@@ -48,7 +48,7 @@ def joined(older: Record, newer: Record) -> Record:
     results = order.rows(_stacked(older.results, newer.results, CELL))
     methods, baseline = on_one_clustering(study.get("methods", []))
     gains = method_gains(results, methods, baseline).groupby("clustering")[["gain", "start_gain"]].mean()
-    # What a clustering gained is reckoned anew: of all scores, and by this version's rules.
+    # Gains are computed again from all scores.
     unknown: dict[str, Any] = dict.fromkeys(("gain", "start_gain"))
     known = {clustering["name"]: {**clustering, **unknown} for clustering in (*older.clusterings, *newer.clusterings)}
     for name in gains.index:
@@ -68,7 +68,7 @@ def joined(older: Record, newer: Record) -> Record:
 
 
 def refuse_to_lose(older: Record, newer: Record, folder: Path) -> None:
-    """Refuses to write a record in the place of one that has scores which it lacks.
+    """Raises an error if replacing a record would lose scores.
 
     Args:
         older: The record in the folder.
@@ -107,7 +107,7 @@ def _one_study(older: Record, newer: Record) -> dict[str, Any]:
 
 
 def _any_machine(study: Mapping[str, Any]) -> dict[str, Any]:
-    """How the model is read, but for where and in which number format: manifests say what that came to."""
+    """A study without device and number format, which the manifests record."""
     return {key: value for key, value in study.get("model", {}).items() if key not in ("device", "dtype")}
 
 
@@ -146,7 +146,7 @@ def _number_formats(record: Record) -> list[str]:
 
 
 def _stacked(older: pd.DataFrame, newer: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
-    """The older rows whose cell the newer table does not have, and the newer ones."""
+    """The newer rows, and older rows of cells that the newer table lacks."""
     if older.empty or newer.empty:
         return newer if older.empty else older
 
@@ -167,7 +167,7 @@ def _budgets(older: Record, newer: Record, order: list[str]) -> list[Budget]:
 
 
 def _budget(old: Budget | None, new: Budget) -> Budget:
-    """Means weighted by the seeds that they are over; of seeds that both have the newer's count."""
+    """Means weighted by their numbers of seeds; the newer record counts for seeds that both have."""
     if old is None:
         return new
     before: dict[str, Any] = {**old}
@@ -180,7 +180,7 @@ def _budget(old: Budget | None, new: Budget) -> Budget:
 
     means = (key for key in (*PER_PRETRAINING, *PER_SCORE) if None not in (before.get(key), now.get(key)))
     together: dict[str, Any] = {key: mean(key) for key in means}
-    # Rows that only one of them counted are of a part of the scores.
+    # A count in one record only covers a part of the scores.
     together |= {"forward_rows": together.get("forward_rows")}
     for key in ("init_seeds", "data_seeds"):
         together[key] = sorted({*(before[key] or []), *(now[key] or [])}) or None
@@ -190,7 +190,7 @@ def _budget(old: Budget | None, new: Budget) -> Budget:
 
 
 def _manifest(older: Record, newer: Record) -> dict[str, Any]:
-    """The newer's, with the others beside it."""
+    """The newer manifest, with the other ones under `others`."""
 
     def alone(manifest: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in manifest.items() if key != "others"}

@@ -36,7 +36,7 @@ from metapt_explore.storage.workspace import Workspace
 
 #: Columns that a record's results have first, in this order.
 FIRST = ["method", "task", "data_seed", "init_seed", "accuracy", "macro_f1", "start_accuracy", "seconds"]
-#: What of a workspace means nothing elsewhere.
+#: Settings that mean nothing outside a workspace.
 LOCAL = ["study", "artifact"]
 #: Tables that not every record has.
 MORE_TABLES = ("efficiency", "agreement")
@@ -164,7 +164,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
     done = [entry for entry in index if workspace.artifact(entry["id"]).finished]
     texts = next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "texts"), {})
     stages = [workspace.artifact(e["id"]).stage for e in done if e["kind"] in ("fewshot", "baseline")]
-    # Baselines without the language model count only if there is nothing else.
+    # Baselines without the language model count only if there are no other scores.
     manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
     manifests = manifests or [stage["manifest"] for stage in stages]
     cut = {share.of: share.as_dict() for share in read_cut_texts(workspace, config)}
@@ -194,12 +194,12 @@ def record_of(workspace: Workspace, name: str) -> Record:
 
 
 def _labels(workspace: Workspace, done: list[IndexEntry]) -> dict[str, Any]:
-    """What the stage that looks for labels found; empty where none did."""
+    """Summary of the labelling stage; empty without one."""
     return next((workspace.artifact(entry["id"]).summary for entry in done if entry["kind"] == "labels"), {})
 
 
 def _task_counts(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
-    """Of each clustering its name, and the number of its auxiliary tasks."""
+    """Name and number of auxiliary tasks of each clustering."""
     counts = {
         entry["clustering"]: workspace.artifact(entry["id"]).summary.get("tasks")
         for entry in done
@@ -266,7 +266,7 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntr
 def _tasks(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
     known: dict[str, TaskConfig] = {}
     for source in config.evaluation.tasks:
-        # The file may have gone since; what was computed from it is still here.
+        # The file may be gone; its results are still here.
         with suppress(UserError):
             loaded = load_task(source)
             known[loaded.name] = loaded
@@ -293,7 +293,7 @@ def _tasks(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) ->
 
 
 def _portable(tree: Any) -> Any:
-    """The same settings without this machine's folders: of each absolute path the name only."""
+    """Settings with absolute paths cut to file names."""
     if isinstance(tree, dict):
         return {key: _portable(value) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -305,7 +305,7 @@ def _portable(tree: Any) -> Any:
 
 
 def _one_manifest(manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    """The manifest of most scores, with a note where not all were made under the same."""
+    """The manifest of most scores, with a note if there are several."""
     if not manifests:
         return {}
     written = [json.dumps(manifest, sort_keys=True) for manifest in manifests]

@@ -20,7 +20,7 @@ from metapt_explore.storage.workspace import Workspace
 
 @dataclass(frozen=True)
 class StudyOrder:
-    """What is listed where; what is not listed comes last, by its name.
+    """Positions of tasks, methods and seeds in the study; unlisted ones come last, by name.
 
     Attributes:
         tasks: Downstream tasks.
@@ -100,7 +100,7 @@ def order_of(config: StudyConfig, tasks: Any = None) -> StudyOrder:
         config: The study.
         tasks: What its ``tasks.json`` holds: its tasks' names in order. Else a task is called as its file.
     """
-    # A task's name stands in its file, which may have gone since.
+    # A task's name is in its file, which may be gone.
     names = list(tasks) if isinstance(tasks, dict) else [Path(source).stem for source in config.evaluation.tasks]
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
     return StudyOrder(names, methods, config.evaluation.init_seeds, config.evaluation.data_seeds)

@@ -40,7 +40,7 @@ COLUMNS = [
 ]
 
 
-#: What a study's list calls scores at `evaluation.more_shots`.
+#: Kind of index entries for scores at `evaluation.more_shots`.
 OTHER_SHOTS = "fewshot at other shots"
 
 
@@ -78,7 +78,7 @@ def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.
             }
         )
     table = _stacked(frames, heads)
-    # Where data seeds chose their label words, what they chose. Scores that are older than a column have none.
+    # Label words per data seed, if they are chosen. Older scores lack some columns.
     return table.reindex(columns=[*COLUMNS, *(["words"] if "words" in table else [])])
 
 
@@ -98,7 +98,7 @@ def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.Data
 
 
 def tuned_by(workspace: Workspace, artifact: Artifact) -> StageRecord:
-    """The record of the evaluation whose prompts this one reads once more; empty if it reads its own."""
+    """The record of the evaluation whose tuned prompts this one reuses; empty if it tunes its own."""
     return _stage_behind(workspace, artifact, "tuned")
 
 
@@ -200,7 +200,7 @@ def split_samples(split: Artifact) -> Mapping[str, Any] | None:
     samples = split.summary.get("samples")
     if isinstance(samples, dict):
         return samples
-    # A split of a version that did not count; its rows may have been left out of an example.
+    # An older split without counts; some rows may be missing from its examples.
     with suppress(UserError, OSError, KeyError, ValueError):
         return sample_facts(split.table("rows"))
     return None
@@ -213,14 +213,14 @@ def caution(results: pd.DataFrame) -> str:
         >>> caution(pd.DataFrame({"data_seed": [1, 2, 3], "init_seed": [0, 0, 0]}))[:38]
         '3 data seeds × 1 initialisation seed: '
     """
-    # Baselines without initialisation are in no pair.
+    # Baselines without initialisation seeds have no pairs of seeds.
     pairs = results.dropna(subset=["init_seed"])[["data_seed", "init_seed"]].drop_duplicates()
     data_seeds, init_seeds = results["data_seed"].nunique(), pairs["init_seed"].nunique()
     counted = (
         f"{data_seeds} data seed{'s' * (data_seeds != 1)} × {init_seeds} initialisation seed{'s' * (init_seeds != 1)}"
     )
     if pairs.empty:
-        # Baselines that draw nothing but their rows.
+        # Baselines that draw only their rows.
         counted = f"{data_seeds} data seed{'s' * (data_seeds != 1)}"
         if data_seeds >= 10:
             return f"{counted}: compare means together with their spread, and seed by seed."

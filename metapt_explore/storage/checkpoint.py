@@ -84,7 +84,7 @@ def _checkpoint_sum(tensors: dict[str, Tensor], meta_json: str) -> str:
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """A checkpoint's tensors and `meta`; None where there is none or it is not what was written."""
+    """A checkpoint's tensors and `meta`; None if it is missing or damaged."""
     from safetensors import safe_open
 
     if not checkpoint_file(folder).exists():
@@ -96,7 +96,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
         meta: dict[str, Any] = json.loads(head["meta"])
         whole = head.get("checksum") == _checkpoint_sum(tensors, head["meta"])
         return (tensors, meta) if whole and "step" in meta else None
-    except Exception:  # whatever the library makes of a damaged file
+    except Exception:  # any error that the library raises on a damaged file
         return None
 
 
@@ -110,11 +110,11 @@ def checkpoint_meta(folder: Path) -> dict[str, Any]:
         with safe_open(checkpoint_file(folder), framework="pt") as stored:
             meta: dict[str, Any] = json.loads(stored.metadata()["meta"])
             return {**meta, "seconds": seconds_of(meta)}
-    except Exception:  # whatever the library makes of a damaged file
+    except Exception:  # any error that the library raises on a damaged file
         return {}
 
 
 def seconds_of(record: Mapping[str, Any]) -> float:
-    """Seconds that a stage or a checkpoint took by its own record; 0 if that is no duration."""
+    """Recorded seconds of a stage or checkpoint; 0 if invalid."""
     seconds = record.get("seconds")
     return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < float("inf") else 0.0

@@ -1,4 +1,4 @@
-"""What can be asked of a disk without changing it: is there room, does a process hold a lock."""
+"""Checks of a disk: is there room, does a process hold a lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIN_FREE_BYTES = 1024 * 1024
 
 
 def has_room(folder: Path) -> bool:
-    """Whether a small file can be written; free space alone does not tell of a used-up quota."""
+    """Whether a small file can be written; free space does not show a used-up quota."""
     trial = folder / f".room.{os.getpid()}.tmp"
     try:
         with trial.open("wb") as stream:

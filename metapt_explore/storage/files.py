@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 #: Bytes up to which a table is cached.
 SMALL = 32 * 1024
-#: Seconds after which a file that is written again has another time for certain, on any file system.
+#: Seconds after which a rewritten file has a new time on any file system.
 SETTLED_S = 2.0
 #: Names that `in_place_of` gives: the file's name, the process and its thread.
 TEMPORARY = re.compile(r"\..+\.(\d+)\.\d+\.tmp")
@@ -100,7 +100,7 @@ def _small_table(path: str, changed: int, size: int) -> pd.DataFrame:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Reads JSON lines; skips a torn last line, which a killed writer may leave."""
     try:
-        # Bytes that are not UTF-8 make their own line unreadable, and no other.
+        # Bytes that are not UTF-8 spoil only their own line.
         content = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
@@ -114,7 +114,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def leftovers(folder: Path, *, deep: bool = False, everything: bool = False) -> Iterator[Path]:
-    """Temporary files in a folder that nobody writes any more.
+    """Temporary files that no process writes any more.
 
     Args:
         folder: The folder.

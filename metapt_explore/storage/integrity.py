@@ -67,7 +67,7 @@ def payloads(folder: Path) -> list[str]:
 
 
 def lost(folder: Path, stage: StageRecord) -> tuple[str, str] | None:
-    """The first file of a finished artifact that is gone or has another size, and what is wrong; reads no file."""
+    """The first missing file, or file of another size, of a finished artifact, with the reason; reads no content."""
     for name, expected in stage.get(FILES, {}).items():
         what = _other_size(folder / name, expected)
         if what is not None:
@@ -107,7 +107,7 @@ def check_file(folder: Path, stage: StageRecord, name: str) -> None:
 
 
 def has_content(folder: Path) -> bool:
-    """Whether a folder holds anything of an artifact; a lock alone is nothing."""
+    """Whether a folder holds more than a lock."""
     return (folder / STAGE).exists() or bool(payloads(folder)) or (folder / "checkpoint").is_dir()
 
 
@@ -172,7 +172,7 @@ def _read_openable(path: str, stamp: Stamp, *, whole: bool = False) -> str | Non
 
             with safe_open(file, framework="np") as tensors:
                 tensors.keys()
-    except Exception as error:  # whatever a library makes of a damaged file
+    except Exception as error:  # any error that a library raises on a damaged file
         return f"is damaged: {reason(error)}"
     return None
 

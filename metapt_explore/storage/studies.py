@@ -1,4 +1,4 @@
-"""The studies of a workspace: what was asked, and the index of what answers it."""
+"""The studies of a workspace: their settings, and the index of their artifacts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CELL_KEYS = ("kind", "clustering", "method", "task", "init_seed", "shots")
 
 
 class Subject(TypedDict, total=False):
-    """What an artifact is about; together with its kind this tells the entries of a list apart."""
+    """What an artifact is about; with its kind it identifies an index entry."""
 
     clustering: str
     method: str
@@ -123,7 +123,7 @@ class Studies:
         if holds_lock:
             sweep(folder)
         for name in study_files.COPIED:
-            # An edit by one letter that is what is asked for now is no damage.
+            # A one-letter edit that equals the new settings is no damage.
             if not (file.name == name and file.exists() and file.read_bytes() == new.encode()):
                 study_files.repair(folder / name, self.damaged)
         same = file.exists() and file.read_text(encoding="utf-8") == new
@@ -152,9 +152,9 @@ class Studies:
             study_files.write_with_copy(file, new.encode())
             return None
         before = study_files.keep_replaced(file) if file.exists() and not same else None
-        # The index first: one that does not fit the settings must never be left behind.
+        # The index first: it must never outlive the settings that it belongs to.
         study_files.write_json_with_copy(folder / "index.json", [])
-        # It was the cost of another study.
+        # The cost is of the old study.
         (folder / "cost.json").unlink(missing_ok=True)
         study_files.remove_with_copy(folder / "tasks.json")
         study_files.write_with_copy(file, new.encode())
@@ -174,11 +174,11 @@ class Studies:
             )
 
     def _forget_methods(self, config: StudyConfig) -> None:
-        """Removes entries of methods from the index that somebody took out of the study's file."""
+        """Removes index entries of methods that are no longer in the study's file."""
         try:
             index = self.index(config.name)
         except UserError:
-            return  # whoever reads it next says that it is damaged
+            return  # the next reader reports the damage
         names = {None, *(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)}
         remaining = [entry for entry in index if entry.get("method") in names]
         if len(remaining) < len(index):
@@ -233,7 +233,7 @@ class Studies:
             try:
                 old = self.index(name)
             except UserError:
-                old = []  # Running the study is what repairs a damaged list.
+                old = []  # Running the study repairs a damaged index.
             if entry not in old:
                 new = [other for other in old if not same(other)]
                 study_files.write_json_with_copy(folder / "index.json", [*new, entry])

@@ -77,7 +77,7 @@ def is_damaged(content: bytes, written: bytes) -> bool:
 
 
 def read_json_or_copy(file: Path) -> Any:
-    """What a JSON file holds, or its copy if it is damaged; None if neither can be read. Writes nothing."""
+    """Reads a JSON file, or its copy if damaged; None if neither can be read. Writes nothing."""
     copy = undamaged(file)
     return read_json(file) if copy is None else json.loads(copy)
 

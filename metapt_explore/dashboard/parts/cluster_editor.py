@@ -1,4 +1,4 @@
-"""Editing clusters: each edit is shown at once on the whole page, and kept as a new clustering of the study."""
+"""Editing clusters: the page shows each edit at once; saving makes a new clustering."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def editor(workspace: Workspace, study: str, view: View) -> None:
 
 def _add(view: View, kind: str) -> None:
     state, key = st.session_state, view.artifact.id
-    # What the form holds now; arguments would be what it held when it was last drawn.
+    # Read from the session: callback arguments hold the values at the last redraw.
     chosen, parts, name = list(state[f"chosen_{key}"]), int(state[f"parts_{key}"]), str(state[f"name_{key}"])
     state.pop(error_key(view.artifact.id), None)
     what: dict[str, Any] = {kind: chosen}

@@ -1,4 +1,4 @@
-"""What is known of a clustering: what clusters are about, quality, stability, and how it compares with others."""
+"""Facts about a clustering: topics, quality, stability, and comparison with others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ MEASURES = (
 
 
 def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name: str, *, unsaved: bool) -> None:
-    """Measures of a clustering, beside those of the one that it was edited from."""
+    """Quality measures of a clustering; with changes if it was edited from another."""
     measures, old = summary["quality"], (before or {}).get("quality", {})
     agreement = summary["agreement"]
     st.subheader("Quality")
@@ -64,7 +64,7 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
     for label, key, digits, meaning in MEASURES:
         value = measures.get(key)
         if value is None and key == "dbcv":
-            continue  # what was clustered before there was this measure has none
+            continue  # older clusterings lack this measure
         change = None if value is None or old.get(key) is None else round(value - old[key], digits)
         shown.append((label, drawing.number(value, digits), change, meaning))
     for column, (label, text, change, meaning) in zip(st.columns(len(shown)), shown, strict=True):
@@ -86,7 +86,7 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
 
 
 def stability(summary: dict[str, Any], clusters: list[dict[str, Any]]) -> None:
-    """How far a clustering comes back with other seeds and on parts of the texts."""
+    """How similar the clustering is with other seeds and on parts of the texts."""
     over_seeds = summary["over_seeds"]
     shown = [("Stability", drawing.number(summary["jaccard"]))]
     if over_seeds is not None:
@@ -207,7 +207,7 @@ def _compare(first: np.ndarray, second: np.ndarray) -> GroupingAgreement:
 
 
 def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
-    """Asks for the same clustering with other numbers of clusters, and how stable clusterings are."""
+    """Buttons for other numbers of clusters and for stability."""
     clustering = config.clustering(chosen)
     active = shared.job_state(workspace, config.name)["active"]
     left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
@@ -234,7 +234,7 @@ def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
 
 
 def worth(workspace: Workspace, config: StudyConfig) -> None:
-    """Quality of all clusterings of the study beside what prompts gained with them."""
+    """Quality of all clusterings against the gain of their prompts."""
     st.subheader("Quality against gain")
     table = clustering_quality(workspace, config)
     if len(table) < 2:

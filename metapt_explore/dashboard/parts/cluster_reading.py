@@ -18,7 +18,7 @@ COLUMNS = ("text", "label", "confidence", "source", "group")
 
 
 def search_box(view: View) -> pd.Index:
-    """What is looked for, and the rows whose text holds it (letters of either case, as it stands)."""
+    """A search box, and the rows whose text contains the search (case ignored, no regex)."""
     wanted = st.text_input(
         "Search the texts",
         key="search",
@@ -69,7 +69,7 @@ def _figure(view: View, matches: pd.Index) -> go.Figure:
 
 @st.cache_resource(max_entries=4, show_spinner="Drawing the map …")
 def _plain_figure(identifier: str, changed: int, *, _view: View) -> go.Figure:
-    """The map as it was computed; kept, because a large one takes a second to make."""
+    """The map without edits; cached, since a large one takes a second."""
     return plots.cluster_map(_view.points, _view.written["text"], _view.clusters)
 
 
@@ -83,7 +83,7 @@ def read(study: str, view: View, *, lasso: list[int], searched: pd.Index) -> Non
         st.caption("Search results.")
         members = view.points[view.points["row"].isin(searched)]
     elif names:
-        # A key of its own for each grouping: numbers are the same in all, and a browser keeps the name of the last.
+        # One key per clustering: cluster numbers repeat, and a browser would keep an old name.
         key = f"cluster_{study}_{view.artifact.id}"
         cluster = st.selectbox("Cluster", list(names), format_func=lambda cluster: names[cluster], key=key)
         members = view.points[view.points["cluster"] == cluster]
@@ -100,7 +100,7 @@ def read(study: str, view: View, *, lasso: list[int], searched: pd.Index) -> Non
 
 
 def table_of(view: View, shown: pd.DataFrame, *, with_cluster: bool) -> pd.DataFrame:
-    """Texts with what is known of them; columns that hold nothing are left out."""
+    """Texts with their facts; without empty columns."""
     columns = [column for column in COLUMNS if column in view.written and view.written[column].notna().any()]
     frame = view.written.loc[shown["row"], columns]
     more: dict[str, Any] = {"membership": shown["membership"].round(3).to_numpy()}

@@ -22,7 +22,7 @@ from metapt_explore.texts.rows import texts_of
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What all parts of the page look at.
+    """A clustering with its texts, as all parts of the page use it.
 
     Attributes:
         name: The clustering.
@@ -48,20 +48,20 @@ class View:
 
 
 def pending(artifact: Artifact) -> list[ClusterEdit]:
-    """Edits of a clustering that are not saved yet, of this browser's session; the list itself, to be changed."""
+    """Unsaved edits of a clustering in this session, as a mutable list."""
     edits: list[ClusterEdit] = st.session_state.setdefault("edits", {}).setdefault(artifact.id, [])
     return edits
 
 
 def error_key(artifact_id: str) -> str:
-    """Where the session keeps what went wrong with the last edit of a clustering."""
+    """Session key of the error of a clustering's last edit."""
     return f"edit_error_{artifact_id}"
 
 
 def view_of(
     config: StudyConfig, name: str, artifact: Artifact, *, written: pd.DataFrame, labels: pd.DataFrame | None
 ) -> View:
-    """Reads a clustering; edits that cannot be done are forgotten, the last first, and the page says why.
+    """Reads a clustering; drops edits that fail, last first, and keeps the error for the page.
 
     Args:
         config: The study.
@@ -89,7 +89,7 @@ def view_of(
 
 
 def _key_of(labels: pd.DataFrame, config: StudyConfig) -> str:
-    """Changes with the labels that were found: they are no part of a clustering's id."""
+    """Hash of the machine labels, which are no part of a clustering's id."""
     rows = pd.util.hash_pandas_object(labels[["class"]].astype(str), index=True).to_numpy().tobytes()
     return hashlib.sha256(rows + "".join(config.auxiliary_tasks.labels).encode()).hexdigest()
 
@@ -99,7 +99,7 @@ def _stamp(artifact: Artifact) -> int:
 
 
 def written_of(texts: Artifact, labels: pd.DataFrame | None) -> pd.DataFrame:
-    """The texts, pairs written as one, with the labels that were found in place of the data's own."""
+    """The texts, pairs as one text, with machine labels (if any) in place of the data's."""
     rows = drawing.table(texts, "texts")
     written = rows.assign(text=texts_of(rows)) if "text_pair" in rows else rows
     if labels is None:
@@ -110,7 +110,7 @@ def written_of(texts: Artifact, labels: pd.DataFrame | None) -> pd.DataFrame:
 def _with_labels(
     clusters: list[dict[str, Any]], points: pd.DataFrame, labels: pd.DataFrame | None
 ) -> list[dict[str, Any]]:
-    """Clusters with counts of the labels that were found; those of the data are counted in them already."""
+    """Clusters with counts of the machine labels; counts of the data's labels are there already."""
     if labels is None:
         return clusters
     counts = count_labels(points["cluster"].to_numpy(), labels["class"].tolist())
@@ -131,14 +131,14 @@ class _Unedited:
 def _edited(
     version: str, edits: list[str], found_labels: str | None, *, _unedited: _Unedited
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Points and clusters after the edits; kept for each version of the clustering, list of edits and labels."""
+    """Points and clusters after the edits; cached by version, edits and labels."""
     artifact, points, config = _unedited.artifact, _unedited.points, _unedited.config
     summary = artifact.summary
     dimensions = ClusteringConfig.model_fields["dimensions"].default
     known = {c["cluster"]: c["given_name"] for c in summary["clusters"] if c.get("given_name")}
 
     def cut(rows: np.ndarray, into: int, cluster: int) -> np.ndarray:
-        # Read only where something is split.
+        # Only a split needs the vectors.
         parent = artifact.stage.get("parents", {}).get("embeddings")
         embeddings = Artifact(artifact.folder.parent / str(parent))
         vectors = _vectors(str(embeddings.file("embeddings.safetensors")))
@@ -150,7 +150,7 @@ def _edited(
     labels, membership = made.labels, points["membership"].to_numpy()
     classes = None
     if "labels" in (summary["clusters"] or [{}])[0] or found_labels is not None:
-        # Labels that were found are names of classes already; those of the data are values that stand for one.
+        # Machine labels are class names; the data's labels are values to map to classes.
         values = list(_unedited.written["label"])
         by_value = class_of_values(config.auxiliary_tasks.labels, filter(None, values))
         classes = values if found_labels is not None else [by_value.get(value) for value in values]

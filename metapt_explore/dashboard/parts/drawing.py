@@ -23,7 +23,7 @@ def _table(path: str, changed: int, size: int) -> pd.DataFrame:
 
 
 def table(artifact: Artifact, name: str) -> pd.DataFrame:
-    """Reads a table of an artifact, once for each time it was written; it is shared, so nobody may change it."""
+    """Reads a table of an artifact; cached and shared, so do not change it."""
     path = artifact.file(f"{name}.parquet")
     stat = path.stat()
     try:
@@ -65,7 +65,7 @@ def draw(figure: go.Figure, key: str, caption: str, *, select: bool = False) -> 
 
 
 def data_report(report: DataReport, *, own_labels: bool, key: str = "source_labels") -> None:
-    """What a source holds: rows, blanks, duplicates, lengths, labels, and what is odd.
+    """Facts about a source: rows, blanks, duplicates, lengths, labels, oddities.
 
     Args:
         report: Of `texts.report.data_report`.
@@ -92,7 +92,7 @@ def data_report(report: DataReport, *, own_labels: bool, key: str = "source_labe
 
 
 def counted(*columns: str) -> dict[str, Any]:
-    """Columns of whole numbers, with their thousands apart as the reader's browser writes them."""
+    """Columns of whole numbers, with the browser's thousands separator."""
     return {column: st.column_config.NumberColumn(column, format="localized") for column in columns}
 
 

@@ -40,7 +40,7 @@ class TunedPrompts:
 
     @property
     def arguments(self) -> list[str]:
-        """What `metapt try` is told."""
+        """Arguments of `metapt try`."""
         seeds = ["--init-seed", str(self.init_seed), "--data-seed", str(self.data_seed)]
         return [self.study, "--task", self.task, *seeds, "--workspace", self.folder]
 
@@ -63,7 +63,7 @@ class _InferenceProcess:
         self.left_out: dict[str, str] = self.line()["left_out"]
 
     def _listen(self) -> None:
-        """Takes down what it says, and its end as an empty line; waiting for a pipe with a limit is not portable."""
+        """Collects lines, and an empty one at the end, in a thread: pipes have no portable timeout."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._lines.put(line)
@@ -73,7 +73,7 @@ class _InferenceProcess:
         """Its next line.
 
         Raises:
-            UserError: Where it ends or takes too long; with its own last words.
+            UserError: If it ends or takes too long; the message is its last line.
         """
         try:
             line = self._lines.get(timeout=ANSWER_TIMEOUT_S)
@@ -111,7 +111,7 @@ _current: list[_InferenceProcess] = []
 
 
 def ask(prompts: TunedPrompts, sentence: str) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """What every method's prompt says of a sentence.
+    """Probabilities of a sentence under every method's prompt.
 
     Args:
         prompts: Whose prompts.

@@ -46,7 +46,7 @@ def overview(workspace: Workspace) -> pd.DataFrame:
         }
         try:
             config = shared.study_config(workspace, name)
-            shared.entries(workspace, name)  # says what to do where the list is damaged
+            shared.entries(workspace, name)  # raises with advice if the list is damaged
             row["finished scores"] = f"{finished_scores(workspace, config)} of {asked_scores(config)}"
         except UserError:
             if status not in (*shared.ACTIVE, "failed", "stopped"):
@@ -56,7 +56,7 @@ def overview(workspace: Workspace) -> pd.DataFrame:
 
 
 def _place(waiting: list[str], name: str) -> str:
-    """How many jobs stand before a study in the queue, the one that runs among them."""
+    """Number of jobs before a study in the queue, the running one included."""
     before = waiting.index(name) if name in waiting else 0
     return f"waits ({before} before it)" if before else "waits for a worker"
 
@@ -82,7 +82,7 @@ def table(workspace: Workspace) -> None:
 
 
 def badge(workspace: Workspace) -> None:
-    """One line in the sidebar; draws the whole page anew when a stage is finished or the job ends."""
+    """One line in the sidebar; redraws the page when a stage or the job ends."""
     name = st.session_state.get("study")
     if not name:
         return
@@ -106,7 +106,7 @@ def badge(workspace: Workspace) -> None:
 
 
 def _signature(workspace: Workspace, name: str) -> tuple[str, int]:
-    """Changes when there is something new to see."""
+    """A value that changes when the page must be redrawn."""
     status = str(shared.job_state(workspace, name).get("status"))
     try:
         return status, len(finished_ids(workspace, name))

@@ -1,4 +1,4 @@
-"""What a page says where something is wrong: never a traceback, nothing that reads as markup."""
+"""Error messages of pages: no tracebacks, no markup from foreign text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metapt_explore import escaping
 from metapt_explore.errors import UserError
 from metapt_explore.storage.integrity import DamagedFile
 
-#: What reading a damaged file can raise; anything else is a mistake of ours and shows as one.
+#: Errors that damaged files raise; any other is a bug and shows as one.
 DAMAGE = (OSError, ArrowException, KeyError, IndexError, ValueError, TypeError, AttributeError)
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def guard(folder: Path | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except DamagedFile as error:  # it says what to do
+    except DamagedFile as error:  # its message has advice
         st.error(plain(error))
     except UserError as error:
         st.error(plain(f"{error} {advise(folder) if folder else ''}"))

@@ -25,7 +25,7 @@ SHOWN = 5
 
 
 def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
-    """The source that is named; None as long as none is."""
+    """The chosen source; None until one is named."""
     if kind == KINDS[0]:
         upload = st.file_uploader(
             "CSV, TSV, JSON, JSONL, Parquet or Excel; it stays on this machine",
@@ -58,15 +58,15 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
 def _whole_path(written: str) -> str:
     try:
         return str(Path(written).expanduser().resolve())
-    except (OSError, ValueError, RuntimeError):  # no such user, a loop of links: whoever reads it says so
+    except (OSError, ValueError, RuntimeError):  # no such user, a loop of links: the reader reports it
         return written
 
 
 def stamp(source: SourceConfig) -> float:
-    """Changes when a file does."""
+    """A value that changes with the file."""
     try:
         return Path(source.file).stat().st_mtime if source.file else 0.0
-    except (OSError, ValueError):  # whoever reads it says what is wrong
+    except (OSError, ValueError):  # the reader reports the error
         return 0.0
 
 
@@ -77,7 +77,7 @@ def table_of(source: str, stamp: float) -> dict[str, list[Any]]:
 
 @st.cache_resource(max_entries=2, show_spinner="Reading …")
 def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
-    """All columns of a source, and what was odd about its file and is taken care of."""
+    """All columns of a source, and notices about repairs of its file."""
     from metapt_explore.starter.texts import read_starter
     from metapt_explore.texts.hub_data import read_hub
     from metapt_explore.texts.table_files import read_sound
@@ -85,7 +85,7 @@ def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, .
     parsed = SourceConfig.model_validate_json(source)
     if parsed.file is not None:
         raw = read_sound(Path(parsed.file))
-        # Half characters no page can show; whoever loads the texts says where they are.
+        # Pages cannot show lone surrogates; loading the texts reports where they are.
         table = {
             name: [SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in cells]
             for name, cells in raw.table.items()
@@ -99,7 +99,7 @@ def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, .
 
 
 def choose_columns(table: dict[str, list[Any]], source: SourceConfig) -> Columns:
-    """Which column holds what: as guessed, and as the user corrects it."""
+    """Columns of text, label and group: guessed, and corrected by the user."""
     guessed = guess_columns(table)
     names = list(table)
     left, middle, right = st.columns(3)

@@ -1,4 +1,4 @@
-"""A new study on somebody's own texts: where they are, what their columns hold, how much to compute."""
+"""A new study on the user's own texts: source, columns, size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MODEL_HELP = (
 MOST_CLASSES = 20
 EXAMPLE_LETTERS = 60
 OTHER_SHOTS = (1, 2, 4, 8, 16, 32, 64)
-#: What the first study of a newcomer is scored on: they come with the starter packages.
+#: Default tasks: they come with the starter packages.
 FIRST_TASKS = ["rotten_tomatoes", "subjectivity"]
 
 
@@ -187,7 +187,7 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
     )
     if not setup_starter.is_set_up():
         st.warning("SmolLM2-135M-Instruct, rounded to 4 bits, is not on this machine yet: run `metapt setup`.")
-    # In the body, not a callback: a callback is given what the form held when it was last drawn.
+    # In the body: a callback would get the values of the last redraw.
     if st.button("Create it and cluster the texts", key="create", type="primary"):
         with messages.guard():
             study = _create(
@@ -265,7 +265,7 @@ def _create(
         raise UserError(f"The workspace has a study '{name}' already; give this one another name.")
     if not tasks:
         raise UserError("Choose a downstream task, or several: prompts are compared on them.")
-    # A path is meant from where this server runs; in the study's file it would be read from the study's folder.
+    # Relative to the server here; relative to the study's folder in its file.
     tasks = [str(Path(t).expanduser().resolve()) if t.endswith((".yaml", ".yml")) else t for t in tasks]
     for task in tasks:
         load_task(task)

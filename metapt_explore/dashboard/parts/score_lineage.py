@@ -20,7 +20,7 @@ MOST_TEXTS = 500
 
 
 def pairs(workspace: Workspace, both: SideBySide, *, first: tuple[str, str], second: tuple[str, str]) -> None:
-    """Every score of two methods side by side; the one that is chosen is traced back."""
+    """All scores of two methods side by side; traces the chosen one."""
     st.subheader("Trace a score to its texts")
     table = _with_every_start(both).pivot_table(index=UNIT, columns="method", values="accuracy", dropna=False)
     table = table.dropna(how="all")

@@ -1,4 +1,4 @@
-"""What every page needs: the workspace, the chosen study, its job, and how far it is."""
+"""Shared by all pages: the workspace, the chosen study, its job and progress."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from metapt_explore.storage.workspace import Workspace
 if TYPE_CHECKING:
     from metapt_explore.stages.registry import Until
 
-#: Seconds between two looks at a job that runs.
+#: Seconds between checks of a running job.
 POLL = 1.5
-#: The same where no job runs.
+#: Seconds between checks without a running job.
 IDLE_POLL = 10.0
 ACTIVE = jobs.ACTIVE
 STATUS_WORDS = {
@@ -38,12 +38,12 @@ STATUS_WORDS = {
     "queued": "waits for its turn",
     "stopped": "interrupted",
 }
-#: What to do about a study's own file, which nothing can make again.
+#: Advice on a study's own file, which cannot be computed again.
 REPAIR_ADVICE = (
     "Repair that file, or put the study's YAML in its place, and run the study again: what was computed is found again."
 )
 
-#: Seconds between two looks whether a worker that is needed is there.
+#: Seconds between checks for missing workers.
 WATCH = 3.0
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def ask(workspace: Workspace, config: StudyConfig, until: Until, *, init_seeds: 
 
 
 def show_page(title: str, body: Callable[[Workspace, str], None]) -> None:
-    """A page's title and body; without a study the page says what to do next instead."""
+    """A page's title and body; without a study, what to do next."""
     st.title(title)
     with messages.guard():
         workspace = open_workspace()
@@ -110,7 +110,7 @@ def page_file(name: str) -> str:
 
 
 def go_to_start() -> None:
-    """A link to the page where studies are started and gone on with."""
+    """A link to the Start page."""
     st.page_link(page_file("start"), label="Go to Start")
 
 
@@ -137,10 +137,10 @@ def study_config(workspace: Workspace, name: str) -> StudyConfig:
 
 
 def job_state(workspace: Workspace, name: str) -> dict[str, Any]:
-    """How the study's job stands; ``active`` says whether it works now."""
+    """State of the study's job; ``active`` is whether it waits or runs."""
     state = jobs.job_state(workspace, name)
     if state.get("status") == "stopped":
-        # It may have ended between the look at its file and the look at its lock.
+        # It may have ended between reading its file and its lock.
         state = jobs.job_state(workspace, name)
     return {**state, "active": state.get("status") in ACTIVE}
 
@@ -159,7 +159,7 @@ def entries(workspace: Workspace, name: str, kind: str | None = None, **of: Any)
 
 
 def finished(artifact: Artifact) -> bool:
-    """Whether an artifact is done; a damaged one is named, with what to do, and never left out in silence."""
+    """Whether an artifact is done; shows an error if it is damaged."""
     with messages.guard():
         return artifact.finished
     return False
@@ -176,7 +176,7 @@ def first_prompt_missing(workspace: Workspace, name: str) -> None:
 def ready(
     workspace: Workspace, name: str, entry: IndexEntry | None, *, what: str, job_shown: bool = False
 ) -> Artifact | None:
-    """Returns an artifact that is done; otherwise says how it stands and what to do.
+    """Returns a finished artifact; otherwise shows its state and advice.
 
     Args:
         workspace: The workspace.

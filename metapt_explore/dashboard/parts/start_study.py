@@ -40,7 +40,7 @@ def start(workspace: Workspace, source: str, *, until: Until = "all", init_seeds
         old = file.read_bytes() if file.exists() else None
         shared.ask(workspace, config, until, init_seeds=init_seeds)
         state["study"] = config.name
-        # None where it only grew: then nothing of it is gone.
+        # None if it only grew.
         before = None if old is None or old == file.read_bytes() else find_replaced(file.parent, old)
         if before is not None:
             left_out = f"Not in {named}, so no longer part of the study: {', '.join(gone)}. " if gone else ""
@@ -65,20 +65,20 @@ def _left_out(workspace: Workspace, config: StudyConfig) -> list[str]:
 
 
 def show_start() -> None:
-    """Says why the last start did not work, or what it left out."""
+    """Shows why the last start failed, or what it left out."""
     if st.session_state.get("start_error"):
         st.error(messages.plain(st.session_state["start_error"]))
     for notice in st.session_state.get("start_notices") or []:
         st.info(messages.plain(notice))
     study, note = st.session_state.get("start_note") or (None, "")
-    if note and study == st.session_state.get("study"):  # of another study it would be read as this one's
+    if note and study == st.session_state.get("study"):  # a message about another study would mislead
         st.info(messages.plain(note))
 
 
 def resume(workspace: Workspace, name: str) -> None:
-    """Asks again for what was stopped; where that is finished, for all."""
+    """Queues the stopped steps again; all steps if those are finished."""
     try:
-        shared.study_config(workspace, name)  # says what to do where its file is damaged
+        shared.study_config(workspace, name)  # raises with advice if its file is damaged
     except UserError as error:
         st.session_state["start_error"] = str(error)
         return

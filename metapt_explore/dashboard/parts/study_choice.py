@@ -1,4 +1,4 @@
-"""Which study is looked at, and other choices that stand in the page's address."""
+"""The chosen study, and other choices that are kept in the page's address."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import streamlit as st
 from metapt_explore.dashboard.parts import messages
 from metapt_explore.storage.workspace import Workspace
 
-#: In the session: the study that is to be chosen when the choice is drawn next.
+#: Session key: the study to choose at the next redraw.
 NEXT_STUDY = "next_study"
-#: In the session: the study that the address names and the workspace has not; and what the address last said.
+#: Session keys: a study in the address that the workspace lacks; the last address.
 GONE, ADDRESS = "gone_study", "address_study"
 #: Letters of a name in an address that a message repeats.
 LONGEST_NAME = 80
@@ -28,7 +28,7 @@ def study_names(workspace: Workspace) -> list[str]:
 
 
 def look_at(study: str) -> None:
-    """Chooses a study for all pages, from the next time a page is drawn on."""
+    """Chooses a study for all pages, from the next redraw on."""
     st.session_state[NEXT_STUDY] = study
 
 
@@ -53,14 +53,14 @@ def pick_study(workspace: Workspace) -> None:
     if names:
         st.selectbox("Study", names, index=None if GONE in state else 0, key="study", placeholder="Choose a study")
     chosen = state["study"]
-    # Written on every run: going to another page empties the address. That of a study that is gone stays as it is.
+    # Written on every run: changing pages empties the address. The name of a missing study stays.
     if (chosen or state.get(GONE)) not in (None, linked):
         address["study"] = chosen or state[GONE]
     state[ADDRESS] = address.get("study") or None
 
 
 def said_to_be_gone() -> bool:
-    """Says that the study of the address is not there; whether it was said."""
+    """Warns if the study in the address is missing; returns whether it warned."""
     name = st.session_state.get(GONE)
     if name:
         st.error(messages.plain(f"There is no study '{shorten(name)}' in this workspace (renamed or deleted?)."))
@@ -68,12 +68,12 @@ def said_to_be_gone() -> bool:
 
 
 def shorten(name: str) -> str:
-    """What an address said, in no more letters than a message can hold."""
+    """A name from the address, cut to the length of a message."""
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 def choose(box: Any, label: str, options: Sequence[Any], *, key: str, first: int = 0) -> Any:
-    """A choice that stands in the address; what the address names and the study has not is said, never replaced.
+    """A choice kept in the address; warns if the study lacks what the address names.
 
     Args:
         box: Where it is drawn.
@@ -87,7 +87,7 @@ def choose(box: Any, label: str, options: Sequence[Any], *, key: str, first: int
     """
     state, linked = st.session_state, st.query_params.get(key) or None
     if key in state and state[key] not in options:
-        # Chosen in this session, of another study: nobody's link.
+        # Left over from another study in this session.
         linked = None if str(state[key]) == linked else linked
         del state[key]
     if linked is None or linked in map(str, options) or str(state.get(key)) == linked:
@@ -114,6 +114,6 @@ def _changed(folder: Path) -> float:
     for name in ("job.json", "index.json", "study.yaml"):
         file = folder / name
         if file.exists():
-            # A file of the future (the clock was set back) is not newer than all that come.
+            # A file from the future (the clock was set back) counts as old.
             times.append(min(file.stat().st_mtime, time.time()))
     return max(times)

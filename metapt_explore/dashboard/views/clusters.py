@@ -42,7 +42,7 @@ def _page(workspace: Workspace, name: str) -> None:
     artifact = shared.ready(workspace, name, listed.get(chosen), what=f"the clustering {chosen}")
     if artifact is None:
         return  # while it is made
-    # Where the data changed under a study, its list may hold new texts beside clusters of the old ones.
+    # If the data changed, the index may hold new texts and clusters of the old ones.
     parents = artifact.stage.get("parents", {})
     texts = workspace.artifact(str(parents.get("texts", texts.id)))
     done = {
@@ -61,7 +61,7 @@ def _page(workspace: Workspace, name: str) -> None:
             view = view_of(config, chosen, artifact, written=written, labels=labels)
             _explore(workspace, name, view)
             cluster_facts.about(workspace, name, view)
-    # What is wrong with the folder has been said by now; what is whole is shown all the same.
+    # Damage was reported above; show what is intact.
     with messages.guard(artifact.folder) if view else suppress(UserError, *messages.DAMAGE):
         before = done[edited_from].summary if edited_from in done else None
         cluster_facts.quality(artifact.summary, before, edited_from or "", unsaved=bool(view and view.edits))
@@ -85,7 +85,7 @@ def _done(workspace: Workspace, listed: dict[str, IndexEntry]) -> dict[str, Arti
 
 
 def _found_labels(workspace: Workspace, name: str) -> pd.DataFrame | None:
-    """Labels that were found for the texts, where the study looks for some."""
+    """Machine labels of the texts, if the study has a labelling step."""
     for entry in shared.entries(workspace, name, "labels"):
         artifact = shared.ready(workspace, name, entry, what="labels of the texts")
         if artifact is not None:
@@ -96,7 +96,7 @@ def _found_labels(workspace: Workspace, name: str) -> pd.DataFrame | None:
 
 
 def _explore(workspace: Workspace, name: str, view: View) -> None:
-    """The map with what is chosen on it; a fragment, so that a lasso does not draw the whole page anew."""
+    """The map and the chosen texts; a fragment, so that a lasso redraws only this part."""
     st.subheader("Map")
     if view.edits:
         many = len(view.edits) > 1

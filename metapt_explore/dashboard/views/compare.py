@@ -70,7 +70,7 @@ def _questions(asked: list[Question], answers: list[Comparison], *, any_prompt: 
 
 
 def _stamp(results: pd.DataFrame) -> str:
-    """Changes when there is another score."""
+    """A value that changes with the scores."""
     return f"{len(results)} {hash(tuple(results['artifact']))}"
 
 
@@ -120,7 +120,7 @@ def _any_two(
 def _choices(
     workspace: Workspace, name: str, *, methods: list[str], joined: dict[str, list[str]]
 ) -> list[tuple[str, str]]:
-    """Methods that have scores: those of this study first, then of the others; what joins some before their first."""
+    """Methods with scores, this study's first; a joined method stands before its first member."""
     choices = []
     for study in [name, *(other for other in study_choice.study_names(workspace) if other != name)]:
         try:

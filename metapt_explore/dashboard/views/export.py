@@ -67,7 +67,7 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
         "spread."
     )
     ids = [e["id"] for e in (*done, *scored) if e["method"] == method and e["init_seed"] == init_seed]
-    key = f"export {name} {' '.join(words)} {' '.join(ids)}"  # of these very prompts
+    key = f"export {name} {' '.join(words)} {' '.join(ids)}"  # changes with the prompts
     archives = st.session_state.setdefault("exports", {})
     if st.button("Export the prompt", key="make_export", type="primary"):
         with st.spinner("Writing …"):
@@ -97,7 +97,7 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
 
 
 def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], bytes]:
-    """Runs a command of ours that writes a folder, and returns its files and a ZIP of them."""
+    """Runs a `metapt` command that writes a folder; returns its files and a ZIP of them."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "out"
         command = [sys.executable, "-m", "metapt_explore", *words, "--workspace", str(workspace.folder)]
@@ -140,7 +140,7 @@ def _report(workspace: Workspace, name: str) -> None:
         return
     st.caption("Questions, answers, how sure they are, and what they rest on: one HTML file, and Markdown.")
     archives = st.session_state.setdefault("reports", {})
-    written = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # its margin, say, may have changed
+    written = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # the margin may have changed
     finished = [e["id"] for e in workspace.current_index(name) if workspace.artifact(e["id"]).status == "done"]
     key = f"{name} {written} {' '.join(finished)}"
     if st.button("Write the report", key="make_report"):

@@ -41,7 +41,7 @@ def _page(workspace: Workspace, name: str) -> None:
 def _scores(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
     listed = shared.entries(workspace, name, "fewshot")
-    # What was evaluated on other data, or from another prompt, is not part of the table until it is made again.
+    # Scores on other data or from other prompts are left out until recomputed.
     current = {entry["id"] for entry in fewshot_entries(workspace, name)}
     entries = [entry for entry in listed if entry["id"] in current]
     scored, asked = finished_scores(workspace, config), asked_scores(config)
@@ -50,7 +50,7 @@ def _scores(workspace: Workspace, name: str) -> None:
     for artifact, entry in zip(artifacts, entries, strict=True):
         if artifact.status in ("damaged", "failed", "missing"):
             shared.ready(workspace, name, entry, what=entry.get("title") or "a few-shot evaluation")
-    # A damaged table is named before all of them are read together.
+    # Check each table first, to name a damaged one.
     read = 0
     for artifact in finished:
         with messages.guard(artifact.folder):
@@ -130,7 +130,7 @@ def _tuning_curves(workspace: Workspace, name: str, config: StudyConfig, *, meth
 
 
 def _spread(results: pd.DataFrame, config: StudyConfig, every: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    """The scores whose spread is drawn, and of which rows: baselines far below press the methods' into a strip."""
+    """Scores and rows of the spread figure; without baselines, which would stretch the axis, unless asked for."""
     names = [method.name for method in config.methods]
     of_methods = results[results["method"].isin(names)]
     if (
@@ -143,7 +143,7 @@ def _spread(results: pd.DataFrame, config: StudyConfig, every: list[str]) -> tup
 
 
 def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
-    """Which scores are there: the share that is finished, method by method and task by task, baselines last."""
+    """Share of finished scores by method and task, baselines last."""
     asked = asked_of(config)
 
     def body() -> None:
@@ -212,7 +212,7 @@ def _probed(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chosen_words(results: pd.DataFrame) -> None:
-    """Label words that data seeds chose on their few-shot rows, the same for all methods that are read so."""
+    """Label words that each data seed chose on its few-shot rows."""
     st.subheader("Chosen label words")
     rows = []
     read = results.dropna(subset=["words"]).drop_duplicates(["task", "data_seed", "words"])

@@ -1,4 +1,4 @@
-"""Prompt lens: what prompts look like beside the vocabulary, how alike they are, and what they say of a sentence."""
+"""Prompt lens: prompts against the vocabulary, their similarity, and their predictions for a sentence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _page(workspace: Workspace, name: str) -> None:
 
 
 def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
-    """The button that looks at the prompts, and whether what is shown is of all that are finished."""
+    """The button that computes the lens, with a note if newer prompts are missing from it."""
     st.subheader("Prompt vectors")
     done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
     if not done:

@@ -49,7 +49,7 @@ def _page(workspace: Workspace, name: str) -> None:
     meta = [name for name in pretrained if config.method(name).meta_learned]
     active = shared.job_state(workspace, name)["active"]
     seeds = config.evaluation.init_seeds
-    # What is being pre-trained right now is what one came to see.
+    # Show the prompt that is being pre-trained.
     first, seed_first = (active and _at_work(workspace, name, methods=pretrained, seeds=seeds)) or (
         (meta or pretrained)[0],
         seeds[0],
@@ -86,7 +86,7 @@ def _page(workspace: Workspace, name: str) -> None:
 
 
 def _at_work(workspace: Workspace, name: str, *, methods: list[str], seeds: list[int]) -> tuple[str, int] | None:
-    """Method and initialisation seed of the prompt that is being pre-trained; None where none is.
+    """Method and initialisation seed of the prompt in pre-training; None without one.
 
     What a killed process left behind says that it is running, too: the last one counts.
     """
@@ -98,7 +98,7 @@ def _at_work(workspace: Workspace, name: str, *, methods: list[str], seeds: list
 
 
 def _agreements(workspace: Workspace, name: str) -> None:
-    """Whether the gradients of tasks point the same way, where somebody asked."""
+    """Cosines of the tasks' gradients, if they were computed."""
     for entry in shared.entries(workspace, name, "agreement"):
         artifact = workspace.artifact(entry["id"])
         if not shared.finished(artifact):
@@ -125,7 +125,7 @@ def _curves(
     if artifact is None or status in ("missing", "damaged"):
         shared.ready(workspace, name, entry, what=what, job_shown=True)
         return
-    # In front of the prompt's guard: what is read here is not the prompt's.
+    # Before the prompt's guard: these files belong to other artifacts.
     names = _names(workspace, name, method)
     with messages.guard(artifact.folder):
         if status == "failed":
@@ -157,11 +157,11 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, *, steps: i
     summary, stage = artifact.summary, artifact.stage
     finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
     # Earlier attempts count: their seconds stand in the stage from its beginning.
-    # A clock that was set back since makes no time of less than nothing.
+    # Never negative, even if the clock was set back.
     running = max(0.0, time.time() - stage["began"]) if status == "running" else 0.0
     spent = float(stage.get("seconds", 0.0)) + running
     if status == "interrupted":
-        # Whoever is killed cannot say how long it was at it; its last checkpoint can.
+        # A killed process recorded no time; its last checkpoint did.
         spent = max(spent, float(checkpoint_meta(artifact.folder).get("seconds", 0.0)))
     shown = [
         ("Status", "finished" if status == "done" else status),
@@ -200,7 +200,7 @@ def _rows_a_second(artifact: Artifact, status: str, *, finished: int, spent: flo
 
 
 def _found(artifact: Artifact) -> str:
-    """How often a text's state was found instead of computed, where texts have states."""
+    """Hit rate of the cache of text states, if the model has one."""
     if not (artifact.folder / "telemetry.parquet").exists():
         return ""
     rate = artifact.table("telemetry").iloc[0].get("state_hit_rate")
@@ -218,14 +218,14 @@ def guessing(config: StudyConfig) -> str:
 
 
 def _topic_names(workspace: Workspace, artifact: Artifact, clusterings: list[str]) -> dict[int, str]:
-    """Names of topic tasks, whose numbers go on where those of the tasks of labels end."""
+    """Names of topic tasks; their numbers follow those of label tasks."""
     sizes = workspace.artifact(artifact.stage["parents"]["tasks"]).summary.get("sizes", {})
     first = max(map(int, sizes), default=-1) + 1
     return {first + index: f"topics of {name}" for index, name in enumerate(clusterings)}
 
 
 def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
-    """Names of the clusters that are the method's tasks; without them panels show numbers."""
+    """Cluster names by task number; empty if unknown."""
     if len(method.clusterings) > 1:
         entry = next(iter(shared.entries(workspace, name, "tasks", clustering=" + ".join(method.clusterings))), None)
         named = workspace.artifact(entry["id"]).summary.get("names", {}) if entry else {}
@@ -240,7 +240,7 @@ def _names(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, s
 
 
 def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dict[int, str]:
-    """What tasks tell apart whose classes are clusters: each word with the number of its cluster."""
+    """Classes of tasks whose classes are clusters: each word with its cluster."""
     artifacts = [_done(workspace, name, kind=kind, method=method) for kind in ("tasks", "clusters")]
     tables = []
     for artifact, columns in zip(artifacts, (["task", "label", "row"], ["row", "cluster"]), strict=True):
@@ -259,7 +259,7 @@ def _cluster_words(workspace: Workspace, name: str, method: MethodConfig) -> dic
 
 
 def _done(workspace: Workspace, name: str, *, kind: str, method: MethodConfig) -> Artifact | None:
-    """What the method's clustering became, where it is done."""
+    """The finished artifact of the method's clustering, if any."""
     entry = next(iter(shared.entries(workspace, name, kind, clustering=" + ".join(method.clusterings))), None)
     artifact = workspace.artifact(entry["id"]) if entry else None
     return artifact if artifact is not None and shared.finished(artifact) else None

@@ -1,4 +1,4 @@
-"""Texts: what the source holds, what became of its rows, and a new study on texts of one's own."""
+"""Texts: what the source holds, what became of its rows, and a new study on the user's own texts."""
 
 from __future__ import annotations
 
