@@ -20,7 +20,7 @@ from metapt_explore.seeds import stream
 
 
 def cluster_tasks(
-    labels: np.ndarray, label_names: Sequence[str], config: AuxiliaryTasksConfig, seed: int
+    labels: np.ndarray, label_names: Sequence[str], config: AuxiliaryTasksConfig, *, seed: int
 ) -> AuxiliaryTasks:
     """Draws tasks whose classes are clusters.
 

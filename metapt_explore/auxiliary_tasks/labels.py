@@ -49,6 +49,7 @@ def auxiliary_tasks(
     labels: np.ndarray,
     classes: Sequence[str | None],
     label_names: Sequence[str],
+    *,
     config: AuxiliaryTasksConfig,
     members: np.ndarray | None = None,
 ) -> AuxiliaryTasks:
@@ -73,7 +74,7 @@ def auxiliary_tasks(
         >>> labels = {"negative": "negative", "positive": "positive"}
         >>> config = AuxiliaryTasksConfig(labels=labels, min_size=2, min_per_label=1)
         >>> classes = ["positive", "negative", None, "positive"]
-        >>> made = auxiliary_tasks(np.array([0, 0, 0, 1]), classes, list(labels), config)
+        >>> made = auxiliary_tasks(np.array([0, 0, 0, 1]), classes, list(labels), config=config)
         >>> {label: rows.tolist() for label, rows in made.tasks[0].items()}
         {'negative': [1], 'positive': [0]}
         >>> made.dropped

@@ -23,6 +23,7 @@ def cluster(
     embeddings: np.ndarray,
     config: ClusteringConfig,
     seed: int,
+    *,
     groups: list[str | None] | None = None,
     like: np.ndarray | None = None,
     texts: list[str] | None = None,

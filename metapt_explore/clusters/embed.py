@@ -217,6 +217,7 @@ def embed(
     texts: Sequence[str],
     config: EncoderConfig,
     device: str = "cpu",
+    *,
     on_rows: Callable[[int], None] = lambda rows: None,
     record: CheckpointStore | None = None,
 ) -> np.ndarray:

@@ -30,7 +30,7 @@ DISSOLVED = "dissolved"
 Rerun = Callable[[np.ndarray, int], np.ndarray]
 
 
-def stability(labels: np.ndarray, rerun: Rerun, runs: int, seed: int, seeded: bool = True) -> dict[str, Any]:
+def stability(labels: np.ndarray, rerun: Rerun, *, runs: int, seed: int, seeded: bool = True) -> dict[str, Any]:
     """Runs a clustering again, with other seeds and on sub-samples, and compares.
 
     Agreement of two runs is taken over the rows that both saw; outliers count as one group of their own, because

@@ -73,7 +73,7 @@ def unmatched(labels: Mapping[str, Label], found: Iterable[str]) -> dict[str, st
     return {name: label.value for name, label in labels.items() if name not in there}
 
 
-def check_values(labels: Mapping[str, Label], found: Iterable[str], where: str, key: str) -> None:
+def check_values(labels: Mapping[str, Label], found: Iterable[str], where: str, *, key: str) -> None:
     """Refuses a class whose value matches nothing in the data.
 
     Args:

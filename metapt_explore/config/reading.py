@@ -55,7 +55,7 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(_read_text(path), str(path), is_json=path.suffix.lower() == ".json")
 
 
-def parse_yaml(text: str, where: str, is_json: bool = False) -> Any:
+def parse_yaml(text: str, where: str, *, is_json: bool = False) -> Any:
     r"""Reads YAML as `read_yaml` does.
 
     Args:
