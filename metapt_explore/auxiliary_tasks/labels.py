@@ -91,7 +91,7 @@ def auxiliary_tasks(
     for cluster_id in np.unique(labels[labels >= 0]).tolist():
         inside = (labels == cluster_id if members is None else members[:, cluster_id]) & labelled
         rows = {name: np.flatnonzero(inside & (class_ids == index)) for index, name in enumerate(label_names)}
-        shortfalls = _shortfalls({name: len(found) for name, found in rows.items()}, config)
+        shortfalls = _shortfalls({name: len(label_rows) for name, label_rows in rows.items()}, config)
         if shortfalls:
             failed[cluster_id] = shortfalls
         else:
@@ -112,8 +112,8 @@ def used_rows(tasks: dict[int, dict[str, np.ndarray]], rows: int) -> np.ndarray:
     """Which rows are in any task, ``[rows]``."""
     used = np.zeros(rows, dtype=bool)
     for task in tasks.values():
-        for found in task.values():
-            used[found] = True
+        for label_rows in task.values():
+            used[label_rows] = True
     return used
 
 

@@ -73,8 +73,8 @@ def load_study(source: str | Path | dict[str, Any], *, on_notice: Callable[[str]
         if str(source) in examples:
             path = EXAMPLES / f"{source}.yaml"
         elif not _is("folder", path):
-            said = shortened(str(source))
-            raise UserError(f"There is no file or packaged example '{said}'. {did_you_mean(str(source), examples)}")
+            shown = shortened(str(source))
+            raise UserError(f"There is no file or packaged example '{shown}'. {did_you_mean(str(source), examples)}")
     return _checked(read_yaml(path), path.parent, str(path), on_notice=on_notice)
 
 
@@ -112,9 +112,9 @@ def load_task(source: str | Path) -> TaskConfig:
     if path.suffix not in (".yaml", ".yml"):
         names = packaged_tasks()
         if str(source) not in names:
-            said = shortened(str(source))
+            shown = shortened(str(source))
             raise UserError(
-                f"There is no packaged task '{said}'. {did_you_mean(str(source), names)} A path ends in .yaml."
+                f"There is no packaged task '{shown}'. {did_you_mean(str(source), names)} A path ends in .yaml."
             )
         path = TASK_FILES / f"{source}.yaml"
     task = parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
