@@ -20,7 +20,7 @@ from metapt_explore.seeds import stream
 
 
 def cluster_tasks(
-    labels: np.ndarray, label_names: Sequence[str], config: AuxiliaryTasksConfig, seed: int
+    labels: np.ndarray, label_names: Sequence[str], config: AuxiliaryTasksConfig, *, seed: int
 ) -> AuxiliaryTasks:
     """Draws tasks whose classes are clusters.
 
@@ -67,7 +67,7 @@ def cluster_tasks(
             if tuple(drawn) not in seen:
                 break
         seen.add(tuple(drawn))
-        tasks[task] = {name: members[usable[place]] for name, place in zip(label_names, drawn, strict=True)}
+        tasks[task] = {name: members[usable[index]] for name, index in zip(label_names, drawn, strict=True)}
     used = {int(row) for task_rows in tasks.values() for rows in task_rows.values() for row in rows}
     small = sum(len(members[cluster]) for cluster in dropped)
     counts = {

@@ -49,6 +49,7 @@ def auxiliary_tasks(
     labels: np.ndarray,
     classes: Sequence[str | None],
     label_names: Sequence[str],
+    *,
     config: AuxiliaryTasksConfig,
     members: np.ndarray | None = None,
 ) -> AuxiliaryTasks:
@@ -73,7 +74,7 @@ def auxiliary_tasks(
         >>> labels = {"negative": "negative", "positive": "positive"}
         >>> config = AuxiliaryTasksConfig(labels=labels, min_size=2, min_per_label=1)
         >>> classes = ["positive", "negative", None, "positive"]
-        >>> made = auxiliary_tasks(np.array([0, 0, 0, 1]), classes, list(labels), config)
+        >>> made = auxiliary_tasks(np.array([0, 0, 0, 1]), classes, list(labels), config=config)
         >>> {label: rows.tolist() for label, rows in made.tasks[0].items()}
         {'negative': [1], 'positive': [0]}
         >>> made.dropped
@@ -90,7 +91,7 @@ def auxiliary_tasks(
     for cluster_id in np.unique(labels[labels >= 0]).tolist():
         inside = (labels == cluster_id if members is None else members[:, cluster_id]) & labelled
         rows = {name: np.flatnonzero(inside & (class_ids == index)) for index, name in enumerate(label_names)}
-        shortfalls = _shortfalls({name: len(found) for name, found in rows.items()}, config)
+        shortfalls = _shortfalls({name: len(label_rows) for name, label_rows in rows.items()}, config)
         if shortfalls:
             failed[cluster_id] = shortfalls
         else:
@@ -111,8 +112,8 @@ def used_rows(tasks: dict[int, dict[str, np.ndarray]], rows: int) -> np.ndarray:
     """Which rows are in any task, ``[rows]``."""
     used = np.zeros(rows, dtype=bool)
     for task in tasks.values():
-        for found in task.values():
-            used[found] = True
+        for label_rows in task.values():
+            used[label_rows] = True
     return used
 
 

@@ -40,7 +40,7 @@ def soft_members(embeddings: np.ndarray, labels: np.ndarray, softness: float) ->
 
 
 def shuffled_members(
-    members: np.ndarray, labels: np.ndarray, random_labels: np.ndarray, generator: np.random.Generator
+    members: np.ndarray, labels: np.ndarray, random_labels: np.ndarray, *, generator: np.random.Generator
 ) -> np.ndarray:
     """Carries soft clusters over to the random groups that copy their sizes.
 
@@ -60,7 +60,8 @@ def shuffled_members(
     Example:
         >>> members = np.array([[True, True], [True, False], [False, True]])
         >>> generator = np.random.default_rng(0)
-        >>> shuffled_members(members, np.array([0, 0, 1]), np.array([1, 0, 0]), generator).sum(axis=0).tolist()
+        >>> shuffled = shuffled_members(members, np.array([0, 0, 1]), np.array([1, 0, 0]), generator=generator)
+        >>> shuffled.sum(axis=0).tolist()
         [2, 2]
     """
     out = np.zeros_like(members)

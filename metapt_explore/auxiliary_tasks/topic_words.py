@@ -8,7 +8,7 @@ from typing import Any
 from metapt_explore.texts.words import is_word
 
 
-def topic_candidates(clusters: Sequence[Mapping[str, Any]], named: bool) -> dict[int, list[str]]:
+def topic_candidates(clusters: Sequence[Mapping[str, Any]], *, named: bool) -> dict[int, list[str]]:
     """Words that may stand for each cluster, best first.
 
     Args:

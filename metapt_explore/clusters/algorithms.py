@@ -23,6 +23,7 @@ def cluster(
     embeddings: np.ndarray,
     config: ClusteringConfig,
     seed: int,
+    *,
     groups: list[str | None] | None = None,
     like: np.ndarray | None = None,
     texts: list[str] | None = None,
@@ -99,8 +100,8 @@ def _means(inputs: Inputs[CountedClustering], algorithm: KMeans | MiniBatchKMean
     reduced = reduce_embeddings(inputs.embeddings, inputs.config.dimensions)
     with warnings.catch_warnings():  # too few different rows: said below, in the user's words
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = algorithm.fit(reduced)
-    labels = renumber_by_size(found.labels_)
+        fitted = algorithm.fit(reduced)
+    labels = renumber_by_size(fitted.labels_)
     if (different := labels.max() + 1) < n_clusters:
         raise inputs.refusal(
             f"too few different embeddings ({different}) for {n_clusters} clusters. "
@@ -124,10 +125,10 @@ def hdbscan(inputs: Inputs[HdbscanClustering]) -> Grouping:
 
         reduced = reduce_embeddings(inputs.embeddings, config.dimensions)
         # One worker: for this many rows the distances take less time than starting processes.
-        found = HDBSCAN(
+        fitted = HDBSCAN(
             min_cluster_size=config.min_cluster_size, min_samples=config.min_samples, core_dist_n_jobs=1
         ).fit(reduced)
-        labels, membership = renumber_by_size(found.labels_), found.probabilities_
+        labels, membership = renumber_by_size(fitted.labels_), fitted.probabilities_
     if not (labels >= 0).any():
         raise inputs.refusal(
             f"hdbscan found no cluster among {rows} texts. Lower min_cluster_size "

@@ -38,8 +38,8 @@ def compare_groupings(first: np.ndarray, second: np.ndarray) -> GroupingAgreemen
         ValueError: Where they are not of the same rows.
 
     Example:
-        >>> found = compare_groupings(np.array([0, 0, 1, -1]), np.array([1, 1, 0, 0]))
-        >>> found.adjusted_rand_index, found.rows, int(found.table.loc[0, 1])
+        >>> compared = compare_groupings(np.array([0, 0, 1, -1]), np.array([1, 1, 0, 0]))
+        >>> compared.adjusted_rand_index, compared.rows, int(compared.table.loc[0, 1])
         (1.0, 3, 2)
     """
     first, second = np.asarray(first), np.asarray(second)
@@ -47,7 +47,9 @@ def compare_groupings(first: np.ndarray, second: np.ndarray) -> GroupingAgreemen
         raise ValueError(f"{len(first)} and {len(second)} rows")
     both = (first >= 0) & (second >= 0)
     table = pd.crosstab(np.maximum(first, -1), np.maximum(second, -1))
-    found = agreement(first, [None if cluster < 0 else str(cluster) for cluster in second])
-    if found is None:
+    scores = agreement(first, [None if cluster < 0 else str(cluster) for cluster in second])
+    if scores is None:
         return GroupingAgreement(None, None, 0, table)
-    return GroupingAgreement(found["adjusted_rand_index"], found["adjusted_mutual_information"], int(both.sum()), table)
+    return GroupingAgreement(
+        scores["adjusted_rand_index"], scores["adjusted_mutual_information"], int(both.sum()), table
+    )

@@ -18,6 +18,7 @@ def describe(
     labels: np.ndarray,
     membership: np.ndarray,
     texts: Sequence[str],
+    *,
     given_names: Mapping[int, str] | None = None,
     classes: Sequence[str | None] | None = None,
 ) -> list[dict[str, Any]]:
@@ -35,8 +36,9 @@ def describe(
         (label to number, where `classes` are given) and ``membership`` (mean).
 
     Example:
-        >>> found = describe(np.array([0, 0]), np.array([0.5, 1.0]), ["a phone", "the phone"], {0: "phones"})
-        >>> found[0]["name"], found[0]["rows"], found[0]["membership"]
+        >>> texts, membership = ["a phone", "the phone"], np.array([0.5, 1.0])
+        >>> (cluster,) = describe(np.array([0, 0]), membership, texts, given_names={0: "phones"})
+        >>> cluster["name"], cluster["rows"], cluster["membership"]
         ('0: phones', 2, 0.75)
     """
     words = keywords(texts, labels)

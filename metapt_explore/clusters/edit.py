@@ -17,7 +17,7 @@ from metapt_explore.config import ClusterEdit, EditedClustering
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import derived_seed
 
-#: Cuts the given rows into so many parts: (rows, parts, place of the edit) -> ``[len(rows)]`` part of each.
+#: Cuts the given rows into so many parts: (rows, parts, position of the edit) -> ``[len(rows)]`` part of each.
 Cut = Callable[[np.ndarray, int, int], np.ndarray]
 
 
@@ -39,13 +39,13 @@ class Edited:
     def without_gaps(self) -> Edited:
         """The same clusters with ids from 0 up, in their order."""
         ids = np.unique(self.labels[self.labels >= 0])
-        place = {int(old): new for new, old in enumerate(ids)}
-        labels = np.array([place.get(int(label), -1) for label in self.labels], dtype=np.int64)
-        return Edited(labels, {place[old]: name for old, name in self.names.items() if old in place}, self.excluded)
+        new_ids = {int(old): new for new, old in enumerate(ids)}
+        labels = np.array([new_ids.get(int(label), -1) for label in self.labels], dtype=np.int64)
+        return Edited(labels, {new_ids[old]: name for old, name in self.names.items() if old in new_ids}, self.excluded)
 
 
 def apply_edits(
-    labels: np.ndarray, edits: Sequence[ClusterEdit], cut: Cut, names: Mapping[int, str] | None = None
+    labels: np.ndarray, edits: Sequence[ClusterEdit], cut: Cut, *, names: Mapping[int, str] | None = None
 ) -> Edited:
     """Applies edits one after the other; each names clusters as they stand after those before it.
 
@@ -65,14 +65,14 @@ def apply_edits(
     """
     labels = np.asarray(labels, dtype=np.int64).copy()
     named, excluded = dict(names or {}), 0
-    for place, edit in enumerate(edits):
-        _check(edit, place, labels)
+    for position, edit in enumerate(edits):
+        _check(edit, position, labels)
         if edit.merge is not None:
             first, *others = edit.merge
             labels[np.isin(labels, others)] = first
             named = {cluster: name for cluster, name in named.items() if cluster not in others}
         elif edit.split is not None:
-            labels = _split(labels, edit.split, edit.into, place, cut)
+            labels = _split(labels, edit, position, cut=cut)
             named.pop(edit.split, None)
         elif edit.exclude is not None:
             gone = np.isin(labels, edit.exclude)
@@ -84,28 +84,31 @@ def apply_edits(
     return Edited(labels, named, excluded)
 
 
-def _check(edit: ClusterEdit, place: int, labels: np.ndarray) -> None:
+def _check(edit: ClusterEdit, position: int, labels: np.ndarray) -> None:
     known = set(np.unique(labels[labels >= 0]).tolist())
     for cluster in edit.clusters:
         if cluster not in known:
             raise UserError(
-                f"edit {place + 1} ({edit}): there is no cluster {cluster} at that point; there are "
+                f"edit {position + 1} ({edit}): there is no cluster {cluster} at that point; there are "
                 f"{', '.join(map(str, sorted(known))) or 'none'}."
             )
     if edit.exclude is not None and known <= set(edit.exclude):
-        raise UserError(f"edit {place + 1} ({edit}): no cluster would be left.")
+        raise UserError(f"edit {position + 1} ({edit}): no cluster would be left.")
 
 
-def _split(labels: np.ndarray, cluster: int, into: int, place: int, cut: Cut) -> np.ndarray:
+def _split(labels: np.ndarray, edit: ClusterEdit, position: int, *, cut: Cut) -> np.ndarray:
+    cluster, into = edit.split, edit.into
     rows = np.flatnonzero(labels == cluster)
     if len(rows) < into:
-        raise UserError(f"edit {place + 1}: cluster {cluster} has {len(rows)} texts and cannot be split into {into}.")
-    parts = np.asarray(cut(rows, into, place))
+        raise UserError(
+            f"edit {position + 1}: cluster {cluster} has {len(rows)} texts and cannot be split into {into}."
+        )
+    parts = np.asarray(cut(rows, into, position))
     ids, first, sizes = np.unique(parts, return_index=True, return_counts=True)
     if len(ids) < into:
         raise UserError(
-            f"edit {place + 1}: the texts of cluster {cluster} have only {len(ids)} different embeddings and cannot be "
-            f"split into {into}."
+            f"edit {position + 1}: the texts of cluster {cluster} have only {len(ids)} different embeddings and cannot "
+            f"be split into {into}."
         )
     order = ids[np.lexsort((first, -sizes))]
     labels = labels.copy()
@@ -121,18 +124,18 @@ def kmeans_cut(embeddings: np.ndarray, dimensions: int, seed: int) -> Cut:
     Args:
         embeddings: ``[rows, width]`` of all texts.
         dimensions: Principal components.
-        seed: Of the clustering; the place of the edit is added to it.
+        seed: Of the clustering; the position of the edit is added to it.
     """
 
-    def cut(rows: np.ndarray, into: int, place: int) -> np.ndarray:
+    def cut(rows: np.ndarray, into: int, position: int) -> np.ndarray:
         from sklearn.cluster import KMeans
 
         if len(np.unique(normalise(embeddings[rows]), axis=0)) < into:
             return np.zeros(len(rows), dtype=np.int64)
         reduced = reduce_embeddings(embeddings[rows], dimensions)
-        state = derived_seed(seed, "clustering", "split", place) % 2**32
-        found: np.ndarray = KMeans(n_clusters=into, n_init=4, random_state=state).fit(reduced).labels_
-        return found
+        state = derived_seed(seed, "clustering", "split", position) % 2**32
+        parts: np.ndarray = KMeans(n_clusters=into, n_init=4, random_state=state).fit(reduced).labels_
+        return parts
 
     return cut
 
@@ -146,7 +149,7 @@ def edited(inputs: Inputs[EditedClustering]) -> Grouping:
         raise ValueError(f"`like` must hold the labels of clustering '{inputs.config.like}'")
     cut = kmeans_cut(inputs.embeddings, inputs.config.dimensions, inputs.seed)
     try:
-        made = apply_edits(inputs.like, inputs.config.edits, cut, inputs.like_names).without_gaps()
+        made = apply_edits(inputs.like, inputs.config.edits, cut, names=inputs.like_names).without_gaps()
     except UserError as error:
         raise inputs.refusal(str(error)) from None
     labels = made.labels

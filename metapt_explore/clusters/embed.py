@@ -75,11 +75,11 @@ class Encoder:
         # Texts of like length stand together, so that little padding is computed.
         order = sorted(range(len(texts)), key=lambda row: (len(tokens[row]), row))
         out = np.zeros((len(texts), self.width), dtype=np.float32)
-        kept = RowsCheckpoint(record)
-        found = kept.restore()
-        done = 0 if found is None else len(found)
-        if found is not None:
-            out[order[:done]] = found.numpy()
+        checkpoint = RowsCheckpoint(record)
+        restored = checkpoint.restore()
+        done = 0 if restored is None else len(restored)
+        if restored is not None:
+            out[order[:done]] = restored.numpy()
 
         def so_far() -> Tensor:
             return torch.from_numpy(out[order[:done]])
@@ -92,9 +92,9 @@ class Encoder:
                     done = start + len(rows)
                     on_rows(done)
                 except BaseException:
-                    kept.save(so_far())
+                    checkpoint.save(so_far())
                     raise
-                kept.save_if_due(so_far)
+                checkpoint.save_if_due(so_far)
         return out
 
 
@@ -189,7 +189,7 @@ def _check_embeddings(encoder: Encoder, folder: Path) -> None:
     name = encoder.config.name
     vocabulary = int(encoder.model.get_input_embeddings().weight.shape[0])
     usual = [token for token in range(vocabulary) if token != encoder.tokenizer.pad_token_id]
-    rows = [[usual[(7 * place + 3) % len(usual)] for place in range(length)] for length in (5, 3)]
+    rows = [[usual[(7 * position + 3) % len(usual)] for position in range(length)] for length in (5, 3)]
     try:
         with torch.inference_mode():
             together = encoder.pooled(rows)
@@ -217,6 +217,7 @@ def embed(
     texts: Sequence[str],
     config: EncoderConfig,
     device: str = "cpu",
+    *,
     on_rows: Callable[[int], None] = lambda rows: None,
     record: CheckpointStore | None = None,
 ) -> np.ndarray:

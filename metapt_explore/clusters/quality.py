@@ -67,8 +67,8 @@ def _density(reduced: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, An
     rows = np.arange(len(labels))
     if len(rows) > DBCV_ROWS:
         rows = np.sort(stream(seed, "quality", "dbcv").choice(len(rows), DBCV_ROWS, replace=False))
-    found = density_validity(reduced[rows], labels[rows])
-    return {"dbcv": found, "dbcv_rows": len(rows) if found is not None else 0}
+    validity = density_validity(reduced[rows], labels[rows])
+    return {"dbcv": validity, "dbcv_rows": len(rows) if validity is not None else 0}
 
 
 def density_validity(vectors: np.ndarray, labels: np.ndarray) -> float | None:
@@ -94,20 +94,20 @@ def density_validity(vectors: np.ndarray, labels: np.ndarray) -> float | None:
     """
     labels = np.asarray(labels)
     ids, sizes = np.unique(labels[labels >= 0], return_counts=True)
-    kept = ids[sizes > 1]
-    if len(kept) < 2:
+    measured = ids[sizes > 1]
+    if len(measured) < 2:
         return None
     from hdbscan.validity import validity_index
 
     numbered = np.full(len(labels), -1, dtype=np.int64)
-    for number, cluster_id in enumerate(kept):
+    for number, cluster_id in enumerate(measured):
         numbered[labels == cluster_id] = number
     try:
         with np.errstate(all="ignore"):
-            found = float(validity_index(np.ascontiguousarray(vectors, dtype=np.float64), numbered))
+            validity = float(validity_index(np.ascontiguousarray(vectors, dtype=np.float64), numbered))
     except (AssertionError, ValueError, FloatingPointError, ZeroDivisionError):  # it has no words for such clusters
         return None
-    return found if np.isfinite(found) else None
+    return validity if np.isfinite(validity) else None
 
 
 def _measurable(labels: np.ndarray) -> bool:
@@ -142,9 +142,9 @@ def agreement(labels: np.ndarray, groups: list[str | None] | None) -> dict[str, 
         return None
     from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
-    known, found = [group for _, group in pairs], [label for label, _ in pairs]
+    known, clusters = [group for _, group in pairs], [label for label, _ in pairs]
     return {
-        "adjusted_rand_index": float(adjusted_rand_score(known, found)),
-        "adjusted_mutual_information": float(adjusted_mutual_info_score(known, found)),
+        "adjusted_rand_index": float(adjusted_rand_score(known, clusters)),
+        "adjusted_mutual_information": float(adjusted_mutual_info_score(known, clusters)),
         "rows": len(pairs),
     }

@@ -81,10 +81,10 @@ def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, s
     if pooled is None:
         return {}, ""
     terms = [(m.get("topics"), tuning_terms(m.get("tuning")), m.get("verbalizer")) for m in (*methods, pooled)]
-    alike = [m for m, own in zip(methods, terms[:-1], strict=True) if own == terms[-1]]
-    own = [m for m in alike if m["kind"] == "metapt" and isinstance(m["clustering"], str)]
-    own = [m for m in own if not m.get("without") and not m.get("only")]  # these learn from a part of it
-    return {m["name"]: m["clustering"] for m in own}, str(pooled["name"])
+    alike = [m for m, term in zip(methods, terms[:-1], strict=True) if term == terms[-1]]
+    on_one = [m for m in alike if m["kind"] == "metapt" and isinstance(m["clustering"], str)]
+    on_one = [m for m in on_one if not m.get("without") and not m.get("only")]  # these learn from a part of it
+    return {m["name"]: m["clustering"] for m in on_one}, str(pooled["name"])
 
 
 def method_gains(results: pd.DataFrame, methods: Mapping[str, str], baseline: str) -> pd.DataFrame:
@@ -179,8 +179,8 @@ def quality_correlations(table: pd.DataFrame, gain: str = "gain") -> pd.DataFram
 
     Example:
         >>> table = pd.DataFrame({**dict.fromkeys(MEASURES, [1.0, 2.0, 3.0]), "gain": [0.1, 0.2, 0.4]})
-        >>> found = quality_correlations(table).iloc[0]
-        >>> float(found["spearman"]), found["caveat"]
+        >>> row = quality_correlations(table).iloc[0]
+        >>> float(row["spearman"]), row["caveat"]
         (1.0, 'only 3 clusterings: says next to nothing')
     """
     records = []
@@ -188,7 +188,7 @@ def quality_correlations(table: pd.DataFrame, gain: str = "gain") -> pd.DataFram
         both = table[[measure, gain]].dropna()
         known = len(both) >= 3 and bool((both.nunique() > 1).all())
         ranks = both.rank()
-        found = float(np.corrcoef(ranks[measure], ranks[gain])[0, 1]) if known else np.nan
+        correlation = float(np.corrcoef(ranks[measure], ranks[gain])[0, 1]) if known else np.nan
         caveat = f"only {len(both)} clusterings: says next to nothing" if len(both) < MIN_CLUSTERINGS else ""
-        records.append([measure, higher, round(found, 12), len(both), caveat])
+        records.append([measure, higher, round(correlation, 12), len(both), caveat])
     return pd.DataFrame(records, columns=["measure", "higher_is_better", "spearman", "clusterings", "caveat"])

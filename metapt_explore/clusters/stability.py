@@ -30,7 +30,7 @@ DISSOLVED = "dissolved"
 Rerun = Callable[[np.ndarray, int], np.ndarray]
 
 
-def stability(labels: np.ndarray, rerun: Rerun, runs: int, seed: int, seeded: bool = True) -> dict[str, Any]:
+def stability(labels: np.ndarray, rerun: Rerun, *, runs: int, seed: int, seeded: bool = True) -> dict[str, Any]:
     """Runs a clustering again, with other seeds and on sub-samples, and compares.
 
     Agreement of two runs is taken over the rows that both saw; outliers count as one group of their own, because
@@ -59,8 +59,8 @@ def stability(labels: np.ndarray, rerun: Rerun, runs: int, seed: int, seeded: bo
 
     Example:
         >>> labels = np.repeat([0, 1], 20)
-        >>> found = stability(labels, lambda rows, seed: labels[rows], runs=3, seed=0)
-        >>> found["jaccard"], found["clusters"]["0"]["verdict"]
+        >>> summary = stability(labels, lambda rows, seed: labels[rows], runs=3, seed=0)
+        >>> summary["jaccard"], summary["clusters"]["0"]["verdict"]
         (1.0, 'highly stable')
     """
     if runs < 2:
@@ -74,7 +74,7 @@ def stability(labels: np.ndarray, rerun: Rerun, runs: int, seed: int, seeded: bo
     over_seeds: list[tuple[np.ndarray, np.ndarray | None]] = []
     if seeded:
         others = [_run(rerun, everything, derived_seed(seed, "stability", "seed", run)) for run in range(runs)]
-        over_seeds = [(everything, found) for found in others]
+        over_seeds = [(everything, rerun_labels) for rerun_labels in others]
     clusters: dict[str, Any] = {}
     ids, sizes = np.unique(labels[labels >= 0], return_counts=True)
     for cluster in ids.tolist():
@@ -111,21 +111,23 @@ def verdict(jaccard: float) -> str:
     return next(words for least, words in VERDICTS if jaccard >= least)
 
 
-def format_stability(found: dict[str, Any]) -> str:
+def format_stability(summary: dict[str, Any]) -> str:
     """One sentence or two on what `stability` found."""
-    clusters = list(found["clusters"].values())
+    clusters = list(summary["clusters"].values())
     held = sum(cluster["jaccard"] >= 0.75 for cluster in clusters)
     gone = sum(cluster["verdict"] == DISSOLVED for cluster in clusters)
-    said = (
-        f"On {found['runs']} sub-samples of {found['share']:.0%} of the texts, {held} of {len(clusters)} clusters come "
-        f"back (mean Jaccard similarity of 0.75 or more), {gone} dissolve (0.5 or less); on average "
-        f"{found['jaccard']:.2f}: {verdict(found['jaccard'])} (bounds of Hennig, 2007)."
+    sentence = (
+        f"On {summary['runs']} sub-samples of {summary['share']:.0%} of the texts, {held} of {len(clusters)} clusters "
+        f"come back (mean Jaccard similarity of 0.75 or more), {gone} dissolve (0.5 or less); on average "
+        f"{summary['jaccard']:.2f}: {verdict(summary['jaccard'])} (bounds of Hennig, 2007)."
     )
-    if (over_seeds := found["over_seeds"]) is not None:
-        said += f" Over {over_seeds['runs']} seeds the adjusted Rand index is {over_seeds['adjusted_rand_index']:.2f}."
-    if failed := found["over_samples"]["failed"]:
-        said += f" {failed} sub-sample(s) had no cluster at all."
-    return said
+    if (over_seeds := summary["over_seeds"]) is not None:
+        sentence += (
+            f" Over {over_seeds['runs']} seeds the adjusted Rand index is {over_seeds['adjusted_rand_index']:.2f}."
+        )
+    if failed := summary["over_samples"]["failed"]:
+        sentence += f" {failed} sub-sample(s) had no cluster at all."
+    return sentence
 
 
 def _run(rerun: Rerun, rows: np.ndarray, seed: int) -> np.ndarray | None:
@@ -137,7 +139,7 @@ def _run(rerun: Rerun, rows: np.ndarray, seed: int) -> np.ndarray | None:
 
 def _jaccards(labels: np.ndarray, cluster: int, others: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> list[float]:
     """Similarity of a cluster with the most similar one of each other run that saw some of its rows."""
-    found = []
+    similarities = []
     for rows, other in others:
         inside = labels[rows] == cluster
         if not inside.any():
@@ -147,8 +149,8 @@ def _jaccards(labels: np.ndarray, cluster: int, others: Sequence[tuple[np.ndarra
             for candidate in np.unique(other[inside & (other >= 0)]):
                 members = other == candidate
                 best = max(best, float((inside & members).sum() / (inside | members).sum()))
-        found.append(best)
-    return found
+        similarities.append(best)
+    return similarities
 
 
 def _agreement(runs: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> dict[str, Any]:
@@ -171,5 +173,5 @@ def _agreement(runs: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> dict[str
         "adjusted_mutual_information": float(np.mean(information)),
         "lowest_adjusted_rand_index": min(rand),
         "runs": len(runs),
-        "failed": sum(found is None for _, found in runs),
+        "failed": sum(labels is None for _, labels in runs),
     }

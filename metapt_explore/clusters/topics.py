@@ -86,6 +86,6 @@ def lda(inputs: Inputs[LdaClustering]) -> Grouping:
         random_state=derived_seed(inputs.seed, "clustering", "lda") % 2**32,
     )
     shares = model.fit_transform(counts)
-    said = np.asarray(counts.sum(axis=1)).ravel() > 0
-    labels = renumber_by_size(np.where(said, shares.argmax(axis=1), -1))
-    return Grouping(labels, np.where(said, shares.max(axis=1), 0.0))
+    has_words = np.asarray(counts.sum(axis=1)).ravel() > 0
+    labels = renumber_by_size(np.where(has_words, shares.argmax(axis=1), -1))
+    return Grouping(labels, np.where(has_words, shares.max(axis=1), 0.0))

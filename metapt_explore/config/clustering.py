@@ -56,9 +56,9 @@ class ClusterEdit(Strict):
 
     @model_validator(mode="after")
     def _one_thing(self) -> ClusterEdit:
-        said = [key for key in ("merge", "split", "exclude", "rename") if getattr(self, key) is not None]
-        if len(said) != 1:
-            raise ValueError(f"an edit is one of merge, split, exclude and rename; this one has {len(said)} of them")
+        given = [key for key in ("merge", "split", "exclude", "rename") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(f"an edit is one of merge, split, exclude and rename; this one has {len(given)} of them")
         if self.into != 2 and self.split is None:
             raise ValueError("`into` goes with `split`")
         if len(set(self.clusters)) < len(self.clusters):

@@ -225,19 +225,19 @@ class EvaluationConfig(Strict):
             >>> EvaluationConfig(tasks=["trec"], learning_rates=rates, steps=4, halving_steps=[1, 2]).rates_running
             [3, 2, 1, 1]
         """
-        rates, found = len(self.learning_rates), []
+        rates, running = len(self.learning_rates), []
         for step in range(1, self.steps + 1):
-            found.append(rates)
+            running.append(rates)
             if step in self.halving_steps:
                 rates = -(-rates // 2)
-        return found
+        return running
 
     def of_baseline(self, options: Mapping[str, Any]) -> EvaluationConfig:
         """This evaluation with the steps and learning rates of a baseline: where it is scored, which rates run on."""
         halving = options.get("halving_steps", [])
         looked_at = sorted({*self.curve_steps, *self.halving_steps})
-        own = {"steps": options["steps"], "learning_rates": options["learning_rates"], "halving_steps": halving}
-        return self.model_copy(update={**own, "curve_steps": looked_at})
+        settings = {"steps": options["steps"], "learning_rates": options["learning_rates"], "halving_steps": halving}
+        return self.model_copy(update={**settings, "curve_steps": looked_at})
 
     @property
     def scored_steps(self) -> list[int]:

@@ -69,8 +69,8 @@ class InitConfig(Kind):
             raise ValueError(f"'{kind}' has no settings (found {' and '.join(present)}): write `init: {kind}`")
         if kind is None or (kind in sources and present != [kind]):
             *others, last = sources
-            found = " and ".join(present) or "none of them"
-            raise ValueError(f"give exactly one of {', '.join(others)} and {last} (found {found})")
+            named = " and ".join(present) or "none of them"
+            raise ValueError(f"give exactly one of {', '.join(others)} and {last} (found {named})")
         return {**given, "kind": kind}
 
     @property

@@ -73,11 +73,11 @@ class Kind(Strict):
         if not isinstance(tree, dict):
             raise ValueError("a mapping of keys to values is expected")
         left: list[type[Any]] = list(cls.kinds.values())
-        for place, key in enumerate(cls.told_by):
+        for index, key in enumerate(cls.told_by):
             if not all(key in kind.model_fields for kind in left):
                 break
             if key not in tree:
-                if place == 0:
+                if index == 0:
                     raise ValueError(f"key '{key}' is missing")
                 return left[0]
             names = [_value(kind, key) for kind in left]
@@ -114,15 +114,15 @@ class Kind(Strict):
         tree = cls.expand(given)
         if not isinstance(tree, dict):
             return tree
-        own = {}
+        kept_keys = {}
         for key, value in tree.items():
             holders = [kind for kind in cls.kinds.values() if key in kind.model_fields]
             if key in cls.model_fields or not holders:
-                own[key] = value
+                kept_keys[key] = value
             elif not _is_default(holders[0], key, value):  # what changes nothing may stand anywhere
                 hint = f": {cls.hints[key]}" if key in cls.hints else ""
                 raise ValueError(f"`{key}` belongs to {cls.names(holders)}, not to {cls.tag}{hint}")
-        return own
+        return kept_keys
 
     @classmethod
     def names(cls, kinds: Sequence[type[Kind]]) -> str:

@@ -32,7 +32,7 @@ def value_key(value: str) -> str:
     return value.rstrip("0").rstrip(".") if _DECIMAL.fullmatch(value) else value
 
 
-def class_of_values(labels: Mapping[str, Label], found: Iterable[object]) -> dict[str, str]:
+def class_of_values(labels: Mapping[str, Label], data_values: Iterable[object]) -> dict[str, str]:
     """The class of each value of the data; values of no class are left out.
 
     A value that is written as in the task is of that class. One that is written otherwise (1.0 for 1) is of the class
@@ -40,7 +40,7 @@ def class_of_values(labels: Mapping[str, Label], found: Iterable[object]) -> dic
 
     Args:
         labels: The classes of a task, by name.
-        found: Values of the label column. Rows without a label (None, and NaN in a table) are passed over.
+        data_values: Values of the label column. Rows without a label (None, and NaN in a table) are passed over.
 
     Example:
         >>> from metapt_explore.config import LabelsConfig
@@ -48,44 +48,44 @@ def class_of_values(labels: Mapping[str, Label], found: Iterable[object]) -> dic
         >>> class_of_values(labels.labels, ["0", "1.0", "2"])
         {'0': 'bad', '1.0': 'good'}
     """
-    values = sorted({value for value in found if isinstance(value, str)})
+    values = sorted({value for value in data_values if isinstance(value, str)})
     exact = {label.value: name for name, label in labels.items()}
     alike: dict[str, list[str]] = {}
     for name, label in labels.items():
         alike.setdefault(value_key(label.value), []).append(name)
-    there = {exact[value] for value in values if value in exact}
+    exact_classes = {exact[value] for value in values if value in exact}
     classes = {}
     for value in values:
         names = [exact[value]] if value in exact else alike.get(value_key(value), [])
-        if len(names) == 1 and (value in exact or names[0] not in there):
+        if len(names) == 1 and (value in exact or names[0] not in exact_classes):
             classes[value] = names[0]
     return classes
 
 
-def unmatched(labels: Mapping[str, Label], found: Iterable[str]) -> dict[str, str]:
+def unmatched(labels: Mapping[str, Label], data_values: Iterable[str]) -> dict[str, str]:
     """Classes of which the data have no row, with the values that they are looked for by.
 
     Args:
         labels: The classes by name.
-        found: Values of the label column.
+        data_values: Values of the label column.
     """
-    there = set(class_of_values(labels, found).values())
-    return {name: label.value for name, label in labels.items() if name not in there}
+    matched = set(class_of_values(labels, data_values).values())
+    return {name: label.value for name, label in labels.items() if name not in matched}
 
 
-def check_values(labels: Mapping[str, Label], found: Iterable[str], where: str, key: str) -> None:
+def check_values(labels: Mapping[str, Label], data_values: Iterable[str], where: str, *, key: str) -> None:
     """Refuses a class whose value matches nothing in the data.
 
     Args:
         labels: The classes by name.
-        found: Values of the label column.
+        data_values: Values of the label column.
         where: The file or source.
         key: Where the classes are written: ``auxiliary_tasks.labels``, ``task 'mood': labels``.
 
     Raises:
         UserError: Naming the class, its value and the values that there are.
     """
-    values = sorted(set(found))
+    values = sorted(set(data_values))
     missing = unmatched(labels, values)
     if not missing:
         return

@@ -66,19 +66,19 @@ def load_study(source: str | Path | dict[str, Any], *, on_notice: Callable[[str]
         'tour'
     """
     if isinstance(source, dict):
-        return _checked(source, Path.cwd(), "study", on_notice)
+        return _checked(source, Path.cwd(), "study", on_notice=on_notice)
     path = Path(source)
     if not path.suffix and (_is("folder", path) or not _is("there", path)):
         examples = [file.stem for file in EXAMPLES.glob("*.yaml")]
         if str(source) in examples:
             path = EXAMPLES / f"{source}.yaml"
         elif not _is("folder", path):
-            said = shortened(str(source))
-            raise UserError(f"There is no file or packaged example '{said}'. {did_you_mean(str(source), examples)}")
-    return _checked(read_yaml(path), path.parent, str(path), on_notice)
+            shown = shortened(str(source))
+            raise UserError(f"There is no file or packaged example '{shown}'. {did_you_mean(str(source), examples)}")
+    return _checked(read_yaml(path), path.parent, str(path), on_notice=on_notice)
 
 
-def _checked(tree: Any, folder: Path, where: str, on_notice: Callable[[str], None]) -> StudyConfig:
+def _checked(tree: Any, folder: Path, where: str, *, on_notice: Callable[[str], None]) -> StudyConfig:
     """Validates a study as its user wrote it."""
     check_plain(tree, where)
     tree, notices = with_new_names(tree)
@@ -112,9 +112,9 @@ def load_task(source: str | Path) -> TaskConfig:
     if path.suffix not in (".yaml", ".yml"):
         names = packaged_tasks()
         if str(source) not in names:
-            said = shortened(str(source))
+            shown = shortened(str(source))
             raise UserError(
-                f"There is no packaged task '{said}'. {did_you_mean(str(source), names)} A path ends in .yaml."
+                f"There is no packaged task '{shown}'. {did_you_mean(str(source), names)} A path ends in .yaml."
             )
         path = TASK_FILES / f"{source}.yaml"
     task = parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
@@ -176,14 +176,14 @@ def _absolute(path: str, folder: Path) -> str:
         return str(folder / path)
 
 
-def to_yaml(config: Strict, brief: bool = False) -> str:
+def to_yaml(config: Strict, *, brief: bool = False) -> str:
     """Writes a configuration as YAML that `load_study` or `load_task` reads back to an equal one.
 
     Args:
         config: What to write.
         brief: Leaves out what is at its default, for people to read.
     """
-    return yaml.safe_dump(_plain(config, brief), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(_plain(config, brief=brief), sort_keys=False, allow_unicode=True, width=100)
 
 
 class _Readable(yaml.SafeDumper):
@@ -210,7 +210,7 @@ def readable_yaml(tree: dict[str, Any]) -> str:
     return yaml.dump(tree, Dumper=_Readable, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
 
 
-def _plain(value: Any, brief: bool = False) -> Any:
+def _plain(value: Any, *, brief: bool = False) -> Any:
     """Plain values; a None stays where leaving it out would mean something else."""
     if isinstance(value, InitConfig):
         return value.short
@@ -218,14 +218,14 @@ def _plain(value: Any, brief: bool = False) -> Any:
         fields, always = type(value).model_fields, getattr(value, "always_written", ())
         given = {name: getattr(value, name) for name in fields}
         return {
-            name: _plain(entry, brief)
+            name: _plain(entry, brief=brief)
             for name, entry in given.items()
             if (entry is not None or fields[name].default is not None)
             and not entry == fields[name].default == []
             and not (brief and name not in always and entry == fields[name].get_default(call_default_factory=True))
         }
     if isinstance(value, dict):
-        return {key: _plain(entry, brief) for key, entry in value.items()}
+        return {key: _plain(entry, brief=brief) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_plain(entry, brief) for entry in value]
+        return [_plain(entry, brief=brief) for entry in value]
     return value

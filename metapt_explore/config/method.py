@@ -71,8 +71,8 @@ def tuning_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:
         >>> tuning_terms({"steps": 90, "soup": None, "order_seed": 1}), tuning_terms({"order_seed": 1})
         ({'steps': 90}, None)
     """
-    found = {key: value for key, value in (tuning or {}).items() if value is not None and key != "order_seed"}
-    return found or None
+    terms = {key: value for key, value in (tuning or {}).items() if value is not None and key != "order_seed"}
+    return terms or None
 
 
 class MethodConfig(Kind):

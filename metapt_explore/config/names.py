@@ -27,8 +27,8 @@ def check_name(name: str) -> str:
         raise ValueError("is blank; a name is expected")
     if name != name.strip():
         raise ValueError("a name begins or ends with a space")
-    if found := HIDDEN.search(name):
-        raise ValueError(f"a name holds the control character U+{ord(found[0]):04X}")
+    if hidden := HIDDEN.search(name):
+        raise ValueError(f"a name holds the control character U+{ord(hidden[0]):04X}")
     return name
 
 

@@ -38,7 +38,7 @@ def check_plain(tree: Any, where: str) -> None:
     if tree is None:
         raise UserError(f"{where} is empty: expected a mapping of keys to values.")
     if not isinstance(tree, dict):
-        raise UserError(f"{where}: expected a mapping of keys to values, found {_said(tree)}.")
+        raise UserError(f"{where}: expected a mapping of keys to values, found {_in_words(tree)}.")
     pending: list[tuple[Any, int]] = [(tree, 0)]
     entries = 0
     while pending:
@@ -64,10 +64,10 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[str]:
         error: What pydantic found.
     """
     problems = error.errors(include_url=False)
-    told = list(dict.fromkeys(_explain(model, dict(problem)) for problem in problems[: 2 * MOST]))[:MOST]
+    sentences = list(dict.fromkeys(_explain(model, dict(problem)) for problem in problems[: 2 * MOST]))[:MOST]
     if len(problems) > 2 * MOST:
-        told.append(f"… and {len(problems) - MOST:,} more.")
-    return told
+        sentences.append(f"… and {len(problems) - MOST:,} more.")
+    return sentences
 
 
 def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
@@ -85,13 +85,13 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
     wanted = EXPECTED.get(kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from_float"))
     if wanted is not None:
-        message = f"{wanted} is expected, found {_said(given)}{_advice(wanted, given)}"
+        message = f"{wanted} is expected, found {_in_words(given)}{_advice(wanted, given)}"
     elif kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
         if kind == "less_than_equal":
             message = f"the limit is {problem['ctx']['le']:,}"
-        message = f"{message} (found {_said(given)})"
+        message = f"{message} (found {_in_words(given)})"
     elif kind == "finite_number":
-        message = f"a number is expected that is finite (found {_said(given)})"
+        message = f"a number is expected that is finite (found {_in_words(given)})"
     elif kind == "too_long" and isinstance(given, list | dict):
         message = f"{len(given):,} entries; {problem['ctx']['max_length']:,} at most"
     elif kind == "string_too_long":
@@ -99,8 +99,8 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     return f"{key}: {message}." if key else f"{message}."
 
 
-def _said(value: Any) -> str:
-    """A value as a person would call it."""
+def _in_words(value: Any) -> str:
+    """A value in plain words."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -135,7 +135,7 @@ def _no_kind(annotation: Any, given: Any, key: str) -> str:
     assert base is not None
     try:
         if not isinstance(base.expand(given), dict):
-            return f"{key}: {EXPECTED['dict']} is expected, found {_said(given)}."
+            return f"{key}: {EXPECTED['dict']} is expected, found {_in_words(given)}."
         base.kind_for(given)
     except ValueError as error:
         told_by, reason = base.told_by[0], str(error).removesuffix(".")

@@ -55,7 +55,7 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(_read_text(path), str(path), is_json=path.suffix.lower() == ".json")
 
 
-def parse_yaml(text: str, where: str, is_json: bool = False) -> Any:
+def parse_yaml(text: str, where: str, *, is_json: bool = False) -> Any:
     r"""Reads YAML as `read_yaml` does.
 
     Args:
@@ -68,7 +68,7 @@ def parse_yaml(text: str, where: str, is_json: bool = False) -> Any:
         {'no': '010', 'yes': '2024-01-01'}
     """
     if is_json:
-        text = re.sub(r"^[ \t]+", lambda found: " " * len(found[0]), text, flags=re.MULTILINE)
+        text = re.sub(r"^[ \t]+", lambda indent: " " * len(indent[0]), text, flags=re.MULTILINE)
     try:
         loader = _Loader(text.lstrip("\ufeff"))
         node = loader.get_single_node()
@@ -87,10 +87,10 @@ def parse_yaml(text: str, where: str, is_json: bool = False) -> Any:
 
 def _read_text(path: Path) -> str:
     try:
-        found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             raise UserError(f"{path} is a folder; a YAML file is expected.")
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise UserError(f"{path} is a pipe or a device; a YAML file is expected.")
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -101,7 +101,7 @@ def _read_text(path: Path) -> str:
     except ValueError:
         raise UserError(f"{shortened(str(path))!r} is no name of a file.") from None
     if len(content) > MAX_BYTES:
-        size = f"{max(found.st_size, len(content)):,} bytes"
+        size = f"{max(status.st_size, len(content)):,} bytes"
         raise UserError(f"{path} holds {size}; a settings file has {MAX_BYTES:,} at most. Is it another file?")
     if encoding := _MARKS.get(content[:2]):
         raise UserError(f"{path} is {encoding}: save it as UTF-8.")
@@ -113,19 +113,19 @@ def _read_text(path: Path) -> str:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    said = getattr(error, "problem", None) or "it cannot be read"
+    problem = getattr(error, "problem", None) or "it cannot be read"
     mark = getattr(error, "problem_mark", None)
     if mark is None:
-        return f"{said}."
-    if "'\\t'" in said:
+        return f"{problem}."
+    if "'\\t'" in problem:
         return f"line {mark.line + 1} has a tab where spaces are needed; indent with spaces."
-    if "but found another document" in said:
+    if "but found another document" in problem:
         return f"a second document begins in line {mark.line + 1}; a file holds one."
-    if "undefined alias" in said:
-        said = "an alias (*name) has no anchor (&name) before it; text that begins with * needs quotes"
-    if "cannot start any token" in said or "mapping values are not allowed" in said:
-        said += "; text that holds `: ` or begins with a sign needs quotes"
-    return f"{said} (line {mark.line + 1}, column {mark.column + 1})."
+    if "undefined alias" in problem:
+        problem = "an alias (*name) has no anchor (&name) before it; text that begins with * needs quotes"
+    if "cannot start any token" in problem or "mapping values are not allowed" in problem:
+        problem += "; text that holds `: ` or begins with a sign needs quotes"
+    return f"{problem} (line {mark.line + 1}, column {mark.column + 1})."
 
 
 class _Refused(Exception):
@@ -238,18 +238,18 @@ class _Values:
         return self._scalar(node)
 
     def _mapping(self, node: Any, depth: int) -> dict[str, Any]:
-        own: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key, value in node.value:
             if key.tag != _TAG + "merge":
-                own[_key(key)] = self.of(value, depth + 1)
+                entries[_key(key)] = self.of(value, depth + 1)
                 continue
             parts = self.of(value, depth + 1)
             for part in reversed(parts) if isinstance(parts, list) else [parts]:
                 if not isinstance(part, dict):
                     raise _Refused(key, "`<<` takes in a mapping; this is none.")
                 merged |= part
-        return {**merged, **own}
+        return {**merged, **entries}
 
     def _scalar(self, node: Any) -> Any:
         kind = node.tag.removeprefix(_TAG)

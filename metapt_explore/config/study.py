@@ -87,9 +87,9 @@ class StudyConfig(Strict):
     def _own_tuning_fits_together(self) -> StudyConfig:
         for method in self.methods:
             if method.tuning is not None:
-                own = method.tuning.of_evaluation
+                overrides = method.tuning.of_evaluation
                 try:
-                    EvaluationConfig.model_validate({**self.evaluation.model_dump(), **own})
+                    EvaluationConfig.model_validate({**self.evaluation.model_dump(), **overrides})
                 except ValueError as error:
                     reason = str(error).splitlines()[1 if len(str(error).splitlines()) > 1 else 0].strip()
                     raise ValueError(f"method '{method.name}': tuning: {reason}") from None
@@ -205,12 +205,14 @@ class StudyConfig(Strict):
     @property
     def reading_sentences(self) -> list[str]:
         """How classes are read, for whoever looks at the scores; nothing of what is read the plain way."""
-        own: dict[str, list[str]] = {}
+        methods_by_sentence: dict[str, list[str]] = {}
         for method in self.methods:
             if method.verbalizer:
-                own.setdefault(method.verbalizer.sentence or "Read by label words.", []).append(method.name)
-        told = [f"{', '.join(names)}: {sentence}" for sentence, names in own.items()]
-        return [*filter(None, [self.verbalizer.sentence]), *told]
+                methods_by_sentence.setdefault(method.verbalizer.sentence or "Read by label words.", []).append(
+                    method.name
+                )
+        of_methods = [f"{', '.join(names)}: {sentence}" for sentence, names in methods_by_sentence.items()]
+        return [*filter(None, [self.verbalizer.sentence]), *of_methods]
 
     def clustering(self, name: str) -> ClusteringConfig:
         """Returns the clustering of that name, or says which exist."""

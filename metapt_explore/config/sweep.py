@@ -48,7 +48,7 @@ def expand_sweeps(tree: Any) -> Any:
             continue
         swept[entry["name"]] = list(variants)
         _few_enough("clusterings", len(written) + len(variants))
-        written += [{**entry, "name": entry["name"] + ending, **own} for ending, own in variants.items()]
+        written += [{**entry, "name": entry["name"] + ending, **settings} for ending, settings in variants.items()]
     expanded = {**tree, "clusterings": written} if swept else tree
     methods = tree.get("methods")
     if isinstance(methods, list):
@@ -70,18 +70,20 @@ def _few_enough(kind: str, count: int) -> None:
 def _variants(clustering: dict[str, Any], swept: Mapping[str, list[str]]) -> dict[str, dict[str, Any]]:
     """What a clustering stands for: endings of names, and what is set in each; empty where it stands for itself."""
     like = clustering.get("like")
-    found: dict[str, dict[str, Any]] = {"": {}}
+    variants: dict[str, dict[str, Any]] = {"": {}}
     if isinstance(like, str) and like in swept:
-        found = {ending: {"like": like + ending} for ending in swept[like]}
+        variants = {ending: {"like": like + ending} for ending in swept[like]}
     if isinstance(clustering.get("n_clusters"), list):
         counts = _counts(clustering)
-        _few_enough("clusterings", len(found) * len(counts))
-        found = {f"{e}-{count}": {**own, "n_clusters": count} for e, own in found.items() for count in counts}
+        _few_enough("clusterings", len(variants) * len(counts))
+        variants = {
+            f"{e}-{count}": {**settings, "n_clusters": count} for e, settings in variants.items() for count in counts
+        }
     if isinstance(clustering.get("seed"), list):
         seeds = _seeds(clustering["seed"], f"clustering '{clustering['name']}': seed")
-        _few_enough("clusterings", len(found) * len(seeds))
-        found = {f"{e}-s{seed}": {**own, "seed": seed} for e, own in found.items() for seed in seeds}
-    return {} if list(found) == [""] else found
+        _few_enough("clusterings", len(variants) * len(seeds))
+        variants = {f"{e}-s{seed}": {**settings, "seed": seed} for e, settings in variants.items() for seed in seeds}
+    return {} if list(variants) == [""] else variants
 
 
 def _counts(clustering: dict[str, Any]) -> list[int]:
@@ -132,12 +134,12 @@ def _methods(method: Any, swept: Mapping[str, list[str]]) -> list[Any]:
         )
     made = []
     for ending in swept[sweeps[0]]:
-        own = {**method, "name": f"{method.get('name')}{ending}"}
+        variant = {**method, "name": f"{method.get('name')}{ending}"}
         if named is not None:
-            own["clustering"] = _with_ending(named, sweeps, ending)
+            variant["clustering"] = _with_ending(named, sweeps, ending)
         if isinstance(topics, dict) and told_apart is not None:
-            own["topics"] = {**topics, "clustering": _with_ending(told_apart, sweeps, ending)}
-        made.append(own)
+            variant["topics"] = {**topics, "clustering": _with_ending(told_apart, sweeps, ending)}
+        made.append(variant)
     return made
 
 

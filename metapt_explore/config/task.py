@@ -79,8 +79,8 @@ class SourceConfig(Strict):
     def _exactly_one(self) -> SourceConfig:
         given = [key for key in ("starter", "file", "hub") if getattr(self, key) is not None]
         if len(given) != 1:
-            found = " and ".join(given) or "none of them"
-            raise ValueError(f"give exactly one of starter, file and hub (found {found})")
+            named = " and ".join(given) or "none of them"
+            raise ValueError(f"give exactly one of starter, file and hub (found {named})")
         return self
 
     @property

@@ -160,7 +160,7 @@ def calibrate(
     pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)
     # A row of a pass of some dozens is as fast as one of a larger pass.
     pre_rows, tuned_rows = min(pre_rows, MOST_ROWS), min(tuned_rows, MOST_ROWS)
-    texts = _texts(backbone, max(pre_rows, tuned_rows, SCORED_ROWS), text_tokens, study.auxiliary_tasks.pairs)
+    texts = _texts(backbone, max(pre_rows, tuned_rows, SCORED_ROWS), text_tokens, pairs=study.auxiliary_tasks.pairs)
 
     def fresh() -> PromptObjective:
         backbone.forget(texts, pattern)
@@ -223,7 +223,7 @@ def encoder_speed(encoder: EncoderConfig, device: str) -> tuple[float, float]:
     return min(seconds[1:]) / sum(map(len, rows)), weights
 
 
-def _texts(backbone: Backbone, rows: int, tokens: int, pairs: bool) -> list[TextInput]:
+def _texts(backbone: Backbone, rows: int, tokens: int, *, pairs: bool) -> list[TextInput]:
     generator = torch.Generator().manual_seed(0)
     vocabulary = backbone.embedding.shape[0]
     ids = torch.randint(vocabulary // 20, min(vocabulary, 20_000), (rows, tokens), generator=generator)

@@ -58,9 +58,9 @@ class TaskGradients:
 
     def half_cosine(self, draws: np.ndarray | None = None) -> float:
         """Mean cosine of two halves over some draws, or all; not a number where a draw cannot be halved."""
-        kept = np.arange(len(self.whole)) if draws is None else draws
-        found = self._half_cosines[np.ix_(kept, kept)]
-        known = found[~np.isnan(found)]
+        chosen = np.arange(len(self.whole)) if draws is None else draws
+        cosines = self._half_cosines[np.ix_(chosen, chosen)]
+        known = cosines[~np.isnan(cosines)]
         return float(known.mean()) if len(known) else float("nan")
 
 
@@ -148,7 +148,7 @@ def task_record(task: TaskGradients) -> dict[str, Any]:
     """
     draws = len(task.whole)
     cosine = task.half_cosine()
-    without = [task.half_cosine(np.delete(np.arange(draws), place)) for place in range(draws)] if draws > 1 else []
+    without = [task.half_cosine(np.delete(np.arange(draws), draw)) for draw in range(draws)] if draws > 1 else []
     numbers = {
         "loss": task.losses.mean(),
         "norm": np.linalg.norm(task.whole, axis=1).mean(),
@@ -172,8 +172,8 @@ def _jackknife(statistic: Callable[[np.ndarray, np.ndarray], float], rows: int, 
     value = statistic(every_row, every_column)
     if min(rows, columns) < 2:
         return value, float("nan")
-    without_row = np.array([statistic(np.delete(every_row, place), every_column) for place in range(rows)])
-    without_column = np.array([statistic(every_row, np.delete(every_column, place)) for place in range(columns)])
+    without_row = np.array([statistic(np.delete(every_row, draw), every_column) for draw in range(rows)])
+    without_column = np.array([statistic(every_row, np.delete(every_column, draw)) for draw in range(columns)])
     return value, float(np.sqrt(_variance(without_row) + _variance(without_column)))
 
 

@@ -40,8 +40,8 @@ def leave_one_out(study: StudyConfig, method: str, clusters: list[int]) -> Study
 
     Example:
         >>> from metapt_explore.config import load_study
-        >>> found = leave_one_out(load_study("tour"), "MetaPT", [0, 1])
-        >>> found.name, [(method.name, method.without) for method in found.methods]
+        >>> expanded = leave_one_out(load_study("tour"), "MetaPT", [0, 1])
+        >>> expanded.name, [(method.name, method.without) for method in expanded.methods]
         ('tour-MetaPT-leave-one-out', [('MetaPT', []), ('MetaPT without 0', [0]), ('MetaPT without 1', [1])])
     """
     base = study.method(method)
@@ -101,8 +101,8 @@ def help_table(
     Example:
         >>> rows = [(m, "t", s, s, a + s / 1000 * (m == "X")) for m, a in (("X", 0.7), ("X-0", 0.6)) for s in range(5)]
         >>> columns = ["method", "task", "data_seed", "init_seed", "accuracy"]
-        >>> found = help_table(pd.DataFrame(rows, columns=columns), "X", {0: "X-0"})
-        >>> found[["task", "help", "verdict"]].round(3).to_numpy().tolist()
+        >>> table = help_table(pd.DataFrame(rows, columns=columns), "X", {0: "X-0"})
+        >>> table[["task", "help", "verdict"]].round(3).to_numpy().tolist()
         [['t', 0.102, 'helps'], ['all tasks', 0.102, 'helps']]
     """
     scored = set(results["method"]) if len(results) else set()
@@ -116,21 +116,21 @@ def help_table(
         for task, differences in {**columns, ALL_TASKS: by_task.mean(axis=1)}.items():
             if differences.empty:
                 continue
-            found = mean_over_pairs(differences)
+            estimate = mean_over_pairs(differences)
             wins, losses = int((differences > 1e-12).sum()), int((differences < -1e-12).sum())
             records.append(
                 {
                     "cluster": cluster,
                     "task": task,
-                    "help": found.mean,
-                    "low": found.low,
-                    "high": found.high,
-                    "p": found.p,
+                    "help": estimate.mean,
+                    "low": estimate.low,
+                    "high": estimate.high,
+                    "p": estimate.p,
                     "wins": wins,
                     "ties": len(differences) - wins - losses,
                     "losses": losses,
                     "units": len(differences),
-                    "independent": found.design.independent,
+                    "independent": estimate.design.independent,
                 }
             )
     for means in (False, True):
@@ -156,13 +156,13 @@ def format_help(table: pd.DataFrame, names: Mapping[int, str]) -> list[str]:
     """
     sentences = []
     for task, rows in table.groupby("task", sort=False):
-        told = rows[rows["verdict"] != "cannot tell"].sort_values("help", ascending=False)
-        if told.empty:
+        clear = rows[rows["verdict"] != "cannot tell"].sort_values("help", ascending=False)
+        if clear.empty:
             sentences.append(f"{task}: cannot tell of any cluster whether it helps.")
             continue
-        said = [
+        phrases = [
             f"{names.get(int(row['cluster']), row['cluster'])} {row['verdict']} ({100 * row['help']:+.1f} points)"
-            for row in told.to_dict(orient="records")
+            for row in clear.to_dict(orient="records")
         ]
-        sentences.append(f"{task}: {'; '.join(said)}.")
+        sentences.append(f"{task}: {'; '.join(phrases)}.")
     return sentences

@@ -45,18 +45,18 @@ def balanced_draws(
     halves = 2 if smallest >= 2 else 1
     each = max(1, min(rows // (halves * len(classes)), smallest // halves))
     pools: list[list[int]] = [[] for _ in classes]
-    found: list[Draw] = []
+    drawn: list[Draw] = []
     for _ in range(draws):
         draw: Draw = [([], []) for _ in range(halves)]
         for index, members in enumerate(classes.values()):
             if len(pools[index]) < halves * each:
-                pools[index] = [int(members[place]) for place in rng.permutation(len(members))]
-            for own, labels in draw:
-                own.extend(pools[index][:each])
+                pools[index] = [int(members[position]) for position in rng.permutation(len(members))]
+            for half_rows, labels in draw:
+                half_rows.extend(pools[index][:each])
                 labels.extend([index] * each)
                 del pools[index][:each]
-        found.append(draw)
-    return found, min(draws, smallest // (halves * each))
+        drawn.append(draw)
+    return drawn, min(draws, smallest // (halves * each))
 
 
 def halved(labels: Sequence[int], first: int = 0) -> Draw:
@@ -80,9 +80,9 @@ def halved(labels: Sequence[int], first: int = 0) -> Draw:
         return [([first + row for row in range(len(labels))], list(labels))]
     draw: Draw = [([], []), ([], [])]
     for turn, (label, rows) in enumerate(sorted(by_class.items())):
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             # Classes take turns with the larger half.
-            part = draw[(place + turn) % 2]
+            part = draw[(position + turn) % 2]
             part[0].append(first + row)
             part[1].append(label)
     return draw
@@ -110,8 +110,8 @@ def gradients_of(
         on_draw: Called after each draw; may raise to stop.
     """
     parts: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in tasks}
-    for place in range(max(len(draws) for draws in tasks.values())):
-        owners = [(name, half) for name, draws in tasks.items() for half in draws[place]]
+    for draw in range(max(len(draws) for draws in tasks.values())):
+        owners = [(name, half) for name, draws in tasks.items() for half in draws[draw]]
         batch = Batch(
             [row for _, (rows, _) in owners for row in rows],
             [group for group, (_, (rows, _)) in enumerate(owners) for _ in rows],
@@ -122,20 +122,22 @@ def gradients_of(
         losses, gradients = objective.losses_and_gradients(stacked, batch)
         values = gradients.flatten(1).double().cpu().numpy()
         for name, draws in tasks.items():
-            own = [group for group, (owner, _) in enumerate(owners) if owner == name]
-            sizes = np.array([len(rows) for rows, _ in draws[place]], dtype=float)
+            own_groups = [group for group, (owner, _) in enumerate(owners) if owner == name]
+            sizes = np.array([len(rows) for rows, _ in draws[draw]], dtype=float)
             share = sizes / sizes.sum()
-            loss = losses[torch.tensor(own, device=losses.device)].double().cpu().numpy()
-            parts[name].append((share @ values[own], values[own], share @ loss))
+            loss = losses[torch.tensor(own_groups, device=losses.device)].double().cpu().numpy()
+            parts[name].append((share @ values[own_groups], values[own_groups], share @ loss))
         on_draw()
     return [
         TaskGradients(
             name,
             kind,
-            np.stack([whole for whole, _, _ in found]),
-            np.stack([halves for _, halves, _ in found]) if all(len(halves) == 2 for _, halves, _ in found) else None,
-            np.array([loss for _, _, loss in found]),
+            np.stack([whole for whole, _, _ in task_draws]),
+            np.stack([halves for _, halves, _ in task_draws])
+            if all(len(halves) == 2 for _, halves, _ in task_draws)
+            else None,
+            np.array([loss for _, _, loss in task_draws]),
             halves_apart=name in apart,
         )
-        for name, found in parts.items()
+        for name, task_draws in parts.items()
     ]

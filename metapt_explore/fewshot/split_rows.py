@@ -89,7 +89,7 @@ def without_duplicates(rows: list[Row], dropped: Counter[str]) -> list[Row]:
     in_order = ["\n".join(map(comparison_key, [text] if isinstance(text, str) else text)) for text, _ in rows]
     for ordered, (_, label) in zip(in_order, rows, strict=True):
         classes.setdefault(ordered, set()).add(label)
-    kept: list[Row] = []
+    distinct: list[Row] = []
     seen: set[str] = set()
     for key, ordered, row in zip(keys, in_order, rows, strict=True):
         if len(classes[ordered]) > 1:
@@ -98,8 +98,8 @@ def without_duplicates(rows: list[Row], dropped: Counter[str]) -> list[Row]:
             dropped["duplicate"] += 1
         else:
             seen.add(key)
-            kept.append(row)
-    return kept
+            distinct.append(row)
+    return distinct
 
 
 def row_keys(rows: list[Row]) -> list[str]:

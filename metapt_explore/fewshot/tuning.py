@@ -119,22 +119,22 @@ def _outcome(tuned: TuningSteps) -> TuningOutcome:
             point["test_loss"] = metrics["loss"]
     rows_before_soups = reading.forward.rows
     mixed = soups(state.snapshots, tuned.cells, curves, size=config.soup) if config.soup > 1 else {}
-    kept = {
+    prompts = {
         seed: _soup(tuned, seed, mixed[seed]) if seed in mixed else _chosen_prompt(tuned, final, point)
         for seed, point in chosen.items()
     }
     return TuningOutcome(
-        [_result(tuned, seed, kept=each, initial=final.at(seed, 0)) for seed, each in kept.items()],
+        [_result(tuned, seed, chosen=each, initial=final.at(seed, 0)) for seed, each in prompts.items()],
         curves,
-        {seed: each.prompt.cpu() for seed, each in kept.items()},
+        {seed: each.prompt.cpu() for seed, each in prompts.items()},
         passes=round(state.row_passes),
         forward=dev_rows + state.tested_rows + reading.forward.rows - rows_before_soups,
     )
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """The prompt that is kept of a data seed.
+class _ChosenPrompt:
+    """The prompt that is chosen for a data seed.
 
     Attributes:
         prompt: `[prompt_tokens, width]`.
@@ -151,23 +151,23 @@ class _Kept:
     step: float
 
 
-def _chosen_prompt(tuned: TuningSteps, final: FinalScores, point: CurvePoint) -> _Kept:
+def _chosen_prompt(tuned: TuningSteps, final: FinalScores, point: CurvePoint) -> _ChosenPrompt:
     seed, step, rate = point["data_seed"], point["step"], point["learning_rate"]
     prompt = tuned.state.snapshots[step][tuned.cells.index((seed, rate))]
-    return _Kept(prompt, final.at(seed, step), point["dev_accuracy"], rate, step)
+    return _ChosenPrompt(prompt, final.at(seed, step), point["dev_accuracy"], rate, step)
 
 
-def _soup(tuned: TuningSteps, seed: int, prompt: Tensor) -> _Kept:
+def _soup(tuned: TuningSteps, seed: int, prompt: Tensor) -> _ChosenPrompt:
     data, reading = tuned.data, tuned.reading
     train, dev = data.train[seed], data.dev[seed]
     scores = reading.scores(prompt[None], data.scored, [train])[0]
     on_dev = reading.measure(reading.scores(prompt[None], dev, [train])[0], dev)
-    return _Kept(prompt, scores, on_dev["accuracy"], float("nan"), float("nan"))
+    return _ChosenPrompt(prompt, scores, on_dev["accuracy"], float("nan"), float("nan"))
 
 
-def _result(tuned: TuningSteps, seed: int, *, kept: _Kept, initial: Tensor) -> TuningResult:
+def _result(tuned: TuningSteps, seed: int, *, chosen: _ChosenPrompt, initial: Tensor) -> TuningResult:
     rows, reading = tuned.data.scored, tuned.reading
-    first, last = reading.measure(initial, rows), reading.measure(kept.scores, rows)
+    first, last = reading.measure(initial, rows), reading.measure(chosen.scores, rows)
     return TuningResult(
         data_seed=seed,
         accuracy=last["accuracy"],
@@ -175,9 +175,9 @@ def _result(tuned: TuningSteps, seed: int, *, kept: _Kept, initial: Tensor) -> T
         test_loss=last["loss"],
         start_accuracy=first["accuracy"],
         start_loss=first["loss"],
-        calibrated_accuracy=reading.calibrated_accuracy(kept.scores, rows),
+        calibrated_accuracy=reading.calibrated_accuracy(chosen.scores, rows),
         start_calibrated_accuracy=reading.calibrated_accuracy(initial, rows),
-        dev_accuracy=kept.dev_accuracy,
-        learning_rate=kept.learning_rate,
-        step=kept.step,
+        dev_accuracy=chosen.dev_accuracy,
+        learning_rate=chosen.learning_rate,
+        step=chosen.step,
     )

@@ -164,26 +164,28 @@ class PromptObjective:
         """Positions of the batch in passes of similar length and one pattern."""
         if not batch.patterns:
             return self._cut_alike(
-                prompts, batch, places=range(len(batch.rows)), number=0, second_derivative=second_derivative
+                prompts, batch, positions=range(len(batch.rows)), number=0, second_derivative=second_derivative
             )
         parts: list[list[int]] = []
         for pattern in sorted(set(batch.patterns)):
-            places = [place for place, number in enumerate(batch.patterns) if number == pattern]
-            parts += self._cut_alike(prompts, batch, places=places, number=pattern, second_derivative=second_derivative)
+            positions = [position for position, number in enumerate(batch.patterns) if number == pattern]
+            parts += self._cut_alike(
+                prompts, batch, positions=positions, number=pattern, second_derivative=second_derivative
+            )
         return parts
 
     def _cut_alike(
-        self, prompts: Tensor, batch: Batch, *, places: Sequence[int], number: int, second_derivative: bool
+        self, prompts: Tensor, batch: Batch, *, positions: Sequence[int], number: int, second_derivative: bool
     ) -> list[list[int]]:
         backbone, (bank, pattern) = self.backbone, self._patterns[number]
-        lengths = {place: len(bank.token_ids[batch.rows[place]]) for place in places}
-        order = sorted(places, key=lambda place: (lengths[place], place))
+        lengths = {position: len(bank.token_ids[batch.rows[position]]) for position in positions}
+        order = sorted(positions, key=lambda position: (lengths[position], position))
         prompt_tokens = prompts.shape[1]
         parts: list[list[int]] = []
         part: list[int] = []
         tokens = 0
-        for place in order:
-            longest = lengths[place]
+        for position in order:
+            longest = lengths[position]
             limit = backbone.rows_within(pattern, prompt_tokens, longest, second_derivative=second_derivative)
             padded = (len(part) + 1) * longest
             wasteful = (
@@ -194,7 +196,7 @@ class PromptObjective:
             if part and (len(part) >= limit or wasteful):
                 parts.append(part)
                 part, tokens = [], 0
-            part.append(place)
+            part.append(position)
             tokens += longest
         return [*parts, part] if part else parts
 
@@ -205,11 +207,11 @@ class PromptObjective:
         device = prompts.device
         all_groups = torch.tensor(batch.groups, device=device)
         rows_of_group = torch.bincount(all_groups, minlength=len(prompts)).clamp(min=1)
-        places = torch.tensor(part, device=device)
-        groups, labels = all_groups[places], torch.tensor(batch.labels, device=device)[places]
+        positions = torch.tensor(part, device=device)
+        groups, labels = all_groups[positions], torch.tensor(batch.labels, device=device)[positions]
         bank, pattern = self._patterns[batch.patterns[part[0]] if batch.patterns else 0]
         rows = self.backbone.prepared(
-            bank, [batch.rows[place] for place in part], pattern, prompt_tokens=prompts.shape[1]
+            bank, [batch.rows[position] for position in part], pattern, prompt_tokens=prompts.shape[1]
         )
         scores = self.backbone.class_scores(prompts, groups, rows, pattern=pattern, second_derivative=second_derivative)
         row_losses = F.cross_entropy(pattern.verbalizer.for_loss(scores), labels, reduction="none")

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def backbone_class(family: Family) -> type[Backbone]:
     """The class that runs a family's models."""
     module, _, name = FAMILIES[family].backbone.partition(":")
-    found: type[Backbone] = getattr(import_module(f"metapt_explore.models.{module}"), name)
-    return found
+    backbone: type[Backbone] = getattr(import_module(f"metapt_explore.models.{module}"), name)
+    return backbone
 
 
 def layout_class(family: Family) -> type[Layout]:

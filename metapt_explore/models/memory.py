@@ -90,8 +90,8 @@ class RowMemory:
         """
         run, attended = new_tokens or text_tokens, new_tokens + text_tokens
         token = 2 * self.width + 3 * self.inner + self.heads * (self.head_dim + attended)
-        kept = token * self.itemsize * run * (4 if scoring else self.layers)
-        return kept * factor + self.kv_bytes_per_token * attended
+        activations = token * self.itemsize * run * (4 if scoring else self.layers)
+        return activations * factor + self.kv_bytes_per_token * attended
 
     def rows_within(
         self, budget: float, new_tokens: int, text_tokens: int, *, scoring: bool = False, factor: float = 1

@@ -18,8 +18,8 @@ READING = 2
 
 #: Models that some study of this process holds: a notebook's second study does not load what its first has.
 _IN_MEMORY: WeakValueDictionary[tuple[str, str, int, str], Backbone] = WeakValueDictionary()
-#: What was said while each was loaded.
-_SAID: WeakKeyDictionary[Backbone, list[str]] = WeakKeyDictionary()
+#: Notices given while each was loaded.
+_NOTICES: WeakKeyDictionary[Backbone, list[str]] = WeakKeyDictionary()
 #: Which study asked for it last.
 _HELD_BY: WeakKeyDictionary[Backbone, weakref.ref[StudyModel]] = WeakKeyDictionary()
 
@@ -71,15 +71,15 @@ class StudyModel:
         from metapt_explore.models.load import load_backbone
 
         length = self._config.prompt.length
-        asked = self._config.model.model_dump_json(), self.placement, length, str(self.identity["model"])
-        found = _IN_MEMORY.get(asked)
-        if found is None:
-            said: list[str] = []
-            found = load_backbone(self._config.model, self.placement, on_notice=said.append, prompt_tokens=length)
-            _IN_MEMORY[asked], _SAID[found] = found, said
-        for message in _SAID[found]:
+        key = self._config.model.model_dump_json(), self.placement, length, str(self.identity["model"])
+        backbone = _IN_MEMORY.get(key)
+        if backbone is None:
+            notices: list[str] = []
+            backbone = load_backbone(self._config.model, self.placement, on_notice=notices.append, prompt_tokens=length)
+            _IN_MEMORY[key], _NOTICES[backbone] = backbone, notices
+        for message in _NOTICES[backbone]:
             self._notice(message)
-        return found
+        return backbone
 
     @property
     def loaded(self) -> bool:

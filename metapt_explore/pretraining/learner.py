@@ -93,8 +93,8 @@ class PretrainingTask:
     @property
     def inner_lr(self) -> float:
         """Rate of the inner steps."""
-        own = self.method.inner_lr if isinstance(self.method, MetaPTMethod) else None
-        return own or self.config.inner_lr
+        method_lr = self.method.inner_lr if isinstance(self.method, MetaPTMethod) else None
+        return method_lr or self.config.inner_lr
 
     @property
     def inner_steps(self) -> int:

@@ -35,10 +35,10 @@ def nearest_tokens(vectors: Tensor, embedding: Tensor, top: int = 6) -> tuple[Te
     for first in range(0, len(embedding), CHUNK):
         part = F.normalize(embedding[first : first + CHUNK].float().to(unit.device), dim=-1)
         best = torch.cat([best.to(unit.device), unit @ part.T], dim=1)
-        own = torch.arange(first, first + len(part), device=unit.device).expand(len(vectors), -1)
-        ids = torch.cat([ids.to(unit.device), own], dim=1)
-        kept = best.topk(min(top, best.shape[1]), dim=1)
-        best, ids = kept.values, ids.gather(1, kept.indices)
+        part_ids = torch.arange(first, first + len(part), device=unit.device).expand(len(vectors), -1)
+        ids = torch.cat([ids.to(unit.device), part_ids], dim=1)
+        nearest = best.topk(min(top, best.shape[1]), dim=1)
+        best, ids = nearest.values, ids.gather(1, nearest.indices)
     return best, ids
 
 
@@ -63,14 +63,14 @@ def describe_vectors(
     similarity, ids = nearest_tokens(prompt, embedding, top)
     usual = float(embedding.float().norm(dim=1).mean())
     rows = []
-    for place, vector in enumerate(prompt.float()):
-        began = None if start is None else start[place].float().to(vector.device)
+    for position, vector in enumerate(prompt.float()):
+        began = None if start is None else start[position].float().to(vector.device)
         length = None if began is None else float(began.norm())
         rows.append(
             {
-                "vector": place,
-                "nearest": [token(int(number)) for number in ids[place]],
-                "similarity": float(similarity[place, 0]),
+                "vector": position,
+                "nearest": [token(int(number)) for number in ids[position]],
+                "similarity": float(similarity[position, 0]),
                 "norm_ratio": float(vector.norm()) / usual,
                 "drift": None if began is None or not length else float((vector - began).norm()) / length,
                 "cosine_to_start": None if began is None else float(F.cosine_similarity(vector, began, dim=0)),
@@ -96,9 +96,9 @@ def similarities(prompts: Mapping[str, Tensor], starts: Mapping[str, Tensor]) ->
         1.0
     """
     names = list(prompts)
-    found = []
-    for place, first in enumerate(names):
-        for second in names[place + 1 :]:
+    pairs = []
+    for position, first in enumerate(names):
+        for second in names[position + 1 :]:
             one, other = prompts[first].float(), prompts[second].float()
             begun = starts.get(first), starts.get(second)
             moved = None
@@ -107,5 +107,5 @@ def similarities(prompts: Mapping[str, Tensor], starts: Mapping[str, Tensor]) ->
                 if float(ways[0].norm()) > 0 and float(ways[1].norm()) > 0:
                     moved = float(F.cosine_similarity(ways[0], ways[1], dim=0))
             cosine = float(F.cosine_similarity(one, other, dim=1).mean())
-            found.append({"first": first, "second": second, "cosine": cosine, "moved": moved})
-    return found
+            pairs.append({"first": first, "second": second, "cosine": cosine, "moved": moved})
+    return pairs

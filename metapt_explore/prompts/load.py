@@ -156,9 +156,9 @@ def find_tensor(file: str | Path, tensor: str | None, where: str) -> StoredPromp
     if tensor is None:
         tensor = next(iter(shapes)) if len(shapes) == 1 else USUAL_TENSOR
     if tensor not in shapes:
-        found = ", ".join(f"{name} {list(shape)}" for name, shape in sorted(shapes.items())) or "none"
+        listed = ", ".join(f"{name} {list(shape)}" for name, shape in sorted(shapes.items())) or "none"
         hint = "" if tensor == ADAPTER_TENSOR else "; name one with `tensor`"
-        raise UserError(f"{where}: {path} has no tensor '{tensor}' (found: {found}){hint}.")
+        raise UserError(f"{where}: {path} has no tensor '{tensor}' (found: {listed}){hint}.")
     dtype, shape = header[tensor]
     if dtype not in FORMATS:
         raise UserError(
@@ -204,7 +204,7 @@ def find_adapter(name: str, where: str) -> StoredPrompt:
                 "save_pretrained(folder, safe_serialization=True)."
             )
         raise UserError(f"{where}: {folder} holds no {ADAPTER_WEIGHTS}.")
-    found = find_tensor(weights, ADAPTER_TENSOR, where)
+    prompt = find_tensor(weights, ADAPTER_TENSOR, where)
     length, width = (
         _whole(settings, "num_virtual_tokens", config=config, where=where),
         _whole(settings, "token_dim", config=config, where=where),
@@ -212,12 +212,12 @@ def find_adapter(name: str, where: str) -> StoredPrompt:
     if settings.get("num_transformer_submodules") is None:  # as PEFT fills it in when it meets the model
         settings["num_transformer_submodules"] = 2 if settings.get("task_type") == "SEQ_2_SEQ_LM" else 1
     parts = _whole(settings, "num_transformer_submodules", config=config, where=where)
-    if found.shape != (length * parts, width):
+    if prompt.shape != (length * parts, width):
         raise UserError(
-            f"{where}: tensor '{ADAPTER_TENSOR}' of {weights} has the shape {list(found.shape)}; {config.name} says "
+            f"{where}: tensor '{ADAPTER_TENSOR}' of {weights} has the shape {list(prompt.shape)}; {config.name} says "
             f"[{length * parts}, {width}] (num_virtual_tokens × num_transformer_submodules, token_dim)."
         )
-    return StoredPrompt(where, weights, ADAPTER_TENSOR, found.shape, length, found.content)
+    return StoredPrompt(where, weights, ADAPTER_TENSOR, prompt.shape, length, prompt.content)
 
 
 def _adapter_folder(name: str, where: str) -> Path:
@@ -252,8 +252,8 @@ def _adapter_settings(config: Path, where: str) -> dict[str, Any]:
 def _whole(settings: dict[str, Any], key: str, *, config: Path, where: str) -> int:
     number = settings.get(key)
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_SIZE:
-        found = repr(number)[:40] if isinstance(number, str | int | float | None) else type(number).__name__
-        raise UserError(f"{where}: {config} must give {key} as a whole number of at least 1 (found {found}).")
+        shown = repr(number)[:40] if isinstance(number, str | int | float | None) else type(number).__name__
+        raise UserError(f"{where}: {config} must give {key} as a whole number of at least 1 (found {shown}).")
     return number
 
 

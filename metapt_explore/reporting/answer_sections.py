@@ -13,7 +13,7 @@ from metapt_explore.reporting.document import Bullets, Document, Figure, Heading
 from metapt_explore.reporting.notes import missing_sentences, notes_of, unfinished
 from metapt_explore.reporting.numbers import interval, p_value, points
 from metapt_explore.reporting.over_seeds import over_seeds
-from metapt_explore.reporting.questions import Question
+from metapt_explore.reporting.questions import StudyQuestion
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison
 from metapt_explore.statistics.significance import holm
@@ -29,7 +29,9 @@ SAID_TOGETHER = 3
 LEVEL = 0.05
 
 
-def add_answer(document: Document, record: Record, *, asked: list[Question], comparisons: list[Comparison]) -> None:
+def add_answer(
+    document: Document, record: Record, *, asked: list[StudyQuestion], comparisons: list[Comparison]
+) -> None:
     document.add(Heading("The answer"))
     if not asked:
         document.add(Paragraph("The study has no two methods whose comparison answers a question.", note=True))
@@ -109,7 +111,7 @@ def _equals(p: float) -> str:
     return written if written.startswith("<") else f"= {written}"
 
 
-def add_tests(document: Document, asked: list[Question], comparisons: list[Comparison], *, margin: float) -> None:
+def add_tests(document: Document, asked: list[StudyQuestion], comparisons: list[Comparison], *, margin: float) -> None:
     if not asked:
         return
     document.add(Heading("Tests"))
@@ -143,7 +145,7 @@ def add_tests(document: Document, asked: list[Question], comparisons: list[Compa
             )
 
 
-def one_primary(asked: list[Question]) -> str:
+def one_primary(asked: list[StudyQuestion]) -> str:
     """Which test is the primary one, or that it has no scores yet."""
     first = next((question for question in asked if question.primary), None)
     if first is None:
@@ -151,7 +153,7 @@ def one_primary(asked: list[Question]) -> str:
     return f"One test is primary: {first.method} − {first.baseline}."
 
 
-def question_table(asked: list[Question], comparisons: list[Comparison]) -> pd.DataFrame:
+def question_table(asked: list[StudyQuestion], comparisons: list[Comparison]) -> pd.DataFrame:
     """A row for each question: difference, intervals, p-values and verdict, written for people."""
     corrected = iter(holm([a.p for q, a in zip(asked, comparisons, strict=True) if not q.primary]))
     rows = []

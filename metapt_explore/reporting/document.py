@@ -223,7 +223,7 @@ def _renderer() -> MarkdownIt:
     return renderer
 
 
-def _typewriter(state: StateInline, silent: bool) -> bool:
+def _typewriter(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 (the parser passes it by position)
     """The tags that `markdown_code` writes round letters which backticks cannot hold."""
     for tag, kind, nesting in (("<code>", "code_open", 1), ("</code>", "code_close", -1)):
         if state.src.startswith(tag, state.pos):

@@ -38,7 +38,7 @@ TUNED = ("tuning", "verbalizer")
 
 
 @dataclass(frozen=True)
-class Question:
+class StudyQuestion:
     """Two methods whose comparison answers something.
 
     Attributes:
@@ -80,7 +80,7 @@ def _tuned_alike(method: dict[str, Any], other: dict[str, Any]) -> bool:
     return _alike(method, other, TUNED)
 
 
-def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
+def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[StudyQuestion]:
     """The questions that a study's methods can answer, the primary one first.
 
     Primary is the first MetaPT method whose groups are not random, against the first PPT: the claim under test; in a
@@ -108,7 +108,7 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[Questio
     return sorted(questions, key=lambda question: not question.primary)
 
 
-def _asked(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
+def _asked(study: dict[str, Any], finished: Sequence[str]) -> list[StudyQuestion]:
     """The questions among some of a study's methods; the claim under test, where they can answer it, is primary."""
     methods = [method for method in study.get("methods", []) if method["name"] in finished]
     random = {
@@ -125,41 +125,43 @@ def _asked(study: dict[str, Any], finished: Sequence[str]) -> list[Question]:
     pooled = of_kind("ppt")
     plain = [method for method in of_kind("pt") if not method.get("extra_tuning")]
     longer = [method for method in of_kind("pt") if method.get("extra_tuning")]
-    questions: list[Question] = []
+    questions: list[StudyQuestion] = []
     for method in meta:
         name = method["name"]
         if pooled:
             same = _same_terms(pooled[0], method)
             otherwise = "" if same else f" with its own {_differing(pooled[0], method)}"
             text = f"Does {name} beat pooled pre-training{otherwise}?"
-            questions.append(Question(text, name, pooled[0]["name"], primary=not any(q.primary for q in questions)))
+            questions.append(
+                StudyQuestion(text, name, pooled[0]["name"], primary=not any(q.primary for q in questions))
+            )
         for other in pooled[1:] if pooled and not _same_terms(pooled[0], method) else ():
             if _same_terms(other, method):
                 text = f"Does {name} beat pooled pre-training with the same {_differing(pooled[0], method)}?"
-                questions.append(Question(text, name, other["name"]))
+                questions.append(StudyQuestion(text, name, other["name"]))
         same_recipe = [c for c in controls if _alike(c, method, RECIPE)]
         # Where there are random groups of the very sizes of its clusters, only they are its control.
         same_sizes = [c for c in same_recipe if [random[name] for name in _clusterings(c)] == _clusterings(method)]
         for control in same_sizes or same_recipe:
             text = f"Do the clusters of {name} matter, or would any groups do?"
-            questions.append(Question(text, name, control["name"]))
+            questions.append(StudyQuestion(text, name, control["name"]))
     for other in pooled[1:]:
         text = f"Does {other['name']} beat {pooled[0]['name']}?"
-        questions.append(Question(text, other["name"], pooled[0]["name"]))
+        questions.append(StudyQuestion(text, other["name"], pooled[0]["name"]))
     # Starts alone are no question of their own; another way of tuning or reading is.
     for other in plain[1:]:
         if not _tuned_alike(plain[0], other):
             text = f"Does {other['name']} beat {plain[0]['name']}?"
-            questions.append(Question(text, other["name"], plain[0]["name"]))
+            questions.append(StudyQuestion(text, other["name"], plain[0]["name"]))
     for method in [*pooled, *meta]:
         alike = [other for other in plain if _tuned_alike(other, method)]
         if alike or (plain and method not in pooled[1:]):
             other = (alike or plain)[0]
             terms = "" if other is plain[0] else f" with the same {_differing(plain[0], method, TUNED)}"
             questions.append(
-                Question(f"Does {method['name']} beat no pre-training{terms}?", method["name"], other["name"])
+                StudyQuestion(f"Does {method['name']} beat no pre-training{terms}?", method["name"], other["name"])
             )
         if longer and method not in pooled[1:]:
             text = f"Does {method['name']} beat spending the same rows on tuning?"
-            questions.append(Question(text, method["name"], longer[0]["name"]))
+            questions.append(StudyQuestion(text, method["name"], longer[0]["name"]))
     return questions

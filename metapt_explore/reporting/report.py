@@ -21,7 +21,7 @@ from metapt_explore.reporting.background_sections import (
 from metapt_explore.reporting.document import Document, Paragraph, quoted
 from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
-from metapt_explore.reporting.questions import Question, questions_of
+from metapt_explore.reporting.questions import StudyQuestion, questions_of
 from metapt_explore.reporting.score_sections import add_efficiency, add_scores, add_starts, add_steadiness
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison, compare
@@ -76,7 +76,7 @@ def verdicts(record: Record) -> list[str]:
     return [" ".join(filter(None, [so_far, sentence])) for sentence in sentences]
 
 
-def answers(record: Record) -> tuple[list[Question], list[Comparison]]:
+def answers(record: Record) -> tuple[list[StudyQuestion], list[Comparison]]:
     """The questions that a study can answer so far, the primary one first, and what is found."""
     joined = over_seeds(record.results, record.study)
     finished = list(dict.fromkeys(joined.results["method"]))
@@ -96,7 +96,7 @@ def _methods(record: Record) -> list[str]:
     return [name for name in record.methods if name in scored] + [n for n in scored if n not in record.methods]
 
 
-def _comparable(results: pd.DataFrame, asked: list[Question]) -> list[Question]:
+def _comparable(results: pd.DataFrame, asked: list[StudyQuestion]) -> list[StudyQuestion]:
     """Questions for which some pair of seeds has all tasks under both methods."""
     comparable = []
     for question in asked:

@@ -13,7 +13,7 @@ from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
 from metapt_explore.reporting.notes import grounds_of
 from metapt_explore.reporting.over_seeds import over_seeds
-from metapt_explore.reporting.questions import Question
+from metapt_explore.reporting.questions import StudyQuestion
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison, compare, label_efficiency, variance_sources
 from metapt_explore.statistics.variance import REST, SOURCES, TOTAL
@@ -117,7 +117,7 @@ def _share(row: dict[str, Any]) -> str:
     return f"{tables.percent(row['variance'] ** 0.5)} ({100 * row['share']:.0f} %)"
 
 
-def add_starts(document: Document, record: Record, methods: list[str], *, asked: list[Question]) -> None:
+def add_starts(document: Document, record: Record, methods: list[str], *, asked: list[StudyQuestion]) -> None:
     if not record.methods:
         return  # baselines alone have no start
     document.add(Heading("A better start?"))

@@ -103,7 +103,7 @@ def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entr
     return {
         "method": method.name,
         "kind": method.kind,
-        "start": json.dumps(prompts[0].stage["config"]["start"], sort_keys=True),
+        "start": json.dumps(prompts[0].stage["config"]["init"], sort_keys=True),
         "pretraining_row_passes": _mean([artifact.summary.get("row_passes", 0) for artifact in prompts]),
         "diagnostic_rows": _mean([artifact.summary.get("diagnostic_rows", 0) for artifact in prompts]),
         "tuning_row_passes": sum(artifact.summary.get("row_passes", 0) for artifact in scores) / max(cells, 1),

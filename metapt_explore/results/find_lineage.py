@@ -137,8 +137,8 @@ def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
         return
     if "texts" not in prompt.parents:
         yield "The prompt was not pre-trained: no pre-training text is behind it."
-    elif "start" in prompt.parents:
-        yield f"Pre-training began from another prompt ({prompt.parents['start']}), whose own texts come on top."
+    elif "init" in prompt.parents:
+        yield f"Pre-training began from another prompt ({prompt.parents['init']}), whose own texts come on top."
     tasks = workspace.artifact(prompt.parents.get("tasks", "none"))
     topics_done = all(nodes[i].status == "done" for role, i in prompt.parents.items() if role.startswith("topics"))
     if tasks.status == "done" and topics_done and prompt.config.get("kind") == "metapt":

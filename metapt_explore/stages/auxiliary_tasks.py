@@ -119,7 +119,7 @@ class Tasks(Stage):
         classes = [] if self._by_clusters else self._classes()
         if not self.clusterings:
             pool = np.zeros(len(classes), int)
-            write_tasks(auxiliary_tasks(pool, classes, names, self.study.auxiliary_tasks), out)
+            write_tasks(auxiliary_tasks(pool, classes, names, config=self.study.auxiliary_tasks), out)
             return
         parts = [self.parent(f"clusters {place}") for place in range(1, 1 + len(self.clusterings))]
         labels = [part.table("clusters")["cluster"].to_numpy() for part in parts]
@@ -143,9 +143,9 @@ class Tasks(Stage):
         names = list(auxiliary.labels)
         try:
             if self._by_clusters:
-                return cluster_tasks(clusters, names, auxiliary, self.study.seed)
+                return cluster_tasks(clusters, names, auxiliary, seed=self.study.seed)
             members = self._members(place, clusters) if self._is_soft else None
-            return auxiliary_tasks(clusters, classes, names, auxiliary, members)
+            return auxiliary_tasks(clusters, classes, names, config=auxiliary, members=members)
         except UserError as error:
             if len(self.clusterings) == 1 and not self._is_soft:
                 raise
@@ -160,7 +160,7 @@ class Tasks(Stage):
             return soft_members(vectors, clusters, softness)
         labels = copied.table("clusters")["cluster"].to_numpy()
         generator = stream(self.study.seed, "soft random groups", self.clusterings[place])
-        return shuffled_members(soft_members(vectors, labels, softness), labels, clusters, generator)
+        return shuffled_members(soft_members(vectors, labels, softness), labels, clusters, generator=generator)
 
     def _told(self, made: list[AuxiliaryTasks], labels: list[np.ndarray], parts: Sequence[Artifact]) -> dict[str, Any]:
         """What the summary says besides counts: what tasks are called, and how many were asked for."""
@@ -226,7 +226,10 @@ def labelled_classes(study: StudyConfig, texts: Artifact, found_labels: Artifact
     if found_labels is None:
         # Without rows of every class no cluster could become a task, whatever is clustered.
         check_values(
-            study.auxiliary_tasks.labels, texts.summary["report"]["labels"], study.texts.name, "auxiliary_tasks.labels"
+            study.auxiliary_tasks.labels,
+            texts.summary["report"]["labels"],
+            study.texts.name,
+            key="auxiliary_tasks.labels",
         )
     return classes
 

@@ -110,11 +110,15 @@ class Clusters(Stage):
         groups = [group if isinstance(group, str) else None for group in rows["group"]]
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
         given = {c["cluster"]: c["given_name"] for c in like.summary["clusters"] if c.get("given_name")} if like else {}
-        grouping = cluster(vectors, clustering, study.seed, groups, like_labels, texts_of(rows), given)
+        grouping = cluster(
+            vectors, clustering, study.seed, groups=groups, like=like_labels, texts=texts_of(rows), like_names=given
+        )
         reduced = reduce_embeddings(vectors, clustering.dimensions)
         position = project(vectors)
         classes = row_classes(study, texts, None) if self.counts_labels else None
-        clusters = describe(grouping.labels, grouping.membership, texts_of(rows), grouping.names, classes)
+        clusters = describe(
+            grouping.labels, grouping.membership, texts_of(rows), given_names=grouping.names, classes=classes
+        )
         out.write_table(
             "clusters",
             pd.DataFrame(

@@ -68,7 +68,7 @@ class Embeddings(Stage):
         from metapt_explore.clusters.embed import embed
 
         texts = texts_of(self.parent("texts").table("texts"))
-        vectors = embed(texts, self.study.encoder, self.pipeline.model.device, self.advance, out)
+        vectors = embed(texts, self.study.encoder, self.pipeline.model.device, on_rows=self.advance, record=out)
         out.write_tensors("embeddings", {"embeddings": torch.from_numpy(vectors)})
         out.write_summary({"rows": len(vectors), "width": int(vectors.shape[1])})
 

@@ -94,7 +94,7 @@ class HiddenStates(Stage):
 
         states = text_hidden_states(self.backbone(), texts, on_pass)
         out.write_tensors("hidden_states", {"hidden_states": states})
-        out.write_summary({"texts": len(texts), "views": len(states), "width": states.shape[-1]})
+        out.write_summary({"texts": len(texts), "states": len(states), "width": states.shape[-1]})
 
     def work(self, reckoning: Reckoning) -> Work:
         """See `Stage.work`."""

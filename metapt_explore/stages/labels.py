@@ -219,7 +219,7 @@ class Labels(Stage):
         if usable:
             # Its rows are not the texts that are counted: the stage's bar stands still, and a cancel is still seen.
             device = self.pipeline.model.device
-            train = embed(written_out(usable), self.study.encoder, device, lambda rows: self.advance(0))
+            train = embed(written_out(usable), self.study.encoder, device, on_rows=lambda rows: self.advance(0))
         probabilities, accuracy = classify(train, classes, vectors, list(labels), where)
         report = {"rows": len(usable), "dropped": chosen.dropped}
         return Learned(probabilities, accuracy, {duplicate_key(text) for text in usable}, report)

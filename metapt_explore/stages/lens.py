@@ -130,7 +130,7 @@ class Lens(Stage):
         for prompt in seen:
             pretrained = prompt.pretrained.tensors("prompt")
             if prompt.task is None:
-                tensor, start = pretrained["prompt"], pretrained.get("start")
+                tensor, start = pretrained["prompt"], pretrained.get("init")
             else:
                 tensor, start = (
                     prompt.artifact.tensors("prompts")[f"data_seed_{prompt.data_seed}"],

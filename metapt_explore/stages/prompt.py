@@ -90,7 +90,7 @@ class Prompt(Stage):
 
     @cached_property
     def parents(self) -> Mapping[str, Stage | Artifact]:
-        """What its start lies in; of a pre-trained one texts, labels, tasks and topics."""
+        """What its initial prompt comes from; of a pre-trained one texts, labels, tasks and topics."""
         parents: dict[str, Stage | Artifact] = dict(self.init.parents)
         if not self.is_pretrained:
             return parents
@@ -108,7 +108,7 @@ class Prompt(Stage):
             "seed": study.seed,
             "length": study.prompt.length,
             "placement": self.pipeline.model.placement,
-            "start": self.init.config,
+            "init": self.init.config,
         }
         if not isinstance(method, PretrainedMethod):
             return config
@@ -145,24 +145,24 @@ class Prompt(Stage):
             check_topics(self.method, [clusters.artifact for clusters in self.topics], self.parent("tasks"))
 
     def compute(self, out: ArtifactWriter) -> None:
-        """Makes the start, and pre-trains it."""
+        """Makes the initial prompt, and pre-trains it."""
         from metapt_explore.prompts.health import norm_ratio
 
         loaded = self.backbone()
-        start = self.init.make(self.study, self.init_seed, loaded)
-        summary: dict[str, Any] = {"start": self.init.init.kind}
-        learned = {"prompt": start}
+        initial = self.init.make(self.study, self.init_seed, loaded)
+        summary: dict[str, Any] = {"init": self.init.init.kind}
+        learned = {"prompt": initial}
         if self.is_pretrained:
-            learned, told = self._pretrain(start, loaded, out)
+            learned, told = self._pretrain(initial, loaded, out)
             summary |= told
         meta = {"placement": self.pipeline.model.placement, "model": self.study.model.name, "method": self.method.name}
         prompt = learned["prompt"]
-        out.write_tensors("prompt", {**learned, "start": start}, meta)
-        moved, ratio = float((prompt - start).norm()), norm_ratio(prompt, loaded.embedding)
+        out.write_tensors("prompt", {**learned, "init": initial}, meta)
+        moved, ratio = float((prompt - initial).norm()), norm_ratio(prompt, loaded.embedding)
         out.write_summary({**summary, "norm": float(prompt.norm()), "moved": moved, "norm_ratio": ratio})
 
     def _pretrain(
-        self, start: Tensor, loaded: Backbone, out: ArtifactWriter
+        self, initial: Tensor, loaded: Backbone, out: ArtifactWriter
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The learned tensors, and what the summary says of it."""
         from metapt_explore.pretraining.episode_bank import PretrainingTexts
@@ -201,7 +201,7 @@ class Prompt(Stage):
         pretrained = pretrain(
             learner,
             pretraining_task,
-            start,
+            initial,
             backbone=loaded,
             source=PretrainingTexts(rows, pattern, topic_patterns),
             callbacks=TrainingCallbacks(out.metric, self.advance, self.advance, out),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FoundInit:
-    """A start with everything that its numbers depend on besides seeds, length and model.
+    """An initial prompt with everything that its numbers depend on besides seeds, length and model.
 
     Attributes:
         init: What was asked for.
@@ -40,7 +40,7 @@ class FoundInit:
     stored: StoredPrompt | None = None
 
     def make(self, study: StudyConfig, init_seed: int, backbone: Backbone) -> Tensor:
-        """The prompt to start from, fp32 `[length, width]` on the model's device."""
+        """The initial prompt, fp32 `[length, width]` on the model's device."""
         from metapt_explore.prompts.init import InitSources, initial_prompt
 
         stored = None
@@ -58,7 +58,7 @@ class FoundInit:
 
 
 def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, *, model: str) -> FoundInit:
-    """Finds what a method's start is made of; nothing is computed.
+    """Finds what a method's initial prompt is made of; nothing is computed.
 
     Args:
         study: The study.
@@ -80,10 +80,10 @@ def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, *,
     if isinstance(init, FileInit):
         stored = find_tensor(init.file, init.tensor, where)
         # The name as it was found: the same tensor is the same question, whether or not it was named.
-        return FoundInit(init, {"file": stored.tensor}, {"start": stored.content}, stored=stored)
+        return FoundInit(init, {"file": stored.tensor}, {"init": stored.content}, stored=stored)
     if isinstance(init, PeftInit):
         stored = find_adapter(init.peft, where)
-        return FoundInit(init, "peft", {"start": stored.content}, stored=stored)
+        return FoundInit(init, "peft", {"init": stored.content}, stored=stored)
     if isinstance(init, ArtifactInit):
         return _from_artifact(init, init.artifact, where, workspace=workspace, model=model)
     return FoundInit(init, init.short)
@@ -99,7 +99,7 @@ def _from_artifact(init: InitConfig, identifier: str, where: str, *, workspace: 
             f"{where}: the prompt {artifact.id} was made for the model '{_model_of(stored)}', whose files are not "
             "those of the study's model; a prompt means something to its own model only."
         )
-    return FoundInit(init, "artifact", parents={"start": artifact}, stored=stored)
+    return FoundInit(init, "artifact", parents={"init": artifact}, stored=stored)
 
 
 def _model_of(stored: StoredPrompt) -> str:
@@ -110,7 +110,7 @@ def _model_of(stored: StoredPrompt) -> str:
 
 
 def distinct_inits(study: StudyConfig) -> Iterator[MethodConfig]:
-    """One method for each start that the study really uses."""
+    """One method for each initial prompt that the study really uses."""
     seen: list[InitConfig] = []
     for method in study.methods:
         init = method.own_init or study.prompt.init

@@ -99,11 +99,11 @@ class Stability(Stage):
                 vectors[chosen],
                 clustering.model_copy(update={"seed": seed}) if clustering.seeded else clustering,
                 self.study.seed,
-                [groups[row] for row in chosen.tolist()],
-                None if like_labels is None else like_labels[chosen],
-                [written[row] for row in chosen.tolist()],
+                groups=[groups[row] for row in chosen.tolist()],
+                like=None if like_labels is None else like_labels[chosen],
+                texts=[written[row] for row in chosen.tolist()],
             )
             return made.labels
 
         labels = self.parent("clusters").table("clusters")["cluster"].to_numpy()
-        out.write_summary(stability(labels, rerun, self.runs, self.study.seed, clustering.seeded))
+        out.write_summary(stability(labels, rerun, runs=self.runs, seed=self.study.seed, seeded=clustering.seeded))

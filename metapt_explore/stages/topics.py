@@ -93,7 +93,7 @@ def topic_labels(
     labels = []
     for artifact, task in zip(clusters, sorted(topics.tasks), strict=True):
         named = ClusteringConfig.facts(artifact.stage["config"].get("algorithm", "")).needs_groups
-        candidates = topic_candidates(artifact.summary["clusters"], named)
+        candidates = topic_candidates(artifact.summary["clusters"], named=named)
         by_cluster = {int(cluster): candidates.get(int(cluster), []) for cluster in topics.tasks[task]}
         words = choose_topic_words(by_cluster, tokens)
         labels.append(LabelsConfig(template=template, labels=dict(zip(map(str, by_cluster), words, strict=True))))

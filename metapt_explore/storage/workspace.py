@@ -146,7 +146,7 @@ class Workspace(Studies):
             if identifier not in checked:
                 parents = self.artifact(identifier).stage.get("parents", {})
                 # A start is a prompt of another study, named by its id.
-                of_this_study = [parent for role, parent in parents.items() if role != "start"]
+                of_this_study = [parent for role, parent in parents.items() if role != "init"]
                 checked[identifier] = identifier in newest_ids and all(map(is_current, of_this_study))
             return checked[identifier]
 

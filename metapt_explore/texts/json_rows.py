@@ -18,7 +18,7 @@ ONE_ROW = 'A row is written {"text": "…", "label": "…"}.'
 MOST_REASONS = 10
 
 
-class _Refused(ValueError):
+class _RefusedRow(ValueError):
     """A piece of JSON that is not a row; the message is the end of a sentence about such rows.
 
     Args:
@@ -50,7 +50,7 @@ def read_json(text: str, *, whole: bool, findings: list[Finding]) -> tuple[Grid,
     if whole or first == "[":
         try:
             tree = _load(text)
-        except _Refused as error:
+        except _RefusedRow as error:
             reason = str(error) + (f", {error.place}" if error.place else "")
     if tree is None:
         if whole and not _is_row(lines_of(text.lstrip())[0]):
@@ -71,7 +71,7 @@ def read_json(text: str, *, whole: bool, findings: list[Finding]) -> tuple[Grid,
 def _is_row(line: str) -> bool:
     try:
         return isinstance(_load(line), dict)
-    except _Refused:
+    except _RefusedRow:
         return False
 
 
@@ -120,7 +120,7 @@ def _grid(pieces: Sequence[tuple[int, Any]], load: Callable[[Any], Any], noun: s
     for number, piece in pieces:
         try:
             objects.append((number, _object(load(piece))))
-        except _Refused as error:
+        except _RefusedRow as error:
             reason = str(error) if str(error) in refused or len(refused) < MOST_REASONS else "no JSON that can be read"
             refused[reason].append(number)
     for reason, numbers in refused.items():
@@ -133,9 +133,9 @@ def _grid(pieces: Sequence[tuple[int, Any]], load: Callable[[Any], Any], noun: s
 
 def _object(value: Any) -> dict[str, Any]:
     if isinstance(value, _Twice):
-        raise _Refused(f"the key '{shown(value.key)}' twice")
+        raise _RefusedRow(f"the key '{shown(value.key)}' twice")
     if not isinstance(value, dict):
-        raise _Refused(f"JSON that is no object but {_SAY.get(type(value), 'a value')}")
+        raise _RefusedRow(f"JSON that is no object but {_SAY.get(type(value), 'a value')}")
     return value
 
 
@@ -174,19 +174,19 @@ def _inside(tree: Mapping[str, Any]) -> str | None:
 def _constant(name: str) -> float:
     if name == "NaN":  # what pandas and numpy write where there is nothing
         return float("nan")
-    raise _Refused(f"{name}, which is no JSON number")
+    raise _RefusedRow(f"{name}, which is no JSON number")
 
 
 def _load(text: str) -> Any:
     """JSON, whatever is wrong with it said without a word of what it holds."""
     try:
         return json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant)
-    except _Refused:
+    except _RefusedRow:
         raise
     except json.JSONDecodeError as error:
         what = error.msg.split(":")[0].removesuffix(" at").removesuffix(" starting")
-        raise _Refused(f"no valid JSON ({what})", f"line {error.lineno}, column {error.colno}") from None
+        raise _RefusedRow(f"no valid JSON ({what})", f"line {error.lineno}, column {error.colno}") from None
     except RecursionError:
-        raise _Refused("lists or objects that are nested too deep") from None
+        raise _RefusedRow("lists or objects that are nested too deep") from None
     except ValueError:  # the library's only other one
-        raise _Refused("a number of more digits than can be read") from None
+        raise _RefusedRow("a number of more digits than can be read") from None

@@ -117,19 +117,19 @@ class Verbalizer:
         if len(words) == self.classes:
             return torch.stack(list(words), dim=1)
         parts, first = [], 0
-        for own in self.words:
-            together = torch.stack(list(words[first : first + len(own)]))
-            parts.append(together.logsumexp(0) - log(len(own)))
-            first += len(own)
+        for class_words in self.words:
+            together = torch.stack(list(words[first : first + len(class_words)]))
+            parts.append(together.logsumexp(0) - log(len(class_words)))
+            first += len(class_words)
         return torch.stack(parts, dim=1)
 
     def _against_all(self, words: Sequence[Tensor], spread: Tensor) -> Tensor:
         sums, bests, first = [], [], 0
-        for own in self.words:
-            together = torch.stack(list(words[first : first + len(own)]))
+        for class_words in self.words:
+            together = torch.stack(list(words[first : first + len(class_words)]))
             sums.append(together.logsumexp(0))
             bests.append(together.max(0).values)
-            first += len(own)
+            first += len(class_words)
         tokens = [word[0].token for words in self.words for word in words]
         taken = torch.zeros(spread.shape[1], dtype=torch.bool, device=spread.device)
         taken[tokens] = True
@@ -179,14 +179,14 @@ def read_masks(words: Mapping[str, Sequence[Word]], mask: Token, *, whole_vocabu
     lengths = sorted({1} | {len(word) for word in _all(words)})
     runs = tuple(Run((mask,) * (length - 1), tuple(range(length))) for length in lengths)
     terms = {
-        word: tuple(Term(lengths.index(len(word)), place, token) for place, token in enumerate(word))
+        word: tuple(Term(lengths.index(len(word)), position, token) for position, token in enumerate(word))
         for word in _all(words)
     }
     return _of(runs, terms, words, whole_vocabulary=whole_vocabulary)
 
 
 def _all(words: Mapping[str, Sequence[Word]]) -> list[Word]:
-    return [word for own in words.values() for word in own]
+    return [word for class_words in words.values() for word in class_words]
 
 
 def _of(
@@ -196,4 +196,6 @@ def _of(
     *,
     whole_vocabulary: bool,
 ) -> Verbalizer:
-    return Verbalizer(runs, tuple(tuple(terms[word] for word in own) for own in words.values()), whole_vocabulary)
+    return Verbalizer(
+        runs, tuple(tuple(terms[word] for word in class_words) for class_words in words.values()), whole_vocabulary
+    )

@@ -21,7 +21,9 @@ def make(clusters: str, classes: str, min_size: int = 4, min_per_label: int = 1)
     """One character a row: cluster digit or `-`; class `n`, `p`, `.` (None) or another value."""
     labels = np.array([-1 if char == "-" else int(char) for char in clusters])
     values: dict[str, str | None] = {"n": "negative", "p": "positive", ".": None}
-    return auxiliary_tasks(labels, [values.get(char, char) for char in classes], NAMES, config(min_size, min_per_label))
+    return auxiliary_tasks(
+        labels, [values.get(char, char) for char in classes], NAMES, config=config(min_size, min_per_label)
+    )
 
 
 def test_by_hand() -> None:
@@ -62,7 +64,7 @@ def test_tasks_are_disjoint_and_account_for_every_row(
     labels = np.array([label for label, _ in rows], dtype=np.int64)
     classes = [value for _, value in rows]
     try:
-        made = auxiliary_tasks(labels, classes, NAMES, config(min_size, min_per_label))
+        made = auxiliary_tasks(labels, classes, NAMES, config=config(min_size, min_per_label))
     except UserError:
         return
     assert sum(made.counts.values()) == len(rows)
@@ -112,4 +114,4 @@ def test_no_clusters_or_no_labels() -> None:
     with pytest.raises(UserError, match=r"no text has a label among negative, positive\. Check"):
         make("000", "x..")
     with pytest.raises(ValueError, match="2 classes for 3 rows"):
-        auxiliary_tasks(np.zeros(3, dtype=int), ["negative", None], NAMES, config())
+        auxiliary_tasks(np.zeros(3, dtype=int), ["negative", None], NAMES, config=config())

@@ -38,9 +38,9 @@ def test_edits_name_clusters_as_they_stand_after_those_before() -> None:
 
 def test_names_leave_with_their_clusters() -> None:
     given = {0: "a", 1: "b", 2: "c"}
-    assert apply_edits(LABELS, [edit(merge=[0, 1])], halves, given).names == {0: "a", 2: "c"}
-    assert apply_edits(LABELS, [edit(split=1)], halves, given).names == {0: "a", 2: "c"}
-    assert apply_edits(LABELS, [edit(exclude=[0, 2])], halves, given).names == {1: "b"}
+    assert apply_edits(LABELS, [edit(merge=[0, 1])], halves, names=given).names == {0: "a", 2: "c"}
+    assert apply_edits(LABELS, [edit(split=1)], halves, names=given).names == {0: "a", 2: "c"}
+    assert apply_edits(LABELS, [edit(exclude=[0, 2])], halves, names=given).names == {1: "b"}
 
 
 @pytest.mark.parametrize(

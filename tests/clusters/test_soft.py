@@ -53,7 +53,7 @@ def test_random_groups_overlap_as_the_clusters_do() -> None:
     inside = np.flatnonzero(labels >= 0)
     random_labels = labels.copy()
     random_labels[inside] = labels[np.random.default_rng(0).permutation(inside)]
-    found = shuffled_members(members, labels, random_labels, np.random.default_rng(1))
+    found = shuffled_members(members, labels, random_labels, generator=np.random.default_rng(1))
     overlap = members.astype(int).T @ members
     np.testing.assert_array_equal(found.astype(int).T @ found, overlap)  # sizes on the diagonal
     assert found[inside, random_labels[inside]].all() and not found[labels < 0].any()
@@ -63,7 +63,7 @@ def test_random_groups_overlap_as_the_clusters_do() -> None:
 def test_tasks_of_soft_clusters_share_rows_that_count_once() -> None:
     members = np.array([[1, 0], [1, 1], [1, 1], [0, 1], [0, 1], [0, 0]], dtype=bool)
     classes = ["negative", "positive", "negative", "positive", None, "positive"]
-    made = auxiliary_tasks(np.array([0, 0, 0, 1, 1, -1]), classes, NAMES, CONFIG, members)
+    made = auxiliary_tasks(np.array([0, 0, 0, 1, 1, -1]), classes, NAMES, config=CONFIG, members=members)
     assert {task: {name: rows.tolist() for name, rows in by.items()} for task, by in made.tasks.items()} == {
         0: {"negative": [0, 2], "positive": [1]},
         1: {"negative": [2], "positive": [1, 3]},
@@ -82,7 +82,7 @@ def test_joined_tasks_are_those_of_each_and_account_for_every_row(rows: list[tup
     groupings = [np.array([row[place] for row in rows]) for place in (0, 1)]
     classes = [row[2] for row in rows]
     try:
-        parts = [auxiliary_tasks(labels, classes, NAMES, config) for labels in groupings]
+        parts = [auxiliary_tasks(labels, classes, NAMES, config=config) for labels in groupings]
     except UserError:  # no cluster is large enough
         return
     joined = join_tasks(parts, groupings, np.array([name is None for name in classes]))

@@ -50,12 +50,12 @@ def test_what_matches_nothing_is_named() -> None:
     asked = labels("0", "2", "3").labels
     assert unmatched(asked, ["0", "1"]) == {"c1": "2", "c2": "3"}
     with pytest.raises(UserError) as told:
-        check_values(asked, ["1", "0", "1"], "rows.csv", "auxiliary_tasks.labels")
+        check_values(asked, ["1", "0", "1"], "rows.csv", key="auxiliary_tasks.labels")
     assert str(told.value).startswith(
         "auxiliary_tasks.labels: no row of rows.csv has the label '2' of the class 'c1' (nor those of 1 more class). "
         "Labels there: '0', '1'."
     )
-    check_values(asked, ["0", "2", "3", "4"], "rows.csv", "x")
+    check_values(asked, ["0", "2", "3", "4"], "rows.csv", key="x")
 
 
 def rows(file: Path, column: list[str]) -> Path:

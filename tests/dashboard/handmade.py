@@ -151,7 +151,7 @@ def _write_texts(out: Writer) -> None:
 
 
 def _write_prompt(out: Writer, number: int, method: str) -> str:
-    summary: dict[str, Any] = {"start": "vocabulary", "norm": 1.0, "moved": 0.5}
+    summary: dict[str, Any] = {"init": "vocabulary", "norm": 1.0, "moved": 0.5}
     metrics: list[dict[str, Any]] | None = None
     if method == "PPT":
         metrics = [{"step": step, "task": -1, "loss": 0.7 - 0.1 * step} for step in range(3)]

@@ -76,7 +76,7 @@ def test_ppt_does_not_depend_on_the_inner_rate_but_metapt_does(world: Path, tmp_
 
 def test_methods_spend_the_same_passes_and_begin_from_the_same_start(world: Path, finished: Path) -> None:
     study = Study(world / "tiny.yaml", finished)
-    starts = [study.prompt(method).tensors("prompt")["start"] for method in ("PT", "PPT", "MetaPT")]
+    starts = [study.prompt(method).tensors("prompt")["init"] for method in ("PT", "PPT", "MetaPT")]
     assert torch.equal(starts[0], starts[1]) and torch.equal(starts[0], starts[2])
     ppt, metapt = study.prompt("PPT").summary, study.prompt("MetaPT").summary
     assert ppt["row_passes"] == metapt["row_passes"] == 4 * 2 * (4 + 4)
@@ -87,7 +87,7 @@ def test_methods_spend_the_same_passes_and_begin_from_the_same_start(world: Path
 def test_an_initialisation_seed_is_a_new_pretraining(world: Path, tmp_path: Path) -> None:
     study = Study(config_of(world, evaluation={"init_seeds": [0, 1]}), tmp_path)
     zero, one = study.prompt("PPT", 0).tensors("prompt"), study.prompt("PPT", 1).tensors("prompt")
-    assert not torch.equal(zero["start"], one["start"])
+    assert not torch.equal(zero["init"], one["init"])
     assert not torch.equal(zero["prompt"], one["prompt"])
     with pytest.raises(UserError, match="Initialisation seed 5 is not among"):
         study.prompt("PPT", 5)

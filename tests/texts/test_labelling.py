@@ -86,9 +86,9 @@ def test_tasks_of_clusters(labels: list[int], classes: int, n_tasks: int, need: 
     large = [c for c in set(labels) - {-1} if labels.count(c) >= need]
     if len(large) < classes:
         with pytest.raises(UserError, match=r"lower\s+auxiliary_tasks\.min_per_label"):
-            cluster_tasks(np.array(labels), names, config, seed)
+            cluster_tasks(np.array(labels), names, config, seed=seed)
         return
-    made = cluster_tasks(np.array(labels), names, config, seed)
+    made = cluster_tasks(np.array(labels), names, config, seed=seed)
     # As many as were asked for, unless there are fewer ways to deal the words out; none twice.
     assert list(made.tasks) == list(range(min(n_tasks, perm(len(large), classes))))
     dealt = {tuple(labels[rows[0]] for rows in by_class.values()) for by_class in made.tasks.values()}
@@ -100,7 +100,7 @@ def test_tasks_of_clusters(labels: list[int], classes: int, n_tasks: int, need: 
         assert all(len(own) == 1 for own in clusters) and len(set.union(*clusters)) == classes
         assert all(len(rows) == labels.count(*own) for rows, own in zip(by_class.values(), clusters, strict=True))
     assert sum(made.counts.values()) == len(labels)
-    again = cluster_tasks(np.array(labels), names, config, seed)
+    again = cluster_tasks(np.array(labels), names, config, seed=seed)
     assert all((again.tasks[t][n] == made.tasks[t][n]).all() for t in made.tasks for n in names)
 
 

@@ -145,7 +145,7 @@ def _edited(
         return kmeans_cut(vectors, dimensions, config.seed)(rows, into, cluster)
 
     made = apply_edits(
-        points["cluster"].to_numpy(), [ClusterEdit.model_validate_json(edit) for edit in edits], cut, known
+        points["cluster"].to_numpy(), [ClusterEdit.model_validate_json(edit) for edit in edits], cut, names=known
     )
     labels, membership = made.labels, points["membership"].to_numpy()
     classes = None
@@ -154,7 +154,7 @@ def _edited(
         values = list(_unedited.written["label"])
         by_value = class_of_values(config.auxiliary_tasks.labels, filter(None, values))
         classes = values if found_labels is not None else [by_value.get(value) for value in values]
-    clusters = describe(labels, membership, _unedited.written["text"].tolist(), made.names, classes)
+    clusters = describe(labels, membership, _unedited.written["text"].tolist(), given_names=made.names, classes=classes)
     return points.assign(cluster=labels), clusters
 
 

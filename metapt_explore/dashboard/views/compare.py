@@ -11,7 +11,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.reporting.answer_sections import one_primary, question_table, task_rows
 from metapt_explore.reporting.notes import notes_of, sample_notes, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
-from metapt_explore.reporting.questions import Question
+from metapt_explore.reporting.questions import StudyQuestion
 from metapt_explore.reporting.report import answers
 from metapt_explore.reporting.side_by_side import SideBySide, side_by_side
 from metapt_explore.results.record import scores_of
@@ -44,7 +44,7 @@ def _page(workspace: Workspace, name: str) -> None:
     _any_two(workspace, name, methods=methods, joined=joined, margin=config.evaluation.margin)
 
 
-def _questions(asked: list[Question], answers: list[Comparison], *, any_prompt: bool) -> None:
+def _questions(asked: list[StudyQuestion], answers: list[Comparison], *, any_prompt: bool) -> None:
     st.subheader("The study's questions")
     if not asked:
         st.info(
@@ -77,7 +77,7 @@ def _stamp(results: pd.DataFrame) -> str:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _answered(
     folder: str, name: str, stamp: str
-) -> tuple[list[Question], list[Comparison], dict[str, list[str]], list[str]]:
+) -> tuple[list[StudyQuestion], list[Comparison], dict[str, list[str]], list[str]]:
     """Questions, answers, under which names methods that differ in seeds only are compared together, and notes."""
     record = scores_of(Workspace(folder), name)
     notes = [*filter(None, [unfinished(record)]), *sample_notes(record), *notes_of(record)]

@@ -16,9 +16,9 @@ class Segment:
         batch: Rows of the segment.
         tokens: Tokens of each row.
         keys: `[layers, batch, kv_heads, columns, head_dim]`; the pass writes the segment's own keys into
-            columns `own … own + tokens`.
+            columns `first_column … first_column + tokens`.
         values: The same shape.
-        own: First column of the segment's own tokens.
+        first_column: First column of the segment's own tokens.
         mask: Added to scores, `[batch, tokens, columns]`.
         cos: Rotary cosines `[batch, tokens, head_dim]`.
         sin: Rotary sines.
@@ -31,7 +31,7 @@ class Segment:
     tokens: int
     keys: Tensor
     values: Tensor
-    own: int
+    first_column: int
     mask: Tensor
     cos: Tensor
     sin: Tensor
@@ -84,11 +84,11 @@ class Views:
     """Views of a segment's buffers that every layer uses, made once: many small ones cost time."""
 
     def __init__(self, segment: Segment) -> None:
-        self.own = slice(segment.own, segment.own + segment.tokens)
+        self.own_columns = slice(segment.first_column, segment.first_column + segment.tokens)
         self.rotary = Rotary(segment.cos[:, :, None], segment.sin[:, :, None])
         # [layers, batch, tokens, kv_heads, head_dim], in the order in which the model computes them
-        self.own_keys = segment.keys[:, :, :, self.own].transpose(2, 3).unbind(0)
-        self.own_values = segment.values[:, :, :, self.own].transpose(2, 3).unbind(0)
+        self.own_keys = segment.keys[:, :, :, self.own_columns].transpose(2, 3).unbind(0)
+        self.own_values = segment.values[:, :, :, self.own_columns].transpose(2, 3).unbind(0)
         keys, values = segment.keys.flatten(1, 2), segment.values.flatten(1, 2)
         self.keys, self.values = keys.unbind(0), values.unbind(0)
         self.keys_transposed = keys.transpose(2, 3).unbind(0)

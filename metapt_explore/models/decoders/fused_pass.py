@@ -28,7 +28,7 @@ from metapt_explore.models.decoders.fused_weights import LayerWeights
 
 
 @dataclass
-class Kept:
+class SavedActivations:
     """What the backward pass of one layer needs."""
 
     normed: Tensor
@@ -54,7 +54,7 @@ class FusedPass:
 
     def __init__(self, layers: list[LayerWeights], shape: Shape, segments: list[Segment], *, keep: bool) -> None:
         self.layers, self.shape, self.segments, self.keep = layers, shape, segments, keep
-        self._kept: list[Kept] = []
+        self._saved: list[SavedActivations] = []
         self._written: list[int] = []
         starts = [0]
         for segment in segments:
@@ -91,7 +91,9 @@ class FusedPass:
             if self.keep:
                 gate, up = layer.gate(normed_mlp), layer.up(normed_mlp)
                 activated = F.silu(gate)
-                self._kept.append(Kept(normed, scale, picked, attended, normed_mlp, scale_mlp, gate, up, activated))
+                self._saved.append(
+                    SavedActivations(normed, scale, picked, attended, normed_mlp, scale_mlp, gate, up, activated)
+                )
                 product = activated * up
             else:
                 product = gated(layer.gate, layer.up, normed_mlp)
@@ -105,7 +107,7 @@ class FusedPass:
         shape = self.shape
         key_value = layer.key_value(normed)
         query = layer.query(normed_read)
-        kept: list[tuple[Tensor, Tensor] | None] = []
+        attended: list[tuple[Tensor, Tensor] | None] = []
         heads = torch.empty_like(query)
         first = 0
         for (start, stop), segment, views, asking in zip(
@@ -117,20 +119,20 @@ class FusedPass:
             views.own_values[index].copy_(value)
             if segment.source is not None and segment.groups is not None:
                 source = segment.source
-                theirs = slice(source.own, source.own + source.tokens)
+                theirs = slice(source.first_column, source.first_column + source.tokens)
                 segment.keys[index][:, :, : source.tokens] = source.keys[index][segment.groups, :, theirs]
                 segment.values[index][:, :, : source.tokens] = source.values[index][segment.groups, :, theirs]
             if asking is None:
-                kept.append(None)
+                attended.append(None)
                 continue
             stop_query = first + segment.batch * asking.tokens
             q = asking.arrange(query[first:stop_query])
             scores = torch.baddbmm(asking.mask, q, views.keys_transposed[index])
             weights = scores.softmax(-1, dtype=torch.float32).to(scores.dtype)
             asking.collect(torch.bmm(weights, views.values[index]), heads[first:stop_query])
-            kept.append((q, weights))
+            attended.append((q, weights))
             first = stop_query
-        return kept, heads
+        return attended, heads
 
     def _asking(self, index: int) -> list[Queries | None]:
         return self._last_queries if index == len(self.layers) - 1 else self._all_queries
@@ -143,34 +145,34 @@ class FusedPass:
             raise RuntimeError("another pass has written into these text states; take the gradient before it")
         dx = gradient.clone()
         for index in range(len(self.layers) - 1, -1, -1):
-            layer, kept = self.layers[index], self._kept.pop()
+            layer, saved = self.layers[index], self._saved.pop()
             d_product = layer.down.back(dx)
-            d_normed = layer.up.back(d_product * kept.activated)
-            d_gate = torch.ops.aten.silu_backward(d_product.mul_(kept.up), kept.gate)
+            d_normed = layer.up.back(d_product * saved.activated)
+            d_gate = torch.ops.aten.silu_backward(d_product.mul_(saved.up), saved.gate)
             d_normed = layer.gate.back_plus(d_gate, d_normed)
-            dx = _norm_back(d_normed, kept.normed_mlp, kept.scale_mlp, dx=dx)
-            d_query, d_key_value = self._attend_back(index, layer.attention_out.back(dx), kept)
-            if kept.picked is None:
+            dx = _norm_back(d_normed, saved.normed_mlp, saved.scale_mlp, dx=dx)
+            d_query, d_key_value = self._attend_back(index, layer.attention_out.back(dx), saved)
+            if saved.picked is None:
                 d_normed = layer.query.back_plus(d_query, layer.key_value.back(d_key_value))
             else:
                 d_normed = layer.key_value.back(d_key_value)
-                d_normed.index_add_(0, kept.picked, layer.query.back(d_query))
-                dx = torch.zeros_like(kept.normed).index_add_(0, kept.picked, dx)
-            dx = _norm_back(d_normed, kept.normed, kept.scale, dx=dx)
+                d_normed.index_add_(0, saved.picked, layer.query.back(d_query))
+                dx = torch.zeros_like(saved.normed).index_add_(0, saved.picked, dx)
+            dx = _norm_back(d_normed, saved.normed, saved.scale, dx=dx)
         return dx
 
-    def _attend_back(self, index: int, d_heads: Tensor, kept: Kept) -> tuple[Tensor, Tensor]:
+    def _attend_back(self, index: int, d_heads: Tensor, saved: SavedActivations) -> tuple[Tensor, Tensor]:
         shape = self.shape
         d_query = torch.empty_like(d_heads)
         d_key_value = d_heads.new_empty(self._total, 2 * shape.kv_heads * shape.head_dim)
         stop_query = len(d_heads)
         asking_all = self._asking(index)
-        for place in range(len(self.segments) - 1, -1, -1):
+        for segment_index in range(len(self.segments) - 1, -1, -1):
             segment, views, asking, attended = (
-                self.segments[place],
-                self._views[place],
-                asking_all[place],
-                kept.attended[place],
+                self.segments[segment_index],
+                self._views[segment_index],
+                asking_all[segment_index],
+                saved.attended[segment_index],
             )
             size = (segment.batch, shape.kv_heads, -1, shape.head_dim)
             d_key, d_value = segment.key_gradient, segment.value_gradient  # from segments that see this one
@@ -182,8 +184,8 @@ class FusedPass:
                 d_weights = torch.bmm(d_out, views.values_transposed[index])
                 d_scores = torch.ops.aten._softmax_backward_data(d_weights, weights, -1, weights.dtype)
                 asking.arrange_back(torch.bmm(d_scores, views.keys[index]), d_query[first:stop_query])
-                own_key = torch.bmm(d_scores[:, :, views.own].transpose(1, 2), q).view(size)
-                own_value = torch.bmm(weights[:, :, views.own].transpose(1, 2), d_out).view(size)
+                own_key = torch.bmm(d_scores[:, :, views.own_columns].transpose(1, 2), q).view(size)
+                own_value = torch.bmm(weights[:, :, views.own_columns].transpose(1, 2), d_out).view(size)
                 d_key = own_key if d_key is None else d_key.add_(own_key)
                 d_value = own_value if d_value is None else d_value.add_(own_value)
                 if segment.source is not None and segment.groups is not None:
@@ -193,7 +195,7 @@ class FusedPass:
                     segment.source.key_gradient = _sum_groups(shared_key, segment.groups, segment.source.batch)
                     segment.source.value_gradient = _sum_groups(shared_value, segment.groups, segment.source.batch)
                 stop_query = first
-            start, stop = self._bounds[place]
+            start, stop = self._bounds[segment_index]
             target = d_key_value if len(self.segments) == 1 else d_key_value[start:stop]
             target = target.view(segment.batch, segment.tokens, 2 * shape.kv_heads, shape.head_dim)
             if d_key is None or d_value is None:

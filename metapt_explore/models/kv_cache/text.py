@@ -127,7 +127,7 @@ class KVBank:
             states = self._encode([self.token_ids[row] for row in chunk])
             self.counts.encoded += len(chunk)
             self.counts.missed += len(chunk)
-            self._episode |= {row: (states, place) for place, row in enumerate(chunk)}
+            self._episode |= {row: (states, position) for position, row in enumerate(chunk)}
 
     def batch(self, rows: Sequence[int], spare: int = 0) -> TextKV:
         """Returns the states of these rows, in this order; a row may be asked for twice.

@@ -52,10 +52,10 @@ def test_ids_of_random_and_vocabulary_have_not_changed(tmp_path: Path) -> None:
         prompt = Prompt(fake_pipeline(study, tmp_path), method, 0)
         ids[method.name] = id_over(prompt, **(made_up if prompt.is_pretrained else {}))
     assert ids == {
-        "PT": "prompt-003f8d2c506fc1b6",
-        "R": "prompt-36d3dfb8a4fe9ec0",
-        "PPT": "prompt-ba5ef98712cc90e0",
-        "MetaPT": "prompt-3efbc5f0a5b31227",
+        "PT": "prompt-ee5edcde0b1e0a39",
+        "R": "prompt-c502a7ed6ef4359d",
+        "PPT": "prompt-97e23b5ea80c887f",
+        "MetaPT": "prompt-8b77eeea9491ae29",
     }
 
 
@@ -67,9 +67,9 @@ def test_text_and_label_starts_end_to_end(world: Path, tmp_path: Path) -> None:
         methods=[*ONLY_PT, {"name": "T", "kind": "pt", "init": {"text": "camera is good now"}}],
     )
     labels, text = study.prompt("PT"), study.prompt("T")
-    assert labels.stage["config"]["start"] == {"labels": [" negative", " positive"]}
-    assert text.stage["config"]["start"] == {"text": "camera is good now"}
-    assert (labels.summary["start"], text.summary["start"]) == ("labels", "text")
+    assert labels.stage["config"]["init"] == {"labels": [" negative", " positive"]}
+    assert text.stage["config"]["init"] == {"text": "camera is good now"}
+    assert (labels.summary["init"], text.summary["init"]) == ("labels", "text")
     words, embedding = study.backbone.tokenizer.get_vocab(), study.backbone.embedding
     assert torch.equal(labels.tensors("prompt")["prompt"][:2], embedding[[words["negative"], words["positive"]]])
     expected = embedding[[words["camera"], words["is"], words["good"]]]
@@ -81,7 +81,7 @@ def test_text_and_label_starts_end_to_end(world: Path, tmp_path: Path) -> None:
     }
     assert starting(world, tmp_path, "labels", auxiliary_tasks=other).prompt("PT").id != labels.id
     pretrained = starting(world, tmp_path, "labels", methods=[{"name": "PPT", "kind": "ppt"}]).prompt("PPT")
-    assert torch.equal(pretrained.tensors("prompt")["start"], labels.tensors("prompt")["prompt"])
+    assert torch.equal(pretrained.tensors("prompt")["init"], labels.tensors("prompt")["prompt"])
 
 
 def test_a_file_enters_by_its_content(world: Path, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_peft_adapter_is_a_start(world: Path, tmp_path: Path) -> None:
     save_file({"prompt_embeddings": rows}, tmp_path / "adapter" / "adapter_model.safetensors")
     prompt = starting(world, tmp_path / "w", {"peft": str(tmp_path / "adapter")}).prompt("PT")
     assert torch.equal(prompt.tensors("prompt")["prompt"], rows)
-    assert prompt.stage["config"]["start"] == "peft" and len(prompt.stage["inputs"]["start"]) == 64
+    assert prompt.stage["config"]["init"] == "peft" and len(prompt.stage["inputs"]["init"]) == 64
 
 
 def test_a_study_that_begins_from_an_artifact(world: Path, workspace: Path) -> None:
@@ -125,12 +125,12 @@ def test_a_study_that_begins_from_an_artifact(world: Path, workspace: Path) -> N
     results = study.run()
     assert set(results["method"]) == {"PT", "PPT"} and len(results) == 2 * 2 * 2 * 2
     prompt = study.prompt("PT")
-    assert prompt.stage["parents"] == {"start": before.id}
-    assert study.prompt("PPT").stage["parents"].keys() == {"start", "texts", "tasks"}
+    assert prompt.stage["parents"] == {"init": before.id}
+    assert study.prompt("PPT").stage["parents"].keys() == {"init", "texts", "tasks"}
     for init_seed in (0, 1):
         for method in ("PT", "PPT"):
             tensors = study.prompt(method, init_seed).tensors("prompt")
-            assert torch.equal(tensors["start"], before.tensors("prompt")["prompt"])
+            assert torch.equal(tensors["init"], before.tensors("prompt")["prompt"])
     # By its whole id it is the same question.
     assert starting(world, workspace, {"artifact": before.id}).prompt("PT").id == prompt.id
 
