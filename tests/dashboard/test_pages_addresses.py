@@ -95,7 +95,7 @@ def test_another_study_forgets_what_the_first_had(show: Open, two: Workspace) ->
     """A choice of this session is no link: it is silently another one in another study."""
     config = two.study_config("other")
     renamed = config.clusterings[0].model_copy(update={"name": "mine"})
-    methods = [m.model_copy(update={"clustering": ["mine"]}) if m.clustering else m for m in config.methods]
+    methods = [m.model_copy(update={"clustering": ["mine"]}) if m.clusterings else m for m in config.methods]
     index = two.index("other")
     two.save_study(config.model_copy(update={"clusterings": [renamed], "methods": methods}))
     mine = [{**entry, "clustering": "mine"} if "clustering" in entry else entry for entry in index]
