@@ -1,9 +1,9 @@
 """Self-supervised tasks: the cluster is the label.
 
 CACTUs (Hsu, Levine & Finn, ICLR 2019, arXiv 1810.02334) meta-learns over tasks whose classes are clusters; SUPMER
-(Pan et al., EMNLP Findings 2023, arXiv 2303.12314) does so for soft prompts. A task draws as many clusters as there are
-label words and deals the words out to them, so that no word means the same in every task: what can be learned is how
-to take a distinction from few examples. No label of the data is looked at.
+(Pan et al., EMNLP Findings 2023, arXiv 2303.12314) does so for soft prompts. A task draws one cluster for each label
+word, so that a word means something else in each task: what can be learned is how to tell classes apart from few
+examples. Labels of the data are not used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def cluster_tasks(
         seed: The study seed.
 
     Returns:
-        Tasks numbered from 0, no two of them the same; fewer than `n_tasks` where the clusters make no more. A row is
+        Different tasks numbered from 0; fewer than `n_tasks` where the clusters allow no more. A row is
         counted as used where its cluster is in any task.
 
     Raises:

@@ -10,7 +10,7 @@ from metapt_explore.auxiliary_tasks.labels import AuxiliaryTasks, used_rows
 
 
 def task_offsets(parts: Sequence[AuxiliaryTasks], labels: Sequence[np.ndarray]) -> list[int]:
-    """What is added to the ids of each clustering's tasks and clusters, so that no two are the same.
+    """Offsets that make the ids of all clusterings' tasks and clusters unique.
 
     Example:
         >>> nothing = AuxiliaryTasks({}, {}, {})

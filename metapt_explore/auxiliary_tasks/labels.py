@@ -124,7 +124,7 @@ def _shortfalls(per_label: dict[str, int], config: AuxiliaryTasksConfig) -> list
 
 
 def _no_task(failed: dict[int, list[_Shortfall]], labelled: int, label_names: Sequence[str]) -> str:
-    """Says which rules the nearest cluster fails; nearest is the one whose worst rule is closest to kept."""
+    """Says which rules the nearest cluster fails: the one whose worst rule is closest to being met."""
     start = "No cluster can become an auxiliary task: "
     if not failed:
         return start + "every text is an outlier. Lower min_cluster_size or use another algorithm."

@@ -44,9 +44,9 @@ def shuffled_members(
 ) -> np.ndarray:
     """Carries soft clusters over to the random groups that copy their sizes.
 
-    Random groups have no centres worth the name: all are alike, and every row would be near every one. So that the
-    control stays one, each row of a random group takes the memberships of another row, drawn from the cluster whose
-    size the group has: soft groups are as large, and overlap as much, as the soft clusters.
+    The centres of random groups are nearly equal, so every row would be near all of them. Each row of a random group
+    therefore takes the memberships of a row drawn from the cluster whose size the group copies: soft groups are as
+    large as the soft clusters and overlap as much.
 
     Args:
         members: ``[rows, clusters]``, see `soft_members`.

@@ -13,7 +13,7 @@ def topic_candidates(clusters: Sequence[Mapping[str, Any]], *, named: bool) -> d
 
     Args:
         clusters: ``summary["clusters"]`` of a clustering: ``cluster``, ``name``, ``keywords``.
-        named: Whether clusters are groups that the data name: the name itself comes first.
+        named: Whether clusters are groups named in the data: their name comes first.
 
     Returns:
         For each cluster (outliers left out) its name's words where it has any, then keywords that no other cluster has,
@@ -72,7 +72,7 @@ def choose_topic_words(candidates: Mapping[int, Sequence[str]], tokens: Callable
     for cluster, words in candidates.items():
         free = [word for word in words if tokens(word) and tuple(tokens(word)) not in taken]
         word = next((word for word in free if len(tokens(word)) == 1), free[0] if free else str(cluster))
-        while tuple(tokens(word)) in taken:  # no keyword, and its number is another's word
+        while tuple(tokens(word)) in taken:  # no keyword, and the cluster's number is taken
             word = f"group {word}"
         taken.add(tuple(tokens(word)))
         chosen.append(word)

@@ -11,7 +11,7 @@ from metapt_explore.baselines.model_tuning import tune_model
 
 
 def full(inputs: BaselineInputs) -> BaselineOutcome:
-    """Trains all weights; the initialisation seed orders the examples, for there is nothing to initialise."""
+    """Trains all weights; the initialisation seed only orders the examples."""
     return tune_model(inputs, all_weights)
 
 

@@ -46,7 +46,7 @@ class Pairs:
 def draw_pairs(labels: Sequence[int], each: int, *, seeds: tuple[int, ...], data_seed: int) -> Pairs:
     """Draws, for every row, `each` partners of its class and as many of other classes, and shuffles the pairs.
 
-    A row is no partner of its own, unless it is alone in its class.
+    A row is never its own partner, unless it is alone in its class.
 
     Args:
         labels: Class index of each row.

@@ -77,7 +77,7 @@ def kmeans(inputs: Inputs[KMeansClustering]) -> Grouping:
 def minibatch_kmeans(inputs: Inputs[MiniBatchKMeansClustering]) -> Grouping:
     """K-means on small random batches of rows, for corpora that Lloyd's is too slow for (Sculley, 2010).
 
-    Batches of 1024 rows, the best of four starts. On fewer rows than that it is k-means with another update. Membership
+    Batches of 1024 rows, the best of four starts. With fewer rows it is k-means with another update rule. Membership
     as in `kmeans`.
     """
     from sklearn.cluster import MiniBatchKMeans
@@ -98,7 +98,7 @@ def _means(inputs: Inputs[CountedClustering], algorithm: KMeans | MiniBatchKMean
     from sklearn.exceptions import ConvergenceWarning
 
     reduced = reduce_embeddings(inputs.embeddings, inputs.config.dimensions)
-    with warnings.catch_warnings():  # too few different rows: said below, in the user's words
+    with warnings.catch_warnings():  # too few different rows: reported below
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = algorithm.fit(reduced)
     labels = renumber_by_size(fitted.labels_)
@@ -158,7 +158,7 @@ def random_groups(inputs: Inputs[RandomGroups]) -> Grouping:
 
 
 def known_groups(inputs: Inputs[KnownGroups]) -> Grouping:
-    """Control: one cluster for each group that the data name; rows without one are left out."""
+    """Control: one cluster for each group named in the data; rows without a group are left out."""
     groups = inputs.groups or []
     sizes = Counter(group for group in groups if group is not None)
     if not sizes:

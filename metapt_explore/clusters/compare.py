@@ -35,7 +35,7 @@ def compare_groupings(first: np.ndarray, second: np.ndarray) -> GroupingAgreemen
         second: The same of the other grouping.
 
     Raises:
-        ValueError: Where they are not of the same rows.
+        ValueError: Where they have different numbers of rows.
 
     Example:
         >>> compared = compare_groupings(np.array([0, 0, 1, -1]), np.array([1, 1, 0, 0]))

@@ -28,7 +28,7 @@ def describe(
         labels: ``[rows]`` cluster ids, -1 for outliers.
         membership: ``[rows]`` how firmly a row belongs to its cluster.
         texts: One text a row.
-        given_names: What clusters are called that have a name of their own; others are called after their keywords.
+        given_names: Names of clusters by id; a cluster without one is called after its keywords.
         classes: Label of each row, None where it has none; not counted when absent.
 
     Returns:

@@ -1,7 +1,7 @@
 """Clusters edited by hand: merged, split, left out, renamed.
 
-An edit is a line of the study, not a change of a file: the clustering that it starts from stays what it was, the edited
-one is another clustering with an id of its own, and whoever has the study has the edits.
+Edits are lines of the study file. The clustering that they start from does not change; the edited one is another
+clustering with its own id.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Edited:
     """Clusters after some edits.
 
     Attributes:
-        labels: ``[rows]`` cluster ids, -1 for rows in none. Ids stay what they were as long as the edits go on: a
-            merged cluster has the first of the ids that were named, a split one keeps its own for the largest part.
-        names: What clusters are called that were given a name.
+        labels: ``[rows]`` cluster ids, -1 for rows in none. Ids stay the same between edits: a merged cluster has the
+            first of its ids, the largest part of a split one keeps its id.
+        names: Names that clusters were given, by id.
         excluded: How many rows were left out by hand.
     """
 
@@ -47,13 +47,13 @@ class Edited:
 def apply_edits(
     labels: np.ndarray, edits: Sequence[ClusterEdit], cut: Cut, *, names: Mapping[int, str] | None = None
 ) -> Edited:
-    """Applies edits one after the other; each names clusters as they stand after those before it.
+    """Applies edits one after the other; each refers to the clusters that the edits before it left.
 
     Args:
         labels: ``[rows]`` cluster ids, -1 for rows in none.
         edits: What to do.
         cut: Splits rows, see `Cut`.
-        names: What clusters are called that were given a name before.
+        names: Names that clusters were given before, by id.
 
     Raises:
         UserError: Where an edit names a cluster that is not there, or splits one that is too small; it says which edit.

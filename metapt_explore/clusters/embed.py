@@ -50,7 +50,7 @@ class Encoder:
         """Token ids of texts with the encoder's special tokens, cut to what it reads."""
         longest = self.pooling.tokens(self.config.max_tokens)
         rows = list(self.tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"])
-        # A text of nothing but what the tokenizer drops still has an embedding.
+        # A text that the tokenizer drops entirely still gets an embedding.
         return [row or [self.tokenizer.pad_token_id] for row in rows]
 
     def pooled(self, tokens: Sequence[Sequence[int]]) -> Tensor:
@@ -68,7 +68,7 @@ class Encoder:
         on_rows: Callable[[int], None] = lambda rows: None,
         record: CheckpointStore | None = None,
     ) -> np.ndarray:
-        """Embeds texts; see the function of that name."""
+        """Embeds texts; see the function `embed`."""
         import torch
 
         tokens = self.tokens(texts)
@@ -140,9 +140,10 @@ def _checked(config: EncoderConfig) -> tuple[Path, Any, Any, Pooling]:
 
 
 def _let_pad(tokenizer: Any, settings: Any, rows: int) -> None:
-    """Makes a tokenizer pad behind the text, with a token that the model has; which one is masked anyway.
+    """Makes a tokenizer pad after the text, with any token of the model: padding is masked.
 
-    In front of the text padding would move it to other positions, and its embedding would depend on its neighbours.
+    Padding in front would shift the text's positions, so that its embedding would depend on the other texts of the
+    batch.
     """
     tokenizer.padding_side = "right"
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
@@ -228,8 +229,7 @@ def embed(
         config: Encoder name and sizes.
         device: Where the encoder runs.
         on_rows: Called with the number of texts embedded so far; may raise to stop.
-        record: Keeps the rows so far where it is stopped, and now and then; rows that are found there are not computed
-            again.
+        record: Stores finished rows now and then and when stopped; stored rows are not computed again.
 
     Returns:
         fp32 `[rows, width]`; rows have length one, unless the encoder's files name pooling and no normalisation.

@@ -37,7 +37,7 @@ class Grouping:
     Attributes:
         labels: ``[rows]`` integers; a cluster id, or -1 for an outlier or a row without a group.
         membership: ``[rows]`` in 0..1, how firmly a row belongs to its cluster; 0 for -1.
-        names: What clusters are called that have a name of their own (known groups, edited clusters), by their ids.
+        names: Names of clusters by id, where they have one (known groups, edited clusters).
     """
 
     labels: np.ndarray

@@ -105,7 +105,8 @@ def density_validity(vectors: np.ndarray, labels: np.ndarray) -> float | None:
     try:
         with np.errstate(all="ignore"):
             validity = float(validity_index(np.ascontiguousarray(vectors, dtype=np.float64), numbered))
-    except (AssertionError, ValueError, FloatingPointError, ZeroDivisionError):  # it has no words for such clusters
+    # Raised for clusters that it cannot measure.
+    except (AssertionError, ValueError, FloatingPointError, ZeroDivisionError):
         return None
     return validity if np.isfinite(validity) else None
 

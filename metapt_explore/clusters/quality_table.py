@@ -38,8 +38,8 @@ def label_information(clusters: Sequence[Mapping[str, Any]]) -> float | None:
             outliers, are left out.
 
     Returns:
-        0 (clusters say nothing of the label, which auxiliary tasks need: there must be something to tell apart) to 1
-        (each cluster is a label); over the mean of both entropies. None where labels are not counted, or there are
+        0 (clusters say nothing about the label, as auxiliary tasks need) to 1 (each cluster is a label); normalised by
+        the mean of both entropies. None where labels are not counted, or there are
         fewer than two clusters or labels.
 
     Example:
@@ -63,14 +63,14 @@ def label_information(clusters: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], str]:
-    """Methods whose gain over pooled pre-training is put down to one clustering.
+    """Methods whose gain over pooled pre-training is attributed to one clustering.
 
     Args:
         methods: Of a study, as plain values.
 
     Returns:
-        Method to clustering, and the first pooled method without a clustering (empty where there is none). MetaPT of
-        several clusterings is not among them, nor what learns topics, is tuned or is read in another way than that one.
+        Method to clustering, and the first pooled method without a clustering (empty where there is none). Left out:
+        methods of several clusterings, and methods with other topics, tuning or verbalizer than the pooled one.
 
     Example:
         >>> ppt, meta = {"name": "PPT", "kind": "ppt"}, {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}
@@ -83,7 +83,7 @@ def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, s
     terms = [(m.get("topics"), tuning_terms(m.get("tuning")), m.get("verbalizer")) for m in (*methods, pooled)]
     alike = [m for m, term in zip(methods, terms[:-1], strict=True) if term == terms[-1]]
     on_one = [m for m in alike if m["kind"] == "metapt" and isinstance(m["clustering"], str)]
-    on_one = [m for m in on_one if not m.get("without") and not m.get("only")]  # these learn from a part of it
+    on_one = [m for m in on_one if not m.get("without") and not m.get("only")]  # these learn from some of its clusters
     return {m["name"]: m["clustering"] for m in on_one}, str(pooled["name"])
 
 
@@ -121,7 +121,7 @@ def method_gains(results: pd.DataFrame, methods: Mapping[str, str], baseline: st
 
 
 def quality_table(records: Sequence[Mapping[str, Any]], gains: pd.DataFrame) -> pd.DataFrame:
-    """One row for each clustering: how good it is by each measure, and what prompts gain that were learned with it.
+    """One row for each clustering: its quality by each measure, and the gain of the prompts learned with it.
 
     Args:
         records: For each clustering ``name``, ``algorithm``, and the summaries ``clusters`` (of its clusters artifact),
@@ -130,8 +130,8 @@ def quality_table(records: Sequence[Mapping[str, Any]], gains: pd.DataFrame) -> 
 
     Returns:
         Columns clustering, algorithm, those of `MEASURES`, ``methods`` (names of the methods that used it), ``gain``
-        and ``start_gain`` (mean over these methods) and ``units`` (the fewest that one of them was scored on). A value
-        that is not there is NaN: an older artifact has no ``dbcv``.
+        and ``start_gain`` (mean over these methods) and ``units`` (the fewest that one of them was scored on). Missing
+        values are NaN: an older artifact has no ``dbcv``.
     """
     rows = []
     for record in records:
@@ -163,10 +163,9 @@ def quality_table(records: Sequence[Mapping[str, Any]], gains: pd.DataFrame) -> 
 
 
 def quality_correlations(table: pd.DataFrame, gain: str = "gain") -> pd.DataFrame:
-    """Does a measure of clusters foretell the gain? Spearman's rank correlation of each with it, over clusterings.
+    """Does a cluster measure predict the gain? Spearman's rank correlation of each measure with it, over clusterings.
 
-    The clusterings of a study share texts, encoder and seeds and are no sample of anything: this is a description, and
-    no p-value is given.
+    The clusterings of a study share texts, encoder and seeds, so they are no random sample: no p-value is given.
 
     Args:
         table: What `quality_table` returned.

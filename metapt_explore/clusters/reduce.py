@@ -83,8 +83,8 @@ def reduce_embeddings(embeddings: np.ndarray, dimensions: int) -> np.ndarray:
 def project(vectors: np.ndarray) -> np.ndarray:
     """Projects rows on their first two principal components.
 
-    A linear map keeps what is far apart apart but draws clusters over each other; it is exact, the
-    same every time, and takes seconds for 100,000 rows. The sign of each axis is fixed (see
+    A linear map keeps distant texts apart but may draw clusters over each other. It is exact, deterministic and takes
+    seconds for 100,000 rows. The sign of each axis is fixed (see
     `principal_components`).
 
     Args:

@@ -1,7 +1,7 @@
-"""How far a clustering is the texts' and not chance's: other seeds, and parts of the texts.
+"""How stable a clustering is under other seeds, and on parts of the texts.
 
-A grouping that another seed or four fifths of the texts would not give again is no finding about the texts, whatever
-its silhouette.
+A grouping that does not come back with another seed, or on four fifths of the texts, says nothing about the texts,
+whatever its silhouette.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _agreement(runs: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> dict[str
     for (left_rows, left), (right_rows, right) in combinations(runs, 2):
         _, in_left, in_right = np.intersect1d(left_rows, right_rows, assume_unique=True, return_indices=True)
         if left is None or right is None:
-            # A run that found nothing agrees with none, not even with another such one.
+            # A run without clusters agrees with no other run, not even with another one without clusters.
             rand.append(0.0)
             information.append(0.0)
             continue

@@ -15,7 +15,7 @@ from metapt_explore.seeds import derived_seed
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-#: A word of fewer texts says nothing of what texts have in common.
+#: A word counts only where at least so many texts hold it.
 MIN_TEXTS = 2
 #: Most frequent words that are kept.
 MAX_WORDS = 10_000
@@ -24,7 +24,7 @@ PASSES = 20
 
 
 def bag_of_words(texts: Sequence[str]) -> tuple[csr_matrix | None, list[str]]:
-    """Counts words, the way that topics need it.
+    """Counts the words of each text for topic models.
 
     Lower case; words of two letters or more of any alphabet (numbers and signs are dropped), of scripts without spaces
     as the texts show them (`texts.words.Lexicon`); no English stop word; only words that at least two texts hold, and
@@ -61,8 +61,8 @@ def lda(inputs: Inputs[LdaClustering]) -> Grouping:
     """Latent Dirichlet allocation (Blei, Ng and Jordan, 2003), by online variational Bayes (Hoffman et al., 2010).
 
     `n_clusters` topics over a bag of words (`bag_of_words`); scikit-learn's priors (1 / topics). A text's cluster is
-    its largest topic, its membership that topic's share. A text without any counted word is in no cluster; a topic that
-    is no text's largest makes none, so that there may be fewer clusters than topics.
+    its largest topic, its membership that topic's share. A text without any counted word is in no cluster. A topic that
+    is largest in no text makes no cluster, so there may be fewer clusters than topics.
     """
     if inputs.texts is None:
         raise ValueError("`texts` must hold the texts of the rows")

@@ -1,4 +1,4 @@
-"""What the methods are compared with besides one another: other ways to use the same few labelled rows."""
+"""Baselines: other ways to use the same few labelled rows."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ class BaselineConfig(Kind):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Settings of this kind; what a stage's id holds of a baseline."""
+        """Settings of this kind, as they enter a stage's id."""
         return {key: getattr(self, key) for key in type(self).model_fields if key not in ("name", "kind")}
 
     def options_in(self, evaluation: EvaluationConfig) -> dict[str, Any]:
-        """`options`, with what is left to the study's evaluation."""
+        """`options`, completed from the study's evaluation."""
         return self.options
 
     @property
@@ -166,7 +166,7 @@ class SetFitBaseline(BaselineConfig):
 
 
 class TunedModelBaseline(BaselineConfig):
-    """What baselines have in common that train the language model."""
+    """Settings shared by baselines that train the language model."""
 
     seeded = True
     reads_words = True
@@ -176,7 +176,7 @@ class TunedModelBaseline(BaselineConfig):
     batch_size: Count | None = Field(None, description="rows of a step; evaluation.batch_size when absent")
 
     def options_in(self, evaluation: EvaluationConfig) -> dict[str, Any]:
-        """`options`, with what is left to the study's evaluation."""
+        """`options`, completed from the study's evaluation."""
         steps, batch_size = self.steps or evaluation.steps, self.batch_size or evaluation.batch_size
         return {**self.options, "steps": steps, "batch_size": batch_size}
 
@@ -193,14 +193,14 @@ class LoraBaseline(TunedModelBaseline):
     targets: Annotated[list[Text], Field(min_length=1, max_length=MOST_SEARCHED)] | None = Field(
         None, description="names of the layers; PEFT's own choice for the model when absent"
     )
-    # On ours dev chose 0.001 and 0.003 (studies/tested); 0.0001 alone would make LoRA worse than it is.
+    # Dev chose 0.001 and 0.003 in our study (studies/tested); 0.0001 alone would understate LoRA.
     learning_rates: Rates = Field([3e-4, 1e-3, 3e-3, 1e-2], description=RATES)
 
     def options_in(self, evaluation: EvaluationConfig) -> dict[str, Any]:
-        """`options`, with what is left to the study's evaluation.
+        """`options`, completed from the study's evaluation.
 
-        Learning rates drop out where prompts' do (``halving_steps``). Full fine-tuning's do not: a rate that waits for
-        its turn would have to be kept, and is three times as large as the model.
+        Learning rates are halved at the same steps as those of prompts (``halving_steps``), but not for full
+        fine-tuning: each waiting rate would take three times the memory of the model.
 
         Example:
             >>> evaluation = EvaluationConfig(tasks=["trec"], steps=30, halving_steps=[5, 10])

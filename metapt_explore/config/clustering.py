@@ -95,7 +95,7 @@ class ClusteringConfig(Kind):
         meaningful: Whether the texts of a cluster have something in common.
         seeded: Whether it draws random numbers.
         counted: Whether it is told how many clusters to make.
-        needs_groups: Whether it reads the groups that the data name.
+        needs_groups: Whether it reads the groups named in the data.
 
     Example:
         >>> ClusteringConfig(name="topics", algorithm="kmeans", n_clusters=4)
@@ -123,17 +123,17 @@ class ClusteringConfig(Kind):
 
     @classmethod
     def facts(cls, algorithm: str) -> type[ClusteringConfig]:
-        """The class of an algorithm; of one that this version does not know the shared one."""
+        """The class of an algorithm; the shared class for one that this version does not know."""
         return cls.kinds.get(algorithm, ClusteringConfig)
 
     @classmethod
     def offered(cls, *, grouped: bool) -> bool:
-        """Whether a new study can group its texts so, with or without groups that the data name."""
+        """Whether a new study can use this grouping, with or without groups named in the data."""
         return grouped if cls.needs_groups else not cls.control and "like" not in cls.model_fields
 
     @property
     def source(self) -> str | None:
-        """The clustering that it is made from, where it is made from one."""
+        """The clustering that it is made from, if any."""
         return None
 
     @property
@@ -244,7 +244,7 @@ class RandomGroups(DerivedClustering):
 
 
 class KnownGroups(ClusteringConfig):
-    """Control: the groups that the data name."""
+    """Control: the groups named in the data."""
 
     title = "the group column"
     implementation = "algorithms:known_groups"

@@ -19,7 +19,7 @@ TASK_SETS = {
 }
 
 
-#: What is to be said of scores of a study that is `scored_on: other_seeds`.
+#: Note on the scores of a study with `scored_on: other_seeds`.
 NOT_ON_TEST = (
     "Scores are on dev rows of the other data seeds, for choosing among recipes: no test row was looked at. Test "
     "what is chosen once."
@@ -233,7 +233,7 @@ class EvaluationConfig(Strict):
         return running
 
     def of_baseline(self, options: Mapping[str, Any]) -> EvaluationConfig:
-        """This evaluation with the steps and learning rates of a baseline: where it is scored, which rates run on."""
+        """This evaluation with the steps and learning rates of a baseline."""
         halving = options.get("halving_steps", [])
         looked_at = sorted({*self.curve_steps, *self.halving_steps})
         settings = {"steps": options["steps"], "learning_rates": options["learning_rates"], "halving_steps": halving}

@@ -21,11 +21,12 @@ class Kind(Strict):
     """Settings of one kind. Calling or validating the class that all kinds share makes the kind that is asked for.
 
     Attributes:
-        told_by: Keys that tell kinds apart; each further one tells apart what the one before it leaves together.
+        told_by: Keys that tell kinds apart; each further key distinguishes kinds that share the one before.
         kinds: The class of each kind, by its name.
         tag: The name of this kind.
         title: What users call it.
-        implementation: What does the work, as ``file:name`` below the folder of its kinds; both are the tag when empty.
+        implementation: Function or class that implements it, as ``file:name`` below the folder of its kinds; both are
+            the tag when empty.
         hints: Why this kind lacks a key of another.
     """
 
@@ -100,7 +101,7 @@ class Kind(Strict):
 
     @classmethod
     def load(cls, folder: str) -> Any:
-        """What does the work of this kind: a function or a class of a file, which is imported when it is asked for.
+        """The function or class that implements this kind; its file is imported when asked for.
 
         Args:
             folder: The package that the files of these kinds lie in, such as ``metapt_explore.clusters``.
@@ -119,14 +120,14 @@ class Kind(Strict):
             holders = [kind for kind in cls.kinds.values() if key in kind.model_fields]
             if key in cls.model_fields or not holders:
                 kept_keys[key] = value
-            elif not _is_default(holders[0], key, value):  # what changes nothing may stand anywhere
+            elif not _is_default(holders[0], key, value):  # a default value is allowed in any kind
                 hint = f": {cls.hints[key]}" if key in cls.hints else ""
                 raise ValueError(f"`{key}` belongs to {cls.names(holders)}, not to {cls.tag}{hint}")
         return kept_keys
 
     @classmethod
     def names(cls, kinds: Sequence[type[Kind]]) -> str:
-        """Names of kinds in words; where all that share the first key's value are among them, that value."""
+        """Names of kinds in words; the first key's value stands for its kinds where all are listed."""
         listed = []
         for kind in kinds:
             group = _value(kind, cls.told_by[0])
@@ -136,7 +137,7 @@ class Kind(Strict):
 
 
 def _value(kind: type[Kind], key: str) -> str:
-    """What a key says of a kind."""
+    """The value of a key in a kind."""
     return str(get_args(kind.model_fields[key].annotation)[0])
 
 
@@ -150,7 +151,7 @@ def one_of(base: type[Kind], *kinds: type[Kind]) -> Any:
 
     Args:
         base: The class that all kinds share.
-        kinds: The classes; of those that only a further key tells apart the first is meant where it is absent.
+        kinds: The classes; where a further key that tells some apart is absent, the first of these is meant.
     """
     base.kinds = {}
     for kind in kinds:
@@ -163,7 +164,7 @@ def one_of(base: type[Kind], *kinds: type[Kind]) -> Any:
             return given.tag
         try:
             return base.kind_for(given).tag
-        except ValueError:  # said by `problems.explain`
+        except ValueError:  # `problems.explain` reports it
             return None
 
     choices = tuple(Annotated[kind, Tag(kind.tag)] for kind in kinds)

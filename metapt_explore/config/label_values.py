@@ -1,7 +1,7 @@
 """Which class a row of the data is of: by the value in its label column, however that is written.
 
 One file says 1, another 1.0; one program writes True, another true. A task file's `value` means all of them, unless the
-task tells them apart. What matches nothing is named here, for everything that reads labels.
+task tells them apart. Values that match nothing are reported here for all readers of labels.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def value_key(value: str) -> str:
 def class_of_values(labels: Mapping[str, Label], data_values: Iterable[object]) -> dict[str, str]:
     """The class of each value of the data; values of no class are left out.
 
-    A value that is written as in the task is of that class. One that is written otherwise (1.0 for 1) is of the class
-    whose value is nowhere written as in the task.
+    A value spelled as in the task belongs to that class. Another spelling (1.0 for 1) counts only for a class whose own
+    spelling is not in the data.
 
     Args:
         labels: The classes of a task, by name.
@@ -63,7 +63,7 @@ def class_of_values(labels: Mapping[str, Label], data_values: Iterable[object]) 
 
 
 def unmatched(labels: Mapping[str, Label], data_values: Iterable[str]) -> dict[str, str]:
-    """Classes of which the data have no row, with the values that they are looked for by.
+    """Classes without any row in the data, and the value of each.
 
     Args:
         labels: The classes by name.

@@ -1,5 +1,5 @@
-"""How large the numbers and lists of a study may be: far beyond what anybody computes, so that a slip of the finger is
-told at once instead of filling memory or running for years.
+"""Largest numbers and lists of a study: far beyond any real study, so that a typing error is reported at once instead
+of filling memory or running for years.
 """
 
 from __future__ import annotations

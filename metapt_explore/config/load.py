@@ -137,7 +137,7 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
     for key in ("model", "encoder"):
         settings = tree.get(key)
         name = settings.get("name") if isinstance(settings, dict) else None
-        # A name may be a starter's or the hub's; it is a folder where there is such a folder.
+        # A name may be a starter's or the hub's; a folder of that name comes first.
         if isinstance(name, str) and _is("there", folder / name / "config.json"):
             tree[key] = {**settings, "name": str((folder / name).resolve())}
     evaluation = tree.get("evaluation")
@@ -172,7 +172,7 @@ def _absolute(path: str, folder: Path) -> str:
         return _absolute(path.removeprefix(DATA_FOLDER).lstrip("/"), Path(named).expanduser()) if named else path
     try:
         return str((folder / Path(path).expanduser()).resolve())
-    except (RuntimeError, OSError):  # ~name of nobody, links in a circle: whoever reads the file says what is wrong
+    except (RuntimeError, OSError):  # ~name of an unknown user, circular links: reading the file reports the error
         return str(folder / path)
 
 

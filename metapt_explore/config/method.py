@@ -39,9 +39,9 @@ SelectBy = Literal["loss", "accuracy", "one_se"]
 
 
 class TuningConfig(Strict):
-    """How one method is tuned, where that is not what `evaluation` says; reports flag the difference.
+    """How one method is tuned where it differs from `evaluation`; reports flag the difference.
 
-    Only another order of the examples is no difference: it is luck, as a seed is.
+    Another order of the examples is not flagged: it is chance, like a seed.
     """
 
     learning_rates: list[Rate] | None = Field(
@@ -60,12 +60,12 @@ class TuningConfig(Strict):
 
     @property
     def of_evaluation(self) -> dict[str, Any]:
-        """What is set here in the place of a setting of `evaluation`; the order of examples is none of them."""
+        """Settings that replace those of `evaluation`; the order of examples is not one of them."""
         return self.model_dump(exclude_none=True, exclude={"order_seed"})
 
 
 def tuning_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What sets a method's tuning apart from another's: the order of its examples does not.
+    """A method's tuning settings without the order of its examples.
 
     Example:
         >>> tuning_terms({"steps": 90, "soup": None, "order_seed": 1}), tuning_terms({"order_seed": 1})
@@ -157,7 +157,7 @@ class PTMethod(MethodConfig):
 
 
 class PretrainedMethod(MethodConfig):
-    """What pre-trained methods have in common."""
+    """Settings shared by pre-trained methods."""
 
     pretrained = True
     hints: ClassVar = {
@@ -228,7 +228,7 @@ class PPTMethod(PretrainedMethod):
 
 
 class MetaPTMethod(PretrainedMethod):
-    """What meta-learners have in common: the prompt is meta-learned over clusters."""
+    """Settings shared by meta-learners: the prompt is meta-learned over clusters."""
 
     meta_learned = True
     kind: Literal["metapt"]
@@ -263,7 +263,7 @@ class MetaPTMethod(PretrainedMethod):
 
 
 class DifferentiatedMethod(MetaPTMethod):
-    """What meta-learners have in common that may differentiate through their inner steps."""
+    """Settings shared by meta-learners that can differentiate through their inner steps."""
 
     order: Literal["first", "exact"] = Field(
         "first", description="exact differentiates through the inner steps, at more passes a step"

@@ -73,7 +73,7 @@ class PromptConfig(Strict):
 
 
 class VerbalizerConfig(Strict):
-    """How classes are read from what the model says."""
+    """How classes are read from the model's output."""
 
     decode: Literal["label_words", "whole_vocabulary"] = Field(
         "label_words",
@@ -97,12 +97,12 @@ class VerbalizerConfig(Strict):
 
     @property
     def has_probe(self) -> bool:
-        """Whether a probe of the frozen model has a say beside the label words."""
+        """Whether a probe of the frozen model is combined with the label words."""
         return self.read == "probe_ensemble"
 
     @property
     def sentence(self) -> str:
-        """How classes are read, for whoever looks at the scores; empty for the plain way.
+        """How classes are read, as a sentence shown with the scores; empty for plain label words.
 
         Example:
             >>> VerbalizerConfig(calibration="batch_mean").sentence

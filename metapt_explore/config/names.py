@@ -1,4 +1,4 @@
-"""Which names and texts a study may have: one check for what becomes a folder, one for what tables and keys hold."""
+"""Checks of names: one for names of folders, one for names in tables and keys."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import AfterValidator, Field
 
 from metapt_explore.config.limits import LONGEST_NAME, LONGEST_TEXT
 
-#: Control characters, line ends, and characters that turn the order of what is read around.
+#: Control characters, line ends, and characters that reverse the reading direction.
 HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 #: Names that Windows keeps for devices, whatever their ending.
 RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{of}{n}" for of in ("com", "lpt") for n in range(1, 10))])
-#: Letters of other scripts are left out: they are written in several ways, and file systems differ in which is which.
+#: Letters of other scripts are refused: they have several encodings, which file systems treat differently.
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -33,7 +33,7 @@ def check_name(name: str) -> str:
 
 
 def check_folder_name(name: str) -> str:
-    """Refuses a name that is no folder's on every machine.
+    """Refuses a name that cannot be a folder's on every machine.
 
     Raises:
         ValueError: Saying what is wrong with it.

@@ -11,7 +11,7 @@ from metapt_explore.config.kinds import Kind
 from metapt_explore.config.reading import MAX_DEPTH, MAX_ENTRIES, SURROGATE
 from metapt_explore.errors import UserError, did_you_mean, shortened
 
-#: Problems of a file that are told; the first ones say enough.
+#: Problems of a file that are listed; the first ones are enough.
 MOST = 10
 #: Kinds of problems where something of another type stands, and what is expected.
 EXPECTED = {
@@ -26,7 +26,7 @@ EXPECTED = {
 
 
 def check_plain(tree: Any, where: str) -> None:
-    """Refuses what no settings hold, whether it comes from a file or from Python.
+    """Refuses values that settings cannot hold, from a file or from Python.
 
     Args:
         tree: The settings.
@@ -115,7 +115,7 @@ def _in_words(value: Any) -> str:
 def _digits(value: float) -> str:
     try:
         return str(value)
-    except ValueError:  # which Python does not write
+    except ValueError:  # too long for Python to write
         return "a number of thousands of digits"
 
 

@@ -1,9 +1,8 @@
 """The one reader of YAML and JSON files that people write.
 
-It retypes nothing that a person did not mean: keys are text as they are written, and so are `no`, `yes`, `010`, `1:30`
-and dates, of which YAML 1.1 makes truth values and numbers. Only `true`, `false`, `null`, plain decimal numbers and
-what stands for nothing are more than text. What it would have to guess it refuses, with the line: keys that stand
-twice, tags, several documents, files beyond the limits below.
+Keys are text as written, and so are `no`, `yes`, `010`, `1:30` and dates, which YAML 1.1 turns into truth values and
+numbers. Only `true`, `false`, `null`, plain decimal numbers and empty values are not text. Ambiguous files are refused
+with the line: keys that stand twice, tags, several documents, files beyond the limits below.
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ def parse_yaml(text: str, where: str, *, is_json: bool = False) -> Any:
     except yaml.YAMLError as error:
         raise UserError(f"{where} is not valid YAML: {_problem(error)}") from None
     except (ValueError, ArithmeticError, RecursionError, LookupError, AttributeError, TypeError) as error:
-        # What the library raises past its own errors.
+        # Other errors that the library raises.
         raise UserError(f"{where} is not valid YAML ({type(error).__name__}).") from None
 
 
@@ -129,7 +128,7 @@ def _problem(error: yaml.YAMLError) -> str:
 
 
 class _Refused(Exception):
-    """What the library would read and this reader does not; the message names the line."""
+    """YAML that the library reads and this reader refuses; the message names the line."""
 
     def __init__(self, node: Any, said: str) -> None:
         super().__init__(f"line {_line(node)}: {said}")
@@ -140,7 +139,7 @@ def _line(node: Any) -> int:
 
 
 class _Loader(Reader, Scanner, Parser, Composer, SafeConstructor, BaseResolver):
-    """Composes nodes within the limits, and knows which plain words are more than text."""
+    """Composes nodes within the limits, and decides which plain words are not text."""
 
     def __init__(self, stream: str) -> None:
         Reader.__init__(self, stream)
@@ -225,7 +224,7 @@ class _Values:
         self.made = 0
 
     def of(self, node: Any, depth: int) -> Any:
-        """The value of a node; what an alias repeats is made and counted again."""
+        """The value of a node; the target of an alias is built and counted each time."""
         self.made += 1
         if self.made > MAX_ENTRIES:
             raise _Refused(node, f"aliases (*name) repeat this until there are more than {MAX_ENTRIES:,} entries.")

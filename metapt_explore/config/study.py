@@ -52,7 +52,7 @@ class StudyConfig(Strict):
     @classmethod
     def _sweeps(cls, tree: Any) -> Any:
         if isinstance(tree, dict):
-            # A key whose entries are all commented out is as good as left out.
+            # A key whose entries are all commented out counts as left out.
             tree = {key: value for key, value in tree.items() if key not in LISTS or value is not None}
         return expand_sweeps(tree)
 
@@ -204,7 +204,7 @@ class StudyConfig(Strict):
 
     @property
     def reading_sentences(self) -> list[str]:
-        """How classes are read, for whoever looks at the scores; nothing of what is read the plain way."""
+        """How classes are read, as sentences shown with the scores; none for plain label words."""
         methods_by_sentence: dict[str, list[str]] = {}
         for method in self.methods:
             if method.verbalizer:

@@ -23,8 +23,8 @@ def expand_sweeps(tree: Any) -> Any:
             to refuse.
 
     Raises:
-        ValueError: Where a list of numbers of clusters or of seeds is empty, holds one twice or stands where none is
-            told, or a method joins two sweeps.
+        ValueError: Where a list of numbers of clusters or of seeds is empty, holds one twice or stands at an algorithm
+            that takes none, or a method joins two sweeps.
 
     Example:
         >>> study = {
@@ -68,7 +68,7 @@ def _few_enough(kind: str, count: int) -> None:
 
 
 def _variants(clustering: dict[str, Any], swept: Mapping[str, list[str]]) -> dict[str, dict[str, Any]]:
-    """What a clustering stands for: endings of names, and what is set in each; empty where it stands for itself."""
+    """Variants of a clustering: ending of the name to settings; empty where it is no sweep."""
     like = clustering.get("like")
     variants: dict[str, dict[str, Any]] = {"": {}}
     if isinstance(like, str) and like in swept:

@@ -57,7 +57,7 @@ class Columns(Strict):
 
     @model_serializer(mode="wrap")
     def _single_texts_have_no_pair(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # What was computed before there were pairs keeps its id.
+        # Ids of artifacts made before there were pairs stay the same.
         data: dict[str, Any] = serialise(self)
         if data.get("text_pair") is None:
             data.pop("text_pair", None)
@@ -187,7 +187,7 @@ class LabelsConfig(Strict):
 
 
 def check_pairs(labels: LabelsConfig, source: SourceConfig) -> None:
-    """Refuses a template and a source of which only one speaks of second texts."""
+    """Refuses a template and a source where only one of them has second texts."""
     if labels.pairs and source.columns.text_pair is None:
         raise ValueError(
             f"the template holds {{text_pair}}, but columns.text_pair of {source.name} does not say where it is"
@@ -220,9 +220,9 @@ class PublishedSplits(Strict):
 
 
 class HubSplits(PublishedSplits):
-    """The same task's splits on the hub, for whoever does not have the files.
+    """The same task's splits on the hub, for users without the files.
 
-    Where train and dev are one source, each data seed draws both from it, and no row twice.
+    Where train and dev are one source, each data seed draws both from it without repeating a row.
     """
 
     values: dict[str, Text] = Field(

@@ -96,7 +96,7 @@ def preview(
 
 
 def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device: str) -> Cost:
-    """Predicts what a study costs that never runs its language model, which then is not loaded.
+    """Predicts the cost of a study that never runs its language model; the model is not loaded.
 
     Args:
         study: The study.
@@ -141,7 +141,7 @@ def calibrate(
 ) -> Speed:
     """Times passes of the study's shape over texts of random tokens.
 
-    Nothing that the study computes is touched: banks are made for this alone, and no random stream is drawn from.
+    The study's results are not affected: banks are made for this alone, and no random stream is used.
 
     Args:
         study: The study.

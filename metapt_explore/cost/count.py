@@ -14,7 +14,7 @@ from typing import Any
 from metapt_explore.config import Placement, StudyConfig
 from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 
-#: Placements that read a text under its prompt, so that nothing of it can be kept.
+#: Placements that put the prompt before the text, so that no text states can be cached.
 STATELESS = ("prefix", "encoder")
 #: Texts are mostly shorter than the limit, where their length is not known yet.
 TEXT_SHARE = 0.6
@@ -204,7 +204,7 @@ class Cost:
         spent: Seconds of calibration.
         real_seconds: What it took, None until it has run.
         real_peak_mib: The peak that was seen.
-        assumed_texts: Texts that were reckoned with, where nobody has counted them yet and the study sets no limit.
+        assumed_texts: Assumed number of texts, where they are not counted yet and the study sets no limit.
         before_seconds: Reading texts and loading models, as `metapt plan` has measured it; not in `seconds`.
     """
 
@@ -225,7 +225,7 @@ class Cost:
 
 
 def assumed_texts(study: StudyConfig, texts: TextCounts | None) -> int | None:
-    """The guess that `count` works with, None where it needs none."""
+    """The number of texts that `count` assumes; None where it is known."""
     unknown = texts is None or texts.rows is None
     return UNKNOWN_TEXTS if study.pretrains and unknown and study.texts.limit is None else None
 
@@ -255,7 +255,7 @@ def seconds_of(work: Work, speed: Speed) -> float:
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory that a study needs beside what is in use.
+    """Memory that a study needs on top of what is in use.
 
     Attributes:
         states_mib: For text states.
@@ -269,7 +269,7 @@ class Memory:
 def predict(
     works: Mapping[str, Work], done: Collection[str], speed: Speed, *, memory: Memory, device: str, dtype: str
 ) -> Cost:
-    """Puts work and speed together.
+    """Predicts the cost from work and speed.
 
     Args:
         works: Work of every stage.

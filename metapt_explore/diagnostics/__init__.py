@@ -1,4 +1,4 @@
-"""Why scores came out so: agreement of gradients, clusters left out.
+"""Diagnostics of scores: gradient agreement, and each cluster left out in turn.
 
 Internal: only names directly under `metapt_explore` are public.
 """

@@ -49,7 +49,7 @@ class TaskGradients:
 
     @cached_property
     def _half_cosines(self) -> np.ndarray:
-        """Cosines of first with second halves, ``[draws, draws]``; not a number where they cannot be compared."""
+        """Cosines of first with second halves, ``[draws, draws]``; NaN where they cannot be compared."""
         draws = len(self.whole)
         if self.halves is None:
             return np.full((draws, draws), np.nan)
@@ -57,7 +57,7 @@ class TaskGradients:
         return cosines if self.halves_apart else np.where(np.eye(draws, dtype=bool), cosines, np.nan)
 
     def half_cosine(self, draws: np.ndarray | None = None) -> float:
-        """Mean cosine of two halves over some draws, or all; not a number where a draw cannot be halved."""
+        """Mean cosine of two halves over some draws, or all; NaN where a draw cannot be halved."""
         chosen = np.arange(len(self.whole)) if draws is None else draws
         cosines = self._half_cosines[np.ix_(chosen, chosen)]
         known = cosines[~np.isnan(cosines)]
@@ -75,7 +75,7 @@ def reliability(half_cosine: float) -> float:
 
 
 def corrected_cosine(cosine: float, first: float, second: float) -> float:
-    """The cosine that gradients without noise would have; not a number where one is nothing but noise.
+    """The cosine that gradients without noise would have; NaN where one is nothing but noise.
 
     Args:
         cosine: Observed between gradients of single draws.
@@ -105,9 +105,9 @@ def agreement_pairs(tasks: Sequence[TaskGradients]) -> list[dict[str, Any]]:
 
     Returns:
         Records with ``first``, ``second``, ``first_kind``, ``second_kind``, ``cosine`` and ``standard_error``,
-        ``corrected`` and ``corrected_standard_error``, ``draws`` (of either). Missing numbers are not numbers: a
-        standard error where one has a single draw, a corrected cosine where one is nothing but noise (or would be,
-        were it not for a single draw).
+        ``corrected`` and ``corrected_standard_error``, ``draws`` (of either). NaN where unknown: a standard error where
+        a task has a single draw; a corrected cosine where a task is nothing but noise, or its reliability depends on
+        one draw.
     """
     return [_pair(first, second) for place, first in enumerate(tasks) for second in tasks[place + 1 :]]
 
@@ -125,7 +125,7 @@ def _pair(first: TaskGradients, second: TaskGradients) -> dict[str, Any]:
     value, error = _jackknife(observed, *cosines.shape)
     truth, truth_error = _jackknife(corrected, *cosines.shape)
     if min(cosines.shape) > 1 and np.isnan(truth_error):
-        truth = float("nan")  # A reliability that hangs on one draw is none.
+        truth = float("nan")  # A reliability that depends on one draw is not used.
     return {
         "first": first.name,
         "second": second.name,

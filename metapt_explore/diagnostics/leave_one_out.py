@@ -31,7 +31,7 @@ def leave_one_out(study: StudyConfig, method: str, clusters: list[int]) -> Study
     """Expands a study into one with the method as it is, and once without each cluster.
 
     Args:
-        study: The study; other methods of it are left away.
+        study: The study; its other methods are dropped.
         method: A method that learns from a clustering.
         clusters: Its auxiliary tasks.
 
@@ -62,7 +62,7 @@ def leave_one_out(study: StudyConfig, method: str, clusters: list[int]) -> Study
 
 
 def left_out(study: StudyConfig, method: str) -> dict[int, str]:
-    """Which methods of a study are the given one without a single cluster: their names by cluster.
+    """Names of the methods that leave out one cluster of the given method, by cluster.
 
     Example:
         >>> from metapt_explore.config import load_study

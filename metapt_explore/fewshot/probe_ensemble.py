@@ -1,6 +1,6 @@
 """Label words under a tuned prompt and a linear probe of the frozen model, together.
 
-Label words bring what the model knew of the task before, the probe (logistic regression) what the few rows tell. Their
+Label words use what the model already knows of the task, the probe (logistic regression) what the few rows show. Their
 log-probabilities are added with weights that dev chooses: a logarithmic opinion pool (Genest and Zidek, Statistical
 Science, 1986).
 """

@@ -197,7 +197,7 @@ def balanced_part(labels: Sequence[int], size: int) -> list[int]:
 def other_seeds_rows(rows: pd.DataFrame, data_seeds: Sequence[int], limit: int | None) -> pd.DataFrame:
     """Dev rows of the data seeds that are not in use, each once, without any row that is in use as well.
 
-    Not their train rows: no text is dropped from pre-training because it equals one of those.
+    Their train rows are not used: pre-training texts may equal them.
 
     Args:
         rows: ``rows`` of a `split` artifact.

@@ -21,7 +21,7 @@ from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.prototypes import Prototypes
 from metapt_explore.verbalizers.verbalizer import Verbalizer
 
-#: Weight of the label words where prototypes and words both have a say (MetaPrompter's lambda).
+#: Weight of the label words where they are combined with prototypes (MetaPrompter's lambda).
 WORDS_SHARE = {"prototypes": 0.0, "mixed": 0.5}
 
 #: Label words against one another.
@@ -170,7 +170,7 @@ class ClassReading:
 
 
 def finite_or_last(loss: float) -> float:
-    """A loss to sort by: one that is not a number comes last, where it would leave a sorted list in disorder.
+    """A loss to sort by; NaN, which has no order, comes last.
 
     Example:
         >>> sorted([0.9, float("nan"), 0.4], key=finite_or_last)

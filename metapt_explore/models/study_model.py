@@ -13,7 +13,7 @@ from metapt_explore.config.families import FAMILIES
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.families import family_of, placement_of
 
-#: How rows of models that are not decoder-only are laid out and read; those of decoder-only models never changed.
+#: Version of how rows are laid out and read by models that are not decoder-only; decoder-only models never changed.
 READING = 2
 
 #: Models that some study of this process holds: a notebook's second study does not load what its first has.
@@ -53,8 +53,8 @@ class StudyModel:
     def backbone(self) -> Backbone:
         """The frozen language model; the same one for studies of one process that ask for it alike.
 
-        Whoever asks has it to itself: with another study's passes and texts in it a study would be cut otherwise, and
-        count otherwise, than in a process of its own.
+        The study that asks has the model to itself: texts and limits of another study are cleared, so that passes are
+        cut and counted as in a process of its own.
         """
         if self._backbone is None:
             self._backbone = self._load()

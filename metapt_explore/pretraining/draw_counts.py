@@ -94,7 +94,7 @@ def draw_counts(pretraining_task: PretrainingTask, steps: int | None = None) -> 
 
 
 def agrees_with(pretraining_task: PretrainingTask, metrics: pd.DataFrame) -> bool | None:
-    """Whether the draws have the tasks that the pre-training recorded, step by step.
+    """Whether the draws match the tasks that the pre-training recorded, step by step.
 
     Args:
         pretraining_task: Tasks, sizes, method and seeds.

@@ -127,7 +127,7 @@ class PretrainingTask:
 
     @property
     def first_averaged(self) -> int:
-        """The first outer step whose result counts in the mean over late prompts; past the last where none does."""
+        """First outer step that counts in the mean over late prompts; beyond the last step where none does."""
         return self.steps - round(self.method.average_last * self.steps)
 
 

@@ -29,8 +29,8 @@ class MAML(TaskLearner):
     ) -> tuple[dict[str, Tensor], list[TaskRecord]]:
         """Mean over tasks of the gradient of the query loss after the inner steps.
 
-        With `pooled_weight` the gradient of the support loss before the inner steps, which is the pooled objective's
-        on the same rows and known already, has that share in it.
+        `pooled_weight` is the share of the gradient of the support loss before the inner steps: the pooled objective's
+        gradient on the same rows, which is known already.
         """
         support, query = support_and_query(episode)
         prompt, tasks = parameters["prompt"], len(episode.tasks)
@@ -54,8 +54,8 @@ def through_steps(
     """Carries gradients at the adapted prompts back through the inner steps, exactly.
 
     A step `p' = p - rates * g(p)` has the derivative `I - diag(rates) H(p)`; each step therefore needs one
-    product with the Hessian of the support loss. Only the prompts between the steps are remembered, so
-    that memory does not grow with the number of steps as it does where one graph spans them all.
+    product with the Hessian of the support loss. Only the prompts between the steps are stored, so memory hardly grows
+    with the number of steps, unlike with one graph over all of them.
 
     Args:
         outer: Gradient at the adapted prompts, `[tasks, prompt_tokens, width]`.

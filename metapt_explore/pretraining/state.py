@@ -19,7 +19,7 @@ CLIP_NORM = 1.0
 
 @dataclass(frozen=True)
 class TrainingCallbacks:
-    """Whom a training tells what it does.
+    """Callbacks of a training.
 
     Attributes:
         metric: Called with each line of metrics.
@@ -115,12 +115,12 @@ class TrainingState:
 
     @property
     def reached(self) -> tuple[int, ...]:
-        """What grows while work is done; a checkpoint is out of date where this is larger."""
+        """Grows with the work done; a checkpoint with a smaller number is out of date."""
         return (self.steps,)
 
     @property
     def finite(self) -> bool:
-        """Whether all parameters are finite: resuming from others ends as badly as this training did."""
+        """Whether all parameters are finite: other states are not saved."""
         return all(bool(torch.isfinite(value).all()) for value in self.parameters.values())
 
     def save(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -165,7 +165,7 @@ class TrainingCheckpoint:
         store: Where; None writes and resumes nothing.
         state: What is saved.
         every_steps: `save_if_due` writes after so many steps …
-        every_seconds: … or where the last checkpoint is so many seconds old: what a killed process loses.
+        every_seconds: … or where the last checkpoint is so many seconds old, the most that a killed process loses.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class TrainingCheckpoint:
 
     @contextmanager
     def saved_when_stopped(self) -> Iterator[None]:
-        """Writes a checkpoint where the work inside is stopped, by whatever."""
+        """Writes a checkpoint when the work inside is interrupted for any reason."""
         try:
             yield
         except BaseException:

@@ -13,8 +13,8 @@ class Topics:
     """Tasks that ask which cluster a text is from, one for each clustering.
 
     Attributes:
-        tasks: Task id -> cluster -> rows. Ids go on where those of the tasks of labels end; the i-th of them is read
-            by the i-th topic pattern.
+        tasks: Task id -> cluster -> rows. Ids continue after those of the label tasks; the i-th topic task is read by
+            the i-th topic pattern.
         share: Share of an outer step's tasks.
     """
 

@@ -74,7 +74,7 @@ class HealthWatch:
         ratio = float(prompt.float().norm(dim=-1).median() / self._typical)
         if not self._said and not 1 / LIMIT <= ratio <= LIMIT:
             self._said = True
-            # Without step and ratio: a study has many prompts, and says once what is the same of all of them.
+            # Without step and ratio, so that equal notices of several prompts are shown once.
             far = f"more than {LIMIT:g} times as long as" if ratio > 1 else f"less than 1/{LIMIT:g} as long as"
             self._notice(
                 f"{self._what}: the prompt's vectors become {far} the vocabulary's. Prompts far off that scale learn "

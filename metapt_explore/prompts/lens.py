@@ -88,8 +88,7 @@ def similarities(prompts: Mapping[str, Tensor], starts: Mapping[str, Tensor]) ->
 
     Returns:
         For each pair ``first``, ``second``, ``cosine`` (mean over vectors in their places) and ``moved`` (cosine of
-        what
-        was added to the start; None where starts differ or a prompt did not move).
+        what was added to the start; None where starts differ or a prompt did not move).
 
     Example:
         >>> similarities({"a": torch.eye(2), "b": torch.eye(2)}, {})[0]["cosine"]

@@ -29,7 +29,7 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_TENSOR = (
 USUAL_TENSOR = "prompt"
 #: Number formats of a prompt.
 FORMATS = ("F64", "F32", "F16", "BF16")
-#: The largest number in a prompt, and how many times as long as the model's longest token vector one of its may be.
+#: Largest number in a prompt, and largest length of its vectors in lengths of the model's longest token vector.
 #: Tuning at high rates makes long vectors; beyond these the model's answer no longer depends on the text.
 LARGEST, TIMES_LONGER = 1e6, 1e4
 
