@@ -96,7 +96,7 @@ def own_backbone(inputs: BaselineInputs) -> Backbone:
     facts = FAMILIES[family]
     placement: Placement = "prefix" if "prefix" in facts.placements else facts.placements[0]
     backbone: Any = load_backbone(config, placement, on_notice=inputs.backbone().on_notice, prompt_tokens=0)
-    if facts.left_to_right:
+    if hasattr(backbone, "plain"):
         backbone.fast = backbone.plain  # the hand-written pass has a copy of the weights as they were
     loaded: Backbone = backbone
     return loaded

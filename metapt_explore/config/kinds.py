@@ -94,8 +94,8 @@ class Kind(Strict):
 
         Example:
             >>> from metapt_explore.config import MethodConfig
-            >>> MethodConfig.choices("kind"), MethodConfig.choices("learner")
-            (['pt', 'ppt', 'metapt'], ['maml', 'reptile', 'meta_sgd'])
+            >>> MethodConfig.choices("kind")
+            ['pt', 'ppt', 'metapt']
         """
         return list(dict.fromkeys(_value(kind, key) for kind in cls.kinds.values() if key in kind.model_fields))
 

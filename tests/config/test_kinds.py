@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tiny
 
-from metapt_explore.config import ClusteringConfig, StudyConfig, parse
+from metapt_explore.config import ClusteringConfig, MethodConfig, StudyConfig, parse
 from metapt_explore.config.clustering import HdbscanClustering, KMeansClustering
 from metapt_explore.errors import UserError
 
@@ -57,7 +57,10 @@ def test_a_key_of_another_kind_at_its_default_changes_nothing() -> None:
 
 
 def test_a_kind_that_is_missing_or_unknown_is_named() -> None:
-    valid = "edited, hdbscan, kmeans, known_groups, lda, minibatch_kmeans, one_pool, random_groups"
+    valid = ", ".join(sorted(ClusteringConfig.kinds))
+    assert {"edited", "hdbscan", "kmeans", "known_groups", "lda", "minibatch_kmeans", "one_pool", "random_groups"} <= {
+        *ClusteringConfig.kinds
+    }
     refused("key 'clusterings.0.algorithm' is missing.", **clustering())
     refused(
         f"clusterings.0: there is no algorithm 'kmean'. Did you mean 'kmeans'? Valid: {valid}.",
@@ -88,8 +91,10 @@ def test_methods_and_learners_hold_their_own_keys() -> None:
         "methods.0: `clustering` belongs to ppt and metapt, not to pt: it has no pre-training.",
         methods=[{"name": "M", "kind": "pt", "clustering": "kmeans"}],
     )
+    learners = sorted(MethodConfig.choices("learner"))
+    assert {"maml", "meta_sgd", "reptile"} <= {*learners}
     refused(
-        "methods.0: there is no learner 'mamla'. Did you mean 'maml'? Valid: maml, meta_sgd, reptile.",
+        f"methods.0: there is no learner 'mamla'. Did you mean 'maml'? Valid: {', '.join(learners)}.",
         methods=[{"name": "M", "kind": "metapt", "clustering": "kmeans", "learner": "mamla"}],
     )
     refused(

@@ -61,7 +61,7 @@ RATES = {
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize(("family", "placement"), list(RATES), ids="-".join)
+@pytest.mark.parametrize(("family", "placement"), list(RATES), ids=["-".join(way) for way in RATES])
 def test_exact_maml_equals_finite_differences(family: str, placement: Placement, steps: int, tmp_path: Path) -> None:
     kind, settings = FAMILIES[family]
     folder = tiny.make_language_model(tmp_path / family, kind, **settings)

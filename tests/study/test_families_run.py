@@ -57,7 +57,7 @@ def study_of(world: Path, workspace: Path, model: Path, **changes: Any) -> Study
     return Study(parse(StudyConfig, tree, "test"), workspace)
 
 
-@pytest.mark.parametrize(("kind", "placement"), RUNS, ids="-".join)
+@pytest.mark.parametrize(("kind", "placement"), RUNS, ids=["-".join(run) for run in RUNS])
 def test_a_study_of_each_family_and_placement(
     kind: str, placement: str, world: Path, models: Path, tmp_path: Path
 ) -> None:

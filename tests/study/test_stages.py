@@ -73,7 +73,9 @@ def test_a_question_is_asked_once_while_files_do_not_change(
 def test_how_far_a_run_goes() -> None:
     assert parts_until("texts") == ("texts",) and parts_until("all") == ("texts", "clusters", "prompts", "scores")
     assert set(REQUESTS) <= set(UNTIL) and all(parts_until(kind) == ("texts", "clusters") for kind in REQUESTS)
-    assert [until for until in UNTIL if not needs_model(until)] == ["texts", "clusters", "stability"]
+    assert not any(needs_model(until) for until in ("texts", "clusters", "stability"))
+    assert all(needs_model(until) for until in ("agreement", "lens", "hardest_texts", "template_ranking"))
+    assert all(needs_model(until) for until in ("plan", "prompts", "all"))
 
 
 def test_an_unknown_request_and_an_unknown_end_are_named(world: Path, tmp_path: Path) -> None:
