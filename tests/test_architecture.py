@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "metapt_explore"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -132,3 +134,29 @@ def test_the_picture_of_the_house_has_every_part() -> None:
     picture = page.split("```text")[1].split("```")[0].split()
     parts = {file.stem for file in PACKAGE.glob("*.py")} | {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
     assert {part for part in parts if not part.startswith("__")} <= set(picture)
+
+
+def stray_strings(tree: ast.AST) -> Iterator[int]:
+    """Lines of strings that stand alone and are no docstring: half of a sentence that was not put into brackets.
+
+    Streamlit writes such a line onto the page.
+    """
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for place, statement in enumerate(body if isinstance(body, list) else []):
+            alone = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant | ast.JoinedStr)
+            text = alone and getattr(statement.value, "value", "") is not ...
+            documents = place == 0 and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            if text and not documents:
+                yield statement.lineno
+
+
+@pytest.mark.parametrize("file", [*FILES, ROOT / "app.py"], ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_no_string_stands_alone(file: Path) -> None:
+    assert not list(stray_strings(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+def test_a_string_that_stands_alone_is_found() -> None:
+    """Half of a caption; docstrings and the dots of an empty body are none."""
+    source = '"""A module."""\nCAPTION = "One, "\n"two."\ndef f() -> None:\n    """Does."""\n    ...\n'
+    assert list(stray_strings(ast.parse(source))) == [3]

@@ -23,13 +23,13 @@ LARGEST_SEED = 2**32 - 1
 #: Characters of a template, a description, a label word, a name.
 LONGEST_TEXT, LONGEST_NAME = 10_000, 200
 
+#: A step size, or another positive number of common size.
 Rate = Annotated[float, Field(gt=0, le=1000)]
-"""A step size, or another positive number of common size."""
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+#: Rows, steps, tokens: a number of things that are computed one after the other or together.
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-"""Rows, steps, tokens: a number of things that are computed one after the other or together."""
+#: A count that its own field says more about.
 Size = Annotated[int, Field(le=1_000_000)]
-"""A count that its own field says more about."""
+#: A cluster by its number; -1 is what belongs to none.
 ClusterId = Annotated[int, Field(ge=-1, le=1_000_000)]
-"""A cluster by its number; -1 is what belongs to none."""
 Share = Annotated[float, Field(ge=0, le=1)]

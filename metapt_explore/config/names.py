@@ -51,9 +51,9 @@ def check_folder_name(name: str) -> str:
     return name
 
 
+#: What a method, a clustering, a baseline or a task is called.
 Name = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(check_name)]
-"""What a method, a clustering, a baseline or a task is called."""
+#: What a study is called.
 FolderName = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(check_folder_name)]
-"""What a study is called."""
+#: A template, a word, a description.
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
-"""A template, a word, a description."""

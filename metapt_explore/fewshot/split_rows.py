@@ -17,8 +17,8 @@ from metapt_explore.texts.normalise import comparison_key
 from metapt_explore.texts.rows import TextInput, duplicate_key, missing_among
 from metapt_explore.texts.sources import load_source
 
+#: Text or pair of texts, and class name.
 Row = tuple[TextInput, str]
-"""Text or pair of texts, and class name."""
 
 
 def read_rows(

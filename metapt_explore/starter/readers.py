@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+#: Text, label and group of each row.
 Rows = list[tuple[str, str | None, str | None]]
-"""Text, label and group of each row."""
 
 
 def _table(rows: Rows) -> pd.DataFrame:
@@ -27,8 +27,8 @@ def _csv(path: Path, **options: Any) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False, **options)
 
 
+#: Mean ratings nearer to 0 than this (scale -4 to 4) carry no label.
 NEUTRAL_BELOW = 0.5
-"""Mean ratings nearer to 0 than this (scale -4 to 4) carry no label."""
 
 
 def read_vader(paths: list[Path]) -> pd.DataFrame:

@@ -113,9 +113,8 @@ def open_example(workspace: Workspace) -> str:
 def _put_texts_back(artifact: Artifact, kind: str) -> None:
     """Fills in texts by their place in the source, where the source is on this machine.
 
-    What stays without its texts or tensors says so (`Artifact.is_whole`), so that a study that needs it, the tour
-    itself
-    among them, makes it anew instead of learning from sentences that stand for texts.
+    What stays without its texts or tensors says so (`Artifact.is_whole`). A study that needs it, the tour itself among
+    them, then makes it anew instead of learning from sentences that stand for texts.
     """
     if kind in WITHOUT_TENSORS and not (artifact.folder / f"{kind}.safetensors").exists():
         _mark(artifact)

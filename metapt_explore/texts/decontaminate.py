@@ -15,14 +15,14 @@ from scipy.sparse import csr_array
 from metapt_explore.texts.normalise import has_unspaced, normalise
 from metapt_explore.texts.rows import TextInput, written_out
 
+#: Texts per sparse product; bounds its memory, whatever the number of texts.
 CHUNK = 1000
-"""Texts per sparse product; bounds its memory, whatever the number of texts."""
+#: Triples (7 words) a held-out row needs before lying inside a text counts; shorter ones are phrases.
 MIN_CONTAINED = 5
-"""Triples (7 words) a held-out row needs before lying inside a text counts; shorter ones are phrases."""
+#: Characters of a script without spaces that say as much as a word where a row's length is asked for.
 CHARACTERS_OF_A_WORD = 2
-"""Characters of a script without spaces that say as much as a word where a row's length is asked for."""
+#: Tenths of a held-out row's triples that lie in a text which contains the row.
 CONTAINED_TENTHS = 9
-"""Tenths of a held-out row's triples that lie in a text which contains the row."""
 
 Triple = tuple[str, str, str]
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 LARGEST_GROUPS = 50
+#: Words below which a text says too little to be clustered.
 SHORT_TEXT = 3
-"""Words below which a text says too little to be clustered."""
+#: Different labels above which the column is probably not one of classes.
 MANY_LABELS = 20
-"""Different labels above which the column is probably not one of classes."""
 
 
 class WordCounts(TypedDict):

@@ -20,12 +20,16 @@ from metapt_explore.storage.checkpoint import checkpoint_meta
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
-CAPTION_META = "One panel per auxiliary task, highest last query loss first; an outer step draws only some tasks. "
-"Dotted: loss on support rows before the inner step. Dashed: the same after it; the gap is what one step of tuning "
-"gains. Solid: loss on query rows after the inner step, which meta-learning lowers: where it falls, the init gets "
-"better. Points are single episodes; with many, lines are running means of seven. "
-CAPTION_POOLED = "Loss on the label-balanced batch that each outer step draws from all texts. Where it falls, the "
-"prompt learns the pooled task; batches differ, so points jump. "
+CAPTION_META = (
+    "One panel per auxiliary task, highest last query loss first; an outer step draws only some tasks. "
+    "Dotted: loss on support rows before the inner step. Dashed: the same after it; the gap is what one step of tuning "
+    "gains. Solid: loss on query rows after the inner step, which meta-learning lowers: where it falls, the init gets "
+    "better. Points are single episodes; with many, lines are running means of seven. "
+)
+CAPTION_POOLED = (
+    "Loss on the label-balanced batch that each outer step draws from all texts. Where it falls, the "
+    "prompt learns the pooled task; batches differ, so points jump. "
+)
 
 #: In the session: the method and seed that the page showed by itself, and those that it shows next. Who has chosen
 #: others looks at those undisturbed.
