@@ -19,6 +19,7 @@ from metapt_explore.config.evaluation import NOT_ON_TEST, TASK_SETS, EvaluationC
 from metapt_explore.config.families import Family, Placement
 from metapt_explore.config.init import InitConfig
 from metapt_explore.config.labelling import LabellingConfig
+from metapt_explore.config.learners import MAMLMethod, MetaPTMethod
 from metapt_explore.config.load import (
     EXAMPLES,
     PACKAGE_FOLDER,
@@ -30,17 +31,9 @@ from metapt_explore.config.load import (
     readable_yaml,
     to_yaml,
 )
-from metapt_explore.config.method import (
-    MAMLMethod,
-    MetaPTMethod,
-    MethodConfig,
-    PretrainedMethod,
-    PretrainingConfig,
-    PTMethod,
-    TuningConfig,
-    tuning_terms,
-)
+from metapt_explore.config.method import MethodConfig, PretrainedMethod, PTMethod
 from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
+from metapt_explore.config.pretraining import PretrainingConfig
 from metapt_explore.config.reading import read_yaml
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import (
@@ -52,6 +45,7 @@ from metapt_explore.config.task import (
     Strict,
     TaskConfig,
 )
+from metapt_explore.config.tuning import TuningConfig, tuning_terms
 
 __all__ = [
     "EXAMPLES",

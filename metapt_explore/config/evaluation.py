@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SEARCHED, MOST_VALUES, Count, Rate, Seed, Size
-from metapt_explore.config.method import SelectBy
 from metapt_explore.config.names import Text
 from metapt_explore.config.task import Strict
+from metapt_explore.config.tuning import SelectBy
 
 #: Seven customary benchmarks of few-shot prompt tuning, and seven tasks whose texts come with the starter packages.
 TASK_SETS = {

@@ -1,78 +1,19 @@
-"""Pre-training, and the methods that are compared."""
+"""The methods that are compared: prompt tuning, and what pre-trained methods share. Meta-learners: `learners.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from metapt_explore.config.init import AnyInit, InitConfig
-from metapt_explore.config.kinds import Kind, one_of
-from metapt_explore.config.limits import MOST_ENTRIES, MOST_SEARCHED, MOST_VALUES, ClusterId, Count, Rate, Seed
+from metapt_explore.config.kinds import Kind
+from metapt_explore.config.limits import MOST_ENTRIES, MOST_VALUES, ClusterId, Rate
 from metapt_explore.config.model import VerbalizerConfig
 from metapt_explore.config.names import Name, Text
-from metapt_explore.config.task import Strict
+from metapt_explore.config.pretraining import PretrainingConfig
 from metapt_explore.config.topics import TopicsConfig
-
-#: Row passes that a Hessian product counts for: what it costs against a row's forward and backward in the
-#: same, plain decoder. Measured with the starter model on a CPU: 2.5 in bfloat16, 2.9 in float32
-#: (`benchmarks/full.py`, the records named `second-order`).
-SECOND_ORDER_COST = 2.7
-
-
-class PretrainingConfig(Strict):
-    """Settings shared by every pre-training method; the number of backbone passes is the same for all."""
-
-    steps: Count = Field(60, description="outer steps")
-    meta_batch_size: int = Field(4, ge=1, le=10_000, description="auxiliary tasks per outer step")
-    support_size: int = Field(8, ge=2, le=100_000, description="rows per task for the inner step")
-    query_size: int = Field(8, ge=2, le=100_000, description="rows per task for the outer gradient")
-    inner_lr: float = Field(
-        0.03, gt=0, le=1e6, description="step size on a task's support rows (plain gradient descent)"
-    )
-    outer_lr: Rate = Field(0.01, description="step size of the prompt itself (Adam)")
-    checkpoint_every: Count = Field(5, description="outer steps between two savings")
-
-
-SelectBy = Literal["loss", "accuracy", "one_se"]
-
-
-class TuningConfig(Strict):
-    """How one method is tuned where it differs from `evaluation`; reports flag the difference.
-
-    Another order of the examples is not flagged: it is chance, like a seed.
-    """
-
-    learning_rates: list[Rate] | None = Field(
-        None, min_length=1, max_length=MOST_SEARCHED, description="as in `evaluation`"
-    )
-    steps: int | None = Field(None, ge=1, le=100_000, description="likewise")
-    proximal: float | None = Field(None, ge=0, le=1e6, description="likewise")
-    select_by: SelectBy | None = Field(None, description="likewise")
-    soup: int | None = Field(None, ge=1, le=1000, description="likewise")
-    order_seed: Seed | None = Field(
-        None,
-        description="another order of the few-shot examples (where a step takes fewer than there are), the same for "
-        "every initialisation seed; a list makes a method of each (`sweep.py`); as the initialisation seed has it when "
-        "absent",
-    )
-
-    @property
-    def of_evaluation(self) -> dict[str, Any]:
-        """Settings that replace those of `evaluation`; the order of examples is not one of them."""
-        return self.model_dump(exclude_none=True, exclude={"order_seed"})
-
-
-def tuning_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A method's tuning settings without the order of its examples.
-
-    Example:
-        >>> tuning_terms({"steps": 90, "soup": None, "order_seed": 1}), tuning_terms({"order_seed": 1})
-        ({'steps': 90}, None)
-    """
-    terms = {key: value for key, value in (tuning or {}).items() if value is not None and key != "order_seed"}
-    return terms or None
+from metapt_explore.config.tuning import TuningConfig
 
 
 class MethodConfig(Kind):
@@ -225,93 +166,3 @@ class PPTMethod(PretrainedMethod):
     def rows_at_once(self, config: PretrainingConfig) -> int:
         """All rows of a step are one pass."""
         return config.meta_batch_size * (config.support_size + config.query_size)
-
-
-class MetaPTMethod(PretrainedMethod):
-    """Settings shared by meta-learners: the prompt is meta-learned over clusters."""
-
-    meta_learned = True
-    kind: Literal["metapt"]
-    learner: str = Field(description="how the prompt is meta-learned")
-    clustering: Text | Annotated[list[Text], Field(max_length=MOST_ENTRIES)] = Field(
-        description="whose clusters are the tasks (several: those of all)"
-    )
-    inner_steps: int = Field(1, ge=1, le=1000, description="gradient steps on each task's support rows")
-    inner_lr: float | None = Field(None, gt=0, le=1e6, description="overrides pretraining.inner_lr")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _needs_clusters(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("clustering") is None:
-            raise ValueError("a metapt method needs `clustering`")
-        return given
-
-    def row_passes_per_step(self, config: PretrainingConfig) -> float:
-        """Row passes of one outer step.
-
-        Example:
-            >>> config = PretrainingConfig(meta_batch_size=4, support_size=8, query_size=8)
-            >>> MethodConfig(name="m", kind="metapt", clustering="c", inner_steps=3).row_passes_per_step(config)
-            128.0
-        """
-        per_inner_step = config.support_size * (1 + (SECOND_ORDER_COST if self.second_order else 0))
-        return float(config.meta_batch_size * (self.inner_steps * per_inner_step + config.query_size))
-
-    def rows_at_once(self, config: PretrainingConfig) -> int:
-        """Support and query rows are passes of their own."""
-        return config.meta_batch_size * max(config.support_size, config.query_size)
-
-
-class DifferentiatedMethod(MetaPTMethod):
-    """Settings shared by meta-learners that can differentiate through their inner steps."""
-
-    order: Literal["first", "exact"] = Field(
-        "first", description="exact differentiates through the inner steps, at more passes a step"
-    )
-
-    @property
-    def second_order(self) -> bool:
-        """Whether it differentiates through its inner steps."""
-        return self.order == "exact"
-
-
-class MAMLMethod(DifferentiatedMethod):
-    """Meta-learned with MAML (Finn et al., 2017)."""
-
-    title = "MAML"
-    implementation = "maml:MAML"
-    learner: Literal["maml"] = "maml"
-    pooled_weight: float = Field(
-        0.0, ge=0, le=1, description="share of the pooled objective in the outer gradient; it costs no pass"
-    )
-    task_weights: Literal["equal", "loss", "agreement"] = Field(
-        "equal",
-        description="tasks of an episode count equally, by their query loss, or by how far their gradient agrees "
-        "with the others'",
-    )
-
-
-class ReptileMethod(MetaPTMethod):
-    """Meta-learned with Reptile (Nichol et al., 2018)."""
-
-    title = "Reptile"
-    implementation = "reptile:Reptile"
-    hints: ClassVar = {
-        **PretrainedMethod.hints,
-        "order": "it never differentiates through its inner steps",
-    }
-    learner: Literal["reptile"]
-
-
-class MetaSGDMethod(DifferentiatedMethod):
-    """Meta-learned with Meta-SGD, which learns the inner rates, too (Li et al., 2017)."""
-
-    title = "Meta-SGD"
-    implementation = "meta_sgd:MetaSGD"
-    learner: Literal["meta_sgd"]
-
-
-if TYPE_CHECKING:
-    AnyMethod = MethodConfig
-else:
-    AnyMethod = one_of(MethodConfig, PTMethod, PPTMethod, MAMLMethod, ReptileMethod, MetaSGDMethod)

@@ -10,10 +10,12 @@ from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_c
 from metapt_explore.config.clustering import AnyClustering, AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
 from metapt_explore.config.evaluation import AgreementConfig, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
+from metapt_explore.config.learners import AnyMethod
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SCORES, Seed
-from metapt_explore.config.method import AnyMethod, MethodConfig, PretrainedMethod, PretrainingConfig
+from metapt_explore.config.method import MethodConfig, PretrainedMethod
 from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
 from metapt_explore.config.names import FolderName, Text
+from metapt_explore.config.pretraining import PretrainingConfig
 from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import UNNAMED, Strict, check_pairs, in_data_folder
 from metapt_explore.errors import UserError, did_you_mean

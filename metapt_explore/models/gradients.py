@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metapt_explore.config.method import SECOND_ORDER_COST
+from metapt_explore.config.pretraining import SECOND_ORDER_COST
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.kv_cache.banks import Bank
 from metapt_explore.models.memory import is_out_of_memory

@@ -12,7 +12,7 @@ from pydantic import Field
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import ClusterEdit, MethodConfig, StudyConfig
-from metapt_explore.config.method import MetaPTMethod
+from metapt_explore.config.learners import MetaPTMethod
 from metapt_explore.dashboard.parts.cluster_reading import chosen_rows
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from plain_reference import FUSED, OTHER_PLACEMENTS, PLACEMENTS, Case, assert_near, make_case
 
 from metapt_explore.config import Placement
-from metapt_explore.config.method import SECOND_ORDER_COST
+from metapt_explore.config.pretraining import SECOND_ORDER_COST
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.gradients import Batch
 from metapt_explore.models.kv_cache.text import TextKV

@@ -1,0 +1,27 @@
+"""What all pre-training methods share: sizes and rates."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from metapt_explore.config.limits import Count, Rate
+from metapt_explore.config.task import Strict
+
+#: Row passes that a Hessian product counts for: what it costs against a row's forward and backward in the
+#: same, plain decoder. Measured with the starter model on a CPU: 2.5 in bfloat16, 2.9 in float32
+#: (`benchmarks/full.py`, the records named `second-order`).
+SECOND_ORDER_COST = 2.7
+
+
+class PretrainingConfig(Strict):
+    """Settings shared by every pre-training method; the number of backbone passes is the same for all."""
+
+    steps: Count = Field(60, description="outer steps")
+    meta_batch_size: int = Field(4, ge=1, le=10_000, description="auxiliary tasks per outer step")
+    support_size: int = Field(8, ge=2, le=100_000, description="rows per task for the inner step")
+    query_size: int = Field(8, ge=2, le=100_000, description="rows per task for the outer gradient")
+    inner_lr: float = Field(
+        0.03, gt=0, le=1e6, description="step size on a task's support rows (plain gradient descent)"
+    )
+    outer_lr: Rate = Field(0.01, description="step size of the prompt itself (Adam)")
+    checkpoint_every: Count = Field(5, description="outer steps between two savings")

@@ -1,0 +1,50 @@
+"""How one method is tuned downstream, where that differs from `evaluation`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from metapt_explore.config.limits import MOST_SEARCHED, Rate, Seed
+from metapt_explore.config.task import Strict
+
+SelectBy = Literal["loss", "accuracy", "one_se"]
+
+
+class TuningConfig(Strict):
+    """How one method is tuned where it differs from `evaluation`; reports flag the difference.
+
+    Another order of the examples is not flagged: it is chance, like a seed.
+    """
+
+    learning_rates: list[Rate] | None = Field(
+        None, min_length=1, max_length=MOST_SEARCHED, description="as in `evaluation`"
+    )
+    steps: int | None = Field(None, ge=1, le=100_000, description="likewise")
+    proximal: float | None = Field(None, ge=0, le=1e6, description="likewise")
+    select_by: SelectBy | None = Field(None, description="likewise")
+    soup: int | None = Field(None, ge=1, le=1000, description="likewise")
+    order_seed: Seed | None = Field(
+        None,
+        description="another order of the few-shot examples (where a step takes fewer than there are), the same for "
+        "every initialisation seed; a list makes a method of each (`sweep.py`); as the initialisation seed has it when "
+        "absent",
+    )
+
+    @property
+    def of_evaluation(self) -> dict[str, Any]:
+        """Settings that replace those of `evaluation`; the order of examples is not one of them."""
+        return self.model_dump(exclude_none=True, exclude={"order_seed"})
+
+
+def tuning_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A method's tuning settings without the order of its examples.
+
+    Example:
+        >>> tuning_terms({"steps": 90, "soup": None, "order_seed": 1}), tuning_terms({"order_seed": 1})
+        ({'steps': 90}, None)
+    """
+    terms = {key: value for key, value in (tuning or {}).items() if value is not None and key != "order_seed"}
+    return terms or None
