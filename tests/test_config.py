@@ -82,6 +82,9 @@ def test_contradictions_are_refused() -> None:
         "`like` belongs to edited and random_groups, not to kmeans",
         clusterings=[{"name": "k", "algorithm": "kmeans", "like": "x"}],
     )
+    exact = {"name": "M", "kind": "metapt", "clustering": "kmeans", "order": "exact"}
+    refused("steps of Adam are first order", methods=[exact], pretraining={"inner_optimiser": "adam"})
+    refused("steps of Adam are first order", methods=[{**exact, "inner_optimiser": "adam"}])
     refused("exactly one of starter, file and hub", texts={"starter": "vader"})
     refused("a value stands twice", evaluation={"data_seeds": [1, 1]})
     refused("learning_rates.0: Input should be greater than 0", evaluation={"learning_rates": [-1]})

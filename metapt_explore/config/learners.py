@@ -10,7 +10,7 @@ from metapt_explore.config.kinds import one_of
 from metapt_explore.config.limits import MOST_ENTRIES
 from metapt_explore.config.method import MethodConfig, PPTMethod, PretrainedMethod, PTMethod
 from metapt_explore.config.names import Text
-from metapt_explore.config.pretraining import SECOND_ORDER_COST, PretrainingConfig
+from metapt_explore.config.pretraining import SECOND_ORDER_COST, InnerOptimiser, PretrainingConfig
 
 
 class MetaPTMethod(PretrainedMethod):
@@ -24,6 +24,7 @@ class MetaPTMethod(PretrainedMethod):
     )
     inner_steps: int = Field(1, ge=1, le=1000, description="gradient steps on each task's support rows")
     inner_lr: float | None = Field(None, gt=0, le=1e6, description="overrides pretraining.inner_lr")
+    inner_optimiser: InnerOptimiser | None = Field(None, description="overrides pretraining.inner_optimiser")
 
     @model_validator(mode="before")
     @classmethod

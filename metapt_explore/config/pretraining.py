@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from metapt_explore.config.limits import Count, Rate
@@ -12,6 +14,9 @@ from metapt_explore.config.task import Strict
 #: (`benchmarks/full.py`, the records named `second-order`).
 SECOND_ORDER_COST = 2.7
 
+#: How a prompt moves on a task's support rows.
+InnerOptimiser = Literal["gradient", "adam"]
+
 
 class PretrainingConfig(Strict):
     """Settings shared by every pre-training method; the number of backbone passes is the same for all."""
@@ -21,7 +26,10 @@ class PretrainingConfig(Strict):
     support_size: int = Field(8, ge=2, le=100_000, description="rows per task for the inner step")
     query_size: int = Field(8, ge=2, le=100_000, description="rows per task for the outer gradient")
     inner_lr: float = Field(
-        0.03, gt=0, le=1e6, description="step size on a task's support rows (plain gradient descent)"
+        0.03, gt=0, le=1e6, description="step size on a task's support rows, in the inner optimiser's scale"
+    )
+    inner_optimiser: InnerOptimiser = Field(
+        "gradient", description="adam: an inner step is what a tuning step is; gradient: plain gradient descent"
     )
     outer_lr: Rate = Field(0.01, description="step size of the prompt itself (Adam)")
     checkpoint_every: Count = Field(5, description="outer steps between two savings")

@@ -10,7 +10,7 @@ from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_c
 from metapt_explore.config.clustering import AnyClustering, AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
 from metapt_explore.config.evaluation import AgreementConfig, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
-from metapt_explore.config.learners import AnyMethod
+from metapt_explore.config.learners import AnyMethod, MetaPTMethod
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SCORES, Seed
 from metapt_explore.config.method import MethodConfig, PretrainedMethod
 from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
@@ -95,6 +95,17 @@ class StudyConfig(Strict):
                 except ValueError as error:
                     reason = str(error).splitlines()[1 if len(str(error).splitlines()) > 1 else 0].strip()
                     raise ValueError(f"method '{method.name}': tuning: {reason}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _adam_is_first_order(self) -> StudyConfig:
+        for method in self.methods:
+            own = method.inner_optimiser if isinstance(method, MetaPTMethod) else None
+            if method.second_order and (own or self.pretraining.inner_optimiser) == "adam":
+                raise ValueError(
+                    f"method '{method.name}': `order: exact` goes with `inner_optimiser: gradient`; steps of Adam are "
+                    "first order"
+                )
         return self
 
     @model_validator(mode="after")

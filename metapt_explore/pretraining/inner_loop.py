@@ -1,30 +1,76 @@
-"""The inner loop: gradient steps on each task's support rows, all tasks of a meta-batch together."""
+"""The inner loop: steps on each task's support rows, all tasks of a meta-batch together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from metapt_explore.config.pretraining import InnerOptimiser
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.episodes import Episode
-from metapt_explore.pretraining.learner import TaskRecord
+from metapt_explore.pretraining.learner import PretrainingTask, TaskRecord
+from metapt_explore.pretraining.state import CLIP_NORM
+
+#: Adam's own numbers, as `torch.optim.Adam` has them.
+MEAN_DECAY, SQUARE_DECAY, EPSILON = 0.9, 0.999, 1e-8
+
+
+class InnerSteps:
+    """Turns gradients into the directions of inner steps, each task by itself; the state begins anew in each episode.
+
+    `adam` is what few-shot tuning is (`TrainingState`): each task's gradient is clipped, moments are corrected for
+    their bias (Kingma and Ba, ICLR 2015, arXiv 1412.6980). Derivatives do not go through the moments: first order.
+
+    Args:
+        optimiser: ``gradient``: the direction is the gradient; or ``adam``.
+
+    Example:
+        >>> InnerSteps("adam").direction(torch.full((1, 1, 2), 0.5)).tolist()
+        [[[1.0, 1.0]]]
+    """
+
+    def __init__(self, optimiser: InnerOptimiser) -> None:
+        self._adam = optimiser == "adam"
+        self._moments: tuple[Tensor, Tensor] | None = None
+        self._steps = 0
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """The direction of the next step, by which the rate is multiplied.
+
+        Args:
+            gradient: `[tasks, prompt_tokens, width]`.
+        """
+        if not self._adam:
+            return gradient
+        norms = gradient.flatten(1).norm(dim=1)[:, None, None]
+        clipped = gradient * (CLIP_NORM / (norms + 1e-6)).clamp(max=1.0)
+        mean, square = self._moments or (torch.zeros_like(clipped), torch.zeros_like(clipped))
+        mean, square = torch.lerp(mean, clipped, 1 - MEAN_DECAY), torch.lerp(square, clipped**2, 1 - SQUARE_DECAY)
+        self._moments, self._steps = (mean, square), self._steps + 1
+        corrected = (square / (1 - SQUARE_DECAY**self._steps)).sqrt()
+        return mean / (1 - MEAN_DECAY**self._steps) / (corrected + EPSILON)
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What gradient descent from one prompt did on each task.
+    """What inner steps from one prompt did on each task.
 
     Attributes:
         prompts: Prompts before each step and after the last, each `[tasks, prompt_tokens, width]`.
         gradients: Gradient of each step, the same shape.
+        directions: What the rate of each step was multiplied by: the gradient, or Adam's direction.
         losses: Support losses before each step, each `[tasks]`.
+        optimiser: The optimiser after the last step, for a method that goes on.
     """
 
     prompts: list[Tensor]
     gradients: list[Tensor]
+    directions: list[Tensor]
     losses: list[Tensor]
+    optimiser: InnerSteps
 
     @property
     def adapted(self) -> Tensor:
@@ -33,25 +79,33 @@ class Adaptation:
 
 
 def adapt(
-    prompt: Tensor, rates: float | Tensor, batch: Batch, *, tasks: int, steps: int, objective: PromptObjective
+    prompt: Tensor,
+    rates: float | Tensor,
+    batch: Batch,
+    *,
+    episode_tasks: int,
+    pretraining_task: PretrainingTask,
+    objective: PromptObjective,
 ) -> Adaptation:
-    """Takes `steps` gradient steps from one prompt on each task.
+    """Takes a method's inner steps from one prompt on each task.
 
     Args:
         prompt: Where all tasks begin, fp32 `[prompt_tokens, width]`.
         rates: Inner learning rate, or one for each number of the prompt.
         batch: Rows of all tasks; task i is group i.
-        tasks: Number of tasks.
-        steps: Gradient steps.
+        episode_tasks: Number of tasks.
+        pretraining_task: Says how many steps, by which optimiser.
         objective: The backbone over the rows.
     """
-    prompts, gradients, losses = [prompt.expand(tasks, -1, -1)], [], []
-    for _ in range(steps):
+    optimiser = InnerSteps(pretraining_task.inner_optimiser)
+    prompts, gradients, directions, losses = [prompt.expand(episode_tasks, -1, -1)], [], [], []
+    for _ in range(pretraining_task.inner_steps):
         loss, gradient = objective.losses_and_gradients(prompts[-1], batch)
         losses.append(loss)
         gradients.append(gradient)
-        prompts.append(prompts[-1] - rates * gradient)
-    return Adaptation(prompts, gradients, losses)
+        directions.append(optimiser.direction(gradient))
+        prompts.append(prompts[-1] - rates * directions[-1])
+    return Adaptation(prompts, gradients, directions, losses, optimiser)
 
 
 def stack(rows: list[list[int]], labels: list[list[int]], patterns: Sequence[int] = ()) -> Batch:

@@ -9,6 +9,7 @@ from typing import Protocol, Required, TypedDict
 from torch import Tensor
 
 from metapt_explore.config import MetaPTMethod, PretrainedMethod, PretrainingConfig
+from metapt_explore.config.pretraining import InnerOptimiser
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.pretraining.episodes import Episode, Tasks, draw_episode
@@ -95,6 +96,12 @@ class PretrainingTask:
         """Rate of the inner steps."""
         method_lr = self.method.inner_lr if isinstance(self.method, MetaPTMethod) else None
         return method_lr or self.config.inner_lr
+
+    @property
+    def inner_optimiser(self) -> InnerOptimiser:
+        """How the inner steps move the prompt."""
+        own = self.method.inner_optimiser if isinstance(self.method, MetaPTMethod) else None
+        return own or self.config.inner_optimiser
 
     @property
     def inner_steps(self) -> int:

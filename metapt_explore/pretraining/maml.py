@@ -36,7 +36,9 @@ class MAML(TaskLearner):
         prompt, tasks = parameters["prompt"], len(episode.tasks)
         method, rate = self.pretraining_task.method, self.pretraining_task.inner_lr
         assert isinstance(method, MAMLMethod)
-        trajectory = adapt(prompt, rate, support, tasks=tasks, steps=method.inner_steps, objective=objective)
+        trajectory = adapt(
+            prompt, rate, support, episode_tasks=tasks, pretraining_task=self.pretraining_task, objective=objective
+        )
         query_losses, outer = objective.losses_and_gradients(trajectory.adapted, query)
         if method.second_order:
             outer = through_steps(outer, trajectory, rate, support=support, objective=objective)

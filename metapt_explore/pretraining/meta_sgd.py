@@ -33,11 +33,12 @@ class MetaSGD(TaskLearner):
         support, query = support_and_query(episode)
         prompt, tasks = parameters["prompt"], len(episode.tasks)
         pretraining_task, rates = self.pretraining_task, parameters["log_rates"].exp()
-        steps = pretraining_task.inner_steps
-        trajectory = adapt(prompt, rates, support, tasks=tasks, steps=steps, objective=objective)
+        trajectory = adapt(
+            prompt, rates, support, episode_tasks=tasks, pretraining_task=pretraining_task, objective=objective
+        )
         query_losses, outer = objective.losses_and_gradients(trajectory.adapted, query)
         d_rates = torch.zeros_like(rates)
-        for prompts, inner in zip(reversed(trajectory.prompts[:-1]), reversed(trajectory.gradients), strict=True):
+        for prompts, inner in zip(reversed(trajectory.prompts[:-1]), reversed(trajectory.directions), strict=True):
             d_rates -= (inner * outer).mean(dim=0)
             if pretraining_task.method.second_order:
                 outer = outer - objective.hessian_products(prompts, support, rates * outer)

@@ -22,13 +22,15 @@ class Reptile(TaskLearner):
     def gradient(
         self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
     ) -> tuple[dict[str, Tensor], list[TaskRecord]]:
-        """Mean over tasks of the mean gradient along each task's trajectory."""
+        """Mean over tasks of the mean direction along each task's trajectory."""
         support, query = support_and_query(episode)
         prompt, tasks = parameters["prompt"], len(episode.tasks)
         steps, rate = self.pretraining_task.inner_steps, self.pretraining_task.inner_lr
-        trajectory = adapt(prompt, rate, support, tasks=tasks, steps=steps, objective=objective)
+        trajectory = adapt(
+            prompt, rate, support, episode_tasks=tasks, pretraining_task=self.pretraining_task, objective=objective
+        )
         query_losses, last = objective.losses_and_gradients(trajectory.adapted, query)
-        end = trajectory.adapted - rate * last
+        end = trajectory.adapted - rate * trajectory.optimiser.direction(last)
         direction = (trajectory.prompts[0] - end) / (rate * (steps + 1))
         after = objective.losses(trajectory.adapted, support)
         return {"prompt": direction.mean(dim=0)}, task_records(

@@ -14,6 +14,7 @@ RECIPE = (
     "order",
     "inner_steps",
     "inner_lr",
+    "inner_optimiser",
     "outer_lr",
     "average_last",
     "pooled_weight",

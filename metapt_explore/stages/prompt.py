@@ -113,7 +113,7 @@ class Prompt(Stage):
         if not isinstance(method, PretrainedMethod):
             return config
         config |= {
-            **study.pretraining.model_dump(mode="json", exclude={"checkpoint_every", "inner_lr"}),
+            **study.pretraining.model_dump(mode="json", exclude={"checkpoint_every", "inner_lr", "inner_optimiser"}),
             "outer_lr": method.outer_lr or study.pretraining.outer_lr,
             "average_last": method.average_last,
             "template": study.auxiliary_tasks.template,
@@ -124,10 +124,13 @@ class Prompt(Stage):
         # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
         if isinstance(method, MetaPTMethod):
             config |= {
-                **method.model_dump(mode="json", exclude=set(PretrainedMethod.model_fields)),
+                **method.model_dump(mode="json", exclude={*PretrainedMethod.model_fields, "inner_optimiser"}),
                 "inner_lr": method.inner_lr or study.pretraining.inner_lr,
                 "outer_steps": outer_steps(method, study.pretraining),
             }
+            optimiser = method.inner_optimiser or study.pretraining.inner_optimiser
+            if optimiser != "gradient":
+                config["inner_optimiser"] = optimiser
         return {**config, **topic_settings(method)}
 
     def inputs(self) -> dict[str, Any]:

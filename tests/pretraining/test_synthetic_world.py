@@ -54,5 +54,5 @@ def test_without_adaptation_it_is_no_better_than_no_pretraining() -> None:
     # The fault that default studies had: an inner step that moves the prompt by nothing.
     still = SIZES.model_copy(update={"inner_lr": 1e-6})
     untrained = world(signs_differ=True).tuned_accuracy(world(signs_differ=True).initial)
-    assert accuracy({"learner": "maml"}, signs_differ=True, sizes=still) < untrained
+    assert accuracy({"learner": "maml"}, signs_differ=True, sizes=still) < untrained + NO_MARGIN
     assert accuracy({"learner": "maml"}, signs_differ=True) > untrained + WIDE_MARGIN
