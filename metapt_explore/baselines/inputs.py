@@ -58,9 +58,7 @@ class BaselineInputs:
     @property
     def select_by(self) -> str:
         """Dev score to choose by, ``loss`` or ``accuracy``."""
-        by = self.study.evaluation.select_by
-        # "The least tuned" is defined for prompts; baselines have other grids and take the lowest loss.
-        return "loss" if by == "one_se" else by
+        return self.study.evaluation.baselines_select_by
 
     @property
     def where(self) -> str:

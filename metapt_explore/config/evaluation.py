@@ -110,7 +110,8 @@ class EvaluationConfig(Strict):
     select_by: SelectBy = Field(
         "loss",
         description="dev score that chooses learning rate and step; accuracy on a few rows is mostly ties and luck; "
-        "one_se: the fewest steps whose dev loss is within a standard error of the lowest",
+        "one_se: the fewest steps whose dev loss is within a standard error of the lowest; last: nothing is chosen, "
+        "the last step of one learning rate is kept (where dev has too few rows to choose by)",
     )
     soup: int = Field(
         1,
@@ -180,6 +181,23 @@ class EvaluationConfig(Strict):
         if self.soup > 1 and self.select_by != "loss":
             raise ValueError("`soup` takes the prompts with the lowest dev losses: it goes with `select_by: loss`")
         return self
+
+    @model_validator(mode="after")
+    def _the_last_step_is_of_one_rate(self) -> EvaluationConfig:
+        if self.select_by == "last" and (len(self.learning_rates) > 1 or self.halving_steps):
+            raise ValueError(
+                "`select_by: last` chooses nothing on dev: give one learning rate, as in `learning_rates: [0.016]`, "
+                "and no `halving_steps`"
+            )
+        return self
+
+    @property
+    def baselines_select_by(self) -> str:
+        """Dev score that baselines choose by, ``loss`` or ``accuracy``.
+
+        Prompts know "the fewest steps" and "the last step"; baselines have other grids and take the lowest loss.
+        """
+        return self.select_by if self.select_by == "accuracy" else "loss"
 
     @model_validator(mode="after")
     def _halving_is_within_reach(self) -> EvaluationConfig:

@@ -10,7 +10,7 @@ from pydantic import Field
 from metapt_explore.config.limits import MOST_SEARCHED, Rate, Seed
 from metapt_explore.config.task import Strict
 
-SelectBy = Literal["loss", "accuracy", "one_se"]
+SelectBy = Literal["loss", "accuracy", "one_se", "last"]
 
 
 class TuningConfig(Strict):

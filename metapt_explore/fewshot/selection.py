@@ -47,14 +47,16 @@ def choose(candidates: Sequence[Choosable], select_by: str) -> Choosable:
         candidates: One record for each learning rate and scored step, with `step`, `dev_accuracy` and `dev_loss`.
         select_by: ``loss`` (lowest dev loss), ``accuracy`` (highest dev accuracy, then lowest loss), or ``one_se`` (of
             all whose dev loss is within one standard error of the lowest, over rows, the least tuned: Breiman et al.,
-            1984, section 3.4.3); among equals the fewest steps.
+            1984, section 3.4.3); among equals the fewest steps. Or ``last``: the last step, whatever dev says.
 
     Example:
         >>> a = {"step": 0, "dev_accuracy": 0.7, "dev_loss": 0.9}
         >>> b = {"step": 5, "dev_accuracy": 0.6, "dev_loss": 0.5}
-        >>> choose([a, b], "loss")["step"], choose([a, b], "accuracy")["step"]
-        (5, 0)
+        >>> [choose([a, b], by)["step"] for by in ("loss", "accuracy", "last")]
+        [5, 0, 5]
     """
+    if select_by == "last":
+        return max(candidates, key=lambda point: point["step"])
     if select_by == "one_se":
         lowest = min((point["dev_loss"] for point in candidates), key=finite_or_last)
         within = [point for point in candidates if point["dev_loss"] - lowest <= point["dev_behind_se"]]

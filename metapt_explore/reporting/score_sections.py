@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -42,10 +43,17 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
     caption = (
         f"Accuracy on {rows} in percent {when}, mean ± standard deviation over pairs of seeds (initialisation seed, "
         "data seed). The spread in the column *mean* is that of the mean over tasks."
-        + (" Learning rate and step were chosen on dev." if tuned else "")
+        + (_choice(evaluation) if tuned else "")
     )
     document.add(Table(tables.score_table(results, methods), caption))
     document.add(Figure("seeds", figures.seed_spread(results, methods), "Every score is a point; the bar is the mean."))
+
+
+def _choice(evaluation: Mapping[str, Any]) -> str:
+    """How learning rate and step were found, as a sentence behind another."""
+    if evaluation.get("select_by") == "last":
+        return f" Nothing was chosen on dev: all {evaluation.get('steps', 30)} steps of one learning rate were taken."
+    return " Learning rate and step were chosen on dev."
 
 
 def _is_tuned(record: Record) -> bool:

@@ -108,7 +108,7 @@ class Baseline(Stage):
             **options,
             "classes": list(self.task.labels),
             "data_seeds": self._data_seeds,
-            "select_by": "loss" if evaluation.select_by == "one_se" else evaluation.select_by,
+            "select_by": evaluation.baselines_select_by,
         }
         if self.init_seed is not None:
             config |= {"init_seed": self.init_seed, "seed": study.seed}

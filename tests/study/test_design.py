@@ -258,6 +258,25 @@ def test_the_same_prompts_on_fewer_and_more_examples(world: Path, tmp_path: Path
     assert len(Record.load(tmp_path / "record").efficiency) == len(table)
 
 
+def test_at_one_example_the_last_step_is_kept_whatever_dev_says(world: Path, tmp_path: Path) -> None:
+    design = {"shots": 1, "data_seeds": [1, 2], "init_seeds": [0], "learning_rates": [0.5], "select_by": "last"}
+    methods = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
+    config = config_of(world, methods=methods, evaluation=design)
+    study = Study(config, tmp_path)
+    results = study.run()
+    assert set(results["step"]) == {config.evaluation.steps} and set(results["learning_rate"]) == {0.5}
+    make_report(record_of(study.workspace, "tiny")).write(tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "Nothing was chosen on dev" in text and "were chosen on dev" not in text
+
+
+def test_the_last_step_is_of_one_rate(world: Path) -> None:
+    with pytest.raises(UserError, match="give one learning rate"):
+        config_of(world, evaluation={"select_by": "last", "learning_rates": [0.1, 0.2]})
+    with pytest.raises(UserError, match="give one learning rate"):
+        config_of(world, methods=[{"name": "PT", "kind": "pt", "tuning": {"select_by": "last"}}])
+
+
 @pytest.mark.parametrize(("shots", "message"), [([0], "less than 1"), ([4, 4], "stands twice")])
 def test_wrong_numbers_of_shots(world: Path, shots: list[int], message: str) -> None:
     with pytest.raises(UserError, match=message):
