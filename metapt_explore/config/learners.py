@@ -95,6 +95,7 @@ class MetaSGDMethod(DifferentiatedMethod):
 
     title = "Meta-SGD"
     implementation = "meta_sgd:MetaSGD"
+    learns_rates = True
     learner: Literal["meta_sgd"]
 
 

@@ -22,6 +22,7 @@ class MethodConfig(Kind):
     Attributes:
         pretrained: Whether its prompt is pre-trained.
         meta_learned: Whether it is meta-learned over auxiliary tasks.
+        learns_rates: Whether it learns inner rates, one for each number of the prompt.
 
     Example:
         >>> method = MethodConfig(name="MetaPT", kind="metapt", clustering="kmeans", order="exact")
@@ -33,6 +34,7 @@ class MethodConfig(Kind):
     kinds: ClassVar[dict[str, type[MethodConfig]]]
     pretrained: ClassVar[bool] = False
     meta_learned: ClassVar[bool] = False
+    learns_rates: ClassVar[bool] = False
 
     if TYPE_CHECKING:
 
@@ -59,6 +61,11 @@ class MethodConfig(Kind):
     def topic_tasks(self) -> TopicsConfig | None:
         """Its tasks that tell clusters apart."""
         return None
+
+    @property
+    def keeps_rates(self) -> bool:
+        """Whether tuning goes on with inner rates that pre-training learned."""
+        return self.learns_rates and not (self.tuning is not None and self.tuning.keep_rates is False)
 
     @property
     def second_order(self) -> bool:

@@ -33,10 +33,16 @@ class TuningConfig(Strict):
         "absent",
     )
 
+    keep_rates: bool | None = Field(
+        None,
+        description="false: inner rates that pre-training learned (meta_sgd) are left out of tuning; else they scale "
+        "its steps",
+    )
+
     @property
     def of_evaluation(self) -> dict[str, Any]:
-        """Settings that replace those of `evaluation`; the order of examples is not one of them."""
-        return self.model_dump(exclude_none=True, exclude={"order_seed"})
+        """Settings that replace those of `evaluation`; order of examples and learned rates are no settings of it."""
+        return self.model_dump(exclude_none=True, exclude={"order_seed", "keep_rates"})
 
 
 def tuning_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ class TuningState(TrainingState):
     Args:
         initial_prompt: Where all prompts begin, fp32 `[prompt_tokens, width]`.
         rates: Learning rate of each cell.
+        scale: What each number's step is multiplied by, `[prompt_tokens, width]`; 1 when absent.
 
     Attributes:
         snapshots: Prompts of all cells after each scored step, `[cells, prompt_tokens, width]`.
@@ -26,10 +27,10 @@ class TuningState(TrainingState):
         tested_rows: Rows sent forward for them.
     """
 
-    def __init__(self, initial_prompt: Tensor, rates: Sequence[float]) -> None:
+    def __init__(self, initial_prompt: Tensor, rates: Sequence[float], scale: Tensor | None = None) -> None:
         self._names = [f"prompt.{cell}" for cell in range(len(rates))]
         super().__init__(dict.fromkeys(self._names, initial_prompt), dict(zip(self._names, rates, strict=True)))
-        self._initial_prompt = initial_prompt
+        self._initial_prompt, self._scale = initial_prompt, scale
         self.snapshots: dict[int, Tensor] = {0: self.prompts(range(len(rates)))}
         self.tested: dict[str, Tensor] = {}
         self.tested_rows = 0
@@ -40,7 +41,12 @@ class TuningState(TrainingState):
 
     def apply_to(self, cells: Sequence[int], gradients: Tensor) -> None:
         """Takes a step of some cells; the others stay as they are."""
+        before = None if self._scale is None else self.prompts(cells)
         self.apply({self._names[cell]: gradient for cell, gradient in zip(cells, gradients, strict=True)})
+        if before is not None and self._scale is not None:
+            for cell, prompt in zip(cells, before, strict=True):
+                parameter = self.parameters[self._names[cell]].data
+                parameter.copy_(prompt + self._scale * (parameter - prompt))
 
     def pull(self, cell: int, share: float) -> None:
         """Moves the prompt of a cell by a share of the way towards the initial prompt."""

@@ -33,11 +33,30 @@ class TuningPlan:
         config: Learning rates, steps, batch size, and what dev chooses by.
         order_seeds: Order of the examples: study seed and initialisation seed, or an order that was asked for.
         verbalizer: How dev and scored rows are read; tuning itself goes by the pattern's label words.
+        scale: What each number's step is multiplied by, `[prompt_tokens, width]` (`kept_rates`); 1 when absent.
     """
 
     config: EvaluationConfig
     order_seeds: tuple[int, ...]
     verbalizer: VerbalizerConfig = BY_WORDS
+    scale: Tensor | None = None
+
+
+def kept_rates(log_rates: Tensor) -> Tensor:
+    """Scale of tuning steps by learned inner rates (Meta-SGD, Li et al., 2017, arXiv 1707.09835).
+
+    Divided by their geometric mean, so that the learning rate that dev chooses stays the typical step; what
+    pre-training has learned is which numbers of the prompt move further than others.
+
+    Args:
+        log_rates: Logarithms of the inner rates, `[prompt_tokens, width]`.
+
+    Example:
+        >>> import torch
+        >>> kept_rates(torch.tensor([[0.01, 0.04]]).log()).round(decimals=3).tolist()
+        [[0.5, 2.0]]
+    """
+    return (log_rates - log_rates.mean()).exp()
 
 
 class TuningSteps:
@@ -71,7 +90,7 @@ class TuningSteps:
     ) -> None:
         self.data, self.plan, self._callbacks = data, plan, callbacks
         self.cells: list[Cell] = [(seed, rate) for seed in data.train for rate in plan.config.learning_rates]
-        self.state = TuningState(initial_prompt, [rate for _, rate in self.cells])
+        self.state = TuningState(initial_prompt, [rate for _, rate in self.cells], plan.scale)
         self.checkpoint = TrainingCheckpoint(callbacks.checkpoints, self.state, every_seconds=CHECKPOINT_SECONDS)
         self.checkpoint.restore()
         self._objective, self._offsets = _training_objective(backbone, pattern, data.train)

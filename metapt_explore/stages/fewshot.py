@@ -134,6 +134,7 @@ class FewShot(Stage):
             "order_seed": self.order_seed,
             "seed": self.study.seed,
             "verbalizer": self.verbalizer.model_dump(mode="json"),
+            **({"kept_rates": True} if self.prompt.method.keeps_rates else {}),
         }
 
     @property
@@ -151,17 +152,19 @@ class FewShot(Stage):
         from metapt_explore.fewshot.automatic import tune_with_automatic_words
         from metapt_explore.fewshot.scoring import FewShotData
         from metapt_explore.fewshot.tuning import tune
-        from metapt_explore.fewshot.tuning_steps import TuningPlan
+        from metapt_explore.fewshot.tuning_steps import TuningPlan, kept_rates
         from metapt_explore.pretraining.state import TrainingCallbacks
 
         loaded, verbalizer, evaluation = self.backbone(), self.verbalizer, self.evaluation
-        start = self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device)
+        learned = self.parent("prompt").tensors("prompt")
+        start = learned["prompt"].to(loaded.device)
+        scale = kept_rates(learned["log_rates"]).to(loaded.device) if self.prompt.method.keeps_rates else None
         rows = FewShotRows(self.parent("split"), self.task, evaluation, self.prompt.init_seed)
         # Initialisation seeds are not negative, so -1 keeps the two kinds of order apart.
         order = [self.prompt.init_seed] if self.order_seed is None else [-1, self.order_seed]
         where, seeds = f"task {self.task.name}", (self.study.seed, *order)
         data = FewShotData(rows.train, rows.dev, rows.scored)
-        plan = TuningPlan(evaluation, seeds, verbalizer)
+        plan = TuningPlan(evaluation, seeds, verbalizer, scale)
         callbacks = TrainingCallbacks(out.metric, self.advance, self.advance, out)
         if verbalizer.read == "automatic":
             outcome = tune_with_automatic_words(

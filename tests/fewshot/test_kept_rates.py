@@ -1,0 +1,52 @@
+"""Learned inner rates scale the steps of tuning, number by number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tiny
+import torch
+
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.fewshot.state import TuningState
+from metapt_explore.fewshot.tuning_steps import kept_rates
+from metapt_explore.stages.fewshot import FewShot
+from metapt_explore.stages.prompt import Prompt
+from metapt_explore.study.study import Study
+
+METHOD = {"name": "SGD", "kind": "metapt", "clustering": "kmeans", "learner": "meta_sgd", "outer_lr": 0.5}
+
+
+def test_steps_equal_adam_with_a_rate_for_each_number() -> None:
+    generator = torch.Generator().manual_seed(0)
+    begin, log_rates = torch.randn(2, 3, generator=generator), torch.randn(2, 3, generator=generator)
+    gradients = 0.1 * torch.randn(5, 2, 2, 3, generator=generator)
+    scale = kept_rates(log_rates)
+    assert abs(float(scale.log().mean())) < 1e-6
+    state = TuningState(begin, [0.1, 0.4], scale)
+    each = [[torch.nn.Parameter(begin[i, j].clone()) for i in range(2) for j in range(3)] for _ in range(2)]
+    optimisers = []
+    for of_cell, rate in zip(each, [0.1, 0.4], strict=True):
+        rates = [rate * float(s) for s in scale.flatten()]
+        optimisers.append(torch.optim.Adam([{"params": [p], "lr": r} for p, r in zip(of_cell, rates, strict=True)]))
+    for step in gradients:
+        state.apply_to([0, 1], step)
+        for of_cell, gradient, optimiser in zip(each, step, optimisers, strict=True):
+            for parameter, value in zip(of_cell, gradient.flatten(), strict=True):
+                parameter.grad = value.clone()
+            optimiser.step()
+    expected = torch.stack([torch.stack([p.detach() for p in of_cell]).view(2, 3) for of_cell in each])
+    torch.testing.assert_close(state.prompts([0, 1]), expected)
+
+
+def test_a_study_keeps_them_unless_told_otherwise(world: Path, tmp_path: Path) -> None:
+    left_out = {**METHOD, "name": "SGD without", "tuning": {"keep_rates": False}}
+    tree = tiny.study_tree(world, methods=[METHOD, left_out], evaluation={"data_seeds": [1], "init_seeds": [0]})
+    study = Study(parse(StudyConfig, tree, "study.yaml"), tmp_path)
+    study.run()
+    prompts = [Prompt(study, study.config.method(name), 0) for name in ("SGD", "SGD without")]
+    kept, without = (FewShot(study, prompt, study.tasks["mood"]) for prompt in prompts)
+    assert kept.parents["prompt"].id == without.parents["prompt"].id, "one pre-training serves both"
+    assert kept.id != without.id
+    tuned = [stage.artifact.tensors("prompts")["data_seed_1"] for stage in (kept, without)]
+    assert not torch.equal(*tuned)
