@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from metapt_explore.config.limits import Count, Rate
+from metapt_explore.config.limits import Count, Rate, Share
 from metapt_explore.config.task import Strict
 
 #: Row passes that a Hessian product counts for: what it costs against a row's forward and backward in the
@@ -32,4 +32,13 @@ class PretrainingConfig(Strict):
         "gradient", description="adam: an inner step is what a tuning step is; gradient: plain gradient descent"
     )
     outer_lr: Rate = Field(0.01, description="step size of the prompt itself (Adam)")
+    budget: Literal["rows", "updates"] = Field(
+        "rows",
+        description="rows: a method whose outer step costs more row passes takes fewer of them; updates: every method "
+        "takes `steps` outer steps, at unequal cost",
+    )
+    outer_schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="cosine: the outer rate falls to 0 along half a cosine, for every method alike"
+    )
+    warmup: Share = Field(0.0, description="share of the outer steps over which the outer rate rises from 0")
     checkpoint_every: Count = Field(5, description="outer steps between two savings")

@@ -18,8 +18,37 @@ def budget(config: PretrainingConfig) -> int:
 
 
 def outer_steps(method: MethodConfig, config: PretrainingConfig) -> int:
-    """Outer steps that spend the budget; at least one."""
+    """Outer steps of a method: those that spend the budget, at least one; or `steps` under ``budget: updates``.
+
+    Example:
+        >>> exact = MethodConfig(name="m", kind="metapt", clustering="c", order="exact")
+        >>> [outer_steps(exact, PretrainingConfig(steps=60, budget=budget)) for budget in ("rows", "updates")]
+        [26, 60]
+    """
+    if config.budget == "updates":
+        return config.steps
     return max(1, round(budget(config) / method.row_passes_per_step(config)))
+
+
+def rate_factor(config: PretrainingConfig, step: int, steps: int) -> float:
+    """What the outer rate is multiplied by in an outer step; it depends on nothing else, so a resumed run agrees.
+
+    Args:
+        config: `outer_schedule` and `warmup`.
+        step: The outer step, counted from 0.
+        steps: All outer steps of the method.
+
+    Example:
+        >>> config = PretrainingConfig(outer_schedule="cosine", warmup=0.5)
+        >>> [round(rate_factor(config, step, 4), 3) for step in range(4)]
+        [0.5, 1.0, 1.0, 0.5]
+    """
+    rising = round(config.warmup * steps)
+    if step < rising:
+        return (step + 1) / rising
+    if config.outer_schedule == "constant":
+        return 1.0
+    return (1 + math.cos(math.pi * (step - rising) / (steps - rising))) / 2
 
 
 def tuning_of(method: MethodConfig, study: StudyConfig, classes: int | None = None) -> EvaluationConfig:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from metapt_explore.models.backbone import Backbone
+from metapt_explore.pretraining.budget import rate_factor
 from metapt_explore.pretraining.episode_bank import EpisodeBank, PretrainingTelemetry, PretrainingTexts
 from metapt_explore.pretraining.learner import Learner, PretrainingTask, TaskRecord
 from metapt_explore.pretraining.state import TrainingCallbacks, TrainingCheckpoint, TrainingState
@@ -67,7 +68,8 @@ def pretrain(
             gradients, records = learner.gradient(values, episode, objective)
             losses = torch.tensor([outer_loss(record) for record in records])
             ratio = health.check(values["prompt"], losses, step=step, rate=RATE)
-            norms = state.apply(gradients)
+            factor = rate_factor(pretraining_task.config, step, pretraining_task.steps)
+            norms = state.apply(gradients, factor)
             # The next step would see it; the last has none.
             health.check_finite(state.values()["prompt"], losses, step=step + 1, rate=RATE)
             norm = float(norms["prompt"])

@@ -64,6 +64,7 @@ class TrainingState:
         of_each = rates if isinstance(rates, Mapping) else dict.fromkeys(initial, rates)
         groups = [{"params": [value], "lr": of_each[name]} for name, value in self.parameters.items()]
         self._optimiser = torch.optim.Adam(groups)
+        self._rates = [of_each[name] for name in self.parameters]
         self._averaged_from = averaged_from
         self._tail: dict[str, Tensor] = {}
         self.steps, self.row_passes, self.diagnostic_rows = 0, 0.0, 0
@@ -73,11 +74,12 @@ class TrainingState:
         """The parameters without a graph, by name; later steps change them in place."""
         return {name: value.detach() for name, value in self.parameters.items()}
 
-    def apply(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def apply(self, gradients: Mapping[str, Tensor], rate_factor: float = 1.0) -> dict[str, Tensor]:
         """Takes one Adam step with each gradient clipped to `CLIP_NORM`.
 
         Args:
             gradients: By name; a parameter without one stays as it is.
+            rate_factor: What all learning rates are multiplied by in this step.
 
         Returns:
             The norm of each gradient before clipping.
@@ -88,6 +90,8 @@ class TrainingState:
         for name, gradient in gradients.items():
             self.parameters[name].grad = gradient.clone()
             norms[name] = torch.nn.utils.clip_grad_norm_([self.parameters[name]], CLIP_NORM)
+        for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * rate_factor
         self._optimiser.step()
         return norms
 

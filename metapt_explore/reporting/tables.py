@@ -14,6 +14,7 @@ from metapt_explore.results.budgets import Budget
 
 UNIT = ["init_seed", "data_seed"]
 FORWARD = "forward only, of a score"
+UPDATES = "updates, pre-training"
 
 
 def percent(value: float | None, *, digits: int = 1, sign: bool = False) -> str:
@@ -63,6 +64,7 @@ def budget_table(budgets: list[Budget]) -> pd.DataFrame:
             {
                 "method": a["method"],
                 "rows, pre-training": _count(a["pretraining_row_passes"]),
+                UPDATES: _count(a.get("pretraining_updates")),
                 "rows, tuning of a score": _count(a["tuning_row_passes"]),
                 FORWARD: _count(a.get("forward_rows")),
                 "diagnostic rows": _count(a["diagnostic_rows"]),
@@ -77,7 +79,9 @@ def budget_table(budgets: list[Budget]) -> pd.DataFrame:
         ]
     )
     # Older evaluations did not count them.
-    return table if any(a.get("forward_rows") is not None for a in budgets) else table.drop(columns=FORWARD)
+    counted = {FORWARD: "forward_rows", UPDATES: "pretraining_updates"}
+    unknown = [column for column, key in counted.items() if all(a.get(key) is None for a in budgets)]
+    return table.drop(columns=unknown)
 
 
 def read_twice(study: Mapping[str, Any], methods: list[str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ class Budget(TypedDict, total=False):
         kind: Its kind.
         start: What the prompt began from.
         pretraining_row_passes: Rows forward and backward of one pre-training.
+        pretraining_updates: Outer steps of one pre-training.
         diagnostic_rows: Rows apart from the budget, of one pre-training.
         tuning_row_passes: Rows forward and backward of one score's tuning, mean.
         forward_rows: Rows forward only of one score, to choose and to score; None where they were not counted.
@@ -46,6 +47,7 @@ class Budget(TypedDict, total=False):
     kind: str
     start: str
     pretraining_row_passes: float
+    pretraining_updates: float
     diagnostic_rows: float
     tuning_row_passes: float
     forward_rows: float | None
@@ -105,6 +107,7 @@ def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entr
         "kind": method.kind,
         "start": json.dumps(prompts[0].stage["config"]["init"], sort_keys=True),
         "pretraining_row_passes": _mean([artifact.summary.get("row_passes", 0) for artifact in prompts]),
+        "pretraining_updates": _mean([artifact.summary.get("outer_steps", 0) for artifact in prompts]),
         "diagnostic_rows": _mean([artifact.summary.get("diagnostic_rows", 0) for artifact in prompts]),
         "tuning_row_passes": sum(artifact.summary.get("row_passes", 0) for artifact in scores) / max(cells, 1),
         "forward_rows": _forward([artifact.summary for artifact in scores], cells),

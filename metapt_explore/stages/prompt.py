@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from metapt_explore.models.backbone import Backbone
 
 
+#: Shared settings that enter the id where they matter: by themselves, or where they differ from the default.
+APART = {"checkpoint_every", "inner_lr", "inner_optimiser", "budget", "outer_schedule", "warmup"}
+
+
 @dataclass(frozen=True, eq=False)
 class Prompt(Stage):
     """A prompt before it meets a downstream task.
@@ -113,7 +117,7 @@ class Prompt(Stage):
         if not isinstance(method, PretrainedMethod):
             return config
         config |= {
-            **study.pretraining.model_dump(mode="json", exclude={"checkpoint_every", "inner_lr", "inner_optimiser"}),
+            **study.pretraining.model_dump(mode="json", exclude=APART),
             "outer_lr": method.outer_lr or study.pretraining.outer_lr,
             "average_last": method.average_last,
             "template": study.auxiliary_tasks.template,
@@ -121,6 +125,8 @@ class Prompt(Stage):
             "classes": study.auxiliary_tasks.classes,
             "decode": study.verbalizer.decode,
         }
+        if (study.pretraining.outer_schedule, study.pretraining.warmup) != ("constant", 0.0):
+            config |= study.pretraining.model_dump(mode="json", include={"outer_schedule", "warmup"})
         # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
         if isinstance(method, MetaPTMethod):
             config |= {
@@ -131,6 +137,9 @@ class Prompt(Stage):
             optimiser = method.inner_optimiser or study.pretraining.inner_optimiser
             if optimiser != "gradient":
                 config["inner_optimiser"] = optimiser
+            by_rows = study.pretraining.model_copy(update={"budget": "rows"})
+            if outer_steps(method, by_rows) != config["outer_steps"]:
+                config["budget"] = study.pretraining.budget
         return {**config, **topic_settings(method)}
 
     def inputs(self) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def test_a_changed_setting_computes_only_what_depends_on_it(world: Path, tmp_pat
 
     before = ids()
     assert changed(pretraining={"inner_lr": 0.9}) == {("prompt", "MetaPT"), ("fewshot", "MetaPT")}
+    assert changed(pretraining={"budget": "updates"}) == set(), "here no method costs more a step"
     assert changed(evaluation={"steps": 3}) == {("fewshot", method) for method in ("PT", "PPT", "MetaPT")}
     labels = {"negative": {"value": "negative", "word": "bad"}, "positive": {"value": "positive", "word": "good"}}
     words = {(kind, method) for kind in ("prompt", "fewshot") for method in ("PPT", "MetaPT")}
