@@ -47,6 +47,12 @@ class MethodConfig(Kind):
         None, description="how this method's classes are read, where that is not the study's way; reports flag it"
     )
 
+    @model_validator(mode="after")
+    def _keeps_rates_that_are_learned(self) -> Self:
+        if self.tuning is not None and self.tuning.keep_rates is not None and not self.learns_rates:
+            raise ValueError("`tuning.keep_rates` goes with a learner that learns inner rates (`learner: meta_sgd`)")
+        return self
+
     @property
     def clusterings(self) -> list[str]:
         """The clusterings that its tasks are made of."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import tiny
 import torch
 
 from metapt_explore.config import StudyConfig, parse
+from metapt_explore.errors import UserError
 from metapt_explore.fewshot.state import TuningState
 from metapt_explore.fewshot.tuning_steps import kept_rates
 from metapt_explore.stages.fewshot import FewShot
@@ -37,6 +39,29 @@ def test_steps_equal_adam_with_a_rate_for_each_number() -> None:
             optimiser.step()
     expected = torch.stack([torch.stack([p.detach() for p in of_cell]).view(2, 3) for of_cell in each])
     torch.testing.assert_close(state.prompts([0, 1]), expected)
+
+
+def test_only_what_is_learned_is_kept(world: Path) -> None:
+    plain = {"name": "MAML", "kind": "metapt", "clustering": "kmeans", "tuning": {"keep_rates": True}}
+    with pytest.raises(UserError, match="goes with a learner that learns inner rates"):
+        parse(StudyConfig, tiny.study_tree(world, methods=[plain]), "study.yaml")
+
+
+def test_a_stopped_tuning_goes_on_with_them() -> None:
+    generator = torch.Generator().manual_seed(1)
+    begin, scale = torch.randn(2, 3, generator=generator), kept_rates(torch.randn(2, 3, generator=generator))
+    gradients = 5 * torch.randn(6, 1, 2, 3, generator=generator)  # long enough to be clipped
+    whole, first, second = (TuningState(begin, [0.1], scale) for _ in range(3))
+    for step in gradients:
+        whole.apply_to([0], step)
+        whole.finish_step(0)
+    for step in gradients[:3]:
+        first.apply_to([0], step)
+        first.finish_step(0)
+    second.restore(*first.save())
+    for step in gradients[3:]:
+        second.apply_to([0], step)
+    assert torch.equal(whole.prompts([0]), second.prompts([0]))
 
 
 def test_a_study_keeps_them_unless_told_otherwise(world: Path, tmp_path: Path) -> None:
