@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metapt_explore.config import tuning_terms
+from metapt_explore.config import shared_terms
 
 #: Fewer clusterings than this say nothing about a correlation.
 MIN_CLUSTERINGS = 5
@@ -80,7 +80,7 @@ def on_one_clustering(methods: Sequence[Mapping[str, Any]]) -> tuple[dict[str, s
     pooled = next((m for m in methods if m["kind"] == "ppt" and not m.get("clustering")), None)
     if pooled is None:
         return {}, ""
-    terms = [(m.get("topics"), tuning_terms(m.get("tuning")), m.get("verbalizer")) for m in (*methods, pooled)]
+    terms = [(m.get("topics"), shared_terms(m.get("tuning")), m.get("verbalizer")) for m in (*methods, pooled)]
     alike = [m for m, term in zip(methods, terms[:-1], strict=True) if term == terms[-1]]
     on_one = [m for m in alike if m["kind"] == "metapt" and isinstance(m["clustering"], str)]
     on_one = [m for m in on_one if not m.get("without") and not m.get("only")]  # these learn from some of its clusters

@@ -45,7 +45,7 @@ from metapt_explore.config.task import (
     Strict,
     TaskConfig,
 )
-from metapt_explore.config.tuning import TuningConfig, tuning_terms
+from metapt_explore.config.tuning import TuningConfig, shared_terms, tuning_terms
 
 __all__ = [
     "EXAMPLES",
@@ -93,6 +93,7 @@ __all__ = [
     "parse",
     "read_yaml",
     "readable_yaml",
+    "shared_terms",
     "to_yaml",
     "tuning_terms",
 ]

@@ -184,10 +184,9 @@ class EvaluationConfig(Strict):
 
     @model_validator(mode="after")
     def _the_last_step_is_of_one_rate(self) -> EvaluationConfig:
-        if self.select_by == "last" and (len(self.learning_rates) > 1 or self.halving_steps):
+        if self.select_by == "last" and len(self.learning_rates) > 1:
             raise ValueError(
-                "`select_by: last` chooses nothing on dev: give one learning rate, as in `learning_rates: [0.016]`, "
-                "and no `halving_steps`"
+                "`select_by: last` chooses nothing on dev: give one learning rate, as in `learning_rates: [0.016]`"
             )
         return self
 

@@ -22,7 +22,7 @@ class MetaPTMethod(PretrainedMethod):
     clustering: Text | Annotated[list[Text], Field(max_length=MOST_ENTRIES)] = Field(
         description="whose clusters are the tasks (several: those of all)"
     )
-    inner_steps: int = Field(1, ge=1, le=1000, description="gradient steps on each task's support rows")
+    inner_steps: int = Field(1, ge=1, le=1000, description="inner steps on each task's support rows")
     inner_lr: float | None = Field(None, gt=0, le=1e6, description="overrides pretraining.inner_lr")
     inner_optimiser: InnerOptimiser | None = Field(None, description="overrides pretraining.inner_optimiser")
 

@@ -19,7 +19,7 @@ InnerOptimiser = Literal["gradient", "adam"]
 
 
 class PretrainingConfig(Strict):
-    """Settings shared by every pre-training method; the number of backbone passes is the same for all."""
+    """Settings shared by every pre-training method; `budget` says what all of them spend alike."""
 
     steps: Count = Field(60, description="outer steps")
     meta_batch_size: int = Field(4, ge=1, le=10_000, description="auxiliary tasks per outer step")
@@ -38,7 +38,7 @@ class PretrainingConfig(Strict):
         "takes `steps` outer steps, at unequal cost",
     )
     outer_schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="cosine: the outer rate falls to 0 along half a cosine, for every method alike"
+        "constant", description="cosine: the outer rate falls towards 0 along half a cosine, for every method alike"
     )
-    warmup: Share = Field(0.0, description="share of the outer steps over which the outer rate rises from 0")
+    warmup: Share = Field(0.0, description="share of the outer steps over which the outer rate rises in equal parts")
     checkpoint_every: Count = Field(5, description="outer steps between two savings")

@@ -32,7 +32,6 @@ class TuningConfig(Strict):
         "every initialisation seed; a list makes a method of each (`sweep.py`); as the initialisation seed has it when "
         "absent",
     )
-
     keep_rates: bool | None = Field(
         None,
         description="false: inner rates that pre-training learned (meta_sgd) are left out of tuning; else they scale "
@@ -46,11 +45,29 @@ class TuningConfig(Strict):
 
 
 def tuning_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A method's tuning settings without the order of its examples.
+    """A method's tuning settings without the order of its examples; defaults are left out.
 
     Example:
         >>> tuning_terms({"steps": 90, "soup": None, "order_seed": 1}), tuning_terms({"order_seed": 1})
         ({'steps': 90}, None)
+        >>> tuning_terms({"keep_rates": True}), tuning_terms({"keep_rates": False})
+        (None, {'keep_rates': False})
     """
     terms = {key: value for key, value in (tuning or {}).items() if value is not None and key != "order_seed"}
+    if terms.get("keep_rates"):
+        del terms["keep_rates"]
+    return terms or None
+
+
+def shared_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The tuning settings that a method of another kind can have, too.
+
+    What a method has learned for tuning, and whether it is kept, is part of that method: one that learns no rates is
+    its control all the same.
+
+    Example:
+        >>> shared_terms({"steps": 90, "keep_rates": False}), shared_terms({"keep_rates": False})
+        ({'steps': 90}, None)
+    """
+    terms = {key: value for key, value in (tuning_terms(tuning) or {}).items() if key != "keep_rates"}
     return terms or None

@@ -12,7 +12,7 @@ from metapt_explore.models.text_lengths import MANY, CutShare
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.agreement_tables import agreement_by_cluster, agreement_table
 from metapt_explore.reporting.document import Bullets, Code, Document, Heading, Paragraph, Table
-from metapt_explore.reporting.notes import sample_notes
+from metapt_explore.reporting.notes import methods_chosen_on_dev, sample_notes
 from metapt_explore.reporting.score_sections import scored_rows
 from metapt_explore.results.budgets import Budget
 from metapt_explore.results.record import Record
@@ -32,10 +32,12 @@ def add_fairness(document: Document, record: Record) -> None:
     if unequal:
         document.add(Paragraph("**Not all methods were compared on equal terms.**", note=True), Bullets(unequal))
     elif any(budget["kind"] in ("ppt", "metapt") for budget in record.budgets):
+        fixed = not methods_chosen_on_dev(record.study)
+        tuning = "were tuned by the same learning rate" if fixed else "searched the same learning rates on dev"
         document.add(
             Paragraph(
                 "All pre-trained methods began from the same starts, sent the same number of rows forward and "
-                "backward, searched the same learning rates on dev and were scored on the same tasks and seeds."
+                f"backward, {tuning} and were scored on the same tasks and seeds."
             )
         )
     notes = [flag.sentence for flag in flags if flag.severity == "note"]
@@ -62,6 +64,7 @@ def terms_of(budget: Budget) -> MethodBudget:
         tuning_steps=budget["tuning_steps"] or 0,
         proximal=budget.get("proximal", 0.0),
         choice=budget.get("choice", ""),
+        kept_rates=budget.get("kept_rates", False),
         auxiliary=budget.get("auxiliary", ""),
         reading=budget.get("reading", ""),
         selected_on=budget["selected_on"],

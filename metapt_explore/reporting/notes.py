@@ -133,3 +133,35 @@ def missing_sentences(missing: Sequence[Mapping[str, str]]) -> list[str]:
         ['baseline/SetFit/trec: There is too little memory.']
     """
     return [f"{part['key']}: {part['reason']}" for part in missing]
+
+
+def methods_chosen_on_dev(study: Mapping[str, Any]) -> list[str]:
+    """Methods whose learning rate and step dev chooses: all but those of `select_by: last`.
+
+    Example:
+        >>> tuning = {"select_by": "loss", "steps": 90}
+        >>> methods = [{"name": "PT"}, {"name": "PPT", "tuning": tuning}]
+        >>> methods_chosen_on_dev({"evaluation": {"select_by": "last"}, "methods": methods})
+        ['PPT']
+    """
+    shared = study["evaluation"].get("select_by", "loss")
+    by = {m["name"]: (m.get("tuning") or {}).get("select_by") or shared for m in study.get("methods", [])}
+    return [name for name, select_by in by.items() if select_by != "last"]
+
+
+def choice_sentence(study: Mapping[str, Any]) -> str:
+    """How learning rate and step of the methods were found.
+
+    Example:
+        >>> methods = [{"name": "PT"}, {"name": "PPT", "tuning": {"select_by": "last"}}]
+        >>> choice_sentence({"evaluation": {}, "methods": methods})
+        'Learning rate and step were chosen on dev; of PPT the last step of one learning rate was kept.'
+    """
+    names = [method["name"] for method in study.get("methods", [])]
+    chosen = methods_chosen_on_dev(study)
+    fixed = [name for name in names if name not in chosen]
+    if fixed and not chosen:
+        baselines = " Baselines chose their own settings on dev." if study.get("baselines") else ""
+        return f"No prompt was chosen on dev: the last step of one learning rate was kept.{baselines}"
+    kept = f"; of {' and '.join(fixed)} the last step of one learning rate was kept" if fixed else ""
+    return f"Learning rate and step were chosen on dev{kept}."

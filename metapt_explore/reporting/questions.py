@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from metapt_explore.config import ClusteringConfig, RandomGroups, tuning_terms
+from metapt_explore.config import ClusteringConfig, RandomGroups, shared_terms, tuning_terms
 
 #: What two MetaPT methods must share for one to be the other's control.
 RECIPE = (
@@ -61,8 +61,10 @@ def _clusterings(method: dict[str, Any]) -> list[str]:
 
 
 def _alike(method: dict[str, Any], other: dict[str, Any], keys: Sequence[str]) -> bool:
+    tuning = tuning_terms if method.get("kind") == other.get("kind") else shared_terms
+
     def term(of: dict[str, Any], key: str) -> Any:
-        return tuning_terms(of.get(key)) if key == "tuning" else of.get(key)
+        return tuning(of.get(key)) if key == "tuning" else of.get(key)
 
     return all(term(method, key) == term(other, key) for key in keys)
 

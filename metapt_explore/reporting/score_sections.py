@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +11,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.plots.series import whole_units
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
-from metapt_explore.reporting.notes import grounds_of
+from metapt_explore.reporting.notes import choice_sentence, grounds_of, methods_chosen_on_dev
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion
 from metapt_explore.results.record import Record
@@ -43,17 +42,10 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
     caption = (
         f"Accuracy on {rows} in percent {when}, mean ± standard deviation over pairs of seeds (initialisation seed, "
         "data seed). The spread in the column *mean* is that of the mean over tasks."
-        + (_choice(evaluation) if tuned else "")
+        + (f" {choice_sentence(record.study)}" if tuned else "")
     )
     document.add(Table(tables.score_table(results, methods), caption))
     document.add(Figure("seeds", figures.seed_spread(results, methods), "Every score is a point; the bar is the mean."))
-
-
-def _choice(evaluation: Mapping[str, Any]) -> str:
-    """How learning rate and step were found, as a sentence behind another."""
-    if evaluation.get("select_by") == "last":
-        return f" Nothing was chosen on dev: all {evaluation.get('steps', 30)} steps of one learning rate were taken."
-    return " Learning rate and step were chosen on dev."
 
 
 def _is_tuned(record: Record) -> bool:
@@ -170,17 +162,20 @@ def add_starts(document: Document, record: Record, methods: list[str], *, asked:
             document.add(Table(tables.score_table(calibrated, by_words, "calibrated_accuracy"), text))
     if not tuned:
         return
+    chosen_on_dev = methods_chosen_on_dev(record.study)
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
         drawn = [method for method in methods if method in set(record.curves.dropna(subset="test_accuracy")["method"])]
         picture = figures.tuning_curves(record.curves, drawn)
         rows, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
+        rate = "the rate that dev chose" if chosen_on_dev else "one learning rate"
         text = (
-            "Mean accuracy after so many tuning steps at the rate that dev chose; the band is ± one standard error."
+            f"Mean accuracy after so many tuning steps at {rate}; the band is ± one standard error."
             + (f" Over {rows} {scored_rows(record)} a task." if rows else "")
             + (" A chosen rate that dropped out on the way keeps its last score." if halved else "")
         )
         document.add(Figure("starts", picture, text))
-    chosen = tables.choice_table(record.results, methods)
+    baselines = [baseline["name"] for baseline in record.study.get("baselines", [])]
+    chosen = tables.choice_table(record.results, [m for m in methods if m in (*chosen_on_dev, *baselines)])
     if len(chosen):
         text = (
             "What dev chose: the learning rate, of the scores that did not keep their start, and after how many steps "
@@ -191,7 +186,8 @@ def add_starts(document: Document, record: Record, methods: list[str], *, asked:
         notes = tables.edge_notes(record.results, methods, grids)
         # Dev rows that are training rows ask for more steps whatever these do to others.
         telling = record.results[~record.results["task"].isin(_tasks_tuned_on_dev(record))]
-        notes += tables.late_notes(telling, _tuned_alike(record), record.study["evaluation"].get("steps", 30))
+        alike = [method for method in _tuned_alike(record) if method in chosen_on_dev]
+        notes += tables.late_notes(telling, alike, record.study["evaluation"].get("steps", 30))
         document.add(*([Bullets(notes)] if notes else []))
 
 

@@ -29,7 +29,8 @@ class Budget(TypedDict, total=False):
         tuning_steps: Tuning steps.
         extra_tuning: Whether it tunes for as many rows as others spend on pre-training.
         proximal: How strongly tuning is pulled back to the start.
-        choice: How dev chose.
+        choice: How dev chose, or ``last``: nothing was chosen.
+        kept_rates: Whether tuning goes by inner rates that pre-training learned.
         auxiliary: What its auxiliary tasks tell apart.
         reading: How classes are read.
         selected_on: Where settings were chosen.
@@ -57,6 +58,7 @@ class Budget(TypedDict, total=False):
     extra_tuning: bool
     proximal: float
     choice: str
+    kept_rates: bool
     auxiliary: str
     reading: str
     selected_on: str
@@ -121,9 +123,10 @@ def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entr
         "extra_tuning": isinstance(method, PTMethod) and method.extra_tuning,
         "proximal": tuned.proximal,
         "choice": tuned.select_by + (f", mean of the best {tuned.soup}" if tuned.soup > 1 else ""),
+        "kept_rates": method.keeps_rates,
         "auxiliary": _auxiliary(method),
         "reading": study.reading_of(method).sentence or "By label words.",
-        "selected_on": "dev",
+        "selected_on": "none" if tuned.select_by == "last" else "dev",
         "data_seeds": sorted({seed for config in configs for seed in config["data_seeds"]}),
         "init_seeds": sorted({config["init_seed"] for config in configs}),
         "tasks": list(dict.fromkeys(tasks)),

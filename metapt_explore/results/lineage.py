@@ -242,7 +242,10 @@ class Lineage:
             sentence += f"label words and probe weighed {weights['words']:g} to {weights['probe']:g} {by}, "
         if pd.isna(score["step"]):
             return f"{sentence}the mean of the tuned prompts that dev liked best"
-        return f"{sentence}learning rate {score['learning_rate']:g} and step {score['step']} chosen on dev"
+        chosen = f"{sentence}learning rate {score['learning_rate']:g} and step {score['step']}"
+        if self.root.config.get("select_by") == "last":
+            return f"{chosen} by the study, nothing chosen on dev"
+        return f"{chosen} chosen on dev"
 
     def _format_made_with(self) -> Iterator[str]:
         made: dict[str, list[str]] = {}

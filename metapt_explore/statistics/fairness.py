@@ -24,9 +24,11 @@ class MethodBudget:
         tuning_steps: Steps of tuning.
         proximal: How strongly tuning is pulled back to the start.
         choice: The dev score that chose rate and step; empty where it is not known.
+        kept_rates: Whether tuning goes by inner rates that pre-training learned.
         auxiliary: What the auxiliary tasks of its pre-training tell apart; empty where it is not known.
         reading: How classes are read from what the model says; empty where it is not known.
-        selected_on: The split that chose rate, step and settings: ``dev``; for baselines also ``train`` or ``none``.
+        selected_on: The split that chose rate, step and settings: ``dev``, or ``none`` where nothing is
+            chosen; for baselines also ``train``.
         data_seeds: Few-shot samples it was scored on.
         init_seeds: Initialisations; empty where it has none.
         tasks: Downstream tasks it was scored on.
@@ -48,6 +50,7 @@ class MethodBudget:
     tuning_steps: int = 0
     proximal: float = 0.0
     choice: str = ""
+    kept_rates: bool = False
     auxiliary: str = ""
     reading: str = ""
     selected_on: str = "dev"
@@ -208,6 +211,17 @@ def _notes(
                 f"{_joined(other)} began from another start than the one pre-training began from.",
             )
         )
+    kept = [budget for budget in prompts if budget.kept_rates]
+    if kept:
+        notes.append(
+            Flag(
+                "note",
+                "kept rates",
+                _names(kept),
+                f"Tuning of {_joined(kept)} goes by the inner rates that pre-training learned: they scale its steps, "
+                "number by number.",
+            )
+        )
     sized = [budget for budget in prompts if budget.trained_parameters is not None]
     unequal = _differ(
         sized,
@@ -221,7 +235,7 @@ def _notes(
 
 
 def _selection(budget: MethodBudget) -> Flag | None:
-    allowed = ("dev",) if budget.prompt else ("dev", "train", "none")
+    allowed = ("dev", "none") if budget.prompt else ("dev", "train", "none")
     if budget.selected_on in allowed:
         return None
     return Flag(

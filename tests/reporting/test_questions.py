@@ -36,6 +36,19 @@ def test_one_primary_and_controls_of_the_same_recipe_only() -> None:
     }
 
 
+def test_learned_rates_are_part_of_the_method_for_ppt_and_of_the_recipe_for_its_control() -> None:
+    left_out = {"tuning": {"keep_rates": False}, "learner": "meta_sgd"}
+    methods = [
+        {"name": "PPT", "kind": "ppt"},
+        {"name": "SGD without", "kind": "metapt", "clustering": "k", **left_out},
+        {"name": "random with", "kind": "metapt", "clustering": "r", "learner": "meta_sgd"},
+        {"name": "random without", "kind": "metapt", "clustering": "r", **left_out},
+    ]
+    found = questions_of({**STUDY, "methods": methods}, [method["name"] for method in methods])
+    assert [(q.method, q.baseline) for q in found] == [("SGD without", "PPT"), ("SGD without", "random without")]
+    assert found[0].text == "Does SGD without beat pooled pre-training?"
+
+
 def test_what_is_not_finished_is_not_asked() -> None:
     assert [(q.method, q.baseline) for q in questions_of(STUDY, ["PT", "MetaPT"])] == [("MetaPT", "PT")]
 

@@ -43,6 +43,11 @@ def test_pt_without_the_budget_is_a_note_unless_another_has_it() -> None:
     assert "3,840 row passes" in flags[0].sentence
 
 
+def test_rates_that_go_on_to_tuning_are_a_note_and_a_fixed_recipe_is_none() -> None:
+    assert rules(LONG_PT, PPT, replace(METAPT, kept_rates=True)) == {("note", "kept rates")}
+    assert rules(*(replace(budget, selected_on="none") for budget in (LONG_PT, PPT, METAPT))) == set()
+
+
 def test_a_budget_that_is_small_beside_tuning_is_still_missed() -> None:
     small = [replace(account, pretraining_row_passes=20) for account in (PPT, METAPT)]
     assert rules(PT, *small) == {("note", "budget")}

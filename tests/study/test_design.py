@@ -267,7 +267,9 @@ def test_at_one_example_the_last_step_is_kept_whatever_dev_says(world: Path, tmp
     assert set(results["step"]) == {config.evaluation.steps} and set(results["learning_rate"]) == {0.5}
     make_report(record_of(study.workspace, "tiny")).write(tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert "Nothing was chosen on dev" in text and "were chosen on dev" not in text
+    assert "No prompt was chosen on dev" in text and "were chosen on dev" not in text and "dev chose" not in text
+    told = str(lineage(study.workspace, "tiny", "PPT", "mood", data_seed=1, init_seed=0))
+    assert "nothing chosen on dev" in told
 
 
 def test_the_last_step_is_of_one_rate(world: Path) -> None:

@@ -57,15 +57,20 @@ def counted(texts: pd.DataFrame, column: str) -> Counter[tuple[int, ...]]:
     return +found
 
 
+EXACT = {"order": "exact", "inner_steps": 2}
+
+
 @pytest.mark.parametrize(
-    "learner", [{}, {"learner": "reptile", "inner_steps": 2}, {"order": "exact", "inner_steps": 2}], ids=str
+    ("learner", "budget"),
+    [({}, "rows"), ({"learner": "reptile", "inner_steps": 2}, "rows"), (EXACT, "rows"), (EXACT, "updates")],
+    ids=str,
 )
 def test_draws_are_those_of_the_pretraining(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: dict[str, Any]
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: dict[str, Any], budget: str
 ) -> None:
     methods = [{"name": "MetaPT", "kind": "metapt", "clustering": "kmeans", **learner}]
     evaluation = {"tasks": [str(world / "mood.yaml")], "data_seeds": [1], "init_seeds": [3]}
-    tree = tiny.study_tree(world, methods=methods, evaluation=evaluation, pretraining={"steps": 6})
+    tree = tiny.study_tree(world, methods=methods, evaluation=evaluation, pretraining={"steps": 6, "budget": budget})
     study = Study(parse(StudyConfig, tree, "test"), tmp_path)
     spy = Spy(monkeypatch)
     study.prompt("MetaPT", 3)

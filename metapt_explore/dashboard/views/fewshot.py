@@ -13,6 +13,7 @@ from metapt_explore.config import NOT_ON_TEST, StudyConfig
 from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_text, file_name
+from metapt_explore.reporting.notes import choice_sentence
 from metapt_explore.results.tables import (
     caution,
     curves_table,
@@ -71,7 +72,7 @@ def _scores(workspace: Workspace, name: str) -> None:
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
     with messages.guard():
         results = results_table(workspace, name)
-        _summary(results, config.evaluation.scored_rows)
+        _summary(results, config.evaluation.scored_rows, choice_sentence(config.model_dump(mode="json")))
         if config.evaluation.scored_on != "test":
             st.info(NOT_ON_TEST)
         for sentence in config.reading_sentences:
@@ -117,7 +118,7 @@ def _tuning_curves(workspace: Workspace, name: str, config: StudyConfig, *, meth
     drawing.draw(
         plots.tuning_curves(curves_table(workspace, name), methods, config.evaluation.scored_rows),
         "tuning_curves",
-        "Mean accuracy after so many tuning steps, at the learning rate chosen on dev; the band spans the worst to "
+        "Mean accuracy after so many tuning steps, at the chosen learning rate; the band spans the worst to "
         "the best seed. Left end: the init, before any tuning. A line that begins higher has a better init; where "
         "lines meet on the right, tuning makes up for it."
         + (f" Over {some} rows per task." if (some := config.evaluation.curve_rows) else "")
@@ -165,7 +166,7 @@ def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
     st.fragment(body, run_every=shared.POLL if active else None, key="grid_box")()
 
 
-def _summary(results: pd.DataFrame, rows: str) -> None:
+def _summary(results: pd.DataFrame, rows: str, choice: str) -> None:
     st.subheader(f"Accuracy on {rows}")
     summary = summary_table(results)
     for column in PERCENT:
@@ -174,7 +175,7 @@ def _summary(results: pd.DataFrame, rows: str) -> None:
     st.dataframe(summary, key="summary", hide_index=True, column_config=formats)
     st.caption(
         "Start: before tuning. Mean, std (sample standard deviation, in points) and worst are over all pairs of a "
-        "data seed and an initialisation seed. Learning rate and step are chosen on dev, never on test."
+        f"data seed and an initialisation seed. {choice} Nothing is chosen on test."
     )
     st.warning(caution(results))
 

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.config import MethodConfig, PretrainingConfig, StudyConfig
 from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
 from metapt_explore.dashboard.parts.launch import launch
 from metapt_explore.errors import UserError
@@ -22,14 +22,20 @@ from metapt_explore.storage.workspace import Workspace
 
 CAPTION_META = (
     "One panel per auxiliary task, highest last query loss first; an outer step draws only some tasks. "
-    "Dotted: loss on support rows before the inner step. Dashed: the same after it; the gap is what one step of tuning "
-    "gains. Solid: loss on query rows after the inner step, which meta-learning lowers: where it falls, the init gets "
+    "Dotted: loss on support rows before the inner steps. Dashed: the same after them; the gap is what they gain. "
+    "Solid: loss on query rows after the inner steps, which meta-learning lowers: where it falls, the init gets "
     "better. Points are single episodes; with many, lines are running means of seven. "
 )
 CAPTION_POOLED = (
     "Loss on the label-balanced batch that each outer step draws from all texts. Where it falls, the "
     "prompt learns the pooled task; batches differ, so points jump. "
 )
+
+#: What the budget of row passes means for an outer step that costs more.
+BUDGETS = {
+    "rows": "every pre-training method gets the same number, so a method whose outer steps cost more takes fewer.",
+    "updates": "every pre-training method takes equally many outer steps, so one whose steps cost more gets more.",
+}
 
 #: In the session: the method and seed that the page showed by itself, and those that it shows next. Who has chosen
 #: others looks at those undisturbed.
@@ -145,8 +151,7 @@ def _curves(
         if method.topic_tasks is not None:
             names |= _topic_names(workspace, artifact, method.topic_tasks.clusterings)
         shared_settings = config.pretraining
-        rows = shared_settings.meta_batch_size * (shared_settings.support_size + shared_settings.query_size)
-        _numbers(artifact, status, metrics, steps=outer_steps(method, shared_settings), rows=rows)
+        _numbers(artifact, status, metrics, steps=outer_steps(method, shared_settings), sizes=shared_settings)
         if status == "done" and metrics.empty:
             raise UserError(
                 f"{artifact.folder} is damaged: metrics.jsonl is missing or holds no line that can be read."
@@ -157,7 +162,7 @@ def _curves(
         drawing.draw(figure, "meta_loss", caption + guessing(config) + (topics if method.topic_tasks else ""))
 
 
-def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, *, steps: int, rows: int) -> None:
+def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, *, steps: int, sizes: PretrainingConfig) -> None:
     summary, stage = artifact.summary, artifact.stage
     finished = 0 if metrics.empty else int(metrics["step"].max()) + 1
     # Earlier attempts count: their seconds stand in the stage from its beginning.
@@ -174,14 +179,15 @@ def _numbers(artifact: Artifact, status: str, metrics: pd.DataFrame, *, steps: i
         ("Diagnostic rows", f"{summary['diagnostic_rows']:,}" if status == "done" else "…"),
         ("Time", format_time(spent)),
     ]
+    rows = sizes.meta_batch_size * (sizes.support_size + sizes.query_size)
     rate = _rows_a_second(artifact, status, finished=finished, spent=spent, rows=rows)
     if rate is not None:
         shown.append(("Rows a second", f"{rate:.1f}"))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value)
     st.caption(
-        "A row pass is one text forward and backward through the language model; every pre-training method gets the "
-        "same number, so a method whose outer steps cost more takes fewer. Diagnostic rows went forward only, for "
+        "A row pass is one text forward and backward through the language model; "
+        f"{BUDGETS[sizes.budget]} Diagnostic rows went forward only, for "
         f"these curves, and are counted apart.{_found(artifact) if status == 'done' else ''}"
     )
 
