@@ -189,7 +189,11 @@ def _spent_times(workspace: Workspace, study: str) -> str:
     from metapt_explore.progress.state import format_time
 
     spent: dict[str, float] = {}
+    counted: set[str] = set()
     for entry in workspace.index(study):
+        if entry["id"] in counted:  # methods may share a pre-training
+            continue
+        counted.add(entry["id"])
         stage = workspace.artifact(entry["id"]).stage
         key = {"prompt": f"pre-training {entry.get('method')}", "fewshot": f"few-shot {entry.get('task')}"}
         key["baseline"] = f"baseline {entry.get('method')}"

@@ -38,7 +38,8 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
     document.add(Heading("Scores"))
     rows = evaluation.get("scored_on", "test").replace("_", " ")
     tuned = _is_tuned(record)
-    when = f"after tuning on {evaluation.get('shots', 16)} examples a class" if tuned else "before any tuning"
+    shots = evaluation.get("shots", 16)
+    when = f"after tuning on {shots} example{'s' * (shots != 1)} a class" if tuned else "before any tuning"
     caption = (
         f"Accuracy on {rows} in percent {when}, mean ± standard deviation over pairs of seeds (initialisation seed, "
         "data seed). The spread in the column *mean* is that of the mean over tasks."

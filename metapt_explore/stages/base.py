@@ -288,10 +288,10 @@ def called_at(name: str, shots: int | None) -> str:
     """A name; with the number of examples if it is not the study's own.
 
     Example:
-        >>> called_at("trec", None), called_at("trec", 4)
-        ('trec', 'trec at 4 shots')
+        >>> called_at("trec", None), called_at("trec", 1)
+        ('trec', 'trec at 1 shot')
     """
-    return name if shots is None else f"{name} at {shots} shots"
+    return name if shots is None else f"{name} at {shots} shot{'s' * (shots != 1)}"
 
 
 def listed_at(kind: str, shots: int | None) -> str:
