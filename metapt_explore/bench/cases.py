@@ -196,7 +196,7 @@ class _Work:
 def initial_prompt(backbone: CausalBackbone, prompt_tokens: int) -> Tensor:
     """Embeddings of common tokens as a prompt, `[prompt_tokens, width]`."""
     first = min(200, backbone.embedding.shape[0] - prompt_tokens)
-    return backbone.embedding[first : first + prompt_tokens].float()
+    return backbone.as_prompt(backbone.embedding[first : first + prompt_tokens].float())
 
 
 def random_texts(backbone: CausalBackbone, rows: int, tokens: int) -> list[str]:

@@ -170,7 +170,7 @@ class Prompt(Stage):
         meta = {"placement": self.pipeline.model.placement, "model": self.study.model.name, "method": self.method.name}
         prompt = learned["prompt"]
         out.write_tensors("prompt", {**learned, "init": initial}, meta)
-        moved, ratio = float((prompt - initial).norm()), norm_ratio(prompt, loaded.embedding)
+        moved, ratio = float((prompt - initial).norm()), norm_ratio(prompt, loaded.usual_vectors)
         out.write_summary({**summary, "norm": float(prompt.norm()), "moved": moved, "norm_ratio": ratio})
 
     def _pretrain(
