@@ -234,7 +234,7 @@ def _meta(work: _Work, peft_reference: PeftReference) -> Sides:
     method = MAMLMethod(name="bench", kind="metapt", clustering="bench")
     learner = MAML(PretrainingTask({}, config, method, 0, 0))
     objective = PromptObjective(work.backbone, work.bank, work.pattern)
-    objective.losses = lambda prompts, batch: torch.zeros(len(prompts))  # type: ignore[method-assign]  # diagnostics
+    objective.losses = lambda prompts, *_, **__: torch.zeros(len(prompts))  # type: ignore[method-assign]  # diagnostics
 
     def ours() -> object:
         if case.cold:
