@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metapt_explore.config import TextsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.split import Split
@@ -67,10 +68,15 @@ class Texts(Stage):
         """The splits whose dev and test rows no text may repeat."""
         return {f"split of {name}": split for name, split in sorted(self.splits.items())}
 
+    @property
+    def settings(self) -> TextsConfig:
+        """Which texts."""
+        return self.study.texts
+
     def config(self) -> dict[str, Any]:
         """Settings of the texts, without the content of their file."""
         return {
-            **self.study.texts.model_dump(mode="json", exclude={"starter", "file", "hub"}),
+            **self.settings.model_dump(mode="json", exclude={"starter", "file", "hub"}),
             "seed": self.study.seed,
         }
 
@@ -78,7 +84,7 @@ class Texts(Stage):
         """The content of the source."""
         from metapt_explore.texts.sources import source_fingerprint
 
-        return {"source": source_fingerprint(self.study.texts)}
+        return {"source": source_fingerprint(self.settings)}
 
     def compute(self, out: ArtifactWriter) -> None:
         """Loads, cleans and samples the texts."""
@@ -86,7 +92,7 @@ class Texts(Stage):
         from metapt_explore.texts.report import data_report
         from metapt_explore.texts.sources import load_source
 
-        texts = self.study.texts
+        texts = self.settings
         rows = load_source(texts)
         report = data_report(rows)
         frame = rows.to_pandas()
@@ -142,7 +148,7 @@ class Texts(Stage):
         """Rows that are kept; notes in `reason` which were not sampled."""
         from metapt_explore.seeds import stream
 
-        texts = self.study.texts
+        texts = self.settings
         left: np.ndarray = frame.index[reason == ""].to_numpy()
         if texts.limit is None or len(left) <= texts.limit:
             return left
