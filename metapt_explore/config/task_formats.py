@@ -10,7 +10,7 @@ from metapt_explore.config.clustering import TextsConfig
 from metapt_explore.config.kinds import Kind, one_of
 from metapt_explore.config.limits import MOST_ENTRIES, Count
 from metapt_explore.config.names import Name, Text
-from metapt_explore.config.task import LabelsConfig, check_pairs, in_data_folder
+from metapt_explore.config.task import UNNAMED, LabelsConfig, check_pairs, in_data_folder
 
 #: Letters that stand in front of options.
 LETTERS = "ABCDEFGH"
@@ -77,9 +77,7 @@ class LabelsFormat(SizedFormat, LabelsConfig):
             return self
         check_pairs(self, self.texts)
         if in_data_folder(self.texts.file):
-            raise ValueError(
-                f"'{self.texts.file}' lies in the data folder: set METAPT_DATA to the folder that holds it"
-            )
+            raise ValueError(UNNAMED.format(file=self.texts.file))
         return self
 
     @model_validator(mode="after")
@@ -190,7 +188,7 @@ class ClusterClassesFormat(TaskFormat):
     classes: tuple[int, int] = Field((2, 4), description="fewest and most classes of a task")
     words: Literal["random", "keywords"] = Field(
         "keywords",
-        description="keywords: of the cluster, drawn anew for each task; random: any common words of the texts",
+        description="keywords: of the cluster, drawn anew for each task; random: common words of the texts",
     )
     min_per_class: int = Field(16, ge=2, le=1_000_000, description="texts a cluster needs to be a class")
 

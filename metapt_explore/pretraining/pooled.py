@@ -47,7 +47,7 @@ class Pooled:
         )
 
     def draw(self, step: int) -> Episode:
-        """Draws a balanced batch from the pool (of several formats, tasks), and topic tasks where the method has some."""
+        """Draws a balanced batch from the pool (of several formats: tasks), and topic tasks where there are some."""
         if self.pretraining_task.formats is not None:
             return self.pretraining_task.draw(self.pretraining_task.tasks, self.pretraining_task.config, step)
         return self.pretraining_task.draw({0: self._pool}, self._config, step)

@@ -84,8 +84,8 @@ class SourceTexts(Texts):
         for name, task in self.pipeline.tasks.items():
             if own in [_place(source) for source in task.sources]:
                 raise UserError(
-                    f"auxiliary_tasks '{self.entry.called}': its texts are the data of the downstream task '{name}', whose "
-                    "labels few-shot tuning must not have seen. Leave one of them out."
+                    f"auxiliary_tasks '{self.entry.called}': its texts are the data of the downstream task '{name}', "
+                    "whose labels few-shot tuning must not have seen. Leave one of them out."
                 )
 
     @classmethod
@@ -227,8 +227,8 @@ def _values(table: pd.DataFrame) -> list[str]:
 def _why(each: TaskFormat) -> str:
     if isinstance(each, SentencesFormat):
         return (
-            f"texts of several sentences of {each.min_words} words or more are needed; lower min_words, use longer texts, "
-            "or leave the entry out"
+            f"texts of several sentences of {each.min_words} words or more are needed; lower min_words, use longer "
+            "texts, or leave the entry out"
         )
     return "no text has one of its labels"
 
