@@ -119,7 +119,8 @@ def _of_clusters(
     reading = config.reading if isinstance(config, TaskFormat) else config
     assert reading is not None
     names = list(reading.labels)
-    for grouping in groupings or [None]:
+    listed: Sequence[Grouping | None] = groupings or [None]
+    for grouping in listed:
         clusters = np.zeros(len(labelled.rows), int) if grouping is None else grouping.clusters[labelled.documents]
         try:
             made = auxiliary_tasks(clusters, labelled.classes, names, config=config)

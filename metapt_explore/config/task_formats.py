@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,8 @@ from metapt_explore.config.task import UNNAMED, LabelsConfig, check_pairs, in_da
 LETTERS = "ABCDEFGH"
 #: Classes of sentence pairs.
 PAIR_CLASSES = ("adjacent", "same_document", "other")
+#: Classes of a task that is made of clusters.
+ClassCount = Annotated[int, Field(ge=2, le=100)]
 
 
 class TaskFormat(Kind):
@@ -127,7 +129,9 @@ class SentencePairFormat(SentencesFormat):
         description="as in a task file, with {text} and {text_pair}",
     )
     words: dict[str, Text] = Field(
-        {"adjacent": "yes", "same_document": "maybe", "other": "no"}, description="the word of each class"
+        default={"adjacent": "yes", "same_document": "maybe", "other": "no"},
+        max_length=len(PAIR_CLASSES),
+        description="the word of each class",
     )
 
     @field_validator("words")
@@ -179,13 +183,11 @@ class ClusterClassesFormat(TaskFormat):
     draws_words = True
     format: Literal["cluster_classes"]
     template: Text = Field("{text}\nTopic:", description="as in a task file")
-    clustering: Text | list[Text] | None = Field(
-        None,
-        max_length=MOST_ENTRIES,
-        description="whose clusters are drawn, each task from one of them; the method's when absent",
+    clustering: Text | Annotated[list[Text], Field(max_length=MOST_ENTRIES)] | None = Field(
+        None, description="whose clusters are drawn, each task from one of them; the method's when absent"
     )
     n_tasks: int = Field(100, ge=1, le=10_000, description="tasks to draw")
-    classes: tuple[int, int] = Field((2, 4), description="fewest and most classes of a task")
+    classes: tuple[ClassCount, ClassCount] = Field((2, 4), description="fewest and most classes of a task")
     words: Literal["random", "keywords"] = Field(
         "keywords",
         description="keywords: of the cluster, drawn anew for each task; random: common words of the texts",
@@ -199,9 +201,9 @@ class ClusterClassesFormat(TaskFormat):
 
     @field_validator("classes")
     @classmethod
-    def _two_or_more(cls, classes: tuple[int, int]) -> tuple[int, int]:
-        if not 2 <= classes[0] <= classes[1] <= 100:
-            raise ValueError("a number of classes, or the fewest and the most: two or more, 100 at most")
+    def _in_order(cls, classes: tuple[int, int]) -> tuple[int, int]:
+        if classes[0] > classes[1]:
+            raise ValueError("give a number of classes, or the fewest and the most")
         return classes
 
     @field_validator("template")

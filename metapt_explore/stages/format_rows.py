@@ -24,7 +24,7 @@ from metapt_explore.config.task_formats import (
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.labels import Labels
-from metapt_explore.stages.steps import Listed, Step
+from metapt_explore.stages.steps import Listed
 from metapt_explore.stages.texts import Texts, counted, held_out_rows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
@@ -39,12 +39,12 @@ class SourceTexts(Texts):
     """A labelled set of its own, without whatever a dev or test row of the study repeats.
 
     Attributes:
-        entry: Its entry among the formats.
+        source: Its entry among the formats.
     """
 
     listed = "source texts"
 
-    entry: LabelsFormat
+    source: LabelsFormat
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[SourceTexts]:
@@ -57,22 +57,22 @@ class SourceTexts(Texts):
     @property
     def settings(self) -> TextsConfig:
         """Which texts."""
-        assert self.entry.texts is not None
-        return self.entry.texts
+        assert self.source.texts is not None
+        return self.source.texts
 
     @property
     def key(self) -> str:
         """See `Stage.key`."""
-        return f"texts/{self.entry.called}"
+        return f"texts/{self.source.called}"
 
     @property
     def title(self) -> str:
         """See `Stage.title`."""
-        return f"texts of the auxiliary tasks '{self.entry.called}'"
+        return f"texts of the auxiliary tasks '{self.source.called}'"
 
     def subject(self) -> Subject:
         """Its name."""
-        return {"clustering": self.entry.called}
+        return {"clustering": self.source.called}
 
     def check(self) -> None:
         """Refuses a downstream task's own data.
@@ -84,15 +84,13 @@ class SourceTexts(Texts):
         for name, task in self.pipeline.tasks.items():
             if own in [_place(source) for source in task.sources]:
                 raise UserError(
-                    f"auxiliary_tasks '{self.entry.called}': its texts are the data of the downstream task '{name}', "
+                    f"auxiliary_tasks '{self.source.called}': its texts are the data of the downstream task '{name}', "
                     "whose labels few-shot tuning must not have seen. Leave one of them out."
                 )
 
     @classmethod
-    def step(cls, listed: Listed) -> Step:
-        """See `Stage.step`."""
-        made = listed.summaries(cls.listed)
-        return Step("Own sets", "done" if made else "none", f"{len(made)} labelled sets" if made else "")
+    def step(cls, listed: Listed) -> None:
+        """See `Stage.step`; the step of texts stands for all."""
 
 
 def _place(source: Any) -> tuple[Any, ...]:
@@ -123,8 +121,8 @@ class FormatRows(Stage):
         """The texts, sets of their own, labels that were found; and the rows that no made row may repeat."""
         texts = Texts(self.pipeline)
         parents: dict[str, Stage | Artifact] = {"texts": texts, **texts.parents}
-        for source in SourceTexts.asked(self.pipeline, ()):
-            parents[f"texts of {source.entry.called}"] = source
+        for texts_of_its_own in SourceTexts.asked(self.pipeline, ()):
+            parents[f"texts of {texts_of_its_own.source.called}"] = texts_of_its_own
         if self.study.labelling is not None:
             parents["labels"] = Labels(self.pipeline)
         return parents
@@ -210,14 +208,6 @@ class FormatRows(Stage):
         """See `Stage.describe`."""
         made = ", ".join(f"{facts['rows']:,} {name}" for name, facts in summary.get("formats", {}).items())
         return f"{counted(summary.get('texts'), 'text')}; made of them: {made or 'none'}"
-
-    @classmethod
-    def step(cls, listed: Listed) -> Step | None:
-        """See `Stage.step`; a study without formats has none."""
-        if not listed.config.auxiliary_tasks.formats:
-            return None
-        made = listed.summaries(cls.kind)
-        return Step("Rows", "done" if made else "none", f"{made[0][1]['kept']:,} rows" if made else "")
 
 
 def _values(table: pd.DataFrame) -> list[str]:

@@ -30,13 +30,21 @@ class Texts(Stage):
     part = "texts"
     least_work = 2_000.0
     finds_recorded = True
-    key = "texts"
-    title = "pre-training texts"
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Texts]:
         """The texts."""
         yield cls(pipeline)
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`."""
+        return "texts"
+
+    @property
+    def title(self) -> str:
+        """See `Stage.title`."""
+        return "pre-training texts"
 
     @cached_property
     def splits(self) -> dict[str, Split]:
@@ -166,7 +174,7 @@ class Texts(Stage):
         return f"{counted(summary.get('kept'), 'text')} kept (not: {dropped or 'none'})"
 
     @classmethod
-    def step(cls, listed: Listed) -> Step:
+    def step(cls, listed: Listed) -> Step | None:
         """See `Stage.step`."""
         made = listed.summaries("texts")
         said = f"{made[0][1]['kept']:,} texts" if made and "kept" in made[0][1] else ""

@@ -60,10 +60,10 @@ def as_inputs(rows: pd.DataFrame) -> list[TextInput]:
     """
     if "text_pair" not in rows.columns:
         return list(rows["text"])
-    pairs = list(zip(rows["text"], rows["text_pair"], strict=True))
+    pairs: list[TextInput] = list(zip(rows["text"], rows["text_pair"], strict=True))
     if not rows["text_pair"].isna().any():
         return pairs
-    return [text if pd.isna(other) else (text, other) for text, other in pairs]
+    return [pair[0] if pd.isna(pair[1]) else pair for pair in pairs]
 
 
 def texts_of(rows: pd.DataFrame) -> list[str]:
