@@ -8,29 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from metapt_explore.auxiliary_tasks.formats.cluster_classes import draw_cluster_tasks
+from metapt_explore.auxiliary_tasks.formats.cluster_classes import Grouping, draw_cluster_tasks
 from metapt_explore.auxiliary_tasks.formats.vocabulary import common_words
 from metapt_explore.auxiliary_tasks.labels import auxiliary_tasks
 from metapt_explore.config import AuxiliaryTasksConfig
 from metapt_explore.config.task_formats import ClusterClassesFormat, LabelsFormat, SizedFormat, TaskFormat
 from metapt_explore.errors import UserError
-
-
-@dataclass(frozen=True, eq=False)
-class Grouping:
-    """One clustering of the texts.
-
-    Attributes:
-        name: Its name.
-        clusters: ``[texts]`` cluster ids, negative for outliers.
-        names: What each cluster is called.
-        keywords: Of each cluster, best first.
-    """
-
-    name: str
-    clusters: np.ndarray
-    names: Mapping[int, str] = field(default_factory=dict)
-    keywords: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +122,7 @@ def _of_classes(
 ) -> Iterator[FormatTask]:
     """Tasks whose classes are clusters, each with its own words."""
     drawn = draw_cluster_tasks(
-        {grouping.name: grouping.clusters for grouping in groupings},
-        {grouping.name: grouping.keywords for grouping in groupings},
+        groupings,
         common_words(texts),
         n_tasks=each.n_tasks,
         classes=each.classes,

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.auxiliary_tasks.clusters import cluster_tasks
-from metapt_explore.auxiliary_tasks.format_tasks import Grouping, format_tasks, task_summary, task_table
+from metapt_explore.auxiliary_tasks.format_tasks import format_tasks, task_summary, task_table
+from metapt_explore.auxiliary_tasks.formats.cluster_classes import Grouping
 from metapt_explore.auxiliary_tasks.joined import join_tasks, task_offsets
 from metapt_explore.auxiliary_tasks.labels import AuxiliaryTasks, auxiliary_tasks
 from metapt_explore.auxiliary_tasks.soft import shuffled_members, soft_members

@@ -6,7 +6,7 @@ from metapt_explore.config import AuxiliaryTasksConfig, LabelsConfig
 from metapt_explore.config.task_formats import ClusterClassesFormat
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline
-from metapt_explore.stages.prompt_init import distinct_inits, embedding_width, find_init
+from metapt_explore.stages.prompt_init import distinct_inits, find_init, prompt_width
 from metapt_explore.stages.task_patterns import readings
 
 
@@ -63,7 +63,7 @@ def check_study(pipeline: Pipeline) -> None:
     for method in distinct_inits(study):
         stored = find_init(study, method, pipeline.workspace, model=pipeline.model.identity["model"]).stored
         if stored is not None:
-            stored.check_fits(study.prompt.length, embedding_width(settings))
+            stored.check_fits(study.prompt.length, prompt_width(settings, pipeline.model.placement))
             stored.read()
 
 
