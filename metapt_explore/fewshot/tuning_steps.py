@@ -94,7 +94,7 @@ class TuningSteps:
         self.checkpoint = TrainingCheckpoint(callbacks.checkpoints, self.state, every_seconds=CHECKPOINT_SECONDS)
         self.checkpoint.restore()
         self._objective, self._offsets = _training_objective(backbone, pattern, data.train)
-        self._health = HealthWatch(backbone.embedding, "Few-shot tuning", backbone.on_notice)
+        self._health = HealthWatch(backbone.usual_vectors, "Few-shot tuning", backbone.on_notice)
         self.reading = ClassReading(backbone, pattern, plan.verbalizer, lambda: callbacks.on_pass(self.state.steps))
         self.dev_scores = DevScores(self.cells, self.reading, data)
 
