@@ -68,7 +68,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 #: Those that the hand-written pass is for.
 FUSED = ("llama", "llama-wide-heads", "llama-yarn", "llama-own-keys", "llama-biased", "mistral", "qwen2")
-PLACEMENTS: tuple[Placement, ...] = ("suffix", "prefix")
+PLACEMENTS: tuple[Placement, ...] = ("suffix", "prefix", "deep")
 #: Where other families than decoder-only ones put the prompt.
 OTHER_PLACEMENTS: dict[str, tuple[Placement, ...]] = {
     "t5": ("encoder", "decoder"),
@@ -222,6 +222,9 @@ class Case:
         embed = model.get_input_embeddings()
         front, row, tail = self._ids(pieces[0]), self._ids(text), self._ids(pieces[1])
         if isinstance(self.backbone, CausalBackbone):
+            if placement == "deep":
+                ids = torch.tensor([[*front, *row, *tail, *behind]])
+                return model(input_ids=ids, past_key_values=keys_in_front(prompt, model)).logits[0, -1:]
             before, after = embed(torch.tensor([*front, *row])), embed(torch.tensor([*tail, *behind]))
             order = [before, prompt, after] if placement == "suffix" else [prompt, before, after]
             return model(inputs_embeds=torch.cat(order)[None], use_cache=False).logits[0, -1:]
@@ -252,6 +255,20 @@ class Case:
             labels = torch.tensor([self.batch.labels[place] for place in own])
             losses.append(F.cross_entropy(torch.stack(scores), labels) if own else prompt.new_zeros(()))
         return torch.stack(losses)
+
+
+def keys_in_front(prompt: Tensor, model: Any) -> Any:
+    """A deep prompt `[prompt_tokens, width]` as transformers' cache: of each layer the keys, then the values."""
+    cache, layers = transformers.DynamicCache(config=model.config), model.config.num_hidden_layers
+    for layer, numbers in enumerate(prompt.chunk(layers, dim=1)):
+        key, value = (half.unflatten(1, (-1, head_dim(model))).transpose(0, 1)[None] for half in numbers.chunk(2, 1))
+        cache.update(key, value, layer)
+    return cache
+
+
+def head_dim(model: Any) -> int:
+    """Width of a head."""
+    return int(getattr(model.config, "head_dim", None) or model.config.hidden_size // model.config.num_attention_heads)
 
 
 def make_case(

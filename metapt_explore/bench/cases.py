@@ -196,7 +196,7 @@ class _Work:
 def initial_prompt(backbone: CausalBackbone, prompt_tokens: int) -> Tensor:
     """Embeddings of common tokens as a prompt, `[prompt_tokens, width]`."""
     first = min(200, backbone.embedding.shape[0] - prompt_tokens)
-    return backbone.embedding[first : first + prompt_tokens].float()
+    return backbone.as_prompt(backbone.embedding[first : first + prompt_tokens].float())
 
 
 def random_texts(backbone: CausalBackbone, rows: int, tokens: int) -> list[str]:
@@ -234,7 +234,7 @@ def _meta(work: _Work, peft_reference: PeftReference) -> Sides:
     method = MAMLMethod(name="bench", kind="metapt", clustering="bench")
     learner = MAML(PretrainingTask({}, config, method, 0, 0))
     objective = PromptObjective(work.backbone, work.bank, work.pattern)
-    objective.losses = lambda prompts, batch: torch.zeros(len(prompts))  # type: ignore[method-assign]  # diagnostics
+    objective.losses = lambda prompts, *_, **__: torch.zeros(len(prompts))  # type: ignore[method-assign]  # diagnostics
 
     def ours() -> object:
         if case.cold:

@@ -139,7 +139,8 @@ def second_order_cost(model: str = MODEL, *, dtype: str = "auto", device: str = 
 
     Returns:
         ``hessian_product`` (in first-order passes through the same decoder: `SECOND_ORDER_COST` rounds it), and
-        ``hessian_product_against_fast`` (in passes through the hand-written one, as time is spent).
+        ``hessian_product_against_fast`` (in passes through the hand-written one, as time is spent), and
+        ``forward_only`` (a forward pass without a gradient, in passes through the same decoder: `FORWARD_COST`).
     """
     case = next(case for case in CASES if case.name == "suffix-48")
     bench = Bench(model, dtype=dtype, device=device)
@@ -163,6 +164,11 @@ def second_order_cost(model: str = MODEL, *, dtype: str = "auto", device: str = 
     for name, decoder in (("hessian_product", backbone.plain), ("hessian_product_against_fast", fast)):
         plain, double = alternating(partial(first, decoder), second, repeats=REPEATS, device=backbone.device)
         costs[name] = round(median_ratio(plain, double), 2)
+    backbone.fast = fast
+    both, forward = alternating(
+        partial(first, fast), lambda: objective.losses(prompts, batch), repeats=REPEATS, device=backbone.device
+    )
+    costs["forward_only"] = round(median_ratio(both, forward), 2)
     return costs
 
 

@@ -19,7 +19,7 @@ from metapt_explore.config.evaluation import NOT_ON_TEST, TASK_SETS, EvaluationC
 from metapt_explore.config.families import Family, Placement
 from metapt_explore.config.init import InitConfig
 from metapt_explore.config.labelling import LabellingConfig
-from metapt_explore.config.learners import MAMLMethod, MetaPTMethod
+from metapt_explore.config.learners import LeapMethod, MAMLMethod, MetaPTMethod, TrajectoryMethod
 from metapt_explore.config.load import (
     EXAMPLES,
     PACKAGE_FOLDER,
@@ -68,6 +68,7 @@ __all__ = [
     "Label",
     "LabellingConfig",
     "LabelsConfig",
+    "LeapMethod",
     "MAMLMethod",
     "MetaPTMethod",
     "MethodConfig",
@@ -85,6 +86,7 @@ __all__ = [
     "StudyConfig",
     "TaskConfig",
     "TextsConfig",
+    "TrajectoryMethod",
     "TuningConfig",
     "VerbalizerConfig",
     "load_study",

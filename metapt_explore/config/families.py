@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-Placement = Literal["suffix", "prefix", "encoder", "decoder"]
+Placement = Literal["suffix", "prefix", "encoder", "decoder", "deep"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class FamilyFacts:
 FAMILIES: dict[str, FamilyFacts] = {
     "causal": FamilyFacts(
         "decoder-only",
-        ("suffix", "prefix"),
+        ("suffix", "prefix", "deep"),
         "AutoModelForCausalLM",
         "causal:CausalBackbone",
         ("ForCausalLM", "LMHeadModel"),

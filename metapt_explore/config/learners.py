@@ -10,7 +10,7 @@ from metapt_explore.config.kinds import one_of
 from metapt_explore.config.limits import MOST_ENTRIES
 from metapt_explore.config.method import MethodConfig, PPTMethod, PretrainedMethod, PTMethod
 from metapt_explore.config.names import Text
-from metapt_explore.config.pretraining import SECOND_ORDER_COST, InnerOptimiser, PretrainingConfig
+from metapt_explore.config.pretraining import FORWARD_COST, SECOND_ORDER_COST, InnerOptimiser, PretrainingConfig
 
 
 class MetaPTMethod(PretrainedMethod):
@@ -42,7 +42,16 @@ class MetaPTMethod(PretrainedMethod):
             128.0
         """
         per_inner_step = config.support_size * (1 + (SECOND_ORDER_COST if self.second_order else 0))
-        return float(config.meta_batch_size * (self.inner_steps * per_inner_step + config.query_size))
+        forward = FORWARD_COST * self.forward_rows_per_task(config)
+        return float(config.meta_batch_size * (self.inner_steps * per_inner_step + config.query_size + forward))
+
+    def forward_rows_per_task(self, config: PretrainingConfig) -> int:
+        """Rows that a task sends forward only in an outer step because the gradient needs their loss."""
+        return 0
+
+    def support_rows_per_task(self, config: PretrainingConfig) -> int:
+        """Support rows that a task draws in an outer step; each inner step is taken on `support_size` of them."""
+        return config.support_size
 
     def rows_at_once(self, config: PretrainingConfig) -> int:
         """Support and query rows are passes of their own."""
@@ -78,16 +87,55 @@ class MAMLMethod(DifferentiatedMethod):
     )
 
 
-class ReptileMethod(MetaPTMethod):
-    """Meta-learned with Reptile (Nichol et al., 2018)."""
+class TrajectoryMethod(MetaPTMethod):
+    """Settings shared by meta-learners that learn from the way of each task's own training."""
 
-    title = "Reptile"
-    implementation = "reptile:Reptile"
     hints: ClassVar = {
         **PretrainedMethod.hints,
         "order": "it never differentiates through its inner steps",
     }
+    inner_rows: Literal["new", "same"] = Field(
+        "new", description="each inner step has support rows of its own, as many as `support_size`, or all the same"
+    )
+
+    def support_rows_per_task(self, config: PretrainingConfig) -> int:
+        """Support rows that a task draws in an outer step; each inner step is taken on `support_size` of them.
+
+        Example:
+            >>> method = MethodConfig(name="m", kind="metapt", learner="reptile", clustering="c", inner_steps=3)
+            >>> method.support_rows_per_task(PretrainingConfig(support_size=8))
+            24
+        """
+        return config.support_size * (self.inner_steps if self.inner_rows == "new" else 1)
+
+
+class ReptileMethod(TrajectoryMethod):
+    """Meta-learned with Reptile (Nichol et al., 2018)."""
+
+    title = "Reptile"
+    implementation = "reptile:Reptile"
     learner: Literal["reptile"]
+
+
+class LeapMethod(TrajectoryMethod):
+    """Meta-learned with Leap, which shortens the way of each task's training (Flennerhag et al., 2019)."""
+
+    title = "Leap"
+    implementation = "leap:Leap"
+    learner: Literal["leap"]
+    path: Literal["length", "energy"] = Field(
+        "length", description="what is shortened: the way's length, or its energy, by which long steps count more"
+    )
+
+    def forward_rows_per_task(self, config: PretrainingConfig) -> int:
+        """Support and query rows: the loss of each step is taken before and after it.
+
+        Example:
+            >>> config = PretrainingConfig(meta_batch_size=4, support_size=8, query_size=8)
+            >>> LeapMethod(name="m", kind="metapt", learner="leap", clustering="c").row_passes_per_step(config)
+            96.0
+        """
+        return self.support_rows_per_task(config) + config.query_size
 
 
 class MetaSGDMethod(DifferentiatedMethod):
@@ -102,4 +150,4 @@ class MetaSGDMethod(DifferentiatedMethod):
 if TYPE_CHECKING:
     AnyMethod = MethodConfig
 else:
-    AnyMethod = one_of(MethodConfig, PTMethod, PPTMethod, MAMLMethod, ReptileMethod, MetaSGDMethod)
+    AnyMethod = one_of(MethodConfig, PTMethod, PPTMethod, MAMLMethod, ReptileMethod, MetaSGDMethod, LeapMethod)

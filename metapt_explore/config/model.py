@@ -63,8 +63,9 @@ class PromptConfig(Strict):
     length: int = Field(8, ge=1, le=10_000, description="vectors")
     placement: Placement | None = Field(
         None,
-        description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout); encoder, "
-        "decoder: in front of that part's tokens; the first that the model's family can do when absent",
+        description="suffix: text, prompt, template; prefix: prompt, text, template (the classic layout); deep: keys "
+        "and values of every layer in front of the text (prefix tuning, P-tuning v2); encoder, decoder: in front of "
+        "that part's tokens; the first that the model's family can do when absent",
     )
     init: AnyInit = Field(
         VocabularyInit(kind="vocabulary"),

@@ -156,7 +156,7 @@ def calibrate(
         study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=study.verbalizer.decode == "whole_vocabulary"
     )
     length = study.prompt.length
-    prompt = backbone.embedding[:length].float()
+    prompt = backbone.as_prompt(backbone.embedding[:length].float())
     pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)
     # A row of a pass of some dozens is as fast as one of a larger pass.
     pre_rows, tuned_rows = min(pre_rows, MOST_ROWS), min(tuned_rows, MOST_ROWS)

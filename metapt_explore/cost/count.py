@@ -15,7 +15,7 @@ from metapt_explore.config import Placement, StudyConfig
 from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 
 #: Placements that put the prompt before the text, so that no text states can be cached.
-STATELESS = ("prefix", "encoder")
+STATELESS = ("prefix", "encoder", "deep")
 #: Texts are mostly shorter than the limit, where their length is not known yet.
 TEXT_SHARE = 0.6
 #: A backward pass to the prompt costs about as much as a forward pass: weights take no gradient.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from metapt_explore.config import StudyConfig
 from metapt_explore.escaping import markdown, markdown_code, one_line
 from metapt_explore.export.facts import PROBE_FILE, PromptFacts
-from metapt_explore.export.loader import LOADER
+from metapt_explore.export.loader import loader
 from metapt_explore.export.peft_format import TASK_TYPES, base_model, on_hub
 from metapt_explore.starter.models import STARTER_MODELS
 
@@ -48,8 +48,8 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
     lines = [
         f"# Soft prompt of {markdown(one_line(made['method']))} for {markdown(one_line(base))}",
         "",
-        f"{facts.tokens} vectors of {facts.width} numbers for a frozen language model, placement `{facts.placement}`; "
-        f"{what}.",
+        f"{facts.tokens} vectors of {facts.width} numbers{_deep(facts)} for a frozen language model, placement "
+        f"`{facts.placement}`; {what}.",
         f"Pre-trained by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
         f"seed {made['init_seed']}.",
         "",
@@ -67,12 +67,16 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
         lines += [
             "Without metapt_explore, with transformers alone (this is all there is to it):",
             "",
-            f"```python\n{LOADER.strip()}\n```",
+            f"```python\n{loader(facts.placement).strip()}\n```",
             "",
         ]
     lines += ["## How good", "", *_scores(facts), "", "## Made with", "", *_made_with(facts)]
     head = _head(facts, base, with_adapter=with_adapter)
     return f"---\n{head.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"
+
+
+def _deep(facts: PromptFacts) -> str:
+    return " (keys and values of every layer)" if facts.placement == "deep" else ""
 
 
 def _head(facts: PromptFacts, base: str, *, with_adapter: bool) -> ModelCardData:

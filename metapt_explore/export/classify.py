@@ -77,7 +77,7 @@ class Classifier:
             config, self.facts.placement, on_notice=self.notes.append, prompt_tokens=self.facts.tokens
         )
         stored.check_fits(self.facts.tokens, self.backbone.width)
-        self.prompt = stored.read(self.backbone.embedding).to(self.backbone.device)
+        self.prompt = stored.read(self.backbone.usual_vectors).to(self.backbone.device)
         labels = self.facts.labels_config
         self.pattern = self.backbone.pattern(
             labels, str(folder), whole_vocabulary=self.facts.decode == "whole_vocabulary"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from metapt_explore.fewshot.linear_probe import LinearProbe
+    from metapt_explore.models.deep import DeepShape
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,21 @@ def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> l
     if probe is not None:
         save_file(probe.tensors(), folder / PROBE_FILE)
         files.append(folder / PROBE_FILE)
-    adapter = write_adapter(folder, facts, sources.tensor) if has_layout(facts.family, facts.placement) else []
+    adapter: list[Path] = []
+    if has_layout(facts.family, facts.placement):
+        adapter = write_adapter(folder, facts, sources.tensor, _deep(config) if facts.placement == "deep" else None)
     files += adapter
     write_bytes(folder / "README.md", model_card(facts, config, with_adapter=bool(adapter)).encode())
     return [*files, folder / "README.md"]
+
+
+def _deep(config: StudyConfig) -> DeepShape:
+    """Sizes of the study's model, which say how a deep prompt's numbers are laid out."""
+    from metapt_explore.models.deep import DeepShape
+    from metapt_explore.models.folder import model_folder
+    from metapt_explore.models.hf_load import load_settings
+
+    return DeepShape.of(load_settings(model_folder(config.model.name, config.model.revision), config.model.name))
 
 
 def _with_seeds(config: StudyConfig, chosen: PromptChoice) -> PromptChoice:

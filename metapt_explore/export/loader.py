@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from metapt_explore.config import Placement
+
 #: Goes into the model card. FOLDER is the exported folder.
 LOADER = """
 import json, math, torch
@@ -29,3 +31,22 @@ def probabilities(text):
     scores = [logits[words].logsumexp(0) - math.log(len(words)) for words in ids["words"].values()]
     return dict(zip(ids["words"], torch.stack(scores).softmax(0).tolist()))
 """
+
+#: What runs a row in `LOADER` …
+_RUN = LOADER[LOADER.index("    parts = ") : LOADER.index("    scores = ")]
+#: … and what runs it behind a deep prompt.
+_RUN_DEEP = """    config, cache = model.config, DynamicCache(config=model.config)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    for layer, numbers in enumerate(prompt.chunk(config.num_hidden_layers, dim=1)):
+        key, value = numbers.view(len(prompt), 2, heads, -1).permute(1, 2, 0, 3)[:, None]
+        cache.update(key, value, layer)
+    with torch.no_grad():
+        logits = model(torch.tensor([before + tail]), past_key_values=cache).logits[0, -1]
+"""
+
+
+def loader(placement: Placement) -> str:
+    """The lines for a placement."""
+    if placement != "deep":
+        return LOADER
+    return LOADER.replace(_RUN, _RUN_DEEP).replace("AutoTokenizer\n", "AutoTokenizer, DynamicCache\n", 1)

@@ -1,4 +1,4 @@
-"""A prompt as PEFT's prompt tuning adapter, where PEFT has its layout; PEFT itself is not needed."""
+"""A prompt as PEFT's prompt or prefix tuning adapter, where PEFT has its layout; PEFT itself is not needed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from metapt_explore.storage.files import write_json
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from metapt_explore.models.deep import DeepShape
+
 #: Family and placement to what PEFT calls the task; `suffix` and `decoder` are layouts that PEFT does not have.
 TASK_TYPES: dict[tuple[Family, Placement], str] = {
     ("causal", "prefix"): "CAUSAL_LM",
+    ("causal", "deep"): "CAUSAL_LM",
     ("encoder_decoder", "encoder"): "SEQ_2_SEQ_LM",
     ("masked", "prefix"): "FEATURE_EXTRACTION",
 }
@@ -57,41 +60,60 @@ def has_layout(family: Family, placement: Placement) -> bool:
     return (family, placement) in TASK_TYPES
 
 
-def adapter_settings(facts: PromptFacts) -> dict[str, Any]:
+def adapter_settings(facts: PromptFacts, deep: DeepShape | None = None) -> dict[str, Any]:
     """What ``adapter_config.json`` says.
+
+    Args:
+        facts: Of the prompt.
+        deep: Sizes of the model, for a deep prompt.
 
     Raises:
         KeyError: Where PEFT has no such layout.
     """
-    return {
-        "peft_type": "PROMPT_TUNING",
+    shared = {
         "task_type": TASK_TYPES[facts.family, facts.placement],
         "base_model_name_or_path": base_model(str(facts.model["name"])),
         "revision": facts.model.get("revision"),
         "inference_mode": True,
         "num_virtual_tokens": facts.tokens,
-        "token_dim": facts.width,
         # One prompt, in front of the encoder; PEFT's default for encoder-decoders puts a second into the decoder.
         "num_transformer_submodules": 1,
+        "auto_mapping": None,
+    }
+    if deep is not None:
+        return {
+            **shared,
+            "peft_type": "PREFIX_TUNING",
+            # Of keys and values: PEFT, too, counts the key heads here.
+            "token_dim": deep.kv_heads * deep.head_dim,
+            "num_attention_heads": deep.kv_heads,
+            "num_layers": deep.layers,
+            "encoder_hidden_size": deep.kv_heads * deep.head_dim,
+            "prefix_projection": False,
+        }
+    return {
+        **shared,
+        "peft_type": "PROMPT_TUNING",
+        "token_dim": facts.width,
         "num_attention_heads": None,
         "num_layers": None,
         "prompt_tuning_init": "RANDOM",
         "prompt_tuning_init_text": None,
         "tokenizer_name_or_path": None,
-        "auto_mapping": None,
     }
 
 
-def write_adapter(folder: Path, facts: PromptFacts, prompt: Tensor) -> list[Path]:
+def write_adapter(folder: Path, facts: PromptFacts, prompt: Tensor, deep: DeepShape | None = None) -> list[Path]:
     """Writes the adapter's two files.
 
     Args:
         folder: Where.
         facts: Of the prompt.
         prompt: fp32, `[tokens, width]`.
+        deep: Sizes of the model, for a deep prompt.
     """
     from safetensors.torch import save_file
 
-    write_json(folder / ADAPTER_CONFIG, adapter_settings(facts))
+    write_json(folder / ADAPTER_CONFIG, adapter_settings(facts, deep))
     save_file({ADAPTER_TENSOR: prompt.contiguous()}, folder / ADAPTER_WEIGHTS)
     return [folder / ADAPTER_CONFIG, folder / ADAPTER_WEIGHTS]

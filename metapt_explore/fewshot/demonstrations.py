@@ -1,6 +1,6 @@
 """Few-shot rows written out as demonstrations: their token embeddings are where a prompt begins.
 
-Context Tuning (Lu et al., 2025, arXiv 2507.04221: CT-Prompt) and CPT (Tsachor Blau et al., 2024, arXiv 2410.17222;
+Context Tuning (Lu et al., 2025, arXiv 2507.04221: CT-Prompt, CT-KV) and CPT (Tsachor Blau et al., 2024, 2410.17222;
 PEFT's ``CPT``) tune a prompt that begins as the few-shot examples themselves. The start is theirs; tuning is that of
 every other method here, without CT's masking of a row's own demonstration and its dropout of tokens, and without CPT's
 bound on how far a vector moves.
@@ -157,7 +157,8 @@ class FromDemonstrations:
             written = demonstrations(backbone, rows.pattern, self.labels, train)
             filled = fill(written, train.labels, vectors)
             tokens = torch.tensor(filled.tokens, dtype=torch.long, device=backbone.embedding.device)
-            embedded = backbone.embedding[tokens].detach().to(prompt.device, torch.float32)
+            # With `deep` their keys and values, which is CT-KV.
+            embedded = backbone.as_prompt(backbone.embedding[tokens].detach().float()).to(prompt.device)
             prompts[seed] = torch.cat([embedded, prompt[len(tokens) :].float()])
             begins[seed] = Begins(len(filled.shown), len(train.labels), len(tokens), filled.cut)
             longest = max(longest, sum(len(row.tokens()) for row in written))

@@ -102,7 +102,7 @@ class TuningSteps:
         self.state = TuningState(initial, [rate for _, rate in self.cells], plan.scale)
         self.checkpoint = TrainingCheckpoint(callbacks.checkpoints, self.state, every_seconds=CHECKPOINT_SECONDS)
         self.checkpoint.restore()
-        self._health = HealthWatch(backbone.embedding, "Few-shot tuning", backbone.on_notice)
+        self._health = HealthWatch(backbone.usual_vectors, "Few-shot tuning", backbone.on_notice)
         self.reading = ClassReading(backbone, pattern, plan.verbalizer, lambda: callbacks.on_pass(self.state.steps))
         self.dev_scores = DevScores(self.cells, self.reading, data)
 

@@ -1,8 +1,7 @@
 """A frozen language model under stacked soft prompts: what all families of models share.
 
-A family defines how a row is laid out, what of it is computed without the prompt, and how the model is run.
-`Backbone` prepares rows, cuts passes to memory and scores classes. One file a family: `causal.py`,
-`encoder_decoder.py`, `masked.py`, `sentence.py`.
+A family (one file each) defines how a row is laid out, what of it is computed without the prompt, and how the model is
+run. `Backbone` prepares rows, cuts passes to memory and scores classes.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class Backbone(ABC):
         weight: Tensor = self._embed.weight
         self.embedding = weight if scale is None else weight * torch.as_tensor(scale).to(weight)
         self.dtype, self.device = weight.dtype, weight.device
-        self.width = int(weight.shape[1])
+        self.width = int(weight.shape[1])  # numbers in a vector of a prompt
         self.head = self._head()
         self.memory = RowMemory.of(model.config, self.dtype.itemsize)
         self.pass_bytes = pass_budget(config.pass_memory_gib, self.device)
@@ -102,6 +101,15 @@ class Backbone(ABC):
     @abstractmethod
     def _head(self) -> Head:
         """The model's output layer."""
+
+    def as_prompt(self, vectors: Tensor) -> Tensor:
+        """The prompt that does what token vectors `[prompt_tokens, …]` do: these, unless the placement is ``deep``."""
+        return vectors
+
+    @property
+    def usual_vectors(self) -> Tensor:
+        """The model's own vectors of the kind that a prompt has, `[vectors, width]`."""
+        return self.embedding
 
     @abstractmethod
     def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
@@ -210,14 +218,7 @@ class Backbone(ABC):
         pattern: PatternVerbalizer,
         second_derivative: bool = False,
     ) -> Tensor:
-        """Scores each row's classes under the prompt of the row's group.
-
-        Args:
-            prompts: Stacked soft prompts, fp32, `[groups, prompt_tokens, width]`.
-            groups: Which prompt each row is read under, `[rows]`.
-            rows: The rows, from `prepared`.
-            pattern: Template and label words.
-            second_derivative: Whether the result will be differentiated twice (a slower path).
+        """Scores each row's classes under the prompt of the row's group; arguments as for `features`.
 
         Returns:
             fp32 `[rows, columns]`, see `Verbalizer.scores`; differentiable in `prompts`.

@@ -1,13 +1,15 @@
-"""Decoder-only language models under stacked soft prompts, in both placements.
+"""Decoder-only language models under stacked soft prompts, in each placement.
 
 `suffix` puts the text in front of the prompt: its keys and values do not depend on the prompt and are computed
 once (`KVBank`). A step runs only the prompt and the template's tail, at a cost that hardly depends on the length
 of the text. `prefix`, the classic layout, puts the prompt first; a group's rows share its keys and values.
+With `deep` these keys and values, of every layer, are the prompt itself (`deep.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,6 +22,7 @@ from metapt_explore.models.decoders import attention, fused_weights
 from metapt_explore.models.decoders.base import Decoder
 from metapt_explore.models.decoders.fused import FusedDecoder
 from metapt_explore.models.decoders.plain import PlainDecoder, pick
+from metapt_explore.models.deep import DeepShape
 from metapt_explore.models.heads import LinearHead
 from metapt_explore.models.kv_cache.text import TokenRows, pad_rows
 from metapt_explore.models.kv_cache.tiers import KVTensors
@@ -27,6 +30,9 @@ from metapt_explore.models.layout import Layout
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.template import Template
 from metapt_explore.verbalizers.verbalizer import Run, Verbalizer, Word, read_onwards
+
+#: Tokens whose keys and values say how long a deep prompt's vectors usually are.
+USUAL_TOKENS = 64
 
 
 class CausalLayout(Layout):
@@ -76,7 +82,7 @@ class CausalBackbone(Backbone):
         model: A transformers causal language model, loaded with our attention function.
         tokenizer: Its tokenizer.
         config: Text length, and memory for passes and text states.
-        placement: Where the prompt stands, ``suffix`` or ``prefix``.
+        placement: Where the prompt stands, ``suffix``, ``prefix`` or ``deep``.
 
     Attributes:
         plain: Runs the model's own forward pass.
@@ -89,8 +95,14 @@ class CausalBackbone(Backbone):
     def __init__(self, model: Any, tokenizer: Any, config: ModelConfig, *, placement: Placement = "suffix") -> None:
         super().__init__(model, tokenizer, config, placement=placement)
         self.shares_text = self.caches_texts = placement == "suffix"
-        self.plain: Decoder = PlainDecoder(model)
+        self.plain = PlainDecoder(model)
         self.fast: Decoder = FusedDecoder(model) if fused_weights.supports(model) else self.plain
+        self.deep: DeepShape | None = None
+        if placement == "deep":
+            # As the model computes them: not every configuration says it in the same way.
+            layers, _, kv_heads, _, head_dim = self.plain.keys_of(self.embedding[None, :1])[0].shape
+            self.deep = DeepShape(layers, kv_heads, head_dim)
+            self.width = self.deep.width
 
     def _head(self) -> LinearHead:
         output = self.model.get_output_embeddings()
@@ -106,6 +118,22 @@ class CausalBackbone(Backbone):
         keys, values = self.fast.encode(pad_rows(rows, self.device).token_ids)
         return {"keys": keys, "values": values}
 
+    @torch.no_grad()
+    def as_prompt(self, vectors: Tensor) -> Tensor:
+        """See `Backbone`; with ``deep`` the keys and values that the model itself computes for the vectors."""
+        if self.deep is None:
+            return vectors
+        keys, values = self.plain.keys_of(vectors[None].to(self.device, self.dtype))
+        return self.deep.pack(keys, values)[0].float()
+
+    @cached_property
+    def usual_vectors(self) -> Tensor:
+        """See `Backbone`; with ``deep`` keys and values of some of the commonest tokens."""
+        if self.deep is None:
+            return self.embedding
+        tokens = torch.arange(min(USUAL_TOKENS, len(self.embedding)), device=self.device)
+        return self.as_prompt(self.embedding[tokens].float())
+
     def new_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int) -> int:
         """See `Backbone`."""
         return prompt_tokens + len(pattern.tail) if self.placement == "suffix" else 0
@@ -115,6 +143,8 @@ class CausalBackbone(Backbone):
         return new + pattern.verbalizer.longest_insertion if new else 0
 
     def _pass_tokens(self, pattern: PatternVerbalizer, prompt_tokens: int, longest: int) -> tuple[int, int]:
+        if self.placement == "deep":  # the row runs behind a prompt whose keys are there
+            return longest + pattern.verbalizer.longest_insertion, prompt_tokens
         spare = self.spare(pattern, prompt_tokens)
         return spare, longest + (0 if spare else pattern.verbalizer.longest_insertion)
 
@@ -134,11 +164,14 @@ class CausalBackbone(Backbone):
         decoder = self.plain if second_derivative else self.fast
         if isinstance(rows, TokenRows):
             rows = rows.with_inserted(run.inserted)
+            vectors = self._embed(rows.token_ids)
             if not prompts.shape[1]:
-                decoder = self.plain
-            hidden = decoder.after_prompt(
-                prompts.to(self.dtype), self._embed(rows.token_ids), rows.lengths, groups=groups
-            )
+                hidden = self.plain.after_prompt(prompts, vectors, rows.lengths, groups=groups)
+            elif self.deep is not None and self.placement == "deep":  # not where examples stand in front
+                keys, values = self.deep.unpack(prompts.to(self.dtype))
+                hidden = decoder.after_keys(keys, values, vectors, lengths=rows.lengths, groups=groups)
+            else:
+                hidden = decoder.after_prompt(prompts.to(self.dtype), vectors, rows.lengths, groups=groups)
         else:
             behind = self._vectors((*pattern.tail, *run.inserted), len(groups))
             new = torch.cat([pick(prompts, groups).to(self.dtype), behind], dim=1)
@@ -162,10 +195,14 @@ class CausalBackbone(Backbone):
         """See `Backbone`."""
         text, tail = self._vectors(token_ids, 1)[0], self._vectors(pattern.tail, 1)[0]
         vectors = prompt.to(self.dtype)
-        whole = torch.cat([text, vectors, tail] if self.placement == "suffix" else [vectors, text])[None]
+        before: dict[str, Any] = {"use_cache": False}
+        if self.deep is not None:
+            whole, before = text[None], {"past_key_values": self.deep.cache(vectors, self.model.config)}
+        else:
+            whole = torch.cat([text, vectors, tail] if self.placement == "suffix" else [vectors, text])[None]
         self.model.set_attn_implementation("eager")
         try:
-            logits: Tensor = self.model(inputs_embeds=whole, use_cache=False).logits
+            logits: Tensor = self.model(inputs_embeds=whole, **before).logits
             return logits[0, -1].float()
         finally:
             self.model.set_attn_implementation(attention.NAME)

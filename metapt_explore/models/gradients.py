@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metapt_explore.config.pretraining import SECOND_ORDER_COST
+from metapt_explore.config.pretraining import FORWARD_COST, SECOND_ORDER_COST
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.kv_cache.banks import Bank
 from metapt_explore.models.memory import is_out_of_memory
@@ -99,9 +99,19 @@ class PromptObjective:
         return losses, gradients
 
     @torch.no_grad()
-    def losses(self, prompts: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy of each group without a gradient, `[groups]`; counted in `diagnostic_rows`."""
-        self.diagnostic_rows += len(batch.rows)
+    def losses(self, prompts: Tensor, batch: Batch, *, for_gradient: bool = False) -> Tensor:
+        """Mean cross-entropy of each group without a gradient, `[groups]`.
+
+        Args:
+            prompts: fp32, `[groups, prompt_tokens, width]`.
+            batch: Rows of one or more groups.
+            for_gradient: Whether a method learns by them: a row counts as `FORWARD_COST` row passes then, else in
+                `diagnostic_rows`.
+        """
+        if for_gradient:
+            self.row_passes += FORWARD_COST * len(batch.rows)
+        else:
+            self.diagnostic_rows += len(batch.rows)
         losses = torch.zeros(len(prompts), device=prompts.device)
         self._in_passes(prompts, batch, lambda part: losses.add_(self._part_losses(prompts, batch, part)))
         return losses

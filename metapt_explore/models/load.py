@@ -173,6 +173,9 @@ def _load_backbone(
     except AttributeError as error:  # no attention heads, no input embeddings …
         message = f"The model '{config.name}' cannot be used with the {placement} placement ({error})."
         raise UserError(message) from error
+    except KeyError as error:  # the keys of a deep prompt are taken from the model's own
+        message = f"The model '{config.name}' cannot be used: its attention cannot be replaced ({error} is not known)."
+        raise UserError(message) from error
     if pooling is not None:
         assert isinstance(backbone, SentenceBackbone)
         backbone.pooling = pooling

@@ -36,7 +36,7 @@ def check_exact(backbone: Backbone) -> None:
     """
     vocabulary = backbone.embedding.shape[0]
     texts = [[(7 * i + 3) % vocabulary for i in range(5)], [(11 * i + 5) % vocabulary for i in range(3)]]
-    prompt = backbone.embedding[:3].float()
+    prompt = backbone.as_prompt(backbone.embedding[:3].float())
     name, placement = backbone.config.name, backbone.placement
     tolerance = TOLERANCE.get(backbone.dtype, 1e-3)
     # The decoder that is checked also encodes the texts, so that a mistake is its own.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import MethodConfig, PretrainedMethod, PretrainingConfig
+from metapt_explore.config import MethodConfig, PretrainedMethod, PretrainingConfig, TrajectoryMethod
 from metapt_explore.pretraining.episodes import Episode, Tasks
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.registry import make_learner
@@ -29,6 +29,8 @@ def recorded_task(config: Mapping[str, Any], tasks: Tasks, topics: Topics | None
     recipe = {key: config[key] for key in ("kind", "learner", "order", "inner_steps") if key in config}
     clustering = "recorded" if config["kind"] == "metapt" else None
     method = MethodConfig(name="recorded", clustering=clustering, **recipe)
+    if isinstance(method, TrajectoryMethod):
+        method = method.model_copy(update={"inner_rows": config.get("inner_rows", "same")})
     assert isinstance(method, PretrainedMethod)
     return PretrainingTask(
         tasks,

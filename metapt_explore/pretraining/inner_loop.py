@@ -81,7 +81,7 @@ class Adaptation:
 def adapt(
     prompt: Tensor,
     rates: float | Tensor,
-    batch: Batch,
+    support: Batch | Sequence[Batch],
     *,
     episode_tasks: int,
     pretraining_task: PretrainingTask,
@@ -92,14 +92,15 @@ def adapt(
     Args:
         prompt: Where all tasks begin, fp32 `[prompt_tokens, width]`.
         rates: Inner learning rate, or one for each number of the prompt.
-        batch: Rows of all tasks; task i is group i.
+        support: Rows of all tasks, for all steps or of each step; task i is group i.
         episode_tasks: Number of tasks.
         pretraining_task: Says how many steps, by which optimiser.
         objective: The backbone over the rows.
     """
     optimiser = InnerSteps(pretraining_task.inner_optimiser)
     prompts, gradients, directions, losses = [prompt.expand(episode_tasks, -1, -1)], [], [], []
-    for _ in range(pretraining_task.inner_steps):
+    batches = [support] * pretraining_task.inner_steps if isinstance(support, Batch) else support
+    for batch in batches:
         loss, gradient = objective.losses_and_gradients(prompts[-1], batch)
         losses.append(loss)
         gradients.append(gradient)
@@ -124,6 +125,20 @@ def support_and_query(episode: Episode) -> tuple[Batch, Batch]:
     return stack(episode.support, episode.support_labels, patterns), stack(
         episode.query, episode.query_labels, patterns
     )
+
+
+def support_of_steps(episode: Episode, steps: int) -> list[Batch]:
+    """Support rows of an episode in equal parts, one for each inner step; classes are balanced in each, too.
+
+    Example:
+        >>> drawn = Episode([0], [[1, 2, 3, 4]], [[9]], [[0, 0, 1, 1]], [[0]])
+        >>> [(batch.rows, batch.labels) for batch in support_of_steps(drawn, 2)]
+        [([1, 3], [0, 1]), ([2, 4], [0, 1])]
+    """
+    parts = range(steps)
+    rows = [[drawn[part::steps] for drawn in episode.support] for part in parts]
+    labels = [[drawn[part::steps] for drawn in episode.support_labels] for part in parts]
+    return [stack(*of_step, episode.patterns) for of_step in zip(rows, labels, strict=True)]
 
 
 def task_records(episode: Episode, *, before: Tensor, after: Tensor, query: Tensor) -> list[TaskRecord]:

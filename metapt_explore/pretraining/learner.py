@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Required, TypedDict
 
 from torch import Tensor
@@ -146,7 +146,11 @@ class TaskLearner:
 
     def draw(self, step: int) -> Episode:
         """Draws tasks, support and query rows."""
-        pretraining_task = self.pretraining_task
+        pretraining_task, method = self.pretraining_task, self.pretraining_task.method
+        if isinstance(method, MetaPTMethod):
+            support_rows = method.support_rows_per_task(pretraining_task.config)
+            config = pretraining_task.config.model_copy(update={"support_size": support_rows})
+            pretraining_task = replace(pretraining_task, config=config)
         sizes = pretraining_task.config.model_copy(update={"meta_batch_size": pretraining_task.label_tasks})
         return pretraining_task.draw(pretraining_task.tasks, sizes, step)
 

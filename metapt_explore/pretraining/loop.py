@@ -59,7 +59,7 @@ def pretrain(
     episodes = EpisodeBank(learner, pretraining_task, source=source, backbone=backbone)
     objective = episodes.objective
     objective.row_passes, objective.diagnostic_rows = state.row_passes, state.diagnostic_rows
-    health = HealthWatch(backbone.embedding, f"Pre-training of {pretraining_task.method.name}", backbone.on_notice)
+    health = HealthWatch(backbone.usual_vectors, f"Pre-training of {pretraining_task.method.name}", backbone.on_notice)
 
     with checkpoint.saved_when_stopped():
         for step in range(state.steps, pretraining_task.steps):

@@ -6,14 +6,31 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from metapt_explore.models.gradients import PromptObjective
+from metapt_explore.config import TrajectoryMethod
+from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.pretraining.episodes import Episode
-from metapt_explore.pretraining.inner_loop import adapt, support_and_query, task_records
+from metapt_explore.pretraining.inner_loop import adapt, support_and_query, support_of_steps, task_records
 from metapt_explore.pretraining.learner import TaskLearner, TaskRecord
 
 
-class Reptile(TaskLearner):
-    """Inner steps on the support rows and a last one on the query rows; no gradient goes through them.
+class TrajectoryLearner(TaskLearner):
+    """What meta-learners share that learn from the way of each task's own training."""
+
+    def support_of_steps(self, episode: Episode) -> list[Batch]:
+        """Rows of each inner step.
+
+        Each has rows of its own, as in the papers: by steps on the same few rows again a prompt learns those rows by
+        heart, and a learner that follows the whole way takes that over (Nichol et al., section 6.2).
+        """
+        method = self.pretraining_task.method
+        assert isinstance(method, TrajectoryMethod)
+        if method.inner_rows == "same":
+            return [support_and_query(episode)[0]] * method.inner_steps
+        return support_of_steps(episode, method.inner_steps)
+
+
+class Reptile(TrajectoryLearner):
+    """Inner steps on support rows and a last one on the query rows; no gradient goes through them.
 
     The outer gradient is the way from the adapted prompt back to the start, divided by the inner rate
     and by the number of steps, so that it has the size of a gradient and of MAML's.
@@ -23,7 +40,7 @@ class Reptile(TaskLearner):
         self, parameters: Mapping[str, Tensor], episode: Episode, objective: PromptObjective
     ) -> tuple[dict[str, Tensor], list[TaskRecord]]:
         """Mean over tasks of the mean direction along each task's trajectory."""
-        support, query = support_and_query(episode)
+        support, query = self.support_of_steps(episode), support_and_query(episode)[1]
         prompt, tasks = parameters["prompt"], len(episode.tasks)
         steps, rate = self.pretraining_task.inner_steps, self.pretraining_task.inner_lr
         trajectory = adapt(
@@ -32,7 +49,7 @@ class Reptile(TaskLearner):
         query_losses, last = objective.losses_and_gradients(trajectory.adapted, query)
         end = trajectory.adapted - rate * trajectory.optimiser.direction(last)
         direction = (trajectory.prompts[0] - end) / (rate * (steps + 1))
-        after = objective.losses(trajectory.adapted, support)
+        after = objective.losses(trajectory.adapted, support[0])
         return {"prompt": direction.mean(dim=0)}, task_records(
             episode, before=trajectory.losses[0], after=after, query=query_losses
         )

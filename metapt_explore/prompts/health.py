@@ -23,7 +23,7 @@ def norm_ratio(prompt: Tensor, embedding: Tensor) -> float:
 
     Args:
         prompt: `[…, prompt_tokens, width]`.
-        embedding: Input embeddings, `[vocabulary, width]`.
+        embedding: The vocabulary's vectors, `[vocabulary, width]`; for deep prompts its keys and values.
 
     Example:
         >>> norm_ratio(torch.full((2, 4), 3.0), torch.ones(10, 4))
@@ -37,7 +37,7 @@ class HealthWatch:
     """Looks at prompts while they learn; says once what is wrong.
 
     Args:
-        embedding: Input embeddings.
+        embedding: As for `norm_ratio`.
         what: Which prompt this is, for the message.
         notice: Receives the message.
     """

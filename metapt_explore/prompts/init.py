@@ -43,12 +43,16 @@ class InitSources:
         tokenizer: The model's tokenizer (labels, text).
         label_words: The label words, see the function of that name (labels).
         stored: A stored prompt, `[length, width]` (file, peft, artifact).
+        as_prompt: Makes a prompt of token vectors (`Backbone.as_prompt`): with ``deep`` their keys and values.
+        usual: The model's own vectors of the kind that a prompt has, `[vectors, width]`; `embedding` when None.
     """
 
     embedding: Tensor
     tokenizer: Any = None
     label_words: Sequence[str] = ()
     stored: Tensor | None = None
+    as_prompt: Callable[[Tensor], Tensor] = lambda vectors: vectors
+    usual: Tensor | None = None
 
 
 def initial_prompt(
@@ -80,6 +84,9 @@ def initial_prompt(
     file, peft, artifact       the stored prompt
     ========================== =====================================================================
 
+    A deep prompt begins as the keys and values that the model computes for these vectors, so that it does what a
+    prompt of them in front of the text does; ``random`` draws each number as it varies over common tokens.
+
     Source: Lester et al., "The Power of Scale for Parameter-Efficient Prompt Tuning", EMNLP 2021 (random,
     sampled vocabulary, class labels); ``text`` repeats and cuts as PEFT's ``prompt_tuning_init="TEXT"``.
 
@@ -92,7 +99,7 @@ def initial_prompt(
         on_notice: Called with what a user should know: words or text that do not fit the prompt.
 
     Returns:
-        fp32 `[length, width]` on the device of the embeddings.
+        fp32 `[length, width of the placement's prompts]` on the device of the embeddings.
 
     Raises:
         UserError: Where a text or word has no tokens, or the stored prompt has another shape.
@@ -104,18 +111,21 @@ def initial_prompt(
     """
     embedding = sources.embedding
     generator = torch_stream(seed, "prompt_start", _stream(init), init_seed)
+    usual = embedding if sources.usual is None else sources.usual
     if isinstance(init, RandomInit):
-        noise = torch.randn(length, embedding.shape[1], generator=generator).to(embedding.device)
-        values = embedding.float()
+        noise = torch.randn(length, usual.shape[1], generator=generator).to(embedding.device)
+        values = usual.float()
+        if sources.usual is not None:  # layers and heads differ in scale
+            return noise * values.std(dim=0) + values.mean(dim=0)
         return noise * values.std() + values.mean()
     if isinstance(init, VocabularyInit | DemonstrationsInit):
-        return _sampled(length, sources, generator)
+        return sources.as_prompt(_sampled(length, sources, generator))
     if isinstance(init, LabelsInit):
         words = _label_rows(length, sources, on_notice)
-        return torch.cat([words, _sampled(length - len(words), sources, generator)])
+        return sources.as_prompt(torch.cat([words, _sampled(length - len(words), sources, generator)]))
     if isinstance(init, TextInit):
-        return _text_rows(init.text, length, sources, on_notice=on_notice)
-    expected, stored = (length, embedding.shape[1]), sources.stored
+        return sources.as_prompt(_text_rows(init.text, length, sources, on_notice=on_notice))
+    expected, stored = (length, usual.shape[1]), sources.stored
     if stored is None or tuple(stored.shape) != expected:
         shape = "nothing" if stored is None else list(stored.shape)
         raise UserError(f"The initial prompt of `{init.kind}` must be a tensor {list(expected)}; found {shape}.")

@@ -1,4 +1,4 @@
-"""Soft prompts that lie in files: a tensor of a safetensors file, or a PEFT prompt tuning adapter.
+"""Soft prompts that lie in files: a tensor of a safetensors file, or a PEFT prompt or prefix tuning adapter.
 
 Only safetensors is read, never a pickle, and PEFT itself is not needed.
 """
@@ -59,7 +59,7 @@ class StoredPrompt:
 
         Args:
             length: The study's `prompt.length`.
-            width: The model's; not compared when None.
+            width: Numbers in a vector, by model and placement; not compared when None.
 
         Raises:
             UserError: With the expected and the found shape, and what to change.
@@ -69,8 +69,9 @@ class StoredPrompt:
             raise UserError(f"{tensor}; expected [{length}, {width or 'width'}] (prompt.length, model width).")
         if width is not None and self.shape[1] != width:
             raise UserError(
-                f"{tensor}; expected [{length}, {width}]: the model's vectors are {width} wide, so this prompt was "
-                "made for another model."
+                f"{tensor}; expected [{length}, {width}]: a vector of this model's prompts has {width} numbers in the "
+                "study's placement, so this prompt was made for another model, or for `prompt.placement: deep` where "
+                "the study has another (or the other way round)."
             )
         if self.length != length:
             of_them = f", of which {self.length} are the prompt" if self.length != self.shape[0] else ""
@@ -80,8 +81,8 @@ class StoredPrompt:
         """Reads the prompt.
 
         Args:
-            embedding: The model's vectors of tokens, `[vocabulary, width]`, where they are at hand: the prompt's must
-                be of comparable length.
+            embedding: The model's vectors of tokens, `[vocabulary, width]` (of a deep prompt keys and values), where
+                they are at hand: the prompt's must be of comparable length.
 
         Returns:
             fp32 `[length, width]` on the CPU.
@@ -171,10 +172,11 @@ def find_tensor(file: str | Path, tensor: str | None, where: str) -> StoredPromp
 
 
 def find_adapter(name: str, where: str) -> StoredPrompt:
-    """Finds the prompt of a PEFT prompt tuning adapter.
+    """Finds the prompt of a PEFT prompt tuning or prefix tuning adapter.
 
     Adapters of encoder-decoder models may hold a prompt for the encoder and one for the decoder
-    (`num_transformer_submodules` 2, PEFT's default for them). The encoder's, which comes first, is taken.
+    (`num_transformer_submodules` 2, PEFT's default for them). The encoder's, which comes first, is taken. A prefix
+    tuning adapter is a deep prompt; where it was trained through a projection, PEFT has stored what came out of it.
 
     Args:
         name: The adapter's folder, or a hub name.
@@ -192,9 +194,12 @@ def find_adapter(name: str, where: str) -> StoredPrompt:
     config = folder / ADAPTER_CONFIG
     settings = _adapter_settings(config, where)
     kind = settings.get("peft_type")
-    if kind != "PROMPT_TUNING":
+    if kind not in ("PROMPT_TUNING", "PREFIX_TUNING"):
         kind = str(kind)[:40]
-        raise UserError(f"{where}: {config} is an adapter of the type {kind}; only PROMPT_TUNING is a soft prompt.")
+        raise UserError(
+            f"{where}: {config} is an adapter of the type {kind}; only PROMPT_TUNING and PREFIX_TUNING are soft "
+            "prompts."
+        )
     weights = folder / ADAPTER_WEIGHTS
     if not weights.is_file():
         if (folder / "adapter_model.bin").is_file():
@@ -209,6 +214,19 @@ def find_adapter(name: str, where: str) -> StoredPrompt:
         _whole(settings, "num_virtual_tokens", config=config, where=where),
         _whole(settings, "token_dim", config=config, where=where),
     )
+    if kind == "PREFIX_TUNING":
+        width *= 2 * _whole(settings, "num_layers", config=config, where=where)
+        if settings.get("task_type") != "CAUSAL_LM":
+            raise UserError(
+                f"{where}: {config} has the task_type {str(settings.get('task_type'))[:40]}; deep prompts are for "
+                "decoder-only models (CAUSAL_LM)."
+            )
+        if prompt.shape != (length, width):
+            raise UserError(
+                f"{where}: tensor '{ADAPTER_TENSOR}' of {weights} has the shape {list(prompt.shape)}; {config.name} "
+                f"says [{length}, {width}] (num_virtual_tokens, 2 × num_layers × token_dim)."
+            )
+        return prompt
     if settings.get("num_transformer_submodules") is None:  # as PEFT fills it in when it meets the model
         settings["num_transformer_submodules"] = 2 if settings.get("task_type") == "SEQ_2_SEQ_LM" else 1
     parts = _whole(settings, "num_transformer_submodules", config=config, where=where)

@@ -19,6 +19,8 @@ RECIPE = (
     "average_last",
     "pooled_weight",
     "task_weights",
+    "inner_rows",
+    "path",
     "topics",
     "tuning",
     "verbalizer",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.results.lineage import Lineage, Node
-from metapt_explore.results.tables import OTHER_SHOTS
+from metapt_explore.stages.base import listed_at
 from metapt_explore.stages.registry import describe
 from metapt_explore.stages.topics import recorded_topics
 from metapt_explore.storage.artifact import Question
@@ -51,7 +51,7 @@ def lineage(
     config.method(method)
     if shots == config.evaluation.shots:
         shots = None
-    kind = "fewshot" if shots is None else OTHER_SHOTS
+    kind = listed_at("fewshot", shots)
     entries = [e for e in workspace.index(study) if e["kind"] == kind and e.get("shots") == shots]
     scores = [entry for entry in entries if entry["method"] == method]
     if not scores:

@@ -17,6 +17,11 @@ from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 
 #: Prompts that are compared with one another at most.
 MOST = 60
+#: Why there is no lens on a deep prompt.
+NOT_FOR_DEEP = (
+    "The prompt lens is not for deep prompts (prompt.placement: deep): they are keys and values of every layer, and no "
+    "token of the vocabulary is a vector of that kind. Scores, curves and exports work as with other prompts."
+)
 #: Nearest tokens that are named.
 TOP = 6
 
@@ -48,9 +53,11 @@ def prompts_to_see(pipeline: Pipeline) -> list[Seen]:
     """Finished prompts of a study: all that were pre-trained, and of each task one that was tuned from each.
 
     Raises:
-        UserError: Where none is finished.
+        UserError: Where none is finished, or prompts are not vectors like the vocabulary's.
     """
     workspace, study = pipeline.workspace, pipeline.config.name
+    if pipeline.config.prompt.placement == "deep":
+        raise UserError(NOT_FOR_DEEP)
     pretrained: dict[tuple[str, int], Artifact] = {}
     for entry in workspace.index(study):
         artifact = workspace.artifact(entry["id"])

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 APART = {"checkpoint_every", "inner_lr", "inner_optimiser", "budget", "outer_schedule", "warmup"}
 
 
+#: Settings of a meta-learner that enter the id where they matter.
+INNER = {"inner_optimiser", "inner_rows"}
+
+
 @dataclass(frozen=True, eq=False)
 class Prompt(Stage):
     """A prompt before it meets a downstream task.
@@ -130,13 +134,15 @@ class Prompt(Stage):
         # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
         if isinstance(method, MetaPTMethod):
             config |= {
-                **method.model_dump(mode="json", exclude={*PretrainedMethod.model_fields, "inner_optimiser"}),
+                **method.model_dump(mode="json", exclude={*PretrainedMethod.model_fields, *INNER}),
                 "inner_lr": method.inner_lr or study.pretraining.inner_lr,
                 "outer_steps": outer_steps(method, study.pretraining),
             }
             optimiser = method.inner_optimiser or study.pretraining.inner_optimiser
             if optimiser != "gradient":
                 config["inner_optimiser"] = optimiser
+            if method.support_rows_per_task(study.pretraining) != study.pretraining.support_size:
+                config["inner_rows"] = "new"
             by_rows = study.pretraining.model_copy(update={"budget": "rows"})
             if outer_steps(method, by_rows) != config["outer_steps"]:
                 config["budget"] = study.pretraining.budget
@@ -170,7 +176,7 @@ class Prompt(Stage):
         meta = {"placement": self.pipeline.model.placement, "model": self.study.model.name, "method": self.method.name}
         prompt = learned["prompt"]
         out.write_tensors("prompt", {**learned, "init": initial}, meta)
-        moved, ratio = float((prompt - initial).norm()), norm_ratio(prompt, loaded.embedding)
+        moved, ratio = float((prompt - initial).norm()), norm_ratio(prompt, loaded.usual_vectors)
         out.write_summary({**summary, "norm": float(prompt.norm()), "moved": moved, "norm_ratio": ratio})
 
     def _pretrain(
@@ -235,7 +241,10 @@ class Prompt(Stage):
             return Work()
         pretraining, rows = self.study.pretraining, reckoning.text_rows
         steps, episode = outer_steps(self.method, pretraining), self._episode()
-        episode_rows = pretraining.meta_batch_size * (pretraining.support_size + pretraining.query_size)
+        support = pretraining.support_size
+        if isinstance(self.method, MetaPTMethod):
+            support = self.method.support_rows_per_task(pretraining)
+        episode_rows = pretraining.meta_batch_size * (support + pretraining.query_size)
         drawn = min(rows, steps * episode_rows)
         # Where most texts are drawn anyway, all methods share one bank of them.
         whole = 2 * drawn > rows
@@ -249,7 +258,9 @@ class Prompt(Stage):
         if not isinstance(method, MetaPTMethod):
             return Work(trained=tasks * (support + query))
         inner = tasks * method.inner_steps * support
-        return Work(inner + tasks * query, inner if method.second_order else 0, tasks * support)
+        # Every method looks at support rows after the inner steps; one whose gradient needs that looks once.
+        forward = tasks * max(support, method.forward_rows_per_task(pretraining))
+        return Work(inner + tasks * query, inner if method.second_order else 0, forward)
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

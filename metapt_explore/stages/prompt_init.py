@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from metapt_explore.config import InitConfig, MethodConfig, StudyConfig
+from metapt_explore.config import InitConfig, MethodConfig, Placement, StudyConfig
 from metapt_explore.config.init import ArtifactInit, FileInit, LabelsInit, PeftInit
 from metapt_explore.errors import UserError
 from metapt_explore.storage.artifact import Artifact
@@ -46,11 +46,18 @@ class FoundInit:
         stored = None
         if self.stored is not None:
             self.stored.check_fits(study.prompt.length, backbone.width)
-            stored = self.stored.read(backbone.embedding)
+            stored = self.stored.read(backbone.usual_vectors)
         return initial_prompt(
             self.init,
             study.prompt.length,
-            InitSources(backbone.embedding, tokenizer=backbone.tokenizer, label_words=self.words, stored=stored),
+            InitSources(
+                backbone.embedding,
+                tokenizer=backbone.tokenizer,
+                label_words=self.words,
+                stored=stored,
+                as_prompt=backbone.as_prompt,
+                usual=backbone.usual_vectors if backbone.placement == "deep" else None,
+            ),
             seed=study.seed,
             init_seed=init_seed,
             on_notice=backbone.on_notice,
@@ -119,8 +126,12 @@ def distinct_inits(study: StudyConfig) -> Iterator[MethodConfig]:
             yield method
 
 
-def embedding_width(settings: Any) -> int | None:
-    """Width of a model's input embeddings by its configuration; None where it does not say."""
+def prompt_width(settings: Any, placement: Placement) -> int | None:
+    """Numbers in a vector of a prompt by the model's configuration; None where it does not say."""
+    if placement == "deep":
+        from metapt_explore.models.deep import DeepShape
+
+        return DeepShape.of(settings).width
     # Some models embed tokens in fewer numbers than their layers work with (OPT; ALBERT, ELECTRA).
     names = ("word_embed_proj_dim", "embedding_size", "hidden_size")
     return next((width for name in names if (width := getattr(settings, name, None))), None)

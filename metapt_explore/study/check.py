@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline
-from metapt_explore.stages.prompt_init import distinct_inits, embedding_width, find_init
+from metapt_explore.stages.prompt_init import distinct_inits, find_init, prompt_width
 
 
 def check_study(pipeline: Pipeline) -> None:
@@ -61,7 +61,7 @@ def check_study(pipeline: Pipeline) -> None:
     for method in distinct_inits(study):
         stored = find_init(study, method, pipeline.workspace, model=pipeline.model.identity["model"]).stored
         if stored is not None:
-            stored.check_fits(study.prompt.length, embedding_width(settings))
+            stored.check_fits(study.prompt.length, prompt_width(settings, pipeline.model.placement))
             stored.read()
 
 

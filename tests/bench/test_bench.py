@@ -104,6 +104,7 @@ def test_second_order_cost_is_measured_on_equal_work(world: Path, monkeypatch: p
     monkeypatch.setattr("metapt_explore.bench.run.CASES", tuple(small(case) for case in CASES))
     found = second_order_cost(str(world / "lm"), dtype="float32", device="cpu")
     assert found["hessian_product"] > 0 and found["hessian_product_against_fast"] > 0
+    assert found["forward_only"] > 0
 
 
 def test_an_unknown_case_is_named() -> None:

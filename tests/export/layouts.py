@@ -8,6 +8,8 @@ LAYOUTS = [
     ("llama", "suffix"),
     ("llama", "prefix"),
     ("gpt2", "prefix"),
+    ("llama", "deep"),
+    ("gpt2", "deep"),
     ("t5", "encoder"),
     ("t5", "decoder"),
     ("bart", "encoder"),

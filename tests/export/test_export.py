@@ -14,7 +14,7 @@ from layouts import LAYOUTS, rows_on_test
 from metapt_explore.export.card import model_card
 from metapt_explore.export.classify import Classifier
 from metapt_explore.export.facts import PromptFacts
-from metapt_explore.export.loader import LOADER
+from metapt_explore.export.loader import loader
 from metapt_explore.export.peft_format import TASK_TYPES
 from metapt_explore.prompts.load import find_adapter
 from metapt_explore.study.study import Study
@@ -35,14 +35,15 @@ def test_predictions_are_those_of_the_study(studies: dict[str, tuple[Study, Path
     assert float(loss) == pytest.approx(results.loc[2, "test_loss"], abs=1e-5)
 
 
-@pytest.mark.parametrize("layout", ["llama-suffix", "llama-prefix", "gpt2-prefix"])
+@pytest.mark.parametrize("layout", ["llama-suffix", "llama-prefix", "gpt2-prefix", "llama-deep", "gpt2-deep"])
 def test_twenty_lines_without_this_package_say_the_same(studies: dict[str, tuple[Study, Path]], layout: str) -> None:
     study, folder = studies[layout]
     texts, _ = rows_on_test(study)
-    code = LOADER.replace("FOLDER", str(folder))
-    assert len([line for line in code.splitlines() if line.strip()]) <= 24
+    lines = loader(study.placement)
+    code = lines.replace("FOLDER", str(folder))
+    assert len([line for line in code.splitlines() if line.strip()]) <= (28 if study.placement == "deep" else 24)
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert LOADER.strip() in card
+    assert lines.strip() in card
     space: dict[str, Any] = {}
     exec(code, space)
     ours = list(Classifier(folder, dtype="float32").classify(texts))
@@ -71,7 +72,9 @@ def test_the_card_is_one_that_a_hub_reads(studies: dict[str, tuple[Study, Path]]
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-@pytest.mark.parametrize("layout", ["llama-prefix", "gpt2-prefix", "t5-encoder", "bart-encoder"])
+@pytest.mark.parametrize(
+    "layout", ["llama-prefix", "gpt2-prefix", "llama-deep", "gpt2-deep", "t5-encoder", "bart-encoder"]
+)
 def test_peft_says_the_same(studies: dict[str, tuple[Study, Path]], layout: str) -> None:
     """The adapter as PEFT reads it, row by row, without padding."""
     from peft import PeftModel
@@ -81,13 +84,13 @@ def test_peft_says_the_same(studies: dict[str, tuple[Study, Path]], layout: str)
     texts, _ = rows_on_test(study)
     backbone = study.backbone
     pattern = backbone.pattern(study.tasks["mood"], "mood")
-    auto = AutoModelForCausalLM if backbone.placement == "prefix" else AutoModelForSeq2SeqLM
+    auto = AutoModelForCausalLM if backbone.left_to_right else AutoModelForSeq2SeqLM
     model = PeftModel.from_pretrained(auto.from_pretrained(study.config.model.name), folder).eval()
     words = [[word[0].token for word in own] for own in pattern.verbalizer.words]
     ours = list(Classifier(folder, dtype="float32").classify(texts))
     for (ids, position), prediction in zip(backbone.layout.rows(texts, pattern), ours, strict=True):
         given = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
-        if backbone.placement == "prefix":
+        if backbone.left_to_right:
             logits = model(**given).logits[0, -1]
             assert position == len(ids) - 1
         else:

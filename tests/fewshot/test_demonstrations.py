@@ -112,6 +112,17 @@ def test_other_families_have_them_too(kind: str, tmp_path: Path) -> None:
     assert torch.equal(made.prompts[3][: len(expected)], expected.float())
 
 
+def test_deep_prompts_are_the_keys_and_values_of_the_rows(world: Path) -> None:
+    backbone: Any = load_backbone(ModelConfig(name=str(world / "lm"), dtype="float32", device="cpu"), placement="deep")
+    train = LabelledTexts(["so awful", "very lovely song"], [0, 1])
+    given = torch.zeros(14, backbone.width)
+    rows = TrainRows.of(backbone, backbone.pattern(LABELS, "test"), {3: train})
+    made = FromDemonstrations(LABELS, "test")(given, rows).prompts[3]
+    tokens = written(backbone, ["so awful Sentiment : negative", "very lovely song Sentiment : positive"])
+    torch.testing.assert_close(made[: len(tokens)], backbone.as_prompt(tokens))
+    assert not made[len(tokens) :].any()
+
+
 def outcome_of(backbone: CausalBackbone, data: FewShotData, vectors: int = 30, **settings: Any) -> TuningOutcome:
     config = EvaluationConfig(
         tasks=["x"], learning_rates=[0.01, 0.1], steps=4, batch_size=4, curve_steps=[0, 4], **settings

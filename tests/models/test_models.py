@@ -56,7 +56,7 @@ def test_a_text_begins_as_the_tokenizer_begins_it(
     """A beginning-of-sequence token where the tokenizer sets one; the template is never cut."""
     backbone = backbone_of("llama", placement)
     pattern = backbone.pattern(LABELS, "test")
-    before, tail = list(pattern.before), list(pattern.tail) if placement == "prefix" else []
+    before, tail = list(pattern.before), list(pattern.tail) if placement != "suffix" else []
     word = backbone.tokenizer.convert_tokens_to_ids("good")
     assert backbone.bank(["good"], pattern).token_ids == [[*before, word, *tail]]
 

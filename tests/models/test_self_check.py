@@ -17,6 +17,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.decoders.frozen_linear import FrozenLinear
 from metapt_explore.models.decoders.fused import FusedDecoder
+from metapt_explore.models.decoders.fused_layout import Given
 from metapt_explore.models.decoders.fused_pass import FusedPass
 from metapt_explore.models.decoders.fused_weights import LayerWeights
 from metapt_explore.models.decoders.plain import PlainDecoder
@@ -66,6 +67,9 @@ def test_a_fused_gradient_that_is_wrong_is_noticed(
 ) -> None:
     """Scores alone would not show it."""
     backbone = backbone_of("llama", placement)
+    if placement == "deep":
+        of_keys = Given.gradients
+        monkeypatch.setattr(Given, "gradients", lambda self: tuple(factor * each for each in of_keys(self)))
     honest = FusedPass.backward
     monkeypatch.setattr(FusedPass, "backward", lambda self, gradient: factor * honest(self, gradient))
     assert len(checked(backbone)) == 1 and backbone.fast is backbone.plain
@@ -76,7 +80,7 @@ def test_a_fused_gradient_that_is_wrong_is_noticed(
 def test_a_model_whose_own_pass_differs_is_refused(
     factor: float, placement: Placement, backbone_of: BackboneOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "after_text" if placement == "suffix" else "after_prompt"
+    name = {"suffix": "after_text", "prefix": "after_prompt", "deep": "after_keys"}[placement]
     honest = getattr(PlainDecoder, name)
     monkeypatch.setattr(PlainDecoder, name, lambda self, *args, **rest: factor * honest(self, *args, **rest))
     with pytest.raises(UserError, match="other scores over cached keys and values"):

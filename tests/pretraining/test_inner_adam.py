@@ -43,7 +43,7 @@ def test_adaptation_by_adam_equals_tuning_of_each_task() -> None:
 
 
 def test_reptile_with_adam_goes_to_where_five_tuning_steps_end() -> None:
-    world, task, objective = made(inner_optimiser="adam", learner="reptile")
+    world, task, objective = made(inner_optimiser="adam", learner="reptile", inner_rows="same")
     episode = make_learner(task).draw(0)
     support, query = support_and_query(episode)
     state = TuningState(world.initial, [RATE] * 4)
@@ -54,10 +54,10 @@ def test_reptile_with_adam_goes_to_where_five_tuning_steps_end() -> None:
     torch.testing.assert_close(gradient, expected)
 
 
-@pytest.mark.parametrize("learner", ["maml", "meta_sgd"])
+@pytest.mark.parametrize("learner", ["maml", "meta_sgd", "reptile", "leap"])
 def test_with_adam_inside_meta_learning_still_wins_where_tasks_differ(learner: str) -> None:
     world = World(signs_differ=True)
     settings = {"inner_optimiser": "adam", "inner_lr": 0.1, "inner_steps": 3, "learner": learner}
     method = MethodConfig(name="m", kind="metapt", clustering="c", **settings)
     pooled = world.pretrained(MethodConfig(name="PPT", kind="ppt"))["prompt"]
-    assert world.tuned_accuracy(world.pretrained(method)["prompt"]) > world.tuned_accuracy(pooled) + 0.05
+    assert world.tuned_accuracy(world.pretrained(method)["prompt"]) > world.tuned_accuracy(pooled) + 0.08

@@ -1,4 +1,4 @@
-"""Exact MAML on models that are not decoder-only: against finite differences of the written-out objective."""
+"""Exact MAML of other families and of deep prompts: against finite differences of the written-out objective."""
 
 from __future__ import annotations
 
@@ -57,6 +57,8 @@ RATES = {
     ("t5-gated", "decoder"): 0.5,
     ("bart", "encoder"): 2.0,
     ("bert", "prefix"): 0.05,
+    ("llama", "deep"): 2.0,
+    ("gpt2", "deep"): 2.0,
 }
 
 

@@ -45,7 +45,10 @@ LEARNERS = {
     "exact": {"order": "exact"},
     "exact, three steps": {"order": "exact", "inner_steps": 3},
     "reptile": {"learner": "reptile", "inner_steps": 2},
+    "reptile, same rows": {"learner": "reptile", "inner_steps": 2, "inner_rows": "same"},
     "meta-sgd": {"learner": "meta_sgd", "inner_steps": 2},
+    "leap": {"learner": "leap", "inner_steps": 2},
+    "leap, energy, adam inside": {"learner": "leap", "path": "energy", "inner_optimiser": "adam", "inner_lr": 0.05},
     "meta-sgd, exact": {"learner": "meta_sgd", "inner_steps": 2, "order": "exact"},
 }
 
@@ -182,16 +185,19 @@ def test_meta_sgd_learns_its_rates(exact: bool, backbone: CausalBackbone, plain_
     assert float(gradients["log_rates"].norm()) > 1e-3
 
 
-def test_reptile_goes_where_the_tasks_end(backbone: CausalBackbone, plain_loss: Any) -> None:
-    learner, objective = make_learner(task_of("reptile")), objective_of(backbone)
+@pytest.mark.parametrize("name", ["reptile", "reptile, same rows"])
+def test_reptile_goes_where_the_tasks_end(name: str, backbone: CausalBackbone, plain_loss: Any) -> None:
+    learner, objective = make_learner(task_of(name)), objective_of(backbone)
     prompt = backbone.embedding[20:23].clone()
     episode = learner.draw(1)
     gradients, _ = learner.gradient({"prompt": prompt}, episode, objective)
     expected = torch.zeros_like(prompt)
     for index in range(3):
         end = prompt
-        support = (episode.support[index], episode.support_labels[index])
-        for rows, labels in (support, support, (episode.query[index], episode.query_labels[index])):
+        rows, labels = episode.support[index], episode.support_labels[index]
+        steps = [(rows[0::2], labels[0::2]), (rows[1::2], labels[1::2])] if name == "reptile" else [(rows, labels)] * 2
+        for rows, labels in (*steps, (episode.query[index], episode.query_labels[index])):
+            assert len(rows) in (4, 6) and 2 * sum(labels) == len(labels), "each step is on a balanced set"
             end = end - 0.7 * gradient_of(plain_loss, end, rows, labels)[1]
         expected += (prompt - end) / (3 * 0.7 * 3)
     torch.testing.assert_close(gradients["prompt"], expected, **CLOSE)

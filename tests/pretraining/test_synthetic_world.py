@@ -16,6 +16,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     **{tag: {"learner": tag} for tag, kind in MethodConfig.kinds.items() if issubclass(kind, MetaPTMethod)},
     "maml, three steps": {"learner": "maml", "inner_steps": 3},
     "maml, exact": {"learner": "maml", "order": "exact"},
+    "leap, energy, three steps": {"learner": "leap", "path": "energy", "inner_steps": 3},
     "reptile, three steps": {"learner": "reptile", "inner_steps": 3},
     "meta_sgd, exact": {"learner": "meta_sgd", "order": "exact"},
 }

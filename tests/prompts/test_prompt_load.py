@@ -127,7 +127,7 @@ def test_adapters_that_are_refused(tmp_path: Path) -> None:
     refused("there is no adapter folder", tmp_path / "missing")
     refused(r"prompt.init: Cannot load the PEFT adapter 'adapters/mine': there is no such folder", "adapters/mine")
     refused("holds no PEFT adapter: adapter_config.json is missing", tmp_path)
-    refused("of the type LORA; only PROMPT_TUNING", adapter(tmp_path / "a", peft_type="LORA"))
+    refused("of the type LORA; only PROMPT_TUNING and PREFIX_TUNING", adapter(tmp_path / "a", peft_type="LORA"))
     refused("must give token_dim as a whole number", adapter(tmp_path / "a", token_dim=None))
     refused(r"has the shape \[3, 2\]; adapter_config.json says \[4, 2\]", adapter(tmp_path / "a", num_virtual_tokens=4))
     (adapter(tmp_path / "b") / "adapter_config.json").write_text("{", encoding="utf-8")

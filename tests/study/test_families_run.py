@@ -24,8 +24,10 @@ RUNS = [
     ("sentence", "prefix"),
     ("gpt2", "suffix"),
     ("gpt2", "prefix"),
+    ("gpt2", "deep"),
     ("qwen2", "suffix"),
     ("qwen2", "prefix"),
+    ("qwen2", "deep"),
 ]
 SMALL = {
     "data_seeds": [1, 2],

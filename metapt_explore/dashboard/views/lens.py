@@ -12,6 +12,7 @@ from metapt_explore.dashboard.parts import drawing, messages, shared, study_choi
 from metapt_explore.dashboard.parts.inference_process import TunedPrompts, ask
 from metapt_explore.errors import UserError
 from metapt_explore.results.tables import fewshot_entries
+from metapt_explore.stages.lens import NOT_FOR_DEEP
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 
@@ -35,6 +36,9 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
     done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
     if not done:
         shared.first_prompt_missing(workspace, name)
+        return
+    if shared.study_config(workspace, name).prompt.placement == "deep":
+        st.info(NOT_FOR_DEEP)
         return
     active = shared.job_state(workspace, name)["active"]
     label = "Analyse the prompts" if artifact is None or artifact.status != "done" else "Analyse again"

@@ -39,3 +39,17 @@ class Decoder(Protocol):
         Returns:
             Hidden states at each row's last real token, after the final norm, `[rows, width]`.
         """
+
+    def after_keys(self, keys: Tensor, values: Tensor, rows: Tensor, *, lengths: Tensor, groups: Tensor) -> Tensor:
+        """Runs rows behind keys and values of every layer, which are learned themselves.
+
+        Args:
+            keys: `[layers, groups, kv_heads, prompt_tokens, head_dim]`, as attention sees them (already rotated).
+            values: The same shape.
+            rows: Token vectors padded on the right, `[rows, tokens, width]`; their positions begin behind the prompt.
+            lengths: Real tokens of each row, `[rows]`.
+            groups: Which keys and values each row stands behind, `[rows]`.
+
+        Returns:
+            As `after_prompt`.
+        """

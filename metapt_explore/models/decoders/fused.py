@@ -10,8 +10,8 @@ from torch import Tensor
 
 from metapt_explore.models.decoders import attention
 from metapt_explore.models.decoders.frozen_linear import gated
-from metapt_explore.models.decoders.fused_layout import Rotary, Segment, Shape
-from metapt_explore.models.decoders.fused_pass import FusedFunction, FusedPass, norm
+from metapt_explore.models.decoders.fused_layout import Given, Rotary, Segment, Shape
+from metapt_explore.models.decoders.fused_pass import FusedBehindKeys, FusedFunction, FusedPass, norm
 from metapt_explore.models.decoders.fused_weights import fused_layers
 from metapt_explore.models.kv_cache.text import TextKV
 
@@ -108,42 +108,58 @@ class FusedDecoder:
 
     def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, *, groups: Tensor) -> Tensor:
         """See `Decoder.after_prompt`."""
-        number, prompt_tokens, width = prompts.shape
-        count, tokens, _ = rows.shape
-        shape, device = self.shape, rows.device
-
-        def room(batch: int, columns: int) -> Tensor:
-            size = (len(self.layers), batch, shape.kv_heads, columns, shape.head_dim)
-            return torch.empty(size, dtype=rows.dtype, device=device)
-
-        positions = torch.arange(prompt_tokens + tokens, device=device)
-        cos, sin = self._rotary(rows, positions[None])
+        number, prompt_tokens, _ = prompts.shape
+        cos, sin = self._rotary(rows, torch.arange(prompt_tokens, device=rows.device)[None])
         prompt = Segment(
             number,
             prompt_tokens,
-            room(number, prompt_tokens),
-            room(number, prompt_tokens),
+            self._room(number, prompt_tokens, like=rows),
+            self._room(number, prompt_tokens, like=rows),
             first_column=0,
-            mask=attention.causal_mask(prompt_tokens, 1, dtype=rows.dtype, device=device).expand(number, -1, -1),
-            cos=cos[:, :prompt_tokens].expand(number, -1, -1),
-            sin=sin[:, :prompt_tokens].expand(number, -1, -1),
+            mask=attention.causal_mask(prompt_tokens, 1, dtype=rows.dtype, device=rows.device).expand(number, -1, -1),
+            cos=cos.expand(number, -1, -1),
+            sin=sin.expand(number, -1, -1),
         )
-        among = attention.causal_mask(tokens, 1, dtype=rows.dtype, device=device)
-        behind = Segment(
+        flat = torch.cat([prompts.reshape(-1, rows.shape[2]), rows.reshape(-1, rows.shape[2])])
+        return self._run(flat, [prompt, self._behind(prompt, rows, lengths, groups=groups)])
+
+    def after_keys(self, keys: Tensor, values: Tensor, rows: Tensor, *, lengths: Tensor, groups: Tensor) -> Tensor:
+        """See `Decoder.after_keys`."""
+        given = Given(keys.detach(), values.detach())
+        keep = torch.is_grad_enabled() and keys.requires_grad
+        behind = self._behind(given, rows, lengths, groups=groups)
+        run = FusedPass(self.layers, self.shape, [behind], keep=keep)
+        flat = rows.reshape(-1, rows.shape[2])
+        hidden: Tensor
+        if keep:
+            apply: Any = FusedBehindKeys.apply
+            hidden = self._final_norm(apply(keys, values, flat, run))
+            return hidden
+        with torch.no_grad():
+            hidden = self._final_norm(run.forward(flat))
+            return hidden
+
+    def _room(self, batch: int, columns: int, *, like: Tensor) -> Tensor:
+        return like.new_empty(len(self.layers), batch, self.shape.kv_heads, columns, self.shape.head_dim)
+
+    def _behind(self, source: Segment | Given, rows: Tensor, lengths: Tensor, *, groups: Tensor) -> Segment:
+        """Rows `[rows, tokens, width]` that stand behind the prompt of their group."""
+        (count, tokens, _), before = rows.shape, source.tokens
+        cos, sin = self._rotary(rows, torch.arange(before, before + tokens, device=rows.device)[None])
+        among = attention.causal_mask(tokens, 1, dtype=rows.dtype, device=rows.device)
+        return Segment(
             count,
             tokens,
-            room(count, prompt_tokens + tokens),
-            room(count, prompt_tokens + tokens),
-            first_column=prompt_tokens,
-            mask=torch.cat([among.new_zeros(tokens, prompt_tokens), among], dim=1).expand(count, -1, -1),
-            cos=cos[:, prompt_tokens:].expand(count, -1, -1),
-            sin=sin[:, prompt_tokens:].expand(count, -1, -1),
+            self._room(count, before + tokens, like=rows),
+            self._room(count, before + tokens, like=rows),
+            first_column=before,
+            mask=torch.cat([among.new_zeros(tokens, before), among], dim=1).expand(count, -1, -1),
+            cos=cos.expand(count, -1, -1),
+            sin=sin.expand(count, -1, -1),
             read=(lengths - 1)[:, None],
-            source=prompt,
+            source=source,
             groups=groups,
         )
-        flat = torch.cat([prompts.reshape(-1, width), rows.reshape(-1, width)])
-        return self._run(flat, [prompt, behind])
 
     def _run(self, x: Tensor, segments: list[Segment]) -> Tensor:
         keep = torch.is_grad_enabled() and x.requires_grad

@@ -9,6 +9,41 @@ from torch import Tensor
 
 
 @dataclass
+class Given:
+    """Keys and values that a segment sees and that are parameters themselves: a deep prompt of each group.
+
+    Attributes:
+        keys: `[layers, batch, kv_heads, tokens, head_dim]`.
+        values: The same shape.
+    """
+
+    keys: Tensor
+    values: Tensor
+    first_column: int = 0
+    _gradients: list[tuple[Tensor, Tensor]] = field(default_factory=list, repr=False)
+
+    @property
+    def batch(self) -> int:
+        """Groups."""
+        return self.keys.shape[1]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of each group."""
+        return self.keys.shape[3]
+
+    def receive(self, key_gradient: Tensor, value_gradient: Tensor) -> None:
+        """Takes one layer's gradients; the last layer's come first."""
+        self._gradients.append((key_gradient, value_gradient))
+
+    def gradients(self) -> tuple[Tensor, Tensor]:
+        """Gradients of keys and values, which are then forgotten."""
+        keys, values = zip(*reversed(self._gradients), strict=True)
+        self._gradients.clear()
+        return torch.stack(keys), torch.stack(values)
+
+
+@dataclass
 class Segment:
     """Tokens `[batch, tokens]` that attend to the same columns of a key buffer.
 
@@ -23,7 +58,7 @@ class Segment:
         cos: Rotary cosines `[batch, tokens, head_dim]`.
         sin: Rotary sines.
         read: Tokens of each row that are read after the last layer, `[batch, reads]`; none where absent.
-        source: Segment whose keys and values stand in columns `0 … source.tokens`.
+        source: Segment, or keys and values, that stand in columns `0 … source.tokens`.
         groups: Row of `source` that each row sees, `[batch]`.
     """
 
@@ -36,10 +71,14 @@ class Segment:
     cos: Tensor
     sin: Tensor
     read: Tensor | None = None
-    source: Segment | None = None
+    source: Segment | Given | None = None
     groups: Tensor | None = None
     key_gradient: Tensor | None = field(default=None, repr=False)
     value_gradient: Tensor | None = field(default=None, repr=False)
+
+    def receive(self, key_gradient: Tensor, value_gradient: Tensor) -> None:
+        """Takes one layer's gradients from the segment that sees this one."""
+        self.key_gradient, self.value_gradient = key_gradient, value_gradient
 
 
 @dataclass(frozen=True)

@@ -192,8 +192,11 @@ class FusedPass:
                     seen = slice(0, segment.source.tokens)
                     shared_key = torch.bmm(d_scores[:, :, seen].transpose(1, 2), q).view(size)
                     shared_value = torch.bmm(weights[:, :, seen].transpose(1, 2), d_out).view(size)
-                    segment.source.key_gradient = _sum_groups(shared_key, segment.groups, segment.source.batch)
-                    segment.source.value_gradient = _sum_groups(shared_value, segment.groups, segment.source.batch)
+                    number = segment.source.batch
+                    segment.source.receive(
+                        _sum_groups(shared_key, segment.groups, number),
+                        _sum_groups(shared_value, segment.groups, number),
+                    )
                 stop_query = first
             start, stop = self._bounds[segment_index]
             target = d_key_value if len(self.segments) == 1 else d_key_value[start:stop]
@@ -238,8 +241,29 @@ class FusedFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """Returns the gradient of the token vectors."""
-        # `once_differentiable` is silent where the gradient's own gradient is one of several paths to the
-        # prompt, as in a meta-gradient: the second-order part would just be missing.
-        if torch.is_grad_enabled():
-            raise RuntimeError("the hand-written pass has no second derivative: ask for it (`second_derivative`)")
+        _once()
         return ctx.run.backward(gradient), None
+
+
+class FusedBehindKeys(torch.autograd.Function):
+    """Makes a `FusedPass` over one segment behind given keys and values differentiable once, in these."""
+
+    @staticmethod
+    def forward(ctx: Any, keys: Tensor, values: Tensor, x: Tensor, run: FusedPass) -> Tensor:
+        """Returns the hidden states that are read."""
+        ctx.run = run
+        return run.forward(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """Returns the gradients of keys and values."""
+        _once()
+        ctx.run.backward(gradient)
+        return *ctx.run.segments[0].source.gradients(), None, None
+
+
+def _once() -> None:
+    # `once_differentiable` is silent where the gradient's own gradient is one of several paths to the
+    # prompt, as in a meta-gradient: the second-order part would just be missing.
+    if torch.is_grad_enabled():
+        raise RuntimeError("the hand-written pass has no second derivative: ask for it (`second_derivative`)")

@@ -50,12 +50,20 @@ class PlainDecoder:
 
     def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, *, groups: Tensor) -> Tensor:
         """See `Decoder.after_prompt`."""
-        tokens, prompt_tokens = rows.shape[1], prompts.shape[1]
-        if not prompt_tokens:
+        if not prompts.shape[1]:
             return _last(self.base(inputs_embeds=rows, use_cache=False).last_hidden_state, lengths)
+        keys, values = self.keys_of(prompts)
+        return self.after_keys(keys, values, rows, lengths=lengths, groups=groups)
+
+    def keys_of(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of token vectors `[rows, tokens, width]`, as `encode` gives them for tokens."""
         captured = attention.Captured([], [])
-        self.base(inputs_embeds=prompts, use_cache=False, captured=captured)
-        keys, values = captured.stacked()
+        self.base(inputs_embeds=vectors, use_cache=False, captured=captured)
+        return captured.stacked()
+
+    def after_keys(self, keys: Tensor, values: Tensor, rows: Tensor, *, lengths: Tensor, groups: Tensor) -> Tensor:
+        """See `Decoder.after_keys`."""
+        tokens, prompt_tokens = rows.shape[1], keys.shape[3]
         # Padding stands behind every real token: the causal mask keeps it out of what is read.
         context = attention.Context(
             pick(keys, groups, dim=1),
