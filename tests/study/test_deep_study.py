@@ -1,4 +1,4 @@
-"""Deep prompts in a whole study: every method, stopped and resumed, stored and read again; and prompts of any length."""
+"""Deep prompts in whole studies: every method, stopped and resumed, stored, read again; prompts of any length."""
 
 from __future__ import annotations
 
