@@ -22,7 +22,10 @@ from metapt_explore.storage.integrity import payloads
 from metapt_explore.storage.studies import Subject
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+    from metapt_explore.fewshot.starts import StartMaker
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +142,16 @@ class FewShot(Stage):
             "seed": self.study.seed,
             "verbalizer": self.verbalizer.model_dump(mode="json"),
             **({"kept_rates": True} if self.prompt.method.keeps_rates else {}),
-            **({"begins": "demonstrations"} if self.prompt.method.from_demonstrations else {}),
+            **self._begins,
         }
+
+    @property
+    def _begins(self) -> dict[str, Any]:
+        """What data seeds begin from, where that is not the prompt as it is."""
+        method = self.prompt.method
+        if method.from_demonstrations:
+            return {"begins": "demonstrations"}
+        return {"begins": method.mixture} if method.mixture is not None else {}
 
     @property
     def units(self) -> int:
@@ -155,9 +166,7 @@ class FewShot(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Tunes and scores the prompt."""
         from metapt_explore.fewshot.automatic import tune_with_automatic_words
-        from metapt_explore.fewshot.demonstrations import FromDemonstrations
         from metapt_explore.fewshot.scoring import FewShotData
-        from metapt_explore.fewshot.starts import same_start
         from metapt_explore.fewshot.tuning import tune
         from metapt_explore.fewshot.tuning_steps import TuningPlan, kept_rates
         from metapt_explore.pretraining.state import TrainingCallbacks
@@ -171,8 +180,7 @@ class FewShot(Stage):
         order = [self.prompt.init_seed] if self.order_seed is None else [-1, self.order_seed]
         where, seeds = f"task {self.task.name}", (self.study.seed, *order)
         data = FewShotData(rows.train, rows.dev, rows.scored)
-        starts = FromDemonstrations(self.task, where) if self.prompt.method.from_demonstrations else same_start
-        plan = TuningPlan(evaluation, seeds, verbalizer, scale, starts)
+        plan = TuningPlan(evaluation, seeds, verbalizer, scale, self._starts(where, loaded.device))
         callbacks = TrainingCallbacks(out.metric, self.advance, self.advance, out)
         if verbalizer.read == "automatic":
             outcome = tune_with_automatic_words(
@@ -188,6 +196,21 @@ class FewShot(Stage):
             out.write_tensors("starts", {f"data_seed_{seed}": value for seed, value in outcome.starts.items()})
         counts = {"row_passes": outcome.passes, "forward_rows": outcome.forward}
         out.write_summary({**counts, "test_rows": len(rows.scored.texts)})
+
+    def _starts(self, where: str, device: torch.device) -> StartMaker:
+        """What makes each data seed's start."""
+        from metapt_explore.fewshot.demonstrations import FromDemonstrations
+        from metapt_explore.fewshot.mixture import FromMixture
+        from metapt_explore.fewshot.starts import same_start
+        from metapt_explore.pretraining.gate import OFFSETS
+
+        method, prompt = self.prompt.method, self.parent("prompt")
+        if method.from_demonstrations:
+            return FromDemonstrations(self.task, where)
+        if method.mixture is None:
+            return same_start
+        names = [f"{method.starts_called} {number}" for number in prompt.summary["starts"]]
+        return FromMixture(prompt.tensors("prompt")[OFFSETS].to(device), names, **method.mixture)
 
     # ------------------------------------------------------------------------------------------- cost
 
