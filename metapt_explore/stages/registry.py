@@ -14,6 +14,7 @@ from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.fewshot import FewShot, Tuning
 from metapt_explore.stages.fewshot_probe import FewShotProbe
+from metapt_explore.stages.format_rows import FormatRows, SourceTexts
 from metapt_explore.stages.hardest_texts import HardestTexts
 from metapt_explore.stages.hidden_states import HiddenStates
 from metapt_explore.stages.labels import Labels
@@ -30,9 +31,11 @@ from metapt_explore.storage.artifact import Artifact
 STAGES: tuple[type[Stage], ...] = (
     Split,
     Texts,
+    SourceTexts,
     Embeddings,
     Labels,
     Clusters,
+    FormatRows,
     Tasks,
     TaskSubset,
     Prompt,

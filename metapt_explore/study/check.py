@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from metapt_explore.config import AuxiliaryTasksConfig, LabelsConfig
+from metapt_explore.config.task_formats import ClusterClassesFormat
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline
 from metapt_explore.stages.prompt_init import distinct_inits, find_init, prompt_width
+from metapt_explore.stages.task_patterns import readings
 
 
 def check_study(pipeline: Pipeline) -> None:
@@ -38,7 +41,7 @@ def check_study(pipeline: Pipeline) -> None:
         )
     settings = files.settings.get_text_config()
     for where, labels in {
-        "auxiliary_tasks": study.auxiliary_tasks,
+        **pretraining_readings(study.auxiliary_tasks),
         **{f"task {n}": t for n, t in pipeline.tasks.items()},
     }.items():
         pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
@@ -62,3 +65,13 @@ def check_study(pipeline: Pipeline) -> None:
         if stored is not None:
             stored.check_fits(study.prompt.length, prompt_width(settings, pipeline.model.placement))
             stored.read()
+
+
+def pretraining_readings(auxiliary: AuxiliaryTasksConfig) -> dict[str, LabelsConfig]:
+    """Template and words of each kind of auxiliary tasks, by its name in messages."""
+    if not auxiliary.formats:
+        return {"auxiliary_tasks": auxiliary}
+    return {
+        where: reading.stand_in if isinstance(reading, ClusterClassesFormat) else reading
+        for where, reading, _ in readings(auxiliary)
+    }

@@ -123,16 +123,18 @@ class Study(StudyPipeline):
         """What the frozen model makes of the texts of a task's splits; what probes are fitted to."""
         return self.make(HiddenStates(self, self.task(task), shots))
 
-    def baseline(self, name: str, task: str, init_seed: int | None = None) -> Artifact:
+    def baseline(self, name: str, task: str, init_seed: int | None = None, *, shots: int | None = None) -> Artifact:
         """A baseline on one task, over all data seeds.
 
         Args:
             name: One of the study's baselines.
             task: One of its tasks.
             init_seed: For baselines with an initialisation (`BaselineConfig.seeded`); the study's first when absent.
+            shots: One of `evaluation.more_shots`, where that is asked for.
         """
         chosen = self.config.baseline(name)
-        return self.make(Baseline(self, chosen, self.task(task), self.seed(init_seed) if chosen.seeded else None))
+        seed = self.seed(init_seed) if chosen.seeded else None
+        return self.make(Baseline(self, chosen, self.task(task), seed, shots))
 
     def stability(self, name: str, runs: int = 5) -> Artifact:
         """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.
