@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from statistics import median_high
 from typing import Any, TypeVar
 
 from pydantic import Field, model_validator
 
+from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
 from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_calibration, check_names
-from metapt_explore.config.clustering import AnyClustering, AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
+from metapt_explore.config.clustering import AnyClustering, ClusteringConfig, TextsConfig
 from metapt_explore.config.evaluation import AgreementConfig, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.learners import AnyMethod, MetaPTMethod
@@ -15,7 +17,7 @@ from metapt_explore.config.limits import MOST_ENTRIES, MOST_SCORES, Seed
 from metapt_explore.config.method import MethodConfig, PretrainedMethod
 from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
 from metapt_explore.config.names import FolderName, Text
-from metapt_explore.config.pretraining import PretrainingConfig
+from metapt_explore.config.pretraining import GRADIENT_LR, InnerOptimiser, PretrainingConfig
 from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import UNNAMED, Strict, check_pairs, in_data_folder
 from metapt_explore.errors import UserError, did_you_mean
@@ -120,7 +122,10 @@ class StudyConfig(Strict):
 
     @model_validator(mode="after")
     def _texts_fit_the_template(self) -> StudyConfig:
-        check_pairs(self.auxiliary_tasks, self.texts)
+        if self.auxiliary_tasks.labels:
+            check_pairs(self.auxiliary_tasks, self.texts)
+        elif self.texts.columns.text_pair is not None:
+            raise ValueError("formats made of sentences and clusters need single texts: leave out columns.text_pair")
         for source in (self.texts, self.labelling.train if self.labelling else None):
             if source is not None and in_data_folder(source.file):
                 raise ValueError(UNNAMED.format(file=source.file))
@@ -155,6 +160,11 @@ class StudyConfig(Strict):
                     )
         if labelling is None:
             return self
+        if not auxiliary.labels:
+            raise ValueError(
+                "`labelling` finds the labels of an entry of `auxiliary_tasks` that tells them apart (`format: "
+                "labels`, without `texts` and `unified`), of which there is none"
+            )
         if self.texts.labelled_only and labelling.which == "unlabelled":
             raise ValueError(
                 "texts.labelled_only drops the texts that `labelling` is for; leave one of them out (or ask for "
@@ -168,6 +178,31 @@ class StudyConfig(Strict):
                     )
         if labelling.train is not None:
             check_pairs(auxiliary, labelling.train)
+        return self
+
+    @model_validator(mode="after")
+    def _formats_go_with_methods(self) -> StudyConfig:
+        auxiliary, known = self.auxiliary_tasks, [c.name for c in self.clusterings]
+        for each in auxiliary.cluster_classes:
+            for name in each.clusterings:
+                if name not in known:
+                    raise ValueError(
+                        f"auxiliary_tasks '{each.called}': no clustering '{name}'. {did_you_mean(name, known)}"
+                    )
+        for method in self.methods if auxiliary.formats else ():
+            if method.topic_tasks is not None:
+                raise ValueError(
+                    f"method '{method.name}': `topics` goes with one kind of auxiliary tasks; in a list of formats "
+                    "write an entry `format: cluster_classes`"
+                )
+            if isinstance(method, PretrainedMethod) and (method.without or method.only):
+                raise ValueError(f"method '{method.name}': `without` and `only` go with one kind of auxiliary tasks")
+            for each in auxiliary.cluster_classes:
+                if method.pretrained and not method.clusterings and not each.clusterings:
+                    raise ValueError(
+                        f"method '{method.name}' needs `clustering`, or auxiliary_tasks '{each.called}' does: its "
+                        "classes are clusters"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -214,6 +249,33 @@ class StudyConfig(Strict):
     def reading_of(self, method: MethodConfig) -> VerbalizerConfig:
         """How a method's classes are read downstream."""
         return method.verbalizer or self.verbalizer
+
+    def pretraining_of(self, method: MethodConfig) -> PretrainingConfig:
+        """Settings of a method's pre-training: its own where it has some, else the shared ones, and `inner_lr`.
+
+        Example:
+            >>> from metapt_explore.config import load_study
+            >>> study = load_study("tour")
+            >>> shared = study.pretraining.model_copy(update={"inner_lr": None, "inner_optimiser": "adam"})
+            >>> study = study.model_copy(update={"pretraining": shared})
+            >>> study.evaluation.learning_rates, study.pretraining_of(study.method("MetaPT")).inner_lr
+            ([0.003], 0.003)
+        """
+        shared, keys = self.pretraining, ("inner_lr", "inner_optimiser", "outer_lr", "average_last")
+        given = {key: value for key in keys if (value := getattr(method, key, None)) is not None}
+        settings = shared.model_copy(update=given)
+        return settings.model_copy(update={"inner_lr": settings.inner_lr or self.inner_lr(settings.inner_optimiser)})
+
+    def inner_lr(self, optimiser: InnerOptimiser) -> float:
+        """Rate of inner steps where a method has none of its own.
+
+        A step of Adam is as long as one of tuning: the middle one of its learning rates, of two the larger.
+
+        Args:
+            optimiser: How the steps are taken.
+        """
+        middle = median_high(self.evaluation.learning_rates)
+        return self.pretraining.inner_lr or (middle if optimiser == "adam" else GRADIENT_LR)
 
     @property
     def reading_sentences(self) -> list[str]:

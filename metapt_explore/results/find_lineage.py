@@ -9,6 +9,7 @@ from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.results.lineage import Lineage, Node
 from metapt_explore.stages.base import listed_at
 from metapt_explore.stages.registry import describe
+from metapt_explore.stages.task_patterns import read_formats
 from metapt_explore.stages.topics import recorded_topics
 from metapt_explore.storage.artifact import Question
 from metapt_explore.storage.studies import IndexEntry
@@ -143,12 +144,10 @@ def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
     topics_done = all(nodes[i].status == "done" for role, i in prompt.parents.items() if role.startswith("topics"))
     if tasks.status == "done" and topics_done and prompt.config.get("kind") == "metapt":
         from metapt_explore.pretraining.draw_counts import agrees_with, recorded_task
-        from metapt_explore.pretraining.episodes import read_tasks
 
-        task_rows = read_tasks(tasks.table("tasks"), list(prompt.config["words"]))
-        pretraining_task = recorded_task(
-            prompt.config, task_rows, recorded_topics(workspace, prompt.config, prompt.parents, tasks=task_rows)
-        )
+        task_rows, formats = read_formats(tasks, list(prompt.config["words"]))
+        topics = recorded_topics(workspace, prompt.config, prompt.parents, tasks=task_rows)
+        pretraining_task = recorded_task(prompt.config, task_rows, topics, formats)
         if agrees_with(pretraining_task, workspace.artifact(prompt.id).metrics) is False:
             yield (
                 "How often a text was drawn is not what pre-training wrote down: another version of this package made "
