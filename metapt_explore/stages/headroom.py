@@ -101,12 +101,13 @@ class Headroom(Stage):
     def config(self) -> dict[str, Any]:
         """Inner steps, tuning steps, rows, and how rows are read."""
         study, method, auxiliary = self.study, self.method, self.study.auxiliary_tasks
+        sizes = study.pretraining_of(method)
         return {
             "learner": method.learner,
             "inner_steps": method.inner_steps,
-            "inner_lr": method.inner_lr or study.pretraining.inner_lr,
-            "inner_optimiser": method.inner_optimiser or study.pretraining.inner_optimiser,
-            "outer_lr": method.outer_lr or study.pretraining.outer_lr,
+            "inner_lr": sizes.inner_lr,
+            "inner_optimiser": sizes.inner_optimiser,
+            "outer_lr": sizes.outer_lr,
             "tuning_rates": tuning_rates(method, study.evaluation),
             "support_size": study.pretraining.support_size,
             "rows": [DRAWS, QUERY_ROWS, MOST_TASKS],
@@ -174,7 +175,9 @@ class Headroom(Stage):
             objective,
             self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device),
             draws=in_bank,
-            pretraining_task=PretrainingTask(rows_of, study.pretraining, method, study.seed, self.prompt.init_seed),
+            pretraining_task=PretrainingTask(
+                rows_of, study.pretraining_of(method), method, study.seed, self.prompt.init_seed
+            ),
             tuning_rate=rate,
             on_draw=on_draw,
         )
