@@ -64,6 +64,13 @@ class MethodConfig(Kind):
             )
         return self
 
+    @model_validator(mode="after")
+    def _demonstrations_stand_once(self) -> Self:
+        if self.added_vectors and (self.from_demonstrations or self.starts_called):
+            other = "`init: demonstrations`" if self.from_demonstrations else "a learner of several starts"
+            raise ValueError(f"`tuning.demonstrations` does not go with {other}")
+        return self
+
     @property
     def clusterings(self) -> list[str]:
         """The clusterings that its tasks are made of."""
@@ -76,8 +83,13 @@ class MethodConfig(Kind):
 
     @property
     def from_demonstrations(self) -> bool:
-        """Whether tuning begins from each data seed's few-shot rows."""
+        """Whether the whole prompt begins as each data seed's few-shot rows."""
         return self.own_init is not None and self.own_init.of_few_shot_rows
+
+    @property
+    def added_vectors(self) -> int:
+        """Vectors that tuning puts behind the prompt, made of each data seed's few-shot rows."""
+        return (self.tuning.demonstrations or 0) if self.tuning is not None else 0
 
     @property
     def topic_tasks(self) -> TopicsConfig | None:

@@ -14,6 +14,8 @@ SelectBy = Literal["loss", "accuracy", "one_se", "last"]
 
 #: Temperature of a gate over starts: a start whose loss is lower by this much weighs e times as much.
 GATE_TEMPERATURE = 0.1
+#: Steps that learn the weights of a mixture of starts (`mixture: learned`).
+MIXTURE_STEPS = 10
 #: What a method has learned for tuning, and how that is used: part of the method, no terms of its own.
 LEARNED = {"keep_rates", "mixture", "temperature"}
 
@@ -53,6 +55,14 @@ class TuningConfig(Strict):
         None, gt=0, le=1e6, description="of the gate: the lower, the more the best start counts"
     )
 
+    demonstrations: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="so many vectors more behind the prompt, which begin as the token embeddings of each data seed's "
+        "training rows, and are tuned with it",
+    )
+
     @model_validator(mode="after")
     def _a_gate_has_a_temperature(self) -> Self:
         if self.temperature is not None and self.mixture not in (None, "gate"):
@@ -67,7 +77,7 @@ class TuningConfig(Strict):
     @property
     def of_evaluation(self) -> dict[str, Any]:
         """Settings that replace those of `evaluation`; order of examples and what was learned are no settings of it."""
-        return self.model_dump(exclude_none=True, exclude={"order_seed", *LEARNED})
+        return self.model_dump(exclude_none=True, exclude={"order_seed", "demonstrations", *LEARNED})
 
 
 def tuning_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -15,12 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metapt_explore.config.tuning import MIXTURE_STEPS
 from metapt_explore.fewshot.starts import Begins, Starts, TrainRows
 from metapt_explore.models.gradients import Batch
 from metapt_explore.pretraining.gate import gate_weights, losses_at_starts, mixed
 
-#: Steps that learn a mixture's weights, and their rate (Adam, on the weights' logits).
-LEARNED_STEPS, LEARNED_RATE = 10, 0.5
+#: Rate of the steps that learn a mixture's weights (Adam, on their logits).
+LEARNED_RATE = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class FromMixture:
     gate      softmax of minus the loss at each start, over the temperature
     best      1 for the start with the lowest loss
     mean      equal, whatever the rows
-    learned   softmax of logits that begin equal and take `LEARNED_STEPS` steps down the loss of the
+    learned   softmax of logits that begin equal and take `MIXTURE_STEPS` steps down the loss of the
               mixture; the prompt is tuned from there
     ========= =======================================================================================
 
@@ -64,7 +65,7 @@ class FromMixture:
         return Starts(
             prompts,
             begins,
-            row_passes=LEARNED_STEPS * count if learned else 0,
+            row_passes=MIXTURE_STEPS * count if learned else 0,
             forward_rows=len(self.offsets) * count if of_loss else 0,
         )
 
@@ -88,7 +89,7 @@ class FromMixture:
         batch = batch_of(rows, seeds)
         logits = torch.nn.Parameter(torch.zeros(len(seeds), len(self.offsets), device=prompt.device))
         optimiser = torch.optim.Adam([logits], lr=LEARNED_RATE)
-        for _ in range(LEARNED_STEPS):
+        for _ in range(MIXTURE_STEPS):
             weights = torch.softmax(logits, dim=1)
             _, gradients = rows.objective.losses_and_gradients(mixed(prompt, self.offsets, weights.detach()), batch)
             optimiser.zero_grad()

@@ -12,8 +12,9 @@ from small_inputs import split
 from tuned import LABELS, data_of
 
 from metapt_explore.config import EvaluationConfig, StudyConfig, parse
+from metapt_explore.config.tuning import MIXTURE_STEPS
 from metapt_explore.export.export import PromptChoice, export_prompt
-from metapt_explore.fewshot.mixture import LEARNED_RATE, LEARNED_STEPS, FromMixture, batch_of
+from metapt_explore.fewshot.mixture import LEARNED_RATE, FromMixture, batch_of
 from metapt_explore.fewshot.scoring import FewShotData
 from metapt_explore.fewshot.starts import TrainRows
 from metapt_explore.fewshot.tuning import TuningOutcome, tune
@@ -76,7 +77,7 @@ def test_learned_weights_go_down_the_loss_of_the_mixture(backbone: CausalBackbon
     starts = made(backbone, data, "learned")
     for seed in (3, 8):
         logits, mean, square = (torch.zeros(STARTS) for _ in range(3))
-        for step in range(1, LEARNED_STEPS + 1):
+        for step in range(1, MIXTURE_STEPS + 1):
             weights = torch.softmax(logits, dim=0)
             mixture = prompt + torch.einsum("s,spw->pw", weights, offsets)
             _, (gradient,) = rows.objective.losses_and_gradients(mixture[None], batch_of(rows, [seed]))
@@ -86,7 +87,7 @@ def test_learned_weights_go_down_the_loss_of_the_mixture(backbone: CausalBackbon
             logits = logits - LEARNED_RATE * (mean / (1 - 0.9**step)) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
         told = list(starts.begins[seed].record()["weights"].values())
         assert told == pytest.approx(torch.softmax(logits, dim=0).tolist(), abs=2e-3)
-    assert (starts.row_passes, starts.forward_rows) == (LEARNED_STEPS * 16, 0)
+    assert (starts.row_passes, starts.forward_rows) == (MIXTURE_STEPS * 16, 0)
     both = [torch.stack([made(backbone, data, by).prompts[seed] for by in ("mean", "learned")]) for seed in (3, 8)]
     losses = losses_of(backbone, data, torch.stack(both))
     assert (losses[:, 1] < losses[:, 0]).all()
@@ -103,7 +104,7 @@ def test_its_rows_are_counted_and_only_training_rows_choose(backbone: CausalBack
     data = data_of([3, 8])
     tuned = {mixture: outcome_of(backbone, data, mixture) for mixture in ("mean", "gate", "learned")}
     assert tuned["gate"].forward == tuned["mean"].forward + STARTS * 16
-    assert tuned["learned"].passes == tuned["mean"].passes + LEARNED_STEPS * 16 == 2 * 2 * 4 * 4 + LEARNED_STEPS * 16
+    assert tuned["learned"].passes == tuned["mean"].passes + MIXTURE_STEPS * 16 == 2 * 2 * 4 * 4 + MIXTURE_STEPS * 16
     other = FewShotData(data.train, {seed: split(900 + seed, 8) for seed in (3, 8)}, split(901, 24))
     again = outcome_of(backbone, other, "gate")
     assert all(torch.equal(tuned["gate"].starts[seed], again.starts[seed]) for seed in (3, 8))
