@@ -60,7 +60,7 @@ class WorldBackbone:
 
     def __init__(self, vectors: Tensor) -> None:
         self.vectors = vectors
-        self.embedding = torch.full((4, NUMBERS), 0.3)
+        self.embedding = self.usual_vectors = torch.full((4, NUMBERS), 0.3)
 
     def on_notice(self, message: str) -> None:
         """Nobody reads it."""

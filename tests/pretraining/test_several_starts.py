@@ -150,7 +150,7 @@ def test_settings_that_do_not_belong() -> None:
     refused("it takes no inner steps", learner="prompt_per_cluster", inner_steps=3)
     refused("`tuning.mixture` goes with a learner of several starts", learner="maml", tuning={"mixture": "best"})
     refused("goes with `mixture: gate`", learner="hsml", tuning={"mixture": "best", "temperature": 0.1})
-    topics = {"clusterings": ["c"], "share": 0.5}
+    topics = {"clustering": "c", "share": 0.5}
     refused("`topics` goes with learners of one prompt", learner="prompt_per_cluster", topics=topics)
     made = MethodConfig(name="m", kind="metapt", clustering="c", learner="hsml", temperature=0.3)
     assert made.mixture == {"mixture": "gate", "temperature": 0.3}
