@@ -267,6 +267,8 @@ def joined(patterns: Sequence[PatternVerbalizer]) -> tuple[PatternVerbalizer, li
 
 def _first_alike(patterns: Sequence[tuple[Bank, PatternVerbalizer]]) -> list[int]:
     """For each pattern the first whose rows may share its passes: one that differs in label words only."""
+    if len(patterns) == 1:
+        return [0]
     first: dict[tuple[object, ...], int] = {}
     places = []
     for number, (bank, pattern) in enumerate(patterns):

@@ -9,16 +9,15 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore.config import LabelsConfig
 from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError
-from metapt_explore.stages.auxiliary_tasks import Tasks
+from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.base import Pipeline, Stage
-from metapt_explore.stages.drawn_tasks import MOST_TASKS, chosen_tasks, drawn_tasks, unique_names
-from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.prompt import CommonStart, Prompt
 from metapt_explore.stages.split import Split
-from metapt_explore.stages.task_patterns import format_settings, read_patterns
 from metapt_explore.stages.template_ranking import training_rows
+from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs
@@ -33,7 +32,6 @@ class Agreement(Stage):
     Attributes:
         prompt: Where gradients are taken.
         clusterings: Whose auxiliary tasks.
-        most_tasks: Where there are more auxiliary tasks, so many are drawn; None looks at all.
     """
 
     kind = "agreement"
@@ -43,7 +41,6 @@ class Agreement(Stage):
 
     prompt: Prompt
     clusterings: tuple[str, ...]
-    most_tasks: int | None = None
 
     @classmethod
     def requested(
@@ -73,10 +70,7 @@ class Agreement(Stage):
             methods += [other for other in study.methods if other.meta_learned]
             clustering = next((m.clusterings for m in methods if m.clusterings), [study.clusterings[0].name])
         prompt = CommonStart.of(pipeline, seed) if at is None else Prompt(pipeline, at, seed)
-        # A study of several formats, or of many draws of clusters, has hundreds of tasks.
-        auxiliary = study.auxiliary_tasks
-        most = MOST_TASKS if auxiliary.formats else None
-        return cls(pipeline, prompt, (clustering,) if isinstance(clustering, str) else tuple(clustering), most)
+        return cls(pipeline, prompt, (clustering,) if isinstance(clustering, str) else tuple(clustering))
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Agreement]:
@@ -109,7 +103,7 @@ class Agreement(Stage):
     def parents(self) -> Mapping[str, Stage | Artifact]:
         """Texts, tasks, prompt, and the few-shot rows of every task."""
         splits = {f"split of {name}": Split(self.pipeline, task) for name, task in self.pipeline.tasks.items()}
-        return {"texts": rows_stage(self.pipeline), "tasks": self._tasks, "prompt": self.prompt, **splits}
+        return {"texts": Texts(self.pipeline), "tasks": self._tasks, "prompt": self.prompt, **splits}
 
     def config(self) -> dict[str, Any]:
         """How often gradients are taken, and how rows are read."""
@@ -123,8 +117,6 @@ class Agreement(Stage):
             "downstream": {name: [task.template, words_key(task)] for name, task in downstream.items()},
             "data_seeds": self.study.evaluation.data_seeds,
             "decode": self.study.verbalizer.decode,
-            **format_settings(auxiliary),
-            **({} if self.most_tasks is None else {"most_tasks": self.most_tasks}),
         }
 
     @property
@@ -134,13 +126,15 @@ class Agreement(Stage):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Takes gradients and compares them."""
-        from metapt_explore.diagnostics.agreement import TaskGradients, agreement_pairs, task_record
+        from metapt_explore.diagnostics.agreement import agreement_pairs, task_record
         from metapt_explore.diagnostics.task_gradients import Draw, balanced_draws, gradients_of, halved
         from metapt_explore.models.gradients import PromptObjective
+        from metapt_explore.pretraining.episodes import read_tasks
         from metapt_explore.seeds import stream
 
-        study, settings, tasks, loaded = self.study, self.study.agreement, self.parent("tasks"), self.backbone()
+        study, settings, auxiliary = self.study, self.study.agreement, self.study.auxiliary_tasks
         whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
+        tasks, loaded = self.parent("tasks"), self.backbone()
         vectors = self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device)
         done, passes = 0, 0.0
 
@@ -149,28 +143,41 @@ class Agreement(Stage):
             done += 1
             self.advance(done)
 
-        def measure(objective: PromptObjective, draws: dict[str, list[Draw]], **more: Any) -> list[TaskGradients]:
+        def measure(
+            labels: LabelsConfig,
+            where: str,
+            inputs: list[TextInput],
+            *,
+            draws: dict[str, list[Draw]],
+            kind: Any,
+            apart: list[str],
+        ) -> list[Any]:
             nonlocal passes
+            pattern = loaded.pattern(labels, where, whole_vocabulary=whole_vocabulary)
+            objective = PromptObjective(loaded, loaded.bank(inputs, pattern), pattern)
             objective.on_pass = lambda: self.advance(done)
-            gradients = gradients_of(objective, vectors, tasks=draws, on_draw=on_draw, **more)
+            gradients = gradients_of(objective, vectors, tasks=draws, kind=kind, apart=apart, on_draw=on_draw)
             passes += objective.row_passes
             return gradients
 
-        reading = read_patterns(study, tasks, loaded)
-        names = unique_names(tasks, sorted(reading.tasks))
-        draws_of: dict[int, list[Draw]] = {}
-        apart: dict[int, int] = {}
-        for number in chosen_tasks(reading, study.seed, self.most_tasks or len(reading.tasks)):
+        names = task_names(tasks)
+        rows_of = read_tasks(tasks.table("tasks"), list(auxiliary.labels))
+        draws_of: dict[str, list[Draw]] = {}
+        apart: dict[str, int] = {}
+        numbers = {names.get(number, f"task {number}"): number for number in rows_of}
+        for name, number in numbers.items():
             rng = stream(study.seed, "agreement", number)
-            drawn = balanced_draws(reading.tasks[number], settings.rows, draws=settings.draws, rng=rng)
-            draws_of[number], apart[number] = drawn
-        looked_at = drawn_tasks(loaded, as_inputs(self.parent("texts").table("texts")), reading, draws_of)
+            draws_of[name], apart[name] = balanced_draws(rows_of[number], settings.rows, draws=settings.draws, rng=rng)
+        used = sorted({row for draws in draws_of.values() for draw in draws for rows, _ in draw for row in rows})
+        place_in_bank = {row: index for index, row in enumerate(used)}
+        inputs = as_inputs(self.parent("texts").table("texts"))
+        in_bank = {
+            name: [[([place_in_bank[row] for row in rows], labels) for rows, labels in draw] for draw in draws]
+            for name, draws in draws_of.items()
+        }
+        alone = [name for name, draws in apart.items() if draws == settings.draws]
         gradients = measure(
-            looked_at.objective,
-            {names[number]: draws for number, draws in looked_at.draws.items()},
-            kind="auxiliary",
-            apart=[names[number] for number, distinct in apart.items() if distinct == settings.draws],
-            patterns={names[number]: pattern for number, pattern in looked_at.patterns.items()},
+            auxiliary, "auxiliary_tasks", [inputs[row] for row in used], draws=in_bank, kind="auxiliary", apart=alone
         )
         counts = {}
         for name, task in self.pipeline.tasks.items():
@@ -179,18 +186,15 @@ class Agreement(Stage):
             for seed in study.evaluation.data_seeds:
                 seeds.append(halved(labels[seed], len(examples)))
                 examples += rows.texts[seed]
-            pattern = loaded.pattern(task, f"task {name}", whole_vocabulary=whole_vocabulary)
-            objective = PromptObjective(loaded, loaded.bank(examples, pattern), pattern)
-            gradients += measure(objective, {name: seeds}, kind="downstream")
+            gradients += measure(task, f"task {name}", examples, draws={name: seeds}, kind="downstream", apart=[])
             counts[name] = {"also_dev": rows.also_dev, "dropped_as_test": rows.also_test}
-        numbers = {names[number]: number for number in draws_of}
         out.write_table("agreement", pd.DataFrame(agreement_pairs(gradients)))
         records = [task_record(task) for task in gradients]
         for record in records:
             if record["kind"] == "auxiliary":
-                number = numbers[record["name"]]
-                sizes = {sum(len(rows) for rows, _ in draw) for draw in draws_of[number]}
-                record |= {"task": number, "rows": max(sizes), "draws_apart": apart[number]}
+                name = record["name"]
+                sizes = {sum(len(rows) for rows, _ in draw) for draw in draws_of[name]}
+                record |= {"task": numbers[name], "rows": max(sizes), "draws_apart": apart[name]}
             else:
                 record |= counts[record["name"]]
         out.write_summary({"tasks": records, "diagnostic_rows": round(passes)})

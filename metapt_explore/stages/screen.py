@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from metapt_explore.diagnostics.headroom import GAINS, Estimate
 from metapt_explore.diagnostics.screen import Screening, downstream_cosines, task_diversity
 from metapt_explore.stages.agreement import Agreement
 from metapt_explore.stages.base import Needs, Pipeline, Stage
-from metapt_explore.stages.drawn_tasks import MOST_TASKS, unique_names
+from metapt_explore.stages.drawn_tasks import unique_names
 from metapt_explore.stages.headroom import Headroom, meta_learned
 from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
@@ -76,17 +76,9 @@ class Screen(Stage):
         """Tasks, and the two looks at them."""
         return {
             "tasks": tasks_of(self.pipeline, self.method),
-            "agreement": self._agreement,
+            "agreement": Agreement.requested(self.pipeline, self.init_seed, clustering=self.method.clusterings),
             "headroom": Headroom.requested(self.pipeline, self.method.name, self.init_seed),
         }
-
-    @property
-    def _agreement(self) -> Agreement:
-        """Of all tasks, or some of them where clusters were drawn very often."""
-        agreement = Agreement.requested(self.pipeline, self.init_seed, clustering=self.method.clusterings)
-        auxiliary = self.study.auxiliary_tasks
-        drawn = auxiliary.n_tasks * len(self.method.clusterings) if auxiliary.classes == "clusters" else 0
-        return replace(agreement, most_tasks=MOST_TASKS) if drawn > MOST_TASKS else agreement
 
     def config(self) -> dict[str, Any]:
         """Nothing of its own."""
