@@ -100,12 +100,13 @@ class Headroom(Stage):
     def config(self) -> dict[str, Any]:
         """Inner steps, tuning steps, rows, and how rows are read."""
         study, method, auxiliary = self.study, self.method, self.study.auxiliary_tasks
+        sizes = study.pretraining_of(method)
         return {
             "learner": method.learner,
             "inner_steps": method.inner_steps,
-            "inner_lr": method.inner_lr or study.pretraining.inner_lr,
-            "inner_optimiser": method.inner_optimiser or study.pretraining.inner_optimiser,
-            "outer_lr": method.outer_lr or study.pretraining.outer_lr,
+            "inner_lr": sizes.inner_lr,
+            "inner_optimiser": sizes.inner_optimiser,
+            "outer_lr": sizes.outer_lr,
             "tuning_rates": tuning_rates(method, study.evaluation),
             "support_size": study.pretraining.support_size,
             "rows": [DRAWS, QUERY_ROWS, MOST_TASKS],
@@ -149,7 +150,7 @@ class Headroom(Stage):
         objective = looked_at.objective
         pretraining_task = PretrainingTask(
             reading.tasks,
-            study.pretraining,
+            study.pretraining_of(method),
             method,
             study.seed,
             self.prompt.init_seed,
