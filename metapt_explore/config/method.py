@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from metapt_explore.config.init import AnyInit, InitConfig
 from metapt_explore.config.kinds import Kind
-from metapt_explore.config.limits import MOST_ENTRIES, MOST_VALUES, ClusterId, Rate
+from metapt_explore.config.limits import MOST_ENTRIES, MOST_VALUES, ClusterId, Rate, Share
 from metapt_explore.config.model import VerbalizerConfig
 from metapt_explore.config.names import Name, Text
 from metapt_explore.config.pretraining import PretrainingConfig
@@ -64,6 +64,11 @@ class MethodConfig(Kind):
         return None
 
     @property
+    def from_demonstrations(self) -> bool:
+        """Whether tuning begins from each data seed's few-shot rows."""
+        return self.own_init is not None and self.own_init.of_few_shot_rows
+
+    @property
     def topic_tasks(self) -> TopicsConfig | None:
         """Its tasks that tell clusters apart."""
         return None
@@ -98,7 +103,9 @@ class PTMethod(MethodConfig):
     title = "prompt tuning without pre-training"
     hints: ClassVar = {"clustering": "it has no pre-training"}
     kind: Literal["pt"]
-    init: AnyInit | None = Field(None, description="overrides prompt.init")
+    init: AnyInit | None = Field(
+        None, description="overrides prompt.init; `demonstrations`: each data seed begins from its own few-shot rows"
+    )
     extra_tuning: bool = Field(
         False,
         description="tunes on for as many rows as the others spend on pre-training; dev still chooses the step",
@@ -130,9 +137,7 @@ class PretrainedMethod(MethodConfig):
         default=[], max_length=MOST_VALUES, description="clusters that its tasks are made of; all when absent"
     )
     outer_lr: Rate | None = Field(None, description="overrides pretraining.outer_lr")
-    average_last: float = Field(
-        0.0, ge=0, le=1, description="the prompt is the mean over this share of the last outer steps"
-    )
+    average_last: Share | None = Field(None, description="overrides pretraining.average_last")
     topics: TopicsConfig | None = Field(
         None, description="part of each outer step tells clusters apart, instead of labels (`topics.py`)"
     )

@@ -15,6 +15,7 @@ import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import other_seeds_rows
+from metapt_explore.results.begins import begins_of, format_begins
 from metapt_explore.stages.task_patterns import read_formats
 from metapt_explore.stages.topics import recorded_topics, topic_rows
 from metapt_explore.storage.artifact import Artifact
@@ -237,6 +238,8 @@ class Lineage:
             return f"no score yet ({self.root.status})"
         score = self.score
         sentence = f"accuracy {100 * score['accuracy']:.1f} % (start {100 * score['start_accuracy']:.1f} %), "
+        if begins := format_begins(begins_of(score)):
+            sentence += f"{begins}, "
         if "weights" in score:
             weights = json.loads(score["weights"])
             by = "on dev" if weights["weighed_on"] else "alike, as no dev row is held out"

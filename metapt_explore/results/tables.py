@@ -11,6 +11,7 @@ import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import mean_share, sample_facts, sample_sentences
+from metapt_explore.results.begins import BEGINS
 from metapt_explore.results.study_order import study_order
 from metapt_explore.stages.base import listed_at
 from metapt_explore.storage.artifact import Artifact
@@ -79,8 +80,8 @@ def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.
             }
         )
     table = _stacked(frames, heads)
-    # Label words per data seed, if they are chosen. Older scores lack some columns.
-    return table.reindex(columns=[*COLUMNS, *(["words"] if "words" in table else [])])
+    # Label words and starts per data seed, if they are chosen. Older scores lack some columns.
+    return table.reindex(columns=[*COLUMNS, *(name for name in ("words", BEGINS) if name in table)])
 
 
 def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.DataFrame:

@@ -46,6 +46,7 @@ def check_study(pipeline: Pipeline) -> None:
     }.items():
         pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
         check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length, where=where)
+    _check_demonstrations(pipeline)
     for method in study.methods:
         if method.topic_tasks is not None:
             # Its words are only known when there are clusters; those of the labels stand for them.
@@ -65,6 +66,18 @@ def check_study(pipeline: Pipeline) -> None:
         if stored is not None:
             stored.check_fits(study.prompt.length, prompt_width(settings, pipeline.model.placement))
             stored.read()
+
+
+def _check_demonstrations(pipeline: Pipeline) -> None:
+    """Refuses prompts with fewer vectors than a task has classes, where they begin from demonstrations."""
+    vectors = pipeline.config.prompt.length
+    for method in pipeline.config.methods:
+        for name, task in pipeline.tasks.items():
+            if method.from_demonstrations and vectors < len(task.labels):
+                raise UserError(
+                    f"init of method '{method.name}': demonstrations of the {len(task.labels)} classes of task "
+                    f"'{name}' do not fit prompt.length {vectors}; a few dozen vectors hold an example of each class."
+                )
 
 
 def pretraining_readings(auxiliary: AuxiliaryTasksConfig) -> dict[str, LabelsConfig]:

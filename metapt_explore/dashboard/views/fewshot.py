@@ -11,6 +11,7 @@ import streamlit as st
 from metapt_explore import plots
 from metapt_explore.config import NOT_ON_TEST, StudyConfig
 from metapt_explore.dashboard.parts import drawing, efficiency, messages, shared
+from metapt_explore.dashboard.parts.begins import show_begins
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_text, file_name
 from metapt_explore.reporting.notes import choice_sentence
@@ -100,6 +101,7 @@ def _scores(workspace: Workspace, name: str) -> None:
             "Right: more seconds per score, with its share of pre-training, as measured. Up: better. The bar is one "
             "standard deviation over seeds. Methods above and to the left are better and cheaper.",
         )
+        show_begins(results)
         if "words" in results:
             _chosen_words(results)
         _all(results, name)

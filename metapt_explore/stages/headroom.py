@@ -1,0 +1,212 @@
+"""Headroom: what adapting to a few rows of an auxiliary task gains on its other rows; on request.
+
+It asks, before anything is pre-trained, whether there is anything to meta-learn at the start that all methods share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from metapt_explore.config import MetaPTMethod
+from metapt_explore.config.label_values import words_key
+from metapt_explore.diagnostics.displacement import measured, tuning_rate, tuning_rates
+from metapt_explore.errors import UserError
+from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.drawn_tasks import MOST_TASKS, chosen_tasks, drawn_tasks, unique_names
+from metapt_explore.stages.format_rows import rows_stage
+from metapt_explore.stages.prompt import CommonStart, Prompt
+from metapt_explore.stages.task_patterns import format_settings, read_patterns
+from metapt_explore.stages.task_subset import tasks_of
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.studies import Subject
+from metapt_explore.texts.rows import as_inputs
+
+#: Draws from each task, and query rows of a draw: 24 pairs of losses on 32 rows for the tour's six tasks, in half a
+#: minute on two cores.
+DRAWS, QUERY_ROWS = 4, 32
+
+
+@dataclass(frozen=True, eq=False)
+class Headroom(Stage):
+    """Losses of a method's auxiliary tasks before and after adapting.
+
+    Attributes:
+        method: Whose tasks, and whose inner steps.
+        prompt: Where every task begins.
+    """
+
+    kind = "headroom"
+    needs = "model"
+    part = "request"
+
+    method: MetaPTMethod
+    prompt: Prompt
+
+    @classmethod
+    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Headroom]:
+        """Of every meta-learned method, at the common start of the study's first seed."""
+        for method in meta_learned(pipeline):
+            yield cls.requested(pipeline, method.name)
+
+    @classmethod
+    def requested(
+        cls, pipeline: Pipeline, method: str, init_seed: int | None = None, *, at: str | None = None
+    ) -> Headroom:
+        """Of a method, at the start that all methods share or at a finished prompt.
+
+        Args:
+            pipeline: The study.
+            method: Whose tasks and inner steps.
+            init_seed: The initialisation seed; the first of the study when absent.
+            at: The method at whose prompt tasks begin; the common start when absent.
+
+        Raises:
+            UserError: Where the method is not meta-learned.
+        """
+        chosen, seed = pipeline.config.method(method), pipeline.seed(init_seed)
+        if not isinstance(chosen, MetaPTMethod):
+            raise UserError(f"'{method}' is not meta-learned: it adapts to no auxiliary task.")
+        start = CommonStart.of(pipeline, seed) if at is None else Prompt(pipeline, pipeline.config.method(at), seed)
+        return cls(pipeline, chosen, start)
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`."""
+        return f"headroom/{self.method.name}/{self.prompt.subject().get('method', 'start')}/{self.prompt.init_seed}"
+
+    @property
+    def title(self) -> str:
+        """See `Stage.title`."""
+        return f"headroom of {self.method.name}"
+
+    def subject(self) -> Subject:
+        """Method and seed; where tasks begin, if that is not the common start."""
+        subject: Subject = {"method": self.method.name, "init_seed": self.prompt.init_seed}
+        at = self.prompt.subject().get("method")
+        return subject if at is None else {**subject, "at": at}
+
+    @cached_property
+    def parents(self) -> Mapping[str, Stage | Artifact]:
+        """Texts, tasks and the prompt."""
+        return {
+            "texts": rows_stage(self.pipeline),
+            "tasks": tasks_of(self.pipeline, self.method),
+            "prompt": self.prompt,
+        }
+
+    def config(self) -> dict[str, Any]:
+        """Inner steps, tuning steps, rows, and how rows are read."""
+        study, method, auxiliary = self.study, self.method, self.study.auxiliary_tasks
+        sizes = study.pretraining_of(method)
+        return {
+            "learner": method.learner,
+            "inner_steps": method.inner_steps,
+            "inner_lr": sizes.inner_lr,
+            "inner_optimiser": sizes.inner_optimiser,
+            "outer_lr": sizes.outer_lr,
+            "tuning_rates": tuning_rates(method, study.evaluation),
+            "support_size": study.pretraining.support_size,
+            "rows": [DRAWS, QUERY_ROWS, MOST_TASKS],
+            "seed": study.seed,
+            "placement": self.pipeline.model.placement,
+            "template": auxiliary.template,
+            "words": words_key(auxiliary),
+            "decode": study.verbalizer.decode,
+            **format_settings(auxiliary),
+        }
+
+    @property
+    def units(self) -> int:
+        """Draws."""
+        return DRAWS
+
+    def compute(self, out: ArtifactWriter) -> None:
+        """Adapts to each task of each draw, and measures."""
+        from metapt_explore.diagnostics.adapted_losses import TUNING_STEPS, adapted_losses
+        from metapt_explore.diagnostics.headroom import headroom_of_tasks, headroom_over_tasks
+        from metapt_explore.diagnostics.task_gradients import Draw, balanced_draws
+        from metapt_explore.pretraining.learner import PretrainingTask
+        from metapt_explore.seeds import stream
+
+        study, method, loaded, tasks = self.study, self.method, self.backbone(), self.parent("tasks")
+        reading = read_patterns(study, tasks, loaded)
+        half = max(study.pretraining.support_size, QUERY_ROWS)
+        draws: dict[int, list[Draw]] = {}
+        apart: dict[int, int] = {}
+        for number in chosen_tasks(reading, study.seed):
+            rng = stream(study.seed, "headroom", number)
+            drawn, distinct = balanced_draws(reading.tasks[number], 2 * half, draws=DRAWS, rng=rng)
+            if all(len(draw) == 2 for draw in drawn):  # a class with a single row cannot be halved
+                draws[number], apart[number] = drawn, distinct
+        if not draws:
+            raise UserError(
+                f"Headroom of '{method.name}': no auxiliary task has two rows of each class. Make larger clusters, or "
+                "raise `auxiliary_tasks.min_per_label`."
+            )
+        looked_at = drawn_tasks(loaded, as_inputs(self.parent("texts").table("texts")), reading, draws)
+        objective = looked_at.objective
+        pretraining_task = PretrainingTask(
+            reading.tasks,
+            study.pretraining_of(method),
+            method,
+            study.seed,
+            self.prompt.init_seed,
+            formats=reading.formats,
+            patterns=looked_at.patterns,
+        )
+        done = 0
+
+        def on_draw() -> None:
+            nonlocal done
+            done += 1
+            self.advance(done)
+
+        objective.on_pass = lambda: self.advance(done)
+        rate, rates = tuning_rate(method, study.evaluation), tuning_rates(method, study.evaluation)
+        table = adapted_losses(
+            objective,
+            self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device),
+            draws=looked_at.draws,
+            pretraining_task=pretraining_task,
+            tuning_rate=rate,
+            on_draw=on_draw,
+        )
+        names = unique_names(tasks, sorted(reading.tasks))
+        table.insert(1, "name", [names[task] for task in table["task"]])
+        out.write_table("headroom", table)
+        inner, outer, tuning = (table[f"moved_{kind}"].to_numpy() for kind in ("inner", "outer", "tuning"))
+        of_tasks = headroom_of_tasks(table)
+        for record in of_tasks:
+            record["draws_apart"] = apart[record["task"]]
+        out.write_summary(
+            {
+                "tasks": of_tasks,
+                "tasks_in_all": len(reading.tasks),
+                "over_tasks": {gain: found.as_dict() for gain, found in headroom_over_tasks(table).items()},
+                "displacement": measured(inner, outer, tuning, rates=rates).as_dict(),
+                "inner_steps": method.inner_steps,
+                "tuning_steps": TUNING_STEPS,
+                "tuning_rate": rate,
+                "draws": DRAWS,
+                "row_passes": round(objective.row_passes),
+                "diagnostic_rows": objective.diagnostic_rows,
+            }
+        )
+
+
+def meta_learned(pipeline: Pipeline) -> Iterator[MetaPTMethod]:
+    """The methods of a study that are meta-learned over clusters.
+
+    Raises:
+        UserError: Where there is none.
+    """
+    methods = [method for method in pipeline.config.methods if isinstance(method, MetaPTMethod)]
+    if not methods:
+        raise UserError(
+            f"Study '{pipeline.config.name}' has no meta-learned method: there is nothing to screen. Add one of "
+            "`kind: metapt` under `methods`."
+        )
+    yield from methods
