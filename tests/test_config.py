@@ -165,7 +165,7 @@ def test_starts_that_are_refused() -> None:
     start("'random' has no settings .found text.", {"kind": "random", "text": "a"})
     start("is blank", {"text": "  "})
     start("YAML reads this id as a number: put it in quotes", {"artifact": 123456})
-    start("give a name .random, vocabulary, labels. or a mapping", ["random"])
+    start("give a name .random, vocabulary, labels, demonstrations. or a mapping", ["random"])
     refused("`init` belongs to pt", methods=[{"name": "P", "kind": "ppt", "init": {"text": "a"}}])
 
 

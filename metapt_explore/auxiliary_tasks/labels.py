@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metapt_explore.config import AuxiliaryTasksConfig
+from metapt_explore.config.task_formats import SizedFormat
 from metapt_explore.errors import UserError
 
 
@@ -50,7 +51,7 @@ def auxiliary_tasks(
     classes: Sequence[str | None],
     label_names: Sequence[str],
     *,
-    config: AuxiliaryTasksConfig,
+    config: AuxiliaryTasksConfig | SizedFormat,
     members: np.ndarray | None = None,
 ) -> AuxiliaryTasks:
     """Makes a task of each cluster with enough labelled rows, and enough of every label.
@@ -117,7 +118,7 @@ def used_rows(tasks: dict[int, dict[str, np.ndarray]], rows: int) -> np.ndarray:
     return used
 
 
-def _shortfalls(per_label: dict[str, int], config: AuxiliaryTasksConfig) -> list[_Shortfall]:
+def _shortfalls(per_label: dict[str, int], config: AuxiliaryTasksConfig | SizedFormat) -> list[_Shortfall]:
     rules = [_Shortfall(sum(per_label.values()), config.min_size)]
     rules += [_Shortfall(have, config.min_per_label, label) for label, have in per_label.items()]
     return [rule for rule in rules if rule.have < rule.need]

@@ -35,7 +35,7 @@ class Case:
     Attributes:
         name: Short name, for `--only`.
         kind: ``step``, ``meta``, ``grid`` or ``score``.
-        placement: Of ours; PEFT always has the prompt first.
+        placement: Of ours; PEFT always has the prompt first (and for ``deep`` its prefix tuning).
         prompt_tokens: P.
         text_tokens: L.
         rows: B, rows of a step (of each task's support, and of its query, for ``meta``).
@@ -63,7 +63,7 @@ class Case:
         """As the table writes it."""
         tail = " + 2" if self.placement == "suffix" else ""
         shape = f"P {self.prompt_tokens}{tail}, L {self.text_tokens}, B {self.rows}"
-        states = "" if self.placement == "prefix" else ", cold" if self.cold else ", warm"
+        states = "" if self.placement != "suffix" else ", cold" if self.cold else ", warm"
         what = {
             "step": f"{self.placement} step",
             "meta": f"meta-step, {self.groups} tasks × ({self.rows} + {self.rows}), {self.placement}",
@@ -76,6 +76,8 @@ class Case:
 CASES = (
     Case("prefix-20", "step", "prefix", 20, 48, 16, 1.5, 1.7, share_target=0.5),
     Case("prefix-100", "step", "prefix", 100, 48, 16, 2.8, 3.4, share_target=0.5),
+    Case("deep-20", "step", "deep", 20, 48, 16),
+    Case("deep-100", "step", "deep", 100, 48, 16),
     Case("suffix-32", "step", "suffix", 8, 32, 16, None, 5.3, share_target=0.45),
     Case("suffix-48", "step", "suffix", 8, 48, 16, 8.0, 7.3, share_target=0.45),
     Case("suffix-256", "step", "suffix", 8, 256, 16, 28.0, 33.0, share_target=0.45),
@@ -125,7 +127,7 @@ class Bench:
     ) -> None:
         self.model, self.dtype_name, self.device_name, self.full_head = model, dtype, device, full_head
         self._backbones: dict[Placement, CausalBackbone] = {}
-        self._peft: dict[int, PeftReference] = {}
+        self._peft: dict[tuple[int, ...], PeftReference] = {}
 
     def backbone(self, case: Case) -> CausalBackbone:
         """Ours, with texts cut to the case's length."""
@@ -141,14 +143,21 @@ class Bench:
 
     def peft_reference(self, backbone: CausalBackbone, prompt: Tensor, pattern: PatternVerbalizer) -> PeftReference:
         """Theirs, with the same weights and prompt."""
-        if len(prompt) not in self._peft:
+        shape = tuple(prompt.shape)
+        if shape not in self._peft:
             self._peft.clear()
             words = torch.tensor(pattern.words, device=backbone.device)
             folder = model_folder(self.model)
-            self._peft[len(prompt)] = PeftReference(
-                folder, prompt, words, dtype=backbone.dtype, device=backbone.device, full_head=self.full_head
+            self._peft[shape] = PeftReference(
+                folder,
+                prompt,
+                words,
+                dtype=backbone.dtype,
+                device=backbone.device,
+                full_head=self.full_head,
+                deep=backbone.placement == "deep",
             )
-        return self._peft[len(prompt)]
+        return self._peft[shape]
 
     def sides(self, case: Case) -> Sides:
         """The two ways of doing a case."""
@@ -159,7 +168,7 @@ class Bench:
         prompt = initial_prompt(backbone, case.prompt_tokens)
         bank = backbone.bank(texts, pattern)
         ids = torch.tensor(
-            [list(row) + ([] if case.placement == "prefix" else list(pattern.tail)) for row in bank.token_ids]
+            [list(row) + (list(pattern.tail) if case.placement == "suffix" else []) for row in bank.token_ids]
         )
         work = _Work(case, backbone, bank, pattern, prompt, ids.to(backbone.device), texts)
         return {"step": _step, "meta": _meta, "grid": _grid, "score": _score}[case.kind](
@@ -188,6 +197,8 @@ class _Work:
     def tokens(self, rows: int, groups: int = 1) -> int:
         """Tokens of one forward and backward pass of ours."""
         case = self.case
+        if case.placement == "deep":
+            return rows * len(self.bank.token_ids[0])
         if case.placement == "prefix":
             return groups * case.prompt_tokens + rows * len(self.bank.token_ids[0])
         return rows * (case.prompt_tokens + len(self.pattern.tail))

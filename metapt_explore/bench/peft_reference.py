@@ -1,4 +1,4 @@
-"""The reference that we are measured against: PEFT's prompt tuning and plain loops, as a user would write them.
+"""The reference that we are measured against: PEFT's prompt (or prefix) tuning and plain loops, as a user writes them.
 
 PEFT puts the prompt first and runs the whole sequence at every step. `full_head` reads the label words
 out of the logits of all positions, as `model(...).logits` gives them; without it `logits_to_keep=1` is
@@ -20,7 +20,7 @@ from metapt_explore.models.hf_load import load_model
 
 
 class PeftReference:
-    """A frozen model under PEFT prompt tuning, with fused (SDPA) attention.
+    """A frozen model under PEFT prompt tuning or prefix tuning, with fused (SDPA) attention.
 
     Args:
         folder: The model.
@@ -29,6 +29,7 @@ class PeftReference:
         dtype: As ours.
         device: As ours.
         full_head: Whether logits of all positions are computed.
+        deep: Whether the prompt is keys and values of every layer: PEFT's prefix tuning, without its projection.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class PeftReference:
         dtype: torch.dtype,
         device: torch.device,
         full_head: bool = True,
+        deep: bool = False,
     ) -> None:
         try:
-            from peft import PromptTuningConfig, TaskType, get_peft_model
+            from peft import PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_model
         except ImportError:
             raise UserError("`metapt bench` compares with PEFT: pip install 'peft>=0.18'.") from None
         from transformers import AutoModelForCausalLM
@@ -51,7 +53,8 @@ class PeftReference:
             AutoModelForCausalLM, "decoder-only", folder, name=str(folder), dtype=dtype, attn_implementation="sdpa"
         )
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's
-        config = PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=len(prompt))
+        kind = PrefixTuningConfig if deep else PromptTuningConfig
+        config = kind(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=len(prompt))
         self.model: Any = get_peft_model(model.to(device), config).eval()
         self.words, self.full_head = words, full_head
         (self.name,) = [name for name, value in self.model.named_parameters() if value.requires_grad]

@@ -28,6 +28,7 @@ from metapt_explore.cli import (
     report,
     results,
     run,
+    screen,
     setup,
     task_new,
     tasks,
@@ -86,6 +87,7 @@ metapt.command("tour", rich_help_panel=RUN)(run.tour)
 metapt.command("run", rich_help_panel=RUN)(run.run)
 metapt.command("check", rich_help_panel=RUN)(plan.check)
 metapt.command("plan", rich_help_panel=RUN)(plan.plan)
+metapt.command("screen", rich_help_panel=RUN)(screen.screen)
 metapt.command("jobs", rich_help_panel=RUN)(jobs.jobs)
 metapt.command("cancel", rich_help_panel=RUN)(jobs.cancel)
 metapt.command("worker", hidden=True)(jobs.worker)

@@ -3,9 +3,9 @@
 Internal: only names directly under `metapt_explore` are public.
 """
 
+from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
 from metapt_explore.config.baselines import BaselineConfig
 from metapt_explore.config.clustering import (
-    AuxiliaryTasksConfig,
     ClusterEdit,
     ClusteringConfig,
     CountedClustering,

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from metapt_explore.config.kinds import Kind, one_of
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_VALUES, ClusterId, Count, Seed
 from metapt_explore.config.names import Name, Text
-from metapt_explore.config.task import LabelsConfig, SourceConfig, Strict
+from metapt_explore.config.task import SourceConfig, Strict
 
 
 class TextsConfig(SourceConfig):
@@ -267,29 +267,3 @@ else:
         RandomGroups,
         KnownGroups,
     )
-
-
-class AuxiliaryTasksConfig(LabelsConfig):
-    """Which clusters become auxiliary tasks, and how their rows are read."""
-
-    classes: Literal["labels", "clusters"] = Field(
-        "labels",
-        description="what a task tells apart: its cluster's texts by their labels, or clusters (no label needed, "
-        "CACTUs and SUPMER)",
-    )
-    n_tasks: int = Field(8, ge=1, le=10_000, description="clusters as classes: tasks to draw")
-    min_size: int = Field(32, ge=2, le=1_000_000, description="labelled rows a cluster needs to become a task")
-    min_per_label: Count = Field(8, description="rows of each label a cluster needs to become a task")
-    softness: float = Field(
-        0.0,
-        ge=0,
-        le=2,
-        description="a row also belongs to the clusters whose centres are so little (cosine similarity) less like it "
-        "than the best one; 0: to its own only",
-    )
-
-    @model_validator(mode="after")
-    def _a_row_has_one_word(self) -> AuxiliaryTasksConfig:
-        if self.softness and self.classes == "clusters":
-            raise ValueError("`softness` goes with `classes: labels`: with clusters as classes a row has one cluster")
-        return self

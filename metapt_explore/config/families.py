@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 Placement = Literal["suffix", "prefix", "encoder", "decoder", "deep"]
 
+#: Where each puts the prompt, as forms say it.
+PLACEMENT_TITLES: dict[Placement, str] = {
+    "suffix": "behind the text, before the template's end",
+    "prefix": "in front of the text",
+    "deep": "in front of the text, as keys and values of every layer",
+    "encoder": "in front of the encoder's tokens",
+    "decoder": "in front of the decoder's tokens",
+}
+
 
 @dataclass(frozen=True)
 class FamilyFacts:
@@ -66,6 +75,18 @@ FAMILIES: dict[str, FamilyFacts] = {
         has_vocabulary=False,
     ),
 }
+
+
+def placement_title(placement: Placement) -> str:
+    """Where a placement puts the prompt, and which families can do it.
+
+    Example:
+        >>> placement_title("deep")
+        'deep: in front of the text, as keys and values of every layer (decoder-only)'
+    """
+    able = ", ".join(facts.title for facts in FAMILIES.values() if placement in facts.placements)
+    return f"{placement}: {PLACEMENT_TITLES[placement]} ({able})"
+
 
 if TYPE_CHECKING:
     Family = str

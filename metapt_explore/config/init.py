@@ -14,8 +14,8 @@ from metapt_explore.errors import did_you_mean
 class InitConfig(Kind):
     """Where a soft prompt begins. Each kind has a class of its own.
 
-    In YAML it is a name (``init: random``, ``vocabulary`` or ``labels``) or a mapping with one source,
-    from which `kind` follows:
+    In YAML it is a name (``init: random``, ``vocabulary``, ``labels``, ``demonstrations``) or a mapping with one
+    source, from which `kind` follows:
 
     - ``init: {text: "Is this review good or bad?"}``
     - ``init: {file: mine.safetensors, tensor: prompt}``
@@ -24,6 +24,7 @@ class InitConfig(Kind):
 
     Attributes:
         source: The key that says what the prompt is made of; empty where the kind says all.
+        of_few_shot_rows: Whether tuning makes it, of each data seed's training rows.
 
     Example:
         >>> InitConfig.model_validate("labels").kind, InitConfig.model_validate({"text": "good or bad"}).kind
@@ -32,6 +33,7 @@ class InitConfig(Kind):
 
     kinds: ClassVar[dict[str, type[InitConfig]]]
     source: ClassVar[str] = ""
+    of_few_shot_rows: ClassVar[bool] = False
 
     if TYPE_CHECKING:
 
@@ -116,6 +118,14 @@ class LabelsInit(InitConfig):
     kind: Literal["labels"]
 
 
+class DemonstrationsInit(InitConfig):
+    """Embeddings of the few-shot rows, written out with their label words; vectors left over are common tokens."""
+
+    title = "the few-shot rows"
+    of_few_shot_rows = True
+    kind: Literal["demonstrations"]
+
+
 class TextInit(_SourceInit):
     """Embeddings of a text's tokens."""
 
@@ -166,4 +176,14 @@ class ArtifactInit(_SourceInit):
 if TYPE_CHECKING:
     AnyInit = InitConfig
 else:
-    AnyInit = one_of(InitConfig, RandomInit, VocabularyInit, LabelsInit, TextInit, FileInit, PeftInit, ArtifactInit)
+    AnyInit = one_of(
+        InitConfig,
+        RandomInit,
+        VocabularyInit,
+        LabelsInit,
+        DemonstrationsInit,
+        TextInit,
+        FileInit,
+        PeftInit,
+        ArtifactInit,
+    )

@@ -64,6 +64,11 @@ class MethodConfig(Kind):
         return None
 
     @property
+    def from_demonstrations(self) -> bool:
+        """Whether tuning begins from each data seed's few-shot rows."""
+        return self.own_init is not None and self.own_init.of_few_shot_rows
+
+    @property
     def topic_tasks(self) -> TopicsConfig | None:
         """Its tasks that tell clusters apart."""
         return None
@@ -98,7 +103,9 @@ class PTMethod(MethodConfig):
     title = "prompt tuning without pre-training"
     hints: ClassVar = {"clustering": "it has no pre-training"}
     kind: Literal["pt"]
-    init: AnyInit | None = Field(None, description="overrides prompt.init")
+    init: AnyInit | None = Field(
+        None, description="overrides prompt.init; `demonstrations`: each data seed begins from its own few-shot rows"
+    )
     extra_tuning: bool = Field(
         False,
         description="tunes on for as many rows as the others spend on pre-training; dev still chooses the step",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from metapt_explore.config.families import Family, Placement
-from metapt_explore.config.init import AnyInit, VocabularyInit
+from metapt_explore.config.init import AnyInit, InitConfig, VocabularyInit
 from metapt_explore.config.limits import MOST_SEARCHED, Count
 from metapt_explore.config.names import Text
 from metapt_explore.config.task import Strict
@@ -71,6 +71,16 @@ class PromptConfig(Strict):
         VocabularyInit(kind="vocabulary"),
         description="random, vocabulary, labels, {text: ...}, {file: ...}, {peft: ...} or {artifact: ...}",
     )
+
+    @field_validator("init")
+    @classmethod
+    def _known_before_tuning(cls, init: InitConfig) -> InitConfig:
+        if init.of_few_shot_rows:
+            raise ValueError(
+                f"`{init.kind}` is made of few-shot rows, which pre-training never sees: give it to a method of kind "
+                f"pt (`init: {init.kind}`)"
+            )
+        return init
 
 
 class VerbalizerConfig(Strict):

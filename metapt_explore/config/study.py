@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import Field, model_validator
 
+from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
 from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_calibration, check_names
-from metapt_explore.config.clustering import AnyClustering, AuxiliaryTasksConfig, ClusteringConfig, TextsConfig
+from metapt_explore.config.clustering import AnyClustering, ClusteringConfig, TextsConfig
 from metapt_explore.config.evaluation import AgreementConfig, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.learners import AnyMethod, MetaPTMethod
@@ -120,7 +121,10 @@ class StudyConfig(Strict):
 
     @model_validator(mode="after")
     def _texts_fit_the_template(self) -> StudyConfig:
-        check_pairs(self.auxiliary_tasks, self.texts)
+        if self.auxiliary_tasks.labels:
+            check_pairs(self.auxiliary_tasks, self.texts)
+        elif self.texts.columns.text_pair is not None:
+            raise ValueError("formats made of sentences and clusters need single texts: leave out columns.text_pair")
         for source in (self.texts, self.labelling.train if self.labelling else None):
             if source is not None and in_data_folder(source.file):
                 raise ValueError(UNNAMED.format(file=source.file))
@@ -155,6 +159,11 @@ class StudyConfig(Strict):
                     )
         if labelling is None:
             return self
+        if not auxiliary.labels:
+            raise ValueError(
+                "`labelling` finds the labels of an entry of `auxiliary_tasks` that tells them apart (`format: "
+                "labels`, without `texts` and `unified`), of which there is none"
+            )
         if self.texts.labelled_only and labelling.which == "unlabelled":
             raise ValueError(
                 "texts.labelled_only drops the texts that `labelling` is for; leave one of them out (or ask for "
@@ -168,6 +177,31 @@ class StudyConfig(Strict):
                     )
         if labelling.train is not None:
             check_pairs(auxiliary, labelling.train)
+        return self
+
+    @model_validator(mode="after")
+    def _formats_go_with_methods(self) -> StudyConfig:
+        auxiliary, known = self.auxiliary_tasks, [c.name for c in self.clusterings]
+        for each in auxiliary.cluster_classes:
+            for name in each.clusterings:
+                if name not in known:
+                    raise ValueError(
+                        f"auxiliary_tasks '{each.called}': no clustering '{name}'. {did_you_mean(name, known)}"
+                    )
+        for method in self.methods if auxiliary.formats else ():
+            if method.topic_tasks is not None:
+                raise ValueError(
+                    f"method '{method.name}': `topics` goes with one kind of auxiliary tasks; in a list of formats "
+                    "write an entry `format: cluster_classes`"
+                )
+            if isinstance(method, PretrainedMethod) and (method.without or method.only):
+                raise ValueError(f"method '{method.name}': `without` and `only` go with one kind of auxiliary tasks")
+            for each in auxiliary.cluster_classes:
+                if method.pretrained and not method.clusterings and not each.clusterings:
+                    raise ValueError(
+                        f"method '{method.name}' needs `clustering`, or auxiliary_tasks '{each.called}' does: its "
+                        "classes are clusters"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -166,7 +166,7 @@ class LabelsConfig(Strict):
         for slot in ("{text_pair}", "{mask}"):
             if self.template.count(slot) > 1:
                 raise ValueError(f"the template may hold {slot} once")
-        if len(self.labels) < 2:
+        if len(self.labels) < 2 and not self._may_lack_labels:
             raise ValueError("at least two labels are needed")
         for attribute in ("value", "word"):
             seen: dict[str, str] = {}
@@ -179,6 +179,10 @@ class LabelsConfig(Strict):
             if not label.words and label.description is None:
                 raise ValueError(f"label '{name}' has neither a label word nor a description")
         return self
+
+    @property
+    def _may_lack_labels(self) -> bool:
+        return False
 
     @property
     def pairs(self) -> bool:

@@ -74,7 +74,9 @@ def preview(
     memory = backbone.memory
     states = min(kv_cache_bytes(study.model.text_state_gib), reckoning.kept_tokens * memory.kv_bytes_per_token)
     pattern = backbone.pattern(
-        study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=study.verbalizer.decode == "whole_vocabulary"
+        study.auxiliary_tasks.first_reading,
+        "auxiliary_tasks",
+        whole_vocabulary=study.verbalizer.decode == "whole_vocabulary",
     )
     # A bank keeps the template with the text, unless the prompt comes between them.
     longest = round(tokens) + (0 if backbone.caches_texts else len(pattern.before) + len(pattern.tail))
@@ -153,14 +155,18 @@ def calibrate(
     began = time.perf_counter()
     base = memory_mib(backbone.device)
     pattern = backbone.pattern(
-        study.auxiliary_tasks, "auxiliary_tasks", whole_vocabulary=study.verbalizer.decode == "whole_vocabulary"
+        study.auxiliary_tasks.first_reading,
+        "auxiliary_tasks",
+        whole_vocabulary=study.verbalizer.decode == "whole_vocabulary",
     )
     length = study.prompt.length
     prompt = backbone.as_prompt(backbone.embedding[:length].float())
     pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)
     # A row of a pass of some dozens is as fast as one of a larger pass.
     pre_rows, tuned_rows = min(pre_rows, MOST_ROWS), min(tuned_rows, MOST_ROWS)
-    texts = _texts(backbone, max(pre_rows, tuned_rows, SCORED_ROWS), text_tokens, pairs=study.auxiliary_tasks.pairs)
+    texts = _texts(
+        backbone, max(pre_rows, tuned_rows, SCORED_ROWS), text_tokens, pairs=study.auxiliary_tasks.first_reading.pairs
+    )
 
     def fresh() -> PromptObjective:
         backbone.forget(texts, pattern)

@@ -87,6 +87,11 @@ def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> l
             "(verbalizer.read), which no prompt carries. Export a method that is read by words, or the pre-trained "
             "prompt (without --task)."
         )
+    if chosen.task is None and method.from_demonstrations:
+        raise UserError(
+            f"'{chosen.method}' begins from few-shot rows, which only its tuned prompts hold: export one of those "
+            "(--task)."
+        )
     chosen = _with_seeds(config, chosen)
     sources = _find(workspace, config, chosen)
     labels: LabelsConfig = config.auxiliary_tasks if chosen.task is None else _task(config, chosen.task)

@@ -64,6 +64,7 @@ def tune_with_automatic_words(
             [*outcome.results, *tuned.results],
             [*outcome.curves, *tuned.curves],
             {**outcome.prompts, **tuned.prompts},
+            {**outcome.starts, **tuned.starts},
             outcome.passes + tuned.passes,
             outcome.forward + tuned.forward,
         )
@@ -84,14 +85,16 @@ def _of_seed(callbacks: TrainingCallbacks, seed: int, *, steps_before: int, seed
 def _save(store: CheckpointStore, outcome: TuningOutcome, *, steps: int) -> None:
     meta = {"results": outcome.results, "curves": outcome.curves, "step": steps + 1}
     meta |= {"passes": outcome.passes, "forward": outcome.forward}
-    store.save_checkpoint({str(seed): prompt for seed, prompt in outcome.prompts.items()}, meta)
+    tensors = {str(seed): prompt for seed, prompt in outcome.prompts.items()}
+    store.save_checkpoint(tensors | {f"start.{seed}": prompt for seed, prompt in outcome.starts.items()}, meta)
 
 
 def _restore(store: CheckpointStore | None) -> TuningOutcome:
     checkpoint = store.load_checkpoint() if store is not None else None
     if checkpoint is None:
-        return TuningOutcome([], [], {}, 0, 0)
+        return TuningOutcome([], [], {}, {}, 0, 0)
     tensors, meta = checkpoint
     # Results are in the order in which seeds were finished.
     prompts = {int(result["data_seed"]): tensors[str(result["data_seed"])] for result in meta["results"]}
-    return TuningOutcome(meta["results"], meta["curves"], prompts, int(meta["passes"]), int(meta["forward"]))
+    starts = {seed: tensors[f"start.{seed}"] for seed in prompts if f"start.{seed}" in tensors}
+    return TuningOutcome(meta["results"], meta["curves"], prompts, starts, int(meta["passes"]), int(meta["forward"]))

@@ -65,8 +65,8 @@ class FinalScores:
 
     def _snapshot(self, seed: int, step: int) -> Snapshot:
         cell = self._tuned.cells.index((seed, self._chosen[seed]["learning_rate"]))
-        # The initial prompt is one for all seeds, unless it is read by each seed's examples.
-        return step, cell if step or self._tuned.reading.by_examples else 0
+        # The initial prompt is one for all seeds, unless it is made or read by each seed's examples.
+        return step, cell if step or self._tuned.reading.by_examples or self._tuned.starts.differ else 0
 
     def _snapshots(self, steps: Mapping[int, Iterable[int]]) -> list[Snapshot]:
         """Each snapshot once."""

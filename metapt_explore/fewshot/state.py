@@ -17,7 +17,7 @@ class TuningState(TrainingState):
     Dev scores are no part of it: they are computed again after a restart.
 
     Args:
-        initial_prompt: Where all prompts begin, fp32 `[prompt_tokens, width]`.
+        initial_prompt: Where all prompts begin, fp32 `[prompt_tokens, width]`; or where each does, stacked by cell.
         rates: Learning rate of each cell.
         scale: What each number's step is multiplied by, `[prompt_tokens, width]`; 1 when absent.
 
@@ -29,8 +29,9 @@ class TuningState(TrainingState):
 
     def __init__(self, initial_prompt: Tensor, rates: Sequence[float], scale: Tensor | None = None) -> None:
         self._names = [f"prompt.{cell}" for cell in range(len(rates))]
-        super().__init__(dict.fromkeys(self._names, initial_prompt), dict(zip(self._names, rates, strict=True)))
-        self._initial_prompt, self._scale = initial_prompt, scale
+        self._initial = initial_prompt.expand(len(rates), *initial_prompt.shape[-2:])
+        super().__init__(dict(zip(self._names, self._initial, strict=True)), dict(zip(self._names, rates, strict=True)))
+        self._scale = scale
         self.snapshots: dict[int, Tensor] = {0: self.prompts(range(len(rates)))}
         self.tested: dict[str, Tensor] = {}
         self.tested_rows = 0
@@ -49,8 +50,8 @@ class TuningState(TrainingState):
                 parameter.copy_(prompt + self._scale * (parameter - prompt))
 
     def pull(self, cell: int, share: float) -> None:
-        """Moves the prompt of a cell by a share of the way towards the initial prompt."""
-        self.parameters[self._names[cell]].data.lerp_(self._initial_prompt, share)
+        """Moves the prompt of a cell by a share of the way towards its initial prompt."""
+        self.parameters[self._names[cell]].data.lerp_(self._initial[cell], share)
 
     def take_snapshot(self, step: int) -> None:
         """Remembers all prompts as the ones after a step."""
@@ -73,7 +74,7 @@ class TuningState(TrainingState):
     def restore(self, tensors: Mapping[str, Tensor], counts: Mapping[str, Any]) -> None:
         """See `TrainingState.restore`."""
         super().restore(tensors, counts)
-        device = self._initial_prompt.device
+        device = self._initial.device
         # Files list their tensors in an order of their own.
         snapshots = {int(step): prompts.to(device) for step, prompts in _under("snapshot.", tensors).items()}
         self.snapshots = {step: snapshots[step] for step in sorted(snapshots)}

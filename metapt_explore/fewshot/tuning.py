@@ -10,6 +10,7 @@ cost 50 steps instead of 120.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
@@ -40,6 +41,7 @@ class TuningResult(TypedDict):
         learning_rate: What dev chose; NaN for a soup, which has none.
         step: What dev chose; NaN for a soup.
         words: Label words that the data seed chose, as JSON.
+        begins: What the data seed's start was made of, as JSON (`Begins`).
     """
 
     data_seed: int
@@ -54,6 +56,7 @@ class TuningResult(TypedDict):
     learning_rate: float
     step: float
     words: NotRequired[str]
+    begins: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class TuningOutcome:
         results: One for each data seed.
         curves: One point for each data seed, learning rate and scored step that the rate was tuned to.
         prompts: The kept prompt of each data seed, `[prompt_tokens, width]`.
+        starts: Where each data seed began, the same shape; empty where all began from the prompt that was given.
         passes: Rows sent forward and backward.
         forward: Rows sent forward only, to choose on dev and to score, each as often as there were prompts.
     """
@@ -71,6 +75,7 @@ class TuningOutcome:
     results: list[TuningResult]
     curves: list[CurvePoint]
     prompts: dict[int, Tensor]
+    starts: dict[int, Tensor]
     passes: int
     forward: int
 
@@ -127,8 +132,9 @@ def _outcome(tuned: TuningSteps) -> TuningOutcome:
         [_result(tuned, seed, chosen=each, initial=final.at(seed, 0)) for seed, each in prompts.items()],
         curves,
         {seed: each.prompt.cpu() for seed, each in prompts.items()},
-        passes=round(state.row_passes),
-        forward=dev_rows + state.tested_rows + reading.forward.rows - rows_before_soups,
+        {seed: prompt.cpu() for seed, prompt in tuned.starts.prompts.items() if tuned.starts.differ},
+        passes=round(state.row_passes) + tuned.starts.row_passes,
+        forward=tuned.starts.forward_rows + dev_rows + state.tested_rows + reading.forward.rows - rows_before_soups,
     )
 
 
@@ -168,7 +174,7 @@ def _soup(tuned: TuningSteps, seed: int, prompt: Tensor) -> _ChosenPrompt:
 def _result(tuned: TuningSteps, seed: int, *, chosen: _ChosenPrompt, initial: Tensor) -> TuningResult:
     rows, reading = tuned.data.scored, tuned.reading
     first, last = reading.measure(initial, rows), reading.measure(chosen.scores, rows)
-    return TuningResult(
+    result = TuningResult(
         data_seed=seed,
         accuracy=last["accuracy"],
         macro_f1=last["macro_f1"],
@@ -181,3 +187,6 @@ def _result(tuned: TuningSteps, seed: int, *, chosen: _ChosenPrompt, initial: Te
         learning_rate=chosen.learning_rate,
         step=chosen.step,
     )
+    if seed in tuned.starts.begins:
+        result["begins"] = json.dumps(tuned.starts.begins[seed].record())
+    return result

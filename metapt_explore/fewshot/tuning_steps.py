@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from metapt_explore.config import EvaluationConfig, VerbalizerConfig
 from metapt_explore.fewshot.dev_scores import DevScores
-from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, FewShotData, LabelledTexts
+from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, FewShotData
 from metapt_explore.fewshot.selection import Cell
+from metapt_explore.fewshot.starts import StartMaker, TrainRows, same_start
 from metapt_explore.fewshot.state import TuningState
 from metapt_explore.models.backbone import Backbone
-from metapt_explore.models.gradients import Batch, PromptObjective
+from metapt_explore.models.gradients import Batch
 from metapt_explore.pretraining.state import TrainingCallbacks, TrainingCheckpoint
 from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.seeds import stream
-from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 #: Seconds of work that a killed process may lose; one that is asked to stop loses the current pass.
@@ -34,12 +35,14 @@ class TuningPlan:
         order_seeds: Order of the examples: study seed and initialisation seed, or an order that was asked for.
         verbalizer: How dev and scored rows are read; tuning itself goes by the pattern's label words.
         scale: What each number's step is multiplied by, `[prompt_tokens, width]` (`kept_rates`); 1 when absent.
+        starts: Makes each data seed's start of the prompt that is given.
     """
 
     config: EvaluationConfig
     order_seeds: tuple[int, ...]
     verbalizer: VerbalizerConfig = BY_WORDS
     scale: Tensor | None = None
+    starts: StartMaker = same_start
 
 
 def kept_rates(log_rates: Tensor) -> Tensor:
@@ -72,6 +75,7 @@ class TuningSteps:
 
     Attributes:
         cells: Data seed and learning rate of each prompt.
+        starts: Where each data seed begins; made again after a restart.
         state: What is finished.
         checkpoint: Saves it.
         reading: How rows are read.
@@ -90,10 +94,14 @@ class TuningSteps:
     ) -> None:
         self.data, self.plan, self._callbacks = data, plan, callbacks
         self.cells: list[Cell] = [(seed, rate) for seed in data.train for rate in plan.config.learning_rates]
-        self.state = TuningState(initial_prompt, [rate for _, rate in self.cells], plan.scale)
+        rows = TrainRows.of(backbone, pattern, data.train)
+        self._objective, self._first = rows.objective, rows.first
+        self._objective.on_pass = partial(callbacks.on_pass, 0)
+        self.starts = plan.starts(initial_prompt, rows)
+        initial = torch.stack([self.starts.prompts[seed] for seed, _ in self.cells])
+        self.state = TuningState(initial, [rate for _, rate in self.cells], plan.scale)
         self.checkpoint = TrainingCheckpoint(callbacks.checkpoints, self.state, every_seconds=CHECKPOINT_SECONDS)
         self.checkpoint.restore()
-        self._objective, self._offsets = _training_objective(backbone, pattern, data.train)
         self._health = HealthWatch(backbone.usual_vectors, "Few-shot tuning", backbone.on_notice)
         self.reading = ClassReading(backbone, pattern, plan.verbalizer, lambda: callbacks.on_pass(self.state.steps))
         self.dev_scores = DevScores(self.cells, self.reading, data)
@@ -141,22 +149,10 @@ class TuningSteps:
         }
         rows, groups, labels = [], [], []
         for group, (seed, _) in enumerate(cells):
-            rows += [self._offsets[seed] + row for row in picked[seed]]
+            rows += [self._first[seed] + row for row in picked[seed]]
             groups += [group] * len(picked[seed])
             labels += [train[seed].labels[row] for row in picked[seed]]
         return Batch(rows, groups, labels)
-
-
-def _training_objective(
-    backbone: Backbone, pattern: PatternVerbalizer, train: Mapping[int, LabelledTexts]
-) -> tuple[PromptObjective, dict[int, int]]:
-    """One bank over the examples of all data seeds, and where each seed's examples begin in it."""
-    texts: list[TextInput] = []
-    offsets = {}
-    for seed, split in train.items():
-        offsets[seed] = len(texts)
-        texts += split.texts
-    return PromptObjective(backbone, backbone.bank(texts, pattern), pattern), offsets
 
 
 def epoch_rows(total: int, size: int, step: int, *, seed: int, order_seeds: tuple[int, ...]) -> list[int]:

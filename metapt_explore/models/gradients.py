@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,8 @@ from metapt_explore.verbalizers.pattern import PatternVerbalizer
 PADDING_SHARE = 0.2
 #: once it has this many tokens, which are enough for full speed.
 BUCKET_TOKENS = 512
+#: Logit of a word of another task in the same pass: its probability is exactly 0 in fp32.
+NO_CHANCE = -1e4
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class PromptObjective:
         backbone: The frozen model.
         bank: The texts.
         pattern: Template and label words.
-        others: Further patterns with their banks of the same texts, for tasks with other templates; rows of a pass
-            share their pattern.
+        others: Further patterns with their banks, for tasks that are read in other ways; rows of a pass share bank and
+            template, and may differ in label words of one token.
 
     Attributes:
         row_passes: Rows sent forward and backward so far; methods are compared by it.
@@ -69,6 +71,7 @@ class PromptObjective:
     ) -> None:
         self.backbone, self.bank, self.pattern = backbone, bank, pattern
         self._patterns = [(bank, pattern), *others]
+        self._pass_of = _first_alike(self._patterns)
         self.row_passes = 0.0
         self.diagnostic_rows = 0
         self.passes = 0
@@ -171,16 +174,18 @@ class PromptObjective:
             self.on_pass()
 
     def _cut(self, prompts: Tensor, batch: Batch, *, second_derivative: bool) -> list[list[int]]:
-        """Positions of the batch in passes of similar length and one pattern."""
+        """Positions of the batch in passes of similar length, bank and template."""
         if not batch.patterns:
             return self._cut_alike(
                 prompts, batch, positions=range(len(batch.rows)), number=0, second_derivative=second_derivative
             )
+        alike: dict[int, list[int]] = {}
+        for position, number in enumerate(batch.patterns):
+            alike.setdefault(self._pass_of[number], []).append(position)
         parts: list[list[int]] = []
-        for pattern in sorted(set(batch.patterns)):
-            positions = [position for position, number in enumerate(batch.patterns) if number == pattern]
+        for number in sorted(alike):
             parts += self._cut_alike(
-                prompts, batch, positions=positions, number=pattern, second_derivative=second_derivative
+                prompts, batch, positions=alike[number], number=number, second_derivative=second_derivative
             )
         return parts
 
@@ -219,11 +224,45 @@ class PromptObjective:
         rows_of_group = torch.bincount(all_groups, minlength=len(prompts)).clamp(min=1)
         positions = torch.tensor(part, device=device)
         groups, labels = all_groups[positions], torch.tensor(batch.labels, device=device)[positions]
-        bank, pattern = self._patterns[batch.patterns[part[0]] if batch.patterns else 0]
+        numbers = [batch.patterns[position] for position in part] if batch.patterns else [0]
+        bank, pattern = self._patterns[numbers[0]]
+        several = sorted(set(numbers))
+        if len(several) > 1:
+            pattern, first = joined([self._patterns[number][1] for number in several])
+            own = torch.tensor([several.index(number) for number in numbers], device=device)
+            labels = labels + torch.tensor(first, device=device)[own]
         rows = self.backbone.prepared(
             bank, [batch.rows[position] for position in part], pattern, prompt_tokens=prompts.shape[1]
         )
         scores = self.backbone.class_scores(prompts, groups, rows, pattern=pattern, second_derivative=second_derivative)
+        if len(several) > 1:
+            bounds = torch.tensor([*first, pattern.verbalizer.classes], device=device)
+            columns = torch.arange(pattern.verbalizer.classes, device=device)
+            others = (columns < bounds[own][:, None]) | (columns >= bounds[own + 1][:, None])
+            scores = scores.masked_fill(others, NO_CHANCE)
         row_losses = F.cross_entropy(pattern.verbalizer.for_loss(scores), labels, reduction="none")
         weighted = row_losses / rows_of_group[groups]
         return torch.zeros(len(prompts), device=device).index_add(0, groups, weighted)
+
+
+def joined(patterns: Sequence[PatternVerbalizer]) -> tuple[PatternVerbalizer, list[int]]:
+    """One pattern that reads the words of several at once, and where the classes of each begin."""
+    first, classes = [], 0
+    for pattern in patterns:
+        first.append(classes)
+        classes += pattern.verbalizer.classes
+    words = tuple(words for pattern in patterns for words in pattern.verbalizer.words)
+    names = tuple(name for pattern in patterns for name in pattern.classes)
+    verbalizer = replace(patterns[0].verbalizer, words=words)
+    return replace(patterns[0], verbalizer=verbalizer, classes=names), first
+
+
+def _first_alike(patterns: Sequence[tuple[Bank, PatternVerbalizer]]) -> list[int]:
+    """For each pattern the first whose rows may share its passes: one that differs in label words only."""
+    first: dict[tuple[object, ...], int] = {}
+    places = []
+    for number, (bank, pattern) in enumerate(patterns):
+        apart = not pattern.verbalizer.simple or pattern.head is not None
+        key = (number,) if apart else (id(bank), pattern.template)
+        places.append(first.setdefault(key, number))
+    return places

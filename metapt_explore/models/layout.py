@@ -91,7 +91,7 @@ class Layout(ABC):
         Raises:
             UserError: Where a row would be empty, or a second text is missing.
         """
-        rows = [self.row(text, pair, pattern) for text, pair in self._cut(texts, pattern)]
+        rows = [self.row(text, pair, pattern) for text, pair in self.cut(texts, pattern)]
         for index, (ids, _) in enumerate(rows):
             if not ids:
                 raise UserError(f"Text {index} is blank; blank texts must be dropped before scoring.")
@@ -121,7 +121,8 @@ class Layout(ABC):
         second = second[: max(longest // 2, longest - len(first))]
         return first[: longest - len(second)], second
 
-    def _cut(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> list[tuple[list[int], list[int] | None]]:
+    def cut(self, texts: Sequence[TextInput], pattern: PatternVerbalizer) -> list[tuple[list[int], list[int] | None]]:
+        """Token ids of texts and of second texts, cut to `max_text_tokens`, without template and special tokens."""
         slot, pair_slot = pattern.template.slot("text"), pattern.template.slot("text_pair")
         firsts = self.tokens(
             [text if isinstance(text, str) else text[0] for text in texts], spaced=bool(slot and slot.spaced)

@@ -13,10 +13,10 @@ from metapt_explore.plots.clusters import cluster_map, cluster_sizes, contingenc
 from metapt_explore.plots.compare import (
     cost_against_accuracy,
     difference_forest,
-    efficiency_curve,
     paired_means,
     variance_bars,
 )
+from metapt_explore.plots.efficiency import efficiency_curve, efficiency_difference
 from metapt_explore.plots.lens import class_shares, likeness_map, prompt_health
 from metapt_explore.plots.losses import meta_loss
 from metapt_explore.plots.probe import probe_dots
@@ -34,6 +34,7 @@ __all__ = [
     "cost_against_accuracy",
     "difference_forest",
     "efficiency_curve",
+    "efficiency_difference",
     "figure_table",
     "help_map",
     "likeness_map",

@@ -187,47 +187,13 @@ def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.F
     return _note_left_out(figure, left_out)
 
 
-def efficiency_curve(efficiency: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
-    """Draws the mean accuracy by the number of labelled examples a class.
-
-    Args:
-        efficiency: What `efficiency_table` returned.
-        methods: All methods of the study, so that each keeps its colour.
-    """
-    if efficiency.empty or efficiency["shots"].nunique() < 2:
-        return nothing_yet("Scores with other numbers of examples come with `evaluation.more_shots`.")
-    colors = method_colors(methods)
-    figure = go.Figure()
-    efficiency, left_out = _on_common_tasks(efficiency, methods, "shots")
-    for method in methods:
-        rows = efficiency[efficiency["method"] == method]
-        if rows.empty:
-            continue
-        by_shots = rows.groupby(["shots", "task"])["accuracy"].mean().groupby("shots").mean()
-        figure.add_trace(
-            go.Scatter(
-                x=by_shots.index.to_list(),
-                y=(100 * by_shots).to_list(),
-                mode="lines+markers",
-                line={"color": colors[method], "width": 2},
-                name=plain(method),
-                hovertemplate="%{x} examples a class: %{y:.1f} %",
-            )
-        )
-    figure = finish(figure)
-    figure.update_xaxes(type="log", title_text="labelled examples a class (logarithmic)")
-    figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
-    figure.update_layout(height=400)
-    return _note_left_out(figure, left_out)
-
-
-def _on_common_tasks(table: pd.DataFrame, methods: Sequence[str], *keys: str) -> tuple[pd.DataFrame, list[str]]:
-    """Rows of the tasks that every method (at every number of shots) has scores on, and the other tasks.
+def _on_common_tasks(table: pd.DataFrame, methods: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Rows of the tasks that every method has scores on, and the other tasks.
 
     While a study runs methods are not equally far: a mean over an easy task is not one over all.
     """
     wanted = table[table["method"].isin(methods)]
-    groups = wanted.groupby(["method", *keys])["task"].agg(set)
+    groups = wanted.groupby("method")["task"].agg(set)
     common = set.intersection(*groups) if len(groups) else set()
     left_out = sorted(set(wanted["task"]) - common)
     return wanted[wanted["task"].isin(common)], left_out

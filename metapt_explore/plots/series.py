@@ -234,3 +234,66 @@ def _curve(cells: pd.DataFrame, method: str) -> TuningCurve:
     percent = 100 * at[["mean", "sem", "min", "max"]].fillna(0.0)
     mean, error, low, high = (percent[name].to_list() for name in ("mean", "sem", "min", "max"))
     return TuningCurve(method, at.index.to_list(), mean, error, low, high, at["count"].to_list())
+
+
+@dataclass(frozen=True)
+class EfficiencyLine:
+    """A method along the number of labelled examples a class: its score, or how far it is from a baseline.
+
+    Attributes:
+        method: The method.
+        shots: Examples a class.
+        mean: In percent, or in points.
+        low: Lower end of each interval; None where there is none.
+        high: Upper end.
+        pairs: Pairs of seeds behind each.
+    """
+
+    method: str
+    shots: list[int]
+    mean: list[float]
+    low: list[float | None]
+    high: list[float | None]
+    pairs: list[int]
+
+
+def efficiency_lines(
+    efficiency: pd.DataFrame, methods: Sequence[str], *, difference: bool = False
+) -> list[EfficiencyLine]:
+    """Scores, or differences from the baseline, by examples a class; methods without any are left out.
+
+    Args:
+        efficiency: What `label_efficiency` returned.
+        methods: In the order in which they are drawn.
+        difference: Whether differences are wanted.
+    """
+    mean, low, high = ("difference", "difference_low", "difference_high") if difference else ("mean", "low", "high")
+    lines = []
+    for method in methods:
+        rows = efficiency[(efficiency["method"] == method) & efficiency[mean].notna()]
+        if len(rows):
+            lines.append(
+                EfficiencyLine(
+                    method,
+                    [int(shots) for shots in rows["shots"]],
+                    [100 * float(value) for value in rows[mean]],
+                    [_percent(None if pd.isna(end) else float(end)) for end in rows[low]],
+                    [_percent(None if pd.isna(end) else float(end)) for end in rows[high]],
+                    [int(pairs) for pairs in rows["pairs"]],
+                )
+            )
+    return lines
+
+
+def beside(place: int, lines: int) -> float:
+    """Factor that moves the points of a line aside on a logarithmic axis, so that intervals do not hide one another.
+
+    Example:
+        >>> [round(beside(place, 3), 3) for place in range(3)]
+        [0.955, 1.0, 1.047]
+    """
+    return float(2 ** (ASIDE * (place - (lines - 1) / 2)))
+
+
+#: Doublings between two neighbouring lines.
+ASIDE = 1 / 15

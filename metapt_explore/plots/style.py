@@ -164,7 +164,9 @@ def figure_table(figure: go.Figure) -> pd.DataFrame:
             ]
             frames.append(pd.DataFrame(cells))
             continue
-        columns: dict[str, list[Any]] = {"x": list(trace.x), "y": list(trace.y)}
+        # Points that stand aside of their place, so as not to hide one another, say where it is.
+        places = trace.meta["x"] if isinstance(trace.meta, dict) and "x" in trace.meta else trace.x
+        columns: dict[str, list[Any]] = {"x": list(places), "y": list(trace.y)}
         for axis in ("x", "y"):
             error = getattr(trace, f"error_{axis}", None)
             if error is not None and error.array is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.config import MethodConfig, PretrainedMethod, PretrainingConfig, TrajectoryMethod
-from metapt_explore.pretraining.episodes import Episode, Tasks
+from metapt_explore.pretraining.episodes import Episode, TaskFormats, Tasks
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.registry import make_learner
 from metapt_explore.pretraining.topics import Topics
@@ -17,13 +17,16 @@ from metapt_explore.pretraining.topics import Topics
 COLUMNS = ["task", "row", "support", "query", "drawn"]
 
 
-def recorded_task(config: Mapping[str, Any], tasks: Tasks, topics: Topics | None = None) -> PretrainingTask:
+def recorded_task(
+    config: Mapping[str, Any], tasks: Tasks, topics: Topics | None = None, formats: TaskFormats | None = None
+) -> PretrainingTask:
     """The task of a pre-training, read from its artifact's ``stage.json``.
 
     Args:
         config: Configuration of a `prompt` stage that was pre-trained.
         tasks: Its auxiliary tasks.
         topics: Its topic tasks, where it has some.
+        formats: The formats of its tasks, where there are several.
     """
     sizes = {key: config[key] for key in PretrainingConfig.model_fields if key in config}
     recipe = {key: config[key] for key in ("kind", "learner", "order", "inner_steps") if key in config}
@@ -39,6 +42,7 @@ def recorded_task(config: Mapping[str, Any], tasks: Tasks, topics: Topics | None
         int(config["seed"]),
         int(config["init_seed"]),
         topics=topics,
+        formats=formats,
     )
 
 
@@ -79,7 +83,7 @@ def draw_counts(pretraining_task: PretrainingTask, steps: int | None = None) -> 
     for episode in episodes(pretraining_task, steps):
         for part, sets in (("support", episode.support), ("query", episode.query)):
             for task, rows in zip(episode.tasks, sets, strict=True):
-                from_pool = pooled and task not in topic_tasks
+                from_pool = pooled and task not in topic_tasks and pretraining_task.formats is None
                 counts[part].update((first_task[row] if from_pool else task, row) for row in rows)
     table = pd.DataFrame(
         [

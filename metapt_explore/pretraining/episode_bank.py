@@ -20,13 +20,25 @@ class PretrainingTexts:
 
     Attributes:
         texts: The texts.
-        pattern: Template and label words of the tasks that tell labels apart.
-        topic_patterns: Template and words of each topic task.
+        pattern: Template and label words of the first tasks.
+        other_patterns: Those of tasks that are read in other ways, as an episode numbers them from 1.
+        row_sets: Which set of rows each pattern reads, where formats make rows of their own; a pattern's rows must all
+            have the slots of its template.
     """
 
     texts: Sequence[TextInput]
     pattern: PatternVerbalizer
-    topic_patterns: Sequence[PatternVerbalizer] = ()
+    other_patterns: Sequence[PatternVerbalizer] = ()
+    row_sets: Sequence[int] = ()
+
+    @property
+    def patterns(self) -> list[PatternVerbalizer]:
+        """All patterns, in their order."""
+        return [self.pattern, *self.other_patterns]
+
+    def set_of(self, pattern: int) -> int:
+        """The set of rows that a pattern reads."""
+        return self.row_sets[pattern] if self.row_sets else 0
 
 
 @dataclass(frozen=True)
@@ -71,17 +83,20 @@ class EpisodeBank:
         self, learner: Learner, pretraining_task: PretrainingTask, *, source: PretrainingTexts, backbone: Backbone
     ) -> None:
         self._episodes = [learner.draw(step) for step in range(pretraining_task.steps)]
-        rows = bank_rows(self._episodes, pretraining_task)
-        self._positions = {row: index for index, row in enumerate(rows)}
-        texts = [source.texts[row] for row in rows]
-        patterns = [source.pattern, *source.topic_patterns]
-        self._banks = [backbone.bank(texts, pattern) for pattern in patterns]
-        (bank, pattern), *others = zip(self._banks, patterns, strict=True)
+        rows = bank_rows(self._episodes, pretraining_task, source)
+        self._sets = [source.set_of(pattern) for pattern in range(len(source.patterns))]
+        self._positions = [{row: index for index, row in enumerate(part)} for part in rows]
+        texts = [[source.texts[row] for row in part] for part in rows]
+        self._banks = [
+            backbone.bank(texts[place], pattern) for place, pattern in zip(self._sets, source.patterns, strict=True)
+        ]
+        (bank, pattern), *others = zip(self._banks, source.patterns, strict=True)
         self.objective = PromptObjective(backbone, bank, pattern, others=others)
 
     def draw(self, step: int) -> Episode:
         """The episode of a step, with rows counted in the bank and their text states prepared."""
-        episode = in_bank(self._episodes[step], self._positions)
+        episode = self._episodes[step]
+        episode = in_bank(episode, [self._positions[self._sets[pattern]] for pattern in task_patterns(episode)])
         for bank, rows in rows_by_bank(episode, self._banks):
             bank.prepare(rows)
         return episode
@@ -101,18 +116,35 @@ class EpisodeBank:
         )
 
 
-def bank_rows(episodes: Sequence[Episode], pretraining_task: PretrainingTask) -> list[int]:
-    """Rows of the bank: those that are drawn, or all labelled rows where more than half of them are drawn.
+def bank_rows(
+    episodes: Sequence[Episode], pretraining_task: PretrainingTask, source: PretrainingTexts
+) -> list[list[int]]:
+    """Rows of the bank of each set: those that are drawn, or all usable ones where more than half of them are drawn.
 
-    A bank of all labelled rows, and what it has encoded, is shared by all methods and initialisation seeds over these
-    texts.
+    A bank of all usable rows, and what it has encoded, is shared by all methods and initialisation seeds over these
+    texts. Usable are all labelled rows; of a set that formats made, all rows of tasks.
     """
-    drawn = {row for episode in episodes for row in episode.rows}
-    usable = set(pretraining_task.labelled_rows)
-    if pretraining_task.topics is not None:
-        topic_tasks = pretraining_task.topics.tasks.values()
-        usable |= {row for classes in topic_tasks for rows in classes.values() for row in rows}
-    return sorted(usable if drawn <= usable and 2 * len(drawn) > len(usable) else drawn)
+    sets = max(map(source.set_of, range(len(source.patterns)))) + 1
+    drawn: list[set[int]] = [set() for _ in range(sets)]
+    usable: list[set[int]] = [set(pretraining_task.labelled_rows), *(set() for _ in range(sets - 1))]
+    for episode in episodes:
+        for pattern, *parts in zip(task_patterns(episode), episode.support, episode.query, strict=True):
+            drawn[source.set_of(pattern)].update(row for part in parts for row in part)
+    topic_tasks = {} if pretraining_task.topics is None else pretraining_task.topics.tasks
+    for task, classes in {**pretraining_task.tasks, **topic_tasks}.items():
+        place = source.set_of(pretraining_task.patterns.get(task, 0))
+        if place or task in topic_tasks or pretraining_task.formats is not None:
+            usable[place].update(row for rows in classes.values() for row in rows)
+    return [
+        # A pattern that is never drawn has a bank, too: of one row.
+        sorted(all_rows if some <= all_rows and 2 * len(some) > len(all_rows) else some) or sorted(all_rows)[:1]
+        for some, all_rows in zip(drawn, usable, strict=True)
+    ]
+
+
+def task_patterns(episode: Episode) -> list[int]:
+    """The pattern of each task of an episode."""
+    return list(episode.patterns) or [0] * len(episode.tasks)
 
 
 def rows_by_bank(episode: Episode, banks: Sequence[Bank]) -> list[tuple[Bank, list[int]]]:
@@ -126,10 +158,10 @@ def rows_by_bank(episode: Episode, banks: Sequence[Bank]) -> list[tuple[Bank, li
     return list(rows.items())
 
 
-def in_bank(episode: Episode, positions: Mapping[int, int]) -> Episode:
-    """The same episode with rows counted in the bank."""
+def in_bank(episode: Episode, positions: Sequence[Mapping[int, int]]) -> Episode:
+    """The same episode with rows counted in the bank of each task."""
     return replace(
         episode,
-        support=[[positions[row] for row in rows] for rows in episode.support],
-        query=[[positions[row] for row in rows] for rows in episode.query],
+        support=[[of[row] for row in rows] for of, rows in zip(positions, episode.support, strict=True)],
+        query=[[of[row] for row in rows] for of, rows in zip(positions, episode.query, strict=True)],
     )

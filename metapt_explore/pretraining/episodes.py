@@ -26,7 +26,7 @@ class Episode:
             has rows enough.
         support_labels: Class index of each support row.
         query_labels: Class index of each query row.
-        patterns: Which pattern each task is read by; empty where there is one (`topics.py`).
+        patterns: Which pattern each task is read by; empty where there is one.
     """
 
     tasks: list[int]
@@ -40,6 +40,34 @@ class Episode:
     def rows(self) -> list[int]:
         """All rows of the episode."""
         return [row for part in (*self.support, *self.query) for row in part]
+
+
+@dataclass(frozen=True)
+class TaskFormats:
+    """Which format each auxiliary task is of, and how often each format is drawn.
+
+    Attributes:
+        of_task: Place of each task's format.
+        weights: Of each format; in proportion to them an outer step's tasks are shared out.
+    """
+
+    of_task: Mapping[int, int]
+    weights: Sequence[float]
+
+    def slots(self, number: int, start: float) -> list[int]:
+        """The format of each of so many tasks, in proportion to the weights (systematic sampling).
+
+        Args:
+            number: Tasks of an outer step.
+            start: Drawn evenly from 0 to 1; over many steps it makes the shares exact.
+
+        Example:
+            >>> TaskFormats({}, [3.0, 1.0]).slots(4, 0.5), TaskFormats({}, [1.0, 1.0]).slots(1, 0.7)
+            ([0, 0, 0, 1], [1])
+        """
+        bounds = np.cumsum(self.weights) / sum(self.weights)
+        points = (np.arange(number) + start) / number
+        return [min(int(place), len(bounds) - 1) for place in np.searchsorted(bounds, points, side="right")]
 
 
 def read_tasks(table: pd.DataFrame, labels: Sequence[str]) -> dict[int, dict[str, list[int]]]:
@@ -68,6 +96,7 @@ def draw_episode(
     init_seed: int,
     step: int,
     stream_name: str = "episodes",
+    formats: TaskFormats | None = None,
 ) -> Episode:
     """Draws the tasks and rows of one outer step.
 
@@ -82,6 +111,7 @@ def draw_episode(
         init_seed: The initialisation seed.
         step: The outer step; the draw depends on no other step, so that a resumed run draws the same.
         stream_name: Name of the random stream.
+        formats: Shares out the tasks of the step over formats, where there are several.
 
     Example:
         >>> tasks = {0: {"bad": [0, 1, 2], "good": [3, 4, 5]}}
@@ -91,11 +121,14 @@ def draw_episode(
         4
     """
     rng = stream(seed, stream_name, init_seed, step)
-    names = sorted(tasks)
-    chosen: list[int] = []
-    while len(chosen) < config.meta_batch_size:
-        need = config.meta_batch_size - len(chosen)
-        chosen += [names[i] for i in rng.permutation(len(names))[:need]]
+    if formats is None:
+        chosen = _draw_tasks(sorted(tasks), config.meta_batch_size, rng)
+    else:
+        chosen = []
+        places = formats.slots(config.meta_batch_size, float(rng.random()))
+        for place in sorted(set(places)):
+            of_format = [task for task in sorted(tasks) if formats.of_task[task] == place]
+            chosen += _draw_tasks(of_format, places.count(place), rng)
     parts = [_draw_rows(tasks[task], (config.support_size, config.query_size), rng) for task in chosen]
     return Episode(
         chosen,
@@ -104,6 +137,13 @@ def draw_episode(
         [part[0][1] for part in parts],
         [part[1][1] for part in parts],
     )
+
+
+def _draw_tasks(names: Sequence[int], number: int, rng: np.random.Generator) -> list[int]:
+    chosen: list[int] = []
+    while len(chosen) < number:
+        chosen += [names[i] for i in rng.permutation(len(names))[: number - len(chosen)]]
+    return chosen
 
 
 def _draw_rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Required, TypedDict
 
 from torch import Tensor
@@ -12,7 +12,7 @@ from metapt_explore.config import MetaPTMethod, PretrainedMethod, PretrainingCon
 from metapt_explore.config.pretraining import InnerOptimiser
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.budget import outer_steps
-from metapt_explore.pretraining.episodes import Episode, Tasks, draw_episode
+from metapt_explore.pretraining.episodes import Episode, TaskFormats, Tasks, draw_episode
 from metapt_explore.pretraining.topics import Topics
 
 
@@ -76,6 +76,8 @@ class PretrainingTask:
         init_seed: The initialisation seed.
         labelled_rows: Every row with a label, whether or not a task holds it.
         topics: Tasks that tell clusters apart, where the method has some.
+        formats: Which format each task is of, where there are several.
+        patterns: Which pattern each task is read by, where there are several; not needed for drawing.
     """
 
     tasks: Tasks
@@ -85,6 +87,8 @@ class PretrainingTask:
     init_seed: int
     labelled_rows: Sequence[int] = ()
     topics: Topics | None = None
+    formats: TaskFormats | None = None
+    patterns: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -127,7 +131,9 @@ class PretrainingTask:
             sizes: How many of them, and their support and query rows.
             step: The outer step.
         """
-        episode = draw_episode(tasks, sizes, seed=self.seed, init_seed=self.init_seed, step=step)
+        episode = draw_episode(tasks, sizes, seed=self.seed, init_seed=self.init_seed, step=step, formats=self.formats)
+        if self.patterns:
+            episode = replace(episode, patterns=[self.patterns[task] for task in episode.tasks])
         if self.topics is None:
             return episode
         return self.topics.added_to(episode, self.config, seed=self.seed, init_seed=self.init_seed, step=step)

@@ -21,6 +21,9 @@ class Pooled:
     Each row is in the pool once. Where clusters are the classes, a row has different words in different tasks. An
     inner step can adapt to a task's words; one prompt for all tasks cannot, and a row under every word would only
     teach that all words are equally likely. So a row keeps the word of the first task that holds it.
+
+    Tasks of several formats have no pool, as each is read in its own way: pooled pre-training draws the very tasks
+    and rows that a meta-learner draws, and lowers their mean loss without adapting to any.
     """
 
     def __init__(self, pretraining_task: PretrainingTask) -> None:
@@ -44,7 +47,9 @@ class Pooled:
         )
 
     def draw(self, step: int) -> Episode:
-        """Draws a balanced batch from the pool, and topic tasks where the method has some."""
+        """Draws a balanced batch from the pool (of several formats: tasks), and topic tasks where there are some."""
+        if self.pretraining_task.formats is not None:
+            return self.pretraining_task.draw(self.pretraining_task.tasks, self.pretraining_task.config, step)
         return self.pretraining_task.draw({0: self._pool}, self._config, step)
 
     def parameters(self, initial_prompt: Tensor) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from metapt_explore.config import InitConfig, LabelsConfig
-from metapt_explore.config.init import LabelsInit, RandomInit, TextInit, VocabularyInit
+from metapt_explore.config.init import DemonstrationsInit, LabelsInit, RandomInit, TextInit, VocabularyInit
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import torch_stream
 
@@ -77,6 +77,8 @@ def initial_prompt(
     vocabulary                 embeddings of tokens drawn among the 5,000 commonest
     labels                     embeddings of the label words, the rest as for ``vocabulary``; a word of
                                several tokens is the mean of their embeddings
+    demonstrations             as for ``vocabulary``; tuning puts each data seed's few-shot rows in front
+                               (`fewshot/demonstrations.py`)
     text                       embeddings of the text's tokens (no special tokens), repeated from its
                                beginning or cut
     file, peft, artifact       the stored prompt
@@ -108,7 +110,7 @@ def initial_prompt(
         torch.Size([4, 8])
     """
     embedding = sources.embedding
-    generator = torch_stream(seed, "prompt_start", init.kind, init_seed)
+    generator = torch_stream(seed, "prompt_start", _stream(init), init_seed)
     usual = embedding if sources.usual is None else sources.usual
     if isinstance(init, RandomInit):
         noise = torch.randn(length, usual.shape[1], generator=generator).to(embedding.device)
@@ -116,7 +118,7 @@ def initial_prompt(
         if sources.usual is not None:  # layers and heads differ in scale
             return noise * values.std(dim=0) + values.mean(dim=0)
         return noise * values.std() + values.mean()
-    if isinstance(init, VocabularyInit):
+    if isinstance(init, VocabularyInit | DemonstrationsInit):
         return sources.as_prompt(_sampled(length, sources, generator))
     if isinstance(init, LabelsInit):
         words = _label_rows(length, sources, on_notice)
@@ -128,6 +130,11 @@ def initial_prompt(
         shape = "nothing" if stored is None else list(stored.shape)
         raise UserError(f"The initial prompt of `{init.kind}` must be a tensor {list(expected)}; found {shape}.")
     return stored.to(embedding.device, torch.float32, copy=True)
+
+
+def _stream(init: InitConfig) -> str:
+    """Name of the random stream; vectors that demonstrations leave free are those of ``vocabulary``."""
+    return "vocabulary" if isinstance(init, DemonstrationsInit) else init.kind
 
 
 def _sampled(rows: int, sources: InitSources, generator: torch.Generator) -> Tensor:

@@ -134,6 +134,40 @@ def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> str:
     return _svg(figure)
 
 
+def label_efficiency(efficiency: pd.DataFrame, methods: Sequence[str], baseline: str) -> str:
+    """Draws scores, and beside them differences from the baseline, by examples a class, with 95 % intervals.
+
+    Args:
+        efficiency: What `label_efficiency` returned for that baseline.
+        methods: In the order of the study.
+        baseline: What is subtracted.
+    """
+    scores, apart = (series.efficiency_lines(efficiency, methods, difference=which) for which in (False, True))
+    titles = ["", f"ahead of {baseline}"] if apart else [""]
+    figure, axes = _panels(titles, columns=len(titles), height=3.2)
+    colors = method_colors(methods)
+    measured = sorted({shots for line in scores for shots in line.shots})
+    for axis, lines, name in zip(axes, (scores, apart), ("accuracy, %", "points of accuracy"), strict=False):
+        for place, line in enumerate(lines):
+            x = [series.beside(place, len(lines)) * shots for shots in line.shots]
+            color = colors[line.method]
+            axis.plot(x, line.mean, "-o", color=color, markersize=3.5, linewidth=1.4)
+            for where, low, high in zip(x, line.low, line.high, strict=True):
+                if low is not None and high is not None:
+                    axis.plot([where, where], [low, high], color=color, linewidth=1)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(measured, [str(shots) for shots in measured])
+        axis.set_xticks([], minor=True)
+        axis.grid(axis="y", color="#e4e8ec", linewidth=0.7)
+        axis.set_axisbelow(True)
+        axis.set_xlabel("labelled examples a class")
+        axis.set_ylabel(name)
+    for axis in axes[1:]:
+        axis.axhline(0, color=GREY, linewidth=1)
+    _legend(figure, [line.method for line in scores], colors)
+    return _svg(figure)
+
+
 def _panels(
     titles: Sequence[str], *, columns: int, height: float, same_x: bool = False, width: float = 8.6
 ) -> tuple[Figure, list[Axes]]:

@@ -19,10 +19,11 @@ from metapt_explore.reporting.background_sections import (
     add_made_with,
 )
 from metapt_explore.reporting.document import Document, Paragraph, quoted
+from metapt_explore.reporting.efficiency_section import add_efficiency
 from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion, questions_of
-from metapt_explore.reporting.score_sections import add_efficiency, add_scores, add_starts, add_steadiness
+from metapt_explore.reporting.score_sections import add_scores, add_starts, add_steadiness
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison, compare
 from metapt_explore.statistics.units import paired_scores

@@ -1,4 +1,4 @@
-"""Scores, how steady they are, what the start was worth, and what more examples are worth."""
+"""Scores, how steady they are, and what the start was worth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metapt_explore.reporting.notes import choice_sentence, grounds_of, methods_
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion
 from metapt_explore.results.record import Record
-from metapt_explore.statistics import Comparison, compare, label_efficiency, variance_sources
+from metapt_explore.statistics import Comparison, compare, variance_sources
 from metapt_explore.statistics.variance import REST, SOURCES, TOTAL
 
 
@@ -205,26 +205,3 @@ def _tuned_alike(record: Record) -> list[str]:
     """Methods that are tuned for as many steps as the study says."""
     methods = record.study.get("methods", [])
     return [m["name"] for m in methods if not m.get("extra_tuning") and not (m.get("tuning") or {}).get("steps")]
-
-
-def add_efficiency(document: Document, record: Record, methods: list[str]) -> None:
-    if record.efficiency.empty:
-        return
-    document.add(Heading("With fewer and with more examples"))
-    text = "Accuracy, mean over tasks ± standard deviation over pairs of seeds, by labelled examples per class."
-    document.add(Table(tables.efficiency_rows(record.efficiency, methods), text))
-    plain = [m["name"] for m in record.study.get("methods", []) if m["kind"] == "pt" and m["name"] in methods]
-    by_shots = {int(shots): rows for shots, rows in record.efficiency.groupby("shots")}
-    with suppress(UserError):  # PT may not be as far yet
-        needed = label_efficiency(by_shots, plain[0]) if plain else pd.DataFrame()
-        rows = [
-            {
-                "method": row["method"],
-                "examples a class": row["shots"],
-                f"{plain[0]} needs": row["note"] if pd.isna(row["baseline_shots"]) else f"{row['baseline_shots']:.1f}",
-            }
-            for row in needed.to_dict(orient="records")
-            if row["method"] != plain[0]
-        ]
-        text = "How many examples a class the method without pre-training needs for the same mean accuracy."
-        document.add(*([Table(pd.DataFrame(rows), text)] if rows else []))

@@ -248,17 +248,5 @@ def task_table(tasks: list[dict[str, Any]]) -> pd.DataFrame:
     )
 
 
-def efficiency_rows(efficiency: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
-    """Mean over tasks and pairs of seeds, by the number of examples per class."""
-    means = efficiency.groupby(["method", "shots", *UNIT], dropna=False)["accuracy"].mean()
-    rows = []
-    for method in methods:
-        if method not in means.index.get_level_values("method"):
-            continue
-        by_shots = means[method].groupby("shots")
-        rows.append({"method": method, **{f"{shots} a class": _mean_and_spread(values) for shots, values in by_shots}})
-    return pd.DataFrame(rows)
-
-
 def _count(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"

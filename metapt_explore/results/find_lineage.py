@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.results.lineage import Lineage, Node
-from metapt_explore.results.tables import OTHER_SHOTS
+from metapt_explore.stages.base import listed_at
 from metapt_explore.stages.registry import describe
+from metapt_explore.stages.task_patterns import read_formats
 from metapt_explore.stages.topics import recorded_topics
 from metapt_explore.storage.artifact import Question
 from metapt_explore.storage.studies import IndexEntry
@@ -51,7 +52,7 @@ def lineage(
     config.method(method)
     if shots == config.evaluation.shots:
         shots = None
-    kind = "fewshot" if shots is None else OTHER_SHOTS
+    kind = listed_at("fewshot", shots)
     entries = [e for e in workspace.index(study) if e["kind"] == kind and e.get("shots") == shots]
     scores = [entry for entry in entries if entry["method"] == method]
     if not scores:
@@ -143,12 +144,10 @@ def _notes(workspace: Workspace, nodes: dict[str, Node]) -> Iterator[str]:
     topics_done = all(nodes[i].status == "done" for role, i in prompt.parents.items() if role.startswith("topics"))
     if tasks.status == "done" and topics_done and prompt.config.get("kind") == "metapt":
         from metapt_explore.pretraining.draw_counts import agrees_with, recorded_task
-        from metapt_explore.pretraining.episodes import read_tasks
 
-        task_rows = read_tasks(tasks.table("tasks"), list(prompt.config["words"]))
-        pretraining_task = recorded_task(
-            prompt.config, task_rows, recorded_topics(workspace, prompt.config, prompt.parents, tasks=task_rows)
-        )
+        task_rows, formats = read_formats(tasks, list(prompt.config["words"]))
+        topics = recorded_topics(workspace, prompt.config, prompt.parents, tasks=task_rows)
+        pretraining_task = recorded_task(prompt.config, task_rows, topics, formats)
         if agrees_with(pretraining_task, workspace.artifact(prompt.id).metrics) is False:
             yield (
                 "How often a text was drawn is not what pre-training wrote down: another version of this package made "

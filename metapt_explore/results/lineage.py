@@ -15,6 +15,8 @@ import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import other_seeds_rows
+from metapt_explore.results.begins import begins_of, format_begins
+from metapt_explore.stages.task_patterns import read_formats
 from metapt_explore.stages.topics import recorded_topics, topic_rows
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
@@ -152,10 +154,11 @@ class Lineage:
         texts = self._table(prompt.parents["texts"], "texts", "pre-training texts")
         table = pd.DataFrame({"row": range(len(texts)), "source_row": texts["source_row"], "text": texts_of(texts)})
         table["label"], table["group"] = texts["label"], texts["group"]
+        of_text = texts["document"] if "document" in texts else table["row"]
         for number, node in enumerate(self._clusterings):
             suffix = "" if number == 0 else f"_{number + 1}"
             clusters = self._table(node.id, "clusters", "clusters").set_index("row")["cluster"]
-            table[f"cluster{suffix}"] = table["row"].map(clusters).astype("Int64")
+            table[f"cluster{suffix}"] = of_text.map(clusters).astype("Int64")
             names = {c["cluster"]: c["name"] for c in self._artifact(node.id).summary.get("clusters", [])}
             table[f"cluster_name{suffix}"] = table[f"cluster{suffix}"].map(lambda c, names=names: names.get(c, ""))
         if not self._clusterings:
@@ -206,12 +209,11 @@ class Lineage:
     def _with_counts(self, prompt: Node, tasks: pd.DataFrame) -> pd.DataFrame:
         """Rows of every task, with their class there and how often each was drawn."""
         from metapt_explore.pretraining.draw_counts import draw_counts, recorded_task
-        from metapt_explore.pretraining.episodes import read_tasks
 
-        of_labels = read_tasks(tasks, list(prompt.config["words"]))
+        of_labels, formats = read_formats(self._artifact(prompt.parents["tasks"]), list(prompt.config["words"]))
         topics = recorded_topics(self.workspace, prompt.config, prompt.parents, tasks=of_labels)
         every = tasks if topics is None else pd.concat([tasks, topic_rows(topics)], ignore_index=True)
-        drawn = draw_counts(recorded_task(prompt.config, of_labels, topics))
+        drawn = draw_counts(recorded_task(prompt.config, of_labels, topics, formats))
         return every.rename(columns={"label": "class"}).merge(drawn, on=["task", "row"])
 
     def _artifact(self, identifier: str) -> Artifact:
@@ -236,6 +238,8 @@ class Lineage:
             return f"no score yet ({self.root.status})"
         score = self.score
         sentence = f"accuracy {100 * score['accuracy']:.1f} % (start {100 * score['start_accuracy']:.1f} %), "
+        if begins := format_begins(begins_of(score)):
+            sentence += f"{begins}, "
         if "weights" in score:
             weights = json.loads(score["weights"])
             by = "on dev" if weights["weighed_on"] else "alike, as no dev row is held out"

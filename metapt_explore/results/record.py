@@ -185,9 +185,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
         overlaps=task_overlaps(
             {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
         ).to_dict(orient="records"),
-        efficiency=efficiency_table(workspace, name)
-        if config.evaluation.more_shots and config.methods
-        else pd.DataFrame(),
+        efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
         agreement=_agreement(workspace, done),
         labels=_labels(workspace, done),
     )

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.samples import sample_facts, sample_sentences
+from metapt_explore.fewshot.samples import mean_share, sample_facts, sample_sentences
+from metapt_explore.results.begins import BEGINS
 from metapt_explore.results.study_order import study_order
+from metapt_explore.stages.base import listed_at
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.integrity import damaged
 from metapt_explore.storage.stage_file import StageRecord
@@ -40,8 +42,8 @@ COLUMNS = [
 ]
 
 
-#: Kind of index entries for scores at `evaluation.more_shots`.
-OTHER_SHOTS = "fewshot at other shots"
+#: Kinds of index entries for scores at `evaluation.more_shots`, of methods and of baselines.
+OTHER_SHOTS = ("fewshot at other shots", "baseline at other shots")
 
 
 def results_table(workspace: Workspace, study: str) -> pd.DataFrame:
@@ -78,8 +80,8 @@ def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.
             }
         )
     table = _stacked(frames, heads)
-    # Label words per data seed, if they are chosen. Older scores lack some columns.
-    return table.reindex(columns=[*COLUMNS, *(["words"] if "words" in table else [])])
+    # Label words and starts per data seed, if they are chosen. Older scores lack some columns.
+    return table.reindex(columns=[*COLUMNS, *(name for name in ("words", BEGINS) if name in table)])
 
 
 def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.DataFrame:
@@ -131,17 +133,34 @@ def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
     """Scores by the number of labelled examples per class: those of `evaluation.shots` and of `more_shots`.
 
     Returns:
-        The columns of `results_table` and ``shots``.
+        The columns of `results_table`, ``shots``, and ``shared_rows``: the share of training rows that the few-shot
+        samples of two data seeds have in common at that number (mean over their pairs), where it is known.
     """
-    config = workspace.study_config(study)
-    main = results_table(workspace, study)
-    frames = [main.assign(shots=config.evaluation.shots)] if len(main) else []
-    for shots in config.evaluation.more_shots:
-        entries = [e for e in ordered_index(workspace, study) if e["kind"] == OTHER_SHOTS and e.get("shots") == shots]
-        scores = _results(workspace, study, entries)
+    evaluation, index = workspace.study_config(study).evaluation, ordered_index(workspace, study)
+    frames = []
+    for shots in (None, *evaluation.more_shots):
+        kinds = ("fewshot", "baseline") if shots is None else OTHER_SHOTS
+        scores = _results(
+            workspace, study, [entry for entry in index if entry["kind"] in kinds and entry.get("shots") == shots]
+        )
         if len(scores):
-            frames.append(scores.assign(shots=shots))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*COLUMNS, "shots"])
+            shared = _shared_rows(workspace, index, shots)
+            at = evaluation.shots if shots is None else shots
+            frames.append(scores.assign(shots=at, shared_rows=scores["task"].map(shared).astype(float)))
+    if not frames:
+        return pd.DataFrame(columns=[*COLUMNS, "shots", "shared_rows"])
+    return pd.concat(frames, ignore_index=True)
+
+
+def _shared_rows(workspace: Workspace, index: list[IndexEntry], shots: int | None) -> dict[str, float]:
+    """Share of training rows that samples of a task have in common, mean over pairs of data seeds, by task."""
+    kind, shared = listed_at("split", shots), {}
+    for entry in index:
+        if entry["kind"] == kind and entry.get("shots") == shots:
+            samples = split_samples(workspace.artifact(entry["id"]))
+            if samples is not None:
+                shared[entry["task"]] = mean_share(samples["train"], samples["data_seeds"])
+    return shared
 
 
 def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:

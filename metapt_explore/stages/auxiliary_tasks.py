@@ -11,17 +11,18 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.auxiliary_tasks.clusters import cluster_tasks
+from metapt_explore.auxiliary_tasks.format_tasks import format_tasks, task_summary, task_table
+from metapt_explore.auxiliary_tasks.formats.cluster_classes import Grouping
 from metapt_explore.auxiliary_tasks.joined import join_tasks, task_offsets
 from metapt_explore.auxiliary_tasks.labels import AuxiliaryTasks, auxiliary_tasks
 from metapt_explore.auxiliary_tasks.soft import shuffled_members, soft_members
-from metapt_explore.config import StudyConfig
-from metapt_explore.config.label_values import check_values
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import stream
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.embeddings import Embeddings
-from metapt_explore.stages.labels import Labels, row_classes
+from metapt_explore.stages.format_rows import rows_stage
+from metapt_explore.stages.labels import Labels, labelled_classes, row_classes
 from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
@@ -84,14 +85,24 @@ class Tasks(Stage):
     def _by_clusters(self) -> bool:
         return self.study.auxiliary_tasks.classes == "clusters"
 
+    @property
+    def _named_by_formats(self) -> list[str]:
+        """Clusterings that formats name for themselves."""
+        formats = self.study.auxiliary_tasks.cluster_classes
+        return list(dict.fromkeys(name for each in formats for name in each.clusterings))
+
     @cached_property
     def parents(self) -> Mapping[str, Stage | Artifact]:
         """Texts, clusterings, labels that were found, and for soft clusters the embeddings."""
-        parents: dict[str, Stage | Artifact] = {"texts": Texts(self.pipeline)}
+        parents: dict[str, Stage | Artifact] = {"texts": rows_stage(self.pipeline)}
         for place, clusters in enumerate(self._clusters, 1):
             parents[f"clusters {place}"] = clusters
             if self._is_soft and clusters.copied is not None:
                 parents[f"copied {place}"] = clusters.copied
+        if self.study.auxiliary_tasks.formats:
+            parents["documents"] = Texts(self.pipeline)
+        for name in self._named_by_formats:
+            parents[f"classes of {name}"] = Clusters(self.pipeline, name)
         if self._is_soft:
             parents["embeddings"] = Embeddings(self.pipeline)
         if self.study.labelling is not None:
@@ -101,6 +112,8 @@ class Tasks(Stage):
     def config(self) -> dict[str, Any]:
         """How clusters become tasks."""
         auxiliary = self.study.auxiliary_tasks
+        if auxiliary.formats:
+            return self._format_config()
         by_clusters = {"n_tasks": auxiliary.n_tasks, "seed": self.study.seed}
         by_labels = {"min_size": auxiliary.min_size, "softness": auxiliary.softness if self._is_soft else 0.0}
         return {
@@ -113,8 +126,22 @@ class Tasks(Stage):
             **({"seed": self.study.seed} if self._is_soft else {}),
         }
 
+    def _format_config(self) -> dict[str, Any]:
+        """What the tasks of several formats depend on."""
+        auxiliary = self.study.auxiliary_tasks
+        own = {"labels", "min_size", "min_per_label", "name", "weight"} if auxiliary.labels else set()
+        return {
+            "formats": [each.model_dump(mode="json", exclude={"texts"}) for each in auxiliary.formats],
+            "own": auxiliary.model_dump(mode="json", include=own),
+            "clusterings": list(self.clusterings),
+            "seed": self.study.seed,
+        }
+
     def compute(self, out: ArtifactWriter) -> None:
         """Makes the tasks of each clustering and joins them."""
+        if self.study.auxiliary_tasks.formats:
+            self._compute_formats(out)
+            return
         names = list(self.study.auxiliary_tasks.labels)
         classes = [] if self._by_clusters else self._classes()
         if not self.clusterings:
@@ -133,6 +160,18 @@ class Tasks(Stage):
         if self._is_soft:
             told["memberships"] = sum(len(rows) for task in joined.tasks.values() for rows in task.values())
         write_tasks(joined, out, told)
+
+    def _compute_formats(self, out: ArtifactWriter) -> None:
+        """Makes the tasks of every format."""
+        auxiliary, rows = self.study.auxiliary_tasks, self.parent("texts").table("texts")
+        parts = [_grouping(name, self.parent(f"clusters {place}")) for place, name in enumerate(self.clusterings, 1)]
+        others = {name: _grouping(name, self.parent(f"classes of {name}")) for name in self._named_by_formats}
+        classes: list[str | None] = []
+        if auxiliary.labels:
+            classes = row_classes(self.study, self.parent("documents"), self.maybe_parent("labels"))
+        made, dropped = format_tasks(rows, classes, parts, config=auxiliary, others=others, seed=self.study.seed)
+        out.write_table("tasks", task_table(made))
+        out.write_summary({**task_summary(made, dropped, rows, auxiliary), "clusterings": list(self.clusterings)})
 
     def _classes(self) -> list[str | None]:
         return labelled_classes(self.study, self.parent("texts"), self.maybe_parent("labels"))
@@ -196,42 +235,20 @@ class Tasks(Stage):
         return Step("Tasks", "done" if made else "none", said)
 
 
+def _grouping(name: str, clusters: Artifact) -> Grouping:
+    """A clustering with its clusters' names and keywords."""
+    known = {int(cluster["cluster"]): cluster for cluster in clusters.summary["clusters"]}
+    return Grouping(
+        name,
+        clusters.table("clusters")["cluster"].to_numpy(),
+        {number: str(cluster["name"]) for number, cluster in known.items()},
+        {number: list(cluster.get("keywords", [])) for number, cluster in known.items()},
+    )
+
+
 def task_names(tasks: Artifact) -> dict[int, str]:
     """What auxiliary tasks are called, by number: as their clusters; empty for a pool."""
     return {int(task): str(name) for task, name in tasks.summary.get("names", {}).items()}
-
-
-def labelled_classes(study: StudyConfig, texts: Artifact, found_labels: Artifact | None) -> list[str | None]:
-    """Class of each text, None where it has none.
-
-    Raises:
-        UserError: Where no text has one, or a class has no text at all, saying why.
-    """
-    rows = texts.table("texts")
-    classes = row_classes(study, texts, found_labels)
-    if found_labels is not None and not any(classes):
-        raise UserError("labelling: no text is confident enough to keep its label; lower labelling.cutoff.")
-    if found_labels is None and rows["label"].isna().all():
-        raise UserError(
-            f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label, "
-            "or let labels be found (`labelling: {by: zero_shot}`)."
-        )
-    if not any(classes):
-        listed = sorted({str(value) for value in rows["label"].dropna()})[:8]
-        values = [label.value for label in study.auxiliary_tasks.labels.values()]
-        raise UserError(
-            f"{study.texts.name}: no label of the texts ({', '.join(listed)}) is among auxiliary_tasks.labels "
-            f"({', '.join(values)})."
-        )
-    if found_labels is None:
-        # Without rows of every class no cluster could become a task, whatever is clustered.
-        check_values(
-            study.auxiliary_tasks.labels,
-            texts.summary["report"]["labels"],
-            study.texts.name,
-            key="auxiliary_tasks.labels",
-        )
-    return classes
 
 
 def write_tasks(made: AuxiliaryTasks, out: ArtifactWriter, more: Mapping[str, Any] | None = None) -> None:

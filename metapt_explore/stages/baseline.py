@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from metapt_explore import hub
-from metapt_explore.config import BaselineConfig, TaskConfig
+from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
 from metapt_explore.config.baselines import SetFitBaseline
 from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
-from metapt_explore.stages.base import Needs, Pipeline, Stage
+from metapt_explore.stages.base import Needs, Pipeline, Stage, called_at, each_shots, listed_at, of_shots
 from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
@@ -38,6 +38,7 @@ class Baseline(Stage):
         baseline: Which, and its settings.
         task: The task.
         init_seed: The initialisation seed; None for baselines without initialisation.
+        shots: One of `evaluation.more_shots`; the study's own number when None.
     """
 
     kind = "baseline"
@@ -49,14 +50,31 @@ class Baseline(Stage):
     baseline: BaselineConfig
     task: TaskConfig
     init_seed: int | None = None
+    shots: int | None = None
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Baseline]:
-        """Every baseline on every task; those without initialisation once."""
-        for baseline in pipeline.config.baselines:
-            for task in pipeline.tasks.values():
-                for init_seed in init_seeds if baseline.seeded else (None,):
-                    yield cls(pipeline, baseline, task, init_seed)
+        """Every baseline on every task at every number of examples; those without initialisation once."""
+        for shots in each_shots(pipeline):
+            for baseline in pipeline.config.baselines:
+                for task in pipeline.tasks.values():
+                    for init_seed in init_seeds if baseline.seeded else (None,):
+                        yield cls(pipeline, baseline, task, init_seed, shots)
+
+    @property
+    def called(self) -> str:
+        """The task's name; with the number of examples if it is not the study's own."""
+        return called_at(self.task.name, self.shots)
+
+    @property
+    def listed_as(self) -> str:
+        """See `Stage.listed_as`."""
+        return listed_at(self.kind, self.shots)
+
+    @property
+    def at_shots(self) -> StudyConfig:
+        """The study at its number of examples."""
+        return self.study.at_shots(self.shots)
 
     @property
     def uses(self) -> Needs:
@@ -67,41 +85,41 @@ class Baseline(Stage):
     def key(self) -> str:
         """See `Stage.key`; ``baseline/model/…`` where it runs the language model."""
         of_seed = "" if self.init_seed is None else f"/{self.init_seed}"
-        return f"baseline/{self.baseline.runs or 'none'}/{self.baseline.name}/{self.task.name}{of_seed}"
+        return f"baseline/{self.baseline.runs or 'none'}/{self.baseline.name}/{self.called}{of_seed}"
 
     @property
     def title(self) -> str:
         """See `Stage.title`."""
         of_seed = "" if self.init_seed is None else f", initialisation seed {self.init_seed}"
-        return f"baseline {self.baseline.name} on {self.task.name}{of_seed}"
+        return f"baseline {self.baseline.name} on {self.called}{of_seed}"
 
     @property
     def score(self) -> str:
         """See `Stage.score`."""
-        return f"{self.baseline.name} on {self.task.name}"
+        return f"{self.baseline.name} on {self.called}"
 
     def subject(self) -> Subject:
         """Baseline, task, and seed where it has one."""
         subject: Subject = {"method": self.baseline.name, "task": self.task.name}
-        return subject if self.init_seed is None else {**subject, "init_seed": self.init_seed}
+        return of_shots(subject if self.init_seed is None else {**subject, "init_seed": self.init_seed}, self.shots)
 
     @cached_property
     def parents(self) -> Mapping[str, Stage | Artifact]:
         """The few-shot rows."""
-        return {"split": Split(self.pipeline, self.task)}
+        return {"split": Split(self.pipeline, self.task, self.shots)}
 
     @property
     def _options(self) -> dict[str, Any]:
-        return dict(self.baseline.options_in(self.study.evaluation))
+        return dict(self.baseline.options_in(self.at_shots.evaluation))
 
     @property
     def _data_seeds(self) -> list[int]:
-        evaluation = self.study.evaluation
+        evaluation = self.at_shots.evaluation
         return evaluation.data_seeds if self.init_seed is None else evaluation.data_seeds_of(self.init_seed)
 
     def config(self) -> dict[str, Any]:
         """The baseline's settings, and those of the study that it goes by."""
-        study, baseline, options = self.study, self.baseline, self._options
+        study, baseline, options = self.at_shots, self.baseline, self._options
         evaluation, verbalizer = study.evaluation, study.verbalizer
         config: dict[str, Any] = {
             "kind": baseline.kind,
@@ -168,7 +186,7 @@ class Baseline(Stage):
         train, dev = ({seed: part(name, seed) for seed in self._data_seeds} for name in ("train", "dev"))
         test = part("test")
         baseline_inputs = BaselineInputs(
-            self.study,
+            self.at_shots,
             self.task,
             self._options,
             self.init_seed,
@@ -193,7 +211,7 @@ class Baseline(Stage):
         """See `Stage.work`."""
         if self.baseline.runs is None:
             return Work()
-        study = reckoning.at_size(None, self.task.name)
+        study = reckoning.at_size(self.shots, self.task.name)
         by_model = self.baseline.runs == "model"
         tokens = baseline_tokens(
             study,

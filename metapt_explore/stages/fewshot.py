@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
@@ -18,7 +18,11 @@ from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.split import FewShotRows, Split
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.integrity import payloads
 from metapt_explore.storage.studies import Subject
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +139,7 @@ class FewShot(Stage):
             "seed": self.study.seed,
             "verbalizer": self.verbalizer.model_dump(mode="json"),
             **({"kept_rates": True} if self.prompt.method.keeps_rates else {}),
+            **({"begins": "demonstrations"} if self.prompt.method.from_demonstrations else {}),
         }
 
     @property
@@ -150,7 +155,9 @@ class FewShot(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Tunes and scores the prompt."""
         from metapt_explore.fewshot.automatic import tune_with_automatic_words
+        from metapt_explore.fewshot.demonstrations import FromDemonstrations
         from metapt_explore.fewshot.scoring import FewShotData
+        from metapt_explore.fewshot.starts import same_start
         from metapt_explore.fewshot.tuning import tune
         from metapt_explore.fewshot.tuning_steps import TuningPlan, kept_rates
         from metapt_explore.pretraining.state import TrainingCallbacks
@@ -164,7 +171,8 @@ class FewShot(Stage):
         order = [self.prompt.init_seed] if self.order_seed is None else [-1, self.order_seed]
         where, seeds = f"task {self.task.name}", (self.study.seed, *order)
         data = FewShotData(rows.train, rows.dev, rows.scored)
-        plan = TuningPlan(evaluation, seeds, verbalizer, scale)
+        starts = FromDemonstrations(self.task, where) if self.prompt.method.from_demonstrations else same_start
+        plan = TuningPlan(evaluation, seeds, verbalizer, scale, starts)
         callbacks = TrainingCallbacks(out.metric, self.advance, self.advance, out)
         if verbalizer.read == "automatic":
             outcome = tune_with_automatic_words(
@@ -176,6 +184,8 @@ class FewShot(Stage):
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))
         out.write_tensors("prompts", {f"data_seed_{seed}": value for seed, value in outcome.prompts.items()})
+        if outcome.starts:
+            out.write_tensors("starts", {f"data_seed_{seed}": value for seed, value in outcome.starts.items()})
         counts = {"row_passes": outcome.passes, "forward_rows": outcome.forward}
         out.write_summary({**counts, "test_rows": len(rows.scored.texts)})
 
@@ -259,6 +269,11 @@ class Tuning(FewShot):
         alike = {"name": method.name, "verbalizer": method.verbalizer}
         plain = [other for other in study.methods if study.reading_of(other) == VerbalizerConfig()]
         return any(other.model_copy(update=alike) == method for other in plain)
+
+
+def own_starts(evaluation: Artifact) -> dict[str, Tensor]:
+    """Where each data seed began, by name as in ``prompts``; empty where all began from the prompt as it is."""
+    return evaluation.tensors("starts") if "starts.safetensors" in payloads(evaluation.folder) else {}
 
 
 def split_rows(study: StudyConfig, task: TaskConfig) -> int:

@@ -17,7 +17,7 @@ import pandas as pd
 from metapt_explore.cost.count import Reckoning, Work, count_test_rows, seeds_together
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Stage
-from metapt_explore.stages.fewshot import FewShot, Tuning
+from metapt_explore.stages.fewshot import FewShot, Tuning, own_starts
 from metapt_explore.stages.hidden_states import HiddenStates, KeptStates
 from metapt_explore.stages.split import FewShotRows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
@@ -65,6 +65,8 @@ class FewShotProbe(FewShot):
         of_test = [column for column in curves if str(column).startswith("test_")]
         out.write_table("curves", curves.assign(**dict.fromkeys(of_test, float("nan"))))
         out.write_tensors("prompts", prompts)
+        if starts := own_starts(tuned):
+            out.write_tensors("starts", starts)
         probes = {name: reading.probe for name, reading in readings.items()}
         tensors = [probe.tensors(f"{name}.") for name, probe in probes.items()]
         out.write_tensors("probes", {key: value for each in tensors for key, value in each.items()})

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.config import LabellingConfig, StudyConfig
-from metapt_explore.config.label_values import class_of_values, words_key
+from metapt_explore.config.label_values import check_values, class_of_values, words_key
 from metapt_explore.cost.count import ENCODER_SHARE, Reckoning, Work
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Needs, Pipeline, Stage
@@ -36,6 +36,39 @@ def row_classes(study: StudyConfig, texts: Artifact, labels: Artifact | None) ->
     values = [value if isinstance(value, str) else None for value in texts.table("texts")["label"]]
     by_value = class_of_values(study.auxiliary_tasks.labels, filter(None, values))
     return [by_value.get(value or "") for value in values]
+
+
+def labelled_classes(study: StudyConfig, texts: Artifact, found_labels: Artifact | None) -> list[str | None]:
+    """Class of each text, None where it has none.
+
+    Raises:
+        UserError: Where no text has one, or a class has no text at all, saying why.
+    """
+    rows = texts.table("texts")
+    classes = row_classes(study, texts, found_labels)
+    if found_labels is not None and not any(classes):
+        raise UserError("labelling: no text is confident enough to keep its label; lower labelling.cutoff.")
+    if found_labels is None and rows["label"].isna().all():
+        raise UserError(
+            f"{study.texts.name}: no pre-training text has a label; name the label column in texts.columns.label, "
+            "or let labels be found (`labelling: {by: zero_shot}`)."
+        )
+    if not any(classes):
+        listed = sorted({str(value) for value in rows["label"].dropna()})[:8]
+        values = [label.value for label in study.auxiliary_tasks.labels.values()]
+        raise UserError(
+            f"{study.texts.name}: no label of the texts ({', '.join(listed)}) is among auxiliary_tasks.labels "
+            f"({', '.join(values)})."
+        )
+    if found_labels is None:
+        # Without rows of every class no cluster could become a task, whatever is clustered.
+        check_values(
+            study.auxiliary_tasks.labels,
+            texts.summary["report"]["labels"],
+            study.texts.name,
+            key="auxiliary_tasks.labels",
+        )
+    return classes
 
 
 @dataclass(frozen=True, eq=False)

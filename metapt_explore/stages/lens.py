@@ -12,6 +12,7 @@ import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.fewshot import own_starts
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 
 #: Prompts that are compared with one another at most.
@@ -139,10 +140,9 @@ class Lens(Stage):
             if prompt.task is None:
                 tensor, start = pretrained["prompt"], pretrained.get("init")
             else:
-                tensor, start = (
-                    prompt.artifact.tensors("prompts")[f"data_seed_{prompt.data_seed}"],
-                    pretrained["prompt"],
-                )
+                name = f"data_seed_{prompt.data_seed}"
+                tensor = prompt.artifact.tensors("prompts")[name]
+                start = own_starts(prompt.artifact).get(name, pretrained["prompt"])
             tensor = tensor.to(vocabulary.device)
             prompts[prompt.name] = tensor
             if start is not None:

@@ -16,11 +16,13 @@ from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.clusters import Clusters
+from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.labels import Labels, row_classes
 from metapt_explore.stages.prompt_init import FoundInit, find_init
 from metapt_explore.stages.steps import Listed, Step
+from metapt_explore.stages.task_patterns import format_settings, read_patterns
 from metapt_explore.stages.task_subset import tasks_of
-from metapt_explore.stages.texts import Texts, counted
+from metapt_explore.stages.texts import counted
 from metapt_explore.stages.topics import check_topics, make_topics, topic_labels, topic_parents, topic_settings
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
@@ -102,8 +104,8 @@ class Prompt(Stage):
         parents: dict[str, Stage | Artifact] = dict(self.init.parents)
         if not self.is_pretrained:
             return parents
-        parents |= {"texts": Texts(self.pipeline), "tasks": tasks_of(self.pipeline, self.method)}
-        if self.study.labelling is not None:
+        parents |= {"texts": rows_stage(self.pipeline), "tasks": tasks_of(self.pipeline, self.method)}
+        if self.study.labelling is not None and not self.study.auxiliary_tasks.formats:
             parents["labels"] = Labels(self.pipeline)
         return {**parents, **topic_parents(self.topics)}
 
@@ -128,6 +130,7 @@ class Prompt(Stage):
             "words": words_key(study.auxiliary_tasks),
             "classes": study.auxiliary_tasks.classes,
             "decode": study.verbalizer.decode,
+            **format_settings(study.auxiliary_tasks),
         }
         if (study.pretraining.outer_schedule, study.pretraining.warmup) != ("constant", 0.0):
             config |= study.pretraining.model_dump(mode="json", include={"outer_schedule", "warmup"})
@@ -184,36 +187,35 @@ class Prompt(Stage):
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The learned tensors, and what the summary says of it."""
         from metapt_explore.pretraining.episode_bank import PretrainingTexts
-        from metapt_explore.pretraining.episodes import read_tasks
         from metapt_explore.pretraining.learner import PretrainingTask
         from metapt_explore.pretraining.loop import pretrain
         from metapt_explore.pretraining.registry import make_learner
         from metapt_explore.pretraining.state import TrainingCallbacks
 
         before, began = out.seconds, time.monotonic()
-        study, method, auxiliary = self.study, self.method, self.study.auxiliary_tasks
+        study, method = self.study, self.method
         assert isinstance(method, PretrainedMethod)
-        whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
-        table = self.parent("tasks").table("tasks")
-        task_rows = read_tasks(table, list(auxiliary.labels))
-        texts = self.parent("texts")
-        rows = as_inputs(texts.table("texts"))
-        # With clusters as classes a row's label is what a task makes of it.
-        labelled = sorted(set(map(int, table["row"])))
-        if auxiliary.classes == "labels":
-            classes = row_classes(study, texts, self.maybe_parent("labels"))
-            labelled = [row for row, name in enumerate(classes) if name]
-        pattern = loaded.pattern(auxiliary, "auxiliary_tasks", whole_vocabulary=whole_vocabulary)
-        summary: dict[str, Any] = {}
-        topics, topic_patterns = None, []
+        texts, tasks = self.parent("texts"), self.parent("tasks")
+        reading = read_patterns(study, tasks, loaded)
+        summary: dict[str, Any] = {} if not reading.words else {"task_words": reading.words}
+        topics, patterns = None, reading.patterns
         if method.topic_tasks is not None:
+            whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
             template, clusters = method.topic_tasks.template, [made.artifact for made in self.topics]
-            topics = make_topics(clusters, topic_settings(method)["topics"], task_rows)
+            topics = make_topics(clusters, topic_settings(method)["topics"], reading.tasks)
             words = topic_labels(clusters, topics, template=template, tokens=loaded.layout.word_encoder(template))
-            topic_patterns = [loaded.pattern(each, "topics", whole_vocabulary=whole_vocabulary) for each in words]
+            patterns = patterns + [loaded.pattern(each, "topics", whole_vocabulary=whole_vocabulary) for each in words]
             summary["topic_words"] = [[label.word for label in each.labels.values()] for each in words]
         pretraining_task = PretrainingTask(
-            task_rows, study.pretraining, method, study.seed, self.init_seed, labelled, topics
+            reading.tasks,
+            study.pretraining,
+            method,
+            study.seed,
+            self.init_seed,
+            self._labelled_rows(tasks),
+            topics,
+            reading.formats,
+            reading.of_task,
         )
         learner = make_learner(pretraining_task)
         pretrained = pretrain(
@@ -221,7 +223,7 @@ class Prompt(Stage):
             pretraining_task,
             initial,
             backbone=loaded,
-            source=PretrainingTexts(rows, pattern, topic_patterns),
+            source=PretrainingTexts(as_inputs(texts.table("texts")), patterns[0], patterns[1:], reading.row_sets),
             callbacks=TrainingCallbacks(out.metric, self.advance, self.advance, out),
         )
         telemetry = pretrained.telemetry
@@ -233,6 +235,16 @@ class Prompt(Stage):
         spent = {**asdict(telemetry), "seconds": before + time.monotonic() - began}
         out.write_table("telemetry", pd.DataFrame([spent]))
         return pretrained.learned, summary
+
+    def _labelled_rows(self, tasks: Artifact) -> list[int]:
+        """Every row with a label, whether or not a task holds it; of several formats none but those of tasks."""
+        auxiliary = self.study.auxiliary_tasks
+        if auxiliary.formats:
+            return []
+        if auxiliary.classes == "clusters":  # a row's label is what a task makes of it
+            return sorted(set(map(int, tasks.table("tasks")["row"])))
+        classes = row_classes(self.study, self.parent("texts"), self.maybe_parent("labels"))
+        return [row for row, name in enumerate(classes) if name]
 
     def work(self, reckoning: Reckoning) -> Work:
         """See `Stage.work`; methods that are tuned or read otherwise share their pre-training."""

@@ -82,7 +82,7 @@ def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, *,
     init = method.own_init or study.prompt.init
     where = f"init of method '{method.name}'" if method.own_init else "prompt.init"
     if isinstance(init, LabelsInit):
-        words = label_words(study.auxiliary_tasks)
+        words = label_words(study.auxiliary_tasks.first_reading)
         return FoundInit(init, {"labels": words}, words=tuple(words))
     if isinstance(init, FileInit):
         stored = find_tensor(init.file, init.tensor, where)

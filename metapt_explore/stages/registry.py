@@ -14,11 +14,14 @@ from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.fewshot import FewShot, Tuning
 from metapt_explore.stages.fewshot_probe import FewShotProbe
+from metapt_explore.stages.format_rows import FormatRows, SourceTexts
 from metapt_explore.stages.hardest_texts import HardestTexts
+from metapt_explore.stages.headroom import Headroom
 from metapt_explore.stages.hidden_states import HiddenStates
 from metapt_explore.stages.labels import Labels
 from metapt_explore.stages.lens import Lens
 from metapt_explore.stages.prompt import Prompt
+from metapt_explore.stages.screen import Screen
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.stability import Stability
 from metapt_explore.stages.task_subset import TaskSubset
@@ -30,9 +33,11 @@ from metapt_explore.storage.artifact import Artifact
 STAGES: tuple[type[Stage], ...] = (
     Split,
     Texts,
+    SourceTexts,
     Embeddings,
     Labels,
     Clusters,
+    FormatRows,
     Tasks,
     TaskSubset,
     Prompt,
@@ -43,6 +48,8 @@ STAGES: tuple[type[Stage], ...] = (
     Baseline,
     Stability,
     Agreement,
+    Headroom,
+    Screen,
     Lens,
     HardestTexts,
     TemplateRanking,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metapt_explore.config import TextsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.split import Split
@@ -29,13 +30,21 @@ class Texts(Stage):
     part = "texts"
     least_work = 2_000.0
     finds_recorded = True
-    key = "texts"
-    title = "pre-training texts"
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Texts]:
         """The texts."""
         yield cls(pipeline)
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`."""
+        return "texts"
+
+    @property
+    def title(self) -> str:
+        """See `Stage.title`."""
+        return "pre-training texts"
 
     @cached_property
     def splits(self) -> dict[str, Split]:
@@ -67,10 +76,15 @@ class Texts(Stage):
         """The splits whose dev and test rows no text may repeat."""
         return {f"split of {name}": split for name, split in sorted(self.splits.items())}
 
+    @property
+    def settings(self) -> TextsConfig:
+        """Which texts."""
+        return self.study.texts
+
     def config(self) -> dict[str, Any]:
         """Settings of the texts, without the content of their file."""
         return {
-            **self.study.texts.model_dump(mode="json", exclude={"starter", "file", "hub"}),
+            **self.settings.model_dump(mode="json", exclude={"starter", "file", "hub"}),
             "seed": self.study.seed,
         }
 
@@ -78,7 +92,7 @@ class Texts(Stage):
         """The content of the source."""
         from metapt_explore.texts.sources import source_fingerprint
 
-        return {"source": source_fingerprint(self.study.texts)}
+        return {"source": source_fingerprint(self.settings)}
 
     def compute(self, out: ArtifactWriter) -> None:
         """Loads, cleans and samples the texts."""
@@ -86,7 +100,7 @@ class Texts(Stage):
         from metapt_explore.texts.report import data_report
         from metapt_explore.texts.sources import load_source
 
-        texts = self.study.texts
+        texts = self.settings
         rows = load_source(texts)
         report = data_report(rows)
         frame = rows.to_pandas()
@@ -142,7 +156,7 @@ class Texts(Stage):
         """Rows that are kept; notes in `reason` which were not sampled."""
         from metapt_explore.seeds import stream
 
-        texts = self.study.texts
+        texts = self.settings
         left: np.ndarray = frame.index[reason == ""].to_numpy()
         if texts.limit is None or len(left) <= texts.limit:
             return left
@@ -160,7 +174,7 @@ class Texts(Stage):
         return f"{counted(summary.get('kept'), 'text')} kept (not: {dropped or 'none'})"
 
     @classmethod
-    def step(cls, listed: Listed) -> Step:
+    def step(cls, listed: Listed) -> Step | None:
         """See `Stage.step`."""
         made = listed.summaries("texts")
         said = f"{made[0][1]['kept']:,} texts" if made and "kept" in made[0][1] else ""

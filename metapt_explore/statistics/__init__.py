@@ -6,8 +6,10 @@ quantity is and how to read it: docs/statistics.md.
 
 from metapt_explore.statistics.compare import compare
 from metapt_explore.statistics.comparison import Comparison, PairsNeeded, TaskDifference
-from metapt_explore.statistics.curves import label_efficiency, start_curve
+from metapt_explore.statistics.curves import start_curve
 from metapt_explore.statistics.fairness import Flag, MethodBudget, fairness_flags
+from metapt_explore.statistics.label_efficiency import label_efficiency
+from metapt_explore.statistics.labels_needed import LabelsNeeded, labels_needed
 from metapt_explore.statistics.resampling import Precision
 from metapt_explore.statistics.significance import paired_power, pairs_needed
 from metapt_explore.statistics.spread import SpreadRatio, WorstSeed, spread_ratios
@@ -17,6 +19,7 @@ from metapt_explore.statistics.variance import variance_sources
 __all__ = [
     "Comparison",
     "Flag",
+    "LabelsNeeded",
     "MethodBudget",
     "PairsNeeded",
     "Precision",
@@ -26,6 +29,7 @@ __all__ = [
     "compare",
     "fairness_flags",
     "label_efficiency",
+    "labels_needed",
     "overall_table",
     "paired_power",
     "pairs_needed",

@@ -1,10 +1,8 @@
-"""Scores along tuning steps and along shots: is the start better, and how many examples is it worth?"""
+"""Scores along tuning steps: is the start better, and for how long?"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -24,7 +22,6 @@ CURVE_COLUMNS = [
     "difference_low",
     "difference_high",
 ]
-EFFICIENCY_COLUMNS = ["method", "shots", "pairs", "mean", "low", "high", "baseline_shots", "note"]
 
 
 def whole_curves(curves: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
@@ -111,10 +108,12 @@ def start_curve(
             record = {
                 "method": method,
                 "step": int(step),
-                **_mean(at_step, method, metric, tasks=tasks, confidence=confidence),
+                **interval_of_mean(at_step, method, metric, tasks=tasks, confidence=confidence),
             }
             if baseline is not None and method != baseline and (at_step["method"] == baseline).any():
-                difference = _difference(at_step, method, baseline, metric=metric, tasks=tasks, confidence=confidence)
+                difference = paired_difference(
+                    at_step, method, baseline, metric=metric, tasks=tasks, confidence=confidence
+                )
                 if difference is not None:
                     record |= {
                         "difference": difference.mean,
@@ -122,14 +121,29 @@ def start_curve(
                         "difference_high": difference.high,
                     }
             records.append(record)
-    return _numbers(pd.DataFrame(records, columns=CURVE_COLUMNS), CURVE_COLUMNS[3:])
+    return as_numbers(pd.DataFrame(records, columns=CURVE_COLUMNS), CURVE_COLUMNS[3:])
 
 
-def _mean(rows: pd.DataFrame, method: str, metric: str, *, tasks: list[str], confidence: float) -> dict[str, Any]:
+def interval_of_mean(
+    rows: pd.DataFrame, method: str, metric: str, *, tasks: list[str], confidence: float, shared: float = 0.0
+) -> dict[str, Any]:
+    """Mean over tasks and pairs of seeds with its interval, which is cut at 0 and 1.
+
+    Args:
+        rows: Scores.
+        method: Whose.
+        metric: A column of scores in 0..1.
+        tasks: Only pairs that have all of them count.
+        confidence: Of the interval.
+        shared: Share of rows that the few-shot samples of two data seeds have in common.
+
+    Returns:
+        ``pairs``; and, where there are some, ``mean``, ``low`` and ``high``.
+    """
     whole = score_table(rows, method, metric).reindex(columns=tasks).dropna()
     if whole.empty:
         return {"pairs": 0}
-    estimate = mean_over_pairs(whole.mean(axis=1), confidence)
+    estimate = mean_over_pairs(whole.mean(axis=1), confidence, shared=shared)
     low, high = estimate.low, estimate.high
     return {
         "pairs": len(whole),
@@ -139,93 +153,29 @@ def _mean(rows: pd.DataFrame, method: str, metric: str, *, tasks: list[str], con
     }
 
 
-def _difference(
-    rows: pd.DataFrame, method: str, baseline: str, *, metric: str, tasks: list[str], confidence: float
+def paired_difference(
+    rows: pd.DataFrame,
+    method: str,
+    baseline: str,
+    *,
+    metric: str,
+    tasks: list[str],
+    confidence: float,
+    shared: float = 0.0,
 ) -> MeanEstimate | None:
+    """Mean over tasks of method - baseline, over the pairs of seeds that both have; None where they have none.
+
+    Arguments are those of `interval_of_mean`. A mean over other tasks is another question, and none either.
+    """
     try:
         pairs = paired_scores(rows, method, baseline, metric=metric).complete
     except UserError:
-        # They share no pair of seeds at this step.
         return None
     if pairs.method.empty or set(pairs.tasks) != set(tasks):
-        # A mean over other tasks is another question than at other steps.
         return None
-    return mean_over_pairs((pairs.method - pairs.baseline).mean(axis=1), confidence)
+    return mean_over_pairs((pairs.method - pairs.baseline).mean(axis=1), confidence, shared=shared)
 
 
-def label_efficiency(
-    results_by_shots: Mapping[int, pd.DataFrame],
-    baseline: str,
-    *,
-    metric: str = "accuracy",
-    confidence: float = 0.95,
-) -> pd.DataFrame:
-    """Mean score of each method by examples per class, and how many the baseline needs for the same score.
-
-    Args:
-        results_by_shots: A results table for each number of examples per class; the same study otherwise.
-        baseline: The method whose need is asked for.
-        metric: A column of scores in 0..1.
-        confidence: Of the intervals.
-
-    Returns:
-        A row for each method and K: pairs, mean over the tasks that all tables have, with its interval, and
-        baseline_shots: the least K at which the baseline's mean reaches it, between two measured K on a straight line
-        over log K; absent where it never does, with a note. The note also says where the baseline is there already
-        at the smallest K.
-
-    Raises:
-        UserError: Where the tables share no task or lack the baseline.
-
-    Example:
-        >>> def table(pt: float, metapt: float) -> pd.DataFrame:
-        ...     rows = [("PT", "mr", 13, 0, pt), ("MetaPT", "mr", 13, 0, metapt)]
-        ...     return pd.DataFrame(rows, columns=["method", "task", "data_seed", "init_seed", "accuracy"])
-        >>> found = label_efficiency({4: table(0.5, 0.6), 16: table(0.7, 0.8)}, "PT")
-        >>> found[found["method"] == "MetaPT"][["shots", "baseline_shots", "note"]].to_numpy().tolist()
-        [[4, 8.0, ''], [16, None, 'not up to 16']]
-    """
-    if not results_by_shots:
-        raise UserError("Give results for at least one number of shots.")
-    if min(results_by_shots) < 1:
-        raise UserError("Shots are examples per class: 1 or more.")
-    ordered = dict(sorted(results_by_shots.items()))
-    shared = [set(table["task"].astype(str)) for table in ordered.values()]
-    first = next(iter(ordered.values()))
-    tasks = [task for task in dict.fromkeys(first["task"].astype(str)) if all(task in names for names in shared)]
-    if not tasks:
-        raise UserError("The results for different shots share no task; there is nothing to lay side by side.")
-    records: list[dict[str, Any]] = []
-    for shots, table in ordered.items():
-        for method in dict.fromkeys(table["method"]):
-            mean = _mean(table, method, metric, tasks=tasks, confidence=confidence)
-            records.append({"method": method, "shots": shots, **mean})
-    line = [(row["shots"], row["mean"]) for row in records if row["method"] == baseline and row["pairs"]]
-    if not line:
-        known = {row["method"] for row in records}
-        raise UserError(f"No results of baseline '{baseline}' on every task. {did_you_mean(baseline, known)}")
-    for row in records:
-        row["baseline_shots"], row["note"] = _reached(line, row.get("mean"))
-    order = list(dict.fromkeys(row["method"] for row in records))
-    records.sort(key=lambda row: (order.index(row["method"]), row["shots"]))
-    table = _numbers(pd.DataFrame(records, columns=EFFICIENCY_COLUMNS), ["mean", "low", "high"])
-    needs = pd.Series([row["baseline_shots"] for row in records], dtype=object, index=table.index)
-    return table.assign(baseline_shots=needs)
-
-
-def _reached(line: Sequence[tuple[int, float]], score: float | None) -> tuple[float | None, str]:
-    """Least K at which a line through (K, mean) over log K reaches a score."""
-    if score is None:
-        return None, "no pair of seeds has every task"
-    first, start = line[0]
-    if start >= score:
-        return float(first), "" if start == score else f"{first} or fewer"
-    for (low, below), (high, above) in pairwise(line):
-        if above >= score:
-            part = (score - below) / (above - below)
-            return round(math.exp(math.log(low) + part * math.log(high / low)), 6), ""
-    return None, f"not up to {line[-1][0]}"
-
-
-def _numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def as_numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The table with absent values of these columns as NaN."""
     return table.astype(dict.fromkeys(columns, float))

@@ -20,7 +20,7 @@ from metapt_explore.storage.integrity import DamagedFile
 
 DEFAULT = "workspace"
 #: Keys of an index entry that say which cell of the study it is; the rest says what was computed for it.
-CELL_KEYS = ("kind", "clustering", "method", "task", "init_seed", "shots")
+CELL_KEYS = ("kind", "clustering", "method", "task", "init_seed", "shots", "at")
 
 
 class Subject(TypedDict, total=False):
@@ -31,6 +31,7 @@ class Subject(TypedDict, total=False):
     task: str
     init_seed: int
     shots: int
+    at: str
 
 
 class IndexEntry(TypedDict):
@@ -50,6 +51,7 @@ class IndexEntry(TypedDict):
     task: NotRequired[str]
     init_seed: NotRequired[int]
     shots: NotRequired[int]
+    at: NotRequired[str]
 
 
 class Studies:

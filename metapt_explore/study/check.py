@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from metapt_explore.config import AuxiliaryTasksConfig, LabelsConfig
+from metapt_explore.config.task_formats import ClusterClassesFormat
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline
 from metapt_explore.stages.prompt_init import distinct_inits, find_init, prompt_width
+from metapt_explore.stages.task_patterns import readings
 
 
 def check_study(pipeline: Pipeline) -> None:
@@ -38,11 +41,12 @@ def check_study(pipeline: Pipeline) -> None:
         )
     settings = files.settings.get_text_config()
     for where, labels in {
-        "auxiliary_tasks": study.auxiliary_tasks,
+        **pretraining_readings(study.auxiliary_tasks),
         **{f"task {n}": t for n, t in pipeline.tasks.items()},
     }.items():
         pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
         check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length, where=where)
+    _check_demonstrations(pipeline)
     for method in study.methods:
         if method.topic_tasks is not None:
             # Its words are only known when there are clusters; those of the labels stand for them.
@@ -62,3 +66,25 @@ def check_study(pipeline: Pipeline) -> None:
         if stored is not None:
             stored.check_fits(study.prompt.length, prompt_width(settings, pipeline.model.placement))
             stored.read()
+
+
+def _check_demonstrations(pipeline: Pipeline) -> None:
+    """Refuses prompts with fewer vectors than a task has classes, where they begin from demonstrations."""
+    vectors = pipeline.config.prompt.length
+    for method in pipeline.config.methods:
+        for name, task in pipeline.tasks.items():
+            if method.from_demonstrations and vectors < len(task.labels):
+                raise UserError(
+                    f"init of method '{method.name}': demonstrations of the {len(task.labels)} classes of task "
+                    f"'{name}' do not fit prompt.length {vectors}; a few dozen vectors hold an example of each class."
+                )
+
+
+def pretraining_readings(auxiliary: AuxiliaryTasksConfig) -> dict[str, LabelsConfig]:
+    """Template and words of each kind of auxiliary tasks, by its name in messages."""
+    if not auxiliary.formats:
+        return {"auxiliary_tasks": auxiliary}
+    return {
+        where: reading.stand_in if isinstance(reading, ClusterClassesFormat) else reading
+        for where, reading, _ in readings(auxiliary)
+    }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metapt_explore.config import ClusteringConfig, SourceConfig, StudyConfig, parse
+from metapt_explore.config import ClusteringConfig, Placement, SourceConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.storage.files import write_bytes
 from metapt_explore.storage.workspace import Workspace
@@ -122,6 +122,8 @@ class Choices:
         model: Language model.
         encoder: Sentence encoder whose embeddings are clustered.
         shots: Labelled examples a class; those of the scale when None.
+        length: Vectors of the prompt.
+        placement: Where the prompt stands; the first that the model's family can do when None.
     """
 
     template: str = "{text}\nSentiment:"
@@ -136,6 +138,8 @@ class Choices:
     model: str = "smollm2-135m"
     encoder: str = "minilm"
     shots: int | None = None
+    length: int = 8
+    placement: Placement | None = None
 
 
 def new_study(
@@ -197,7 +201,11 @@ def new_study(
             "min_size": 16,
             "min_per_label": 8,
         },
-        "prompt": {"length": 8, "init": "vocabulary"},
+        "prompt": {
+            "length": choices.length,
+            **({"placement": choices.placement} if choices.placement else {}),
+            "init": "vocabulary",
+        },
         "pretraining": {**scale.pretraining, "inner_lr": 0.03, "outer_lr": 0.01},
         "methods": methods,
         "baselines": list(choices.baselines),

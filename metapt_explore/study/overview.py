@@ -13,7 +13,7 @@ from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.storage.workspace import Workspace
 
 #: What it calls artifacts with scores.
-SCORES = ("fewshot", OTHER_SHOTS, "baseline")
+SCORES = ("fewshot", "baseline", *OTHER_SHOTS)
 
 
 def pipeline(workspace: Workspace, config: StudyConfig) -> list[Step]:
@@ -52,10 +52,10 @@ def asked_of(config: StudyConfig) -> dict[str, int]:
         {'PT': 1, 'PPT': 1, 'MetaPT': 1}
     """
     seeds = len(config.evaluation.init_seeds)
-    asked = {method.name: seeds for method in config.methods}
-    for shots in config.evaluation.more_shots:
-        asked |= {_at_shots(method.name, shots): seeds for method in config.methods}
-    return asked | {baseline.name: seeds if baseline.seeded else 1 for baseline in config.baselines}
+    of = {method.name: seeds for method in config.methods}
+    of |= {baseline.name: seeds if baseline.seeded else 1 for baseline in config.baselines}
+    more = config.evaluation.more_shots
+    return of | {_at_shots(name, shots): count for shots in more for name, count in of.items()}
 
 
 def asked_scores(config: StudyConfig) -> int:
@@ -87,8 +87,8 @@ def finished_scores(workspace: Workspace, config: StudyConfig) -> int:
 
 
 def _title(entry: Mapping[str, Any]) -> str:
-    return _at_shots(entry["method"], entry["shots"]) if entry["kind"] == OTHER_SHOTS else str(entry["method"])
+    return _at_shots(entry["method"], entry["shots"]) if entry["kind"] in OTHER_SHOTS else str(entry["method"])
 
 
 def _at_shots(method: str, shots: int) -> str:
-    return f"{method}, {shots} examples"
+    return f"{method}, {shots} example{'s' * (shots != 1)}"

@@ -95,7 +95,8 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
 def _look_at_tasks(study: Study, failures: Failures) -> None:
     """One pool of all labelled texts: where it makes no auxiliary task, no clustering of them does."""
     config = study.config
-    if config.pretrains and config.labelling is None and config.auxiliary_tasks.classes != "clusters":
+    of_labels = config.auxiliary_tasks.classes == "labels" and not config.auxiliary_tasks.formats
+    if config.pretrains and config.labelling is None and of_labels:
         failures.attempt(Tasks(study, ()), partial(study.auxiliary_tasks, None))
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.cost.count import Cost, Reckoning
+from metapt_explore.diagnostics.screen import Screening
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
@@ -123,16 +124,18 @@ class Study(StudyPipeline):
         """What the frozen model makes of the texts of a task's splits; what probes are fitted to."""
         return self.make(HiddenStates(self, self.task(task), shots))
 
-    def baseline(self, name: str, task: str, init_seed: int | None = None) -> Artifact:
+    def baseline(self, name: str, task: str, init_seed: int | None = None, *, shots: int | None = None) -> Artifact:
         """A baseline on one task, over all data seeds.
 
         Args:
             name: One of the study's baselines.
             task: One of its tasks.
             init_seed: For baselines with an initialisation (`BaselineConfig.seeded`); the study's first when absent.
+            shots: One of `evaluation.more_shots`, where that is asked for.
         """
         chosen = self.config.baseline(name)
-        return self.make(Baseline(self, chosen, self.task(task), self.seed(init_seed) if chosen.seeded else None))
+        seed = self.seed(init_seed) if chosen.seeded else None
+        return self.make(Baseline(self, chosen, self.task(task), seed, shots))
 
     def stability(self, name: str, runs: int = 5) -> Artifact:
         """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.
@@ -181,6 +184,30 @@ class Study(StudyPipeline):
             An artifact with the table ``agreement`` (cosines of pairs) and, in its summary, ``tasks`` (reliability).
         """
         return self.request("agreement", init_seed=init_seed, method=method, clustering=clustering)
+
+    def headroom(self, method: str, init_seed: int | None = None, *, at: str | None = None) -> Artifact:
+        """What adapting to a few rows of an auxiliary task gains on its other rows (`diagnostics/headroom.py`).
+
+        Made on request, of training texts only; no score depends on it.
+
+        Args:
+            method: Whose tasks and inner steps.
+            init_seed: The initialisation seed (the first of the study when absent).
+            at: The method at whose prompt tasks begin; the start that all methods share when absent.
+
+        Returns:
+            An artifact with the table ``headroom`` (losses of each task and draw) and, in its summary, ``over_tasks``.
+        """
+        return self.request("headroom", method=method, init_seed=init_seed, at=at)
+
+    def screen(self, method: str, init_seed: int | None = None) -> Screening:
+        """Whether a meta-learned method is worth trying: task diversity, headroom and displacement, in a sentence.
+
+        Args:
+            method: The method.
+            init_seed: The initialisation seed (the first of the study when absent).
+        """
+        return Screening.of(self.request("screen", method=method, init_seed=init_seed).summary)
 
     def lens(self) -> Artifact:
         """What the finished prompts look like beside the vocabulary (`prompts/lens.py`); pre-trains nothing.

@@ -52,7 +52,7 @@ def missing_among(labels: Collection[str]) -> set[str]:
 
 
 def as_inputs(rows: pd.DataFrame) -> list[TextInput]:
-    """Texts of a table, as pairs where it has the column ``text_pair``.
+    """Texts of a table, as pairs where the column ``text_pair`` has a second text.
 
     Example:
         >>> as_inputs(pd.DataFrame({"text": ["It rains."], "text_pair": ["It is wet."]}))
@@ -60,7 +60,10 @@ def as_inputs(rows: pd.DataFrame) -> list[TextInput]:
     """
     if "text_pair" not in rows.columns:
         return list(rows["text"])
-    return list(zip(rows["text"], rows["text_pair"], strict=True))
+    pairs: list[TextInput] = list(zip(rows["text"], rows["text_pair"], strict=True))
+    if not rows["text_pair"].isna().any():
+        return pairs
+    return [pair[0] if pd.isna(pair[1]) else pair for pair in pairs]
 
 
 def texts_of(rows: pd.DataFrame) -> list[str]:

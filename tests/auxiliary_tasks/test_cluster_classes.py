@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metapt_explore.auxiliary_tasks.formats.cluster_classes import CANDIDATES, DrawnTask, draw_cluster_tasks
+from metapt_explore.auxiliary_tasks.formats.cluster_classes import CANDIDATES, DrawnTask, Grouping, draw_cluster_tasks
 from metapt_explore.auxiliary_tasks.formats.vocabulary import common_words
 from metapt_explore.errors import UserError
 
@@ -21,9 +21,13 @@ CLUSTERINGS = {"fine": FINE, "coarse": COARSE}
 KEYWORDS = {name: {number: [f"{name}{number}{end}" for end in "abc"] for number in range(7)} for name in CLUSTERINGS}
 
 
+def grouped(clusterings: dict[str, np.ndarray], keywords: dict[str, dict[int, list[str]]]) -> list[Grouping]:
+    return [Grouping(name, ids, keywords=keywords.get(name, {})) for name, ids in clusterings.items()]
+
+
 def drawn(**changes: object) -> list[DrawnTask]:
     settings_ = {"n_tasks": 40, "classes": (2, 4), "min_per_class": 5, "words": "random", "seed": 0, **changes}
-    return draw_cluster_tasks(CLUSTERINGS, KEYWORDS, VOCABULARY, **settings_)
+    return draw_cluster_tasks(grouped(CLUSTERINGS, KEYWORDS), VOCABULARY, **settings_)
 
 
 @pytest.mark.parametrize("words", ["random", "keywords"])
@@ -58,7 +62,7 @@ def test_a_cluster_gets_other_words_in_each_task() -> None:
 def test_random_words_are_eight_each_where_there_are_enough() -> None:
     assert {len(words) for task in drawn() for words in task.words} == {CANDIDATES}
     few = draw_cluster_tasks(
-        CLUSTERINGS, {}, VOCABULARY[:5], n_tasks=9, classes=(2, 2), min_per_class=5, words="random", seed=0
+        grouped(CLUSTERINGS, {}), VOCABULARY[:5], n_tasks=9, classes=(2, 2), min_per_class=5, words="random", seed=0
     )
     assert {len(words) for task in few for words in task.words} == {2}
 
@@ -66,7 +70,7 @@ def test_random_words_are_eight_each_where_there_are_enough() -> None:
 def test_a_keyword_of_two_classes_stands_for_neither() -> None:
     keywords = {"coarse": {0: ["shared", "tea"], 1: ["Shared", "snow"]}}
     (task,) = draw_cluster_tasks(
-        {"coarse": COARSE}, keywords, [], n_tasks=5, classes=(2, 3), min_per_class=5, words="keywords", seed=0
+        grouped({"coarse": COARSE}, keywords), [], n_tasks=5, classes=(2, 3), min_per_class=5, words="keywords", seed=0
     )
     assert dict(zip(task.clusters, task.words, strict=True)) == {0: ("tea",), 1: ("snow",)}
 
@@ -74,8 +78,7 @@ def test_a_keyword_of_two_classes_stands_for_neither() -> None:
 def test_a_cluster_without_keywords_takes_words_of_the_vocabulary() -> None:
     keywords = {"coarse": {0: ["word0"]}}
     tasks = draw_cluster_tasks(
-        {"coarse": COARSE},
-        keywords,
+        grouped({"coarse": COARSE}, keywords),
         ["word0", "other"],
         n_tasks=5,
         classes=(2, 2),
@@ -89,7 +92,13 @@ def test_a_cluster_without_keywords_takes_words_of_the_vocabulary() -> None:
 def test_as_many_tasks_as_there_are() -> None:
     # Two clusters, three words: six ways.
     tasks = draw_cluster_tasks(
-        {"coarse": COARSE}, {}, ["a", "b", "c"], n_tasks=50, classes=(2, 2), min_per_class=1, words="random", seed=0
+        grouped({"coarse": COARSE}, {}),
+        ["a", "b", "c"],
+        n_tasks=50,
+        classes=(2, 2),
+        min_per_class=1,
+        words="random",
+        seed=0,
     )
     assert len(tasks) == 6
 
@@ -107,9 +116,11 @@ def test_what_cannot_be_drawn_is_refused_with_advice() -> None:
     with pytest.raises(UserError, match="classes is"):
         drawn(classes=(3, 2))
     with pytest.raises(UserError, match="1 words to draw from"):
-        draw_cluster_tasks(CLUSTERINGS, {}, ["one"], n_tasks=1, classes=(2, 2), min_per_class=1, words="random", seed=0)
+        draw_cluster_tasks(
+            grouped(CLUSTERINGS, {}), ["one"], n_tasks=1, classes=(2, 2), min_per_class=1, words="random", seed=0
+        )
     with pytest.raises(UserError, match="there is no clustering"):
-        draw_cluster_tasks({}, {}, [], n_tasks=1, classes=(2, 2), min_per_class=1, words="random", seed=0)
+        draw_cluster_tasks(grouped({}, {}), [], n_tasks=1, classes=(2, 2), min_per_class=1, words="random", seed=0)
 
 
 @settings(deadline=None)
@@ -125,9 +136,9 @@ def test_any_labels_give_valid_tasks_or_a_clear_error(labels: list[int], least: 
     options = {"n_tasks": 3, "classes": (2, most), "min_per_class": least, "words": words, "seed": 1}
     if len(large) < 2:
         with pytest.raises(UserError):
-            draw_cluster_tasks({"one": ids}, {}, VOCABULARY, **options)
+            draw_cluster_tasks(grouped({"one": ids}, {}), VOCABULARY, **options)
         return
-    tasks = draw_cluster_tasks({"one": ids}, {}, VOCABULARY, **options)
+    tasks = draw_cluster_tasks(grouped({"one": ids}, {}), VOCABULARY, **options)
     assert len(tasks) == 3
     assert all(set(task.clusters) <= set(large) and len(task.clusters) <= most for task in tasks)
 

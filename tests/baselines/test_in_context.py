@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from metapt_explore.baselines.in_context import demonstration_tokens, draw, in_context, prefix_view, scores_after
 from metapt_explore.errors import UserError
+from metapt_explore.models.load import load_backbone
 
 
 def test_examples_in_front_equal_the_model_on_the_whole_text(world: Path) -> None:
@@ -34,6 +35,17 @@ def test_examples_in_front_equal_the_model_on_the_whole_text(world: Path) -> Non
     with torch.no_grad():
         expected = plain_scores(model, whole, list(pattern.words))
     torch.testing.assert_close(scores, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_examples_stand_in_front_whatever_the_placement(world: Path) -> None:
+    """Also in a study of deep prompts: examples are tokens, not keys and values."""
+    found = []
+    for placement in ("prefix", "deep"):
+        loaded = load_backbone(inputs_of(world, "in_context").study.model, placement)
+        pattern = prefix_view(loaded).pattern(inputs_of(world, "in_context").task, "test")
+        prompt = [30, 31, 32, 33]
+        found.append(scores_after(["a good w1", "bad"], backbone=prefix_view(loaded), pattern=pattern, prompt=prompt))
+    torch.testing.assert_close(found[1], found[0])
 
 
 def test_as_many_balanced_examples_as_fit(world: Path) -> None:

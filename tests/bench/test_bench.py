@@ -41,8 +41,9 @@ def test_every_case_runs_and_reports(name: str, bench: Bench, monkeypatch: pytes
     assert ("against_own_in_turn" in record) == (case.kind == "grid")
 
 
-def test_both_sides_of_a_prefix_step_give_one_gradient(bench: Bench) -> None:
-    case = small(CASES[0])
+@pytest.mark.parametrize("name", ["prefix-20", "deep-20"])
+def test_both_sides_of_a_step_give_one_gradient(name: str, bench: Bench) -> None:
+    case = small(next(case for case in CASES if case.name == name))
     sides = bench.sides(case)
     losses, gradients = sides.ours()
     torch.testing.assert_close(gradients[0], sides.theirs(), **CLOSE)

@@ -99,7 +99,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         page.locator(".stMultiSelect", has=tasks).get_by_role("button", name="Clear all").click()
         tasks.fill(str(world / "mood.yaml"))
         tasks.press("Enter")
-        page.get_by_text("Models", exact=True).click()
+        page.get_by_text("Models and prompt", exact=True).click()
         for label, model in (("Language model", "lm"), ("Sentence encoder", "encoder")):
             box = page.get_by_role("textbox", name=label)
             box.fill(str(world / model))

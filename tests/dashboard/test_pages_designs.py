@@ -37,6 +37,17 @@ def test_paired_seeds_and_baselines(world: Path, tmp_path: Path, show: Open) -> 
     # Baselines may lie far below: they are drawn where they are asked for.
     assert drawn(at) == {"PT", "PPT"}
     assert drawn(at.toggle(key="spread_of_baselines").set_value(True).run()) == {"PT", "PPT", "majority", "tfidf"}
+    # At two numbers of examples a point each; what is laid beside can be chosen.
+    scores, ahead = (chart for chart in charts(at) if "labelled examples" in str(chart["layout"].get("xaxis")))
+    points = {trace["name"]: len(trace["x"]) for trace in scores["data"]}
+    assert points == dict.fromkeys(["PT", "PPT", "majority", "tfidf"], 2)
+    assert {trace["name"] for trace in ahead["data"]} == {"PPT", "majority", "tfidf"}
+    chosen = at.selectbox(key="efficiency_baseline_tiny")
+    assert chosen.value == "PT"
+    needs = next(frame.value for frame in at.dataframe if "PT needs" in frame.value)
+    assert set(needs["labels"]) == {"cannot be told"} and len(needs) == 6
+    at = chosen.set_value("majority").run()
+    assert any("majority needs" in frame.value for frame in at.dataframe) and not at.exception
     assert not show(tmp_path, "start").exception
     # A baseline more: the grid shows what is there of each, a baseline without initialisation counting once.
     workspace = Workspace(tmp_path)
@@ -44,8 +55,10 @@ def test_paired_seeds_and_baselines(world: Path, tmp_path: Path, show: Open) -> 
     zero_shot = BaselineConfig(name="zero_shot", kind="zero_shot")
     workspace.save_study(config.model_copy(update={"baselines": [*config.baselines, zero_shot]}))
     at = show(tmp_path, "fewshot")
-    # Two methods at two numbers of examples, three seeds and two tasks; two baselines.
-    assert "28 of 30 scores are finished" in said(at, "info")
-    grid = next(frame.value for frame in at.dataframe if len(frame.value) == 7).set_index("method")
-    assert grid.loc["zero_shot"].tolist() == [0, 0] and grid.drop("zero_shot").eq(1).all(axis=None)
-    assert list(grid.index) == ["PT", "PPT", "PT, 2 examples", "PPT, 2 examples", "majority", "tfidf", "zero_shot"]
+    # Two methods at two numbers of examples, three seeds and two tasks; two baselines at both, and one more.
+    assert "32 of 36 scores are finished" in said(at, "info")
+    grid = next(frame.value for frame in at.dataframe if len(frame.value) == 10).set_index("method")
+    late = grid.index.str.startswith("zero_shot")
+    assert grid[late].eq(0).all(axis=None) and grid[~late].eq(1).all(axis=None) and late.sum() == 2
+    names = ["PT", "PPT", "majority", "tfidf", "zero_shot"]
+    assert list(grid.index) == [*names, *(f"{name}, 2 examples" for name in names)]

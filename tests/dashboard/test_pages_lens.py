@@ -34,6 +34,15 @@ def test_before_anybody_has_looked(show: Open, demo: Workspace, monkeypatch: pyt
     assert at.button(key="look").disabled and "runs or waits" in said(at, "info")
 
 
+def test_deep_prompts_have_no_lens(show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = demo.study_config(handmade.NAME)
+    deep = config.model_copy(update={"prompt": config.prompt.model_copy(update={"placement": "deep"})})
+    monkeypatch.setattr(Workspace, "study_config", lambda workspace, name: deep)
+    at = show(demo.folder, "lens")
+    assert not at.exception and "not for deep prompts" in said(at, "info")
+    assert not [button for button in at.button if button.key == "look"]
+
+
 def test_vectors_and_likeness(show: Open, copied: Workspace, world: Path) -> None:
     Study(load_study(world / "tiny.yaml"), copied).lens()
     at = show(copied.folder, "lens")

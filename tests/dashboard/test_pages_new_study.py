@@ -62,9 +62,13 @@ def test_a_file_becomes_a_study(
     assert "1; they will be dropped" in said(at, "text")
     at.number_input(key="new_clusters").set_value(3)
     at.radio(key="new_scale").set_value(SCALES[1])
+    assert at.number_input(key="new_length").value == 8 and at.selectbox(key="new_placement").value is None
+    at.number_input(key="new_length").set_value(20)
+    at.selectbox(key="new_placement").set_value("deep")
     at.button(key="create").click().run()
     assert not at.exception and not at.error
     ((study, until),) = asked
+    assert (study.prompt.length, study.prompt.placement) == (20, "deep")
     assert until == "clusters" and study.name == "my-reviews" and study.clustering("kmeans").n_clusters == 3
     assert study.texts.columns.label == "stars" and study.texts.columns.group == "domain"
     assert {n: (of.value, of.word) for n, of in study.auxiliary_tasks.labels.items()} == {

@@ -55,3 +55,31 @@ def test_a_mixed_batch_is_the_sum_of_its_parts(
     torch.testing.assert_close(
         objective.losses(prompts, Batch(rows, groups, labels, read)), losses, rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(("family", "placement"), [("llama", "suffix"), ("llama", "prefix"), ("bert", "prefix")])
+def test_tasks_that_differ_in_their_words_share_passes(
+    family: str, placement: str, backbone_of: Callable[..., CausalBackbone]
+) -> None:
+    backbone = backbone_of(family, placement)
+    words = [{"a": "camera", "b": "book", "c": "music"}, {"a": "book", "b": "camera"}]
+    listed = [LABELS, *(LabelsConfig(template=LABELS.template, labels=each) for each in words)]
+    patterns = [backbone.pattern(labels, "test") for labels in listed]
+    bank = backbone.bank(texts_of(LENGTHS), patterns[0])
+    prompts = torch.stack([backbone.embedding[20 + 3 * task : 23 + 3 * task] for task in range(3)]).float().clone()
+    objective = PromptObjective(backbone, bank, patterns[0], others=[(bank, pattern) for pattern in patterns[1:]])
+    rows, groups, labels = [0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 0, 1, 1, 1, 2, 2], [0, 1, 0, 2, 1, 0, 1, 0]
+    batch = Batch(rows, groups, labels, groups)
+    losses, gradients = objective.losses_and_gradients(prompts, batch)
+    assert objective.passes == 1
+    vectors = torch.linspace(-1, 1, prompts.numel()).reshape(prompts.shape)
+    products = objective.hessian_products(prompts, batch, vectors)
+    for task, pattern in enumerate(patterns):
+        own = [place for place, group in enumerate(groups) if group == task]
+        alone = PromptObjective(backbone, bank, pattern)
+        part = Batch([rows[place] for place in own], [0] * len(own), [labels[place] for place in own])
+        loss, gradient = alone.losses_and_gradients(prompts[task : task + 1], part)
+        torch.testing.assert_close(losses[task], loss[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(gradients[task], gradient[0], rtol=1e-3, atol=1e-5)
+        product = alone.hessian_products(prompts[task : task + 1], part, vectors[task : task + 1])
+        torch.testing.assert_close(products[task], product[0], rtol=1e-3, atol=1e-5)

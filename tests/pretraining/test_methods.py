@@ -318,5 +318,5 @@ def test_training_lowers_the_loss(backbone: CausalBackbone, tmp_path: Path) -> N
 
 def test_episode_rows_are_moved_into_the_bank() -> None:
     episode = Episode([0], [[7, 9]], [[3]], [[0, 1]], [[1]])
-    moved = in_bank(episode, {3: 0, 7: 1, 9: 2})
+    moved = in_bank(episode, [{3: 0, 7: 1, 9: 2}] * len(episode.tasks))
     assert moved == replace(episode, support=[[1, 2]], query=[[0]])

@@ -148,13 +148,25 @@ def test_tasks_that_ask_for_more_steps_are_named(finished: Path) -> None:
 
 def test_label_efficiency_is_reported(world: Path, tmp_path: Path) -> None:
     methods = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
-    evaluation = {"data_seeds": [1], "more_shots": [1, 2]}
+    evaluation: dict[str, Any] = {"data_seeds": [1], "more_shots": [1, 2]}
     config = parse(StudyConfig, tiny.study_tree(world, methods=methods, evaluation=evaluation), "test")
     Study(config, tmp_path).run()
-    lines = make_report(record_of(Workspace(tmp_path), config.name)).markdown().splitlines()
-    assert "## With fewer and with more examples" in lines
-    assert "| method | 1 a class | 2 a class | 4 a class |" in lines
-    assert len([line for line in lines if line.startswith("| PPT | 1 |") or line.startswith("| PPT | 2 |")]) == 2
+    record = record_of(Workspace(tmp_path), config.name)
+    document = make_report(record)
+    lines = document.markdown().splitlines()
+    assert "## With fewer and with more examples" in lines and "### How many labels does it save?" in lines
+    heads = [place for place, line in enumerate(lines) if line == "| method | 1 a class | 2 a class | 4 a class |"]
+    assert len(heads) == 2
+    # One pair of seeds has no interval: means, and their differences, by hand.
+    means = record.efficiency.groupby(["method", "shots"])["accuracy"].mean()
+    written = [f"{100 * means['PPT', shots]:.1f}" for shots in (1, 2, 4)]
+    assert f"| PPT | {' | '.join(written)} |" in lines
+    apart = [f"{100 * (means['PPT', s] - means['PT', s]):+.1f}".replace("-", "−") for s in (1, 2, 4)]
+    assert f"| PPT | {' | '.join(apart)} |" in lines
+    assert "| method | examples a class | PT needs | 95 % interval | labels |" in lines
+    assert len([line for line in lines if line.startswith("| PPT | ") and line.endswith("– | cannot be told |")]) == 3
+    assert any(line.startswith("Whether PPT saves labels against PT cannot be told at 1, 2, 4") for line in lines)
+    assert any(getattr(block, "name", "") == "efficiency" for block in document.blocks)
 
 
 def test_calibrated_means_are_over_pairs_that_all_methods_have(finished: Path) -> None:

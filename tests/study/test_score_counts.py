@@ -46,9 +46,10 @@ def test_what_is_asked_for_is_counted_by_hand() -> None:
         "PT": 3, "PPT": 3,
         "PT, 2 examples": 3, "PPT, 2 examples": 3, "PT, 32 examples": 3, "PPT, 32 examples": 3,
         "TF-IDF": 1, "SetFit": 3,
+        "TF-IDF, 2 examples": 1, "SetFit, 2 examples": 3, "TF-IDF, 32 examples": 1, "SetFit, 32 examples": 3,
     }  # fmt: skip
-    # Two tasks: 2 methods x 3 numbers of examples x 3 seeds, one of TF-IDF, three of SetFit.
-    assert asked_scores(config) == 2 * (2 * 3 * 3 + 1 + 3)
+    # Two tasks, three numbers of examples: two methods and SetFit at three seeds, TF-IDF once.
+    assert asked_scores(config) == 2 * 3 * (2 * 3 + 3 + 1)
 
 
 def test_only_what_is_done_and_asked_for_counts(counted: Workspace) -> None:
@@ -74,6 +75,10 @@ def test_a_study_is_not_finished_before_its_baselines(counted: Workspace) -> Non
                 for shots in (2, 32):
                     enter(counted, "fewshot at other shots", method=method, task=task, init_seed=seed, shots=shots)
             enter(counted, "baseline", method="SetFit", task=task, init_seed=seed)
+            for shots in (2, 32):
+                enter(counted, "baseline at other shots", method="SetFit", task=task, init_seed=seed, shots=shots)
+        for shots in (2, 32):
+            enter(counted, "baseline at other shots", method="TF-IDF", task=task, shots=shots)
     enter(counted, "baseline", method="TF-IDF", task="trec")
     study = Study(StudyConfig.model_validate(TREE), counted)
     assert _is_anything_left(study), "one baseline of one task is missing"

@@ -42,7 +42,8 @@ def test_every_stage_of_a_study_has_a_key_of_its_own(world: Path, tmp_path: Path
     assert set(keys.values()) == {1}
     assert {"split/mood", "split/mood at 2 shots", "fewshot/PT and probe/mood at 2 shots/1"} <= set(keys)
     assert {stage.kind for stage in asked(study)} == {kind.kind for kind in STAGES if kind.part != "request"} - {
-        "labels"
+        "labels",
+        "format_rows",
     }
     planned = shares(study, Reckoning.of(study.config))
     assert planned.keys() <= keys.keys() and min(planned.values()) > 0

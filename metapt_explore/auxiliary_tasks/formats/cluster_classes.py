@@ -9,7 +9,7 @@ no word can be learned by heart: what is left to learn is how to tell classes ap
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,23 @@ from metapt_explore.seeds import stream
 CANDIDATES = 8
 #: Draws in a row that give a task that is there already, after which no more are thought possible.
 MOST_REPEATS = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """One clustering of the texts.
+
+    Attributes:
+        name: Its name.
+        clusters: ``[texts]`` cluster ids, negative for outliers.
+        names: What each cluster is called.
+        keywords: Of each cluster, best first.
+    """
+
+    name: str
+    clusters: np.ndarray
+    names: Mapping[int, str] = field(default_factory=dict)
+    keywords: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +58,7 @@ class DrawnTask:
 
 
 def draw_cluster_tasks(
-    clusterings: Mapping[str, np.ndarray],
-    keywords: Mapping[str, Mapping[int, Sequence[str]]],
+    groupings: Sequence[Grouping],
     vocabulary: Sequence[str],
     *,
     n_tasks: int,
@@ -54,9 +70,7 @@ def draw_cluster_tasks(
     """Draws tasks: a clustering, a number of classes, that many of its clusters, and words for them.
 
     Args:
-        clusterings: ``[rows]`` cluster ids of each clustering, negative for outliers. Each that has enough clusters is
-            equally likely.
-        keywords: For each clustering the keywords of its clusters.
+        groupings: Clusterings of the same texts. Each that has enough clusters is equally likely.
         vocabulary: Words to draw from (`vocabulary.common_words`); with ``keywords`` for clusters that have none.
         n_tasks: How many tasks to draw.
         classes: Fewest and most classes of a task.
@@ -74,9 +88,9 @@ def draw_cluster_tasks(
 
     Example:
         >>> ids = np.array([0, 0, 1, 1, 2, -1])
-        >>> keys = {"kmeans": {0: ["tea"], 1: ["snow"], 2: ["cat"]}}
+        >>> kmeans = Grouping("kmeans", ids, keywords={0: ["tea"], 1: ["snow"], 2: ["cat"]})
         >>> (task,) = draw_cluster_tasks(
-        ...     {"kmeans": ids}, keys, [], n_tasks=9, classes=(2, 3), min_per_class=2, words="keywords", seed=0
+        ...     [kmeans], [], n_tasks=9, classes=(2, 3), min_per_class=2, words="keywords", seed=0
         ... )
         >>> sorted(zip(task.clusters, task.words, [rows.tolist() for rows in task.rows]))
         [(0, ('tea',), [0, 1]), (1, ('snow',), [2, 3])]
@@ -84,7 +98,8 @@ def draw_cluster_tasks(
     fewest, most = classes
     if not 2 <= fewest <= most:
         raise UserError(f"classes is [{fewest}, {most}]: give the fewest (2 or more) and the most classes of a task.")
-    members = {name: _members(np.asarray(labels), min_per_class) for name, labels in clusterings.items()}
+    members = {each.name: _members(np.asarray(each.clusters), min_per_class) for each in groupings}
+    keywords = {each.name: each.keywords for each in groupings}
     usable = [name for name, clusters in members.items() if len(clusters) >= fewest]
     if not usable:
         sizes = ", ".join(f"{name} {len(clusters)}" for name, clusters in members.items()) or "there is no clustering"

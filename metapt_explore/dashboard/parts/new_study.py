@@ -21,6 +21,7 @@ from metapt_explore.config import (
     load_task,
     packaged_tasks,
 )
+from metapt_explore.config.families import PLACEMENT_TITLES, placement_title
 from metapt_explore.dashboard.parts import messages, shared, study_choice
 from metapt_explore.dashboard.parts.new_source import (
     KINDS,
@@ -178,10 +179,11 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         help="As few as a user of the prompt would have.",
     )
     comparison = _comparison(int(shots))
-    with st.expander("Models", key="new_models"):
+    with st.expander("Models and prompt", key="new_models"):
         one, other = st.columns(2)
         model = one.text_input("Language model, frozen", ModelConfig().name, key="new_model", help=MODEL_HELP)
         encoder = other.text_input("Sentence encoder, for clusters", EncoderConfig().name, key="new_encoder")
+        prompt = _prompt()
     scale = st.radio(
         "How much?", SCALES, format_func=lambda s: s.name, captions=[s.said for s in SCALES], key="new_scale"
     )
@@ -193,7 +195,7 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
             study = _create(
                 workspace, source, labels=labels, tasks=tasks, name=name, scale=scale, labelled=labelled,
                 template=template, limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),
-                **grouping, **comparison,
+                **grouping, **comparison, **prompt,
             )  # fmt: skip
             study_choice.look_at(study)
             st.switch_page(shared.page_file("clusters"))
@@ -221,6 +223,20 @@ def _grouping(source: SourceConfig) -> dict[str, Any]:
         help="The control: does the meaning of the groups matter, or would any groups do?",
     )
     return {"algorithms": algorithms, "n_clusters": int(n_clusters), "control": control}
+
+
+def _prompt() -> dict[str, Any]:
+    """How long the prompt is and where it stands."""
+    one, other = st.columns(2)
+    length = one.number_input("Vectors of the prompt", 1, 1000, 8, key="new_length")
+    placement = other.selectbox(
+        "Where it stands",
+        [None, *PLACEMENT_TITLES],
+        format_func=lambda place: "where the model's family has it first" if place is None else placement_title(place),
+        key="new_placement",
+        help="A placement that the model cannot do is refused before anything is computed.",
+    )
+    return {"length": int(length), "placement": placement}
 
 
 def _comparison(shots: int) -> dict[str, Any]:

@@ -10,14 +10,14 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import NOT_ON_TEST, StudyConfig
-from metapt_explore.dashboard.parts import drawing, messages, shared
+from metapt_explore.dashboard.parts import drawing, efficiency, messages, shared
+from metapt_explore.dashboard.parts.begins import show_begins
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_text, file_name
 from metapt_explore.reporting.notes import choice_sentence
 from metapt_explore.results.tables import (
     caution,
     curves_table,
-    efficiency_table,
     fewshot_entries,
     results_table,
     split_warnings,
@@ -92,14 +92,8 @@ def _scores(workspace: Workspace, name: str) -> None:
             "same pair: where nearly all rise, the difference is steady; where they cross, seeds matter more than the "
             "method. A tall column is a large variance.",
         )
-        if config.evaluation.more_shots and config.methods:
-            st.subheader("With fewer and with more examples")
-            drawing.draw(
-                plots.efficiency_curve(efficiency_table(workspace, name), methods),
-                "efficiency",
-                "Mean accuracy by labelled examples per class. The further left a line reaches a height, the fewer "
-                "labels its method needs.",
-            )
+        if config.evaluation.more_shots:
+            efficiency.show(workspace, name, config, methods)
         st.subheader("Cost against accuracy")
         drawing.draw(
             plots.cost_against_accuracy(results, methods),
@@ -107,6 +101,7 @@ def _scores(workspace: Workspace, name: str) -> None:
             "Right: more seconds per score, with its share of pre-training, as measured. Up: better. The bar is one "
             "standard deviation over seeds. Methods above and to the left are better and cheaper.",
         )
+        show_begins(results)
         if "words" in results:
             _chosen_words(results)
         _all(results, name)

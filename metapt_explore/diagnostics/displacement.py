@@ -1,0 +1,132 @@
+"""How far a step moves a prompt: of the inner loop, of the outer loop, and of few-shot tuning.
+
+An inner step that is many times shorter than a tuning step adapts nothing: meta-learning is then pooled pre-training
+with fewer rows. Lengths are root mean squares over the numbers of a prompt, so that prompts of any size compare.
+Adam's first step is as long as its rate, whatever the gradient (Kingma and Ba, ICLR 2015, arXiv 1412.6980); a plain
+gradient step is as long as its rate times the gradient, which only a model can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metapt_explore.config import EvaluationConfig, MetaPTMethod, MethodConfig, PretrainingConfig
+
+#: Inner and tuning steps that differ by more than this do not do the same thing.
+TOO_FAR_APART = 10.0
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """Root mean square movement of each number of a prompt.
+
+    Attributes:
+        inner: Of all inner steps of one adaptation together; None where only a model can tell.
+        outer: Of one outer step.
+        tuning: Of one tuning step, at the rate that `tuning_rate` names.
+        rates: All rates of tuning: a step moves as far as its rate.
+    """
+
+    inner: float | None
+    outer: float
+    tuning: float
+    rates: tuple[float, ...] = ()
+
+    @property
+    def ratio(self) -> float | None:
+        """Tuning step over inner adaptation; None where the latter is not known or does not move."""
+        return self.tuning / self.inner if self.inner else None
+
+    @property
+    def warning(self) -> str:
+        """One sentence where inner adaptation and tuning step differ tenfold; else empty.
+
+        Example:
+            >>> print(Displacement(inner=0.0004, outer=0.01, tuning=0.016).warning)
+            The inner steps move the prompt 40 times less than one tuning step: as set, there is next to no adaptation \
+to learn from, and MetaPT is pooled pre-training with fewer rows. Raise `inner_lr`, or take `inner_optimiser: adam`.
+            >>> Displacement(inner=0.016, outer=0.01, tuning=0.016).warning
+            ''
+        """
+        if self.inner is None:
+            return ""
+        if not self.inner:
+            return "The inner steps do not move the prompt at all: there is no adaptation to learn from."
+        ratio = self.tuning / self.inner
+        if ratio > TOO_FAR_APART:
+            return (
+                f"The inner steps move the prompt {ratio:.0f} times less than one tuning step: as set, there is next "
+                "to no adaptation to learn from, and MetaPT is pooled pre-training with fewer rows. Raise `inner_lr`, "
+                "or take `inner_optimiser: adam`."
+            )
+        if ratio < 1 / TOO_FAR_APART:
+            return (
+                f"The inner steps move the prompt {1 / ratio:.0f} times as far as one tuning step: what is learned is "
+                "a start for steps that tuning does not take. Lower `inner_lr`."
+            )
+        return ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"inner": self.inner, "outer": self.outer, "tuning": self.tuning, "rates": list(self.rates)}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Displacement:
+        """What `as_dict` told."""
+        return cls(told["inner"], told["outer"], told["tuning"], tuple(told.get("rates", ())))
+
+
+def tuning_rate(method: MethodConfig, evaluation: EvaluationConfig) -> float:
+    """The middle one of the learning rates that a method is tuned with; the higher of two middle ones.
+
+    Example:
+        >>> evaluation = EvaluationConfig(tasks=["trec"])
+        >>> tuning_rate(MethodConfig(name="PT", kind="pt"), evaluation)
+        0.016
+    """
+    rates = tuning_rates(method, evaluation)
+    return rates[len(rates) // 2]
+
+
+def tuning_rates(method: MethodConfig, evaluation: EvaluationConfig) -> list[float]:
+    """The learning rates that a method is tuned with, lowest first."""
+    own = method.tuning.learning_rates if method.tuning is not None else None
+    return sorted(own or evaluation.learning_rates)
+
+
+def expected(method: MetaPTMethod, pretraining: PretrainingConfig, evaluation: EvaluationConfig) -> Displacement:
+    """What settings alone tell: rates of Adam are lengths; a plain gradient's is not known without a model.
+
+    Inner steps of Adam move at most as far as their rate times their number, and nearly so while the gradient keeps
+    its direction.
+
+    Example:
+        >>> method = MetaPTMethod(name="m", kind="metapt", clustering="c", learner="maml", inner_optimiser="adam",
+        ...                       inner_lr=0.016, inner_steps=3)
+        >>> expected(method, PretrainingConfig(), EvaluationConfig(tasks=["trec"])).inner
+        0.048
+    """
+    adam = (method.inner_optimiser or pretraining.inner_optimiser) == "adam"
+    inner_rate = method.inner_lr or pretraining.inner_lr
+    return Displacement(
+        inner=round(inner_rate * method.inner_steps, 12) if adam else None,
+        outer=method.outer_lr or pretraining.outer_lr,
+        tuning=tuning_rate(method, evaluation),
+        rates=tuple(tuning_rates(method, evaluation)),
+    )
+
+
+def measured(inner: np.ndarray, outer: np.ndarray, tuning: np.ndarray, rates: list[float]) -> Displacement:
+    """The mean over adaptations that were taken.
+
+    Args:
+        inner: Movement of each adaptation, `[adaptations]`.
+        outer: Of an outer step with the same rows.
+        tuning: Of the first tuning step from the same prompt.
+        rates: Rates of tuning.
+    """
+    return Displacement(float(inner.mean()), float(outer.mean()), float(tuning.mean()), tuple(rates))

@@ -1,0 +1,90 @@
+"""`metapt screen` on the tiny model: losses by plain scoring, one sentence a method, nothing computed twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command_line import call
+
+from metapt_explore.config import StudyConfig, parse, to_yaml
+from metapt_explore.diagnostics import adapted_losses as adapting
+from metapt_explore.diagnostics.screen import SAID
+from metapt_explore.diagnostics.task_gradients import balanced_draws
+from metapt_explore.errors import UserError
+from metapt_explore.models.scoring import score_all
+from metapt_explore.pretraining.episodes import read_tasks
+from metapt_explore.seeds import stream
+from metapt_explore.stages.headroom import DRAWS, QUERY_ROWS
+from metapt_explore.study.study import Study
+from metapt_explore.texts.rows import as_inputs
+
+
+@pytest.fixture
+def study(world: Path, finished: Path, tmp_path: Path) -> Study:
+    return Study(world / "tiny.yaml", shutil.copytree(finished, tmp_path / "workspace"))
+
+
+def test_losses_before_adapting_by_plain_scoring(study: Study) -> None:
+    found = study.headroom("MetaPT")
+    table, auxiliary = found.table("headroom"), study.config.auxiliary_tasks
+    tasks = read_tasks(study.auxiliary_tasks("kmeans").table("tasks"), list(auxiliary.labels))
+    assert sorted(set(table["task"])) == sorted(tasks) and len(table) == DRAWS * len(tasks)
+    pattern = study.backbone.pattern(auxiliary, "auxiliary_tasks")
+    inputs, prompt = as_inputs(study.texts().table("texts")), study.prompt("PT").tensors("prompt")["prompt"]
+    for task, classes in tasks.items():
+        draws, _ = balanced_draws(classes, 2 * QUERY_ROWS, draws=DRAWS, rng=stream(7, "headroom", task))
+        for number, (_, (rows, labels)) in enumerate(draws):
+            bank = study.backbone.bank([inputs[row] for row in rows], pattern)
+            scores = score_all(study.backbone, prompt[None], bank, pattern=pattern)[0]
+            by_hand = torch.nn.functional.cross_entropy(scores, torch.tensor(labels))
+            row = table[(table["task"] == task) & (table["draw"] == number)].iloc[0]
+            assert row["query_before"] == pytest.approx(float(by_hand), abs=1e-4)
+            assert row["query_rows"] == len(rows) and row["support_rows"] == 4
+    summary = found.summary
+    assert summary["displacement"]["tuning"] == pytest.approx(0.05, rel=0.01)  # the higher of two rates
+    assert summary["displacement"]["outer"] == pytest.approx(0.05, rel=0.01)
+    assert summary["displacement"]["inner"] == pytest.approx(table["moved_inner"].mean())
+    assert found.stage["parents"]["prompt"] == study.prompt("PT").id  # the common start
+    assert study.headroom("MetaPT").id == found.id != study.headroom("MetaPT", at="PPT").id
+
+
+def test_an_inner_loop_that_moves_nothing_has_none(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = adapting.adapt
+    monkeypatch.setattr(adapting, "adapt", lambda prompt, rates, batch, **more: real(prompt, 0.0, batch, **more))
+    gains = study.headroom("MetaPT").summary["over_tasks"]
+    assert {gain: (told["value"], told["high"]) for gain, told in gains.items()} == dict.fromkeys(gains, (0.0, 0.0))
+    assert "do not move the prompt" in study.screen("MetaPT").warning
+
+
+def test_only_meta_learned_methods_are_screened(study: Study) -> None:
+    with pytest.raises(UserError, match="'PPT' is not meta-learned"):
+        study.headroom("PPT")
+    tree = study.config.model_copy(update={"methods": study.config.methods[:2]})
+    with pytest.raises(UserError, match="no meta-learned method"):
+        Study(tree, study.workspace).run(until="screen")
+
+
+def test_the_command_says_one_sentence_a_method_and_why(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = {"name": "Reptile", "kind": "metapt", "clustering": "topics", "learner": "reptile"}
+    methods: list[Any] = [*(m.model_dump(exclude_defaults=True) for m in study.config.methods), method]
+    tree = {**study.config.model_dump(exclude_defaults=True), "methods": methods, "agreement": {"rows": 8, "draws": 3}}
+    file = tmp_path / "study.yaml"
+    file.write_text(to_yaml(parse(StudyConfig, tree, "test")), encoding="utf-8")
+    where = ["--workspace", study.workspace.folder]
+    assert call(monkeypatch, "screen", file, *where) == 0
+    said = capsys.readouterr().out
+    for name in ("MetaPT", "Reptile"):
+        assert any(f"{name}: {sentence}" in said for sentence in SAID.values())
+    assert said.count("Gradient cosine between tasks") == 2 and said.count("Cosine with downstream tasks") == 2
+    monkeypatch.setattr(Study, "backbone", property(lambda self: pytest.fail("the model was loaded")))
+    assert call(monkeypatch, "screen", file, "--json", *where) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["method"] for record in records] == ["MetaPT", "Reptile"]
+    assert set(records[0]["gains"]) == {"inner", "tuning", "own"} and set(records[0]["downstream"]) == set(study.tasks)
