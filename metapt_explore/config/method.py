@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from metapt_explore.config.init import AnyInit, InitConfig
 from metapt_explore.config.kinds import Kind
-from metapt_explore.config.limits import MOST_ENTRIES, MOST_VALUES, ClusterId, Rate
+from metapt_explore.config.limits import MOST_ENTRIES, MOST_VALUES, ClusterId, Rate, Share
 from metapt_explore.config.model import VerbalizerConfig
 from metapt_explore.config.names import Name, Text
 from metapt_explore.config.pretraining import PretrainingConfig
@@ -137,9 +137,7 @@ class PretrainedMethod(MethodConfig):
         default=[], max_length=MOST_VALUES, description="clusters that its tasks are made of; all when absent"
     )
     outer_lr: Rate | None = Field(None, description="overrides pretraining.outer_lr")
-    average_last: float = Field(
-        0.0, ge=0, le=1, description="the prompt is the mean over this share of the last outer steps"
-    )
+    average_last: Share | None = Field(None, description="overrides pretraining.average_last")
     topics: TopicsConfig | None = Field(
         None, description="part of each outer step tells clusters apart, instead of labels (`topics.py`)"
     )

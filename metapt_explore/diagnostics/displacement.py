@@ -111,7 +111,8 @@ def expected(method: MetaPTMethod, pretraining: PretrainingConfig, evaluation: E
         0.048
     """
     adam = (method.inner_optimiser or pretraining.inner_optimiser) == "adam"
-    inner_rate = method.inner_lr or pretraining.inner_lr
+    middle = sorted(evaluation.learning_rates)[len(evaluation.learning_rates) // 2]
+    inner_rate = method.inner_lr or pretraining.inner_lr or middle
     return Displacement(
         inner=round(inner_rate * method.inner_steps, 12) if adam else None,
         outer=method.outer_lr or pretraining.outer_lr,

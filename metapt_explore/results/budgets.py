@@ -31,6 +31,7 @@ class Budget(TypedDict, total=False):
         proximal: How strongly tuning is pulled back to the start.
         choice: How dev chose, or ``last``: nothing was chosen.
         kept_rates: Whether tuning goes by inner rates that pre-training learned.
+        average_last: Share of the last outer steps that its prompt is the mean over; None without pre-training.
         auxiliary: What its auxiliary tasks tell apart.
         reading: How classes are read.
         selected_on: Where settings were chosen.
@@ -59,6 +60,7 @@ class Budget(TypedDict, total=False):
     proximal: float
     choice: str
     kept_rates: bool
+    average_last: float | None
     auxiliary: str
     reading: str
     selected_on: str
@@ -124,6 +126,7 @@ def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entr
         "proximal": tuned.proximal,
         "choice": tuned.select_by + (f", mean of the best {tuned.soup}" if tuned.soup > 1 else ""),
         "kept_rates": method.keeps_rates,
+        "average_last": study.pretraining_of(method).average_last if method.pretrained else None,
         "auxiliary": _auxiliary(method),
         "reading": study.reading_of(method).sentence or "By label words.",
         "selected_on": "none" if tuned.select_by == "last" else "dev",
