@@ -28,6 +28,7 @@ WRITTEN = st.text(alphabet="aBcé d.!?…。！ \n\r\t我很好हिर्।؟
         ("One line\nAnother line<br /><br />A third", ["One line", "Another line", "A third"]),
         ("今天下雨。我们在家！为什么？因为。", ["今天下雨。", "我们在家！", "为什么？", "因为。"]),
         ("「行こう。」と言った。雨だ。", ["「行こう。」", "と言った。", "雨だ。"]),
+        ("很好。OK了！(好)", ["很好。", "OK了！", "(好)"]),
         ("很好!不错?是", ["很好!", "不错?", "是"]),
         ("बारिश हो रही है। हम घर पर हैं॥ क्यों?", ["बारिश हो रही है।", "हम घर पर हैं॥", "क्यों?"]),
         ("هل تمطر؟ نعم. سنبقى.", ["هل تمطر؟", "نعم.", "سنبقى."]),
@@ -70,8 +71,6 @@ def test_nothing_is_lost_and_every_sentence_keeps_to_the_bounds(text: str, short
     sentences = split_sentences(text, min_words=shortest, max_words=longest)
     for sentence in sentences:
         assert sentence == " ".join(sentence.split())
-        # A sentence within the bounds stays as it is when it alone is cut by them.
-        assert len(split_sentences(sentence, min_words=1, max_words=2 * longest)) >= 1
         assert split_sentences(sentence, min_words=shortest, max_words=10_000)
     if sentences:
         plain = text.replace("<br />", "\n")

@@ -70,12 +70,14 @@ def split_sentences(text: str, *, min_words: int, max_words: int) -> list[str]:
             "least twice as many, so that a long sentence can be cut."
         )
     text = _LINE_BREAK.sub("\n", text)
-    words = [match for match in CHARACTER_OR_WORD.finditer(text) if _HAS_WORD.search(match.group())]
+    words = _words(text)
     if len(words) < min_words:
         return []
     starts = [match.start() for match in words]
     ends = [match.end() for match in words]
-    begins = _begins(starts, _boundaries(text))
+    # A sign in front of a word may end the sentence before it.
+    letters = [first.start() for match in words if (first := _HAS_WORD.search(text, match.start()))]
+    begins = _begins(letters, _boundaries(text))
     first_words = _joined(list(begins), len(words), min_words)
     cut = [
         place
@@ -84,6 +86,32 @@ def split_sentences(text: str, *, min_words: int, max_words: int) -> list[str]:
     ]
     places = [0, *(begins.get(place, starts[place]) for place in cut[1:]), len(text)]
     return [" ".join(text[first:end].split()) for first, end in pairwise(places)]
+
+
+def first_words(text: str, number: int) -> str:
+    """The first words of a text, with the signs behind the last of them; all of it where it has no more.
+
+    Example:
+        >>> first_words("Well, it rains (again) today.", 4), first_words("很好。不错", 2)
+        ('Well, it rains (again)', '很好。')
+    """
+    starts = [match.start() for match in _words(text)]
+    return text if len(starts) <= number else text[: starts[number]].rstrip()
+
+
+def last_words(text: str, number: int) -> str:
+    """The last words of a text; all of it where it has no more.
+
+    Example:
+        >>> last_words("Well, it rains (again) today.", 2), last_words("很好。不错", 2)
+        ('(again) today.', '不错')
+    """
+    starts = [match.start() for match in _words(text)]
+    return text if len(starts) <= number else text[starts[-number] :]
+
+
+def _words(text: str) -> list[regex.Match[str]]:
+    return [match for match in CHARACTER_OR_WORD.finditer(text) if _HAS_WORD.search(match.group())]
 
 
 def _boundaries(text: str) -> list[int]:
@@ -117,14 +145,14 @@ def _is_abbreviation(text: str, stop: int) -> bool:
     return initial or regex.fullmatch(r"(?:\p{L}+\.)+\p{L}+", word) is not None or word.lower() in ABBREVIATIONS
 
 
-def _begins(starts: list[int], boundaries: list[int]) -> dict[int, int]:
+def _begins(letters: list[int], boundaries: list[int]) -> dict[int, int]:
     """The number of each sentence's first word, and where the sentence begins: signs may stand before the word."""
     begins = {0: 0}
     word = 0
     for boundary in boundaries:
-        while word < len(starts) and starts[word] < boundary:
+        while word < len(letters) and letters[word] < boundary:
             word += 1
-        if word < len(starts):
+        if word < len(letters):
             # Ends without a word between them count once.
             begins.setdefault(word, boundary)
     return begins
