@@ -10,7 +10,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import MethodConfig, PretrainingConfig, StudyConfig
-from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
+from metapt_explore.dashboard.parts import drawing, messages, screening, shared, study_choice
 from metapt_explore.dashboard.parts.launch import launch
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.budget import outer_steps
@@ -91,6 +91,8 @@ def _page(workspace: Workspace, name: str) -> None:
             _curves(workspace, name, config, method=chosen, entry=entry)
 
     st.fragment(curves, run_every=shared.POLL if active else None, key="live_curves")()
+    with messages.guard():
+        screening.section(workspace, name, config)
     with messages.guard():
         _agreements(workspace, name)
 
