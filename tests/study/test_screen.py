@@ -22,7 +22,7 @@ from metapt_explore.reporting.report import make_report
 from metapt_explore.results.join import joined
 from metapt_explore.results.record import Record, record_of
 from metapt_explore.seeds import stream
-from metapt_explore.stages.headroom import DRAWS, QUERY_ROWS
+from metapt_explore.stages.headroom import MOST_DRAWS
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
 
@@ -36,12 +36,12 @@ def test_losses_before_adapting_by_plain_scoring(study: Study) -> None:
     found = study.headroom("MetaPT")
     table, auxiliary = found.table("headroom"), study.config.auxiliary_tasks
     tasks = read_tasks(study.auxiliary_tasks("kmeans").table("tasks"), list(auxiliary.labels))
-    assert sorted(set(table["task"])) == sorted(tasks) and len(table) == DRAWS * len(tasks)
+    assert sorted(set(table["task"])) == sorted(tasks) and len(table) == MOST_DRAWS * len(tasks)
     pattern = study.backbone.pattern(auxiliary, "auxiliary_tasks")
     inputs, prompt = as_inputs(study.texts().table("texts")), study.prompt("PT").tensors("prompt")["prompt"]
     for task, classes in tasks.items():
-        draws, _ = balanced_draws(classes, 2 * QUERY_ROWS, draws=DRAWS, rng=stream(7, "headroom", task))
-        for number, (_, (rows, labels)) in enumerate(draws):
+        draws, _ = balanced_draws(classes, 64, draws=8, rng=stream(7, "agreement", task))
+        for number, (_, (rows, labels)) in enumerate(draws[:MOST_DRAWS]):
             bank = study.backbone.bank([inputs[row] for row in rows], pattern)
             scores = score_all(study.backbone, prompt[None], bank, pattern=pattern)[0]
             by_hand = torch.nn.functional.cross_entropy(scores, torch.tensor(labels))
