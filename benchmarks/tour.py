@@ -122,7 +122,7 @@ class PlainLoops:
                     total += torch.autograd.grad(value, leaf)[0]
                     continue
                 (inner,) = torch.autograd.grad(loss(leaf, *support), leaf)
-                adapted = (leaf - config.pretraining.inner_lr * inner).detach().requires_grad_(True)
+                adapted = (leaf - pretraining_task.inner_lr * inner).detach().requires_grad_(True)
                 total += torch.autograd.grad(loss(adapted, *query), adapted)[0]
                 with torch.no_grad():
                     loss(adapted, *support)  # the same diagnostic as ours

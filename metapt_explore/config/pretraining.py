@@ -18,6 +18,9 @@ SECOND_ORDER_COST = 2.7
 #: bfloat16.
 FORWARD_COST = 0.5
 
+#: Rate of plain gradient steps where none is given: some fifty times shorter than a step of tuning.
+GRADIENT_LR = 0.03
+
 #: How a prompt moves on a task's support rows.
 InnerOptimiser = Literal["gradient", "adam"]
 
@@ -29,8 +32,12 @@ class PretrainingConfig(Strict):
     meta_batch_size: int = Field(4, ge=1, le=10_000, description="auxiliary tasks per outer step")
     support_size: int = Field(8, ge=2, le=100_000, description="rows per task for the inner step")
     query_size: int = Field(8, ge=2, le=100_000, description="rows per task for the outer gradient")
-    inner_lr: float = Field(
-        0.03, gt=0, le=1e6, description="step size on a task's support rows, in the inner optimiser's scale"
+    inner_lr: float | None = Field(
+        None,
+        gt=0,
+        le=1e6,
+        description="step size on a task's support rows, in the inner optimiser's scale; when absent 0.03 with "
+        "`gradient`, and with `adam` the middle one of `evaluation.learning_rates` (of two the larger)",
     )
     inner_optimiser: InnerOptimiser = Field(
         "gradient", description="adam: an inner step is what a tuning step is; gradient: plain gradient descent"
@@ -45,4 +52,7 @@ class PretrainingConfig(Strict):
         "constant", description="cosine: the outer rate falls towards 0 along half a cosine, for every method alike"
     )
     warmup: Share = Field(0.0, description="share of the outer steps over which the outer rate rises in equal parts")
+    average_last: Share = Field(
+        0.0, description="the prompt is the mean over this share of the last outer steps, for every method alike"
+    )
     checkpoint_every: Count = Field(5, description="outer steps between two savings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median_high
 from typing import Any, TypeVar
 
 from pydantic import Field, model_validator
@@ -16,7 +17,7 @@ from metapt_explore.config.limits import MOST_ENTRIES, MOST_SCORES, Seed
 from metapt_explore.config.method import MethodConfig, PretrainedMethod
 from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
 from metapt_explore.config.names import FolderName, Text
-from metapt_explore.config.pretraining import PretrainingConfig
+from metapt_explore.config.pretraining import GRADIENT_LR, InnerOptimiser, PretrainingConfig
 from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import UNNAMED, Strict, check_pairs, in_data_folder
 from metapt_explore.errors import UserError, did_you_mean
@@ -96,6 +97,16 @@ class StudyConfig(Strict):
                 except ValueError as error:
                     reason = str(error).splitlines()[1 if len(str(error).splitlines()) > 1 else 0].strip()
                     raise ValueError(f"method '{method.name}': tuning: {reason}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _added_vectors_are_token_vectors(self) -> StudyConfig:
+        for method in self.methods:
+            if method.added_vectors and self.prompt.placement == "deep":
+                raise ValueError(
+                    f"method '{method.name}': `tuning.demonstrations` does not go with `prompt.placement: deep`, where "
+                    "a vector's place is part of it; `init: demonstrations` does (kind pt)"
+                )
         return self
 
     @model_validator(mode="after")
@@ -248,6 +259,33 @@ class StudyConfig(Strict):
     def reading_of(self, method: MethodConfig) -> VerbalizerConfig:
         """How a method's classes are read downstream."""
         return method.verbalizer or self.verbalizer
+
+    def pretraining_of(self, method: MethodConfig) -> PretrainingConfig:
+        """Settings of a method's pre-training: its own where it has some, else the shared ones, and `inner_lr`.
+
+        Example:
+            >>> from metapt_explore.config import load_study
+            >>> study = load_study("tour")
+            >>> shared = study.pretraining.model_copy(update={"inner_lr": None, "inner_optimiser": "adam"})
+            >>> study = study.model_copy(update={"pretraining": shared})
+            >>> study.evaluation.learning_rates, study.pretraining_of(study.method("MetaPT")).inner_lr
+            ([0.003], 0.003)
+        """
+        shared, keys = self.pretraining, ("inner_lr", "inner_optimiser", "outer_lr", "average_last")
+        given = {key: value for key in keys if (value := getattr(method, key, None)) is not None}
+        settings = shared.model_copy(update=given)
+        return settings.model_copy(update={"inner_lr": settings.inner_lr or self.inner_lr(settings.inner_optimiser)})
+
+    def inner_lr(self, optimiser: InnerOptimiser) -> float:
+        """Rate of inner steps where a method has none of its own.
+
+        A step of Adam is as long as one of tuning: the middle one of its learning rates, of two the larger.
+
+        Args:
+            optimiser: How the steps are taken.
+        """
+        middle = median_high(self.evaluation.learning_rates)
+        return self.pretraining.inner_lr or (middle if optimiser == "adam" else GRADIENT_LR)
 
     @property
     def reading_sentences(self) -> list[str]:

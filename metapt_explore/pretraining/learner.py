@@ -9,7 +9,7 @@ from typing import Protocol, Required, TypedDict
 from torch import Tensor
 
 from metapt_explore.config import MetaPTMethod, PretrainedMethod, PretrainingConfig
-from metapt_explore.config.pretraining import InnerOptimiser
+from metapt_explore.config.pretraining import GRADIENT_LR, InnerOptimiser
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.pretraining.episodes import Episode, TaskFormats, Tasks, draw_episode
@@ -70,7 +70,7 @@ class PretrainingTask:
 
     Attributes:
         tasks: Auxiliary tasks; pooled pre-training draws from the same ones together.
-        config: Sizes and rates.
+        config: Sizes and rates, with the defaults that depend on the study (`StudyConfig.pretraining_of`).
         method: The method's own choices.
         seed: The study seed.
         init_seed: The initialisation seed.
@@ -99,7 +99,7 @@ class PretrainingTask:
     def inner_lr(self) -> float:
         """Rate of the inner steps."""
         method_lr = self.method.inner_lr if isinstance(self.method, MetaPTMethod) else None
-        return method_lr or self.config.inner_lr
+        return method_lr or self.config.inner_lr or GRADIENT_LR
 
     @property
     def inner_optimiser(self) -> InnerOptimiser:
@@ -141,7 +141,8 @@ class PretrainingTask:
     @property
     def first_averaged(self) -> int:
         """First outer step that counts in the mean over late prompts; beyond the last step where none does."""
-        return self.steps - round(self.method.average_last * self.steps)
+        own = self.method.average_last
+        return self.steps - round((self.config.average_last if own is None else own) * self.steps)
 
 
 class TaskLearner:

@@ -115,7 +115,8 @@ def questions_of(study: dict[str, Any], finished: Sequence[str]) -> list[StudyQu
 
 def _asked(study: dict[str, Any], finished: Sequence[str]) -> list[StudyQuestion]:
     """The questions among some of a study's methods; the claim under test, where they can answer it, is primary."""
-    methods = [method for method in study.get("methods", []) if method["name"] in finished]
+    shared = {"average_last": study.get("pretraining", {}).get("average_last")}
+    methods = [{**shared, **method} for method in study.get("methods", []) if method["name"] in finished]
     random = {
         c["name"]: c.get("like")
         for c in study.get("clusterings", [])

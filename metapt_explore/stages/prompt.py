@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapt_explore.config import MetaPTMethod, MethodConfig, PretrainedMethod
+from metapt_explore.config import ClusterTasksMethod, MetaPTMethod, MethodConfig, PretrainedMethod
 from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.pretraining.budget import outer_steps
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 #: Shared settings that enter the id where they matter: by themselves, or where they differ from the default.
-APART = {"checkpoint_every", "inner_lr", "inner_optimiser", "budget", "outer_schedule", "warmup"}
+APART = {"checkpoint_every", "inner_lr", "inner_optimiser", "average_last", "budget", "outer_schedule", "warmup"}
 
 
 #: Settings of a meta-learner that enter the id where they matter.
@@ -122,33 +122,34 @@ class Prompt(Stage):
         }
         if not isinstance(method, PretrainedMethod):
             return config
+        if isinstance(method, ClusterTasksMethod) and not isinstance(method, MetaPTMethod):
+            config["learner"] = method.learner
+        sizes = study.pretraining_of(method)
         config |= {
-            **study.pretraining.model_dump(mode="json", exclude=APART),
-            "outer_lr": method.outer_lr or study.pretraining.outer_lr,
-            "average_last": method.average_last,
+            **sizes.model_dump(mode="json", exclude=APART),
+            "average_last": sizes.average_last,
             "template": study.auxiliary_tasks.template,
             "words": words_key(study.auxiliary_tasks),
             "classes": study.auxiliary_tasks.classes,
             "decode": study.verbalizer.decode,
             **format_settings(study.auxiliary_tasks),
         }
-        if (study.pretraining.outer_schedule, study.pretraining.warmup) != ("constant", 0.0):
-            config |= study.pretraining.model_dump(mode="json", include={"outer_schedule", "warmup"})
+        if (sizes.outer_schedule, sizes.warmup) != ("constant", 0.0):
+            config |= sizes.model_dump(mode="json", include={"outer_schedule", "warmup"})
         # Pooled pre-training has no inner step: its answer does not depend on the inner rate.
         if isinstance(method, MetaPTMethod):
             config |= {
                 **method.model_dump(mode="json", exclude={*PretrainedMethod.model_fields, *INNER}),
-                "inner_lr": method.inner_lr or study.pretraining.inner_lr,
-                "outer_steps": outer_steps(method, study.pretraining),
+                "inner_lr": sizes.inner_lr,
+                "outer_steps": outer_steps(method, sizes),
             }
-            optimiser = method.inner_optimiser or study.pretraining.inner_optimiser
-            if optimiser != "gradient":
-                config["inner_optimiser"] = optimiser
-            if method.support_rows_per_task(study.pretraining) != study.pretraining.support_size:
+            if sizes.inner_optimiser != "gradient":
+                config["inner_optimiser"] = sizes.inner_optimiser
+            if method.support_rows_per_task(sizes) != sizes.support_size:
                 config["inner_rows"] = "new"
-            by_rows = study.pretraining.model_copy(update={"budget": "rows"})
+            by_rows = sizes.model_copy(update={"budget": "rows"})
             if outer_steps(method, by_rows) != config["outer_steps"]:
-                config["budget"] = study.pretraining.budget
+                config["budget"] = sizes.budget
         return {**config, **topic_settings(method)}
 
     def inputs(self) -> dict[str, Any]:
@@ -187,6 +188,7 @@ class Prompt(Stage):
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The learned tensors, and what the summary says of it."""
         from metapt_explore.pretraining.episode_bank import PretrainingTexts
+        from metapt_explore.pretraining.gate import numbers_of_offsets
         from metapt_explore.pretraining.learner import PretrainingTask
         from metapt_explore.pretraining.loop import pretrain
         from metapt_explore.pretraining.registry import make_learner
@@ -208,7 +210,7 @@ class Prompt(Stage):
             summary["topic_words"] = [[label.word for label in each.labels.values()] for each in words]
         pretraining_task = PretrainingTask(
             reading.tasks,
-            study.pretraining,
+            study.pretraining_of(method),
             method,
             study.seed,
             self.init_seed,
@@ -232,6 +234,8 @@ class Prompt(Stage):
             "diagnostic_rows": telemetry.diagnostic_rows,
             "outer_steps": pretraining_task.steps,
         }
+        if numbers := numbers_of_offsets(list(learner.parameters(initial))):
+            summary["starts"] = numbers
         spent = {**asdict(telemetry), "seconds": before + time.monotonic() - began}
         out.write_table("telemetry", pd.DataFrame([spent]))
         return pretrained.learned, summary

@@ -154,6 +154,9 @@ def test_the_mean_over_late_prompts(name: str, backbone: CausalBackbone) -> None
     averaged = with_method(task_of(name, every_step), average_last=0.5)
     mean, _ = learn(backbone, averaged, Memory())
     torch.testing.assert_close(mean, torch.stack(seen[3:]).mean(0))
+    shared = task_of(name, every_step.model_copy(update={"average_last": 0.5}))
+    assert torch.equal(learn(backbone, shared, Memory())[0], mean), "the shared setting means the same"
+    assert torch.equal(learn(backbone, with_method(shared, average_last=0.0), Memory())[0], last)
     # Stopped within the averaged steps and gone on, the same bits.
     record = Memory()
     with pytest.raises(Cancelled):

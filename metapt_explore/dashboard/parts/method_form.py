@@ -59,12 +59,17 @@ def settings(cls: type[MethodConfig], config: StudyConfig, key: str) -> dict[str
         if names := columns[1].multiselect("Clusterings", names, key=f"{key}_of", help="Whose clusters are its tasks"):
             given["clustering"] = names
     fields = [name for name in cls.model_fields if name not in APART and _kind_of_value(cls.model_fields[name])]
-    for index, name in enumerate(fields):
-        field = cls.model_fields[name]
+    # The inner rate by default depends on the inner optimiser: that is asked for first.
+    for index, name in enumerate(sorted(fields, key=lambda name: name == "inner_lr")):
+        field, at = cls.model_fields[name], f"{key}_{name}"
         default = getattr(config.pretraining, name, None) if field.default is None else field.default
+        if name == "inner_lr":
+            optimiser = given.get("inner_optimiser", config.pretraining.inner_optimiser)
+            default = config.inner_lr(optimiser)
+            at += "" if optimiser == config.pretraining.inner_optimiser else f"_{optimiser}"
         if default is None:
             continue
-        value = _ask(columns[index % 3], name, field, default=default, key=f"{key}_{name}")
+        value = _ask(columns[index % 3], name, field, default=default, key=at)
         if value != default:
             given[name] = value
     return given
