@@ -62,7 +62,7 @@ def _begin(workspace: Workspace) -> None:
             on_click=start_study.start,
             args=(workspace, "unlabelled"),
             width="stretch",
-            help="Learns from raw film reviews: clusters, sentence pairs and selection make the tasks. No label is read.",
+            help="Learns from raw film reviews; clusters, sentence pairs and selection make the tasks.",
         )
         if not ready:
             st.warning("It needs SmolLM2-135M-Instruct, rounded to 4 bits, and texts. Run this in a terminal, once:")
