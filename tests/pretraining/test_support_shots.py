@@ -121,8 +121,8 @@ def test_a_prompt_is_pretrained_for_each_number_of_examples(world: Path, tmp_pat
             assert sizes[method, shots] == (2 * k, rows)
             called = method if shots is None else f"{method} at {shots} shot{'s' * (shots > 1)}"
             assert planned[f"prompt/{called}/0"].trained == rows
+    (step,) = [step for step in pipeline(Workspace(tmp_path), config) if step.name == "Prompts"]
+    assert (step.status, step.said) == ("done", "7 prompts")
     # As in a study that asks for so many rows; the few-shot rows, which no text may equal, are the same.
     alone = Study(config_of(world, 1, [1, 2]), tmp_path)
     assert alone.prompt("MetaPT").id == alone.prompt("MetaPT", shots=2).id == ids["MetaPT", 1]
-    (step,) = [step for step in pipeline(Workspace(tmp_path), config) if step.name == "Prompts"]
-    assert (step.status, step.said) == ("done", "7 prompts")
