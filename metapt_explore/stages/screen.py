@@ -92,7 +92,7 @@ class Screen(Stage):
         pairs, records = agreement.table("agreement"), agreement.summary["tasks"]
         reliability = {record["name"]: record["reliability"] for record in records if record["name"] in tasks}
         screening = Screening(
-            tasks=len(tasks),
+            tasks=len(listed.summary["sizes"]),
             cosine=task_diversity(pairs, reliability),
             gains={gain: Estimate.of(headroom.summary["over_tasks"][gain]) for gain in GAINS},
             displacement=Displacement.of(headroom.summary["displacement"]),
