@@ -18,6 +18,7 @@ from metapt_explore.config.method import MethodConfig, PretrainedMethod
 from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
 from metapt_explore.config.names import FolderName, Text
 from metapt_explore.config.pretraining import GRADIENT_LR, InnerOptimiser, PretrainingConfig
+from metapt_explore.config.support import sized, with_support
 from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import UNNAMED, Strict, check_pairs, in_data_folder
 from metapt_explore.errors import UserError, did_you_mean
@@ -58,7 +59,7 @@ class StudyConfig(Strict):
         if isinstance(tree, dict):
             # A key whose entries are all commented out counts as left out.
             tree = {key: value for key, value in tree.items() if key not in LISTS or value is not None}
-        return expand_sweeps(tree)
+        return with_support(expand_sweeps(tree))
 
     @model_validator(mode="after")
     def _something_is_compared(self) -> StudyConfig:
@@ -251,10 +252,12 @@ class StudyConfig(Strict):
         return any(method.pretrained for method in self.methods)
 
     def at_shots(self, shots: int | None) -> StudyConfig:
-        """The same study with another number of examples per class; None is its own."""
+        """The same study with another number of examples per class, and support rows that match; None is its own."""
         if shots is None or shots == self.evaluation.shots:
             return self
-        return self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"shots": shots})})
+        sizes = sized(self.pretraining, self.auxiliary_tasks, shots)
+        evaluation = self.evaluation.model_copy(update={"shots": shots})
+        return self.model_copy(update={"evaluation": evaluation, "pretraining": sizes})
 
     def reading_of(self, method: MethodConfig) -> VerbalizerConfig:
         """How a method's classes are read downstream."""
