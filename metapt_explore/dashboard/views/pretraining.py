@@ -12,6 +12,7 @@ from metapt_explore import plots
 from metapt_explore.config import MetaPTMethod, MethodConfig, PretrainingConfig, StudyConfig
 from metapt_explore.config.support import pretrained_at
 from metapt_explore.dashboard.parts import drawing, messages, screening, shared, study_choice
+from metapt_explore.dashboard.parts.format_view import mean_of_formats
 from metapt_explore.dashboard.parts.launch import launch
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.budget import outer_steps
@@ -180,6 +181,8 @@ def _curves(
             raise UserError(
                 f"{artifact.folder} is damaged: metrics.jsonl is missing or holds no line that can be read."
             )
+        if config.auxiliary_tasks.formats:
+            metrics, names = mean_of_formats(metrics, workspace.artifact(artifact.stage["parents"]["tasks"]))
         figure = plots.meta_loss(metrics, names)
         caption = CAPTION_META if method.meta_learned else CAPTION_POOLED
         if method.meta_learned and not isinstance(method, MetaPTMethod):
@@ -249,6 +252,11 @@ def guessing(config: StudyConfig) -> str:
     """The loss of a guess, for comparison."""
     if config.verbalizer.decode == "whole_vocabulary":
         return "Label words compete with every token, so a guess between the labels costs more than its logarithm."
+    if config.auxiliary_tasks.formats:
+        return (
+            "Each panel is the mean over the tasks of one format that a step draws. A guess between n classes costs "
+            "ln n nats: 0.69 for two, 1.10 for three, 1.39 for four."
+        )
     classes = len(config.auxiliary_tasks.labels)
     return f"ln {classes} ≈ {log(classes):.2f} nats is guessing between {classes} labels."
 
