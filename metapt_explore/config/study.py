@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import median_high
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -16,7 +16,7 @@ from metapt_explore.config.learners import AnyMethod, MetaPTMethod
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SCORES, Seed
 from metapt_explore.config.method import MethodConfig, PretrainedMethod
 from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
-from metapt_explore.config.names import FolderName, Text
+from metapt_explore.config.names import FolderName, Text, by_name
 from metapt_explore.config.pretraining import GRADIENT_LR, InnerOptimiser, PretrainingConfig
 from metapt_explore.config.support import sized, with_support
 from metapt_explore.config.sweep import expand_sweeps
@@ -304,24 +304,14 @@ class StudyConfig(Strict):
 
     def clustering(self, name: str) -> ClusteringConfig:
         """Returns the clustering of that name, or says which exist."""
-        return _by_name(self.clusterings, name, "clustering")
+        return by_name(self.clusterings, name, "clustering")
 
     def method(self, name: str) -> MethodConfig:
         """Returns the method of that name, or says which exist."""
         if name in [baseline.name for baseline in self.baselines]:
             raise UserError(f"'{name}' is a baseline: it has no prompt, and nothing was pre-trained for it.")
-        return _by_name(self.methods, name, "method")
+        return by_name(self.methods, name, "method")
 
     def baseline(self, name: str) -> BaselineConfig:
         """Returns the baseline of that name, or says which exist."""
-        return _by_name(self.baselines, name, "baseline")
-
-
-Named = TypeVar("Named", ClusteringConfig, MethodConfig, BaselineConfig)
-
-
-def _by_name(entries: list[Named], name: str, kind: str) -> Named:
-    for entry in entries:
-        if entry.name == name:
-            return entry
-    raise UserError(f"The study has no {kind} '{name}'. {did_you_mean(name, [entry.name for entry in entries])}")
+        return by_name(self.baselines, name, "baseline")

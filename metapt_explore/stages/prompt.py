@@ -294,28 +294,3 @@ class Prompt(Stage):
         asked = sum(len(pretrained_at(config, m)) for m in config.methods) * len(config.evaluation.init_seeds)
         kinds = ("prompt", listed_at("prompt", 1))
         return listed.counted("Prompts", *kinds, asked=asked, noun="prompt") if asked else None
-
-
-class CommonStart(Prompt):
-    """The start that all methods share; that of PT, where the study has it."""
-
-    listed = "common start"
-
-    @classmethod
-    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Prompt]:
-        """Nothing: who needs it makes it."""
-        return iter(())
-
-    @classmethod
-    def of(cls, pipeline: Pipeline, init_seed: int) -> CommonStart:
-        """The start of an initialisation seed."""
-        return cls(pipeline, MethodConfig(name="the common start", kind="pt"), init_seed)
-
-    @property
-    def key(self) -> str:
-        """See `Stage.key`."""
-        return f"prompt/start/{self.init_seed}"
-
-    def subject(self) -> Subject:
-        """The seed."""
-        return {"init_seed": self.init_seed}
