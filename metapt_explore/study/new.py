@@ -206,7 +206,8 @@ def new_study(
             **({"placement": choices.placement} if choices.placement else {}),
             "init": "vocabulary",
         },
-        "pretraining": {**scale.pretraining, "inner_lr": 0.03, "outer_lr": 0.01},
+        # An inner step is what a tuning step is, and as long: else hardly anything would be adapted.
+        "pretraining": {**scale.pretraining, "inner_optimiser": "adam", "outer_lr": 0.01},
         "methods": methods,
         "baselines": list(choices.baselines),
         "evaluation": {"tasks": list(tasks), **scale.evaluation, **({"shots": shots} if shots else {})},
