@@ -219,8 +219,8 @@ def _rest(
         with messages.guard():
             study = _create(
                 workspace, source, labels=labels, tasks=tasks, name=name, scale=scale, labelled=labelled,
-                formats=formats, template=template, limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),
-                **grouping, **comparison, **prompt,
+                formats=formats, template=template, limit=int(limit), shots=int(shots), model=model.strip(),
+                encoder=encoder.strip(), **grouping, **comparison, **prompt,
             )  # fmt: skip
             study_choice.look_at(study)
             st.switch_page(shared.page_file("clusters"))
