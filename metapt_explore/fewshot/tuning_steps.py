@@ -45,7 +45,7 @@ class TuningPlan:
     starts: StartMaker = same_start
 
 
-def kept_rates(log_rates: Tensor) -> Tensor:
+def kept_rates(log_rates: Tensor, added: int = 0) -> Tensor:
     """Scale of tuning steps by learned inner rates (Meta-SGD, Li et al., 2017, arXiv 1707.09835).
 
     Divided by their geometric mean, so that the learning rate that dev chooses stays the typical step; what
@@ -53,13 +53,14 @@ def kept_rates(log_rates: Tensor) -> Tensor:
 
     Args:
         log_rates: Logarithms of the inner rates, `[prompt_tokens, width]`.
+        added: Vectors behind them that pre-training did not know: their steps are the typical ones.
 
     Example:
-        >>> import torch
         >>> kept_rates(torch.tensor([[0.01, 0.04]]).log()).round(decimals=3).tolist()
         [[0.5, 2.0]]
     """
-    return (log_rates - log_rates.mean()).exp()
+    scale = (log_rates - log_rates.mean()).exp()
+    return torch.cat([scale, scale.new_ones(added, *scale.shape[1:])])
 
 
 class TuningSteps:

@@ -90,7 +90,7 @@ def adapt(
     """Takes a method's inner steps from one prompt on each task.
 
     Args:
-        prompt: Where all tasks begin, fp32 `[prompt_tokens, width]`.
+        prompt: Where all tasks begin, fp32 `[prompt_tokens, width]`; or where each does, stacked by task.
         rates: Inner learning rate, or one for each number of the prompt.
         support: Rows of all tasks, for all steps or of each step; task i is group i.
         episode_tasks: Number of tasks.

@@ -50,6 +50,8 @@ LEARNERS = {
     "leap": {"learner": "leap", "inner_steps": 2},
     "leap, energy, adam inside": {"learner": "leap", "path": "energy", "inner_optimiser": "adam", "inner_lr": 0.05},
     "meta-sgd, exact": {"learner": "meta_sgd", "inner_steps": 2, "order": "exact"},
+    "prompt per cluster": {"learner": "prompt_per_cluster"},
+    "hsml": {"learner": "hsml", "families": 2, "inner_steps": 2},
 }
 
 
