@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import tiny
+from format_world import FORMATS, WORDS, config_of
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
@@ -18,40 +19,8 @@ from metapt_explore.results.find_lineage import lineage
 from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.stages.task_patterns import read_formats, read_patterns
 from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
-
-WORDS = {"adjacent": "good", "same_document": "book", "other": "bad"}
-FORMATS: list[dict[str, Any]] = [
-    {
-        "format": "labels",
-        "labels": {"negative": "negative", "positive": "positive"},
-        "template": "{text} Sentiment :",
-        "min_size": 8,
-        "min_per_label": 4,
-        "weight": 2,
-    },
-    {"format": "cluster_classes", "clustering": ["kmeans", "topics"], "n_tasks": 6, "min_per_class": 8},
-    {
-        "format": "sentence_pair",
-        "words": WORDS,
-        "template": "{text} and {text_pair} Type :",
-        "min_words": 2,
-        "min_size": 8,
-        "min_per_label": 2,
-    },
-]
-
-
-def write_documents(folder: Path) -> Path:
-    """Texts of four sentences, each of one topic and one feeling; every sixth has no label."""
-    rng, file = random.Random(3), folder / "documents.jsonl"
-    with file.open("w", encoding="utf-8") as stream:
-        for number in range(72):
-            topic, feeling = list(tiny.TOPICS)[number % len(tiny.TOPICS)], list(tiny.FEELINGS)[number % 2]
-            sentences = [tiny.sentence(rng, tiny.TOPICS[topic], tiny.FEELINGS[feeling]) for _ in range(4)]
-            label = {} if number % 6 == 5 else {"label": feeling}
-            stream.write(json.dumps({"text": ". ".join(sentences) + ".", "topic": topic, **label}) + "\n")
-    return file
 
 
 def write_questions(folder: Path) -> Path:
@@ -65,29 +34,11 @@ def write_questions(folder: Path) -> Path:
     return file
 
 
-def config_of(world: Path, folder: Path, formats: list[dict[str, Any]], **changes: Any) -> StudyConfig:
-    tree = tiny.study_tree(world)
-    tree["texts"] = {
-        "file": str(write_documents(folder)),
-        "columns": {"text": "text", "label": "label", "group": "topic"},
-    }
-    tree["auxiliary_tasks"] = formats
-    tree["methods"] = [
-        {"name": "PPT", "kind": "ppt", "clustering": "kmeans"},
-        {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"},
-    ]
-    tree["pretraining"] |= {"meta_batch_size": 4, "steps": 3}
-    tree["evaluation"]["tasks"] = tree["evaluation"]["tasks"][:1]
-    return parse(StudyConfig, {**tree, **changes}, "test")
-
-
 @pytest.fixture(scope="module")
-def study(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+def study(formats_finished: Path) -> Study:
     """A study of three formats, finished."""
-    folder = tmp_path_factory.mktemp("formats")
-    made = Study(config_of(world, folder, FORMATS), folder / "workspace")
-    made.run()
-    return made
+    workspace = Workspace(formats_finished)
+    return Study(workspace.study_config("tiny"), workspace)
 
 
 def tasks_of(study: Study, method: str = "MetaPT") -> Artifact:
