@@ -21,6 +21,8 @@ RECIPE = (
     "task_weights",
     "inner_rows",
     "path",
+    "families",
+    "temperature",
     "topics",
     "tuning",
     "verbalizer",
