@@ -15,7 +15,9 @@ from format_world import FORMATS, WORDS, config_of
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.draw_counts import episodes, recorded_task
+from metapt_explore.reporting.report import make_report
 from metapt_explore.results.find_lineage import lineage
+from metapt_explore.results.record import record_of
 from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.stages.task_patterns import read_formats, read_patterns
 from metapt_explore.storage.artifact import Artifact
@@ -112,6 +114,13 @@ def test_requests_read_each_task_in_its_own_way(study: Study) -> None:
         "cluster_classes",
         "sentence_pair",
     }
+
+
+def test_the_report_says_what_was_made(study: Study) -> None:
+    report = make_report(record_of(study.workspace, "tiny")).markdown()
+    rows = int((FormatRows(study).artifact.table("texts")["format"] == "sentence_pair").sum())
+    assert f"Made of the texts: {rows} rows of sentence_pair." in report
+    assert "6 cluster_classes, " in report
 
 
 def test_formats_read_no_label(world: Path, tmp_path: Path) -> None:
