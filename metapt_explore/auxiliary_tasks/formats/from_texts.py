@@ -32,7 +32,8 @@ def sentence_rows(asked: SentencesFormat, texts: Sequence[str], *, seed: int) ->
     sizes = {"per_document": asked.per_document, "min_words": asked.min_words, "max_words": asked.max_words}
     if isinstance(asked, SelectionFormat):
         return selections(texts, options=asked.options, option_words=asked.option_words, seed=seed, **sizes)
-    made = sentence_pairs(texts, seed=seed, **sizes)
-    if isinstance(asked, SentencePairFormat) and asked.unified:
+    assert isinstance(asked, SentencePairFormat)
+    made = sentence_pairs(texts, shown_words=asked.shown_words, seed=seed, **sizes)
+    if asked.unified:
         return with_options(made, asked.words, pair_words=2 * OPTION_WORDS, seed=seed)
     return made
