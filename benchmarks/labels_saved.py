@@ -1,6 +1,6 @@
 """How often the interval of `labels_needed` holds the truth on curves of which it is known: 95 % of studies is meant.
 
-python benchmarks/labels_saved.py                  # the table of docs/statistics.md, about two minutes on a core
+python benchmarks/labels_saved.py                  # the table of docs/statistics.md, some minutes on a core
 python benchmarks/labels_saved.py --studies 100    # rougher
 """
 
@@ -24,7 +24,6 @@ DESIGNS: dict[str, Pairs] = {
     "paired, 10 pairs": [(i, i) for i in range(10)],
     "paired, 20 pairs": [(i, i) for i in range(20)],
     "crossed, 5 × 10": [(i, j) for i in range(5) for j in range(10)],
-    "crossed, 10 × 10": [(i, j) for i in range(10) for j in range(10)],
 }
 #: Six points for each doubling; initialisation, few-shot sample and the rest bring so much to each method.
 RISE, INIT, DATA, REST = 0.06, 0.02, 0.02, 0.03

@@ -217,7 +217,7 @@ def expanded_tail(confidence: float, seeds: int) -> float:
 
     Example:
         >>> [round(expanded_tail(0.95, seeds), 4) for seeds in (5, 10, 1000)]
-        [0.001, 0.0086, 0.0249]
+        [0.001, 0.0086, 0.0248]
     """
     wider = math.sqrt(seeds / (seeds - 1)) * float(stats.t.ppf((1 + confidence) / 2, seeds - 1))
     return float(stats.norm.sf(wider))

@@ -65,7 +65,7 @@ def test_the_baseline_is_that_of_the_primary_question() -> None:
     assert "for the score of MetaPT at 4 examples a class: MetaPT saves labels." in needs
     # Its sixteen are worth eight of PT.
     of_ppt, of_pt = [line.split(" | ") for line in text.splitlines() if line.startswith("| tfidf | 16 | ")]
-    assert abs(float(of_pt[2]) - 8) < 1 and float(of_ppt[2]) < float(of_pt[2])
+    assert 6 < float(of_pt[2]) < 10 and float(of_ppt[2]) < float(of_pt[2])
     assert of_pt[-1] == of_ppt[-1] == "none saved |"
 
 

@@ -35,7 +35,7 @@ def rising(
     return {
         shots: pd.DataFrame(
             [
-                (method, task, 100 + seed, seed, 0.5 + 0.06 * math.log2(worth * shots) + seeds[method][seed] + extra)
+                (method, task, 100 + seed, seed, 0.4 + 0.06 * math.log2(worth * shots) + seeds[method][seed] + extra)
                 for method, worth in (("PT", 1.0), ("MetaPT", factor))
                 for seed in range(pairs)
                 for task in tasks
