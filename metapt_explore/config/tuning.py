@@ -10,6 +10,9 @@ from pydantic import Field
 from metapt_explore.config.limits import MOST_SEARCHED, Rate, Seed
 from metapt_explore.config.task import Strict
 
+#: What a method has learned for tuning, and whether it is kept: part of that method.
+OF_LEARNER = ("keep_rates", "adapted_only")
+
 SelectBy = Literal["loss", "accuracy", "one_se", "last"]
 
 
@@ -38,10 +41,14 @@ class TuningConfig(Strict):
         "its steps",
     )
 
+    adapted_only: bool | None = Field(
+        None, description="true: tuning moves only the vectors that the inner steps adapt (`adapted`), as they do"
+    )
+
     @property
     def of_evaluation(self) -> dict[str, Any]:
-        """Settings that replace those of `evaluation`; order of examples and learned rates are no settings of it."""
-        return self.model_dump(exclude_none=True, exclude={"order_seed", "keep_rates"})
+        """Settings that replace those of `evaluation`; order of examples and what was learned are none of it."""
+        return self.model_dump(exclude_none=True, exclude={"order_seed", *OF_LEARNER})
 
 
 def tuning_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -69,5 +76,5 @@ def shared_terms(tuning: Mapping[str, Any] | None) -> dict[str, Any] | None:
         >>> shared_terms({"steps": 90, "keep_rates": False}), shared_terms({"keep_rates": False})
         ({'steps': 90}, None)
     """
-    terms = {key: value for key, value in (tuning_terms(tuning) or {}).items() if key != "keep_rates"}
+    terms = {key: value for key, value in (tuning_terms(tuning) or {}).items() if key not in OF_LEARNER}
     return terms or None

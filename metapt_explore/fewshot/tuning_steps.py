@@ -34,7 +34,7 @@ class TuningPlan:
         config: Learning rates, steps, batch size, and what dev chooses by.
         order_seeds: Order of the examples: study seed and initialisation seed, or an order that was asked for.
         verbalizer: How dev and scored rows are read; tuning itself goes by the pattern's label words.
-        scale: What each number's step is multiplied by, `[prompt_tokens, width]` (`kept_rates`); 1 when absent.
+        scale: What each number's step is multiplied by (`kept_rates`, `last_vectors`); 1 when absent.
         starts: Makes each data seed's start of the prompt that is given.
     """
 
@@ -49,17 +49,20 @@ def kept_rates(log_rates: Tensor) -> Tensor:
     """Scale of tuning steps by learned inner rates (Meta-SGD, Li et al., 2017, arXiv 1707.09835).
 
     Divided by their geometric mean, so that the learning rate that dev chooses stays the typical step; what
-    pre-training has learned is which numbers of the prompt move further than others.
+    pre-training has learned is which numbers of the prompt move further than others. Where each inner step has rates of
+    its own, that is the mean of the last one's, by which tuning goes on after as many steps.
 
     Args:
-        log_rates: Logarithms of the inner rates, `[prompt_tokens, width]`.
+        log_rates: Logarithms of the inner rates, of each number `[prompt_tokens, width]` or of each vector
+            `[prompt_tokens, 1]`; with a third dimension in front those of each step.
 
     Example:
         >>> import torch
         >>> kept_rates(torch.tensor([[0.01, 0.04]]).log()).round(decimals=3).tolist()
         [[0.5, 2.0]]
     """
-    return (log_rates - log_rates.mean()).exp()
+    last = log_rates[-1] if log_rates.ndim == 3 else log_rates
+    return (log_rates - last.mean()).exp()
 
 
 class TuningSteps:

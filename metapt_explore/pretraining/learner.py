@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, Required, TypedDict
 
+import torch
 from torch import Tensor
 
 from metapt_explore.config import MetaPTMethod, PretrainedMethod, PretrainingConfig
@@ -112,6 +113,14 @@ class PretrainingTask:
         """Gradient steps on each task's support rows."""
         return self.method.inner_steps if isinstance(self.method, MetaPTMethod) else 0
 
+    def adapted_vectors(self, prompt: Tensor) -> Tensor | None:
+        """Which vectors of a prompt the inner steps move: 1 or 0 for each, `[prompt_tokens, 1]`; None where all move.
+
+        Args:
+            prompt: `[prompt_tokens, width]`.
+        """
+        return last_vectors(prompt, self.method.adapted_share)
+
     @property
     def outer_lr(self) -> float:
         """Rate of the outer optimiser."""
@@ -143,6 +152,20 @@ class PretrainingTask:
         """First outer step that counts in the mean over late prompts; beyond the last step where none does."""
         own = self.method.average_last
         return self.steps - round((self.config.average_last if own is None else own) * self.steps)
+
+
+def last_vectors(prompt: Tensor, share: float) -> Tensor | None:
+    """1 for a share of a prompt's vectors, the last ones and at least one; 0 for the others; None where it is all.
+
+    Example:
+        >>> last_vectors(torch.zeros(4, 8), 0.5).flatten().tolist()
+        [0.0, 0.0, 1.0, 1.0]
+    """
+    if share == 1:
+        return None
+    vectors = len(prompt)
+    last = torch.arange(vectors, device=prompt.device) >= vectors - max(1, round(share * vectors))
+    return last[:, None].to(prompt.dtype)
 
 
 class TaskLearner:

@@ -139,6 +139,7 @@ class FewShot(Stage):
             "seed": self.study.seed,
             "verbalizer": self.verbalizer.model_dump(mode="json"),
             **({"kept_rates": True} if self.prompt.method.keeps_rates else {}),
+            **({"tuned_share": self.prompt.method.tuned_share} if self.prompt.method.tuned_share < 1 else {}),
             **({"begins": "demonstrations"} if self.prompt.method.from_demonstrations else {}),
         }
 
@@ -160,12 +161,16 @@ class FewShot(Stage):
         from metapt_explore.fewshot.starts import same_start
         from metapt_explore.fewshot.tuning import tune
         from metapt_explore.fewshot.tuning_steps import TuningPlan, kept_rates
+        from metapt_explore.pretraining.learner import last_vectors
         from metapt_explore.pretraining.state import TrainingCallbacks
 
         loaded, verbalizer, evaluation = self.backbone(), self.verbalizer, self.evaluation
         learned = self.parent("prompt").tensors("prompt")
         start = learned["prompt"].to(loaded.device)
-        scale = kept_rates(learned["log_rates"]).to(loaded.device) if self.prompt.method.keeps_rates else None
+        scale = last_vectors(start, self.prompt.method.tuned_share)
+        if self.prompt.method.keeps_rates:
+            rates = kept_rates(learned["log_rates"]).to(loaded.device)
+            scale = rates if scale is None else rates * scale
         rows = FewShotRows(self.parent("split"), self.task, evaluation, self.prompt.init_seed)
         # Initialisation seeds are not negative, so -1 keeps the two kinds of order apart.
         order = [self.prompt.init_seed] if self.order_seed is None else [-1, self.order_seed]

@@ -227,8 +227,7 @@ def _notes(
                 "note",
                 "kept rates",
                 _names(kept),
-                f"Tuning of {_joined(kept)} goes by the inner rates that pre-training learned: they scale its steps, "
-                "number by number.",
+                f"Tuning of {_joined(kept)} goes by the inner rates that pre-training learned: they scale its steps.",
             )
         )
     sized = [budget for budget in prompts if budget.trained_parameters is not None]

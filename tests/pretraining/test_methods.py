@@ -44,11 +44,17 @@ LEARNERS = {
     "first-order, adam inside": {"inner_optimiser": "adam", "inner_lr": 0.05, "inner_steps": 2},
     "exact": {"order": "exact"},
     "exact, three steps": {"order": "exact", "inner_steps": 3},
+    "partial": {"adapted": 0.4, "inner_steps": 2},
+    "partial, exact": {"adapted": 0.4, "inner_steps": 2, "order": "exact"},
+    "partial, adam inside": {"adapted": 0.4, "inner_optimiser": "adam", "inner_lr": 0.05, "inner_steps": 2},
     "reptile": {"learner": "reptile", "inner_steps": 2},
     "reptile, same rows": {"learner": "reptile", "inner_steps": 2, "inner_rows": "same"},
     "meta-sgd": {"learner": "meta_sgd", "inner_steps": 2},
     "leap": {"learner": "leap", "inner_steps": 2},
     "leap, energy, adam inside": {"learner": "leap", "path": "energy", "inner_optimiser": "adam", "inner_lr": 0.05},
+    "meta-sgd, vector": {"learner": "meta_sgd", "inner_steps": 2, "rates": "vector", "order": "exact"},
+    "meta-sgd, step": {"learner": "meta_sgd", "inner_steps": 2, "rates": "step", "order": "exact"},
+    "meta-sgd, vector and step": {"learner": "meta_sgd", "inner_steps": 2, "rates": "vector_and_step"},
     "meta-sgd, exact": {"learner": "meta_sgd", "inner_steps": 2, "order": "exact"},
 }
 

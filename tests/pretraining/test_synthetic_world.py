@@ -16,9 +16,17 @@ LEARNERS: dict[str, dict[str, Any]] = {
     **{tag: {"learner": tag} for tag, kind in MethodConfig.kinds.items() if issubclass(kind, MetaPTMethod)},
     "maml, three steps": {"learner": "maml", "inner_steps": 3},
     "maml, exact": {"learner": "maml", "order": "exact"},
+    "maml, half of the vectors adapted": {"learner": "maml", "adapted": 0.5},
     "leap, energy, three steps": {"learner": "leap", "path": "energy", "inner_steps": 3},
     "reptile, three steps": {"learner": "reptile", "inner_steps": 3},
     "meta_sgd, exact": {"learner": "meta_sgd", "order": "exact"},
+    "meta_sgd, a rate for each vector": {"learner": "meta_sgd", "rates": "vector"},
+    "meta_sgd, a rate for each step": {"learner": "meta_sgd", "rates": "step", "inner_steps": 2},
+    "meta_sgd, a rate for each vector in each step": {
+        "learner": "meta_sgd",
+        "rates": "vector_and_step",
+        "inner_steps": 2,
+    },
 }
 
 
