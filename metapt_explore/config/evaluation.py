@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from metapt_explore.config.fixed_recipe import FixedRecipe
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SEARCHED, MOST_VALUES, Count, Rate, Seed, Size
 from metapt_explore.config.names import Text
 from metapt_explore.config.task import Strict
@@ -113,6 +114,11 @@ class EvaluationConfig(Strict):
         "one_se: the fewest steps whose dev loss is within a standard error of the lowest; last: nothing is chosen, "
         "the last step of one learning rate is kept (where dev has too few rows to choose by)",
     )
+    fixed_recipe: FixedRecipe | None = Field(
+        None,
+        description="for those of `more_shots` at which dev has too few rows: nothing is chosen, the last of so many "
+        "steps at one learning rate is kept",
+    )
     soup: int = Field(
         1,
         ge=1,
@@ -188,6 +194,20 @@ class EvaluationConfig(Strict):
             raise ValueError(
                 "`select_by: last` chooses nothing on dev: give one learning rate, as in `learning_rates: [0.016]`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _the_fixed_recipe_is_of_fewer_shots(self) -> EvaluationConfig:
+        recipe = self.fixed_recipe
+        if recipe is None:
+            return self
+        if recipe.holds_at(self.shots):
+            raise ValueError(
+                f"fixed_recipe: with `shots: {self.shots}` it would hold for the study's own scores; there `select_by: "
+                "last` with one learning rate does that. Make `shots` the largest number and the others `more_shots`"
+            )
+        if not any(recipe.holds_at(shots) for shots in self.more_shots):
+            raise ValueError(f"fixed_recipe: none of `more_shots` is {recipe.up_to} or less, so it would never be used")
         return self
 
     @property

@@ -58,7 +58,7 @@ def adapted_losses(
         prompt: Where every task begins, fp32 `[prompt_tokens, width]`.
         draws: Draws of each task, each of two halves: support, of which as many rows are taken as the method's inner
             loop sees, and query. All tasks have the same number of draws.
-        pretraining_task: The method: its inner steps and rates.
+        pretraining_task: The method: its inner steps and rates; its patterns are those of the objective.
         tuning_rate: Rate of the steps that are like tuning.
         on_draw: Called after each draw; may raise to stop.
 
@@ -78,9 +78,11 @@ def adapted_losses(
         classes = [len(set(query[1])) for _, query in halves]
         size = pretraining_task.config.support_size
         supports = [support_of(half[0], size, count) for half, count in zip(halves, classes, strict=True)]
-        support = stack([rows for rows, _ in supports], [labels for _, labels in supports])
-        query = stack([half[1][0] for half in halves], [half[1][1] for half in halves])
-        objective.bank.prepare([*support.rows, *query.rows])
+        of_task = [pretraining_task.patterns[task] for task in tasks] if pretraining_task.patterns else []
+        support = stack([rows for rows, _ in supports], [labels for _, labels in supports], of_task)
+        query = stack([half[1][0] for half in halves], [half[1][1] for half in halves], of_task)
+        objective.prepare(query)
+        objective.prepare(support)
         inner = adapt(
             prompt,
             pretraining_task.inner_lr,

@@ -77,6 +77,14 @@ class PromptObjective:
         self.passes = 0
         self.on_pass: Callable[[], None] = lambda: None
 
+    def prepare(self, batch: Batch) -> None:
+        """Encodes the texts of a batch together, in whichever bank they are."""
+        rows: dict[Bank, list[int]] = {}
+        for row, pattern in zip(batch.rows, batch.patterns or [0] * len(batch.rows), strict=True):
+            rows.setdefault(self._patterns[pattern][0], []).append(row)
+        for bank, of_bank in rows.items():
+            bank.prepare(of_bank)
+
     def losses_and_gradients(self, prompts: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy of each group, and its gradient.
 
@@ -259,6 +267,8 @@ def joined(patterns: Sequence[PatternVerbalizer]) -> tuple[PatternVerbalizer, li
 
 def _first_alike(patterns: Sequence[tuple[Bank, PatternVerbalizer]]) -> list[int]:
     """For each pattern the first whose rows may share its passes: one that differs in label words only."""
+    if len(patterns) == 1:
+        return [0]
     first: dict[tuple[object, ...], int] = {}
     places = []
     for number, (bank, pattern) in enumerate(patterns):

@@ -52,7 +52,7 @@ def rate_factor(config: PretrainingConfig, step: int, steps: int) -> float:
 
 
 def tuning_of(method: MethodConfig, study: StudyConfig, classes: int | None = None) -> EvaluationConfig:
-    """How a method is tuned: `evaluation` with the method's own settings and its extra tuning.
+    """How a method is tuned: `evaluation` with the method's own settings, the fixed recipe, and its extra tuning.
 
     With `extra_tuning` the steps grow by what the others spend on pre-training, divided by the rows of a tuning
     step: `batch_size`, or all rows where a task has fewer. Each learning rate (that halving leaves) gets all of them,
@@ -74,6 +74,8 @@ def tuning_of(method: MethodConfig, study: StudyConfig, classes: int | None = No
     evaluation = study.evaluation
     given = method.tuning.of_evaluation if method.tuning is not None else {}
     tuned = evaluation.model_copy(update=given)
+    if evaluation.fixed_recipe is not None and evaluation.fixed_recipe.holds_at(evaluation.shots):
+        tuned = tuned.model_copy(update=evaluation.fixed_recipe.settings(given))
     if not (isinstance(method, PTMethod) and method.extra_tuning):
         return tuned
     rows = tuned.batch_size if classes is None else min(tuned.batch_size, evaluation.shots * classes)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore.config.fixed_recipe import FEW_DEV_ROWS
 from metapt_explore.errors import UserError
 from metapt_explore.reporting import figures
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
@@ -154,6 +155,11 @@ def add_efficiency(document: Document, record: Record, methods: list[str]) -> No
         "Accuracy by labelled examples per class, mean over tasks and pairs of seeds, in brackets the 95 % interval of "
         "that mean. Each interval holds for one number of examples by itself."
     )
+    if recipe := record.study["evaluation"].get("fixed_recipe"):
+        text += (
+            f" At {recipe.get('up_to', FEW_DEV_ROWS)} examples a class and fewer no prompt was chosen on dev: the last "
+            f"of {recipe['steps']} steps at the rate {recipe['learning_rate']:g} was kept, or of a method's own."
+        )
     document.add(Table(score_rows(table), text))
     caption = (
         f"Left: these means; right: points ahead of {found.baseline}, seed by seed. Upright lines are 95 % intervals, "

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metapt_explore.config import ClusteringConfig, OnePool
+from metapt_explore.config.fixed_recipe import few_dev_rows
 from metapt_explore.fewshot.samples import sample_sentences
 from metapt_explore.results.record import Record
 from metapt_explore.statistics.ground import TaskGround, chance_sentences, ground_of
@@ -22,6 +23,7 @@ def notes_of(record: Record) -> list[str]:
     notes = [
         *one_task_sentences(record.study, record.clusterings),
         *label_sentences(record.labels),
+        *few_dev_rows(record.study),
     ]
     if len(record.results):
         notes += chance_sentences(record.results, grounds_of(record))

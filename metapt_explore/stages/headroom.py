@@ -14,11 +14,12 @@ from metapt_explore.config import MetaPTMethod
 from metapt_explore.config.label_values import words_key
 from metapt_explore.diagnostics.displacement import measured, tuning_rate, tuning_rates
 from metapt_explore.errors import UserError
-from metapt_explore.stages.auxiliary_tasks import task_names
 from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.drawn_tasks import MOST_TASKS, chosen_tasks, drawn_tasks, unique_names
+from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.prompt import CommonStart, Prompt
+from metapt_explore.stages.task_patterns import format_settings, read_patterns
 from metapt_explore.stages.task_subset import tasks_of
-from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
@@ -26,8 +27,6 @@ from metapt_explore.texts.rows import as_inputs
 #: Draws from each task, and query rows of a draw: 24 pairs of losses on 32 rows for the tour's six tasks, in half a
 #: minute on two cores.
 DRAWS, QUERY_ROWS = 4, 32
-#: Tasks that are looked at: where there are more, so many are drawn. A mean over them is known well enough.
-MOST_TASKS = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +92,7 @@ class Headroom(Stage):
     def parents(self) -> Mapping[str, Stage | Artifact]:
         """Texts, tasks and the prompt."""
         return {
-            "texts": Texts(self.pipeline),
+            "texts": rows_stage(self.pipeline),
             "tasks": tasks_of(self.pipeline, self.method),
             "prompt": self.prompt,
         }
@@ -116,6 +115,7 @@ class Headroom(Stage):
             "template": auxiliary.template,
             "words": words_key(auxiliary),
             "decode": study.verbalizer.decode,
+            **format_settings(auxiliary),
         }
 
     @property
@@ -128,40 +128,35 @@ class Headroom(Stage):
         from metapt_explore.diagnostics.adapted_losses import TUNING_STEPS, adapted_losses
         from metapt_explore.diagnostics.headroom import headroom_of_tasks, headroom_over_tasks
         from metapt_explore.diagnostics.task_gradients import Draw, balanced_draws
-        from metapt_explore.models.gradients import PromptObjective
-        from metapt_explore.pretraining.episodes import read_tasks
         from metapt_explore.pretraining.learner import PretrainingTask
         from metapt_explore.seeds import stream
 
-        study, method, auxiliary, loaded = self.study, self.method, self.study.auxiliary_tasks, self.backbone()
-        tasks = self.parent("tasks")
-        rows_of = read_tasks(tasks.table("tasks"), list(auxiliary.labels))
-        all_tasks = sorted(rows_of)
-        chosen = stream(study.seed, "headroom tasks").permutation(len(all_tasks))[:MOST_TASKS]
+        study, method, loaded, tasks = self.study, self.method, self.backbone(), self.parent("tasks")
+        reading = read_patterns(study, tasks, loaded)
         half = max(study.pretraining.support_size, QUERY_ROWS)
         draws: dict[int, list[Draw]] = {}
         apart: dict[int, int] = {}
-        for number in sorted(all_tasks[place] for place in chosen):
-            drawn, distinct = balanced_draws(
-                rows_of[number], 2 * half, draws=DRAWS, rng=stream(study.seed, "headroom", number)
-            )
+        for number in chosen_tasks(reading, study.seed):
+            rng = stream(study.seed, "headroom", number)
+            drawn, distinct = balanced_draws(reading.tasks[number], 2 * half, draws=DRAWS, rng=rng)
             if all(len(draw) == 2 for draw in drawn):  # a class with a single row cannot be halved
                 draws[number], apart[number] = drawn, distinct
         if not draws:
             raise UserError(
-                f"Headroom of '{method.name}': no auxiliary task has two rows of each label. Make larger clusters, or "
+                f"Headroom of '{method.name}': no auxiliary task has two rows of each class. Make larger clusters, or "
                 "raise `auxiliary_tasks.min_per_label`."
             )
-        used = sorted({row for of_task in draws.values() for draw in of_task for rows, _ in draw for row in rows})
-        place_in_bank = {row: index for index, row in enumerate(used)}
-        in_bank: dict[int, list[Draw]] = {
-            number: [[([place_in_bank[row] for row in rows], labels) for rows, labels in draw] for draw in of_task]
-            for number, of_task in draws.items()
-        }
-        inputs = as_inputs(self.parent("texts").table("texts"))
-        whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
-        pattern = loaded.pattern(auxiliary, "auxiliary_tasks", whole_vocabulary=whole_vocabulary)
-        objective = PromptObjective(loaded, loaded.bank([inputs[row] for row in used], pattern), pattern)
+        looked_at = drawn_tasks(loaded, as_inputs(self.parent("texts").table("texts")), reading, draws)
+        objective = looked_at.objective
+        pretraining_task = PretrainingTask(
+            reading.tasks,
+            study.pretraining_of(method),
+            method,
+            study.seed,
+            self.prompt.init_seed,
+            formats=reading.formats,
+            patterns=looked_at.patterns,
+        )
         done = 0
 
         def on_draw() -> None:
@@ -174,15 +169,13 @@ class Headroom(Stage):
         table = adapted_losses(
             objective,
             self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device),
-            draws=in_bank,
-            pretraining_task=PretrainingTask(
-                rows_of, study.pretraining_of(method), method, study.seed, self.prompt.init_seed
-            ),
+            draws=looked_at.draws,
+            pretraining_task=pretraining_task,
             tuning_rate=rate,
             on_draw=on_draw,
         )
-        names = task_names(tasks)
-        table.insert(1, "name", [names.get(task, f"task {task}") for task in table["task"]])
+        names = unique_names(tasks, sorted(reading.tasks))
+        table.insert(1, "name", [names[task] for task in table["task"]])
         out.write_table("headroom", table)
         inner, outer, tuning = (table[f"moved_{kind}"].to_numpy() for kind in ("inner", "outer", "tuning"))
         of_tasks = headroom_of_tasks(table)
@@ -191,7 +184,7 @@ class Headroom(Stage):
         out.write_summary(
             {
                 "tasks": of_tasks,
-                "tasks_in_all": len(all_tasks),
+                "tasks_in_all": len(reading.tasks),
                 "over_tasks": {gain: found.as_dict() for gain, found in headroom_over_tasks(table).items()},
                 "displacement": measured(inner, outer, tuning, rates=rates).as_dict(),
                 "inner_steps": method.inner_steps,

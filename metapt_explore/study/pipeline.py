@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig, load_study, load_task
+from metapt_explore.config.fixed_recipe import few_dev_rows
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.study_model import StudyModel
@@ -228,6 +229,8 @@ class StudyPipeline:
         Raises:
             UserError: Naming what is wrong.
         """
+        for sentence in few_dev_rows(self.config.model_dump(mode="json")):
+            self.progress.notice(sentence)
         check_study(self)
 
     def cut_texts(self) -> list[CutShare]:
