@@ -70,7 +70,9 @@ def answer_sentences(
         raise UserError(f"'{task}' reads pairs of texts; one sentence cannot be tried under its prompts.")
     backbone = opened.backbone
     pattern = backbone.pattern(opened.tasks[task], task)
-    stacked = torch.stack([prompt.tensor for prompt in prompts]).to(backbone.device)
+    tensors = [prompt.tensor.to(backbone.device) for prompt in prompts]
+    alike = len({tensor.shape for tensor in tensors}) == 1
+    stacks = [torch.stack(tensors)] if alike else [tensor[None] for tensor in tensors]
     methods = [prompt.method for prompt in prompts]
     echo(json.dumps({"methods": methods, "classes": list(pattern.classes), "left_out": unusable}))
     for line in lines:
@@ -78,7 +80,8 @@ def answer_sentences(
         if not str(text).strip():
             echo(json.dumps({}))
             continue
-        scores = score_all(backbone, stacked, backbone.bank([text], pattern), pattern=pattern)[:, 0]
+        bank = backbone.bank([text], pattern)
+        scores = torch.cat([score_all(backbone, stack, bank, pattern=pattern) for stack in stacks])[:, 0]
         word_scores = pattern.verbalizer.for_loss(scores)[:, : len(pattern.classes)]
         probabilities = _with_probes(word_scores, prompts, text, backbone=backbone).softmax(-1).tolist()
         answer = {

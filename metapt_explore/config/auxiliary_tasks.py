@@ -77,7 +77,7 @@ class AuxiliaryTasksConfig(LabelsConfig):
 
     @property
     def first_reading(self) -> LabelsConfig:
-        """Template and words of the first format; words that each task draws stand as yes and no."""
+        """Template and words of the first format; short words stand for those which tasks draw."""
         if self.labels:
             return self
         first = self.formats[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,10 +11,14 @@ from metapt_explore.config.limits import MOST_ENTRIES
 from metapt_explore.config.method import MethodConfig, PPTMethod, PretrainedMethod, PTMethod
 from metapt_explore.config.names import Text
 from metapt_explore.config.pretraining import FORWARD_COST, SECOND_ORDER_COST, InnerOptimiser, PretrainingConfig
+from metapt_explore.config.tuning import GATE_TEMPERATURE
+
+#: Families of starts: the gate sends the support rows through the model once for each.
+MOST_FAMILIES = 64
 
 
-class MetaPTMethod(PretrainedMethod):
-    """Settings shared by meta-learners: the prompt is meta-learned over clusters."""
+class ClusterTasksMethod(PretrainedMethod):
+    """Settings shared by methods that learn from clusters as tasks."""
 
     meta_learned = True
     kind: Literal["metapt"]
@@ -22,9 +26,6 @@ class MetaPTMethod(PretrainedMethod):
     clustering: Text | Annotated[list[Text], Field(max_length=MOST_ENTRIES)] = Field(
         description="whose clusters are the tasks (several: those of all)"
     )
-    inner_steps: int = Field(1, ge=1, le=1000, description="inner steps on each task's support rows")
-    inner_lr: float | None = Field(None, gt=0, le=1e6, description="overrides pretraining.inner_lr")
-    inner_optimiser: InnerOptimiser | None = Field(None, description="overrides pretraining.inner_optimiser")
 
     @model_validator(mode="before")
     @classmethod
@@ -32,6 +33,14 @@ class MetaPTMethod(PretrainedMethod):
         if isinstance(given, dict) and given.get("clustering") is None:
             raise ValueError("a metapt method needs `clustering`")
         return given
+
+
+class MetaPTMethod(ClusterTasksMethod):
+    """Settings shared by meta-learners: the prompt is meta-learned by inner steps on each cluster."""
+
+    inner_steps: int = Field(1, ge=1, le=1000, description="inner steps on each task's support rows")
+    inner_lr: float | None = Field(None, gt=0, le=1e6, description="overrides pretraining.inner_lr")
+    inner_optimiser: InnerOptimiser | None = Field(None, description="overrides pretraining.inner_optimiser")
 
     def row_passes_per_step(self, config: PretrainingConfig) -> float:
         """Row passes of one outer step.
@@ -159,7 +168,78 @@ class MetaSGDMethod(DifferentiatedMethod):
     )
 
 
+class PromptPerClusterMethod(ClusterTasksMethod):
+    """A prompt for each cluster (SPoT, Vu et al., 2022; mixed as in ATTEMPT, Asai et al., 2022)."""
+
+    title = "a prompt for each cluster"
+    implementation = "prompt_per_cluster:PromptPerCluster"
+    starts_called = "task"
+    hints: ClassVar = {
+        **PretrainedMethod.hints,
+        **dict.fromkeys(("inner_steps", "inner_lr", "inner_optimiser", "order"), "it takes no inner steps"),
+    }
+    learner: Literal["prompt_per_cluster"]
+
+    @model_validator(mode="after")
+    def _has_no_topics(self) -> Self:
+        if self.topics is not None:
+            raise ValueError("`topics` goes with learners of one prompt: a topic is no cluster that has a prompt")
+        return self
+
+    def rows_at_once(self, config: PretrainingConfig) -> int:
+        """All rows of a step are one pass."""
+        return config.meta_batch_size * (config.support_size + config.query_size)
+
+
+class HSMLMethod(MetaPTMethod):
+    """Meta-learned with a start for each task, mixed of families by a gate (HSML, Yao et al., 2019; simplified)."""
+
+    title = "HSML (a gate over families of starts)"
+    implementation = "hsml:HSML"
+    starts_called = "family"
+    hints: ClassVar = {
+        **PretrainedMethod.hints,
+        "order": "it is first order: neither steps nor gate are differentiated",
+    }
+    learner: Literal["hsml"]
+    families: int = Field(
+        4, ge=2, le=MOST_FAMILIES, description="starts that are learned, of which each task has a mix"
+    )
+    temperature: float = Field(
+        GATE_TEMPERATURE, gt=0, le=1e6, description="of the gate over families: the lower, the more the best one counts"
+    )
+
+    def forward_rows_per_task(self, config: PretrainingConfig) -> int:
+        """Support rows, once for each family: the gate looks at the loss of each start.
+
+        Example:
+            >>> config = PretrainingConfig(meta_batch_size=4, support_size=8, query_size=8)
+            >>> HSMLMethod(name="m", kind="metapt", learner="hsml", clustering="c").row_passes_per_step(config)
+            128.0
+        """
+        return self.families * config.support_size
+
+    def rows_at_once(self, config: PretrainingConfig) -> int:
+        """The gate's rows are one pass."""
+        return max(super().rows_at_once(config), config.meta_batch_size * self.families * config.support_size)
+
+    @property
+    def own_temperature(self) -> float:
+        """Temperature of its gate, where `tuning` has no other."""
+        return self.temperature
+
+
 if TYPE_CHECKING:
     AnyMethod = MethodConfig
 else:
-    AnyMethod = one_of(MethodConfig, PTMethod, PPTMethod, MAMLMethod, ReptileMethod, MetaSGDMethod, LeapMethod)
+    AnyMethod = one_of(
+        MethodConfig,
+        PTMethod,
+        PPTMethod,
+        MAMLMethod,
+        ReptileMethod,
+        MetaSGDMethod,
+        LeapMethod,
+        HSMLMethod,
+        PromptPerClusterMethod,
+    )

@@ -13,7 +13,7 @@ from metapt_explore.config.model import VerbalizerConfig
 from metapt_explore.config.names import Name, Text
 from metapt_explore.config.pretraining import PretrainingConfig
 from metapt_explore.config.topics import TopicsConfig
-from metapt_explore.config.tuning import TuningConfig
+from metapt_explore.config.tuning import GATE_TEMPERATURE, TuningConfig
 
 
 class MethodConfig(Kind):
@@ -23,6 +23,7 @@ class MethodConfig(Kind):
         pretrained: Whether its prompt is pre-trained.
         meta_learned: Whether it is meta-learned over auxiliary tasks.
         learns_rates: Whether it learns inner rates, one for each number of the prompt.
+        starts_called: What its several starts belong to, of which few-shot rows choose a mixture; empty for one start.
 
     Example:
         >>> method = MethodConfig(name="MetaPT", kind="metapt", clustering="kmeans", order="exact")
@@ -35,6 +36,7 @@ class MethodConfig(Kind):
     pretrained: ClassVar[bool] = False
     meta_learned: ClassVar[bool] = False
     learns_rates: ClassVar[bool] = False
+    starts_called: ClassVar[str] = ""
 
     if TYPE_CHECKING:
 
@@ -55,6 +57,22 @@ class MethodConfig(Kind):
             raise ValueError("`tuning.adapted_only` goes with a method that has `adapted` below 1")
         return self
 
+    @model_validator(mode="after")
+    def _mixes_starts_that_are_learned(self) -> Self:
+        if self.tuning is not None and self.tuning.mixture_keys and not self.starts_called:
+            raise ValueError(
+                f"`tuning.{self.tuning.mixture_keys[0]}` goes with a learner of several starts "
+                "(`learner: hsml`, `prompt_per_cluster`)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _demonstrations_stand_once(self) -> Self:
+        if self.added_vectors and (self.from_demonstrations or self.starts_called):
+            other = "`init: demonstrations`" if self.from_demonstrations else "a learner of several starts"
+            raise ValueError(f"`tuning.demonstrations` does not go with {other}")
+        return self
+
     @property
     def clusterings(self) -> list[str]:
         """The clusterings that its tasks are made of."""
@@ -67,8 +85,13 @@ class MethodConfig(Kind):
 
     @property
     def from_demonstrations(self) -> bool:
-        """Whether tuning begins from each data seed's few-shot rows."""
+        """Whether the whole prompt begins as each data seed's few-shot rows."""
         return self.own_init is not None and self.own_init.of_few_shot_rows
+
+    @property
+    def added_vectors(self) -> int:
+        """Vectors that tuning puts behind the prompt, made of each data seed's few-shot rows."""
+        return (self.tuning.demonstrations or 0) if self.tuning is not None else 0
 
     @property
     def topic_tasks(self) -> TopicsConfig | None:
@@ -90,6 +113,20 @@ class MethodConfig(Kind):
     def tuned_share(self) -> float:
         """Share of the prompt's vectors that tuning moves, the last ones."""
         return self.adapted_share if self.tuning is not None and self.tuning.adapted_only else 1.0
+
+    @property
+    def mixture(self) -> dict[str, Any] | None:
+        """How few-shot rows choose among its starts, and the gate's temperature; None for a method of one start."""
+        if not self.starts_called:
+            return None
+        given = self.tuning.model_dump(include=set(self.tuning.mixture_keys)) if self.tuning is not None else {}
+        chosen = {"mixture": "gate", "temperature": self.own_temperature, **given}
+        return chosen if chosen["mixture"] == "gate" else {"mixture": chosen["mixture"]}
+
+    @property
+    def own_temperature(self) -> float:
+        """Temperature of its gate, where `tuning` has no other."""
+        return GATE_TEMPERATURE
 
     @property
     def second_order(self) -> bool:

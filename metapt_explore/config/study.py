@@ -100,6 +100,16 @@ class StudyConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _added_vectors_are_token_vectors(self) -> StudyConfig:
+        for method in self.methods:
+            if method.added_vectors and self.prompt.placement == "deep":
+                raise ValueError(
+                    f"method '{method.name}': `tuning.demonstrations` does not go with `prompt.placement: deep`, where "
+                    "a vector's place is part of it; `init: demonstrations` does (kind pt)"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _adam_is_first_order(self) -> StudyConfig:
         for method in self.methods:
             own = method.inner_optimiser if isinstance(method, MetaPTMethod) else None

@@ -215,8 +215,8 @@ class ClusterClassesFormat(TaskFormat):
 
     @property
     def stand_in(self) -> LabelsConfig:
-        """Its template with words that stand for those which tasks draw, for checks and estimates."""
-        return LabelsConfig.model_validate({"template": self.template, "labels": {"a": "yes", "b": "no"}})
+        """Its template with two short words that stand for those which tasks draw, for checks and estimates."""
+        return LabelsConfig.model_validate({"template": self.template, "labels": {"one": "a", "other": "the"}})
 
     @property
     def clusterings(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.escaping import markdown, markdown_code, one_line
-from metapt_explore.export.facts import PROBE_FILE, PromptFacts
+from metapt_explore.export.facts import PROBE_FILE, PROMPT_FILE, PromptFacts
 from metapt_explore.export.loader import loader
 from metapt_explore.export.peft_format import TASK_TYPES, base_model, on_hub
 from metapt_explore.starter.models import STARTER_MODELS
@@ -56,6 +56,7 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
         f"A text is read as {_template(facts.template)}; classes: {_classes(facts)}.",
         "",
         *_probe_lines(facts),
+        *_starts_lines(facts),
         "## Use",
         "",
         CLASSIFY,
@@ -134,6 +135,18 @@ def _probe_lines(facts: PromptFacts) -> list[str]:
         f"Beside the label words a probe (logistic regression on the frozen model's states, `{PROBE_FILE}`) has a say: "
         f"log-probabilities count {words:g} to {probe:g}. `metapt classify` reads both; whatever else is shown here "
         "reads the words alone.",
+        "",
+    ]
+
+
+def _starts_lines(facts: PromptFacts) -> list[str]:
+    starts = facts.made_by.get("starts")
+    if not starts:
+        return []
+    return [
+        f"It was pre-trained with {starts} starts: start k is this prompt plus row k of the tensor `offsets` beside it "
+        f"(`{PROMPT_FILE}`). In the study each data seed began from a mixture of them that its few-shot rows chose; "
+        "whatever else is shown here, a PEFT adapter too, is the common prompt alone.",
         "",
     ]
 

@@ -47,11 +47,14 @@ class PromptChoice:
 
 @dataclass(frozen=True, eq=False)
 class _StoredPrompt:
-    """A prompt as the workspace holds it: the evaluation that tuned it, if any, its pre-training, and its vectors."""
+    """A prompt as the workspace holds it: the evaluation that tuned it, if any, its pre-training, its vectors, and the
+    offsets of its several starts, where it was not tuned and has some.
+    """
 
     evaluation: Artifact | None
     prompt: Artifact
     tensor: Tensor
+    offsets: Tensor | None = None
 
 
 def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> list[Path]:
@@ -103,7 +106,8 @@ def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> l
     if (folder / FACTS_FILE).exists():
         for file in (PROBE_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS):
             (folder / file).unlink(missing_ok=True)  # from an earlier export into this folder
-    save_file({"prompt": sources.tensor.contiguous()}, folder / PROMPT_FILE)
+    others = {} if sources.offsets is None else {"offsets": sources.offsets.float().contiguous()}
+    save_file({"prompt": sources.tensor.contiguous(), **others}, folder / PROMPT_FILE)
     files = [folder / PROMPT_FILE, facts.save(folder)]
     if probe is not None:
         save_file(probe.tensors(), folder / PROBE_FILE)
@@ -150,7 +154,8 @@ def _find(workspace: Workspace, config: StudyConfig, chosen: PromptChoice) -> _S
     if prompt is None or not prompt.finished:
         raise UserError(f"The prompt of {where} is not finished: run the study (`metapt run`).")
     if chosen.task is None:
-        return _StoredPrompt(None, prompt, prompt.tensors("prompt")["prompt"].float())
+        learned = prompt.tensors("prompt")
+        return _StoredPrompt(None, prompt, learned["prompt"].float(), learned.get("offsets"))
     scored = [e for e in fewshot_entries(workspace, config.name) if e["method"] == chosen.method]
     tasks = {e["task"] for e in scored}
     if chosen.task not in tasks:
@@ -219,6 +224,7 @@ def _facts(config: StudyConfig, chosen: PromptChoice, stored: _StoredPrompt, *, 
             "data_seed": chosen.data_seed,
             "init_seed": chosen.init_seed,
             "artifact": (evaluation or prompt).id,
+            **({"starts": len(stored.offsets)} if stored.offsets is not None else {}),
             **scores,
         },
         base_model=base_model(str(model_settings["name"])),

@@ -67,6 +67,7 @@ def tune_with_automatic_words(
             {**outcome.starts, **tuned.starts},
             outcome.passes + tuned.passes,
             outcome.forward + tuned.forward,
+            outcome.choosing + tuned.choosing,
         )
         if callbacks.checkpoints is not None:
             _save(callbacks.checkpoints, outcome, steps=(index + 1) * plan.config.steps)
@@ -84,7 +85,7 @@ def _of_seed(callbacks: TrainingCallbacks, seed: int, *, steps_before: int, seed
 
 def _save(store: CheckpointStore, outcome: TuningOutcome, *, steps: int) -> None:
     meta = {"results": outcome.results, "curves": outcome.curves, "step": steps + 1}
-    meta |= {"passes": outcome.passes, "forward": outcome.forward}
+    meta |= {"passes": outcome.passes, "forward": outcome.forward, "choosing": outcome.choosing}
     tensors = {str(seed): prompt for seed, prompt in outcome.prompts.items()}
     store.save_checkpoint(tensors | {f"start.{seed}": prompt for seed, prompt in outcome.starts.items()}, meta)
 
@@ -97,4 +98,5 @@ def _restore(store: CheckpointStore | None) -> TuningOutcome:
     # Results are in the order in which seeds were finished.
     prompts = {int(result["data_seed"]): tensors[str(result["data_seed"])] for result in meta["results"]}
     starts = {seed: tensors[f"start.{seed}"] for seed in prompts if f"start.{seed}" in tensors}
-    return TuningOutcome(meta["results"], meta["curves"], prompts, starts, int(meta["passes"]), int(meta["forward"]))
+    counts = [int(meta.get(key, 0)) for key in ("passes", "forward", "choosing")]
+    return TuningOutcome(meta["results"], meta["curves"], prompts, starts, *counts)

@@ -139,19 +139,22 @@ def fill(rows: Sequence[Demonstration], labels: Sequence[int], vectors: int) -> 
 class FromDemonstrations:
     """Begins each data seed's prompt with the token embeddings of its few-shot rows (see `StartMaker`).
 
-    Vectors that no demonstration fills stay as they are in the prompt that is given.
+    They stand in place of the first vectors of the prompt that is given, as many as they need. Or they stand behind
+    it, in vectors of their own: those that are left over hold the same tokens again, from the beginning.
 
     Attributes:
         labels: The classes, for their descriptions.
         where: What to call the task in messages.
+        added: Vectors behind the prompt; 0: in its place.
     """
 
     labels: LabelsConfig
     where: str
+    added: int = 0
 
     def __call__(self, prompt: Tensor, rows: TrainRows) -> Starts:
         """See `StartMaker`."""
-        backbone, vectors = rows.backbone, len(prompt)
+        backbone, vectors = rows.backbone, self.added or len(prompt)
         prompts, begins, longest = {}, {}, 0
         for seed, train in rows.train.items():
             written = demonstrations(backbone, rows.pattern, self.labels, train)
@@ -159,7 +162,11 @@ class FromDemonstrations:
             tokens = torch.tensor(filled.tokens, dtype=torch.long, device=backbone.embedding.device)
             # With `deep` their keys and values, which is CT-KV.
             embedded = backbone.as_prompt(backbone.embedding[tokens].detach().float()).to(prompt.device)
-            prompts[seed] = torch.cat([embedded, prompt[len(tokens) :].float()])
+            if self.added:
+                places = torch.arange(self.added, device=embedded.device) % len(embedded)
+                prompts[seed] = torch.cat([prompt.float(), embedded[places]])
+            else:
+                prompts[seed] = torch.cat([embedded, prompt[len(tokens) :].float()])
             begins[seed] = Begins(len(filled.shown), len(train.labels), len(tokens), filled.cut)
             longest = max(longest, sum(len(row.tokens()) for row in written))
         if notice := _notice(begins, vectors, longest):

@@ -24,12 +24,16 @@ class Begins:
         of_rows: Few-shot rows that there are.
         vectors: Vectors that demonstrations fill.
         cut: Whether their texts were cut.
+        weights: Weight of each start in a mixture, by its name.
+        mixture: What the weights come from.
     """
 
     demonstrations: int | None = None
     of_rows: int | None = None
     vectors: int | None = None
     cut: bool | None = None
+    weights: Mapping[str, float] | None = None
+    mixture: str | None = None
 
     def record(self) -> dict[str, Any]:
         """What is known, by name."""

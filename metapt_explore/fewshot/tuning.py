@@ -70,6 +70,7 @@ class TuningOutcome:
         starts: Where each data seed began, the same shape; empty where all began from the prompt that was given.
         passes: Rows sent forward and backward.
         forward: Rows sent forward only, to choose on dev and to score, each as often as there were prompts.
+        choosing: Rows among `passes` that made the starts, before any step of tuning.
     """
 
     results: list[TuningResult]
@@ -78,6 +79,7 @@ class TuningOutcome:
     starts: dict[int, Tensor]
     passes: int
     forward: int
+    choosing: int = 0
 
 
 def tune(
@@ -135,6 +137,7 @@ def _outcome(tuned: TuningSteps) -> TuningOutcome:
         {seed: prompt.cpu() for seed, prompt in tuned.starts.prompts.items() if tuned.starts.differ},
         passes=round(state.row_passes) + tuned.starts.row_passes,
         forward=tuned.starts.forward_rows + dev_rows + state.tested_rows + reading.forward.rows - rows_before_soups,
+        choosing=tuned.starts.row_passes,
     )
 
 

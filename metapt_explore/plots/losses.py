@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -20,6 +21,8 @@ LINES = {
     "support_after": ("support, after the inner step", {"color": BLUE, "dash": "dash", "width": 1.5}),
     "query": ("query, after the inner step", {"color": VERMILION, "width": 2}),
 }
+#: Of a method that takes no inner steps, but has a prompt for each task.
+OWN_LINES = {"loss": ("all rows, at the task's own prompt", {"color": VERMILION, "width": 2})}
 
 
 def meta_loss(metrics: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
@@ -27,8 +30,8 @@ def meta_loss(metrics: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
 
     Of meta-learning each auxiliary task gets a panel with its loss on support rows before and after
     the inner step, and on query rows after it; the task whose last query losses are highest comes first,
-    and at most twelve are drawn. From a dozen episodes a task on, lines are running means of seven. Pooled
-    pre-training has one panel with the loss of the whole batch.
+    and at most twelve are drawn. A method that takes no inner step has one loss a task. From a dozen episodes a task
+    on, lines are running means of seven. Pooled pre-training has one panel with the loss of the whole batch.
 
     Args:
         metrics: A prompt's metrics: step and task with support_before, support_after and query, or
@@ -37,18 +40,19 @@ def meta_loss(metrics: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
     """
     if metrics.empty:
         return nothing_yet("No step is finished yet.")
-    if "query" not in metrics:
+    lines, last_line = (LINES, "query") if "query" in metrics else (OWN_LINES, "loss")
+    if last_line == "loss" and metrics["task"].nunique() == 1:
         return _pooled(metrics)
     by_task = {int(str(task)): rows.sort_values("step") for task, rows in metrics.groupby("task")}
     # An episode is a few rows: one loss says little.
-    last = {task: float(rows["query"].tail(LAST).mean()) for task, rows in by_task.items()}
+    last = {task: float(rows[last_line].tail(LAST).mean()) for task, rows in by_task.items()}
     order = sorted(by_task, key=lambda task: (-last[task], task))
     shown = order[:MOST_TASKS]
     figure = facets([names.get(task, f"task {task}") for task in shown], same_y=True)
     many = max(len(by_task[task]) for task in shown) >= TREND_FROM
     for index, task in enumerate(shown):
         rows = by_task[task]
-        for column, (label, line) in LINES.items():
+        for column, (label, line) in lines.items():
             figure.add_trace(
                 go.Scatter(
                     x=rows["step"].to_list(),
@@ -65,16 +69,17 @@ def meta_loss(metrics: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:
                 **place(index, len(shown)),
             )
     if many:
-        _trends(figure, [by_task[task] for task in shown])
+        _trends(figure, [by_task[task] for task in shown], lines)
     axis_titles(figure, len(shown), x="outer step (number)", y="loss (nats)")
-    title = f"{len(shown)} of {len(order)} tasks, highest query loss first" if len(order) > len(shown) else ""
+    highest = "query loss" if last_line == "query" else "loss"
+    title = f"{len(shown)} of {len(order)} tasks, highest {highest} first" if len(order) > len(shown) else ""
     return finish(figure, title=title)
 
 
-def _trends(figure: go.Figure, panels: list[pd.DataFrame]) -> None:
+def _trends(figure: go.Figure, panels: list[pd.DataFrame], lines: Mapping[str, tuple[str, Any]]) -> None:
     """Running means over the points, which jump from episode to episode."""
     for index, rows in enumerate(panels):
-        for column, (label, line) in LINES.items():
+        for column, (label, line) in lines.items():
             mean = rows[column].rolling(WINDOW, min_periods=1, center=True).mean()
             figure.add_trace(
                 go.Scatter(

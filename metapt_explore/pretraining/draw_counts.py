@@ -29,7 +29,7 @@ def recorded_task(
         formats: The formats of its tasks, where there are several.
     """
     sizes = {key: config[key] for key in PretrainingConfig.model_fields if key in config}
-    recipe = {key: config[key] for key in ("kind", "learner", "order", "inner_steps") if key in config}
+    recipe = {key: config[key] for key in ("kind", "learner", "order", "inner_steps", "families") if key in config}
     clustering = "recorded" if config["kind"] == "metapt" else None
     method = MethodConfig(name="recorded", clustering=clustering, **recipe)
     if isinstance(method, TrajectoryMethod):

@@ -94,7 +94,7 @@ def adapt(
     """Takes a method's inner steps from one prompt on each task.
 
     Args:
-        prompt: Where all tasks begin, fp32 `[prompt_tokens, width]`.
+        prompt: Where all tasks begin, fp32 `[prompt_tokens, width]`; or where each does, stacked by task.
         rates: Inner learning rate, or one for each number or vector of the prompt; with a third dimension in front for
             each step.
         support: Rows of all tasks, for all steps or of each step; task i is group i.

@@ -154,8 +154,13 @@ class PretrainingTask:
         return self.steps - round((self.config.average_last if own is None else own) * self.steps)
 
 
-def last_vectors(prompt: Tensor, share: float) -> Tensor | None:
+def last_vectors(prompt: Tensor, share: float, added: int = 0) -> Tensor | None:
     """1 for a share of a prompt's vectors, the last ones and at least one; 0 for the others; None where it is all.
+
+    Args:
+        prompt: `[prompt_tokens, width]`.
+        share: The share.
+        added: Vectors that stand behind them, all 1.
 
     Example:
         >>> last_vectors(torch.zeros(4, 8), 0.5).flatten().tolist()
@@ -163,8 +168,8 @@ def last_vectors(prompt: Tensor, share: float) -> Tensor | None:
     """
     if share == 1:
         return None
-    vectors = len(prompt)
-    last = torch.arange(vectors, device=prompt.device) >= vectors - max(1, round(share * vectors))
+    vectors = prompt.shape[-2]
+    last = torch.arange(vectors + added, device=prompt.device) >= vectors - max(1, round(share * vectors))
     return last[:, None].to(prompt.dtype)
 
 

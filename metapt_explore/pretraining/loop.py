@@ -11,6 +11,7 @@ from torch import Tensor
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.pretraining.budget import rate_factor
 from metapt_explore.pretraining.episode_bank import EpisodeBank, PretrainingTelemetry, PretrainingTexts
+from metapt_explore.pretraining.gate import packed_offsets
 from metapt_explore.pretraining.learner import Learner, PretrainingTask, TaskRecord
 from metapt_explore.pretraining.state import TrainingCallbacks, TrainingCheckpoint, TrainingState
 from metapt_explore.prompts.health import HealthWatch
@@ -79,7 +80,7 @@ def pretrain(
             checkpoint.save_if_due()
             callbacks.on_step(state.steps)
     checkpoint.save()
-    return PretrainingOutcome(state.average(), episodes.telemetry())
+    return PretrainingOutcome(packed_offsets(state.average()), episodes.telemetry())
 
 
 def outer_loss(record: TaskRecord) -> float:

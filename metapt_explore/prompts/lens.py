@@ -83,7 +83,7 @@ def similarities(prompts: Mapping[str, Tensor], starts: Mapping[str, Tensor]) ->
     """How alike prompts are, and whether they went the same way.
 
     Args:
-        prompts: Name to `[tokens, width]`, all of one shape.
+        prompts: Name to `[tokens, width]`; vectors that only the longer of two has are not compared.
         starts: Name to what each began from; where two began from the same one, ``moved`` compares their ways from it.
 
     Returns:
@@ -99,12 +99,13 @@ def similarities(prompts: Mapping[str, Tensor], starts: Mapping[str, Tensor]) ->
     for position, first in enumerate(names):
         for second in names[position + 1 :]:
             one, other = prompts[first].float(), prompts[second].float()
+            shared = min(len(one), len(other))
             begun = starts.get(first), starts.get(second)
             moved = None
             if begun[0] is not None and begun[1] is not None and torch.equal(begun[0], begun[1]):
                 ways = (one - begun[0]).flatten(), (other - begun[1]).flatten()
                 if float(ways[0].norm()) > 0 and float(ways[1].norm()) > 0:
                     moved = float(F.cosine_similarity(ways[0], ways[1], dim=0))
-            cosine = float(F.cosine_similarity(one, other, dim=1).mean())
+            cosine = float(F.cosine_similarity(one[:shared], other[:shared], dim=1).mean())
             pairs.append({"first": first, "second": second, "cosine": cosine, "moved": moved})
     return pairs

@@ -77,6 +77,13 @@ class StoredPrompt:
             of_them = f", of which {self.length} are the prompt" if self.length != self.shape[0] else ""
             raise UserError(f"{tensor}{of_them}, but prompt.length is {length}: set prompt.length to {self.length}.")
 
+    def other_starts(self) -> int:
+        """How many starts stand beside a prompt of this package, as ``offsets`` from it; 0 where there are none."""
+        if self.tensor != "prompt":
+            return 0
+        with safe_open(self.file, framework="pt") as opened:
+            return int(opened.get_slice("offsets").get_shape()[0]) if "offsets" in opened.keys() else 0  # noqa: SIM118
+
     def read(self, embedding: Tensor | None = None) -> Tensor:
         """Reads the prompt.
 

@@ -65,6 +65,7 @@ def terms_of(budget: Budget) -> MethodBudget:
         proximal=budget.get("proximal", 0.0),
         choice=budget.get("choice", ""),
         kept_rates=budget.get("kept_rates", False),
+        begins=budget.get("begins", ""),
         average_last=budget.get("average_last"),
         auxiliary=budget.get("auxiliary", ""),
         reading=budget.get("reading", ""),

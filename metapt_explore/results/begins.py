@@ -10,6 +10,8 @@ import pandas as pd
 
 #: The column of `results_table` that says it, as JSON (`fewshot/starts.py: Begins`).
 BEGINS = "begins"
+#: Starts of a mixture that are named.
+NAMED = 3
 
 
 def begins_of(score: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,7 +34,11 @@ def format_begins(begins: Mapping[str, Any]) -> str:
     Example:
         >>> format_begins({"demonstrations": 4, "of_rows": 8, "vectors": 60, "cut": False})
         'began from 4 of its 8 few-shot rows (60 vectors)'
+        >>> format_begins({"weights": {"task 0": 0.2, "task 1": 0.8}, "mixture": "gate"})
+        'began from task 1 (0.80) and task 0 (0.20) by gate'
     """
+    if "weights" in begins:
+        return f"began from {_format_weights(begins['weights'])} by {begins['mixture']}"
     if "demonstrations" not in begins:
         return ""
     cut = ", texts cut" if begins["cut"] else ""
@@ -40,6 +46,16 @@ def format_begins(begins: Mapping[str, Any]) -> str:
         f"began from {begins['demonstrations']} of its {begins['of_rows']} few-shot rows "
         f"({begins['vectors']} vectors{cut})"
     )
+
+
+def _format_weights(weights: Mapping[str, float]) -> str:
+    """The heaviest starts with their weights, and how many others have some weight."""
+    heaviest = sorted((name for name in weights if weights[name] > 0), key=lambda name: -weights[name])
+    named = [f"{name} ({weights[name]:.2f})" for name in heaviest[:NAMED]]
+    others = len(heaviest) - len(named)
+    if others:
+        named.append(f"{others} other{'s' * (others != 1)}")
+    return " and ".join(", ".join(named).rsplit(", ", 1))
 
 
 def begins_table(results: pd.DataFrame) -> pd.DataFrame:

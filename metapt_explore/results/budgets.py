@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 from metapt_explore.config import BaselineConfig, MethodConfig, PTMethod, StudyConfig
 from metapt_explore.pretraining.budget import tuning_of
 from metapt_explore.results.tables import tuned_by
+from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
@@ -31,6 +32,7 @@ class Budget(TypedDict, total=False):
         proximal: How strongly tuning is pulled back to the start.
         choice: How dev chose, or ``last``: nothing was chosen.
         kept_rates: Whether tuning goes by inner rates that pre-training learned.
+        begins: What each data seed's tuning begins from; empty where all begin from the prompt as it is.
         average_last: Share of the last outer steps that its prompt is the mean over; None without pre-training.
         auxiliary: What its auxiliary tasks tell apart.
         reading: How classes are read.
@@ -60,6 +62,7 @@ class Budget(TypedDict, total=False):
     proximal: float
     choice: str
     kept_rates: bool
+    begins: str
     average_last: float | None
     auxiliary: str
     reading: str
@@ -116,7 +119,7 @@ def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entr
         "tuning_row_passes": sum(artifact.summary.get("row_passes", 0) for artifact in scores) / max(cells, 1),
         "forward_rows": _forward([artifact.summary for artifact in scores], cells),
         # Of one rate that is never dropped: what is compared between methods.
-        "tuning_row_passes_of_a_rate": sum(artifact.summary.get("row_passes", 0) for artifact in scores)
+        "tuning_row_passes_of_a_rate": sum(map(_of_steps, scores))
         / max(cells, 1)
         * tuned.steps
         / max(1, sum(tuned.rates_running)),
@@ -126,6 +129,7 @@ def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entr
         "proximal": tuned.proximal,
         "choice": tuned.select_by + (f", mean of the best {tuned.soup}" if tuned.soup > 1 else ""),
         "kept_rates": method.keeps_rates,
+        "begins": _begins(method),
         "average_last": study.pretraining_of(method).average_last if method.pretrained else None,
         "auxiliary": _auxiliary(method),
         "reading": study.reading_of(method).sentence or "By label words.",
@@ -134,12 +138,27 @@ def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entr
         "init_seeds": sorted({config["init_seed"] for config in configs}),
         "tasks": list(dict.fromkeys(tasks)),
         "shots": study.evaluation.shots,
-        "trained_parameters": max(1, round(method.tuned_share * study.prompt.length)) * int(width)
+        "trained_parameters": (max(1, round(method.tuned_share * study.prompt.length)) + method.added_vectors)
+        * int(width)
         + max(artifact.summary.get("probe_parameters", 0) for artifact in scores),
         "seconds": sum(stage.get("seconds", 0.0) for stage in (*(a.stage for a in scores), *tuning)) / max(cells, 1),
         "pretraining_seconds": _mean([artifact.stage.get("seconds", 0.0) for artifact in prompts]),
         "peak_mib": max(peaks) if peaks else None,
     }
+
+
+def _of_steps(score: Artifact) -> float:
+    """Row passes of a score's tuning steps, without those that chose among several starts."""
+    return float(score.summary.get("row_passes", 0) - score.summary.get("choosing_row_passes", 0))
+
+
+def _begins(method: MethodConfig) -> str:
+    """What each data seed's tuning begins from, where that is not the prompt as it is."""
+    if method.mixture is not None:
+        return f"a mixture of several starts that its few-shot rows choose ({method.mixture['mixture']})"
+    if method.added_vectors:
+        return f"the prompt with {method.added_vectors} vectors of its few-shot rows behind it"
+    return "its few-shot rows" if method.from_demonstrations else ""
 
 
 def _auxiliary(method: MethodConfig) -> str:

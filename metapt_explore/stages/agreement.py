@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapt_explore.config import LabelsConfig
 from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.prompt import CommonStart, Prompt
 from metapt_explore.stages.split import Split
+from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, format_settings, read_patterns
 from metapt_explore.stages.template_ranking import training_rows
-from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs
+
+if TYPE_CHECKING:
+    from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +106,7 @@ class Agreement(Stage):
     def parents(self) -> Mapping[str, Stage | Artifact]:
         """Texts, tasks, prompt, and the few-shot rows of every task."""
         splits = {f"split of {name}": Split(self.pipeline, task) for name, task in self.pipeline.tasks.items()}
-        return {"texts": Texts(self.pipeline), "tasks": self._tasks, "prompt": self.prompt, **splits}
+        return {"texts": rows_stage(self.pipeline), "tasks": self._tasks, "prompt": self.prompt, **splits}
 
     def config(self) -> dict[str, Any]:
         """How often gradients are taken, and how rows are read."""
@@ -117,6 +120,7 @@ class Agreement(Stage):
             "downstream": {name: [task.template, words_key(task)] for name, task in downstream.items()},
             "data_seeds": self.study.evaluation.data_seeds,
             "decode": self.study.verbalizer.decode,
+            **format_settings(auxiliary),
         }
 
     @property
@@ -129,10 +133,9 @@ class Agreement(Stage):
         from metapt_explore.diagnostics.agreement import agreement_pairs, task_record
         from metapt_explore.diagnostics.task_gradients import Draw, balanced_draws, gradients_of, halved
         from metapt_explore.models.gradients import PromptObjective
-        from metapt_explore.pretraining.episodes import read_tasks
         from metapt_explore.seeds import stream
 
-        study, settings, auxiliary = self.study, self.study.agreement, self.study.auxiliary_tasks
+        study, settings = self.study, self.study.agreement
         whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"
         tasks, loaded = self.parent("tasks"), self.backbone()
         vectors = self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device)
@@ -144,8 +147,7 @@ class Agreement(Stage):
             self.advance(done)
 
         def measure(
-            labels: LabelsConfig,
-            where: str,
+            pattern: PatternVerbalizer,
             inputs: list[TextInput],
             *,
             draws: dict[str, list[Draw]],
@@ -153,7 +155,6 @@ class Agreement(Stage):
             apart: list[str],
         ) -> list[Any]:
             nonlocal passes
-            pattern = loaded.pattern(labels, where, whole_vocabulary=whole_vocabulary)
             objective = PromptObjective(loaded, loaded.bank(inputs, pattern), pattern)
             objective.on_pass = lambda: self.advance(done)
             gradients = gradients_of(objective, vectors, tasks=draws, kind=kind, apart=apart, on_draw=on_draw)
@@ -161,24 +162,28 @@ class Agreement(Stage):
             return gradients
 
         names = task_names(tasks)
-        rows_of = read_tasks(tasks.table("tasks"), list(auxiliary.labels))
+        reading = read_patterns(study, tasks, loaded)
+        rows_of = {task: reading.tasks[task] for task in reading.sample(MOST_OF_FORMAT)}
         draws_of: dict[str, list[Draw]] = {}
         apart: dict[str, int] = {}
         numbers = {names.get(number, f"task {number}"): number for number in rows_of}
         for name, number in numbers.items():
             rng = stream(study.seed, "agreement", number)
             draws_of[name], apart[name] = balanced_draws(rows_of[number], settings.rows, draws=settings.draws, rng=rng)
-        used = sorted({row for draws in draws_of.values() for draw in draws for rows, _ in draw for row in rows})
-        place_in_bank = {row: index for index, row in enumerate(used)}
         inputs = as_inputs(self.parent("texts").table("texts"))
-        in_bank = {
-            name: [[([place_in_bank[row] for row in rows], labels) for rows, labels in draw] for draw in draws]
-            for name, draws in draws_of.items()
-        }
         alone = [name for name, draws in apart.items() if draws == settings.draws]
-        gradients = measure(
-            auxiliary, "auxiliary_tasks", [inputs[row] for row in used], draws=in_bank, kind="auxiliary", apart=alone
-        )
+        gradients: list[Any] = []
+        for place, pattern in enumerate(reading.patterns):
+            own = {name: draws_of[name] for name, task in numbers.items() if reading.of_task.get(task, 0) == place}
+            used = sorted({row for draws in own.values() for draw in draws for rows, _ in draw for row in rows})
+            place_in_bank = {row: index for index, row in enumerate(used)}
+            in_bank = {
+                name: [[([place_in_bank[row] for row in rows], labels) for rows, labels in draw] for draw in draws]
+                for name, draws in own.items()
+            }
+            if own:
+                texts = [inputs[row] for row in used]
+                gradients += measure(pattern, texts, draws=in_bank, kind="auxiliary", apart=alone)
         counts = {}
         for name, task in self.pipeline.tasks.items():
             rows = training_rows(self.parent(f"split of {name}"), task, study.evaluation.data_seeds)
@@ -186,7 +191,8 @@ class Agreement(Stage):
             for seed in study.evaluation.data_seeds:
                 seeds.append(halved(labels[seed], len(examples)))
                 examples += rows.texts[seed]
-            gradients += measure(task, f"task {name}", examples, draws={name: seeds}, kind="downstream", apart=[])
+            pattern = loaded.pattern(task, f"task {name}", whole_vocabulary=whole_vocabulary)
+            gradients += measure(pattern, examples, draws={name: seeds}, kind="downstream", apart=[])
             counts[name] = {"also_dev": rows.also_dev, "dropped_as_test": rows.also_test}
         out.write_table("agreement", pd.DataFrame(agreement_pairs(gradients)))
         records = [task_record(task) for task in gradients]

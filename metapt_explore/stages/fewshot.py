@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -14,15 +14,12 @@ from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.count import Reckoning, Work, count_test_rows, seeds_together
 from metapt_explore.pretraining.budget import tuning_of
 from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
+from metapt_explore.stages.begins import begins_settings, choosing_work, start_maker
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.split import FewShotRows, Split
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.storage.integrity import payloads
 from metapt_explore.storage.studies import Subject
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +137,7 @@ class FewShot(Stage):
             "verbalizer": self.verbalizer.model_dump(mode="json"),
             **({"kept_rates": True} if self.prompt.method.keeps_rates else {}),
             **({"tuned_share": self.prompt.method.tuned_share} if self.prompt.method.tuned_share < 1 else {}),
-            **({"begins": "demonstrations"} if self.prompt.method.from_demonstrations else {}),
+            **begins_settings(self.prompt.method),
         }
 
     @property
@@ -156,27 +153,21 @@ class FewShot(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Tunes and scores the prompt."""
         from metapt_explore.fewshot.automatic import tune_with_automatic_words
-        from metapt_explore.fewshot.demonstrations import FromDemonstrations
         from metapt_explore.fewshot.scoring import FewShotData
-        from metapt_explore.fewshot.starts import same_start
         from metapt_explore.fewshot.tuning import tune
-        from metapt_explore.fewshot.tuning_steps import TuningPlan, kept_rates
-        from metapt_explore.pretraining.learner import last_vectors
+        from metapt_explore.fewshot.tuning_steps import TuningPlan, step_scale
         from metapt_explore.pretraining.state import TrainingCallbacks
 
         loaded, verbalizer, evaluation = self.backbone(), self.verbalizer, self.evaluation
         learned = self.parent("prompt").tensors("prompt")
         start = learned["prompt"].to(loaded.device)
-        scale = last_vectors(start, self.prompt.method.tuned_share)
-        if self.prompt.method.keeps_rates:
-            rates = kept_rates(learned["log_rates"]).to(loaded.device)
-            scale = rates if scale is None else rates * scale
+        scale = step_scale({name: value.to(loaded.device) for name, value in learned.items()}, self.prompt.method)
         rows = FewShotRows(self.parent("split"), self.task, evaluation, self.prompt.init_seed)
         # Initialisation seeds are not negative, so -1 keeps the two kinds of order apart.
         order = [self.prompt.init_seed] if self.order_seed is None else [-1, self.order_seed]
         where, seeds = f"task {self.task.name}", (self.study.seed, *order)
         data = FewShotData(rows.train, rows.dev, rows.scored)
-        starts = FromDemonstrations(self.task, where) if self.prompt.method.from_demonstrations else same_start
+        starts = start_maker(self.prompt.method, self.parent("prompt"), self.task, where=where, device=loaded.device)
         plan = TuningPlan(evaluation, seeds, verbalizer, scale, starts)
         callbacks = TrainingCallbacks(out.metric, self.advance, self.advance, out)
         if verbalizer.read == "automatic":
@@ -192,6 +183,8 @@ class FewShot(Stage):
         if outcome.starts:
             out.write_tensors("starts", {f"data_seed_{seed}": value for seed, value in outcome.starts.items()})
         counts = {"row_passes": outcome.passes, "forward_rows": outcome.forward}
+        if outcome.choosing:
+            counts["choosing_row_passes"] = outcome.choosing
         out.write_summary({**counts, "test_rows": len(rows.scored.texts)})
 
     # ------------------------------------------------------------------------------------------- cost
@@ -224,7 +217,8 @@ class FewShot(Stage):
         else:
             test = (1 + seeds) * rows + (len(later) - 1) * seeds * min(evaluation.curve_rows, rows)
         soup = seeds * (rows + shots) if evaluation.soup > 1 else 0
-        return Work(trained=tuned, tuned=tuned, scored=dev + test + soup)
+        choosing = choosing_work(self.prompt.method, study, seeds * shots)
+        return Work(trained=tuned, tuned=tuned, scored=dev + test + soup) + choosing
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -274,11 +268,6 @@ class Tuning(FewShot):
         alike = {"name": method.name, "verbalizer": method.verbalizer}
         plain = [other for other in study.methods if study.reading_of(other) == VerbalizerConfig()]
         return any(other.model_copy(update=alike) == method for other in plain)
-
-
-def own_starts(evaluation: Artifact) -> dict[str, Tensor]:
-    """Where each data seed began, by name as in ``prompts``; empty where all began from the prompt as it is."""
-    return evaluation.tensors("starts") if "starts.safetensors" in payloads(evaluation.folder) else {}
 
 
 def split_rows(study: StudyConfig, task: TaskConfig) -> int:

@@ -17,7 +17,8 @@ import pandas as pd
 from metapt_explore.cost.count import Reckoning, Work, count_test_rows, seeds_together
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Stage
-from metapt_explore.stages.fewshot import FewShot, Tuning, own_starts
+from metapt_explore.stages.begins import own_starts
+from metapt_explore.stages.fewshot import FewShot, Tuning
 from metapt_explore.stages.hidden_states import HiddenStates, KeptStates
 from metapt_explore.stages.split import FewShotRows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter

@@ -145,9 +145,9 @@ class FormatRows(Stage):
         held_out = self._held_out()
         parts, told = [documents], {}
         for each in self._formats:
-            rows = self._rows_of(each, documents)
+            rows = self._rows_of(each, documents).reindex(columns=COLUMNS)
             repeats = rows["text"].map(normalise).isin(held_out)
-            repeats |= rows["text_pair"].fillna("").map(normalise).isin(held_out)
+            repeats |= rows["text_pair"].fillna("").astype(str).map(normalise).isin(held_out)
             told[each.called] = {"rows": int((~repeats).sum()), "repeat_dev_or_test": int(repeats.sum())}
             parts.append(rows[~repeats].assign(format=each.called))
             self.advance(0)

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import pandas as pd
+
 from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import task_names
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.prompt import Prompt
+from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, format_settings, read_patterns
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs, texts_of
@@ -87,37 +90,43 @@ class HardestTexts(Stage):
             "words": words_key(auxiliary),
             "decode": self.study.verbalizer.decode,
             "shown": self.shown,
+            **format_settings(auxiliary),
         }
 
     def compute(self, out: ArtifactWriter) -> None:
         """Scores every row of every task under the prompt."""
         from metapt_explore.fewshot.scoring import ClassReading, LabelledTexts, row_losses
 
-        auxiliary, loaded = self.study.auxiliary_tasks, self.backbone()
-        classes, names = list(auxiliary.labels), task_names(self.parent("tasks"))
-        whole_vocabulary = self.study.verbalizer.decode == "whole_vocabulary"
-        reading = ClassReading(
-            loaded,
-            loaded.pattern(auxiliary, "auxiliary_tasks", whole_vocabulary=whole_vocabulary),
-            on_pass=lambda: self.advance(0),
-        )
-        table, frame = self.parent("tasks").table("tasks"), self.parent("texts").table("texts")
-        rows = sorted(set(map(int, table["row"])))
+        loaded, names = self.backbone(), task_names(self.parent("tasks"))
+        reading = read_patterns(self.study, self.parent("tasks"), loaded)
+        frame = self.parent("texts").table("texts")
         inputs, written = as_inputs(frame), texts_of(frame)
-        texts = LabelledTexts([inputs[row] for row in rows], [0] * len(rows))
         vectors = self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device)
-        place = {row: number for number, row in enumerate(rows)}
-        scores = reading.scores(vectors[None], texts, [texts])[0][[place[int(row)] for row in table["row"]]]
-        labels = [classes.index(label) for label in table["label"]]
-        verbalizer = reading.pattern.verbalizer
-        predicted = verbalizer.for_choice(scores).argmax(dim=1).tolist()
-        table = table.rename(columns={"label": "class"}).assign(
-            name=[names.get(int(task), str(task)) for task in table["task"]],
-            text=[written[int(row)] for row in table["row"]],
-            # With the whole vocabulary the best word may belong to no class.
-            predicted=[classes[choice] if choice < len(classes) else "no class" for choice in predicted],
-            loss=row_losses(scores, labels, verbalizer).tolist(),
-        )
+        tasks_table, tables, passed = self.parent("tasks").table("tasks"), [], 0
+        for place, pattern in enumerate(reading.patterns):
+            own = [task for task in reading.sample(MOST_OF_FORMAT) if reading.of_task.get(task, 0) == place]
+            table = tasks_table[tasks_table["task"].isin(own)]
+            if not len(table):
+                continue
+            classes = list(pattern.classes)
+            read = ClassReading(loaded, pattern, on_pass=lambda: self.advance(0))
+            rows = sorted(set(map(int, table["row"])))
+            texts = LabelledTexts([inputs[row] for row in rows], [0] * len(rows))
+            in_texts = {row: number for number, row in enumerate(rows)}
+            scores = read.scores(vectors[None], texts, [texts])[0][[in_texts[int(row)] for row in table["row"]]]
+            labels = [classes.index(label) for label in table["label"]]
+            predicted = pattern.verbalizer.for_choice(scores).argmax(dim=1).tolist()
+            passed += read.forward.rows
+            tables.append(
+                table.rename(columns={"label": "class"}).assign(
+                    name=[names.get(int(task), str(task)) for task in table["task"]],
+                    text=[written[int(row)] for row in table["row"]],
+                    # With the whole vocabulary the best word may belong to no class.
+                    predicted=[classes[choice] if choice < len(classes) else "no class" for choice in predicted],
+                    loss=row_losses(scores, labels, pattern.verbalizer).tolist(),
+                )
+            )
+        table = pd.concat(tables)
         hardest = table.sort_values(["task", "loss"], ascending=[True, False], kind="stable").groupby("task")
         columns = ["task", "name", "row", "text", "class", "predicted", "loss"]
         out.write_table("texts", hardest.head(self.shown)[columns].reset_index(drop=True))
@@ -131,7 +140,7 @@ class HardestTexts(Stage):
             }
             for task, rows_of_task in table.groupby("task")
         ]
-        out.write_summary({"tasks": tasks, "forward_rows": reading.forward.rows})
+        out.write_summary({"tasks": tasks, "forward_rows": passed})
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

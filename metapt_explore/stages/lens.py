@@ -12,7 +12,7 @@ import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
-from metapt_explore.stages.fewshot import own_starts
+from metapt_explore.stages.begins import own_starts
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 
 #: Prompts that are compared with one another at most.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapt_explore.config import MetaPTMethod, MethodConfig, PretrainedMethod
+from metapt_explore.config import ClusterTasksMethod, MetaPTMethod, MethodConfig, PretrainedMethod
 from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.pretraining.budget import outer_steps
@@ -122,6 +122,8 @@ class Prompt(Stage):
         }
         if not isinstance(method, PretrainedMethod):
             return config
+        if isinstance(method, ClusterTasksMethod) and not isinstance(method, MetaPTMethod):
+            config["learner"] = method.learner
         sizes = study.pretraining_of(method)
         config |= {
             **sizes.model_dump(mode="json", exclude=APART),
@@ -187,6 +189,7 @@ class Prompt(Stage):
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The learned tensors, and what the summary says of it."""
         from metapt_explore.pretraining.episode_bank import PretrainingTexts
+        from metapt_explore.pretraining.gate import numbers_of_offsets
         from metapt_explore.pretraining.learner import PretrainingTask
         from metapt_explore.pretraining.loop import pretrain
         from metapt_explore.pretraining.registry import make_learner
@@ -232,6 +235,8 @@ class Prompt(Stage):
             "diagnostic_rows": telemetry.diagnostic_rows,
             "outer_steps": pretraining_task.steps,
         }
+        if numbers := numbers_of_offsets(list(learner.parameters(initial))):
+            summary["starts"] = numbers
         spent = {**asdict(telemetry), "seconds": before + time.monotonic() - began}
         out.write_table("telemetry", pd.DataFrame([spent]))
         return pretrained.learned, summary

@@ -47,6 +47,10 @@ class FoundInit:
         if self.stored is not None:
             self.stored.check_fits(study.prompt.length, backbone.width)
             stored = self.stored.read(backbone.usual_vectors)
+            if starts := self.stored.other_starts():
+                backbone.on_notice(
+                    f"{self.stored.where}: that prompt has {starts} starts; only what they have in common is taken."
+                )
         return initial_prompt(
             self.init,
             study.prompt.length,

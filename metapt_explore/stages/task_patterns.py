@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 
+#: Tasks of one format that requests look at: of hundreds the first, which are drawn at random.
+MOST_OF_FORMAT = 12
+
+
 @dataclass(frozen=True)
 class TaskPatterns:
     """The auxiliary tasks of a method, and the pattern of each.
@@ -40,6 +44,15 @@ class TaskPatterns:
     def pattern_of(self, task: int) -> PatternVerbalizer:
         """Template and label words of a task."""
         return self.patterns[self.of_task.get(task, 0)]
+
+    def sample(self, most: int) -> list[int]:
+        """The tasks; of several formats so many of each at most, which stand for the others."""
+        if self.formats is None:
+            return sorted(self.tasks)
+        of_format: dict[int, list[int]] = {}
+        for task in sorted(self.tasks):
+            of_format.setdefault(self.formats.of_task[task], []).append(task)
+        return sorted(task for tasks in of_format.values() for task in tasks[:most])
 
 
 def read_formats(tasks: Artifact, names: Sequence[str]) -> tuple[Tasks, TaskFormats | None]:

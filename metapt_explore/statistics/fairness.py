@@ -25,6 +25,7 @@ class MethodBudget:
         proximal: How strongly tuning is pulled back to the start.
         choice: The dev score that chose rate and step; empty where it is not known.
         kept_rates: Whether tuning goes by inner rates that pre-training learned.
+        begins: What each data seed's tuning begins from; empty where all begin from the prompt as it is.
         average_last: Share of the last outer steps that its prompt is the mean over; None where it is not known.
         auxiliary: What the auxiliary tasks of its pre-training tell apart; empty where it is not known.
         reading: How classes are read from what the model says; empty where it is not known.
@@ -52,6 +53,7 @@ class MethodBudget:
     proximal: float = 0.0
     choice: str = ""
     kept_rates: bool = False
+    begins: str = ""
     average_last: float | None = None
     auxiliary: str = ""
     reading: str = ""
@@ -230,6 +232,10 @@ def _notes(
                 f"Tuning of {_joined(kept)} goes by the inner rates that pre-training learned: they scale its steps.",
             )
         )
+    for budget in prompts:
+        if budget.begins:
+            sentence = f"Each data seed of {budget.method} begins from {budget.begins}."
+            notes.append(Flag("note", "begins", (budget.method,), sentence))
     sized = [budget for budget in prompts if budget.trained_parameters is not None]
     unequal = _differ(
         sized,

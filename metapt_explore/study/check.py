@@ -40,12 +40,13 @@ def check_study(pipeline: Pipeline) -> None:
             "describe the classes, or use `prototypes`."
         )
     settings = files.settings.get_text_config()
+    added = max((method.added_vectors for method in study.methods), default=0)
     for where, labels in {
         **pretraining_readings(study.auxiliary_tasks),
         **{f"task {n}": t for n, t in pipeline.tasks.items()},
     }.items():
         pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
-        check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length, where=where)
+        check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length + added, where=where)
     _check_demonstrations(pipeline)
     for method in study.methods:
         if method.topic_tasks is not None:
@@ -70,13 +71,14 @@ def check_study(pipeline: Pipeline) -> None:
 
 def _check_demonstrations(pipeline: Pipeline) -> None:
     """Refuses prompts with fewer vectors than a task has classes, where they begin from demonstrations."""
-    vectors = pipeline.config.prompt.length
     for method in pipeline.config.methods:
+        vectors = pipeline.config.prompt.length if method.from_demonstrations else method.added_vectors
         for name, task in pipeline.tasks.items():
-            if method.from_demonstrations and vectors < len(task.labels):
+            if 0 < vectors < len(task.labels):
                 raise UserError(
-                    f"init of method '{method.name}': demonstrations of the {len(task.labels)} classes of task "
-                    f"'{name}' do not fit prompt.length {vectors}; a few dozen vectors hold an example of each class."
+                    f"method '{method.name}': demonstrations of the {len(task.labels)} classes of task '{name}' do not "
+                    f"fit {vectors} vectors (prompt.length, or tuning.demonstrations); a few dozen hold an example of "
+                    "each class."
                 )
 
 

@@ -11,8 +11,10 @@ import torch
 from small_inputs import split
 from tuned import LABELS, data_of
 
-from metapt_explore.config import EvaluationConfig, ModelConfig, StudyConfig, parse
+from metapt_explore.config import EvaluationConfig, MethodConfig, ModelConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
+from metapt_explore.export.export import PromptChoice, export_prompt
+from metapt_explore.export.facts import PromptFacts
 from metapt_explore.fewshot.demonstrations import Demonstration, FromDemonstrations, demonstrations, fill
 from metapt_explore.fewshot.scoring import FewShotData, LabelledTexts
 from metapt_explore.fewshot.starts import Starts, TrainRows
@@ -21,6 +23,7 @@ from metapt_explore.fewshot.tuning_steps import TuningPlan
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.load import load_backbone
 from metapt_explore.results.begins import begins_of, begins_table, format_begins
+from metapt_explore.results.budgets import method_budgets
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.study.study import Study
 
@@ -174,8 +177,43 @@ def test_where_they_cannot_begin(world: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="pre-training never sees: give it to a method of kind pt"):
         parse(StudyConfig, tiny.study_tree(world, prompt={"init": "demonstrations"}), "study.yaml")
     few = parse(StudyConfig, tiny.study_tree(world, methods=METHODS, prompt={"length": 1}), "study.yaml")
-    with pytest.raises(UserError, match="init of method 'CT': demonstrations of the 2 classes of task 'mood'"):
+    with pytest.raises(UserError, match="method 'CT': demonstrations of the 2 classes of task 'mood' do not fit 1 vec"):
         Study(few, tmp_path).check()
+
+
+def test_behind_a_prompt_they_have_vectors_of_their_own(backbone: CausalBackbone) -> None:
+    train = LabelledTexts(["so awful", "very lovely song"], [0, 1])
+    given = backbone.embedding[20:23].clone()
+    rows = TrainRows.of(backbone, backbone.pattern(LABELS, "test"), {3: train})
+    made = FromDemonstrations(LABELS, "test", added=14)(given, rows).prompts[3]
+    tokens = written(backbone, ["so awful Sentiment : negative", "very lovely song Sentiment : positive"])
+    assert torch.equal(made, torch.cat([given, tokens, tokens[: 14 - len(tokens)]]))
+
+
+def test_a_pretrained_prompt_with_demonstrations_behind_it(world: Path, tmp_path: Path) -> None:
+    sgd = {"name": "SGD", "kind": "metapt", "clustering": "kmeans", "learner": "meta_sgd", "outer_lr": 0.5}
+    methods = [sgd, {**sgd, "name": "SGD and rows", "tuning": {"demonstrations": 20}}]
+    evaluation = {"tasks": [str(world / "mood.yaml")], "data_seeds": [1, 2], "init_seeds": [0]}
+    study = Study(parse(StudyConfig, tiny.study_tree(world, methods=methods, evaluation=evaluation), "s"), tmp_path)
+    study.run()
+    assert study.prompt("SGD").id == study.prompt("SGD and rows").id, "one pre-training serves both"
+    own = study.fewshot("SGD and rows", "mood")
+    assert own.stage["config"]["begins"] == {"demonstrations": 20}
+    start, tuned = (own.tensors(name)["data_seed_2"] for name in ("starts", "prompts"))
+    assert torch.equal(start[:3], study.prompt("SGD").tensors("prompt")["prompt"]) and tuned.shape == (23, 32)
+    trained = {each["method"]: each["trained_parameters"] for each in method_budgets(study.workspace, study.config)}
+    assert trained == {"SGD": 3 * 32, "SGD and rows": 23 * 32}
+    export_prompt(study.workspace, PromptChoice("tiny", "SGD and rows", "mood"), tmp_path / "out")
+    assert PromptFacts.load(tmp_path / "out").tokens == 23
+    study.lens()
+
+
+def test_what_does_not_go_with_them() -> None:
+    few = {"tuning": {"demonstrations": 20}}
+    with pytest.raises(ValueError, match="does not go with `init: demonstrations`"):
+        MethodConfig(name="m", kind="pt", init="demonstrations", **few)
+    with pytest.raises(ValueError, match="does not go with a learner of several starts"):
+        MethodConfig(name="m", kind="metapt", clustering="c", learner="hsml", **few)
 
 
 def test_a_start_in_words() -> None:

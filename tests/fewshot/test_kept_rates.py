@@ -75,7 +75,8 @@ def test_tuning_of_a_part_is_tuning_of_that_part_alone() -> None:
 def test_only_what_is_adapted_is_tuned_where_a_study_says_so(world: Path, tmp_path: Path) -> None:
     method = {"name": "part", "kind": "metapt", "clustering": "kmeans", "adapted": 0.4}
     only = {**method, "name": "only", "tuning": {"adapted_only": True}}
-    tree = tiny.study_tree(world, methods=[method, only], evaluation={"data_seeds": [1], "init_seeds": [0]})
+    last = {"data_seeds": [1], "init_seeds": [0], "learning_rates": [0.05], "select_by": "last"}
+    tree = tiny.study_tree(world, methods=[method, only], evaluation=last)
     study = Study(parse(StudyConfig, tree, "study.yaml"), tmp_path)
     study.run()
     prompts = [Prompt(study, study.config.method(name), 0) for name in ("part", "only")]

@@ -8,7 +8,7 @@ numbers and narrow elsewhere. Where all tasks have the same signs, a pool learns
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ import torch
 from torch import Tensor
 
 from metapt_explore.config import MethodConfig, PretrainingConfig
+from metapt_explore.fewshot.mixture import FromMixture
+from metapt_explore.fewshot.scoring import LabelledTexts
+from metapt_explore.fewshot.starts import TrainRows
 from metapt_explore.fewshot.state import TuningState
 from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.models.kv_cache.text import TokenBank, TokenRows
@@ -37,6 +40,8 @@ SIZES = PretrainingConfig(
 class Words:
     """Stands in for a verbalizer: scores are class scores already."""
 
+    simple = False
+
     def for_loss(self, scores: Tensor) -> Tensor:
         return scores
 
@@ -55,7 +60,7 @@ class WorldBackbone:
 
     def __init__(self, vectors: Tensor) -> None:
         self.vectors = vectors
-        self.embedding = torch.full((4, NUMBERS), 0.3)
+        self.embedding = self.usual_vectors = torch.full((4, NUMBERS), 0.3)
 
     def on_notice(self, message: str) -> None:
         """Nobody reads it."""
@@ -111,15 +116,26 @@ class World:
             learner, task, self.initial, backbone=self.backbone, source=source, callbacks=NO_CALLBACKS
         ).learned
 
-    def tuned_accuracy(self, prompt: Tensor) -> float:
-        """Mean accuracy on tasks that were not pre-trained on, after a few tuning steps on a few examples each."""
+    def tuned_accuracy(self, learned: Mapping[str, Tensor], mixture: Mapping[str, Any] | None = None) -> float:
+        """Mean accuracy on tasks that were not pre-trained on, after a few tuning steps on a few examples each.
+
+        Args:
+            learned: What pre-training learned; the prompt, and offsets where there are several starts.
+            mixture: How a task's examples choose among the starts (`MethodConfig.mixture`).
+        """
         bank = self.backbone.bank(self.texts, None)
         objective = PromptObjective(self.backbone, bank, Pattern())
         accuracies = []
         for task in self.tasks[PRETRAINING_TASKS:]:
             train = [*task["no"][:SHOTS], *task["yes"][:SHOTS]]
             labels = [0] * SHOTS + [1] * SHOTS
-            state = TuningState(prompt, [TUNING_RATE])
+            start = learned["prompt"]
+            if mixture is not None:
+                examples = LabelledTexts([self.texts[row] for row in train], labels)
+                names = [str(number) for number in range(len(learned["offsets"]))]
+                maker = FromMixture(learned["offsets"], names, **mixture)
+                start = maker(start, TrainRows.of(self.backbone, Pattern(), {0: examples})).prompts[0]
+            state = TuningState(start, [TUNING_RATE])
             for _ in range(TUNING_STEPS):
                 batch = Batch(train, [0] * len(train), labels)
                 _, gradients = objective.losses_and_gradients(state.prompts([0]), batch)

@@ -56,6 +56,8 @@ LEARNERS = {
     "meta-sgd, step": {"learner": "meta_sgd", "inner_steps": 2, "rates": "step", "order": "exact"},
     "meta-sgd, vector and step": {"learner": "meta_sgd", "inner_steps": 2, "rates": "vector_and_step"},
     "meta-sgd, exact": {"learner": "meta_sgd", "inner_steps": 2, "order": "exact"},
+    "prompt per cluster": {"learner": "prompt_per_cluster"},
+    "hsml": {"learner": "hsml", "families": 2, "inner_steps": 2},
 }
 
 

@@ -48,6 +48,12 @@ def test_rates_that_go_on_to_tuning_are_a_note_and_a_fixed_recipe_is_none() -> N
     assert rules(*(replace(budget, selected_on="none") for budget in (LONG_PT, PPT, METAPT))) == set()
 
 
+def test_starts_that_few_shot_rows_make_are_a_note() -> None:
+    flags = fairness_flags([LONG_PT, PPT, replace(METAPT, begins="its few-shot rows")])
+    assert [(flag.rule, flag.methods) for flag in flags] == [("begins", ("MetaPT",))]
+    assert "Each data seed of MetaPT begins from its few-shot rows" in flags[0].sentence
+
+
 def test_late_prompts_that_are_averaged_differently_are_unequal() -> None:
     mean, last = replace(METAPT, average_last=0.5), replace(PPT, average_last=0.0)
     assert rules(LONG_PT, last, mean) == {("unequal", "averaging")}

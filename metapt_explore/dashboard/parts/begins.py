@@ -21,5 +21,6 @@ def show_begins(results: pd.DataFrame) -> None:
     st.dataframe(table, key="begins", hide_index=True)
     st.caption(
         "These methods do not begin every data seed from the same prompt: each start is made with the training rows of "
-        "its own data seed. Dev and test rows have no part in it."
+        "its own data seed. Dev and test rows have no part in it. Of a mixture the three heaviest starts are named, "
+        "with their weights."
     )

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.config import MethodConfig, PretrainingConfig, StudyConfig
+from metapt_explore.config import MetaPTMethod, MethodConfig, PretrainingConfig, StudyConfig
 from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
 from metapt_explore.dashboard.parts.launch import launch
 from metapt_explore.errors import UserError
@@ -25,6 +25,10 @@ CAPTION_META = (
     "Dotted: loss on support rows before the inner steps. Dashed: the same after them; the gap is what they gain. "
     "Solid: loss on query rows after the inner steps, which meta-learning lowers: where it falls, the init gets "
     "better. Points are single episodes; with many, lines are running means of seven. "
+)
+CAPTION_OWN = (
+    "One panel per auxiliary task, highest last loss first: the loss of the rows that an outer step draws from the "
+    "task, at the task's own prompt. Points are single episodes; with many, lines are running means of seven. "
 )
 CAPTION_POOLED = (
     "Loss on the label-balanced batch that each outer step draws from all texts. Where it falls, the "
@@ -158,6 +162,8 @@ def _curves(
             )
         figure = plots.meta_loss(metrics, names)
         caption = CAPTION_META if method.meta_learned else CAPTION_POOLED
+        if method.meta_learned and not isinstance(method, MetaPTMethod):
+            caption = CAPTION_OWN
         topics = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
         drawing.draw(figure, "meta_loss", caption + guessing(config) + (topics if method.topic_tasks else ""))
 

@@ -1,0 +1,246 @@
+"""Several formats of auxiliary tasks in one study: rows, tasks, prompts, lineage, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import tiny
+
+from metapt_explore.config import StudyConfig, parse
+from metapt_explore.errors import UserError
+from metapt_explore.pretraining.draw_counts import episodes, recorded_task
+from metapt_explore.results.find_lineage import lineage
+from metapt_explore.stages.format_rows import FormatRows
+from metapt_explore.stages.task_patterns import read_formats, read_patterns
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.study.study import Study
+
+WORDS = {"adjacent": "good", "same_document": "book", "other": "bad"}
+FORMATS: list[dict[str, Any]] = [
+    {
+        "format": "labels",
+        "labels": {"negative": "negative", "positive": "positive"},
+        "template": "{text} Sentiment :",
+        "min_size": 8,
+        "min_per_label": 4,
+        "weight": 2,
+    },
+    {"format": "cluster_classes", "clustering": ["kmeans", "topics"], "n_tasks": 6, "min_per_class": 8},
+    {
+        "format": "sentence_pair",
+        "words": WORDS,
+        "template": "{text} and {text_pair} Type :",
+        "min_words": 2,
+        "min_size": 8,
+        "min_per_label": 2,
+    },
+]
+
+
+def write_documents(folder: Path) -> Path:
+    """Texts of four sentences, each of one topic and one feeling; every sixth has no label."""
+    rng, file = random.Random(3), folder / "documents.jsonl"
+    with file.open("w", encoding="utf-8") as stream:
+        for number in range(72):
+            topic, feeling = list(tiny.TOPICS)[number % len(tiny.TOPICS)], list(tiny.FEELINGS)[number % 2]
+            sentences = [tiny.sentence(rng, tiny.TOPICS[topic], tiny.FEELINGS[feeling]) for _ in range(4)]
+            label = {} if number % 6 == 5 else {"label": feeling}
+            stream.write(json.dumps({"text": ". ".join(sentences) + ".", "topic": topic, **label}) + "\n")
+    return file
+
+
+def write_questions(folder: Path) -> Path:
+    """Another labelled set, with classes of its own."""
+    rng, file = random.Random(4), folder / "questions.jsonl"
+    with file.open("w", encoding="utf-8") as stream:
+        for number in range(60):
+            kind = list(tiny.QUESTIONS)[number % len(tiny.QUESTIONS)]
+            text = tiny.sentence(rng, tiny.TOPICS[next(iter(tiny.TOPICS))], tiny.QUESTIONS[kind])
+            stream.write(json.dumps({"text": text, "kind": kind}) + "\n")
+    return file
+
+
+def config_of(world: Path, folder: Path, formats: list[dict[str, Any]], **changes: Any) -> StudyConfig:
+    tree = tiny.study_tree(world)
+    tree["texts"] = {
+        "file": str(write_documents(folder)),
+        "columns": {"text": "text", "label": "label", "group": "topic"},
+    }
+    tree["auxiliary_tasks"] = formats
+    tree["methods"] = [
+        {"name": "PPT", "kind": "ppt", "clustering": "kmeans"},
+        {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"},
+    ]
+    tree["pretraining"] |= {"meta_batch_size": 4, "steps": 3}
+    tree["evaluation"]["tasks"] = tree["evaluation"]["tasks"][:1]
+    return parse(StudyConfig, {**tree, **changes}, "test")
+
+
+@pytest.fixture(scope="module")
+def study(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study of three formats, finished."""
+    folder = tmp_path_factory.mktemp("formats")
+    made = Study(config_of(world, folder, FORMATS), folder / "workspace")
+    made.run()
+    return made
+
+
+def tasks_of(study: Study, method: str = "MetaPT") -> Artifact:
+    return study.workspace.artifact(study.prompt(method).stage["parents"]["tasks"])
+
+
+def test_rows_stand_behind_the_texts_and_name_their_document(study: Study) -> None:
+    texts = study.texts().table("texts")
+    rows = FormatRows(study).artifact.table("texts")
+    assert rows["text"][: len(texts)].tolist() == texts["text"].tolist()
+    made = rows[rows["format"] == "sentence_pair"]
+    assert len(made) > 50 and set(made["label"]) == set(WORDS) and made["document"].between(0, len(texts) - 1).all()
+    for text, other, document, label in zip(
+        made["text"], made["text_pair"], made["document"], made["label"], strict=True
+    ):
+        whole = texts["text"][document]
+        assert text in whole and (other in whole) == (label != "other")
+
+
+def test_every_format_makes_tasks_with_rows_and_words_of_its_own(study: Study) -> None:
+    tasks, formats = read_formats(tasks_of(study), [])
+    assert formats is not None and formats.weights == [2.0, 1.0, 1.0]
+    rows = FormatRows(study).artifact.table("texts")
+    reading = read_patterns(study.config, tasks_of(study), study.backbone)
+    words = [list(pattern.words) for pattern in reading.patterns]
+    by_format: dict[int, list[int]] = {}
+    for task, place in formats.of_task.items():
+        by_format.setdefault(place, []).append(task)
+        kinds = {rows["format"][row] for members in tasks[task].values() for row in members}
+        assert kinds == ({"sentence_pair"} if place == 2 else {""})
+    assert len(by_format[1]) == 6 and len({reading.of_task[task] for task in by_format[1]}) == 6
+    assert len({reading.of_task[task] for task in by_format[2]}) == 1
+    assert all(len(set(each)) == len(each) for each in words), "no two classes of a task share a word"
+    for task in by_format[0]:
+        labels = {name: {rows["label"][row] for row in members} for name, members in tasks[task].items()}
+        assert labels == {"negative": {"negative"}, "positive": {"positive"}}
+
+
+def test_a_step_draws_formats_by_their_weights_and_pooled_draws_the_same_rows(study: Study) -> None:
+    drawn = {}
+    for name in ("PPT", "MetaPT"):
+        tasks, formats = read_formats(tasks_of(study, name), [])
+        assert formats is not None
+        drawn[name] = list(episodes(recorded_task(study.prompt(name).stage["config"], tasks, None, formats)))
+        for episode in drawn[name]:
+            assert [formats.of_task[task] for task in episode.tasks] == [0, 0, 1, 2]
+    assert drawn["PPT"] == drawn["MetaPT"][: len(drawn["PPT"])]
+
+
+def test_lineage_leads_from_a_score_to_the_rows_that_were_made(study: Study) -> None:
+    found = lineage(study.workspace, "tiny", "MetaPT", "mood", data_seed=1, init_seed=0)
+    assert not found.notes
+    table = found.texts()
+    assert table["drawn"].sum() == 3 * 4 * 8
+    rows = FormatRows(study).artifact.table("texts")
+    clusters = study.clusters("kmeans").table("clusters")["cluster"]
+    made = table[table["row"].isin(rows.index[rows["format"] == "sentence_pair"])]
+    assert len(made) and (made["cluster"] == clusters[rows["document"][made["row"]]].to_numpy()).all()
+    pooled = lineage(study.workspace, "tiny", "PPT", "mood", data_seed=1, init_seed=0).texts()
+    assert pooled["drawn"].sum() == 3 * 4 * 8
+
+
+def test_requests_read_each_task_in_its_own_way(study: Study) -> None:
+    hardest = study.request("hardest_texts", method="MetaPT", shown=2).table("texts")
+    classes = hardest.groupby("name")["predicted"].unique()
+    assert any(set(found) <= set(WORDS) for name, found in classes.items() if str(name).startswith("sentence_pair"))
+    assert any(str(name).startswith("cluster_classes") for name in classes.index)
+    told = study.request("agreement").summary["tasks"]
+    assert {each["name"].split(":")[0] for each in told if each["kind"] == "auxiliary"} == {
+        "labels",
+        "cluster_classes",
+        "sentence_pair",
+    }
+
+
+def test_formats_read_no_label(world: Path, tmp_path: Path) -> None:
+    """With labels taken away, tasks without the format `labels` are the same."""
+    parts = []
+    for with_labels in (True, False):
+        folder = tmp_path / str(with_labels)
+        folder.mkdir()
+        config = config_of(world, folder, FORMATS[1:])
+        if not with_labels:
+            file = Path(str(config.texts.file))
+            frame = pd.read_json(file, lines=True).drop(columns="label")
+            frame.to_json(file, orient="records", lines=True)
+            tree = config.model_dump(mode="json", exclude_none=True)
+            tree["texts"]["columns"].pop("label")
+            config = parse(StudyConfig, tree, "test")
+        parts.append(Study(config, folder / "workspace").auxiliary_tasks("kmeans").table("tasks"))
+    pd.testing.assert_frame_equal(parts[0], parts[1])
+
+
+def test_a_labelled_set_of_its_own_is_one_task(world: Path, tmp_path: Path) -> None:
+    own = {
+        "format": "labels",
+        "name": "questions",
+        "labels": {kind: kind for kind in tiny.QUESTIONS},
+        "template": "{text} Type :",
+        "texts": {"file": str(write_questions(tmp_path)), "columns": {"text": "text", "label": "kind"}},
+    }
+    study = Study(config_of(world, tmp_path, [FORMATS[0], own]), tmp_path / "workspace")
+    tasks = study.auxiliary_tasks("kmeans")
+    names = [name for name in tasks.summary["names"].values() if not name.startswith("labels")]
+    assert names == ["questions"] and tasks.summary["task_classes"][-1] == list(tiny.QUESTIONS)
+    assert study.prompt("MetaPT").summary["outer_steps"] == 3
+    there = FormatRows(study).artifact.table("texts")
+    assert (there[there["format"] == "questions"]["document"] == -1).all()
+
+
+def test_a_downstream_tasks_own_data_are_refused(world: Path, tmp_path: Path) -> None:
+    own = {
+        "format": "labels",
+        "name": "leak",
+        "labels": {"a": {"value": "0", "word": "bad"}, "b": {"value": "1", "word": "good"}},
+        "texts": {"file": str(world / "mood.jsonl"), "columns": {"text": "text", "label": "label"}},
+    }
+    study = Study(config_of(world, tmp_path, [FORMATS[0], own]), tmp_path / "workspace")
+    with pytest.raises(UserError, match="'leak': its texts are the data of the downstream task 'mood'"):
+        study.auxiliary_tasks("kmeans")
+
+
+def test_options_are_rows_with_letters(world: Path, tmp_path: Path) -> None:
+    entries = [
+        {**FORMATS[2], "name": "choice", "unified": True},
+        {"format": "selection", "min_words": 2, "options": 2},
+        {**FORMATS[0], "name": "moods", "unified": True},
+    ]
+    study = Study(config_of(world, tmp_path, entries), tmp_path / "workspace")
+    rows = study.make(FormatRows(study)).table("texts")
+    by_format = {name: part for name, part in rows.groupby("format") if name}
+    assert set(by_format["choice"]["label"]) == set("ABC") and set(by_format["selection"]["label"]) == set("AB")
+    mood = by_format["moods"].iloc[0]
+    options = dict(line.split(". ", 1) for line in mood["text_pair"].splitlines())
+    assert options[mood["label"]] == study.texts().table("texts")["label"][mood["document"]]
+
+
+@pytest.mark.parametrize(
+    ("formats", "changes", "said"),
+    [
+        ([], {}, "the list is empty"),
+        ([FORMATS[2], FORMATS[2]], {}, "two entries are called 'sentence_pair'"),
+        ([{"format": "sentences"}], {}, "there is no format 'sentences'"),
+        ([{**FORMATS[1], "clustering": "kmean"}], {}, "no clustering 'kmean'"),
+        ([{"format": "cluster_classes"}], {"methods": [{"name": "PPT", "kind": "ppt"}]}, "'PPT' needs `clustering`"),
+        ([{**FORMATS[0], "softness": 0.1}, FORMATS[2]], {}, "`softness` and `n_tasks` go with one kind"),
+        ([FORMATS[2]], {"labelling": {"by": "zero_shot"}}, "of which there is none"),
+        ([{**FORMATS[2], "words": {"adjacent": "a"}}], {}, "a word of its own to each of"),
+        ([{**FORMATS[2], "options": 4}], {}, "`options` belongs to selection"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(
+    world: Path, tmp_path: Path, formats: list[dict[str, Any]], changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        config_of(world, tmp_path, formats, **changes)
