@@ -138,16 +138,20 @@ def support_and_query(episode: Episode) -> tuple[Batch, Batch]:
 
 
 def support_of_steps(episode: Episode, steps: int) -> list[Batch]:
-    """Support rows of an episode in equal parts, one for each inner step; classes are balanced in each, too.
+    """Support rows of an episode in as many equal parts as there are inner steps.
 
     Example:
-        >>> drawn = Episode([0], [[1, 2, 3, 4]], [[9]], [[0, 0, 1, 1]], [[0]])
+        >>> drawn = Episode([0], [[1, 2, 3, 4]], [[9]], [[0, 1, 0, 1]], [[0]])
         >>> [(batch.rows, batch.labels) for batch in support_of_steps(drawn, 2)]
-        [([1, 3], [0, 1]), ([2, 4], [0, 1])]
+        [([1, 2], [0, 1]), ([3, 4], [0, 1])]
     """
-    parts = range(steps)
-    rows = [[drawn[part::steps] for drawn in episode.support] for part in parts]
-    labels = [[drawn[part::steps] for drawn in episode.support_labels] for part in parts]
+
+    def part(drawn: list[int], step: int) -> list[int]:
+        size = len(drawn) // steps
+        return drawn[step * size : (step + 1) * size]
+
+    rows = [[part(drawn, step) for drawn in episode.support] for step in range(steps)]
+    labels = [[part(drawn, step) for drawn in episode.support_labels] for step in range(steps)]
     return [stack(*of_step, episode.patterns) for of_step in zip(rows, labels, strict=True)]
 
 

@@ -181,11 +181,7 @@ class TaskLearner:
 
     def draw(self, step: int) -> Episode:
         """Draws tasks, support and query rows."""
-        pretraining_task, method = self.pretraining_task, self.pretraining_task.method
-        if isinstance(method, MetaPTMethod):
-            support_rows = method.support_rows_per_task(pretraining_task.config)
-            config = pretraining_task.config.model_copy(update={"support_size": support_rows})
-            pretraining_task = replace(pretraining_task, config=config)
+        pretraining_task = self.pretraining_task
         sizes = pretraining_task.config.model_copy(update={"meta_batch_size": pretraining_task.label_tasks})
         return pretraining_task.draw(pretraining_task.tasks, sizes, step)
 

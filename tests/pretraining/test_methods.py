@@ -203,7 +203,7 @@ def test_reptile_goes_where_the_tasks_end(name: str, backbone: CausalBackbone, p
     for index in range(3):
         end = prompt
         rows, labels = episode.support[index], episode.support_labels[index]
-        steps = [(rows[0::2], labels[0::2]), (rows[1::2], labels[1::2])] if name == "reptile" else [(rows, labels)] * 2
+        steps = [(rows[:4], labels[:4]), (rows[4:], labels[4:])] if name == "reptile" else [(rows, labels)] * 2
         for rows, labels in (*steps, (episode.query[index], episode.query_labels[index])):
             assert len(rows) in (4, 6) and 2 * sum(labels) == len(labels), "each step is on a balanced set"
             end = end - 0.7 * gradient_of(plain_loss, end, rows, labels)[1]
