@@ -197,7 +197,7 @@ def test_streams_are_named_and_fixed() -> None:
     assert stream(3, "a").integers(0, 100, 5).tolist() == stream(3, "a").integers(0, 100, 5).tolist()
 
 
-@pytest.mark.parametrize("name", ["tour", "tour_small", "tour_minilm"])
+@pytest.mark.parametrize("name", ["tour", "tour_small", "tour_minilm", "unlabelled"])
 def test_a_brief_study_is_the_same_study(name: str, tmp_path: Path) -> None:
     config = load_study(name)
     (tmp_path / "brief.yaml").write_text(to_yaml(config, brief=True), encoding="utf-8")

@@ -107,6 +107,7 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         print_plan(config, cost, console)
         for share in findings.cut:
             say(console, format_cut(share))
+        print_displacements(config, console)
     return not findings.problems
 
 
@@ -153,6 +154,16 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
         "only, times prompts; tokens encoded: texts whose states are computed once and shared; embedded: tokens "
         "through the sentence encoder.",
     )
+
+
+def print_displacements(config: StudyConfig, console: Console) -> None:
+    """Prints how far the steps of each meta-learned method move a prompt, as far as settings tell."""
+    from metapt_explore.config import MetaPTMethod
+    from metapt_explore.diagnostics.displacement import displacement_sentence, expected
+
+    for method in config.methods:
+        if isinstance(method, MetaPTMethod):
+            say(console, displacement_sentence(method.name, expected(method, config), method.inner_steps))
 
 
 def _over_initialisations(stages: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field
 
 from metapt_explore.config.limits import LONGEST_NAME, LONGEST_TEXT
+from metapt_explore.errors import UserError, did_you_mean
 
 #: Control characters, line ends, and characters that reverse the reading direction.
 HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -57,3 +59,24 @@ Name = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(check_name)
 FolderName = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(check_folder_name)]
 #: A template, a word, a description.
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+
+
+#: Something with a `name`.
+Named = TypeVar("Named", bound=Any)
+
+
+def by_name(entries: Sequence[Named], name: str, kind: str) -> Named:
+    """The entry of that name.
+
+    Args:
+        entries: What has a `name` each.
+        name: Which.
+        kind: What to call them in messages.
+
+    Raises:
+        UserError: Where there is none; the nearest is named.
+    """
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    raise UserError(f"The study has no {kind} '{name}'. {did_you_mean(name, [entry.name for entry in entries])}")

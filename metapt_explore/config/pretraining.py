@@ -31,6 +31,12 @@ class PretrainingConfig(Strict):
     steps: Count = Field(60, description="outer steps")
     meta_batch_size: int = Field(4, ge=1, le=10_000, description="auxiliary tasks per outer step")
     support_size: int = Field(8, ge=2, le=100_000, description="rows per task for the inner step")
+    support_shots: Count | Literal["match"] | None = Field(
+        None,
+        description="in place of `support_size`: so many rows of each class (of the tasks with most classes; others "
+        "have more of each). match: as many as the labelled examples that prompts are tuned on; a study with "
+        "`evaluation.more_shots` then pre-trains a prompt for each number",
+    )
     query_size: int = Field(8, ge=2, le=100_000, description="rows per task for the outer gradient")
     inner_lr: float | None = Field(
         None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import median_high
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -16,8 +16,9 @@ from metapt_explore.config.learners import AnyMethod, MetaPTMethod
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SCORES, Seed
 from metapt_explore.config.method import MethodConfig, PretrainedMethod
 from metapt_explore.config.model import EncoderConfig, ModelConfig, PromptConfig, VerbalizerConfig
-from metapt_explore.config.names import FolderName, Text
+from metapt_explore.config.names import FolderName, Text, by_name
 from metapt_explore.config.pretraining import GRADIENT_LR, InnerOptimiser, PretrainingConfig
+from metapt_explore.config.support import sized, with_support
 from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import UNNAMED, Strict, check_pairs, in_data_folder
 from metapt_explore.errors import UserError, did_you_mean
@@ -58,7 +59,7 @@ class StudyConfig(Strict):
         if isinstance(tree, dict):
             # A key whose entries are all commented out counts as left out.
             tree = {key: value for key, value in tree.items() if key not in LISTS or value is not None}
-        return expand_sweeps(tree)
+        return with_support(expand_sweeps(tree))
 
     @model_validator(mode="after")
     def _something_is_compared(self) -> StudyConfig:
@@ -251,10 +252,12 @@ class StudyConfig(Strict):
         return any(method.pretrained for method in self.methods)
 
     def at_shots(self, shots: int | None) -> StudyConfig:
-        """The same study with another number of examples per class; None is its own."""
+        """The same study with another number of examples per class, and support rows that match; None is its own."""
         if shots is None or shots == self.evaluation.shots:
             return self
-        return self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"shots": shots})})
+        sizes = sized(self.pretraining, self.auxiliary_tasks, shots)
+        evaluation = self.evaluation.model_copy(update={"shots": shots})
+        return self.model_copy(update={"evaluation": evaluation, "pretraining": sizes})
 
     def reading_of(self, method: MethodConfig) -> VerbalizerConfig:
         """How a method's classes are read downstream."""
@@ -301,24 +304,14 @@ class StudyConfig(Strict):
 
     def clustering(self, name: str) -> ClusteringConfig:
         """Returns the clustering of that name, or says which exist."""
-        return _by_name(self.clusterings, name, "clustering")
+        return by_name(self.clusterings, name, "clustering")
 
     def method(self, name: str) -> MethodConfig:
         """Returns the method of that name, or says which exist."""
         if name in [baseline.name for baseline in self.baselines]:
             raise UserError(f"'{name}' is a baseline: it has no prompt, and nothing was pre-trained for it.")
-        return _by_name(self.methods, name, "method")
+        return by_name(self.methods, name, "method")
 
     def baseline(self, name: str) -> BaselineConfig:
         """Returns the baseline of that name, or says which exist."""
-        return _by_name(self.baselines, name, "baseline")
-
-
-Named = TypeVar("Named", ClusteringConfig, MethodConfig, BaselineConfig)
-
-
-def _by_name(entries: list[Named], name: str, kind: str) -> Named:
-    for entry in entries:
-        if entry.name == name:
-            return entry
-    raise UserError(f"The study has no {kind} '{name}'. {did_you_mean(name, [entry.name for entry in entries])}")
+        return by_name(self.baselines, name, "baseline")

@@ -105,7 +105,7 @@ class SentencesFormat(SizedFormat):
     template: Text = Field("{text}\n{text_pair}", description="as in a task file, with {text} and {text_pair}")
     per_document: int = Field(3, ge=1, le=1000, description="rows made of a text at most")
     min_words: int = Field(4, ge=1, le=1000, description="shorter sentences are joined with the next")
-    max_words: int = Field(40, ge=2, le=10_000, description="longer sentences are cut")
+    max_words: int = Field(24, ge=2, le=10_000, description="longer sentences are cut")
 
     @field_validator("template")
     @classmethod
@@ -142,7 +142,9 @@ class SentencePairFormat(SentencesFormat):
         return words
 
     unified: bool = Field(
-        False, description="each row asks which of the words, given as options A, B, C, is right (Unified PPT)"
+        False,
+        description="each row asks which of the words, given as options A, B, C below the first 16 words of the second "
+        "sentence, is right (Unified PPT)",
     )
 
     @property
@@ -162,7 +164,15 @@ class SelectionFormat(SentencesFormat):
     template: Text = Field(
         "{text}\nWhat comes next?\n{text_pair}\nAnswer:", description="as in a task file, with {text} and {text_pair}"
     )
+    max_words: int = Field(16, ge=2, le=10_000, description="longer sentences are cut; a row holds one and all options")
     options: int = Field(3, ge=2, le=len(LETTERS), description="sentences to choose from")
+    option_words: int = Field(
+        8,
+        ge=2,
+        le=1000,
+        description="longer options show their first words, and the text its last, twice as many: the model must see "
+        "all options (`model.max_text_tokens`)",
+    )
 
     @property
     def reading(self) -> LabelsConfig | None:

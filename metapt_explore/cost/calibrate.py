@@ -35,6 +35,8 @@ REPEATS = 2
 MOST_ROWS = 64
 #: What training an encoder keeps for each of its weights: a gradient, two moments, and the best ones so far.
 TRAINED_COPIES = 4
+#: Copies of each prompt while it is tuned, beside one for each kept step: itself, its gradient, two moments, a stack.
+PROMPT_COPIES = 5
 #: Texts that are embedded to time the sentence encoder.
 ENCODER_ROWS = 32
 #: Rows that are scored to time scoring.
@@ -91,7 +93,7 @@ def preview(
     dtype = str(backbone.dtype).removeprefix("torch.")
     of_weights = getattr(getattr(backbone, "fast", None), "later_bytes", 0)
     slack = HEAP_SLACK if backbone.device.type == "cpu" else 1.0
-    needed = Memory(slack * states / MIB, slack * (of_pass + of_weights) / MIB)
+    needed = Memory(slack * states / MIB, slack * (of_pass + of_weights + prompts_bytes(study, backbone)) / MIB)
     cost = predict(works, done, speed, memory=needed, device=str(backbone.device), dtype=dtype)
     cost.assumed_texts = assumed_texts(study, reckoning.texts)
     return cost
@@ -131,6 +133,14 @@ def _tuned_rows(study: StudyConfig, tasks: dict[str, TaskConfig]) -> int:
     shots = evaluation.shots * max(len(task.labels) for task in tasks.values())
     cells = seeds_together(study) * len(evaluation.learning_rates)
     return min(evaluation.batch_size, shots) * cells
+
+
+def prompts_bytes(study: StudyConfig, backbone: Backbone) -> int:
+    """Memory of the prompts that are tuned at once: little, but for long ``deep`` ones."""
+    evaluation = study.evaluation
+    cells = seeds_together(study) * len(evaluation.learning_rates)
+    copies = PROMPT_COPIES + len(evaluation.curve_steps)
+    return 4 * study.prompt.length * backbone.width * cells * copies
 
 
 def calibrate(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from metapt_explore.config import EvaluationConfig, MetaPTMethod, MethodConfig, PretrainingConfig
+from metapt_explore.config import EvaluationConfig, MetaPTMethod, MethodConfig, StudyConfig
 
 #: Inner and tuning steps that differ by more than this do not do the same thing.
 TOO_FAR_APART = 10.0
@@ -98,27 +98,51 @@ def tuning_rates(method: MethodConfig, evaluation: EvaluationConfig) -> list[flo
     return sorted(own or evaluation.learning_rates)
 
 
-def expected(method: MetaPTMethod, pretraining: PretrainingConfig, evaluation: EvaluationConfig) -> Displacement:
+def expected(method: MetaPTMethod, study: StudyConfig) -> Displacement:
     """What settings alone tell: rates of Adam are lengths; a plain gradient's is not known without a model.
 
     Inner steps of Adam move at most as far as their rate times their number, and nearly so while the gradient keeps
     its direction.
 
     Example:
-        >>> method = MetaPTMethod(name="m", kind="metapt", clustering="c", learner="maml", inner_optimiser="adam",
+        >>> from metapt_explore.config import load_study
+        >>> study = load_study("tour")
+        >>> method = MetaPTMethod(name="m", kind="metapt", clustering="kmeans", learner="maml", inner_optimiser="adam",
         ...                       inner_lr=0.016, inner_steps=3)
-        >>> expected(method, PretrainingConfig(), EvaluationConfig(tasks=["trec"])).inner
-        0.048
+        >>> expected(method, study).inner, expected(study.method("MetaPT"), study).inner
+        (0.048, None)
     """
-    adam = (method.inner_optimiser or pretraining.inner_optimiser) == "adam"
-    middle = sorted(evaluation.learning_rates)[len(evaluation.learning_rates) // 2]
-    inner_rate = method.inner_lr or pretraining.inner_lr or middle
+    sizes, evaluation = study.pretraining_of(method), study.evaluation
+    inner_lr = sizes.inner_lr or 0.0
     return Displacement(
-        inner=round(inner_rate * method.inner_steps, 12) if adam else None,
-        outer=method.outer_lr or pretraining.outer_lr,
+        inner=round(inner_lr * method.inner_steps, 12) if sizes.inner_optimiser == "adam" else None,
+        outer=sizes.outer_lr,
         tuning=tuning_rate(method, evaluation),
         rates=tuple(tuning_rates(method, evaluation)),
     )
+
+
+def displacement_sentence(name: str, moves: Displacement, steps: int) -> str:
+    """How far a method's steps move the prompt, as far as settings tell.
+
+    Args:
+        name: The method.
+        moves: What `expected` returned.
+        steps: Its inner steps.
+
+    Example:
+        >>> print(displacement_sentence("MetaPT", Displacement(None, 0.01, 0.016), 1))
+        MetaPT moves each number of the prompt by about 0.016 in a tuning step and 0.01 in an outer step; how far in \
+its inner step only the model can tell: `metapt screen` measures it.
+    """
+    inner = f"inner step{'s' if steps > 1 else ''}"
+    told = (
+        f"how far in its {inner} only the model can tell: `metapt screen` measures it"
+        if moves.inner is None
+        else f"up to {moves.inner:g} in its {inner}"
+    )
+    said = f"about {moves.tuning:g} in a tuning step and {moves.outer:g} in an outer step; {told}."
+    return f"{name} moves each number of the prompt by {said} {moves.warning}".rstrip()
 
 
 def measured(inner: np.ndarray, outer: np.ndarray, tuning: np.ndarray, rates: list[float]) -> Displacement:

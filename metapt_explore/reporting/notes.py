@@ -64,7 +64,7 @@ def one_task_sentences(study: Mapping[str, Any], clusterings: Sequence[Mapping[s
     for clustering in study.get("clusterings", []):
         is_pool = ClusteringConfig.facts(clustering["algorithm"]) is OnePool
         one = auxiliary.get("n_tasks") == 1 if by_clusters else is_pool
-        counts[clustering["name"]] = 1 if one else None
+        counts[clustering["name"]] = 1 if one and not auxiliary.get("formats") else None
     counts |= {
         clustering["name"]: int(clustering["tasks"])
         for clustering in clusterings

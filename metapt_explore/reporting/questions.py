@@ -23,6 +23,8 @@ RECIPE = (
     "adapted",
     "rates",
     "path",
+    "families",
+    "temperature",
     "topics",
     "tuning",
     "verbalizer",

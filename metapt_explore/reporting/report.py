@@ -24,6 +24,7 @@ from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion, questions_of
 from metapt_explore.reporting.score_sections import add_scores, add_starts, add_steadiness
+from metapt_explore.reporting.screen_section import add_screenings
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison, compare
 from metapt_explore.statistics.units import paired_scores
@@ -60,6 +61,7 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
     add_fairness(document, record)
     add_clusters(document, record)
     add_agreement(document, record)
+    add_screenings(document, record)
     add_data(document, record)
     add_limits(document, record)
     add_made_with(document, replace(record, study=as_recorded.study))  # the study's file, letter by letter

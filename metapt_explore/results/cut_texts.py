@@ -11,6 +11,7 @@ from metapt_explore.config import SourceConfig, StudyConfig, TaskConfig
 from metapt_explore.errors import UserError
 from metapt_explore.models.text_lengths import CutShare, cut_share
 from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.study_files import read_json_or_copy, write_json_with_copy
@@ -42,10 +43,22 @@ def cut_shares(pipeline: Pipeline) -> list[CutShare]:
     if study.pretrains:
         rows = _rows_of(Texts(pipeline), "texts")
         shares.append(cut_share(_source_texts([study.texts]) if rows is None else rows, tokenizer, limit))
+        shares += _of_formats(pipeline, tokenizer, limit)
     for name, task in pipeline.tasks.items():
         rows = _rows_of(Split(pipeline, task), "rows")
         shares.append(cut_share(_task_texts(study, task) if rows is None else rows, tokenizer, limit, of=name))
     return [cut for cut in shares if cut is not None]
+
+
+def _of_formats(pipeline: Pipeline, tokenizer: Any, limit: int) -> list[CutShare | None]:
+    """Of the rows that each format made, where they are made already."""
+    with suppress(UserError):
+        stage = FormatRows(pipeline)
+        if pipeline.config.auxiliary_tasks.formats and stage.is_there:
+            rows = stage.artifact.table("texts")
+            made = rows[rows["format"] != ""].groupby("format")
+            return [cut_share(as_inputs(part), tokenizer, limit, of=str(name)) for name, part in made]
+    return []
 
 
 def _rows_of(stage: Stage, table: str) -> Sequence[TextInput] | None:

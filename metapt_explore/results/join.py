@@ -60,6 +60,7 @@ def joined(older: Record, newer: Record) -> Record:
         curves=order.rows(_stacked(older.curves, newer.curves, CELL)),
         efficiency=_stacked(older.efficiency, newer.efficiency, [*CELL, "shots"]),
         agreement=_stacked(older.agreement, newer.agreement, ["clustering", "at", "init_seed", "first", "second"]),
+        screenings=newer.screenings or older.screenings,
         budgets=_budgets(older, newer, listed),
         clusterings=[known[entry["name"]] for entry in study.get("clusterings", []) if entry["name"] in known],
         manifest=_manifest(older, newer),

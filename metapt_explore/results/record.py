@@ -23,6 +23,8 @@ from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.results.budgets import Budget, method_budgets
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.cut_texts import read_cut_texts
+from metapt_explore.results.looks import agreement_of, screenings_of
+from metapt_explore.results.made_rows import made_of_texts
 from metapt_explore.results.tables import (
     curves_table,
     efficiency_table,
@@ -63,6 +65,7 @@ class Record:
         efficiency: Scores by the number of examples per class, where the study asks for more than one.
         agreement: Cosines of tasks' gradients, where somebody asked for them (`metapt agreement`).
         labels: How labels of the pre-training texts were found (`labelling`), where the data's own were not all.
+        screenings: What was seen of methods beforehand, where somebody asked (`metapt screen`).
     """
 
     name: str
@@ -80,6 +83,7 @@ class Record:
     efficiency: pd.DataFrame = field(default_factory=pd.DataFrame)
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     labels: dict[str, Any] = field(default_factory=dict)
+    screenings: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def methods(self) -> list[str]:
@@ -100,7 +104,8 @@ class Record:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
         facts = ("name", "title", "budgets", "clusterings", "texts", "tasks", "manifest", "cells", "overlaps", "labels")
-        write_json(folder / "record.json", {key: getattr(self, key) for key in facts})
+        more = {"screenings": self.screenings} if self.screenings else {}
+        write_json(folder / "record.json", {key: getattr(self, key) for key in facts} | more)
 
     @classmethod
     def load(cls, folder: Path) -> Record:
@@ -178,7 +183,8 @@ def record_of(workspace: Workspace, name: str) -> Record:
         budgets=method_budgets(workspace, config),
         clusterings=_clusterings(workspace, config, done),
         texts={key: texts[key] for key in ("kept", "dropped", "held_out_rows", "leaks_by_task") if key in texts}
-        | ({"cut": cut[None]} if None in cut else {}),
+        | ({"cut": cut[None]} if None in cut else {})
+        | ({"made": made} if (made := made_of_texts(workspace, done)) else {}),
         tasks=[{**task, **({"cut": cut[task["name"]]} if task["name"] in cut else {})} for task in tasks],
         manifest=_one_manifest(manifests),
         cells=asked_cells(config),
@@ -186,7 +192,8 @@ def record_of(workspace: Workspace, name: str) -> Record:
             {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
         ).to_dict(orient="records"),
         efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
-        agreement=_agreement(workspace, done),
+        agreement=agreement_of(workspace, done),
+        screenings=screenings_of(workspace, done),
         labels=_labels(workspace, done),
     )
 
@@ -204,22 +211,6 @@ def _task_counts(workspace: Workspace, config: StudyConfig, done: list[IndexEntr
         if entry["kind"] == "tasks" and isinstance(entry.get("clustering"), str)
     }
     return [{"name": clustering.name, "tasks": counts.get(clustering.name)} for clustering in config.clusterings]
-
-
-def _agreement(workspace: Workspace, done: list[IndexEntry]) -> pd.DataFrame:
-    """Cosines of gradients, with the clustering whose tasks they are of and where they were taken."""
-    frames = []
-    for entry in done:
-        if entry["kind"] == "agreement":
-            clustering = entry["clustering"]
-            called = clustering if isinstance(clustering, str) else " + ".join(clustering)
-            about = {
-                "clustering": called,
-                "at": entry.get("method", "the common start"),
-                "init_seed": entry["init_seed"],
-            }
-            frames.append(workspace.artifact(entry["id"]).table("agreement").drop(columns="draws").assign(**about))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def asked_cells(config: StudyConfig) -> int:

@@ -13,8 +13,9 @@ from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.common_start import CommonStart
 from metapt_explore.stages.format_rows import rows_stage
-from metapt_explore.stages.prompt import CommonStart, Prompt
+from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, format_settings, read_patterns
 from metapt_explore.stages.template_ranking import training_rows

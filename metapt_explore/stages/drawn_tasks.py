@@ -1,4 +1,4 @@
-"""Auxiliary tasks of one or several formats, drawn for a look at them: which, what they are called, and their texts."""
+"""Auxiliary tasks of one or several formats, drawn for a look at them: which, and their texts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metapt_explore.seeds import stream
-from metapt_explore.stages.auxiliary_tasks import task_names
-from metapt_explore.stages.task_patterns import TaskPatterns
-from metapt_explore.storage.artifact import Artifact
+from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, TaskPatterns
 from metapt_explore.texts.rows import TextInput
 
 if TYPE_CHECKING:
@@ -36,37 +34,18 @@ class DrawnTasks:
     patterns: dict[int, int]
 
 
-def chosen_tasks(reading: TaskPatterns, seed: int, most: int = MOST_TASKS) -> list[int]:
-    """Numbers of the tasks that are looked at: all, or so many drawn at random, of each format as many as of others.
+def chosen_tasks(reading: TaskPatterns, seed: int) -> list[int]:
+    """Numbers of the tasks that are looked at: all, or so many drawn at random; of several formats some of each.
 
     Args:
         reading: The tasks.
         seed: The study seed.
-        most: How many at most.
     """
-    if len(reading.tasks) <= most:
-        return sorted(reading.tasks)
-    order = [sorted(reading.tasks)[place] for place in stream(seed, "tasks looked at").permutation(len(reading.tasks))]
-    of_format: dict[int, list[int]] = {}
-    for task in order:
-        of_format.setdefault(reading.formats.of_task[task] if reading.formats else 0, []).append(task)
-    chosen: list[int] = []
-    while len(chosen) < most:
-        chosen += [tasks.pop(0) for tasks in of_format.values() if tasks]
-    return sorted(chosen[:most])
-
-
-def unique_names(tasks: Artifact, numbers: Sequence[int]) -> dict[int, str]:
-    """What tasks are called; those of one name are told apart by their numbers.
-
-    Args:
-        tasks: The artifact.
-        numbers: The tasks.
-    """
-    names = task_names(tasks)
-    called = {number: names.get(number, f"task {number}") for number in numbers}
-    said = list(called.values())
-    return {number: f"{name} ({number})" if said.count(name) > 1 else name for number, name in called.items()}
+    tasks = reading.sample(MOST_OF_FORMAT)
+    if reading.formats is not None or len(tasks) <= MOST_TASKS:
+        return tasks
+    order = stream(seed, "tasks looked at").permutation(len(tasks))
+    return sorted(tasks[place] for place in order[:MOST_TASKS])
 
 
 def drawn_tasks(

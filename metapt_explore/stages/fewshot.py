@@ -51,8 +51,8 @@ class FewShot(Stage):
         study = pipeline.config
         methods = [method for method in study.methods if study.reading_of(method).has_probe == cls.by_probe]
         for init_seed in init_seeds:
-            prompts = [Prompt(pipeline, method, init_seed) for method in methods]
             for shots in each_shots(pipeline):
+                prompts = [Prompt.at(pipeline, method, init_seed, shots) for method in methods]
                 for task in pipeline.tasks.values():
                     yield from (cls(pipeline, prompt, task, shots) for prompt in prompts)
 

@@ -14,19 +14,21 @@ from metapt_explore.config import MetaPTMethod
 from metapt_explore.config.label_values import words_key
 from metapt_explore.diagnostics.displacement import measured, tuning_rate, tuning_rates
 from metapt_explore.errors import UserError
+from metapt_explore.stages.auxiliary_tasks import task_names
 from metapt_explore.stages.base import Pipeline, Stage
-from metapt_explore.stages.drawn_tasks import MOST_TASKS, chosen_tasks, drawn_tasks, unique_names
+from metapt_explore.stages.common_start import CommonStart
+from metapt_explore.stages.drawn_tasks import MOST_TASKS, chosen_tasks, drawn_tasks
 from metapt_explore.stages.format_rows import rows_stage
-from metapt_explore.stages.prompt import CommonStart, Prompt
+from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.task_patterns import format_settings, read_patterns
 from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
 
-#: Draws from each task, and query rows of a draw: 24 pairs of losses on 32 rows for the tour's six tasks, in half a
-#: minute on two cores.
-DRAWS, QUERY_ROWS = 4, 32
+#: Draws from each task that are adapted to; they are the first of those that gradients are compared on
+#: (`stages/agreement.py`), so that texts are encoded once for both.
+MOST_DRAWS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,8 @@ class Headroom(Stage):
             "outer_lr": sizes.outer_lr,
             "tuning_rates": tuning_rates(method, study.evaluation),
             "support_size": study.pretraining.support_size,
-            "rows": [DRAWS, QUERY_ROWS, MOST_TASKS],
+            "agreement": study.agreement.model_dump(mode="json"),
+            "most": [MOST_DRAWS, MOST_TASKS],
             "seed": study.seed,
             "placement": self.pipeline.model.placement,
             "template": auxiliary.template,
@@ -121,7 +124,7 @@ class Headroom(Stage):
     @property
     def units(self) -> int:
         """Draws."""
-        return DRAWS
+        return min(MOST_DRAWS, self.study.agreement.draws)
 
     def compute(self, out: ArtifactWriter) -> None:
         """Adapts to each task of each draw, and measures."""
@@ -133,12 +136,12 @@ class Headroom(Stage):
 
         study, method, loaded, tasks = self.study, self.method, self.backbone(), self.parent("tasks")
         reading = read_patterns(study, tasks, loaded)
-        half = max(study.pretraining.support_size, QUERY_ROWS)
+        rows = max(study.agreement.rows, 2 * study.pretraining.support_size)
         draws: dict[int, list[Draw]] = {}
         apart: dict[int, int] = {}
         for number in chosen_tasks(reading, study.seed):
-            rng = stream(study.seed, "headroom", number)
-            drawn, distinct = balanced_draws(reading.tasks[number], 2 * half, draws=DRAWS, rng=rng)
+            rng = stream(study.seed, "agreement", number)
+            drawn, distinct = balanced_draws(reading.tasks[number], rows, draws=study.agreement.draws, rng=rng)
             if all(len(draw) == 2 for draw in drawn):  # a class with a single row cannot be halved
                 draws[number], apart[number] = drawn, distinct
         if not draws:
@@ -169,18 +172,18 @@ class Headroom(Stage):
         table = adapted_losses(
             objective,
             self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device),
-            draws=looked_at.draws,
+            draws={task: of[: self.units] for task, of in looked_at.draws.items()},
             pretraining_task=pretraining_task,
             tuning_rate=rate,
             on_draw=on_draw,
         )
-        names = unique_names(tasks, sorted(reading.tasks))
-        table.insert(1, "name", [names[task] for task in table["task"]])
+        names = task_names(tasks)
+        table.insert(1, "name", [names.get(task, f"task {task}") for task in table["task"]])
         out.write_table("headroom", table)
         inner, outer, tuning = (table[f"moved_{kind}"].to_numpy() for kind in ("inner", "outer", "tuning"))
         of_tasks = headroom_of_tasks(table)
         for record in of_tasks:
-            record["draws_apart"] = apart[record["task"]]
+            record["draws_apart"] = min(apart[record["task"]], self.units)
         out.write_summary(
             {
                 "tasks": of_tasks,
@@ -190,7 +193,7 @@ class Headroom(Stage):
                 "inner_steps": method.inner_steps,
                 "tuning_steps": TUNING_STEPS,
                 "tuning_rate": rate,
-                "draws": DRAWS,
+                "draws": self.units,
                 "row_passes": round(objective.row_passes),
                 "diagnostic_rows": objective.diagnostic_rows,
             }

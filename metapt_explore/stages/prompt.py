@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapt_explore.config import ClusterTasksMethod, MetaPTMethod, MethodConfig, PretrainedMethod
+from metapt_explore.config import ClusterTasksMethod, MetaPTMethod, MethodConfig, PretrainedMethod, StudyConfig
 from metapt_explore.config.label_values import words_key
+from metapt_explore.config.support import pretrained_at
 from metapt_explore.cost.count import Reckoning, Work
+from metapt_explore.cost.pretraining import pretraining_work
 from metapt_explore.pretraining.budget import outer_steps
-from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.base import Pipeline, Stage, called_at, listed_at, of_shots
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.labels import Labels, row_classes
@@ -49,6 +51,7 @@ class Prompt(Stage):
     Attributes:
         method: The method.
         init_seed: The initialisation seed.
+        shots: One of `evaluation.more_shots` whose pre-training is its own; see `pretrained_at`.
     """
 
     kind = "prompt"
@@ -59,13 +62,30 @@ class Prompt(Stage):
 
     method: MethodConfig
     init_seed: int
+    shots: int | None = None
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Prompt]:
-        """Of every method."""
+        """Of every method, at every number of examples that it is pre-trained for."""
         for init_seed in init_seeds:
             for method in pipeline.config.methods:
-                yield cls(pipeline, method, init_seed)
+                for shots in pretrained_at(pipeline.config, method):
+                    yield cls(pipeline, method, init_seed, shots)
+
+    @classmethod
+    def at(cls, pipeline: Pipeline, method: MethodConfig, init_seed: int, shots: int | None) -> Prompt:
+        """The one that is tuned on a number of examples."""
+        return cls(pipeline, method, init_seed, shots if shots in pretrained_at(pipeline.config, method) else None)
+
+    @property
+    def study(self) -> StudyConfig:
+        """The study at its number of examples."""
+        return self.pipeline.config.at_shots(self.shots)
+
+    @property
+    def listed_as(self) -> str:
+        """See `Stage.listed_as`."""
+        return listed_at(self.listed or self.kind, self.shots)
 
     @property
     def is_pretrained(self) -> bool:
@@ -75,16 +95,16 @@ class Prompt(Stage):
     @property
     def key(self) -> str:
         """See `Stage.key`."""
-        return f"prompt/{self.method.name}/{self.init_seed}"
+        return f"prompt/{called_at(self.method.name, self.shots)}/{self.init_seed}"
 
     @property
     def title(self) -> str:
         """See `Stage.title`."""
-        return f"prompt of {self.method.name}, initialisation seed {self.init_seed}"
+        return f"prompt of {called_at(self.method.name, self.shots)}, initialisation seed {self.init_seed}"
 
     def subject(self) -> Subject:
         """Method and seed."""
-        return {"method": self.method.name, "init_seed": self.init_seed}
+        return of_shots({"method": self.method.name, "init_seed": self.init_seed}, self.shots)
 
     @cached_property
     def init(self) -> FoundInit:
@@ -126,7 +146,7 @@ class Prompt(Stage):
             config["learner"] = method.learner
         sizes = study.pretraining_of(method)
         config |= {
-            **sizes.model_dump(mode="json", exclude=APART),
+            **sizes.model_dump(mode="json", exclude={*APART, "support_shots"}),
             "average_last": sizes.average_last,
             "template": study.auxiliary_tasks.template,
             "words": words_key(study.auxiliary_tasks),
@@ -253,31 +273,10 @@ class Prompt(Stage):
 
     def work(self, reckoning: Reckoning) -> Work:
         """See `Stage.work`; methods that are tuned or read otherwise share their pre-training."""
-        shared = self.method.model_dump_json(exclude={"name", "tuning", "verbalizer"}), self.init_seed
+        shared = self.method.model_dump_json(exclude={"name", "tuning", "verbalizer"}), self.init_seed, self.shots
         if not self.is_pretrained or not reckoning.first(("pretrained", shared)):
             return Work()
-        pretraining, rows = self.study.pretraining, reckoning.text_rows
-        steps, episode = outer_steps(self.method, pretraining), self._episode()
-        support = pretraining.support_size
-        if isinstance(self.method, MetaPTMethod):
-            support = self.method.support_rows_per_task(pretraining)
-        episode_rows = pretraining.meta_batch_size * (support + pretraining.query_size)
-        drawn = min(rows, steps * episode_rows)
-        # Where most texts are drawn anyway, all methods share one bank of them.
-        whole = 2 * drawn > rows
-        encoded = reckoning.encoded("texts" if whole else self.key, rows if whole else drawn)
-        return Work(steps * episode.trained, steps * episode.hessian, steps * episode.scored, encoded)
-
-    def _episode(self) -> Work:
-        """One outer step."""
-        pretraining, method = self.study.pretraining, self.method
-        tasks, support, query = pretraining.meta_batch_size, pretraining.support_size, pretraining.query_size
-        if not isinstance(method, MetaPTMethod):
-            return Work(trained=tasks * (support + query))
-        inner = tasks * method.inner_steps * support
-        # Every method looks at support rows after the inner steps; one whose gradient needs that looks once.
-        forward = tasks * max(support, method.forward_rows_per_task(pretraining))
-        return Work(inner + tasks * query, inner if method.second_order else 0, forward)
+        return pretraining_work(self.method, self.study.pretraining, reckoning, self.key)
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -292,30 +291,7 @@ class Prompt(Stage):
     @classmethod
     def step(cls, listed: Listed) -> Step | None:
         """See `Stage.step`; a study that compares no prompts has none."""
-        asked = len(listed.config.methods) * len(listed.config.evaluation.init_seeds)
-        return listed.counted("Prompts", "prompt", asked=asked, noun="prompt") if asked else None
-
-
-class CommonStart(Prompt):
-    """The start that all methods share; that of PT, where the study has it."""
-
-    listed = "common start"
-
-    @classmethod
-    def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Prompt]:
-        """Nothing: who needs it makes it."""
-        return iter(())
-
-    @classmethod
-    def of(cls, pipeline: Pipeline, init_seed: int) -> CommonStart:
-        """The start of an initialisation seed."""
-        return cls(pipeline, MethodConfig(name="the common start", kind="pt"), init_seed)
-
-    @property
-    def key(self) -> str:
-        """See `Stage.key`."""
-        return f"prompt/start/{self.init_seed}"
-
-    def subject(self) -> Subject:
-        """The seed."""
-        return {"init_seed": self.init_seed}
+        config = listed.config
+        asked = sum(len(pretrained_at(config, m)) for m in config.methods) * len(config.evaluation.init_seeds)
+        kinds = ("prompt", listed_at("prompt", 1))
+        return listed.counted("Prompts", *kinds, asked=asked, noun="prompt") if asked else None

@@ -12,8 +12,8 @@ from metapt_explore.diagnostics.displacement import Displacement
 from metapt_explore.diagnostics.headroom import GAINS, Estimate
 from metapt_explore.diagnostics.screen import Screening, downstream_cosines, task_diversity
 from metapt_explore.stages.agreement import Agreement
+from metapt_explore.stages.auxiliary_tasks import task_names
 from metapt_explore.stages.base import Needs, Pipeline, Stage
-from metapt_explore.stages.drawn_tasks import unique_names
 from metapt_explore.stages.headroom import Headroom, meta_learned
 from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
@@ -87,11 +87,12 @@ class Screen(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Puts the figures together."""
         headroom, agreement, listed = (self.parent(role) for role in ("headroom", "agreement", "tasks"))
-        tasks = set(unique_names(listed, [int(task) for task in listed.summary["sizes"]]).values())
+        names = task_names(listed)
+        tasks = {names.get(int(task), f"task {task}") for task in listed.summary["sizes"]}
         pairs, records = agreement.table("agreement"), agreement.summary["tasks"]
         reliability = {record["name"]: record["reliability"] for record in records if record["name"] in tasks}
         screening = Screening(
-            tasks=len(tasks),
+            tasks=len(listed.summary["sizes"]),
             cosine=task_diversity(pairs, reliability),
             gains={gain: Estimate.of(headroom.summary["over_tasks"][gain]) for gain in GAINS},
             displacement=Displacement.of(headroom.summary["displacement"]),

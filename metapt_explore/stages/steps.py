@@ -52,9 +52,9 @@ class Listed:
         made = [(entry, self.workspace.artifact(entry["id"])) for entry in self.entries(kind)]
         return [(entry, artifact.summary) for entry, artifact in made if artifact.finished]
 
-    def counted(self, name: str, kind: str, *, asked: int, noun: str) -> Step:
-        """A step that says how many of a kind are done."""
-        status = self.statuses(kind)
+    def counted(self, name: str, *kinds: str, asked: int, noun: str) -> Step:
+        """A step that says how many of these kinds are done."""
+        status = self.statuses(*kinds)
         if not status:
             return Step(name, "none")
         done, plural = status.count("done"), "s" if asked != 1 else ""

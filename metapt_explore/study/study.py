@@ -103,9 +103,15 @@ class Study(StudyPipeline):
         """What the auxiliary tasks of a clustering, or of several, are called: as their clusters; empty for a pool."""
         return task_names(self.auxiliary_tasks(clustering))
 
-    def prompt(self, method: str, init_seed: int | None = None) -> Artifact:
-        """The prompt of a method for one initialisation seed (the first of the study when absent)."""
-        return self.make(Prompt(self, self.config.method(method), self.seed(init_seed)))
+    def prompt(self, method: str, init_seed: int | None = None, *, shots: int | None = None) -> Artifact:
+        """The prompt of a method for one initialisation seed (the first of the study when absent).
+
+        Args:
+            method: The method.
+            init_seed: The initialisation seed.
+            shots: One of `evaluation.more_shots`, where `pretraining.support_shots` matches them.
+        """
+        return self.make(Prompt.at(self, self.config.method(method), self.seed(init_seed), shots))
 
     def fewshot(self, method: str, task: str, init_seed: int | None = None, *, shots: int | None = None) -> Artifact:
         """Few-shot evaluation of one prompt on one task, over the data seeds that go with its initialisation seed.
@@ -118,7 +124,8 @@ class Study(StudyPipeline):
         """
         chosen = self.config.method(method)
         stage = FewShotProbe if self.config.reading_of(chosen).has_probe else FewShot
-        return self.make(stage(self, Prompt(self, chosen, self.seed(init_seed)), self.task(task), shots))
+        prompt = Prompt.at(self, chosen, self.seed(init_seed), shots)
+        return self.make(stage(self, prompt, self.task(task), shots))
 
     def hidden_states(self, task: str, shots: int | None = None) -> Artifact:
         """What the frozen model makes of the texts of a task's splits; what probes are fitted to."""

@@ -62,3 +62,16 @@ def test_paired_seeds_and_baselines(world: Path, tmp_path: Path, show: Open) -> 
     assert grid[late].eq(0).all(axis=None) and grid[~late].eq(1).all(axis=None) and late.sum() == 2
     names = ["PT", "PPT", "majority", "tfidf", "zero_shot"]
     assert list(grid.index) == [*names, *(f"{name}, 2 examples" for name in names)]
+
+
+def test_a_pretraining_for_each_number_of_examples(world: Path, tmp_path: Path, show: Open) -> None:
+    tree = tiny.study_tree(world, methods=[{"name": "PPT", "kind": "ppt"}], evaluation={"more_shots": [1]})
+    tree["pretraining"] = {"steps": 2, "meta_batch_size": 2, "support_shots": "match", "inner_lr": 0.5}
+    Study(parse(StudyConfig, tree, "test"), tmp_path).run(until="prompts")
+    at = show(tmp_path, "pretraining")
+    assert not at.exception
+    numbers = at.selectbox(key="pretrained_at")
+    # Two steps of two tasks: eight query rows, and four or one support rows of each of two classes.
+    assert numbers.options == ["4", "1"] and at.metric[2].value == str(2 * 2 * (8 + 8))
+    at = numbers.set_value(1).run()
+    assert at.metric[2].value == str(2 * 2 * (8 + 2)) and not at.exception

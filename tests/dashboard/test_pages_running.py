@@ -137,7 +137,7 @@ def test_notices_and_the_predicted_cost_are_shown(show: Open, demo: Workspace, r
     assert "took 4 min 31 s" in said(at, "caption")
 
 
-@pytest.mark.parametrize("until", ["plan", "prompts", "agreement", "all"])
+@pytest.mark.parametrize("until", ["plan", "screen", "prompts", "agreement", "all"])
 def test_the_pretraining_page_asks_for_the_next_step(
     show: Open, demo: Workspace, monkeypatch: pytest.MonkeyPatch, until: str
 ) -> None:
@@ -148,7 +148,7 @@ def test_the_pretraining_page_asks_for_the_next_step(
     ((name, request),) = queue.requests(demo)
     assert (name, request["until"]) == (handmade.NAME, until)
     assert "In the queue: waits for a worker" in said(at, "info")
-    assert all(at.button(key=f"ask_{other}").disabled for other in ("plan", "prompts", "agreement", "all"))
+    assert all(at.button(key=f"ask_{other}").disabled for other in ("plan", "screen", "prompts", "agreement", "all"))
     at.button(key="cancel").click().run()
     assert not queue.requests(demo) and "Cancelled" in said(at, "warning")
 

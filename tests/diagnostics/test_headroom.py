@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metapt_explore.config import EvaluationConfig, MethodConfig, PretrainingConfig
+from metapt_explore.config import EvaluationConfig, MethodConfig, load_study
 from metapt_explore.diagnostics.displacement import Displacement, expected, measured, tuning_rate
 from metapt_explore.diagnostics.headroom import Estimate, headroom_of_tasks, headroom_over_tasks, mean_with_interval
 from metapt_explore.diagnostics.screen import SAID, Screening, downstream_cosines, task_diversity
@@ -51,12 +51,12 @@ def test_means_of_little() -> None:
 
 
 def test_displacement_from_settings_and_from_steps() -> None:
+    tuned = {"learning_rates": [0.5, 0.1]}
+    method = MethodConfig(name="m", kind="metapt", clustering="kmeans", outer_lr=0.02, tuning=tuned)
+    known = expected(method, load_study("tour"))  # type: ignore[arg-type]
+    assert (known.inner, known.outer, known.tuning, known.ratio) == (None, 0.02, 0.5, None) and known.warning == ""
     evaluation = EvaluationConfig(tasks=["trec"], learning_rates=[0.064, 0.001, 0.016])
-    tuned = {"learning_rates": [0.5]}
-    plain = MethodConfig(name="m", kind="metapt", clustering="c", outer_lr=0.02, tuning=tuned)
-    known = expected(plain, PretrainingConfig(), evaluation)
-    assert (known.inner, known.outer, known.tuning, known.ratio) == (None, 0.02, 0.5, None)
-    assert known.warning == "" and tuning_rate(MethodConfig(name="PT", kind="pt"), evaluation) == 0.016
+    assert tuning_rate(MethodConfig(name="PT", kind="pt"), evaluation) == 0.016
     found = measured(np.array([0.001, 0.003]), np.array([0.01]), np.array([0.016]), rates=[0.016])
     assert found.inner == pytest.approx(0.002) and found.ratio == pytest.approx(8) and found.warning == ""
     assert "20 times less" in Displacement(0.001, 0.01, 0.02).warning

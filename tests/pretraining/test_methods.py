@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.models.causal import CausalBackbone
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.models.load import load_backbone
-from metapt_explore.pretraining.episode_bank import PretrainingTexts, in_bank
+from metapt_explore.pretraining.episode_bank import PretrainingTexts
 from metapt_explore.pretraining.episodes import Episode
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.loop import pretrain
@@ -322,9 +321,3 @@ def test_training_lowers_the_loss(backbone: CausalBackbone, tmp_path: Path) -> N
     pretrain(learner, pretraining_task, start, backbone=backbone, source=source, callbacks=callbacks)
     losses = out.metrics["loss"]
     assert losses.tail(5).mean() < 0.7 * losses.head(5).mean()
-
-
-def test_episode_rows_are_moved_into_the_bank() -> None:
-    episode = Episode([0], [[7, 9]], [[3]], [[0, 1]], [[1]])
-    moved = in_bank(episode, [{3: 0, 7: 1, 9: 2}] * len(episode.tasks))
-    assert moved == replace(episode, support=[[1, 2]], query=[[0]])

@@ -14,6 +14,7 @@ from kept import StopAt
 from safetensors.torch import save_file
 
 from metapt_explore.config import StudyConfig, parse
+from metapt_explore.cost.calibrate import prompts_bytes
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.export.classify import Classifier
 from metapt_explore.export.export import PromptChoice, export_prompt
@@ -31,7 +32,8 @@ METHODS = [
     {"name": "PPT", "kind": "ppt"},
     {"name": "exact", **META, "order": "exact"},
     {"name": "adam", **META, "inner_optimiser": "adam", "inner_lr": 0.05},
-    *({"name": learner, **META, "learner": learner} for learner in ("reptile", "meta_sgd", "leap")),
+    *({"name": learner, **META, "learner": learner} for learner in ("reptile", "meta_sgd", "leap", "hsml")),
+    {"name": "per cluster", **META, "learner": "prompt_per_cluster"},
 ]
 
 
@@ -55,6 +57,15 @@ def test_every_method_learns_a_deep_prompt(world: Path, tmp_path: Path) -> None:
         assert (layers.abs().sum(dim=(0, 3)) > 0).all(), "keys and values of every layer move"
     # With a placement that needs no other numbers the start is the study's own question.
     assert study_of(world, tmp_path, prompt={"length": 3}).prompt("PT").id != study.prompt("PT").id
+
+
+def test_a_plan_counts_what_deep_prompts_take(world: Path, tmp_path: Path) -> None:
+    """Every row runs behind its prompt anew, and each seed and rate has its own numbers, several times over."""
+    settings = {"evaluation": {**SMALL, "data_seeds": [1, 2], "learning_rates": [0.1, 0.2, 0.3]}}
+    study = study_of(world, tmp_path, methods=METHODS[:2], **settings)
+    assert all(not stage["encoded"] for stage in study.preview().stages.values()), "nothing of a text is kept"
+    copies = 5 + 2  # two kept steps
+    assert prompts_bytes(study.config, study.backbone) == 4 * 3 * WIDTH * (2 * 3) * copies
 
 
 def test_stopped_anywhere_it_ends_with_the_same_bits(

@@ -10,16 +10,23 @@ from typing import Any
 import pytest
 import torch
 from command_line import call
+from test_task_formats import FORMATS, config_of
 
 from metapt_explore.config import StudyConfig, parse, to_yaml
 from metapt_explore.diagnostics import adapted_losses as adapting
-from metapt_explore.diagnostics.screen import SAID
+from metapt_explore.diagnostics.screen import SAID, Screening
 from metapt_explore.diagnostics.task_gradients import balanced_draws
 from metapt_explore.errors import UserError
 from metapt_explore.models.scoring import score_all
 from metapt_explore.pretraining.episodes import read_tasks
+from metapt_explore.reporting.report import make_report
+from metapt_explore.results.join import joined
+from metapt_explore.results.record import Record, record_of
 from metapt_explore.seeds import stream
-from metapt_explore.stages.headroom import DRAWS, QUERY_ROWS
+from metapt_explore.stages.common_start import CommonStart
+from metapt_explore.stages.format_rows import FormatRows
+from metapt_explore.stages.headroom import MOST_DRAWS
+from metapt_explore.stages.task_patterns import read_patterns
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
 
@@ -33,12 +40,12 @@ def test_losses_before_adapting_by_plain_scoring(study: Study) -> None:
     found = study.headroom("MetaPT")
     table, auxiliary = found.table("headroom"), study.config.auxiliary_tasks
     tasks = read_tasks(study.auxiliary_tasks("kmeans").table("tasks"), list(auxiliary.labels))
-    assert sorted(set(table["task"])) == sorted(tasks) and len(table) == DRAWS * len(tasks)
+    assert sorted(set(table["task"])) == sorted(tasks) and len(table) == MOST_DRAWS * len(tasks)
     pattern = study.backbone.pattern(auxiliary, "auxiliary_tasks")
     inputs, prompt = as_inputs(study.texts().table("texts")), study.prompt("PT").tensors("prompt")["prompt"]
     for task, classes in tasks.items():
-        draws, _ = balanced_draws(classes, 2 * QUERY_ROWS, draws=DRAWS, rng=stream(7, "headroom", task))
-        for number, (_, (rows, labels)) in enumerate(draws):
+        draws, _ = balanced_draws(classes, 64, draws=8, rng=stream(7, "agreement", task))
+        for number, (_, (rows, labels)) in enumerate(draws[:MOST_DRAWS]):
             bank = study.backbone.bank([inputs[row] for row in rows], pattern)
             scores = score_all(study.backbone, prompt[None], bank, pattern=pattern)[0]
             by_hand = torch.nn.functional.cross_entropy(scores, torch.tensor(labels))
@@ -88,3 +95,45 @@ def test_the_command_says_one_sentence_a_method_and_why(
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [record["method"] for record in records] == ["MetaPT", "Reptile"]
     assert set(records[0]["gains"]) == {"inner", "tuning", "own"} and set(records[0]["downstream"]) == set(study.tasks)
+
+
+def test_what_was_screened_is_in_the_record_and_the_report(study: Study, tmp_path: Path) -> None:
+    before = record_of(study.workspace, "tiny")
+    assert before.screenings == [] and "meta-learn?" not in make_report(before).markdown()
+    before.save(tmp_path / "before")
+    assert "screenings" not in json.loads((tmp_path / "before" / "record.json").read_text(encoding="utf-8"))
+    found, headroom = study.screen("MetaPT"), study.headroom("MetaPT")
+    record = record_of(study.workspace, "tiny")
+    assert [told["method"] for told in record.screenings] == ["MetaPT"]
+    record.save(tmp_path / "record")
+    again = Record.load(tmp_path / "record")
+    assert again.screenings == record.screenings
+    assert Screening.of(again.screenings[0]).as_dict() == found.as_dict()
+    markdown = make_report(again).markdown()
+    assert markdown == make_report(record).markdown()
+    assert "## Was there anything to meta-learn?" in markdown and f"MetaPT: {found.sentence}" in markdown
+    for task in headroom.summary["tasks"]:
+        assert f"{task['query_before']:.3f}" in markdown
+    assert joined(before, record).screenings == record.screenings
+
+
+def test_tasks_of_several_formats_are_each_read_in_their_own_way(world: Path, tmp_path: Path) -> None:
+    config = config_of(world, tmp_path, FORMATS, agreement={"rows": 8, "draws": 2})
+    study = Study(config, tmp_path / "workspace")
+    table = study.headroom("MetaPT").table("headroom")
+    tasks, texts = study.tasks_of(config.method("MetaPT")), FormatRows(study).artifact.table("texts")
+    reading = read_patterns(config, tasks, study.backbone)
+    prompt = study.make(CommonStart.of(study, 0)).tensors("prompt")["prompt"]
+    inputs = as_inputs(texts)
+    assert len({reading.of_task[task] for task in table["task"]}) > 2  # labels, clusters with words of their own, pairs
+    for task, row in table[table["draw"] == 1].set_index("task").iterrows():
+        number = int(str(task))
+        draws, _ = balanced_draws(reading.tasks[number], 8, draws=2, rng=stream(7, "agreement", number))
+        _, (rows, labels) = draws[1]
+        pattern = reading.pattern_of(number)
+        scores = score_all(
+            study.backbone, prompt[None], study.backbone.bank([inputs[r] for r in rows], pattern), pattern=pattern
+        )[0]
+        by_hand = torch.nn.functional.cross_entropy(scores, torch.tensor(labels))
+        assert row["query_before"] == pytest.approx(float(by_hand), abs=1e-4)
+    assert study.screen("MetaPT").tasks == len(reading.tasks)

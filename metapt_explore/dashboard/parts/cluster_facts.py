@@ -13,6 +13,7 @@ from metapt_explore.clusters.compare import GroupingAgreement, compare_groupings
 from metapt_explore.config import CountedClustering, StudyConfig
 from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.dashboard.parts.cluster_view import View
+from metapt_explore.dashboard.parts.format_view import tasks_sentence
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
@@ -121,7 +122,7 @@ def about(workspace: Workspace, study: str, view: View) -> None:
             "texts": cluster["rows"],
             "membership": round(cluster["membership"], 2),
         }
-        if usable:
+        if usable and "formats" not in usable:
             reason = left_out.get(int(cluster["cluster"]))
             row["auxiliary task"] = f"no: {reason}" if reason else "yes"
         rows.append(row)
@@ -148,6 +149,8 @@ def about(workspace: Workspace, study: str, view: View) -> None:
 def _left_out(tasks: Artifact, points: pd.DataFrame) -> dict[int, str]:
     """Why a cluster is in no auxiliary task, by its number."""
     summary = tasks.summary
+    if "formats" in summary:
+        return {}
     reasons = {int(cluster): str(why) for cluster, why in summary["dropped"].items()}
     if "not_drawn" in summary["counts"]:
         of_row = points.set_index("row")["cluster"]
@@ -158,6 +161,8 @@ def _left_out(tasks: Artifact, points: pd.DataFrame) -> dict[int, str]:
 
 def _used(tasks: dict[str, Any]) -> str:
     """What auxiliary tasks are made of, and what is left out."""
+    if "formats" in tasks:
+        return tasks_sentence(tasks)
     counts = tasks["counts"]
     if "not_drawn" in counts:
         asked = tasks.get("asked", tasks["tasks"])

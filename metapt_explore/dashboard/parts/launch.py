@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from metapt_explore.config import MetaPTMethod
 from metapt_explore.dashboard.parts import job, messages, method_form, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 #: Step, label and help of each button.
 STEPS: tuple[tuple[str, str, str], ...] = (
     ("plan", "Predict the cost", "A few timed passes with the model; nothing is trained."),
+    (
+        "screen",
+        "Worth trying?",
+        "Do tasks differ, does adapting to them help, how far do inner steps go? Minutes; nothing is pre-trained.",
+    ),
     ("prompts", "Pre-train", "All prompts of all methods, without the few-shot comparison."),
     ("agreement", "Do tasks agree?", "Cosines of the tasks' gradients at the common start: minutes."),
     ("all", "Pre-train and compare", "Everything that the study asks for."),
@@ -33,6 +39,7 @@ def launch(workspace: Workspace, name: str) -> None:
     state, config = shared.job_state(workspace, name), shared.study_config(workspace, name)
     nothing = {"agreement"} if not config.clusterings else set()
     nothing |= {"prompts"} if not config.methods else set()
+    nothing |= {"screen"} if not any(isinstance(method, MetaPTMethod) for method in config.methods) else set()
     for box, (until, label, meaning) in zip(st.columns(len(STEPS)), STEPS, strict=True):
         if box.button(
             label,

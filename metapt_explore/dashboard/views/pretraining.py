@@ -10,18 +10,22 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.config import MetaPTMethod, MethodConfig, PretrainingConfig, StudyConfig
-from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
+from metapt_explore.config.support import pretrained_at
+from metapt_explore.dashboard.parts import drawing, messages, screening, shared, study_choice
+from metapt_explore.dashboard.parts.format_view import mean_of_formats
 from metapt_explore.dashboard.parts.launch import launch
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.budget import outer_steps
 from metapt_explore.progress.state import format_time
+from metapt_explore.stages.base import listed_at, of_shots
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.checkpoint import checkpoint_meta
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
+PANELS = "One panel per auxiliary task, highest last query loss first; an outer step draws only some tasks. "
+PANELS_OF_FORMATS = "One panel per format: the mean over the tasks that an outer step draws of it. "
 CAPTION_META = (
-    "One panel per auxiliary task, highest last query loss first; an outer step draws only some tasks. "
     "Dotted: loss on support rows before the inner steps. Dashed: the same after them; the gap is what they gain. "
     "Solid: loss on query rows after the inner steps, which meta-learning lowers: where it falls, the init gets "
     "better. Points are single episodes; with many, lines are running means of seven. "
@@ -81,6 +85,7 @@ def _page(workspace: Workspace, name: str) -> None:
     if method is None or seed is None:
         return
     chosen = config.method(method)
+    shots = _number_of_examples(config, chosen)
     if (method, seed) == (first, seed_first):
         state[FOLLOWED] = (method, seed)
 
@@ -91,12 +96,29 @@ def _page(workspace: Workspace, name: str) -> None:
                 if now and now != (method, seed):
                     state[FOLLOW_TO] = now
                     st.rerun()
-            entry = next(iter(shared.entries(workspace, name, "prompt", method=method, init_seed=seed)), None)
-            _curves(workspace, name, config, method=chosen, entry=entry)
+            about = of_shots({"method": method, "init_seed": seed}, shots)
+            entry = next(iter(shared.entries(workspace, name, listed_at("prompt", shots), **about)), None)
+            _curves(workspace, name, config.at_shots(shots), method=chosen, entry=entry)
 
     st.fragment(curves, run_every=shared.POLL if active else None, key="live_curves")()
     with messages.guard():
+        screening.section(workspace, name, config)
+    with messages.guard():
         _agreements(workspace, name)
+
+
+def _number_of_examples(config: StudyConfig, method: MethodConfig) -> int | None:
+    """The number of examples whose pre-training is shown, where each has its own; None is the study's own number."""
+    numbers = pretrained_at(config, method)
+    if len(numbers) < 2:
+        return None
+    return st.selectbox(
+        "Pre-trained for so many labelled examples a class",
+        numbers,
+        format_func=lambda shots: str(shots or config.evaluation.shots),
+        key="pretrained_at",
+        help="`pretraining.support_shots: match`: an inner step sees as many rows of each class.",
+    )
 
 
 def _at_work(workspace: Workspace, name: str, *, methods: list[str], seeds: list[int]) -> tuple[str, int] | None:
@@ -160,8 +182,11 @@ def _curves(
             raise UserError(
                 f"{artifact.folder} is damaged: metrics.jsonl is missing or holds no line that can be read."
             )
+        if config.auxiliary_tasks.formats:
+            metrics, names = mean_of_formats(metrics, workspace.artifact(artifact.stage["parents"]["tasks"]))
         figure = plots.meta_loss(metrics, names)
-        caption = CAPTION_META if method.meta_learned else CAPTION_POOLED
+        panels = PANELS_OF_FORMATS if config.auxiliary_tasks.formats else PANELS
+        caption = panels + CAPTION_META if method.meta_learned else CAPTION_POOLED
         if method.meta_learned and not isinstance(method, MetaPTMethod):
             caption = CAPTION_OWN
         topics = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
@@ -229,6 +254,8 @@ def guessing(config: StudyConfig) -> str:
     """The loss of a guess, for comparison."""
     if config.verbalizer.decode == "whole_vocabulary":
         return "Label words compete with every token, so a guess between the labels costs more than its logarithm."
+    if config.auxiliary_tasks.formats:
+        return "A guess between n classes costs ln n nats: 0.69 for two, 1.10 for three, 1.39 for four."
     classes = len(config.auxiliary_tasks.labels)
     return f"ln {classes} ≈ {log(classes):.2f} nats is guessing between {classes} labels."
 

@@ -55,6 +55,15 @@ def _begin(workspace: Workspace) -> None:
             args=(workspace, "tour"),
             width="stretch",
         )
+        st.button(
+            "Without labels",
+            key="start_unlabelled",
+            disabled=not ready or shared.job_state(workspace, "unlabelled")["active"],
+            on_click=start_study.start,
+            args=(workspace, "unlabelled"),
+            width="stretch",
+            help="Learns from raw film reviews; clusters, sentence pairs and selection make the tasks.",
+        )
         if not ready:
             st.warning("It needs SmolLM2-135M-Instruct, rounded to 4 bits, and texts. Run this in a terminal, once:")
             st.code("metapt setup", language="bash")

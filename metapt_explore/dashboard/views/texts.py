@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
+from metapt_explore.dashboard.parts import drawing, format_view, messages, shared, study_choice
 from metapt_explore.dashboard.parts.new_study import builder
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
@@ -19,6 +19,7 @@ def _page(workspace: Workspace, name: str) -> None:
     if texts is not None:
         with messages.guard(texts.folder):
             _decontamination(texts, shared.study_config(workspace, name))
+        format_view.made_rows(workspace, name)
 
 
 def _decontamination(texts: Artifact, config: StudyConfig) -> None:
@@ -39,7 +40,7 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
         f"Texts that equal, or nearly equal, one of the {summary['held_out_rows']:,} dev and test rows of the tasks "
         "are dropped before anything is learned, so that no score rests on rows seen in pre-training."
     )
-    own_labels = config.labelling is None and config.auxiliary_tasks.classes == "labels"
+    own_labels = config.labelling is None and config.auxiliary_tasks.by_labels
     with st.expander("Source report, before texts are dropped", key="report_box"):
         drawing.data_report(summary["report"], own_labels=own_labels)
     if leaks:

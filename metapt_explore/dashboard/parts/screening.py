@@ -1,0 +1,75 @@
+"""Is there anything to meta-learn? Displacement of a study's methods, and what screenings found."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from metapt_explore.config import MetaPTMethod, StudyConfig
+from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.diagnostics.displacement import Displacement, expected
+from metapt_explore.diagnostics.screen import Screening, Word
+from metapt_explore.reporting.screen_section import (
+    METHODS_CAPTION,
+    TASKS_CAPTION,
+    headroom_table,
+    screening_table,
+)
+from metapt_explore.results.looks import screenings_of
+from metapt_explore.storage.workspace import Workspace
+
+#: What a word looks like on the page.
+SHOWN: dict[Word, str] = {
+    "differ": "success",
+    "nearly_one": "warning",
+    "nothing_to_adapt": "warning",
+    "cannot_be_told": "info",
+}
+
+
+def section(workspace: Workspace, name: str, config: StudyConfig) -> None:
+    """Displacement of every meta-learned method, and the word of those that were screened."""
+    methods = [method for method in config.methods if isinstance(method, MetaPTMethod)]
+    if not methods:
+        return
+    st.subheader("Is there anything to meta-learn?")
+    entries = [e for e in shared.entries(workspace, name, "screen") if shared.finished(workspace.artifact(e["id"]))]
+    screenings = screenings_of(workspace, entries)
+    found = {told["method"]: Screening.of(told) for told in screenings}
+    for method, screening in found.items():
+        getattr(st, SHOWN[screening.word])(messages.plain(f"{method}: {screening.sentence}"))
+    moves = {
+        method.name: found[method.name].displacement if method.name in found else expected(method, config)
+        for method in methods
+    }
+    for method_name, displacement in moves.items():
+        if displacement.warning:
+            st.warning(messages.plain(f"{method_name}: {displacement.warning}"))
+    if screenings:
+        st.dataframe(screening_table(screenings), key="screening_table", hide_index=True)
+        st.caption(METHODS_CAPTION)
+        for told in screenings:
+            with st.expander(messages.plain(f"The tasks of {told['method']}"), key=f"headroom_{told['method']}"):
+                st.dataframe(headroom_table(told["headroom"]), key=f"headroom_table_{told['method']}", hide_index=True)
+                st.caption(TASKS_CAPTION)
+    if len(found) < len(methods):
+        st.dataframe(_displacement_table(moves), key="displacement_table", hide_index=True)
+        st.caption(
+            "How far each number of the prompt moves (root mean square): in all inner steps on a task, in one outer "
+            "step, in one tuning step. A step of Adam is as long as its rate; how far a plain gradient step goes "
+            "only the model can tell. **Worth trying?** above measures it, with what adapting gains: minutes, and "
+            "nothing is pre-trained."
+        )
+
+
+def _displacement_table(moves: dict[str, Displacement]) -> pd.DataFrame:
+    rows = [
+        {
+            "method": method,
+            "inner steps": "not measured yet" if each.inner is None else f"{each.inner:.4f}",
+            "outer step": f"{each.outer:.4f}",
+            "tuning step": f"{each.tuning:.4f}",
+        }
+        for method, each in moves.items()
+    ]
+    return pd.DataFrame(rows)

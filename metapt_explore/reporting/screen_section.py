@@ -1,0 +1,93 @@
+"""Was there anything to meta-learn? What screenings saw beforehand, in tables for report and page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from metapt_explore.diagnostics.headroom import Estimate
+from metapt_explore.diagnostics.screen import Screening, format_estimate
+from metapt_explore.reporting.document import Bullets, Document, Heading, Paragraph, Table
+from metapt_explore.results.record import Record
+
+#: How to read the table of methods.
+METHODS_CAPTION = (
+    "Cosine between tasks: of the gradients of two auxiliary tasks at the initial prompt, corrected for noise (1: one "
+    "task; 95 % interval over tasks). The next three are nats of loss on rows that were not adapted to, and what takes "
+    "them off: the method's own inner steps; steps as few-shot tuning takes them; and such steps on a task's own rows "
+    "rather than on another task's, which is what pooling cannot have. Displacement: root mean square over the numbers "
+    "of the prompt, of all inner steps, one outer step and one tuning step."
+)
+#: How to read the table of tasks.
+TASKS_CAPTION = (
+    "Losses in nats at the initial prompt: of the few support rows before and after the inner steps, of other rows "
+    "before, and what adapting takes off the latter (95 % interval over draws; they are few)."
+)
+
+
+def screening_table(screenings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A row for each method: diversity, headroom, displacement.
+
+    Args:
+        screenings: `Record.screenings`.
+    """
+    rows = []
+    for told in screenings:
+        found = Screening.of(told)
+        moves = found.displacement
+        rows.append(
+            {
+                "method": told["method"],
+                "tasks": found.tasks,
+                "cosine between tasks": format_estimate(found.cosine, 2),
+                "inner steps": format_estimate(found.gains["inner"], 3),
+                f"{found.tuning_steps} tuning steps": format_estimate(found.gains["tuning"], 3),
+                "own over another's rows": format_estimate(found.gains["own"], 3),
+                "moves: inner": "–" if moves.inner is None else f"{moves.inner:.4f}",
+                "outer": f"{moves.outer:.4f}",
+                "tuning": f"{moves.tuning:.4f}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def headroom_table(tasks: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A row for each auxiliary task: losses before adapting, and what adapting gains.
+
+    Args:
+        tasks: ``headroom`` of an entry of `Record.screenings`.
+    """
+    rows = [
+        {
+            "task": task["name"],
+            "support before": f"{task['support_before']:.3f}",
+            "support after": f"{task['support_after']:.3f}",
+            "others before": f"{task['query_before']:.3f}",
+            "inner steps": format_estimate(Estimate.of(task["inner"]), 3),
+            "tuning steps": format_estimate(Estimate.of(task["tuning"]), 3),
+            "own over another's rows": format_estimate(Estimate.of(task["own"]), 3),
+        }
+        for task in tasks
+    ]
+    return pd.DataFrame(rows)
+
+
+def screening_sentences(screenings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The word on each method, and what is wrong with the size of its inner steps."""
+    found = [(told["method"], Screening.of(told)) for told in screenings]
+    return [f"{method}: {each.sentence} {each.warning}".rstrip() for method, each in found]
+
+
+def add_screenings(document: Document, record: Record) -> None:
+    """The section, where a record has screenings."""
+    if not record.screenings:
+        return
+    document.add(Heading("Was there anything to meta-learn?"))
+    document.add(Paragraph("What `metapt screen` says of the auxiliary tasks before anything is pre-trained:"))
+    document.add(Bullets(screening_sentences(record.screenings)))
+    document.add(Table(screening_table(record.screenings), METHODS_CAPTION))
+    for told in record.screenings:
+        if told.get("headroom"):
+            document.add(Table(headroom_table(told["headroom"]), f"The tasks of {told['method']}. {TASKS_CAPTION}"))

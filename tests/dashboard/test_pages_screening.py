@@ -1,0 +1,55 @@
+"""Pre-training: is there anything to meta-learn? Displacement from settings, and what screening found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from looking import said
+from streamlit.testing.v1 import AppTest
+
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.study import Study
+
+Open = Callable[..., AppTest]
+
+
+def tables(at: AppTest) -> dict[str, list[dict[str, str]]]:
+    """Tables of strings by their second column."""
+    return {
+        frame.value.columns[1]: frame.value.to_dict("records") for frame in at.dataframe if len(frame.value.columns)
+    }
+
+
+def test_before_and_after_screening(show: Open, world: Path, copied: Workspace) -> None:
+    study = Study(world / "tiny.yaml", copied)
+    at = show(study.workspace.folder, "pretraining", "tiny")
+    assert not at.exception and "Is there anything to meta-learn?" in [box.value for box in at.subheader]
+    (row,) = tables(at)["inner steps"]
+    assert row == {
+        "method": "MetaPT",
+        "inner steps": "not measured yet",
+        "outer step": "0.0500",
+        "tuning step": "0.0500",
+    }
+    assert not at.button(key="ask_screen").disabled
+    found = study.screen("MetaPT")
+    at = show(study.workspace.folder, "pretraining", "tiny")
+    assert not at.exception and not at.error
+    assert f"MetaPT: {found.sentence}" in said(at)
+    (row,) = tables(at)["tasks"]
+    assert row["moves: inner"] == f"{found.displacement.inner:.4f}" and row["outer"] == "0.0500"
+    assert len(tables(at)["support before"]) == found.tasks
+
+
+def test_settings_alone_warn_of_steps_that_go_nowhere(show: Open, world: Path, copied: Workspace) -> None:
+    study = Study(world / "tiny.yaml", copied)
+    short = study.config.method("MetaPT").model_copy(update={"inner_optimiser": "adam", "inner_lr": 0.001})
+    pooled = study.config.methods[:2]
+    study.workspace.save_study(study.config.model_copy(update={"methods": [*pooled, short]}))
+    at = show(study.workspace.folder, "pretraining", "tiny")
+    assert not at.exception and "50 times less than one tuning step" in said(at, "warning")
+    study.workspace.save_study(study.config.model_copy(update={"methods": pooled}))
+    at = show(study.workspace.folder, "pretraining", "tiny")
+    assert at.button(key="ask_screen").disabled
+    assert "Is there anything to meta-learn?" not in [box.value for box in at.subheader]
