@@ -80,3 +80,21 @@ def finished(world: Path, made_once: Made) -> Path:
             Study(config, workspace, progress).run()
 
     return made_once("finished", run) / "workspace"
+
+
+@pytest.fixture(scope="session")
+def formats_finished(world: Path, made_once: Made) -> Path:
+    """A workspace with a finished study of several formats of auxiliary tasks; not to be changed."""
+    from format_world import FORMATS, config_of
+
+    from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.job_file import working_on
+    from metapt_explore.study.study import Study
+
+    def run(folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        workspace, config = Workspace(folder / "workspace"), config_of(world, folder, FORMATS)
+        with working_on(workspace, config.name) as progress:
+            Study(config, workspace, progress).run()
+
+    return made_once("formats", run) / "workspace"

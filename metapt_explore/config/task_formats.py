@@ -142,7 +142,9 @@ class SentencePairFormat(SentencesFormat):
         return words
 
     unified: bool = Field(
-        False, description="each row asks which of the words, given as options A, B, C, is right (Unified PPT)"
+        False,
+        description="each row asks which of the words, given as options A, B, C below the first 16 words of the second "
+        "sentence, is right (Unified PPT)",
     )
 
     @property
@@ -164,6 +166,13 @@ class SelectionFormat(SentencesFormat):
     )
     max_words: int = Field(16, ge=2, le=10_000, description="longer sentences are cut; a row holds one and all options")
     options: int = Field(3, ge=2, le=len(LETTERS), description="sentences to choose from")
+    option_words: int = Field(
+        8,
+        ge=2,
+        le=1000,
+        description="longer options show their first words, and the text its last, twice as many: the model must see "
+        "all options (`model.max_text_tokens`)",
+    )
 
     @property
     def reading(self) -> LabelsConfig | None:

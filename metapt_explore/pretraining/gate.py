@@ -56,7 +56,7 @@ def gate_weights(losses: Tensor, temperature: float) -> Tensor:
         temperature: A start whose loss is lower by this much weighs e times as much.
 
     Example:
-        >>> gate_weights(torch.tensor([0.5, 0.4]), 0.1).round(decimals=3).tolist()
+        >>> [round(weight, 3) for weight in gate_weights(torch.tensor([0.5, 0.4]), 0.1).tolist()]
         [0.269, 0.731]
     """
     return torch.softmax(-losses / temperature, dim=-1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.auxiliary_tasks.formats.selection import selections
+from metapt_explore.auxiliary_tasks.formats.selection import OPTION_WORDS, selections
 from metapt_explore.auxiliary_tasks.formats.sentence_pair import sentence_pairs
 from metapt_explore.auxiliary_tasks.formats.unified import with_options
 from metapt_explore.config import TextsConfig
@@ -174,11 +174,11 @@ class FormatRows(Stage):
         sizes = {"per_document": each.per_document, "min_words": each.min_words, "max_words": each.max_words}
         texts, seed = list(documents["text"]), self.study.seed
         if isinstance(each, SelectionFormat):
-            made = selections(texts, options=each.options, seed=seed, **sizes)
+            made = selections(texts, options=each.options, option_words=each.option_words, seed=seed, **sizes)
         else:
             made = sentence_pairs(texts, seed=seed, **sizes)
             if isinstance(each, SentencePairFormat) and each.unified:
-                made = with_options(made, each.words, seed=seed)
+                made = with_options(made, each.words, pair_words=2 * OPTION_WORDS, seed=seed)
         of_document = documents.iloc[made["document"]]
         return made.assign(source_row=of_document["source_row"].to_numpy(), group=of_document["group"].to_numpy())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore.config import ClusteringConfig, Placement, SourceConfig, StudyConfig, parse
+from metapt_explore.config.task_formats import SizedFormat, TaskFormat
 from metapt_explore.errors import UserError
 from metapt_explore.storage.files import write_bytes
 from metapt_explore.storage.workspace import Workspace
@@ -112,6 +113,7 @@ class Choices:
     Attributes:
         template: How a text is read in pre-training.
         labelled: Whether the texts have labels; else the language model labels them (zero-shot).
+        formats: Formats of auxiliary tasks that are made of the raw texts (`TaskFormat.format`), instead of labels.
         algorithms: How texts are grouped (`ClusteringConfig.algorithm`), each in a clustering of its own.
         control: Whether MetaPT also learns on random groups, of the sizes of the first clustering.
         n_clusters: Clusters, for algorithms that are told how many.
@@ -128,6 +130,7 @@ class Choices:
 
     template: str = "{text}\nSentiment:"
     labelled: bool = True
+    formats: Sequence[str] = ()
     algorithms: Sequence[str] = ("kmeans",)
     control: bool = True
     n_clusters: int = 8
@@ -179,6 +182,8 @@ def new_study(
     if choices.control:
         clusterings.append({"name": "random", "algorithm": "random_groups", "like": algorithms[0]})
     methods: list[dict[str, Any]] = [{"name": "PT", "kind": "pt"}, {"name": "PPT", "kind": "ppt"}]
+    if choices.formats:
+        methods[1]["clustering"] = algorithms[0]  # the tasks and rows that MetaPT draws
     methods += _on_clusters(algorithms, control=choices.control)
     if choices.probe:
         verbalizer = {"read": "probe_ensemble"}
@@ -195,7 +200,8 @@ def new_study(
         },
         "clusterings": clusterings,
         # Support and query take so many rows; small files would have no task with the usual bounds.
-        "auxiliary_tasks": {
+        "auxiliary_tasks": [_format(each) for each in choices.formats]
+        or {
             "template": choices.template,
             "labels": {key: dict(entry) for key, entry in labels.items()},
             "min_size": 16,
@@ -206,16 +212,23 @@ def new_study(
             **({"placement": choices.placement} if choices.placement else {}),
             "init": "vocabulary",
         },
-        "pretraining": {**scale.pretraining, "inner_lr": 0.03, "outer_lr": 0.01},
+        # An inner step is what a tuning step is, and as long: else hardly anything would be adapted.
+        "pretraining": {**scale.pretraining, "inner_optimiser": "adam", "outer_lr": 0.01},
         "methods": methods,
         "baselines": list(choices.baselines),
         "evaluation": {"tasks": list(tasks), **scale.evaluation, **({"shots": shots} if shots else {})},
     }
     if choices.more_shots:
         tree["evaluation"]["more_shots"] = list(choices.more_shots)
-    if not choices.labelled:
+    if not choices.labelled and not choices.formats:
         tree["labelling"] = {"by": "zero_shot"}
     return parse(StudyConfig, tree, f"the study '{name}'")
+
+
+def _format(name: str) -> dict[str, Any]:
+    """An entry of a format; small files would have no task with the usual bounds."""
+    sized = issubclass(TaskFormat.kinds[name], SizedFormat)
+    return {"format": name, **({"min_size": 16, "min_per_label": 4} if sized else {"min_per_class": 8})}
 
 
 def _on_clusters(algorithms: Sequence[str], *, control: bool) -> list[dict[str, str]]:

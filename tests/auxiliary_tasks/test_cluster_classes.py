@@ -149,6 +149,7 @@ def test_common_words_leave_out_the_rarest_and_the_commonest() -> None:
     assert common_words(documents) == ["hen", "hot", "snow", "tea"]
     assert common_words(documents, number=2) == ["hen", "hot"]
     assert common_words([]) == []
+    assert common_words(["It doesn't cost", "it doesn’t cost", *["none"] * 2]) == ["cost", "none"]
 
 
 def test_the_hundred_commonest_words_are_no_label_words() -> None:

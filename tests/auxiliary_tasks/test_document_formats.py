@@ -39,6 +39,13 @@ def side_by_side(text: str, first: str, second: str) -> bool:
     return (first, second) in pairwise(lines)
 
 
+def test_a_true_continuation_in_a_third_text_is_no_wrong_option() -> None:
+    documents = ["Cats go. Cats eat.", "Cats go. Cats nap.", "Cows eat. Cats eat. Cats nap.", "Hens eat. Hens nap."]
+    made = selections(documents, options=2, per_document=1, seed=0, **BOUNDS)
+    for _, row in made[made["text"] == "Cats go."].iterrows():
+        assert sorted(options_of(row).values())[-1] == "Hens nap."
+
+
 def check_pair(documents: list[str], row: pd.Series) -> None:
     own = documents[row["document"]]
     assert row["text"] in lines_of(own) and row["text"] != row["text_pair"]
@@ -134,6 +141,23 @@ def test_options_of_other_documents_are_of_different_ones() -> None:
     assert all(len({option.split()[1] for option in options_of(row).values()}) == 4 for _, row in made.iterrows())
 
 
+def test_options_show_their_first_words_and_all_look_different() -> None:
+    documents = [
+        " ".join(f"Text {number} has a line that goes on for long and ends at {line}." for line in range(6))
+        for number in range(4)
+    ]
+    bounds = {"per_document": 5, "min_words": 2, "max_words": 30, "seed": 0}
+    made = selections(documents, options=3, option_words=4, **bounds)
+    # All sentences of a document look the same by then: each option is of another one.
+    assert len(made) == 20
+    for _, row in made.iterrows():
+        assert options_of(row)[row["label"]] == f"Text {row['document']} has a"
+        assert row["text"].startswith("goes on for long and ends at ")
+        assert len({option.split()[1] for option in options_of(row).values()}) == 3
+    assert selections(documents[:2], options=3, option_words=4, **bounds).empty
+    assert len(selections(documents[:2], options=3, option_words=30, **bounds)) == 10
+
+
 @settings(deadline=None)
 @given(documents=DOCUMENTS, options=st.integers(2, 4), per_document=st.integers(1, 4), seed=st.integers(0, 3))
 def test_only_the_right_option_comes_next(documents: list[str], options: int, per_document: int, seed: int) -> None:
@@ -186,6 +210,12 @@ def test_single_texts_get_a_second_column() -> None:
         pd.DataFrame({"text": ["Bon !"], "label": ["a"]}), {"a": "bon", "b": "mal", "c": "neutre"}, seed=0
     )
     assert sorted(line[3:] for line in made["text_pair"][0].split("\n")) == ["bon", "mal", "neutre"]
+
+
+def test_a_long_second_text_leaves_room_for_the_options() -> None:
+    rows = pd.DataFrame({"text": ["One."], "text_pair": ["It rains, and we stay."], "label": ["a"]})
+    made = with_options(rows, {"a": "yes", "b": "no"}, pair_words=2, seed=0)
+    assert made["text_pair"][0].split("\n")[0] == "It rains,"
 
 
 def test_labels_without_words_and_equal_words_are_refused() -> None:

@@ -155,10 +155,26 @@ def test_texts_without_labels_get_some(show: Open, tmp_path: Path, asked: list[t
     file.write_text("".join(f'{{"text": "a line of text, number {n}"}}\n' for n in range(9)), encoding="utf-8")
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(str(file)).run()
+    at.multiselect(key="new_formats").set_value([]).run()
     assert "the language model gives them some" in said(at, "caption")
     at.button(key="create").click().run()
     assert not at.exception and not at.error
     assert asked[0][0].labelling is not None and asked[0][0].labelling.by == "zero_shot"
+
+
+def test_texts_without_labels_are_tasks_themselves(
+    show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]
+) -> None:
+    file = tmp_path / "lines.jsonl"
+    file.write_text("".join(f'{{"text": "a line of text, number {n}"}}\n' for n in range(9)), encoding="utf-8")
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(file)).run()
+    at.multiselect(key="new_formats").select("sentence_pair").run()
+    at.button(key="create").click().run()
+    assert not at.exception and not at.error
+    study = asked[0][0]
+    assert [each.format for each in study.auxiliary_tasks.formats] == ["cluster_classes", "sentence_pair"]
+    assert study.labelling is None and study.method("PPT").clusterings == study.method("MetaPT").clusterings
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from kept import KeptInMemory, StopAt
 from small_inputs import split
-from tuned import LABELS, data_of
+from tuned import LABELS, data_of, run, same
 
 from metapt_explore.config import EvaluationConfig, StudyConfig, parse
 from metapt_explore.config.tuning import MIXTURE_STEPS
+from metapt_explore.errors import Cancelled
 from metapt_explore.export.export import PromptChoice, export_prompt
 from metapt_explore.fewshot.mixture import LEARNED_RATE, FromMixture, batch_of
 from metapt_explore.fewshot.scoring import FewShotData
@@ -109,6 +111,20 @@ def test_its_rows_are_counted_and_only_training_rows_choose(backbone: CausalBack
     again = outcome_of(backbone, other, "gate")
     assert all(torch.equal(tuned["gate"].starts[seed], again.starts[seed]) for seed in (3, 8))
     assert not torch.equal(again.starts[3], again.starts[8])
+
+
+@pytest.mark.parametrize("mixture", ["gate", "learned"])
+def test_what_was_stopped_at_any_pass_goes_on_to_the_same_outcome(mixture: Any, backbone: CausalBackbone) -> None:
+    maker = FromMixture(prompt_and_offsets(backbone)[1], NAMES, mixture, 0.5)
+    size: dict[str, Any] = {"seeds": [3, 8], "rates": [0.01, 0.1], "starts": maker, "proximal": 2.0}
+    counted = StopAt(None)
+    whole = run(backbone, **size, on_pass=counted)
+    for n in range(1, counted.calls + 1, 3):
+        kept, taken = KeptInMemory(), StopAt(None)
+        with pytest.raises(Cancelled):
+            run(backbone, **size, on_step=taken, on_pass=StopAt(n), store=kept)
+        assert same(whole, run(backbone, **size, on_step=taken, store=kept))
+        assert taken.calls == 5  # no step is taken twice
 
 
 METHODS = [

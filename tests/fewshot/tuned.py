@@ -12,6 +12,7 @@ from small_inputs import split
 
 from metapt_explore.config import EvaluationConfig, LabelsConfig
 from metapt_explore.fewshot.scoring import FewShotData
+from metapt_explore.fewshot.starts import StartMaker, same_start
 from metapt_explore.fewshot.tuning import TuningOutcome, tune
 from metapt_explore.fewshot.tuning_steps import TuningPlan
 from metapt_explore.models.causal import CausalBackbone
@@ -32,13 +33,17 @@ def run(
     on_step: Callable[[int], None] = lambda step: None,
     on_pass: Callable[[int], None] = lambda step: None,
     store: KeptInMemory | None = None,
+    starts: StartMaker = same_start,
     **settings: Any,
 ) -> TuningOutcome:
     sizes = {"steps": steps, "batch_size": 4, "curve_steps": [0, 2, steps]}
     config = EvaluationConfig(tasks=["x"], data_seeds=seeds, learning_rates=rates, **{**sizes, **settings})
     pattern = backbone.pattern(LABELS, "test")
     start = backbone.embedding[20:23].clone()
-    plan, callbacks = TuningPlan(config, (0, 0)), TrainingCallbacks(on_step=on_step, on_pass=on_pass, checkpoints=store)
+    plan, callbacks = (
+        TuningPlan(config, (0, 0), starts=starts),
+        TrainingCallbacks(on_step=on_step, on_pass=on_pass, checkpoints=store),
+    )
     return tune(start, data_of(seeds), plan, backbone=backbone, pattern=pattern, callbacks=callbacks)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metapt_explore.config import PretrainingConfig
-from metapt_explore.pretraining.episodes import draw_episode
+from metapt_explore.pretraining.episode_bank import in_bank
+from metapt_explore.pretraining.episodes import Episode, draw_episode
 
 TASKS = {
     task: {label: list(range(100 * task + 50 * c, 100 * task + 50 * c + 20)) for c, label in enumerate("ab")}
@@ -60,3 +62,9 @@ def test_a_class_with_too_few_rows_is_drawn_with_replacement() -> None:
     episode = draw_episode({0: {"a": [1, 2], "b": list(range(10, 20))}}, config, seed=0, init_seed=0, step=0)
     assert Counter(episode.support_labels[0]) == {0: 2, 1: 2}
     assert set(episode.rows) & {1, 2}
+
+
+def test_episode_rows_are_moved_into_the_bank() -> None:
+    episode = Episode([0], [[7, 9]], [[3]], [[0, 1]], [[1]])
+    moved = in_bank(episode, [{3: 0, 7: 1, 9: 2}] * len(episode.tasks))
+    assert moved == replace(episode, support=[[1, 2]], query=[[0]])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import call
+from test_task_formats import FORMATS, config_of
 
 from metapt_explore.config import StudyConfig, parse, to_yaml
 from metapt_explore.diagnostics import adapted_losses as adapting
@@ -22,7 +23,10 @@ from metapt_explore.reporting.report import make_report
 from metapt_explore.results.join import joined
 from metapt_explore.results.record import Record, record_of
 from metapt_explore.seeds import stream
+from metapt_explore.stages.common_start import CommonStart
+from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.stages.headroom import MOST_DRAWS
+from metapt_explore.stages.task_patterns import read_patterns
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
 
@@ -111,3 +115,25 @@ def test_what_was_screened_is_in_the_record_and_the_report(study: Study, tmp_pat
     for task in headroom.summary["tasks"]:
         assert f"{task['query_before']:.3f}" in markdown
     assert joined(before, record).screenings == record.screenings
+
+
+def test_tasks_of_several_formats_are_each_read_in_their_own_way(world: Path, tmp_path: Path) -> None:
+    config = config_of(world, tmp_path, FORMATS, agreement={"rows": 8, "draws": 2})
+    study = Study(config, tmp_path / "workspace")
+    table = study.headroom("MetaPT").table("headroom")
+    tasks, texts = study.tasks_of(config.method("MetaPT")), FormatRows(study).artifact.table("texts")
+    reading = read_patterns(config, tasks, study.backbone)
+    prompt = study.make(CommonStart.of(study, 0)).tensors("prompt")["prompt"]
+    inputs = as_inputs(texts)
+    assert len({reading.of_task[task] for task in table["task"]}) > 2  # labels, clusters with words of their own, pairs
+    for task, row in table[table["draw"] == 1].set_index("task").iterrows():
+        number = int(str(task))
+        draws, _ = balanced_draws(reading.tasks[number], 8, draws=2, rng=stream(7, "agreement", number))
+        _, (rows, labels) = draws[1]
+        pattern = reading.pattern_of(number)
+        scores = score_all(
+            study.backbone, prompt[None], study.backbone.bank([inputs[r] for r in rows], pattern), pattern=pattern
+        )[0]
+        by_hand = torch.nn.functional.cross_entropy(scores, torch.tensor(labels))
+        assert row["query_before"] == pytest.approx(float(by_hand), abs=1e-4)
+    assert study.screen("MetaPT").tasks == len(reading.tasks)

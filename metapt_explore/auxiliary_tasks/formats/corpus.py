@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Document:
     @cached_property
     def neighbours(self) -> frozenset[tuple[str, str]]:
         """Keys of all sentences that stand side by side, in either order."""
-        pairs = list(zip(self.keys, self.keys[1:], strict=False))
+        pairs = list(pairwise(self.keys))
         return frozenset(pairs) | frozenset((second, first) for first, second in pairs)
 
     def followed(self) -> list[int]:
@@ -72,6 +73,7 @@ class Corpus:
 
     Attributes:
         documents: Those that are used, in the order given; of equal ones the first.
+        adjacent: Keys of all sentences of which the second follows the first in some document.
 
     Example:
         >>> corpus = Corpus(["It rains. I stay.", "Yes."], fewest=2, min_words=1, max_words=9, seed=0)
@@ -89,6 +91,7 @@ class Corpus:
             sentences = split_sentences(text, min_words=min_words, max_words=max_words)
             if len(sentences) >= fewest:
                 self.documents.append(Document(number, text, sentences, [comparison_key(line) for line in sentences]))
+        self.adjacent = {pair for document in self.documents for pair in pairwise(document.keys)}
         # Each document has a place that depends on its text alone, and a draw takes the next place: a document more or
         # less changes only the draws that meet it.
         places = np.array([derived_seed(seed, "place", document.text) for document in self.documents], dtype=np.int64)
@@ -104,8 +107,8 @@ class Corpus:
             order: Random numbers.
 
         Returns:
-            The other document and the sentence's index in it, which stands nowhere in `document`; None where none was
-            found.
+            The other document and the sentence's index in it, which stands nowhere in `document` and follows the given
+            sentence in no document; None where none was found.
         """
         if len(self.documents) < 2:
             return None
@@ -115,6 +118,7 @@ class Corpus:
             second = 1 + int(order.integers(len(other.sentences) - 1))
             if other is document or document.keys[first] in other.key_set:
                 continue
-            if other.keys[second] not in document.key_set:
-                return other, second
+            if other.keys[second] in document.key_set or (document.keys[first], other.keys[second]) in self.adjacent:
+                continue
+            return other, second
         return None

@@ -14,11 +14,15 @@ import pandas as pd
 
 from metapt_explore.auxiliary_tasks.formats.corpus import Corpus, Document
 from metapt_explore.auxiliary_tasks.formats.sentence_pair import COLUMNS
+from metapt_explore.auxiliary_tasks.formats.sentences import first_words, last_words
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import stream
+from metapt_explore.texts.normalise import comparison_key
 
 #: Fewest and most options; PPT has six.
 FEWEST_OPTIONS, MOST_OPTIONS = 2, 10
+#: Words that an option shows. With three options the whole row is about 60 tokens of English.
+OPTION_WORDS = 8
 
 
 def option_lines(options: Sequence[str]) -> str:
@@ -33,14 +37,22 @@ def option_lines(options: Sequence[str]) -> str:
 
 
 def selections(
-    documents: Sequence[str], *, options: int, per_document: int, min_words: int, max_words: int, seed: int
+    documents: Sequence[str],
+    *,
+    options: int,
+    per_document: int,
+    min_words: int,
+    max_words: int,
+    option_words: int = OPTION_WORDS,
+    seed: int,
 ) -> pd.DataFrame:
     r"""Makes questions: which option is the next sentence?
 
     With three options or more one wrong option is of the same document, where it has a sentence that is no neighbour;
     all others are of other documents, each of another one where possible. No option is the opening sentence of its
     document, so that an opening says nothing. The right option's letters are drawn so that their numbers differ by one
-    at most.
+    at most. Long options are shown by their first words, and a long text by its last ones, twice as many: a model that
+    reads a limited number of tokens must see all options.
 
     Args:
         documents: Raw texts. One of a single sentence, and one that came before, makes no rows.
@@ -48,6 +60,7 @@ def selections(
         per_document: Most rows whose `text` is of one document.
         min_words: Fewest words of a sentence.
         max_words: Most words of a sentence.
+        option_words: Most words that an option shows.
         seed: The study seed.
 
     Returns:
@@ -77,53 +90,65 @@ def selections(
             keys = (document.keys[first], document.keys[first + 1])
             if made == per_document or keys in seen:
                 continue
-            wrong = _wrong_options(document, first, options - 1, corpus=corpus, order=order)
-            if wrong is None:
+            shown = _Options(document, first, option_words)
+            if not shown.add_wrong(options - 1, corpus=corpus, order=order):
                 continue
             if not positions:
                 block = len(rows) // options
                 positions = stream(seed, "selection positions", block).permutation(options).tolist()
             place = positions.pop()
-            choices = [*wrong[:place], document.sentences[first + 1], *wrong[place:]]
+            choices = [*shown.wrong[:place], shown.right, *shown.wrong[place:]]
             seen.add(keys)
             made += 1
-            rows.append((document.number, document.sentences[first], option_lines(choices), ascii_uppercase[place]))
+            text = last_words(document.sentences[first], 2 * option_words)
+            rows.append((document.number, text, option_lines(choices), ascii_uppercase[place]))
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"document": "int64"})
 
 
-def _wrong_options(
-    document: Document, first: int, number: int, *, corpus: Corpus, order: np.random.Generator
-) -> list[str] | None:
-    """Different sentences that do not follow the given one, in an order that is drawn; None where there are too few."""
-    chosen: list[str] = []
-    taken = {document.keys[first], document.keys[first + 1]}
-    near = [second for second in document.apart_from(first) if document.keys[second] not in taken]
-    if number > 1 and near:
-        second = near[int(order.integers(len(near)))]
-        chosen.append(document.sentences[second])
-        taken.add(document.keys[second])
-    sources: set[int] = set()
-    spare: list[tuple[str, str]] = []
-    # Twenty draws for each option: each of another document, as long as there are enough.
-    for _ in range(20 * number):
-        if len(chosen) == number:
-            break
-        drawn = corpus.draw_elsewhere(document, first, order)
-        if drawn is None:
-            break
-        other, second = drawn
-        if other.keys[second] in taken:
-            continue
-        if other.number in sources:
-            spare.append((other.sentences[second], other.keys[second]))
-            continue
-        sources.add(other.number)
-        taken.add(other.keys[second])
-        chosen.append(other.sentences[second])
-    for sentence, key in spare:
-        if len(chosen) < number and key not in taken:
-            taken.add(key)
-            chosen.append(sentence)
-    if len(chosen) < number:
-        return None
-    return [chosen[index] for index in order.permutation(number).tolist()]
+class _Options:
+    """The right option of a sentence, and wrong ones that all look different."""
+
+    def __init__(self, document: Document, first: int, words: int) -> None:
+        self.document, self.first, self.words = document, first, words
+        self.right = first_words(document.sentences[first + 1], words)
+        self.wrong: list[str] = []
+        self._taken = {document.keys[first], comparison_key(self.right)}
+
+    def _add(self, document: Document, place: int) -> bool:
+        """Adds a sentence as it is shown; nothing where another looks like it."""
+        option = first_words(document.sentences[place], self.words)
+        key = comparison_key(option)
+        if key in self._taken:
+            return False
+        self._taken.add(key)
+        self.wrong.append(option)
+        return True
+
+    def add_wrong(self, number: int, *, corpus: Corpus, order: np.random.Generator) -> bool:
+        """Draws wrong options, in an order that is drawn, too; False where there are too few."""
+        keys = self.document.keys
+        near = [
+            second
+            for second in self.document.apart_from(self.first)
+            if (keys[self.first], keys[second]) not in corpus.adjacent
+        ]
+        if number > 1 and near:
+            self._add(self.document, near[int(order.integers(len(near)))])
+        sources: set[int] = set()
+        spare: list[tuple[Document, int]] = []
+        # Twenty draws for each option: each of another document, as long as there are enough.
+        for _ in range(20 * number):
+            if len(self.wrong) == number:
+                break
+            drawn = corpus.draw_elsewhere(self.document, self.first, order)
+            if drawn is None:
+                break
+            if drawn[0].number in sources:
+                spare.append(drawn)
+            elif self._add(*drawn):
+                sources.add(drawn[0].number)
+        for drawn in spare:
+            if len(self.wrong) < number:
+                self._add(*drawn)
+        self.wrong = [self.wrong[index] for index in order.permutation(len(self.wrong)).tolist()]
+        return len(self.wrong) == number

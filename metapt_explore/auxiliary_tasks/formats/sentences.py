@@ -15,21 +15,20 @@ import regex
 from metapt_explore.errors import UserError
 from metapt_explore.texts.normalise import CHARACTER_OR_WORD, UNSPACED
 
-#: First and last character of a piece, and its words.
-_Piece = tuple[int, int, int]
-
-_CLOSING = r"[\p{Pe}\p{Pf}\"'*_]*"
+# Signs that close a quotation or bracket; in tokenised text they stand alone.
+# Possessive ("++") and from the first sign on, so that a long run of signs takes no longer than its length.
+_CLOSING = r"(?:[\p{Pe}\p{Pf}\"'*_]*+(?:[^\S\n]++[\p{Pe}\p{Pf}\"']++(?=\s|$))?+)"
 # "!" and "?" end a sentence in front of a script without spaces, too.
 _END = regex.compile(
-    rf"(?V1)(?P<strong>[\p{{Sentence_Terminal}}--[.!?．]][\p{{Sentence_Terminal}}…]*{_CLOSING})"
-    rf"|(?P<stop>[.!?．…]+{_CLOSING})(?=\s|$)"
-    rf"|(?P<mark>[!?]+{_CLOSING})(?={UNSPACED.pattern.removeprefix('(?V1)')})"
-    r"|(?P<line>[^\S\n]*\n\s*)"
+    rf"(?V1)(?P<strong>[\p{{Sentence_Terminal}}--[.!?．]][\p{{Sentence_Terminal}}…]*+{_CLOSING})"
+    rf"|(?<![.!?．…])(?P<stop>[.!?．…]++{_CLOSING})(?=\s|$)"
+    rf"|(?<![!?])(?P<mark>[!?]++{_CLOSING})(?={UNSPACED.pattern.removeprefix('(?V1)')})"
+    r"|(?P<line>\n\s*+)"
 )
 _LINE_BREAK = regex.compile(r"(?i)<br\s*/?>|\r\n?|[\u0085\u2028\u2029\v\f]")
 _LAST_WORD = regex.compile(r"(?r)[\p{L}\p{M}\p{N}.]+")
 _HAS_WORD = regex.compile(r"[\p{L}\p{N}]|\p{Extended_Pictographic}")
-_LOWER_NEXT = regex.compile(r"\s*[\"'(\[]*\p{Ll}")
+_LOWER_NEXT = regex.compile(r"[\s\p{Pd}\p{Ps}\p{Pi}\"']*\p{Ll}")
 
 #: Words that a full stop follows without ending the sentence. Those with a full stop inside ("e.g.") need no entry.
 ABBREVIATIONS = frozenset(
@@ -71,19 +70,48 @@ def split_sentences(text: str, *, min_words: int, max_words: int) -> list[str]:
             "least twice as many, so that a long sentence can be cut."
         )
     text = _LINE_BREAK.sub("\n", text)
-    words = [match for match in CHARACTER_OR_WORD.finditer(text) if _HAS_WORD.search(match.group())]
+    words = _words(text)
     if len(words) < min_words:
         return []
     starts = [match.start() for match in words]
     ends = [match.end() for match in words]
-    first_words = _joined(_first_words(starts, _boundaries(text)), len(words), min_words)
+    # A sign in front of a word may end the sentence before it.
+    letters = [first.start() for match in words if (first := _HAS_WORD.search(text, match.start()))]
+    begins = _begins(letters, _boundaries(text))
+    first_words = _joined(list(begins), len(words), min_words)
     cut = [
         place
         for first, end in pairwise([*first_words, len(words)])
         for place in _cut(starts, ends, first=first, end=end, shortest=min_words, longest=max_words)
     ]
-    places = [0, *(starts[place] for place in cut[1:]), len(text)]
+    places = [0, *(begins.get(place, starts[place]) for place in cut[1:]), len(text)]
     return [" ".join(text[first:end].split()) for first, end in pairwise(places)]
+
+
+def first_words(text: str, number: int) -> str:
+    """The first words of a text, with the signs behind the last of them; all of it where it has no more.
+
+    Example:
+        >>> first_words("Well, it rains (again) today.", 4), first_words("很好。不错", 2)
+        ('Well, it rains (again)', '很好。')
+    """
+    starts = [match.start() for match in _words(text)]
+    return text if len(starts) <= number else text[: starts[number]].rstrip()
+
+
+def last_words(text: str, number: int) -> str:
+    """The last words of a text; all of it where it has no more.
+
+    Example:
+        >>> last_words("Well, it rains (again) today.", 2), last_words("很好。不错", 2)
+        ('(again) today.', '不错')
+    """
+    starts = [match.start() for match in _words(text)]
+    return text if len(starts) <= number else text[starts[-number] :]
+
+
+def _words(text: str) -> list[regex.Match[str]]:
+    return [match for match in CHARACTER_OR_WORD.finditer(text) if _HAS_WORD.search(match.group())]
 
 
 def _boundaries(text: str) -> list[int]:
@@ -93,11 +121,11 @@ def _boundaries(text: str) -> list[int]:
     # Where most sentences begin in lower case, a small letter says nothing.
     stops = [small for end, small in zip(ends, lower, strict=True) if end["stop"] and end.end() < len(text)]
     telling = 2 * sum(stops) <= len(stops)
+    capitals = regex.search(r"\p{Lu}", text) is not None
     found = []
     for end, small in zip(ends, lower, strict=True):
         if end["line"]:
-            wrapped = telling and small and end.group().count("\n") == 1 and regex.search(r"\p{Lu}", text)
-            is_end = not wrapped
+            is_end = not (telling and small and capitals and end.group().count("\n") == 1)
         elif end["stop"]:
             is_end = not (telling and small) and not (end.group() == "." and _is_abbreviation(text, end.start()))
         else:
@@ -117,16 +145,17 @@ def _is_abbreviation(text: str, stop: int) -> bool:
     return initial or regex.fullmatch(r"(?:\p{L}+\.)+\p{L}+", word) is not None or word.lower() in ABBREVIATIONS
 
 
-def _first_words(starts: list[int], boundaries: list[int]) -> list[int]:
-    """The number of each sentence's first word; ends without a word between them count once."""
-    firsts = [0]
+def _begins(letters: list[int], boundaries: list[int]) -> dict[int, int]:
+    """The number of each sentence's first word, and where the sentence begins: signs may stand before the word."""
+    begins = {0: 0}
     word = 0
     for boundary in boundaries:
-        while word < len(starts) and starts[word] < boundary:
+        while word < len(letters) and letters[word] < boundary:
             word += 1
-        if firsts[-1] < word < len(starts):
-            firsts.append(word)
-    return firsts
+        if word < len(letters):
+            # Ends without a word between them count once.
+            begins.setdefault(word, boundary)
+    return begins
 
 
 def _joined(firsts: list[int], total: int, shortest: int) -> list[int]:

@@ -12,16 +12,21 @@ from string import ascii_uppercase
 import pandas as pd
 
 from metapt_explore.auxiliary_tasks.formats.selection import MOST_OPTIONS, option_lines
+from metapt_explore.auxiliary_tasks.formats.sentences import first_words
 from metapt_explore.errors import UserError, did_you_mean, shortened
 from metapt_explore.seeds import stream
 
 
-def with_options(rows: pd.DataFrame, words: Mapping[str, str], *, seed: int) -> pd.DataFrame:
+def with_options(
+    rows: pd.DataFrame, words: Mapping[str, str], *, pair_words: int | None = None, seed: int
+) -> pd.DataFrame:
     r"""Writes labelled rows as choices among their label words.
 
     Args:
         rows: A table with the columns text and label, and text_pair where rows are pairs. It is not changed.
         words: The word of each label, all different: two labels or more, ten at most.
+        pair_words: Most words that a second text shows, so that a model that reads a limited number of tokens sees the
+            options below it; all of them when absent.
         seed: The study seed.
 
     Returns:
@@ -54,6 +59,7 @@ def with_options(rows: pd.DataFrame, words: Mapping[str, str], *, seed: int) -> 
         second = "" if pd.isna(pair) else str(pair)
         order = stream(seed, "unified", str(text), second).permutation(len(labels)).tolist()
         lines = option_lines([words[labels[index]] for index in order])
+        second = second if pair_words is None else first_words(second, pair_words)
         options.append(f"{second}\n{lines}" if second.strip() else lines)
         letters.append(ascii_uppercase[order.index(labels.index(label))])
     return rows.assign(text_pair=options, label=letters)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import regex
+
 from metapt_explore.texts.normalise import has_unspaced
 from metapt_explore.texts.words import Lexicon, is_word
 
@@ -17,6 +19,9 @@ MOST_SHARE = 0.5
 COMMONEST, ONE_IN = 100, 5
 #: Documents that a word stands in, at least.
 FEWEST_DOCUMENTS = 2
+
+# "doesn't" and "film's": what stands before the apostrophe is no word that a writer would use alone.
+_SHORTENED = regex.compile(r"\p{L}+['’]\p{L}{1,2}\b")
 
 
 def common_words(documents: Sequence[str], *, number: int = 400) -> list[str]:
@@ -40,7 +45,7 @@ def common_words(documents: Sequence[str], *, number: int = 400) -> list[str]:
     lexicon = Lexicon(documents)
     counts: Counter[str] = Counter()
     for document in documents:
-        counts.update(set(lexicon.cut(document)))
+        counts.update(set(lexicon.cut(_SHORTENED.sub(" ", document))))
     kept = [
         (word, count)
         for word, count in counts.items()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from metapt_explore.config import MetaPTMethod
 from metapt_explore.dashboard.parts import job, messages, method_form, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
@@ -38,7 +39,7 @@ def launch(workspace: Workspace, name: str) -> None:
     state, config = shared.job_state(workspace, name), shared.study_config(workspace, name)
     nothing = {"agreement"} if not config.clusterings else set()
     nothing |= {"prompts"} if not config.methods else set()
-    nothing |= {"screen"} if not any(method.meta_learned for method in config.methods) else set()
+    nothing |= {"screen"} if not any(isinstance(method, MetaPTMethod) for method in config.methods) else set()
     for box, (until, label, meaning) in zip(st.columns(len(STEPS)), STEPS, strict=True):
         if box.button(
             label,

@@ -22,6 +22,7 @@ from metapt_explore.config import (
     packaged_tasks,
 )
 from metapt_explore.config.families import PLACEMENT_TITLES, placement_title
+from metapt_explore.config.task_formats import TaskFormat
 from metapt_explore.dashboard.parts import messages, shared, study_choice
 from metapt_explore.dashboard.parts.new_source import (
     KINDS,
@@ -62,8 +63,23 @@ def builder(workspace: Workspace) -> None:
         chosen = source.model_copy(update={"columns": columns})
         preview(table)
         report(chosen)
-        labels, labelled = _labels(table, columns)
-        _rest(workspace, chosen, labels, labelled=labelled)
+        formats = [] if columns.label is not None else _formats()
+        labels, labelled = ({}, False) if formats else _labels(table, columns)
+        _rest(workspace, chosen, labels, labelled=labelled, formats=formats)
+
+
+def _formats() -> list[str]:
+    """Formats of tasks that are made of texts without labels; none where the model shall label them."""
+    st.markdown("**The texts have no labels. What is learned from them?**")
+    return st.multiselect(
+        "Tasks made of the raw texts",
+        [name for name, kind in TaskFormat.kinds.items() if name != "labels"],
+        default=["cluster_classes"],
+        format_func=lambda name: str(TaskFormat.kinds[name].title),
+        key="new_formats",
+        help="Clusters as classes: which cluster is a text from? Sentence pairs and selection need texts of several "
+        "sentences. None chosen: the language model labels the texts, by words that you give it.",
+    )
 
 
 def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, dict[str, str]], bool]:
@@ -144,7 +160,14 @@ def labels_of(rows: list[dict[Hashable, Any]]) -> dict[str, dict[str, str]]:
     return labels
 
 
-def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str, str]], *, labelled: bool) -> None:
+def _rest(
+    workspace: Workspace,
+    source: SourceConfig,
+    labels: dict[str, dict[str, str]],
+    *,
+    labelled: bool,
+    formats: list[str],
+) -> None:
     left, right = st.columns(2)
     stem = Path(source.name).stem if source.file else source.name.rsplit("/", 1)[-1]
     if Path(source.name).parent == workspace.folder / "uploads":
@@ -153,11 +176,13 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
     limit = right.number_input("Texts to use, at most", 50, 1_000_000, 2000, 500, key="new_limit")
     grouping = _grouping(source)
     guessed = guess_template(source.columns, labels) if labelled else "{text}\nSentiment:"
-    template = st.text_area(
-        "How a text is read ({text} is the text; the label word comes next)",
-        guessed,
-        key=f"new_template_{source.name}_{guessed}",  # another file, another guess
-    )
+    template = guessed
+    if not formats:
+        template = st.text_area(
+            "How a text is read ({text} is the text; the label word comes next)",
+            guessed,
+            key=f"new_template_{source.name}_{guessed}",  # another file, another guess
+        )
     known = packaged_tasks()
     sets = {task: label for label, of in TASK_SETS.items() for task in of}
     tasks = st.multiselect(
@@ -194,8 +219,8 @@ def _rest(workspace: Workspace, source: SourceConfig, labels: dict[str, dict[str
         with messages.guard():
             study = _create(
                 workspace, source, labels=labels, tasks=tasks, name=name, scale=scale, labelled=labelled,
-                template=template, limit=int(limit), shots=int(shots), model=model.strip(), encoder=encoder.strip(),
-                **grouping, **comparison, **prompt,
+                formats=formats, template=template, limit=int(limit), shots=int(shots), model=model.strip(),
+                encoder=encoder.strip(), **grouping, **comparison, **prompt,
             )  # fmt: skip
             study_choice.look_at(study)
             st.switch_page(shared.page_file("clusters"))

@@ -23,8 +23,9 @@ from metapt_explore.storage.checkpoint import checkpoint_meta
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
+PANELS = "One panel per auxiliary task, highest last query loss first; an outer step draws only some tasks. "
+PANELS_OF_FORMATS = "One panel per format: the mean over the tasks that an outer step draws of it. "
 CAPTION_META = (
-    "One panel per auxiliary task, highest last query loss first; an outer step draws only some tasks. "
     "Dotted: loss on support rows before the inner steps. Dashed: the same after them; the gap is what they gain. "
     "Solid: loss on query rows after the inner steps, which meta-learning lowers: where it falls, the init gets "
     "better. Points are single episodes; with many, lines are running means of seven. "
@@ -184,7 +185,8 @@ def _curves(
         if config.auxiliary_tasks.formats:
             metrics, names = mean_of_formats(metrics, workspace.artifact(artifact.stage["parents"]["tasks"]))
         figure = plots.meta_loss(metrics, names)
-        caption = CAPTION_META if method.meta_learned else CAPTION_POOLED
+        panels = PANELS_OF_FORMATS if config.auxiliary_tasks.formats else PANELS
+        caption = panels + CAPTION_META if method.meta_learned else CAPTION_POOLED
         if method.meta_learned and not isinstance(method, MetaPTMethod):
             caption = CAPTION_OWN
         topics = " Panels of topics tell clusters apart: a guess there costs the logarithm of their number."
@@ -253,10 +255,7 @@ def guessing(config: StudyConfig) -> str:
     if config.verbalizer.decode == "whole_vocabulary":
         return "Label words compete with every token, so a guess between the labels costs more than its logarithm."
     if config.auxiliary_tasks.formats:
-        return (
-            "Each panel is the mean over the tasks of one format that a step draws. A guess between n classes costs "
-            "ln n nats: 0.69 for two, 1.10 for three, 1.39 for four."
-        )
+        return "A guess between n classes costs ln n nats: 0.69 for two, 1.10 for three, 1.39 for four."
     classes = len(config.auxiliary_tasks.labels)
     return f"ln {classes} ≈ {log(classes):.2f} nats is guessing between {classes} labels."
 
