@@ -68,7 +68,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "prefix": ("llama", {"prompt": {"placement": "prefix"}, "methods": TWO}),
     "deep": ("llama", {"prompt": {"placement": "deep"}, "methods": TWO}),
-    "deep, plain decoder": ("gpt2", {"prompt": {"placement": "deep"}, "methods": TWO}),
+    "deep plain decoder": ("gpt2", {"prompt": {"placement": "deep"}, "methods": TWO}),
     "unlabelled": (
         "llama",
         {

@@ -15,6 +15,7 @@ from metapt_explore.reporting.document import Bullets, Code, Document, Heading, 
 from metapt_explore.reporting.notes import methods_chosen_on_dev, sample_notes
 from metapt_explore.reporting.score_sections import scored_rows
 from metapt_explore.results.budgets import Budget
+from metapt_explore.results.made_rows import made_sentences
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import MethodBudget, fairness_flags
 
@@ -128,6 +129,8 @@ def add_data(document: Document, record: Record) -> None:
                 + "."
             )
         document.add(Paragraph(text))
+        for sentence in made_sentences(record.texts["made"]) if "made" in record.texts else ():
+            document.add(Paragraph(sentence))
     if record.tasks:
         table = tables.task_table(record.tasks)
         note, limit = "Downstream tasks. ⏎ is a line break.", record.study["evaluation"].get("test_rows", 400)

@@ -212,7 +212,7 @@ def cluster_table(clusterings: list[dict[str, Any]]) -> pd.DataFrame:
                 "clustering": c["name"],
                 "algorithm": c["algorithm"],
                 "clusters": c["n_clusters"],
-                "tasks": c["tasks"],
+                "tasks": "–" if c["tasks"] is None else c["tasks"],
                 "smallest – largest": f"{min(c['sizes'])} – {max(c['sizes'])}" if c["sizes"] else "–",
                 "outliers": c["outliers"],
                 "silhouette": number(c["quality"].get("silhouette")),

@@ -24,6 +24,7 @@ from metapt_explore.results.budgets import Budget, method_budgets
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.cut_texts import read_cut_texts
 from metapt_explore.results.looks import agreement_of, screenings_of
+from metapt_explore.results.made_rows import made_of_texts
 from metapt_explore.results.tables import (
     curves_table,
     efficiency_table,
@@ -182,7 +183,8 @@ def record_of(workspace: Workspace, name: str) -> Record:
         budgets=method_budgets(workspace, config),
         clusterings=_clusterings(workspace, config, done),
         texts={key: texts[key] for key in ("kept", "dropped", "held_out_rows", "leaks_by_task") if key in texts}
-        | ({"cut": cut[None]} if None in cut else {}),
+        | ({"cut": cut[None]} if None in cut else {})
+        | ({"made": made} if (made := made_of_texts(workspace, done)) else {}),
         tasks=[{**task, **({"cut": cut[task["name"]]} if task["name"] in cut else {})} for task in tasks],
         manifest=_one_manifest(manifests),
         cells=asked_cells(config),

@@ -32,7 +32,8 @@ METHODS = [
     {"name": "PPT", "kind": "ppt"},
     {"name": "exact", **META, "order": "exact"},
     {"name": "adam", **META, "inner_optimiser": "adam", "inner_lr": 0.05},
-    *({"name": learner, **META, "learner": learner} for learner in ("reptile", "meta_sgd", "leap")),
+    *({"name": learner, **META, "learner": learner} for learner in ("reptile", "meta_sgd", "leap", "hsml")),
+    {"name": "per cluster", **META, "learner": "prompt_per_cluster"},
 ]
 
 

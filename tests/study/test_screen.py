@@ -23,9 +23,9 @@ from metapt_explore.reporting.report import make_report
 from metapt_explore.results.join import joined
 from metapt_explore.results.record import Record, record_of
 from metapt_explore.seeds import stream
+from metapt_explore.stages.common_start import CommonStart
 from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.stages.headroom import MOST_DRAWS
-from metapt_explore.stages.prompt import CommonStart
 from metapt_explore.stages.task_patterns import read_patterns
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
