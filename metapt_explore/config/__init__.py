@@ -19,7 +19,14 @@ from metapt_explore.config.evaluation import NOT_ON_TEST, TASK_SETS, EvaluationC
 from metapt_explore.config.families import Family, Placement
 from metapt_explore.config.init import InitConfig
 from metapt_explore.config.labelling import LabellingConfig
-from metapt_explore.config.learners import ClusterTasksMethod, LeapMethod, MAMLMethod, MetaPTMethod, TrajectoryMethod
+from metapt_explore.config.learners import (
+    ClusterTasksMethod,
+    LeapMethod,
+    MAMLMethod,
+    MetaPTMethod,
+    MetaSGDMethod,
+    TrajectoryMethod,
+)
 from metapt_explore.config.load import (
     EXAMPLES,
     PACKAGE_FOLDER,
@@ -72,6 +79,7 @@ __all__ = [
     "LeapMethod",
     "MAMLMethod",
     "MetaPTMethod",
+    "MetaSGDMethod",
     "MethodConfig",
     "ModelConfig",
     "OnePool",

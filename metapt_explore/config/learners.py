@@ -73,6 +73,13 @@ class DifferentiatedMethod(MetaPTMethod):
     order: Literal["first", "exact"] = Field(
         "first", description="exact differentiates through the inner steps, at more passes a step"
     )
+    adapted: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the prompt's vectors that the inner steps adapt, the last ones; the first ones are "
+        "shared by all tasks (ANIL, CAVIA). Tuning moves all, unless `tuning.adapted_only` says otherwise",
+    )
 
     @property
     def second_order(self) -> bool:
@@ -154,6 +161,11 @@ class MetaSGDMethod(DifferentiatedMethod):
     implementation = "meta_sgd:MetaSGD"
     learns_rates = True
     learner: Literal["meta_sgd"]
+    rates: Literal["number", "vector", "step", "vector_and_step"] = Field(
+        "number",
+        description="what has an inner rate of its own: each number of the prompt, each vector, each inner step, or "
+        "each vector in each step",
+    )
 
 
 class PromptPerClusterMethod(ClusterTasksMethod):

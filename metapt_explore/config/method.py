@@ -53,6 +53,8 @@ class MethodConfig(Kind):
     def _keeps_rates_that_are_learned(self) -> Self:
         if self.tuning is not None and self.tuning.keep_rates is not None and not self.learns_rates:
             raise ValueError("`tuning.keep_rates` goes with a learner that learns inner rates (`learner: meta_sgd`)")
+        if self.tuning is not None and self.tuning.adapted_only is not None and self.adapted_share == 1:
+            raise ValueError("`tuning.adapted_only` goes with a method that has `adapted` below 1")
         return self
 
     @model_validator(mode="after")
@@ -100,6 +102,17 @@ class MethodConfig(Kind):
     def keeps_rates(self) -> bool:
         """Whether tuning goes on with inner rates that pre-training learned."""
         return self.learns_rates and not (self.tuning is not None and self.tuning.keep_rates is False)
+
+    @property
+    def adapted_share(self) -> float:
+        """Share of the prompt's vectors that its inner steps adapt, the last ones."""
+        share: float = getattr(self, "adapted", 1.0)
+        return share
+
+    @property
+    def tuned_share(self) -> float:
+        """Share of the prompt's vectors that tuning moves, the last ones."""
+        return self.adapted_share if self.tuning is not None and self.tuning.adapted_only else 1.0
 
     @property
     def mixture(self) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ GATE_TEMPERATURE = 0.1
 #: Steps that learn the weights of a mixture of starts (`mixture: learned`).
 MIXTURE_STEPS = 10
 #: What a method has learned for tuning, and how that is used: part of the method, no terms of its own.
-LEARNED = {"keep_rates", "mixture", "temperature"}
+LEARNED = {"keep_rates", "adapted_only", "mixture", "temperature"}
 
 
 class TuningConfig(Strict):
@@ -45,6 +45,9 @@ class TuningConfig(Strict):
         "its steps",
     )
 
+    adapted_only: bool | None = Field(
+        None, description="true: tuning moves only the vectors that the inner steps adapt (`adapted`), as they do"
+    )
     mixture: Literal["gate", "best", "mean", "learned"] | None = Field(
         None,
         description="for learners of several starts, on each data seed's training rows: weights by softmax of minus "

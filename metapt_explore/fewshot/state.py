@@ -19,7 +19,9 @@ class TuningState(TrainingState):
     Args:
         initial_prompt: Where all prompts begin, fp32 `[prompt_tokens, width]`; or where each does, stacked by cell.
         rates: Learning rate of each cell.
-        scale: What each number's step is multiplied by, `[prompt_tokens, width]`; 1 when absent.
+        scale: What each number's step is multiplied by, `[prompt_tokens, width]` or what expands to it, with a third
+            dimension in front of each of the first steps (the last holds from then on); 1 when absent. What it keeps
+            still, by 0, is no part of the gradient's norm either.
 
     Attributes:
         snapshots: Prompts of all cells after each scored step, `[cells, prompt_tokens, width]`.
@@ -42,12 +44,15 @@ class TuningState(TrainingState):
 
     def apply_to(self, cells: Sequence[int], gradients: Tensor) -> None:
         """Takes a step of some cells; the others stay as they are."""
-        before = None if self._scale is None else self.prompts(cells)
+        scale, before = self._scale, self.prompts(cells)
+        if scale is not None:
+            scale = scale[min(self.steps, len(scale) - 1)] if scale.ndim == 3 else scale
+            gradients = gradients * (scale != 0)
         self.apply({self._names[cell]: gradient for cell, gradient in zip(cells, gradients, strict=True)})
-        if before is not None and self._scale is not None:
+        if scale is not None:
             for cell, prompt in zip(cells, before, strict=True):
                 parameter = self.parameters[self._names[cell]].data
-                parameter.copy_(prompt + self._scale * (parameter - prompt))
+                parameter.copy_(prompt + scale * (parameter - prompt))
 
     def pull(self, cell: int, share: float) -> None:
         """Moves the prompt of a cell by a share of the way towards its initial prompt."""

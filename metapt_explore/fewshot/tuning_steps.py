@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from metapt_explore.config import EvaluationConfig, VerbalizerConfig
+from metapt_explore.config import EvaluationConfig, MethodConfig, VerbalizerConfig
 from metapt_explore.fewshot.dev_scores import DevScores
 from metapt_explore.fewshot.scoring import BY_WORDS, ClassReading, FewShotData
 from metapt_explore.fewshot.selection import Cell
@@ -17,6 +17,7 @@ from metapt_explore.fewshot.starts import StartMaker, TrainRows, same_start
 from metapt_explore.fewshot.state import TuningState
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.gradients import Batch
+from metapt_explore.pretraining.learner import last_vectors
 from metapt_explore.pretraining.state import TrainingCallbacks, TrainingCheckpoint
 from metapt_explore.prompts.health import HealthWatch
 from metapt_explore.seeds import stream
@@ -34,7 +35,7 @@ class TuningPlan:
         config: Learning rates, steps, batch size, and what dev chooses by.
         order_seeds: Order of the examples: study seed and initialisation seed, or an order that was asked for.
         verbalizer: How dev and scored rows are read; tuning itself goes by the pattern's label words.
-        scale: What each number's step is multiplied by, `[prompt_tokens, width]` (`kept_rates`); 1 when absent.
+        scale: What each number's step is multiplied by (`step_scale`); 1 when absent.
         starts: Makes each data seed's start of the prompt that is given.
     """
 
@@ -49,18 +50,37 @@ def kept_rates(log_rates: Tensor, added: int = 0) -> Tensor:
     """Scale of tuning steps by learned inner rates (Meta-SGD, Li et al., 2017, arXiv 1707.09835).
 
     Divided by their geometric mean, so that the learning rate that dev chooses stays the typical step; what
-    pre-training has learned is which numbers of the prompt move further than others.
+    pre-training has learned is which numbers of the prompt move further than others. Where each inner step has rates of
+    its own, that is the mean of the last one's, by which tuning goes on after as many steps.
 
     Args:
-        log_rates: Logarithms of the inner rates, `[prompt_tokens, width]`.
+        log_rates: Logarithms of the inner rates, of each number `[prompt_tokens, width]` or of each vector
+            `[prompt_tokens, 1]`; with a third dimension in front those of each step.
         added: Vectors behind them that pre-training did not know: their steps are the typical ones.
 
     Example:
         >>> kept_rates(torch.tensor([[0.01, 0.04]]).log()).round(decimals=3).tolist()
         [[0.5, 2.0]]
     """
-    scale = (log_rates - log_rates.mean()).exp()
-    return torch.cat([scale, scale.new_ones(added, *scale.shape[1:])])
+    last = log_rates[-1] if log_rates.ndim == 3 else log_rates
+    scale = (log_rates - last.mean()).exp()
+    if scale.ndim == 3 and scale.shape[1] == 1:
+        return scale  # the rates of a step are those of all its vectors
+    return torch.cat([scale, scale.new_ones(*scale.shape[:-2], added, scale.shape[-1])], dim=-2)
+
+
+def step_scale(learned: Mapping[str, Tensor], method: MethodConfig) -> Tensor | None:
+    """What tuning steps of a method's prompt are multiplied by: kept rates, and 0 for vectors that stay; None for 1.
+
+    Args:
+        learned: What pre-training has learned, by name.
+        method: The method.
+    """
+    scale = last_vectors(learned["prompt"], method.tuned_share, method.added_vectors)
+    if not method.keeps_rates:
+        return scale
+    rates = kept_rates(learned["log_rates"], method.added_vectors)
+    return rates if scale is None else rates * scale
 
 
 class TuningSteps:

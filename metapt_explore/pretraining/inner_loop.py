@@ -26,14 +26,16 @@ class InnerSteps:
 
     Args:
         optimiser: ``gradient``: the direction is the gradient; or ``adam``.
+        adapted: 1 for vectors that move and 0 for the others, `[prompt_tokens, 1]`; all move when absent. The norm
+            that is clipped is that of what moves.
 
     Example:
         >>> InnerSteps("adam").direction(torch.full((1, 1, 2), 0.5)).tolist()
         [[[1.0, 1.0]]]
     """
 
-    def __init__(self, optimiser: InnerOptimiser) -> None:
-        self._adam = optimiser == "adam"
+    def __init__(self, optimiser: InnerOptimiser, adapted: Tensor | None = None) -> None:
+        self._adam, self._adapted = optimiser == "adam", adapted
         self._moments: tuple[Tensor, Tensor] | None = None
         self._steps = 0
 
@@ -43,6 +45,8 @@ class InnerSteps:
         Args:
             gradient: `[tasks, prompt_tokens, width]`.
         """
+        if self._adapted is not None:
+            gradient = gradient * self._adapted
         if not self._adam:
             return gradient
         norms = gradient.flatten(1).norm(dim=1)[:, None, None]
@@ -91,22 +95,28 @@ def adapt(
 
     Args:
         prompt: Where all tasks begin, fp32 `[prompt_tokens, width]`; or where each does, stacked by task.
-        rates: Inner learning rate, or one for each number of the prompt.
+        rates: Inner learning rate, or one for each number or vector of the prompt; with a third dimension in front for
+            each step.
         support: Rows of all tasks, for all steps or of each step; task i is group i.
         episode_tasks: Number of tasks.
         pretraining_task: Says how many steps, by which optimiser.
         objective: The backbone over the rows.
     """
-    optimiser = InnerSteps(pretraining_task.inner_optimiser)
+    optimiser = InnerSteps(pretraining_task.inner_optimiser, pretraining_task.adapted_vectors(prompt))
     prompts, gradients, directions, losses = [prompt.expand(episode_tasks, -1, -1)], [], [], []
     batches = [support] * pretraining_task.inner_steps if isinstance(support, Batch) else support
-    for batch in batches:
+    for step, batch in enumerate(batches):
         loss, gradient = objective.losses_and_gradients(prompts[-1], batch)
         losses.append(loss)
         gradients.append(gradient)
         directions.append(optimiser.direction(gradient))
-        prompts.append(prompts[-1] - rates * directions[-1])
+        prompts.append(prompts[-1] - rates_of_step(rates, step) * directions[-1])
     return Adaptation(prompts, gradients, directions, losses, optimiser)
+
+
+def rates_of_step(rates: float | Tensor, step: int) -> float | Tensor:
+    """The rates of one inner step, where each has its own; else the rates."""
+    return rates[step] if isinstance(rates, Tensor) and rates.ndim == 3 else rates
 
 
 def stack(rows: list[list[int]], labels: list[list[int]], patterns: Sequence[int] = ()) -> Batch:
@@ -128,16 +138,20 @@ def support_and_query(episode: Episode) -> tuple[Batch, Batch]:
 
 
 def support_of_steps(episode: Episode, steps: int) -> list[Batch]:
-    """Support rows of an episode in equal parts, one for each inner step; classes are balanced in each, too.
+    """Support rows of an episode in as many equal parts as there are inner steps.
 
     Example:
-        >>> drawn = Episode([0], [[1, 2, 3, 4]], [[9]], [[0, 0, 1, 1]], [[0]])
+        >>> drawn = Episode([0], [[1, 2, 3, 4]], [[9]], [[0, 1, 0, 1]], [[0]])
         >>> [(batch.rows, batch.labels) for batch in support_of_steps(drawn, 2)]
-        [([1, 3], [0, 1]), ([2, 4], [0, 1])]
+        [([1, 2], [0, 1]), ([3, 4], [0, 1])]
     """
-    parts = range(steps)
-    rows = [[drawn[part::steps] for drawn in episode.support] for part in parts]
-    labels = [[drawn[part::steps] for drawn in episode.support_labels] for part in parts]
+
+    def part(drawn: list[int], step: int) -> list[int]:
+        size = len(drawn) // steps
+        return drawn[step * size : (step + 1) * size]
+
+    rows = [[part(drawn, step) for drawn in episode.support] for step in range(steps)]
+    labels = [[part(drawn, step) for drawn in episode.support_labels] for step in range(steps)]
     return [stack(*of_step, episode.patterns) for of_step in zip(rows, labels, strict=True)]
 
 

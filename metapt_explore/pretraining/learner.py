@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, Required, TypedDict
 
+import torch
 from torch import Tensor
 
 from metapt_explore.config import MetaPTMethod, PretrainedMethod, PretrainingConfig
@@ -112,6 +113,14 @@ class PretrainingTask:
         """Gradient steps on each task's support rows."""
         return self.method.inner_steps if isinstance(self.method, MetaPTMethod) else 0
 
+    def adapted_vectors(self, prompt: Tensor) -> Tensor | None:
+        """Which vectors of a prompt the inner steps move: 1 or 0 for each, `[prompt_tokens, 1]`; None where all move.
+
+        Args:
+            prompt: `[prompt_tokens, width]`.
+        """
+        return last_vectors(prompt, self.method.adapted_share)
+
     @property
     def outer_lr(self) -> float:
         """Rate of the outer optimiser."""
@@ -145,6 +154,25 @@ class PretrainingTask:
         return self.steps - round((self.config.average_last if own is None else own) * self.steps)
 
 
+def last_vectors(prompt: Tensor, share: float, added: int = 0) -> Tensor | None:
+    """1 for a share of a prompt's vectors, the last ones and at least one; 0 for the others; None where it is all.
+
+    Args:
+        prompt: `[prompt_tokens, width]`.
+        share: The share.
+        added: Vectors that stand behind them, all 1.
+
+    Example:
+        >>> last_vectors(torch.zeros(4, 8), 0.5).flatten().tolist()
+        [0.0, 0.0, 1.0, 1.0]
+    """
+    if share == 1:
+        return None
+    vectors = prompt.shape[-2]
+    last = torch.arange(vectors + added, device=prompt.device) >= vectors - max(1, round(share * vectors))
+    return last[:, None].to(prompt.dtype)
+
+
 class TaskLearner:
     """What meta-learners share: an episode is a few tasks, the prompt is what is learned."""
 
@@ -153,11 +181,7 @@ class TaskLearner:
 
     def draw(self, step: int) -> Episode:
         """Draws tasks, support and query rows."""
-        pretraining_task, method = self.pretraining_task, self.pretraining_task.method
-        if isinstance(method, MetaPTMethod):
-            support_rows = method.support_rows_per_task(pretraining_task.config)
-            config = pretraining_task.config.model_copy(update={"support_size": support_rows})
-            pretraining_task = replace(pretraining_task, config=config)
+        pretraining_task = self.pretraining_task
         sizes = pretraining_task.config.model_copy(update={"meta_batch_size": pretraining_task.label_tasks})
         return pretraining_task.draw(pretraining_task.tasks, sizes, step)
 

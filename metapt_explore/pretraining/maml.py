@@ -5,6 +5,10 @@ text: for each task one temporary gradient step on support rows, then the prompt
 losses on query rows at the adapted prompts. MAML (Finn et al., ICML 2017, arXiv 1703.03400)
 differentiates that through the inner steps; its first-order form takes the query gradient at the
 adapted prompt as the gradient of the start. Which of the two the MetaPT paper used is not known to us.
+
+`adapted` leaves the first vectors as they are in the inner steps: they are shared by all tasks, as the layers below the
+last one in ANIL (Raghu et al., ICLR 2020, arXiv 1909.09157) and all but the context in CAVIA (Zintgraf et al.,
+ICML 2019, arXiv 1810.03642). The start of the adapted ones is learned, too, as in ANIL; in CAVIA it is zero.
 """
 
 from __future__ import annotations
@@ -41,7 +45,9 @@ class MAML(TaskLearner):
         )
         query_losses, outer = objective.losses_and_gradients(trajectory.adapted, query)
         if method.second_order:
-            outer = through_steps(outer, trajectory, rate, support=support, objective=objective)
+            adapted = self.pretraining_task.adapted_vectors(prompt)
+            rates = rate if adapted is None else rate * adapted
+            outer = through_steps(outer, trajectory, rates, support=support, objective=objective)
         after = objective.losses(trajectory.adapted, support)
         weights = task_weights(method.task_weights, query_losses, outer)
         if method.pooled_weight:

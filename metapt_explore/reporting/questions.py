@@ -20,6 +20,8 @@ RECIPE = (
     "pooled_weight",
     "task_weights",
     "inner_rows",
+    "adapted",
+    "rates",
     "path",
     "families",
     "temperature",

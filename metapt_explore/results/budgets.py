@@ -138,7 +138,8 @@ def _budget(workspace: Workspace, study: StudyConfig, method: MethodConfig, entr
         "init_seeds": sorted({config["init_seed"] for config in configs}),
         "tasks": list(dict.fromkeys(tasks)),
         "shots": study.evaluation.shots,
-        "trained_parameters": (study.prompt.length + method.added_vectors) * int(width)
+        "trained_parameters": (max(1, round(method.tuned_share * study.prompt.length)) + method.added_vectors)
+        * int(width)
         + max(artifact.summary.get("probe_parameters", 0) for artifact in scores),
         "seconds": sum(stage.get("seconds", 0.0) for stage in (*(a.stage for a in scores), *tuning)) / max(cells, 1),
         "pretraining_seconds": _mean([artifact.stage.get("seconds", 0.0) for artifact in prompts]),

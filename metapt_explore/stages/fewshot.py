@@ -136,6 +136,7 @@ class FewShot(Stage):
             "seed": self.study.seed,
             "verbalizer": self.verbalizer.model_dump(mode="json"),
             **({"kept_rates": True} if self.prompt.method.keeps_rates else {}),
+            **({"tuned_share": self.prompt.method.tuned_share} if self.prompt.method.tuned_share < 1 else {}),
             **begins_settings(self.prompt.method),
         }
 
@@ -154,15 +155,13 @@ class FewShot(Stage):
         from metapt_explore.fewshot.automatic import tune_with_automatic_words
         from metapt_explore.fewshot.scoring import FewShotData
         from metapt_explore.fewshot.tuning import tune
-        from metapt_explore.fewshot.tuning_steps import TuningPlan, kept_rates
+        from metapt_explore.fewshot.tuning_steps import TuningPlan, step_scale
         from metapt_explore.pretraining.state import TrainingCallbacks
 
         loaded, verbalizer, evaluation = self.backbone(), self.verbalizer, self.evaluation
         learned = self.parent("prompt").tensors("prompt")
         start = learned["prompt"].to(loaded.device)
-        scale = None
-        if self.prompt.method.keeps_rates:
-            scale = kept_rates(learned["log_rates"], added=self.prompt.method.added_vectors).to(loaded.device)
+        scale = step_scale({name: value.to(loaded.device) for name, value in learned.items()}, self.prompt.method)
         rows = FewShotRows(self.parent("split"), self.task, evaluation, self.prompt.init_seed)
         # Initialisation seeds are not negative, so -1 keeps the two kinds of order apart.
         order = [self.prompt.init_seed] if self.order_seed is None else [-1, self.order_seed]

@@ -41,7 +41,7 @@ APART = {"checkpoint_every", "inner_lr", "inner_optimiser", "average_last", "bud
 
 
 #: Settings of a meta-learner that enter the id where they matter.
-INNER = {"inner_optimiser", "inner_rows"}
+INNER = {"inner_optimiser", "inner_rows", "adapted", "rates"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +167,7 @@ class Prompt(Stage):
                 config["inner_optimiser"] = sizes.inner_optimiser
             if method.support_rows_per_task(sizes) != sizes.support_size:
                 config["inner_rows"] = "new"
+            config |= {key: getattr(method, key) for key in ("adapted", "rates") if method.is_set(key)}
             by_rows = sizes.model_copy(update={"budget": "rows"})
             if outer_steps(method, by_rows) != config["outer_steps"]:
                 config["budget"] = sizes.budget

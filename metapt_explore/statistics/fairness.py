@@ -229,8 +229,7 @@ def _notes(
                 "note",
                 "kept rates",
                 _names(kept),
-                f"Tuning of {_joined(kept)} goes by the inner rates that pre-training learned: they scale its steps, "
-                "number by number.",
+                f"Tuning of {_joined(kept)} goes by the inner rates that pre-training learned: they scale its steps.",
             )
         )
     for budget in prompts:

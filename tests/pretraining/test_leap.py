@@ -59,13 +59,40 @@ def test_equals_the_pull_forward_objective(path: str, inner: dict[str, str], rat
         steps: list[Any] = [(support, labels)] * 3
         if method.inner_rows == "new":
             assert len(support) == 3 * SIZES.support_size
-            steps = [(support[part::3], labels[part::3]) for part in range(3)]
+            steps = [(support[at : at + 8], labels[at : at + 8]) for at in (0, 8, 16)]
         steps.append((episode.query[index], episode.query_labels[index]))
         optimiser = InnerSteps("adam" if "inner_optimiser" in inner else "gradient")
         expected += by_autograd(world, steps, rate, optimiser, by_length=path == "length") / 4
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
     assert objective.row_passes == method.row_passes_per_step(SIZES), "rows sent forward for the gradient are counted"
     assert objective.diagnostic_rows == 4 * SIZES.support_size
+
+
+@pytest.mark.parametrize("learner", ["leap", "reptile"])
+def test_rows_of_later_steps_are_new_and_never_the_query_rows(learner: str) -> None:
+    """A task of 10 rows a class: 3 steps of 8 and 16 query rows are more than it has; one of 40 has enough."""
+    wide = {
+        0: {"no": list(range(40)), "yes": list(range(40, 80))},
+        1: {"no": list(range(80, 120)), "yes": [*range(120, 160)]},
+    }
+    narrow = {0: {"no": list(range(10)), "yes": list(range(10, 20))}}
+    sizes = SIZES.model_copy(update={"meta_batch_size": 2, "query_size": 12})
+
+    def drawn(tasks: Any, **settings: Any) -> Any:
+        method = MethodConfig(name="m", kind="metapt", clustering="c", inner_steps=3, **settings)
+        return make_learner(PretrainingTask(tasks, sizes, method, seed=1, init_seed=2)).draw(5)
+
+    for tasks in (wide, narrow):
+        episode, plain = drawn(tasks, learner=learner), drawn(tasks, learner="maml")
+        assert (episode.tasks, episode.query) == (plain.tasks, plain.query)
+        for task, support, labels, query, first in zip(
+            episode.tasks, episode.support, episode.support_labels, episode.query, plain.support, strict=True
+        ):
+            assert support[:8] == first and len(support) == 24 and not set(support) & set(query)
+            assert labels == [0, 0, 0, 0, 1, 1, 1, 1] * 3
+            classes = list(tasks[task].values())
+            assert all(row in classes[label] for row, label in zip(support, labels, strict=True))
+            assert tasks is narrow or len(set(support)) == 24, "no row twice where there are enough"
 
 
 def test_a_step_that_climbs_counts_as_one_that_falls() -> None:

@@ -43,11 +43,17 @@ LEARNERS = {
     "first-order, adam inside": {"inner_optimiser": "adam", "inner_lr": 0.05, "inner_steps": 2},
     "exact": {"order": "exact"},
     "exact, three steps": {"order": "exact", "inner_steps": 3},
+    "partial": {"adapted": 0.4, "inner_steps": 2},
+    "partial, exact": {"adapted": 0.4, "inner_steps": 2, "order": "exact"},
+    "partial, adam inside": {"adapted": 0.4, "inner_optimiser": "adam", "inner_lr": 0.05, "inner_steps": 2},
     "reptile": {"learner": "reptile", "inner_steps": 2},
     "reptile, same rows": {"learner": "reptile", "inner_steps": 2, "inner_rows": "same"},
     "meta-sgd": {"learner": "meta_sgd", "inner_steps": 2},
     "leap": {"learner": "leap", "inner_steps": 2},
     "leap, energy, adam inside": {"learner": "leap", "path": "energy", "inner_optimiser": "adam", "inner_lr": 0.05},
+    "meta-sgd, vector": {"learner": "meta_sgd", "inner_steps": 2, "rates": "vector", "order": "exact"},
+    "meta-sgd, step": {"learner": "meta_sgd", "inner_steps": 2, "rates": "step", "order": "exact"},
+    "meta-sgd, vector and step": {"learner": "meta_sgd", "inner_steps": 2, "rates": "vector_and_step"},
     "meta-sgd, exact": {"learner": "meta_sgd", "inner_steps": 2, "order": "exact"},
     "prompt per cluster": {"learner": "prompt_per_cluster"},
     "hsml": {"learner": "hsml", "families": 2, "inner_steps": 2},
@@ -196,7 +202,7 @@ def test_reptile_goes_where_the_tasks_end(name: str, backbone: CausalBackbone, p
     for index in range(3):
         end = prompt
         rows, labels = episode.support[index], episode.support_labels[index]
-        steps = [(rows[0::2], labels[0::2]), (rows[1::2], labels[1::2])] if name == "reptile" else [(rows, labels)] * 2
+        steps = [(rows[:4], labels[:4]), (rows[4:], labels[4:])] if name == "reptile" else [(rows, labels)] * 2
         for rows, labels in (*steps, (episode.query[index], episode.query_labels[index])):
             assert len(rows) in (4, 6) and 2 * sum(labels) == len(labels), "each step is on a balanced set"
             end = end - 0.7 * gradient_of(plain_loss, end, rows, labels)[1]

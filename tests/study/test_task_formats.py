@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import tiny
+import yaml
 from format_world import FORMATS, WORDS, config_of
 
 from metapt_explore.config import StudyConfig, parse
@@ -23,6 +24,7 @@ from metapt_explore.stages.task_patterns import read_formats, read_patterns
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
+from metapt_explore.texts.normalise import normalise
 
 
 def write_questions(folder: Path) -> Path:
@@ -156,6 +158,37 @@ def test_a_labelled_set_of_its_own_is_one_task(world: Path, tmp_path: Path) -> N
     assert study.prompt("MetaPT").summary["outer_steps"] == 3
     there = FormatRows(study).artifact.table("texts")
     assert (there[there["format"] == "questions"]["document"] == -1).all()
+
+
+def test_pair_tasks_meet_pair_pretraining(world: Path, tmp_path: Path) -> None:
+    config = config_of(world, tmp_path, FORMATS[2:])
+    tasks = {"evaluation": {**config.evaluation.model_dump(mode="json"), "tasks": [str(world / "same.yaml")]}}
+    tree = config.model_dump(mode="json", exclude_none=True) | tasks
+    study = Study(parse(StudyConfig, tree, "test"), tmp_path / "workspace")
+    assert study.fewshot("MetaPT", "same").table("results")["accuracy"].between(0, 1).all()
+
+
+def test_a_sentence_that_is_a_test_row_is_in_no_made_row(world: Path, tmp_path: Path) -> None:
+    """Rows of two words: too short for the texts that hold them to be dropped."""
+    short = tmp_path / "short.jsonl"
+    rows = [{"text": f"w{n // 2} {('awful', 'great')[n % 2]}", "label": n % 2} for n in range(60)]
+    short.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    task = yaml.safe_load((world / "mood.yaml").read_text("utf-8"))
+    task |= {"name": "short", "data": {"file": str(short), "columns": {"text": "text", "label": "label"}}}
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(task), encoding="utf-8")
+    config = config_of(world, tmp_path, FORMATS[2:])
+    file = Path(str(config.texts.file))
+    frame = pd.read_json(file, lines=True)
+    frame["text"] = [f"{text} {rows[n % 60]['text']}." for n, text in enumerate(frame["text"])]
+    frame.to_json(file, orient="records", lines=True)
+    changed = {"evaluation": {**config.evaluation.model_dump(mode="json"), "tasks": [str(tmp_path / "short.yaml")]}}
+    config = parse(StudyConfig, config.model_dump(mode="json", exclude_none=True) | changed, "test")
+    study = Study(config, tmp_path / "workspace")
+    made = study.make(FormatRows(study))
+    held = {normalise(text) for text in study.split("short").table("rows").query("split != 'train'")["text"]}
+    table = made.table("texts").query("format != ''")
+    assert len(table) and not held & {normalise(text) for text in [*table["text"], *table["text_pair"]]}
+    assert made.summary["formats"]["sentence_pair"]["repeat_dev_or_test"] > 0
 
 
 def test_a_downstream_tasks_own_data_are_refused(world: Path, tmp_path: Path) -> None:
