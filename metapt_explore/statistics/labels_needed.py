@@ -3,8 +3,10 @@
 At K examples a class a method has a score. The other needs some number of examples for the same one: read off its
 curve, on straight lines over log K between measured K. Both curves are means over the same pairs of seeds, which are
 drawn anew many times (`resampling.bootstrap_weights`: whole seeds where pairs share them); the interval holds the
-middle 95 % of the numbers that come out. A curve says nothing beyond its ends, so a number may be "1 or fewer" or "more
-than 16", and an end of an interval as well.
+middle of the numbers that come out. With few seeds the middle 95 % hold the truth too seldom, so a larger middle is
+taken, as much larger as a t interval is wider than one from the normal distribution ("expanded percentile interval",
+Hesterberg 2015, The American Statistician 69(4)). A curve says nothing beyond its ends, so a number may be "1 or fewer"
+or "more than 16", and an end of an interval as well.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from metapt_explore.seeds import derived_seed
 from metapt_explore.statistics.designs import EQUAL, seed_design
@@ -149,8 +152,9 @@ MetaPT saves labels.
         weights = bootstrap_weights(design, precision.resamples, rng)
         weights /= weights.sum(axis=1, keepdims=True)
         drawn = least_examples(measured, weights @ reaching, weights @ scores)
+        tail = expanded_tail(precision.confidence, min(n for n in (design.init_seeds, design.data_seeds) if n > 1))
         intervals = [
-            _middle(drawn[:, place], precision.confidence) if _have_spread(scores[:, place], reaching) else None
+            _middle(drawn[:, place], tail) if _have_spread(scores[:, place], reaching) else None
             for place in range(len(measured))
         ]
     shared = max(mean_shared_rows(table) for table in tables.values())
@@ -208,8 +212,18 @@ def _have_spread(scores: NDArray[np.float64], line: NDArray[np.float64]) -> bool
     return bool(np.ptp(scores[:, None] - line, axis=0).max() > EQUAL)
 
 
-def _middle(drawn: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    tail = (1 - confidence) / 2
+def expanded_tail(confidence: float, seeds: int) -> float:
+    """Share of bootstrap numbers beyond either end of an interval, less than (1 - confidence) / 2 for few seeds.
+
+    Example:
+        >>> [round(expanded_tail(0.95, seeds), 4) for seeds in (5, 10, 1000)]
+        [0.001, 0.0086, 0.0248]
+    """
+    wider = math.sqrt(seeds / (seeds - 1)) * float(stats.t.ppf((1 + confidence) / 2, seeds - 1))
+    return float(stats.norm.sf(wider))
+
+
+def _middle(drawn: NDArray[np.float64], tail: float) -> tuple[float, float]:
     low = np.quantile(drawn, tail, method="lower")
     return float(low), float(np.quantile(drawn, 1 - tail, method="higher"))
 

@@ -35,7 +35,7 @@ def rising(
     return {
         shots: pd.DataFrame(
             [
-                (method, task, 100 + seed, seed, 0.5 + 0.06 * math.log2(worth * shots) + seeds[method][seed] + extra)
+                (method, task, 100 + seed, seed, 0.4 + 0.06 * math.log2(worth * shots) + seeds[method][seed] + extra)
                 for method, worth in (("PT", 1.0), ("MetaPT", factor))
                 for seed in range(pairs)
                 for task in tasks
@@ -80,10 +80,12 @@ def test_the_interval_is_that_of_plain_loops() -> None:
     weights = bootstrap_weights(seed_design(index), 500, rng)
     drawn = np.sort(np.array(by_loops(tables, "MetaPT", "PT", weights)), axis=0)
     whole = by_loops(tables, "MetaPT", "PT", np.ones((1, 10)))[0]
+    # With ten pairs the t interval is 2.262 / 1.96 times as wide, and the deviation over n a root of 10 / 9 too small.
+    tail = stats.norm.cdf(-2.2621571627982 * math.sqrt(10 / 9))
     for place, each in enumerate(found):
         assert each.needed == pytest.approx(whole[place], abs=1e-5)
-        assert each.low == pytest.approx(drawn[math.floor(0.025 * 499), place], abs=1e-5)
-        assert each.high == pytest.approx(drawn[math.ceil(0.975 * 499), place], abs=1e-5)
+        assert each.low == pytest.approx(drawn[math.floor(tail * 499), place], abs=1e-5)
+        assert each.high == pytest.approx(drawn[math.ceil((1 - tail) * 499), place], abs=1e-5)
         assert each.pairs == 10 and each.measured == (1, 32)
 
 
@@ -98,14 +100,15 @@ def test_twice_the_examples_are_found() -> None:
     assert "PT needs more than 32 (95 % interval: always more than 32)" in last.sentence
 
 
-def test_nine_intervals_in_ten_hold_the_truth() -> None:
-    """The truth is that PT needs twice as many; over ten pairs a bootstrap is a little too sure of itself."""
+@pytest.mark.parametrize("pairs", [5, 10])
+def test_intervals_hold_the_truth(pairs: int) -> None:
+    """The truth is that PT needs twice as many; `benchmarks/labels_saved.py` measures with more studies."""
     held = 0
     for seed in range(60):
-        tables = rising(np.random.default_rng(100 + seed), noise=0.03)
+        tables = rising(np.random.default_rng(100 + seed), pairs, noise=0.03)
         each = next(e for e in labels_needed(tables, "MetaPT", "PT", precision=FEW) if e.shots == 4)
         held += bool(each.low is not None and each.high is not None and each.low <= 8 <= each.high)
-    assert 50 <= held <= 60
+    assert 53 <= held <= 60
 
 
 def test_a_worse_method_saves_none() -> None:

@@ -34,7 +34,7 @@ def show(workspace: Workspace, name: str, config: StudyConfig, methods: list[str
     for sentence in found.left_out:
         st.caption(messages.plain(sentence))
     baseline = st.selectbox(
-        "Laid beside",
+        "Compared with",
         found.baselines,
         index=found.baselines.index(found.baseline),
         key=f"efficiency_baseline_{name}",
