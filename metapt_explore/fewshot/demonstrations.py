@@ -183,6 +183,6 @@ def _notice(begins: Mapping[int, Begins], vectors: int, longest: int) -> str:
     count = f"{min(shown)}" if min(shown) == max(shown) else f"{min(shown)} to {max(shown)}"
     cut = ", with texts cut," if any(each.cut for each in begins.values()) else ""
     return (
-        f"prompts begin from {count} of {of_rows} few-shot rows{cut} because they have {vectors} vectors; all rows "
-        f"would fill up to {longest}."
+        f"prompts begin from {count} of {of_rows} few-shot rows{cut} because there are {vectors} vectors for them; "
+        f"all rows would fill up to {longest}."
     )

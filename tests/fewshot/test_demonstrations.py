@@ -73,9 +73,10 @@ def test_whole_rounds_of_classes_fit_or_texts_are_cut(backbone: CausalBackbone) 
     made = starts_of(backbone, FewShotData({3: train}, {}, train), 3)
     assert torch.equal(made.prompts[3][:2], written(backbone, ["negative positive"]))
     assert notices[0] == (
-        "test: prompts begin from 2 of 4 few-shot rows because they have 20 vectors; all rows would fill up to 24."
+        "test: prompts begin from 2 of 4 few-shot rows because there are 20 vectors for them; all rows would fill up "
+        "to 24."
     )
-    assert "2 of 4 few-shot rows, with texts cut, because they have 11 vectors" in notices[1]
+    assert "2 of 4 few-shot rows, with texts cut, because there are 11 vectors for them" in notices[1]
     with pytest.raises(UserError, match="of 2 classes do not fit 1 vectors"):
         starts_of(backbone, FewShotData({3: train}, {}, train), 1)
 
