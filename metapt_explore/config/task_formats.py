@@ -105,7 +105,7 @@ class SentencesFormat(SizedFormat):
     template: Text = Field("{text}\n{text_pair}", description="as in a task file, with {text} and {text_pair}")
     per_document: int = Field(3, ge=1, le=1000, description="rows made of a text at most")
     min_words: int = Field(4, ge=1, le=1000, description="shorter sentences are joined with the next")
-    max_words: int = Field(24, ge=2, le=10_000, description="longer sentences are cut")
+    max_words: int = Field(40, ge=2, le=10_000, description="longer sentences are cut into several")
 
     @field_validator("template")
     @classmethod
@@ -127,6 +127,13 @@ class SentencePairFormat(SentencesFormat):
     template: Text = Field(
         "{text}\n{text_pair}\nDoes the second follow from the first?",
         description="as in a task file, with {text} and {text_pair}",
+    )
+    shown_words: int = Field(
+        24,
+        ge=2,
+        le=10_000,
+        description="of longer sentences the last words of the first and the first words of the second are shown: the "
+        "model must see both (`model.max_text_tokens`)",
     )
     words: dict[str, Text] = Field(
         default={"adjacent": "yes", "same_document": "maybe", "other": "no"},
@@ -164,7 +171,6 @@ class SelectionFormat(SentencesFormat):
     template: Text = Field(
         "{text}\nWhat comes next?\n{text_pair}\nAnswer:", description="as in a task file, with {text} and {text_pair}"
     )
-    max_words: int = Field(16, ge=2, le=10_000, description="longer sentences are cut; a row holds one and all options")
     options: int = Field(3, ge=2, le=len(LETTERS), description="sentences to choose from")
     option_words: int = Field(
         8,

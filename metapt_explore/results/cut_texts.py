@@ -7,9 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from metapt_explore.auxiliary_tasks.formats.from_texts import sentence_rows
 from metapt_explore.config import SourceConfig, StudyConfig, TaskConfig
+from metapt_explore.config.task_formats import SentencesFormat
 from metapt_explore.errors import UserError
-from metapt_explore.models.text_lengths import CutShare, cut_share
+from metapt_explore.models.text_lengths import SAMPLE, CutShare, cut_share
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.stages.split import Split
@@ -26,7 +28,7 @@ BEGINNING_ONLY = "The model reads their beginning only; a larger limit costs tim
 
 
 def cut_shares(pipeline: Pipeline) -> list[CutShare]:
-    """Share of texts that are cut, of the pre-training texts and of each task.
+    """Share of texts that are cut: of the pre-training texts, of what formats make of them, and of each task.
 
     Texts that are in the workspace are looked at there, others in their source. A source that cannot be read, a large
     file and a hub data set are left out.
@@ -42,23 +44,30 @@ def cut_shares(pipeline: Pipeline) -> list[CutShare]:
     shares = []
     if study.pretrains:
         rows = _rows_of(Texts(pipeline), "texts")
-        shares.append(cut_share(_source_texts([study.texts]) if rows is None else rows, tokenizer, limit))
-        shares += _of_formats(pipeline, tokenizer, limit)
+        rows = _source_texts([study.texts]) if rows is None else rows
+        shares.append(cut_share(rows, tokenizer, limit))
+        shares += [cut_share(made, tokenizer, limit, of=name) for name, made in _made_rows(pipeline, rows).items()]
     for name, task in pipeline.tasks.items():
         rows = _rows_of(Split(pipeline, task), "rows")
         shares.append(cut_share(_task_texts(study, task) if rows is None else rows, tokenizer, limit, of=name))
     return [cut for cut in shares if cut is not None]
 
 
-def _of_formats(pipeline: Pipeline, tokenizer: Any, limit: int) -> list[CutShare | None]:
-    """Of the rows that each format made, where they are made already."""
+def _made_rows(pipeline: Pipeline, texts: Sequence[TextInput]) -> dict[str, Sequence[TextInput]]:
+    """Rows of each format that makes any; of some of the texts where they are not made yet."""
+    formats = pipeline.config.auxiliary_tasks.formats
     with suppress(UserError):
         stage = FormatRows(pipeline)
-        if pipeline.config.auxiliary_tasks.formats and stage.is_there:
+        if formats and stage.is_there:
             rows = stage.artifact.table("texts")
-            made = rows[rows["format"] != ""].groupby("format")
-            return [cut_share(as_inputs(part), tokenizer, limit, of=str(name)) for name, part in made]
-    return []
+            return {str(name): as_inputs(part) for name, part in rows[rows["format"] != ""].groupby("format")}
+    some = [text for text in texts[:: 1 + len(texts) // SAMPLE] if isinstance(text, str)]
+    made: dict[str, Sequence[TextInput]] = {}
+    for each in formats:
+        if isinstance(each, SentencesFormat):
+            with suppress(UserError):  # a run or a check says what is wrong with it
+                made[each.called] = as_inputs(sentence_rows(each, some, seed=pipeline.config.seed))
+    return made
 
 
 def _rows_of(stage: Stage, table: str) -> Sequence[TextInput] | None:

@@ -9,15 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.auxiliary_tasks.formats.selection import OPTION_WORDS, selections
-from metapt_explore.auxiliary_tasks.formats.sentence_pair import sentence_pairs
+from metapt_explore.auxiliary_tasks.formats.from_texts import sentence_rows
 from metapt_explore.auxiliary_tasks.formats.unified import with_options
 from metapt_explore.config import TextsConfig
 from metapt_explore.config.label_values import check_values, class_of_values
 from metapt_explore.config.task_formats import (
     LabelsFormat,
-    SelectionFormat,
-    SentencePairFormat,
     SentencesFormat,
     TaskFormat,
 )
@@ -171,14 +168,7 @@ class FormatRows(Stage):
         return rows
 
     def _of_sentences(self, each: SentencesFormat, documents: pd.DataFrame) -> pd.DataFrame:
-        sizes = {"per_document": each.per_document, "min_words": each.min_words, "max_words": each.max_words}
-        texts, seed = list(documents["text"]), self.study.seed
-        if isinstance(each, SelectionFormat):
-            made = selections(texts, options=each.options, option_words=each.option_words, seed=seed, **sizes)
-        else:
-            made = sentence_pairs(texts, seed=seed, **sizes)
-            if isinstance(each, SentencePairFormat) and each.unified:
-                made = with_options(made, each.words, pair_words=2 * OPTION_WORDS, seed=seed)
+        made = sentence_rows(each, list(documents["text"]), seed=self.study.seed)
         of_document = documents.iloc[made["document"]]
         return made.assign(source_row=of_document["source_row"].to_numpy(), group=of_document["group"].to_numpy())
 

@@ -99,6 +99,15 @@ def test_rows_of_a_document_stay_when_another_is_added() -> None:
     assert set(after["text_pair"][changed]) <= {"It is short.", "It ends."}
 
 
+def test_long_sentences_show_the_words_that_meet() -> None:
+    documents = [" ".join(f"Text {number} goes on and ends at {line}." for line in range(4)) for number in range(3)]
+    made = sentence_pairs(documents, per_document=6, min_words=2, max_words=30, shown_words=3, seed=0)
+    adjacent = made[made["label"] == "adjacent"]
+    assert set(adjacent["text"]) <= {f"ends at {line}." for line in range(3)}
+    assert (adjacent["text_pair"] == "Text " + adjacent["document"].astype(str) + " goes").all()
+    assert not made.duplicated(["text", "text_pair"]).any()
+
+
 def test_pairs_in_a_script_without_spaces() -> None:
     documents = [f"第{number}天下雨。我们{number}在家。他们{number}出门。" for number in "一二三"]
     made = sentence_pairs(documents, per_document=3, min_words=2, max_words=20, seed=0)

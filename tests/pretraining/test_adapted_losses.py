@@ -12,8 +12,11 @@ from synthetic_world import PRETRAINING_TASKS, SIZES, Pattern, World
 
 from metapt_explore.config import MethodConfig
 from metapt_explore.diagnostics import adapted_losses as adapting
+from metapt_explore.diagnostics.agreement import agreement_pairs, task_record
+from metapt_explore.diagnostics.displacement import Displacement
 from metapt_explore.diagnostics.headroom import headroom_over_tasks
-from metapt_explore.diagnostics.task_gradients import Draw, balanced_draws
+from metapt_explore.diagnostics.screen import Screening, task_diversity
+from metapt_explore.diagnostics.task_gradients import Draw, balanced_draws, gradients_of
 from metapt_explore.models.gradients import PromptObjective
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.seeds import stream
@@ -39,6 +42,23 @@ def test_own_rows_teach_more_where_tasks_differ_and_as_much_where_they_are_one()
     assert different["own"].low > 0.05 and abs(one["own"].value) < 0.05
     # Eight rows are too few for a start that knows nothing: that tasks differ shows in `own`, not in the plain gain.
     assert different["tuning"].value < 0
+
+
+@pytest.mark.parametrize(("signs_differ", "word"), [(True, "differ"), (False, "nearly_one")])
+def test_the_word_is_right_where_it_is_known(*, signs_differ: bool, word: str) -> None:
+    """The world where meta-learning wins by a wide margin, and the one where pooling does as well."""
+    world = World(signs_differ=signs_differ)
+    draws = {
+        f"task {number}": balanced_draws(classes, 24, draws=3, rng=stream(0, "agreement", number))[0]
+        for number, classes in enumerate(world.tasks[:PRETRAINING_TASKS])
+    }
+    objective = PromptObjective(world.backbone, world.backbone.bank(world.texts, None), Pattern())  # type: ignore[arg-type]
+    gradients = gradients_of(objective, world.initial, tasks=draws, kind="auxiliary")
+    reliability = {record["name"]: record["reliability"] for record in map(task_record, gradients)}
+    cosine = task_diversity(pd.DataFrame(agreement_pairs(gradients)), reliability)
+    gains = headroom_over_tasks(in_world(signs_differ=signs_differ))
+    found = Screening(PRETRAINING_TASKS, cosine, gains, Displacement(0.04, 0.014, 0.071), adapting.TUNING_STEPS)
+    assert found.word == word, (cosine, gains)
 
 
 def test_steps_and_losses_are_those_of_autograd() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from format_world import FORMATS, config_of
 from typer.testing import CliRunner
 
 from metapt_explore.cli.main import metapt
@@ -15,6 +16,7 @@ from metapt_explore.models.text_lengths import SAMPLE, CutShare, cut_share, form
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.cut_texts import FILE, cut_shares, read_cut_texts
 from metapt_explore.results.record import Record, record_of
+from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.storage.study_files import copy_of
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
@@ -57,6 +59,15 @@ def test_sources_and_artifacts_are_looked_at_alike(world: Path, tmp_path: Path) 
     after = cut_shares(study)
     assert after[0].looked_at == len(rows)
     assert abs(after[0].share - before[0].share) < 0.1
+
+
+def test_rows_of_formats_are_looked_at_before_they_are_made(world: Path, tmp_path: Path) -> None:
+    made = {"format": "selection", "name": "choice", "options": 2, "min_words": 2}
+    study = Study(config_of(world, tmp_path, [*FORMATS, made]), tmp_path / "w")
+    before = [cut for cut in cut_shares(study) if cut.of in ("sentence_pair", "choice")]
+    assert [cut.of for cut in before] == ["sentence_pair", "choice"]
+    rows = study.make(FormatRows(study)).table("texts")
+    assert {cut.of: cut.looked_at for cut in before} == rows[rows["format"] != ""]["format"].value_counts().to_dict()
 
 
 def test_what_cannot_be_read_quickly_is_left_out(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.auxiliary_tasks.formats.corpus import Corpus, Document
+from metapt_explore.auxiliary_tasks.formats.sentences import first_words, last_words
 from metapt_explore.seeds import stream
+from metapt_explore.texts.normalise import comparison_key
 
 #: The classes; PPT reads them as yes, maybe and no.
 LABELS = ("adjacent", "same_document", "other")
@@ -22,7 +24,13 @@ COLUMNS = ("document", "text", "text_pair", "label")
 
 
 def sentence_pairs(
-    documents: Sequence[str], *, per_document: int, min_words: int, max_words: int, seed: int
+    documents: Sequence[str],
+    *,
+    per_document: int,
+    min_words: int,
+    max_words: int,
+    shown_words: int | None = None,
+    seed: int,
 ) -> pd.DataFrame:
     """Makes pairs of sentences of three classes.
 
@@ -35,7 +43,9 @@ def sentence_pairs(
         documents: Raw texts. One of fewer than three sentences, and one that came before, makes no rows.
         per_document: Most rows whose `text` is of one document.
         min_words: Fewest words of a sentence.
-        max_words: Most words of a sentence.
+        max_words: Most words of a sentence; a longer one is cut into several.
+        shown_words: Of longer sentences a row shows this many words, the last of the first and the first of the
+            second sentence, so that a model that reads a limited number of tokens sees both; all when absent.
         seed: The study seed.
 
     Returns:
@@ -68,7 +78,8 @@ def sentence_pairs(
         for _ in range(per_document):
             # The class whose turn it is.
             label = LABELS[len(rows) % len(LABELS)]
-            row = next(((text, keys) for text, keys in draws[label] if keys not in seen), None)
+            shown = (_shown(texts, shown_words) for texts in draws[label])
+            row = next(((texts, keys) for texts, keys in shown if keys not in seen and keys[0] != keys[1]), None)
             if row is None:
                 # Whole rounds only, so that the turn is as it was for the next document.
                 del rows[len(rows) - (len(rows) - begin) % len(LABELS) :]
@@ -79,20 +90,22 @@ def sentence_pairs(
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"document": "int64"})
 
 
-#: Two sentences, and their keys.
-_Drawn = tuple[tuple[str, str], tuple[str, str]]
+def _shown(texts: tuple[str, str], words: int | None) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Two sentences as a row shows them, and their keys."""
+    first, second = texts if words is None else (last_words(texts[0], words), first_words(texts[1], words))
+    return (first, second), (comparison_key(first), comparison_key(second))
 
 
-def _pair(one: Document, first: int, other: Document, second: int) -> _Drawn:
-    return (one.sentences[first], other.sentences[second]), (one.keys[first], other.keys[second])
+def _pair(one: Document, first: int, other: Document, second: int) -> tuple[str, str]:
+    return one.sentences[first], other.sentences[second]
 
 
-def _adjacent(document: Document, order: np.random.Generator) -> Iterator[_Drawn]:
+def _adjacent(document: Document, order: np.random.Generator) -> Iterator[tuple[str, str]]:
     for first in order.permutation(document.followed()).tolist():
         yield _pair(document, int(first), document, int(first) + 1)
 
 
-def _apart(document: Document, order: np.random.Generator) -> Iterator[_Drawn]:
+def _apart(document: Document, order: np.random.Generator) -> Iterator[tuple[str, str]]:
     # Each sentence meets one other before any meets a second.
     firsts = order.permutation(len(document.sentences) - 1).tolist()
     seconds: dict[int, list[int]] = {}
@@ -105,7 +118,7 @@ def _apart(document: Document, order: np.random.Generator) -> Iterator[_Drawn]:
         firsts = [first for first in firsts if seconds[first]]
 
 
-def _other(document: Document, corpus: Corpus, order: np.random.Generator) -> Iterator[_Drawn]:
+def _other(document: Document, corpus: Corpus, order: np.random.Generator) -> Iterator[tuple[str, str]]:
     # Round after round: a sentence may meet several of other documents.
     for _ in range(MOST_ROUNDS):
         for first in order.permutation(len(document.sentences) - 1).tolist():
