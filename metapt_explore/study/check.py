@@ -70,7 +70,16 @@ def check_study(pipeline: Pipeline) -> None:
 
 
 def _check_demonstrations(pipeline: Pipeline) -> None:
-    """Refuses prompts with fewer vectors than a task has classes, where they begin from demonstrations."""
+    """Refuses prompts with fewer vectors than a task has classes, where they begin from demonstrations.
+
+    Behind the text they are told to be in the wrong place: a demonstration is read before what it is to explain.
+    """
+    asked = [each.name for each in pipeline.config.methods if each.from_demonstrations or each.added_vectors]
+    if asked and pipeline.model.placement == "suffix":
+        pipeline.progress.notice(
+            f"{', '.join(asked)}: with `prompt.placement: suffix` demonstrations stand between the text and the template, "
+            "where a model cannot use them; set `placement: prefix`."
+        )
     for method in pipeline.config.methods:
         vectors = pipeline.config.prompt.length if method.from_demonstrations else method.added_vectors
         for name, task in pipeline.tasks.items():

@@ -12,6 +12,7 @@ from metapt_explore.config import MethodConfig, StudyConfig, parse
 from metapt_explore.config.tuning import MIXTURE_STEPS
 from metapt_explore.cost.count import Work
 from metapt_explore.stages.begins import begins_settings, choosing_work
+from metapt_explore.study.study import Study
 
 OF_CLUSTERS = {"name": "m", "kind": "metapt", "clustering": "kmeans"}
 
@@ -44,3 +45,13 @@ def test_rows_that_choose_are_counted_before_they_run() -> None:
     learned = method(learner="hsml", tuning={"mixture": "learned"})
     assert choosing_work(learned, study, 24) == Work(trained=MIXTURE_STEPS * 24)
     assert choosing_work(method(learner="hsml", tuning={"mixture": "mean"}), study, 24) == Work()
+
+
+@pytest.mark.parametrize("placement", ["suffix", "prefix"])
+def test_demonstrations_behind_the_text_are_noticed(world: Path, tmp_path: Path, placement: str) -> None:
+    methods = [{"name": "CT", "kind": "pt", "init": "demonstrations"}]
+    tree = tiny.study_tree(world, methods=methods, prompt={"length": 8, "placement": placement})
+    study = Study(parse(StudyConfig, tree, "test"), tmp_path / "workspace")
+    study.check_settings()
+    told = [notice for notice in study.progress.state.notices if "demonstrations stand between" in notice]
+    assert len(told) == (placement == "suffix")
