@@ -77,8 +77,8 @@ def _check_demonstrations(pipeline: Pipeline) -> None:
     asked = [each.name for each in pipeline.config.methods if each.from_demonstrations or each.added_vectors]
     if asked and pipeline.model.placement == "suffix":
         pipeline.progress.notice(
-            f"{', '.join(asked)}: with `prompt.placement: suffix` demonstrations stand between the text and the template, "
-            "where a model cannot use them; set `placement: prefix`."
+            f"{', '.join(asked)}: with `prompt.placement: suffix` demonstrations stand between the text and the "
+            "template, where a model cannot use them; set `placement: prefix`."
         )
     for method in pipeline.config.methods:
         vectors = pipeline.config.prompt.length if method.from_demonstrations else method.added_vectors
