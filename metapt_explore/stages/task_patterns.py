@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 #: Tasks of one format that requests look at: of hundreds the first, which are drawn at random.
-MOST_OF_FORMAT = 12
+MOST_OF_FORMAT = 6
 
 
 @dataclass(frozen=True)
