@@ -17,7 +17,7 @@ from metapt_explore.stages.common_start import CommonStart
 from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.split import Split
-from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, format_settings, read_patterns
+from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, look_settings, read_patterns
 from metapt_explore.stages.template_ranking import training_rows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
@@ -121,7 +121,7 @@ class Agreement(Stage):
             "downstream": {name: [task.template, words_key(task)] for name, task in downstream.items()},
             "data_seeds": self.study.evaluation.data_seeds,
             "decode": self.study.verbalizer.decode,
-            **format_settings(auxiliary),
+            **look_settings(auxiliary),
         }
 
     @property

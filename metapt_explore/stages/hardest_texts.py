@@ -17,7 +17,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import task_names
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.prompt import Prompt
-from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, format_settings, read_patterns
+from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, look_settings, read_patterns
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs, texts_of
@@ -90,7 +90,7 @@ class HardestTexts(Stage):
             "words": words_key(auxiliary),
             "decode": self.study.verbalizer.decode,
             "shown": self.shown,
-            **format_settings(auxiliary),
+            **look_settings(auxiliary),
         }
 
     def compute(self, out: ArtifactWriter) -> None:

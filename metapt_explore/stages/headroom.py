@@ -20,7 +20,7 @@ from metapt_explore.stages.common_start import CommonStart
 from metapt_explore.stages.drawn_tasks import MOST_TASKS, chosen_tasks, drawn_tasks
 from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.prompt import Prompt
-from metapt_explore.stages.task_patterns import format_settings, read_patterns
+from metapt_explore.stages.task_patterns import look_settings, read_patterns
 from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
@@ -118,7 +118,7 @@ class Headroom(Stage):
             "template": auxiliary.template,
             "words": words_key(auxiliary),
             "decode": study.verbalizer.decode,
-            **format_settings(auxiliary),
+            **look_settings(auxiliary),
         }
 
     @property

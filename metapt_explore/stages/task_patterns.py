@@ -139,6 +139,11 @@ def format_settings(auxiliary: AuxiliaryTasksConfig) -> dict[str, Any]:
     return {"formats": [_reading(each) for each in auxiliary.formats]}
 
 
+def look_settings(auxiliary: AuxiliaryTasksConfig) -> dict[str, Any]:
+    """What the id of a look at the tasks holds of the formats: how each is read, and how many tasks of each."""
+    return {**format_settings(auxiliary), "most_of_format": MOST_OF_FORMAT} if auxiliary.formats else {}
+
+
 def _reading(each: TaskFormat) -> dict[str, Any]:
     reading = each.reading
     template = reading.template if reading is not None else getattr(each, "template", "")

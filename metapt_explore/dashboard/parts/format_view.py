@@ -29,7 +29,8 @@ def made_rows(workspace: Workspace, study: str) -> None:
                 "dropped: repeat a dev or test row": [facts["repeat_dev_or_test"] for facts in told.values()],
             }
         )
-        st.dataframe(counts, key="format_rows", hide_index=True)
+        numbers = drawing.counted(*counts.columns[1:])
+        st.dataframe(counts, key="format_rows", hide_index=True, column_config=numbers)
         st.caption(
             "Formats make rows of the texts that were kept above, so that something can be learned without labels. "
             "Tasks whose classes are clusters make none: they read the texts themselves."

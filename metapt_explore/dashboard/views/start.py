@@ -56,7 +56,7 @@ def _begin(workspace: Workspace) -> None:
             width="stretch",
         )
         st.button(
-            "Without labels",
+            "A tour without labels",
             key="start_unlabelled",
             disabled=not ready or shared.job_state(workspace, "unlabelled")["active"],
             on_click=start_study.start,
