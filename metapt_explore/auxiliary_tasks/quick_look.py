@@ -69,20 +69,30 @@ class QuickLook:
 
     def __init__(self, vectors: np.ndarray, ids: np.ndarray, *, labels: int, rows: int, seed: int = 0) -> None:
         self.vectors, self.ids, self.labels, self.rows, self.seed = vectors, ids, labels, rows, seed
-        self._tables: dict[int, np.ndarray | None] = {}
+        self._clusters: dict[int, np.ndarray | None] = {}
+
+    def of_classes(self) -> QuickLook:
+        """The same clusters of all texts, labelled or not: what clusters as classes are made of."""
+        whole = QuickLook(self.vectors, np.zeros_like(self.ids), labels=1, rows=self.rows, seed=self.seed)
+        whole._clusters = self._clusters
+        return whole
 
     def table(self, n_clusters: int) -> np.ndarray | None:
         """Rows ``[clusters, labels]``; None where the texts are too few, or too alike, for so many clusters."""
-        if n_clusters not in self._tables:
+        if n_clusters not in self._clusters:
             config = ClusteringConfig(name="quick look", algorithm="kmeans", n_clusters=n_clusters)
-            table = np.zeros((n_clusters, self.labels), dtype=np.int64)
             try:
-                clusters = cluster(self.vectors, config, self.seed).labels
-                np.add.at(table, (clusters[self.ids >= 0], self.ids[self.ids >= 0]), 1)
-                self._tables[n_clusters] = table
+                if not np.ptp(self.vectors, axis=0).any():
+                    raise UserError("The texts have the same words.")
+                self._clusters[n_clusters] = cluster(self.vectors, config, self.seed).labels
             except UserError:
-                self._tables[n_clusters] = None
-        return self._tables[n_clusters]
+                self._clusters[n_clusters] = None
+        clusters = self._clusters[n_clusters]
+        if clusters is None:
+            return None
+        table = np.zeros((n_clusters, self.labels), dtype=np.int64)
+        np.add.at(table, (clusters[self.ids >= 0], self.ids[self.ids >= 0]), 1)
+        return table
 
     def count(self, n_clusters: int, *, min_size: int, min_per_label: int) -> TaskCount | None:
         """Usable tasks at a number of clusters, under these bounds; None where there are no such clusters.

@@ -22,6 +22,8 @@ from metapt_explore.texts.words import count_words
 SET_ROWS = 8
 #: Tasks below which lower bounds are tried.
 FEW_TASKS = 3
+#: Share of the labelled texts that tasks should hold.
+MOST = 0.5
 #: The fewest rows of a label that a task may have: one for support, one for query.
 LEAST_PER_LABEL = 2
 #: Texts that a cluster needs to be a class.
@@ -73,22 +75,29 @@ def fitting_bounds(look: QuickLook, classes: int) -> Bounds:
         look: What the texts give.
         classes: Labels that tasks tell apart.
     """
-    usual = usual_bounds(classes)
-    tried = [usual]
+    tried = [usual_bounds(classes)]
     while tried[-1].min_per_label > LEAST_PER_LABEL:
         per_label = max(LEAST_PER_LABEL, tried[-1].min_per_label // 2)
         tried.append(Bounds(per_label * classes, per_label))
-    most = [best(look, bounds) for bounds in tried]
-    tasks = [0 if count is None else count.tasks for count in most]
+    tasks = [0 if (count := best_count(look, bounds)) is None else count.tasks for bounds in tried]
     enough = [place for place, count in enumerate(tasks) if count >= FEW_TASKS]
     return tried[enough[0] if enough else tasks.index(max(tasks))]
 
 
-def best(look: QuickLook, bounds: Bounds) -> TaskCount | None:
+def best_count(look: QuickLook, bounds: Bounds) -> TaskCount | None:
     """What the recommended number of clusters gives; None where no number gives two tasks."""
     counts = look.counts(min_size=bounds.min_size, min_per_label=bounds.min_per_label)
     n_clusters = recommended(counts)
     return next((count for count in counts if count.n_clusters == n_clusters), None)
+
+
+def labels_teach(look: QuickLook, bounds: Bounds) -> bool:
+    """Whether clusters hold enough of every label for several tasks, with most of the texts in them.
+
+    Else clusters nearly say the label, or texts are few, and clusters are better taken as classes.
+    """
+    count = best_count(look, bounds)
+    return count is not None and count.tasks >= FEW_TASKS and count.used >= MOST
 
 
 def usable_rows(
