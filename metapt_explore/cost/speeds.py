@@ -80,7 +80,7 @@ def _read(file: Path) -> Speed | None:
 def rough_seconds_a_token(folder: Path, device: str) -> float | None:
     """What a token through a model takes that never ran here, from its size and one timed product.
 
-    Right within a factor of about three: good for a time left until something was measured.
+    Rough: for a time left until something was measured.
 
     Args:
         folder: The model's files.
