@@ -11,6 +11,9 @@ from metapt_explore.cli.options import JsonLinesOption, WorkspaceOption
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.progress.console import echo, escape, make_console, say
 
+#: Texts that are printed on either side; --json prints all.
+SHOWN = 5
+
 
 def errors(
     study: Annotated[str, typer.Argument(help="The study, by name.")],
@@ -18,7 +21,6 @@ def errors(
     method: Annotated[str, typer.Option(help="A method or baseline.")],
     against: Annotated[str, typer.Option(help="Another one.")],
     shots: Annotated[int | None, typer.Option(help="One of `evaluation.more_shots`.")] = None,
-    most: Annotated[int, typer.Option(min=0, help="Texts to print on either side.")] = 5,
     as_json: JsonLinesOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -57,13 +59,13 @@ def errors(
     say(console, comparison_sentence(method, against, found))
     for side, name in ((found.rows[found.rows["difference"] > 0], method), (found.rows[::-1], against)):
         shown = side[side["difference"] != 0] if name == method else side[side["difference"] < 0]
-        if most and len(shown):
+        if len(shown):
             table = Table(title=escape(f"{name} is right, the other wrong: {len(shown)} rows"))
             table.add_column("class")
             for column in (method, against):
                 table.add_column(escape(column), justify="right")
             table.add_column("text")
-            for number, row in shown.head(most).iterrows():
+            for number, row in shown.head(SHOWN).iterrows():
                 share = (f"{100 * row[key]:.0f} %" for key in ("first", "second"))
                 text = " ".join(str(texts.loc[number, "text"]).split())[:160]
                 table.add_row(escape(rows.classes[int(row["label"])]), *share, escape(text))
