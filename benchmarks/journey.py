@@ -5,7 +5,7 @@
 Makes 300 German support messages of three topics, as a spreadsheet writes them (semicolons, a byte order mark, a title
 line, blanks and copies), uploads them to a dashboard of its own, takes every proposal of the form, and clicks on.
 Prints one JSON object: seconds from the choice of the file to the clusters, and from the start of pre-training to the
-first point of a curve, with the machine. Needs `metapt setup`, playwright and a Chromium; nothing else should run beside.
+first point of a curve, with the machine. Needs `metapt setup`, playwright and a Chromium, and an idle machine.
 """
 
 from __future__ import annotations
