@@ -34,7 +34,7 @@ from metapt_explore.study.new import SCALES, Choices, Scale, new_study, study_na
 
 def builder(workspace: Workspace) -> None:
     """The form, a step at a time; nothing is written before its last button."""
-    st.subheader("A new study on your texts")
+    st.header("A new study on your texts")
     kind = st.segmented_control("Where are they?", KINDS, default=KINDS[0], key="new_kind", required=True)
     source = choose_source(workspace, str(kind))
     if source is None:

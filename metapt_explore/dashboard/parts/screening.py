@@ -57,7 +57,7 @@ def section(workspace: Workspace, name: str, config: StudyConfig) -> None:
     methods = [method for method in config.methods if isinstance(method, MetaPTMethod)]
     if not methods:
         return
-    st.subheader("Is there anything to meta-learn?")
+    st.header("Is there anything to meta-learn?")
     screenings = _screenings(workspace, name)
     found = {told["method"]: Screening.of(told) for told in screenings}
     moves = {
