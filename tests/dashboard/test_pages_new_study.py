@@ -15,7 +15,8 @@ from metapt_explore.dashboard.parts.new_study import labels_of
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.new import SCALES, keep_upload, new_study, study_name
+from metapt_explore.study.new import SCALES, new_study, study_name
+from metapt_explore.study.uploads import keep_upload
 
 Open = Callable[..., AppTest]
 
@@ -249,18 +250,52 @@ def test_what_is_odd_about_a_file_is_said(show: Open, tmp_path: Path, content: b
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "box", "told"),
     [
-        ("half.jsonl", b'{"text": "a \\ud83d film", "label": "\\ud83d"}\n{"text": "b c"}\n', "half a character"),
-        ("twice.csv", b"text,text,label\na fine film,b,good\n", "stands twice"),
-        ("list.jsonl", b'{"text": ["a"], "label": {"a": 1}}\n{"text": ["b"], "label": null}\n', "holds a list"),
+        ("half.jsonl", b'{"text": "a \\ud83d film", "label": "\\ud83d"}\n{"text": "b c"}\n', "success", "half chara"),
+        ("twice.csv", b"text,text,label\na fine film,b,good\n", "success", "a repeated column name got a number"),
+        ("list.jsonl", b'{"text": ["a"], "label": {"a": 1}}\n{"text": ["b"], "label": null}\n', "error", "with a list"),
+        ("old.xls", b"\xd0\xcf\x11\xe0" + bytes(99), "error", "old Excel workbook (.xls); save it as .xlsx or .csv"),
     ],
 )  # fmt: skip
-def test_a_file_that_no_study_reads_is_said(show: Open, tmp_path: Path, name: str, content: bytes, told: str) -> None:
+def test_a_file_that_no_study_reads_is_mended_or_refused(
+    show: Open, tmp_path: Path, name: str, content: bytes, box: str, told: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(str(tmp_path / name)).run()
-    assert not at.exception and told in said(at, "error")
+    assert not at.exception and told in said(at, box) and len(at.error) == (box == "error")
+
+
+def test_a_spreadsheets_file_becomes_a_study_in_the_browser(
+    show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]
+) -> None:
+    """Semicolons, Windows-1252, titles, a blank and a copy: said, mended, and the study reads the copy."""
+    rows = [f"Die Rechnung für März ist falsch – Nr. {n};Rechnung\nDas Päckchen {n} fehlt;Versand" for n in range(20)]
+    content = "\n".join(["Export vom Mai", "Text;Thema", *rows, ";Versand", "Das Päckchen 3 fehlt;Versand"])
+    file = tmp_path / "Anfragen.csv"
+    file.write_bytes(content.encode("cp1252"))
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(file)).run()
+    assert not at.exception and not at.error
+    reading = "Read as semicolon-separated, Windows-1252; 1 title line skipped; 1 blank row and 1 copy left out."
+    assert reading in said(at, "success") and metrics(at)["Rows"] == "40" and metrics(at)["Blank"] == "0"
+    at.button(key="create").click().run()
+    assert not at.exception and not at.error
+    study = asked[0][0]
+    assert study.name == "Anfragen" and set(study.auxiliary_tasks.labels) == {"Rechnung", "Versand"}
+    (copy,) = (tmp_path / "workspace" / "uploads").iterdir()
+    assert study.texts.file == str(copy) and file.read_bytes() == content.encode("cp1252")
+
+
+def test_another_encoding_can_be_chosen(show: Open, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes("text,label\nза мир,да\nи хлеб,нет\n".encode("koi8-r"))
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(file)).run()
+    at.selectbox(key=f"encoding{file}").set_value("koi8_r").run()
+    assert not at.exception and "KOI8-R" in said(at, "success")
+    assert at.dataframe[0].value["text"].tolist() == ["за мир", "и хлеб"]
 
 
 def test_a_study_gets_a_name_that_is_free(tmp_path: Path) -> None:

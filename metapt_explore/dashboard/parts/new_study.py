@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from metapt_explore.dashboard.parts.new_source import (
     choose_columns,
     choose_source,
     preview,
+    readable,
     report,
     stamp,
     table_of,
@@ -37,6 +37,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.new import SCALES, Choices, Scale, new_study, study_name
+from metapt_explore.study.uploads import title_of
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
 from metapt_explore.texts.rows import cell_text
 
@@ -60,7 +61,8 @@ def builder(workspace: Workspace) -> None:
     with messages.guard():
         table = table_of(source.model_dump_json(), stamp(source))
         columns = choose_columns(table, source)
-        chosen = source.model_copy(update={"columns": columns})
+        chosen = readable(workspace, source.model_copy(update={"columns": columns}))
+        table = table_of(chosen.model_dump_json(), stamp(chosen))  # of its mended copy, where it has one
         preview(table)
         report(chosen)
         formats = [] if columns.label is not None else _formats()
@@ -169,9 +171,7 @@ def _rest(
     formats: list[str],
 ) -> None:
     left, right = st.columns(2)
-    stem = Path(source.name).stem if source.file else source.name.rsplit("/", 1)[-1]
-    if Path(source.name).parent == workspace.folder / "uploads":
-        stem = re.sub(r"-[0-9a-f]{8}(\.\w+)?$", "", stem)  # of its content, put there by `keep_upload`
+    stem = title_of(Path(source.file), workspace) if source.file else source.name.rsplit("/", 1)[-1]
     name = left.text_input("Name of the study", value=study_name(stem, workspace), key=f"study_name_{source.name}")
     limit = right.number_input("Texts to use, at most", 50, 1_000_000, 2000, 500, key="new_limit")
     grouping = _grouping(source)
