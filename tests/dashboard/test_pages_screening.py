@@ -24,7 +24,7 @@ def tables(at: AppTest) -> dict[str, list[dict[str, str]]]:
 def test_before_and_after_screening(show: Open, world: Path, copied: Workspace) -> None:
     study = Study(world / "tiny.yaml", copied)
     at = show(study.workspace.folder, "pretraining", "tiny")
-    assert not at.exception and "Is there anything to meta-learn?" in [box.value for box in at.subheader]
+    assert not at.exception and "Is there anything to meta-learn?" in [box.value for box in at.header]
     (row,) = tables(at)["inner steps"]
     assert row == {
         "method": "MetaPT",
@@ -52,4 +52,4 @@ def test_settings_alone_warn_of_steps_that_go_nowhere(show: Open, world: Path, c
     study.workspace.save_study(study.config.model_copy(update={"methods": pooled}))
     at = show(study.workspace.folder, "pretraining", "tiny")
     assert at.button(key="ask_screen").disabled
-    assert "Is there anything to meta-learn?" not in [box.value for box in at.subheader]
+    assert "Is there anything to meta-learn?" not in [box.value for box in at.header]

@@ -32,7 +32,7 @@ def section(workspace: Workspace, name: str, config: StudyConfig) -> None:
     methods = [method for method in config.methods if isinstance(method, MetaPTMethod)]
     if not methods:
         return
-    st.subheader("Is there anything to meta-learn?")
+    st.header("Is there anything to meta-learn?")
     entries = [e for e in shared.entries(workspace, name, "screen") if shared.finished(workspace.artifact(e["id"]))]
     screenings = screenings_of(workspace, entries)
     found = {told["method"]: Screening.of(told) for told in screenings}

@@ -97,7 +97,7 @@ def _found_labels(workspace: Workspace, name: str) -> pd.DataFrame | None:
 
 def _explore(workspace: Workspace, name: str, view: View) -> None:
     """The map and the chosen texts; a fragment, so that a lasso redraws only this part."""
-    st.subheader("Map")
+    st.header("Map")
     if view.edits:
         many = len(view.edits) > 1
         st.warning(f"With {f'{len(view.edits)} edits that are' if many else 'an edit that is'} not saved yet.")

@@ -54,7 +54,7 @@ def _page(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
     with messages.guard():
         launch(workspace, name)
-    st.subheader("Losses, task by task")
+    st.header("Losses, task by task")
     pretrained = [method.name for method in config.methods if method.pretrained]
     if not pretrained:
         st.info(
@@ -141,7 +141,7 @@ def _agreements(workspace: Workspace, name: str) -> None:
             continue
         with messages.guard(artifact.folder):
             at = f"the prompt of {entry['method']}" if entry.get("method") else "the init that all methods share"
-            st.subheader("Do tasks agree?")
+            st.header("Do tasks agree?")
             drawing.draw(
                 plots.agreement_map(drawing.table(artifact, "agreement"), artifact.summary["tasks"]),
                 f"agreement_{artifact.id}",
