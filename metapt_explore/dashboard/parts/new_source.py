@@ -158,8 +158,7 @@ def _prepared(workspace: str, source: str, stamp: float, encoding: str) -> Prepa
     from metapt_explore.datacheck.prepare import prepare
 
     parsed = SourceConfig.model_validate_json(source)
-    raw = _raw(parsed.file, stamp, encoding)
-    return prepare(Workspace(workspace), raw, parsed.columns)
+    return prepare(Workspace(workspace), _raw(parsed.file or "", stamp, encoding), parsed.columns)
 
 
 def choose_columns(table: dict[str, list[Any]], source: SourceConfig) -> Columns:
