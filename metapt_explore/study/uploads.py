@@ -54,7 +54,7 @@ def keep_mended(workspace: Workspace, original: Path, suffix: str, content: byte
         PosixPath('workspace/uploads/texts-982d9e3e-mended-5a7c0d11.csv')
     """
     stem = _bare(original)
-    if original.parent != workspace.folder / "uploads":
+    if original.absolute().parent != workspace.folder / "uploads":
         with original.open("rb") as opened:
             stem += f"-{hashlib.file_digest(opened, 'sha256').hexdigest()[:8]}"
     return keep_upload(workspace, f"{stem}{MENDED}{suffix}", content)
@@ -67,7 +67,7 @@ def title_of(file: Path, workspace: Workspace) -> str:
         >>> title_of(Path("w/uploads/texts-982d9e3e-mended-5a7c0d11.csv"), Workspace("w"))
         'texts'
     """
-    return ADDED.sub("", _bare(file)) if file.parent == workspace.folder / "uploads" else _bare(file)
+    return ADDED.sub("", _bare(file)) if file.absolute().parent == workspace.folder / "uploads" else _bare(file)
 
 
 def _bare(file: Path) -> str:

@@ -115,7 +115,7 @@ def kind_of_name(name: str) -> str | None:
     """A file's kind by its name; None if unknown.
 
     Example:
-        >>> kind_of_name("Reviews.CSV"), kind_of_name("reviews.jsonl.gz"), kind_of_name("reviews.txt")
+        >>> kind_of_name("Reviews.CSV"), kind_of_name("reviews.jsonl.gz"), kind_of_name("reviews.dat")
         ('csv', 'jsonl', None)
     """
     path = Path(name.lower())
