@@ -85,6 +85,8 @@ def data_report(report: DataReport, *, own_labels: bool, key: str = "source_labe
         hide_index=True,
         column_config=counted("texts"),
     )
+    if language := report.get("language"):
+        st.caption(f"The texts look {language}.")
     beside_the_point = [] if own_labels else label_warnings(report["rows"], report["labels"], report["unlabelled"])
     for warning in report["warnings"]:
         if warning not in beside_the_point:
