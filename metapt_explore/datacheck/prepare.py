@@ -90,7 +90,8 @@ def prepare(workspace: Workspace, raw: RawTable, columns: Columns) -> Prepared:
     if mended:
         content, suffix, counts = _repaired(rows)
         file = keep_mended(workspace, raw.path, suffix, content)
-    notices = [finding.message for finding in findings if finding.level == "note" and finding in raw.findings]
+    notes = [finding for finding in raw.findings if finding.level == "note" and finding.kind != "byte order mark"]
+    notices = [finding.message for finding in notes]
     notices += [finding.message for finding in findings if finding.level == "warning" and finding.kind in WORTH_SAYING]
     return Prepared(file, mended, format_reading(raw, findings, counts), tuple(notices))
 
