@@ -15,7 +15,8 @@ from metapt_explore.dashboard.parts.new_labels import labels_of
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.new import SCALES, keep_upload, new_study, study_name
+from metapt_explore.study.new import SCALES, new_study, study_name
+from metapt_explore.study.uploads import keep_upload
 
 Open = Callable[..., AppTest]
 
@@ -106,7 +107,7 @@ def test_groupings_baselines_and_examples_are_chosen(
     assert "the group column" in at.multiselect(key="new_algorithms_domain").options
     at.multiselect(key="new_algorithms_domain").set_value([]).run()
     assert at.button(key="create").disabled
-    assert "Choose how texts are grouped" in said(at, "error") and not asked
+    assert "Choose how texts are grouped" in said(at, "warning") and not asked
     at.multiselect(key="new_algorithms_domain").set_value(["hdbscan", "known_groups", "lda"]).run()
     at.number_input(key="new_clusters").set_value(5)
     at.multiselect(key="new_baselines").set_value(["tfidf", "setfit"])
@@ -203,10 +204,10 @@ def test_what_does_not_make_a_study_is_said_and_nothing_is_lost(
     at.text_input(key="new_path").set_value(str(reviews)).run()
     at.checkbox(key="new_own_task").uncheck().run()
     at.multiselect(key="new_tasks").set_value([]).run()
-    assert "Choose a downstream task" in said(at, "error")
+    assert "Choose a downstream task" in said(at, "warning")
     at.multiselect(key="new_tasks").set_value(["trec"]).run()
     template(at).set_value("no place for it").run()
-    assert not at.exception and "{text} exactly once" in said(at, "error") and not asked
+    assert not at.exception and "{text} exactly once" in said(at, "warning") and not asked
     assert at.multiselect(key="new_tasks").value == ["trec"]
 
 
@@ -237,37 +238,6 @@ def test_an_upload_is_kept_once_under_a_plain_name(tmp_path: Path) -> None:
 def test_an_upload_that_is_packed_keeps_both_suffixes(tmp_path: Path) -> None:
     kept = keep_upload(Workspace(tmp_path), "My Texts.CSV.gz", b"packed")
     assert kept.name.startswith("My-Texts-") and kept.name.endswith(".csv.gz")
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (b"sep=;\ntext;label\na fine film;good\na dull film;bad\n", "fields are separated by semicolons"),
-        (b'[{"text": "a fine film", "label": "good"}, {"text": "a dull film", "label": "bad"}]', "holds JSON"),
-    ],
-)
-def test_what_is_odd_about_a_file_is_said(show: Open, tmp_path: Path, content: bytes, told: str) -> None:
-    file = tmp_path / "odd.csv"
-    file.write_bytes(content)
-    at = show(tmp_path / "workspace", "texts")
-    at.text_input(key="new_path").set_value(str(file)).run()
-    assert not at.exception and told in said(at, "caption")
-    assert "Only 2 different texts" in said(at, "error") and at.button(key="create").disabled
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "told"),
-    [
-        ("half.jsonl", b'{"text": "a \\ud83d film", "label": "\\ud83d"}\n{"text": "b c"}\n', "half a character"),
-        ("twice.csv", b"text,text,label\na fine film,b,good\n", "stands twice"),
-        ("list.jsonl", b'{"text": ["a"], "label": {"a": 1}}\n{"text": ["b"], "label": null}\n', "holds a list"),
-    ],
-)  # fmt: skip
-def test_a_file_that_no_study_reads_is_said(show: Open, tmp_path: Path, name: str, content: bytes, told: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    at = show(tmp_path / "workspace", "texts")
-    at.text_input(key="new_path").set_value(str(tmp_path / name)).run()
-    assert not at.exception and told in said(at, "error")
 
 
 def test_a_study_gets_a_name_that_is_free(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ tell apart), `new_groups` (clusters), `new_comparison` (downstream tasks, exampl
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from metapt_explore.dashboard.parts.new_source import (
     choose_columns,
     choose_source,
     preview,
+    readable,
     report,
     stamp,
     table_of,
@@ -31,6 +31,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.new import SCALES, Choices, Scale, new_study, study_name
+from metapt_explore.study.uploads import title_of
 
 #: Texts of a larger file that are used, until another number is chosen.
 MOST_TEXTS = 2000
@@ -38,14 +39,15 @@ MOST_TEXTS = 2000
 
 def builder(workspace: Workspace) -> None:
     """The form, a step at a time; nothing is written before its last button."""
-    st.subheader("A new study on your texts")
+    st.header("A new study on your texts")
     kind = st.segmented_control("Where are they?", KINDS, default=KINDS[0], key="new_kind", required=True)
     source = choose_source(workspace, str(kind))
     if source is None:
         return
     with messages.guard():
         table = table_of(source.model_dump_json(), stamp(source))
-        source = source.model_copy(update={"columns": choose_columns(table, source)})
+        source = readable(workspace, source.model_copy(update={"columns": choose_columns(table, source)}))
+        table = table_of(source.model_dump_json(), stamp(source))  # of its mended copy, where it has one
         preview(table)
         report(source)
         st.markdown("#### Labels")
@@ -107,9 +109,7 @@ class _Draft:
 
 def _free_name(workspace: Workspace, source: SourceConfig) -> str:
     """A name for the study, of the source's."""
-    stem = Path(source.name).stem if source.file else source.name.rsplit("/", 1)[-1]
-    if Path(source.name).parent == workspace.folder / "uploads":
-        stem = re.sub(r"-[0-9a-f]{8}(\.\w+)?$", "", stem)  # of its content, put there by `keep_upload`
+    stem = title_of(Path(source.file), workspace) if source.file else source.name.rsplit("/", 1)[-1]
     return study_name(stem, workspace)
 
 
@@ -126,7 +126,7 @@ def _last_step(workspace: Workspace, draft: _Draft, problems: tuple[str, ...]) -
     if problem := draft.problem(workspace):
         in_the_way.append(messages.plain(problem))
     for sentence in in_the_way:
-        st.error(sentence)
+        st.warning(sentence)
     if not setup_starter.is_set_up():
         st.warning("SmolLM2-135M-Instruct, rounded to 4 bits, is not on this machine yet: run `metapt setup`.")
     # In the body: a callback would get the values of the last redraw.
