@@ -82,8 +82,8 @@ class QuickLook:
         if n_clusters not in self._clusters:
             config = ClusteringConfig(name="quick look", algorithm="kmeans", n_clusters=n_clusters)
             try:
-                if not np.ptp(self.vectors, axis=0).any():
-                    raise UserError("The texts have the same words.")
+                if len(self.vectors) < n_clusters or not np.ptp(self.vectors, axis=0).any():
+                    raise UserError("The texts are too few, or have the same words.")
                 self._clusters[n_clusters] = cluster(self.vectors, config, self.seed).labels
             except UserError:
                 self._clusters[n_clusters] = None

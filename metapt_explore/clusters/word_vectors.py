@@ -6,20 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metapt_explore.clusters.names import cut_texts, without_stop_words
+from metapt_explore.clusters.topics import MIN_TEXTS, bag_of_words
 from metapt_explore.seeds import derived_seed
 
-#: Most frequent words that are counted.
-MAX_WORDS = 10_000
-#: Words count where at least so many texts hold them, and at most this share.
-MIN_TEXTS, MOST_SHARE = 2, 0.5
+#: Share of the texts in which a word tells nothing.
+MOST_SHARE = 0.5
 
 
 def word_vectors(texts: Sequence[str], dimensions: int = 50, *, seed: int = 0) -> np.ndarray:
     """Latent semantic analysis (Deerwester et al., 1990): singular vectors of TF-IDF weighted words.
 
-    Words are those of topic models (`topics.bag_of_words`), without those that more than half of the texts hold, which
-    are stop words of any language. Two thousand short texts take about a second.
+    Words are those of topic models (`topics.bag_of_words`), without those that more than half of the texts hold. Two
+    thousand short texts take about a second.
 
     Args:
         texts: One text a row.
@@ -34,25 +32,17 @@ def word_vectors(texts: Sequence[str], dimensions: int = 50, *, seed: int = 0) -
         >>> (vectors @ vectors.T).round(1).tolist()[0]
         [1.0, 1.0, 0.0, 0.0]
     """
-    from scipy.sparse import csr_matrix
     from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.preprocessing import normalize
 
     rows = len(texts)
-    vectorizer = TfidfVectorizer(
-        analyzer=without_stop_words,
-        min_df=min(MIN_TEXTS, max(rows, 1)),
-        max_df=max(MIN_TEXTS, int(MOST_SHARE * rows)),
-        max_features=MAX_WORDS,
-        sublinear_tf=True,
-    )
-    try:
-        weights: csr_matrix = vectorizer.fit_transform(cut_texts(texts))
-    except ValueError as error:
-        if "empty vocabulary" not in str(error) and "no terms remain" not in str(error).lower():
-            raise
+    counts, _ = bag_of_words(texts)
+    if counts is not None:
+        counts = counts[:, np.asarray((counts > 0).sum(axis=0)).ravel() <= max(MIN_TEXTS, MOST_SHARE * rows)]
+    if counts is None or not counts.shape[1]:
         return np.zeros((rows, 1))
+    weights = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
     width = min(dimensions, *weights.shape)
     if min(weights.shape) <= width:  # the decomposition wants fewer dimensions than rows and words
         dense: np.ndarray = weights.toarray()
