@@ -23,6 +23,7 @@ PAGES = (
     ("pretraining", "Pre-training", "pretraining"),
     ("fewshot", "Few-shot", "fewshot"),
     ("compare", "Compare", "compare"),
+    ("errors", "Errors", "errors"),
     ("lens", "Prompt lens", "lens"),
     ("export", "Export", "export"),
 )

@@ -33,6 +33,11 @@ def test_before_and_after_screening(show: Open, world: Path, copied: Workspace) 
         "tuning step": "0.0500",
     }
     assert not at.button(key="ask_screen").disabled
+    assert "Not screened yet" not in said(at, "caption"), "all scores are there: nothing is offered"
+    extended = study.config.model_copy(update={"evaluation": study.config.evaluation.model_copy(update={"steps": 5})})
+    copied.save_study(extended)
+    assert "Not screened yet. **Worth trying?**" in said(show(copied.folder, "pretraining", "tiny"), "caption")
+    copied.save_study(study.config)
     found = study.screen("MetaPT")
     at = show(study.workspace.folder, "pretraining", "tiny")
     assert not at.exception and not at.error
