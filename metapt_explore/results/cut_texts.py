@@ -25,6 +25,11 @@ MOST_BYTES = 100_000_000
 FILE = "cut_texts.json"
 #: Advice if many texts are cut.
 BEGINNING_ONLY = "The model reads their beginning only; a larger limit costs time and memory."
+#: The same for rows that a format made.
+OPTIONS_LOST = (
+    "What stands at their ends, such as options, is not read: show fewer words (`shown_words`, `option_words`), or "
+    "raise the limit."
+)
 
 
 def cut_shares(pipeline: Pipeline) -> list[CutShare]:
