@@ -7,15 +7,20 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from metapt_explore.cost.count import Cost, Reckoning, TextCounts
+from metapt_explore.cost.row_sets import MadeRows
+from metapt_explore.models.text_lengths import SAMPLE, token_counts
 from metapt_explore.progress.state import format_time
+from metapt_explore.results.cut_texts import format_samples, tokenizer_and_limit
 from metapt_explore.stages.base import PARTS
 from metapt_explore.stages.registry import asked, count, shares
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.peak_memory import PeakWatch
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.texts.rows import texts_of
+from metapt_explore.texts.rows import as_inputs, texts_of
 
 if TYPE_CHECKING:
     from metapt_explore.study.pipeline import StudyPipeline
@@ -39,7 +44,7 @@ class Preview:
     ) -> None:
         self.study = study
         self.cost: Cost | None = None
-        counts = text_counts(texts, study.finished_splits())
+        counts = text_counts(study, texts, study.finished_splits())
         failed = study.failures.keys if study.failures else set()
         reckoning = Reckoning.of(study.config, study.placement, texts=counts)
         works = {
@@ -94,13 +99,24 @@ class Preview:
         return self.study.workspace.study_folder(self.study.config.name) / "cost.json"
 
 
-def text_counts(texts: Artifact | None, splits: Mapping[str, Artifact]) -> TextCounts:
-    """Counts the pre-training texts, where they are read, and the test rows of tasks."""
+def text_counts(study: StudyPipeline, texts: Artifact | None, splits: Mapping[str, Artifact]) -> TextCounts:
+    """Counts the pre-training texts and what formats make of them, where they are read, and the test rows of tasks."""
     tests = {name: int(split.summary["sizes"]["test"]) for name, split in splits.items()}
     if texts is None:
         return TextCounts(tests=tests)
-    labels = texts.table("texts")["label"]
-    return TextCounts(len(labels), int(labels.isna().sum()), tests)
+    table = texts.table("texts")
+    return TextCounts(len(table), int(table["label"].isna().sum()), tests, _made_rows(study, table))
+
+
+def _made_rows(study: StudyPipeline, texts: pd.DataFrame) -> dict[str, MadeRows]:
+    if not study.config.auxiliary_tasks.formats:
+        return {}
+    tokenizer, longest = tokenizer_and_limit(study.config)
+    made = {}
+    for name, sample in format_samples(study, as_inputs(texts)).items():
+        counts = token_counts(sample.rows[:: 1 + len(sample.rows) // SAMPLE], tokenizer).clip(max=longest)
+        made[name] = MadeRows(sample.number, float(counts.mean()) if len(counts) else 0.0)
+    return made
 
 
 def text_tokens(study: StudyPipeline, read: Artifact | None, sample: int = 200) -> float | None:

@@ -247,7 +247,7 @@ class Study(StudyPipeline):
         from metapt_explore.cost.calibrate import preview, preview_without_model
 
         texts = texts or self._texts_that_are_there()
-        counts = text_counts(texts, self.finished_splits() if splits is None else splits)
+        counts = text_counts(self, texts, self.finished_splits() if splits is None else splits)
         works = count(self, Reckoning.of(self.config, self.placement, texts=counts))
         if not any(work.needs_model for work in works.values()):
             return preview_without_model(self.config, works, self.model.device)
