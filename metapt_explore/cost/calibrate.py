@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import psutil
 import torch
@@ -51,10 +52,10 @@ def preview(
     *,
     works: Mapping[str, Work],
     reckoning: Reckoning,
+    speed: Speed,
     done: Collection[str] = (),
-    check: Callable[[], None] = lambda: None,
 ) -> Cost:
-    """Calibrates, and predicts what the rest of a study costs.
+    """Predicts what the rest of a study costs.
 
     Args:
         study: The study.
@@ -62,16 +63,10 @@ def preview(
         backbone: The loaded model.
         works: Work of its stages.
         reckoning: What they were counted by.
+        speed: Of this machine, see `measure`.
         done: Keys of the stages that are there already.
-        check: Called now and then; may raise to stop.
     """
-    tokens = reckoning.text_tokens
-    sets = reckoning.row_sets
-    speed = calibrate(study, tasks, backbone, text_tokens=max(1, round(tokens)), sets=sets, check=check)
-    if any(work.embedded for key, work in works.items() if key not in done):
-        began = time.perf_counter()
-        embedded, _ = encoder_speed(study.encoder, str(backbone.device))
-        speed = replace(speed, embedded=embedded, spent=speed.spent + time.perf_counter() - began)
+    tokens, sets = reckoning.text_tokens, reckoning.row_sets
     memory = backbone.memory
     states = min(kv_cache_bytes(study.model.text_state_gib), reckoning.kept_tokens * memory.kv_bytes_per_token)
     pattern = backbone.pattern(
@@ -98,6 +93,55 @@ def preview(
     cost = predict(works, done, speed, memory=needed, device=str(backbone.device), dtype=dtype)
     cost.assumed_texts = assumed_texts(study, reckoning.texts)
     return cost
+
+
+def shape_of(study: StudyConfig, tasks: dict[str, TaskConfig], reckoning: Reckoning) -> dict[str, Any]:
+    """The settings that a measurement depends on, beside machine and model."""
+    reading = study.auxiliary_tasks.first_reading
+    sets = reckoning.row_sets if len(reckoning.row_sets) > 1 else []
+    return {
+        "prompt_tokens": study.prompt.length,
+        "text_tokens": max(1, round(reckoning.text_tokens)),
+        "formats": [[each.share, max(1, round(each.tokens)), each.reading.template] for each in sets],
+        "rows": [_step_rows(study), _tuned_rows(study, tasks)],
+        "prompts": seeds_together(study),
+        "second_order": any(method.second_order for method in study.methods),
+        "reading": [reading.template, reading.pairs, len(reading.labels), study.verbalizer.decode],
+        "encoder": study.encoder.model_dump(mode="json"),
+    }
+
+
+def measure(
+    study: StudyConfig,
+    tasks: dict[str, TaskConfig],
+    backbone: Backbone,
+    *,
+    reckoning: Reckoning,
+    embeds: bool,
+    kept: Speed | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Speed:
+    """Calibrates, the sentence encoder too where texts are still to be embedded.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        backbone: The loaded model.
+        reckoning: Knows the texts, and the rows that formats of auxiliary tasks make of them.
+        embeds: Whether texts are still to be embedded.
+        kept: An earlier measurement of the same: only what it lacks is measured.
+        check: Called now and then; may raise to stop.
+    """
+    if kept is not None:
+        speed = replace(kept, base_mib=memory_mib(backbone.device))
+    else:
+        tokens = max(1, round(reckoning.text_tokens))
+        speed = calibrate(study, tasks, backbone, text_tokens=tokens, sets=reckoning.row_sets, check=check)
+    if embeds and not speed.embedded:
+        began = time.perf_counter()
+        embedded, _ = encoder_speed(study.encoder, str(backbone.device))
+        speed = replace(speed, embedded=embedded, spent=speed.spent + time.perf_counter() - began)
+    return speed
 
 
 def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device: str) -> Cost:
@@ -189,7 +233,7 @@ def calibrate(
         trained = first.trained(pre_rows)
     scored = first.scored(SCORED_ROWS, prompts=min(8, 1 + 2 * seeds_together(study)))
     first.forget()
-    return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)
+    return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base, measured_at=time.time())
 
 
 def encoder_speed(encoder: EncoderConfig, device: str) -> tuple[float, float]:

@@ -244,7 +244,7 @@ class Study(StudyPipeline):
             texts: The pre-training texts; looked for in the workspace when absent.
             splits: The few-shot rows of tasks; likewise.
         """
-        from metapt_explore.cost.calibrate import preview, preview_without_model
+        from metapt_explore.cost.calibrate import measure, preview, preview_without_model
 
         texts = texts or self._texts_that_are_there()
         counts = text_counts(self, texts, self.finished_splits() if splits is None else splits)
@@ -253,7 +253,9 @@ class Study(StudyPipeline):
             return preview_without_model(self.config, works, self.model.device)
         reckoning = Reckoning.of(self.config, self.placement, text_tokens=text_tokens(self, texts), texts=counts)
         works = count(self, reckoning)
-        return preview(self.config, self.tasks, self.backbone, works=works, reckoning=reckoning)
+        embeds = any(work.embedded for work in works.values())
+        speed = measure(self.config, self.tasks, self.backbone, reckoning=reckoning, embeds=embeds)
+        return preview(self.config, self.tasks, self.backbone, works=works, reckoning=reckoning, speed=speed)
 
     def _texts_that_are_there(self) -> Artifact | None:
         with suppress(UserError):  # a source that cannot be read was not read before either

@@ -11,7 +11,7 @@ from looking import metrics, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import SourceConfig, StudyConfig
-from metapt_explore.dashboard.parts.new_study import labels_of
+from metapt_explore.dashboard.parts.new_labels import labels_of
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.storage.workspace import Workspace

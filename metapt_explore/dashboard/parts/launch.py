@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -117,9 +118,11 @@ def _cost(workspace: Workspace, name: str) -> None:
             for key, stage in cost.stages.items()
         ]
         st.dataframe(pd.DataFrame(rows), key="cost_table", hide_index=True)
+        when = "" if cost.measured_at is None else f" on {datetime.fromtimestamp(cost.measured_at):%d %b %Y, %H:%M}"
         st.caption(
-            f"Measured in {cost.spent:.0f} s on {messages.plain(f'{cost.device}, {cost.dtype}')}. Rows trained go "
-            "forward and backward, rows scored forward only. Texts, embeddings and clusters come on top."
+            f"Measured{when} in {cost.spent:.0f} s on {messages.plain(f'{cost.device}, {cost.dtype}')}. Rows trained "
+            "go forward and backward, rows scored forward only. Texts, embeddings and clusters come on top. "
+            "A run goes on with this measurement; **Predict the cost** measures anew."
         )
 
 

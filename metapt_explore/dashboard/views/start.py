@@ -125,7 +125,7 @@ def _here(workspace: Workspace) -> None:
     job.table(workspace)
     st.caption(
         "A score is one method or baseline on one task, over all data seeds, with one initialisation seed. "
-        "Progress is a share of the estimated work."
+        "Progress is a share of the estimated work that was last asked for."
     )
 
 
