@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from metapt_explore.cli.options import InitSeedOption, WorkspaceOption
+from metapt_explore.cli.options import InitSeedOption, ShotsOption, WorkspaceOption
 from metapt_explore.progress.console import echo
 
 
@@ -21,11 +21,13 @@ def export(
     ] = None,
     data_seed: Annotated[int | None, typer.Option(help="Data seed of the tuning (default: the first).")] = None,
     init_seed: InitSeedOption = None,
+    shots: ShotsOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write a prompt into a folder: safetensors, a model card, and a PEFT adapter where PEFT has the layout."""
     from metapt_explore.export.export import PromptChoice, export_prompt
     from metapt_explore.storage.workspace import Workspace
 
-    for file in export_prompt(Workspace(workspace), PromptChoice(study, method, task, data_seed, init_seed), out):
+    chosen = PromptChoice(study, method, task, data_seed, init_seed, shots)
+    for file in export_prompt(Workspace(workspace), chosen, out):
         echo(str(file))

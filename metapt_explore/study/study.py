@@ -192,7 +192,9 @@ class Study(StudyPipeline):
         """
         return self.request("agreement", init_seed=init_seed, method=method, clustering=clustering)
 
-    def headroom(self, method: str, init_seed: int | None = None, *, at: str | None = None) -> Artifact:
+    def headroom(
+        self, method: str, init_seed: int | None = None, *, at: str | None = None, shots: int | None = None
+    ) -> Artifact:
         """What adapting to a few rows of an auxiliary task gains on its other rows (`diagnostics/headroom.py`).
 
         Made on request, of training texts only; no score depends on it.
@@ -201,11 +203,13 @@ class Study(StudyPipeline):
             method: Whose tasks and inner steps.
             init_seed: The initialisation seed (the first of the study when absent).
             at: The method at whose prompt tasks begin; the start that all methods share when absent.
+            shots: One of `evaluation.more_shots` that it is pre-trained for (`support_shots: match`); the study's own
+                number when absent.
 
         Returns:
             An artifact with the table ``headroom`` (losses of each task and draw) and, in its summary, ``over_tasks``.
         """
-        return self.request("headroom", method=method, init_seed=init_seed, at=at)
+        return self.request("headroom", method=method, init_seed=init_seed, at=at, shots=shots)
 
     def screen(self, method: str, init_seed: int | None = None) -> Screening:
         """Whether a meta-learned method is worth trying: task diversity, headroom and displacement, in a sentence.
