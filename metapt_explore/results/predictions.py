@@ -71,10 +71,12 @@ class ScoredRows:
 
     Attributes:
         table: ``text``, ``label`` and, for pairs, ``text_pair``; the index is the number of the row.
+        all_rows: The same of every few-shot row of the task, scored or not.
         classes: Names of the classes, in the order of their indices.
     """
 
     table: pd.DataFrame
+    all_rows: pd.DataFrame
     classes: list[str]
 
 
@@ -103,7 +105,8 @@ def scored_rows(
         first = evaluation.init_seeds[0] if init_seed is None else init_seed
         scored = other_seeds_rows(rows, evaluation.data_seeds_of(first), evaluation.test_rows)
     classes = list(artifact.stage["config"]["labels"])
-    return ScoredRows(scored.drop(columns=["split", "data_seed"]), classes)
+    rows, scored = (table.drop(columns=["split", "data_seed"]) for table in (rows, scored))
+    return ScoredRows(scored, rows, classes)
 
 
 def _split(workspace: Workspace, config: StudyConfig, task: str, shots: int | None) -> IndexEntry:

@@ -207,3 +207,42 @@ def _row_interval(values: NDArray[np.float64], resamples: int) -> tuple[float, f
     drawn = np.random.default_rng(0).integers(0, len(values), size=(resamples, len(values)))
     low, high = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975])
     return float(low), float(high)
+
+
+def comparison_sentence(first: str, second: str, found: RowComparison) -> str:
+    """Says where one method is right and another wrong, and how far that hangs on the rows.
+
+    Args:
+        first: Name of the first method.
+        second: Name of the second.
+        found: What `compare_rows` found.
+    """
+    if found.seeds == 1:
+        decisions, test = "", f" McNemar's test: p = {found.tests[0].p:.2f}."
+    else:
+        small = sum(test.p < 0.05 for test in found.tests)
+        decisions = f" × {found.seeds} pairs of seeds"
+        test = f" McNemar's test: p below 0.05 at {small} of {found.seeds} pairs of seeds."
+    points = f"{100 * found.difference:+.1f} points ({100 * found.low:+.1f} to {100 * found.high:+.1f} over rows)"
+    return (
+        f"On {len(found.rows):,} rows{decisions} {first} alone is right in {100 * found.first_only:.1f} % of the "
+        f"decisions and {second} alone in {100 * found.second_only:.1f} %: {points.replace('-', '−')}.{test}"
+    )
+
+
+def length_slices(texts: Sequence[str], parts: int = 4) -> list[str]:
+    """Names parts of like size by the number of words, for `by_slice`: ``" 1 to 12 words"`` …, which sort by length.
+
+    Example:
+        >>> length_slices(["one", "one two", "one two three", "a b c d"], parts=2)
+        ['1 to 2 words', '1 to 2 words', '3 to 4 words', '3 to 4 words']
+    """
+    counts = np.array([len(text.split()) for text in texts])
+    # Edges between counts, so that rows of equal length are in one part.
+    edges = np.unique(np.quantile(counts, np.arange(1, parts) / parts, method="lower"))
+    place = np.searchsorted(edges, counts, side="left")
+    names, width = {}, len(str(counts.max()))
+    for part in np.unique(place):
+        low, high = counts[place == part].min(), counts[place == part].max()
+        names[part] = f"{low:>{width}} to {high:>{width}} words" if low < high else f"{low:>{width}} words"
+    return [names[part] for part in place]

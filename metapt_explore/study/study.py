@@ -21,6 +21,7 @@ from metapt_explore.cost.count import Cost, Reckoning
 from metapt_explore.diagnostics.screen import Screening
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.results.clustering_quality import clustering_quality
+from metapt_explore.results.predictions import predictions_of
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.baseline import Baseline
 from metapt_explore.stages.clusters import Clusters
@@ -143,6 +144,18 @@ class Study(StudyPipeline):
         chosen = self.config.baseline(name)
         seed = self.seed(init_seed) if chosen.seeded else None
         return self.make(Baseline(self, chosen, self.task(task), seed, shots))
+
+    def predictions(self, task: str, shots: int | None = None) -> pd.DataFrame:
+        """Every decision of the finished methods and baselines on a task (`results/predictions.py`).
+
+        Args:
+            task: One of the study's tasks.
+            shots: One of `evaluation.more_shots`.
+
+        Returns:
+            A row for each method, pair of seeds and scored row; `statistics.compare_rows` takes two methods' rows.
+        """
+        return predictions_of(self.workspace, self.config.name, task, shots=shots)
 
     def stability(self, name: str, runs: int = 5) -> Artifact:
         """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.

@@ -25,7 +25,7 @@ def show(workspace: Workspace, name: str, config: StudyConfig, methods: list[str
         config: The study.
         methods: Methods and baselines in its order.
     """
-    st.subheader("With fewer and with more examples")
+    st.header("With fewer and with more examples")
     table = efficiency_table(workspace, name)
     found = _ordered(str(workspace.folder), name, methods, _stamp(table), _table=table)
     if found is None or not found.baselines:

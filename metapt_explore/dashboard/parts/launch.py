@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import MetaPTMethod
-from metapt_explore.dashboard.parts import job, messages, method_form, shared
+from metapt_explore.dashboard.parts import job, messages, method_form, screening, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs.gpus import gpus
@@ -53,6 +53,8 @@ def launch(workspace: Workspace, name: str) -> None:
             _ask(workspace, name, until)
     if st.session_state.get("ask_error"):
         st.error(messages.plain(st.session_state.pop("ask_error")))
+    with messages.guard():
+        screening.word(workspace, name, config)
     _cost(workspace, name)
     job.panel(workspace, name)
 

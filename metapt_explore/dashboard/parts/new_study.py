@@ -6,7 +6,6 @@ tell apart), `new_groups` (clusters), `new_comparison` (downstream tasks, exampl
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from metapt_explore.dashboard.parts.new_source import (
     choose_columns,
     choose_source,
     preview,
+    readable,
     report,
     stamp,
     table_of,
@@ -30,18 +30,20 @@ from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.new import SCALES, Choices, Scale, new_study, study_name
+from metapt_explore.study.uploads import title_of
 
 
 def builder(workspace: Workspace) -> None:
     """The form, a step at a time; nothing is written before its last button."""
-    st.subheader("A new study on your texts")
+    st.header("A new study on your texts")
     kind = st.segmented_control("Where are they?", KINDS, default=KINDS[0], key="new_kind", required=True)
     source = choose_source(workspace, str(kind))
     if source is None:
         return
     with messages.guard():
         table = table_of(source.model_dump_json(), stamp(source))
-        source = source.model_copy(update={"columns": choose_columns(table, source)})
+        source = readable(workspace, source.model_copy(update={"columns": choose_columns(table, source)}))
+        table = table_of(source.model_dump_json(), stamp(source))  # of its mended copy, where it has one
         preview(table)
         report(source)
         told = choose_told(table, source)
@@ -66,9 +68,7 @@ def builder(workspace: Workspace) -> None:
 def _name_and_size(workspace: Workspace, source: SourceConfig) -> tuple[str, int]:
     """What the study is called, and how many texts it takes at most."""
     left, right = st.columns(2)
-    stem = Path(source.name).stem if source.file else source.name.rsplit("/", 1)[-1]
-    if Path(source.name).parent == workspace.folder / "uploads":
-        stem = re.sub(r"-[0-9a-f]{8}(\.\w+)?$", "", stem)  # of its content, put there by `keep_upload`
+    stem = title_of(Path(source.file), workspace) if source.file else source.name.rsplit("/", 1)[-1]
     name = left.text_input("Name of the study", value=study_name(stem, workspace), key=f"study_name_{source.name}")
     limit = right.number_input("Texts to use, at most", 50, 1_000_000, 2000, 500, key="new_limit")
     return name, int(limit)

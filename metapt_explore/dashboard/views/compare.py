@@ -45,7 +45,7 @@ def _page(workspace: Workspace, name: str) -> None:
 
 
 def _questions(asked: list[StudyQuestion], answers: list[Comparison], *, any_prompt: bool) -> None:
-    st.subheader("The study's questions")
+    st.header("The study's questions")
     if not asked:
         st.info(
             "No two methods of this study have scores on all tasks with the same seeds yet."
@@ -87,7 +87,7 @@ def _answered(
 def _any_two(
     workspace: Workspace, name: str, *, methods: list[str], joined: dict[str, list[str]], margin: float
 ) -> None:
-    st.subheader("Any two methods")
+    st.header("Any two methods")
     choices = _choices(workspace, name, methods=methods, joined=joined)
     labels = {choice: choice[1] if choice[0] == name else f"{choice[0]}: {choice[1]}" for choice in choices}
     if len(choices) < 2:

@@ -43,7 +43,7 @@ def _page(workspace: Workspace, name: str) -> None:
 
 
 def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
-    st.subheader("A prompt")
+    st.header("A prompt")
     shots = shared.choose_shots(st, config, key=f"away_shots_{name}")
     done = _prompts(workspace, name, config, shots)
     if not done:
@@ -144,7 +144,7 @@ def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], byt
 
 
 def _report(workspace: Workspace, name: str) -> None:
-    st.subheader("The report")
+    st.header("The report")
     scored = [
         entry
         for entry in workspace.current_index(name)
@@ -182,7 +182,7 @@ def _report(workspace: Workspace, name: str) -> None:
 
 
 def _study(workspace: Workspace, name: str) -> None:
-    st.subheader("The study")
+    st.header("The study")
     file = workspace.study_folder(name) / "study.yaml"
     st.caption("All settings in one file. With it and the texts, these commands make the same scores again.")
     with messages.guard():

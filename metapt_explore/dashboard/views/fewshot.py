@@ -84,7 +84,7 @@ def _scores(workspace: Workspace, name: str) -> None:
                     st.text(warning)
         if finished:
             _tuning_curves(workspace, name, config, methods=methods)
-        st.subheader("Variance across seeds")
+        st.header("Variance across seeds")
         drawing.draw(
             plots.seed_spread(*_spread(results, config, methods), config.evaluation.scored_rows),
             "seed_spread",
@@ -94,7 +94,7 @@ def _scores(workspace: Workspace, name: str) -> None:
         )
         if config.evaluation.more_shots:
             efficiency.show(workspace, name, config, methods)
-        st.subheader("Cost against accuracy")
+        st.header("Cost against accuracy")
         drawing.draw(
             plots.cost_against_accuracy(results, methods),
             "cost",
@@ -109,7 +109,7 @@ def _scores(workspace: Workspace, name: str) -> None:
 
 def _tuning_curves(workspace: Workspace, name: str, config: StudyConfig, *, methods: list[str]) -> None:
     probed = [method.name for method in config.methods if config.reading_of(method).has_probe]
-    st.subheader("Tuning curves")
+    st.header("Tuning curves")
     drawing.draw(
         plots.tuning_curves(curves_table(workspace, name), methods, config.evaluation.scored_rows),
         "tuning_curves",
@@ -162,7 +162,7 @@ def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
 
 
 def _summary(results: pd.DataFrame, rows: str, choice: str) -> None:
-    st.subheader(f"Accuracy on {rows}")
+    st.header(f"Accuracy on {rows}")
     summary = summary_table(results)
     for column in PERCENT:
         summary[column] = (100 * summary[column]).round(1)
@@ -179,7 +179,7 @@ def _probe(artifact: Artifact) -> None:
     summary = artifact.summary
     ranking, task = summary["ranking"], summary["task"]
     figure, table = plots.probe_dots(ranking), pd.DataFrame([_probed(record) for record in ranking])
-    st.subheader(f"Template ranking of {messages.plain(task)}")
+    st.header(f"Template ranking of {messages.plain(task)}")
     drawing.draw(
         figure,
         f"probe_{task}",
@@ -209,7 +209,7 @@ def _probed(record: dict[str, Any]) -> dict[str, Any]:
 
 def _chosen_words(results: pd.DataFrame) -> None:
     """Label words that each data seed chose on its few-shot rows."""
-    st.subheader("Chosen label words")
+    st.header("Chosen label words")
     rows = []
     read = results.dropna(subset=["words"]).drop_duplicates(["task", "data_seed", "words"])
     for row in read.to_dict(orient="records"):
@@ -219,7 +219,7 @@ def _chosen_words(results: pd.DataFrame) -> None:
 
 
 def _all(results: pd.DataFrame, name: str) -> None:
-    st.subheader("All scores")
+    st.header("All scores")
     st.dataframe(results, key="results", hide_index=True)
     st.download_button(
         "Download as CSV",

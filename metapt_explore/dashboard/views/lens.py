@@ -44,7 +44,7 @@ def _of_shots(vectors: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
     """The button that computes the lens, with a note if newer prompts are missing from it."""
-    st.subheader("Prompt vectors")
+    st.header("Prompt vectors")
     kinds = ("prompt", listed_at("prompt", 1))
     listed = [entry for kind in kinds for entry in shared.entries(workspace, name, kind)]
     done = [entry for entry in listed if workspace.artifact(entry["id"]).status == "done"]
@@ -116,7 +116,7 @@ def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
 
 
 def _alike(likeness: pd.DataFrame) -> None:
-    st.subheader("Similarity of prompts")
+    st.header("Similarity of prompts")
     moved = st.toggle("Compare changes from the init, not the prompts themselves", value=True, key="lens_moved")
     drawing.draw(
         plots.likeness_map(likeness, "moved" if moved else "cosine"),
@@ -131,7 +131,7 @@ def _alike(likeness: pd.DataFrame) -> None:
 
 
 def _try(workspace: Workspace, name: str) -> None:
-    st.subheader("Try it")
+    st.header("Try it")
     config = shared.study_config(workspace, name)
     shots = shared.choose_shots(st, config, key=f"try_shots_{name}")
     scored = [e for e in fewshot_entries(workspace, name, shots) if workspace.artifact(e["id"]).status == "done"]

@@ -108,7 +108,7 @@ def _here(workspace: Workspace) -> None:
     study_choice.said_to_be_gone()
     name = st.session_state.get("study")
     if name:
-        st.subheader(messages.plain(name))
+        st.header(messages.plain(name))
         with messages.guard():
             shared.entries(workspace, name)
             if (workspace.study_folder(name) / "study.yaml").exists():
@@ -121,7 +121,7 @@ def _here(workspace: Workspace) -> None:
             "same workspace folder. The tour takes a few minutes on a laptop."
         )
         return
-    st.subheader("In this workspace")
+    st.header("In this workspace")
     job.table(workspace)
     st.caption(
         "A score is one method or baseline on one task, over all data seeds, with one initialisation seed. "
@@ -135,5 +135,5 @@ with messages.guard():
     opened_workspace = shared.open_workspace()
     with messages.guard():
         _here(opened_workspace)
-    st.subheader("Start a study")
+    st.header("Start a study")
     _begin(opened_workspace)
