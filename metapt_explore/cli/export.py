@@ -16,9 +16,9 @@ from metapt_explore.progress.console import echo
 class WhichPrompt:
     """Which prompt of a method, by options of its own."""
 
-    task: Annotated[
-        str | None, typer.Option(help="The prompt tuned on this task (default: the pre-trained one).")
-    ] = None
+    task: Annotated[str | None, typer.Option(help="The prompt tuned on this task (default: the pre-trained one).")] = (
+        None
+    )
     data_seed: Annotated[int | None, typer.Option(help="Data seed of the tuning (default: the first).")] = None
     init_seed: InitSeedOption = None
     shots: ShotsOption = None
