@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -118,6 +119,19 @@ def test_a_title_or_a_comment_is_no_header(tmp_path: Path, content: str, lines: 
 @pytest.mark.parametrize(
     "content",
     [
+        "Anfragen vom 28.11.2026;;\nNr;Nachricht;Thema\n1;Das Paket kam nie an;Lieferung\n2;Der Code fehlt;Konto\n",
+        "Avis clients,\navis,note\nun film superbe et plein de vie,bien\nun long ennui du début à la fin,mal\n",
+    ],
+)
+def test_a_title_as_wide_as_the_table_stands_above_names_of_any_language(tmp_path: Path, content: str) -> None:
+    raw = read_raw(write(tmp_path / "a.csv", content))
+    assert raw.columns == tuple(re.split("[;,]", content.split("\n")[1])) and len(raw.rows) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "film,\nok,bien\nune belle histoire et des acteurs,bien\nun long ennui du début à la fin,mal\n",  # no name
         "#,text,label\n1,a fine film,good\n2,a dull film,bad\n",  # a number column is no comment
         "text\ngood, really good\nbad\nso, so\nand so on\n",  # prose is no table below a title
         "text\n# not a comment but a text\nanother text\n",
@@ -127,7 +141,7 @@ def test_a_title_or_a_comment_is_no_header(tmp_path: Path, content: str, lines: 
 def test_a_header_is_no_title(tmp_path: Path, content: str) -> None:
     raw = read_raw(write(tmp_path / "a.csv", content))
     assert "first lines" not in [finding.kind for finding in raw.findings]
-    assert raw.columns == tuple(content.split("\n")[0].split(","))
+    assert raw.columns == tuple(name or "column_2" for name in content.split("\n")[0].split(","))
 
 
 def test_every_column_gets_a_name_of_its_own(tmp_path: Path) -> None:
