@@ -156,6 +156,12 @@ def test_no_string_stands_alone(file: Path) -> None:
     assert not list(stray_strings(ast.parse(file.read_text(encoding="utf-8"))))
 
 
+def test_sections_of_pages_are_headers() -> None:
+    """`st.title` is an h1, `st.header` an h2; `st.subheader` is an h3, and a page would jump over a level."""
+    pages = [file for file in FILES if "dashboard" in file.parts]
+    assert not [file.name for file in pages if ".subheader(" in file.read_text(encoding="utf-8")], "use st.header"
+
+
 def test_a_string_that_stands_alone_is_found() -> None:
     """Half of a caption; docstrings and the dots of an empty body are none."""
     source = '"""A module."""\nCAPTION = "One, "\n"two."\ndef f() -> None:\n    """Does."""\n    ...\n'

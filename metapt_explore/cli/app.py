@@ -22,6 +22,7 @@ SETTINGS = {
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "minimal",
+    "theme.light.textColor": "#141414",
 }
 #: Names that only browsers on this machine use.
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")

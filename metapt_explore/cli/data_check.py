@@ -145,6 +145,8 @@ def _print_file(checked: Checked) -> None:
         first = list(checked.labels.items())[:MAX_LABELS]
         more = f" and {len(checked.labels) - MAX_LABELS:,} more" if len(checked.labels) > MAX_LABELS else ""
         say(console, "Labels: " + ", ".join(f"{shown(name)} {count:,}" for name, count in first) + more + ".")
+    if language := checked.language:
+        say(console, f"Language: {language}, as it seems.")
     if checked.findings:
         _print_findings(checked.findings, raw.noun)
     else:

@@ -18,6 +18,7 @@ from metapt_explore.cli import (
     bench,
     classify,
     data_check,
+    errors,
     export,
     jobs,
     leave_one_out,
@@ -94,6 +95,7 @@ metapt.command("worker", hidden=True)(jobs.worker)
 metapt.command("app", rich_help_panel=READ)(app.dashboard)
 metapt.command("results", rich_help_panel=READ)(results.results)
 metapt.command("report", rich_help_panel=READ)(report.report)
+metapt.command("errors", rich_help_panel=EXPLAIN)(errors.errors)
 metapt.command("lineage", rich_help_panel=EXPLAIN)(lineage.lineage)
 metapt.command("agreement", rich_help_panel=EXPLAIN)(agreement.agreement)
 metapt.command("leave-one-out", rich_help_panel=EXPLAIN)(leave_one_out.leave_one_out)

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from metapt_explore.texts.language import guess_language, stop_words
 from metapt_explore.texts.words import Lexicon
 
 # Heads and tails of "don't", "we've" …: left over when a text is cut at the apostrophe, and not in
@@ -27,9 +28,9 @@ def keywords(texts: Sequence[str], labels: np.ndarray, top: int = 6) -> dict[int
     """Finds the words that are frequent in a cluster and rare elsewhere, by class-based TF-IDF.
 
     A word's weight is its count in the cluster times log(1 + mean words per cluster / its count in
-    all clusters) (c-TF-IDF; Grootendorst, 2022). English stop words and outliers are left out; of texts in another
-    language, words that are as frequent in every cluster ("und", "非常"). Words of scripts without spaces are those
-    that the texts show (`texts.words.Lexicon`).
+    all clusters) (c-TF-IDF; Grootendorst, 2022). Outliers and the stop words of the texts' language are left out
+    (`stop_words_of`); of texts that are not English, also words that are as frequent in every cluster ("und", "非常").
+    Words of scripts without spaces are those that the texts show (`texts.words.Lexicon`).
 
     Args:
         texts: One text a row.
@@ -54,8 +55,10 @@ def keywords(texts: Sequence[str], labels: np.ndarray, top: int = 6) -> dict[int
     from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import CountVectorizer
 
-    rows = cut_texts([texts[row] for row in inside.tolist()])
-    vectorizer = CountVectorizer(analyzer=without_stop_words)
+    inside_texts = [texts[row] for row in inside.tolist()]
+    rows = cut_texts(inside_texts)
+    stop = stop_words_of(inside_texts)
+    vectorizer = CountVectorizer(analyzer=lambda words: [word for word in words if word not in stop])
     try:
         counts = vectorizer.fit_transform(rows)
     except ValueError as error:
@@ -86,13 +89,24 @@ def cut_texts(texts: Sequence[str]) -> list[list[str]]:
     return [lexicon.cut(text) for text in texts]
 
 
-def without_stop_words(words: Sequence[str]) -> list[str]:
-    """Words that are no English stop words."""
-    return [word for word in words if word not in _stop_words()]
+def stop_words_of(texts: Sequence[str]) -> frozenset[str]:
+    """Stop words of the language that the texts are in; English ones where that is not certain or has no list.
+
+    Args:
+        texts: One text a row.
+
+    Example:
+        >>> german = stop_words_of(["Das Paket kam beschädigt an, bitte schicken Sie mir ein neues."] * 10)
+        >>> "das" in german, "paket" in german, "the" in stop_words_of(["a phone"])
+        (True, False, True)
+    """
+    language = guess_language(texts)
+    known = stop_words(language.code) if language is not None and language.code != "en" else frozenset()
+    return known or _english()
 
 
 @lru_cache(maxsize=1)
-def _stop_words() -> frozenset[str]:
+def _english() -> frozenset[str]:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     return frozenset(ENGLISH_STOP_WORDS | CONTRACTIONS)
@@ -101,7 +115,7 @@ def _stop_words() -> frozenset[str]:
 def _in_english(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the words are those of English texts, by the share of its stop words."""
     written = sum(map(len, rows))
-    return sum(word in _stop_words() for row in rows for word in row) >= ENGLISH * max(written, 1)
+    return sum(word in _english() for row in rows for word in row) >= ENGLISH * max(written, 1)
 
 
 def cluster_name(cluster_id: int, words: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metapt_explore.clusters.grouping import Grouping, Inputs, renumber_by_size
-from metapt_explore.clusters.names import cut_texts, without_stop_words
+from metapt_explore.clusters.names import cut_texts, stop_words_of
 from metapt_explore.config.clustering import LdaClustering
 from metapt_explore.seeds import derived_seed
 
@@ -27,8 +27,8 @@ def bag_of_words(texts: Sequence[str]) -> tuple[csr_matrix | None, list[str]]:
     """Counts the words of each text for topic models.
 
     Lower case; words of two letters or more of any alphabet (numbers and signs are dropped), of scripts without spaces
-    as the texts show them (`texts.words.Lexicon`); no English stop word; only words that at least two texts hold, and
-    of these the 10,000 most frequent.
+    as the texts show them (`texts.words.Lexicon`); no stop word of the texts' language; only words that at least two
+    texts hold, and of these the 10,000 most frequent.
 
     Args:
         texts: One text a row.
@@ -43,8 +43,9 @@ def bag_of_words(texts: Sequence[str]) -> tuple[csr_matrix | None, list[str]]:
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
+    stop = stop_words_of(texts)
     vectorizer = CountVectorizer(
-        analyzer=without_stop_words,
+        analyzer=lambda words: [word for word in words if word not in stop],
         min_df=min(MIN_TEXTS, max(len(texts), 1)),
         max_features=MAX_WORDS,
     )

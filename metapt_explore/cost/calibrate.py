@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 import psutil
 import torch
@@ -53,10 +54,10 @@ def preview(
     *,
     works: Mapping[str, Work],
     reckoning: Reckoning,
+    speed: Speed,
     done: Collection[str] = (),
-    check: Callable[[], None] = lambda: None,
 ) -> Cost:
-    """Calibrates, and predicts what the rest of a study costs.
+    """Predicts what the rest of a study costs.
 
     Args:
         study: The study.
@@ -64,15 +65,10 @@ def preview(
         backbone: The loaded model.
         works: Work of its stages.
         reckoning: What they were counted by.
+        speed: Of this machine, see `measure`.
         done: Keys of the stages that are there already.
-        check: Called now and then; may raise to stop.
     """
     tokens = reckoning.text_tokens
-    speed = calibrate(study, tasks, backbone, text_tokens=max(1, round(tokens)), check=check)
-    if any(work.embedded for key, work in works.items() if key not in done):
-        began = time.perf_counter()
-        embedded, _ = encoder_speed(study.encoder, str(backbone.device))
-        speed = replace(speed, embedded=embedded, spent=speed.spent + time.perf_counter() - began)
     memory = backbone.memory
     states = min(kv_cache_bytes(study.model.text_state_gib), reckoning.kept_tokens * memory.kv_bytes_per_token)
     pattern = backbone.pattern(
@@ -97,6 +93,52 @@ def preview(
     cost = predict(works, done, speed, memory=needed, device=str(backbone.device), dtype=dtype)
     cost.assumed_texts = assumed_texts(study, reckoning.texts)
     return cost
+
+
+def shape_of(study: StudyConfig, tasks: dict[str, TaskConfig], text_tokens: float) -> dict[str, Any]:
+    """The settings that a measurement depends on, beside machine and model."""
+    reading = study.auxiliary_tasks.first_reading
+    return {
+        "prompt_tokens": study.prompt.length,
+        "text_tokens": max(1, round(text_tokens)),
+        "rows": [_step_rows(study), _tuned_rows(study, tasks)],
+        "prompts": seeds_together(study),
+        "second_order": any(method.second_order for method in study.methods),
+        "reading": [reading.template, reading.pairs, len(reading.labels), study.verbalizer.decode],
+        "encoder": study.encoder.model_dump(mode="json"),
+    }
+
+
+def measure(
+    study: StudyConfig,
+    tasks: dict[str, TaskConfig],
+    backbone: Backbone,
+    *,
+    text_tokens: float,
+    embeds: bool,
+    kept: Speed | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Speed:
+    """Calibrates, the sentence encoder too where texts are still to be embedded.
+
+    Args:
+        study: The study.
+        tasks: Its downstream tasks by name.
+        backbone: The loaded model.
+        text_tokens: Mean tokens of a text.
+        embeds: Whether texts are still to be embedded.
+        kept: An earlier measurement of the same: only what it lacks is measured.
+        check: Called now and then; may raise to stop.
+    """
+    if kept is not None:
+        speed = replace(kept, base_mib=memory_mib(backbone.device))
+    else:
+        speed = calibrate(study, tasks, backbone, text_tokens=max(1, round(text_tokens)), check=check)
+    if embeds and not speed.embedded:
+        began = time.perf_counter()
+        embedded, _ = encoder_speed(study.encoder, str(backbone.device))
+        speed = replace(speed, embedded=embedded, spent=speed.spent + time.perf_counter() - began)
+    return speed
 
 
 def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device: str) -> Cost:
@@ -219,7 +261,7 @@ def calibrate(
     scored = timed(lambda: score_all(backbone, prompts, bank, pattern=pattern)) / (len(some) * len(prompts))
     backbone.forget(texts, pattern)
     backbone.forget(some, pattern)
-    return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base)
+    return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base, measured_at=time.time())
 
 
 def encoder_speed(encoder: EncoderConfig, device: str) -> tuple[float, float]:

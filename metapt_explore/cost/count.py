@@ -179,6 +179,7 @@ class Speed:
         spent: Seconds that the calibration itself took.
         base_mib: Memory with the model loaded.
         embedded: A token through the sentence encoder, forward only; 0 where the study needs none.
+        measured_at: When, in seconds since 1970.
     """
 
     trained: float
@@ -189,6 +190,7 @@ class Speed:
     spent: float
     base_mib: float
     embedded: float = 0.0
+    measured_at: float | None = None
 
 
 @dataclass
@@ -206,6 +208,7 @@ class Cost:
         real_peak_mib: The peak that was seen.
         assumed_texts: Assumed number of texts, where they are not counted yet and the study sets no limit.
         before_seconds: Reading texts and loading models, as `metapt plan` has measured it; not in `seconds`.
+        measured_at: When the machine was measured, in seconds since 1970; None where that was not noted.
     """
 
     stages: dict[str, dict[str, float]]
@@ -218,6 +221,7 @@ class Cost:
     real_peak_mib: float | None = None
     assumed_texts: int | None = None
     before_seconds: float = 0.0
+    measured_at: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -284,4 +288,4 @@ def predict(
     }
     total = sum(stage["seconds"] for stage in stages.values())
     peak = speed.base_mib + memory.states_mib + memory.pass_mib
-    return Cost(stages, total, peak, device, dtype, speed.spent)
+    return Cost(stages, total, peak, device, dtype, speed.spent, measured_at=speed.measured_at)

@@ -12,6 +12,8 @@ import streamlit as st
 from metapt_explore.dashboard.parts import job, messages, shared, study_choice
 
 FOLDER = Path(__file__).parent / "views"
+#: What no theme option says: contrast, focus, sizes of headings, touch.
+STYLE = Path(__file__).parent / "style.css"
 
 #: File, title and address of each page, in the order of the story.
 PAGES = (
@@ -21,6 +23,7 @@ PAGES = (
     ("pretraining", "Pre-training", "pretraining"),
     ("fewshot", "Few-shot", "fewshot"),
     ("compare", "Compare", "compare"),
+    ("errors", "Errors", "errors"),
     ("lens", "Prompt lens", "lens"),
     ("export", "Export", "export"),
 )
@@ -28,12 +31,14 @@ PAGES = (
 
 def show() -> None:
     """Draws the side bar and the page that was chosen."""
-    st.set_page_config(page_title="metapt_explore", layout="wide")
     pages = [
         st.Page(FOLDER / f"{name}.py", title=title, url_path=address, default=address is None)
         for name, title, address in PAGES
     ]
     chosen = st.navigation(pages)
+    # Set here: the browser's tab and history then say which page it is.
+    st.set_page_config(page_title=f"{chosen.title} · metapt_explore", layout="wide")
+    st.html(STYLE)
     with st.sidebar, messages.guard():
         workspace = shared.open_workspace()
         shared.keep_workers(str(workspace.folder))

@@ -13,7 +13,9 @@ from metapt_explore.datacheck.rows import Rows, check_overlap, check_parts, chec
 from metapt_explore.models.text_lengths import MANY, cut_share, format_cut
 from metapt_explore.results.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
 from metapt_explore.texts.guess import guess_columns
+from metapt_explore.texts.language import guess_language
 from metapt_explore.texts.messages import Finding
+from metapt_explore.texts.rows import written_out
 from metapt_explore.texts.table_files import RawTable, read_raw
 
 
@@ -37,6 +39,14 @@ class Checked:
         counts = {label: len(rows) for label, rows in self.rows.by_label.items() if label}
         return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
+    @property
+    def language(self) -> str | None:
+        """What most texts are written in, in English; None where that is not certain."""
+        language = guess_language(
+            [text for row, text in enumerate(written_out(self.rows.texts)) if not self.rows.blank(row)]
+        )
+        return language.name if language else None
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         raw = self.rows.raw
@@ -48,6 +58,7 @@ class Checked:
             "columns": self.rows.columns.model_dump(),
             "guessed": list(self.guessed),
             "labels": self.labels,
+            "language": self.language,
             "findings": [finding.as_dict() for finding in self.findings],
         }
 

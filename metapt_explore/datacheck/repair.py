@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +25,29 @@ from metapt_explore.texts.rows import cell_text, duplicate_key
 KINDS = {".csv": ",", ".tsv": "\t"}
 
 
+class NotRepaired(Exception):
+    """What would still be wrong; sentences, without the file's name.
+
+    Args:
+        problem: The sentences.
+        left_out: Where no row is left: how many were left out, by reason.
+    """
+
+    def __init__(self, problem: str, left_out: Mapping[str, int] | None = None) -> None:
+        super().__init__(problem)
+        self.left_out = left_out
+
+
 def write_repaired(
     rows: Rows, out: Path, task: TaskConfig | None = None, *, keep_missing: bool = False
 ) -> Counter[str]:
-    """Writes the rows that a study would use, with all their columns.
-
-    Left out are blank rows, rows whose text is a word such as "nan", later copies of a text, every row of a text that
-    has several labels, and rows whose text or label is a list or an object. Of labels that differ in spaces, case or
-    the way a number is written the commonest is written, and none for a word such as "nan"; nothing else is changed.
-    Unreadable rows are lost.
+    """Writes the rows that a study would use, with all their columns; see `repaired`.
 
     Args:
         rows: The rows.
         out: A CSV, TSV or JSONL file that does not exist.
         task: A task whose data it is.
         keep_missing: Whether words such as "nan" are texts and labels as others are.
-
-    Returns:
-        How many rows were ``written``, and left out as ``blank``, ``missing``, ``nested``, ``duplicate`` and
-        ``conflicting``; how many ``labels changed`` and ``labels blanked``.
 
     Raises:
         UserError: Where the file exists or is of another kind, or where what would be written does not pass the check.
@@ -53,11 +57,45 @@ def write_repaired(
         raise UserError(f"--fix writes .csv, .tsv or .jsonl, not '{out.suffix}' ({out}).")
     if out.exists() or out.is_symlink():
         raise UserError(f"{out} exists: give --fix the name of a new file.")
+    try:
+        content, counts = repaired(rows, suffix, task, keep_missing=keep_missing)
+    except NotRepaired as error:
+        raise UserError(
+            f"{rows.raw.path}: --fix cannot repair all of it, and does not write {out}. {error} Repair that by hand "
+            "first, or write another kind of file (.csv, .jsonl)."
+        ) from None
+    write_bytes(out, content)
+    return counts
+
+
+def repaired(
+    rows: Rows, suffix: str, task: TaskConfig | None = None, *, keep_missing: bool = False
+) -> tuple[bytes, Counter[str]]:
+    """The content of a file of the rows that a study would use, as UTF-8.
+
+    Left out are blank rows, rows whose text is a word such as "nan", later copies of a text, every row of a text that
+    has several labels, and rows whose text or label is a list or an object. Of labels that differ in spaces, case or
+    the way a number is written the commonest is written, and none for a word such as "nan"; nothing else is changed.
+    Unreadable rows are lost.
+
+    Args:
+        rows: The rows.
+        suffix: .csv, .tsv or .jsonl.
+        task: A task whose data it is.
+        keep_missing: Whether words such as "nan" are texts and labels as others are.
+
+    Returns:
+        The content, and how many rows were ``written``, and left out as ``blank``, ``missing``, ``nested``,
+        ``duplicate`` and ``conflicting``; how many ``labels changed`` and ``labels blanked``.
+
+    Raises:
+        NotRepaired: Where no row is left, or what would be written does not pass the check.
+    """
     labels = repaired_labels(rows, task, keep_missing=keep_missing)
     written_rows, counts = _rows_to_write(rows, labels, keep_missing=keep_missing)
     if not written_rows:
         left = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
-        raise UserError(f"{rows.raw.path}: no row is left to write ({left}); {out} is not written.")
+        raise NotRepaired(f"Then no row is left to write ({left}).", counts)
     label = rows.raw.columns.index(rows.columns.label) if rows.columns.label else None
     table = []
     for row in written_rows:
@@ -66,9 +104,9 @@ def write_repaired(
             counts["labels changed" if labels[row] else "labels blanked"] += bool(rows.labels[row].strip())
             cells[label] = labels[row]
         table.append(cells)
-    write_bytes(out, _checked_text(rows, suffix, table, out=out, task=task))
+    content = _checked_text(rows, suffix, table, task=task)
     counts["written"] = len(written_rows)
-    return counts
+    return content, counts
 
 
 def _rows_to_write(rows: Rows, labels: Sequence[str], *, keep_missing: bool) -> tuple[list[int], Counter[str]]:
@@ -130,9 +168,9 @@ def _nested(cell: Any) -> Any:
 # ------------------------------------------------------------------------------------ reading it back
 
 
-def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], *, out: Path, task: TaskConfig | None) -> bytes:
+def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], *, task: TaskConfig | None) -> bytes:
     """The file's content, with the first way of quoting that reads back unchanged."""
-    problem = "it would not be read back as it was written"
+    problem = "it would not be read back as it was written."
     with tempfile.TemporaryDirectory() as folder:
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
             content = SURROGATE.sub("\ufffd", _as_text(suffix, rows.raw.columns, table, quoting=quoting)).encode(
@@ -149,10 +187,7 @@ def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], *, out: Path,
             if not bad and _plain(again.rows.raw.columns, again.rows.raw.rows) == _plain(rows.raw.columns, table):
                 return content
             problem = _with_advice(bad[0]) if bad else problem
-    raise UserError(
-        f"{rows.raw.path}: --fix cannot repair all of it, and does not write {out}. Left would be: {problem} "
-        "Repair that by hand first, or write another kind of file (.csv, .jsonl)."
-    )
+    raise NotRepaired(f"Left would be: {problem}")
 
 
 def _with_advice(finding: Finding) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from metapt_explore.config import LabelsConfig
 from metapt_explore.fewshot.automatic_words import with_automatic_words
+from metapt_explore.fewshot.predictions import RowScores
 from metapt_explore.fewshot.scoring import FewShotData
 from metapt_explore.fewshot.tuning import TuningOutcome, tune
 from metapt_explore.fewshot.tuning_steps import TuningPlan
@@ -68,6 +69,7 @@ def tune_with_automatic_words(
             outcome.passes + tuned.passes,
             outcome.forward + tuned.forward,
             outcome.choosing + tuned.choosing,
+            {**outcome.predictions, **tuned.predictions},
         )
         if callbacks.checkpoints is not None:
             _save(callbacks.checkpoints, outcome, steps=(index + 1) * plan.config.steps)
@@ -87,7 +89,10 @@ def _save(store: CheckpointStore, outcome: TuningOutcome, *, steps: int) -> None
     meta = {"results": outcome.results, "curves": outcome.curves, "step": steps + 1}
     meta |= {"passes": outcome.passes, "forward": outcome.forward, "choosing": outcome.choosing}
     tensors = {str(seed): prompt for seed, prompt in outcome.prompts.items()}
-    store.save_checkpoint(tensors | {f"start.{seed}": prompt for seed, prompt in outcome.starts.items()}, meta)
+    tensors |= {f"start.{seed}": prompt for seed, prompt in outcome.starts.items()}
+    for seed, said in outcome.predictions.items():
+        tensors |= {f"logs.{seed}": said.log_probabilities, f"predicted.{seed}": said.predicted}
+    store.save_checkpoint(tensors, meta)
 
 
 def _restore(store: CheckpointStore | None) -> TuningOutcome:
@@ -98,5 +103,12 @@ def _restore(store: CheckpointStore | None) -> TuningOutcome:
     # Results are in the order in which seeds were finished.
     prompts = {int(result["data_seed"]): tensors[str(result["data_seed"])] for result in meta["results"]}
     starts = {seed: tensors[f"start.{seed}"] for seed in prompts if f"start.{seed}" in tensors}
-    counts = [int(meta.get(key, 0)) for key in ("passes", "forward", "choosing")]
-    return TuningOutcome(meta["results"], meta["curves"], prompts, starts, *counts)
+    predictions = {
+        seed: RowScores(tensors[f"logs.{seed}"], tensors[f"predicted.{seed}"])
+        for seed in prompts
+        if f"logs.{seed}" in tensors
+    }
+    if len(predictions) < len(prompts):  # of a version that kept none
+        return TuningOutcome([], [], {}, {}, 0, 0)
+    passes, forward, choosing = (int(meta.get(key, 0)) for key in ("passes", "forward", "choosing"))
+    return TuningOutcome(meta["results"], meta["curves"], prompts, starts, passes, forward, choosing, predictions)

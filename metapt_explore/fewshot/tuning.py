@@ -11,12 +11,13 @@ cost 50 steps instead of 120.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from torch import Tensor
 
 from metapt_explore.fewshot.final_scores import FinalScores
+from metapt_explore.fewshot.predictions import RowScores
 from metapt_explore.fewshot.scoring import FewShotData
 from metapt_explore.fewshot.selection import CurvePoint, choose, soups
 from metapt_explore.fewshot.tuning_steps import TuningPlan, TuningSteps
@@ -71,6 +72,7 @@ class TuningOutcome:
         passes: Rows sent forward and backward.
         forward: Rows sent forward only, to choose on dev and to score, each as often as there were prompts.
         choosing: Rows among `passes` that made the starts, before any step of tuning.
+        predictions: What the kept prompt of each data seed says of the scored rows.
     """
 
     results: list[TuningResult]
@@ -80,6 +82,7 @@ class TuningOutcome:
     passes: int
     forward: int
     choosing: int = 0
+    predictions: dict[int, RowScores] = field(default_factory=dict)
 
 
 def tune(
@@ -138,6 +141,7 @@ def _outcome(tuned: TuningSteps) -> TuningOutcome:
         passes=round(state.row_passes) + tuned.starts.row_passes,
         forward=tuned.starts.forward_rows + dev_rows + state.tested_rows + reading.forward.rows - rows_before_soups,
         choosing=tuned.starts.row_passes,
+        predictions={seed: RowScores.of(each.scores, reading.pattern.verbalizer) for seed, each in prompts.items()},
     )
 
 

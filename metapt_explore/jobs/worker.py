@@ -34,7 +34,7 @@ from metapt_explore.jobs.state import (
 from metapt_explore.storage.disk import has_room
 from metapt_explore.storage.files import write_json
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.job_file import JobRecord, cancel_file, read_job, write_job
+from metapt_explore.study.job_file import JobRecord, cancel_file, fraction_of_same, read_job, write_job
 
 #: Seconds between checks of the process, of requests, and of a full disk.
 PROCESS_POLL_S = 0.1
@@ -276,10 +276,15 @@ def _at_work(workspace: Workspace, name: str) -> bool:
 def _start(workspace: Workspace, name: str, request: Request) -> subprocess.Popen[bytes]:
     with suppress(UserError):  # the process says what is wrong
         workspace.study_config(name)  # repairs a damaged file from its copy
-    fraction = read_job(workspace, name).get("fraction", 0.0)
+    until, init_seeds = request.get("until") or "all", request.get("init_seeds")
+    fraction = fraction_of_same(read_job(workspace, name), until=until, init_seeds=init_seeds)
     # Written before the process exists: from its first moment on, only the process itself writes here.
-    write_job(workspace, name, {"status": "starting", "began": time.time(), "fraction": fraction})
+    job: JobRecord = {"status": "starting", "began": time.time(), "fraction": fraction}
+    write_job(workspace, name, {**job, "until": until, "init_seeds": init_seeds})
     with (workspace.study_folder(name) / "log.txt").open("ab") as output:
+        goes_on = "goes on" if output.tell() else "begins"
+        output.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S %Z')}: {goes_on}, until: {until} ---\n".encode())
+        output.flush()
         return subprocess.Popen(
             command(workspace, name, request),
             stdin=subprocess.DEVNULL,

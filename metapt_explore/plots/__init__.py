@@ -13,6 +13,7 @@ from metapt_explore.plots.clusters import cluster_map, cluster_sizes, contingenc
 from metapt_explore.plots.compare import difference_forest, paired_means, variance_bars
 from metapt_explore.plots.cost import cost_against_accuracy
 from metapt_explore.plots.efficiency import efficiency_curve, efficiency_difference
+from metapt_explore.plots.errors import calibration_curve, confusion_map
 from metapt_explore.plots.lens import class_shares, likeness_map, prompt_health
 from metapt_explore.plots.losses import meta_loss
 from metapt_explore.plots.probe import probe_dots
@@ -23,9 +24,11 @@ from metapt_explore.plots.why import agreement_map, help_map
 
 __all__ = [
     "agreement_map",
+    "calibration_curve",
     "class_shares",
     "cluster_map",
     "cluster_sizes",
+    "confusion_map",
     "contingency_map",
     "cost_against_accuracy",
     "difference_forest",

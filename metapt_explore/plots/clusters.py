@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from metapt_explore.clusters.projections import PROJECTIONS
 from metapt_explore.plots.style import BLUE, CLEAR, GREY, PALETTE, TEXT, finish, nothing_yet, plain
 
 #: More points than this make a browser slow, even with WebGL.
@@ -19,6 +20,7 @@ HOVER_LETTERS = 120
 HOVER_LINE = 60
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
 UNLABELLED = "unlabelled"
+PCA_AXES = PROJECTIONS["pca"].axes
 
 
 def cluster_map(
@@ -27,6 +29,7 @@ def cluster_map(
     clusters: list[dict[str, Any]],
     *,
     marked: Collection[int] = (),
+    axes: tuple[str, str] = PCA_AXES,
 ) -> go.Figure:
     """Draws every text as a point at its place on the map, in the colour of its cluster.
 
@@ -38,6 +41,7 @@ def cluster_map(
         texts: The texts, indexed by row.
         clusters: ``summary["clusters"]`` of the clustering: ids, names and sizes.
         marked: Rows with a ring around them (what a search found).
+        axes: Titles of the axes, which say how the map was made.
     """
     total = len(points)
     if not total:
@@ -89,8 +93,8 @@ def cluster_map(
             )
         )
     figure = finish(figure, title=title)
-    figure.update_xaxes(title_text="first principal component (embedding units)")
-    figure.update_yaxes(title_text="second principal component (embedding units)")
+    figure.update_xaxes(title_text=axes[0])
+    figure.update_yaxes(title_text=axes[1])
     figure.update_layout(
         height=600,
         hovermode="closest",

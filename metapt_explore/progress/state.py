@@ -14,6 +14,9 @@ MIN_MEASURED_S = 2.0
 #: Share of the planned work after which earlier measurements count half: a machine may be busy for some hours, and the
 #: rest of the study will be like its last part, not like the whole.
 HALF_LIFE = 0.1
+#: Share of the planned work for which the planned rate speaks beside what was measured: the first units of a stage are
+#: slower than those that follow, and would else multiply the time left.
+TRUST = 0.03
 
 
 @dataclass
@@ -28,7 +31,7 @@ class State:
         predicted_seconds: What the rest of the study was predicted to take when its model had been loaded.
         predicted_peak_mib: Predicted peak memory.
         failed: Parts that failed, as `FailedPart.as_dict` returns them.
-        fraction: Share of the whole study's estimated work that is finished.
+        fraction: Share of the estimated work of what was asked for that is finished.
         seconds_left: Estimate; None until a rate is known.
     """
 
@@ -51,8 +54,8 @@ class Progress:
     """Follows the stages of a study.
 
     Work is estimated in tokens sent through the language model, which is nearly all of the cost. The rate is measured
-    over stages that were computed with the language model, mostly the last of them; before the first one there is no
-    estimate of the time left.
+    over stages that were computed with the language model, mostly the last of them; before the first one it is the
+    rate that was planned with, and without that there is no estimate of the time left.
 
     Args:
         listener: Called with the state whenever it has changed.
@@ -79,14 +82,44 @@ class Progress:
         self._computed_work = 0.0
         self._computed_seconds = 0.0
         self._began = 0.0
+        self._last = self._least = 0.0
         self._done_before: int | None = None
-        self._seconds_for_work: float | None = None
+        #: What a unit of planned work takes, by the plan; None where nobody knows.
+        self.seconds_for_work: float | None = None
+        #: What an earlier run of the same had finished: shown until the finished stages are found again.
+        self.fraction_before = 0.0
 
-    def plan(self, works: dict[str, float], *, in_seconds: bool = False) -> None:
-        """Sets the estimated work of each stage, by key; in seconds if this machine was measured."""
+    def plan(self, works: dict[str, float], *, seconds_for_work: float | None = None) -> None:
+        """Sets the estimated work of each stage, by key.
+
+        Args:
+            works: In any unit.
+            seconds_for_work: What a unit of it takes on this machine; None where nobody knows.
+        """
+        self._least = 0.0
+        self._plan(works, seconds_for_work)
+
+    def plan_again(self, works: dict[str, float], *, seconds_for_work: float | None = None) -> None:
+        """Sets the work of the same run where more is known of it; the bar does not go back.
+
+        Args:
+            works: As for `plan`.
+            seconds_for_work: As for `plan`.
+        """
+        self._least = self.state.fraction
+        self._plan(works, seconds_for_work)
+
+    def _plan(self, works: dict[str, float], seconds_for_work: float | None) -> None:
         self._planned = dict(works)
-        self._seconds_for_work = 1.0 if in_seconds else None
+        self.seconds_for_work = seconds_for_work
         self._computed_seconds = self._computed_work = 0.0
+        self._publish()
+
+    def found(self, keys: Iterable[str]) -> None:
+        """Stages that an earlier run finished."""
+        self._finished.update(keys)
+        self.fraction_before = 0.0
+        self._publish()
 
     def predicted(self, seconds: float, peak_mib: float) -> None:
         """Sets the predicted cost of the rest of the study."""
@@ -114,13 +147,17 @@ class Progress:
             with_model: Whether it runs the language model, whose rate the time left goes by.
         """
         self._with_model = with_model
-        self._current, self._began, self._done_before = key, time.monotonic(), None
+        self._current, self._done_before = key, None
+        self._began = self._last = time.monotonic()
+        if with_model and key in self._planned:
+            self.fraction_before = 0.0  # What is finished was found by now.
         self.state.stage, self.state.done, self.state.total = title, 0, total
         self._publish()
 
     def advance(self, done: int) -> None:
         """`done` units of the current stage are finished; those of the first call were finished before it began."""
         self._done_before = done if self._done_before is None else self._done_before
+        self._last = time.monotonic()
         self.state.done = done
         self._publish()
         if self._should_stop():
@@ -158,13 +195,22 @@ class Progress:
         if self._current is not None and self.state.total:
             part = self._planned.get(self._current, 0.0) * self.state.done / self.state.total
         finished = sum(self._planned.get(key, 0.0) for key in self._finished) + part
-        self.state.fraction = min(1.0, finished / total)
-        seconds, work = self._computed_seconds, self._computed_work
-        if self._current is not None and self._with_model:
-            seconds, work = seconds + time.monotonic() - self._began, work + part - self._before()
-        rate = seconds / work if work > 0 and seconds > MIN_MEASURED_S else self._seconds_for_work
+        finished = min(total, max(finished, self.fraction_before * total))
+        self.state.fraction = max(self._least, finished / total)
+        rate = self._rate(total, part)
         self.state.seconds_left = None if rate is None else (total - finished) * rate
         self.tell(self.state)
+
+    def _rate(self, total: float, part: float) -> float | None:
+        """Seconds for a unit of work: as planned, corrected by what has run; None where neither is known."""
+        seconds, work = self._computed_seconds, self._computed_work
+        if self._current is not None and self._with_model:
+            # Only up to the last finished unit: the seconds of one at work belong to work that is not counted yet.
+            seconds, work = seconds + self._last - self._began, work + part - self._before()
+        if self.seconds_for_work is not None:
+            trusted = TRUST * total
+            return (seconds + self.seconds_for_work * trusted) / (work + trusted) if work > 0 else self.seconds_for_work
+        return seconds / work if work > 0 and seconds > MIN_MEASURED_S else None
 
 
 def format_time(seconds: float | None) -> str:

@@ -165,6 +165,7 @@ class Baseline(Stage):
         """Runs the baseline and measures what it says of the test rows."""
         from metapt_explore.baselines.inputs import BaselineInputs, OutcomeCheckpoint
         from metapt_explore.baselines.registry import run_of
+        from metapt_explore.fewshot.predictions import RowScores, predictions_table
         from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.storage.peak_memory import PeakWatch
 
@@ -203,6 +204,9 @@ class Baseline(Stage):
         before, began = out.seconds, time.monotonic()
         with PeakWatch() as watch:
             outcome = run_of(self.baseline)(baseline_inputs)
+        said = {seed: RowScores.of(scored.scores, outcome.verbalizer) for seed, scored in outcome.seeds.items()}
+        numbers = rows.index[rows["split"] == "test"].tolist()
+        out.write_table("predictions", predictions_table(said, test.labels, numbers))
         write_outcome(out, outcome, test, runs=RUNS[self.baseline.runs])
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))
@@ -227,12 +231,12 @@ class Baseline(Stage):
 def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str) -> None:
     """Measures a baseline's scores on the test rows, whose labels are looked at here for the first time.
 
-    Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``predictions`` (class index of
-    every test row), ``curves`` where there are steps, and the summary.
+    Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``curves`` where there
+    are steps, and the summary.
     """
     from metapt_explore.fewshot.scoring import measure
 
-    results, predictions = [], []
+    results = []
     for seed, scored in outcome.seeds.items():
         end = measure(scored.scores, test.labels, outcome.verbalizer)
         begin = None if scored.start is None else measure(scored.start, test.labels, outcome.verbalizer)
@@ -250,15 +254,9 @@ def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledT
                 **{key: value for key, value in scored.chosen.items() if key not in ("learning_rate", "step")},
             }
         )
-        choice = scored.scores if outcome.verbalizer is None else outcome.verbalizer.for_choice(scored.scores)
-        predictions += [
-            {"data_seed": seed, "row": row, "predicted": predicted}
-            for row, predicted in enumerate(choice.argmax(dim=1).tolist())
-        ]
     table = pd.DataFrame(results)
     empty = {"start_accuracy": "float64", "start_loss": "float64", "learning_rate": "float64", "step": "Int64"}
     out.write_table("results", table.astype(empty))
-    out.write_table("predictions", pd.DataFrame(predictions))
     if outcome.curves:
         out.write_table("curves", pd.DataFrame(outcome.curves))
     spent = outcome.spent

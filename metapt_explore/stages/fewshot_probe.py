@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from metapt_explore.fewshot.linear_probe import LinearProbe
+    from metapt_explore.fewshot.predictions import RowScores
     from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
 
 
@@ -55,7 +56,7 @@ class FewShotProbe(FewShot):
         """Fits the probes and reads the prompts beside them."""
         tuned = self.parent("tuned")
         prompts, results = tuned.tensors("prompts"), tuned.table("results")
-        readings, forward = self._read(prompts)
+        readings, predictions, forward = self._read(prompts)
         changed = [
             {**record, **readings[f"data_seed_{record['data_seed']}"].scores}
             for record in results.to_dict(orient="records")
@@ -65,6 +66,7 @@ class FewShotProbe(FewShot):
         curves = tuned.table("curves")
         of_test = [column for column in curves if str(column).startswith("test_")]
         out.write_table("curves", curves.assign(**dict.fromkeys(of_test, float("nan"))))
+        out.write_table("predictions", predictions)
         out.write_tensors("prompts", prompts)
         if starts := own_starts(tuned):
             out.write_tensors("starts", starts)
@@ -81,15 +83,13 @@ class FewShotProbe(FewShot):
             }
         )
 
-    def _read(self, prompts: dict[str, Tensor]) -> tuple[dict[str, _Reading], int]:
-        """Each data seed's reading, and the rows sent forward for them."""
+    def _read(self, prompts: dict[str, Tensor]) -> tuple[dict[str, _Reading], pd.DataFrame, int]:
+        """Each data seed's reading, what it says of every scored row, and the rows sent forward for them."""
         import torch
 
+        from metapt_explore.fewshot.predictions import RowScores, predictions_table
         from metapt_explore.fewshot.probe_ensemble import fit_probes, held_out, pooled, weigh
-        from metapt_explore.fewshot.scoring import ClassReading, LabelledTexts, Metrics, measure
-
-        def measured(words: Tensor, probe: Tensor, rows: LabelledTexts) -> Metrics:
-            return measure(pooled(words, probe, weights), rows.labels)
+        from metapt_explore.fewshot.scoring import ClassReading, measure
 
         loaded = self.backbone()
         states = KeptStates(self.parent("hidden_states"), self.parent("split"))
@@ -114,18 +114,21 @@ class FewShotProbe(FewShot):
             opinions = {c: probe.scores(states_of_dev) for c, probe in fitted.items()}
             weights = weigh(words_of_dev, opinions, dev.labels, held_out=held_out(dev.texts, train.texts))
             probe = fitted[weights.c]
-            end = measured(words_of_scored[place], probe.scores(states_of_scored), scored)
+            said = pooled(words_of_scored[place], probe.scores(states_of_scored), weights)
+            end = measure(said, scored.labels)
+            on_dev = measure(pooled(words_of_dev, opinions[weights.c], weights), dev.labels)
             scores = {
                 "accuracy": end["accuracy"],
                 "macro_f1": end["macro_f1"],
                 "test_loss": end["loss"],
-                "dev_accuracy": measured(words_of_dev, opinions[weights.c], dev)["accuracy"],
+                "dev_accuracy": on_dev["accuracy"],
                 # Taking off the mean over the scored rows is for label words alone.
                 "calibrated_accuracy": float("nan"),
                 "weights": json.dumps(asdict(weights)),
             }
-            readings[name] = _Reading(probe, weights, scores)
-        return readings, reading.forward.rows
+            readings[name] = _Reading(probe, weights, scores, RowScores.of(said))
+        said_of = {seed: readings[name].said for seed, name in names.items()}
+        return readings, predictions_table(said_of, scored.labels, rows.numbers), reading.forward.rows
 
     def work(self, reckoning: Reckoning) -> Work:
         """The chosen prompt of every data seed on its dev rows and on the test rows."""
@@ -141,6 +144,7 @@ class _Reading:
     probe: LinearProbe
     weights: EnsembleWeights
     scores: dict[str, Any]
+    said: RowScores
 
 
 def kept_weights(evaluation: Artifact, data_seed: int) -> dict[str, Any] | None:

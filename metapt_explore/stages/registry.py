@@ -20,6 +20,7 @@ from metapt_explore.stages.headroom import Headroom
 from metapt_explore.stages.hidden_states import HiddenStates
 from metapt_explore.stages.labels import Labels
 from metapt_explore.stages.lens import Lens
+from metapt_explore.stages.projections import TSNE, UMAP
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.screen import Screen
 from metapt_explore.stages.split import Split
@@ -53,6 +54,8 @@ STAGES: tuple[type[Stage], ...] = (
     Lens,
     HardestTexts,
     TemplateRanking,
+    TSNE,
+    UMAP,
 )
 #: Stages that are made on request only, by their kind.
 REQUESTS: dict[str, type[Stage]] = {stage.kind: stage for stage in STAGES if stage.part == "request"}

@@ -163,6 +163,7 @@ class FewShotRows:
         train: The few-shot examples of each data seed.
         dev: As many held-out examples for choosing.
         scored: Test rows, or dev rows of other data seeds (`evaluation.scored_on`).
+        numbers: Places of the scored rows in the table ``rows``.
     """
 
     def __init__(self, split: Artifact, task: TaskConfig, evaluation: EvaluationConfig, init_seed: int) -> None:
@@ -176,7 +177,7 @@ class FewShotRows:
         scored = rows[rows["split"] == "test"]
         if evaluation.scored_on == "other_seeds":
             scored = other_seeds_rows(rows, seeds, evaluation.test_rows)
-        self.scored = self._rows(scored)
+        self.scored, self.numbers = self._rows(scored), [int(number) for number in scored.index]
 
     def _rows(self, chosen: pd.DataFrame) -> LabelledTexts:
         from metapt_explore.fewshot.scoring import LabelledTexts

@@ -7,6 +7,15 @@ quantity is and how to read it: docs/statistics.md.
 from metapt_explore.statistics.compare import compare
 from metapt_explore.statistics.comparison import Comparison, PairsNeeded, TaskDifference
 from metapt_explore.statistics.curves import start_curve
+from metapt_explore.statistics.errors import (
+    McNemar,
+    RowComparison,
+    by_slice,
+    calibration,
+    calibration_error,
+    compare_rows,
+    confusion,
+)
 from metapt_explore.statistics.fairness import Flag, MethodBudget, fairness_flags
 from metapt_explore.statistics.label_efficiency import label_efficiency
 from metapt_explore.statistics.labels_needed import LabelsNeeded, labels_needed
@@ -20,13 +29,20 @@ __all__ = [
     "Comparison",
     "Flag",
     "LabelsNeeded",
+    "McNemar",
     "MethodBudget",
     "PairsNeeded",
     "Precision",
+    "RowComparison",
     "SpreadRatio",
     "TaskDifference",
     "WorstSeed",
+    "by_slice",
+    "calibration",
+    "calibration_error",
     "compare",
+    "compare_rows",
+    "confusion",
     "fairness_flags",
     "label_efficiency",
     "labels_needed",

@@ -80,6 +80,23 @@ def cancel_file(workspace: Workspace, name: str) -> Path:
     return workspace.study_folder(name) / "cancel"
 
 
+def fraction_of_same(record: JobRecord, *, until: Until | None, init_seeds: Sequence[int] | None) -> float:
+    """How far a job was that was asked for as much and did not end; 0 for any other.
+
+    Example:
+        >>> stopped = {"status": "cancelled", "until": "all", "init_seeds": None, "fraction": 0.4}
+        >>> fraction_of_same(stopped, until="all", init_seeds=None)
+        0.4
+        >>> fraction_of_same(stopped, until="prompts", init_seeds=None)
+        0.0
+    """
+    seeds = None if init_seeds is None else list(init_seeds)
+    same = (record.get("until"), record.get("init_seeds")) == (until, seeds)
+    share = record.get("fraction")
+    ended = record.get("status") in ("done", "partly", "incomplete")
+    return float(share) if same and not ended and isinstance(share, int | float) and 0 <= share <= 1 else 0.0
+
+
 @contextmanager
 def working_on(
     workspace: Workspace,
@@ -107,8 +124,8 @@ def working_on(
         lock.acquire(timeout=2)
     except Timeout:
         raise UserError(f"Another process is already running the study '{name}' in {workspace.folder}.") from None
-    cancel = cancel_file(workspace, name)
-    if read_job(workspace, name).get("status") != "starting":
+    cancel, before = cancel_file(workspace, name), read_job(workspace, name)
+    if before.get("status") != "starting":
         # Left by a process that was killed; a cancel of a job that is just starting counts.
         cancel.unlink(missing_ok=True)
     head: JobRecord = {"pid": os.getpid(), "began": time.time()}
@@ -130,6 +147,7 @@ def working_on(
 
     progress = Progress(on_state, cancel.exists)
     progress.holds_lock = True
+    progress.fraction_before = fraction_of_same(before, until=until, init_seeds=init_seeds)
     write(progress.state, "running")
     try:
         yield progress

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from metapt_explore.config import ClusteringConfig, Placement, SourceConfig, StudyConfig, parse
 from metapt_explore.config.task_formats import SizedFormat, TaskFormat
 from metapt_explore.errors import UserError
-from metapt_explore.storage.files import write_bytes
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.texts.file_content import PACKED, kind_of_name
 
 
 @dataclass(frozen=True)
@@ -65,30 +61,6 @@ SCALES = (
         },
     ),
 )  # fmt: skip
-
-
-def keep_upload(workspace: Workspace, name: str, content: bytes) -> Path:
-    """Keeps an uploaded file in the workspace, under a name that holds the hash of its content.
-
-    Args:
-        workspace: The workspace.
-        name: The file's name where it came from.
-        content: Its bytes.
-
-    Example:
-        >>> keep_upload(Workspace("workspace"), "my texts.csv", b"text")  # doctest: +SKIP
-        PosixPath('workspace/uploads/my-texts-982d9e3e.csv')
-    """
-    given = Path(name)
-    # What lies in a packed file is told by the suffix before the last.
-    packed = given.suffix.lower() in PACKED and kind_of_name(given.name) is not None
-    suffix = "".join(given.suffixes[-2:]) if packed else given.suffix
-    stem = re.sub(r"[^\w.-]+", "-", given.name.removesuffix(suffix)).strip("-.") or "texts"
-    digest = hashlib.sha256(content).hexdigest()[:8]
-    file = workspace.folder / "uploads" / f"{stem}-{digest}{suffix.lower()}"
-    if not file.exists():
-        write_bytes(file, content)
-    return file
 
 
 def study_name(wanted: str, workspace: Workspace) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metapt_explore.cost.count import Cost, Reckoning, TextCounts
+from metapt_explore.cost.count import Cost, Reckoning, TextCounts, seconds_of
+from metapt_explore.errors import UserError
 from metapt_explore.progress.state import format_time
-from metapt_explore.stages.base import PARTS
-from metapt_explore.stages.registry import asked, count, shares
+from metapt_explore.stages.base import PARTS, Stage
+from metapt_explore.stages.registry import REQUESTS, Until, asked, count, needs_model, parts_until, shares
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.peak_memory import PeakWatch
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Tokens through the language model from which a calibration of some seconds is worth its time.
 WORTH_TOKENS = 40_000
+#: How far a run goes that only predicts the cost; progress calls the measurement so.
+PLAN = "plan"
 
 
 class Preview:
@@ -32,46 +36,76 @@ class Preview:
         done: Keys of stages that are there already.
         init_seeds: The initialisation seeds that this run works on.
         texts: The pre-training texts; None if they could not be read.
+        until: How far it runs: ``plan``, ``prompts`` or ``all``.
     """
 
     def __init__(
-        self, study: StudyPipeline, done: Collection[str], *, init_seeds: Sequence[int], texts: Artifact | None
+        self,
+        study: StudyPipeline,
+        done: Collection[str],
+        *,
+        init_seeds: Sequence[int],
+        texts: Artifact | None,
+        until: Until = "all",
     ) -> None:
-        self.study = study
+        self.study, self._until = study, until
         self.cost: Cost | None = None
         counts = text_counts(texts, study.finished_splits())
         failed = study.failures.keys if study.failures else set()
         reckoning = Reckoning.of(study.config, study.placement, texts=counts)
-        works = {
-            key: work for key, work in shares(study, reckoning, init_seeds=init_seeds).items() if key not in failed
-        }
-        study.progress.plan(works)
-        with_model = {stage.key for stage in asked(study, init_seeds) if stage.uses == "model"}
+        parts = PARTS if until == PLAN else parts_until(until)
+        planned = shares(study, reckoning, init_seeds=init_seeds, parts=parts)
+        works = {key: work for key, work in planned.items() if key not in failed}
+        with_model = {stage.key for stage in asked(study, init_seeds, parts) if stage.uses == "model"}
         # What runs no language model and comes before scores is made, or not at all.
         done = {*done, *(stage.key for stage in asked(study, init_seeds, PARTS[:2]) if stage.uses != "model")}
+        if until != PLAN:
+            study.progress.plan_again(works, seconds_for_work=study.progress.seconds_for_work)
+            study.progress.found(done)
         if sum(work for key, work in works.items() if key in with_model and key not in done) < WORTH_TOKENS:
             # What an earlier run cost is not what this one costs.
-            self._file.unlink(missing_ok=True)
+            if until != "prompts":
+                self._file.unlink(missing_ok=True)
             return
-        from metapt_explore.cost.calibrate import preview
-
-        study.progress.begin("", "measuring this machine with the language model", 1)
-
-        def check() -> None:
-            study.progress.advance(0)
+        from metapt_explore.cost.calibrate import measure, preview, shape_of
+        from metapt_explore.cost.speeds import KeptSpeeds
 
         tokens = text_tokens(study, texts)
         reckoning = Reckoning.of(study.config, study.placement, text_tokens=tokens, texts=counts)
-        counted = count(study, reckoning, init_seeds)
-        self.cost = cost = preview(
-            study.config, study.tasks, study.backbone, works=counted, reckoning=reckoning, done=done, check=check
+        counted = {key: work for key, work in count(study, reckoning, init_seeds).items() if key in planned}
+        settings = shape_of(study.config, study.tasks, reckoning.text_tokens)
+        speeds = KeptSpeeds(study.workspace.folder, study.model.identity)
+        # Whoever asks for the cost alone gets it as it is now: the machine may have been busy then.
+        kept = None if until == PLAN else speeds.find(settings)
+        title = "measuring this machine with the language model" if kept is None else "loading the language model"
+        study.progress.begin(PLAN, title, 1, with_model=False)
+        speed = measure(
+            study.config,
+            study.tasks,
+            study.backbone,
+            text_tokens=reckoning.text_tokens,
+            embeds=any(work.embedded for key, work in counted.items() if key not in done),
+            kept=kept,
+            check=lambda: study.progress.advance(0),
         )
-        # Data stages keep their share, so that the bar does not jump.
-        model_work = sum(work for key, work in works.items() if key in with_model)
-        whole = max(1.0, cost.seconds)
-        seconds = {key: work * whole / model_work for key, work in works.items()}
-        seconds |= {key: stage["seconds"] for key, stage in cost.stages.items() if key not in done}
-        study.progress.plan(seconds, in_seconds=True)
+        if speed != kept:
+            speeds.keep(settings, speed)
+        self.cost = cost = preview(
+            study.config,
+            study.tasks,
+            study.backbone,
+            works=counted,
+            reckoning=reckoning,
+            speed=speed,
+            done=done,
+        )
+        if until != PLAN:
+            # Data stages keep their share, so that the bar does not jump.
+            model_work = sum(work for key, work in works.items() if key in with_model)
+            whole = max(1.0, cost.seconds)
+            seconds = {key: work * whole / model_work for key, work in works.items()}
+            seconds |= {key: stage["seconds"] for key, stage in cost.stages.items() if key not in done}
+            study.progress.plan_again(seconds, seconds_for_work=1.0)
         study.progress.predicted(cost.seconds, cost.peak_mib)
         self._save()
         self._watch = PeakWatch().start()
@@ -86,12 +120,72 @@ class Preview:
         self._save()
 
     def _save(self) -> None:
-        if self.cost is not None:
+        # The cost of the prompts alone is no cost of the study.
+        if self.cost is not None and self._until != "prompts":
             write_json(self._file, self.cost.as_dict())
 
     @property
     def _file(self) -> Path:
         return self.study.workspace.study_folder(self.study.config.name) / "cost.json"
+
+
+def plan_run(study: StudyPipeline, init_seeds: Sequence[int], until: Until) -> None:
+    """Plans the progress of a run, of what was asked for and nothing else, before anything of it is known.
+
+    Args:
+        study: The study; its settings are checked.
+        init_seeds: The initialisation seeds that this run works on.
+        until: How far.
+    """
+    with_model = needs_model(until)
+    reckoning = Reckoning.of(study.config, study.placement if with_model else None)
+    works = shares(study, reckoning, init_seeds, parts=parts_until(until))
+    before = sum(works.values())
+    if until == PLAN:
+        works[PLAN] = before or 1.0  # half of the bar
+    elif until in REQUESTS:
+        # Nobody counts the work of a look: all of its stages together get half of the bar.
+        looks = _looks(study, init_seeds, until)
+        works |= dict.fromkeys(looks, (before or 1.0) / max(1, len(looks)))
+    scored = until in ("prompts", "all")
+    study.progress.plan(works, seconds_for_work=_first_rate(study, init_seeds, works) if scored else None)
+
+
+def _looks(study: StudyPipeline, init_seeds: Sequence[int], until: Until) -> list[str]:
+    """Keys of the stages of a look, and of those that only it needs."""
+    keys: dict[str, None] = {}
+
+    def add(stage: Stage) -> None:
+        with suppress(UserError):  # the run says what is wrong
+            for parent in stage.parents.values():
+                if isinstance(parent, Stage) and parent.part not in PARTS[:2]:
+                    add(parent)
+        keys[stage.key] = None
+
+    for stage in REQUESTS[until].asked(study, init_seeds):
+        add(stage)
+    return list(keys)
+
+
+def _first_rate(study: StudyPipeline, init_seeds: Sequence[int], works: Mapping[str, float]) -> float | None:
+    """Seconds for a unit of planned work, before this run has measured anything.
+
+    The model's last measurement in this workspace, else the size of the model and one timed product.
+    """
+    from metapt_explore.cost.speeds import KeptSpeeds, rough_seconds_a_token
+    from metapt_explore.models.folder import model_folder
+
+    try:
+        speed = KeptSpeeds(study.workspace.folder, study.model.identity).latest()
+        if speed is not None:
+            counted = count(study, Reckoning.of(study.config, study.placement), init_seeds)
+            in_both = [key for key in works if key in counted]
+            planned = sum(works[key] for key in in_both)
+            return sum(seconds_of(counted[key], speed) for key in in_both) / planned if planned else None
+        model = study.config.model
+        return rough_seconds_a_token(model_folder(model.name, model.revision), study.model.device)
+    except UserError:
+        return None
 
 
 def text_counts(texts: Artifact | None, splits: Mapping[str, Artifact]) -> TextCounts:

@@ -7,22 +7,22 @@ from functools import partial
 
 import pandas as pd
 
-from metapt_explore.cost.count import Reckoning
 from metapt_explore.errors import Cancelled, UserError, did_you_mean
 from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.results.cut_texts import write_cut_texts
 from metapt_explore.stages.base import PARTS, Part, Stage
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.prompt import Prompt
-from metapt_explore.stages.registry import REQUESTS, UNTIL, Until, asked, needs_model, parts_until, shares
+from metapt_explore.stages.registry import REQUESTS, UNTIL, Until, asked, needs_model
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.study.failures import Failures, Named, PartFailed, stops_everything
+from metapt_explore.study.language_fit import study_misfits
 from metapt_explore.study.lost import repair_lost
 from metapt_explore.study.overview import asked_scores, finished_scores
 from metapt_explore.study.pipeline import StudyPipeline
-from metapt_explore.study.preview import Preview
+from metapt_explore.study.preview import PLAN, Preview, plan_run
 
 #: What is computed once for each initialisation seed.
 SCORED: tuple[Part, ...] = ("prompts", "scores")
@@ -53,12 +53,11 @@ def run_all(study: StudyPipeline, init_seeds: Sequence[int], until: Until = "all
     # What cannot be requested of this study is refused before anything is computed.
     if until in REQUESTS:
         list(REQUESTS[until].asked(study, init_seeds))
-    reckoning = Reckoning.of(study.config, study.placement if with_model else None)
-    study.progress.plan(shares(study, reckoning, parts=parts_until(until)))
     study.progress.left_out = _is_anything_left(study) if until != "all" else False
     if with_model:
         study.check_settings()
     study.save()
+    plan_run(study, init_seeds, until)
     folder = study.workspace.study_folder(study.config.name)
     study.failures = failures = Failures(folder, lambda parts: _tell(study, parts))
     study.progress.tell_failed([])
@@ -92,14 +91,17 @@ def _make_parts(study: StudyPipeline, failures: Failures, init_seeds: Sequence[i
         cut = study.cut_texts()
         write_cut_texts(study.workspace, study.config, cut)
         study.notice_cut_texts(cut)
+    if texts is not None and (notice := study_misfits(study.config, texts.summary["report"].get("language"))):
+        study.progress.notice(notice)
     clusterings = _make_each(study, failures, Clusters.asked(study, init_seeds))
     _make_tasks(study, failures)
     if until == "clusters":
         return clusterings
     if until in REQUESTS:
         return _make_each(study, failures, REQUESTS[until].asked(study, init_seeds))
-    preview = _preview(study, failures, init_seeds, texts) if until != "prompts" else None
-    if until == "plan":
+    preview = _preview(study, failures, init_seeds, texts=texts, until=until)
+    if until == PLAN:
+        study.progress.finish(PLAN)
         return preview is not None
     made = _make_prompts_and_scores(study, failures, init_seeds, with_scores=until == "all")
     parts = SCORED if until == "all" else SCORED[:1]
@@ -122,12 +124,12 @@ def _make_tasks(study: StudyPipeline, failures: Failures) -> None:
 
 
 def _preview(
-    study: StudyPipeline, failures: Failures, init_seeds: Sequence[int], texts: Artifact | None
+    study: StudyPipeline, failures: Failures, init_seeds: Sequence[int], *, texts: Artifact | None, until: Until
 ) -> Preview | None:
     """The predicted cost of what is left; a prediction that fails stops nothing."""
     try:
         done = finished_keys(study) | failures.keys  # what has failed is not computed
-        return Preview(study, done, init_seeds=init_seeds, texts=texts)
+        return Preview(study, done, init_seeds=init_seeds, texts=texts, until=until)
     except Cancelled:
         raise
     except Exception as error:

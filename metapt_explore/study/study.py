@@ -21,6 +21,7 @@ from metapt_explore.cost.count import Cost, Reckoning
 from metapt_explore.diagnostics.screen import Screening
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.results.clustering_quality import clustering_quality
+from metapt_explore.results.predictions import predictions_of
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.baseline import Baseline
 from metapt_explore.stages.clusters import Clusters
@@ -144,6 +145,18 @@ class Study(StudyPipeline):
         seed = self.seed(init_seed) if chosen.seeded else None
         return self.make(Baseline(self, chosen, self.task(task), seed, shots))
 
+    def predictions(self, task: str, shots: int | None = None) -> pd.DataFrame:
+        """Every decision of the finished methods and baselines on a task (`results/predictions.py`).
+
+        Args:
+            task: One of the study's tasks.
+            shots: One of `evaluation.more_shots`.
+
+        Returns:
+            A row for each method, pair of seeds and scored row; `statistics.compare_rows` takes two methods' rows.
+        """
+        return predictions_of(self.workspace, self.config.name, task, shots=shots)
+
     def stability(self, name: str, runs: int = 5) -> Artifact:
         """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.
 
@@ -244,7 +257,7 @@ class Study(StudyPipeline):
             texts: The pre-training texts; looked for in the workspace when absent.
             splits: The few-shot rows of tasks; likewise.
         """
-        from metapt_explore.cost.calibrate import preview, preview_without_model
+        from metapt_explore.cost.calibrate import measure, preview, preview_without_model
 
         texts = texts or self._texts_that_are_there()
         counts = text_counts(texts, self.finished_splits() if splits is None else splits)
@@ -253,7 +266,10 @@ class Study(StudyPipeline):
             return preview_without_model(self.config, works, self.model.device)
         reckoning = Reckoning.of(self.config, self.placement, text_tokens=text_tokens(self, texts), texts=counts)
         works = count(self, reckoning)
-        return preview(self.config, self.tasks, self.backbone, works=works, reckoning=reckoning)
+        embeds = any(work.embedded for work in works.values())
+        tokens = reckoning.text_tokens
+        speed = measure(self.config, self.tasks, self.backbone, text_tokens=tokens, embeds=embeds)
+        return preview(self.config, self.tasks, self.backbone, works=works, reckoning=reckoning, speed=speed)
 
     def _texts_that_are_there(self) -> Artifact | None:
         with suppress(UserError):  # a source that cannot be read was not read before either

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from metapt_explore.escaping import from_csv_rows
-from metapt_explore.texts.first_lines import find_start, hide_returns, long_fields, show_returns
+from metapt_explore.texts.first_lines import (
+    PROBED_LINES,
+    find_start,
+    hide_returns,
+    is_customary,
+    long_fields,
+    show_returns,
+)
+from metapt_explore.texts.guess import CUSTOMARY_NAMES
 from metapt_explore.texts.header import Row, name_columns
 from metapt_explore.texts.messages import Finding, NoTable, have
 
@@ -55,6 +63,33 @@ def read_delimited(lines: list[str], expected: str, findings: list[Finding]) -> 
     header, *cells = from_csv_rows([header, *(fields for _, fields in even_rows)])
     names, rows = name_columns(header, cells, (line,), findings=findings)
     return (names, rows, tuple(line for line, _ in even_rows)), start.separator
+
+
+def is_table(lines: list[str]) -> bool:
+    """Whether a text file holds a table, as spreadsheets save "text": tabs, or a header with a name of custom.
+
+    Args:
+        lines: All lines of the file, with their ends.
+    """
+    plain, mark = hide_returns(lines)
+    start = find_start(plain, "\t", [])
+    with long_fields():
+        records, _ = _records(plain[: start.line + PROBED_LINES], start.line, start.separator, mark=mark)
+    header = records[0][1] if records else []
+    if len(header) < 2:
+        return len(header) == 1 and len(records) > 1 and header[0].strip().lower() in CUSTOMARY_NAMES["text"]
+    return start.separator == "\t" or is_customary(header)
+
+
+def read_lines(lines: list[str]) -> Grid:
+    r"""A file of one text a line, without a header; blank lines part them.
+
+    Example:
+        >>> read_lines(["It rains.\n", "\n", "It pours.\n"])
+        (('text',), (('It rains.',), ('It pours.',)), (1, 3))
+    """
+    filled = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    return ("text",), tuple((line,) for _, line in filled), tuple(number for number, _ in filled)
 
 
 def _even_rows(

@@ -28,6 +28,21 @@ MIN_HIGH_BYTES, MIN_CONFIDENCE = 8, 0.1
 OTHER_SCRIPT = 0.4
 
 
+def say_encoding(name: str) -> str:
+    """An encoding's name for people.
+
+    Example:
+        >>> say_encoding("cp1252"), say_encoding("utf-8 and latin-1"), say_encoding("koi8-r")
+        ('Windows-1252', 'UTF-8 and Latin-1', 'KOI8-R')
+    """
+    parts = [re.sub(r"^cp(?=12\d\d)", "Windows-", part.lower()) for part in name.split(" and ")]
+    parts = [re.sub(r"^iso-?8859", "iso-8859", part) for part in parts]
+    return " and ".join(part if part.startswith("Windows") else _CASED.get(part, part.upper()) for part in parts)
+
+
+_CASED = {"latin-1": "Latin-1", "iso-8859-1": "Latin-1", "mac-roman": "Mac Roman"}
+
+
 def decode(content: bytes, findings: list[Finding], given: str = "") -> tuple[str, str]:
     """The text, and the name of its encoding.
 

@@ -16,7 +16,7 @@ from metapt_explore.texts.messages import Finding, shown
 
 #: Kind of a file by suffix.
 KINDS = {
-    ".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".txt": "txt", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
     ".parquet": "parquet", ".xlsx": "xlsx",
 }  # fmt: skip
 #: Any of them may be packed.
@@ -24,7 +24,7 @@ PACKED = (".gz", ".zip")
 SUFFIXES = tuple(KINDS)
 SAY_SUFFIXES = f"{', '.join(SUFFIXES)} (or these with {' or '.join(PACKED)} behind)"
 SAY_KINDS = {
-    "csv": "a CSV file", "tsv": "a TSV file", "json": "a JSON file", "jsonl": "a JSONL file",
+    "csv": "a CSV file", "tsv": "a TSV file", "txt": "a text file", "json": "a JSON file", "jsonl": "a JSONL file",
     "parquet": "a Parquet file", "xlsx": "an Excel workbook (.xlsx)",
 }  # fmt: skip
 
@@ -58,7 +58,7 @@ class Content:
     """What is in a file.
 
     Attributes:
-        kind: csv, tsv, json, jsonl, parquet or xlsx.
+        kind: csv, tsv, txt, json, jsonl, parquet or xlsx.
         data: Its bytes, unpacked.
         findings: Differences from what its name says.
     """
@@ -115,7 +115,7 @@ def kind_of_name(name: str) -> str | None:
     """A file's kind by its name; None if unknown.
 
     Example:
-        >>> kind_of_name("Reviews.CSV"), kind_of_name("reviews.jsonl.gz"), kind_of_name("reviews.txt")
+        >>> kind_of_name("Reviews.CSV"), kind_of_name("reviews.jsonl.gz"), kind_of_name("reviews.dat")
         ('csv', 'jsonl', None)
     """
     path = Path(name.lower())
@@ -132,8 +132,7 @@ def read_content(path: Path) -> Content:
         UserError: Where it is missing, empty, too large, or of a kind that holds no table.
     """
     kind = kind_of_name(path.name)
-    if kind is None and path.suffix.lower() not in PACKED:
-        raise UserError(f"{path}: the suffix '{shown(path.suffix)}' is not known; files end in {SAY_SUFFIXES}.")
+    unknown = kind is None and path.suffix.lower() not in PACKED
     if existing(path).stat().st_size == 0:
         raise UserError(f"{path} is empty.")
     with path.open("rb") as stream:
@@ -154,6 +153,8 @@ def read_content(path: Path) -> Content:
     if not data:
         raise UserError(f"{path} is empty.")
     real = _real_kind(path, data, kind)
+    if unknown and real not in ("parquet", "xlsx"):  # those say themselves what they are
+        raise UserError(f"{path}: the suffix '{shown(path.suffix)}' is not known; files end in {SAY_SUFFIXES}.")
     if kind is not None and real != kind:
         message = f"The file is {SAY_KINDS[real]}, whatever its name says; it is read as that."
         findings.append(Finding("note", "another kind", message))
@@ -218,7 +219,9 @@ def _out_of_zip(path: Path, data: bytes, kind: str | None, *, findings: list[Fin
         for member in _members(path, data)
         if not member.is_dir() and not member.filename.startswith("__MACOSX/") and not _hidden(member.filename)
     ]
-    tables = [member for member in files if kind_of_name(member.filename)] or (files if len(files) == 1 else [])
+    tables = [member for member in files if kind_of_name(member.filename) not in (None, "txt")]
+    # Beside a table a .txt explains it; alone it is one.
+    tables = tables or [member for member in files if kind_of_name(member.filename)] or files[: len(files) == 1]
     names = ", ".join(shown(member.filename) for member in (tables or files)[:5])
     if len(tables) != 1:
         holds = f"{len(tables)} tables ({names} …)" if tables else f"no table ({names or 'nothing'})"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
+from metapt_explore.texts.language import guess_language
 from metapt_explore.texts.normalise import comparison_key
 from metapt_explore.texts.rows import missing_among
 from metapt_explore.texts.words import count_words
@@ -45,6 +46,8 @@ class DataReport(TypedDict):
         groups: Count by group, largest first; at most the 50 largest.
         group_count: All groups.
         label_balance: Smallest label count / largest; None with fewer than two labels.
+        language: What most texts are written in, such as "German"; None where that is not certain. Reports that were
+            made before it was told have none.
         warnings: Sentences.
     """
 
@@ -57,6 +60,7 @@ class DataReport(TypedDict):
     groups: dict[str, int]
     group_count: int
     label_balance: float | None
+    language: NotRequired[str | None]
     warnings: list[str]
 
 
@@ -102,6 +106,7 @@ def data_report(rows: Dataset) -> DataReport:
         "groups": dict(list(_largest_first(group_counts).items())[:LARGEST_GROUPS]),
         "group_count": len(group_counts),
         "label_balance": round(min(labels.values()) / max(labels.values()), 4) if len(labels) > 1 else None,
+        "language": language.name if (language := guess_language(filled)) else None,
         "warnings": [],
     }
     report["warnings"] = _warnings(report, short=int((lengths < SHORT_TEXT).sum()) if filled else 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore.errors import UserError
-from metapt_explore.texts.delimited import Grid, read_delimited
+from metapt_explore.texts.delimited import Grid, is_table, read_delimited, read_lines
 from metapt_explore.texts.encodings import decode
 from metapt_explore.texts.file_content import SAY_KINDS, Content, read_content
 from metapt_explore.texts.first_lines import lines_of
@@ -37,6 +37,8 @@ class RawTable:
         separator: Of fields; empty for kinds without one.
         findings: What is wrong with the file itself.
         noun: Unit of `lines`: "line", or "row" in files without lines.
+        kind: What the file is, by its bytes: csv, tsv, txt (a text a line), json, jsonl, parquet or
+            xlsx.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class RawTable:
     separator: str
     findings: tuple[Finding, ...]
     noun: str
+    kind: str = "csv"
 
     @property
     def table(self) -> dict[str, list[Any]]:
@@ -95,7 +98,7 @@ def _reason(error: Exception) -> str:
 def _read(path: Path, content: Content, given_encoding: str) -> RawTable:
     findings = list(content.findings)
     encoding = separator = ""
-    noun = "row"
+    noun, kind = "row", content.kind
     grid: Grid
     if content.kind in ("parquet", "xlsx"):
         from metapt_explore.texts import binary_tables
@@ -111,10 +114,15 @@ def _read(path: Path, content: Content, given_encoding: str) -> RawTable:
                 message = "The file holds JSON, whatever its name says; it is read as that."
                 findings.append(Finding("note", "another kind", message))
             grid, noun = read_json(text, whole=content.kind == "json", findings=findings)
+            kind = "jsonl" if noun == "line" else "json"
         else:
             lines_of_text = lines_of(text)
             del text
-            grid, separator = read_delimited(lines_of_text, "\t" if content.kind == "tsv" else ",", findings)
+            if content.kind == "txt" and not is_table(lines_of_text):
+                grid = read_lines(lines_of_text)
+            else:
+                kind = "tsv" if kind == "txt" else kind
+                grid, separator = read_delimited(lines_of_text, "," if kind == "csv" else "\t", findings)
             noun = "line"
     columns, rows, lines = grid
     if len(columns) > MOST_COLUMNS:
@@ -122,7 +130,7 @@ def _read(path: Path, content: Content, given_encoding: str) -> RawTable:
     if not rows or not columns:
         why = next((f" {_with_place(finding, noun)}" for finding in findings if finding.level == "error"), "")
         raise UserError(f"{path} holds no rows that can be read.{why}")
-    return RawTable(path, columns, rows, lines, encoding, separator, tuple(findings), noun)
+    return RawTable(path, columns, rows, lines, encoding, separator, tuple(findings), noun, kind)
 
 
 def _with_place(finding: Finding, noun: str) -> str:

@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
-PAGES = ["start", "texts", "clusters", "pretraining", "fewshot", "compare", "lens", "export"]
-TITLES = ["metapt_explore", "Texts", "Clusters", "Pre-training", "Few-shot", "Compare", "Prompt lens", "Export"]
+PAGES = ["start", "texts", "clusters", "pretraining", "fewshot", "compare", "errors", "lens", "export"]
+TITLES = [
+    "metapt_explore",
+    "Texts",
+    "Clusters",
+    "Pre-training",
+    "Few-shot",
+    "Compare",
+    "Errors",
+    "Prompt lens",
+    "Export",
+]
 
 
 def said(at: AppTest, *kinds: str) -> str:

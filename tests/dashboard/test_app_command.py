@@ -112,6 +112,7 @@ def test_no_pages_of_streamlits_own_lie_beside_the_script() -> None:
 def test_settings_are_those_of_the_repository() -> None:
     file = Path(__file__).parents[2] / ".streamlit" / "config.toml"
     written = tomllib.loads(file.read_text(encoding="utf-8"))
+    written["theme.light"] = written.pop("theme")["light"]
     there = {f"{part}.{key}": value for part, settings in written.items() for key, value in settings.items()}
     own = {name: {"true": True, "false": False}.get(value, value) for name, value in app_terminal.SETTINGS.items()}
     assert {"server.address": "127.0.0.1", "server.allowedHosts": list(app_terminal.LOCAL_HOSTS), **own} == there

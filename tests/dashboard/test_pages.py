@@ -289,11 +289,11 @@ def test_pages_do_not_import_torch(demo: Workspace) -> None:
 
 
 def test_a_probe_is_shown_when_there_is_one(show: Open, copied: Workspace, world: Path) -> None:
-    assert "Template ranking" not in " ".join(each.value for each in show(copied.folder, "fewshot").subheader)
+    assert "Template ranking" not in " ".join(each.value for each in show(copied.folder, "fewshot").header)
     Study(world / "tiny.yaml", copied).rank_templates("mood")
     at = tab(show(copied.folder, "fewshot"), "scores", "Templates")
     assert not at.exception and not at.error
-    assert at.subheader[-1].value == "Template ranking of mood"
+    assert at.header[-1].value == "Template ranking of mood"
     dots = [trace for trace in charts(at)[-1]["data"] if trace["name"] == "calibrated"]
     table = at.dataframe[-1].value
     assert len(decoded(dots[0]["x"])) == len(table) and table["rank"].tolist() == list(range(1, len(table) + 1))

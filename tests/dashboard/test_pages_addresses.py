@@ -33,7 +33,7 @@ def test_a_study_that_is_gone_is_said_and_no_other_is_shown(show: Open, demo: Wo
     at = show(demo.folder, page, "gone")
     assert not at.exception and GONE in said(at, "error")
     assert at.selectbox(key="study").value is None and at.query_params == {"study": "gone"}
-    assert not charts(at) and not at.metric and handmade.NAME not in " ".join(head.value for head in at.subheader)
+    assert not charts(at) and not at.metric and handmade.NAME not in " ".join(head.value for head in at.header)
     # The same on the next page, and until another one is chosen.
     at.switch_page("metapt_explore/dashboard/views/fewshot.py").run()
     assert GONE in said(at, "error") and not charts(at)

@@ -11,11 +11,12 @@ from looking import metrics, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import SourceConfig, StudyConfig
-from metapt_explore.dashboard.parts.new_study import labels_of
+from metapt_explore.dashboard.parts.new_labels import labels_of
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.new import SCALES, keep_upload, new_study, study_name
+from metapt_explore.study.new import SCALES, new_study, study_name
+from metapt_explore.study.uploads import keep_upload
 
 Open = Callable[..., AppTest]
 
@@ -231,36 +232,6 @@ def test_an_upload_is_kept_once_under_a_plain_name(tmp_path: Path) -> None:
 def test_an_upload_that_is_packed_keeps_both_suffixes(tmp_path: Path) -> None:
     kept = keep_upload(Workspace(tmp_path), "My Texts.CSV.gz", b"packed")
     assert kept.name.startswith("My-Texts-") and kept.name.endswith(".csv.gz")
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (b"sep=;\ntext;label\na fine film;good\na dull film;bad\n", "fields are separated by semicolons"),
-        (b'[{"text": "a fine film", "label": "good"}, {"text": "a dull film", "label": "bad"}]', "holds JSON"),
-    ],
-)
-def test_what_is_odd_about_a_file_is_said(show: Open, tmp_path: Path, content: bytes, told: str) -> None:
-    file = tmp_path / "odd.csv"
-    file.write_bytes(content)
-    at = show(tmp_path / "workspace", "texts")
-    at.text_input(key="new_path").set_value(str(file)).run()
-    assert not at.exception and not at.error and told in said(at, "caption")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "told"),
-    [
-        ("half.jsonl", b'{"text": "a \\ud83d film", "label": "\\ud83d"}\n{"text": "b c"}\n', "half a character"),
-        ("twice.csv", b"text,text,label\na fine film,b,good\n", "stands twice"),
-        ("list.jsonl", b'{"text": ["a"], "label": {"a": 1}}\n{"text": ["b"], "label": null}\n', "holds a list"),
-    ],
-)  # fmt: skip
-def test_a_file_that_no_study_reads_is_said(show: Open, tmp_path: Path, name: str, content: bytes, told: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    at = show(tmp_path / "workspace", "texts")
-    at.text_input(key="new_path").set_value(str(tmp_path / name)).run()
-    assert not at.exception and told in said(at, "error")
 
 
 def test_a_study_gets_a_name_that_is_free(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from metapt_explore.cost.count import Cost
 from metapt_explore.dashboard.parts import job
 from metapt_explore.jobs import queue
 from metapt_explore.storage.files import write_json
+from metapt_explore.storage.stage_file import write_stage
 from metapt_explore.storage.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -53,6 +55,39 @@ def test_curves_grow_while_the_job_runs(show: Open, demo: Workspace, running: An
     at.run()
     assert metrics(at)["Outer steps"] == "3 of 3"
     assert decoded(charts(at)[0]["data"][2]["y"]) == pytest.approx([0.7, 0.6, 0.5])
+
+
+def test_of_many_tasks_any_can_be_found(show: Open, demo: Workspace) -> None:
+    prompt = next(e for e in demo.index("demo") if e["kind"] == "prompt" and e["method"] == "MetaPT")
+    lines = [
+        {"step": step, "task": task, "support_before": 0.8, "support_after": 0.6, "query": task / 100}
+        for step in range(2)
+        for task in range(64)
+    ]
+    metrics_file = demo.artifact(prompt["id"]).folder / "metrics.jsonl"
+    metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    at = show(demo.folder, "pretraining")
+    assert not at.exception and not at.error
+    assert len(charts(at)[0]["layout"]["annotations"]) == 6
+    table = next(frame.value for frame in at.dataframe if "times drawn" in frame.value)
+    assert len(table) == 64 and table.iloc[0].to_list() == ["task 63", 0.63, 2]
+    at.multiselect(key="tasks_shown").select(5).run()
+    assert [note["text"] for note in charts(at)[0]["layout"]["annotations"]] == ["task 5"] and not at.exception
+
+
+def test_rows_a_second_count_every_inner_step(show: Open, demo: Workspace, running: Any) -> None:
+    """Two steps of 4 tasks with three inner steps on 8 rows, and 8 query rows."""
+    config = demo.study_config("demo")
+    metapt = config.method("MetaPT").model_copy(update={"inner_steps": 3})
+    one, three = (m.row_passes_per_step(config.pretraining) for m in (config.method("MetaPT"), metapt))
+    index = demo.index("demo")
+    demo.save_study(config.model_copy(update={"methods": [*config.methods[:2], metapt]}))
+    write_json(demo.study_folder("demo") / "index.json", index)
+    folder = running(demo, "demo", 4)
+    stage = json.loads((folder / "stage.json").read_text(encoding="utf-8"))
+    write_stage(folder, {**stage, "seconds": 100.0, "began": time.time()})
+    at = show(demo.folder, "pretraining")
+    assert three > one and float(metrics(at)["Rows a second"]) == pytest.approx(2 * three / 100, rel=0.1)
 
 
 def test_what_is_at_work_is_shown_first(show: Open, demo: Workspace, running: Any) -> None:

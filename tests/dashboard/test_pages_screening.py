@@ -24,7 +24,7 @@ def tables(at: AppTest) -> dict[str, list[dict[str, str]]]:
 def test_before_and_after_screening(show: Open, world: Path, copied: Workspace) -> None:
     study = Study(world / "tiny.yaml", copied)
     at = show(study.workspace.folder, "pretraining", "tiny")
-    assert not at.exception and "Is there anything to meta-learn?" in [box.value for box in at.subheader]
+    assert not at.exception and "Is there anything to meta-learn?" in [box.value for box in at.header]
     (row,) = tables(at)["inner steps"]
     assert row == {
         "method": "MetaPT",
@@ -33,6 +33,11 @@ def test_before_and_after_screening(show: Open, world: Path, copied: Workspace) 
         "tuning step": "0.0500",
     }
     assert not at.button(key="ask_screen").disabled
+    assert "Not screened yet" not in said(at, "caption"), "all scores are there: nothing is offered"
+    extended = study.config.model_copy(update={"evaluation": study.config.evaluation.model_copy(update={"steps": 5})})
+    copied.save_study(extended)
+    assert "Not screened yet. **Worth trying?**" in said(show(copied.folder, "pretraining", "tiny"), "caption")
+    copied.save_study(study.config)
     found = study.screen("MetaPT")
     at = show(study.workspace.folder, "pretraining", "tiny")
     assert not at.exception and not at.error
@@ -52,4 +57,4 @@ def test_settings_alone_warn_of_steps_that_go_nowhere(show: Open, world: Path, c
     study.workspace.save_study(study.config.model_copy(update={"methods": pooled}))
     at = show(study.workspace.folder, "pretraining", "tiny")
     assert at.button(key="ask_screen").disabled
-    assert "Is there anything to meta-learn?" not in [box.value for box in at.subheader]
+    assert "Is there anything to meta-learn?" not in [box.value for box in at.header]

@@ -92,8 +92,9 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text(" \n", encoding="utf-8")
     with pytest.raises(UserError, match="is empty"):
         check_file(tmp_path / "empty.csv")
+    (tmp_path / "a.dat").write_text("text\na b c\n", encoding="utf-8")
     with pytest.raises(UserError, match="suffix"):
-        check_file(tmp_path / "a.txt")
+        check_file(tmp_path / "a.dat")
     with pytest.raises(UserError, match="no file"):
         check_file(tmp_path / "none.csv")
     file = write(tmp_path / "a.csv", "review,stars", "good words here,1")

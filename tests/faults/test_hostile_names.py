@@ -188,7 +188,19 @@ def opened(folder: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 def read_as_markdown(at: AppTest) -> list[str]:
     """All that Streamlit reads Markdown in."""
-    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info", "success", "metric", "expander")
+    kinds = (
+        "title",
+        "header",
+        "subheader",
+        "markdown",
+        "caption",
+        "error",
+        "warning",
+        "info",
+        "success",
+        "metric",
+        "expander",
+    )
     return [str(getattr(box, "value", "")) + str(getattr(box, "label", "")) for kind in kinds for box in at.get(kind)]
 
 

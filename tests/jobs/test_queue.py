@@ -107,6 +107,10 @@ def test_a_job_that_was_killed_is_begun_once_more(workspace: Workspace, pretend:
     queue.enqueue(workspace, study("one"))
     worker.supervise(workspace, "one")
     assert status(workspace, "one") == "done" and starts(workspace, "one") == 2
+    # Its log goes on, and says when.
+    log = (workspace.study_folder("one") / "log.txt").read_text(encoding="utf-8").splitlines()
+    marks = [line for line in log if line.startswith("--- 20")]
+    assert len(marks) == 2 and "begins, until: all" in marks[0] and "goes on, until: all" in marks[1]
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,23 @@ def test_meta_loss_has_a_panel_for_each_task_with_the_worst_last_query_first() -
     assert sum(trace.showlegend for trace in figure.data) == 3
 
 
-def test_meta_loss_draws_at_most_twelve_tasks_and_says_so() -> None:
-    figure = plots.meta_loss(meta_lines(15), {})
-    assert len(figure.data) == 36
-    assert titles(figure)[0] == "task 14" and "task 2" not in titles(figure)
-    assert figure.layout.title.text == "12 of 15 tasks, highest query loss first"
+def test_of_many_tasks_the_worst_are_drawn_first_and_any_can_be_chosen() -> None:
+    figure = plots.meta_loss(meta_lines(64), {})
+    assert titles(figure) == ["mean of all 64 tasks", "task 63", "task 62", "task 61", "task 60", "task 59"]
+    assert figure.layout.title.text == "5 of 64 tasks"
+    (mean, *_) = traces(figure, legendgroup="query")
+    assert list(mean["y"]) == pytest.approx([9.0, 6.3 / 2])
+    chosen = plots.meta_loss(meta_lines(64), {7: "seven"}, [7, 2, 99])
+    assert titles(chosen) == ["seven", "task 2"] and chosen.layout.title.text == "2 of 64 tasks"
+
+
+def test_a_task_that_a_step_draws_twice_has_one_point_a_step() -> None:
+    """Two tasks at meta-batch 4 drew a vertical zig-zag."""
+    again = meta_lines(2).assign(query=lambda rows: rows["query"] + 1)
+    figure = plots.meta_loss(pd.concat([meta_lines(2), again]), {})
+    query = traces(figure, legendgroup="query")
+    assert [list(trace["x"]) for trace in query] == [[0, 1], [0, 1]]
+    assert [list(trace["y"]) for trace in query] == [pytest.approx([9.5, 0.6]), pytest.approx([9.5, 0.5])]
 
 
 def test_pooled_loss_is_one_panel_in_order_of_steps() -> None:

@@ -174,3 +174,17 @@ def test_an_edited_clustering_its_random_control_and_an_edit_of_the_edit(world: 
     assert study.clusters("chance").table("clusters")["cluster"].value_counts().equals(sizes)
     with pytest.raises(UserError, match="edits name clusters of one clustering"):
         study.stability("hand")
+
+
+def test_a_map_is_made_on_request_for_all_clusterings(world: Path, tmp_path: Path) -> None:
+    study = Study(config_of(world), tmp_path)
+    placed = study.request("tsne")
+    table = placed.table("positions")
+    assert table["row"].tolist() == list(range(len(study.texts().table("texts")))) and table.notna().all(axis=None)
+    assert placed.stage["parents"] == {"embeddings": study.embeddings().id}
+    other = config_of(
+        world, clusterings=[{"name": "one", "algorithm": "one_pool"}], methods=[{"name": "PT", "kind": "pt"}]
+    )
+    assert Study(other, tmp_path).request("tsne").id == placed.id
+    with pytest.raises(UserError, match="no clustering, so its texts have no map"):
+        Study(config_of(world, clusterings=[], methods=[{"name": "PT", "kind": "pt"}]), tmp_path).request("umap")

@@ -32,6 +32,7 @@ def test_counts_by_hand() -> None:
     assert report["label_balance"] == 0.5
     assert report["groups"] == {"x": 3, "y": 2, "z": 2}
     assert report["group_count"] == 3
+    assert report["language"] is None
     assert json.loads(json.dumps(report)) == report
     assert any("without text: 2" in warning for warning in report["warnings"])
     assert any("without a label: 2 (25%)" in warning for warning in report["warnings"])

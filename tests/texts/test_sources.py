@@ -115,7 +115,7 @@ def test_long_fields_are_read(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": "x"}\n["x"]\n', ["line 2", "list"]),
         ("a.jsonl", '{"text": "x", "label": 1, "shop": 1}\n{"text": ["x"]}\n', ["row 2", "'text'", "list"]),
         ("a.parquet", "text", ["not a Parquet file"]),
-        ("a.txt", "text", ["suffix '.txt'", ".jsonl"]),
+        ("a.dat", "text", ["suffix '.dat'", ".jsonl"]),
     ],
 )
 def test_wrong_files_are_named_with_the_place(

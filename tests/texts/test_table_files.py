@@ -217,7 +217,7 @@ NOT_UTF8 = pyarrow.StringArray.from_buffers(
         ("half.jsonl", '{"text": "a \\ud83d b"}\n', ["row 1", "half a character", "--fix"]),
         ("object.json", '{"text": "a"}', ["a list of objects is expected"]),
         ("two.zip", zipped(a__csv=CSV, b__csv=CSV), ["2 tables (a.csv, b.csv"]),
-        ("none.zip", zipped(a__txt=CSV, b__txt=CSV), ["no table"]),
+        ("none.zip", zipped(a__md=CSV, b__md=CSV), ["no table"]),
         ("damaged.csv.gz", gzip.compress(CSV, mtime=0)[:-9], ["cannot be read"]),
         ("page.csv", "<!DOCTYPE html><html>", ["a web page"]),
         ("pointer.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n", ["git lfs pull"]),

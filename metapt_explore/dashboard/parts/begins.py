@@ -17,7 +17,7 @@ def show_begins(results: pd.DataFrame) -> None:
     table = begins_table(results)
     if table.empty:
         return
-    st.subheader("Where tuning began")
+    st.header("Where tuning began")
     st.dataframe(table, key="begins", hide_index=True)
     st.caption(
         "These methods do not begin every data seed from the same prompt: each start is made with the training rows of "

@@ -55,7 +55,7 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
     """Quality measures of a clustering; with changes if it was edited from another."""
     measures, old = summary["quality"], (before or {}).get("quality", {})
     agreement = summary["agreement"]
-    st.subheader("Quality")
+    st.header("Quality")
     if unsaved:
         st.info("Without the unsaved edits: they are measured once you save them.")
     shown = [
@@ -106,7 +106,7 @@ def stability(summary: dict[str, Any], clusters: list[dict[str, Any]]) -> None:
 
 def about(workspace: Workspace, study: str, view: View) -> None:
     """Keywords, sizes and labels of the clusters, and which of them became a task."""
-    st.subheader("What clusters are about")
+    st.header("What clusters are about")
     entry = next(iter(shared.entries(workspace, study, "tasks", clustering=view.name)), None)
     tasks = workspace.artifact(entry["id"]) if entry and not view.edits else None
     usable: dict[str, Any] | None = None
@@ -181,7 +181,7 @@ def _used(tasks: dict[str, Any]) -> str:
 
 def comparison(view: View, others: dict[str, Artifact], edited_from: str | None) -> None:
     """Where the clusters of one clustering are in another; for unsaved edits, before and after."""
-    st.subheader("Compared with another clustering")
+    st.header("Compared with another clustering")
     choices = ([f"{view.name} before these edits"] if view.edits else []) + list(others)
     if not choices:
         st.caption("The study has no other finished clustering.")
@@ -240,7 +240,7 @@ def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
 
 def worth(workspace: Workspace, config: StudyConfig) -> None:
     """Quality of all clusterings against the gain of their prompts."""
-    st.subheader("Quality against gain")
+    st.header("Quality against gain")
     table = clustering_quality(workspace, config)
     if len(table) < 2:
         st.caption("With two finished clusterings or more (`n_clusters: [4, 8, 16]` makes several) they appear here.")

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from metapt_explore import plots
+from metapt_explore.clusters.projections import PROJECTIONS
 from metapt_explore.dashboard.parts import drawing, messages
 from metapt_explore.dashboard.parts.cluster_view import View
 
@@ -39,10 +40,9 @@ def draw_map(view: View, matches: pd.Index) -> list[int]:
     figure = _figure(view, matches)
     event = drawing.draw(
         figure,
-        f"map_{view.artifact.id}",
+        f"map_{view.artifact.id}_{view.projection}",
         "A point is a text. Draw a lasso or a box (top right) to read the texts inside; click a name to hide a "
-        "cluster, double-click to show it alone. The map shows two of many dimensions: clusters that overlap here can "
-        "still be apart.",
+        f"cluster, double-click to show it alone. {PROJECTIONS[view.projection].reading}",
         select=True,
     )
     return chosen_rows(event)
@@ -62,15 +62,20 @@ def chosen_rows(event: Any) -> list[int]:
 
 def _figure(view: View, matches: pd.Index) -> go.Figure:
     if view.edits or len(matches):
-        return plots.cluster_map(view.points, view.written["text"], view.clusters, marked=list(matches))
+        return _draw(view, matches)
     file = view.artifact.folder / "clusters.parquet"
-    return _plain_figure(view.artifact.id, file.stat().st_mtime_ns, _view=view)
+    return _plain_figure(view.artifact.id, view.projection, file.stat().st_mtime_ns, _view=view)
+
+
+def _draw(view: View, matches: pd.Index) -> go.Figure:
+    axes = PROJECTIONS[view.projection].axes
+    return plots.cluster_map(view.points, view.written["text"], view.clusters, marked=list(matches), axes=axes)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Drawing the map …")
-def _plain_figure(identifier: str, changed: int, *, _view: View) -> go.Figure:
+def _plain_figure(identifier: str, projection: str, changed: int, *, _view: View) -> go.Figure:
     """The map without edits; cached, since a large one takes a second."""
-    return plots.cluster_map(_view.points, _view.written["text"], _view.clusters)
+    return _draw(_view, pd.Index([]))
 
 
 def read(study: str, view: View, *, lasso: list[int], searched: pd.Index) -> None:

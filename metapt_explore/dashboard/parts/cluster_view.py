@@ -31,6 +31,7 @@ class View:
         clusters: What each cluster is, as in the artifact's summary.
         written: The texts with their labels, by row.
         edits: Edits that are not saved yet, already done in `points` and `clusters`.
+        projection: The map that x and y are of (`clusters.projections.PROJECTIONS`).
     """
 
     name: str
@@ -39,6 +40,7 @@ class View:
     clusters: list[dict[str, Any]]
     written: pd.DataFrame
     edits: tuple[ClusterEdit, ...]
+    projection: str = "pca"
 
     @property
     def names(self) -> dict[int, str]:

@@ -15,7 +15,7 @@ from metapt_explore.statistics.labels_needed import told_together
 
 def show(scores: StudyScores) -> None:
     """Draws the section of a study that is scored at several numbers of examples."""
-    st.subheader("With fewer and with more examples")
+    st.header("With fewer and with more examples")
     table = scores.efficiency()
     stamp = f"{scores.stamp} {len(table)} {hash(tuple(table.get('artifact', ())))}"
     found = _ordered(stamp, _scores=scores, _table=table)

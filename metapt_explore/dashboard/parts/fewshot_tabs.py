@@ -78,7 +78,7 @@ def _summary(scores: StudyScores, choice: str) -> None:
 
 def _chosen_words(results: pd.DataFrame) -> None:
     """Label words that each data seed chose on its few-shot rows."""
-    st.subheader("Chosen label words")
+    st.header("Chosen label words")
     rows = []
     read = results.dropna(subset=["words"]).drop_duplicates(["task", "data_seed", "words"])
     for row in read.to_dict(orient="records"):
@@ -88,7 +88,7 @@ def _chosen_words(results: pd.DataFrame) -> None:
 
 
 def _all(scores: StudyScores) -> None:
-    st.subheader("All scores")
+    st.header("All scores")
     st.dataframe(scores.results, key="results", hide_index=True)
     st.download_button(
         "Download as CSV",

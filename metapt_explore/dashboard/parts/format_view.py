@@ -20,7 +20,7 @@ def made_rows(workspace: Workspace, study: str) -> None:
     if artifact is None or not shared.finished(artifact):
         return
     with messages.guard(artifact.folder):
-        st.subheader("Rows made of the texts")
+        st.header("Rows made of the texts")
         told = artifact.summary["formats"]
         counts = pd.DataFrame(
             {

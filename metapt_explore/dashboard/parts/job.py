@@ -22,6 +22,27 @@ from metapt_explore.study.overview import asked_scores, finished_scores
 from metapt_explore.study.preview import format_cost, read_cost
 
 LOG_LINES = 30
+#: What a job was asked for, by how far it goes: its percent is of that.
+ASKED = {
+    "texts": "reading the texts",
+    "clusters": "the clusters",
+    "plan": "predicting the cost",
+    "screen": "the screening",
+    "agreement": "the look at the tasks",
+    "prompts": "the pre-training",
+    "all": "the study",
+}
+
+
+def asked_of(state: dict[str, Any]) -> str:
+    """What a job was asked for, in words."""
+    return ASKED.get(str(state.get("until") or "all"), "what was asked for")
+
+
+def left_of(state: dict[str, Any]) -> str:
+    """The time that a running job has left, in words."""
+    seconds = state.get("seconds_left")
+    return "time left not known yet" if seconds is None else f"about {format_time(seconds)} left"
 
 
 def progress_of(state: dict[str, Any]) -> float:
@@ -156,9 +177,7 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         stage, done, total = state.get("stage") or "getting ready", state.get("done"), state.get("total")
         units = f" ({done} of {total})" if total else ""
         st.progress(share, text=messages.plain(f"{stage}{units}"))
-        seconds = state.get("seconds_left")
-        left = "time left not known yet" if seconds is None else f"about {format_time(seconds)} left"
-        st.text(f"{share:.0%} of the study, {left}")
+        st.text(f"{share:.0%} of {asked_of(state)}, {left_of(state)}")
     elif status == "done":
         st.success("This study is finished: look at the other pages.")
     elif status == "partly":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import MetaPTMethod
-from metapt_explore.dashboard.parts import job, messages, method_form, shared
+from metapt_explore.dashboard.parts import job, messages, method_form, screening, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs.gpus import gpus
@@ -52,6 +53,8 @@ def launch(workspace: Workspace, name: str) -> None:
             _ask(workspace, name, until)
     if st.session_state.get("ask_error"):
         st.error(messages.plain(st.session_state.pop("ask_error")))
+    with messages.guard():
+        screening.word(workspace, name, config)
     _cost(workspace, name)
     job.panel(workspace, name)
 
@@ -117,9 +120,11 @@ def _cost(workspace: Workspace, name: str) -> None:
             for key, stage in cost.stages.items()
         ]
         st.dataframe(pd.DataFrame(rows), key="cost_table", hide_index=True)
+        when = "" if cost.measured_at is None else f" on {datetime.fromtimestamp(cost.measured_at):%d %b %Y, %H:%M}"
         st.caption(
-            f"Measured in {cost.spent:.0f} s on {messages.plain(f'{cost.device}, {cost.dtype}')}. Rows trained go "
-            "forward and backward, rows scored forward only. Texts, embeddings and clusters come on top."
+            f"Measured{when} in {cost.spent:.0f} s on {messages.plain(f'{cost.device}, {cost.dtype}')}. Rows trained "
+            "go forward and backward, rows scored forward only. Texts, embeddings and clusters come on top. "
+            "A run goes on with this measurement; **Predict the cost** measures anew."
         )
 
 

@@ -11,15 +11,25 @@ import streamlit as st
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.dashboard.parts import drawing, messages
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.new import keep_upload
-from metapt_explore.texts.file_content import PACKED, SUFFIXES
+from metapt_explore.study.uploads import keep_upload
+from metapt_explore.texts.encodings import say_encoding
 from metapt_explore.texts.guess import guess_columns
 from metapt_explore.texts.header import SURROGATE
 
 if TYPE_CHECKING:
+    from metapt_explore.datacheck.prepare import Prepared
     from metapt_explore.texts.report import DataReport
+    from metapt_explore.texts.table_files import RawTable
 
 KINDS = ("a file of mine", "a packaged set", "a data set on the hub")
+#: Encodings that may be chosen where the guess is wrong.
+ENCODINGS = {
+    "cp1252": "Windows-1252 (Western Europe)", "cp1250": "Windows-1250 (Central Europe)",
+    "cp1251": "Windows-1251 (Cyrillic)", "cp1253": "Windows-1253 (Greek)", "cp1254": "Windows-1254 (Turkish)",
+    "cp1255": "Windows-1255 (Hebrew)", "cp1256": "Windows-1256 (Arabic)", "mac_roman": "Mac Roman",
+    "koi8_r": "KOI8-R (Cyrillic)", "gb18030": "GB18030 (Chinese)", "big5": "Big5 (Chinese)",
+    "shift_jis": "Shift-JIS (Japanese)", "euc_jp": "EUC-JP (Japanese)", "euc_kr": "EUC-KR (Korean)",
+}  # fmt: skip
 NONE = "(none)"
 SHOWN = 5
 
@@ -28,9 +38,8 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
     """The chosen source; None until one is named."""
     if kind == KINDS[0]:
         upload = st.file_uploader(
-            "CSV, TSV, JSON, JSONL, Parquet or Excel; it stays on this machine",
-            type=[suffix.removeprefix(".") for suffix in (*SUFFIXES, *PACKED)],
-            key="upload",
+            "CSV, TSV, text, JSON, JSONL, Parquet or Excel, as it is, also packed; it stays on this machine",
+            key="upload",  # any name is taken: a file's first bytes say what it is, and the reader says why not
         )
         path = st.text_input("Or its path on the machine where this server runs", key="new_path").strip()
         if upload is not None:
@@ -71,31 +80,85 @@ def stamp(source: SourceConfig) -> float:
 
 
 def table_of(source: str, stamp: float) -> dict[str, list[Any]]:
-    """All columns of a source; of a hub data set or a packaged one, those that it has."""
-    return _read(source, stamp)[0]
+    """All columns of a source, as far as it can be read; of a hub data set or a packaged one, those that it has."""
+    parsed = SourceConfig.model_validate_json(source)
+    if parsed.file is None:
+        return _read(source, stamp)
+    # Pages cannot show lone surrogates.
+    return _shown_table(parsed.file, stamp, _encoding(parsed))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading …")
-def _read(source: str, stamp: float) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
-    """All columns of a source, and notices about repairs of its file."""
+def _read(source: str, stamp: float) -> dict[str, list[Any]]:
+    """All columns of a packaged set or a data set on the hub."""
     from metapt_explore.starter.texts import read_starter
     from metapt_explore.texts.hub_data import read_hub
-    from metapt_explore.texts.table_files import read_sound
 
     parsed = SourceConfig.model_validate_json(source)
-    if parsed.file is not None:
-        raw = read_sound(Path(parsed.file))
-        # Pages cannot show lone surrogates; loading the texts reports where they are.
-        table = {
-            name: [SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in cells]
-            for name, cells in raw.table.items()
-        }
-        return table, tuple(finding.message for finding in raw.findings)
     if parsed.starter is not None:
         frame = read_starter(parsed.starter)
-        return {str(name): frame[name].tolist() for name in frame.columns}, ()
+        return {str(name): frame[name].tolist() for name in frame.columns}
     rows = read_hub(parsed)
-    return {name: list(rows[name]) for name in rows.column_names}, ()
+    return {name: list(rows[name]) for name in rows.column_names}
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading …")
+def _raw(file: str, stamp: float, encoding: str) -> RawTable:
+    from metapt_explore.texts.table_files import read_raw
+
+    return read_raw(Path(file), encoding)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _shown_table(file: str, stamp: float, encoding: str) -> dict[str, list[Any]]:
+    return {
+        name: [SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in cells]
+        for name, cells in _raw(file, stamp, encoding).table.items()
+    }
+
+
+def _encoding(source: SourceConfig) -> str:
+    """The encoding that the user named; empty where it is told from the file's bytes."""
+    return str(st.session_state.get(f"encoding{source.name}") or "")
+
+
+def readable(workspace: Workspace, source: SourceConfig) -> SourceConfig:
+    """Says how a file was read; where a study would stop at it, returns its mended copy in place of it.
+
+    Args:
+        workspace: Where the copy is kept.
+        source: The source with its columns.
+
+    Raises:
+        UserError: Where it cannot be mended.
+    """
+    if source.file is None:
+        return source
+    encoding = _encoding(source)
+    raw = _raw(source.file, stamp(source), encoding)
+    if encoding or (raw.encoding and not raw.encoding.startswith("utf-")):
+        st.selectbox(
+            "Its letters are written in",
+            [None, *(name for name in ENCODINGS if name != raw.encoding or encoding)],
+            format_func=lambda name: f"{say_encoding(raw.encoding)}, as it seems" if name is None else ENCODINGS[name],
+            key=f"encoding{source.name}",
+            help="Where letters look wrong below, choose another.",
+        )
+    prepared = _prepared(str(workspace.folder), source.model_dump_json(), stamp(source), encoding)
+    box = st.success if prepared.mended else st.caption
+    kept = " Your file is kept as it was; the study reads a mended copy." if prepared.mended else ""
+    box(messages.plain(prepared.reading + kept))
+    for notice in prepared.notices:
+        st.caption(messages.plain(notice))
+    return source.model_copy(update={"file": str(prepared.file)})
+
+
+@st.cache_resource(max_entries=4, show_spinner="Checking …")
+def _prepared(workspace: str, source: str, stamp: float, encoding: str) -> Prepared:
+    from metapt_explore.datacheck.prepare import prepare
+
+    parsed = SourceConfig.model_validate_json(source)
+    return prepare(Workspace(workspace), _raw(parsed.file or "", stamp, encoding), parsed.columns)
 
 
 def choose_columns(table: dict[str, list[Any]], source: SourceConfig) -> Columns:
@@ -137,7 +200,5 @@ def _counted(source: str, stamp: float) -> DataReport:
 
 def report(source: SourceConfig) -> None:
     """Lengths, labels, duplicates and what is odd."""
-    for finding in _read(source.model_copy(update={"columns": Columns()}).model_dump_json(), stamp(source))[1]:
-        st.caption(messages.plain(finding))
     counted = _counted(source.model_dump_json(), stamp(source))
     drawing.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")

@@ -83,7 +83,7 @@ def show_on_start(workspace: Workspace, name: str) -> None:
     """What a record holds, in a few facts, and how to take it out of the workspace."""
     record = _read(workspace, name)
     scores = StudyScores(record, f"{workspace.folder} {name} {_changed(workspace, name)}")
-    st.subheader(messages.plain(record.name))
+    st.header(messages.plain(record.name))
     st.caption(":material/lock: :gray-badge[published record] read-only: nothing is computed")
     st.markdown(messages.plain(record.title))
     results = record.results
@@ -130,7 +130,7 @@ def show_clusters(scores: StudyScores) -> None:
     st.dataframe(shown, key="record_clusters", hide_index=True, column_config=drawing.counted("texts"))
     tasks = "" if clustering.get("tasks") is None else f" They made {clustering['tasks']:,} auxiliary tasks."
     st.caption(f"Clusters by their keywords, and how many texts each holds.{tasks} A record has no map and no texts.")
-    st.subheader("Quality and gain")
+    st.header("Quality and gain")
     st.dataframe(tables.cluster_table(clusterings).astype(str), key="record_quality", hide_index=True)
     quality = pd.DataFrame([_flat(each) for each in clusterings])
     if "gain" in quality and quality["gain"].notna().sum() > 1:

@@ -21,7 +21,7 @@ MOST_TEXTS = 500
 
 def pairs(workspace: Workspace, both: SideBySide, *, first: tuple[str, str], second: tuple[str, str]) -> None:
     """All scores of two methods side by side; traces the chosen one."""
-    st.subheader("Trace a score to its texts")
+    st.header("Trace a score to its texts")
     table = _with_every_start(both).pivot_table(index=UNIT, columns="method", values="accuracy", dropna=False)
     table = table.dropna(how="all")
     table = (100 * table.reindex(columns=[both.first, both.second])).round(1).reset_index()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -17,6 +19,7 @@ from metapt_explore.reporting.screen_section import (
 )
 from metapt_explore.results.looks import screenings_of
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.overview import asked_scores, finished_scores
 
 #: What a word looks like on the page.
 SHOWN: dict[Word, str] = {
@@ -27,17 +30,36 @@ SHOWN: dict[Word, str] = {
 }
 
 
+def word(workspace: Workspace, name: str, config: StudyConfig) -> None:
+    """What screenings say of the study, or an offer to screen it: it stands beside the button that costs hours."""
+    methods = [method.name for method in config.methods if isinstance(method, MetaPTMethod)]
+    told = _screenings(workspace, name)
+    found = {each["method"]: Screening.of(each) for each in told if each["method"] in methods}
+    for method, screening in found.items():
+        getattr(st, SHOWN[screening.word])(messages.plain(f"{method}: {screening.sentence}"))
+    missing = [method for method in methods if method not in found]
+    if not missing or finished_scores(workspace, config) == asked_scores(config):
+        return
+    of = "" if len(missing) == len(methods) else messages.plain(f" {', '.join(missing)}:")
+    st.caption(
+        f"Not screened yet.{of} **Worth trying?** says in minutes whether there is anything to meta-learn, before "
+        "**Pre-train and compare** spends its time."
+    )
+
+
+def _screenings(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+    entries = [e for e in shared.entries(workspace, name, "screen") if shared.finished(workspace.artifact(e["id"]))]
+    return screenings_of(workspace, entries)
+
+
 def section(workspace: Workspace, name: str, config: StudyConfig) -> None:
-    """Displacement of every meta-learned method, and the word of those that were screened."""
+    """Displacement of every meta-learned method, and the figures of those that were screened."""
     methods = [method for method in config.methods if isinstance(method, MetaPTMethod)]
     if not methods:
         return
-    st.subheader("Is there anything to meta-learn?")
-    entries = [e for e in shared.entries(workspace, name, "screen") if shared.finished(workspace.artifact(e["id"]))]
-    screenings = screenings_of(workspace, entries)
+    st.header("Is there anything to meta-learn?")
+    screenings = _screenings(workspace, name)
     found = {told["method"]: Screening.of(told) for told in screenings}
-    for method, screening in found.items():
-        getattr(st, SHOWN[screening.word])(messages.plain(f"{method}: {screening.sentence}"))
     moves = {
         method.name: found[method.name].displacement if method.name in found else expected(method, config)
         for method in methods

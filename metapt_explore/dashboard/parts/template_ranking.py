@@ -22,7 +22,7 @@ def _ranking(artifact: Artifact) -> None:
     summary = artifact.summary
     ranking, task = summary["ranking"], summary["task"]
     figure, table = plots.probe_dots(ranking), pd.DataFrame([_row(record) for record in ranking])
-    st.subheader(f"Template ranking of {messages.plain(task)}")
+    st.header(f"Template ranking of {messages.plain(task)}")
     drawing.draw(
         figure,
         f"probe_{task}",

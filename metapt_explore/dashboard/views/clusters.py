@@ -7,12 +7,13 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.config import EditedClustering
+from metapt_explore.config import EditedClustering, StudyConfig
 from metapt_explore.dashboard.parts import (
     cluster_editor,
     cluster_facts,
     cluster_reading,
     drawing,
+    map_projection,
     messages,
     shared,
     study_choice,
@@ -60,7 +61,7 @@ def _page(workspace: Workspace, name: str) -> None:
             written = written_of(texts, labels)
         if written is not None:
             view = view_of(config, chosen, artifact, written=written, labels=labels)
-            _explore(workspace, name, view)
+            _explore(workspace, config, view)
             cluster_facts.about(workspace, name, view)
     # Damage was reported above; show what is intact.
     with messages.guard(artifact.folder) if view else suppress(UserError, *messages.DAMAGE):
@@ -96,9 +97,9 @@ def _found_labels(workspace: Workspace, name: str) -> pd.DataFrame | None:
     return None
 
 
-def _explore(workspace: Workspace, name: str, view: View) -> None:
+def _explore(workspace: Workspace, config: StudyConfig, view: View) -> None:
     """The map and the chosen texts; a fragment, so that a lasso redraws only this part."""
-    st.subheader("Map")
+    st.header("Map")
     if view.edits:
         many = len(view.edits) > 1
         st.warning(f"With {f'{len(view.edits)} edits that are' if many else 'an edit that is'} not saved yet.")
@@ -111,13 +112,14 @@ def _explore(workspace: Workspace, name: str, view: View) -> None:
             with right:
                 matches = cluster_reading.search_box(view)
             with left:
-                chosen = cluster_reading.draw_map(view, matches)
+                placed = map_projection.choose(workspace, config, view)
+                chosen = cluster_reading.draw_map(placed, matches)
             with right:
                 texts, edit = st.tabs(["Texts", "Edit"], key="map_side")
                 with texts:
-                    cluster_reading.read(name, view, lasso=chosen, searched=matches)
+                    cluster_reading.read(config.name, view, lasso=chosen, searched=matches)
                 with edit:
-                    cluster_editor.editor(workspace, name, view)
+                    cluster_editor.editor(workspace, config.name, view)
 
     st.fragment(body, key="map_and_texts")()
 

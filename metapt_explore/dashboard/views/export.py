@@ -40,7 +40,7 @@ def _page(workspace: Workspace, name: str) -> None:
 
 
 def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
-    st.subheader("A prompt")
+    st.header("A prompt")
     done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
     if not done:
         shared.first_prompt_missing(workspace, name)
@@ -129,7 +129,7 @@ def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], byt
 
 
 def _report(workspace: Workspace, name: str) -> None:
-    st.subheader("The report")
+    st.header("The report")
     scored = [
         entry
         for entry in workspace.current_index(name)
@@ -167,7 +167,7 @@ def _report(workspace: Workspace, name: str) -> None:
 
 
 def _study(workspace: Workspace, name: str) -> None:
-    st.subheader("The study")
+    st.header("The study")
     file = workspace.study_folder(name) / "study.yaml"
     st.caption("All settings in one file. With it and the texts, these commands make the same scores again.")
     with messages.guard():

@@ -32,7 +32,7 @@ def _page(workspace: Workspace, name: str) -> None:
 
 def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
     """The button that computes the lens, with a note if newer prompts are missing from it."""
-    st.subheader("Prompt vectors")
+    st.header("Prompt vectors")
     done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
     if not done:
         shared.first_prompt_missing(workspace, name)
@@ -102,7 +102,7 @@ def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
 
 
 def _alike(likeness: pd.DataFrame) -> None:
-    st.subheader("Similarity of prompts")
+    st.header("Similarity of prompts")
     moved = st.toggle("Compare changes from the init, not the prompts themselves", value=True, key="lens_moved")
     drawing.draw(
         plots.likeness_map(likeness, "moved" if moved else "cosine"),
@@ -117,7 +117,7 @@ def _alike(likeness: pd.DataFrame) -> None:
 
 
 def _try(workspace: Workspace, name: str) -> None:
-    st.subheader("Try it")
+    st.header("Try it")
     scored = [e for e in fewshot_entries(workspace, name) if workspace.artifact(e["id"]).status == "done"]
     if not scored:
         st.caption("Once a prompt is tuned on a task, you can try a sentence under it here.")

@@ -113,7 +113,7 @@ def _here(workspace: Workspace) -> None:
     if is_record(name):
         published_record.show_on_start(workspace, str(name))
     elif name:
-        st.subheader(messages.plain(name))
+        st.header(messages.plain(name))
         with messages.guard():
             shared.entries(workspace, name)
             if (workspace.study_folder(name) / "study.yaml").exists():
@@ -126,11 +126,11 @@ def _here(workspace: Workspace) -> None:
             "same workspace folder. The tour takes a few minutes on a laptop."
         )
         return
-    st.subheader("In this workspace")
+    st.header("In this workspace")
     job.table(workspace)
     st.caption(
         "A score is one method or baseline on one task, over all data seeds, with one initialisation seed. "
-        "Progress is a share of the estimated work."
+        "Progress is a share of the estimated work that was last asked for."
     )
 
 
@@ -140,5 +140,5 @@ with messages.guard():
     opened_workspace = shared.open_workspace()
     with messages.guard():
         _here(opened_workspace)
-    st.subheader("Start a study")
+    st.header("Start a study")
     _begin(opened_workspace)

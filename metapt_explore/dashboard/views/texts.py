@@ -14,7 +14,7 @@ from metapt_explore.storage.workspace import Workspace
 
 
 def _page(workspace: Workspace, name: str) -> None:
-    st.subheader(f"Texts of {messages.plain(name)}")
+    st.header(f"Texts of {messages.plain(name)}")
     entry = next(iter(shared.entries(workspace, name, "texts")), None)
     texts = shared.ready(workspace, name, entry, what="the pre-training texts")
     if texts is not None:

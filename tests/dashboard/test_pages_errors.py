@@ -1,0 +1,65 @@
+"""The Errors page and `metapt errors`: two methods, decision by decision, over a study made by the real pipeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command_line import call
+from looking import charts, said
+from streamlit.testing.v1 import AppTest
+
+from metapt_explore.results.predictions import predictions_of
+from metapt_explore.statistics.errors import compare_rows, comparison_sentence
+from metapt_explore.storage.workspace import Workspace
+
+Open = Callable[..., AppTest]
+
+
+def test_two_methods_decision_by_decision(show: Open, copied: Workspace) -> None:
+    at = show(copied.folder, "errors")
+    assert not at.exception and not at.error, said(at)
+    chosen = {box.key: box.value for box in at.selectbox}
+    assert (chosen["errors_method"], chosen["errors_against"]) == ("MetaPT", "PPT")
+    kept = predictions_of(copied, "tiny", chosen["errors_task"])
+    by_method = dict(list(kept.groupby("method")))
+    found = compare_rows(by_method["MetaPT"], by_method["PPT"])
+    assert comparison_sentence("MetaPT", "PPT", found) in said(at, "markdown")
+    drawn = {trace["type"] for chart in charts(at) for trace in chart["data"]}
+    assert {"heatmap", "scatter"} <= drawn
+    at.segmented_control(key="errors_side").set_value("all rows").run()
+    rows = next(frame.value for frame in at.dataframe if "text" in frame.value)
+    right = dict(zip(rows["text"], rows["MetaPT"], strict=True))
+    assert len(rows) == len(found.rows) and set(right.values()) == set(100 * found.rows["first"])
+    at.selectbox(key="errors_against").set_value("MetaPT").run()
+    assert not at.exception and "Choose two methods" in said(at)
+
+
+def test_scores_without_decisions_say_so(show: Open, demo: Workspace) -> None:
+    at = show(demo.folder, "errors")
+    assert not at.exception and not at.error
+
+
+def test_the_command_says_the_same(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(finished)
+
+    def errors(method: str, *more: str) -> int:
+        return call(
+            monkeypatch, "errors", "tiny", "mood", "--method", method, "--against", "PPT", "-w", finished, *more
+        )
+
+    assert errors("MetaPT") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    kept = predictions_of(workspace, "tiny", "mood")
+    found = compare_rows(kept[kept["method"] == "MetaPT"], kept[kept["method"] == "PPT"])
+    assert comparison_sentence("MetaPT", "PPT", found) in told
+    assert errors("MetaPT", "--json") == 0
+    rows = pd.DataFrame(map(json.loads, capsys.readouterr().out.splitlines()))
+    assert rows["MetaPT"].mean() - rows["PPT"].mean() == pytest.approx(found.difference)
+    assert errors("MetaPTT") == 2
+    assert "Did you mean 'MetaPT'?" in " ".join(capsys.readouterr().err.split())

@@ -1,0 +1,94 @@
+"""Confusion, calibration, slices and row-by-row comparison, on tables that are counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metapt_explore.statistics.errors import by_slice, calibration, calibration_error, compare_rows, confusion
+
+
+def decisions(rows: list[tuple[int, int, int, int]], seed: int | None = 0) -> pd.DataFrame:
+    """Out of (data seed, row, label, predicted); the predicted class has probability 0.8."""
+    table = pd.DataFrame(rows, columns=["data_seed", "row", "label", "predicted"])
+    for index in (0, 1):
+        table[f"score_{index}"] = np.log(np.where(table["predicted"] == index, 0.8, 0.2)).astype(np.float16)
+    return table.assign(init_seed=pd.array([pd.NA if seed is None else seed] * len(table), dtype="Int64"))
+
+
+LABELS = {5: 0, 6: 0, 7: 1, 8: 1}
+
+
+def of_predicted(predicted: dict[int, list[int]]) -> pd.DataFrame:
+    """Out of the predicted classes of rows 5 to 8, by data seed."""
+    return decisions(
+        [(seed, row, label, said[row - 5]) for seed, said in predicted.items() for row, label in LABELS.items()]
+    )
+
+
+FIRST = of_predicted({1: [0, 1, 1, 1], 2: [0, 0, 1, 0]})
+SECOND = of_predicted({1: [1, 1, 1, 0], 2: [1, 1, 0, 1]})
+COLUMNS = ["data_seed", "row", "label", "predicted"]
+
+
+def test_confusion_counts_decisions() -> None:
+    table = confusion(FIRST, ["bad", "good"])
+    assert table.to_numpy().tolist() == [[3, 1], [1, 3]] and list(table.columns) == ["bad", "good"]
+    other = confusion(FIRST.assign(predicted=[-1, *FIRST["predicted"][1:]]), ["bad", "good"])
+    assert other.to_numpy().tolist() == [[2, 1, 1], [1, 3, 0]] and other.columns[-1] == "(other word)"
+
+
+def test_calibration_by_hand() -> None:
+    table = calibration(FIRST)
+    assert table["decisions"].tolist() == [8] and table["accuracy"].tolist() == [0.75]
+    assert table["confidence"].iloc[0] == pytest.approx(0.8, abs=1e-3)
+    assert calibration_error(FIRST) == pytest.approx(0.05, abs=1e-3)
+
+
+def test_calibration_of_two_bins() -> None:
+    table = decisions([(1, 0, 0, 0), (1, 1, 0, 1), (1, 2, 1, 1), (1, 3, 1, 1)])
+    table["score_1"] = np.log([0.2, 0.95, 0.95, 0.95]).astype(np.float16)
+    found = calibration(table)
+    assert found["decisions"].tolist() == [1, 3] and found["accuracy"].tolist() == pytest.approx([1, 2 / 3])
+    assert calibration_error(table) == pytest.approx((0.2 + 3 * (0.95 - 2 / 3)) / 4, abs=1e-3)
+
+
+def test_two_methods_row_by_row() -> None:
+    found = compare_rows(FIRST, SECOND)
+    # Right: the first 3 of 4 and 3 of 4, the second 1 of 4 and 1 of 4.
+    assert found.seeds == 2 and found.difference == pytest.approx(0.5)
+    assert (found.first_only, found.second_only) == (5 / 8, 1 / 8)
+    assert found.rows.loc[5].tolist() == [0, 1.0, 0.0, 1.0] and found.rows.index[0] == 5
+    assert [(t.data_seed, t.first_only, t.second_only, t.p) for t in found.tests] == [(1, 2, 0, 0.5), (2, 3, 1, 0.625)]
+    assert found.low <= found.difference <= found.high
+
+
+def test_the_interval_is_over_rows_not_decisions() -> None:
+    """A hundred seeds that say the same of four rows are four rows."""
+    again = [decisions(FIRST[COLUMNS].to_numpy().tolist(), seed) for seed in range(50)]
+    once = pd.concat([decisions(SECOND[COLUMNS].to_numpy().tolist(), s) for s in range(50)])
+    many, few = compare_rows(pd.concat(again), once), compare_rows(FIRST, SECOND)
+    assert many.seeds == 100 and (many.low, many.high) == pytest.approx((few.low, few.high))
+
+
+def test_a_baseline_without_initialisation_meets_every_seed() -> None:
+    plain = decisions(SECOND[COLUMNS].to_numpy().tolist(), None)
+    methods = pd.concat([FIRST, FIRST.assign(init_seed=pd.array([1] * len(FIRST), dtype="Int64"))])
+    found = compare_rows(methods, plain)
+    assert found.seeds == 4 and found.difference == pytest.approx(0.5)
+    assert {(t.init_seed, t.data_seed) for t in found.tests} == {(0, 1), (0, 2), (1, 1), (1, 2)}
+    assert compare_rows(plain, methods).difference == pytest.approx(-0.5)
+    assert compare_rows(plain, plain).seeds == 2
+
+
+def test_nothing_in_common_is_said() -> None:
+    with pytest.raises(ValueError, match="no pair of seeds"):
+        compare_rows(FIRST, FIRST.assign(data_seed=9))
+
+
+def test_slices_are_over_rows() -> None:
+    parts = pd.Series({5: "short", 6: "short", 7: "long"})
+    found = by_slice(FIRST, parts).set_index("slice")
+    assert found.loc["short", "accuracy"] == 0.75 and found.loc["short", "rows"] == 2
+    assert found.loc["long", ["accuracy", "low", "high"]].tolist() == [1.0, 1.0, 1.0]

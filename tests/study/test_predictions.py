@@ -1,0 +1,101 @@
+"""Every decision behind a score is kept: scores come out of them again, for each way of reading and each baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+from tampering import reseal
+
+from metapt_explore.fewshot.predictions import NO_CLASS, RowScores
+from metapt_explore.results.predictions import predictions_of, scored_rows
+from metapt_explore.study.study import Study
+from metapt_explore.verbalizers.verbalizer import read_onwards
+
+READINGS: dict[str, dict[str, Any]] = {
+    "words": {},
+    "probe": {"read": "probe_ensemble"},
+    "automatic": {"read": "automatic"},
+    "calibrated": {"calibration": "batch_mean"},
+}
+
+
+@pytest.fixture(scope="module")
+def study(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """PT, read in each way, and two baselines, on one task."""
+    methods = [{"name": name, "kind": "pt", "verbalizer": reading} for name, reading in READINGS.items()]
+    tree = tiny.study_tree(world, methods=methods, baselines=["tfidf", "in_context"])
+    tree["evaluation"] |= {"tasks": [str(world / "mood.yaml")], "learning_rates": [0.05], "more_shots": [2]}
+    made = Study(tree, tmp_path_factory.mktemp("predictions"))
+    made.run()
+    return made
+
+
+@pytest.mark.parametrize("shots", [None, 2])
+def test_scores_come_out_of_the_decisions(study: Study, shots: int | None) -> None:
+    kept = predictions_of(study.workspace, "tiny", "mood", shots=shots)
+    assert set(kept["method"]) == {*READINGS, "tfidf", "in_context"}
+    for method in [*READINGS, "tfidf", "in_context"]:
+        artifact = study.baseline(method, "mood", shots=shots) if method in ("tfidf", "in_context") else None
+        results = (artifact or study.fewshot(method, "mood", shots=shots)).table("results").set_index("data_seed")
+        for seed, rows in kept[kept["method"] == method].groupby("data_seed"):
+            right = (rows["label"] == rows["predicted"]).mean()
+            assert right == pytest.approx(results.loc[seed, "accuracy"]), method
+            logs = rows[["score_0", "score_1"]].to_numpy(dtype=float)
+            loss = -logs[np.arange(len(rows)), rows["label"]].mean()
+            assert loss == pytest.approx(results.loc[seed, "test_loss"], abs=5e-3), method
+            assert np.exp(logs).sum(axis=1) == pytest.approx(1, abs=5e-3), method
+
+
+def test_rows_are_those_of_the_split(study: Study) -> None:
+    kept, scored = predictions_of(study.workspace, "tiny", "mood"), scored_rows(study.workspace, study.config, "mood")
+    of_method = kept[(kept["method"] == "words") & (kept["data_seed"] == 1)]
+    assert of_method["row"].tolist() == scored.table.index.tolist()
+    assert [scored.classes[label] for label in of_method["label"]] == scored.table["label"].tolist()
+    whole = study.split("mood").table("rows")
+    assert whole.loc[scored.table.index, "text"].tolist() == scored.table["text"].tolist()
+    baseline = kept[(kept["method"] == "tfidf") & (kept["data_seed"] == 1)]
+    assert baseline[["row", "label"]].to_numpy().tolist() == of_method[["row", "label"]].to_numpy().tolist()
+    assert kept["score_0"].dtype == np.float16
+
+
+def test_rows_of_other_seeds_keep_their_number(world: Path, tmp_path: Path) -> None:
+    tree = tiny.study_tree(world, methods=[{"name": "PT", "kind": "pt"}])
+    tree["evaluation"] |= {"tasks": [str(world / "mood.yaml")], "learning_rates": [0.05], "init_seeds": [0, 1]}
+    tree["evaluation"] |= {"scored_on": "other_seeds", "pairing": "paired", "test_rows": 4}
+    study = Study(tree, tmp_path)
+    study.run()
+    kept, rows = predictions_of(study.workspace, "tiny", "mood"), study.split("mood").table("rows")
+    assert set(rows.loc[kept["row"], "split"]) == {"dev"} and kept.groupby("init_seed")["row"].nunique().eq(4).all()
+    for init_seed, data_seed in ((0, 1), (1, 2)):
+        own = kept[kept["init_seed"] == init_seed]
+        assert data_seed not in rows.loc[own["row"], "data_seed"].tolist()
+        scored = scored_rows(study.workspace, study.config, "mood", init_seed=init_seed)
+        assert scored.table.index.tolist() == own["row"].tolist()
+
+
+def test_scores_without_predictions_are_left_out(study: Study) -> None:
+    artifact = study.fewshot("words", "mood")
+    file = artifact.folder / "predictions.parquet"
+    content = file.read_bytes()
+    pd.read_parquet(file).drop(columns="label").to_parquet(file)
+    reseal(artifact.folder)
+    try:
+        assert "words" not in set(predictions_of(study.workspace, "tiny", "mood")["method"])
+    finally:
+        file.write_bytes(content)
+        reseal(artifact.folder)
+
+
+def test_against_the_whole_vocabulary_a_word_of_no_class_may_win() -> None:
+    verbalizer = read_onwards({"good": [(5,)], "bad": [(8,)]}, whole_vocabulary=True)
+    # Log-probabilities of the classes and everything else, then the best word of each.
+    sums, best = torch.tensor([[0.5, 0.2, 0.3], [0.3, 0.1, 0.6]]), torch.tensor([[0.5, 0.2, 0.1], [0.3, 0.1, 0.4]])
+    said = RowScores.of(torch.cat([sums, best], dim=1).log(), verbalizer)
+    assert said.predicted.tolist() == [0, NO_CLASS]
+    torch.testing.assert_close(said.log_probabilities.float().exp(), sums[:, :2], atol=1e-3, rtol=0)
