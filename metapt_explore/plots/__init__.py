@@ -9,7 +9,7 @@ Names and texts come from data and are escaped: plotly reads a little HTML in na
 
 from __future__ import annotations
 
-from metapt_explore.plots.clusters import cluster_map, cluster_sizes, contingency_map
+from metapt_explore.plots.clusters import cluster_sizes, contingency_map
 from metapt_explore.plots.compare import (
     cost_against_accuracy,
     difference_forest,
@@ -24,9 +24,11 @@ from metapt_explore.plots.probe import probe_dots
 from metapt_explore.plots.quality import quality_against_gain
 from metapt_explore.plots.scores import seed_spread, tuning_curves
 from metapt_explore.plots.style import figure_table, method_colors
+from metapt_explore.plots.text_map import MapLook, cluster_map
 from metapt_explore.plots.why import agreement_map, help_map
 
 __all__ = [
+    "MapLook",
     "agreement_map",
     "calibration_curve",
     "class_shares",

@@ -165,6 +165,21 @@ def finished(artifact: Artifact) -> bool:
     return False
 
 
+def choose_shots(where: Any, study: StudyConfig, *, key: str) -> int | None:
+    """Asks for a number of examples a class where a study has several; None is the study's own.
+
+    Args:
+        where: A container, or `st`.
+        study: The study.
+        key: Of the widget.
+    """
+    own, more = study.evaluation.shots, study.evaluation.more_shots
+    if not more:
+        return None
+    chosen = where.selectbox("Examples a class", [own, *more], key=key)
+    return None if chosen in (None, own) else int(chosen)
+
+
 def first_prompt_missing(workspace: Workspace, name: str) -> None:
     """Says that there is no prompt yet, or that there will be none."""
     if study_config(workspace, name).methods:
