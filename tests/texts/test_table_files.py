@@ -120,7 +120,7 @@ def test_a_title_or_a_comment_is_no_header(tmp_path: Path, content: str, lines: 
     "content",
     [
         "Anfragen vom 28.11.2026;;\nNr;Nachricht;Thema\n1;Das Paket kam nie an;Lieferung\n2;Der Code fehlt;Konto\n",
-        "Avis clients,\navis,note\nun film superbe et plein de vie,bien\nun long ennui du début à la fin,mal\n",
+        "Avis clients,\navis,note\nun film superbe et plein de charme,bien\nun long ennui du début à la fin,mal\n",
     ],
 )
 def test_a_title_as_wide_as_the_table_stands_above_names_of_any_language(tmp_path: Path, content: str) -> None:
