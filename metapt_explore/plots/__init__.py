@@ -10,12 +10,8 @@ Names and texts come from data and are escaped: plotly reads a little HTML in na
 from __future__ import annotations
 
 from metapt_explore.plots.clusters import cluster_sizes, contingency_map
-from metapt_explore.plots.compare import (
-    cost_against_accuracy,
-    difference_forest,
-    paired_means,
-    variance_bars,
-)
+from metapt_explore.plots.compare import difference_forest, paired_means, variance_bars
+from metapt_explore.plots.cost import cost_against_accuracy
 from metapt_explore.plots.efficiency import efficiency_curve, efficiency_difference
 from metapt_explore.plots.errors import calibration_curve, confusion_map
 from metapt_explore.plots.lens import class_shares, likeness_map, prompt_health

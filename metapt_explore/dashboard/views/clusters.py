@@ -22,6 +22,7 @@ from metapt_explore.dashboard.parts import (
     study_choice,
 )
 from metapt_explore.dashboard.parts.cluster_view import View, view_of, written_of
+from metapt_explore.dashboard.parts.published_record import show_clusters
 from metapt_explore.errors import UserError
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.studies import IndexEntry
@@ -137,4 +138,4 @@ def _explore(workspace: Workspace, config: StudyConfig, view: View) -> None:
     st.fragment(body, key="map_and_texts")()
 
 
-shared.show_page("Clusters", _page)
+shared.show_page("Clusters", _page, record=show_clusters)
