@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import streamlit as st
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.dashboard.parts import drawing, messages
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.language_fit import misfits
 from metapt_explore.study.uploads import keep_upload
 from metapt_explore.texts.encodings import say_encoding
 from metapt_explore.texts.guess import guess_columns
@@ -198,7 +200,14 @@ def _counted(source: str, stamp: float) -> DataReport:
     return data_report(load_source(SourceConfig.model_validate_json(source)))
 
 
-def report(source: SourceConfig) -> None:
-    """Lengths, labels, duplicates and what is odd."""
+def report(source: SourceConfig) -> str | None:
+    """Lengths, labels, duplicates and what is odd; returns the language of the texts, where it is certain."""
     counted = _counted(source.model_dump_json(), stamp(source))
     drawing.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")
+    return counted.get("language")
+
+
+def say_misfits(language: str | None, *, model: str, encoder: str, tasks: Sequence[str]) -> None:
+    """Warns of English models and tasks where the texts are in another language; see `study.language_fit.misfits`."""
+    if notice := misfits(language, model=model, encoder=encoder, tasks=tasks):
+        st.warning(messages.plain(notice))

@@ -24,6 +24,7 @@ from metapt_explore.dashboard.parts.new_source import (
     preview,
     readable,
     report,
+    say_misfits,
     stamp,
     table_of,
 )
@@ -49,7 +50,7 @@ def builder(workspace: Workspace) -> None:
         source = readable(workspace, source.model_copy(update={"columns": choose_columns(table, source)}))
         table = table_of(source.model_dump_json(), stamp(source))  # of its mended copy, where it has one
         preview(table)
-        report(source)
+        language = report(source)
         st.markdown("#### Labels")
         told = choose_told(table, source)
         st.markdown("#### Comparison")
@@ -68,6 +69,7 @@ def builder(workspace: Workspace) -> None:
             label_visibility="collapsed",
         )
         choices = compared.choices | groups.choices | choose_models() | {"limit": limit}
+        say_misfits(language, model=choices["model"], encoder=choices["encoder"], tasks=compared.tasks)
         name = st.text_input("Name of the study", value=name, key=name_key)
         _last_step(workspace, _Draft(source, told, compared, scale, name, choices), groups.problems)
 
