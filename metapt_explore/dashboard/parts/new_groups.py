@@ -41,9 +41,11 @@ class Groups:
     Attributes:
         choices: Settings of `study.new.Choices`.
         problems: Why no study can be made so, a sentence each.
+        texts: Texts that pre-training reads.
     """
 
     choices: dict[str, Any]
+    texts: int
     problems: tuple[str, ...]
 
 
@@ -79,21 +81,23 @@ def choose_groups(source: SourceConfig, told: Told, rows: tuple[int, ...] | None
     formats = list(told.formats)
     if values:
         formats = _kind(looked.quick, len(values), basis)
-    bounds_box, look, bounds = st.container(), looked.quick, Bounds(CLASS_ROWS, CLASS_ROWS)
+    look, bounds = looked.quick, Bounds(CLASS_ROWS, CLASS_ROWS)
     if values and not formats:
         bounds = fitting_bounds(look, len(values))
     else:
         look = look.of_classes()
     best = best_count(look, bounds)
     n_clusters = _number(look, best, basis, formats)
+    figure = st.container()  # above the bounds that it is drawn by
     with st.expander("How texts are grouped", key="new_grouping"):
         choices = _algorithms(source)
         if values and not formats:
             bounds = _bounds(bounds, basis)
-    with bounds_box:
+    with figure:
         _show(look, bounds, n_clusters, formats)
-    choices |= {"n_clusters": n_clusters, "formats": formats, "bounds": bounds if values and not formats else None}
-    return Groups(choices, tuple(_problems(looked, bounds if values and not formats else None, n_clusters)))
+    by_labels = bounds if values and not formats else None
+    choices |= {"n_clusters": n_clusters, "formats": formats, "bounds": by_labels}
+    return Groups(choices, look.rows, tuple(_problems(looked, by_labels, n_clusters)))
 
 
 @st.cache_resource(max_entries=6, show_spinner="Clustering your texts by their words …")
