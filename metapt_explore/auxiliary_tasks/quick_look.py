@@ -130,7 +130,7 @@ class QuickLook:
 
     @property
     def purest(self) -> tuple[int, float]:
-        """The number of clusters that says the label best, and its purity; clusters of `PURE_ROWS` or more on average."""
+        """The number of clusters (of `PURE_ROWS` or more on average) that says the label best, and its purity."""
         large = [number for number in COUNTS if self.labels <= number <= len(self.vectors) / PURE_ROWS]
         return max(((number, self.purity(number)) for number in large), key=lambda each: each[1], default=(0, 0.0))
 
