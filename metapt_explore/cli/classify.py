@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
@@ -28,6 +29,11 @@ class ClassifyOptions:
     ] = None
     batch: Annotated[int, typer.Option(min=1, help="Texts per batch.")] = 64
     labels_only: Annotated[bool, typer.Option("--labels-only", help="Print only the label, one a line.")] = False
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Each line is a JSON object; it comes back with `prediction` added.")
+    ] = False
+    text: Annotated[str | None, typer.Option(help="With --jsonl: key of the text (default: guessed).")] = None
+    text_pair: Annotated[str | None, typer.Option(help="With --jsonl: key of the second text of a pair.")] = None
     model: Annotated[str | None, typer.Option(help="Folder of the same model on this machine.")] = None
     device: DeviceOption = "auto"
 
@@ -36,7 +42,10 @@ class ClassifyOptions:
 def classify(
     prompt: Annotated[Path, typer.Option(help="A folder that `metapt export` wrote.")], options: ClassifyOptions
 ) -> None:
-    """Classify texts from standard input, one a line, with an exported prompt; prints one JSON object a line."""
+    """Classify texts from standard input, one a line, with an exported prompt; prints one JSON object a line.
+
+    A pair has a tab between its texts. With --jsonl, lines are JSON objects, and come back with what was found.
+    """
     classify_lines(sys.stdin, prompt, options)
 
 
@@ -44,12 +53,14 @@ def classify_lines(lines: Iterable[str], folder: Path, options: ClassifyOptions 
     """Prints a line for each line.
 
     Args:
-        lines: Texts; a pair has a tab between its two texts. A blank line gets a blank label.
+        lines: Texts; a pair has a tab between its two texts. A blank line gets a blank label. With `options.jsonl`
+            JSON objects, which are printed with ``prediction`` and ``probabilities`` added.
         folder: What `metapt export` wrote.
         options: Options; the defaults when absent.
 
     Raises:
-        UserError: Where the folder holds no prompt or the model cannot be found; for a pair, where a line has no tab.
+        UserError: Where the folder holds no prompt or the model cannot be found; for a pair, where a line has no tab;
+            where a line is no JSON object, or lacks a text.
     """
     from metapt_explore.export.classify import Calibration, Classifier
 
@@ -61,26 +72,68 @@ def classify_lines(lines: Iterable[str], folder: Path, options: ClassifyOptions 
     )
     for note in classifier.notes:
         echo(note, err=True)
-    inputs = _inputs(lines, pairs="{text_pair}" in classifier.facts.template)
-    for answer in classifier.classify(inputs, options.batch):
+    pairs = "{text_pair}" in classifier.facts.template
+    rows = _json_rows(lines, options, pairs=pairs) if options.jsonl else _inputs(lines, pairs=pairs)
+    texts, read = tee(rows)
+    answers = classifier.classify((text for _, text in texts), options.batch)
+    for (row, _), answer in zip(read, answers, strict=True):
         if options.labels_only:
             echo(answer.label or "")
-        else:
-            probabilities = {name: round(share, 6) for name, share in answer.probabilities.items()}
-            echo(json.dumps({"label": answer.label, "probabilities": probabilities}, ensure_ascii=False))
+            continue
+        probabilities = {name: round(share, 6) for name, share in answer.probabilities.items()}
+        given = {"label": answer.label} if row is None else {**row, "prediction": answer.label}
+        echo(json.dumps({**given, "probabilities": probabilities}, ensure_ascii=False))
 
 
-def _inputs(lines: Iterable[str], *, pairs: bool) -> Iterator[TextInput]:
+def _json_rows(
+    lines: Iterable[str], options: ClassifyOptions, *, pairs: bool
+) -> Iterator[tuple[dict[str, Any], TextInput]]:
+    """Each line's object, and the text or the two texts in it; keys are guessed once, on the first object."""
+    keys: tuple[str, ...] = ()
+    for number, line in _numbered(lines):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise UserError(f"line {number} is no JSON; without --jsonl each line is a text.") from None
+        if not isinstance(row, dict):
+            raise UserError(f'line {number}: a JSON object is expected, such as {{"text": "…"}}.')
+        keys = keys or _keys(row, options, pairs=pairs)
+        texts = []
+        for key, option in zip(keys, ("--text", "--text-pair"), strict=False):
+            if not isinstance(row.get(key), str | None):
+                raise UserError(f"line {number}: '{key}' is no text; say where the text is with {option}.")
+            if key not in row:
+                raise UserError(f"line {number} has no '{key}'. {did_you_mean(key, list(row))} ({option})")
+            texts.append(row[key] or "")
+        yield row, (texts[0], texts[1]) if pairs else texts[0]
+
+
+def _keys(row: dict[str, Any], options: ClassifyOptions, *, pairs: bool) -> tuple[str, ...]:
+    """Keys of the text, and of the second text of pairs: as given, else customary names, else guessed."""
+    from metapt_explore.texts.guess import guess_columns
+    from metapt_explore.texts.guess_pairs import guess_pair
+
+    texts = [key for key, value in row.items() if isinstance(value, str)]
+    if not pairs:
+        guessed = "text" if "text" in row or not texts else guess_columns({key: [row[key]] for key in texts}).text
+        return (options.text or guessed,)
+    first, second = ("text", "text_pair") if "text_pair" in row else guess_pair(texts) or ("text", "text_pair")
+    return options.text or first, options.text_pair or second
+
+
+def _inputs(lines: Iterable[str], *, pairs: bool) -> Iterator[tuple[None, TextInput]]:
     """The text of each line, or its two texts."""
     for number, line in _numbered(lines):
         text = line.rstrip("\r\n")
         if not pairs or not text.strip():
-            yield text
+            yield None, text
             continue
         first, tab, second = text.partition("\t")
         if not tab:
-            raise UserError(f"line {number}: the prompt reads pairs; put a tab between the two texts.")
-        yield first, second
+            raise UserError(f"line {number}: the prompt reads pairs; put a tab between the two texts, or use --jsonl.")
+        yield None, (first, second)
 
 
 def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from metapt_explore.datacheck.new_task import Wanted
 
 
+#: Customary number of examples a class.
+USUAL_SHOTS = 16
+
+
 @dataclass(frozen=True)
 class RowOptions:
     """Where the rows are; each field is an option of the command."""
@@ -46,7 +50,9 @@ class TaskOptions:
 
 @takes_options
 def task_new(
-    file: Annotated[Path, typer.Argument(help="The rows; with --test, only the training rows.")],
+    file: Annotated[
+        Path, typer.Argument(help="The rows; with --test, only the training rows. {seed} stands for the data seed.")
+    ],
     rows: RowOptions,
     options: TaskOptions,
     *,
@@ -97,11 +103,12 @@ def new_task_in_terminal(wanted: Wanted, out: Path | None, *, ask: bool) -> None
         UserError: Where something is missing, or the file exists.
     """
     from metapt_explore.config import load_task, readable_yaml
-    from metapt_explore.datacheck.new_task import most_shots, new_task
+    from metapt_explore.datacheck.few_shot_files import common_seeds, most_shots, shared_texts
+    from metapt_explore.datacheck.new_task import new_task, task_folder, task_name
     from metapt_explore.storage.files import write_bytes
 
     if out is None:
-        out = wanted.file.parent / f"{wanted.name or wanted.file.stem}.yaml"
+        out = task_folder(wanted) / f"{task_name(wanted)}.yaml"
     if out.suffix not in (".yaml", ".yml"):
         raise UserError(f"--out is a YAML file (its name ends in .yaml), not {out}.")
     if out.exists():
@@ -111,14 +118,20 @@ def new_task_in_terminal(wanted: Wanted, out: Path | None, *, ask: bool) -> None
     task = load_task(out)
     echo(out.read_text(encoding="utf-8"), nl=False)
     echo(f"\nWritten to {out}. Correct whatever is guessed wrong: the template, the words, the names of classes.")
+    seeds = common_seeds((wanted.file, wanted.dev))
     try:
-        shots = most_shots(task)
+        shots = most_shots(task, seeds)
     except UserError as error:
-        echo(f"Its rows are too few, or not right yet: {error}")
+        echo(f"Its rows are not right yet: {error}")
         return
-    count = "16 or more" if shots == 16 else str(shots)
-    echo(f"There are {count} labelled examples a class for train and again for dev, and test rows besides.")
-    echo(f"Use it in a study, `evaluation: {{tasks: [{out.resolve()}], shots: {shots}}}`,")
+    if not shots:
+        echo("Its rows are too few: each class needs one for train, one for dev and one for test.")
+        return
+    echo(f"There are up to {shots:,} labelled examples a class for train and again for dev, and test rows besides.")
+    for parts, count in (shared_texts(task, seeds) if seeds else {}).items():
+        echo(f"Rows that stand in both {parts}, all data seeds together: {count:,}.")
+    of_seeds = f", data_seeds: {seeds}" if seeds else ""
+    echo(f"Use it in a study, `evaluation: {{tasks: [{out.resolve()}], shots: {min(shots, USUAL_SHOTS)}{of_seeds}}}`,")
     echo("or on the dashboard's Texts page.")
 
 

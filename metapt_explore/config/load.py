@@ -187,7 +187,10 @@ def to_yaml(config: Strict, *, brief: bool = False) -> str:
 
 
 class _Readable(yaml.SafeDumper):
-    """Texts of several lines stand in double quotes, with their line breaks written out."""
+    """Texts of several lines stand in double quotes, with their line breaks written out; nothing refers elsewhere."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

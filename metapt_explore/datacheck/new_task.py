@@ -11,16 +11,15 @@ from typing import Any
 
 from metapt_explore.config import Columns, TaskConfig, parse
 from metapt_explore.datacheck.check import Checked, check_file
+from metapt_explore.datacheck.few_shot_files import common_seeds, first_file, is_pattern
 from metapt_explore.datacheck.labels import missing_labels
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.fewshot.splits import make_splits
+from metapt_explore.fewshot.splits import SEED_MARK
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
 from metapt_explore.texts.messages import format_rows, have, nearest_column, shown
 from metapt_explore.texts.report import MANY_LABELS
 from metapt_explore.texts.rows import written_out
 
-#: Examples per class to try, most first.
-TRIED_SHOTS = (16, 8, 4, 2, 1)
 EXAMPLE_LETTERS = 80
 
 #: Asks a question with a proposed answer; returns the answer.
@@ -34,9 +33,10 @@ class Wanted:
     """What the user has said about the task.
 
     Attributes:
-        file: The rows; with `test`, those that are learned from.
+        file: The rows; with `test`, those that are learned from. ``{seed}`` in its name stands for the data seed: each
+            has a file of its own.
         test: The test rows, where they are in a file of their own.
-        dev: The dev rows, likewise (with `test` only).
+        dev: The dev rows, likewise (with `test` only; asked for where `file` is a pattern).
         columns: Columns that are known; ``text: ""`` where that one is not.
         name: The task's name; the file's where empty.
         title: What it is, in some words.
@@ -78,13 +78,18 @@ def new_task(wanted: Wanted, out: Path, *, ask: Ask | None = None, tell: Tell | 
     """
     if wanted.dev is not None and wanted.test is None:
         raise UserError("--dev goes with --test: without test rows of their own all are drawn from one file.")
-    checked = _checked(wanted.file, wanted.columns)
+    if is_pattern(wanted.file) and (wanted.test is None or wanted.dev is None):
+        raise UserError(f"{wanted.file} is a file for each data seed: say which the others are with --dev and --test.")
+    if wanted.test is not None and is_pattern(wanted.test):
+        raise UserError(f"{wanted.test}: all data seeds have the same test rows; name one file without {SEED_MARK}.")
+    common_seeds((wanted.file, wanted.dev))
+    checked = _checked(first_file(wanted.file), wanted.columns)
     columns = checked.rows.columns.model_copy(update={"group": None})
     if columns.label is None:
         columns = columns.model_copy(update={"label": _label_column(checked, ask)})
-        checked = _checked(wanted.file, columns)
+        checked = _checked(first_file(wanted.file), columns)
     for part in filter(None, (wanted.test, wanted.dev)):
-        other = _checked(part, columns)
+        other = _checked(first_file(part), columns)
         if unknown := sorted(set(other.labels) - set(checked.labels) - missing_labels(other.rows)):
             label = shown(unknown[0])
             raise UserError(f"{part} has the label '{label}', of which {wanted.file} has no row to learn from.")
@@ -92,8 +97,9 @@ def new_task(wanted: Wanted, out: Path, *, ask: Ask | None = None, tell: Tell | 
     sentiment = set(labels) == {"negative", "positive"}
     template = wanted.template or guess_template(columns, labels)
     tree: dict[str, Any] = {
-        "name": wanted.name or re.sub(r"[^A-Za-z0-9_.-]+", "-", wanted.file.stem).strip("-.") or "task",
-        "title": wanted.title or f"{wanted.file.name}: {', '.join(list(labels)[:4])}{' …' if len(labels) > 4 else ''}",
+        "name": task_name(wanted),
+        "title": wanted.title
+        or f"{_called(wanted.file)}: {', '.join(list(labels)[:4])}{' …' if len(labels) > 4 else ''}",
         "sentiment": sentiment,
         "template": template,
         "labels": labels,
@@ -109,29 +115,36 @@ def new_task(wanted: Wanted, out: Path, *, ask: Ask | None = None, tell: Tell | 
     return tree
 
 
+def task_name(wanted: Wanted) -> str:
+    """The task's name: what the user says, else the file's; that of its folder where the file is one a data seed.
+
+    Example:
+        >>> task_name(Wanted(Path("few-shot/sst-2/{seed}/train.jsonl"))), task_name(Wanted(Path("my reviews.csv")))
+        ('sst-2', 'my-reviews')
+    """
+    return wanted.name or re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(_called(wanted.file)).stem).strip("-.") or "task"
+
+
+def task_folder(wanted: Wanted) -> Path:
+    """Where the task file lies unless the user says so: beside the rows, above what is one a data seed."""
+    return next(folder for folder in wanted.file.parents if not is_pattern(folder))
+
+
+def _called(file: Path) -> str:
+    """A file's name without ``{seed}``; its folder's where the seed is a folder."""
+    if not is_pattern(file):
+        return file.name
+    if is_pattern(file.parent):
+        return next((part for part in reversed(file.parent.parts) if SEED_MARK not in part), file.name)
+    return re.sub(rf"[-_.]?{re.escape(SEED_MARK)}", "", file.name)
+
+
 def _checked(file: Path, columns: Columns) -> Checked:
     checked = check_file(file, columns)
     if bad := [finding for finding in checked.findings if finding.level == "error"]:
         where = f", {format_rows(bad[0].rows, checked.rows.raw.noun)}" if bad[0].rows else ""
         raise UserError(f"{file}{where}: {bad[0].message} `metapt data check {file}` says all that is wrong.")
     return checked
-
-
-def most_shots(task: TaskConfig) -> int:
-    """How many examples a class there are for train, and again for dev (16 at most); the rest is for test.
-
-    Raises:
-        UserError: Where there is not even one.
-    """
-    for shots in TRIED_SHOTS:
-        try:
-            make_splits(task, shots, [13], test_rows=None, seed=0)
-        except UserError:
-            if shots == TRIED_SHOTS[-1]:
-                raise
-            continue
-        return shots
-    raise AssertionError("unreachable")
 
 
 def _label_column(checked: Checked, ask: Ask | None) -> str:
@@ -183,7 +196,8 @@ def _labels(checked: Checked, words: Mapping[str, str], without: set[str], *, as
     for value in words:
         if value not in counts:
             raise UserError(f"--word {value}=…: no row has the label '{value}'. {did_you_mean(value, counts)}")
-    guessed = guess_labels([label for label in checked.rows.labels if label.strip() not in without], keep_missing=True)
+    labelled = [label for label in checked.rows.labels if label.strip() not in without]
+    guessed = guess_labels(labelled, checked.rows.columns, keep_missing=True)
     by_value = {entry["value"].strip(): (name.strip(), entry["word"]) for name, entry in guessed.items()}
     word_counts = Counter(word for _, word in by_value.values())
     labels: dict[str, Any] = {}

@@ -33,7 +33,7 @@ OTHER_METHODS = (
 )
 
 #: Readable on white and on black: 4.5 to 1 against either.
-TEXT = "#777777"
+TEXT = "#757575"
 
 
 def method_colors(methods: Iterable[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from metapt_explore.config import packaged_tasks
+from metapt_explore.config import StudyConfig, packaged_tasks
 from metapt_explore.starter.models import STARTER_MODELS
 
 #: Names of models that have learned from English texts only. Of any other nothing is said.
@@ -53,3 +53,14 @@ says little about such texts. Better: a multilingual language model (for example
         f"The texts look {language}; English only: {', '.join(english)}. What is learned and scored says little about "
         f"such texts. Better: {', '.join(better)}."
     )
+
+
+def study_misfits(config: StudyConfig, language: str | None) -> str:
+    """The same for a study.
+
+    Args:
+        config: The study.
+        language: As for `misfits`.
+    """
+    tasks = [str(task) for task in config.evaluation.tasks]
+    return misfits(language, model=config.model.name, encoder=config.encoder.name, tasks=tasks)

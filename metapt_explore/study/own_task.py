@@ -66,7 +66,7 @@ class Sizes:
         spare = most - 2 * self.shots
         if spare < 1:
             return 0, 0
-        test_cap = max(1, math.ceil(self.test_rows / classes))
+        test_cap = max(1, self.test_rows // classes)
         # Test first, as many as the shots; of what is left a third lets the data seeds draw different rows.
         test = min(test_cap, max(min(spare, self.shots), spare - spare // 3))
         drawn = min(spare - test, 2 * self.shots * (self.data_seeds - 1))

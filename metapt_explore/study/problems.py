@@ -23,6 +23,7 @@ from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace, scratch
 from metapt_explore.study.failures import Failures, format_failed
+from metapt_explore.study.language_fit import study_misfits
 
 if TYPE_CHECKING:
     from metapt_explore.study.study import Study
@@ -88,6 +89,8 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
                     failures.add(Clusters(study, clustering.name), UserError(problem))
         cut = [] if refused else study.cut_texts()
         study.notice_cut_texts(cut)
+        if texts is not None and (notice := study_misfits(config, texts.summary["report"].get("language"))):
+            study.progress.notice(notice)
         parts = format_failed(part.as_dict() for part in failures.parts)
         yield Findings(refused, parts, list(study.progress.state.notices), texts, study.finished_splits(), cut)
 

@@ -18,6 +18,7 @@ from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.study.failures import Failures, Named, PartFailed, stops_everything
+from metapt_explore.study.language_fit import study_misfits
 from metapt_explore.study.lost import repair_lost
 from metapt_explore.study.overview import asked_scores, finished_scores
 from metapt_explore.study.pipeline import StudyPipeline
@@ -90,6 +91,8 @@ def _make_parts(study: StudyPipeline, failures: Failures, init_seeds: Sequence[i
         cut = study.cut_texts()
         write_cut_texts(study.workspace, study.config, cut)
         study.notice_cut_texts(cut)
+    if texts is not None and (notice := study_misfits(study.config, texts.summary["report"].get("language"))):
+        study.progress.notice(notice)
     clusterings = _make_each(study, failures, Clusters.asked(study, init_seeds))
     _make_tasks(study, failures)
     if until == "clusters":

@@ -36,10 +36,11 @@ def say_encoding(name: str) -> str:
         ('Windows-1252', 'UTF-8 and Latin-1', 'KOI8-R')
     """
     parts = [re.sub(r"^cp(?=12\d\d)", "Windows-", part.lower()) for part in name.split(" and ")]
+    parts = [re.sub(r"^iso-?8859", "iso-8859", part) for part in parts]
     return " and ".join(part if part.startswith("Windows") else _CASED.get(part, part.upper()) for part in parts)
 
 
-_CASED = {"latin-1": "Latin-1", "iso8859-1": "Latin-1", "mac-roman": "Mac Roman"}
+_CASED = {"latin-1": "Latin-1", "iso-8859-1": "Latin-1", "mac-roman": "Mac Roman"}
 
 
 def decode(content: bytes, findings: list[Finding], given: str = "") -> tuple[str, str]:

@@ -11,13 +11,15 @@ from typer.testing import CliRunner
 
 from metapt_explore.cli.main import main, metapt
 from metapt_explore.config import Columns, TaskConfig, load_task, parse, readable_yaml
-from metapt_explore.datacheck.new_task import Ask, Wanted, most_shots, new_task
+from metapt_explore.datacheck.few_shot_files import most_shots
+from metapt_explore.datacheck.new_task import Ask, Wanted, new_task
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.splits import make_splits
 
 
 def rows(path: Path, labels: list[str], each: int = 12, header: str = "review,stars") -> Path:
     lines = [f"this is text number {n} of {label},{label}" for n in range(each) for label in labels]
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     return path
 
@@ -62,9 +64,10 @@ def test_words_that_cannot_be_guessed_are_asked_for_with_an_example(tmp_path: Pa
 
 
 def test_two_classes_cannot_share_a_word(tmp_path: Path) -> None:
-    file = rows(tmp_path / "a.csv", ["very good", "very bad"])
-    with pytest.raises(UserError, match="which word stands for the label 'very"):
-        made(Wanted(file), tmp_path / "t.yaml")
+    words = made(Wanted(rows(tmp_path / "a.csv", ["very good", "very bad"])), tmp_path / "t.yaml").labels
+    assert {label.word for label in words.values()} == {"good", "bad"}, "the word that tells them apart"
+    with pytest.raises(UserError, match="which word stands for the label 'a"):
+        made(Wanted(rows(tmp_path / "b.csv", ["a-b", "a_b"])), tmp_path / "t.yaml")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def test_the_command_writes_a_task_that_can_be_read(tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
     task = load_task(tmp_path / "a.yaml")
     assert task.template == "{text}\nStars:" and list(task.labels) == ["bad", "great"]
-    assert most_shots(task) == 4 and "There are 4 labelled examples" in run.output
+    assert most_shots(task) == 4 and "up to 4 labelled examples" in run.output
     assert len(make_splits(task, 4, [1], test_rows=None, seed=0).train[1]) == 8
     run = CliRunner().invoke(metapt, command)
     assert isinstance(run.exception, UserError) and "exists" in str(run.exception)

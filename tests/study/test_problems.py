@@ -105,3 +105,35 @@ def test_the_command_says_it_and_exits_with_1(world: Path, tmp_path: Path) -> No
     assert plan.exit_code == 1
     assert "min_size" in json.loads(plan.stdout)["problems"][0]
     assert not (tmp_path / "ws").exists()
+
+
+def test_a_note_is_said_once(world: Path, tmp_path: Path) -> None:
+    """Notes of settings and notes of what was read, in the terminal and in JSON."""
+    file = tmp_path / "study.yaml"
+    pool = {"clusterings": [{"name": "pool", "algorithm": "one_pool"}]}
+    method = {"name": "MetaPT", "kind": "metapt", "clustering": "pool"}
+    tree = study_tree(world, **pool, methods=[method], model={"max_text_tokens": 9})
+    file.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    for command in ("check", "plan"):
+        asked = [command, str(file), "--workspace", str(tmp_path / "ws")]
+        said = " ".join(CliRunner().invoke(metapt, asked).output.split())
+        notices = json.loads(CliRunner().invoke(metapt, [*asked, "--json"]).stdout)["notices"]
+        assert any("one auxiliary task" in notice for notice in notices)
+        assert any("are cut at" in notice for notice in notices)
+        assert [said.count(notice) for notice in notices] == [1] * len(notices), command
+
+
+def test_a_model_of_another_language_than_the_texts_is_noticed(world: Path, tmp_path: Path) -> None:
+    """As `run` says it, too: both ask one function."""
+    (tmp_path / "gpt2").symlink_to(world / "lm")
+    rows = [
+        f"Das Paket {n} kam beschädigt an und die Rechnung ist falsch,{('negative', 'positive')[n % 2]}"
+        for n in range(60)
+    ]
+    (tmp_path / "texts.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    tree = study_tree(world, texts={"file": str(tmp_path / "texts.csv"), "columns": {"text": "text", "label": "label"}})
+    tree["model"]["name"] = str(tmp_path / "gpt2")
+    tree["clusterings"], tree["methods"] = [KMEANS], [{"name": "PT", "kind": "pt"}]
+    with looking(StudyConfig.model_validate(tree), Workspace(tmp_path / "ws")) as found:
+        (notice,) = [each for each in found.notices if "look German" in each]
+    assert "language model" in notice and "sentence encoder" not in notice and "task" not in notice.split("Better")[0]

@@ -216,6 +216,11 @@ def test_options_are_rows_with_letters(world: Path, tmp_path: Path) -> None:
     mood = by_format["moods"].iloc[0]
     options = dict(line.split(". ", 1) for line in mood["text_pair"].splitlines())
     assert options[mood["label"]] == study.texts().table("texts")["label"][mood["document"]]
+    # How much a model reads decides what rows with options show, and nothing else.
+    longer = study.config.model_copy(update={"model": study.config.model.model_copy(update={"max_text_tokens": 17})})
+    assert FormatRows(Study(longer, tmp_path)).config() != FormatRows(study).config()
+    plain = [Study(config_of(world, tmp_path, FORMATS, model=each.model), tmp_path) for each in (study.config, longer)]
+    assert FormatRows(plain[0]).config() == FormatRows(plain[1]).config()
 
 
 @pytest.mark.parametrize(

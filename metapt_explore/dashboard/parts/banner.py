@@ -60,7 +60,7 @@ def _draw(workspace: Workspace, page: str) -> None:
         _running(workspace, name)
     if len(running) > MOST_JOBS:
         st.caption(f"{len(running) - MOST_JOBS} more jobs run or wait; the Start page lists them.")
-    if chosen and not own_panel:
+    if chosen in study_choice.study_names(workspace) and not own_panel:  # a published record has no job
         _failed(workspace, chosen)
 
 

@@ -78,6 +78,8 @@ def data_report(report: DataReport, *, own_labels: bool, key: str = "source_labe
     columns[1].metric("Blank", f"{report['blank']:,}")
     columns[2].metric("Duplicates", f"{report['duplicates']:,}")
     columns[3].metric("Words, median (longest)", f"{words['median']:g} ({words['max']:g})")
+    if language := report.get("language"):
+        st.caption(f"The texts look {language}.")
     labels = {**report["labels"], "(unlabelled)": report["unlabelled"]}
     st.dataframe(
         pd.DataFrame({"label": list(labels), "texts": list(labels.values())}),
@@ -85,8 +87,6 @@ def data_report(report: DataReport, *, own_labels: bool, key: str = "source_labe
         hide_index=True,
         column_config=counted("texts"),
     )
-    if language := report.get("language"):
-        st.caption(f"The texts look {language}.")
     beside_the_point = [] if own_labels else label_warnings(report["rows"], report["labels"], report["unlabelled"])
     for warning in report["warnings"]:
         if warning not in beside_the_point:

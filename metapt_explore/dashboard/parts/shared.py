@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.dashboard.parts import messages, study_choice
+from metapt_explore.dashboard.parts import messages, published_record, study_choice
+from metapt_explore.dashboard.parts.study_scores import StudyScores
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
+from metapt_explore.reporting.published import is_record
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.integrity import DamagedFile
 from metapt_explore.storage.studies import IndexEntry
@@ -106,8 +108,16 @@ def _digest(workspace: Workspace, name: str) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
 
 
-def show_page(title: str, body: Callable[[Workspace, str], None]) -> None:
-    """A page's title and body; without a study, what to do next."""
+def show_page(
+    title: str, body: Callable[[Workspace, str], None], *, record: Callable[[StudyScores], None] | None = None
+) -> None:
+    """A page's title and body; without a study, what to do next.
+
+    Args:
+        title: Of the page.
+        body: Draws it for a study of the workspace.
+        record: Draws it for a published record; None where the page has nothing to draw of one.
+    """
     st.title(title)
     with messages.guard():
         workspace = open_workspace()
@@ -123,7 +133,13 @@ def show_page(title: str, body: Callable[[Workspace, str], None]) -> None:
             )
             go_to_start()
             return
-        body(workspace, name)
+        if not is_record(name):
+            body(workspace, name)
+            return
+        published_record.show_record(workspace, name, record, title)
+        if record is None:
+            for page in published_record.PAGES:
+                st.page_link(page_file(page), icon=":material/arrow_forward:")
 
 
 def page_file(name: str) -> str:
@@ -185,6 +201,21 @@ def finished(artifact: Artifact) -> bool:
     with messages.guard():
         return artifact.finished
     return False
+
+
+def choose_shots(where: Any, study: StudyConfig, *, key: str) -> int | None:
+    """Asks for a number of examples a class where a study has several; None is the study's own.
+
+    Args:
+        where: A container, or `st`.
+        study: The study.
+        key: Of the widget.
+    """
+    own, more = study.evaluation.shots, study.evaluation.more_shots
+    if not more:
+        return None
+    chosen = where.selectbox("Examples a class", [own, *more], key=key)
+    return None if chosen in (None, own) else int(chosen)
 
 
 def first_prompt_missing(workspace: Workspace, name: str) -> None:
