@@ -34,6 +34,7 @@ from metapt_explore.cli import (
     studies,
     task_new,
     tasks,
+    text_map,
     try_sentences,
     verify,
 )
@@ -98,6 +99,7 @@ metapt.command("delete", rich_help_panel=RUN)(studies.delete)
 metapt.command("app", rich_help_panel=READ)(app.dashboard)
 metapt.command("results", rich_help_panel=READ)(results.results)
 metapt.command("report", rich_help_panel=READ)(report.report)
+metapt.command("map", rich_help_panel=READ)(text_map.text_map)
 metapt.command("errors", rich_help_panel=EXPLAIN)(errors.errors)
 metapt.command("lineage", rich_help_panel=EXPLAIN)(lineage.lineage)
 metapt.command("agreement", rich_help_panel=EXPLAIN)(agreement.agreement)

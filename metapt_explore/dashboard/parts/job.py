@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.dashboard.parts import job_mending, messages, shared, start_study, study_choice
+from metapt_explore.dashboard.parts import drawing, job_mending, messages, shared, start_study, study_choice
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
@@ -105,7 +105,7 @@ def table(workspace: Workspace) -> None:
 
     def body() -> None:
         with messages.guard():
-            st.dataframe(overview(workspace), key="studies", hide_index=True)
+            drawing.show_table(overview(workspace), key="studies", hide_index=True)
 
     st.fragment(body, run_every=shared.POLL if active else None, key="overview")()
 

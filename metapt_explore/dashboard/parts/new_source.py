@@ -186,7 +186,7 @@ def preview(table: dict[str, list[Any]]) -> None:
     """The first rows."""
     rows = len(next(iter(table.values()), []))
     frame = pd.DataFrame({name: [str(cell) for cell in cells[:SHOWN]] for name, cells in table.items()})
-    st.dataframe(frame, key="new_rows", hide_index=True)
+    drawing.show_table(frame, key="new_rows", hide_index=True)
     st.caption(f"The first {min(SHOWN, rows)} of {rows:,} rows.")
 
 

@@ -108,6 +108,21 @@ def _digest(workspace: Workspace, name: str) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
 
 
+def suggest(key: str, value: Any, basis: object) -> None:
+    """Fills a field before it is drawn: with a guess, until a user chooses something else.
+
+    Args:
+        key: Of the field, which must not have a default of its own.
+        value: The guess.
+        basis: What the choice is about, such as the file: of another one nothing is kept.
+    """
+    state = st.session_state
+    before, guessed = state.get(f"{key}_guess", (None, None))
+    if key not in state or before != basis or state[key] == guessed:
+        state[key] = value
+    state[f"{key}_guess"] = (basis, value)
+
+
 def show_page(
     title: str, body: Callable[[Workspace, str], None], *, record: Callable[[StudyScores], None] | None = None
 ) -> None:
