@@ -19,8 +19,8 @@ Open = Callable[..., AppTest]
 
 TOPICS = {
     "Rechnung": "Rechnung Gutschrift Lastschrift Betrag Mahnung Konto zahlen Euro",
-    "Technik": "Router Modem Leitung Empfang Update Kabel Fehler langsam",
-    "Vertrag": "Vertrag Laufzeit Frist Umzug Anbieter beenden kündigen Widerruf",
+    "Störung": "Router Modem Leitung Empfang Update Kabel Fehler langsam",
+    "Vertrag": "Vertrag Laufzeit Datum Umzug Anbieter beenden kündigen Widerruf",
 }
 
 
@@ -46,7 +46,7 @@ def inquiries(tmp_path: Path) -> Path:
         words = " ".join(order.choice(TOPICS["Vertrag" if row % 10 == 0 else topic].split(), 5).tolist())
         lines.append(f"Guten Tag, {words} und {order.integers(10_000)} bitte helfen;{topic}")
     file = tmp_path / "Anfragen.csv"
-    file.write_text("\n".join([*lines, ";Technik", lines[1]]), encoding="utf-8-sig")
+    file.write_text("\n".join([*lines, ";Störung", lines[1]]), encoding="utf-8-sig")
     return file
 
 
