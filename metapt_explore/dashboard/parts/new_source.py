@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ import streamlit as st
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.dashboard.parts import drawing, messages
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.language_fit import misfits
 from metapt_explore.study.uploads import keep_upload
 from metapt_explore.texts.encodings import say_encoding
 from metapt_explore.texts.guess import guess_columns
@@ -188,7 +186,7 @@ def preview(table: dict[str, list[Any]]) -> None:
     """The first rows."""
     rows = len(next(iter(table.values()), []))
     frame = pd.DataFrame({name: [str(cell) for cell in cells[:SHOWN]] for name, cells in table.items()})
-    st.dataframe(frame, key="new_rows", hide_index=True)
+    drawing.show_table(frame, key="new_rows", hide_index=True)
     st.caption(f"The first {min(SHOWN, rows)} of {rows:,} rows.")
 
 
@@ -205,9 +203,3 @@ def report(source: SourceConfig) -> str | None:
     counted = _counted(source.model_dump_json(), stamp(source))
     drawing.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")
     return counted.get("language")
-
-
-def say_misfits(language: str | None, *, model: str, encoder: str, tasks: Sequence[str]) -> None:
-    """Warns of English models and tasks where the texts are in another language; see `study.language_fit.misfits`."""
-    if notice := misfits(language, model=model, encoder=encoder, tasks=tasks):
-        st.warning(messages.plain(notice))
