@@ -83,6 +83,18 @@ def finished(world: Path, made_once: Made) -> Path:
 
 
 @pytest.fixture(scope="session")
+def matched(world: Path, made_once: Made) -> Path:
+    """A workspace with a finished study of 4, 1 and 2 examples, each with its own pre-training; not to be changed."""
+    from matched_world import config_of
+
+    from metapt_explore.study.study import Study
+
+    return made_once("matched", lambda folder: Study(config_of(world, "match", [1, 2]), folder / "workspace").run()) / (
+        "workspace"
+    )
+
+
+@pytest.fixture(scope="session")
 def formats_finished(world: Path, made_once: Made) -> Path:
     """A workspace with a finished study of several formats of auxiliary tasks; not to be changed."""
     from format_world import FORMATS, config_of

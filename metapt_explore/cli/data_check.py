@@ -80,7 +80,7 @@ def check_in_terminal(files: list[Path], reading: FileOptions, options: CheckOpt
         UserError: Where there is nothing to look at, or several files are to be repaired into one.
     """
     from metapt_explore.config import Columns, load_study, load_task
-    from metapt_explore.datacheck.check import check_cut, check_files
+    from metapt_explore.datacheck.check import check_cut, check_files, check_language
     from metapt_explore.texts.messages import worst
 
     if options.fix is not None and len(files) > 1:
@@ -90,7 +90,10 @@ def check_in_terminal(files: list[Path], reading: FileOptions, options: CheckOpt
     checked, together = check_files(files, columns, task=task, against=options.against, encoding=reading.encoding)
     if options.study is not None:
         config = load_study(options.study)
-        checked = [replace(each, findings=(*each.findings, *check_cut(each.rows, config))) for each in checked]
+        checked = [
+            replace(each, findings=(*each.findings, *check_cut(each.rows, config), *check_language(each, config)))
+            for each in checked
+        ]
     if options.as_json:
         _print_json(checked, together)
     else:

@@ -6,15 +6,25 @@ import json
 
 from rich.table import Table
 
-from metapt_explore.cli.options import JsonLinesOption, StoredStudy, WorkspaceOption, open_study
+from metapt_explore.cli.options import JsonLinesOption, ShotsOption, StoredStudy, WorkspaceOption, open_study
 from metapt_explore.progress.console import echo, escape, make_console, say
 
 
-def lens(study: StoredStudy, as_json: JsonLinesOption = False, workspace: WorkspaceOption = None) -> None:
-    """Show what the finished prompts look like beside the vocabulary: nearest tokens, length, drift."""
+def lens(
+    study: StoredStudy,
+    shots: ShotsOption = None,
+    as_json: JsonLinesOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show what the finished prompts look like beside the vocabulary: nearest tokens, length, drift.
+
+    Where methods are pre-trained for each number of examples, all of their prompts, or those of `--shots`.
+    """
+    from metapt_explore.stages.lens import vectors_at
     from metapt_explore.storage.files import json_line
 
-    records = open_study(study, workspace).lens().table("vectors").to_dict(orient="records")
+    opened = open_study(study, workspace)
+    records = vectors_at(opened.lens(), opened.config, shots).to_dict(orient="records")
     if as_json:
         for record in records:
             echo(json_line({**record, "nearest": json.loads(record["nearest"])}))

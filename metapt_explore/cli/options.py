@@ -25,6 +25,10 @@ WorkspaceOption = Annotated[
     ),
 ]
 InitSeedOption = Annotated[int | None, typer.Option(help="Initialisation seed (default: the study's first).")]
+ShotsOption = Annotated[
+    int | None,
+    typer.Option(help="Examples a class: one of evaluation.more_shots (default: the study's evaluation.shots)."),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")]
 #: A flag: one JSON object for all that is printed.
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -64,7 +64,7 @@ def check_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> 
     config, console = load_study(source), make_console()
     with looking(config, Workspace(workspace), _quiet_progress(console, as_json=as_json)) as findings:
         if as_json:
-            echo(json.dumps({"study": config.name, "problems": findings.problems, "notices": findings.notices}))
+            echo(json.dumps({"study": config.name, **_report(findings, config)}))
         else:
             print_findings(findings, config, console)
             if not findings.problems:
@@ -101,8 +101,7 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         cost.before_seconds = time.monotonic() - began - cost.spent
     if as_json:
         shares = [share.as_dict() for share in findings.cut]
-        report = {"problems": findings.problems, "notices": findings.notices, "cut_texts": shares}
-        echo(json.dumps({"study": config.name, **cost.as_dict(), **report}))
+        echo(json.dumps({"study": config.name, **cost.as_dict(), **_report(findings, config), "cut_texts": shares}))
     else:
         print_plan(config, cost, console)
         for share in findings.cut:
@@ -111,15 +110,23 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
     return not findings.problems
 
 
-def print_findings(findings: Findings, config: StudyConfig, console: Console) -> None:
-    """Prints what is wrong, and what a user should know."""
+def _one_task(config: StudyConfig) -> list[str]:
     from metapt_explore.reporting.notes import one_task_sentences
 
+    return one_task_sentences(config.model_dump(mode="json"))
+
+
+def _report(findings: Findings, config: StudyConfig) -> dict[str, list[str]]:
+    return {"problems": findings.problems, "notices": [*_one_task(config), *findings.notices]}
+
+
+def print_findings(findings: Findings, config: StudyConfig, console: Console) -> None:
+    """Prints what is wrong. The notices among the findings were printed while texts and tasks were read."""
     if findings.refused:
         say(console, f"The study would not start: {findings.refused}")
     for sentence in findings.parts:
         say(console, f"Would fail: {sentence}")
-    for notice in [*one_task_sentences(config.model_dump(mode="json")), *findings.notices]:
+    for notice in _one_task(config):
         say(console, f"Note: {notice}")
 
 

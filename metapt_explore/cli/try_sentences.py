@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metapt_explore.cli.options import WorkspaceOption, open_study
+from metapt_explore.cli.options import ShotsOption, WorkspaceOption, open_study
 from metapt_explore.errors import UserError
 from metapt_explore.progress.console import echo
 
@@ -30,14 +30,21 @@ def try_sentences(
     task: Annotated[str, typer.Option(help="One of its tasks.")],
     init_seed: Annotated[int, typer.Option(help="Initialisation seed.")],
     data_seed: Annotated[int, typer.Option(help="Data seed.")],
+    shots: ShotsOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Read sentences as JSON strings from standard input; answer each with every method's class probabilities."""
-    answer_sentences(sys.stdin, study, task, seeds=(init_seed, data_seed), workspace=workspace)
+    answer_sentences(sys.stdin, study, task, seeds=(init_seed, data_seed), shots=shots, workspace=workspace)
 
 
 def answer_sentences(
-    lines: Iterable[str], study: str, task: str, *, seeds: tuple[int, int], workspace: Path | None
+    lines: Iterable[str],
+    study: str,
+    task: str,
+    *,
+    seeds: tuple[int, int],
+    shots: int | None = None,
+    workspace: Path | None,
 ) -> None:
     """Answers each line with a JSON object: method to class to probability.
 
@@ -48,6 +55,7 @@ def answer_sentences(
         study: The study.
         task: The task whose template and words are read.
         seeds: Initialisation seed of the prompts, and the data seed that they were tuned with.
+        shots: Examples a class that they were tuned on; the study's own number when absent.
         workspace: Where the study is.
 
     Raises:
@@ -58,7 +66,7 @@ def answer_sentences(
     from metapt_explore.models.scoring import score_all
 
     opened = open_study(study, workspace)
-    prompts, unusable = _tuned_prompts(opened, task, init_seed=seeds[0], data_seed=seeds[1])
+    prompts, unusable = _tuned_prompts(opened, task, init_seed=seeds[0], data_seed=seeds[1], shots=shots)
     if not prompts and unusable:
         raise UserError(next(iter(unusable.values())))
     if not prompts:
@@ -102,15 +110,16 @@ class _TunedPrompt:
 
 
 def _tuned_prompts(
-    study: Study, task: str, *, init_seed: int, data_seed: int
+    study: Study, task: str, *, init_seed: int, data_seed: int, shots: int | None
 ) -> tuple[list[_TunedPrompt], dict[str, str]]:
     """Prompts tuned on a task that can be read without few-shot rows; and, by method, why others cannot."""
+    from metapt_explore.config.support import other_shots
     from metapt_explore.fewshot.probe_ensemble import EnsembleWeights
     from metapt_explore.results.tables import fewshot_entries
     from metapt_explore.stages.fewshot_probe import kept_probe, kept_weights
 
     prompts, unusable = [], {}
-    for entry in fewshot_entries(study.workspace, study.config.name):
+    for entry in fewshot_entries(study.workspace, study.config.name, other_shots(study.config, shots)):
         artifact = study.workspace.artifact(entry["id"])
         reading = study.config.reading_of(study.config.method(entry["method"]))
         if (entry["task"], entry["init_seed"]) != (task, init_seed) or not artifact.finished:

@@ -1,4 +1,4 @@
-"""Clusters edited by hand: merged, split, left out, renamed.
+"""Clusters edited by hand: merged, split, left out, renamed, or gathered from single texts.
 
 Edits are lines of the study file. The clustering that they start from does not change; the edited one is another
 clustering with its own id.
@@ -81,6 +81,8 @@ def apply_edits(
             named = {cluster: name for cluster, name in named.items() if cluster not in edit.exclude}
         elif edit.rename is not None:
             named |= edit.rename
+        elif edit.gather is not None:
+            labels, named = _gather(labels, edit, position, names=named)
     return Edited(labels, named, excluded)
 
 
@@ -94,6 +96,27 @@ def _check(edit: ClusterEdit, position: int, labels: np.ndarray) -> None:
             )
     if edit.exclude is not None and known <= set(edit.exclude):
         raise UserError(f"edit {position + 1} ({edit}): no cluster would be left.")
+
+
+def _gather(
+    labels: np.ndarray, edit: ClusterEdit, position: int, *, names: dict[int, str]
+) -> tuple[np.ndarray, dict[int, str]]:
+    """The rows as a cluster with the next free id; clusters that lose all their rows are gone, and their names."""
+    rows = edit.rows
+    if rows[-1] >= len(labels):
+        raise UserError(
+            f"edit {position + 1}: there is no row {rows[-1]}: the study has {len(labels)} texts, rows 0 to "
+            f"{len(labels) - 1}."
+        )
+    labels = labels.copy()
+    labels[rows] = next_id(labels)
+    left = set(labels.tolist())
+    return labels, {cluster: name for cluster, name in names.items() if cluster in left}
+
+
+def next_id(labels: np.ndarray) -> int:
+    """The id that the next new cluster gets."""
+    return int(labels.max(initial=-1)) + 1
 
 
 def _split(labels: np.ndarray, edit: ClusterEdit, position: int, *, cut: Cut) -> np.ndarray:
@@ -112,9 +135,9 @@ def _split(labels: np.ndarray, edit: ClusterEdit, position: int, *, cut: Cut) ->
         )
     order = ids[np.lexsort((first, -sizes))]
     labels = labels.copy()
-    next_id = int(labels.max()) + 1
+    first_new = next_id(labels)
     for number, part in enumerate(order[1:]):
-        labels[rows[parts == part]] = next_id + number
+        labels[rows[parts == part]] = first_new + number
     return labels
 
 

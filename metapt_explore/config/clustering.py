@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from metapt_explore.config.kinds import Kind, one_of
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_VALUES, ClusterId, Count, Seed
 from metapt_explore.config.names import Name, Text
+from metapt_explore.config.row_ranges import MOST_LETTERS, parse_rows
 from metapt_explore.config.task import SourceConfig, Strict
 
 
@@ -36,10 +37,10 @@ class TextsConfig(SourceConfig):
 
 
 class ClusterEdit(Strict):
-    """One edit by hand; exactly one of `merge`, `split`, `exclude` and `rename`.
+    """One edit by hand; exactly one of `merge`, `split`, `exclude`, `rename` and `gather`.
 
     Clusters are named by their ids as they stand after the edits before it: a merged cluster has the first id of the
-    list, a split one keeps its id for the largest part, and the other parts get the next free ids.
+    list, a split one keeps its id for the largest part, and the other parts get the next free ids. So does a new one.
     """
 
     merge: list[ClusterId] | None = Field(
@@ -53,12 +54,22 @@ class ClusterEdit(Strict):
     rename: dict[ClusterId, Name] | None = Field(
         None, min_length=1, max_length=MOST_VALUES, description="names of clusters, by their ids"
     )
+    gather: str | None = Field(
+        None,
+        min_length=1,
+        max_length=MOST_LETTERS,
+        description="rows of the study's texts that become a cluster of their own, as numbers and ranges: 0-4, 9",
+    )
 
     @model_validator(mode="after")
     def _one_thing(self) -> ClusterEdit:
-        given = [key for key in ("merge", "split", "exclude", "rename") if getattr(self, key) is not None]
+        given = [key for key in ("merge", "split", "exclude", "rename", "gather") if getattr(self, key) is not None]
         if len(given) != 1:
-            raise ValueError(f"an edit is one of merge, split, exclude and rename; this one has {len(given)} of them")
+            raise ValueError(
+                f"an edit is one of merge, split, exclude, rename and gather; this one has {len(given)} of them"
+            )
+        if self.gather is not None and not self.rows:
+            raise ValueError("gather: no row is named")
         if self.into != 2 and self.split is None:
             raise ValueError("`into` goes with `split`")
         if len(set(self.clusters)) < len(self.clusters):
@@ -77,7 +88,15 @@ class ClusterEdit(Strict):
             *(self.rename or {}),
         ]
 
+    @property
+    def rows(self) -> list[int]:
+        """Rows that it gathers."""
+        return [] if self.gather is None else parse_rows(self.gather)
+
     def __str__(self) -> str:
+        if self.gather is not None:
+            count = len(self.rows)
+            return f"gather {count:,} text{'s' * (count != 1)} into a new cluster"
         if self.merge is not None:
             return f"merge {', '.join(map(str, self.merge))}"
         if self.split is not None:

@@ -11,6 +11,7 @@ from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
 from metapt_explore.config.evaluation import EvaluationConfig
 from metapt_explore.config.pretraining import PretrainingConfig
 from metapt_explore.config.task_formats import ClusterClassesFormat
+from metapt_explore.errors import UserError
 
 if TYPE_CHECKING:
     from metapt_explore.config.method import MethodConfig
@@ -56,6 +57,31 @@ def pretrained_at(study: StudyConfig, method: MethodConfig) -> list[int | None]:
     """Numbers of examples that a method has a pre-training of its own for; None is the study's own number."""
     own = method.pretrained and study.pretraining.support_shots == "match"
     return [None, *(study.evaluation.more_shots if own else ())]
+
+
+def other_shots(study: StudyConfig, shots: int | None) -> int | None:
+    """A number of examples as stages are listed by it: None for the study's own.
+
+    Args:
+        study: The study.
+        shots: The number; the study's own when absent.
+
+    Raises:
+        UserError: Where the study has no such number.
+
+    Example:
+        >>> from metapt_explore.config import load_study
+        >>> other_shots(load_study("tour"), 8) is None
+        True
+    """
+    asked = [study.evaluation.shots, *study.evaluation.more_shots]
+    if shots is not None and shots not in asked:
+        listed = ", ".join(map(str, sorted(asked)))
+        raise UserError(
+            f"Nothing of '{study.name}' is tuned on {shots} examples a class; its numbers (evaluation.shots and "
+            f"more_shots) are {listed}."
+        )
+    return None if shots == study.evaluation.shots else shots
 
 
 def with_support(tree: Any) -> Any:

@@ -70,7 +70,9 @@ class LabelsFormat(SizedFormat, LabelsConfig):
         None, description="a labelled set of its own, which is one task; the study's texts when absent"
     )
     unified: bool = Field(
-        False, description="each row asks which of the label words, given as options A, B …, is right (Unified PPT)"
+        False,
+        description="each row asks which of the label words, given as options A, B …, is right (Unified PPT); long "
+        "texts are shortened so that the options are read (`model.max_text_tokens`)",
     )
 
     @model_validator(mode="after")
@@ -150,7 +152,7 @@ class SentencePairFormat(SentencesFormat):
 
     unified: bool = Field(
         False,
-        description="each row asks which of the words, given as options A, B, C below the first 16 words of the second "
+        description="each row asks which of the words, given as options A, B, C below at most 16 words of the second "
         "sentence, is right (Unified PPT)",
     )
 

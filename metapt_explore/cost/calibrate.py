@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,15 +23,11 @@ from metapt_explore.cost.count import (
     predict,
     seeds_together,
 )
+from metapt_explore.cost.row_sets import RowSet
+from metapt_explore.cost.timed_passes import REPEATS, Trial
 from metapt_explore.models.backbone import SCORING_SHARE, Backbone
-from metapt_explore.models.gradients import Batch, PromptObjective
 from metapt_explore.models.memory import kv_cache_bytes
-from metapt_explore.models.scoring import score_all
-from metapt_explore.texts.rows import TextInput
 
-#: Timed runs of each kind, after one to warm up. The quicker one counts: where memory is asked for the first time, even
-#: the second run of a shape took nearly twice as long as those that follow.
-REPEATS = 2
 #: Rows of a timed training pass, at most.
 MOST_ROWS = 64
 #: What training an encoder keeps for each of its weights: a gradient, two moments, and the best ones so far.
@@ -42,6 +38,8 @@ PROMPT_COPIES = 5
 ENCODER_ROWS = 32
 #: Rows that are scored to time scoring.
 SCORED_ROWS = 16
+#: Rows of a timed Hessian product, at most.
+HESSIAN_ROWS = 16
 MIB = 2**20
 #: A CPU process holds more than it uses: freed blocks lie between kept ones.
 HEAP_SLACK = 1.5
@@ -68,7 +66,7 @@ def preview(
         speed: Of this machine, see `measure`.
         done: Keys of the stages that are there already.
     """
-    tokens = reckoning.text_tokens
+    tokens, sets = reckoning.text_tokens, reckoning.row_sets
     memory = backbone.memory
     states = min(kv_cache_bytes(study.model.text_state_gib), reckoning.kept_tokens * memory.kv_bytes_per_token)
     pattern = backbone.pattern(
@@ -77,7 +75,9 @@ def preview(
         whole_vocabulary=study.verbalizer.decode == "whole_vocabulary",
     )
     # A bank keeps the template with the text, unless the prompt comes between them.
-    longest = round(tokens) + (0 if backbone.caches_texts else len(pattern.before) + len(pattern.tail))
+    longest = round(max([tokens, *(each.tokens for each in sets)])) + (
+        0 if backbone.caches_texts else len(pattern.before) + len(pattern.tail)
+    )
     exact = any(method.second_order for method in study.methods)
     row = backbone.row_bytes(pattern, study.prompt.length, longest, second_derivative=exact)
     largest = max((_step_rows(study), _tuned_rows(study, tasks)))
@@ -95,12 +95,14 @@ def preview(
     return cost
 
 
-def shape_of(study: StudyConfig, tasks: dict[str, TaskConfig], text_tokens: float) -> dict[str, Any]:
+def shape_of(study: StudyConfig, tasks: dict[str, TaskConfig], reckoning: Reckoning) -> dict[str, Any]:
     """The settings that a measurement depends on, beside machine and model."""
     reading = study.auxiliary_tasks.first_reading
+    sets = reckoning.row_sets if len(reckoning.row_sets) > 1 else []
     return {
         "prompt_tokens": study.prompt.length,
-        "text_tokens": max(1, round(text_tokens)),
+        "text_tokens": max(1, round(reckoning.text_tokens)),
+        "formats": [[each.share, max(1, round(each.tokens)), each.reading.template] for each in sets],
         "rows": [_step_rows(study), _tuned_rows(study, tasks)],
         "prompts": seeds_together(study),
         "second_order": any(method.second_order for method in study.methods),
@@ -114,7 +116,7 @@ def measure(
     tasks: dict[str, TaskConfig],
     backbone: Backbone,
     *,
-    text_tokens: float,
+    reckoning: Reckoning,
     embeds: bool,
     kept: Speed | None = None,
     check: Callable[[], None] = lambda: None,
@@ -125,7 +127,7 @@ def measure(
         study: The study.
         tasks: Its downstream tasks by name.
         backbone: The loaded model.
-        text_tokens: Mean tokens of a text.
+        reckoning: Knows the texts, and the rows that formats of auxiliary tasks make of them.
         embeds: Whether texts are still to be embedded.
         kept: An earlier measurement of the same: only what it lacks is measured.
         check: Called now and then; may raise to stop.
@@ -133,7 +135,8 @@ def measure(
     if kept is not None:
         speed = replace(kept, base_mib=memory_mib(backbone.device))
     else:
-        speed = calibrate(study, tasks, backbone, text_tokens=max(1, round(text_tokens)), check=check)
+        tokens = max(1, round(reckoning.text_tokens))
+        speed = calibrate(study, tasks, backbone, text_tokens=tokens, sets=reckoning.row_sets, check=check)
     if embeds and not speed.embedded:
         began = time.perf_counter()
         embedded, _ = encoder_speed(study.encoder, str(backbone.device))
@@ -191,6 +194,7 @@ def calibrate(
     backbone: Backbone,
     *,
     text_tokens: int,
+    sets: Sequence[RowSet] = (),
     check: Callable[[], None] = lambda: None,
 ) -> Speed:
     """Times passes of the study's shape over texts of random tokens.
@@ -202,65 +206,33 @@ def calibrate(
         tasks: Its downstream tasks by name.
         backbone: The loaded model.
         text_tokens: Tokens of each text.
+        sets: What pre-training draws from, where formats of auxiliary tasks make rows: each has its own length and
+            template, and a step sends those of each format in passes of their own. Texts alone when absent.
         check: Called between timed runs; may raise to stop.
     """
     began = time.perf_counter()
     base = memory_mib(backbone.device)
-    pattern = backbone.pattern(
-        study.auxiliary_tasks.first_reading,
-        "auxiliary_tasks",
-        whole_vocabulary=study.verbalizer.decode == "whole_vocabulary",
-    )
-    length = study.prompt.length
-    prompt = backbone.as_prompt(backbone.embedding[:length].float())
     pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)
     # A row of a pass of some dozens is as fast as one of a larger pass.
     pre_rows, tuned_rows = min(pre_rows, MOST_ROWS), min(tuned_rows, MOST_ROWS)
-    texts = _texts(
-        backbone, max(pre_rows, tuned_rows, SCORED_ROWS), text_tokens, pairs=study.auxiliary_tasks.first_reading.pairs
-    )
-
-    def fresh() -> PromptObjective:
-        backbone.forget(texts, pattern)
-        return PromptObjective(backbone, backbone.bank(texts, pattern), pattern)
-
-    def timed(run: Callable[[], object]) -> float:
-        seconds = []
-        check()
-        run()
-        for _ in range(REPEATS):
-            check()
-            start = time.perf_counter()
-            run()
-            if backbone.device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
-        return min(seconds)
-
-    def batch(rows: int) -> Batch:
-        return Batch(range(rows), [0] * rows, [row % len(pattern.classes) for row in range(rows)])
-
-    objective = fresh()
-    encoded = 0.0
-    if backbone.caches_texts:
-        rows = range(min(32, len(texts)))
-        encoded = timed(lambda: fresh().bank.batch(rows)) / (len(rows) * text_tokens)
-        objective = fresh()
-    pretrained = any(method.pretrained for method in study.methods)
-    tuned = timed(lambda: objective.losses_and_gradients(prompt[None], batch(tuned_rows))) / tuned_rows
-    trained = tuned
-    if pretrained and pre_rows != tuned_rows:
-        trained = timed(lambda: objective.losses_and_gradients(prompt[None], batch(pre_rows))) / pre_rows
-    hessian = 0.0
-    if any(method.second_order for method in study.methods):
-        few = min(pre_rows, 16)
-        hessian = timed(lambda: objective.hessian_products(prompt[None], batch(few), prompt[None])) / few
-    prompts = prompt.expand(min(8, 1 + 2 * seeds_together(study)), -1, -1)
-    some = texts[:SCORED_ROWS]
-    bank = backbone.bank(some, pattern)
-    scored = timed(lambda: score_all(backbone, prompts, bank, pattern=pattern)) / (len(some) * len(prompts))
-    backbone.forget(texts, pattern)
-    backbone.forget(some, pattern)
+    most = max(pre_rows, tuned_rows, SCORED_ROWS)
+    first = Trial(study, backbone, study.auxiliary_tasks.first_reading, tokens=text_tokens, rows=most, check=check)
+    encoded = first.encoded() if backbone.caches_texts else 0.0
+    tuned = trained = first.trained(tuned_rows)
+    second_order = any(method.second_order for method in study.methods)
+    hessian = first.hessian(min(pre_rows, HESSIAN_ROWS)) if second_order and len(sets) < 2 else 0.0
+    if len(sets) > 1:
+        trained = 0.0
+        for each in sets:
+            rows, tokens = max(1, round(each.share * pre_rows)), max(1, round(each.tokens))
+            trial = Trial(study, backbone, each.reading, tokens=tokens, rows=rows, check=check)
+            trained += each.share * trial.trained(rows)
+            hessian += each.share * trial.hessian(min(rows, HESSIAN_ROWS)) if second_order else 0.0
+            trial.forget()
+    elif pre_rows != tuned_rows and any(method.pretrained for method in study.methods):
+        trained = first.trained(pre_rows)
+    scored = first.scored(SCORED_ROWS, prompts=min(8, 1 + 2 * seeds_together(study)))
+    first.forget()
     return Speed(trained, tuned, hessian, scored, encoded, time.perf_counter() - began, base, measured_at=time.time())
 
 
@@ -279,14 +251,6 @@ def encoder_speed(encoder: EncoderConfig, device: str) -> tuple[float, float]:
             seconds.append(time.perf_counter() - start)
     weights = sum(weight.nbytes for weight in loaded.model.parameters()) / MIB
     return min(seconds[1:]) / sum(map(len, rows)), weights
-
-
-def _texts(backbone: Backbone, rows: int, tokens: int, *, pairs: bool) -> list[TextInput]:
-    generator = torch.Generator().manual_seed(0)
-    vocabulary = backbone.embedding.shape[0]
-    ids = torch.randint(vocabulary // 20, min(vocabulary, 20_000), (rows, tokens), generator=generator)
-    texts = [backbone.tokenizer.decode(row) for row in ids]
-    return [(text[: len(text) // 2], text[len(text) // 2 :]) for text in texts] if pairs else list(texts)
 
 
 def memory_mib(device: torch.device) -> float:

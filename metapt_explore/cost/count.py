@@ -13,6 +13,7 @@ from typing import Any
 
 from metapt_explore.config import Placement, StudyConfig
 from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
+from metapt_explore.cost.row_sets import MadeRows, RowSet, row_sets
 
 #: Placements that put the prompt before the text, so that no text states can be cached.
 STATELESS = ("prefix", "encoder", "deep")
@@ -38,11 +39,13 @@ class TextCounts:
         rows: Pre-training texts; None where they are not read yet.
         unlabelled: Those without any label.
         tests: Test rows of each task that is read.
+        made: Rows that formats of auxiliary tasks make of the texts, by the formats' names, as far as known.
     """
 
     rows: int | None = None
     unlabelled: int = 0
     tests: Mapping[str, int] = field(default_factory=dict)
+    made: Mapping[str, MadeRows] = field(default_factory=dict)
 
     def at_size(self, study: StudyConfig, task: str) -> StudyConfig:
         """The study with the number of test rows that a task really has."""
@@ -142,6 +145,12 @@ class Reckoning:
         return self.study.texts.limit or UNKNOWN_TEXTS if self.texts.rows is None else self.texts.rows
 
     @property
+    def row_sets(self) -> list[RowSet]:
+        """What pre-training draws from."""
+        texts = MadeRows(self.text_rows, self.text_tokens)
+        return row_sets(self.study.auxiliary_tasks, texts, self.texts.made)
+
+    @property
     def tail(self) -> float:
         """Tokens of a row behind its text's states."""
         return TAIL_TOKENS + (self.text_tokens if self.stateless else self.study.prompt.length)
@@ -157,9 +166,10 @@ class Reckoning:
         self._seen.add(what)
         return True
 
-    def encoded(self, what: object, rows: int) -> int:
-        """Tokens to encode; 0 if the same texts were counted before."""
-        return round(rows * self.text_tokens) if not self.stateless and self.first(("encoded", what)) else 0
+    def encoded(self, what: object, rows: int, tokens: float | None = None) -> int:
+        """Tokens to encode, of rows of so many tokens each (texts when absent); 0 if they were counted before."""
+        each = self.text_tokens if tokens is None else tokens
+        return round(rows * each) if not self.stateless and self.first(("encoded", what)) else 0
 
     def whole_texts(self, rows: float) -> Work:
         """Rows that go through the whole model, with no prompt."""

@@ -14,15 +14,27 @@ def pretraining_work(method: MethodConfig, sizes: PretrainingConfig, reckoning: 
         method: The method.
         sizes: Steps, and rows of a step.
         reckoning: What is counted by; knows the texts.
-        key: What the pre-training is called: texts that it alone draws are encoded for it.
+        key: What the draws are called: texts that they alone hold are encoded for them.
     """
-    rows, steps, episode = reckoning.text_rows, outer_steps(method, sizes), episode_work(method, sizes)
+    steps, episode = outer_steps(method, sizes), episode_work(method, sizes)
     support = method.support_rows_per_task(sizes) if isinstance(method, MetaPTMethod) else sizes.support_size
-    drawn = min(rows, steps * sizes.meta_batch_size * (support + sizes.query_size))
-    # Where most texts are drawn anyway, all methods share one bank of them.
-    whole = 2 * drawn > rows
-    encoded = reckoning.encoded("texts" if whole else key, rows if whole else drawn)
+    drawn = steps * sizes.meta_batch_size * (support + sizes.query_size)
+    encoded = _encoded_tokens(drawn, reckoning, key)
     return Work(steps * episode.trained, steps * episode.hessian, steps * episode.scored, encoded)
+
+
+def _encoded_tokens(drawn: int, reckoning: Reckoning, key: str) -> int:
+    """Tokens of the texts, and of the rows that formats made of them, among so many draws."""
+    together: dict[str, float] = {}
+    for each in reckoning.row_sets:
+        together[each.name] = together.get(each.name, 0.0) + each.share
+    tokens = 0
+    for name, (rows, length) in {each.name: (each.rows, each.tokens) for each in reckoning.row_sets}.items():
+        of_set = min(rows, round(together[name] * drawn))
+        # Where most rows of a set are drawn anyway, all methods share one bank of them.
+        whole = 2 * of_set > rows
+        tokens += reckoning.encoded(name if whole else (key, name, of_set), rows if whole else of_set, length)
+    return tokens
 
 
 def episode_work(method: MethodConfig, sizes: PretrainingConfig) -> Work:

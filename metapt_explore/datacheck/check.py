@@ -12,6 +12,7 @@ from metapt_explore.datacheck.labels import check_labels
 from metapt_explore.datacheck.rows import Rows, check_overlap, check_parts, check_rows
 from metapt_explore.models.text_lengths import MANY, cut_share, format_cut
 from metapt_explore.results.cut_texts import BEGINNING_ONLY, tokenizer_and_limit
+from metapt_explore.study.language_fit import study_misfits
 from metapt_explore.texts.guess import guess_columns
 from metapt_explore.texts.language import guess_language
 from metapt_explore.texts.messages import Finding
@@ -156,3 +157,14 @@ def check_cut(rows: Rows, study: StudyConfig) -> list[Finding]:
     if cut.share > MANY:
         return [Finding("warning", "cut", format_cut(cut), BEGINNING_ONLY)]
     return [Finding("note", "cut", format_cut(cut))]
+
+
+def check_language(checked: Checked, study: StudyConfig) -> list[Finding]:
+    """A warning where a model or a task of a study is English, and the texts are certainly not.
+
+    Args:
+        checked: The file.
+        study: A study that will read it.
+    """
+    notice = study_misfits(study, checked.language)
+    return [Finding("warning", "language", notice)] if notice else []

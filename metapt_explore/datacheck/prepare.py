@@ -10,7 +10,7 @@ from pathlib import Path
 from metapt_explore.config import Columns
 from metapt_explore.datacheck.labels import check_labels
 from metapt_explore.datacheck.repair import NotRepaired, repaired
-from metapt_explore.datacheck.rows import Rows, check_rows
+from metapt_explore.datacheck.rows import Rows, check_texts, check_values
 from metapt_explore.errors import UserError
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.uploads import keep_mended
@@ -84,7 +84,8 @@ def prepare(workspace: Workspace, raw: RawTable, columns: Columns) -> Prepared:
     """
     _refuse_fragments(raw)
     rows = Rows(raw, columns)
-    findings = (*raw.findings, *check_rows(rows), *(check_labels(rows, None) if columns.label else []))
+    labels = check_labels(rows, None) if columns.label else []
+    findings = (*raw.findings, *check_values(rows), *check_texts(rows), *labels)
     counts: Counter[str] = Counter()
     file, mended = raw.path, worst(findings) == "error"
     if mended:

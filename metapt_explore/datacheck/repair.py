@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore.config import TaskConfig
-from metapt_explore.datacheck.check import check_file
-from metapt_explore.datacheck.labels import repaired_labels
-from metapt_explore.datacheck.rows import NESTED, Rows, conflicting
+from metapt_explore.datacheck.labels import check_labels, repaired_labels
+from metapt_explore.datacheck.rows import NESTED, Rows, check_values, conflicting
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_cell
 from metapt_explore.storage.files import write_bytes
 from metapt_explore.texts.header import SURROGATE
 from metapt_explore.texts.messages import Finding
-from metapt_explore.texts.rows import cell_text, duplicate_key
+from metapt_explore.texts.rows import cell_text
+from metapt_explore.texts.table_files import read_raw
 
 KINDS = {".csv": ",", ".tsv": "\t"}
 
@@ -112,7 +112,7 @@ def repaired(
 def _rows_to_write(rows: Rows, labels: Sequence[str], *, keep_missing: bool) -> tuple[list[int], Counter[str]]:
     against = conflicting(rows, labels)
     reasons = {row: _reason_left_out(rows, row, against, keep_missing=keep_missing) for row in range(len(rows.texts))}
-    keys = {row: duplicate_key(rows.texts[row]) for row, reason in reasons.items() if reason is None}
+    keys = {row: rows.key(row) for row, reason in reasons.items() if reason is None}
     # Of copies the first that has a label, or the first, where none has.
     first: dict[str, int] = {}
     for row, key in keys.items():
@@ -179,12 +179,14 @@ def _checked_text(rows: Rows, suffix: str, table: list[list[Any]], *, task: Task
             trial = Path(folder) / f"repaired{quoting}{suffix}"
             trial.write_bytes(content)
             try:
-                again = check_file(trial, rows.columns, task)
+                again = Rows(read_raw(trial), rows.columns)
             except UserError as error:
                 problem = str(error).replace(str(trial), "what it wrote")
                 continue
-            bad = [finding for finding in again.findings if finding.level == "error"]
-            if not bad and _plain(again.rows.raw.columns, again.rows.raw.rows) == _plain(rows.raw.columns, table):
+            labels = check_labels(again, task) if rows.columns.label is not None else []
+            findings = [*again.raw.findings, *check_values(again), *labels]
+            bad = [finding for finding in findings if finding.level == "error"]
+            if not bad and _plain(again.raw.columns, again.raw.rows) == _plain(rows.raw.columns, table):
                 return content
             problem = _with_advice(bad[0]) if bad else problem
     raise NotRepaired(f"Left would be: {problem}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from metapt_explore.config import Columns
@@ -14,7 +15,7 @@ from metapt_explore.texts.header import SURROGATE
 from metapt_explore.texts.messages import Finding, Level, have, nearest_column, shown
 from metapt_explore.texts.normalise import comparison_key, normalise
 from metapt_explore.texts.report import SHORT_TEXT
-from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, reads_as_missing, written_out
+from metapt_explore.texts.rows import TextInput, cell_text, reads_as_missing, written_out
 from metapt_explore.texts.table_files import RawTable
 from metapt_explore.texts.words import count_words
 
@@ -75,6 +76,15 @@ class Rows:
         """Lines of the rows (by index) for which something holds."""
         return tuple(line for row, line in enumerate(self.lines) if holds(row))
 
+    @cached_property
+    def part_keys(self) -> list[tuple[str, ...]]:
+        """Of each row what decides whether its text, or each of its two, equals another: the slow part of a check."""
+        return [tuple(map(comparison_key, [text] if isinstance(text, str) else text)) for text in self.texts]
+
+    def key(self, row: int) -> str:
+        """As `texts.rows.duplicate_key`: equal for duplicate rows, whatever the order of a pair."""
+        return "\n".join(sorted(self.part_keys[row]))
+
     def blank(self, row: int) -> bool:
         """Whether a row has no text, or half a pair."""
         text = self.texts[row]
@@ -88,11 +98,11 @@ class Rows:
 
 def check_rows(rows: Rows) -> list[Finding]:
     """Problems of the rows of one file, except of their labels."""
-    return [*_values(rows), *_texts(rows), *_copies(rows)]
+    return [*check_values(rows), *check_texts(rows), *_copies(rows)]
 
 
-def _values(rows: Rows) -> list[Finding]:
-    """Cells that are not text (only in JSON and Parquet)."""
+def check_values(rows: Rows) -> list[Finding]:
+    """Cells that are not text (only in JSON and Parquet): all that is an error in rows, apart from labels."""
     table, findings = rows.raw.table, []
     for name in filter(None, rows.columns.model_dump().values()):
         nested = rows.at(lambda place, cells=table[name]: isinstance(cells[place], NESTED))  # type: ignore[misc]
@@ -115,7 +125,8 @@ def _half(cell: Any) -> bool:
     return isinstance(cell, str) and SURROGATE.search(cell) is not None
 
 
-def _texts(rows: Rows) -> list[Finding]:
+def check_texts(rows: Rows) -> list[Finding]:
+    """What is odd about single texts."""
     written = written_out(rows.texts)
     findings: list[Finding] = []
 
@@ -157,11 +168,11 @@ def _texts(rows: Rows) -> list[Finding]:
 def _copies(rows: Rows) -> list[Finding]:
     in_conflict = conflicting(rows, rows.labels)
     conflicts, copies, seen = [], [], set()
-    for row, text in enumerate(rows.texts):
+    for row in range(len(rows.texts)):
         if row in in_conflict:
             conflicts.append(row)
         elif not rows.blank(row):
-            if (key := duplicate_key(text)) in seen:
+            if (key := rows.key(row)) in seen:
                 copies.append(row)
             seen.add(key)
     findings = []
@@ -182,10 +193,9 @@ def conflicting(rows: Rows, labels: Sequence[str]) -> set[int]:
     Pairs in opposite order never conflict: entailment depends on the order.
     """
     rows_by_key = defaultdict(list)
-    for row, text in enumerate(rows.texts):
+    for row, parts in enumerate(rows.part_keys):
         if not rows.blank(row):
-            parts = [text] if isinstance(text, str) else text
-            rows_by_key["\n".join(map(comparison_key, parts))].append(row)
+            rows_by_key["\n".join(parts)].append(row)
     label_sets = ({labels[row].strip() for row in same} - {""} for same in rows_by_key.values())
     return {row for same, names in zip(rows_by_key.values(), label_sets, strict=True) if len(names) > 1 for row in same}
 
@@ -206,7 +216,7 @@ def check_parts(parts: Mapping[str, Rows]) -> list[Finding]:
     findings: list[Finding] = []
     names = list(parts)
     keys = {
-        name: {duplicate_key(text): rows.lines[i] for i, text in enumerate(rows.texts) if not rows.blank(i)}
+        name: {rows.key(i): rows.lines[i] for i in range(len(rows.texts)) if not rows.blank(i)}
         for name, rows in parts.items()
     }
     for index, name in enumerate(names):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metapt_explore.config import StudyConfig
+from metapt_explore.config.support import pretrained_at
 from metapt_explore.escaping import markdown, markdown_code, one_line
 from metapt_explore.export.facts import PROBE_FILE, PROMPT_FILE, PromptFacts
 from metapt_explore.export.loader import loader
@@ -39,19 +40,22 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
     # Hubs refuse a base model that is not on the hub, and a local path is private.
     base = base_model(name) if on_hub(name) else Path(name).name
     tuned = made["task"] is not None
+    shots = made.get("shots", study.evaluation.shots)
     what = (
-        f"tuned on {study.evaluation.shots} examples a class of {markdown_code(made['task'])} "
+        f"tuned on {shots} example{'s' * (shots != 1)} a class of {markdown_code(made['task'])} "
         f"(data seed {made['data_seed']})"
         if tuned
         else "a start for few-shot prompt tuning, not tuned on any task"
     )
+    own = len(pretrained_at(study, study.method(made["method"]))) > 1
+    matched = f" for {shots} example{'s' * (shots != 1)} a class" if own else ""
     lines = [
         f"# Soft prompt of {markdown(one_line(made['method']))} for {markdown(one_line(base))}",
         "",
         f"{facts.tokens} vectors of {facts.width} numbers{_deep(facts)} for a frozen language model, placement "
         f"`{facts.placement}`; {what}.",
         f"Pre-trained by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
-        f"seed {made['init_seed']}.",
+        f"seed {made['init_seed']}{matched}.",
         "",
         f"A text is read as {_template(facts.template)}; classes: {_classes(facts)}.",
         "",

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import LabelsConfig, StudyConfig, load_task
+from metapt_explore.config.support import other_shots, pretrained_at
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.export.card import model_card
 from metapt_explore.export.facts import FACTS_FILE, PROBE_FILE, PROMPT_FILE, PromptFacts
 from metapt_explore.export.peft_format import base_model, has_layout, write_adapter
 from metapt_explore.prompts.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from metapt_explore.results.tables import fewshot_entries, tuned_by
+from metapt_explore.stages.base import called_at, listed_at
 from metapt_explore.stages.fewshot_probe import kept_probe, kept_weights
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import write_bytes
@@ -36,6 +38,8 @@ class PromptChoice:
         task: The task that it was tuned on; None for the pre-trained prompt itself.
         data_seed: Of the tuning; None for the pre-trained prompt.
         init_seed: Of the pre-training.
+        shots: Examples a class that it was tuned on, and pre-trained for where methods are (`pretraining.support_shots:
+            match`): one of `evaluation.more_shots`; the study's own number when absent.
     """
 
     study: str
@@ -43,6 +47,7 @@ class PromptChoice:
     task: str | None = None
     data_seed: int | None = None
     init_seed: int | None = None
+    shots: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,24 +148,28 @@ def _with_seeds(config: StudyConfig, chosen: PromptChoice) -> PromptChoice:
             f"Data seed {data_seed} is none of those that go with initialisation seed {init_seed}: "
             f"{config.evaluation.data_seeds_of(init_seed)}."
         )
-    return PromptChoice(chosen.study, chosen.method, chosen.task, data_seed, init_seed)
+    shots = other_shots(config, chosen.shots)
+    return PromptChoice(chosen.study, chosen.method, chosen.task, data_seed, init_seed, shots)
 
 
 def _find(workspace: Workspace, config: StudyConfig, chosen: PromptChoice) -> _StoredPrompt:
-    entries = [e for e in workspace.index(config.name) if e["kind"] == "prompt" and e["method"] == chosen.method]
-    entry = next((e for e in entries if e["init_seed"] == chosen.init_seed), None)
+    own = chosen.shots if chosen.shots in pretrained_at(config, config.method(chosen.method)) else None
+    asked = {"kind": listed_at("prompt", own), "method": chosen.method, "init_seed": chosen.init_seed, "shots": own}
+    listed = workspace.index(config.name)
+    entry = next((e for e in listed if all(e.get(key) == value for key, value in asked.items())), None)
     prompt = workspace.artifact(entry["id"]) if entry else None
-    where = f"'{chosen.method}', initialisation seed {chosen.init_seed}"
+    where = f"'{called_at(chosen.method, chosen.shots)}', initialisation seed {chosen.init_seed}"
     if prompt is None or not prompt.finished:
         raise UserError(f"The prompt of {where} is not finished: run the study (`metapt run`).")
     if chosen.task is None:
         learned = prompt.tensors("prompt")
         return _StoredPrompt(None, prompt, learned["prompt"].float(), learned.get("offsets"))
-    scored = [e for e in fewshot_entries(workspace, config.name) if e["method"] == chosen.method]
+    scored = [e for e in fewshot_entries(workspace, config.name, chosen.shots) if e["method"] == chosen.method]
     tasks = {e["task"] for e in scored}
     if chosen.task not in tasks:
         raise UserError(
-            f"'{chosen.method}' has no score on '{chosen.task}' yet. {did_you_mean(chosen.task, sorted(tasks))}"
+            f"'{called_at(chosen.method, chosen.shots)}' has no score on '{chosen.task}' yet. "
+            f"{did_you_mean(chosen.task, sorted(tasks))}"
         )
     entry = next((e for e in scored if e["task"] == chosen.task and e["init_seed"] == chosen.init_seed), None)
     evaluation = workspace.artifact(entry["id"]) if entry else None
@@ -223,6 +232,7 @@ def _facts(config: StudyConfig, chosen: PromptChoice, stored: _StoredPrompt, *, 
             "task": chosen.task,
             "data_seed": chosen.data_seed,
             "init_seed": chosen.init_seed,
+            **({} if chosen.shots is None else {"shots": chosen.shots}),
             "artifact": (evaluation or prompt).id,
             **({"starts": len(stored.offsets)} if stored.offsets is not None else {}),
             **scores,

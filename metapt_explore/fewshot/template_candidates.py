@@ -12,6 +12,7 @@ from metapt_explore.config import Family, LabelsConfig, TaskConfig, read_yaml
 from metapt_explore.config.families import FAMILIES
 from metapt_explore.config.label_values import words_key
 from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.fewshot.word_candidates import other_words
 
 MENU = Path(__file__).with_name("template_menu.yaml")
 
@@ -24,7 +25,7 @@ def own_candidate(task: TaskConfig) -> LabelsConfig:
 
 
 def menu_candidates(task: TaskConfig, family: Family) -> list[LabelsConfig]:
-    r"""The task's own template and the packaged ones, with the task's own words.
+    r"""The task's own template and the packaged ones with the task's own words, and its own template with others.
 
     Args:
         task: The task.
@@ -32,13 +33,15 @@ def menu_candidates(task: TaskConfig, family: Family) -> list[LabelsConfig]:
 
     Example:
         >>> from metapt_explore.config import load_task
-        >>> [each.template for each in menu_candidates(load_task("trec"), "masked")][-1]
+        >>> [each.template for each in menu_candidates(load_task("trec"), "masked")][8]
         'Text: {text}\nQuestion: What is it?\nAnswer: {mask}.'
     """
     templates = read_yaml(MENU)["pair_templates" if task.pairs else "templates"]
     if FAMILIES[family].reads_at_mask:
         templates = [f"{template} {{mask}}." for template in templates]
     made = [_candidate(task, template, None, where=f"{MENU.name}, {template!r}") for template in templates]
+    others = [{name: [word] for name, word in words.items()} for words in other_words(task)]
+    made += [_candidate(task, task.template, words, where="other words") for words in others]
     return _distinct([own_candidate(task), *made])
 
 

@@ -9,13 +9,9 @@ Names and texts come from data and are escaped: plotly reads a little HTML in na
 
 from __future__ import annotations
 
-from metapt_explore.plots.clusters import cluster_map, cluster_sizes, contingency_map
-from metapt_explore.plots.compare import (
-    cost_against_accuracy,
-    difference_forest,
-    paired_means,
-    variance_bars,
-)
+from metapt_explore.plots.clusters import cluster_sizes, contingency_map
+from metapt_explore.plots.compare import difference_forest, paired_means, variance_bars
+from metapt_explore.plots.cost import cost_against_accuracy
 from metapt_explore.plots.efficiency import efficiency_curve, efficiency_difference
 from metapt_explore.plots.errors import calibration_curve, confusion_map
 from metapt_explore.plots.lens import class_shares, likeness_map, prompt_health
@@ -24,9 +20,11 @@ from metapt_explore.plots.probe import probe_dots
 from metapt_explore.plots.quality import quality_against_gain
 from metapt_explore.plots.scores import seed_spread, tuning_curves
 from metapt_explore.plots.style import figure_table, method_colors
+from metapt_explore.plots.text_map import MapLook, cluster_map
 from metapt_explore.plots.why import agreement_map, help_map
 
 __all__ = [
+    "MapLook",
     "agreement_map",
     "calibration_curve",
     "class_shares",

@@ -1,4 +1,4 @@
-"""How sure a difference is, where the variance comes from, and what accuracy costs."""
+"""How sure a difference is, and where the variance comes from."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import plotly.graph_objects as go
 
-from metapt_explore.plots.series import PAIR, differences, pair_means
+from metapt_explore.plots.series import differences, pair_means
 from metapt_explore.plots.style import BLUE, GREY, PALETTE, finish, method_colors, nothing_yet, plain
 
 if TYPE_CHECKING:
     from metapt_explore.statistics import Comparison
-
-#: Methods whose names find room beside their points; of more they go into a legend.
-MANY = 5
 
 
 def difference_forest(comparison: Comparison) -> go.Figure:
@@ -136,72 +133,4 @@ def variance_bars(sources: pd.DataFrame) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.3, height=170 + 40 * known["method"].nunique())
     figure.update_xaxes(title_text="variance of accuracy (points²)")
     figure.update_yaxes(autorange="reversed", type="category")
-    return figure
-
-
-def cost_against_accuracy(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
-    """Draws what a method costs against what it gives: seconds of pre-training and tuning for one score.
-
-    Args:
-        results: What `results_table` returned.
-        methods: All methods of the study, so that each keeps its colour.
-    """
-    if results.empty:
-        return nothing_yet("No score is there yet.")
-    colors = method_colors(methods)
-    figure = go.Figure()
-    results, left_out = _on_common_tasks(results, methods)
-    crowded = results["method"].nunique() > MANY
-    for method in methods:
-        rows = results[results["method"] == method]
-        if rows.empty:
-            continue
-        # One pre-training serves all scores of its initialisation seed.
-        by_seed = rows.groupby("init_seed", dropna=False)
-        share = float((by_seed["pretraining_seconds"].max() / by_seed.size()).mean())
-        seconds = float(rows["seconds"].mean()) + (0.0 if pd.isna(share) else share)
-        # The mean over tasks of each pair of seeds: its spread is that of what the point is.
-        of_pairs = rows.groupby(PAIR, dropna=False)["accuracy"].mean()
-        deviation = float(of_pairs.std(ddof=1)) if len(of_pairs) > 1 else 0.0
-        figure.add_trace(
-            go.Scatter(
-                x=[max(seconds, 0.01)],
-                y=[100 * float(rows.groupby("task")["accuracy"].mean().mean())],
-                error_y={"type": "data", "array": [100 * deviation]},
-                mode="markers" if crowded else "markers+text",
-                marker={"color": colors[method], "size": 13},
-                text=[plain(method, 30)],
-                textposition="top center",
-                name=plain(method, 30),
-                showlegend=crowded,
-                hovertemplate="%{text}: %{y:.1f} % for %{x:.1f} s a score<extra></extra>",
-            )
-        )
-    figure = finish(figure)
-    figure.update_xaxes(type="log", title_text="seconds a score: tuning and its share of pre-training (logarithmic)")
-    figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
-    figure.update_layout(height=380, margin_t=20)
-    if crowded:
-        beside = {"orientation": "v", "yref": "paper", "y": 1, "x": 1.02, "xanchor": "left"}
-        figure.update_layout(height=480, legend=beside)
-    return _note_left_out(figure, left_out)
-
-
-def _on_common_tasks(table: pd.DataFrame, methods: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    """Rows of the tasks that every method has scores on, and the other tasks.
-
-    While a study runs methods are not equally far: a mean over an easy task is not one over all.
-    """
-    wanted = table[table["method"].isin(methods)]
-    groups = wanted.groupby("method")["task"].agg(set)
-    common = set.intersection(*groups) if len(groups) else set()
-    left_out = sorted(set(wanted["task"]) - common)
-    return wanted[wanted["task"].isin(common)], left_out
-
-
-def _note_left_out(figure: go.Figure, tasks: list[str]) -> go.Figure:
-    if tasks:
-        names = ", ".join(plain(task, 20) for task in tasks)
-        note = {"text": f"without {names}: not all methods have scores there yet", "font": {"size": 12}}
-        figure.update_layout(title={**note, "x": 0.01, "xanchor": "left"}, margin_t=60)
     return figure

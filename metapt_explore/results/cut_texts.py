@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from metapt_explore.auxiliary_tasks.formats.from_texts import sentence_rows
+from metapt_explore.auxiliary_tasks.formats.unified import with_options
 from metapt_explore.config import SourceConfig, StudyConfig, TaskConfig
-from metapt_explore.config.task_formats import SentencesFormat
+from metapt_explore.config.task_formats import LabelsFormat, SentencesFormat, TaskFormat
 from metapt_explore.errors import UserError
 from metapt_explore.models.text_lengths import SAMPLE, CutShare, cut_share
 from metapt_explore.stages.base import Pipeline, Stage
@@ -25,6 +29,11 @@ MOST_BYTES = 100_000_000
 FILE = "cut_texts.json"
 #: Advice if many texts are cut.
 BEGINNING_ONLY = "The model reads their beginning only; a larger limit costs time and memory."
+#: The same for rows that a format made.
+OPTIONS_LOST = (
+    "What stands at their ends, such as options, is not read: show fewer words (`shown_words`, `option_words`), or "
+    "raise the limit."
+)
 
 
 def cut_shares(pipeline: Pipeline) -> list[CutShare]:
@@ -46,28 +55,71 @@ def cut_shares(pipeline: Pipeline) -> list[CutShare]:
         rows = _rows_of(Texts(pipeline), "texts")
         rows = _source_texts([study.texts]) if rows is None else rows
         shares.append(cut_share(rows, tokenizer, limit))
-        shares += [cut_share(made, tokenizer, limit, of=name) for name, made in _made_rows(pipeline, rows).items()]
+        samples = format_samples(pipeline, rows)
+        shares += [cut_share(made.rows, tokenizer, limit, of=name) for name, made in samples.items()]
     for name, task in pipeline.tasks.items():
         rows = _rows_of(Split(pipeline, task), "rows")
         shares.append(cut_share(_task_texts(study, task) if rows is None else rows, tokenizer, limit, of=name))
     return [cut for cut in shares if cut is not None]
 
 
-def _made_rows(pipeline: Pipeline, texts: Sequence[TextInput]) -> dict[str, Sequence[TextInput]]:
-    """Rows of each format that makes any; of some of the texts where they are not made yet."""
-    formats = pipeline.config.auxiliary_tasks.formats
+@dataclass(frozen=True)
+class FormatSample:
+    """Rows of a format of auxiliary tasks.
+
+    Attributes:
+        rows: All that it made; before they are made, those of some of the texts.
+        number: How many there are, or will be about.
+    """
+
+    rows: Sequence[TextInput]
+    number: int
+
+
+def format_samples(pipeline: Pipeline, texts: Sequence[TextInput]) -> dict[str, FormatSample]:
+    """Rows of each format that makes rows of its own, by its name; of some of the texts where they are not made yet.
+
+    Args:
+        pipeline: The study.
+        texts: Its pre-training texts.
+    """
+    formats = {each.called: each for each in pipeline.config.auxiliary_tasks.formats if _has_own_rows(each)}
     with suppress(UserError):
         stage = FormatRows(pipeline)
         if formats and stage.is_there:
             rows = stage.artifact.table("texts")
-            return {str(name): as_inputs(part) for name, part in rows[rows["format"] != ""].groupby("format")}
-    some = [text for text in texts[:: 1 + len(texts) // SAMPLE] if isinstance(text, str)]
-    made: dict[str, Sequence[TextInput]] = {}
-    for each in formats:
-        if isinstance(each, SentencesFormat):
-            with suppress(UserError):  # a run or a check says what is wrong with it
-                made[each.called] = as_inputs(sentence_rows(each, some, seed=pipeline.config.seed))
+            parts = {str(name): as_inputs(part) for name, part in rows.groupby("format") if name in formats}
+            return {name: FormatSample(part, len(part)) for name, part in parts.items()}
+    every = 1 + len(texts) // SAMPLE
+    some = [text for text in texts[::every] if isinstance(text, str)]
+    made: dict[str, FormatSample] = {}
+    for name, each in formats.items():
+        with suppress(UserError):  # a run or a check says what is wrong with it
+            own = _source_texts([each.texts]) if isinstance(each, LabelsFormat) and each.texts is not None else None
+            sample = _rows_made_of(each, some if own is None else own[:: 1 + len(own) // SAMPLE], pipeline.config)
+            number = every * len(sample) if own is None else len(own)
+            made[name] = FormatSample(sample, number)
     return made
+
+
+def _has_own_rows(each: TaskFormat) -> bool:
+    """Whether its rows are not just the texts again."""
+    return each.makes_rows and not (isinstance(each, LabelsFormat) and each.texts is None and not each.unified)
+
+
+def _rows_made_of(each: TaskFormat, texts: Sequence[TextInput], study: StudyConfig) -> Sequence[TextInput]:
+    room = study.model.max_text_tokens
+    if isinstance(each, SentencesFormat):
+        some = [text for text in texts if isinstance(text, str)]
+        return as_inputs(sentence_rows(each, some, room=room, seed=study.seed))
+    assert isinstance(each, LabelsFormat)
+    if not each.unified:
+        return texts
+    words = {name: label.word for name, label in each.labels.items()}
+    parts = [(text, None) if isinstance(text, str) else text for text in texts]
+    rows = pd.DataFrame(parts, columns=["text", "text_pair"])
+    # Which label a row has changes the letter of its answer only.
+    return as_inputs(with_options(rows.assign(label=next(iter(words))), words, room=room, seed=study.seed))
 
 
 def _rows_of(stage: Stage, table: str) -> Sequence[TextInput] | None:

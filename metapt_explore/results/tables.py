@@ -119,9 +119,17 @@ def _stage_behind(workspace: Workspace, artifact: Artifact, role: str) -> StageR
     return behind.stage if behind.finished else {}
 
 
-def fewshot_entries(workspace: Workspace, study: str) -> list[IndexEntry]:
-    """The few-shot evaluations in a study's list that answer what is asked now (see `Workspace.current_index`)."""
-    return [entry for entry in ordered_index(workspace, study) if entry["kind"] == "fewshot"]
+def fewshot_entries(workspace: Workspace, study: str, shots: int | None = None) -> list[IndexEntry]:
+    """The few-shot evaluations in a study's list that answer what is asked now (see `Workspace.current_index`).
+
+    Args:
+        workspace: Where the study lies.
+        study: Its name.
+        shots: One of `evaluation.more_shots`; the study's own number of examples when absent.
+    """
+    kind = listed_at("fewshot", shots)
+    listed = [entry for entry in ordered_index(workspace, study) if entry["kind"] == kind]
+    return [entry for entry in listed if entry.get("shots") == shots]
 
 
 def ordered_index(workspace: Workspace, study: str) -> list[IndexEntry]:

@@ -133,7 +133,13 @@ class FormatRows(Stage):
         return {
             "formats": [{**each, "name": fmt.called} for each, fmt in zip(made, self._formats, strict=True)],
             "seed": self.study.seed,
+            # Room for options: nothing else depends on how much a model reads.
+            **({"room": self._room} if any(getattr(each, "unified", False) for each in self._formats) else {}),
         }
+
+    @property
+    def _room(self) -> int:
+        return self.study.model.max_text_tokens
 
     def compute(self, out: ArtifactWriter) -> None:
         """Makes the rows of each format."""
@@ -168,7 +174,7 @@ class FormatRows(Stage):
         return rows
 
     def _of_sentences(self, each: SentencesFormat, documents: pd.DataFrame) -> pd.DataFrame:
-        made = sentence_rows(each, list(documents["text"]), seed=self.study.seed)
+        made = sentence_rows(each, list(documents["text"]), room=self._room, seed=self.study.seed)
         of_document = documents.iloc[made["document"]]
         return made.assign(source_row=of_document["source_row"].to_numpy(), group=of_document["group"].to_numpy())
 
@@ -190,7 +196,7 @@ class FormatRows(Stage):
         if not each.unified:
             return table
         words = {name: label.word for name, label in each.labels.items()}
-        options = with_options(table.reset_index(drop=True), words, seed=self.study.seed)
+        options = with_options(table.reset_index(drop=True), words, room=self._room, seed=self.study.seed)
         return options.assign(**{key: table[key].to_numpy() for key in ("source_row", "group", "document")})
 
     @classmethod

@@ -39,6 +39,7 @@ class HardestTexts(Stage):
     """
 
     kind = "hardest_texts"
+    version = 2
     needs = "model"
     part = "request"
 
@@ -129,6 +130,8 @@ class HardestTexts(Stage):
         table = pd.concat(tables)
         hardest = table.sort_values(["task", "loss"], ascending=[True, False], kind="stable").groupby("task")
         columns = ["task", "name", "row", "text", "class", "predicted", "loss"]
+        # Of all texts: what the map is coloured by.
+        out.write_table("losses", table[["task", "row", "class", "predicted", "loss"]].reset_index(drop=True))
         out.write_table("texts", hardest.head(self.shown)[columns].reset_index(drop=True))
         tasks = [
             {

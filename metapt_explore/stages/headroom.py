@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from metapt_explore.config import MetaPTMethod
+from metapt_explore.config import MetaPTMethod, StudyConfig
 from metapt_explore.config.label_values import words_key
+from metapt_explore.config.support import other_shots, pretrained_at
 from metapt_explore.diagnostics.displacement import measured, tuning_rate, tuning_rates
 from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import task_names
-from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.base import Pipeline, Stage, called_at, listed_at, of_shots
 from metapt_explore.stages.common_start import CommonStart
 from metapt_explore.stages.drawn_tasks import MOST_TASKS, chosen_tasks, drawn_tasks
 from metapt_explore.stages.format_rows import rows_stage
@@ -38,6 +39,7 @@ class Headroom(Stage):
     Attributes:
         method: Whose tasks, and whose inner steps.
         prompt: Where every task begins.
+        shots: One of `evaluation.more_shots` that the method is pre-trained for: its support rows, and its prompt.
     """
 
     kind = "headroom"
@@ -46,6 +48,7 @@ class Headroom(Stage):
 
     method: MetaPTMethod
     prompt: Prompt
+    shots: int | None = None
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Headroom]:
@@ -55,7 +58,13 @@ class Headroom(Stage):
 
     @classmethod
     def requested(
-        cls, pipeline: Pipeline, method: str, init_seed: int | None = None, *, at: str | None = None
+        cls,
+        pipeline: Pipeline,
+        method: str,
+        init_seed: int | None = None,
+        *,
+        at: str | None = None,
+        shots: int | None = None,
     ) -> Headroom:
         """Of a method, at the start that all methods share or at a finished prompt.
 
@@ -64,6 +73,8 @@ class Headroom(Stage):
             method: Whose tasks and inner steps.
             init_seed: The initialisation seed; the first of the study when absent.
             at: The method at whose prompt tasks begin; the common start when absent.
+            shots: The number of examples whose pre-training is looked at, where each has its own; the study's own
+                number when absent.
 
         Raises:
             UserError: Where the method is not meta-learned.
@@ -71,22 +82,37 @@ class Headroom(Stage):
         chosen, seed = pipeline.config.method(method), pipeline.seed(init_seed)
         if not isinstance(chosen, MetaPTMethod):
             raise UserError(f"'{method}' is not meta-learned: it adapts to no auxiliary task.")
-        start = CommonStart.of(pipeline, seed) if at is None else Prompt(pipeline, pipeline.config.method(at), seed)
-        return cls(pipeline, chosen, start)
+        other = other_shots(pipeline.config, shots)
+        if other not in pretrained_at(pipeline.config, chosen):
+            other = None  # all numbers share one pre-training
+        of_start = None if at is None else pipeline.config.method(at)
+        start = CommonStart.of(pipeline, seed) if of_start is None else Prompt.at(pipeline, of_start, seed, other)
+        return cls(pipeline, chosen, start, other)
+
+    @property
+    def study(self) -> StudyConfig:
+        """The study at its number of examples."""
+        return self.pipeline.config.at_shots(self.shots)
+
+    @property
+    def listed_as(self) -> str:
+        """See `Stage.listed_as`."""
+        return listed_at(self.listed or self.kind, self.shots)
 
     @property
     def key(self) -> str:
         """See `Stage.key`."""
-        return f"headroom/{self.method.name}/{self.prompt.subject().get('method', 'start')}/{self.prompt.init_seed}"
+        at = self.prompt.subject().get("method", "start")
+        return f"headroom/{called_at(self.method.name, self.shots)}/{at}/{self.prompt.init_seed}"
 
     @property
     def title(self) -> str:
         """See `Stage.title`."""
-        return f"headroom of {self.method.name}"
+        return f"headroom of {called_at(self.method.name, self.shots)}"
 
     def subject(self) -> Subject:
         """Method and seed; where tasks begin, if that is not the common start."""
-        subject: Subject = {"method": self.method.name, "init_seed": self.prompt.init_seed}
+        subject = of_shots({"method": self.method.name, "init_seed": self.prompt.init_seed}, self.shots)
         at = self.prompt.subject().get("method")
         return subject if at is None else {**subject, "at": at}
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore.config import StudyConfig
+from metapt_explore.config.support import other_shots
 from metapt_explore.errors import UserError
-from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at
 from metapt_explore.stages.begins import own_starts
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 
@@ -38,6 +40,7 @@ class Seen:
         data_seed: Of the tuning.
         artifact: Where it lies.
         pretrained: The pre-training that it came from.
+        shots: Examples a class that it was pre-trained for, where that is not the study's own number.
     """
 
     name: str
@@ -47,33 +50,49 @@ class Seen:
     data_seed: int | None
     artifact: Artifact
     pretrained: Artifact
+    shots: int | None = None
 
 
 def prompts_to_see(pipeline: Pipeline) -> list[Seen]:
     """Finished prompts of a study: all that were pre-trained, and of each task one that was tuned from each.
 
+    Those of the study's own number of examples come first, then those that were pre-trained for another
+    (`pretraining.support_shots: match`).
+
     Raises:
         UserError: Where none is finished, or prompts are not vectors like the vocabulary's.
     """
-    workspace, study = pipeline.workspace, pipeline.config.name
+    study = pipeline.config.name
     if pipeline.config.prompt.placement == "deep":
         raise UserError(NOT_FOR_DEEP)
+    seen: list[Seen] = []
+    for shots in each_shots(pipeline):
+        seen += _seen_at(pipeline, shots)
+    if not seen:
+        raise UserError(f"No prompt of '{study}' is finished yet: run the study.")
+    return seen[:MOST]
+
+
+def _seen_at(pipeline: Pipeline, shots: int | None) -> list[Seen]:
+    """Those of one number of examples."""
+    workspace, study = pipeline.workspace, pipeline.config.name
     pretrained: dict[tuple[str, int], Artifact] = {}
     for entry in workspace.index(study):
-        artifact = workspace.artifact(entry["id"])
-        if entry["kind"] == "prompt" and entry.get("method") and artifact.finished:
-            pretrained[entry["method"], entry["init_seed"]] = artifact
+        if entry["kind"] == listed_at("prompt", shots) and entry.get("method") and entry.get("shots") == shots:
+            artifact = workspace.artifact(entry["id"])
+            if artifact.finished:
+                pretrained[entry["method"], entry["init_seed"]] = artifact
     seen = [
-        Seen(f"{method}, seed {seed}", method, seed, None, None, artifact, artifact)
+        Seen(f"{called_at(method, shots)}, seed {seed}", method, seed, None, None, artifact, artifact, shots)
         for (method, seed), artifact in pretrained.items()
     ]
     if not seen:
-        raise UserError(f"No prompt of '{study}' is finished yet: run the study.")
+        return []
     first = min(seed for _, seed in pretrained)
     tuned = {
         (entry["task"], entry["method"]): workspace.artifact(entry["id"])
         for entry in workspace.current_index(study)
-        if entry["kind"] == "fewshot" and entry["init_seed"] == first
+        if entry["kind"] == listed_at("fewshot", shots) and entry["init_seed"] == first and entry.get("shots") == shots
     }
     for task in pipeline.tasks:
         for method in [method.name for method in pipeline.config.methods]:
@@ -81,9 +100,34 @@ def prompts_to_see(pipeline: Pipeline) -> list[Seen]:
             if artifact_of_task is None or not artifact_of_task.finished or (method, first) not in pretrained:
                 continue
             data_seed = int(artifact_of_task.stage["config"]["data_seeds"][0])
-            before = pretrained[method, first]
-            seen.append(Seen(f"{method} on {task}", method, first, task, data_seed, artifact_of_task, before))
-    return seen[:MOST]
+            before, name = pretrained[method, first], f"{called_at(method, shots)} on {task}"
+            seen.append(Seen(name, method, first, task, data_seed, artifact_of_task, before, shots))
+    return seen
+
+
+def vectors_at(lens: Artifact, study: StudyConfig, shots: int | None) -> pd.DataFrame:
+    """The vectors of prompts of one number of examples; of all where none is given.
+
+    Args:
+        lens: A finished lens.
+        study: The study.
+        shots: `evaluation.shots`, or one of `evaluation.more_shots`.
+
+    Raises:
+        UserError: Where the study has no such number, or no prompt of its own for it.
+    """
+    vectors = lens.table("vectors")
+    if shots is None:
+        return vectors
+    other = other_shots(study, shots)
+    if "shots" not in vectors and other is None:
+        return vectors
+    if "shots" not in vectors or not (vectors["shots"] == shots).any():
+        raise UserError(
+            f"'{study.name}' has no finished prompt that was pre-trained for {shots} examples a class: without "
+            "`pretraining: {support_shots: match}` all numbers share one prompt."
+        )
+    return vectors[vectors["shots"] == shots]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +178,8 @@ class Lens(Stage):
         def token(number: int) -> str:
             return str(loaded.tokenizer.decode([number]))
 
+        # The column is there where prompts of several numbers of examples are.
+        several = self.study.evaluation.shots if any(prompt.shots for prompt in seen) else None
         rows, prompts, starts = [], {}, {}
         for prompt in seen:
             pretrained = prompt.pretrained.tensors("prompt")
@@ -149,6 +195,7 @@ class Lens(Stage):
                 starts[prompt.name] = start.to(vocabulary.device)
             for row in describe_vectors(tensor, starts.get(prompt.name), vocabulary, token=token, top=TOP):
                 about = {"prompt": prompt.name, "method": prompt.method, "init_seed": prompt.init_seed}
+                about |= {} if several is None else {"shots": prompt.shots or several}
                 rows.append({**about, "task": prompt.task, **row, "nearest": json.dumps(row["nearest"])})
         out.write_table("vectors", pd.DataFrame(rows))
         out.write_table("similarities", pd.DataFrame(similarities(prompts, starts)))

@@ -17,7 +17,7 @@ from metapt_explore.models.study_model import StudyModel
 from metapt_explore.models.text_lengths import MANY, CutShare, format_cut
 from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.progress.state import Progress
-from metapt_explore.results.cut_texts import BEGINNING_ONLY, cut_shares
+from metapt_explore.results.cut_texts import BEGINNING_ONLY, OPTIONS_LOST, cut_shares
 from metapt_explore.results.tables import results_table
 from metapt_explore.stages.base import Stage
 from metapt_explore.stages.registry import shares
@@ -241,5 +241,6 @@ class StudyPipeline:
         """Says where many texts are cut; once, though a later look at the texts may give another share."""
         new = [cut for cut in shares if cut.share > MANY and cut.of not in self._said_to_be_cut]
         self._said_to_be_cut |= {cut.of for cut in new}
+        made = {each.called for each in self.config.auxiliary_tasks.formats} - {*self.tasks}
         for cut in new:
-            self.progress.notice(f"{format_cut(cut)} {BEGINNING_ONLY}")
+            self.progress.notice(f"{format_cut(cut)} {OPTIONS_LOST if cut.of in made else BEGINNING_ONLY}")

@@ -8,16 +8,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from metapt_explore.cost.count import Cost, Reckoning, TextCounts, seconds_of
+from metapt_explore.cost.row_sets import MadeRows
 from metapt_explore.errors import UserError
+from metapt_explore.models.text_lengths import SAMPLE, token_counts
 from metapt_explore.progress.state import format_time
+from metapt_explore.results.cut_texts import format_samples, tokenizer_and_limit
 from metapt_explore.stages.base import PARTS, Stage
 from metapt_explore.stages.registry import REQUESTS, Until, asked, count, needs_model, parts_until, shares
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.peak_memory import PeakWatch
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.texts.rows import texts_of
+from metapt_explore.texts.rows import as_inputs, texts_of
 
 if TYPE_CHECKING:
     from metapt_explore.study.pipeline import StudyPipeline
@@ -50,7 +55,7 @@ class Preview:
     ) -> None:
         self.study, self._until = study, until
         self.cost: Cost | None = None
-        counts = text_counts(texts, study.finished_splits())
+        counts = text_counts(study, texts, study.finished_splits())
         failed = study.failures.keys if study.failures else set()
         reckoning = Reckoning.of(study.config, study.placement, texts=counts)
         parts = PARTS if until == PLAN else parts_until(until)
@@ -73,7 +78,7 @@ class Preview:
         tokens = text_tokens(study, texts)
         reckoning = Reckoning.of(study.config, study.placement, text_tokens=tokens, texts=counts)
         counted = {key: work for key, work in count(study, reckoning, init_seeds).items() if key in planned}
-        settings = shape_of(study.config, study.tasks, reckoning.text_tokens)
+        settings = shape_of(study.config, study.tasks, reckoning)
         speeds = KeptSpeeds(study.workspace.folder, study.model.identity)
         # Whoever asks for the cost alone gets it as it is now: the machine may have been busy then.
         kept = None if until == PLAN else speeds.find(settings)
@@ -83,7 +88,7 @@ class Preview:
             study.config,
             study.tasks,
             study.backbone,
-            text_tokens=reckoning.text_tokens,
+            reckoning=reckoning,
             embeds=any(work.embedded for key, work in counted.items() if key not in done),
             kept=kept,
             check=lambda: study.progress.advance(0),
@@ -188,13 +193,24 @@ def _first_rate(study: StudyPipeline, init_seeds: Sequence[int], works: Mapping[
         return None
 
 
-def text_counts(texts: Artifact | None, splits: Mapping[str, Artifact]) -> TextCounts:
-    """Counts the pre-training texts, where they are read, and the test rows of tasks."""
+def text_counts(study: StudyPipeline, texts: Artifact | None, splits: Mapping[str, Artifact]) -> TextCounts:
+    """Counts the pre-training texts and what formats make of them, where they are read, and the test rows of tasks."""
     tests = {name: int(split.summary["sizes"]["test"]) for name, split in splits.items()}
     if texts is None:
         return TextCounts(tests=tests)
-    labels = texts.table("texts")["label"]
-    return TextCounts(len(labels), int(labels.isna().sum()), tests)
+    table = texts.table("texts")
+    return TextCounts(len(table), int(table["label"].isna().sum()), tests, _made_rows(study, table))
+
+
+def _made_rows(study: StudyPipeline, texts: pd.DataFrame) -> dict[str, MadeRows]:
+    if not study.config.auxiliary_tasks.formats:
+        return {}
+    tokenizer, longest = tokenizer_and_limit(study.config)
+    made = {}
+    for name, sample in format_samples(study, as_inputs(texts)).items():
+        counts = token_counts(sample.rows[:: 1 + len(sample.rows) // SAMPLE], tokenizer).clip(max=longest)
+        made[name] = MadeRows(sample.number, float(counts.mean()) if len(counts) else 0.0)
+    return made
 
 
 def text_tokens(study: StudyPipeline, read: Artifact | None, sample: int = 200) -> float | None:

@@ -205,7 +205,9 @@ class Study(StudyPipeline):
         """
         return self.request("agreement", init_seed=init_seed, method=method, clustering=clustering)
 
-    def headroom(self, method: str, init_seed: int | None = None, *, at: str | None = None) -> Artifact:
+    def headroom(
+        self, method: str, init_seed: int | None = None, *, at: str | None = None, shots: int | None = None
+    ) -> Artifact:
         """What adapting to a few rows of an auxiliary task gains on its other rows (`diagnostics/headroom.py`).
 
         Made on request, of training texts only; no score depends on it.
@@ -214,11 +216,13 @@ class Study(StudyPipeline):
             method: Whose tasks and inner steps.
             init_seed: The initialisation seed (the first of the study when absent).
             at: The method at whose prompt tasks begin; the start that all methods share when absent.
+            shots: One of `evaluation.more_shots` that it is pre-trained for (`support_shots: match`); the study's own
+                number when absent.
 
         Returns:
             An artifact with the table ``headroom`` (losses of each task and draw) and, in its summary, ``over_tasks``.
         """
-        return self.request("headroom", method=method, init_seed=init_seed, at=at)
+        return self.request("headroom", method=method, init_seed=init_seed, at=at, shots=shots)
 
     def screen(self, method: str, init_seed: int | None = None) -> Screening:
         """Whether a meta-learned method is worth trying: task diversity, headroom and displacement, in a sentence.
@@ -260,15 +264,14 @@ class Study(StudyPipeline):
         from metapt_explore.cost.calibrate import measure, preview, preview_without_model
 
         texts = texts or self._texts_that_are_there()
-        counts = text_counts(texts, self.finished_splits() if splits is None else splits)
+        counts = text_counts(self, texts, self.finished_splits() if splits is None else splits)
         works = count(self, Reckoning.of(self.config, self.placement, texts=counts))
         if not any(work.needs_model for work in works.values()):
             return preview_without_model(self.config, works, self.model.device)
         reckoning = Reckoning.of(self.config, self.placement, text_tokens=text_tokens(self, texts), texts=counts)
         works = count(self, reckoning)
         embeds = any(work.embedded for work in works.values())
-        tokens = reckoning.text_tokens
-        speed = measure(self.config, self.tasks, self.backbone, text_tokens=tokens, embeds=embeds)
+        speed = measure(self.config, self.tasks, self.backbone, reckoning=reckoning, embeds=embeds)
         return preview(self.config, self.tasks, self.backbone, works=works, reckoning=reckoning, speed=speed)
 
     def _texts_that_are_there(self) -> Artifact | None:

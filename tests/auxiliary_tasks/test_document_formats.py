@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
+import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,10 @@ from metapt_explore.auxiliary_tasks.formats.selection import selections
 from metapt_explore.auxiliary_tasks.formats.sentence_pair import LABELS, sentence_pairs
 from metapt_explore.auxiliary_tasks.formats.sentences import split_sentences
 from metapt_explore.auxiliary_tasks.formats.unified import with_options
+from metapt_explore.config import ModelConfig
 from metapt_explore.errors import UserError
+from metapt_explore.models.load import layout_class
+from metapt_explore.texts.rows import as_inputs
 
 BOUNDS = {"min_words": 2, "max_words": 12}
 #: Few different sentences, so that documents repeat themselves and each other.
@@ -225,6 +229,33 @@ def test_a_long_second_text_leaves_room_for_the_options() -> None:
     rows = pd.DataFrame({"text": ["One."], "text_pair": ["It rains, and we stay."], "label": ["a"]})
     made = with_options(rows, {"a": "yes", "b": "no"}, pair_words=2, seed=0)
     assert made["text_pair"][0].split("\n")[0] == "It rains,"
+
+
+@pytest.mark.parametrize("room", [40, 64])
+@pytest.mark.parametrize("options", [2, 5, 8])
+def test_options_are_read_however_long_the_texts_are(options: int, room: int) -> None:
+    """By a model's own layout, which cuts the longer of two texts at its end."""
+    tokenizer = tiny.tokenizer()
+    layout = layout_class("causal")(tokenizer, ModelConfig(name="x", max_text_tokens=room), "suffix")
+    words = dict(zip("abcdefgh"[:options], tiny.FILLER, strict=False))
+    lengths = [(first, second) for first in (1, 9, 30, 90) for second in (0, 1, 9, 30, 90)]
+    rows = pd.DataFrame(
+        {
+            "text": ["old, " * first for first, _ in lengths],
+            "text_pair": ["new " * second for _, second in lengths],
+            "label": ["a"] * len(lengths),
+        }
+    )
+    made = with_options(rows, words, room=room, seed=0)
+    for text, pair, ids, (first, second) in zip(
+        made["text"], made["text_pair"], layout.bare_tokens(as_inputs(made)), lengths, strict=True
+    ):
+        lines = "\n".join(pair.splitlines()[-options:])
+        shown = tokenizer(f"\n{lines}", add_special_tokens=False)["input_ids"]
+        assert ids[-len(shown) :] == shown
+        assert text.startswith("old") and (not second or pair.startswith("new")), "something of each text is shown"
+        if first + second <= 2 and options == 2:
+            assert (text, pair) == ("old, " * first, ("new " * second + "\n" + lines).lstrip("\n"))
 
 
 def test_labels_without_words_and_equal_words_are_refused() -> None:

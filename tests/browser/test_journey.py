@@ -182,7 +182,7 @@ def test_hostile_names_and_addresses(tmp_path: Path, address: str) -> None:
             "clusters": "With two finished clusterings",
             "pretraining": "Row passes",
             "fewshot": "All scores",
-            "compare": "Where the variance comes from",
+            "compare": "Task by task",
             "lens": "Similarity of prompts",
             "export": "Show study.yaml",
         }
@@ -203,5 +203,5 @@ def test_hostile_names_and_addresses(tmp_path: Path, address: str) -> None:
         expect(box).to_have_value("demo")
         page.goto(f"{address}/compare?study=gone")
         expect(page.get_by_text("There is no study 'gone' in this workspace")).to_be_visible()
-        expect(page.get_by_text("Any two methods")).to_have_count(0)
+        expect(page.get_by_text("Task by task")).to_have_count(0)
         browser.close()

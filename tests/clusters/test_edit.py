@@ -36,6 +36,20 @@ def test_edits_name_clusters_as_they_stand_after_those_before() -> None:
     assert plain.labels.tolist() == [1, 2, 0, 0, 1, 1, 1, -1, -1, -1] and plain.names == {1: "both", 0: "rest"}
 
 
+def test_single_texts_are_gathered_into_a_new_cluster() -> None:
+    edits = [edit(gather="0, 7-9"), edit(rename={3: "mine"}), edit(merge=[0, 3])]
+    made = apply_edits(LABELS, edits[:2], halves, names={0: "a", 2: "c"})
+    # Outliers can be gathered, too; cluster 2 lost all its rows, and so its name.
+    assert made.labels.tolist() == [3, 0, 0, 0, 1, 1, 1, 3, 3, 3] and made.names == {0: "a", 3: "mine"}
+    assert apply_edits(LABELS, edits, halves).labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 0, 0]
+    assert str(edits[0]) == "gather 4 texts into a new cluster"
+    with pytest.raises(UserError, match="edit 1: there is no row 10: the study has 10 texts, rows 0 to 9"):
+        apply_edits(LABELS, [edit(gather="4-10")], halves)
+    for wrong in ("one", ", "):
+        with pytest.raises(ValueError, match="gather"):
+            edit(gather=wrong)
+
+
 def test_names_leave_with_their_clusters() -> None:
     given = {0: "a", 1: "b", 2: "c"}
     assert apply_edits(LABELS, [edit(merge=[0, 1])], halves, names=given).names == {0: "a", 2: "c"}

@@ -33,6 +33,12 @@ def charts(at: AppTest) -> list[dict[str, Any]]:
     return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
 
 
+def tab(at: AppTest, key: str, name: str) -> AppTest:
+    """Opens a tab of the page: ``compare`` on Compare, ``scores`` on Few-shot."""
+    at.session_state[key] = name
+    return at.run()
+
+
 def metrics(at: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in at.metric}
 

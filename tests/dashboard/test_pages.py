@@ -13,7 +13,7 @@ import handmade
 import pytest
 import tiny
 import yaml
-from looking import PAGES, TITLES, charts, decoded, metrics, said
+from looking import PAGES, TITLES, charts, decoded, metrics, said, tab
 from streamlit.testing.v1 import AppTest
 from waiting import LIMIT
 
@@ -26,6 +26,8 @@ from metapt_explore.study.study import Study
 
 Open = Callable[..., AppTest]
 CLUSTERS = "clusters-0000000000000000"
+#: Means of the methods in the workspace written by hand, the worst first.
+LEVELS = [("PT", 55.0), ("PPT", 60.0), ("MetaPT", 72.5)]
 
 
 # ----------------------------------------------------------------------------------------- empty
@@ -139,13 +141,12 @@ def test_pages_over_the_real_pipelines_files(show: Open, copied: Workspace, page
 
 
 def test_scores_over_the_real_pipelines_files(show: Open, copied: Workspace) -> None:
-    at = show(copied.folder, "fewshot")
+    at = tab(show(copied.folder, "fewshot"), "scores", "Start and worst")
     shown, true = at.dataframe[0].value, summary_table(results_table(copied, "tiny"))
     assert shown[["task", "method", "seeds"]].equals(true[["task", "method", "seeds"]])
     assert shown["mean"].tolist() == pytest.approx((100 * true["mean"]).round(1).tolist())
-    assert at.dataframe[1].value.equals(results_table(copied, "tiny"))
-    spread = charts(at)[1]
-    assert {note["text"] for note in spread["layout"]["annotations"]} == {"mood", "question"}
+    assert tab(at, "scores", "All scores").dataframe[0].value.equals(results_table(copied, "tiny"))
+    assert tab(at, "scores", "Seeds").selectbox(key="spread_task").options == ["mean over tasks", "mood", "question"]
 
 
 def test_the_real_pipelines_map_holds_every_text(show: Open, copied: Workspace) -> None:
@@ -230,22 +231,27 @@ def test_pretraining_shows_the_losses_of_each_method(show: Open, demo: Workspace
 
 def test_fewshot_shows_table_curves_spread_and_caution(show: Open, demo: Workspace) -> None:
     at = show(demo.folder, "fewshot")
-    summary, results = (frame.value for frame in at.dataframe)
+    assert "MetaPT scores highest on trec: 72.5 % on test" in said(at, "markdown")
+    assert "this proves nothing" in said(at, "warning")
+    (means,) = charts(at)
+    assert [trace["y"][0] for trace in means["data"]] == [f"{n}  <b>{m}</b>" for n, m in LEVELS]
+    matrix = at.dataframe[0].value.set_index("method")
+    assert matrix["mean rank"].tolist() == ["3.0", "2.0", "1.0"] and matrix.loc["PT", "trec"].startswith("55.0 (")
+    summary = tab(at, "scores", "Start and worst").dataframe[0].value
     # PT has 0.50 and 0.60: mean 55, sample standard deviation 100 * 0.1 / sqrt 2 = 7.07, worst 50.
     assert summary.iloc[0].to_dict() == {
         "task": "trec", "method": "PT", "start": 40.0, "mean": 55.0, "std": 7.1, "worst": 50.0, "seeds": 2,
     }  # fmt: skip
-    assert len(results) == 6
-    assert "this proves nothing" in said(at, "warning")
-    curves, spread, cost = charts(at)
+    assert len(tab(at, "scores", "All scores").dataframe[0].value) == 6
+    labels = [button.proto.label for button in at.get("download_button")]
+    assert labels.count("Download as CSV") == 1 and labels.count("Data of this figure") == 1
+    curves, spread, cost = (charts(tab(at, "scores", name))[1] for name in ("Curves", "Seeds", "Cost"))
     # Two scores of 6 s each and half a pre-training of 12 s.
-    assert cost["data"][0]["x"] == [12.0] and cost["data"][0]["y"] == pytest.approx([55.0])
+    assert cost["data"][1]["x"] == [12.0] and cost["data"][1]["y"] == pytest.approx([55.0])
     lines = {t["name"]: t for t in curves["data"] if t["mode"] == "lines+markers"}
     assert lines["MetaPT"]["y"] == pytest.approx([40.0, 45.0, 72.5])
     pairs = next(t for t in spread["data"] if t["name"] == "same seeds")
-    assert pairs["y"] == pytest.approx([50.0, 55.0, 70.0, None, 60.0, 65.0, 75.0, None])
-    labels = [button.proto.label for button in at.get("download_button")]
-    assert labels.count("Download as CSV") == 1 and labels.count("Data of this figure") == 3
+    assert pairs["x"] == pytest.approx([50.0, 55.0, 70.0, None, 60.0, 65.0, 75.0, None])
 
 
 def test_the_chosen_study_stays_on_every_page(show: Open, demo: Workspace) -> None:
@@ -262,7 +268,7 @@ def test_the_chosen_study_stays_on_every_page(show: Open, demo: Workspace) -> No
     assert at.query_params == {"study": "other"}
     assert "not there yet" in said(at, "info")
     at.selectbox(key="study").set_value("demo").run()
-    assert at.query_params == {"study": "demo"} and len(charts(at)) == 3
+    assert at.query_params == {"study": "demo"} and len(charts(at)) == 1
 
 
 def test_pages_do_not_import_torch(demo: Workspace) -> None:
@@ -285,7 +291,7 @@ def test_pages_do_not_import_torch(demo: Workspace) -> None:
 def test_a_probe_is_shown_when_there_is_one(show: Open, copied: Workspace, world: Path) -> None:
     assert "Template ranking" not in " ".join(each.value for each in show(copied.folder, "fewshot").header)
     Study(world / "tiny.yaml", copied).rank_templates("mood")
-    at = show(copied.folder, "fewshot")
+    at = tab(show(copied.folder, "fewshot"), "scores", "Templates")
     assert not at.exception and not at.error
     assert at.header[-1].value == "Template ranking of mood"
     dots = [trace for trace in charts(at)[-1]["data"] if trace["name"] == "calibrated"]
@@ -299,4 +305,4 @@ def test_a_damaged_probe_does_not_hide_the_scores(show: Open, copied: Workspace,
     (artifact.folder / "summary.json").write_text("{}", encoding="utf-8")
     at = show(copied.folder, "fewshot")
     assert not at.exception and artifact.id in said(at, "error")
-    assert at.dataframe[0].value["mean"].notna().all()
+    assert "scores highest" in said(at, "markdown")

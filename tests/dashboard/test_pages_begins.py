@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from looking import charts, said
+from looking import charts, said, tab
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig, parse
@@ -35,7 +35,7 @@ def begun(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_few_shot_page_says_what_each_data_seed_began_from(begun: Path, show: Open) -> None:
     at = show(begun, "fewshot")
     assert not at.exception and not at.error
-    table = at.dataframe[1].value
+    table = tab(at, "scores", "Where tuning began").dataframe[0].value
     assert table.groupby("method").size().to_dict() == {"CT": 2, "HSML": 2, "Per cluster": 2}
     of = {method: rows["began from"].iloc[0] for method, rows in table.groupby("method")}
     assert "2 of its 8 few-shot rows" in of["CT"] and "texts cut" in of["CT"]

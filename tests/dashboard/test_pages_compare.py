@@ -7,7 +7,7 @@ from pathlib import Path
 
 import handmade
 import pytest
-from looking import charts, said
+from looking import charts, said, tab
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig
@@ -35,11 +35,13 @@ def test_the_studys_question_and_any_two_methods(show: Open, demo: Workspace) ->
     found = compare(results_table(demo, handmade.NAME), "MetaPT", "PPT")
     told = said(at, "markdown")
     assert found.verdict in told and found.sentence.split(" ")[0] in told
+    tab(at, "compare", "Questions")
     questions = next(frame.value for frame in at.dataframe if "comparison" in frame.value)
     assert questions["comparison"].tolist()[0] == "MetaPT − PPT"
     # 0.70 and 0.75 against 0.55 and 0.65: 12.5 points in the mean, by hand.
     assert questions["difference"].tolist()[0] == "+12.5"
-    at.selectbox(key="second_demo").set_value(("demo", "PT")).run()
+    at.selectbox(key="second_demo").set_value(("demo", "PT"))
+    tab(at, "compare", "Seeds")
     assert no_error_but_missing_rows(at)
     forest, paired = charts(at)[:2]
     assert [trace["x"][0] for trace in forest["data"]] == pytest.approx([17.5, 17.5])
@@ -56,7 +58,7 @@ def test_one_method_is_not_compared_with_itself(show: Open, demo: Workspace) -> 
 
 
 def test_a_score_leads_to_its_texts(show: Open, copied: Workspace) -> None:
-    at = show(copied.folder, "compare")
+    at = tab(show(copied.folder, "compare"), "compare", "Trace")
     assert not at.exception and not at.error
     tree = next(code.value for code in at.code if "fewshot-" in code.value)
     assert "clusters-" in tree and "texts-" in tree and "metapt lineage" in tree
@@ -127,7 +129,7 @@ def test_a_method_under_several_clustering_seeds_is_offered_as_one(show: Open, d
     # What joins several stands before the first of them.
     assert at.selectbox(key="first_demo").options == ["PT", "MetaPT", "MetaPT-s0", "MetaPT-s1"]
     assert not at.exception and at.selectbox(key="first_demo").value == ("demo", "MetaPT")
-    assert "stands for MetaPT-s0, MetaPT-s1: choose one of them" in said(at, "info")
+    assert "stands for MetaPT-s0, MetaPT-s1: choose one of them" in said(tab(at, "compare", "Trace"), "info")
 
 
 def test_a_joined_method_without_a_score_is_not_offered(show: Open, demo: Workspace) -> None:

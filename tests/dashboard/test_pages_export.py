@@ -37,6 +37,15 @@ def test_a_prompt_is_packed_and_classifies(show: Open, copied: Workspace, tmp_pa
     assert "metapt classify --prompt" in commands and "metapt run tiny.yaml" in commands
 
 
+def test_a_prompt_of_another_number_of_examples(show: Open, matched: Path) -> None:
+    at = show(matched, "export", "tiny")
+    assert at.selectbox(key="away_shots_tiny").options == ["4", "1", "2"]
+    assert not any("--shots" in code.value for code in at.code)
+    at.selectbox(key="away_shots_tiny").set_value(2).run()
+    assert not at.exception and not at.error
+    assert any("--task mood --data-seed 1 --shots 2" in code.value for code in at.code)
+
+
 def test_the_report_is_written(show: Open, copied: Workspace) -> None:
     at = show(copied.folder, "export")
     at.button(key="make_report").click().run(timeout=LIMIT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def test_vectors_and_likeness(show: Open, copied: Workspace, world: Path) -> Non
     assert "MetaPT, seed 0" in names and "MetaPT on mood" in names
     at.selectbox(key="lens_prompt").set_value("MetaPT on mood").run()
     assert not at.exception and not at.error
+
+
+def test_prompts_of_another_number_of_examples(show: Open, matched: Path, tmp_path: Path) -> None:
+    shutil.copytree(matched, tmp_path / "ws", ignore=shutil.ignore_patterns("*.lock", ".lock"))
+    workspace = Workspace(tmp_path / "ws")
+    Study(workspace.study_config("tiny"), workspace).lens()
+    at = show(workspace.folder, "lens", "tiny")
+    assert not at.exception and not at.error
+    assert at.selectbox(key="lens_shots_tiny").value == 4 and "finished since" not in said(at, "info")
+    at.selectbox(key="lens_shots_tiny").set_value(1).run()
+    assert not at.exception and not at.error
+    assert at.selectbox(key="lens_prompt").options[0] == "PPT at 1 shot, seed 0"
+    assert all(" at 1 shot" in name for name in charts(at)[-1]["layout"]["xaxis"]["ticktext"])
+    assert at.selectbox(key="try_shots_tiny").options == ["4", "1", "2"]
 
 
 def test_a_sentence_is_read_under_every_prompt(show: Open, copied: Workspace, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import tiny
-from looking import PAGES, charts, said
+from looking import PAGES, charts, said, tab
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig, parse
@@ -91,6 +91,7 @@ def test_tasks_of_clusters_say_which_cluster_a_word_stands_for(pairs: Path, show
 def test_chosen_words_are_shown(labelled: Path, show: Open) -> None:
     at = show(labelled, "fewshot")
     assert "Each data seed chose 1 label word(s) a class" in said(at, "info")
+    tab(at, "scores", "Label words")
     (table,) = (frame.value for frame in at.dataframe if "data seed" in frame.value)
     assert len(table) == 4 and table.loc[0, "negative"] != table.loc[0, "positive"]
 

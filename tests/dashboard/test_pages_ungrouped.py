@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from looking import PAGES, charts, said
+from looking import PAGES, charts, said, tab
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig, parse
@@ -79,7 +79,7 @@ def test_a_study_of_baselines_alone(world: Path, tmp_path: Path, show: Open) -> 
     at = show(tmp_path, "fewshot")
     assert {"majority", "zero_shot", "tfidf"} == set(at.dataframe[0].value["method"])
     # The mean over tasks of both, a line for each data seed.
-    at = show(tmp_path, "compare")
+    at = tab(show(tmp_path, "compare"), "compare", "Seeds")
     assert "baselines only" in said(at, "info")
     lines = [trace for chart in charts(at) for trace in chart["data"] if "data seed" in str(trace.get("hovertemplate"))]
     assert len(lines) == 2 and all("initialisation" not in trace["hovertemplate"] for trace in lines)

@@ -90,7 +90,70 @@ def test_quality_against_gain_has_a_panel_for_each_measure_that_is_there() -> No
 
 
 def test_a_map_of_many_points_carries_no_text() -> None:
-    many = plots.clusters.LARGEST_WITH_TEXT + 1
+    many = plots.text_map.LARGEST_WITH_TEXT + 1
     frame = pd.DataFrame({"row": range(many), "cluster": 0, "x": 0.0, "y": 0.0})
     (trace,) = traces(plots.cluster_map(frame, pd.Series(["t"] * many), CLUSTERS))
     assert "text" not in trace and trace["hoverinfo"] == "name"
+
+
+def test_hundreds_of_clusters_are_one_layer_without_a_legend() -> None:
+    rows = range(512)
+    frame = pd.DataFrame({"row": rows, "cluster": rows, "x": 0.0, "y": 0.0})
+    figure = plots.cluster_map(frame, pd.Series(["t"] * 512), [{"cluster": 3, "name": "3: <b>"}])
+    (trace,) = traces(figure)
+    assert not figure.layout.showlegend and len(trace["x"]) == 512
+    assert trace["text"][3] == "t<br>3: &lt;b&gt;", "the pointer says what no legend does"
+    # Neighbouring numbers differ in colour: cluster 0 and 7 share one.
+    assert trace["marker"]["color"][:8].tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
+
+
+def test_categories_and_numbers_are_colours_and_what_is_missing_is_grey() -> None:
+    texts, frame = pd.Series(list("abcdef")), points(6)
+    by_label = plots.cluster_map(
+        frame, texts, CLUSTERS, look=plots.MapLook(colour=pd.Series(["x", "y", None, "x", "x", "y"]), title="label")
+    )
+    assert [(t["name"], len(t["x"])) for t in traces(by_label)] == [("none", 1), ("x", 3), ("y", 2)]
+    assert traces(by_label)[0]["marker"]["color"] == "#8C8C8C"
+    numbers = plots.MapLook(colour=pd.Series([1.0, 2.0, 3.0, None, 5.0, 6.0]), title="loss")
+    missing, shown = traces(plots.cluster_map(frame, texts, CLUSTERS, look=numbers))
+    assert missing["name"] == "no loss" and list(shown["marker"]["color"]) == [1.0, 2.0, 3.0, 5.0, 6.0]
+    assert shown["text"][0] == "a<br>outliers<br>loss: 1"
+    rare = pd.Series([f"label {row}" for row in range(40)] + ["common"] * 2)
+    frame = pd.DataFrame({"row": range(42), "cluster": 0, "x": 0.0, "y": 0.0})
+    kept = traces(plots.cluster_map(frame, pd.Series(["t"] * 42), [], look=plots.MapLook(colour=rare)))
+    assert kept[0]["name"] == "27 others" and len(kept) == 15 and kept[1]["name"] == "common"
+
+
+def test_highlighted_clusters_keep_their_colour_and_the_window_is_seen() -> None:
+    look = plots.MapLook(highlighted=[1], window=(0.0, 1.0, 2.0, 3.0), density=True)
+    figure = plots.cluster_map(points(6), pd.Series(list("abcdef")), CLUSTERS, marked=[2], look=look)
+    density, rest, one, ring = traces(figure)
+    assert (density["type"], rest["name"], one["name"], ring["name"]) == (
+        "contour",
+        "other clusters",
+        "1: book",
+        "matches (1)",
+    )
+    assert len(rest["x"]) == 4 and list(figure.layout.xaxis.range) == [0.0, 1.0]
+    assert "density" not in set(plots.figure_table(figure)["trace"])
+
+
+def test_density_is_highest_where_texts_are() -> None:
+    frame = pd.DataFrame({"row": range(101), "cluster": 0, "x": [0.0] * 100 + [10.0], "y": [0.0] * 100 + [10.0]})
+    contour = plots.cluster_map(frame, pd.Series(["t"] * 101), [], look=plots.MapLook(density=True)).data[0]
+    across, down = divmod(contour.z.argmax(), contour.z.shape[1])
+    assert abs(contour.x[down]) < 0.5 and abs(contour.y[across]) < 0.5
+
+
+def test_large_clusterings_show_their_largest_bars_and_cells() -> None:
+    many = [{"cluster": c, "name": str(c), "rows": c, "labels": {f"l{c % 20}": c}} for c in range(100)]
+    figure = plots.cluster_sizes(many)
+    assert figure.layout.title.text == "the 30 largest of 100 clusters"
+    bars = traces(figure, type="bar")
+    assert bars[0]["y"][0] == "99" and len(bars[0]["y"]) == 30 and bars[-1]["name"] == "other labels"
+    assert sum(sum(bar["x"]) for bar in bars) == sum(range(70, 100))
+    table = pd.DataFrame(1, index=range(50), columns=range(60))
+    table.loc[49, 59] = 41
+    heat = plots.contingency_map(table, {}, {})
+    assert len(heat.data[0].z) == 30 == len(heat.data[0].z[0]) and heat.layout.title.text.endswith("50 and 60 clusters")
+    assert heat.data[0].z[-1][-1] == pytest.approx(0.41), "shares are of the whole row"

@@ -32,7 +32,7 @@ def test_what_a_method_costs_is_a_score_and_its_share_of_pretraining() -> None:
     ]  # fmt: skip
     alone = {**rows[0], "method": "B", "task": "y", "accuracy": 0.7}
     figure = plots.cost_against_accuracy(pd.DataFrame([*rows, alone]), ["A", "B"])
-    point, other = traces(figure)
+    _, point, other = traces(figure)
     # One pre-training of 40 or 44 s for four scores; only task y is common to both.
     assert point["x"] == [3.0 + 42 / 2] and point["y"] == [pytest.approx(65.0)] and other["y"] == [70.0]
     assert "without x" in figure.layout.title.text
@@ -40,13 +40,23 @@ def test_what_a_method_costs_is_a_score_and_its_share_of_pretraining() -> None:
     assert point["error_y"]["array"] == [pytest.approx(100 * (4 * 0.05**2 / 3) ** 0.5)]
 
 
-@pytest.mark.parametrize(("methods", "beside"), [(5, True), (6, False)])
-def test_names_of_many_methods_stand_in_a_legend(methods: int, beside: bool) -> None:
-    names = [f"method {number}" for number in range(methods)]
-    row = {"task": "x", "init_seed": 0, "data_seed": 1, "accuracy": 0.5, "seconds": 3.0, "pretraining_seconds": 0.0}
-    figure = plots.cost_against_accuracy(pd.DataFrame([{**row, "method": name} for name in names]), names)
-    for trace, name in zip(traces(figure), names, strict=True):
-        assert (trace["name"], "text" in trace["mode"], trace["showlegend"]) == (name, beside, not beside)
+@pytest.mark.parametrize("count", [5, 6])
+def test_of_many_methods_those_that_no_other_beats_are_named(count: int) -> None:
+    """Dearer and dearer; only the first two are worth it."""
+    names = [f"method {number}" for number in range(count)]
+    row = {"task": "x", "init_seed": 0, "data_seed": 1, "pretraining_seconds": 0.0}
+    scored = [
+        {**row, "method": name, "seconds": 1.0 + place, "accuracy": 0.8 if place == 1 else 0.5}
+        for place, name in enumerate(names)
+    ]
+    front, *points = traces(plots.cost_against_accuracy(pd.DataFrame(scored), names))
+    assert front["x"] == [1.0, 2.0] and front["y"] == pytest.approx([50.0, 80.0])
+    assert ["text" in point["mode"] for point in points] == [count == 5 or place < 2 for place in range(count)]
+    # By row passes the order turns round; one that costs none stands left of all.
+    passes = {name: float(100 * (count - place - 1)) for place, name in enumerate(names)}
+    front, *points = traces(plots.cost_against_accuracy(pd.DataFrame(scored), names, passes))
+    assert points[-1]["x"] == [pytest.approx(100 / 3)] and "(free)" in points[-1]["text"][0]
+    assert front["y"] == pytest.approx([50.0, 80.0])
 
 
 def test_parts_of_the_variance_are_drawn_once() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 import yaml
+from matched_world import SIZES, config_of
 
-from metapt_explore.config import StudyConfig, load_study, parse, to_yaml
+from metapt_explore.config import load_study, to_yaml
 from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
 from metapt_explore.config.support import most_classes
 from metapt_explore.cost.count import Reckoning
@@ -18,20 +18,11 @@ from metapt_explore.errors import UserError
 from metapt_explore.pretraining.learner import PretrainingTask
 from metapt_explore.pretraining.registry import make_learner
 from metapt_explore.results.tables import efficiency_table
+from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.registry import count
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.overview import pipeline
 from metapt_explore.study.study import Study
-
-SIZES = {"steps": 2, "meta_batch_size": 2, "query_size": 4, "inner_lr": 0.5, "outer_lr": 0.05}
-
-
-def config_of(world: Path, shots: Any, more: list[int] | None = None, **sizes: Any) -> StudyConfig:
-    """A study whose auxiliary tasks have two classes."""
-    tree = tiny.study_tree(world, evaluation={"data_seeds": [1], "more_shots": more or []})
-    tree["evaluation"]["tasks"] = tree["evaluation"]["tasks"][:1]
-    tree["pretraining"] = {**SIZES, **({} if shots is None else {"support_shots": shots}), **sizes}
-    return parse(StudyConfig, tree, "test")
 
 
 def test_rows_a_class_become_rows_a_task(world: Path) -> None:
@@ -99,12 +90,11 @@ def test_ids_change_by_the_rows_alone(world: Path, tmp_path: Path) -> None:
     assert "support_shots" not in named.prompt("MetaPT").stage["config"]
 
 
-def test_a_prompt_is_pretrained_for_each_number_of_examples(world: Path, tmp_path: Path) -> None:
-    config = config_of(world, "match", [1, 2])
-    study = Study(config, tmp_path)
+def test_a_prompt_is_pretrained_for_each_number_of_examples(world: Path, matched: Path) -> None:
+    config, workspace = config_of(world, "match", [1, 2]), Workspace(matched)
+    study = Study(config, workspace)
     planned = count(study, Reckoning.of(config))
-    study.run()
-    table = efficiency_table(Workspace(tmp_path), "tiny")
+    table = efficiency_table(workspace, "tiny")
     assert table.groupby(["method", "shots"]).size().eq(1).all() and len(table) == 3 * 3
     sizes, ids = {}, {}
     for shots in (None, 1, 2):
@@ -121,8 +111,9 @@ def test_a_prompt_is_pretrained_for_each_number_of_examples(world: Path, tmp_pat
             assert sizes[method, shots] == (2 * k, rows)
             called = method if shots is None else f"{method} at {shots} shot{'s' * (shots > 1)}"
             assert planned[f"prompt/{called}/0"].trained == rows
-    (step,) = [step for step in pipeline(Workspace(tmp_path), config) if step.name == "Prompts"]
+    (step,) = [step for step in pipeline(workspace, config) if step.name == "Prompts"]
     assert (step.status, step.said) == ("done", "7 prompts")
     # As in a study that asks for so many rows; the few-shot rows, which no text may equal, are the same.
-    alone = Study(config_of(world, 1, [1, 2]), tmp_path)
-    assert alone.prompt("MetaPT").id == alone.prompt("MetaPT", shots=2).id == ids["MetaPT", 1]
+    alone = Study(config_of(world, 1, [1, 2]), workspace)
+    for shots in (None, 2):
+        assert Prompt.at(alone, alone.config.method("MetaPT"), 0, shots).id == ids["MetaPT", 1]

@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 
 from metapt_explore.cli.main import metapt
 from metapt_explore.config import StudyConfig, parse
+from metapt_explore.cost import calibrate as calibrate_module
 from metapt_explore.cost.calibrate import calibrate
 from metapt_explore.cost.count import Memory, Reckoning, Speed, TextCounts, Work, predict, seconds_of
+from metapt_explore.cost.row_sets import MadeRows, RowSet
 from metapt_explore.errors import Cancelled
 from metapt_explore.progress.state import Progress
 from metapt_explore.stages.registry import count
@@ -114,6 +116,59 @@ def test_texts_that_were_counted_are_not_guessed(world: Path) -> None:
     # All 100 of them are one bank.
     few = works_of(config, 10, TextCounts(100, 100))
     assert (few["prompt/PPT/0"].encoded, few["prompt/MetaPT/0"].encoded) == (1000, 0)
+
+
+FORMATS = [
+    {"format": "labels", "labels": {"a": "good", "b": "bad"}, "template": "{text} Type :", "weight": 2},
+    {"format": "cluster_classes", "clustering": "kmeans", "template": "{text} Sentiment :"},
+    {"format": "sentence_pair", "words": {"adjacent": "good", "same_document": "book", "other": "bad"}},
+]
+MADE = {"labels": MadeRows(300, 10.0), "sentence_pair": MadeRows(20, 30.0)}
+
+
+def test_rows_of_formats_are_counted_by_hand(world: Path) -> None:
+    """64 draws of formats that weigh 2, 1 and 1; 16 of 20 pairs are drawn, so all 20 are encoded, once for all."""
+    methods = [{**each, "clustering": "kmeans"} for each in METHODS[1:3]]
+    methods.append({**methods[1], "name": "noise", "clustering": "random"})
+    tree = tiny.study_tree(world, methods=methods) | {"auxiliary_tasks": FORMATS}
+    config = parse(StudyConfig, tree, "test")
+    works = works_of(config, 10, TextCounts(300, 0, made=MADE))
+    assert works["prompt/PPT/0"] == Work(trained=64, encoded=32 * 10 + 16 * 10 + 20 * 30)
+    # MetaPT draws the very rows that PPT draws; over other clusters the tasks are others.
+    assert works["prompt/MetaPT/0"] == Work(trained=64, scored=32)
+    assert works["prompt/noise/0"] == Work(trained=64, scored=32, encoded=32 * 10 + 16 * 10)
+    # Not known yet: three pairs of each text, as long as texts are.
+    guessed = works_of(config, 10)["prompt/PPT/0"].encoded
+    assert guessed == (32 + 16 + 16) * 10
+
+
+def test_each_format_is_timed_at_its_own_length(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of a format takes as many seconds as it has tokens here; a pooled step sends 32 rows at once."""
+    seen: list[tuple[int, int]] = []
+
+    class Trial:
+        def __init__(self, *_: Any, tokens: int, **__: Any) -> None:
+            self.tokens = tokens
+
+        def trained(self, rows: int) -> float:
+            seen.append((self.tokens, rows))
+            return float(self.tokens)
+
+        def scored(self, rows: int, *, prompts: int) -> float:
+            return 0.0
+
+        encoded = forget = lambda self: 0.0
+
+    monkeypatch.setattr(calibrate_module, "Trial", Trial)
+    config = config_of(world, pretraining={"meta_batch_size": 4})
+    study = Study(config, tmp_path)
+    sets = [
+        RowSet("texts", 0.75, 300, 12.0, config.auxiliary_tasks),
+        RowSet("pairs", 0.25, 90, 40.4, config.auxiliary_tasks),
+    ]
+    speed = calibrate(config, study.tasks, study.backbone, text_tokens=8, sets=sets)
+    assert seen[-2:] == [(12, 24), (40, 8)]
+    assert (speed.tuned, speed.trained) == (8.0, 0.75 * 12 + 0.25 * 40)
 
 
 def test_prediction_is_work_times_speed(world: Path) -> None:

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 from metapt_explore.cli.main import metapt
 from metapt_explore.config import ModelConfig, StudyConfig, parse
-from metapt_explore.models.text_lengths import SAMPLE, CutShare, cut_share, format_cut
+from metapt_explore.models.text_lengths import SAMPLE, CutShare, cut_share, format_cut, token_counts
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.cut_texts import FILE, cut_shares, read_cut_texts
 from metapt_explore.results.record import Record, record_of
 from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.storage.study_files import copy_of
+from metapt_explore.study.preview import text_counts
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
 
@@ -63,11 +64,21 @@ def test_sources_and_artifacts_are_looked_at_alike(world: Path, tmp_path: Path) 
 
 def test_rows_of_formats_are_looked_at_before_they_are_made(world: Path, tmp_path: Path) -> None:
     made = {"format": "selection", "name": "choice", "options": 2, "min_words": 2}
-    study = Study(config_of(world, tmp_path, [*FORMATS, made]), tmp_path / "w")
+    config = config_of(world, tmp_path, [*FORMATS, made])
+    config = config.model_copy(update={"model": config.model.model_copy(update={"max_text_tokens": 40})})
+    study = Study(config, tmp_path / "w")
     before = [cut for cut in cut_shares(study) if cut.of in ("sentence_pair", "choice")]
     assert [cut.of for cut in before] == ["sentence_pair", "choice"]
+    predicted = text_counts(study, study.texts(), {}).made
     rows = study.make(FormatRows(study)).table("texts")
-    assert {cut.of: cut.looked_at for cut in before} == rows[rows["format"] != ""]["format"].value_counts().to_dict()
+    made = rows[rows["format"].isin(["sentence_pair", "choice"])]
+    assert {cut.of: cut.looked_at for cut in before} == made["format"].value_counts().to_dict()
+    # So long are they for the prediction of the cost, before and after they are made; a model reads 40 tokens.
+    lengths = token_counts(as_inputs(made), tiny.tokenizer()).clip(max=40)
+    means = made.assign(tokens=lengths).groupby("format")["tokens"].mean()
+    assert predicted == text_counts(study, study.texts(), {}).made
+    assert {name: each.tokens for name, each in predicted.items()} == pytest.approx(means.to_dict())
+    assert means["choice"] > means["sentence_pair"]
 
 
 def test_what_cannot_be_read_quickly_is_left_out(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,9 @@ def test_losses_and_predictions_by_hand(study: Study) -> None:
     both = table.merge(every, on=["task", "row"], suffixes=("", "_by_hand"))
     assert both["loss"].tolist() == pytest.approx(both["loss_by_hand"].tolist(), abs=1e-5)
     assert (both["predicted"] == both["predicted_by_hand"]).all() and (both["class"] == both["label"]).all()
+    every_loss = found.table("losses").merge(every, on=["task", "row"], suffixes=("", "_by_hand"))
+    assert len(every_loss) == len(every)
+    assert every_loss["loss"].tolist() == pytest.approx(every_loss["loss_by_hand"].tolist(), abs=1e-5)
     largest = every.sort_values("loss", ascending=False).groupby("task")["loss"].max()
     pd.testing.assert_series_equal(table.groupby("task")["loss"].max(), largest, check_exact=False, atol=1e-5)
     told = {task["task"]: task for task in found.summary["tasks"]}

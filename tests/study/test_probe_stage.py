@@ -40,10 +40,11 @@ def test_only_training_rows_are_read(world: Path, tmp_path: Path, seen: list[str
     train = set(rows.loc[rows["split"] == "train", "text"])
     assert set(seen) == train and not train & set(rows.loc[rows["split"] == "test", "text"])
     summary = found.summary
-    assert summary["rows"] == len(train) and len(seen) == len(train) * len(summary["ranking"])
+    # Words with a capital are unknown to the tiny tokenizer.
+    ranking = [record for record in summary["ranking"] if record["reason"] is None]
+    assert len(ranking) > 9 and summary["rows"] == len(train) and len(seen) == len(train) * len(ranking)
     assert summary["also_dev"] == len(train & set(rows.loc[rows["split"] == "dev", "text"]))
 
-    ranking = summary["ranking"]
     assert [record["rank"] for record in ranking] == list(range(1, len(ranking) + 1))
     losses = [record["calibrated_loss"] for record in ranking]
     assert losses == sorted(losses)
@@ -78,7 +79,8 @@ def test_other_families_are_probed(kind: str, world: Path, tmp_path: Path) -> No
     folder = tiny.make_language_model(tmp_path / kind, kind)
     tree = tiny.study_tree(world, model={"name": str(folder)})
     ranking = Study(tree, tmp_path / "ws").rank_templates("mood").summary["ranking"]
-    assert all(record["reason"] is None and 0 <= record["accuracy"] <= 1 for record in ranking)
+    words_of_own = [record for record in ranking if record["words"]["negative"] == ["negative"]]
+    assert all(record["reason"] is None and 0 <= record["accuracy"] <= 1 for record in words_of_own)
     assert any("{mask}" in record["template"] for record in ranking) == (kind == "bert")
 
 

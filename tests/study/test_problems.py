@@ -107,6 +107,22 @@ def test_the_command_says_it_and_exits_with_1(world: Path, tmp_path: Path) -> No
     assert not (tmp_path / "ws").exists()
 
 
+def test_a_note_is_said_once(world: Path, tmp_path: Path) -> None:
+    """Notes of settings and notes of what was read, in the terminal and in JSON."""
+    file = tmp_path / "study.yaml"
+    pool = {"clusterings": [{"name": "pool", "algorithm": "one_pool"}]}
+    method = {"name": "MetaPT", "kind": "metapt", "clustering": "pool"}
+    tree = study_tree(world, **pool, methods=[method], model={"max_text_tokens": 9})
+    file.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    asked = [str(file), "--workspace", str(tmp_path / "ws")]
+    notices = json.loads(CliRunner().invoke(metapt, ["check", *asked, "--json"]).stdout)["notices"]
+    assert any("one auxiliary task" in notice for notice in notices)
+    assert any("are cut at" in notice for notice in notices)
+    for command in ("check", "plan"):
+        said = " ".join(CliRunner().invoke(metapt, [command, *asked]).output.split())
+        assert [said.count(notice) for notice in notices] == [1] * len(notices), command
+
+
 def test_a_model_of_another_language_than_the_texts_is_noticed(world: Path, tmp_path: Path) -> None:
     """As `run` says it, too: both ask one function."""
     (tmp_path / "gpt2").symlink_to(world / "lm")

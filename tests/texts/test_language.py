@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from metapt_explore.clusters.names import keywords
 from metapt_explore.clusters.topics import bag_of_words
+from metapt_explore.config import load_study
+from metapt_explore.datacheck.check import check_file, check_language
 from metapt_explore.study.language_fit import misfits
 from metapt_explore.texts.language import LANGUAGES, guess_language, stop_words
 
@@ -100,3 +104,12 @@ def test_what_is_english_in_a_study_of_other_texts_is_named() -> None:
     assert "(/models/gpt2)" in misfits("French", model="/models/gpt2", encoder="x", tasks=[])
     assert misfits("English", model="gpt2", encoder="minilm", tasks=["trec"]) == ""
     assert misfits(None, model="gpt2", encoder="minilm", tasks=["trec"]) == ""
+
+
+def test_the_check_of_a_file_says_its_language_and_what_of_a_study_does_not_suit_it(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("\n".join(["text", *(f'"{text} ({n})"' for n, text in enumerate(GERMAN * 3))]), encoding="utf-8")
+    checked = check_file(file)
+    assert checked.language == "German" and checked.as_dict()["language"] == "German"
+    (finding,) = check_language(checked, load_study("tour"))
+    assert finding.level == "warning" and "smollm2-135m" in finding.message

@@ -12,12 +12,13 @@ from metapt_explore.auxiliary_tasks.formats.unified import with_options
 from metapt_explore.config.task_formats import SelectionFormat, SentencePairFormat, SentencesFormat
 
 
-def sentence_rows(asked: SentencesFormat, texts: Sequence[str], *, seed: int) -> pd.DataFrame:
+def sentence_rows(asked: SentencesFormat, texts: Sequence[str], *, room: int | None = None, seed: int) -> pd.DataFrame:
     """Makes the rows of a format of sentences.
 
     Args:
         asked: The format, with its sizes.
         texts: Raw texts.
+        room: Tokens that the model reads of a row (`model.max_text_tokens`); `unified` leaves its options room.
         seed: The study seed.
 
     Returns:
@@ -35,5 +36,5 @@ def sentence_rows(asked: SentencesFormat, texts: Sequence[str], *, seed: int) ->
     assert isinstance(asked, SentencePairFormat)
     made = sentence_pairs(texts, shown_words=asked.shown_words, seed=seed, **sizes)
     if asked.unified:
-        return with_options(made, asked.words, pair_words=2 * OPTION_WORDS, seed=seed)
+        return with_options(made, asked.words, pair_words=2 * OPTION_WORDS, room=room, seed=seed)
     return made

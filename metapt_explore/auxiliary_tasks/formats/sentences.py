@@ -99,6 +99,16 @@ def first_words(text: str, number: int) -> str:
     return text if len(starts) <= number else text[: starts[number]].rstrip()
 
 
+def count_words(text: str) -> int:
+    """How many words a text has.
+
+    Example:
+        >>> count_words("Well, it rains (again)."), count_words("很好。")
+        (4, 2)
+    """
+    return len(_words(text))
+
+
 def last_words(text: str, number: int) -> str:
     """The last words of a text; all of it where it has no more.
 

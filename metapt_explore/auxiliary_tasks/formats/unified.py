@@ -6,27 +6,40 @@ that one prompt pre-trained by selection serves them all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 
 import pandas as pd
 
 from metapt_explore.auxiliary_tasks.formats.selection import MOST_OPTIONS, option_lines
-from metapt_explore.auxiliary_tasks.formats.sentences import first_words
+from metapt_explore.auxiliary_tasks.formats.sentences import count_words, first_words
 from metapt_explore.errors import UserError, did_you_mean, shortened
 from metapt_explore.seeds import stream
 
+#: Tokens of a word, with its punctuation: more than most English words have (1.3), so that few options are cut.
+WORD_TOKENS = 2
+#: Tokens of an option beside its words: line break, letter, full stop.
+OPTION_TOKENS = 3
+#: Words that a text keeps, however much room its options take.
+FEWEST_WORDS = 4
+
 
 def with_options(
-    rows: pd.DataFrame, words: Mapping[str, str], *, pair_words: int | None = None, seed: int
+    rows: pd.DataFrame,
+    words: Mapping[str, str],
+    *,
+    pair_words: int | None = None,
+    room: int | None = None,
+    seed: int,
 ) -> pd.DataFrame:
     r"""Writes labelled rows as choices among their label words.
 
     Args:
         rows: A table with the columns text and label, and text_pair where rows are pairs. It is not changed.
         words: The word of each label, all different: two labels or more, ten at most.
-        pair_words: Most words that a second text shows, so that a model that reads a limited number of tokens sees the
-            options below it; all of them when absent.
+        pair_words: Most words that a second text shows; all of them when absent.
+        room: Tokens that the model reads of a row (`model.max_text_tokens`). Texts are shortened as far as it takes
+            that the options, at the end of the row, are read; by an estimate of `WORD_TOKENS` tokens a word.
         seed: The study seed.
 
     Returns:
@@ -52,7 +65,8 @@ def with_options(
     if len(set(words.values())) < len(labels):
         raise UserError("Two labels have the same word, so a choice between them says nothing: give each its own word.")
     pairs = rows["text_pair"] if "text_pair" in rows.columns else pd.Series([None] * len(rows), index=rows.index)
-    options, letters = [], []
+    needed = _option_tokens(list(words.values()))
+    texts, options, letters = [], [], []
     for text, pair, label in zip(rows["text"], pairs, rows["label"], strict=True):
         if label not in words:
             raise UserError(f"No word is given for the label '{shortened(str(label))}'. {did_you_mean(label, words)}")
@@ -60,6 +74,27 @@ def with_options(
         order = stream(seed, "unified", str(text), second).permutation(len(labels)).tolist()
         lines = option_lines([words[labels[index]] for index in order])
         second = second if pair_words is None else first_words(second, pair_words)
+        if room is not None:
+            text, second = _shortened(str(text), second, needed=needed, room=room)
+        texts.append(text)
         options.append(f"{second}\n{lines}" if second.strip() else lines)
         letters.append(ascii_uppercase[order.index(labels.index(label))])
-    return rows.assign(text_pair=options, label=letters)
+    return rows.assign(text=texts, text_pair=options, label=letters)
+
+
+def _option_tokens(words: Sequence[str]) -> int:
+    return sum(OPTION_TOKENS + WORD_TOKENS * count_words(word) for word in words)
+
+
+def _shortened(text: str, second: str, *, needed: int, room: int) -> tuple[str, str]:
+    """Both texts, so short that `needed` tokens of options fit behind them.
+
+    A model's layout (`models/layout.py`) cuts the longer of the two parts, and the second one, with its options, never
+    below half of the room. So the second text gets what the options leave of that, and the first is shortened only
+    where the options, with a few words of the second text, take more than half.
+    """
+    least = needed + (FEWEST_WORDS * WORD_TOKENS if second.strip() else 0)
+    if least > room // 2:
+        text = first_words(text, max(FEWEST_WORDS, (room - least) // WORD_TOKENS))
+    of_second = max(room // 2, room - WORD_TOKENS * count_words(text))
+    return text, first_words(second, max(FEWEST_WORDS, (of_second - needed) // WORD_TOKENS))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 from pydantic import ValidationError
 
+from metapt_explore.clusters.edit import next_id
 from metapt_explore.config import ClusterEdit
+from metapt_explore.config.row_ranges import format_rows
 from metapt_explore.dashboard.parts import messages, shared
 from metapt_explore.dashboard.parts.cluster_view import View, error_key, pending
 from metapt_explore.errors import UserError
@@ -17,8 +20,16 @@ from metapt_explore.study.extend import free_name, with_edited_clustering
 CHANGED = "edits_changed"
 
 
-def editor(workspace: Workspace, study: str, view: View) -> None:
-    """Buttons for what is chosen, the list of edits, and how to keep them."""
+def editor(workspace: Workspace, study: str, view: View, rows: Sequence[int]) -> None:
+    """Buttons for what is chosen, the list of edits, and how to keep them.
+
+    Args:
+        workspace: The workspace.
+        study: The study.
+        view: The clustering.
+        rows: Texts that are chosen, by a lasso or otherwise.
+    """
+    _gather_box(view, rows)
     if not view.clusters:
         st.info("There is no cluster to edit.")
         return
@@ -77,6 +88,41 @@ def editor(workspace: Workspace, study: str, view: View) -> None:
         _keep(workspace, study, view)
     if st.session_state.get(error_key(key)):
         st.error(messages.plain(st.session_state[error_key(key)]))
+
+
+def _gather_box(view: View, rows: Sequence[int]) -> None:
+    """A new cluster of the chosen texts."""
+    key = view.artifact.id
+    if not rows:
+        st.caption("To make a new cluster, choose texts: by a lasso on the map, the search, or what is below it.")
+        return
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    left.text_input("Name of a new cluster", key=f"new_name_{key}", placeholder="its keywords, if empty")
+    count = f"{len(rows):,} text" + "s" * (len(rows) != 1)
+    right.button(
+        "New cluster",
+        key=f"gather_{key}",
+        on_click=_gather,
+        args=(view, format_rows(rows)),
+        width="stretch",
+        help=f"Takes the {count} that are chosen out of their clusters into one of their own.",
+    )
+    st.caption(f"{count} chosen.")
+
+
+def _gather(view: View, rows: str) -> None:
+    state, key = st.session_state, view.artifact.id
+    state.pop(error_key(key), None)
+    name = str(state[f"new_name_{key}"]).strip()
+    try:
+        edits = [ClusterEdit(gather=rows)]
+        if name:
+            edits.append(ClusterEdit(rename={next_id(view.points["cluster"].to_numpy()): name}))
+        pending(view.artifact).extend(edits)
+        state[f"new_name_{key}"] = ""
+    except ValidationError as error:
+        state[error_key(key)] = str(error.errors()[0]["msg"])
+    state[CHANGED] = True
 
 
 def _add(view: View, kind: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.extend import with_sweep
 
+#: A list of more clusters than this can be searched.
+MANY = 12
 #: Numbers of clusters that are offered.
 COUNTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 MEASURES = (
@@ -126,11 +129,28 @@ def about(workspace: Workspace, study: str, view: View) -> None:
             reason = left_out.get(int(cluster["cluster"]))
             row["auxiliary task"] = f"no: {reason}" if reason else "yes"
         rows.append(row)
-    wide = {"auxiliary task": st.column_config.TextColumn(width="large")}
-    st.dataframe(pd.DataFrame(rows), key="keywords", hide_index=True, column_config=wide)
+    table = pd.DataFrame(rows)
+    if len(table) > MANY:
+        wanted = st.text_input(
+            "Find clusters", key="find_clusters", placeholder="part of a name or keyword", type="search"
+        )
+        text = (table["cluster"] + " " + table["keywords"]).str
+        table = table[text.contains(wanted.strip(), case=False, regex=False)]
+        st.caption(f"{len(table):,} of {len(rows):,} clusters.")
+    st.dataframe(
+        table,
+        key="keywords",
+        hide_index=True,
+        height=400 if len(table) > MANY else "auto",
+        column_config={"auxiliary task": st.column_config.TextColumn(width="large")},
+        on_select=partial(
+            _highlight, view.artifact.id, [int(view.clusters[place]["cluster"]) for place in table.index]
+        ),
+        selection_mode="multi-row",
+    )
     st.caption(
-        "Keywords are frequent in the cluster and rare in others. Membership (0 to 1) is how surely texts belong to "
-        "it, on average." + (f" {_used(usable)}" if usable else "")
+        "Tick clusters to highlight them on the map. Keywords are frequent in the cluster and rare in others. "
+        "Membership (0 to 1) is how surely texts belong to it, on average." + (f" {_used(usable)}" if usable else "")
     )
     counted = all("labels" in cluster for cluster in view.clusters) and not (usable and "not_drawn" in usable["counts"])
     drawing.draw(
@@ -144,6 +164,12 @@ def about(workspace: Workspace, study: str, view: View) -> None:
             else "."
         ),
     )
+
+
+def _highlight(clustering: str, clusters: list[int]) -> None:
+    """Highlights on the map what is ticked in the list."""
+    ticked = st.session_state["keywords"]["selection"]["rows"]
+    st.session_state[f"highlight_{clustering}"] = [clusters[place] for place in ticked if place < len(clusters)]
 
 
 def _left_out(tasks: Artifact, points: pd.DataFrame) -> dict[int, str]:

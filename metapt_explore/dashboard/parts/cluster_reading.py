@@ -1,7 +1,9 @@
-"""The map of clusters, and the texts of what is chosen on it: a lasso, a search, or a cluster."""
+"""The map of clusters, and the texts of what is chosen: by a lasso, a search, or a cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -10,39 +12,35 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.clusters.projections import PROJECTIONS
-from metapt_explore.dashboard.parts import drawing, messages
+from metapt_explore.dashboard.parts import cluster_neighbours, drawing, messages
+from metapt_explore.dashboard.parts.cluster_choice import Chosen
 from metapt_explore.dashboard.parts.cluster_view import View
+from metapt_explore.plots import MapLook
+from metapt_explore.plots.text_map import LEGEND_ENTRIES
 
 #: A browser shows no more texts than this.
 MOST_TEXTS = 500
+#: Clusters that a selection's caption names.
+MOST_CLUSTERS = 12
 COLUMNS = ("text", "label", "confidence", "source", "group")
 
 
-def search_box(view: View) -> pd.Index:
-    """A search box, and the rows whose text contains the search (case ignored, no regex)."""
-    wanted = st.text_input(
-        "Search the texts",
-        key="search",
-        persist_state="session",
-        bind="query-params",
-        placeholder="exact words",
-        type="search",
-    )
-    if not wanted:
-        return pd.Index([])
-    matches = view.written.index[view.written["text"].str.contains(wanted, case=False, regex=False)]
-    st.caption(f"{len(matches):,} of {len(view.written):,} texts match; they are ringed on the map.")
-    return matches
+def draw_map(view: View, look: MapLook, kept_as: str | None, marked: Collection[int]) -> list[int]:
+    """Draws the map and returns the rows that are chosen on it.
 
-
-def draw_map(view: View, matches: pd.Index) -> list[int]:
-    """Draws the map and returns the rows that are chosen on it."""
-    figure = _figure(view, matches)
+    Args:
+        view: The clustering, on its map.
+        look: Colours, names, density.
+        kept_as: Key under which the drawing may be kept.
+        marked: Rows with a ring.
+    """
+    legend = "Click a name below it to hide a cluster, double-click to show it alone. "
     event = drawing.draw(
-        figure,
+        _figure(view, look, kept_as, marked),
         f"map_{view.artifact.id}_{view.projection}",
-        "A point is a text. Draw a lasso or a box (top right) to read the texts inside; click a name to hide a "
-        f"cluster, double-click to show it alone. {PROJECTIONS[view.projection].reading}",
+        "A point is a text. Draw a lasso or a box (top right) to read the texts inside or to make them a cluster. "
+        + (legend if len(view.names) <= LEGEND_ENTRIES else "")
+        + PROJECTIONS[view.projection].reading,
         select=True,
     )
     return chosen_rows(event)
@@ -60,33 +58,30 @@ def chosen_rows(event: Any) -> list[int]:
     return sorted({int(row) for row in rows if row is not None})
 
 
-def _figure(view: View, matches: pd.Index) -> go.Figure:
-    if view.edits or len(matches):
-        return _draw(view, matches)
+def _figure(view: View, look: MapLook, kept_as: str | None, marked: Collection[int]) -> go.Figure:
+    if view.edits or marked or kept_as is None:
+        return plots.cluster_map(view.points, view.written["text"], view.clusters, marked=marked, look=look)
     file = view.artifact.folder / "clusters.parquet"
-    return _plain_figure(view.artifact.id, view.projection, file.stat().st_mtime_ns, _view=view)
+    return _kept_figure(
+        f"{view.artifact.id} {view.projection} {kept_as}", file.stat().st_mtime_ns, _view=view, _look=look
+    )
 
 
-def _draw(view: View, matches: pd.Index) -> go.Figure:
-    axes = PROJECTIONS[view.projection].axes
-    return plots.cluster_map(view.points, view.written["text"], view.clusters, marked=list(matches), axes=axes)
-
-
-@st.cache_resource(max_entries=4, show_spinner="Drawing the map …")
-def _plain_figure(identifier: str, projection: str, changed: int, *, _view: View) -> go.Figure:
+@st.cache_resource(max_entries=8, show_spinner="Drawing the map …")
+def _kept_figure(key: str, changed: int, *, _view: View, _look: MapLook) -> go.Figure:
     """The map without edits; cached, since a large one takes a second."""
-    return _draw(_view, pd.Index([]))
+    return plots.cluster_map(_view.points, _view.written["text"], _view.clusters, look=_look)
 
 
-def read(study: str, view: View, *, lasso: list[int], searched: pd.Index) -> None:
-    """Texts of the selection on the map, else of the search, else of a cluster."""
+def read(study: str, view: View, *, lasso: list[int], chosen: Chosen) -> None:
+    """Texts of the selection on the map, else of what was chosen, else of a cluster."""
     names = view.names
     if lasso:
         st.caption(f"{len(lasso):,} texts selected on the map; double-click the map to clear.")
         members = view.points[view.points["row"].isin(lasso)]
-    elif len(searched):
-        st.caption("Search results.")
-        members = view.points[view.points["row"].isin(searched)]
+    elif chosen.any:
+        st.caption(f"Chosen by {chosen.how}.")
+        members = view.points[view.points["row"].isin(chosen.rows)]
     elif names:
         # One key per clustering: cluster numbers repeat, and a browser would keep an old name.
         key = f"cluster_{study}_{view.artifact.id}"
@@ -94,14 +89,30 @@ def read(study: str, view: View, *, lasso: list[int], searched: pd.Index) -> Non
         members = view.points[view.points["cluster"] == cluster]
     else:
         return
+    of_several = bool(lasso) or chosen.any
     members = members.sort_values("membership", ascending=False, kind="stable")
-    frame = table_of(view, members.head(MOST_TEXTS), with_cluster=bool(lasso) or bool(len(searched)))
-    st.dataframe(frame, key="cluster_texts", hide_index=True, height=430)
+    shown = members.head(MOST_TEXTS)
+    st.dataframe(
+        table_of(view, shown, with_cluster=of_several),
+        key="cluster_texts",
+        hide_index=True,
+        height=400,
+        on_select=partial(_take_row, cluster_neighbours.row_key(view), shown["row"].tolist()),
+        selection_mode="single-row",
+    )
     cut = f"The {MOST_TEXTS} surest of {len(members):,} texts" if len(members) > MOST_TEXTS else "Texts"
-    st.caption(f"{cut}, surest first.")
-    if lasso or len(searched):
+    st.caption(f"{cut}, surest first. Tick one to see its neighbours.")
+    if of_several:
         shares = members["cluster"].map(names).value_counts()
-        st.caption(messages.plain("By cluster: " + ", ".join(f"{name} {count:,}" for name, count in shares.items())))
+        said = ", ".join(f"{name} {count:,}" for name, count in shares.head(MOST_CLUSTERS).items())
+        more = f", and {len(shares) - MOST_CLUSTERS} more clusters" if len(shares) > MOST_CLUSTERS else ""
+        st.caption(messages.plain(f"By cluster: {said}{more}"))
+
+
+def _take_row(key: str, rows: list[int]) -> None:
+    """Remembers the text that was ticked in the list; its neighbours are shown and ringed."""
+    ticked = st.session_state["cluster_texts"]["selection"]["rows"]
+    st.session_state[key] = rows[ticked[0]] if ticked and ticked[0] < len(rows) else None
 
 
 def table_of(view: View, shown: pd.DataFrame, *, with_cluster: bool) -> pd.DataFrame:
@@ -111,4 +122,4 @@ def table_of(view: View, shown: pd.DataFrame, *, with_cluster: bool) -> pd.DataF
     more: dict[str, Any] = {"membership": shown["membership"].round(3).to_numpy()}
     if with_cluster:
         more = {"cluster": shown["cluster"].map(view.names).to_numpy(), **more}
-    return frame.assign(**more)
+    return frame.assign(**more, row=shown["row"].to_numpy())

@@ -55,6 +55,12 @@ def pending(artifact: Artifact) -> list[ClusterEdit]:
     return edits
 
 
+def keep_known(key: str, view: View) -> None:
+    """Takes clusters that an edit has removed out of a choice of the session."""
+    if key in st.session_state:
+        st.session_state[key] = [cluster for cluster in st.session_state[key] if cluster in view.names]
+
+
 def error_key(artifact_id: str) -> str:
     """Session key of the error of a clustering's last edit."""
     return f"edit_error_{artifact_id}"
@@ -141,10 +147,7 @@ def _edited(
 
     def cut(rows: np.ndarray, into: int, cluster: int) -> np.ndarray:
         # Only a split needs the vectors.
-        parent = artifact.stage.get("parents", {}).get("embeddings")
-        embeddings = Artifact(artifact.folder.parent / str(parent))
-        vectors = _vectors(str(embeddings.file("embeddings.safetensors")))
-        return kmeans_cut(vectors, dimensions, config.seed)(rows, into, cluster)
+        return kmeans_cut(vectors_of(artifact), dimensions, config.seed)(rows, into, cluster)
 
     made = apply_edits(
         points["cluster"].to_numpy(), [ClusterEdit.model_validate_json(edit) for edit in edits], cut, names=known
@@ -160,6 +163,17 @@ def _edited(
     return points.assign(cluster=labels), clusters
 
 
+def vectors_of(clusters: Artifact) -> np.ndarray:
+    """The embeddings that a clustering was made from, ``[rows, width]``; kept, so do not change them.
+
+    Raises:
+        UserError: Where they cannot be read.
+    """
+    parent = clusters.stage.get("parents", {}).get("embeddings")
+    embeddings = Artifact(clusters.folder.parent / str(parent))
+    return _vectors(str(embeddings.file("embeddings.safetensors")))
+
+
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _vectors(path: str) -> np.ndarray:
     from safetensors import SafetensorError
@@ -169,4 +183,4 @@ def _vectors(path: str) -> np.ndarray:
         vectors: np.ndarray = load_file(path)["embeddings"]
         return vectors
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read, and a split needs it: {messages.reason(error)}.") from None
+        raise UserError(f"{path} cannot be read, and this needs it: {messages.reason(error)}.") from None

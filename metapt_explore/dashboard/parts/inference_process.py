@@ -28,6 +28,7 @@ class TunedPrompts:
         task: The task whose template and words are read.
         init_seed: Initialisation seed.
         data_seed: Data seed.
+        shots: Examples a class that they were tuned on; the study's own number when absent.
         evaluations: Ids of the evaluations that hold the prompts; where others are there, the model is loaded anew.
     """
 
@@ -37,12 +38,14 @@ class TunedPrompts:
     init_seed: int
     data_seed: int
     evaluations: tuple[str, ...] = ()
+    shots: int | None = None
 
     @property
     def arguments(self) -> list[str]:
         """Arguments of `metapt try`."""
         seeds = ["--init-seed", str(self.init_seed), "--data-seed", str(self.data_seed)]
-        return [self.study, "--task", self.task, *seeds, "--workspace", self.folder]
+        shots = [] if self.shots is None else ["--shots", str(self.shots)]
+        return [self.study, "--task", self.task, *seeds, *shots, "--workspace", self.folder]
 
 
 class _InferenceProcess:

@@ -14,6 +14,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
 from metapt_explore.progress.state import format_time
+from metapt_explore.reporting.published import is_record
 from metapt_explore.storage.disk import format_full
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
@@ -28,6 +29,7 @@ ASKED = {
     "plan": "predicting the cost",
     "screen": "the screening",
     "agreement": "the look at the tasks",
+    "template_ranking": "the ranking of label words",
     "prompts": "the pre-training",
     "all": "the study",
 }
@@ -105,7 +107,7 @@ def table(workspace: Workspace) -> None:
 def badge(workspace: Workspace) -> None:
     """One line in the sidebar; redraws the page when a stage or the job ends."""
     name = st.session_state.get("study")
-    if not name:
+    if not name or is_record(name):
         return
     before = _signature(workspace, name)
     active = before[0] in shared.ACTIVE

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import MetaPTMethod
-from metapt_explore.dashboard.parts import job, messages, method_form, screening, shared
+from metapt_explore.dashboard.parts import job, label_words, messages, method_form, screening, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs.gpus import gpus
@@ -64,6 +64,7 @@ def launch(workspace: Workspace, name: str) -> None:
 
     busy = bool(queue.requests(workspace)) or state["active"]
     st.fragment(body, run_every=shared.POLL if busy else shared.IDLE_POLL, key="queue_box")()
+    label_words.section(workspace, name, config)
     _add_method(workspace, name)
     _log(workspace, name)
 

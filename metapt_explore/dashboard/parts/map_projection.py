@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
@@ -16,9 +17,16 @@ from metapt_explore.storage.workspace import Workspace
 TITLES = {projection.title: name for name, projection in PROJECTIONS.items()}
 
 
-def choose(workspace: Workspace, config: StudyConfig, view: View) -> View:
-    """The choice of the map, and the view on it; principal components while the chosen one is not there."""
-    title = study_choice.choose(st, "Map", list(TITLES), key="map")
+def choose(workspace: Workspace, config: StudyConfig, view: View, box: Any) -> View:
+    """The choice of the map, and the view on it; principal components while the chosen one is not there.
+
+    Args:
+        workspace: The workspace.
+        config: The study.
+        view: The clustering, on its principal components.
+        box: Where the choice is drawn; what is said of it comes below.
+    """
+    title = study_choice.choose(box, "Map", list(TITLES), key="map")
     name = TITLES.get(title or "", "pca")
     if name == "pca":
         return view

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.dashboard.parts import messages, study_choice
+from metapt_explore.dashboard.parts import messages, published_record, study_choice
+from metapt_explore.dashboard.parts.study_scores import StudyScores
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
+from metapt_explore.reporting.published import is_record
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.integrity import DamagedFile
 from metapt_explore.storage.studies import IndexEntry
@@ -84,8 +86,31 @@ def ask(workspace: Workspace, config: StudyConfig, until: Until, *, init_seeds: 
         )
 
 
-def show_page(title: str, body: Callable[[Workspace, str], None]) -> None:
-    """A page's title and body; without a study, what to do next."""
+def suggest(key: str, value: Any, basis: object) -> None:
+    """Fills a field before it is drawn: with a guess, until a user chooses something else.
+
+    Args:
+        key: Of the field, which must not have a default of its own.
+        value: The guess.
+        basis: What the choice is about, such as the file: of another one nothing is kept.
+    """
+    state = st.session_state
+    before, guessed = state.get(f"{key}_guess", (None, None))
+    if key not in state or before != basis or state[key] == guessed:
+        state[key] = value
+    state[f"{key}_guess"] = (basis, value)
+
+
+def show_page(
+    title: str, body: Callable[[Workspace, str], None], *, record: Callable[[StudyScores], None] | None = None
+) -> None:
+    """A page's title and body; without a study, what to do next.
+
+    Args:
+        title: Of the page.
+        body: Draws it for a study of the workspace.
+        record: Draws it for a published record; None where the page has nothing to draw of one.
+    """
     st.title(title)
     with messages.guard():
         workspace = open_workspace()
@@ -101,7 +126,13 @@ def show_page(title: str, body: Callable[[Workspace, str], None]) -> None:
             )
             go_to_start()
             return
-        body(workspace, name)
+        if not is_record(name):
+            body(workspace, name)
+            return
+        published_record.show_record(workspace, name, record, title)
+        if record is None:
+            for page in published_record.PAGES:
+                st.page_link(page_file(page), icon=":material/arrow_forward:")
 
 
 def page_file(name: str) -> str:
@@ -163,6 +194,21 @@ def finished(artifact: Artifact) -> bool:
     with messages.guard():
         return artifact.finished
     return False
+
+
+def choose_shots(where: Any, study: StudyConfig, *, key: str) -> int | None:
+    """Asks for a number of examples a class where a study has several; None is the study's own.
+
+    Args:
+        where: A container, or `st`.
+        study: The study.
+        key: Of the widget.
+    """
+    own, more = study.evaluation.shots, study.evaluation.more_shots
+    if not more:
+        return None
+    chosen = where.selectbox("Examples a class", [own, *more], key=key)
+    return None if chosen in (None, own) else int(chosen)
 
 
 def first_prompt_missing(workspace: Workspace, name: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from metapt_explore.dashboard.parts import messages
+from metapt_explore.reporting.published import PREFIX, is_record, record_names
 from metapt_explore.storage.workspace import Workspace
 
 #: Session key: the study to choose at the next redraw.
@@ -40,7 +41,7 @@ def pick_study(workspace: Workspace) -> None:
     """
     st.caption("Workspace")
     st.code(str(workspace.folder), language=None, wrap_lines=True)
-    names = study_names(workspace)
+    names = [*study_names(workspace), *record_names(workspace)]
     state, address = st.session_state, st.query_params
     linked = address.get("study") or None
     wanted = state.pop(NEXT_STUDY, None) or (linked if linked != state.get(ADDRESS) else None)
@@ -51,12 +52,17 @@ def pick_study(workspace: Workspace) -> None:
     else:
         state["study"], state[GONE] = None, wanted
     if names:
-        st.selectbox("Study", names, index=None if GONE in state else 0, key="study", placeholder="Choose a study")
+        first = None if GONE in state else 0
+        st.selectbox("Study", names, index=first, key="study", placeholder="Choose a study", format_func=_shown)
     chosen = state["study"]
     # Written on every run: changing pages empties the address. The name of a missing study stays.
     if (chosen or state.get(GONE)) not in (None, linked):
         address["study"] = chosen or state[GONE]
     state[ADDRESS] = address.get("study") or None
+
+
+def _shown(name: str) -> str:
+    return f"{name.removeprefix(PREFIX)} (record)" if is_record(name) else name
 
 
 def said_to_be_gone() -> bool:

@@ -9,16 +9,20 @@ import streamlit as st
 
 from metapt_explore.config import EditedClustering, StudyConfig
 from metapt_explore.dashboard.parts import (
+    cluster_choice,
     cluster_editor,
     cluster_facts,
+    cluster_neighbours,
     cluster_reading,
     drawing,
+    map_look,
     map_projection,
     messages,
     shared,
     study_choice,
 )
 from metapt_explore.dashboard.parts.cluster_view import View, view_of, written_of
+from metapt_explore.dashboard.parts.published_record import show_clusters
 from metapt_explore.errors import UserError
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.studies import IndexEntry
@@ -60,22 +64,31 @@ def _page(workspace: Workspace, name: str) -> None:
             written = written_of(texts, labels)
         if written is not None:
             view = view_of(config, chosen, artifact, written=written, labels=labels)
+            if view.edits:
+                many = len(view.edits) > 1
+                st.warning(f"With {f'{len(view.edits)} edits that are' if many else 'an edit that is'} not saved yet.")
+    on_map, about, quality, comparison = st.tabs(["Map", "Clusters", "Quality", "Comparison"], key="clusters_tab")
+    if view:
+        with on_map:
             _explore(workspace, config, view)
+        with about, messages.guard(artifact.folder):
             cluster_facts.about(workspace, name, view)
     # Damage was reported above; show what is intact.
-    with messages.guard(artifact.folder) if view else suppress(UserError, *messages.DAMAGE):
-        before = done[edited_from].summary if edited_from in done else None
-        cluster_facts.quality(artifact.summary, before, edited_from or "", unsaved=bool(view and view.edits))
-        for entry in shared.entries(workspace, name, "stability", clustering=chosen):
-            stability = workspace.artifact(entry["id"])
-            if shared.finished(stability):
-                with messages.guard(stability.folder):
-                    cluster_facts.stability(stability.summary, artifact.summary["clusters"])
-    if view:
-        others = {other: clustered for other, clustered in done.items() if other != chosen}
-        cluster_facts.comparison(view, others, edited_from)
-    with messages.guard():
-        cluster_facts.more(workspace, config, chosen)
+    with quality:
+        with messages.guard(artifact.folder) if view else suppress(UserError, *messages.DAMAGE):
+            before = done[edited_from].summary if edited_from in done else None
+            cluster_facts.quality(artifact.summary, before, edited_from or "", unsaved=bool(view and view.edits))
+            for entry in shared.entries(workspace, name, "stability", clustering=chosen):
+                stability = workspace.artifact(entry["id"])
+                if shared.finished(stability):
+                    with messages.guard(stability.folder):
+                        cluster_facts.stability(stability.summary, artifact.summary["clusters"])
+        with messages.guard():
+            cluster_facts.more(workspace, config, chosen)
+    with comparison, messages.guard():
+        if view:
+            others = {other: clustered for other, clustered in done.items() if other != chosen}
+            cluster_facts.comparison(view, others, edited_from)
         cluster_facts.worth(workspace, config)
 
 
@@ -98,29 +111,31 @@ def _found_labels(workspace: Workspace, name: str) -> pd.DataFrame | None:
 
 def _explore(workspace: Workspace, config: StudyConfig, view: View) -> None:
     """The map and the chosen texts; a fragment, so that a lasso redraws only this part."""
-    st.header("Map")
-    if view.edits:
-        many = len(view.edits) > 1
-        st.warning(f"With {f'{len(view.edits)} edits that are' if many else 'an edit that is'} not saved yet.")
 
     def body() -> None:
         with messages.guard(view.artifact.folder):
             if st.session_state.pop(cluster_editor.CHANGED, False):
                 st.rerun()
-            left, right = st.columns([3, 2])
+            map_box, *look_boxes = st.columns(4)
+            placed = map_projection.choose(workspace, config, view, map_box)
+            look, kept_as = map_look.choose(workspace, config, placed, look_boxes)
+            left, right = st.columns([5, 3])
             with right:
-                matches = cluster_reading.search_box(view)
+                chosen = cluster_choice.choose(view)
             with left:
-                placed = map_projection.choose(workspace, config, view)
-                chosen = cluster_reading.draw_map(placed, matches)
+                rows = [] if chosen.rows is None else [int(row) for row in chosen.rows]
+                marked = [*rows, *cluster_neighbours.rows_near(view)]
+                lasso = cluster_reading.draw_map(placed, look, kept_as, marked)
             with right:
-                texts, edit = st.tabs(["Texts", "Edit"], key="map_side")
+                texts, nearest, edit = st.tabs(["Texts", "Nearest", "Edit"], key="map_side")
                 with texts:
-                    cluster_reading.read(config.name, view, lasso=chosen, searched=matches)
+                    cluster_reading.read(config.name, view, lasso=lasso, chosen=chosen)
+                with nearest:
+                    cluster_neighbours.show(view)
                 with edit:
-                    cluster_editor.editor(workspace, config.name, view)
+                    cluster_editor.editor(workspace, config.name, view, lasso or rows)
 
     st.fragment(body, key="map_and_texts")()
 
 
-shared.show_page("Clusters", _page)
+shared.show_page("Clusters", _page, record=show_clusters)

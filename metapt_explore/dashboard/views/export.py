@@ -13,10 +13,13 @@ from tempfile import TemporaryDirectory
 import streamlit as st
 
 from metapt_explore.config import StudyConfig
+from metapt_explore.config.support import pretrained_at
 from metapt_explore.dashboard.parts import messages, shared
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import file_name
 from metapt_explore.results.tables import fewshot_entries
+from metapt_explore.stages.base import listed_at
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.overview import SCORES
 
@@ -41,7 +44,8 @@ def _page(workspace: Workspace, name: str) -> None:
 
 def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
     st.header("A prompt")
-    done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
+    shots = shared.choose_shots(st, config, key=f"away_shots_{name}")
+    done = _prompts(workspace, name, config, shots)
     if not done:
         shared.first_prompt_missing(workspace, name)
         return
@@ -53,7 +57,7 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
     init_seed = middle.selectbox("Initialisation seed", seeds, key=f"away_init_{method}")
     scored = [
         e
-        for e in fewshot_entries(workspace, name)
+        for e in fewshot_entries(workspace, name, shots)
         if e["method"] == method and e["init_seed"] == init_seed and workspace.artifact(e["id"]).status == "done"
     ]
     tasks = [UNTUNED, *(entry["task"] for entry in scored)]
@@ -62,6 +66,7 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
     if task != UNTUNED:
         data_seed = last.selectbox("Data seed", config.evaluation.data_seeds_of(int(init_seed or 0)), key="away_data")
         words += ["--task", str(task), "--data-seed", str(data_seed)]
+    words += [] if shots is None else ["--shots", str(shots)]
     st.caption(
         "Do not choose a prompt by its test score. Every pair of seeds is as good as another; the report gives their "
         "spread."
@@ -94,6 +99,16 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
         language="bash",
         wrap_lines=True,
     )
+
+
+def _prompts(workspace: Workspace, name: str, config: StudyConfig, shots: int | None) -> list[IndexEntry]:
+    """Finished prompts that were pre-trained for a number of examples; of methods without one of their own, the one."""
+    listed = []
+    for method in config.methods:
+        own = shots if shots in pretrained_at(config, method) else None
+        entries = shared.entries(workspace, name, listed_at("prompt", own), method=method.name)
+        listed += [e for e in entries if e.get("shots") == own and workspace.artifact(e["id"]).status == "done"]
+    return listed
 
 
 def _made(words: list[str], workspace: Workspace) -> tuple[dict[str, bytes], bytes]:

@@ -12,6 +12,7 @@ from metapt_explore.dashboard.parts import drawing, messages, shared, study_choi
 from metapt_explore.dashboard.parts.inference_process import TunedPrompts, ask
 from metapt_explore.errors import UserError
 from metapt_explore.results.tables import fewshot_entries
+from metapt_explore.stages.base import listed_at
 from metapt_explore.stages.lens import NOT_FOR_DEEP
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
@@ -26,14 +27,27 @@ def _page(workspace: Workspace, name: str) -> None:
     _offer(workspace, name, artifact)
     if artifact is not None and shared.finished(artifact):
         with messages.guard(artifact.folder):
-            _vectors(drawing.table(artifact, "vectors"), [m.name for m in shared.study_config(workspace, name).methods])
-            _alike(drawing.table(artifact, "similarities"))
+            vectors = _of_shots(drawing.table(artifact, "vectors"), name)
+            _vectors(vectors, [m.name for m in shared.study_config(workspace, name).methods])
+            likeness, names = drawing.table(artifact, "similarities"), set(vectors["prompt"])
+            _alike(likeness[likeness["first"].isin(names) & likeness["second"].isin(names)])
+
+
+def _of_shots(vectors: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Those of one number of examples, where methods are pre-trained for each."""
+    if "shots" not in vectors:
+        return vectors
+    numbers = [int(shots) for shots in dict.fromkeys(vectors["shots"])]
+    chosen = st.selectbox("Pre-trained for so many examples a class", numbers, key=f"lens_shots_{name}")
+    return vectors[vectors["shots"] == chosen]
 
 
 def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
     """The button that computes the lens, with a note if newer prompts are missing from it."""
     st.header("Prompt vectors")
-    done = [e for e in shared.entries(workspace, name, "prompt") if workspace.artifact(e["id"]).status == "done"]
+    kinds = ("prompt", listed_at("prompt", 1))
+    listed = [entry for kind in kinds for entry in shared.entries(workspace, name, kind)]
+    done = [entry for entry in listed if workspace.artifact(entry["id"]).status == "done"]
     if not done:
         shared.first_prompt_missing(workspace, name)
         return
@@ -118,11 +132,12 @@ def _alike(likeness: pd.DataFrame) -> None:
 
 def _try(workspace: Workspace, name: str) -> None:
     st.header("Try it")
-    scored = [e for e in fewshot_entries(workspace, name) if workspace.artifact(e["id"]).status == "done"]
+    config = shared.study_config(workspace, name)
+    shots = shared.choose_shots(st, config, key=f"try_shots_{name}")
+    scored = [e for e in fewshot_entries(workspace, name, shots) if workspace.artifact(e["id"]).status == "done"]
     if not scored:
         st.caption("Once a prompt is tuned on a task, you can try a sentence under it here.")
         return
-    config = shared.study_config(workspace, name)
     tasks = list(dict.fromkeys(entry["task"] for entry in scored))
     first, second, third = st.columns(3)
     task = first.selectbox("Task", tasks, key=f"try_task_{name}")
@@ -138,7 +153,7 @@ def _try(workspace: Workspace, name: str) -> None:
     used = tuple(e["id"] for e in scored if e["task"] == task and e["init_seed"] == init_seed)
     with st.spinner("Reading …"):
         pair = int(init_seed or 0), int(data_seed or 0)
-        answer, left_out = ask(TunedPrompts(str(workspace.folder), name, str(task), *pair, used), sentence)
+        answer, left_out = ask(TunedPrompts(str(workspace.folder), name, str(task), *pair, used, shots), sentence)
     readings = {method.name: config.reading_of(method) for method in config.methods}
     by_rows = [name for name, reading in readings.items() if reading.read != "words" and not reading.has_probe]
     for method, why in left_out.items():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from metapt_explore.dashboard.parts import job, messages, shared, start_study, study_choice
+from metapt_explore.dashboard.parts import job, messages, published_record, shared, start_study, study_choice
 from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
+from metapt_explore.reporting.published import is_record
 from metapt_explore.stages.steps import Step
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import example as example_study
@@ -81,6 +82,8 @@ def _begin(workspace: Workspace) -> None:
         width="stretch",
     )
 
+    published_record.open_box(workspace)
+
 
 def _open_example(workspace: Workspace) -> None:
     try:
@@ -107,7 +110,9 @@ def _said(step: Step) -> str:
 def _here(workspace: Workspace) -> None:
     study_choice.said_to_be_gone()
     name = st.session_state.get("study")
-    if name:
+    if is_record(name):
+        published_record.show_on_start(workspace, str(name))
+    elif name:
         st.header(messages.plain(name))
         with messages.guard():
             shared.entries(workspace, name)

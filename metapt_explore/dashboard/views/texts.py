@@ -6,8 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import StudyConfig
-from metapt_explore.dashboard.parts import drawing, format_view, messages, shared, study_choice
+from metapt_explore.dashboard.parts import drawing, format_view, messages, published_record, shared, study_choice
 from metapt_explore.dashboard.parts.new_study import builder
+from metapt_explore.reporting.published import is_record
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 
@@ -54,6 +55,9 @@ def _whole() -> None:
         workspace = shared.open_workspace()
         name = st.session_state.get("study")
         if study_choice.said_to_be_gone():
+            st.divider()
+        elif is_record(name):
+            published_record.show_record(workspace, str(name), None, "This page")
             st.divider()
         elif name:
             with messages.guard():
