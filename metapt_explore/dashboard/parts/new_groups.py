@@ -92,7 +92,7 @@ def choose_groups(source: SourceConfig, told: Told, rows: tuple[int, ...] | None
         look, least = look.of_classes(), CLASS_ROWS if formats else usual_bounds(2).min_size
         bounds = Bounds(least, least)
     best = best_count(look, bounds)
-    n_clusters = _number(look, best, basis, formats)
+    n_clusters = _number(look, best, basis)
     figure = st.container()  # above the bounds that it is drawn by
     with st.expander("How texts are grouped", key="new_grouping"):
         choices = _algorithms(source)
@@ -148,10 +148,10 @@ def _kind(look: QuickLook, classes: int, basis: object) -> list[str]:
     return [] if kind == LABELS else [str(kind)]
 
 
-def _number(look: QuickLook, best: TaskCount | None, basis: object, formats: list[str]) -> int:
+def _number(look: QuickLook, best: TaskCount | None, basis: object) -> int:
     """How many clusters; the number that is recommended until another is chosen."""
     most = max((count.n_clusters for count in look.counts(min_size=1, min_per_label=1)), default=2)
-    shared.suggest("new_clusters", best.n_clusters if best else min(USUAL_CLUSTERS, most), (basis, tuple(formats)))
+    shared.suggest("new_clusters", best.n_clusters if best else min(USUAL_CLUSTERS, most), basis)
     advice = f" ({best.n_clusters} are recommended)" if best else ""
     return int(
         st.number_input(
