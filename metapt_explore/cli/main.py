@@ -31,6 +31,7 @@ from metapt_explore.cli import (
     run,
     screen,
     setup,
+    studies,
     task_new,
     tasks,
     text_map,
@@ -93,6 +94,8 @@ metapt.command("screen", rich_help_panel=RUN)(screen.screen)
 metapt.command("jobs", rich_help_panel=RUN)(jobs.jobs)
 metapt.command("cancel", rich_help_panel=RUN)(jobs.cancel)
 metapt.command("worker", hidden=True)(jobs.worker)
+metapt.command("duplicate", rich_help_panel=RUN)(studies.duplicate)
+metapt.command("delete", rich_help_panel=RUN)(studies.delete)
 metapt.command("app", rich_help_panel=READ)(app.dashboard)
 metapt.command("results", rich_help_panel=READ)(results.results)
 metapt.command("report", rich_help_panel=READ)(report.report)
