@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from metapt_explore.auxiliary_tasks.formats.sentences import split_sentences
 from metapt_explore.auxiliary_tasks.quick_look import QuickLook, TaskCount, quick_look, recommended
 from metapt_explore.config import AuxiliaryTasksConfig, Columns, CountedClustering, Label, StudyConfig
 from metapt_explore.config.label_values import class_of_values
@@ -28,6 +29,8 @@ MOST = 0.5
 LEAST_PER_LABEL = 2
 #: Texts that a cluster needs to be a class.
 CLASS_ROWS = 8
+#: Sentences that a text needs for sentence pairs and selection; texts that are cut to see it.
+SENTENCES, MOST_CUT = 3, 300
 #: Texts below which nothing sensible is learned.
 FEWEST_TEXTS = 20
 
@@ -97,7 +100,7 @@ def labels_teach(look: QuickLook, bounds: Bounds) -> bool:
     Else clusters nearly say the label, or texts are few, and clusters are better taken as classes.
     """
     count = best_count(look, bounds)
-    return count is not None and count.tasks >= FEW_TASKS and count.used >= MOST
+    return count is not None and count.tasks >= FEW_TASKS and count.used >= MOST and not look.is_pure
 
 
 def usable_rows(
@@ -130,6 +133,18 @@ def usable_rows(
         seen.add(key)
         kept.append(row)
     return kept
+
+
+def texts_of_sentences(texts: Sequence[str], fewest: int = SENTENCES) -> int:
+    """About how many texts have so many sentences, as sentence pairs and selection need; an estimate for many texts.
+
+    Example:
+        >>> texts_of_sentences(["It rains all day. We stay at home. We read old books.", "One sentence is no pair."])
+        1
+    """
+    looked = texts[:: 1 + len(texts) // MOST_CUT]
+    long = sum(len(split_sentences(text, min_words=4, max_words=40)) >= fewest for text in looked)
+    return round(long * len(texts) / max(1, len(looked)))
 
 
 def look_at_rows(

@@ -174,13 +174,19 @@ def test_texts_without_labels_are_tasks_themselves(
     show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]
 ) -> None:
     file = tmp_path / "lines.jsonl"
-    file.write_text("".join(f'{{"text": "a line of text, number {n}"}}\n' for n in range(60)), encoding="utf-8")
+    line = '{{"text": "A line of text, number {}. It goes on for a while. Then it ends here."}}\n'
+    file.write_text("".join(map(line.format, range(60))), encoding="utf-8")
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(str(file)).run()
     at.multiselect(key="new_formats").select("sentence_pair").run()
     at.button(key="create").click().run()
     assert not at.exception and not at.error
     study = asked[0][0]
+    file.write_text("".join(f'{{"text": "only one sentence, number {n}"}}\n' for n in range(60)), encoding="utf-8")
+    at.switch_page("metapt_explore/dashboard/views/texts.py").run()
+    at.text_input(key="new_path").set_value(str(file)).run()
+    at.multiselect(key="new_formats").select("sentence_pair").run()
+    assert "0 of 60 texts have three sentences" in said(at, "warning") and at.button(key="create").disabled
     assert [each.format for each in study.auxiliary_tasks.formats] == ["cluster_classes", "sentence_pair"]
     assert study.labelling is None and study.method("PPT").clusterings == study.method("MetaPT").clusterings
 

@@ -28,7 +28,10 @@ def problems(world: Path, workspace: Path, **changes: Any) -> list[str]:
 
 
 def test_nothing_is_found_in_a_study_that_runs(world: Path, tmp_path: Path) -> None:
-    assert problems(world, tmp_path / "ws") == []
+    config = StudyConfig.model_validate(study_tree(world))
+    with looking(config, Workspace(tmp_path / "ws")) as found:
+        assert found.problems == []
+        assert any("'kmeans', a quick look at words: 4 clusters give" in notice for notice in found.notices)
     assert not (tmp_path / "ws").exists()
 
 

@@ -25,12 +25,14 @@ from metapt_explore.study.first_look import (
     fitting_bounds,
     labels_teach,
     look_at_rows,
+    texts_of_sentences,
     usable_rows,
 )
 from metapt_explore.texts.rows import cell_text
 
 LABELS, CLASSES = "labels", "cluster_classes"
 KINDS = {LABELS: "the labels, inside each cluster", CLASSES: "the clusters: which one is a text from?"}
+SENTENCE_FORMATS = {"sentence_pair", "selection"}
 USUAL_CLUSTERS = 8
 
 
@@ -41,17 +43,20 @@ class Groups:
     Attributes:
         choices: Settings of `study.new.Choices`.
         problems: Why no study can be made so, a sentence each.
+        texts: Texts that pre-training reads.
     """
 
     choices: dict[str, Any]
+    texts: int
     problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class _Looked:
-    """What is known of the texts that are left for pre-training: how many, of which labels, and their clusters."""
+    """The texts that are left for pre-training: how many, with three sentences, of each label; their clusters."""
 
     kept: int
+    sentences: int
     of_class: Mapping[str, int]
     quick: QuickLook
 
@@ -79,21 +84,23 @@ def choose_groups(source: SourceConfig, told: Told, rows: tuple[int, ...] | None
     formats = list(told.formats)
     if values:
         formats = _kind(looked.quick, len(values), basis)
-    bounds_box, look, bounds = st.container(), looked.quick, Bounds(CLASS_ROWS, CLASS_ROWS)
+    look, bounds = looked.quick, Bounds(CLASS_ROWS, CLASS_ROWS)
     if values and not formats:
         bounds = fitting_bounds(look, len(values))
     else:
         look = look.of_classes()
     best = best_count(look, bounds)
     n_clusters = _number(look, best, basis, formats)
+    figure = st.container()  # above the bounds that it is drawn by
     with st.expander("How texts are grouped", key="new_grouping"):
         choices = _algorithms(source)
         if values and not formats:
             bounds = _bounds(bounds, basis)
-    with bounds_box:
+    with figure:
         _show(look, bounds, n_clusters, formats)
-    choices |= {"n_clusters": n_clusters, "formats": formats, "bounds": bounds if values and not formats else None}
-    return Groups(choices, tuple(_problems(looked, bounds if values and not formats else None, n_clusters)))
+    by_labels = bounds if values and not formats else None
+    choices |= {"n_clusters": n_clusters, "formats": formats, "bounds": by_labels}
+    return Groups(choices, look.rows, tuple(_problems(looked, by_labels, n_clusters, formats)))
 
 
 @st.cache_resource(max_entries=6, show_spinner="Clustering your texts by their words …")
@@ -118,7 +125,8 @@ def _look(
                 of_class[classes[value]] += 1
     quick = look_at_rows(table, chosen, labels, kept, limit=limit)
     quick.counts(min_size=1, min_per_label=1)  # clusters are made here, where the spinner is
-    return _Looked(len(kept), of_class, quick)
+    sentences = 0 if labels else texts_of_sentences([cell_text(table[chosen.text][row]) for row in kept])
+    return _Looked(len(kept), sentences, of_class, quick)
 
 
 def _kind(look: QuickLook, classes: int, basis: object) -> list[str]:
@@ -128,8 +136,9 @@ def _kind(look: QuickLook, classes: int, basis: object) -> list[str]:
     shared.suggest("new_kind_of_tasks", LABELS if teach else CLASSES, basis)
     kind = st.radio("Auxiliary tasks tell apart", list(KINDS), format_func=KINDS.get, key="new_kind_of_tasks")
     if not teach:
+        number, purity = look.purest
         reason = (
-            "Nearly every cluster holds texts of one label only"
+            f"Clusters nearly say the label (in {number} of them {purity * 100:.0f} % of the texts have the commonest)"
             if look.is_pure
             else "Few clusters hold enough texts of every label"
         )
@@ -220,7 +229,7 @@ def _show(look: QuickLook, bounds: Bounds, n_clusters: int, formats: list[str]) 
     )
 
 
-def _problems(looked: _Looked, bounds: Bounds | None, n_clusters: int) -> list[str]:
+def _problems(looked: _Looked, bounds: Bounds | None, n_clusters: int, formats: list[str]) -> list[str]:
     """What no number of clusters can mend."""
     problems = []
     if looked.kept < FEWEST_TEXTS:
@@ -230,6 +239,13 @@ def _problems(looked: _Looked, bounds: Bounds | None, n_clusters: int) -> list[s
         )
     elif looked.kept < n_clusters:
         problems.append(f"{looked.kept} texts cannot make {n_clusters} clusters: take fewer.")
+    if SENTENCE_FORMATS & set(formats) and looked.sentences < FEWEST_TEXTS:
+        titles = " and ".join(TaskFormat.kinds[name].title for name in formats if name in SENTENCE_FORMATS)
+        have = "text has" if looked.sentences == 1 else "texts have"
+        problems.append(
+            f"{looked.sentences} of {looked.kept} {have} three sentences, which {titles} are made of; {FEWEST_TEXTS} "
+            "are needed: take clusters as classes alone."
+        )
     if bounds is not None:
         small = [name for name, count in looked.of_class.items() if count < bounds.min_per_label]
         if small:

@@ -83,7 +83,6 @@ def _formats() -> list[str]:
 
 def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, dict[str, str]], bool]:
     """Classes of the auxiliary tasks, and whether the texts have labels."""
-    st.markdown("**What do auxiliary tasks tell apart?**")
     if columns.label is None:
         st.caption(
             "The texts have no labels, so the language model gives them some, by these words and without a prompt "

@@ -198,7 +198,8 @@ def _counted(source: str, stamp: float) -> DataReport:
     return data_report(load_source(SourceConfig.model_validate_json(source)))
 
 
-def report(source: SourceConfig) -> None:
-    """Lengths, labels, duplicates and what is odd."""
+def report(source: SourceConfig) -> str | None:
+    """Lengths, labels, duplicates and what is odd; returns the language of the texts, where it is certain."""
     counted = _counted(source.model_dump_json(), stamp(source))
     drawing.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")
+    return counted.get("language")

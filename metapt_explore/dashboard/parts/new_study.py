@@ -6,13 +6,13 @@ tell apart), `new_groups` (clusters), `new_comparison` (downstream tasks, exampl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from metapt_explore.config import SourceConfig, StudyConfig, load_task
+from metapt_explore.config import SourceConfig, StudyConfig, TaskConfig, load_task, parse
 from metapt_explore.dashboard.parts import messages, own_task, shared, study_choice
 from metapt_explore.dashboard.parts.new_comparison import Compared, choose_comparison, choose_models
 from metapt_explore.dashboard.parts.new_groups import choose_groups
@@ -30,7 +30,10 @@ from metapt_explore.dashboard.parts.new_source import (
 from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.language_fit import misfits
 from metapt_explore.study.new import SCALES, Choices, Scale, new_study, study_name
+from metapt_explore.study.own_task_files import task_tree
+from metapt_explore.study.rough_cost import rough_time, rough_tokens
 from metapt_explore.study.uploads import title_of
 
 #: Texts of a larger file that are used, until another number is chosen.
@@ -49,7 +52,7 @@ def builder(workspace: Workspace) -> None:
         source = readable(workspace, source.model_copy(update={"columns": choose_columns(table, source)}))
         table = table_of(source.model_dump_json(), stamp(source))  # of its mended copy, where it has one
         preview(table)
-        report(source)
+        language = report(source)
         st.markdown("#### Labels")
         told = choose_told(table, source)
         st.markdown("#### Comparison")
@@ -58,18 +61,26 @@ def builder(workspace: Workspace) -> None:
         st.markdown("#### Clusters")
         limit = _limit(len(next(iter(table.values()), [])))
         groups = choose_groups(source, told, compared.rows, limit)
+        models = choose_models()
+        if notice := misfits(language, model=models["model"], encoder=models["encoder"], tasks=compared.tasks):
+            st.info(messages.plain(notice))
         st.markdown("#### How much")
+        choices = compared.choices | groups.choices | models | {"limit": limit}
+        draft = _Draft(source, told, compared, SCALES[0], name, choices)
         scale = st.radio(
             "How much?",
             SCALES,
             format_func=lambda s: s.name,
-            captions=[s.said for s in SCALES],
+            captions=[f"{s.said}{draft.rough_time(s, groups.texts)}" for s in SCALES],
             key="new_scale",
             label_visibility="collapsed",
         )
-        choices = compared.choices | groups.choices | choose_models() | {"limit": limit}
+        st.caption(
+            "Times are counted, for the starter model on two cores; another model takes as many times longer as it is "
+            "larger. *Predict the cost* on the Pre-training page measures this machine."
+        )
         name = st.text_input("Name of the study", value=name, key=name_key)
-        _last_step(workspace, _Draft(source, told, compared, scale, name, choices), groups.problems)
+        _last_step(workspace, replace(draft, scale=scale, name=name), groups.problems)
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,18 @@ class _Draft:
         except UserError as error:
             return str(error)
         return ""
+
+    def rough_time(self, scale: Scale, texts: int) -> str:
+        """About how long it takes at a scale, in a sentence; empty while something is in the way."""
+        own = self.compared.own
+        try:
+            tasks = {name: load_task(name) for name in self.compared.tasks}
+            if own is not None:
+                tasks[own.name] = parse(TaskConfig, task_tree(own), own.name)
+            study = replace(self, scale=scale).study(self.source, list(tasks))
+        except UserError:
+            return ""
+        return f" About {rough_time(rough_tokens(study, tasks, texts))}."
 
 
 def _free_name(workspace: Workspace, source: SourceConfig) -> str:
