@@ -100,6 +100,23 @@ def test_methods_of_two_studies_on_the_same_rows(show: Open, demo: Workspace) ->
     assert no_error_but_missing_rows(at) and "again: PT" in said(at, "markdown")
 
 
+def test_the_pair_follows_the_scores_that_come_in_until_one_is_chosen(show: Open, demo: Workspace) -> None:
+    """With its first scores a study has one method only, and another study's stands against it."""
+    second_study(demo, other_rows=False)
+    file, whole = demo.study_folder("demo") / "index.json", demo.index("demo")
+    write_json(file, [entry for entry in whole if entry.get("method") in (None, "PT")])
+    at = show(demo.folder, "compare", "demo")
+    pair = [at.selectbox(key=f"{which}_demo") for which in ("first", "second")]
+    assert "again" in [box.value[0] for box in pair]
+    write_json(file, whole)
+    at.run()
+    pair = [at.selectbox(key=f"{which}_demo") for which in ("first", "second")]
+    assert [box.value for box in pair] == [("demo", "MetaPT"), ("demo", "PPT")]
+    pair[1].set_value(("again", "PT")).run()
+    at.run()
+    assert at.selectbox(key="second_demo").value == ("again", "PT") and not at.exception
+
+
 def test_methods_of_two_studies_on_other_rows_are_not_compared(demo: Workspace) -> None:
     second_study(demo, other_rows=True)
     both = side_by_side(demo, ("demo", "MetaPT"), ("again", "PT"))
