@@ -11,6 +11,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.clusters.compare import GroupingAgreement, compare_groupings
+from metapt_explore.clusters.stability import format_stability
 from metapt_explore.config import CountedClustering, StudyConfig
 from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.dashboard.parts.cluster_view import View
@@ -98,7 +99,7 @@ def stability(summary: dict[str, Any], clusters: list[dict[str, Any]]) -> None:
         shown.append(("Agreement over seeds", number(over_seeds["adjusted_rand_index"])))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value)
-    st.caption(messages.plain(summary["sentence"]))
+    st.caption(messages.plain(format_stability(summary)))  # an older sentence is written otherwise
     names = {str(cluster["cluster"]): cluster["name"] for cluster in clusters}
     rows = [
         {"cluster": names.get(key, key), "Jaccard similarity": round(facts["jaccard"], 2), "verdict": facts["verdict"]}
