@@ -140,7 +140,7 @@ def _kind(look: QuickLook, classes: int, basis: object) -> list[str]:
     if not teach:
         number, purity = look.purest
         reason = (
-            f"Clusters nearly say the label (in {number} of them {purity * 100:.0f} % of the texts have the commonest)"
+            f"Clusters nearly say the label (of {purity * 100:.0f} % of the texts, with {number} clusters)"
             if look.is_pure
             else "Few clusters hold enough texts of every label"
         )
