@@ -79,7 +79,7 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
     st.caption(
         (f"Small figures: the change from {messages.plain(before_name)}. " if before else "")
         + "All but DBCV favour round clusters: compare runs of one algorithm with them rather than two algorithms. "
-        "None says whether a clustering makes a better prompt: see the gain below."
+        "None says whether a clustering makes a better prompt: see the gain under Comparison."
     )
     if agreement:
         left, right = st.columns(2)
@@ -276,6 +276,9 @@ def worth(workspace: Workspace, config: StudyConfig) -> None:
     shown = table.rename(columns=lambda name: name.replace("_", " "))
     numbers = shown.select_dtypes("number").columns
     drawing.show_table(shown.round({column: 3 for column in numbers}), key="clusterings", hide_index=True)
+    if table["gain"].notna().sum() < 2:  # panels with one mark say nothing that the table does not
+        st.caption("Figures appear once two of these clusterings have scores of a method that learned from them.")
+        return
     drawing.draw(
         plots.quality_against_gain(table),
         "worth",
