@@ -12,6 +12,7 @@ from rich.table import Table
 
 from metapt_explore.cli.options import InitSeedOption, StudySource, WorkspaceOption
 from metapt_explore.progress.console import echo, escape, make_console, say
+from metapt_explore.statistics.numbers import number
 
 if TYPE_CHECKING:
     from metapt_explore.storage.artifact import Artifact
@@ -66,9 +67,9 @@ def print_agreement(artifact: Artifact, prompt: str, console: Console) -> None:
     for task in tasks:
         if task["kind"] == "auxiliary":
             cosines = [_format_cosine(rows[task["name"], name]) for name in downstream]
-            table.add_row(escape(task["name"]), _format_number(task["reliability"]), *cosines)
+            table.add_row(escape(task["name"]), number(task["reliability"]), *cosines)
     table.add_section()
-    reliability = [_format_number(task["reliability"]) for task in tasks if task["kind"] == "downstream"]
+    reliability = [number(task["reliability"]) for task in tasks if task["kind"] == "downstream"]
     table.add_row("(downstream itself)", "", *reliability)
     console.print(table)
     few = sum(1 for task in tasks if task.get("draws_apart", task["draws"]) < task["draws"])
@@ -87,11 +88,7 @@ def print_agreement(artifact: Artifact, prompt: str, console: Console) -> None:
 
 
 def _format_cosine(row: dict[Any, Any]) -> str:
-    observed = f"({row['cosine']:+.2f} ± {row['standard_error']:.2f})"
+    observed = f"({number(row['cosine'], sign=True)} ± {number(row['standard_error'])})"
     if math.isnan(row["corrected"]):
         return f"– {observed}"
-    return f"{row['corrected']:+.2f} ± {row['corrected_standard_error']:.2f} {observed}"
-
-
-def _format_number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return f"{number(row['corrected'], sign=True)} ± {number(row['corrected_standard_error'])} {observed}"

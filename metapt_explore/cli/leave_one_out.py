@@ -11,6 +11,7 @@ from rich.table import Table
 
 from metapt_explore.cli.options import StudySource, WorkspaceOption
 from metapt_explore.progress.console import escape, make_console, say
+from metapt_explore.statistics.numbers import points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ def print_help(table: pd.DataFrame, names: dict[int, str], method: str, *, conso
     for cluster, rows in table.groupby("cluster", sort=True):
         by_task = {row["task"]: row for row in rows.to_dict(orient="records")}
         cells = [
-            f"{100 * row['help']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+            f"{points(row['help'])} [{points(row['low'])}, {points(row['high'])}]"
             if (row := by_task.get(task)) is not None
             else "–"
             for task in tasks

@@ -31,8 +31,10 @@ from metapt_explore.cli import (
     run,
     screen,
     setup,
+    studies,
     task_new,
     tasks,
+    text_map,
     try_sentences,
     verify,
 )
@@ -92,9 +94,12 @@ metapt.command("screen", rich_help_panel=RUN)(screen.screen)
 metapt.command("jobs", rich_help_panel=RUN)(jobs.jobs)
 metapt.command("cancel", rich_help_panel=RUN)(jobs.cancel)
 metapt.command("worker", hidden=True)(jobs.worker)
+metapt.command("duplicate", rich_help_panel=RUN)(studies.duplicate)
+metapt.command("delete", rich_help_panel=RUN)(studies.delete)
 metapt.command("app", rich_help_panel=READ)(app.dashboard)
 metapt.command("results", rich_help_panel=READ)(results.results)
 metapt.command("report", rich_help_panel=READ)(report.report)
+metapt.command("map", rich_help_panel=READ)(text_map.text_map)
 metapt.command("errors", rich_help_panel=EXPLAIN)(errors.errors)
 metapt.command("lineage", rich_help_panel=EXPLAIN)(lineage.lineage)
 metapt.command("agreement", rich_help_panel=EXPLAIN)(agreement.agreement)

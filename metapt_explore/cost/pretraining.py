@@ -14,7 +14,7 @@ def pretraining_work(method: MethodConfig, sizes: PretrainingConfig, reckoning: 
         method: The method.
         sizes: Steps, and rows of a step.
         reckoning: What is counted by; knows the texts.
-        key: What the pre-training is called: texts that it alone draws are encoded for it.
+        key: What the draws are called: texts that they alone hold are encoded for them.
     """
     steps, episode = outer_steps(method, sizes), episode_work(method, sizes)
     support = method.support_rows_per_task(sizes) if isinstance(method, MetaPTMethod) else sizes.support_size
@@ -33,7 +33,7 @@ def _encoded_tokens(drawn: int, reckoning: Reckoning, key: str) -> int:
         of_set = min(rows, round(together[name] * drawn))
         # Where most rows of a set are drawn anyway, all methods share one bank of them.
         whole = 2 * of_set > rows
-        tokens += reckoning.encoded(name if whole else (key, name), rows if whole else of_set, length)
+        tokens += reckoning.encoded(name if whole else (key, name, of_set), rows if whole else of_set, length)
     return tokens
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from metapt_explore.dashboard.parts import job, messages, shared, study_choice
+from metapt_explore.dashboard.parts import banner, job, messages, shared, study_choice
 
 FOLDER = Path(__file__).parent / "views"
 #: What no theme option says: contrast, focus, sizes of headings, touch.
@@ -44,4 +44,7 @@ def show() -> None:
         shared.keep_workers(str(workspace.folder))
         study_choice.pick_study(workspace)
         job.badge(workspace)
+    with messages.guard():
+        page = next(name for name, _, address in PAGES if (address or "") == chosen.url_path)
+        banner.show(shared.open_workspace(), page)
     chosen.run()

@@ -17,6 +17,7 @@ from metapt_explore.config import PretrainedMethod, StudyConfig, parse, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.statistics.designs import mean_over_pairs
+from metapt_explore.statistics.numbers import points
 from metapt_explore.statistics.significance import holm
 from metapt_explore.statistics.units import paired_scores
 
@@ -161,7 +162,7 @@ def format_help(table: pd.DataFrame, names: Mapping[int, str]) -> list[str]:
             sentences.append(f"{task}: cannot tell of any cluster whether it helps.")
             continue
         phrases = [
-            f"{names.get(int(row['cluster']), row['cluster'])} {row['verdict']} ({100 * row['help']:+.1f} points)"
+            f"{names.get(int(row['cluster']), row['cluster'])} {row['verdict']} ({points(row['help'])} points)"
             for row in clear.to_dict(orient="records")
         ]
         sentences.append(f"{task}: {'; '.join(phrases)}.")

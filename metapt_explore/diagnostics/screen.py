@@ -17,6 +17,7 @@ from scipy import stats
 from metapt_explore.diagnostics.agreement import LEAST_RELIABILITY
 from metapt_explore.diagnostics.displacement import Displacement
 from metapt_explore.diagnostics.headroom import Estimate
+from metapt_explore.statistics.numbers import number
 
 #: Mean corrected cosine from which tasks are nearly one. Of many tasks whose gradients are equally long and have the
 #: cosine c with one another, a step along their mean reaches √c of what a step of the same length along a task's own
@@ -208,6 +209,5 @@ def format_estimate(estimate: Estimate, digits: int, more: str = "") -> str:
     """
     if not np.isfinite(estimate.value):
         return "–"
-    value, low, high = (f"{number:.{digits}f}" for number in (estimate.value, estimate.low, estimate.high))
-    text = value if not np.isfinite(estimate.low) else f"{value} ({low} to {high}{more})"
-    return text.replace("-", "−")
+    value, low, high = (number(each, digits) for each in (estimate.value, estimate.low, estimate.high))
+    return value if not np.isfinite(estimate.low) else f"{value} ({low} to {high}{more})"

@@ -95,6 +95,7 @@ def gradients_of(
     tasks: Mapping[str, Sequence[Draw]],
     kind: Kind,
     apart: Collection[str] = (),
+    patterns: Mapping[str, int] | None = None,
     on_draw: Callable[[], None] = lambda: None,
 ) -> list[TaskGradients]:
     """Gradients of the mean class loss of every task on every draw.
@@ -102,11 +103,12 @@ def gradients_of(
     All tasks' halves of one draw go through the model together, each a group with the same prompt.
 
     Args:
-        objective: The backbone over the rows that draws point into, with the template and words that the tasks share.
+        objective: The backbone over the rows that draws point into, with the templates and words of the tasks.
         prompt: fp32, ``[prompt_tokens, width]``.
         tasks: Draws of each task by its name; all have the same number.
         kind: Auxiliary or downstream.
         apart: Tasks of which no two draws share a row.
+        patterns: Which pattern of the objective each task is read by; all by the first when absent.
         on_draw: Called after each draw; may raise to stop.
     """
     parts: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in tasks}
@@ -116,8 +118,9 @@ def gradients_of(
             [row for _, (rows, _) in owners for row in rows],
             [group for group, (_, (rows, _)) in enumerate(owners) for _ in rows],
             [label for _, (_, labels) in owners for label in labels],
+            [] if patterns is None else [patterns[name] for name, (rows, _) in owners for _ in rows],
         )
-        objective.bank.prepare(batch.rows)
+        objective.prepare(batch)
         stacked = prompt.detach()[None].expand(len(owners), -1, -1).contiguous()
         losses, gradients = objective.losses_and_gradients(stacked, batch)
         values = gradients.flatten(1).double().cpu().numpy()

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from metapt_explore.plots.series import differences, pair_means
 from metapt_explore.plots.style import BLUE, GREY, PALETTE, finish, method_colors, nothing_yet, plain
+from metapt_explore.statistics.numbers import number
 
 if TYPE_CHECKING:
     from metapt_explore.statistics import Comparison
@@ -36,7 +37,7 @@ def difference_forest(comparison: Comparison) -> go.Figure:
                 "thickness": 4 if line.overall else 2,
                 "width": 0,
             }
-            interval = f", 95 % {line.low:+.1f} to {line.high:+.1f}"
+            interval = f", 95 % {number(line.low, 1, sign=True)} to {number(line.high, 1, sign=True)}"
         figure.add_trace(
             go.Scatter(
                 x=[line.mean],

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from metapt_explore.plots.series import EfficiencyLine, beside, efficiency_lines
 from metapt_explore.plots.style import GREY, finish, method_colors, nothing_yet, plain
+from metapt_explore.statistics.numbers import number
 
 NO_OTHERS = "Scores with other numbers of examples come with `evaluation.more_shots`."
 
@@ -25,7 +26,7 @@ def efficiency_curve(efficiency: pd.DataFrame, methods: Sequence[str], rows: str
     lines = efficiency_lines(efficiency, methods)
     if len(_measured(lines)) < 2:
         return nothing_yet(NO_OTHERS)
-    return _drawn(lines, methods, f"accuracy on {rows}, mean over tasks (%)", "%{y:.1f} %", ".1f")
+    return _drawn(lines, methods, f"accuracy on {rows}, mean over tasks (%)", "%{y:.1f} %")
 
 
 def efficiency_difference(efficiency: pd.DataFrame, methods: Sequence[str], baseline: str) -> go.Figure:
@@ -39,7 +40,7 @@ def efficiency_difference(efficiency: pd.DataFrame, methods: Sequence[str], base
     lines = efficiency_lines(efficiency, methods, difference=True)
     if len(_measured(lines)) < 2:
         return nothing_yet(f"Nothing to lay beside {plain(baseline, 40)} at several numbers of examples yet.")
-    figure = _drawn(lines, methods, f"points of accuracy ahead of {plain(baseline, 30)}", "%{y:+.1f} points", "+.1f")
+    figure = _drawn(lines, methods, f"points of accuracy ahead of {plain(baseline, 30)}", "%{y:+.1f} points", sign=True)
     figure.add_hline(y=0, line={"color": GREY, "width": 1, "dash": "dot"})
     return figure
 
@@ -48,7 +49,9 @@ def _measured(lines: Sequence[EfficiencyLine]) -> list[int]:
     return sorted({shots for line in lines for shots in line.shots})
 
 
-def _drawn(lines: Sequence[EfficiencyLine], methods: Sequence[str], title: str, value: str, end: str) -> go.Figure:
+def _drawn(
+    lines: Sequence[EfficiencyLine], methods: Sequence[str], title: str, value: str, *, sign: bool = False
+) -> go.Figure:
     colors, measured = method_colors(methods), _measured(lines)
     figure = go.Figure()
     for place, line in enumerate(lines):
@@ -56,7 +59,7 @@ def _drawn(lines: Sequence[EfficiencyLine], methods: Sequence[str], title: str, 
         # Where there is no interval NaN stands, which is not drawn.
         low, high = ([math.nan if end is None else end for end in ends] for ends in (line.low, line.high))
         told = [
-            "" if math.isnan(a + b) else f", 95 % interval {a:{end}} to {b:{end}}"
+            "" if math.isnan(a + b) else f", 95 % interval {number(a, 1, sign=sign)} to {number(b, 1, sign=sign)}"
             for a, b in zip(low, high, strict=True)
         ]
         figure.add_trace(

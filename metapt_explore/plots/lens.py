@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from metapt_explore.plots.style import GREY, PALETTE, finish, method_colors, nothing_yet, plain
 from metapt_explore.plots.why import DIVERGING, SHOWN
+from metapt_explore.statistics.numbers import number as written
 
 #: Times the vocabulary's mean length at which a prompt is reported while it learns (`prompts/health.py`).
 UNHEALTHY = 3.0
@@ -82,7 +83,7 @@ def likeness_map(likeness: pd.DataFrame, value: str = "moved") -> go.Figure:
             zmin=-1,
             zmax=1,
             colorscale=DIVERGING,
-            text=[["" if np.isnan(number) else f"{number:.2f}".replace("-", "−") for number in row] for row in grid],
+            text=[["" if np.isnan(number) else written(number) for number in row] for row in grid],
             texttemplate="%{text}" if few else None,
             customdata=[[f"{plain(a, SHOWN)} · {plain(b, SHOWN)}" for b in names] for a in names],
             hovertemplate="%{customdata}: %{z:.2f}<extra></extra>",

@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from metapt_explore.plots.style import BLUE, VERMILION, finish, nothing_yet, plain
+from metapt_explore.statistics.numbers import number as written
 
 #: Vermilion below 0, blue above: colour-blind readers tell them apart, and 0 is light grey on either page.
 DIVERGING = [[0.0, VERMILION], [0.5, "#F2F2F2"], [1.0, BLUE]]
@@ -152,12 +153,12 @@ def _heat_map(
     return figure
 
 
-def _signed(number: float) -> str:
-    return f"{number:+.2f}".replace("-", "−")
+def _signed(value: float) -> str:
+    return written(value, 2, sign=True)
 
 
-def _points(number: float) -> str:
-    return f"{number:+.1f}".replace("-", "−")
+def _points(value: float) -> str:
+    return written(value, 1, sign=True)
 
 
 def _share(value: float | None) -> str:

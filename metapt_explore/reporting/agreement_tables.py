@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore.statistics.numbers import MISSING, number
+
 
 def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
     """Mean corrected cosines of auxiliary tasks with one another and with each downstream task.
@@ -47,11 +49,11 @@ def agreement_by_cluster(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def _mean(pairs: pd.DataFrame) -> str:
     known = pairs["corrected"].dropna()
-    return "–" if known.empty else f"{known.mean():.2f}".replace("-", "−")
+    return MISSING if known.empty else number(known.mean())
 
 
 def _cosine(pair: Any) -> str:
     if pd.isna(pair.corrected):
         return "–"
-    error = "" if pd.isna(pair.corrected_standard_error) else f" ± {pair.corrected_standard_error:.2f}"
-    return f"{pair.corrected:.2f}{error}".replace("-", "−")
+    error = "" if pd.isna(pair.corrected_standard_error) else f" ± {number(pair.corrected_standard_error)}"
+    return f"{number(pair.corrected)}{error}"

@@ -11,11 +11,11 @@ from metapt_explore.plots.series import differences
 from metapt_explore.reporting import figures, tables
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
 from metapt_explore.reporting.notes import missing_sentences, notes_of, unfinished
-from metapt_explore.reporting.numbers import interval, p_value, points
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison
+from metapt_explore.statistics.numbers import interval, p_value, points
 from metapt_explore.statistics.significance import holm
 from metapt_explore.statistics.verdict import MAX_NAMED_PAIRS, METRIC_NAMES, MIN_SEEDS_FOR_VERDICT
 

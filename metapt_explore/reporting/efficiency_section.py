@@ -13,7 +13,6 @@ from metapt_explore.config.fixed_recipe import FEW_DEV_ROWS
 from metapt_explore.errors import UserError
 from metapt_explore.reporting import figures
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
-from metapt_explore.reporting.numbers import interval, points
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion, questions_of
 from metapt_explore.reporting.tables import percent
@@ -21,6 +20,7 @@ from metapt_explore.results.record import Record
 from metapt_explore.statistics import LabelsNeeded, label_efficiency, labels_needed
 from metapt_explore.statistics.label_efficiency import on_common_tasks
 from metapt_explore.statistics.labels_needed import told_together
+from metapt_explore.statistics.numbers import interval, points
 
 
 @dataclass(frozen=True)

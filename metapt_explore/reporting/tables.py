@@ -11,6 +11,7 @@ from metapt_explore.config import VerbalizerConfig
 from metapt_explore.config.renamed import with_new_names
 from metapt_explore.progress.state import format_time
 from metapt_explore.results.budgets import Budget
+from metapt_explore.statistics.numbers import MISSING, number
 
 UNIT = ["init_seed", "data_seed"]
 FORWARD = "forward only, of a score"
@@ -25,9 +26,8 @@ def percent(value: float | None, *, digits: int = 1, sign: bool = False) -> str:
         ('71.2', '−0.4', '–')
     """
     if value is None or pd.isna(value):
-        return "–"
-    written = f"{100 * value:{'+' if sign else ''}.{digits}f}"
-    return written.replace("-", "−")
+        return MISSING
+    return number(100 * value, digits, sign=sign)
 
 
 def score_table(results: pd.DataFrame, methods: list[str], column: str = "accuracy") -> pd.DataFrame:
@@ -202,10 +202,6 @@ def late_notes(results: pd.DataFrame, methods: list[str], steps: int, *, often: 
 
 def cluster_table(clusterings: list[dict[str, Any]]) -> pd.DataFrame:
     """Sizes and quality of each clustering."""
-
-    def number(value: float | None, digits: int = 3) -> str:
-        return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
-
     return pd.DataFrame(
         [
             {
@@ -214,14 +210,14 @@ def cluster_table(clusterings: list[dict[str, Any]]) -> pd.DataFrame:
                 "clusters": c["n_clusters"],
                 "tasks": "–" if c["tasks"] is None else c["tasks"],
                 "smallest – largest": f"{min(c['sizes'])} – {max(c['sizes'])}" if c["sizes"] else "–",
-                "outliers": c["outliers"],
-                "silhouette": number(c["quality"].get("silhouette")),
+                "outliers": MISSING if c["outliers"] is None else c["outliers"],
+                "silhouette": number(c["quality"].get("silhouette"), 3),
                 "Davies–Bouldin": number(c["quality"].get("davies_bouldin"), 2),
                 "Calinski–Harabasz": number(c["quality"].get("calinski_harabasz"), 1),
-                "DBCV": number(c["quality"].get("dbcv")),
+                "DBCV": number(c["quality"].get("dbcv"), 3),
                 "stability": number(c.get("stability"), 2),
-                "ARI with known groups": number((c["agreement"] or {}).get("adjusted_rand_index")),
-                "label information": number(c.get("label_information")),
+                "ARI with known groups": number((c["agreement"] or {}).get("adjusted_rand_index"), 3),
+                "label information": number(c.get("label_information"), 3),
                 "gain over PPT": "–" if c.get("gain") is None else percent(c["gain"], sign=True),
                 "gain at the start": "–" if c.get("start_gain") is None else percent(c["start_gain"], sign=True),
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.common_start import CommonStart
+from metapt_explore.stages.drawn_tasks import drawn_tasks
 from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.split import Split
@@ -24,7 +25,7 @@ from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import TextInput, as_inputs
 
 if TYPE_CHECKING:
-    from metapt_explore.verbalizers.pattern import PatternVerbalizer
+    from metapt_explore.diagnostics.agreement import Kind, TaskGradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,43 +149,41 @@ class Agreement(Stage):
             self.advance(done)
 
         def measure(
-            pattern: PatternVerbalizer,
-            inputs: list[TextInput],
+            objective: PromptObjective,
+            draws: Mapping[str, Sequence[Draw]],
             *,
-            draws: dict[str, list[Draw]],
-            kind: Any,
-            apart: list[str],
-        ) -> list[Any]:
+            kind: Kind,
+            apart: Collection[str] = (),
+            patterns: Mapping[str, int] | None = None,
+        ) -> list[TaskGradients]:
             nonlocal passes
-            objective = PromptObjective(loaded, loaded.bank(inputs, pattern), pattern)
             objective.on_pass = lambda: self.advance(done)
-            gradients = gradients_of(objective, vectors, tasks=draws, kind=kind, apart=apart, on_draw=on_draw)
+            found = gradients_of(
+                objective, vectors, tasks=draws, kind=kind, apart=apart, patterns=patterns, on_draw=on_draw
+            )
             passes += objective.row_passes
-            return gradients
+            return found
 
         names = task_names(tasks)
         reading = read_patterns(study, tasks, loaded)
-        rows_of = {task: reading.tasks[task] for task in reading.sample(MOST_OF_FORMAT)}
+        numbers = {names.get(number, f"task {number}"): number for number in reading.sample(MOST_OF_FORMAT)}
         draws_of: dict[str, list[Draw]] = {}
         apart: dict[str, int] = {}
-        numbers = {names.get(number, f"task {number}"): number for number in rows_of}
         for name, number in numbers.items():
-            rng = stream(study.seed, "agreement", number)
-            draws_of[name], apart[name] = balanced_draws(rows_of[number], settings.rows, draws=settings.draws, rng=rng)
+            rng, classes = stream(study.seed, "agreement", number), reading.tasks[number]
+            draws_of[name], apart[name] = balanced_draws(classes, settings.rows, draws=settings.draws, rng=rng)
         inputs = as_inputs(self.parent("texts").table("texts"))
         alone = [name for name, draws in apart.items() if draws == settings.draws]
-        gradients: list[Any] = []
-        for place, pattern in enumerate(reading.patterns):
-            own = {name: draws_of[name] for name, task in numbers.items() if reading.of_task.get(task, 0) == place}
-            used = sorted({row for draws in own.values() for draw in draws for rows, _ in draw for row in rows})
-            place_in_bank = {row: index for index, row in enumerate(used)}
-            in_bank = {
-                name: [[([place_in_bank[row] for row in rows], labels) for rows, labels in draw] for draw in draws]
-                for name, draws in own.items()
-            }
-            if own:
-                texts = [inputs[row] for row in used]
-                gradients += measure(pattern, texts, draws=in_bank, kind="auxiliary", apart=alone)
+        looked_at = drawn_tasks(loaded, inputs, reading, {numbers[name]: draws for name, draws in draws_of.items()})
+        gradients = measure(
+            looked_at.objective,
+            {name: looked_at.draws[number] for name, number in numbers.items()},
+            kind="auxiliary",
+            apart=alone,
+            patterns={name: looked_at.patterns[number] for name, number in numbers.items()}
+            if reading.formats
+            else None,
+        )
         counts = {}
         for name, task in self.pipeline.tasks.items():
             rows = training_rows(self.parent(f"split of {name}"), task, study.evaluation.data_seeds)
@@ -193,7 +192,8 @@ class Agreement(Stage):
                 seeds.append(halved(labels[seed], len(examples)))
                 examples += rows.texts[seed]
             pattern = loaded.pattern(task, f"task {name}", whole_vocabulary=whole_vocabulary)
-            gradients += measure(pattern, examples, draws={name: seeds}, kind="downstream", apart=[])
+            objective = PromptObjective(loaded, loaded.bank(examples, pattern), pattern)
+            gradients += measure(objective, {name: seeds}, kind="downstream")
             counts[name] = {"also_dev": rows.also_dev, "dropped_as_test": rows.also_test}
         out.write_table("agreement", pd.DataFrame(agreement_pairs(gradients)))
         records = [task_record(task) for task in gradients]

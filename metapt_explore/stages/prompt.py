@@ -276,7 +276,11 @@ class Prompt(Stage):
         shared = self.method.model_dump_json(exclude={"name", "tuning", "verbalizer"}), self.init_seed, self.shots
         if not self.is_pretrained or not reckoning.first(("pretrained", shared)):
             return Work()
-        return pretraining_work(self.method, self.study.pretraining, reckoning, self.key)
+        key = self.key
+        if self.study.auxiliary_tasks.formats:
+            # Pooled and meta-learned methods draw the same rows of the same clusterings.
+            key = f"{self.method.clusterings} {self.init_seed} {self.shots}"
+        return pretraining_work(self.method, self.study.pretraining, reckoning, key)
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

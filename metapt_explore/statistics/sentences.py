@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from metapt_explore.fewshot.samples import listed
+from metapt_explore.statistics import numbers
 from metapt_explore.statistics.resampling import SignFlip
 from metapt_explore.statistics.verdict import (
     MAX_NAMED_PAIRS,
@@ -24,10 +25,10 @@ def points(share: float) -> str:
         >>> points(0.0214), points(0.01), points(0.0004)
         ('2.1 points', '1 point', '0.04 points')
     """
-    number = 100 * share
-    text = f"{number:.1f}" if abs(number) >= 0.1 or number == 0 else f"{number:.2f}"
+    value = 100 * share
+    text = numbers.number(value, 1 if abs(value) >= 0.1 or value == 0 else 2)
     text = text.removesuffix(".0")
-    return f"{text} point" if text in ("1", "-1") else f"{text} points"
+    return f"{text} point" if text in ("1", "−1") else f"{text} points"
 
 
 def verdict_sentence(evidence: Evidence, verdict: Verdict) -> str:
@@ -63,7 +64,7 @@ def _verdict(evidence: Evidence, verdict: Verdict) -> str:
     if estimate.low is None or estimate.high is None or estimate.p is None:
         return f"Cannot tell: {gap_words}, but that is {_seeds(evidence)}, which has no spread to judge it by."
     interval = (
-        f"{100 * evidence.confidence:g} % interval {100 * estimate.low:+.1f} to {100 * estimate.high:+.1f}, "
+        f"{100 * evidence.confidence:g} % interval {numbers.interval(estimate.low, estimate.high)}, "
         f"p {_p(estimate.p)}; {tail}"
     )
     if verdict in ("helped", "hurt"):

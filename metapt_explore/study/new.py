@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from metapt_explore.config import ClusteringConfig, Placement, SourceConfig, StudyConfig, parse
+from metapt_explore.config.fixed_recipe import FEW_DEV_ROWS
 from metapt_explore.config.task_formats import SizedFormat, TaskFormat
 from metapt_explore.errors import UserError
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.first_look import CLASS_ROWS, Bounds, set_rows, usual_bounds
+
+#: How prompts are tuned where dev has too few rows to choose by (docs/study.md, One and two examples).
+FIXED_RECIPE: Mapping[str, Any] = {"learning_rate": 0.016, "steps": 10}
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ class Choices:
         shots: Labelled examples a class; those of the scale when None.
         length: Vectors of the prompt.
         placement: Where the prompt stands; the first that the model's family can do when None.
+        bounds: What a cluster needs to become a task; the usual of so many classes when None.
     """
 
     template: str = "{text}\nSentiment:"
@@ -115,6 +121,7 @@ class Choices:
     shots: int | None = None
     length: int = 8
     placement: Placement | None = None
+    bounds: Bounds | None = None
 
 
 def new_study(
@@ -139,7 +146,7 @@ def new_study(
     Raises:
         UserError: Where the choices do not make a study; it says which.
     """
-    algorithms, shots = choices.algorithms, choices.shots
+    algorithms, bounds = choices.algorithms, choices.bounds or usual_bounds(len(labels))
     kinds = ClusteringConfig.kinds
     if not algorithms:
         raise UserError("Choose how texts are grouped: without a clustering there are no tasks for MetaPT.")
@@ -171,13 +178,12 @@ def new_study(
             **({"limit": choices.limit} if choices.limit else {}),
         },
         "clusterings": clusterings,
-        # Support and query take so many rows; small files would have no task with the usual bounds.
         "auxiliary_tasks": [_format(each) for each in choices.formats]
         or {
             "template": choices.template,
             "labels": {key: dict(entry) for key, entry in labels.items()},
-            "min_size": 16,
-            "min_per_label": 8,
+            "min_size": bounds.min_size,
+            "min_per_label": bounds.min_per_label,
         },
         "prompt": {
             "length": choices.length,
@@ -185,22 +191,45 @@ def new_study(
             "init": "vocabulary",
         },
         # An inner step is what a tuning step is, and as long: else hardly anything would be adapted.
-        "pretraining": {**scale.pretraining, "inner_optimiser": "adam", "outer_lr": 0.01},
+        "pretraining": {
+            **scale.pretraining,
+            **_set_sizes(labels, choices),
+            "inner_optimiser": "adam",
+            "outer_lr": 0.01,
+        },
         "methods": methods,
         "baselines": list(choices.baselines),
-        "evaluation": {"tasks": list(tasks), **scale.evaluation, **({"shots": shots} if shots else {})},
+        "evaluation": {"tasks": list(tasks), **scale.evaluation, **_shots(choices, scale)},
     }
-    if choices.more_shots:
-        tree["evaluation"]["more_shots"] = list(choices.more_shots)
     if not choices.labelled and not choices.formats:
         tree["labelling"] = {"by": "zero_shot"}
     return parse(StudyConfig, tree, f"the study '{name}'")
 
 
+def _set_sizes(labels: Mapping[str, Any], choices: Choices) -> dict[str, int]:
+    """Support and query sets hold at least a row of each class."""
+    rows = set_rows(0 if choices.formats else len(labels))
+    return {"support_size": rows, "query_size": rows}
+
+
+def _shots(choices: Choices, scale: Scale) -> dict[str, Any]:
+    """Examples a class; where dev has too few rows to choose by, nothing is chosen."""
+    shots = choices.shots or int(scale.evaluation["shots"])
+    settings: dict[str, Any] = {"shots": shots, "more_shots": list(choices.more_shots)}
+    if shots <= FEW_DEV_ROWS:
+        steps = FIXED_RECIPE["steps"]
+        curve = sorted({step for step in scale.evaluation["curve_steps"] if step < steps} | {steps})
+        settings |= {"select_by": "last", "learning_rates": [FIXED_RECIPE["learning_rate"]], "steps": steps}
+        settings |= {"halving_steps": [], "curve_steps": curve}
+    elif min(choices.more_shots, default=shots) <= FEW_DEV_ROWS:
+        settings["fixed_recipe"] = dict(FIXED_RECIPE)
+    return settings
+
+
 def _format(name: str) -> dict[str, Any]:
     """An entry of a format; small files would have no task with the usual bounds."""
     sized = issubclass(TaskFormat.kinds[name], SizedFormat)
-    return {"format": name, **({"min_size": 16, "min_per_label": 4} if sized else {"min_per_class": 8})}
+    return {"format": name, **({"min_size": 16, "min_per_label": 4} if sized else {"min_per_class": CLASS_ROWS})}
 
 
 def _on_clusters(algorithms: Sequence[str], *, control: bool) -> list[dict[str, str]]:

@@ -23,6 +23,7 @@ from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace, scratch
 from metapt_explore.study.failures import Failures, format_failed
+from metapt_explore.study.first_look import clusters_sentences
 from metapt_explore.study.language_fit import study_misfits
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
                 problem = too_few(clustering, texts)
                 if problem:
                     failures.add(Clusters(study, clustering.name), UserError(problem))
+            if not failures.parts:
+                for sentence in clusters_sentences(config, texts):
+                    study.progress.notice(sentence)
         cut = [] if refused else study.cut_texts()
         study.notice_cut_texts(cut)
         if texts is not None and (notice := study_misfits(config, texts.summary["report"].get("language"))):

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from metapt_explore.config import MethodConfig, StudyConfig
 from metapt_explore.cost.count import Cost, Reckoning
-from metapt_explore.diagnostics.screen import Screening
-from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.errors import UserError
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.predictions import predictions_of
 from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
@@ -31,18 +28,18 @@ from metapt_explore.stages.fewshot_probe import FewShotProbe
 from metapt_explore.stages.hidden_states import HiddenStates
 from metapt_explore.stages.labels import Labels
 from metapt_explore.stages.prompt import Prompt
-from metapt_explore.stages.registry import REQUESTS, count
+from metapt_explore.stages.registry import count
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.study.job_file import working_on
-from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.preview import text_counts, text_tokens
+from metapt_explore.study.requests import RequestedParts
 from metapt_explore.study.run import run_all
 
 
-class Study(StudyPipeline):
+class Study(RequestedParts):
     """A study in a workspace.
 
     Args:
@@ -53,24 +50,6 @@ class Study(StudyPipeline):
     Raises:
         UserError: Where the configuration or a task file is wrong.
     """
-
-    def request(self, kind: str, **parameters: Any) -> Artifact:
-        """Makes what is made on request only (`stages.registry.REQUESTS`).
-
-        Args:
-            kind: Which, such as ``stability``.
-            parameters: What `requested` of its class takes; without any, the first that ``metapt run --until KIND``
-                makes.
-
-        Raises:
-            UserError: Where there is no such kind.
-        """
-        if kind not in REQUESTS:
-            raise UserError(f"Nothing is called '{kind}'. {did_you_mean(kind, REQUESTS)}")
-        stage = REQUESTS[kind]
-        if parameters:
-            return self.make(stage.requested(self, **parameters))
-        return self.make(next(iter(stage.asked(self, self.config.evaluation.init_seeds))))
 
     def split(self, task: str, shots: int | None = None) -> Artifact:
         """Few-shot splits of a downstream task; `shots` is one of `evaluation.more_shots`."""
@@ -157,92 +136,9 @@ class Study(StudyPipeline):
         """
         return predictions_of(self.workspace, self.config.name, task, shots=shots)
 
-    def stability(self, name: str, runs: int = 5) -> Artifact:
-        """How far a clustering comes back with other seeds and on parts of the texts; `run` does not make it.
-
-        Args:
-            name: The clustering.
-            runs: Other seeds, and sub-samples: twice as many clusterings, or as many where nothing is drawn.
-
-        Returns:
-            An artifact whose summary `clusters/stability.py` describes; ``sentence`` says it in words.
-
-        Raises:
-            UserError: Where there are fewer than two runs.
-        """
-        return self.request("stability", name=name, runs=runs)
-
     def clustering_quality(self) -> pd.DataFrame:
         """Quality of each finished clustering beside what methods gained with it (see `clusters/quality_table.py`)."""
         return clustering_quality(self.workspace, self.config)
-
-    def rank_templates(self, task: str, candidates: str | Path | None = None) -> Artifact:
-        """Templates and label words of a task, ranked on its training rows without a prompt.
-
-        Args:
-            task: One of the study's tasks.
-            candidates: A YAML file of templates and words; the task's own and a small menu when absent.
-
-        Returns:
-            An artifact whose summary holds the `ranking`, best first.
-        """
-        return self.request("template_ranking", task=task, candidates=candidates)
-
-    def agreement(
-        self, init_seed: int | None = None, method: str | None = None, clustering: str | list[str] | None = None
-    ) -> Artifact:
-        """Whether gradients of auxiliary and downstream tasks point the same way (`diagnostics/agreement.py`).
-
-        Made on request; no score depends on it, and its rows are no part of any method's budget.
-
-        Args:
-            init_seed: The initialisation seed (the first of the study when absent).
-            method: At whose prompt gradients are taken; at the start that all methods share when absent.
-            clustering: Whose auxiliary tasks; the method's own, else the first that a metapt method has, when absent.
-
-        Returns:
-            An artifact with the table ``agreement`` (cosines of pairs) and, in its summary, ``tasks`` (reliability).
-        """
-        return self.request("agreement", init_seed=init_seed, method=method, clustering=clustering)
-
-    def headroom(
-        self, method: str, init_seed: int | None = None, *, at: str | None = None, shots: int | None = None
-    ) -> Artifact:
-        """What adapting to a few rows of an auxiliary task gains on its other rows (`diagnostics/headroom.py`).
-
-        Made on request, of training texts only; no score depends on it.
-
-        Args:
-            method: Whose tasks and inner steps.
-            init_seed: The initialisation seed (the first of the study when absent).
-            at: The method at whose prompt tasks begin; the start that all methods share when absent.
-            shots: One of `evaluation.more_shots` that it is pre-trained for (`support_shots: match`); the study's own
-                number when absent.
-
-        Returns:
-            An artifact with the table ``headroom`` (losses of each task and draw) and, in its summary, ``over_tasks``.
-        """
-        return self.request("headroom", method=method, init_seed=init_seed, at=at, shots=shots)
-
-    def screen(self, method: str, init_seed: int | None = None) -> Screening:
-        """Whether a meta-learned method is worth trying: task diversity, headroom and displacement, in a sentence.
-
-        Args:
-            method: The method.
-            init_seed: The initialisation seed (the first of the study when absent).
-        """
-        return Screening.of(self.request("screen", method=method, init_seed=init_seed).summary)
-
-    def lens(self) -> Artifact:
-        """What the finished prompts look like beside the vocabulary (`prompts/lens.py`); pre-trains nothing.
-
-        Returns:
-            An artifact with the tables ``vectors`` (a row for each vector of each prompt) and ``similarities``.
-
-        Raises:
-            UserError: Where no prompt is finished.
-        """
-        return self.request("lens")
 
     def leave_one_out(self, method: str) -> StudyConfig:
         """A study that has the method with all its clusters, and once without each of them (`docs/why.md`).

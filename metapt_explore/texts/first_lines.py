@@ -114,7 +114,7 @@ def _header(lines: Sequence[str], first: int, separator: str) -> int | None:
     if not records:
         return None
     (line, top), below = records[0], records[1:]
-    if _fits(top, below) and not _is_title(top, below[0][1] if below else []) and not _is_comment(top, below):
+    if _fits(top, below) and not _is_title(top, [cells for _, cells in below]) and not _is_comment(top, below):
         return line
     for index in range(1, min(len(records) - 1, MOST_TITLE_LINES)):
         line, fields = records[index]
@@ -175,14 +175,35 @@ def _is_prose(cells: list[str]) -> bool:
     return any(cell.startswith(" ") for cell in cells) and not is_customary(cells)
 
 
-def _is_title(top: list[str], below: list[str]) -> bool:
+def _is_title(top: list[str], below: list[list[str]]) -> bool:
     """Whether a line of the table's width is a title, and the next line names columns.
 
-    Of a title one cell is filled, or it is prose with a separator in it.
+    Of a title one cell is filled, or it is prose with a separator in it. Names of columns are such as they often have,
+    or, in whatever language, unlike what stands below them.
     """
+    names, rows = below[0] if below else [], below[1:]
     filled = [cell for cell in top if cell.strip()]
-    title = len(filled) == 1 < len(top) or _is_prose(top)
-    return title and not is_customary(filled) and _could_be_names(below) and is_customary(below)
+    alone = len(filled) == 1 < len(top)
+    if not (alone or _is_prose(top)) or is_customary(filled) or not _could_be_names(names):
+        return False
+    return is_customary(names) or (alone and bool(top[0].strip()) and _unlike_rows(names, rows))
+
+
+def _unlike_rows(names: list[str], rows: list[list[str]]) -> bool:
+    """Whether a full row of short cells without numbers stands above a column of numbers, or of much longer cells."""
+    if len(rows) < 2 or not all(cell.strip() for cell in names) or any(_is_number(cell) for cell in names):
+        return False
+    columns = [[cells[i].strip() for cells in rows if i < len(cells) and cells[i].strip()] for i in range(len(names))]
+    if any(name.strip() in column for name, column in zip(names, columns, strict=True)):
+        return False  # a value, no name
+    return any(
+        len(column) > 1 and (all(map(_is_number, column)) or min(map(len, column)) > 2 * len(name.strip()))
+        for name, column in zip(names, columns, strict=True)
+    )
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"\s*[-+]?\d+([.,]\d+)*\s*%?\s*", cell) is not None
 
 
 def _is_comment(top: list[str], below: Sequence[tuple[int, list[str]]]) -> bool:

@@ -24,8 +24,12 @@ Open = Callable[..., AppTest]
 @pytest.fixture
 def reviews(tmp_path: Path) -> Path:
     file = tmp_path / "my reviews.csv"
+    things = ("camera with a long battery", "soup with fresh bread", "train to the old town", "film about a ship")
     rows = [
-        f'"{word} thing, number {n}",{int(word == "good")},{"ab"[n % 2]}' for n in range(30) for word in ("good", "bad")
+        f'"{word} {thing}, number {n} of {17 * n}",{int(word == "good")},{"ab"[n % 2]}'
+        for n in range(15)
+        for thing in things
+        for word in ("good", "bad")
     ]
     file.write_text("review,stars,domain\n" + "\n".join(rows) + "\n,1,a\n", encoding="utf-8")
     return file
@@ -59,8 +63,9 @@ def test_a_file_becomes_a_study(
     assert at.selectbox(key=f"t{reviews}").value == "review"
     assert at.selectbox(key=f"label{reviews}").value == "stars"
     assert at.selectbox(key=f"group{reviews}").value == "domain"
-    assert metrics(at)["Rows"] == "61" and metrics(at)["Blank"] == "1"
+    assert metrics(at)["Rows"] == "121" and metrics(at)["Blank"] == "1"
     assert "1; they will be dropped" in said(at, "text")
+    assert at.radio(key="new_kind_of_tasks").value == "labels" and not said(at, "info").startswith("Few clusters")
     at.number_input(key="new_clusters").set_value(3)
     at.radio(key="new_scale").set_value(SCALES[1])
     assert at.number_input(key="new_length").value == 8 and at.selectbox(key="new_placement").value is None
@@ -101,11 +106,13 @@ def test_groupings_baselines_and_examples_are_chosen(
     at.text_input(key="new_path").set_value(str(reviews)).run()
     assert "the group column" in at.multiselect(key="new_algorithms_domain").options
     at.multiselect(key="new_algorithms_domain").set_value([]).run()
-    at.button(key="create").click().run()
-    assert "Choose how texts are grouped" in said(at, "error") and not asked
+    assert at.button(key="create").disabled
+    assert "Choose how texts are grouped" in said(at, "warning") and not asked
     at.multiselect(key="new_algorithms_domain").set_value(["hdbscan", "known_groups", "lda"]).run()
     at.number_input(key="new_clusters").set_value(5)
     at.multiselect(key="new_baselines").set_value(["tfidf", "setfit"])
+    assert "32" not in at.multiselect(key="new_more_shots").options, "no class has so many texts"
+    at.checkbox(key="new_own_task").uncheck().run()
     at.multiselect(key="new_more_shots").set_value([64, 1]).run()
     at.button(key="create").click().run()
     assert not at.exception and not at.error
@@ -153,7 +160,7 @@ def test_a_study_that_is_at_work_is_not_asked_for_twice(
 
 def test_texts_without_labels_get_some(show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]) -> None:
     file = tmp_path / "lines.jsonl"
-    file.write_text("".join(f'{{"text": "a line of text, number {n}"}}\n' for n in range(9)), encoding="utf-8")
+    file.write_text("".join(f'{{"text": "a line of text, number {n}"}}\n' for n in range(60)), encoding="utf-8")
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(str(file)).run()
     at.multiselect(key="new_formats").set_value([]).run()
@@ -167,13 +174,19 @@ def test_texts_without_labels_are_tasks_themselves(
     show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]
 ) -> None:
     file = tmp_path / "lines.jsonl"
-    file.write_text("".join(f'{{"text": "a line of text, number {n}"}}\n' for n in range(9)), encoding="utf-8")
+    line = '{{"text": "A line of text, number {}. It goes on for a while. Then it ends here."}}\n'
+    file.write_text("".join(map(line.format, range(60))), encoding="utf-8")
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(str(file)).run()
     at.multiselect(key="new_formats").select("sentence_pair").run()
     at.button(key="create").click().run()
     assert not at.exception and not at.error
     study = asked[0][0]
+    file.write_text("".join(f'{{"text": "only one sentence, number {n}"}}\n' for n in range(60)), encoding="utf-8")
+    at.switch_page("metapt_explore/dashboard/views/texts.py").run()
+    at.text_input(key="new_path").set_value(str(file)).run()
+    at.multiselect(key="new_formats").select("sentence_pair").run()
+    assert "0 of 60 texts have three sentences" in said(at, "warning") and at.button(key="create").disabled
     assert [each.format for each in study.auxiliary_tasks.formats] == ["cluster_classes", "sentence_pair"]
     assert study.labelling is None and study.method("PPT").clusterings == study.method("MetaPT").clusterings
 
@@ -195,13 +208,12 @@ def test_what_does_not_make_a_study_is_said_and_nothing_is_lost(
 ) -> None:
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(str(reviews)).run()
+    at.checkbox(key="new_own_task").uncheck().run()
     at.multiselect(key="new_tasks").set_value([]).run()
-    at.button(key="create").click().run()
-    assert "Choose a downstream task" in said(at, "error")
+    assert "Choose a downstream task" in said(at, "warning")
     at.multiselect(key="new_tasks").set_value(["trec"]).run()
     template(at).set_value("no place for it").run()
-    at.button(key="create").click().run()
-    assert not at.exception and "{text} exactly once" in said(at, "error") and not asked
+    assert not at.exception and "{text} exactly once" in said(at, "warning") and not asked
     assert at.multiselect(key="new_tasks").value == ["trec"]
 
 
@@ -269,5 +281,6 @@ def test_a_relative_path_is_meant_from_where_the_server_runs(
     monkeypatch.chdir(reviews.parent)
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(reviews.name).run()
+    at.checkbox(key="new_own_task").uncheck().run()
     at.button(key="create").click().run()
     assert not at.exception and not at.error and asked[0][0].texts.file == str(reviews)

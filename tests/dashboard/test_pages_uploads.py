@@ -76,6 +76,9 @@ def test_a_spreadsheets_file_becomes_a_study_in_the_browser(
     assert not at.exception and not at.error
     reading = "Read as semicolon-separated, Windows-1252; 1 title line skipped; 1 blank row and 1 copy left out."
     assert reading in said(at, "success") and metrics(at)["Rows"] == "40" and metrics(at)["Blank"] == "0"
+    at.checkbox(key="new_own_task").uncheck().run()
+    assert at.radio(key="new_kind_of_tasks").value == "cluster_classes", "clusters say the label here"
+    at.radio(key="new_kind_of_tasks").set_value("labels").run()
     at.button(key="create").click().run()
     assert not at.exception and not at.error
     study = asked[0][0]

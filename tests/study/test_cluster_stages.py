@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tiny
+from command_line import call
 from fake_pipeline import fake_pipeline, id_over
 from sklearn.metrics import normalized_mutual_info_score
 
@@ -188,3 +190,42 @@ def test_a_map_is_made_on_request_for_all_clusterings(world: Path, tmp_path: Pat
     assert Study(other, tmp_path).request("tsne").id == placed.id
     with pytest.raises(UserError, match="no clustering, so its texts have no map"):
         Study(config_of(world, clusterings=[], methods=[{"name": "PT", "kind": "pt"}]), tmp_path).request("umap")
+
+
+def test_a_map_is_written_for_people_and_for_embedding_atlas(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study(config_of(world), tmp_path)
+    table, clusters = study.map(), study.clusters("kmeans")
+    assert list(table)[:4] == ["text", "projection_x", "projection_y", "category"]
+    assert {"cluster", "membership", "label", "group", "row"} == set(table) - set(list(table)[:4])
+    assert table["text"].tolist() == study.texts().table("texts")["text"].tolist()
+    points, names = clusters.table("clusters"), {c["cluster"]: c["name"] for c in clusters.summary["clusters"]}
+    assert table["projection_x"].tolist() == pytest.approx(points["x"].tolist(), abs=1e-6)
+    assert table["category"].tolist() == [names[cluster] for cluster in points["cluster"]]
+    placed = study.map("topics", "tsne")
+    assert placed["projection_x"].tolist() == pytest.approx(study.request("tsne").table("positions")["x"].tolist())
+    study.workspace.save_study(study.config)
+    for file in ("map.parquet", "map.html"):
+        out = tmp_path / file
+        assert (
+            call(
+                monkeypatch,
+                "map",
+                "tiny",
+                "--clustering",
+                "topics",
+                "--projection",
+                "tsne",
+                "--out",
+                out,
+                "-w",
+                tmp_path,
+            )
+            == 0
+        )
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "map.parquet"), placed)
+    assert "<title>tiny: topics</title>" in (tmp_path / "map.html").read_text(encoding="utf-8")
+    assert call(monkeypatch, "map", "tiny", "--out", tmp_path / "map.csv", "-w", tmp_path) == 2
+    with pytest.raises(UserError, match=r"There is no map 'umpa'\. Did you mean 'umap'"):
+        study.map(projection="umpa")

@@ -129,11 +129,14 @@ MADE = {"labels": MadeRows(300, 10.0), "sentence_pair": MadeRows(20, 30.0)}
 def test_rows_of_formats_are_counted_by_hand(world: Path) -> None:
     """64 draws of formats that weigh 2, 1 and 1; 16 of 20 pairs are drawn, so all 20 are encoded, once for all."""
     methods = [{**each, "clustering": "kmeans"} for each in METHODS[1:3]]
+    methods.append({**methods[1], "name": "noise", "clustering": "random"})
     tree = tiny.study_tree(world, methods=methods) | {"auxiliary_tasks": FORMATS}
     config = parse(StudyConfig, tree, "test")
     works = works_of(config, 10, TextCounts(300, 0, made=MADE))
     assert works["prompt/PPT/0"] == Work(trained=64, encoded=32 * 10 + 16 * 10 + 20 * 30)
-    assert works["prompt/MetaPT/0"] == Work(trained=64, scored=32, encoded=32 * 10 + 16 * 10)
+    # MetaPT draws the very rows that PPT draws; over other clusters the tasks are others.
+    assert works["prompt/MetaPT/0"] == Work(trained=64, scored=32)
+    assert works["prompt/noise/0"] == Work(trained=64, scored=32, encoded=32 * 10 + 16 * 10)
     # Not known yet: three pairs of each text, as long as texts are.
     guessed = works_of(config, 10)["prompt/PPT/0"].encoded
     assert guessed == (32 + 16 + 16) * 10

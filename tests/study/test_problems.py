@@ -28,7 +28,10 @@ def problems(world: Path, workspace: Path, **changes: Any) -> list[str]:
 
 
 def test_nothing_is_found_in_a_study_that_runs(world: Path, tmp_path: Path) -> None:
-    assert problems(world, tmp_path / "ws") == []
+    config = StudyConfig.model_validate(study_tree(world))
+    with looking(config, Workspace(tmp_path / "ws")) as found:
+        assert found.problems == []
+        assert any("'kmeans', a quick look at words: 4 clusters give" in notice for notice in found.notices)
     assert not (tmp_path / "ws").exists()
 
 
@@ -114,12 +117,12 @@ def test_a_note_is_said_once(world: Path, tmp_path: Path) -> None:
     method = {"name": "MetaPT", "kind": "metapt", "clustering": "pool"}
     tree = study_tree(world, **pool, methods=[method], model={"max_text_tokens": 9})
     file.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    asked = [str(file), "--workspace", str(tmp_path / "ws")]
+    notices = json.loads(CliRunner().invoke(metapt, ["check", *asked, "--json"]).stdout)["notices"]
+    assert any("one auxiliary task" in notice for notice in notices)
+    assert any("are cut at" in notice for notice in notices)
     for command in ("check", "plan"):
-        asked = [command, str(file), "--workspace", str(tmp_path / "ws")]
-        said = " ".join(CliRunner().invoke(metapt, asked).output.split())
-        notices = json.loads(CliRunner().invoke(metapt, [*asked, "--json"]).stdout)["notices"]
-        assert any("one auxiliary task" in notice for notice in notices)
-        assert any("are cut at" in notice for notice in notices)
+        said = " ".join(CliRunner().invoke(metapt, [command, *asked]).output.split())
         assert [said.count(notice) for notice in notices] == [1] * len(notices), command
 
 

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import tiny
@@ -14,17 +15,20 @@ import yaml
 from format_world import FORMATS, WORDS, config_of
 
 from metapt_explore.config import StudyConfig, parse
+from metapt_explore.diagnostics.task_gradients import balanced_draws, gradients_of
 from metapt_explore.errors import UserError
 from metapt_explore.pretraining.draw_counts import episodes, recorded_task
 from metapt_explore.reporting.report import make_report
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.record import record_of
+from metapt_explore.stages.drawn_tasks import drawn_tasks
 from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.stages.task_patterns import read_formats, read_patterns
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
 from metapt_explore.texts.normalise import normalise
+from metapt_explore.texts.rows import as_inputs
 
 
 def write_questions(folder: Path) -> Path:
@@ -116,6 +120,35 @@ def test_requests_read_each_task_in_its_own_way(study: Study) -> None:
         "cluster_classes",
         "sentence_pair",
     }
+
+
+def test_tasks_of_several_formats_have_the_gradients_that_each_has_alone(study: Study) -> None:
+    """And in fewer passes: tasks that differ in words alone share them."""
+    reading = read_patterns(study.config, tasks_of(study), study.backbone)
+    inputs = as_inputs(FormatRows(study).artifact.table("texts"))
+    prompt = study.prompt("MetaPT").tensors("prompt")["prompt"]
+    draws = {
+        task: balanced_draws(reading.tasks[task], 8, draws=2, rng=np.random.default_rng(task))[0]
+        for task in reading.sample(3)
+    }
+    found: dict[str, list[Any]] = {}
+    passes = []
+    for chosen in (draws, *({task: of} for task, of in draws.items())):
+        looked_at = drawn_tasks(study.backbone, inputs, reading, chosen)
+        gradients = gradients_of(
+            looked_at.objective,
+            prompt,
+            tasks={str(task): of for task, of in looked_at.draws.items()},
+            kind="auxiliary",
+            patterns={str(task): number for task, number in looked_at.patterns.items()},
+        )
+        passes.append(looked_at.objective.passes)
+        for each in gradients:
+            found.setdefault(each.name, []).append(each)
+    assert len(found) == 9 and passes[0] < sum(passes[1:])
+    for together, alone in found.values():
+        np.testing.assert_allclose(together.whole, alone.whole, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(together.losses, alone.losses, rtol=1e-5)
 
 
 def test_the_report_says_what_was_made(study: Study) -> None:

@@ -97,39 +97,6 @@ def test_a_study_reads_it_and_the_check_says_what_is_odd(tmp_path: Path, name: s
     assert list(zip(rows["text"], rows["label"], strict=True)) == ROWS
 
 
-@pytest.mark.parametrize(
-    ("content", "lines"),
-    [
-        ("My export, in May 2024\n\ntext,label\n", (1,)),
-        ("Export,\n,\ntext,label\n", (1,)),
-        ("# made by me, in May\n# and more\ntext,label\n", (1, 2)),
-        ("Report of May\nOpinion,Verdict\n", (1,)),
-    ],
-)
-def test_a_title_or_a_comment_is_no_header(tmp_path: Path, content: str, lines: tuple[int, ...]) -> None:
-    path = write(tmp_path / "a.csv", content.encode() + CSV.split(b"\n", 1)[1])
-    raw = read_raw(path)
-    assert found(raw) == [("error", "first lines")] and raw.findings[0].rows == lines
-    assert list(raw.table.values()) == list(TABLE.values())
-    with pytest.raises(UserError, match=r"lines? 1.*The table begins in line"):
-        read_table(path)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "#,text,label\n1,a fine film,good\n2,a dull film,bad\n",  # a number column is no comment
-        "text\ngood, really good\nbad\nso, so\nand so on\n",  # prose is no table below a title
-        "text\n# not a comment but a text\nanother text\n",
-        "remarks\n#1\ntext\n",
-    ],
-)
-def test_a_header_is_no_title(tmp_path: Path, content: str) -> None:
-    raw = read_raw(write(tmp_path / "a.csv", content))
-    assert "first lines" not in [finding.kind for finding in raw.findings]
-    assert raw.columns == tuple(content.split("\n")[0].split(","))
-
-
 def test_every_column_gets_a_name_of_its_own(tmp_path: Path) -> None:
     raw = read_raw(write(tmp_path / "a.csv", ",text,text,text_2,, text\n0,a b c,d,e,,f\n1,g h i,j,k,,l\n"))
     assert raw.columns == ("column_1", "text", "text_3", "text_2", "text_4")

@@ -59,7 +59,7 @@ def show_notes(notes: Sequence[str], scores: StudyScores) -> None:
 
 def show_questions(found: Answered) -> None:
     """All questions of the study in a table."""
-    st.dataframe(question_table(found.asked, found.answers).astype(str), key="questions", hide_index=True)
+    drawing.show_table(question_table(found.asked, found.answers).astype(str), key="questions", hide_index=True)
     st.caption(
         f"{messages.plain(one_primary(found.asked))} The others are secondary, their p-values corrected after Holm. "
         "All are of the mean over tasks, a pair of seeds being the unit. *No difference* means that the interval lies "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from metapt_explore.dashboard.parts import drawing
 from metapt_explore.results.begins import begins_table
 
 
@@ -18,7 +19,7 @@ def show_begins(results: pd.DataFrame) -> None:
     if table.empty:
         return
     st.header("Where tuning began")
-    st.dataframe(table, key="begins", hide_index=True)
+    drawing.show_table(table, key="begins", hide_index=True)
     st.caption(
         "These methods do not begin every data seed from the same prompt: each start is made with the training rows of "
         "its own data seed. Dev and test rows have no part in it. Of a mixture the three heaviest starts are named, "

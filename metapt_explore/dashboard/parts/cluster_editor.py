@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from metapt_explore.clusters.edit import next_id
 from metapt_explore.config import ClusterEdit
 from metapt_explore.config.row_ranges import format_rows
-from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.dashboard.parts.cluster_view import View, error_key, pending
 from metapt_explore.errors import UserError
 from metapt_explore.storage.workspace import Workspace
@@ -153,7 +153,7 @@ def _list(view: View) -> None:
     if not view.edits:
         st.caption("No edits yet. Edits show at once on the map and in the texts; no file changes until you save.")
         return
-    st.dataframe({"edits, in order": [str(edit) for edit in view.edits]}, key="edit_list", hide_index=True)
+    drawing.show_table({"edits, in order": [str(edit) for edit in view.edits]}, key="edit_list", hide_index=True)
     undo, discard = st.columns(2)
     undo.button("Undo the last", key="undo", on_click=_undo, args=(view, 1), width="stretch")
     discard.button("Discard all", key="discard", on_click=_undo, args=(view, len(view.edits)), width="stretch")

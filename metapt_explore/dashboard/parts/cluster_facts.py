@@ -16,6 +16,7 @@ from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.dashboard.parts.cluster_view import View
 from metapt_explore.dashboard.parts.format_view import tasks_sentence
 from metapt_explore.results.clustering_quality import clustering_quality
+from metapt_explore.statistics.numbers import number
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.extend import with_sweep
@@ -70,7 +71,7 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
         if value is None and key == "dbcv":
             continue  # older clusterings lack this measure
         change = None if value is None or old.get(key) is None else round(value - old[key], digits)
-        shown.append((label, drawing.number(value, digits), change, meaning))
+        shown.append((label, number(value, digits), change, meaning))
     for column, (label, text, change, meaning) in zip(st.columns(len(shown)), shown, strict=True):
         colour = "inverse" if label == "Davies–Bouldin" else "normal"
         column.metric(label, text, delta=change, delta_color=colour, help=meaning)  # type: ignore[arg-type]
@@ -81,8 +82,8 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
     )
     if agreement:
         left, right = st.columns(2)
-        left.metric("Adjusted Rand index", drawing.number(agreement["adjusted_rand_index"]))
-        right.metric("Adjusted mutual information", drawing.number(agreement["adjusted_mutual_information"]))
+        left.metric("Adjusted Rand index", number(agreement["adjusted_rand_index"]))
+        right.metric("Adjusted mutual information", number(agreement["adjusted_mutual_information"]))
         st.caption(
             f"Agreement with the groups that the data name, over {agreement['rows']:,} texts: 1 is the same grouping, "
             "about 0 what chance gives."
@@ -92,9 +93,9 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
 def stability(summary: dict[str, Any], clusters: list[dict[str, Any]]) -> None:
     """How similar the clustering is with other seeds and on parts of the texts."""
     over_seeds = summary["over_seeds"]
-    shown = [("Stability", drawing.number(summary["jaccard"]))]
+    shown = [("Stability", number(summary["jaccard"]))]
     if over_seeds is not None:
-        shown.append(("Agreement over seeds", drawing.number(over_seeds["adjusted_rand_index"])))
+        shown.append(("Agreement over seeds", number(over_seeds["adjusted_rand_index"])))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value)
     st.caption(messages.plain(summary["sentence"]))
@@ -104,7 +105,7 @@ def stability(summary: dict[str, Any], clusters: list[dict[str, Any]]) -> None:
         for key, facts in summary["clusters"].items()
     ]
     with st.expander("Stability of each cluster", key="stability_box"):
-        st.dataframe(pd.DataFrame(rows), key="stability", hide_index=True)
+        drawing.show_table(pd.DataFrame(rows), key="stability", hide_index=True)
 
 
 def about(workspace: Workspace, study: str, view: View) -> None:
@@ -137,7 +138,7 @@ def about(workspace: Workspace, study: str, view: View) -> None:
         text = (table["cluster"] + " " + table["keywords"]).str
         table = table[text.contains(wanted.strip(), case=False, regex=False)]
         st.caption(f"{len(table):,} of {len(rows):,} clusters.")
-    st.dataframe(
+    drawing.show_table(
         table,
         key="keywords",
         hide_index=True,
@@ -220,8 +221,8 @@ def comparison(view: View, others: dict[str, Artifact], edited_from: str | None)
         named = {int(cluster["cluster"]): str(cluster["name"]) for cluster in artifact.summary["clusters"]}
         contingency = _compare(view.points["cluster"].to_numpy(), labels)
         left, middle, right = st.columns(3)
-        left.metric("Both, adjusted Rand index", drawing.number(contingency.adjusted_rand_index))
-        middle.metric("Both, adjusted mutual information", drawing.number(contingency.adjusted_mutual_information))
+        left.metric("Both, adjusted Rand index", number(contingency.adjusted_rand_index))
+        middle.metric("Both, adjusted mutual information", number(contingency.adjusted_mutual_information))
         right.metric("Texts in a cluster of both", f"{contingency.rows:,}")
         drawing.draw(
             plots.contingency_map(contingency.table, view.names, named),
@@ -273,7 +274,7 @@ def worth(workspace: Workspace, config: StudyConfig) -> None:
         return
     shown = table.rename(columns=lambda name: name.replace("_", " "))
     numbers = shown.select_dtypes("number").columns
-    st.dataframe(shown.round({column: 3 for column in numbers}), key="clusterings", hide_index=True)
+    drawing.show_table(shown.round({column: 3 for column in numbers}), key="clusterings", hide_index=True)
     drawing.draw(
         plots.quality_against_gain(table),
         "worth",

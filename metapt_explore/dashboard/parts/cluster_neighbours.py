@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.clusters.neighbours import nearest
-from metapt_explore.dashboard.parts import messages
+from metapt_explore.dashboard.parts import drawing, messages
 from metapt_explore.dashboard.parts.cluster_view import View, vectors_of
 
 #: Neighbours that are listed.
@@ -61,7 +61,7 @@ def show(view: View) -> None:
                 "row": rows,
             }
         )
-        st.dataframe(table, key="nearest", hide_index=True, height=400)
+        drawing.show_table(table, key="nearest", hide_index=True, height=400)
         same = int((of.loc[rows] == of.loc[row]).sum())
         st.caption(
             messages.plain(

@@ -92,7 +92,7 @@ def read(study: str, view: View, *, lasso: list[int], chosen: Chosen) -> None:
     of_several = bool(lasso) or chosen.any
     members = members.sort_values("membership", ascending=False, kind="stable")
     shown = members.head(MOST_TEXTS)
-    st.dataframe(
+    drawing.show_table(
         table_of(view, shown, with_cluster=of_several),
         key="cluster_texts",
         hide_index=True,

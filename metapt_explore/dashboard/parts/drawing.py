@@ -7,14 +7,19 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from pandas.io.formats.style import Styler
 from pyarrow.lib import ArrowException
 
 from metapt_explore.dashboard.parts.messages import reason
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_text, file_name, unescaped
 from metapt_explore.plots import figure_table
+from metapt_explore.statistics.numbers import MISSING, short
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.texts.report import DataReport, label_warnings
+
+#: Cells of the largest table whose numbers are written out one by one.
+MOST_CELLS = 100_000
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -81,7 +86,7 @@ def data_report(report: DataReport, *, own_labels: bool, key: str = "source_labe
     if language := report.get("language"):
         st.caption(f"The texts look {language}.")
     labels = {**report["labels"], "(unlabelled)": report["unlabelled"]}
-    st.dataframe(
+    show_table(
         pd.DataFrame({"label": list(labels), "texts": list(labels.values())}),
         key=key,
         hide_index=True,
@@ -98,13 +103,21 @@ def counted(*columns: str) -> dict[str, Any]:
     return {column: st.column_config.NumberColumn(column, format="localized") for column in columns}
 
 
-def number(value: Any, digits: int = 2) -> str:
-    """A number for people, a dash where there is none.
+def show_table(data: Any, **options: Any) -> Any:
+    """Draws a table: numbers are written as everywhere else, and a dash stands where there is none.
 
-    Example:
-        >>> number(0.1234), number(-0.001), number(None)
-        ('0.12', '0.00', '–')
+    Args:
+        data: A table, or columns by their names.
+        options: Of `st.dataframe`; columns that it gives a format of their own keep it.
+
+    Returns:
+        What `st.dataframe` returned.
     """
-    if value is None or pd.isna(value):
-        return "–"
-    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
+    shown = data if isinstance(data, pd.DataFrame | Styler) else pd.DataFrame(data)
+    if isinstance(shown, pd.DataFrame):
+        formatted = set(options.get("column_config") or {})
+        floats = [str(name) for name in shown.select_dtypes("float") if name not in formatted]
+        # Of large tables pandas writes no cells; they keep plain numbers.
+        if floats and shown.size < MOST_CELLS and shown.columns.is_unique and shown.index.is_unique:
+            shown = shown.style.format(dict.fromkeys(floats, short))
+    return st.dataframe(shown, placeholder=MISSING, **options)

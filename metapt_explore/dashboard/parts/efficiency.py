@@ -54,7 +54,7 @@ def show(scores: StudyScores) -> None:
     primary = next((question for question in found.asked if question.primary), None)
     if primary is not None and primary.baseline == baseline and primary.method in needed:
         st.markdown(messages.plain(told_together(needed[primary.method])))
-    st.dataframe(needed_rows(needed), key="labels_needed", hide_index=True)
+    drawing.show_table(needed_rows(needed), key="labels_needed", hide_index=True)
     st.caption(
         "How many examples a class it needs for a method's score, on straight lines between the measured numbers (over "
         "their logarithm). The interval comes from drawing seeds with replacement. *Saved*: all of it lies above what "

@@ -68,7 +68,7 @@ def _summary(scores: StudyScores, choice: str) -> None:
     for column in PERCENT:
         summary[column] = (100 * summary[column]).round(1)
     formats = {column: st.column_config.NumberColumn(f"{column} (%)", format="%.1f") for column in PERCENT}
-    st.dataframe(summary, key="summary", hide_index=True, column_config=formats)
+    drawing.show_table(summary, key="summary", hide_index=True, column_config=formats)
     st.caption(
         f"Accuracy on {scores.rows}. Start: before tuning. Mean, std (sample standard deviation, in points) and worst "
         f"are over all pairs of a data seed and an initialisation seed. {messages.plain(choice)} Nothing is chosen on "
@@ -84,12 +84,12 @@ def _chosen_words(results: pd.DataFrame) -> None:
     for row in read.to_dict(orient="records"):
         words_of_label = {label: ", ".join(words) for label, words in json.loads(row["words"]).items()}
         rows.append({"task": row["task"], "data seed": row["data_seed"], **words_of_label})
-    st.dataframe(pd.DataFrame(rows), key="chosen_words", hide_index=True)
+    drawing.show_table(pd.DataFrame(rows), key="chosen_words", hide_index=True)
 
 
 def _all(scores: StudyScores) -> None:
     st.header("All scores")
-    st.dataframe(scores.results, key="results", hide_index=True)
+    drawing.show_table(scores.results, key="results", hide_index=True)
     st.download_button(
         "Download as CSV",
         data=csv_text(scores.results).encode(),

@@ -30,7 +30,7 @@ def made_rows(workspace: Workspace, study: str) -> None:
             }
         )
         numbers = drawing.counted(*counts.columns[1:])
-        st.dataframe(counts, key="format_rows", hide_index=True, column_config=numbers)
+        drawing.show_table(counts, key="format_rows", hide_index=True, column_config=numbers)
         st.caption(
             "Formats make rows of the texts that were kept above, so that something can be learned without labels. "
             "Tasks whose classes are clusters make none: they read the texts themselves."
@@ -38,7 +38,7 @@ def made_rows(workspace: Workspace, study: str) -> None:
         rows = drawing.table(artifact, "texts")
         with st.expander("Some of these rows", key="format_examples_box"):
             made = rows[rows["format"] != ""].groupby("format").head(EXAMPLES)
-            st.dataframe(made[["format", "text", "text_pair", "label"]], key="format_examples", hide_index=True)
+            drawing.show_table(made[["format", "text", "text_pair", "label"]], key="format_examples", hide_index=True)
 
 
 def mean_of_formats(metrics: pd.DataFrame, tasks: Artifact) -> tuple[pd.DataFrame, dict[int, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.dashboard.parts import messages, shared, start_study, study_choice
+from metapt_explore.dashboard.parts import drawing, job_mending, messages, shared, start_study, study_choice
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
@@ -44,6 +44,12 @@ def left_of(state: dict[str, Any]) -> str:
     """The time that a running job has left, in words."""
     seconds = state.get("seconds_left")
     return "time left not known yet" if seconds is None else f"about {format_time(seconds)} left"
+
+
+def failure_sentence(state: dict[str, Any]) -> str:
+    """Why a job failed, in one sentence."""
+    why = "nothing of what was asked for could be computed." if state.get("failed") else state.get("error")
+    return f"The job failed: {why or 'no reason given'}"
 
 
 def progress_of(state: dict[str, Any]) -> float:
@@ -99,7 +105,7 @@ def table(workspace: Workspace) -> None:
 
     def body() -> None:
         with messages.guard():
-            st.dataframe(overview(workspace), key="studies", hide_index=True)
+            drawing.show_table(overview(workspace), key="studies", hide_index=True)
 
     st.fragment(body, run_every=shared.POLL if active else None, key="overview")()
 
@@ -161,6 +167,9 @@ def _show(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         _say(workspace, name, state)
     with buttons:
         _buttons(workspace, name, state)
+    if str(state.get("status")) in ("failed", "stopped", "incomplete"):
+        with buttons:
+            job_mending.buttons(workspace, name, state, key="panel")
     if str(state.get("status")) in ("failed", "stopped"):
         with more:
             _show_log(workspace, name)
@@ -192,8 +201,7 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
             f"Interrupted at {share:.0%}: its process is gone. What was computed is kept; Resume goes on from there."
         )
     elif status == "failed":
-        why = "nothing of what was asked for could be computed." if state.get("failed") else state.get("error")
-        st.error(messages.plain(f"The job failed: {why or 'no reason given'}"))
+        st.error(messages.plain(failure_sentence(state)))
     else:
         st.info("No job has run this study here; Resume computes what is not there yet.")
     if status != "done" and (full := format_full(workspace.folder)):

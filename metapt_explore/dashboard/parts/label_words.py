@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import StudyConfig, TaskConfig, load_task
-from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.storage.workspace import Workspace
@@ -52,7 +52,7 @@ def _task(workspace: Workspace, config: StudyConfig, source: str, task: TaskConf
     st.markdown(f"**{messages.plain(task.name)}**")
     ranking = _ranking(workspace, config.name, task)
     if ranking:
-        st.dataframe(_table(ranking[:SHOWN]), key=f"ranked_{task.name}", hide_index=True)
+        drawing.show_table(_table(ranking[:SHOWN]), key=f"ranked_{task.name}", hide_index=True)
     if not is_own(workspace, source):
         st.code(_written(task.template, {each: label.words for each, label in task.labels.items()}), language=None)
         return

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import MetaPTMethod
-from metapt_explore.dashboard.parts import job, label_words, messages, method_form, screening, shared
+from metapt_explore.dashboard.parts import drawing, job, label_words, messages, method_form, screening, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs.gpus import gpus
@@ -120,7 +120,7 @@ def _cost(workspace: Workspace, name: str) -> None:
             }
             for key, stage in cost.stages.items()
         ]
-        st.dataframe(pd.DataFrame(rows), key="cost_table", hide_index=True)
+        drawing.show_table(pd.DataFrame(rows), key="cost_table", hide_index=True)
         when = "" if cost.measured_at is None else f" on {datetime.fromtimestamp(cost.measured_at):%d %b %Y, %H:%M}"
         st.caption(
             f"Measured{when} in {cost.spent:.0f} s on {messages.plain(f'{cost.device}, {cost.dtype}')}. Rows trained "
@@ -136,7 +136,7 @@ def _queue(workspace: Workspace, name: str) -> None:
     if len(waiting) > 1 or (len(waiting) == 1 and waiting["study"].iloc[0] != name):
         shown = waiting[["study", "status", "fraction", "stage"]]
         bar = st.column_config.ProgressColumn("progress", format="percent", min_value=0, max_value=1)
-        st.dataframe(shown, key="queue", hide_index=True, column_config={"fraction": bar})
+        drawing.show_table(shown, key="queue", hide_index=True, column_config={"fraction": bar})
         st.caption("Jobs of this workspace: one at a time on each device, in the order in which they were asked for.")
     cards = gpus()
     for box, card in zip(st.columns(max(1, len(cards))), cards, strict=False):

@@ -118,7 +118,7 @@ def _choose_tasks(metrics: pd.DataFrame, names: Mapping[int, str]) -> list[int]:
                 "times drawn": metrics["task"].value_counts().loc[worst_first.index].to_list(),
             }
         )
-        st.dataframe(table, key="tasks_table", hide_index=True)
+        drawing.show_table(table, key="tasks_table", hide_index=True)
     return [int(task) for task in chosen]
 
 

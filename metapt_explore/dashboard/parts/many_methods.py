@@ -37,7 +37,7 @@ def show_matrix(scores: StudyScores) -> None:
     styled = shown.reset_index().style.apply(lambda _: _shaded(shown, shades), axis=None)
     pinned = {"method": st.column_config.TextColumn(pinned=True)}
     height: Any = "content" if len(shown) <= MOST_ROWS else "auto"
-    st.dataframe(styled, key="matrix", hide_index=True, column_config=pinned, height=height)
+    drawing.show_table(styled, key="matrix", hide_index=True, column_config=pinned, height=height)
     whole = of_mean["rank"].notna().sum()
     st.caption(
         "Mean accuracy in percent over pairs of seeds, in brackets its 95 % interval (each cell by itself). The deeper "

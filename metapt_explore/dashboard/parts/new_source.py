@@ -191,7 +191,7 @@ def preview(table: dict[str, list[Any]]) -> None:
     """The first rows."""
     rows = len(next(iter(table.values()), []))
     frame = pd.DataFrame({name: [str(cell) for cell in cells[:SHOWN]] for name, cells in table.items()})
-    st.dataframe(frame, key="new_rows", hide_index=True)
+    drawing.show_table(frame, key="new_rows", hide_index=True)
     st.caption(f"The first {min(SHOWN, rows)} of {rows:,} rows.")
 
 
@@ -203,7 +203,8 @@ def _counted(source: str, stamp: float) -> DataReport:
     return data_report(load_source(SourceConfig.model_validate_json(source)))
 
 
-def report(source: SourceConfig) -> None:
-    """Lengths, labels, duplicates and what is odd."""
+def report(source: SourceConfig) -> str | None:
+    """Lengths, labels, duplicates and what is odd; returns the language of the texts, where it is certain."""
     counted = _counted(source.model_dump_json(), stamp(source))
     drawing.data_report(counted, own_labels=source.columns.label is not None, key="new_source_labels")
+    return counted.get("language")

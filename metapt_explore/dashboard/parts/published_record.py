@@ -127,11 +127,11 @@ def show_clusters(scores: StudyScores) -> None:
         return
     clustering = clusterings[names.index(chosen)]
     shown = pd.DataFrame({"cluster": clustering["names"], "texts": clustering["sizes"]})
-    st.dataframe(shown, key="record_clusters", hide_index=True, column_config=drawing.counted("texts"))
+    drawing.show_table(shown, key="record_clusters", hide_index=True, column_config=drawing.counted("texts"))
     tasks = "" if clustering.get("tasks") is None else f" They made {clustering['tasks']:,} auxiliary tasks."
     st.caption(f"Clusters by their keywords, and how many texts each holds.{tasks} A record has no map and no texts.")
     st.header("Quality and gain")
-    st.dataframe(tables.cluster_table(clusterings).astype(str), key="record_quality", hide_index=True)
+    drawing.show_table(tables.cluster_table(clusterings).astype(str), key="record_quality", hide_index=True)
     quality = pd.DataFrame([_flat(each) for each in clusterings])
     if "gain" in quality and quality["gain"].notna().sum() > 1:
         drawing.draw(

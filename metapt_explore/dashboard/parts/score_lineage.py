@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.escaping import csv_text
 from metapt_explore.reporting.side_by_side import SideBySide
 from metapt_explore.results.find_lineage import lineage
@@ -26,7 +26,7 @@ def pairs(workspace: Workspace, both: SideBySide, *, first: tuple[str, str], sec
     table = table.dropna(how="all")
     table = (100 * table.reindex(columns=[both.first, both.second])).round(1).reset_index()
     table["difference"] = (table[both.first] - table[both.second]).round(1)
-    event: Any = st.dataframe(
+    event: Any = drawing.show_table(
         table, key="units", hide_index=True, on_select="rerun", selection_mode="single-row", height=280
     )
     st.caption("Accuracy in percent, a row for each task and pair of seeds. Choose a row to trace it.")
@@ -73,14 +73,14 @@ def _show(traced: Lineage) -> None:
     st.code(str(traced), language=None, wrap_lines=True)
     st.caption("What the score was made from, down to the source, with versions and the commands that make it again.")
     with st.expander("The labelled rows: train, dev and test", key="lineage_rows"), messages.guard():
-        st.dataframe(traced.rows().head(MOST_TEXTS), key="lineage_rows_table", hide_index=True)
+        drawing.show_table(traced.rows().head(MOST_TEXTS), key="lineage_rows_table", hide_index=True)
     with st.expander("Pre-training texts, most drawn first", key="lineage_texts"), messages.guard():
         texts = traced.texts()
         if texts.empty:
             st.caption("The prompt was not pre-trained.")
             return
         shown = texts.sort_values("drawn", ascending=False, kind="stable")
-        st.dataframe(shown.head(MOST_TEXTS), key="lineage_texts_table", hide_index=True)
+        drawing.show_table(shown.head(MOST_TEXTS), key="lineage_texts_table", hide_index=True)
         drawn = int((texts["drawn"] > 0).sum())
         st.caption(f"{drawn:,} of {len(texts):,} were drawn; the first {min(MOST_TEXTS, len(texts))} are shown.")
         st.download_button(

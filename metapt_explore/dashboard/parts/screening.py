@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import MetaPTMethod, StudyConfig
-from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.diagnostics.displacement import Displacement, expected
 from metapt_explore.diagnostics.screen import Screening, Word
 from metapt_explore.reporting.screen_section import (
@@ -68,14 +68,16 @@ def section(workspace: Workspace, name: str, config: StudyConfig) -> None:
         if displacement.warning:
             st.warning(messages.plain(f"{method_name}: {displacement.warning}"))
     if screenings:
-        st.dataframe(screening_table(screenings), key="screening_table", hide_index=True)
+        drawing.show_table(screening_table(screenings), key="screening_table", hide_index=True)
         st.caption(METHODS_CAPTION)
         for told in screenings:
             with st.expander(messages.plain(f"The tasks of {told['method']}"), key=f"headroom_{told['method']}"):
-                st.dataframe(headroom_table(told["headroom"]), key=f"headroom_table_{told['method']}", hide_index=True)
+                drawing.show_table(
+                    headroom_table(told["headroom"]), key=f"headroom_table_{told['method']}", hide_index=True
+                )
                 st.caption(TASKS_CAPTION)
     if len(found) < len(methods):
-        st.dataframe(_displacement_table(moves), key="displacement_table", hide_index=True)
+        drawing.show_table(_displacement_table(moves), key="displacement_table", hide_index=True)
         st.caption(
             "How far each number of the prompt moves (root mean square): in all inner steps on a task, in one outer "
             "step, in one tuning step. A step of Adam is as long as its rate; how far a plain gradient step goes "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -45,6 +46,8 @@ REPAIR_ADVICE = (
     "Repair that file, or put the study's YAML in its place, and run the study again: what was computed is found again."
 )
 
+#: Session key: hashes of studies' files when this session last looked.
+FILES = "study_files"
 #: Seconds between checks for missing workers.
 WATCH = 3.0
 
@@ -84,6 +87,40 @@ def ask(workspace: Workspace, config: StudyConfig, until: Until, *, init_seeds: 
         raise UserError(
             f"A job of the study '{config.name}' runs or waits for its turn: cancel it, or ask again when it has ended."
         )
+    own_change(workspace, config.name)
+
+
+def own_change(workspace: Workspace, name: str) -> None:
+    """Notes that this session changed a study itself: a page then does not say that somebody else did."""
+    st.session_state.setdefault(FILES, {})[name] = _digest(workspace, name)
+
+
+def changed_elsewhere(workspace: Workspace, name: str) -> bool:
+    """Whether another tab, a terminal or a notebook changed a study since this session last looked."""
+    known: dict[str, str] = st.session_state.setdefault(FILES, {})
+    before, now = known.get(name), _digest(workspace, name)
+    known[name] = now
+    return before not in (None, now)
+
+
+def _digest(workspace: Workspace, name: str) -> str:
+    file = workspace.study_folder(name) / "study.yaml"
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
+
+
+def suggest(key: str, value: Any, basis: object) -> None:
+    """Fills a field before it is drawn: with a guess, until a user chooses something else.
+
+    Args:
+        key: Of the field, which must not have a default of its own.
+        value: The guess.
+        basis: What the choice is about, such as the file: of another one nothing is kept.
+    """
+    state = st.session_state
+    before, guessed = state.get(f"{key}_guess", (None, None))
+    if key not in state or before != basis or state[key] == guessed:
+        state[key] = value
+    state[f"{key}_guess"] = (basis, value)
 
 
 def show_page(
@@ -234,7 +271,5 @@ def ready(
         where = f" (its folder {artifact.folder} is gone)" if artifact and status == "missing" else ""
         st.info(messages.plain(f"{what[0].upper()}{what[1:]}: not there yet{where}. Start or resume the study."))
         if not job_shown:
-            if job.get("status") == "failed":
-                st.error(messages.plain(f"The job failed: {job.get('error', 'no reason given')}"))
             go_to_start()
     return None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from metapt_explore.config import EXAMPLES, StudyConfig, load_study, load_task
@@ -82,7 +85,28 @@ def resume(workspace: Workspace, name: str) -> None:
     except UserError as error:
         st.session_state["start_error"] = str(error)
         return
-    state = jobs.own_state(workspace, name)
-    asked = {} if state["status"] in ("done", "partly") else state
     source = str(workspace.study_folder(name) / "study.yaml")
-    start(workspace, source, until=asked.get("until") or "all", init_seeds=asked.get("init_seeds"))
+    start(workspace, source, **asked_before(jobs.own_state(workspace, name)))
+
+
+def asked_before(state: Mapping[str, Any]) -> dict[str, Any]:
+    """How much was asked for of a job that stopped; all of the study where that is finished."""
+    asked = {} if state["status"] in ("done", "partly") else state
+    return {"until": asked.get("until") or "all", "init_seeds": asked.get("init_seeds")}
+
+
+def start_changed(
+    workspace: Workspace, config: StudyConfig, *, until: Until = "all", init_seeds: list[int] | None = None
+) -> None:
+    """Queues a study with changed settings (a button's callback).
+
+    Args:
+        workspace: The workspace.
+        config: The study as it is now to be.
+        until: How far.
+        init_seeds: Only these of its initialisation seeds; all when absent.
+    """
+    try:
+        shared.ask(workspace, config, until, init_seeds=init_seeds)
+    except (UserError, OSError) as error:
+        st.session_state["start_error"] = str(error)

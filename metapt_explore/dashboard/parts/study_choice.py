@@ -33,6 +33,13 @@ def look_at(study: str) -> None:
     st.session_state[NEXT_STUDY] = study
 
 
+def leave() -> None:
+    """Leaves the chosen study, which is deleted: the next redraw chooses another."""
+    for key in ("study", ADDRESS, GONE):
+        st.session_state.pop(key, None)
+    st.query_params.pop("study", None)
+
+
 def pick_study(workspace: Workspace) -> None:
     """The workspace's folder and the choice of the study, which stands in the address as ``study``.
 

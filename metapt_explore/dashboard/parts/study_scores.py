@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
 
+from metapt_explore.dashboard.parts import messages
+from metapt_explore.errors import UserError
 from metapt_explore.reporting.notes import grounds_of, notes_of, sample_notes, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion
@@ -81,7 +84,10 @@ class StudyScores:
         """Rows forward and backward of one score, with its share of pre-training, by method where it is known."""
         prompted = set(self.prompts)
         found: dict[str, float] = {}
-        for budget in self.budgets():
+        budgets: list[Budget] = []
+        with suppress(UserError, *messages.DAMAGE):  # a prompt that is gone hides no score
+            budgets = self.budgets()
+        for budget in budgets:
             if budget["method"] in prompted:
                 # One pre-training serves every task, and every data seed that goes with its initialisation seed.
                 own = self.results[self.results["method"] == budget["method"]]

@@ -30,7 +30,7 @@ def _ranking(artifact: Artifact) -> None:
         "mean over data seeds, the line spans the worst to the best. Best first, by calibrated loss; accuracy on so "
         "few rows is mostly ties and luck.",
     )
-    st.dataframe(table, key=f"probe_table_{task}", hide_index=True)
+    drawing.show_table(table, key=f"probe_table_{task}", hide_index=True)
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:

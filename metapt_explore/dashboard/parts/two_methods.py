@@ -108,7 +108,7 @@ def _of_other_studies(workspace: Workspace, name: str) -> list[tuple[str, str]]:
 
 def show_tasks(pair: Pair) -> None:
     """The two methods on every task."""
-    st.dataframe(task_rows(pair.comparison), key="tasks", hide_index=True)
+    drawing.show_table(task_rows(pair.comparison), key="tasks", hide_index=True)
     st.caption(
         "Accuracy in percent, differences in points. Tests of single tasks are secondary; *p, Holm* is corrected for "
         "all of them. Wins, ties and losses are counted over pairs of seeds."

@@ -15,6 +15,7 @@ from metapt_explore.dashboard.parts import (
     cluster_neighbours,
     cluster_reading,
     drawing,
+    map_files,
     map_look,
     map_projection,
     messages,
@@ -126,6 +127,7 @@ def _explore(workspace: Workspace, config: StudyConfig, view: View) -> None:
                 rows = [] if chosen.rows is None else [int(row) for row in chosen.rows]
                 marked = [*rows, *cluster_neighbours.rows_near(view)]
                 lasso = cluster_reading.draw_map(placed, look, kept_as, marked)
+                map_files.offer(config.name, placed)
             with right:
                 texts, nearest, edit = st.tabs(["Texts", "Nearest", "Edit"], key="map_side")
                 with texts:

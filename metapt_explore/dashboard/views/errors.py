@@ -20,6 +20,7 @@ from metapt_explore.statistics.errors import (
     confusion,
     length_slices,
 )
+from metapt_explore.statistics.numbers import number
 from metapt_explore.storage.workspace import Workspace
 
 #: Rows of the table that are shown at first.
@@ -101,7 +102,7 @@ def _compared(kept: pd.DataFrame, rows: ScoredRows, method: str, against: str) -
             "for many decisions.",
         )
         for box, (name, of_method) in zip(st.columns(len(own)), own.items(), strict=True):
-            gap = drawing.number(100 * calibration_error(of_method), 1)
+            gap = number(100 * calibration_error(of_method), 1)
             box.metric(messages.plain(f"Calibration error of {name}"), f"{gap} points")
     with slices:
         _slices(own, rows)
@@ -132,7 +133,7 @@ def _differ(found: RowComparison, rows: ScoredRows, method: str, against: str) -
         table = table[ahead < 0][::-1]
     percent = {name: st.column_config.NumberColumn(name, format="%.0f %%") for name in (method, against)}
     if len(table):
-        st.dataframe(
+        drawing.show_table(
             table,
             key="errors_rows",
             hide_index=True,
@@ -166,7 +167,7 @@ def _slices(own: dict[str, pd.DataFrame], rows: ScoredRows) -> None:
             tables.append(table.set_index("slice")[["rows", "right"]].rename(columns={"right": f"{name}, %"}))
         beside = pd.concat(tables, axis=1)
         beside = beside.loc[:, ~beside.columns.duplicated()].reset_index(names=title)
-        st.dataframe(beside, key=f"slices_{title}", hide_index=True)
+        drawing.show_table(beside, key=f"slices_{title}", hide_index=True)
     st.caption("Accuracy over all seeds, with the interval of 95 % over rows: slices of few rows say little.")
 
 

@@ -110,7 +110,7 @@ def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
                 task: st.column_config.ProgressColumn(task, format="percent", min_value=0, max_value=1)
                 for task in tasks
             }
-            st.dataframe(pd.DataFrame(rows), key="grid", hide_index=True, column_config=bars)
+            drawing.show_table(pd.DataFrame(rows), key="grid", hide_index=True, column_config=bars)
 
     active = shared.job_state(workspace, name)["active"]
     st.fragment(body, run_every=shared.POLL if active else None, key="grid_box")()

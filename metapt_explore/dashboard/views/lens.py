@@ -85,7 +85,7 @@ def _vectors(vectors: pd.DataFrame, methods: list[str]) -> None:
     if shown is None:
         return
     vectors_of_prompt = vectors[vectors["prompt"] == shown]
-    st.dataframe(
+    drawing.show_table(
         pd.DataFrame(
             {
                 "vector": vectors_of_prompt["vector"],

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from metapt_explore.dashboard.parts import job, messages, published_record, shared, start_study, study_choice
+from metapt_explore.dashboard.parts import (
+    edit_study,
+    job,
+    job_mending,
+    messages,
+    published_record,
+    shared,
+    start_study,
+    study_choice,
+)
 from metapt_explore.errors import UserError
 from metapt_explore.models import setup as setup_starter
 from metapt_explore.reporting.published import is_record
@@ -66,7 +75,8 @@ def _begin(workspace: Workspace) -> None:
             help="Learns from raw film reviews; clusters, sentence pairs and selection make the tasks.",
         )
         if not ready:
-            st.warning("It needs SmolLM2-135M-Instruct, rounded to 4 bits, and texts. Run this in a terminal, once:")
+            st.warning("It needs SmolLM2-135M-Instruct, rounded to 4 bits, and texts: once, here or in a terminal.")
+            job_mending.install_starter("start")
             st.code("metapt setup", language="bash")
     with third.container(border=True, height="stretch"):
         st.markdown("**Your own texts**")
@@ -119,6 +129,8 @@ def _here(workspace: Workspace) -> None:
             if (workspace.study_folder(name) / "study.yaml").exists():
                 _pipeline(workspace, name)
         job.panel(workspace, name)
+        with messages.guard():
+            edit_study.section(workspace, name)
     if not study_choice.study_names(workspace):
         st.info(
             "This workspace is empty. Choose one of the three below, or run `metapt run STUDY.yaml` in a terminal "

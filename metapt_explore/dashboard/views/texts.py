@@ -31,7 +31,7 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
     columns[1].metric("Dropped", f"{sum(dropped.values()):,}")
     columns[2].metric("Overlap with dev or test", f"{sum(leaks.values()):,}")
     if dropped:
-        st.dataframe(
+        drawing.show_table(
             pd.DataFrame({"reason": list(dropped), "texts": list(dropped.values())}),
             key="dropped",
             hide_index=True,
@@ -46,7 +46,7 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
         drawing.data_report(summary["report"], own_labels=own_labels)
     if leaks:
         with st.expander("Dropped for overlap with dev or test rows", key="leaks_box"):
-            st.dataframe(drawing.table(texts, "leaks"), key="leaks", hide_index=True)
+            drawing.show_table(drawing.table(texts, "leaks"), key="leaks", hide_index=True)
 
 
 def _whole() -> None:
