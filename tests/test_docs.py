@@ -43,6 +43,18 @@ def test_notebooks_are_committed_without_outputs(file: Path) -> None:
             assert not cell["outputs"] and cell["execution_count"] is None
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda file: file.name)
+def test_cells_of_notebooks_are_short_and_solutions_folded(file: Path) -> None:
+    """In JupyterLab by `source_hidden`, on the site by the tag."""
+    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    assert not [cell["id"] for cell in cells if len(cell["source"]) > 25]
+    assert len({cell["id"] for cell in cells}) == len(cells)
+    solutions = [cell for cell in cells if "".join(cell["source"]).startswith("# Solution")]
+    assert solutions
+    for cell in solutions:
+        assert cell["metadata"] == {"jupyter": {"source_hidden": True}, "tags": ["solution", "hide-cell"]}
+
+
 def test_the_studies_in_the_quickstart_are_valid() -> None:
     import yaml
 

@@ -116,4 +116,4 @@ def _cells(row: dict[Any, Any], *, disk_is_full: bool) -> list[str]:
     if disk_is_full and row["status"] in ACTIVE:
         now = "the disk is full, see below"
     status = f"waits, number {row['position']:.0f}" if row["status"] == "queued" else row["status"]
-    return [escape(row["study"]), status, f"{row['fraction']:.0%}", left, escape(now)]
+    return [escape(row["study"]), status, f"{100 * row['fraction']:.0f} %", left, escape(now)]

@@ -117,8 +117,8 @@ def format_stability(summary: dict[str, Any]) -> str:
     held = sum(cluster["jaccard"] >= 0.75 for cluster in clusters)
     gone = sum(cluster["verdict"] == DISSOLVED for cluster in clusters)
     sentence = (
-        f"On {summary['runs']} sub-samples of {summary['share']:.0%} of the texts, {held} of {len(clusters)} clusters "
-        f"come back (mean Jaccard similarity of 0.75 or more), {gone} dissolve (0.5 or less); on average "
+        f"On {summary['runs']} sub-samples of {100 * summary['share']:.0f} % of the texts, {held} of {len(clusters)} "
+        f"clusters come back (mean Jaccard similarity of 0.75 or more), {gone} dissolve (0.5 or less); on average "
         f"{summary['jaccard']:.2f}: {verdict(summary['jaccard'])} (bounds of Hennig, 2007)."
     )
     if (over_seeds := summary["over_seeds"]) is not None:

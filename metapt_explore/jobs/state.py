@@ -10,7 +10,7 @@ from metapt_explore.jobs.processes import ProcessIdentity, is_alive
 from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.job_file import JobRecord, cancel_file, read_job
+from metapt_explore.study.job_file import JobRecord, cancel_file, fraction_of_same, read_job
 
 if TYPE_CHECKING:
     from metapt_explore.stages.registry import Until
@@ -72,9 +72,13 @@ def job_state(workspace: Workspace, name: str) -> JobRecord:
         return state
     if ended_as_asked(state, request):
         return state  # The worker is about to remove the request.
+    # Percent and time left are of what is asked for now, not of what an earlier job was asked for.
+    until, init_seeds = request.get("until") or "all", request.get("init_seeds")
+    asked: JobRecord = {"until": until, "init_seeds": init_seeds, "seconds_left": None}
+    asked["fraction"] = fraction_of_same(state, until=until, init_seeds=init_seeds)
     if is_alive(request.get("child")):
-        return {**state, "status": "starting"}  # It starts slowly.
-    return {**state, "status": "queued"}
+        return {**state, **asked, "status": "starting"}  # It starts slowly.
+    return {**state, **asked, "status": "queued"}
 
 
 def ended_as_asked(state: JobRecord, request: Request) -> bool:

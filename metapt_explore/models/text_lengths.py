@@ -79,7 +79,7 @@ def format_cut(cut: CutShare) -> str:
         '84 % of the pre-training texts are cut at model.max_text_tokens: 48; half of them have 212 tokens or more.'
     """
     whose = "the pre-training texts" if cut.of is None else f"the texts of {cut.of}"
-    share = f"{cut.share:.0%}".replace("%", " %")
+    share = f"{100 * cut.share:.0f} %"
     if cut.share and share == "0 %":
         share = "Less than 1 %"
     longer = f"; half of them have {cut.median:,} tokens or more" if cut.share > MANY else ""

@@ -51,7 +51,7 @@ def map_html(
         include_plotlyjs=True,
         div_id="map",
         default_height="100%",
-        config={"displaylogo": False, "responsive": True},
+        config={"displaylogo": False, "responsive": True, "scrollZoom": True},
     )
     texts = [
         {"t": str(text)[:LETTERS], "x": round(float(x), 4), "y": round(float(y), 4), "c": str(name), "r": int(row)}

@@ -46,6 +46,7 @@ def parallel_settings(settings: pd.DataFrame, scores: Mapping[str, float]) -> go
                 name=plain(name, 40),
                 showlegend=False,
                 text=[*map(str, row), f"{percent[name]:.1f}"],
+                hoveron="points",
                 hovertemplate=f"{plain(name, 40)}: {percent[name]:.1f} %<br>{told}<extra></extra>",
             )
         )
@@ -56,8 +57,8 @@ def parallel_settings(settings: pd.DataFrame, scores: Mapping[str, float]) -> go
                 x=[axis] * len(marks),
                 y=list(marks.values()),
                 mode="text",
-                text=[f"{plain(label, VALUE)} " for label in marks],
-                textposition="middle left",
+                text=[f"{plain(label, VALUE)}  " for label in marks],
+                textposition="middle left" if axis != SCORE else "middle right",
                 textfont={"size": 12},
                 showlegend=False,
                 hoverinfo="skip",
@@ -66,7 +67,7 @@ def parallel_settings(settings: pd.DataFrame, scores: Mapping[str, float]) -> go
         figure.add_vline(x=axes.index(axis), line={"color": GREY, "width": 1})
     figure = finish(figure)
     figure.update_yaxes(visible=False, range=[-0.08, 1.08])
-    figure.update_xaxes(type="category", side="top", range=[-0.9, len(axes) - 0.7], showgrid=False)
+    figure.update_xaxes(type="category", side="top", range=[-1.0, len(axes) - 0.5], showgrid=False)
     figure.update_layout(height=420, margin_t=50)
     return figure
 

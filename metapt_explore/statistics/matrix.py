@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.errors import UserError
 from metapt_explore.statistics.curves import as_numbers, interval_of_mean
 from metapt_explore.statistics.ground import Grounds, shared_rows
 from metapt_explore.statistics.units import check_scores
@@ -68,15 +67,3 @@ def score_matrix(
     ranks = among.groupby("task")["mean"].rank(ascending=False, method="average").groupby(among["method"]).mean()
     table.loc[~single, "rank"] = table.loc[~single, "method"].map(ranks)
     return table
-
-
-def leading(matrix: pd.DataFrame) -> pd.Series:
-    """The row of the method with the highest mean over tasks.
-
-    Raises:
-        UserError: Where no method has a pair of seeds with every task.
-    """
-    means = matrix[(matrix["task"] == MEAN) & matrix["mean"].notna()]
-    if means.empty:
-        raise UserError("No method has a pair of seeds with every task yet.")
-    return means.loc[means["mean"].idxmax()]

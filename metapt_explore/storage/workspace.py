@@ -8,6 +8,7 @@
       studies/<name>/tasks.json    hash of its task files' content, of which study.yaml holds paths only
       studies/<name>/index.json    which artifacts answer it
       studies/<name>/job.json      the process that computes it, see `jobs`
+      speeds/                      how fast this machine runs a model, see `cost.speeds`
       damaged/<kind>-<hash>-<n>/   damaged artifacts that were set aside; nothing reads them
 
 Reading a workspace never writes into it.

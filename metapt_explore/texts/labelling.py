@@ -243,19 +243,18 @@ def format_labels(recorded: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{name} {entry['kept']:,} of {entry['found']:,}" for name, entry in summary["classes"].items())
     sentence = f"Labels for {summary['asked']:,} texts ({summary['by']}), kept of found: {counts}."
     if summary.get("held_out_accuracy") is not None:
-        sentence += f" The classifier is right on {summary['held_out_accuracy']:.0%} of held-out training rows."
+        sentence += f" The classifier is right on {100 * summary['held_out_accuracy']:.0f} % of held-out training rows."
     if leaked := summary.get("train", {}).get("dropped", {}).get(LEAKED):
         sentence += f" {leaked:,} training rows that equal or nearly equal a dev or test row were left out."
     agreement = summary["agreement"]
     if agreement is not None:
-        recall = ", ".join(f"{name} {share:.0%}" for name, share in agreement["recall"].items())
+        recall = ", ".join(f"{name} {100 * share:.0f} %" for name, share in agreement["recall"].items())
         sentence += (
-            f" They are the data's own labels for {agreement['accuracy']:.0%} of {agreement['rows']:,} texts ({recall})"
+            f" They are the data's own labels for {100 * agreement['accuracy']:.0f} % of "
+            f"{agreement['rows']:,} texts ({recall})"
         )
-        kept_rows = agreement["kept_rows"]
-        sentence += (
-            f", {agreement['kept_accuracy']:.0%} of the {kept_rows:,} kept." if kept_rows else ", none of them kept."
-        )
+        kept_rows, right = agreement["kept_rows"], agreement["kept_accuracy"]
+        sentence += ", none of them kept." if right is None else f", {100 * right:.0f} % of the {kept_rows:,} kept."
     trained_on = summary.get("train", {}).get("also_asked")
     if trained_on and summary.get("compared"):
         sentence += f" {trained_on:,} texts that the classifier was trained on are not compared."

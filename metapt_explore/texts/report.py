@@ -125,7 +125,9 @@ def _warnings(report: DataReport, *, short: int) -> list[str]:
     if report["blank"]:
         warnings.append(f"Rows without text: {report['blank']}; they will be dropped.")
     if report["duplicates"] > 0.01 * rows:
-        warnings.append(f"Rows that repeat an earlier one: {report['duplicates']} ({report['duplicates'] / rows:.0%}).")
+        warnings.append(
+            f"Rows that repeat an earlier one: {report['duplicates']} ({100 * report['duplicates'] / rows:.0f} %)."
+        )
     if short:
         warnings.append(f"Rows of fewer than {SHORT_TEXT} words: {short}.")
     warnings += label_warnings(report["rows"], labels, report["unlabelled"])
@@ -157,7 +159,7 @@ def label_warnings(rows: int, labels: Mapping[str, int], unlabelled: int) -> lis
         warnings.append("No row has a label: clusters can be found, but no auxiliary task can be made of them.")
     elif unlabelled > 0.1 * max(rows, 1):
         share = unlabelled / max(rows, 1)
-        warnings.append(f"Rows without a label: {unlabelled} ({share:.0%}); auxiliary tasks leave them out.")
+        warnings.append(f"Rows without a label: {unlabelled} ({100 * share:.0f} %); auxiliary tasks leave them out.")
     if len(labels) == 1:
         warnings.append(f"There is only one label, '{next(iter(labels))}'; a task needs two.")
     return warnings

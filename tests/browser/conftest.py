@@ -6,23 +6,20 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driving import ROOT, is_up
+from driving import ROOT, free_port, is_up
 from waiting import LIMIT, wait
 
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     """The app over an empty workspace, in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "METAPT_WORKSPACE": str(tmp_path / "workspace"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port)]
     log = (tmp_path / "server.log").open("wb")

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import urllib.request
@@ -45,6 +46,13 @@ def find_chromium() -> str:
     if found is None:
         pytest.skip("no chromium on this machine: install Debian's package `chromium` or Google Chrome")
     return found
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def is_up(url: str) -> bool:

@@ -169,7 +169,7 @@ def test_the_real_pipelines_curves_hold_every_step(show: Open, copied: Workspace
 def test_start_lists_studies(show: Open, demo: Workspace) -> None:
     at = show(demo.folder, "start")
     assert at.dataframe[0].value.to_dict("records") == [
-        {"study": "demo", "status": "finished", "progress": "100%", "finished scores": "3 of 3"}
+        {"study": "demo", "status": "finished", "progress": "100 %", "finished scores": "3 of 3"}
     ]
     assert "finished" in said(at, "success")
     assert at.button(key="resume").disabled and at.button(key="cancel").disabled

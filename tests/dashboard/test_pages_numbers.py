@@ -21,8 +21,10 @@ from metapt_explore.study.example import open_example
 Open = Callable[..., AppTest]
 LOOK = Path(__file__).parents[2] / "studies" / "look"
 #: What no reader should see: a word of Python ("None of them" is English), minus zero, a hyphen in the place of a
-#: minus (not in 2026-11-29 or 1e-05).
-WRONG = re.compile(r"\bNone\b(?! [a-z])|\b(?:nan|NaN|NaT)\b|<NA>|(?<![\w.])[-−]0(?:\.0+)?(?![\d.])|(?<![\w.\-/–])-\d")
+#: minus (not in 2026-11-29 or 1e-05), percent without a space.
+WRONG = re.compile(
+    r"\bNone\b(?! [a-z])|\b(?:nan|NaN|NaT)\b|<NA>|(?<![\w.])[-−]0(?:\.0+)?(?![\d.])|(?<![\w.\-/–])-\d|\d%"
+)
 #: Columns of tables that show texts of the data, and lists of artifacts and commands.
 FOREIGN = ("text", "text_pair", "sentence", "template", "words")
 
@@ -91,7 +93,7 @@ def test_and_those_of_a_record(show: Open, example: Path, page: str) -> None:
 
 
 def test_the_pattern_finds_what_is_wrong_and_nothing_else() -> None:
-    wrong = ["-7.2", "gain (-0.3 to 0.1)", "None", "mean nan", "−0.0", "-0", "-0.00 points"]
+    wrong = ["-7.2", "gain (-0.3 to 0.1)", "None", "mean nan", "−0.0", "-0", "-0.00 points", "71%"]
     right = [
         "−7.2",
         "2026-11-29",
@@ -104,6 +106,7 @@ def test_the_pattern_finds_what_is_wrong_and_nothing_else() -> None:
         MISSING,
         "--add",
         "16-9",
+        "71 %",
         "prompt-0e13",
         "None says so",
     ]

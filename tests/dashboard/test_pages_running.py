@@ -26,7 +26,7 @@ def test_start_follows_a_running_job_and_cancels_it(show: Open, demo: Workspace,
     running(demo, "demo", 2)
     at = show(demo.folder, "start")
     assert not at.exception and not at.error
-    assert at.dataframe[0].value.iloc[0][["status", "progress"]].tolist() == ["running", "25%"]
+    assert at.dataframe[0].value.iloc[0][["status", "progress"]].tolist() == ["running", "25 %"]
     assert at.get("progress")[0].proto.value == 25
     assert "about 1 min 15 s left" in said(at, "text")
     assert at.button(key="resume").disabled
@@ -137,7 +137,7 @@ def test_a_killed_job_can_be_resumed(show: Open, demo: Workspace, monkeypatch: p
     at = show(demo.folder, "pretraining")
     assert "is not finished and no job runs it" in said(at, "warning")
     at = show(demo.folder, "start")
-    assert "Interrupted at 25%" in said(at, "warning")
+    assert "Interrupted at 25 %" in said(at, "warning")
     at.button(key="resume").click().run()
     assert asked == ["demo"] and not at.error
 

@@ -13,6 +13,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.jobs import processes, queue, worker
 from metapt_explore.jobs import state as jobs
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.job_file import write_job
 
 # ------------------------------------------------------------------------------------- asking for
 
@@ -27,6 +28,22 @@ def test_a_study_is_asked_for_once_and_stands_in_line(workspace: Workspace, no_w
     asked = dict(queue.requests(workspace))["second"]
     words = worker.command(workspace, "second", asked)
     assert words[-4:] == ["--until", "clusters", "--init-seeds", "0"]
+
+
+def test_percent_of_a_waiting_study_is_of_what_it_waits_for(workspace: Workspace, no_workers: None) -> None:
+    """Else a study whose clusters are finished would wait for its scores at 100 %."""
+    queue.enqueue(workspace, study("first"))
+    write_job(workspace, "first", {"status": "partly", "until": "clusters", "init_seeds": None, "fraction": 1.0})
+    state = jobs.job_state(workspace, "first")
+    assert (state["status"], state["until"], state["fraction"]) == ("queued", "all", 0.0)
+    queue.cancel(workspace, "first")
+    state = jobs.job_state(workspace, "first")
+    assert (state["status"], state["until"], state["fraction"]) == ("cancelled", "all", 0.0), (
+        "Resume asks for all of it"
+    )
+    write_job(workspace, "first", {"status": "stopped", "until": "all", "init_seeds": None, "fraction": 0.3})
+    queue.enqueue(workspace, study("first"))
+    assert jobs.job_state(workspace, "first")["fraction"] == 0.3
 
 
 def test_what_is_asked_for_otherwise_is_not_passed_over(workspace: Workspace, no_workers: None) -> None:

@@ -35,7 +35,7 @@ def test_counts_by_hand() -> None:
     assert report["language"] is None
     assert json.loads(json.dumps(report)) == report
     assert any("without text: 2" in warning for warning in report["warnings"])
-    assert any("without a label: 2 (25%)" in warning for warning in report["warnings"])
+    assert any("without a label: 2 (25 %)" in warning for warning in report["warnings"])
 
 
 def test_no_row_and_no_label() -> None:

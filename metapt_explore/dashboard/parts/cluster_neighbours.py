@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pandas as pd
 import streamlit as st
 
 from metapt_explore.clusters.neighbours import nearest
 from metapt_explore.dashboard.parts import drawing, messages
 from metapt_explore.dashboard.parts.cluster_view import View, vectors_of
+from metapt_explore.errors import UserError
 
 #: Neighbours that are listed.
 SHOWN = 15
@@ -25,13 +28,13 @@ def row_of(view: View) -> int | None:
 
 
 def rows_near(view: View) -> list[int]:
-    """The chosen text and its neighbours; none where there is no chosen text or no embedding."""
+    """The chosen text and its neighbours; none where there is no chosen text."""
     row = row_of(view)
     if row is None:
         return []
-    with messages.guard():
+    with suppress(UserError):  # said where neighbours are listed
         return [row, *map(int, nearest(vectors_of(view.artifact), row, SHOWN)[0])]
-    return []
+    return [row]
 
 
 def show(view: View) -> None:

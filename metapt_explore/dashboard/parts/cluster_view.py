@@ -171,7 +171,13 @@ def vectors_of(clusters: Artifact) -> np.ndarray:
     """
     parent = clusters.stage.get("parents", {}).get("embeddings")
     embeddings = Artifact(clusters.folder.parent / str(parent))
-    return _vectors(str(embeddings.file("embeddings.safetensors")))
+    path = embeddings.folder / "embeddings.safetensors"
+    if not path.exists():
+        raise UserError(
+            f"The texts' embeddings are needed for this, and {path} is missing. Packaged examples come without "
+            "embeddings: run the study to compute them."
+        )
+    return _vectors(str(embeddings.file(path.name)))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

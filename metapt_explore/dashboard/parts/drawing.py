@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,7 +16,7 @@ from metapt_explore.dashboard.parts.messages import reason
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_text, file_name, unescaped
 from metapt_explore.plots import figure_table
-from metapt_explore.statistics.numbers import MISSING, short
+from metapt_explore.statistics.numbers import MISSING, number, short
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.texts.report import DataReport, label_warnings
 
@@ -103,6 +105,19 @@ def counted(*columns: str) -> dict[str, Any]:
     return {column: st.column_config.NumberColumn(column, format="localized") for column in columns}
 
 
+def _written(column: pd.Series) -> Callable[[float], str]:
+    """How a column's numbers are written: all with as many digits behind the point as one of them needs, up to three.
+
+    Example:
+        >>> [_written(pd.Series(values))(2.0) for values in ([72.7, 2.0], [0.125, 2.0], [1.0, None], [1e-05, 2.0])]
+        ['2.0', '2.000', '2', '2']
+    """
+    each = [short(value) for value in column.dropna()]
+    if any("e" in text for text in each):
+        return short
+    return partial(number, digits=max((len(text.partition(".")[2]) for text in each), default=0))
+
+
 def show_table(data: Any, **options: Any) -> Any:
     """Draws a table: numbers are written as everywhere else, and a dash stands where there is none.
 
@@ -119,5 +134,5 @@ def show_table(data: Any, **options: Any) -> Any:
         floats = [str(name) for name in shown.select_dtypes("float") if name not in formatted]
         # Of large tables pandas writes no cells; they keep plain numbers.
         if floats and shown.size < MOST_CELLS and shown.columns.is_unique and shown.index.is_unique:
-            shown = shown.style.format(dict.fromkeys(floats, short))
+            shown = shown.style.format({name: _written(shown[name]) for name in floats})
     return st.dataframe(shown, placeholder=MISSING, **options)

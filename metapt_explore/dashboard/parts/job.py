@@ -70,7 +70,7 @@ def overview(workspace: Workspace) -> pd.DataFrame:
         row = {
             "study": name,
             "status": _place(waiting, name) if status == "queued" else shared.STATUS_WORDS.get(status, status),
-            "progress": f"{progress_of(state):.0%}",
+            "progress": f"{100 * progress_of(state):.0f} %",
             "finished scores": "–",
         }
         try:
@@ -127,7 +127,7 @@ def badge(workspace: Workspace) -> None:
             if state["active"]:
                 left = state.get("seconds_left")
                 note = f", {format_time(left)} left" if left is not None else ""
-                st.caption(messages.plain(f"{state['status']}: {progress_of(state):.0%}{note}"))
+                st.caption(messages.plain(f"{state['status']}: {100 * progress_of(state):.0f} %{note}"))
             else:
                 st.caption(shared.STATUS_WORDS.get(state["status"], messages.plain(state["status"])))
 
@@ -187,7 +187,7 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         stage, done, total = state.get("stage") or "getting ready", state.get("done"), state.get("total")
         units = f" ({done} of {total})" if total else ""
         st.progress(share, text=messages.plain(f"{stage}{units}"))
-        st.text(f"{share:.0%} of {asked_of(state)}, {left_of(state)}")
+        st.text(f"{100 * share:.0f} % of {asked_of(state)}, {left_of(state)}")
     elif status == "done":
         st.success("This study is finished: look at the other pages.")
     elif status == "partly":
@@ -195,10 +195,11 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     elif status == "incomplete":
         st.warning("The study is finished but for the parts that failed (below). Resume tries them again.")
     elif status == "cancelled":
-        st.warning(f"Cancelled at {share:.0%}. What was computed is kept; Resume goes on from there.")
+        st.warning(f"Cancelled at {100 * share:.0f} %. What was computed is kept; Resume goes on from there.")
     elif status == "stopped":
         st.warning(
-            f"Interrupted at {share:.0%}: its process is gone. What was computed is kept; Resume goes on from there."
+            f"Interrupted at {100 * share:.0f} %: its process is gone. What was computed is kept; "
+            "Resume goes on from there."
         )
     elif status == "failed":
         st.error(messages.plain(failure_sentence(state)))

@@ -140,6 +140,6 @@ def _queue(workspace: Workspace, name: str) -> None:
         st.caption("Jobs of this workspace: one at a time on each device, in the order in which they were asked for.")
     cards = gpus()
     for box, card in zip(st.columns(max(1, len(cards))), cards, strict=False):
-        busy = "–" if card.busy is None else f"{card.busy:.0%} busy"
+        busy = "–" if card.busy is None else f"{100 * card.busy:.0f} % busy"
         memory = f"{card.used_mib / 1024:.1f} of {card.total_mib / 1024:.0f} GiB"
         box.metric(messages.plain(f"{card.name} ({card.index})"), memory, busy, delta_color="off")

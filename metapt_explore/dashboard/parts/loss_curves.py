@@ -177,7 +177,7 @@ def _found(artifact: Artifact) -> str:
     rate = artifact.table("telemetry").iloc[0].get("state_hit_rate")
     if rate is None or pd.isna(rate):
         return ""
-    return f" {rate:.0%} of the text states came from the cache."
+    return f" {100 * rate:.0f} % of the text states came from the cache."
 
 
 def guessing(config: StudyConfig) -> str:

@@ -70,8 +70,8 @@ def show_record(workspace: Workspace, name: str, body: Callable[[StudyScores], N
     """
     record = _read(workspace, name)
     st.caption(
-        f":material/lock: :gray-badge[published record] {messages.plain(record.title or record.name)} · read-only: "
-        "nothing is computed"
+        ":material/lock: **Published record**, read-only: nothing is computed. "
+        f"{messages.plain(record.title or record.name)}"
     )
     if body is None:
         st.info(f"{page} needs texts or prompts, and a record holds scores and facts only. See the pages below.")
@@ -84,7 +84,7 @@ def show_on_start(workspace: Workspace, name: str) -> None:
     record = _read(workspace, name)
     scores = StudyScores(record, f"{workspace.folder} {name} {_changed(workspace, name)}")
     st.header(messages.plain(record.name))
-    st.caption(":material/lock: :gray-badge[published record] read-only: nothing is computed")
+    st.caption(":material/lock: **Published record**, read-only: nothing is computed.")
     st.markdown(messages.plain(record.title))
     results = record.results
     seeds = results[["init_seed", "data_seed"]].drop_duplicates()

@@ -13,6 +13,9 @@ from metapt_explore.statistics.importance import TREES, Importance, setting_impo
 from metapt_explore.statistics.matrix import MEAN
 from metapt_explore.statistics.units import UNIT
 
+#: Axes that find room beside one another.
+MOST_AXES = 6
+
 
 def settings_of(scores: StudyScores) -> pd.DataFrame:
     """What the study's meta-learned methods differ in; empty where there is no sweep."""
@@ -22,21 +25,32 @@ def settings_of(scores: StudyScores) -> pd.DataFrame:
 def show_settings(scores: StudyScores) -> None:
     """Parallel coordinates, and the share of each setting with how far it can be trusted."""
     settings = settings_of(scores)
+    found = _importance(scores.stamp, _scores=scores, _settings=settings)
+    # The axes that matter most, in the order of the study.
+    drawn = set(list(found.shares)[:MOST_AXES]) if found else set(list(settings)[:MOST_AXES])
     means = scores.matrix[(scores.matrix["task"] == MEAN) & scores.matrix["mean"].notna()]
     drawing.draw(
-        parallel_settings(settings, dict(zip(means["method"], means["mean"], strict=True))),
+        parallel_settings(
+            settings[[name for name in settings if name in drawn]],
+            dict(zip(means["method"], means["mean"], strict=True)),
+        ),
         "settings",
         "A line is a method, from its settings to its mean accuracy on the right; the bluer, the better. *default* "
         "stands where the study names no value. Methods may have other seeds: the table of methods and tasks says of "
-        "how many.",
+        "how many."
+        + (f" Of {settings.shape[1]} settings those that matter most." if len(drawn) < settings.shape[1] else ""),
     )
-    found = _importance(scores.stamp, _scores=scores, _settings=settings)
     if found is None:
         st.caption("Too few methods, or scores without any difference, to say which setting matters.")
         return
     st.markdown("**Which setting matters**")
     if found.fit <= 0:
-        st.warning("The settings do not predict scores that were held back: the shares below mean nothing.")
+        st.info(
+            f"Not known. A random forest of {TREES} trees that learned {found.points} scores (means over tasks of "
+            f"pairs of seeds) from the settings of {found.methods} methods does not predict scores that a tree did not "
+            "see: which setting matters cannot be told apart from luck with so few."
+        )
+        return
     drawing.draw(
         importance_bars(found.shares, found.rest),
         "importance",
