@@ -67,9 +67,10 @@ def test_a_file_of_pairs_becomes_a_study_on_its_own_labels(
     monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until: asked.append(study) or True)
     file = tmp_path / "nli.csv"
     rows = [
-        f"river {n} runs past mill {n * 3},there is {what} number {n},{label}"
+        f"the {place} {n} runs past mill {n * 3},{what} number {m},{label}"
         for n in range(40)
-        for label, what in (("entailment", "a mill"), ("neutral", "a boat"), ("contradiction", "no mill"))
+        for place, what in (("river", "it is wet"), ("road", "it is paved"))
+        for m, label in enumerate(("entailment", "neutral", "contradiction"))
     ]
     file.write_text("\n".join(["premise,hypothesis,label", *rows]) + "\n", encoding="utf-8")
     at = show(tmp_path / "workspace", "texts")

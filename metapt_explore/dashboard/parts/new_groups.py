@@ -82,7 +82,8 @@ def choose_groups(source: SourceConfig, told: Told, rows: tuple[int, ...] | None
     )
     basis = (source.name, source.columns.model_dump_json(), values, tuple(told.formats))
     formats = list(told.formats)
-    if values:
+    # Clusters as classes are of single texts: pairs are told apart by their labels.
+    if values and source.columns.text_pair is None:
         formats = _kind(looked.quick, len(values), basis)
     look, bounds = looked.quick, Bounds(CLASS_ROWS, CLASS_ROWS)
     if values and not formats:
