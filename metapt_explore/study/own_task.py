@@ -14,7 +14,7 @@ from typing import Any
 
 from metapt_explore.config import Columns, LabelsConfig
 from metapt_explore.config.label_values import class_of_values
-from metapt_explore.seeds import stream
+from metapt_explore.seeds import derived_seed, stream
 from metapt_explore.texts.decontaminate import decontaminate_rows, is_telling
 from metapt_explore.texts.messages import shown
 from metapt_explore.texts.normalise import comparison_key, normalise
@@ -160,7 +160,10 @@ class OwnTask:
         ]
         left_out = len(self.copies) + self.repeated
         if left_out:
-            said.append(f"{left_out:,} {'copies are' if left_out > 1 else 'copy is'} left out of both.")
+            what = "copy" if left_out == 1 else "copies"
+            if self.columns.text_pair:
+                what = f"row{'s' * (left_out > 1)} with a text of a set-aside pair, or {what}"
+            said.append(f"Left out of both: {left_out:,} {what}.")
         if len(self.test) < FEW_TEST_ROWS:
             points = round(196 * math.sqrt(0.25 / len(self.test)))
             said.append(
@@ -224,8 +227,7 @@ def plan_own_task(
     wanted: dict[str, int] = {}
     for each, rows in of_class.items():
         drawn, wanted[each] = sizes.of_class(len(rows), len(of_class))
-        order = stream(0, "own task", labels.labels[each].value).permutation(len(rows))
-        ordered = [rows[place] for place in order]
+        ordered = _in_order(rows, keys, labels.labels[each].value)
         drawn_from += ordered[:drawn]
         behind[each] = ordered[drawn:]
     held_out = _held_out(texts, drawn_from)
@@ -277,6 +279,17 @@ def _candidates(keys: Sequence[Sequence[str]], classes: Sequence[str]) -> dict[i
         if name and all(key) and len(seen[key]) == 1:
             first.setdefault(tuple(sorted(key)), row)
     return {row: classes[row] for row in first.values()}
+
+
+def _in_order(rows: Sequence[int], keys: Sequence[Sequence[str]], value: str) -> list[int]:
+    """A class's rows in a fixed random order; pairs with one first text stay together, in one place.
+
+    Whoever has the text of a set-aside pair goes neither way, so few texts must be touched.
+    """
+    if len(keys[rows[0]] if rows else ()) < 2:
+        return [rows[place] for place in stream(0, "own task", value).permutation(len(rows))]
+    firsts = {key[0]: derived_seed(0, "own task", key[0]) for key in (keys[row] for row in rows)}
+    return sorted(rows, key=lambda row: (firsts[keys[row][0]], row))
 
 
 def _held_out(texts: Sequence[TextInput], rows: Sequence[int]) -> list[str]:
