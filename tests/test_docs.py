@@ -18,7 +18,7 @@ from metapt_explore.config.task import TaskConfig
 
 ROOT = Path(__file__).parents[1]
 #: Pages are scripts, and __main__ runs the command line: importing them would start something.
-SCRIPTS = ("metapt_explore.dashboard.views", "metapt_explore.__main__")
+SCRIPTS = ("metapt_explore.dashboard.views", "metapt_explore.dashboard.main", "metapt_explore.__main__")
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))]
 MODULES = sorted(
     module.name
@@ -147,8 +147,10 @@ def test_the_table_of_findings_is_computed_from_the_records(page: str) -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*/record.json")), ids=lambda file: file.parent.name)
 def test_reports_of_recorded_studies_are_those_that_the_tool_makes(file: Path) -> None:
+    from metapt_explore.reporting.document import Figure
     from metapt_explore.reporting.report import make_report
     from metapt_explore.results.record import Record
 
     report = make_report(Record.load(file.parent))
     assert report.markdown().strip() == (file.parent / "report.md").read_text(encoding="utf-8").strip()
+    assert all(block.svg.startswith("<?xml") for block in report.blocks if isinstance(block, Figure)), "all are drawn"
